@@ -1,0 +1,390 @@
+#pragma once
+/// Short vectors in portable C++: arithmetic, comparison, selection, conversion, loads and stores,
+/// no intrinsics.
+///
+/// `vec<T, N>` holds N lanes of T. With gcc and clang it is their vector type; elsewhere, and for
+/// an N that is no power of two, an array. Every free function here also takes a plain scalar, so
+/// that one template serves both widths: the scalar instance is the tail of the vector instance and
+/// gives the same bits.
+///
+/// Integer lanes wrap on overflow when T is unsigned; signed overflow is as undefined as in plain
+/// C++.
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+#include "fewbit/config.hpp"
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi"  // vectors never pass through a real call: all is inlined
+#endif
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+
+namespace detail {
+
+template <class T, int N>
+struct vec_storage {
+  using type = std::array<T, N>;
+};
+
+#if FEWBIT_HAS_VECTOR_TYPES
+template <class T, int N>
+requires(std::has_single_bit(static_cast<unsigned>(N)) && N > 1) struct vec_storage<T, N> {
+  typedef T type __attribute__((vector_size(sizeof(T) * N)));
+};
+#endif
+
+template <std::size_t Bytes>
+struct signed_of_size;
+template <>
+struct signed_of_size<1> {
+  using type = std::int8_t;
+};
+template <>
+struct signed_of_size<2> {
+  using type = std::int16_t;
+};
+template <>
+struct signed_of_size<4> {
+  using type = std::int32_t;
+};
+template <>
+struct signed_of_size<8> {
+  using type = std::int64_t;
+};
+
+}  // namespace detail
+
+/// Lane type of a comparison between lanes of T: 0 or -1.
+template <class T>
+using mask_lane = typename detail::signed_of_size<sizeof(T)>::type;
+
+template <class T, int N>
+struct vec {
+  using value_type = T;
+  using storage = typename detail::vec_storage<T, N>::type;
+  static constexpr int lanes = N;
+  static constexpr bool is_native = !std::is_same_v<storage, std::array<T, N>>;
+
+  storage data;
+
+  vec() = default;
+
+  /// All lanes equal to `value`.
+  FEWBIT_ALWAYS_INLINE vec(T value) noexcept {
+    if constexpr (is_native) {
+      data = value - storage{};
+    } else {
+      data.fill(value);
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE static vec from(const storage& s) noexcept {
+    vec v;
+    v.data = s;
+    return v;
+  }
+
+  /// Reads N values; no alignment is asked.
+  FEWBIT_ALWAYS_INLINE static vec load(const T* p) noexcept {
+    vec v;
+    std::memcpy(&v.data, p, sizeof(T) * N);
+    return v;
+  }
+
+  FEWBIT_ALWAYS_INLINE void store(T* p) const noexcept { std::memcpy(p, &data, sizeof(T) * N); }
+
+  FEWBIT_ALWAYS_INLINE T operator[](int i) const noexcept {
+    return data[static_cast<std::size_t>(i)];
+  }
+  FEWBIT_ALWAYS_INLINE void set(int i, T value) noexcept {
+    data[static_cast<std::size_t>(i)] = value;
+  }
+
+  FEWBIT_ALWAYS_INLINE friend vec operator+(const vec& a, const vec& b) noexcept {
+    return zip(a, b, [](auto& r, const auto& x, const auto& y) {
+      r = static_cast<narrow<decltype(r)>>(x + y);
+    });
+  }
+  FEWBIT_ALWAYS_INLINE friend vec operator-(const vec& a, const vec& b) noexcept {
+    return zip(a, b, [](auto& r, const auto& x, const auto& y) {
+      r = static_cast<narrow<decltype(r)>>(x - y);
+    });
+  }
+  FEWBIT_ALWAYS_INLINE friend vec operator*(const vec& a, const vec& b) noexcept {
+    return zip(a, b, [](auto& r, const auto& x, const auto& y) {
+      r = static_cast<narrow<decltype(r)>>(x * y);
+    });
+  }
+  FEWBIT_ALWAYS_INLINE friend vec operator/(const vec& a, const vec& b) noexcept {
+    return zip(a, b, [](auto& r, const auto& x, const auto& y) {
+      r = static_cast<narrow<decltype(r)>>(x / y);
+    });
+  }
+  FEWBIT_ALWAYS_INLINE friend vec operator&(const vec& a, const vec& b) noexcept {
+    return zip(a, b, [](auto& r, const auto& x, const auto& y) {
+      r = static_cast<narrow<decltype(r)>>(x & y);
+    });
+  }
+  FEWBIT_ALWAYS_INLINE friend vec operator|(const vec& a, const vec& b) noexcept {
+    return zip(a, b, [](auto& r, const auto& x, const auto& y) {
+      r = static_cast<narrow<decltype(r)>>(x | y);
+    });
+  }
+  FEWBIT_ALWAYS_INLINE friend vec operator^(const vec& a, const vec& b) noexcept {
+    return zip(a, b, [](auto& r, const auto& x, const auto& y) {
+      r = static_cast<narrow<decltype(r)>>(x ^ y);
+    });
+  }
+  FEWBIT_ALWAYS_INLINE friend vec operator<<(const vec& a, const vec& b) noexcept {
+    return zip(a, b, [](auto& r, const auto& x, const auto& y) {
+      r = static_cast<narrow<decltype(r)>>(x << y);
+    });
+  }
+  /// Arithmetic for signed lanes, logical for unsigned ones.
+  FEWBIT_ALWAYS_INLINE friend vec operator>>(const vec& a, const vec& b) noexcept {
+    return zip(a, b, [](auto& r, const auto& x, const auto& y) {
+      r = static_cast<narrow<decltype(r)>>(x >> y);
+    });
+  }
+  FEWBIT_ALWAYS_INLINE vec& operator+=(const vec& b) noexcept { return *this = *this + b; }
+
+  FEWBIT_ALWAYS_INLINE friend vec<mask_lane<T>, N> operator<(const vec& a, const vec& b) noexcept {
+    return compare(a, b, [](auto& r, const auto& x, const auto& y) { r = x < y; });
+  }
+  FEWBIT_ALWAYS_INLINE friend vec<mask_lane<T>, N> operator>(const vec& a, const vec& b) noexcept {
+    return b < a;
+  }
+  FEWBIT_ALWAYS_INLINE friend vec<mask_lane<T>, N> operator==(const vec& a, const vec& b) noexcept {
+    return compare(a, b, [](auto& r, const auto& x, const auto& y) { r = x == y; });
+  }
+
+ private:
+  /// Undoes the promotion of narrow integers in the array form; the vector form has none.
+  template <class R>
+  using narrow = std::remove_reference_t<R>;
+
+  template <class F>
+  FEWBIT_ALWAYS_INLINE static vec zip(const vec& a, const vec& b, F f) noexcept {
+    vec r;
+    if constexpr (is_native) {
+      f(r.data, a.data, b.data);
+    } else {
+      for (std::size_t i = 0; i < N; ++i) f(r.data[i], a.data[i], b.data[i]);
+    }
+    return r;
+  }
+
+  template <class F>
+  FEWBIT_ALWAYS_INLINE static vec<mask_lane<T>, N> compare(const vec& a, const vec& b,
+                                                           F f) noexcept {
+    vec<mask_lane<T>, N> r;
+    if constexpr (is_native) {
+      f(r.data, a.data, b.data);
+    } else {
+      for (std::size_t i = 0; i < N; ++i) {
+        bool holds = false;
+        f(holds, a.data[i], b.data[i]);
+        r.data[i] = holds ? mask_lane<T>{-1} : mask_lane<T>{0};
+      }
+    }
+    return r;
+  }
+};
+
+template <class V>
+inline constexpr bool is_vec = false;
+template <class T, int N>
+inline constexpr bool is_vec<vec<T, N>> = true;
+
+namespace detail {
+
+template <class V, class U>
+struct rebind {
+  using type = U;
+};
+template <class T, int N, class U>
+struct rebind<vec<T, N>, U> {
+  using type = vec<U, N>;
+};
+template <class V>
+struct lane {
+  using type = V;
+};
+template <class T, int N>
+struct lane<vec<T, N>> {
+  using type = T;
+};
+
+}  // namespace detail
+
+/// V with lanes of U: `vec<U, N>` for `vec<T, N>`, U for a scalar.
+template <class V, class U>
+using rebind = typename detail::rebind<V, U>::type;
+
+/// T of `vec<T, N>`, or the scalar itself.
+template <class V>
+using lane = typename detail::lane<V>::type;
+
+/// Lanes that fill one register of the native arch (16 bytes where the arch has no vectors).
+template <class T>
+inline constexpr int native_lanes = (FEWBIT_HAS_AVX512_VNNI ? 64
+                                     : FEWBIT_HAS_AVX2      ? 32
+                                                            : 16) /
+                                    int{sizeof(T)};
+
+/// Reads a scalar, or as many values as V has lanes.
+template <class V>
+FEWBIT_ALWAYS_INLINE V load(const lane<V>* p) noexcept {
+  if constexpr (is_vec<V>) {
+    return V::load(p);
+  } else {
+    return *p;
+  }
+}
+
+template <class V>
+FEWBIT_ALWAYS_INLINE void store(lane<V>* p, const V& v) noexcept {
+  if constexpr (is_vec<V>) {
+    v.store(p);
+  } else {
+    *p = v;
+  }
+}
+
+/// Each lane converted as static_cast<U> does: floats truncate, integers wrap.
+template <class U, class V>
+FEWBIT_ALWAYS_INLINE rebind<V, U> convert(const V& v) noexcept {
+  if constexpr (!is_vec<V>) {
+    return static_cast<U>(v);
+  } else if constexpr (std::is_same_v<U, lane<V>>) {
+    return v;
+  } else {
+    rebind<V, U> r;
+#if FEWBIT_HAS_VECTOR_TYPES
+    if constexpr (V::is_native) {
+      r.data = __builtin_convertvector(v.data, typename rebind<V, U>::storage);
+      return r;
+    }
+#endif
+    for (int i = 0; i < V::lanes; ++i) r.set(i, static_cast<U>(v[i]));
+    return r;
+  }
+}
+
+/// The same bits read as lanes of U, which has the size of V's lanes.
+template <class U, class V>
+FEWBIT_ALWAYS_INLINE rebind<V, U> bits_as(const V& v) noexcept {
+  if constexpr (is_vec<V>) {
+    static_assert(sizeof(U) == sizeof(lane<V>));
+    rebind<V, U> r;
+    std::memcpy(&r.data, &v.data, sizeof(v.data));
+    return r;
+  } else {
+    return std::bit_cast<U>(v);
+  }
+}
+
+/// a where the condition holds, else b. The condition is a comparison of values as wide as V's
+/// lanes.
+template <class M, class V>
+FEWBIT_ALWAYS_INLINE V select(const M& condition, const V& a, const V& b) noexcept {
+  if constexpr (!is_vec<V>) {
+    return condition ? a : b;
+  } else if constexpr (V::is_native) {
+    return V::from(condition.data ? a.data : b.data);
+  } else {
+    V r;
+    for (int i = 0; i < V::lanes; ++i) r.set(i, condition[i] != 0 ? a[i] : b[i]);
+    return r;
+  }
+}
+
+/// b < a ? b : a. The second operand wins where either is NaN: min(NaN, b) = b when a is the NaN.
+template <class V>
+FEWBIT_ALWAYS_INLINE V min(const V& a, const V& b) noexcept {
+  return select(a < b, a, b);
+}
+
+template <class V>
+FEWBIT_ALWAYS_INLINE V max(const V& a, const V& b) noexcept {
+  return select(a > b, a, b);
+}
+
+/// A float value the compiler may not fuse with what follows: `rounded(a * b) + c` is two roundings
+/// on every processor and at every -ffp-contract.
+template <class V>
+FEWBIT_ALWAYS_INLINE V rounded(const V& value) noexcept {
+  static_assert(std::is_floating_point_v<lane<V>>);
+  V v = value;
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__aarch64__))
+#if defined(__AVX512F__)
+#define FEWBIT_DETAIL_FLOAT_REGISTER "+v"
+#elif defined(__x86_64__)
+#define FEWBIT_DETAIL_FLOAT_REGISTER "+x"
+#else
+#define FEWBIT_DETAIL_FLOAT_REGISTER "+w"
+#endif
+  if constexpr (!is_vec<V>) {
+    asm("" : FEWBIT_DETAIL_FLOAT_REGISTER(v));
+    return v;
+  } else if constexpr (V::is_native && sizeof(V) <= sizeof(lane<V>) * native_lanes<lane<V>>) {
+    asm("" : FEWBIT_DETAIL_FLOAT_REGISTER(v.data));
+    return v;
+  }
+#undef FEWBIT_DETAIL_FLOAT_REGISTER
+#endif
+  if constexpr (is_vec<V>) {
+    for (int i = 0; i < V::lanes; ++i) v.set(i, rounded(v[i]));
+    return v;
+  } else {
+    volatile lane<V> kept = v;
+    return kept;
+  }
+}
+
+/// Nearest integer, ties to even, for |x| <= 2^22; larger values give no meaning. Adding 1.5 * 2^23
+/// leaves the integer in the low bits of the float, rounded by the processor's own addition.
+template <class V>
+FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> round_to_int(const V& x) noexcept {
+  static_assert(std::is_same_v<lane<V>, float>);
+  constexpr float magic = 12582912.0F;
+  using integers = rebind<V, std::int32_t>;
+  const V sum = rounded(x) + V(magic);
+  return bits_as<std::int32_t>(sum) - integers(std::bit_cast<std::int32_t>(magic));
+}
+
+/// x clamped to [lo, hi]; NaN becomes lo.
+template <class V>
+FEWBIT_ALWAYS_INLINE V clamp(const V& x, const V& lo, const V& hi) noexcept {
+  return min(max(x, lo), hi);
+}
+
+/// Sum of the lanes; integers only, because a float sum would depend on the number of lanes.
+template <class T, int N>
+FEWBIT_ALWAYS_INLINE T sum_of_lanes(const vec<T, N>& v) noexcept {
+  static_assert(std::is_integral_v<T>);
+  T sum = 0;
+  for (int i = 0; i < N; ++i) sum = static_cast<T>(sum + v[i]);
+  return sum;
+}
+
+template <class T, int N>
+FEWBIT_ALWAYS_INLINE T max_of_lanes(const vec<T, N>& v) noexcept {
+  T best = v[0];
+  for (int i = 1; i < N; ++i) best = v[i] > best ? v[i] : best;
+  return best;
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif

@@ -1,0 +1,124 @@
+#pragma once
+/// Version, the instruction sets this translation unit is compiled for, and the two inline
+/// namespaces.
+///
+/// Every header includes this one. It decides nothing at run time: what the compiler was told by -m
+/// flags is what the kernels use.
+
+#define FEWBIT_VERSION_MAJOR 0
+#define FEWBIT_VERSION_MINOR 1
+#define FEWBIT_VERSION_PATCH 0
+
+#if defined(__FAST_MATH__)
+#error "fewbit: -ffast-math breaks the promise of equal bits on every processor; compile without it"
+#endif
+
+#if defined(__AVX2__)
+#define FEWBIT_HAS_AVX2 1
+#else
+#define FEWBIT_HAS_AVX2 0
+#endif
+
+#if FEWBIT_HAS_AVX2 && defined(__AVXVNNI__)
+#define FEWBIT_HAS_AVX_VNNI 1
+#else
+#define FEWBIT_HAS_AVX_VNNI 0
+#endif
+
+#if FEWBIT_HAS_AVX2 && defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && \
+    defined(__AVX512VNNI__)
+#define FEWBIT_HAS_AVX512_VNNI 1
+#else
+#define FEWBIT_HAS_AVX512_VNNI 0
+#endif
+
+#if FEWBIT_HAS_AVX512_VNNI && defined(__AVX512VBMI__) && defined(__AVX512BITALG__) && \
+    defined(__AVX512VPOPCNTDQ__)
+#define FEWBIT_HAS_AVX512_BITALG 1
+#else
+#define FEWBIT_HAS_AVX512_BITALG 0
+#endif
+
+#if defined(__aarch64__) && defined(__ARM_NEON)
+#define FEWBIT_HAS_NEON 1
+#else
+#define FEWBIT_HAS_NEON 0
+#endif
+
+#if FEWBIT_HAS_NEON && defined(__ARM_FEATURE_DOTPROD)
+#define FEWBIT_HAS_NEON_DOTPROD 1
+#else
+#define FEWBIT_HAS_NEON_DOTPROD 0
+#endif
+
+#if FEWBIT_HAS_NEON_DOTPROD && defined(__ARM_FEATURE_MATMUL_INT8)
+#define FEWBIT_HAS_NEON_I8MM 1
+#else
+#define FEWBIT_HAS_NEON_I8MM 0
+#endif
+
+#if defined(__cpp_exceptions)
+#define FEWBIT_HAS_EXCEPTIONS 1
+#else
+#define FEWBIT_HAS_EXCEPTIONS 0
+#endif
+
+// The vector types of gcc and clang; without them arch/vec.hpp falls back to arrays.
+#if !defined(FEWBIT_HAS_VECTOR_TYPES)
+#if defined(__GNUC__)
+#define FEWBIT_HAS_VECTOR_TYPES 1
+#else
+#define FEWBIT_HAS_VECTOR_TYPES 0
+#endif
+#endif
+
+#if defined(__GNUC__)
+#define FEWBIT_ALWAYS_INLINE inline __attribute__((always_inline))
+#else
+#define FEWBIT_ALWAYS_INLINE inline
+#endif
+
+#if FEWBIT_HAS_AVX512_BITALG
+#define FEWBIT_NATIVE_ARCH avx512_bitalg
+#elif FEWBIT_HAS_AVX512_VNNI
+#define FEWBIT_NATIVE_ARCH avx512_vnni
+#elif FEWBIT_HAS_AVX_VNNI
+#define FEWBIT_NATIVE_ARCH avx_vnni
+#elif FEWBIT_HAS_AVX2
+#define FEWBIT_NATIVE_ARCH avx2
+#elif FEWBIT_HAS_NEON_I8MM
+#define FEWBIT_NATIVE_ARCH neon_i8mm
+#elif FEWBIT_HAS_NEON_DOTPROD
+#define FEWBIT_NATIVE_ARCH neon_dotprod
+#elif FEWBIT_HAS_NEON
+#define FEWBIT_NATIVE_ARCH neon
+#else
+#define FEWBIT_NATIVE_ARCH scalar
+#endif
+
+// Flags that change generated code without changing the native arch; they become the last digit of
+// the tag.
+#if defined(__AVX512F__)
+#define FEWBIT_DETAIL_WIDTH 4
+#elif defined(__FMA__)
+#define FEWBIT_DETAIL_WIDTH 3
+#elif defined(__AVX__)
+#define FEWBIT_DETAIL_WIDTH 2
+#elif defined(__SSE4_1__)
+#define FEWBIT_DETAIL_WIDTH 1
+#else
+#define FEWBIT_DETAIL_WIDTH 0
+#endif
+
+#define FEWBIT_DETAIL_JOIN4(a, b, c, d) a##b##_##c##d
+#define FEWBIT_DETAIL_JOIN(a, b, c, d) FEWBIT_DETAIL_JOIN4(a, b, c, d)
+
+/// Inline namespace of what may cross translation units built with different -m flags: errors,
+/// ranges, parameters.
+#define FEWBIT_VERSION_NAMESPACE v0
+
+/// Inline namespace of what computes. It names the instruction set (and whether exceptions are on),
+/// so that the linker never merges a kernel of one unit with the same kernel of a unit built with
+/// other flags.
+#define FEWBIT_ARCH_NAMESPACE \
+  FEWBIT_DETAIL_JOIN(v0_, FEWBIT_NATIVE_ARCH, FEWBIT_DETAIL_WIDTH, FEWBIT_HAS_EXCEPTIONS)

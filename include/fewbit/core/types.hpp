@@ -1,0 +1,45 @@
+#pragma once
+/// The Eigen vocabulary of the library.
+
+#include <Eigen/Core>
+#include <concepts>
+#include <type_traits>
+
+#include "fewbit/config.hpp"
+
+namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+
+/// Extents and positions; signed, as in Eigen.
+using index = Eigen::Index;
+
+template <class T>
+using row_matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+template <class T>
+using column_vector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
+
+}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// A row-major matrix, Map or block of T whose rows are contiguous: what the hot path reads and
+/// writes in place. Whatever would need a hidden copy (an expression, a column-major matrix) does
+/// not satisfy it.
+template <class A, class T>
+concept RowMajorDense = requires(const std::remove_cvref_t<A>& a) {
+  { a.data() } -> std::convertible_to<const T*>;
+  { a.rows() } -> std::convertible_to<index>;
+  { a.cols() } -> std::convertible_to<index>;
+  { a.outerStride() } -> std::convertible_to<index>;
+  requires std::same_as<typename std::remove_cvref_t<A>::Scalar, T>;
+  requires static_cast<bool>(std::remove_cvref_t<A>::IsRowMajor);
+  requires static_cast<int>(std::remove_cvref_t<A>::InnerStrideAtCompileTime) == 1;
+};
+
+/// RowMajorDense whose elements may be written.
+template <class A, class T>
+concept MutableRowMajorDense = RowMajorDense<A, T> && requires(std::remove_reference_t<A>& a) {
+  { a.data() } -> std::same_as<T*>;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
