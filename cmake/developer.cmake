@@ -1,0 +1,76 @@
+# What the project's own programs share: flags, GoogleTest, JSON, and fewbit_test().
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+set(CMAKE_CXX_EXTENSIONS OFF)
+
+set(arch_flags "")
+if(FEWBIT_MARCH)
+  separate_arguments(arch_flags UNIX_COMMAND "-march=${FEWBIT_MARCH}")
+endif()
+
+set(warning_flags -Wall -Wextra -Wconversion -Wshadow -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # g++ 12 takes the undefined lanes of its own AVX-512 intrinsics for mistakes of the caller.
+  list(APPEND warning_flags -Wno-maybe-uninitialized -Wno-uninitialized)
+endif()
+
+# Links the library with the flags of this build: what every own program links.
+add_library(fewbit_developer INTERFACE)
+target_link_libraries(fewbit_developer INTERFACE fewbit::fewbit)
+target_compile_options(fewbit_developer INTERFACE ${warning_flags} ${arch_flags})
+target_compile_definitions(fewbit_developer INTERFACE
+                           FEWBIT_DATA_DIR="${FEWBIT_DATA_DIR}"
+                           FEWBIT_EXAMPLE_DATA_DIR="${PROJECT_SOURCE_DIR}/examples/data")
+target_include_directories(fewbit_developer INTERFACE ${PROJECT_SOURCE_DIR}/examples/support ${PROJECT_SOURCE_DIR}/tests)
+
+find_package(Threads REQUIRED)
+find_package(nlohmann_json 3 CONFIG QUIET)
+if(TARGET nlohmann_json::nlohmann_json)
+  target_link_libraries(fewbit_developer INTERFACE nlohmann_json::nlohmann_json)
+endif()
+
+# A cross build has no GoogleTest of its own to find: the Debian package ships the sources.
+if(CMAKE_CROSSCOMPILING)
+  if(NOT EXISTS /usr/src/googletest/CMakeLists.txt)
+    message(FATAL_ERROR "fewbit: the sources of GoogleTest are missing; run cmake/setup.sh --cross")
+  endif()
+  set(INSTALL_GTEST OFF)
+  set(BUILD_GMOCK OFF)
+  add_subdirectory(/usr/src/googletest ${PROJECT_BINARY_DIR}/googletest EXCLUDE_FROM_ALL SYSTEM)
+  if(NOT TARGET GTest::gtest_main)
+    add_library(GTest::gtest_main ALIAS gtest_main)
+  endif()
+else()
+  find_package(GTest CONFIG QUIET)
+  if(NOT TARGET GTest::gtest_main)
+    message(FATAL_ERROR "fewbit: GoogleTest was not found; run cmake/setup.sh, or set FEWBIT_DEVELOPER=OFF")
+  endif()
+endif()
+
+add_custom_target(isa_tests)
+
+# fewbit_test(<folder>/<header> [ISA]): tests/<folder>/<header>_test.cpp becomes the program and the
+# ctest entry <folder>_<header>_test with the label `all`. ISA adds the label `isa`: the result could
+# depend on the instruction set, so every preset builds and runs it.
+function(fewbit_test path)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "ISA" "" "")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "fewbit_test(${path}): unknown word ${arg_UNPARSED_ARGUMENTS}, expected ISA")
+  endif()
+  set(source ${PROJECT_SOURCE_DIR}/tests/${path}_test.cpp)
+  if(NOT EXISTS ${source})
+    message(STATUS "fewbit_test(${path}): ${source} does not exist yet, skipped")
+    return()
+  endif()
+  string(REPLACE "/" "_" name ${path}_test)
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE fewbit_developer GTest::gtest_main Threads::Threads)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS all TIMEOUT 1200)
+  if(arg_ISA)
+    add_dependencies(isa_tests ${name})
+    set_tests_properties(${name} PROPERTIES LABELS "all;isa")
+  endif()
+endfunction()
