@@ -1,0 +1,108 @@
+#pragma once
+/// Zeroed memory that starts on a cache line: where codes, packed weights and scratch bytes live.
+///
+/// Use it where Eigen has no type for what is stored; matrices of reals and of whole integers stay
+/// Eigen's. Read next: core/workspace.hpp (scratch for the hot path), core/bits.hpp (what sub-byte
+/// codes look like inside).
+
+#include <cassert>
+#include <cstddef>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "fewbit/config.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/types.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// A fixed number of T on the heap, 64-byte aligned, all bits zero at birth. Copies are deep, moves
+/// leave an empty buffer, and it converts to `std::span` like any contiguous range.
+///
+/// The memory is a whole number of 64-byte lines and what follows the last element is zero too, so
+/// reading the last line in full is allowed.
+template <class T>
+class aligned_buffer {
+  static_assert(std::is_trivially_copyable_v<T>,
+                "fewbit: an aligned_buffer holds trivially copyable elements");
+
+ public:
+  using value_type = T;
+  static constexpr std::size_t alignment = 64;
+  static_assert(alignof(T) <= alignment);
+
+  /// The most elements a buffer can be asked for.
+  static constexpr index max_size =
+      (std::numeric_limits<index>::max() - index{alignment}) / index{sizeof(T)};
+
+  aligned_buffer() noexcept = default;
+
+  /// @throws fewbit::error if `size` is negative or greater than `max_size`.
+  explicit aligned_buffer(index size) {
+    if (size < 0 || size > max_size) {
+      detail::fail("aligned_buffer", "size", size, "0 to " + std::to_string(max_size));
+    }
+    if (size == 0) return;
+    const std::size_t bytes = bytes_for(size);
+    data_ = static_cast<T*>(::operator new (bytes, std::align_val_t{alignment}));
+    size_ = size;
+    std::memset(static_cast<void*>(data_), 0, bytes);
+  }
+
+  aligned_buffer(const aligned_buffer& other) : aligned_buffer(other.size_) {
+    if (size_ > 0) std::memcpy(static_cast<void*>(data_), other.data_, bytes_for(size_));
+  }
+  aligned_buffer(aligned_buffer&& other) noexcept { swap(other); }
+  aligned_buffer& operator=(const aligned_buffer& other) {
+    aligned_buffer(other).swap(*this);
+    return *this;
+  }
+  aligned_buffer& operator=(aligned_buffer&& other) noexcept {
+    aligned_buffer(std::move(other)).swap(*this);
+    return *this;
+  }
+  ~aligned_buffer() {
+    if (data_ != nullptr) ::operator delete (data_, std::align_val_t{alignment});
+  }
+
+  void swap(aligned_buffer& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+  friend void swap(aligned_buffer& a, aligned_buffer& b) noexcept { a.swap(b); }
+
+  [[nodiscard]] index size() const noexcept { return size_; }
+  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+
+  /// nullptr when empty.
+  [[nodiscard]] T* data() noexcept { return data_; }
+  [[nodiscard]] const T* data() const noexcept { return data_; }
+
+  [[nodiscard]] T* begin() noexcept { return data_; }
+  [[nodiscard]] const T* begin() const noexcept { return data_; }
+  [[nodiscard]] T* end() noexcept { return data_ + size_; }
+  [[nodiscard]] const T* end() const noexcept { return data_ + size_; }
+
+  [[nodiscard]] T& operator[](index i) noexcept {
+    assert(i >= 0 && i < size_);
+    return data_[i];
+  }
+  [[nodiscard]] const T& operator[](index i) const noexcept {
+    assert(i >= 0 && i < size_);
+    return data_[i];
+  }
+
+ private:
+  static constexpr std::size_t bytes_for(index size) noexcept {
+    return (static_cast<std::size_t>(size) * sizeof(T) + alignment - 1) / alignment * alignment;
+  }
+
+  T* data_ = nullptr;
+  index size_ = 0;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

@@ -1,0 +1,94 @@
+#pragma once
+/// Codes of 1, 2 or 4 bits packed into bytes.
+///
+/// Element i of width b lies in byte i*b/8, in the bits from (i*b)%8 upwards: the first element is
+/// the least significant. A row fills whole bytes and the padding bits of its last byte are zero.
+/// Codes of 8 and 16 bits (low byte first) pass through the same functions, so that generic code
+/// needs no special case.
+///
+///     4 bits:  byte 0 = | element 1 | element 0 |     byte 1 = | element 3 | element 2 | ...
+///
+/// This is storage. What order a kernel wants is the affair of gemm/.
+
+#include <concepts>
+#include <cstdint>
+#include <type_traits>
+
+#include "fewbit/config.hpp"
+#include "fewbit/core/types.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// The integer a code of so many bits is read as: int8_t, uint8_t, int16_t or uint16_t.
+template <int Bits, bool Signed>
+using code_type =
+    std::conditional_t<(Bits <= 8), std::conditional_t<Signed, std::int8_t, std::uint8_t>,
+                       std::conditional_t<Signed, std::int16_t, std::uint16_t>>;
+
+/// Bytes that n codes occupy.
+template <int Bits>
+[[nodiscard]] constexpr index packed_bytes(index n) noexcept {
+  static_assert(Bits == 1 || Bits == 2 || Bits == 4 || Bits == 8 || Bits == 16,
+                "fewbit: codes have 1, 2, 4, 8 or 16 bits");
+  if constexpr (Bits <= 8) {
+    constexpr index per_byte = 8 / Bits;
+    return n / per_byte + (n % per_byte != 0 ? 1 : 0);
+  } else {
+    return n * (Bits / 8);
+  }
+}
+
+/// Element i of packed codes: in two's complement if Signed, else unsigned. A single bit is 0 or 1
+/// either way; which sign it stands for is decided in quant/.
+template <int Bits, bool Signed>
+[[nodiscard]] constexpr code_type<Bits, Signed> extract_bits(const std::uint8_t* bytes,
+                                                             index i) noexcept {
+  using code = code_type<Bits, Signed>;
+  if constexpr (Bits == 16) {
+    return static_cast<code>(bytes[2 * i] | bytes[2 * i + 1] << 8);
+  } else {
+    constexpr index per_byte = 8 / Bits;
+    constexpr unsigned mask = (1U << Bits) - 1;
+    const unsigned field = bytes[i / per_byte] >> (i % per_byte * Bits) & mask;
+    if constexpr (Signed && Bits > 1) {
+      constexpr unsigned sign = 1U << (Bits - 1);
+      return static_cast<code>(static_cast<int>(field ^ sign) - static_cast<int>(sign));
+    } else {
+      return static_cast<code>(field);
+    }
+  }
+}
+
+/// Writes packed_bytes<Bits>(n) bytes from n codes, of which the low Bits bits count.
+template <int Bits, std::integral Code>
+constexpr void pack_bits(const Code* codes, index n, std::uint8_t* bytes) noexcept {
+  if constexpr (Bits == 16) {
+    for (index i = 0; i < n; ++i) {
+      const auto bits = static_cast<std::uint16_t>(codes[i]);
+      bytes[2 * i] = static_cast<std::uint8_t>(bits & 0xFF);
+      bytes[2 * i + 1] = static_cast<std::uint8_t>(bits >> 8);
+    }
+  } else {
+    constexpr index per_byte = 8 / Bits;
+    constexpr unsigned mask = (1U << Bits) - 1;
+    for (index byte = 0; byte < packed_bytes<Bits>(n); ++byte) {
+      const index first = byte * per_byte;
+      const index count = n - first < per_byte ? n - first : per_byte;
+      unsigned packed = 0;
+      for (index j = 0; j < count; ++j) {
+        packed |= (static_cast<unsigned>(codes[first + j]) & mask) << (j * Bits);
+      }
+      bytes[byte] = static_cast<std::uint8_t>(packed);
+    }
+  }
+}
+
+/// Reads n codes back, each as `extract_bits` does.
+template <int Bits, bool Signed, std::integral Code>
+constexpr void unpack_bits(const std::uint8_t* bytes, index n, Code* codes) noexcept {
+  for (index i = 0; i < n; ++i) {
+    codes[i] = static_cast<Code>(extract_bits<Bits, Signed>(bytes, i));
+  }
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

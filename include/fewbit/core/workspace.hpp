@@ -1,0 +1,74 @@
+#pragma once
+/// Scratch memory sized once, so that the hot path allocates nothing.
+///
+/// Preparation reserves what the largest call will need; each call then takes its slots. One slot
+/// belongs to one piece of work given to an executor (core/executor.hpp).
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <limits>
+#include <string>
+
+#include "fewbit/config.hpp"
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/types.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// Equal slots of bytes. Each starts on a 64-byte line and shares none with its neighbours; the
+/// distance between slots is an odd number of lines, so that up to 64 slots start at different
+/// offsets of a 4096-byte page and their loads and stores do not alias.
+class workspace {
+ public:
+  workspace() noexcept = default;
+
+  /// @throws fewbit::error as `reserve` does.
+  explicit workspace(index bytes_per_slot, index slots = 1) { reserve(bytes_per_slot, slots); }
+
+  /// Makes room for `slots` slots of `bytes_per_slot` bytes; never shrinks in either. Growing
+  /// invalidates pointers to slots and forgets what was in them.
+  /// @throws fewbit::error if a number is negative or the product too large; nothing changes then.
+  void reserve(index bytes_per_slot, index slots = 1) {
+    constexpr index line = index{aligned_buffer<std::byte>::alignment};
+    constexpr index most = std::numeric_limits<index>::max() - 2 * line;
+    if (bytes_per_slot < 0 || bytes_per_slot > most) {
+      detail::fail("workspace", "bytes_per_slot", bytes_per_slot, "0 to " + std::to_string(most));
+    }
+    bytes_per_slot = std::max(bytes_per_slot, bytes_per_slot_);
+    const index stride = (((bytes_per_slot + line - 1) / line) | 1) * line;
+    const index most_slots = aligned_buffer<std::byte>::max_size / stride;
+    if (slots < 0 || slots > most_slots) {
+      detail::fail("workspace", "slots", slots, "0 to " + std::to_string(most_slots));
+    }
+    slots = std::max(slots, slots_);
+    if (slots > most_slots) {
+      detail::fail("workspace", "bytes_per_slot", bytes_per_slot,
+                   "less with " + std::to_string(slots) + " slots");
+    }
+    if (stride * slots > memory_.size() || stride > stride_) {
+      memory_ = aligned_buffer<std::byte>(stride * slots);
+      stride_ = stride;
+    }
+    bytes_per_slot_ = bytes_per_slot;
+    slots_ = slots;
+  }
+
+  /// First byte of slot i, 0 <= i < slots(). Slots hold no promised values.
+  [[nodiscard]] std::byte* slot(index i) noexcept {
+    assert(i >= 0 && i < slots_);
+    return memory_.data() + i * stride_;
+  }
+
+  [[nodiscard]] index slots() const noexcept { return slots_; }
+  [[nodiscard]] index bytes_per_slot() const noexcept { return bytes_per_slot_; }
+
+ private:
+  aligned_buffer<std::byte> memory_;
+  index stride_ = 0;
+  index bytes_per_slot_ = 0;
+  index slots_ = 0;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
