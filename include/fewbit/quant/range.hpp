@@ -1,0 +1,52 @@
+#pragma once
+/// The interval of real values that a quantizer must cover.
+///
+/// An observer (calib/) answers a range, `choose_params` (params.hpp) turns it into a scale and a
+/// zero point. A range says nothing about bits: one range serves int8 and int4 alike.
+
+#include <bit>
+#include <cstdint>
+#include <string>
+
+#include "fewbit/config.hpp"
+#include "fewbit/core/error.hpp"
+
+namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+
+/// [lo, hi] with lo <= hi, both finite.
+struct range {
+  float lo = 0.0F;
+  float hi = 0.0F;
+
+  /// max(|lo|, |hi|): what a symmetric quantizer must cover.
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE constexpr float amax() const noexcept {
+    const float below = lo < 0.0F ? -lo : lo;
+    const float above = hi < 0.0F ? -hi : hi;
+    return below > above ? below : above;
+  }
+
+  friend constexpr bool operator==(const range&, const range&) = default;
+};
+
+/// The smallest range that holds both.
+[[nodiscard]] FEWBIT_ALWAYS_INLINE constexpr range hull(const range& a, const range& b) noexcept {
+  return {a.lo < b.lo ? a.lo : b.lo, a.hi > b.hi ? a.hi : b.hi};
+}
+
+}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+
+/// By bit pattern, so that no compiler flag can optimise the question away.
+[[nodiscard]] constexpr bool is_finite(float x) noexcept {
+  return (std::bit_cast<std::uint32_t>(x) & 0x7F800000U) != 0x7F800000U;
+}
+
+/// Fails unless both ends are finite and in order.
+inline void expect_valid_range(const char* function, const range& r) {
+  if (!is_finite(r.lo)) fail(function, "range.lo", r.lo, "a finite number");
+  if (!is_finite(r.hi)) fail(function, "range.hi", r.hi, "a finite number");
+  if (r.lo > r.hi) fail(function, "range.lo", r.lo, "at most range.hi, " + text(r.hi));
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail

@@ -1,0 +1,81 @@
+#pragma once
+/// How x / scale becomes an integer. Fifth choice of a scheme.
+///
+/// Each rule is written once for V = float and V = arch::vec<float, N> and asks |x| <= 2^22, which
+/// a quotient clamped to the code range always satisfies. Read next: scheme.hpp.
+
+#include <concepts>
+#include <cstdint>
+
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/config.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// Nearest integer, ties to even: 0.5 -> 0, 1.5 -> 2, 2.5 -> 2.
+struct nearest_even {
+  static constexpr bool is_random = false;
+  static constexpr const char* name = "nearest_even";
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
+    return arch::round_to_int(x);
+  }
+};
+
+/// Nearest integer, ties away from zero, as std::round: 0.5 -> 1, -2.5 -> -3.
+struct half_away {
+  static constexpr bool is_random = false;
+  static constexpr const char* name = "half_away";
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
+    using integers = arch::rebind<V, std::int32_t>;
+    const V size = arch::max(x, V(V(0.0F) - x));
+    const integers whole = arch::convert<std::int32_t>(size);
+    const V rest = size - arch::convert<float>(whole);  // exact, unlike size + 0.5
+    const integers up = arch::select(rest < V(0.5F), whole, integers(whole + integers(1)));
+    return arch::select(x < V(0.0F), integers(integers(0) - up), up);
+  }
+};
+
+/// Drops the fraction: 1.9 -> 1, -1.9 -> -1.
+struct toward_zero {
+  static constexpr bool is_random = false;
+  static constexpr const char* name = "toward_zero";
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
+    return arch::convert<std::int32_t>(x);
+  }
+};
+
+/// floor(x + u) with u uniform in [0, 1) on the grid of 2^-24: its expectation is x, and an integer
+/// stays what it is. The number u of an element depends on the generator and on the element's
+/// position r * cols + c alone. Gupta et al. 2015, arXiv:1502.02551.
+struct stochastic {
+  static constexpr bool is_random = true;
+  static constexpr const char* name = "stochastic";
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x, const V& u) noexcept {
+    using integers = arch::rebind<V, std::int32_t>;
+    const integers toward = arch::convert<std::int32_t>(x);
+    const integers floor =
+        arch::select(x < arch::convert<float>(toward), integers(toward - integers(1)), toward);
+    // x + u itself could round up to the next integer; the fraction and 1 - u are both exact.
+    const V fraction = x - arch::convert<float>(floor);
+    return arch::select(fraction < V(V(1.0F) - u), floor, integers(floor + integers(1)));
+  }
+};
+
+template <class T>
+concept Rounding = requires {
+  { T::is_random } -> std::convertible_to<bool>;
+  { T::name } -> std::convertible_to<const char*>;
+}
+&&(
+    requires(float x) {
+      { T::round(x) } -> std::same_as<std::int32_t>;
+    } ||
+    requires(float x) {
+      { T::round(x, x) } -> std::same_as<std::int32_t>;
+    });
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

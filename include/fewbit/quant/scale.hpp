@@ -1,0 +1,45 @@
+#pragma once
+/// Which real numbers may be a scale. Fourth choice of a scheme.
+///
+/// Any float, or powers of two only: a power of two turns requantization into a shift and costs 0
+/// to 6.02 dB, because the step grows by up to a factor of two. Read next: rounding.hpp.
+
+#include <cmath>
+#include <concepts>
+#include <limits>
+
+#include "fewbit/config.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// The smallest scale: 2^-126, the smallest normal float, so that 1 / scale is finite.
+inline constexpr float min_scale = std::numeric_limits<float>::min();
+
+/// The wanted step, rounded once to float and kept at least `min_scale`.
+struct real_scale {
+  static constexpr const char* name = "real_scale";
+  static float round_step(double step) noexcept {
+    return step < min_scale ? min_scale : static_cast<float>(step);
+  }
+};
+
+/// 2^ceil(log2(step)), the smallest power of two that clips nothing, its exponent kept in
+/// [-126, 127].
+struct power_of_two {
+  static constexpr const char* name = "power_of_two";
+  static float round_step(double step) noexcept {
+    int exponent = 0;
+    const double fraction = std::frexp(step, &exponent);  // in [0.5, 1): 0.5 is a power itself
+    if (fraction == 0.5) --exponent;
+    exponent = exponent < -126 ? -126 : exponent > 127 ? 127 : exponent;
+    return std::ldexp(1.0F, exponent);
+  }
+};
+
+template <class T>
+concept Scale = requires(double step) {
+  { T::round_step(step) } -> std::same_as<float>;
+  { T::name } -> std::convertible_to<const char*>;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

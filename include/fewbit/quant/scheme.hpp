@@ -1,0 +1,139 @@
+#pragma once
+/// A scheme: five independent choices that say how real numbers become codes.
+///
+/// `scheme<int8, per_row>` is an empty type; `quantize<scheme<int8, per_row>>(w)` carries it into a
+/// `quantized_matrix`, so that an operator built for one scheme cannot be handed another. Names for
+/// the schemes people use stand at the end.
+///
+/// | storage              | zero point                        | scale                    | rounding
+/// |
+/// |----------------------|-----------------------------------|--------------------------|----------|
+/// | int8 int16 int4 int2 | symmetric, symmetric_full, affine | real_scale, power_of_two | any | |
+/// uint8 uint4          | affine                            | real_scale, power_of_two | any      |
+/// | ternary binary       | symmetric                         | real_scale               | none |
+///
+/// Every granularity goes with every storage. Any other mix does not compile.
+/// Read next: params.hpp (range -> scale and zero point), quantized_matrix.hpp, quantize.hpp.
+
+#include <concepts>
+#include <type_traits>
+
+#include "fewbit/config.hpp"
+#include "fewbit/quant/granularity.hpp"
+#include "fewbit/quant/rounding.hpp"
+#include "fewbit/quant/scale.hpp"
+#include "fewbit/quant/storage.hpp"
+#include "fewbit/quant/zero_point.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+/// What a scheme derives from its storage and zero point; empty when they are no such things, so
+/// that only the sentence of the failed static_assert is reported.
+template <class St, class Zp>
+struct scheme_codes {};
+
+template <Storage St, ZeroPoint Zp>
+struct scheme_codes<St, Zp> {
+  static constexpr bool is_integer = St::is_integer;
+  static constexpr bool is_affine = Zp::is_affine;
+  /// First and last code that quantization produces.
+  static constexpr int code_min = Zp::template code_min<St>;
+  static constexpr int code_max = Zp::template code_max<St>;
+  /// One unpacked code.
+  using code = typename St::code;
+
+  static_assert(!St::is_integer || St::is_signed || Zp::is_affine,
+                "fewbit: an unsigned storage needs the affine zero point, because symmetric codes "
+                "are as often negative as positive");
+  static_assert(St::is_integer || std::is_same_v<Zp, symmetric>,
+                "fewbit: ternary and binary codes are symmetric; they take no other zero point");
+};
+
+}  // namespace detail
+
+template <class StorageT, class GranularityT, class ZeroPointT = symmetric,
+          class ScaleT = real_scale, class RoundingT = nearest_even>
+struct scheme : detail::scheme_codes<StorageT, ZeroPointT> {
+  static_assert(Storage<StorageT>,
+                "fewbit: the first choice of a scheme is a storage: int8, uint8, int16, int4, "
+                "uint4, int2, ternary or binary");
+  static_assert(Granularity<GranularityT>,
+                "fewbit: the second choice of a scheme is a granularity: per_tensor, per_row, "
+                "per_col, grouped<G> or sub_tensor<G>");
+  static_assert(ZeroPoint<ZeroPointT>,
+                "fewbit: the third choice of a scheme is a zero point: symmetric, symmetric_full "
+                "or affine");
+  static_assert(Scale<ScaleT>,
+                "fewbit: the fourth choice of a scheme is a scale: real_scale or power_of_two");
+  static_assert(Rounding<RoundingT>,
+                "fewbit: the fifth choice of a scheme is a rounding: nearest_even, half_away, "
+                "toward_zero or stochastic");
+  static_assert(!Storage<StorageT> || IntegerStorage<StorageT> ||
+                    std::is_same_v<ScaleT, real_scale>,
+                "fewbit: ternary and binary scales are means of |w|; a power-of-two scale needs an "
+                "integer storage");
+  static_assert(
+      !Storage<StorageT> || IntegerStorage<StorageT> || std::is_same_v<RoundingT, nearest_even>,
+      "fewbit: ternary and binary codes are chosen by sign and magnitude; they take no rounding");
+
+  using storage = StorageT;
+  using granularity = GranularityT;
+  using zero_point = ZeroPointT;
+  using scale = ScaleT;
+  using rounding = RoundingT;
+  static constexpr bool is_random = RoundingT::is_random;
+};
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_scheme = false;
+template <class... Choices>
+inline constexpr bool is_scheme<scheme<Choices...>> = true;
+
+}  // namespace detail
+
+template <class T>
+concept Scheme = detail::is_scheme<T>;
+
+/// A scheme whose codes are rounded quotients.
+template <class T>
+concept IntegerScheme = Scheme<T> && T::is_integer;
+
+using int8_per_tensor = scheme<int8, per_tensor>;
+using int8_per_row = scheme<int8, per_row>;
+using int8_per_col = scheme<int8, per_col>;
+template <index G>
+using int8_grouped = scheme<int8, grouped<G>>;
+/// One power-of-two scale: the Qm.n fixed-point formats.
+using int8_power_of_two = scheme<int8, per_tensor, symmetric, power_of_two>;
+using int8_affine = scheme<int8, per_tensor, affine>;
+using int8_affine_per_row = scheme<int8, per_row, affine>;
+/// What ONNX, PyTorch and TFLite use for activations.
+using uint8_affine = scheme<uint8, per_tensor, affine>;
+using uint8_affine_per_row = scheme<uint8, per_row, affine>;
+
+using int16_per_tensor = scheme<int16, per_tensor>;
+using int16_per_row = scheme<int16, per_row>;
+
+using int4_per_row = scheme<int4, per_row>;
+template <index G>
+using int4_grouped = scheme<int4, grouped<G>>;
+template <index G>
+using uint4_grouped = scheme<uint4, grouped<G>, affine>;
+
+using int2_per_row = scheme<int2, per_row>;
+template <index G>
+using int2_grouped = scheme<int2, grouped<G>>;
+
+using ternary_per_row = scheme<ternary, per_row>;
+template <index G>
+using ternary_grouped = scheme<ternary, grouped<G>>;
+
+using binary_per_row = scheme<binary, per_row>;
+template <index G>
+using binary_grouped = scheme<binary, grouped<G>>;
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

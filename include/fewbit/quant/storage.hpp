@@ -1,0 +1,122 @@
+#pragma once
+/// How a code is stored: its width, its smallest and largest value. First choice of a scheme.
+///
+/// | storage         | bits | codes           | one unpacked code |
+/// |-----------------|------|-----------------|-------------------|
+/// | int8, uint8     | 8    | -128..127, 0..255 | int8_t, uint8_t |
+/// | int16           | 16   | -32768..32767   | int16_t           |
+/// | int4, uint4     | 4    | -8..7, 0..15    | int8_t, uint8_t   |
+/// | int2            | 2    | -2..1           | int8_t            |
+/// | ternary         | 2    | -1, 0, 1        | int8_t            |
+/// | binary          | 1    | -1, 1           | int8_t            |
+///
+/// An integer storage holds the rounded quotient x / scale. Ternary and binary codes are chosen by
+/// a rule of their own (quantize.hpp). Read next: granularity.hpp.
+
+#include <concepts>
+#include <cstdint>
+
+#include "fewbit/config.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+struct int8 {
+  using code = std::int8_t;
+  static constexpr int bits = 8;
+  static constexpr int min = -128;
+  static constexpr int max = 127;
+  static constexpr bool is_signed = true;
+  static constexpr bool is_integer = true;
+  static constexpr const char* name = "int8";
+};
+
+struct uint8 {
+  using code = std::uint8_t;
+  static constexpr int bits = 8;
+  static constexpr int min = 0;
+  static constexpr int max = 255;
+  static constexpr bool is_signed = false;
+  static constexpr bool is_integer = true;
+  static constexpr const char* name = "uint8";
+};
+
+struct int16 {
+  using code = std::int16_t;
+  static constexpr int bits = 16;
+  static constexpr int min = -32768;
+  static constexpr int max = 32767;
+  static constexpr bool is_signed = true;
+  static constexpr bool is_integer = true;
+  static constexpr const char* name = "int16";
+};
+
+struct int4 {
+  using code = std::int8_t;
+  static constexpr int bits = 4;
+  static constexpr int min = -8;
+  static constexpr int max = 7;
+  static constexpr bool is_signed = true;
+  static constexpr bool is_integer = true;
+  static constexpr const char* name = "int4";
+};
+
+struct uint4 {
+  using code = std::uint8_t;
+  static constexpr int bits = 4;
+  static constexpr int min = 0;
+  static constexpr int max = 15;
+  static constexpr bool is_signed = false;
+  static constexpr bool is_integer = true;
+  static constexpr const char* name = "uint4";
+};
+
+struct int2 {
+  using code = std::int8_t;
+  static constexpr int bits = 2;
+  static constexpr int min = -2;
+  static constexpr int max = 1;
+  static constexpr bool is_signed = true;
+  static constexpr bool is_integer = true;
+  static constexpr const char* name = "int2";
+};
+
+/// -1, 0 and 1 in two bits, two's complement. Li et al. 2016, arXiv:1605.04711.
+struct ternary {
+  using code = std::int8_t;
+  static constexpr int bits = 2;
+  static constexpr int min = -1;
+  static constexpr int max = 1;
+  static constexpr bool is_signed = true;
+  static constexpr bool is_integer = false;
+  static constexpr const char* name = "ternary";
+};
+
+/// -1 and 1 in one bit; the stored bit is set for -1, so that a dot product of length n is
+/// n - 2 popcount(a ^ b). Rastegari et al. 2016, arXiv:1603.05279.
+struct binary {
+  using code = std::int8_t;
+  static constexpr int bits = 1;
+  static constexpr int min = -1;
+  static constexpr int max = 1;
+  static constexpr bool is_signed = true;
+  static constexpr bool is_integer = false;
+  static constexpr const char* name = "binary";
+};
+
+template <class T>
+concept Storage = requires {
+  typename T::code;
+  requires std::integral<typename T::code>;
+  { T::bits } -> std::convertible_to<int>;
+  { T::min } -> std::convertible_to<int>;
+  { T::max } -> std::convertible_to<int>;
+  { T::is_signed } -> std::convertible_to<bool>;
+  { T::is_integer } -> std::convertible_to<bool>;
+  { T::name } -> std::convertible_to<const char*>;
+};
+
+/// Storages whose code is a rounded quotient.
+template <class T>
+concept IntegerStorage = Storage<T> && T::is_integer;
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
