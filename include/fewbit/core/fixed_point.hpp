@@ -1,0 +1,296 @@
+#pragma once
+/// Integer accumulators times a real factor in integers alone: the rounding modes of other
+/// libraries, bit for bit.
+///
+/// An accumulator becomes an output code by a factor S_input * S_weight / S_output. Programs that
+/// must reproduce TFLite, CMSIS-NN or XNNPACK have to round that product as they do; each way is a
+/// type here, chosen at compile time:
+///
+/// | type               | factor      | rounding of acc * factor                               |
+/// |--------------------|-------------|--------------------------------------------------------|
+/// | tflite_double      | Q31, shift  | product half up, then shift half away from zero        |
+/// | tflite_double_neon | Q31, shift  | product half up, then shift half up                    |
+/// | tflite_single      | Q31, shift  | once, half up; the most exact of the integer modes     |
+/// | cmsis_default      | Q31, shift  | as tflite_double, without its saturation               |
+/// | xnn_rndnu          | 24 bits     | once, half up, saturating                              |
+/// | xnn_fp32           | float       | in float, half to even, clamped before rounding        |
+/// | q7_pot             | 2^-shift    | once, half up                                          |
+///
+/// Every `apply` takes std::int32_t or arch::vec<std::int32_t, N>; both give the same bits, and
+/// factors may differ from lane to lane. The wide integer product is taken in 64 bits.
+///
+/// Source of the scheme: Jacob et al. 2017, arXiv:1712.05877; of each mode: the library it is named
+/// after. gemm/ applies these to tiles of accumulators; which factor belongs to which output
+/// channel is decided in ops/.
+
+#include <bit>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <limits>
+
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/config.hpp"
+#include "fewbit/core/error.hpp"
+
+namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+
+/// The real number mantissa * 2^(exponent - 31). From `quantize_multiplier`, mantissa is 0 or in
+/// [2^30, 2^31) and exponent in [-31, 30].
+struct fixed_multiplier {
+  std::int32_t mantissa = 0;
+  int exponent = 0;
+
+  friend bool operator==(const fixed_multiplier&, const fixed_multiplier&) = default;
+};
+
+}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+/// The nearest multiplier without regard to the largest exponent.
+inline fixed_multiplier nearest_multiplier(double real) {
+  if (!(real >= 0.0 && real <= std::numeric_limits<double>::max())) {
+    fail("quantize_multiplier", "the factor", real, "a finite number that is not negative");
+  }
+  int exponent = 0;
+  const double fraction = std::frexp(real, &exponent);  // in [0.5, 1), or 0
+  auto mantissa = static_cast<std::int64_t>(std::round(std::ldexp(fraction, 31)));
+  if (mantissa == std::int64_t{1} << 31) {
+    mantissa /= 2;
+    ++exponent;
+  }
+  if (mantissa == 0 || exponent < -31) return {};
+  return {static_cast<std::int32_t>(mantissa), exponent};
+}
+
+/// x * 2^count, wrapping; count is taken modulo 32.
+template <class V>
+FEWBIT_ALWAYS_INLINE V shift_left(const V& x, const V& count) noexcept {
+  const auto bits = arch::bits_as<std::uint32_t>(x);
+  return arch::bits_as<std::int32_t>(bits << arch::bits_as<std::uint32_t>(V(count & V(31))));
+}
+
+/// x / 2^count for each of two ways to break ties; count is taken modulo 32. Nothing is added
+/// before the shift, so nothing overflows: the bits shifted out are compared with one half.
+template <bool AwayFromZero, class V>
+FEWBIT_ALWAYS_INLINE V shift_right_rounded(const V& x, const V& count) noexcept {
+  const V places = count & V(31);
+  const V mask = shift_left(V(-1), places) ^ V(-1);
+  V threshold = mask >> V(1);
+  if constexpr (AwayFromZero) threshold = threshold + arch::select(x < V(0), V(1), V(0));
+  return V(x >> places) + arch::select(V(x & mask) > threshold, V(1), V(0));
+}
+
+/// floor(a * b / 2^31 + 1/2), wrapping.
+template <class V>
+FEWBIT_ALWAYS_INLINE V high_product(const V& a, const V& b) noexcept {
+  using wide = arch::rebind<V, std::int64_t>;
+  const wide product = arch::convert<std::int64_t>(a) * arch::convert<std::int64_t>(b);
+  return arch::convert<std::int32_t>(wide((product + wide(1LL << 30)) >> wide(31)));
+}
+
+/// floor(acc * mantissa * 2^(exponent - 31) + 1/2) in 64 bits, for exponent in [-31, 30].
+template <class V>
+FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int64_t> scale_once(const V& acc, const V& mantissa,
+                                                              const V& exponent) noexcept {
+  using wide = arch::rebind<V, std::int64_t>;
+  const wide product = arch::convert<std::int64_t>(acc) * arch::convert<std::int64_t>(mantissa);
+  const wide places = arch::convert<std::int64_t>(V(V(31) - exponent)) & wide(63);
+  const wide half = wide(wide(1) << places) >> wide(1);
+  return wide(product + half) >> places;
+}
+
+}  // namespace detail
+
+/// The nearest multiplier to a factor. Zero, and what is less than 2^-32, becomes 0.
+///
+/// @throws fewbit::error unless 0 <= real < 2^30.
+/// Source: TFLite, QuantizeMultiplier.
+[[nodiscard]] inline fixed_multiplier quantize_multiplier(double real) {
+  const fixed_multiplier nearest = detail::nearest_multiplier(real);
+  if (nearest.exponent > 30) {
+    detail::fail("quantize_multiplier", "the factor", real, "less than 2^30");
+  }
+  return nearest;
+}
+
+/// As `quantize_multiplier`, but a factor too large becomes the largest multiplier: what TFLite
+/// does when built for single rounding.
+[[nodiscard]] inline fixed_multiplier quantize_multiplier_saturating(double real) {
+  const fixed_multiplier nearest = detail::nearest_multiplier(real);
+  if (nearest.exponent > 30) return {std::numeric_limits<std::int32_t>::max(), 30};
+  return nearest;
+}
+
+/// a * b / 2^31 rounded half up; the one product that does not fit, of the smallest integer with
+/// itself, becomes the largest. Equals vqrdmulh of Arm.
+template <class V>
+[[nodiscard]] FEWBIT_ALWAYS_INLINE V saturating_rounding_doubling_high_mul(const V& a,
+                                                                           const V& b) noexcept {
+  const V high = detail::high_product(a, b);
+  const V smallest = V(std::numeric_limits<std::int32_t>::min());
+  return arch::select(high == smallest, V(std::numeric_limits<std::int32_t>::max()), high);
+}
+
+/// x / 2^count rounded half away from zero; count in [0, 31].
+template <class V>
+[[nodiscard]] FEWBIT_ALWAYS_INLINE V rounding_divide_by_pot(const V& x, const V& count) noexcept {
+  return detail::shift_right_rounded<true>(x, count);
+}
+
+/// x / 2^count rounded half up; count in [0, 31].
+template <class V>
+[[nodiscard]] FEWBIT_ALWAYS_INLINE V rounding_shift_right(const V& x, const V& count) noexcept {
+  return detail::shift_right_rounded<false>(x, count);
+}
+
+/// A way to multiply by a fixed_multiplier: `multiplier(real)` prepares the factor, and
+/// `apply(acc, mantissa, exponent)` uses it.
+template <class Mode>
+concept FixedPointMode = requires(std::int32_t v, double real) {
+  { Mode::multiplier(real) } -> std::same_as<fixed_multiplier>;
+  { Mode::apply(v, v, v) }
+  noexcept->std::same_as<std::int32_t>;
+};
+
+/// TFLite's built-in kernels and gemmlowp: two roundings, at most one unit from the exact product.
+/// acc * 2^max(exponent, 0) wraps; a caller's range must not reach that.
+struct tflite_double {
+  [[nodiscard]] static fixed_multiplier multiplier(double real) {
+    return quantize_multiplier(real);
+  }
+  template <class V>
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply(const V& acc, const V& mantissa,
+                                                    const V& exponent) noexcept {
+    const V zero(0);
+    const V shifted = detail::shift_left(acc, arch::max(exponent, zero));
+    return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(shifted, mantissa),
+                                  arch::max(V(zero - exponent), zero));
+  }
+};
+
+/// TFLite's kernels that requantize four rows at a time on NEON: unlike tflite_double, negative
+/// ties of the second rounding go up.
+struct tflite_double_neon {
+  [[nodiscard]] static fixed_multiplier multiplier(double real) {
+    return quantize_multiplier(real);
+  }
+  template <class V>
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply(const V& acc, const V& mantissa,
+                                                    const V& exponent) noexcept {
+    const V zero(0);
+    const V shifted = detail::shift_left(acc, arch::max(exponent, zero));
+    return rounding_shift_right(saturating_rounding_doubling_high_mul(shifted, mantissa),
+                                arch::max(V(zero - exponent), zero));
+  }
+};
+
+/// TFLite built for single rounding, ruy, and CMSIS-NN with the option of that name. A result
+/// beyond 32 bits wraps; a caller's range must not reach that.
+struct tflite_single {
+  [[nodiscard]] static fixed_multiplier multiplier(double real) {
+    return quantize_multiplier_saturating(real);
+  }
+  template <class V>
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply(const V& acc, const V& mantissa,
+                                                    const V& exponent) noexcept {
+    return arch::convert<std::int32_t>(detail::scale_once(acc, mantissa, exponent));
+  }
+};
+
+/// CMSIS-NN as it is by default: tflite_double for every mantissa that is not negative.
+struct cmsis_default {
+  [[nodiscard]] static fixed_multiplier multiplier(double real) {
+    return quantize_multiplier(real);
+  }
+  template <class V>
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply(const V& acc, const V& mantissa,
+                                                    const V& exponent) noexcept {
+    const V zero(0);
+    const V shifted = detail::shift_left(acc, arch::max(exponent, zero));
+    return rounding_divide_by_pot(detail::high_product(shifted, mantissa),
+                                  arch::max(V(zero - exponent), zero));
+  }
+};
+
+/// XNNPACK's integer kernels: the 24 bits of a float factor, one rounding, saturating.
+struct xnn_rndnu {
+  /// The significand of the factor as a float, so no rounding but that to float.
+  /// @throws fewbit::error unless 2^-32 <= real < 256.
+  [[nodiscard]] static fixed_multiplier multiplier(double real) {
+    const auto factor = static_cast<float>(real);
+    if (!(factor >= 0x1p-32F && factor < 256.0F)) {
+      detail::fail("xnn_rndnu", "the factor", real, "at least 2^-32 and less than 256");
+    }
+    const auto bits = std::bit_cast<std::uint32_t>(factor);
+    return {static_cast<std::int32_t>((bits & 0x7FFFFF) | 0x800000),
+            static_cast<int>(bits >> 23) - 119};
+  }
+  template <class V>
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply(const V& acc, const V& mantissa,
+                                                    const V& exponent) noexcept {
+    using wide = arch::rebind<V, std::int64_t>;
+    const wide lowest(std::numeric_limits<std::int32_t>::min());
+    const wide highest(std::numeric_limits<std::int32_t>::max());
+    const wide scaled = detail::scale_once(acc, mantissa, exponent);
+    return arch::convert<std::int32_t>(arch::min(arch::max(scaled, lowest), highest));
+  }
+};
+
+/// XNNPACK's float kernels, which are TFLite's default on x86 and Arm.
+struct xnn_fp32 {
+  /// @throws fewbit::error unless 2^-32 <= real < 256.
+  [[nodiscard]] static float multiplier(double real) {
+    const auto factor = static_cast<float>(real);
+    if (!(factor >= 0x1p-32F && factor < 256.0F)) {
+      detail::fail("xnn_fp32", "the factor", real, "at least 2^-32 and less than 256");
+    }
+    return factor;
+  }
+
+  /// float(acc) * factor clamped to [lowest, highest], then rounded half to even. The bounds are
+  /// the range of the output less its zero point, which the caller adds; |bounds| <= 2^22.
+  template <class V>
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply(
+      const V& acc, const arch::rebind<V, float>& factor, const arch::rebind<V, float>& lowest,
+      const arch::rebind<V, float>& highest) noexcept {
+    using real = arch::rebind<V, float>;
+    const real scaled = arch::convert<float>(acc) * factor;
+    return arch::round_to_int(arch::clamp(scaled, lowest, highest));
+  }
+};
+
+/// Power-of-two scales of CMSIS-NN before 2020: the factor is 2^-shift, shift in [0, 31]. The
+/// caller saturates to 8 bits.
+struct q7_pot {
+  template <class V>
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply(const V& acc, const V& shift) noexcept {
+    return rounding_shift_right(acc, shift);
+  }
+};
+
+/// `Mode::apply` with one factor for all lanes.
+template <FixedPointMode Mode, class V>
+[[nodiscard]] FEWBIT_ALWAYS_INLINE V apply_multiplier(const V& acc,
+                                                      const fixed_multiplier& factor) noexcept {
+  return Mode::apply(acc, V(factor.mantissa), V(factor.exponent));
+}
+
+/// Accumulators of 64 bits (16-bit activations): the mantissa is cut to 15 bits, then one rounding
+/// half up. For |acc| < 2^47 and exponent in [-31, 7]; a result beyond 32 bits wraps.
+/// Source: TFLite and CMSIS-NN, which agree here.
+[[nodiscard]] constexpr std::int32_t requantize_int64(std::int64_t acc,
+                                                      const fixed_multiplier& factor) noexcept {
+  const std::int64_t mantissa =
+      factor.mantissa < 0x7FFF0000 ? (factor.mantissa + (1 << 15)) >> 16 : 0x7FFF;
+  const int places = (15 - factor.exponent) & 63;
+  const std::uint64_t product =
+      static_cast<std::uint64_t>(acc) * static_cast<std::uint64_t>(mantissa);
+  const std::uint64_t half = std::uint64_t{1} << ((places - 1) & 63);
+  return static_cast<std::int32_t>(static_cast<std::int64_t>(product + half) >> places);
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
