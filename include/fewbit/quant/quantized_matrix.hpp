@@ -1,0 +1,248 @@
+#pragma once
+/// A matrix of codes with its scales: what quantization produces and operators consume.
+///
+/// The scheme is part of the type. Codes are row-major and packed to the bits of their storage
+/// (core/bits.hpp); each row starts on a byte. The value of an element is
+/// (code(r, c) - zero_point(r, c)) * scale(r, c).
+/// Read next: quantize.hpp, which makes one from reals; gemm/ packs one for a kernel.
+
+#include <bit>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "fewbit/config.hpp"
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/bits.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/quant/range.hpp"
+#include "fewbit/quant/scheme.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+/// Packs n codes of a row; a binary code becomes its sign bit.
+template <Storage St>
+void pack_codes(const typename St::code* codes, index n, std::uint8_t* bytes) noexcept {
+  if constexpr (St::bits == 1) {
+    for (index first = 0; first < n; first += 8) {
+      unsigned packed = 0;
+      for (index i = first; i < n && i < first + 8; ++i) {
+        packed |= (codes[i] < 0 ? 1U : 0U) << (i - first);
+      }
+      bytes[first / 8] = static_cast<std::uint8_t>(packed);
+    }
+  } else {
+    pack_bits<St::bits>(codes, n, bytes);
+  }
+}
+
+template <Storage St>
+void unpack_codes(const std::uint8_t* bytes, index n, typename St::code* codes) noexcept {
+  unpack_bits<St::bits, St::is_signed>(bytes, n, codes);
+  if constexpr (St::bits == 1) {
+    for (index i = 0; i < n; ++i) codes[i] = static_cast<typename St::code>(1 - 2 * codes[i]);
+  }
+}
+
+template <Storage St>
+[[nodiscard]] int extract_code(const std::uint8_t* bytes, index i) noexcept {
+  const int stored = extract_bits<St::bits, St::is_signed>(bytes, i);
+  return St::bits == 1 ? 1 - 2 * stored : stored;
+}
+
+/// "w(2, 3)".
+inline std::string element(const char* name, index r, index c) {
+  return std::string(name) + "(" + std::to_string(r) + ", " + std::to_string(c) + ")";
+}
+
+/// "scales[3]".
+inline std::string item(const char* name, index i) {
+  return std::string(name) + "[" + std::to_string(i) + "]";
+}
+
+inline std::string interval(int lo, int hi) {
+  return std::to_string(lo) + " to " + std::to_string(hi);
+}
+
+/// Fails unless `scale` may be a scale of S.
+template <Scheme S>
+void expect_valid_scale(const char* function, const std::string& argument, float scale) {
+  if (!is_finite(scale) || !(scale > 0.0F)) {
+    fail(function, argument, scale, "a finite positive number");
+  }
+  if constexpr (std::is_same_v<typename S::scale, power_of_two>) {
+    const bool is_power = (std::bit_cast<std::uint32_t>(scale) & 0x007FFFFFU) == 0;
+    if (!is_power) fail(function, argument, scale, "a power of two from 2^-126 to 2^127");
+  }
+}
+
+/// How quantize() hands over rows it has packed itself.
+struct quantized_matrix_access;
+
+}  // namespace detail
+
+/// Codes, scales and (only if S is affine) zero points of a rows x cols matrix.
+template <Scheme S>
+class quantized_matrix {
+ public:
+  using scheme = S;
+  using storage = typename S::storage;
+  using granularity = typename S::granularity;
+  /// One unpacked code.
+  using value_type = typename S::code;
+
+  /// 0 x 0, without scales.
+  quantized_matrix() = default;
+
+  /// From parts made elsewhere.
+  ///
+  /// @param codes        rows x cols codes, each in [S::code_min, S::code_max]; binary: -1 or 1
+  /// @param scales       granularity::count(rows, cols) finite positive numbers (powers of two if S
+  ///                     says so), ordered by granularity::scale_of
+  /// @param zero_points  as many, in [storage::min, storage::max]; empty unless S is affine
+  /// @throws fewbit::error naming the first bad value and its position
+  quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
+                   std::span<const float> scales, std::span<const value_type> zero_points = {})
+      : quantized_matrix(codes.rows(), codes.cols()) {
+    take_scales(scales);
+    take_zero_points(zero_points);
+    for (index r = 0; r < rows_; ++r) {
+      for (index c = 0; c < cols_; ++c) expect_valid_code(r, c, codes(r, c));
+      detail::pack_codes<storage>(codes.data() + r * codes.outerStride(), cols_, row_data(r));
+    }
+  }
+
+  [[nodiscard]] index rows() const noexcept { return rows_; }
+  [[nodiscard]] index cols() const noexcept { return cols_; }
+
+  [[nodiscard]] int code(index r, index c) const noexcept {
+    return detail::extract_code<storage>(row_data(r), c);
+  }
+  [[nodiscard]] float scale(index r, index c) const noexcept {
+    return scales_[static_cast<std::size_t>(granularity::scale_of(r, c, cols_))];
+  }
+  /// 0 for symmetric schemes.
+  [[nodiscard]] int zero_point(index r, index c) const noexcept {
+    if constexpr (S::is_affine) {
+      return zero_points_[static_cast<std::size_t>(granularity::scale_of(r, c, cols_))];
+    } else {
+      return 0;
+    }
+  }
+
+  /// Ordered by granularity::scale_of.
+  [[nodiscard]] std::span<const float> scales() const noexcept { return scales_; }
+  /// As many as scales if S is affine, else none.
+  [[nodiscard]] std::span<const value_type> zero_points() const noexcept { return zero_points_; }
+
+  /// The packed codes, rows() times row_bytes() bytes.
+  [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept {
+    return {bytes_.data(), static_cast<std::size_t>(bytes_.size())};
+  }
+  [[nodiscard]] index row_bytes() const noexcept { return packed_bytes<storage::bits>(cols_); }
+
+  /// Writes the cols() codes of row r to `out`.
+  void unpack_row(index r, value_type* out) const noexcept {
+    detail::unpack_codes<storage>(row_data(r), cols_, out);
+  }
+
+  [[nodiscard]] row_matrix<value_type> codes() const {
+    row_matrix<value_type> all(rows_, cols_);
+    for (index r = 0; r < rows_; ++r) unpack_row(r, all.data() + r * cols_);
+    return all;
+  }
+
+  /// Bytes this matrix would take in a file: codes, 4 for each scale, zero points.
+  [[nodiscard]] index storage_bytes() const noexcept {
+    return bytes_.size() + static_cast<index>(scales_.size() * sizeof(float)) +
+           static_cast<index>(zero_points_.size() * sizeof(value_type));
+  }
+
+  /// Equal shape, codes, scales and zero points.
+  friend bool operator==(const quantized_matrix& a, const quantized_matrix& b) noexcept {
+    return a.rows_ == b.rows_ && a.cols_ == b.cols_ && a.scales_ == b.scales_ &&
+           a.zero_points_ == b.zero_points_ &&
+           std::equal(a.bytes_.begin(), a.bytes_.end(), b.bytes_.begin(), b.bytes_.end());
+  }
+
+ private:
+  friend detail::quantized_matrix_access;
+
+  quantized_matrix(index rows, index cols) : rows_(rows), cols_(cols) {
+    if (rows <= 0 || cols <= 0) {
+      detail::fail("quantized_matrix", "codes", detail::text(rows) + " x " + detail::text(cols),
+                   "at least one row and one column");
+    }
+    bytes_ = aligned_buffer<std::uint8_t>(rows * row_bytes());
+  }
+
+  void take_scales(std::span<const float> scales) {
+    const index count = granularity::count(rows_, cols_);
+    detail::expect_equal("quantized_matrix", "number of scales", static_cast<index>(scales.size()),
+                         count);
+    for (index i = 0; i < count; ++i) {
+      detail::expect_valid_scale<S>("quantized_matrix", detail::item("scales", i),
+                                    scales[static_cast<std::size_t>(i)]);
+    }
+    scales_.assign(scales.begin(), scales.end());
+  }
+
+  void take_zero_points(std::span<const value_type> zero_points) {
+    const index count = S::is_affine ? granularity::count(rows_, cols_) : 0;
+    detail::expect_equal("quantized_matrix", "number of zero points",
+                         static_cast<index>(zero_points.size()), count);
+    for (index i = 0; i < count; ++i) {
+      const int zero = zero_points[static_cast<std::size_t>(i)];
+      if (zero < storage::min || zero > storage::max) {
+        detail::fail("quantized_matrix", detail::item("zero_points", i), zero,
+                     detail::interval(storage::min, storage::max));
+      }
+    }
+    zero_points_.assign(zero_points.begin(), zero_points.end());
+  }
+
+  static void expect_valid_code(index r, index c, int value) {
+    constexpr bool has_zero = storage::bits > 1;
+    if (value < S::code_min || value > S::code_max || (!has_zero && value == 0)) {
+      detail::fail("quantized_matrix", detail::element("codes", r, c), value,
+                   has_zero ? detail::interval(S::code_min, S::code_max) : "-1 or 1");
+    }
+  }
+
+  [[nodiscard]] const std::uint8_t* row_data(index r) const noexcept {
+    return bytes_.data() + r * row_bytes();
+  }
+  [[nodiscard]] std::uint8_t* row_data(index r) noexcept { return bytes_.data() + r * row_bytes(); }
+
+  index rows_ = 0;
+  index cols_ = 0;
+  aligned_buffer<std::uint8_t> bytes_;
+  std::vector<float> scales_;
+  std::vector<value_type> zero_points_;
+};
+
+namespace detail {
+
+struct quantized_matrix_access {
+  /// Codes all zero bits; scales and zero points as given, unchecked.
+  template <Scheme S>
+  static quantized_matrix<S> make(index rows, index cols, std::vector<float>&& scales,
+                                  std::vector<typename S::code>&& zero_points) {
+    quantized_matrix<S> q(rows, cols);
+    q.scales_ = std::move(scales);
+    q.zero_points_ = std::move(zero_points);
+    return q;
+  }
+  template <Scheme S>
+  static std::uint8_t* row(quantized_matrix<S>& q, index r) noexcept {
+    return q.row_data(r);
+  }
+};
+
+}  // namespace detail
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
