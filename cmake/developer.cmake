@@ -49,6 +49,18 @@ else()
   endif()
 endif()
 
+# Programs for instruction sets that this processor may lack run through a guard, which skips.
+set(run_guarded "")
+if(FEWBIT_MARCH AND NOT FEWBIT_MARCH STREQUAL "native" AND NOT CMAKE_CROSSCOMPILING)
+  add_executable(cpu_guard ${PROJECT_SOURCE_DIR}/tests/support/cpu_guard.cpp
+                           ${PROJECT_SOURCE_DIR}/tests/support/cpu_needs.cpp)
+  target_link_libraries(cpu_guard PRIVATE fewbit::fewbit)
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/tests/support/cpu_needs.cpp
+                              PROPERTIES COMPILE_OPTIONS "${arch_flags}")
+  set(run_guarded $<TARGET_FILE:cpu_guard>)
+endif()
+
+# Builds the tests that every preset runs.
 add_custom_target(isa_tests)
 
 # fewbit_test(<folder>/<header> [ISA]): tests/<folder>/<header>_test.cpp becomes the program and the
@@ -67,10 +79,30 @@ function(fewbit_test path)
   string(REPLACE "/" "_" name ${path}_test)
   add_executable(${name} ${source})
   target_link_libraries(${name} PRIVATE fewbit_developer GTest::gtest_main Threads::Threads)
-  add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS all TIMEOUT 1200)
+  add_test(NAME ${name} COMMAND ${run_guarded} ${name})
+  set_tests_properties(${name} PROPERTIES LABELS all TIMEOUT 1200 SKIP_RETURN_CODE 77)
   if(arg_ISA)
     add_dependencies(isa_tests ${name})
     set_tests_properties(${name} PROPERTIES LABELS "all;isa")
   endif()
+endfunction()
+
+# fewbit_example(<task>): the program examples/<task>.cpp.
+function(fewbit_example task)
+  add_executable(${task} ${PROJECT_SOURCE_DIR}/examples/${task}.cpp)
+  target_link_libraries(${task} PRIVATE fewbit_developer)
+  target_compile_options(${task} PRIVATE -O3)
+  target_compile_definitions(${task} PRIVATE NDEBUG)
+endfunction()
+
+# fewbit_benchmark(<folder>): benchmarks/<folder>_benchmark.cpp becomes a program that the target
+# `bench` runs. Always fully optimized and without assertions, whatever the preset.
+function(fewbit_benchmark folder)
+  set(name ${folder}_benchmark)
+  add_executable(${name} EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/benchmarks/${name}.cpp)
+  target_link_libraries(${name} PRIVATE fewbit_developer benchmark::benchmark)
+  target_compile_options(${name} PRIVATE -O3)
+  target_compile_definitions(${name} PRIVATE NDEBUG)
+  add_custom_target(bench_${name} COMMAND ${name} USES_TERMINAL)
+  add_dependencies(bench bench_${name})
 endfunction()

@@ -1,0 +1,125 @@
+# Holds the table of layers and the house rules that a text search can hold:
+#   cmake -DROOT=include/fewbit -P cmake/check_layers.cmake
+# Prints one line for each offence and fails if there is any.
+
+cmake_minimum_required(VERSION 3.25)
+
+# The layers, lowest first, and what each may include directly; what those may include comes with it.
+set(layers config arch core quant gemm calib codebook ops equalize diagnose search train verify io)
+set(config_may "")
+set(arch_may config)
+set(core_may arch)
+set(quant_may core arch)
+set(gemm_may core arch)
+set(calib_may quant)
+set(codebook_may quant gemm)
+set(ops_may quant gemm codebook)
+set(equalize_may quant)
+set(diagnose_may ops calib equalize)
+set(search_may ops calib)
+set(train_may quant)
+set(verify_may ops)
+set(io_may quant codebook gemm)
+
+set(not_in_umbrella io search train verify diagnose)
+
+# Each costs more compile time than the rest of a header.
+set(costly ranges format random thread iostream regex map unordered_map)
+
+# May include them all the same, because nothing but the user's own code includes these headers.
+set(by_name_only core/executor_adapters.hpp)
+
+set(intrinsic_name "(^|[^A-Za-z0-9_])(_mm(256|512)?_[a-z]|v(ld|st|add|mul|dot|mmla)[0-9a-z]*q?_[suf](8|16|32)|__builtin_ia32_|__builtin_neon_)")
+set(intrinsic_header "<(immintrin|x86intrin|[a-z]mmintrin|arm_neon|arm_acle)\\.h>")
+
+# Lower layers come first, so that one pass is the transitive closure.
+foreach(layer IN LISTS layers)
+  set(closed ${layer})
+  foreach(lower IN LISTS ${layer}_may)
+    list(APPEND closed ${${lower}_closed})
+  endforeach()
+  list(REMOVE_DUPLICATES closed)
+  set(${layer}_closed ${closed})
+endforeach()
+
+set(offences 0)
+macro(offence text)
+  message(NOTICE "${header}: ${text}")
+  math(EXPR offences "${offences} + 1")
+endmacro()
+
+# "gemm" for gemm/multiply.hpp, "config" for config.hpp, "umbrella" for fewbit.hpp.
+function(layer_of path result)
+  string(REGEX REPLACE "/.*$" "" layer "${path}")
+  string(REGEX REPLACE "\\.hpp$" "" layer "${layer}")
+  string(REGEX REPLACE "^fewbit$" "umbrella" layer "${layer}")
+  set(${result} "${layer}" PARENT_SCOPE)
+endfunction()
+
+macro(check_own_include target)
+  layer_of("${target}" to)
+  if(to STREQUAL "umbrella")
+    offence("includes the umbrella fewbit.hpp")
+  elseif("${target}" IN_LIST by_name_only)
+    offence("${target} is for the user to include by name")
+  elseif(from STREQUAL "umbrella")
+    if(to IN_LIST not_in_umbrella)
+      offence("the umbrella leaves out ${to}/, but includes ${target}")
+    endif()
+  elseif(NOT to IN_LIST ${from}_closed)
+    offence("${from} may not include ${target}: it climbs the table of layers")
+  endif()
+  if(NOT EXISTS "${ROOT}/${target}")
+    offence("includes ${target}, which does not exist")
+  endif()
+endmacro()
+
+macro(check_include line)
+  if(line MATCHES "\"fewbit/([^\"]+)\"")
+    check_own_include("${CMAKE_MATCH_1}")
+  elseif(line MATCHES "\"")
+    offence("relative include: ${line}")
+  elseif(line MATCHES "<fewbit/")
+    offence("angle brackets for an own header: ${line}")
+  elseif(line MATCHES "${intrinsic_header}" AND NOT from STREQUAL "arch")
+    offence("intrinsics outside arch/: ${line}")
+  elseif(line MATCHES "<([a-z_]+)>" AND CMAKE_MATCH_1 IN_LIST costly AND NOT header IN_LIST by_name_only)
+    offence("costly include: ${line}")
+  endif()
+endmacro()
+
+file(GLOB_RECURSE headers RELATIVE ${ROOT} ${ROOT}/*)
+list(LENGTH headers count)
+if(count EQUAL 0)
+  message(FATAL_ERROR "check_layers: no header under ${ROOT}")
+endif()
+
+foreach(header IN LISTS headers)
+  layer_of("${header}" from)
+  if(NOT from STREQUAL "umbrella" AND NOT from IN_LIST layers)
+    offence("the folder ${from}/ is not in the table of layers")
+    continue()
+  endif()
+  file(READ "${ROOT}/${header}" content)
+  if(NOT content MATCHES "^#pragma once\n///")
+    offence("does not open with #pragma once and a /// block")
+  endif()
+
+  # Brackets and semicolons would bend CMake's lists.
+  string(REGEX REPLACE "[][;]" " " content "${content}")
+  string(REPLACE "\n" ";" lines "${content}")
+  foreach(line IN LISTS lines)
+    if(line MATCHES "^[ \t]*#[ \t]*include")
+      check_include("${line}")
+    elseif(line MATCHES "^[ \t]*#[ \t]*define[ \t]" AND NOT line MATCHES "define[ \t]+FEWBIT_")
+      offence("macro without the prefix FEWBIT_: ${line}")
+    elseif(line MATCHES "${intrinsic_name}" AND NOT from STREQUAL "arch")
+      offence("intrinsics outside arch/: ${line}")
+    endif()
+  endforeach()
+endforeach()
+
+if(offences GREATER 0)
+  message(FATAL_ERROR "check_layers: ${offences} offence(s) in ${count} headers")
+endif()
+message(NOTICE "check_layers: ${count} headers keep the table of layers")

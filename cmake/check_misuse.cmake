@@ -1,0 +1,32 @@
+# Compiles SOURCE with the command COMPILE and wants it to fail with the words of its first line,
+# `// expect: <words>`; with MUST_COMPILE it wants success.
+
+cmake_minimum_required(VERSION 3.25)
+
+# A plain line first, because CMake breaks the lines of its errors.
+macro(red text)
+  message(NOTICE "${SOURCE}: ${text}")
+  message(FATAL_ERROR "check_misuse is red")
+endmacro()
+
+file(STRINGS ${SOURCE} first_line LIMIT_COUNT 1)
+if(NOT first_line MATCHES "^// expect: (.+)$")
+  red("the first line is not // expect: <words>")
+endif()
+set(words "${CMAKE_MATCH_1}")
+
+separate_arguments(command UNIX_COMMAND "${COMPILE} -c ${SOURCE} -o /dev/null")
+execute_process(COMMAND ${command} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+
+if(MUST_COMPILE)
+  if(NOT result EQUAL 0)
+    red("does not compile, but should\n${output}")
+  endif()
+elseif(result EQUAL 0)
+  red("compiles, but should not")
+else()
+  string(FIND "${output}" "${words}" position)
+  if(position EQUAL -1)
+    red("fails with other words than: ${words}\n${output}")
+  endif()
+endif()

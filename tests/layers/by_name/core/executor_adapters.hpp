@@ -1,0 +1,4 @@
+#pragma once
+/// Dear, and so for the user to include by name.
+
+#include <thread>

@@ -1,0 +1,4 @@
+#pragma once
+/// A header that is too dear.
+
+#include <iostream>

@@ -1,0 +1,4 @@
+#pragma once
+/// A header of intrinsics outside arch/.
+
+#include <immintrin.h>

@@ -1,0 +1,4 @@
+#pragma once
+/// A macro without the prefix.
+
+#define LOUD 1

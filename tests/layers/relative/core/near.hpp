@@ -1,0 +1,4 @@
+#pragma once
+/// A relative include.
+
+#include "other.hpp"

@@ -1,0 +1,2 @@
+#pragma once
+/// A folder that the table does not know.

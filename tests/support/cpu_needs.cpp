@@ -1,0 +1,14 @@
+// What the flags of this build let the compiler use. Constants only, so that a processor without
+// those instructions can read them.
+
+#include "fewbit/config.hpp"
+
+extern const bool needs_avx2;
+extern const bool needs_avx_vnni;
+extern const bool needs_avx512_vnni;
+extern const bool needs_avx512_bitalg;
+
+constexpr bool needs_avx2 = FEWBIT_HAS_AVX2;
+constexpr bool needs_avx_vnni = FEWBIT_HAS_AVX_VNNI;
+constexpr bool needs_avx512_vnni = FEWBIT_HAS_AVX512_VNNI;
+constexpr bool needs_avx512_bitalg = FEWBIT_HAS_AVX512_BITALG;
