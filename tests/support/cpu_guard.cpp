@@ -1,6 +1,6 @@
 // Runs the program named by the arguments if this processor has the instructions that the build's
-// flags allow; else says what is missing and exits with 77, which ctest counts as skipped. This file
-// is compiled without those flags.
+// flags allow; else says what is missing and exits with 77, which ctest counts as skipped. This
+// file is compiled without those flags.
 
 #include <unistd.h>
 

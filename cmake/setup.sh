@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Installs with apt what the build needs and this machine lacks; silent when nothing is missing.
+#   cmake/setup.sh [--cross] [--clang]
+#     --cross  adds the aarch64 compiler and qemu
+#     --clang  adds clang, its sanitizer and fuzzer libraries, and clang-format
+set -euo pipefail
+
+packages=(g++ cmake ninja-build libeigen3-dev libgtest-dev libbenchmark-dev nlohmann-json3-dev pkg-config)
+for option in "$@"; do
+  case "$option" in
+    --cross) packages+=(g++-aarch64-linux-gnu qemu-user googletest) ;;
+    --clang) packages+=(clang libclang-rt-dev clang-format) ;;
+    *) echo "cmake/setup.sh: unknown option $option, expected --cross or --clang" >&2; exit 2 ;;
+  esac
+done
+
+# A tool counts as present wherever it comes from; a library must be the package.
+present() {
+  case "$1" in
+    g++ | cmake | clang | clang-format) command -v "$1" >/dev/null ;;
+    ninja-build) command -v ninja >/dev/null ;;
+    pkg-config) command -v pkg-config >/dev/null ;;
+    *) dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed ;;
+  esac
+}
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+  cat >&2 <<'END'
+cmake/setup.sh installs with apt, which this system lacks. Install by hand:
+  a C++20 compiler (g++ 12 or clang 14, or later), CMake 3.25 or later, Ninja, Eigen 3.4,
+  GoogleTest 1.12, Google Benchmark 1.7, nlohmann-json 3.11, pkg-config
+END
+  exit 1
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  present "$package" || missing+=("$package")
+done
+
+if [ "${#missing[@]}" -gt 0 ]; then
+  as_root=()
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+  export DEBIAN_FRONTEND=noninteractive
+  echo "cmake/setup.sh installs: ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq </dev/null
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
+fi
+
+version=$(cmake --version | sed -n '1s/.* //p')
+if [ "$(printf '3.25\n%s\n' "$version" | sort -V | head -n 1)" != 3.25 ]; then
+  echo "cmake/setup.sh: cmake is $version, expected 3.25 or later" >&2
+  exit 1
+fi
