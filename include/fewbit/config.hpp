@@ -13,7 +13,17 @@
 #error "fewbit: -ffast-math breaks the promise of equal bits on every processor; compile without it"
 #endif
 
-#if defined(__AVX2__)
+// The vector types of gcc and clang; without them arch/vec.hpp falls back to arrays
+// and only the scalar arch is offered.
+#if !defined(FEWBIT_HAS_VECTOR_TYPES)
+#if defined(__GNUC__)
+#define FEWBIT_HAS_VECTOR_TYPES 1
+#else
+#define FEWBIT_HAS_VECTOR_TYPES 0
+#endif
+#endif
+
+#if FEWBIT_HAS_VECTOR_TYPES && defined(__AVX2__)
 #define FEWBIT_HAS_AVX2 1
 #else
 #define FEWBIT_HAS_AVX2 0
@@ -39,7 +49,7 @@
 #define FEWBIT_HAS_AVX512_BITALG 0
 #endif
 
-#if defined(__aarch64__) && defined(__ARM_NEON)
+#if FEWBIT_HAS_VECTOR_TYPES && defined(__aarch64__) && defined(__ARM_NEON)
 #define FEWBIT_HAS_NEON 1
 #else
 #define FEWBIT_HAS_NEON 0
@@ -61,15 +71,6 @@
 #define FEWBIT_HAS_EXCEPTIONS 1
 #else
 #define FEWBIT_HAS_EXCEPTIONS 0
-#endif
-
-// The vector types of gcc and clang; without them arch/vec.hpp falls back to arrays.
-#if !defined(FEWBIT_HAS_VECTOR_TYPES)
-#if defined(__GNUC__)
-#define FEWBIT_HAS_VECTOR_TYPES 1
-#else
-#define FEWBIT_HAS_VECTOR_TYPES 0
-#endif
 #endif
 
 #if defined(__GNUC__)

@@ -1,0 +1,65 @@
+#pragma once
+/// AVX2: what arch/vec.hpp cannot say for 16 registers of 256 bits.
+///
+/// | instruction     | computes                                     | why here |
+/// |-----------------|----------------------------------------------|-------------------------------------------|
+/// | vpmaddwd, vpaddd| 8 sums of 2 products of int16, added in int32 | exact for every pair of
+/// 8-bit operands    | | vpmovsxbw       | 16 int8 from memory as int16                 | weights
+/// stay 8 bits wide in memory        | | vpbroadcastd    | one pair of int16 activations to all
+/// columns | from memory, on a load port               |
+///
+/// vpmaddubsw would need one instruction less and saturates: 255 * 127 + 255 * 127 does not fit
+/// int16. Port bound: 16 products in two arithmetic instructions, so 32 operations per 2
+/// vector-port slots.
+
+#include "fewbit/arch/dot_unit.hpp"
+
+#if FEWBIT_HAS_AVX2
+#include <immintrin.h>
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+
+template <class Lhs>
+struct dot_unit<avx2, Lhs> {
+  using lhs_code = std::int16_t;
+  using rhs_code = std::int8_t;
+  static constexpr int rows = 1;
+  static constexpr int cols = 8;
+  static constexpr int depth = 2;
+  static constexpr int lhs_offset = 0;
+  static constexpr int rhs_offset = 0;
+  static constexpr bool in_place = false;
+
+  using accumulator = vec<std::int32_t, 8>;
+  using lhs_vector = vec<std::int16_t, 16>;
+  using rhs_vector = vec<std::int16_t, 16>;
+
+  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs(const std::int16_t* p) noexcept {
+    std::int32_t pair;
+    std::memcpy(&pair, p, sizeof(pair));
+    return bits_as_int16(_mm256_set1_epi32(pair));
+  }
+
+  FEWBIT_ALWAYS_INLINE static rhs_vector load_rhs(const std::int8_t* p) noexcept {
+    return bits_as_int16(
+        _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+  }
+
+  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const lhs_vector& a,
+                                              const rhs_vector& w) noexcept {
+    const __m256i pairs =
+        _mm256_madd_epi16(reinterpret_cast<__m256i>(a.data), reinterpret_cast<__m256i>(w.data));
+    const __m256i next = _mm256_add_epi32(reinterpret_cast<__m256i>(sum.data), pairs);
+    return accumulator::from(reinterpret_cast<accumulator::storage>(next));
+  }
+
+ private:
+  FEWBIT_ALWAYS_INLINE static vec<std::int16_t, 16> bits_as_int16(__m256i v) noexcept {
+    using lanes = vec<std::int16_t, 16>;
+    return lanes::from(reinterpret_cast<lanes::storage>(v));
+  }
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#endif

@@ -1,0 +1,40 @@
+#pragma once
+/// AVX-VNNI: vpdpbusd on 256 bits with VEX encoding, so 16 registers.
+///
+/// | instruction       | computes                                          | why here |
+/// |-------------------|---------------------------------------------------|--------------------------------------|
+/// | vpdpbusd ymm      | 8 sums of 4 products u8 x s8, added in int32      | 64 operations, never
+/// saturates       | | vpbroadcastd m32  | four activations to all columns                   | on a
+/// load port, free beside the dots |
+///
+/// Port bound: one vpdpbusd per vector port that has it (2 per cycle on Golden Cove, Zen 5).
+
+#include "fewbit/arch/vnni.hpp"
+
+#if FEWBIT_HAS_AVX_VNNI
+#include <immintrin.h>
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+
+struct avx_vnni_word {
+  static constexpr int lanes = 8;
+  using ints = vec<std::int32_t, lanes>;
+
+  FEWBIT_ALWAYS_INLINE static ints broadcast(std::int32_t quad) noexcept {
+    return ints::from(reinterpret_cast<ints::storage>(_mm256_set1_epi32(quad)));
+  }
+
+  FEWBIT_ALWAYS_INLINE static ints dpbusd(const ints& sum, const ints& unsigned_bytes,
+                                          const ints& signed_bytes) noexcept {
+    return ints::from(reinterpret_cast<ints::storage>(_mm256_dpbusd_avx_epi32(
+        reinterpret_cast<__m256i>(sum.data), reinterpret_cast<__m256i>(unsigned_bytes.data),
+        reinterpret_cast<__m256i>(signed_bytes.data))));
+  }
+};
+
+template <class Lhs>
+struct dot_unit<avx_vnni, Lhs> : vnni_unit<avx_vnni_word, Lhs> {};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#endif

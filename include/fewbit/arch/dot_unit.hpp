@@ -1,0 +1,97 @@
+#pragma once
+/// The step every 8-bit matrix product is made of, in portable form.
+///
+/// A dot unit multiplies `rows x depth` activations by `cols x depth` weights and adds the products
+/// to an accumulator of rows x cols int32 values:
+///
+///     accumulator[r][c] += sum over d of lhs[r][d] * rhs[c][d]        d = 0 .. depth - 1
+///
+/// Codes of one unit step stand in memory as [c][d] (weights) and [r][d] (activations). A unit says
+/// how it wants its operands:
+///
+///     lhs_code, rhs_code   C++ types of stored activations and weights
+///     in_place             activations are read from the caller's matrix (rows = 1), else they are
+///     copied
+///                          as lhs_code, interleaved by rows
+///     lhs_offset           the unit multiplies a - lhs_offset in place of a, as u8 x s8 on a
+///     machine that has
+///                          only s8 x s8; the caller adds lhs_offset * (column sums of the weights)
+///     rhs_offset           weights are stored as w + rhs_offset, because the instruction wants one
+///     unsigned side; the
+///                          caller takes off rhs_offset * (row sums of the activations)
+///
+/// Additions are modulo 2^32 in every unit, so that a sum whose true value fits int32 is exact
+/// whatever the intermediate values were. `dot_unit<Arch, Lhs>` for Lhs = std::uint8_t or
+/// std::int8_t falls back to the base of Arch. Read next: arch/avx512_vnni.hpp, arch/neon.hpp; the
+/// loop around the step is gemm/micro_kernel.hpp.
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+#include "fewbit/arch/arch.hpp"
+#include "fewbit/arch/vec.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+
+/// Plain loops for any shape: the scalar arch, and with odd shapes and offsets the test of
+/// everything around a unit.
+template <class Lhs, int Rows, int Cols, int Depth, int LhsOffset = 0, int RhsOffset = 0>
+struct reference_unit {
+  using lhs_code = Lhs;
+  using rhs_code = std::int16_t;
+  static constexpr int rows = Rows;
+  static constexpr int cols = Cols;
+  static constexpr int depth = Depth;
+  static constexpr int lhs_offset = LhsOffset;
+  static constexpr int rhs_offset = RhsOffset;
+  static constexpr bool in_place = Rows == 1;
+
+  using accumulator = vec<std::int32_t, Rows * Cols>;
+  using lhs_vector = std::array<Lhs, std::size_t{Rows * Depth}>;
+  using rhs_vector = std::array<rhs_code, std::size_t{Cols * Depth}>;
+
+  /// Rows x depth activations from memory.
+  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs(const Lhs* p) noexcept {
+    lhs_vector v;
+    std::memcpy(v.data(), p, sizeof(v));
+    return v;
+  }
+
+  /// The first `count` of depth activations of one row, as at the end of a row; the rest is zero.
+  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs_tail(const Lhs* p, int count) noexcept {
+    lhs_vector v{};
+    for (int d = 0; d < count; ++d) v[static_cast<std::size_t>(d)] = p[d];
+    return v;
+  }
+
+  FEWBIT_ALWAYS_INLINE static rhs_vector load_rhs(const rhs_code* p) noexcept {
+    rhs_vector v;
+    std::memcpy(v.data(), p, sizeof(v));
+    return v;
+  }
+
+  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const lhs_vector& a,
+                                              const rhs_vector& w) noexcept {
+    accumulator next = sum;
+    for (int r = 0; r < Rows; ++r) {
+      for (int c = 0; c < Cols; ++c) {
+        auto total = static_cast<std::uint32_t>(sum[r * Cols + c]);
+        for (int d = 0; d < Depth; ++d) {
+          const int x = a[static_cast<std::size_t>(r * Depth + d)] - LhsOffset;
+          total += static_cast<std::uint32_t>(x * w[static_cast<std::size_t>(c * Depth + d)]);
+        }
+        next.set(r * Cols + c, static_cast<std::int32_t>(total));
+      }
+    }
+    return next;
+  }
+};
+
+template <class Arch, class Lhs>
+struct dot_unit : dot_unit<typename Arch::base, Lhs> {};
+
+template <class Lhs>
+struct dot_unit<scalar, Lhs> : reference_unit<Lhs, 1, 8, 2> {};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

@@ -1,0 +1,152 @@
+#pragma once
+/// aarch64 Advanced SIMD and its extensions dotprod and i8mm: 32 registers of 128 bits.
+///
+/// | instruction   | arch         | computes                                              |
+/// operations |
+/// |---------------|--------------|-------------------------------------------------------|------------|
+/// | smull, sadalp | neon         | 8 products s8 x s8 in int16, added in pairs to 4 int32 | 16 in
+/// 2    | | sdot          | neon_dotprod | 4 sums of 4 products s8 x s8, added in int32          |
+/// 32         | | smmla         | neon_i8mm    | 2x8 by 8x2 product of s8, added in int32 | 64 | |
+/// usmmla        | neon_i8mm    | the same, u8 x s8                                     | 64 |
+///
+/// smlal into the int16 of smull would save one instruction in two and overflow: -128 * -128 * 2 =
+/// 32768. So each smull is followed by its own sadalp. Without u8 x s8 instructions, u8 activations
+/// are read as a - 128.
+
+#include "fewbit/arch/dot_unit.hpp"
+
+#if FEWBIT_HAS_NEON
+#include <arm_neon.h>
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+
+/// What the units of baseline and dotprod share: four columns per register, one row, `Depth`
+/// activations read in place and repeated for each column, u8 turned to s8 by flipping the top bit.
+template <class Lhs, int Depth>
+struct neon_unit {
+  static constexpr bool lhs_is_unsigned = std::is_same_v<Lhs, std::uint8_t>;
+  using lhs_code = Lhs;
+  using rhs_code = std::int8_t;
+  static constexpr int rows = 1;
+  static constexpr int cols = 4;
+  static constexpr int depth = Depth;
+  static constexpr int lhs_offset = lhs_is_unsigned ? 128 : 0;
+  static constexpr int rhs_offset = 0;
+  static constexpr bool in_place = true;
+
+  using accumulator = vec<std::int32_t, cols>;
+  using lhs_vector = vec<std::int8_t, cols * Depth>;
+  using rhs_vector = vec<std::int8_t, cols * Depth>;
+  using step = std::conditional_t<Depth == 4, std::uint32_t, std::uint16_t>;
+
+  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs(const Lhs* p) noexcept {
+    step codes;
+    std::memcpy(&codes, p, sizeof(codes));
+    return repeat(codes);
+  }
+
+  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs_tail(const Lhs* p, int count) noexcept {
+    std::uint32_t codes = 0;
+    for (int d = 0; d < count; ++d) {
+      codes |= static_cast<std::uint32_t>(static_cast<std::uint8_t>(p[d])) << (8 * d);
+    }
+    return repeat(static_cast<step>(codes));
+  }
+
+  FEWBIT_ALWAYS_INLINE static rhs_vector load_rhs(const std::int8_t* p) noexcept {
+    return rhs_vector::load(p);
+  }
+
+ private:
+  FEWBIT_ALWAYS_INLINE static lhs_vector repeat(step codes) noexcept {
+    const auto bytes = bits_as_bytes(vec<step, cols>(codes));
+    return lhs_is_unsigned ? bytes ^ lhs_vector(std::int8_t{-128}) : bytes;
+  }
+
+  FEWBIT_ALWAYS_INLINE static lhs_vector bits_as_bytes(const vec<step, cols>& v) noexcept {
+    return lhs_vector::from(reinterpret_cast<typename lhs_vector::storage>(v.data));
+  }
+};
+
+template <class Lhs>
+struct dot_unit<neon, Lhs> : neon_unit<Lhs, 2> {
+  using base_unit = neon_unit<Lhs, 2>;
+  using typename base_unit::accumulator;
+  using typename base_unit::lhs_vector;
+  using typename base_unit::rhs_vector;
+
+  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const lhs_vector& a,
+                                              const rhs_vector& w) noexcept {
+    const int16x8_t products =
+        vmull_s8(reinterpret_cast<int8x8_t>(a.data), reinterpret_cast<int8x8_t>(w.data));
+    const int32x4_t next = vpadalq_s16(reinterpret_cast<int32x4_t>(sum.data), products);
+    return accumulator::from(reinterpret_cast<typename accumulator::storage>(next));
+  }
+};
+
+#if FEWBIT_HAS_NEON_DOTPROD
+template <class Lhs>
+struct dot_unit<neon_dotprod, Lhs> : neon_unit<Lhs, 4> {
+  using base_unit = neon_unit<Lhs, 4>;
+  using typename base_unit::accumulator;
+  using typename base_unit::lhs_vector;
+  using typename base_unit::rhs_vector;
+
+  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const lhs_vector& a,
+                                              const rhs_vector& w) noexcept {
+    const int32x4_t next =
+        vdotq_s32(reinterpret_cast<int32x4_t>(sum.data), reinterpret_cast<int8x16_t>(a.data),
+                  reinterpret_cast<int8x16_t>(w.data));
+    return accumulator::from(reinterpret_cast<typename accumulator::storage>(next));
+  }
+};
+#endif
+
+#if FEWBIT_HAS_NEON_I8MM
+/// Two rows by two columns by eight: activations are copied so that the eight codes of two rows
+/// stand side by side.
+template <class Lhs>
+struct dot_unit<neon_i8mm, Lhs> {
+  static constexpr bool lhs_is_unsigned = std::is_same_v<Lhs, std::uint8_t>;
+  using lhs_code = Lhs;
+  using rhs_code = std::int8_t;
+  static constexpr int rows = 2;
+  static constexpr int cols = 2;
+  static constexpr int depth = 8;
+  static constexpr int lhs_offset = 0;
+  static constexpr int rhs_offset = 0;
+  static constexpr bool in_place = false;
+
+  using accumulator = vec<std::int32_t, 4>;
+  using lhs_vector = vec<Lhs, 16>;
+  using rhs_vector = vec<std::int8_t, 16>;
+
+  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs(const Lhs* p) noexcept {
+    return lhs_vector::load(p);
+  }
+
+  FEWBIT_ALWAYS_INLINE static rhs_vector load_rhs(const std::int8_t* p) noexcept {
+    return rhs_vector::load(p);
+  }
+
+  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const lhs_vector& a,
+                                              const rhs_vector& w) noexcept {
+    const auto s = reinterpret_cast<int32x4_t>(sum.data);
+    const auto b = reinterpret_cast<int8x16_t>(w.data);
+    if constexpr (lhs_is_unsigned) {
+      return from(vusmmlaq_s32(s, reinterpret_cast<uint8x16_t>(a.data), b));
+    } else {
+      return from(vmmlaq_s32(s, reinterpret_cast<int8x16_t>(a.data), b));
+    }
+  }
+
+ private:
+  FEWBIT_ALWAYS_INLINE static accumulator from(int32x4_t v) noexcept {
+    return accumulator::from(reinterpret_cast<accumulator::storage>(v));
+  }
+};
+#endif
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#endif

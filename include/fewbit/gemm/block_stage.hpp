@@ -1,0 +1,42 @@
+#pragma once
+/// What happens to the sums of one block of k when k is cut into blocks.
+///
+/// A block stage keeps a running total per element of C:
+///
+///     struct my_blocks : gemm::block_stage {
+///       using total = float;                                       // lane type of the running
+///       total, starts at 0 template <class T, class V>                                 // T: lanes
+///       of total, V: lanes of std::int32_t T operator()(const T& so_far, const V& sum, index
+///       block, const at& where) const noexcept;
+///     };
+///
+/// The micro-kernel calls it after every `block_depth` codes and hands the last total to the
+/// epilogue. So scales that change along k work on exact integers without this layer knowing what a
+/// scale is.
+
+#include <concepts>
+#include <cstdint>
+
+#include "fewbit/gemm/epilogue.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+/// Base of block stages.
+struct block_stage {};
+
+template <class S>
+concept BlockStage = std::derived_from<S, block_stage> && requires {
+  typename S::total;
+};
+
+/// k in one block: the total is the sum. It has no cost.
+struct whole_depth : block_stage {
+  using total = std::int32_t;
+
+  template <class T, class V>
+  FEWBIT_ALWAYS_INLINE T operator()(const T&, const V& sum, index, const at&) const noexcept {
+    return sum;
+  }
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm

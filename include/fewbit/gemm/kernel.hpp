@@ -1,0 +1,123 @@
+#pragma once
+/// What a matrix-product kernel is, as a type: a dot unit and the block of registers it works on.
+///
+///     C (m x n)  =  A (m x k)  times  W (n x k) transposed
+///
+///                 k                          n
+///          +-------------+            +-----+-----+
+///        m | A  ->->->   |          k | W's rows  |      panel: tile::cols columns of C, all of k,
+///        packed
+///          +-------------+            | stand as  |      tile:  tile::rows x tile::cols of C, in
+///          registers
+///                                     | columns   |      step:  tile::depth of k, one dot unit
+///                                     deep
+///                                     +-----+-----+
+///
+/// code   an 8-bit integer standing for a real number; this layer knows codes alone, no scales
+/// group, block   `block_depth` neighbouring codes of k that share something; a block stage sees
+/// each block's sums depth  extent along k
+///
+/// Users pick an arch at most; everything else follows from the kernel's constants. Read next:
+/// gemm/packed_weights.hpp (weights are packed here), gemm/micro_kernel.hpp (the loop),
+/// gemm/multiply.hpp (the product).
+
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "fewbit/arch/all.hpp"
+#include "fewbit/core/types.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+/// Extents of the part of C that one call of the micro-kernel computes, and of one step of k.
+template <int Rows, int Cols, int Depth>
+struct tile_shape {
+  static constexpr int rows = Rows;
+  static constexpr int cols = Cols;
+  static constexpr int depth = Depth;
+};
+
+/// A micro-kernel: `RowRegisters x ColRegisters` accumulators of `Unit`. Panels that remain after
+/// the full ones are NarrowRegisters wide, so that a small n wastes little.
+template <class Lhs, class Unit, int RowRegisters, int ColRegisters, int NarrowRegisters = 1>
+struct kernel {
+  static_assert(std::is_same_v<Lhs, std::uint8_t> || std::is_same_v<Lhs, std::int8_t>,
+                "fewbit: activations are std::uint8_t or std::int8_t");
+  static_assert(ColRegisters % NarrowRegisters == 0);
+  static_assert(Unit::lhs_offset == 0 || Unit::rhs_offset == 0,
+                "fewbit: a unit moves one operand at most");
+  static_assert(Unit::rows == 1 || (Unit::lhs_offset == 0 && Unit::rhs_offset == 0),
+                "fewbit: a unit of several rows takes both operands as they are");
+
+  using lhs = Lhs;
+  using unit = Unit;
+  using tile = tile_shape<RowRegisters * Unit::rows, ColRegisters * Unit::cols, Unit::depth>;
+  static constexpr int row_registers = RowRegisters;
+  static constexpr int col_registers = ColRegisters;
+  static constexpr int narrow_registers = NarrowRegisters;
+  static constexpr int narrow_cols = NarrowRegisters * Unit::cols;
+
+  /// Deepest k whose sums fit int32 for all codes: k * max|a| * max|w| <= 2^31 - 1.
+  static constexpr index max_depth = std::numeric_limits<std::int32_t>::max() /
+                                     ((std::is_same_v<Lhs, std::uint8_t> ? 255 : 128) * 128);
+};
+
+/// Plain loops for any tile, odd ones included. `Shift` is added to the stored weights and taken
+/// off again, as a unit with an unsigned weight side does. The oracle of packing and of the loop
+/// around it.
+template <class Lhs, class Tile, int Shift = 0>
+struct reference_kernel
+    : kernel<Lhs, arch::reference_unit<Lhs, 1, Tile::cols, Tile::depth, 0, Shift>, Tile::rows, 1> {
+};
+
+namespace detail {
+
+/// Registers of the tile by arch: as many accumulators as leave room for one row of weights and one
+/// of activations.
+template <class Arch>
+struct register_block : register_block<typename Arch::base> {};
+template <>
+struct register_block<arch::scalar> {
+  static constexpr int rows = 4, cols = 1, narrow = 1;
+};
+template <>
+struct register_block<arch::avx2> {  // 10 sums, 2 weights, 1 activation, 1 product: 14 of 16
+  static constexpr int rows = 5, cols = 2, narrow = 1;
+};
+template <>
+struct register_block<arch::avx_vnni> {  // 12 sums, 2 weights, 1 activation: 15 of 16
+  static constexpr int rows = 6, cols = 2, narrow = 1;
+};
+template <>
+struct register_block<arch::avx512_vnni> {  // 24 sums, 4 weights, 1 activation: 29 of 32
+  static constexpr int rows = 6, cols = 4, narrow = 1;
+};
+template <>
+struct register_block<arch::neon> {  // 20 sums, 5 weights and products, 1 activation: 26 of 32
+  static constexpr int rows = 5, cols = 4, narrow = 1;
+};
+template <>
+struct register_block<arch::neon_dotprod> {  // 24 sums, 4 weights, 1 activation: 29 of 32
+  static constexpr int rows = 6, cols = 4, narrow = 1;
+};
+template <>
+struct register_block<arch::neon_i8mm> {  // 16 sums of 2 x 2, 4 weights, 4 activations: 24 of 32
+  static constexpr int rows = 4, cols = 4, narrow = 2;
+};
+
+template <class Lhs, class Arch>
+struct default_kernel_of {
+  static_assert(Arch::compiled,
+                "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
+  using block = register_block<Arch>;
+  using type = kernel<Lhs, arch::dot_unit<Arch, Lhs>, block::rows, block::cols, block::narrow>;
+};
+
+}  // namespace detail
+
+/// The kernel of an instruction set for activations of type Lhs.
+template <class Lhs, class Arch = arch::native>
+using default_kernel = typename detail::default_kernel_of<Lhs, Arch>::type;
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm

@@ -1,0 +1,181 @@
+#pragma once
+/// Weights in the order in which the micro-kernel reads them, packed once.
+///
+/// Weights are packed here; the loops are in gemm/micro_kernel.hpp and gemm/multiply.hpp. The order
+/// is [panel][block of k][step][column][depth]: a panel is tile::cols rows of W side by side, the
+/// last ones narrower; each block of k is padded with zeros to whole steps, and columns beyond n
+/// are zero.
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/kernel.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+/// How k is cut: `blocks` blocks of `block_depth` (the last may be shorter), each padded to whole
+/// steps of `Depth`.
+template <int Depth>
+class depth_layout {
+ public:
+  depth_layout() noexcept = default;
+  depth_layout(index k, index block_depth) noexcept
+      : k_(k),
+        block_depth_(block_depth > 0 ? block_depth : std::max(k, index{1})),
+        blocks_(std::max((k + block_depth_ - 1) / block_depth_, index{1})),
+        padded_((blocks_ - 1) * padded_block() + steps(blocks_ - 1) * Depth) {}
+
+  [[nodiscard]] index k() const noexcept { return k_; }
+  [[nodiscard]] index block_depth() const noexcept { return block_depth_; }
+  [[nodiscard]] index blocks() const noexcept { return blocks_; }
+  [[nodiscard]] index depth_of(index block) const noexcept {
+    return std::min(block_depth_, k_ - block * block_depth_);
+  }
+  [[nodiscard]] index steps(index block) const noexcept {
+    return (depth_of(block) + Depth - 1) / Depth;
+  }
+  /// k rounded up block by block: packed codes of one column.
+  [[nodiscard]] index padded() const noexcept { return padded_; }
+  /// Where a block begins in the packed codes of one column.
+  [[nodiscard]] index padded_begin(index block) const noexcept { return block * padded_block(); }
+
+ private:
+  [[nodiscard]] index padded_block() const noexcept {
+    return (block_depth_ + Depth - 1) / Depth * Depth;
+  }
+
+  index k_ = 0;
+  index block_depth_ = 1;
+  index blocks_ = 1;
+  index padded_ = 0;
+};
+
+/// W (n x k, one output channel per row, codes -128..127) packed for activations of type Lhs.
+///
+/// Memory: n * k codes, padded to whole steps and registers, and one int32 per column.
+template <class Lhs, class Kernel = default_kernel<Lhs>>
+class packed_weights {
+ public:
+  using kernel_type = Kernel;
+  using unit = typename Kernel::unit;
+  using rhs_code = typename unit::rhs_code;
+  using layout_type = depth_layout<unit::depth>;
+
+  packed_weights() noexcept = default;
+
+  /// Packs W.
+  ///
+  /// @param w            n x k. An expression or a column-major matrix is evaluated once into a
+  /// temporary.
+  /// @param block_depth  codes of k that a block stage gets the sums of; 0: all of k is one block.
+  /// @throws fewbit::error if the depth of one sum, min(k, block_depth), is above
+  /// Kernel::max_depth, where int32 could
+  ///         overflow, or if block_depth is negative.
+  template <Executor E = inline_executor>
+  explicit packed_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0,
+                          const E& executor = {}) {
+    fewbit::detail::expect(block_depth >= 0, "pack", "block_depth", block_depth, "0 or more");
+    const layout_type layout(w.cols(), block_depth);
+    fewbit::detail::expect(std::min(layout.block_depth(), w.cols()) <= Kernel::max_depth, "pack",
+                           "depth", w.cols(), "at most " + std::to_string(Kernel::max_depth));
+    n_ = w.rows();
+    layout_ = layout;
+    codes_ = aligned_buffer<rhs_code>(padded_n() * layout.padded());
+    sums_ = aligned_buffer<std::int32_t>(keeps_sums() ? padded_n() * layout.blocks() : 0);
+    executor.for_each(padded_n() / Kernel::narrow_cols,
+                      [&](index i) { pack_columns(w, i * Kernel::narrow_cols); });
+  }
+
+  [[nodiscard]] index n() const noexcept { return n_; }
+  [[nodiscard]] index k() const noexcept { return layout_.k(); }
+  [[nodiscard]] const layout_type& layout() const noexcept { return layout_; }
+
+  /// sum over k of w(j, k) for each column j of C; empty when k is cut into several blocks.
+  [[nodiscard]] std::span<const std::int32_t> column_sums() const noexcept {
+    if (layout_.blocks() != 1) return {};
+    return {sums_.data(), static_cast<std::size_t>(n_)};
+  }
+
+  /// Sums of one block for the columns from `col` on, padded to whole registers; only where the
+  /// unit needs them.
+  [[nodiscard]] const std::int32_t* block_sums(index block, index col) const noexcept {
+    return sums_.data() + block * padded_n() + col;
+  }
+
+  /// Codes of the panel whose first column is `col`.
+  [[nodiscard]] const rhs_code* panel(index col) const noexcept {
+    return codes_.data() + col * layout_.padded();
+  }
+
+  /// Columns of the panel that begins at `col`: tile::cols, or narrow_cols near the end.
+  [[nodiscard]] index panel_cols(index col) const noexcept {
+    return padded_n() - col >= Kernel::tile::cols ? index{Kernel::tile::cols}
+                                                  : index{Kernel::narrow_cols};
+  }
+
+  /// Bytes held: codes and sums.
+  [[nodiscard]] index bytes() const noexcept {
+    return codes_.size() * index{sizeof(rhs_code)} + sums_.size() * index{sizeof(std::int32_t)};
+  }
+
+ private:
+  [[nodiscard]] bool keeps_sums() const noexcept {
+    return unit::lhs_offset != 0 || layout_.blocks() == 1;
+  }
+
+  [[nodiscard]] index padded_n() const noexcept {
+    return (n_ + Kernel::narrow_cols - 1) / Kernel::narrow_cols * Kernel::narrow_cols;
+  }
+
+  /// Packs narrow_cols columns that begin at `first`; a full panel is packed by several such calls.
+  void pack_columns(const Eigen::Ref<const row_matrix<std::int8_t>>& w, index first) {
+    const index full = padded_n() / Kernel::tile::cols * Kernel::tile::cols;
+    const index panel_first =
+        first < full ? first / Kernel::tile::cols * Kernel::tile::cols : first;
+    const index width = panel_cols(panel_first);
+    rhs_code* codes = codes_.data() + panel_first * layout_.padded();
+    for (index j = first; j < std::min(n_, first + Kernel::narrow_cols); ++j) {
+      for (index block = 0; block < layout_.blocks(); ++block) {
+        const std::int8_t* row = w.data() + j * w.outerStride() + block * layout_.block_depth();
+        rhs_code* to =
+            codes + layout_.padded_begin(block) * width + (j - panel_first) * unit::depth;
+        const std::int32_t sum = pack_block(row, layout_.depth_of(block), width, to);
+        if (keeps_sums()) sums_.data()[block * padded_n() + j] = sum;
+      }
+    }
+  }
+
+  /// Spreads one column's block over its steps and returns the sum of its codes.
+  static std::int32_t pack_block(const std::int8_t* row, index depth, index width, rhs_code* to) {
+    std::int32_t sum = 0;
+    for (index k = 0; k < depth; k += unit::depth) {
+      const index count = std::min(index{unit::depth}, depth - k);
+      for (index d = 0; d < count; ++d) {
+        sum += row[k + d];
+        to[d] = static_cast<rhs_code>(row[k + d] + unit::rhs_offset);
+      }
+      to += width * unit::depth;
+    }
+    return sum;
+  }
+
+  index n_ = 0;
+  layout_type layout_;
+  aligned_buffer<rhs_code> codes_;
+  aligned_buffer<std::int32_t> sums_;
+};
+
+/// Packs W for activations of type Lhs on an instruction set: `pack<std::uint8_t>(w)`.
+template <class Lhs, class Arch = arch::native>
+[[nodiscard]] packed_weights<Lhs, default_kernel<Lhs, Arch>> pack(
+    const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0) {
+  return packed_weights<Lhs, default_kernel<Lhs, Arch>>(w, block_depth);
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
