@@ -1,0 +1,34 @@
+#pragma once
+/// What two translation units built with different -m flags may pass to each other: raw pointers
+/// and fewbit's untagged types.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace two_units {
+
+inline constexpr std::ptrdiff_t rows = 7;
+inline constexpr std::ptrdiff_t cols = 37;
+inline constexpr std::ptrdiff_t depth = 131;
+
+struct problem {
+  const std::uint8_t* activations;  // rows x depth
+  const std::int8_t* weights;       // cols x depth
+  const float* bias;                // cols
+  float scale;
+};
+
+struct unit {
+  const char* name;
+  const char* arch;
+  /// Exact sums, and scaled floats computed by vectors and one by one; rows x cols each.
+  void (*multiply)(const problem& p, std::int32_t* sums, float* scaled, float* one_by_one);
+  /// Fails as the library does.
+  void (*fail)();
+  /// A function that computes: another one in each unit.
+  const void* tagged;
+  /// A function of the untagged namespace: the same one in all units.
+  const void* untagged;
+};
+
+}  // namespace two_units
