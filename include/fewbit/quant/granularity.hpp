@@ -16,11 +16,22 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
+/// A rectangle of a matrix.
+struct rectangle {
+  index row = 0;
+  index col = 0;
+  index rows = 0;
+  index cols = 0;
+};
+
 /// One scale for the matrix.
 struct per_tensor {
   static constexpr const char* name = "per_tensor";
   static constexpr index scale_of(index /*r*/, index /*c*/, index /*cols*/) noexcept { return 0; }
   static constexpr index count(index /*rows*/, index /*cols*/) noexcept { return 1; }
+  static constexpr rectangle group(index /*i*/, index rows, index cols) noexcept {
+    return {0, 0, rows, cols};
+  }
   static constexpr index run(index cols) noexcept { return cols; }
 };
 
@@ -29,6 +40,9 @@ struct per_row {
   static constexpr const char* name = "per_row";
   static constexpr index scale_of(index r, index /*c*/, index /*cols*/) noexcept { return r; }
   static constexpr index count(index rows, index /*cols*/) noexcept { return rows; }
+  static constexpr rectangle group(index i, index /*rows*/, index cols) noexcept {
+    return {i, 0, 1, cols};
+  }
   static constexpr index run(index cols) noexcept { return cols; }
 };
 
@@ -37,6 +51,9 @@ struct per_col {
   static constexpr const char* name = "per_col";
   static constexpr index scale_of(index /*r*/, index c, index /*cols*/) noexcept { return c; }
   static constexpr index count(index /*rows*/, index cols) noexcept { return cols; }
+  static constexpr rectangle group(index i, index rows, index /*cols*/) noexcept {
+    return {0, i, rows, 1};
+  }
   static constexpr index run(index /*cols*/) noexcept { return 1; }
 };
 
@@ -53,6 +70,11 @@ struct grouped {
   static constexpr index count(index rows, index cols) noexcept {
     return rows * groups_per_row(cols);
   }
+  static constexpr rectangle group(index i, index /*rows*/, index cols) noexcept {
+    const index row = i / groups_per_row(cols);
+    const index col = i % groups_per_row(cols) * G;
+    return {row, col, 1, cols - col < G ? cols - col : G};
+  }
   static constexpr index run(index cols) noexcept { return G < cols ? G : cols; }
 };
 
@@ -64,15 +86,21 @@ struct sub_tensor {
   static constexpr const char* name = "sub_tensor";
   static constexpr index scale_of(index r, index /*c*/, index /*cols*/) noexcept { return r / G; }
   static constexpr index count(index rows, index /*cols*/) noexcept { return (rows + G - 1) / G; }
+  static constexpr rectangle group(index i, index rows, index cols) noexcept {
+    const index row = i * G;
+    return {row, 0, rows - row < G ? rows - row : G, cols};
+  }
   static constexpr index run(index cols) noexcept { return cols; }
 };
 
-/// `scale_of` maps element to scale, `count` is the number of scales, `run` the number of
-/// neighbouring columns that share one: runs start at column 0 of each row.
+/// `scale_of` maps an element to its scale; the rest follows from it: `count` is the number of
+/// scales, `group(i, rows, cols)` the rectangle of the elements of scale i, and `run` the number of
+/// neighbouring columns that share a scale (runs start at column 0 of each row).
 template <class T>
 concept Granularity = requires(index i) {
   { T::scale_of(i, i, i) } -> std::same_as<index>;
   { T::count(i, i) } -> std::same_as<index>;
+  { T::group(i, i, i) } -> std::same_as<rectangle>;
   { T::run(i) } -> std::same_as<index>;
   { T::name } -> std::convertible_to<const char*>;
 };

@@ -6,10 +6,13 @@
 /// (code(r, c) - zero_point(r, c)) * scale(r, c).
 /// Read next: quantize.hpp, which makes one from reals; gemm/ packs one for a kernel.
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "fewbit/config.hpp"
@@ -228,18 +231,20 @@ class quantized_matrix {
 namespace detail {
 
 struct quantized_matrix_access {
-  /// Codes all zero bits; scales and zero points as given, unchecked.
+  /// Zero bits and no scales: the caller fills in both, unchecked.
   template <Scheme S>
-  static quantized_matrix<S> make(index rows, index cols, std::vector<float>&& scales,
-                                  std::vector<typename S::code>&& zero_points) {
-    quantized_matrix<S> q(rows, cols);
-    q.scales_ = std::move(scales);
-    q.zero_points_ = std::move(zero_points);
-    return q;
+  static quantized_matrix<S> make(index rows, index cols) {
+    return quantized_matrix<S>(rows, cols);
   }
   template <Scheme S>
   static std::uint8_t* row(quantized_matrix<S>& q, index r) noexcept {
     return q.row_data(r);
+  }
+  template <Scheme S>
+  static void set_params(quantized_matrix<S>& q, std::vector<float>&& scales,
+                         std::vector<typename S::code>&& zero_points) noexcept {
+    q.scales_ = std::move(scales);
+    q.zero_points_ = std::move(zero_points);
   }
 };
 

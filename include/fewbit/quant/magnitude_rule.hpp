@@ -1,0 +1,97 @@
+#pragma once
+/// Scales of binary and ternary groups, from the magnitudes of the group.
+///
+/// A binary code is a sign, a ternary code a sign or nothing; what is left to choose is the scale
+/// alpha and, for ternary, the threshold above which a weight keeps its sign. A rule is a type, so
+/// `quantize<ternary_per_row, ternary_twn>(w)` says which one was used.
+/// Read next: quantize.hpp.
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <span>
+
+#include "fewbit/config.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/quant/scale.hpp"
+#include "fewbit/quant/storage.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// Elements with |w| >= threshold get the code of their sign, the others 0 (binary codes ignore the
+/// threshold). A group of zeros keeps these defaults.
+struct magnitude_choice {
+  float scale = 1.0F;
+  float threshold = std::numeric_limits<float>::infinity();
+};
+
+/// alpha = mean|w|, the minimiser of |w - alpha sign(w)|^2; its relative error is
+/// 1 - (sum|w|)^2 / (n sum w^2), 1 - 2/pi for Gaussian weights.
+/// Rastegari et al. 2016, arXiv:1603.05279 (XNOR-Net).
+struct mean_magnitude {
+  template <Storage St>
+  static constexpr bool fits = St::bits == 1;
+
+  [[nodiscard]] static magnitude_choice choose(std::span<float> magnitudes) noexcept {
+    double sum = 0.0;
+    for (const float m : magnitudes) sum += double{m};
+    if (sum == 0.0) return {};
+    return {real_scale::round_step(sum / static_cast<double>(magnitudes.size())), 0.0F};
+  }
+};
+
+/// The exact minimiser of |w - alpha t|^2 over alpha and t in {-1, 0, 1}^n: the k largest
+/// magnitudes keep their sign, alpha is their mean, and k maximises (sum of the k largest)^2 / k.
+/// Equal magnitudes get equal codes. Relative error for Gaussian weights .19017, at threshold .612
+/// sigma.
+///
+/// Only cuts between different magnitudes are tried: within a run of equal ones the objective falls
+/// and then rises in k, so that its maximum is at an end of the run.
+struct ternary_optimum {
+  template <Storage St>
+  static constexpr bool fits = St::bits == 2 && !St::is_integer;
+
+  [[nodiscard]] static magnitude_choice choose(std::span<float> magnitudes) {
+    std::sort(magnitudes.begin(), magnitudes.end(), std::greater<>());
+    magnitude_choice best;
+    double best_gain = 0.0;
+    double sum = 0.0;
+    for (std::size_t i = 0; i < magnitudes.size() && magnitudes[i] > 0.0F; ++i) {
+      sum += double{magnitudes[i]};
+      const bool cut = i + 1 == magnitudes.size() || magnitudes[i + 1] < magnitudes[i];
+      const auto k = static_cast<double>(i + 1);
+      const double gain = sum * sum / k;
+      if (cut && gain > best_gain) {
+        best_gain = gain;
+        best = {real_scale::round_step(sum / k), magnitudes[i]};
+      }
+    }
+    return best;
+  }
+};
+
+/// Delta = 0.7 mean|w|, alpha = mean of the |w| > Delta: one pass instead of a sort, relative error
+/// for Gaussian weights .19162. Li et al. 2016, arXiv:1605.04711 (TWN).
+struct ternary_twn {
+  template <Storage St>
+  static constexpr bool fits = ternary_optimum::fits<St>;
+
+  [[nodiscard]] static magnitude_choice choose(std::span<float> magnitudes) noexcept {
+    double sum = 0.0;
+    for (const float m : magnitudes) sum += double{m};
+    const double delta = 0.7 * (sum / static_cast<double>(magnitudes.size()));
+    double kept = 0.0;
+    index count = 0;
+    float smallest = std::numeric_limits<float>::infinity();
+    for (const float m : magnitudes) {
+      if (double{m} <= delta) continue;
+      kept += double{m};
+      ++count;
+      smallest = m < smallest ? m : smallest;
+    }
+    if (count == 0) return {};
+    return {real_scale::round_step(kept / static_cast<double>(count)), smallest};
+  }
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
