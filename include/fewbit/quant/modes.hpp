@@ -1,0 +1,265 @@
+#pragma once
+/// Quantization exactly as other libraries do it, for programs that must match their bits.
+///
+/// `onnx`, `fbgemm` and `tflite` differ in three places: division or multiplication by 1 / scale,
+/// what becomes of a tie, and how a range becomes parameters.
+///
+/// | mode   | quotient        | tie  | parameters from a range                                    |
+/// |--------|-----------------|------|------------------------------------------------------------|
+/// | onnx   | x / scale       | even | dynamic_quantize_linear: float arithmetic, uint8           |
+/// | fbgemm | x * (1 / scale) | even | choose_params: double, zero point from the better end      |
+/// | tflite | x / scale       | away | choose_params: double scale, zero point rounded away       |
+///
+/// In each, code = clamp(round(quotient) + zero_point, min, max) of the code type. Where the other
+/// library leaves a case open, fewbit does this in every mode: a quotient beyond the codes,
+/// infinities included, gives the nearest code; NaN gives the first code.
+///
+/// A code type T is an integer type (std::int8_t, std::uint16_t) or a storage (int4).
+/// Use `quantize<S>` of quantize.hpp unless you must match someone.
+
+#include <cassert>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <limits>
+
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/config.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/quant/params.hpp"
+#include "fewbit/quant/range.hpp"
+#include "fewbit/quant/rounding.hpp"
+#include "fewbit/quant/scale.hpp"
+#include "fewbit/quant/storage.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+template <class T>
+struct code_limits;
+
+template <std::integral T>
+requires(sizeof(T) <= 2) struct code_limits<T> {
+  using code = T;
+  static constexpr int min = std::numeric_limits<T>::min();
+  static constexpr int max = std::numeric_limits<T>::max();
+};
+
+template <IntegerStorage T>
+struct code_limits<T> {
+  using code = typename T::code;
+  static constexpr int min = T::min;
+  static constexpr int max = T::max;
+};
+
+/// clamp(round(quotient) + zero, min, max); clamping first gives the same, as the bounds are
+/// integers, and keeps the quotient small enough for the rounding.
+template <class T, class Round, class V>
+FEWBIT_ALWAYS_INLINE arch::rebind<V, typename code_limits<T>::code> to_code(
+    const V& quotient, std::int32_t zero) noexcept {
+  using integers = arch::rebind<V, std::int32_t>;
+  const auto lo = static_cast<float>(code_limits<T>::min - zero);
+  const auto hi = static_cast<float>(code_limits<T>::max - zero);
+  const integers rounded = Round::round(arch::clamp(quotient, V(lo), V(hi)));
+  return arch::convert<typename code_limits<T>::code>(integers(rounded + integers(zero)));
+}
+
+/// (code - zero_point) * scale, which all three modes share.
+template <class Code>
+[[nodiscard]] float decode(Code code, float scale, std::int32_t zero_point) noexcept {
+  return static_cast<float>(std::int64_t{code} - zero_point) * scale;
+}
+
+/// Zero point from the end of the range where it is more accurate, before rounding.
+inline double zero_point_from_better_end(double lo, double hi, double scale, int qmin,
+                                         int qmax) noexcept {
+  const double error_lo = std::abs(double(qmin)) + std::abs(lo / scale);
+  const double error_hi = std::abs(double(qmax)) + std::abs(hi / scale);
+  return error_lo < error_hi ? qmin - lo / scale : qmax - hi / scale;
+}
+
+}  // namespace detail
+
+/// Types a mode can quantize to.
+template <class T>
+concept CodeType = requires {
+  typename detail::code_limits<T>::code;
+};
+
+/// The C++ type of one code of T.
+template <CodeType T>
+using code_of = typename detail::code_limits<T>::code;
+
+/// ONNX QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear.
+/// Source: ONNX operator specification and its reference implementation.
+struct onnx {
+  static constexpr const char* name = "onnx";
+
+  /// One value, or a vec of values. `zero_point` is a code of T, here and in the other modes.
+  template <CodeType T, class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, code_of<T>> quantize(
+      const V& x, float scale, std::int32_t zero_point) noexcept {
+    return detail::to_code<T, nearest_even>(V(x / V(scale)), zero_point);
+  }
+
+  template <std::integral Code>
+  [[nodiscard]] static float dequantize(Code code, float scale, std::int32_t zero_point) noexcept {
+    return detail::decode(code, scale, zero_point);
+  }
+
+  /// Parameters of DynamicQuantizeLinear for uint8 from the smallest and largest value:
+  /// scale = (hi - lo) / 255 over the range widened to hold 0, zero_point = rne(clamp(-lo /
+  /// scale)). A range [0, 0] gets scale 1 / 255, as in the reference (the text leaves it open).
+  [[nodiscard]] static quant_params dynamic_quantize_linear(const range& r) {
+    detail::expect_valid_range("onnx::dynamic_quantize_linear", r);
+    const float lo = r.lo < 0.0F ? r.lo : 0.0F;
+    const float hi = r.hi > 0.0F ? r.hi : 0.0F;
+    const float width = lo == hi ? 1.0F : hi - lo;
+    if (!detail::is_finite(width)) {
+      detail::fail("onnx::dynamic_quantize_linear", "range.hi - range.lo", width,
+                   "a finite number");
+    }
+    const float scale = width / 255.0F;
+    const float zero = arch::clamp(0.0F - lo / scale, 0.0F, 255.0F);
+    return {scale, nearest_even::round(zero)};
+  }
+};
+
+/// Choices of fbgemm::choose_params.
+struct fbgemm_options {
+  /// Zero gets the middle code, when the range has values on both sides of it.
+  bool preserve_sparsity = false;
+  /// The scale is rounded up to a power of two.
+  bool power_of_two = false;
+};
+
+/// FBGEMM and the quantized kernels of PyTorch.
+///
+/// Its AVX2 code and its scalar code differ for NaN and for huge x; fewbit follows neither there
+/// but the rule at the head of this file. A scale whose reciprocal is infinite is
+/// not for this mode; choose_params never gives one.
+/// Source: QuantUtils.h and QuantUtils.cc of FBGEMM.
+struct fbgemm {
+  static constexpr const char* name = "fbgemm";
+
+  template <CodeType T, class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, code_of<T>> quantize(
+      const V& x, float scale, std::int32_t zero_point) noexcept {
+    return detail::to_code<T, nearest_even>(V(x * V(1.0F / scale)), zero_point);
+  }
+
+  template <std::integral Code>
+  [[nodiscard]] static float dequantize(Code code, float scale, std::int32_t zero_point) noexcept {
+    return detail::decode(code, scale, zero_point);
+  }
+
+  /// Parameters for codes qmin..qmax; a scale is never below 6.1e-5, and 0.1 for an empty range.
+  template <CodeType T>
+  [[nodiscard]] static quant_params choose_params(const range& r, const fbgemm_options& how = {}) {
+    detail::expect_valid_range("fbgemm::choose_params", r);
+    constexpr int qmin = detail::code_limits<T>::min;
+    constexpr int qmax = detail::code_limits<T>::max;
+    const bool middle = how.preserve_sparsity && r.lo < 0.0F && r.hi > 0.0F;
+    range covered = middle ? around_zero(r, qmax - qmin) : r;
+    covered = hull(covered, {0.0F, 0.0F});
+    auto scale = static_cast<float>((double{covered.hi} - double{covered.lo}) / (qmax - qmin));
+    if (scale == 0.0F || !detail::is_finite(1.0F / scale)) scale = 0.1F;
+    if (how.power_of_two) scale = fewbit::power_of_two::round_step(double{scale});
+    if (scale < smallest_scale) {
+      covered = stretch(covered, scale, qmax - qmin);
+      scale = smallest_scale;
+    }
+    const double zero =
+        middle ? (qmin + qmax) / 2.0
+               : detail::zero_point_from_better_end(covered.lo, covered.hi, scale, qmin, qmax);
+    const double clamped = zero < qmin ? qmin : zero > qmax ? qmax : zero;
+    return {scale, static_cast<std::int32_t>(std::nearbyint(clamped))};
+  }
+
+ private:
+  static constexpr float smallest_scale = 6.1e-5F;
+
+  /// The range about the middle code that holds r.
+  static range around_zero(const range& r, int steps) noexcept {
+    const auto below = static_cast<float>(-(steps / 2 + 1));
+    const auto above = static_cast<float>(steps / 2);
+    const double down = std::abs(r.lo / below);
+    const double up = std::abs(r.hi / above);
+    const double step = down > up ? down : up;
+    return {static_cast<float>(step * double{below}), static_cast<float>(step * double{above})};
+  }
+
+  /// The range that `smallest_scale` covers in place of `scale`.
+  static range stretch(const range& r, float scale, int steps) noexcept {
+    if (r.lo == 0.0F) return {0.0F, smallest_scale * static_cast<float>(steps)};
+    if (r.hi == 0.0F) return {-smallest_scale * static_cast<float>(steps), 0.0F};
+    const float factor = smallest_scale / scale;
+    return {r.lo * factor, r.hi * factor};
+  }
+};
+
+/// TensorFlow Lite's reference kernels. Source: quantization_util.h and reference/quantize.h.
+struct tflite {
+  static constexpr const char* name = "tflite";
+
+  /// TFLite keeps the scale in double until it quantizes.
+  struct params {
+    double scale = 0;
+    std::int32_t zero_point = 0;
+  };
+
+  template <CodeType T, class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, code_of<T>> quantize(
+      const V& x, float scale, std::int32_t zero_point) noexcept {
+    return detail::to_code<T, half_away>(V(x / V(scale)), zero_point);
+  }
+
+  template <std::integral Code>
+  [[nodiscard]] static float dequantize(Code code, float scale, std::int32_t zero_point) noexcept {
+    return detail::decode(code, scale, zero_point);
+  }
+
+  /// Parameters for the codes of T; `narrow_range` leaves out the first code, as for weights. The
+  /// range is widened to hold 0, which TFLite demands of its caller. [0, 0] gets scale 0.
+  template <CodeType T>
+  [[nodiscard]] static params choose_params(const range& r, bool narrow_range = false) {
+    detail::expect_valid_range("tflite::choose_params", r);
+    const int qmin = detail::code_limits<T>::min + (narrow_range ? 1 : 0);
+    constexpr int qmax = detail::code_limits<T>::max;
+    const double lo = r.lo < 0.0F ? r.lo : 0.0;
+    const double hi = r.hi > 0.0F ? r.hi : 0.0;
+    if (lo == hi) return {};
+    const double scale = (hi - lo) / (qmax - qmin);
+    const double zero = detail::zero_point_from_better_end(lo, hi, scale, qmin, qmax);
+    const double clamped = zero < qmin ? qmin : zero > qmax ? qmax : zero;
+    return {scale, static_cast<std::int32_t>(std::round(clamped))};
+  }
+};
+
+/// Quantizes `in` into `out` as Mode does, in place and without allocation.
+///
+/// @param in      row-major float: a matrix, Map or block
+/// @param out     row-major codes of T, the same shape
+/// @param params  a positive scale and a zero point that is a code of T
+template <class Mode, CodeType T, RowMajorDense<float> In, MutableRowMajorDense<code_of<T>> Out>
+void quantize_with(const In& in, Out&& out, const quant_params& params) noexcept {
+  assert(in.rows() == out.rows() && in.cols() == out.cols());
+  using vec = arch::vec<float, arch::native_lanes<float>>;
+  using codes = arch::rebind<vec, code_of<T>>;
+  for (index r = 0; r < in.rows(); ++r) {
+    const float* x = in.data() + r * in.outerStride();
+    code_of<T>* y = out.data() + r * out.outerStride();
+    index c = 0;
+    for (; c + vec::lanes <= in.cols(); c += vec::lanes) {
+      arch::store<codes>(
+          y + c, Mode::template quantize<T>(vec::load(x + c), params.scale, params.zero_point));
+    }
+    for (; c < in.cols(); ++c) {
+      y[c] = Mode::template quantize<T>(x[c], params.scale, params.zero_point);
+    }
+  }
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
