@@ -1,0 +1,183 @@
+#pragma once
+/// Reading a batch: extremes, number of values, non-finite values. Private to the observers.
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/calib/observer.hpp"
+#include "fewbit/calib/text.hpp"
+#include "fewbit/core/error.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+
+using batch_ref = Eigen::Ref<const row_matrix<float>>;
+
+/// What is known exactly of the values seen. A zero is always +0: which of -0 and +0 is the smaller
+/// would depend on their order.
+struct data_summary {
+  float lo = 0.0F;
+  float hi = 0.0F;
+  std::uint64_t count = 0;
+  std::uint64_t skipped = 0;
+
+  [[nodiscard]] float amax() const noexcept { return range{lo, hi}.amax(); }
+
+  void add(const data_summary& other) noexcept {
+    if (count == 0) {
+      lo = other.lo;
+      hi = other.hi;
+    } else if (other.count != 0) {
+      lo = other.lo < lo ? other.lo : lo;
+      hi = other.hi > hi ? other.hi : hi;
+    }
+    count += other.count;
+    skipped += other.skipped;
+  }
+
+  friend bool operator==(const data_summary&, const data_summary&) = default;
+};
+
+inline constexpr std::int32_t infinity_bits = 0x7F800000;
+
+/// Calls f(pointer, length) for each contiguous stretch of x.
+template <class F>
+void for_each_run(const batch_ref& x, F&& f) {
+  if (x.outerStride() == x.cols()) {
+    if (x.size() != 0) f(x.data(), x.size());
+    return;
+  }
+  for (index r = 0; r < x.rows(); ++r) f(x.data() + r * x.outerStride(), x.cols());
+}
+
+/// The same without the values that are not finite, which are cut out piece by piece.
+template <class F>
+void for_each_finite_run(const batch_ref& x, bool all_finite, F&& f) {
+  if (all_finite) {
+    for_each_run(x, f);
+    return;
+  }
+  std::vector<float> kept;
+  for_each_run(x, [&](const float* p, index n) {
+    constexpr index piece = 4096;
+    for (index begin = 0; begin < n; begin += piece) {
+      kept.clear();
+      for (index i = begin; i < n && i < begin + piece; ++i) {
+        if (is_finite(p[i])) kept.push_back(p[i]);
+      }
+      f(static_cast<const float*>(kept.data()), static_cast<index>(kept.size()));
+    }
+  });
+}
+
+struct run_extremes {
+  float lo;
+  float hi;
+  std::int32_t amax_bits;  // of |x|; at least infinity_bits if a value is not finite
+};
+
+/// Integer comparison of the bits of |x| orders magnitudes and puts infinity and NaN on top.
+inline run_extremes extremes_of(const float* p, index n) noexcept {
+  using floats = arch::vec<float, arch::native_lanes<float>>;
+  using ints = arch::rebind<floats, std::int32_t>;
+  constexpr std::int32_t without_sign = 0x7FFFFFFF;
+  constexpr float largest = std::bit_cast<float>(infinity_bits - 1);
+  floats lo(largest);
+  floats hi(-largest);
+  ints top(0);
+  index i = 0;
+  for (; i + floats::lanes <= n; i += floats::lanes) {
+    const floats x = floats::load(p + i);
+    lo = arch::min(lo, x);
+    hi = arch::max(hi, x);
+    top = arch::max(top, arch::bits_as<std::int32_t>(x) & ints(without_sign));
+  }
+  run_extremes all{-arch::max_of_lanes(floats(0.0F) - lo), arch::max_of_lanes(hi),
+                   arch::max_of_lanes(top)};
+  for (; i < n; ++i) {
+    all.lo = p[i] < all.lo ? p[i] : all.lo;
+    all.hi = p[i] > all.hi ? p[i] : all.hi;
+    all.amax_bits = arch::max(all.amax_bits, std::bit_cast<std::int32_t>(p[i]) & without_sign);
+  }
+  return all;
+}
+
+[[nodiscard]] inline bool all_finite(const batch_ref& x) noexcept {
+  bool finite = true;
+  for_each_run(x, [&](const float* p, index n) {
+    finite = finite && extremes_of(p, n).amax_bits < infinity_bits;
+  });
+  return finite;
+}
+
+[[noreturn]] inline void fail_at_first_non_finite(const char* function, const batch_ref& x) {
+  index r = 0;
+  index c = 0;
+  while (is_finite(x(r, c))) {
+    c = c + 1 == x.cols() ? 0 : c + 1;
+    r = c == 0 ? r + 1 : r;
+  }
+  fail(function, "x(" + text(r) + ", " + text(c) + ")", x(r, c), "a finite number");
+}
+
+/// Extremes and counts of one batch; with nan_policy::fail an error names the first bad position.
+inline data_summary summarize(const char* function, const batch_ref& x, nan_policy policy) {
+  const bool clean = all_finite(x);
+  if (!clean && policy == nan_policy::fail) fail_at_first_non_finite(function, x);
+  data_summary all;
+  for_each_finite_run(x, clean, [&](const float* p, index n) {
+    if (n == 0) return;
+    const run_extremes run = extremes_of(p, n);
+    all.add({run.lo + 0.0F, run.hi + 0.0F, static_cast<std::uint64_t>(n), 0});
+  });
+  all.skipped = static_cast<std::uint64_t>(x.size()) - all.count;
+  return all;
+}
+
+inline void expect_data(const char* function, std::uint64_t count) {
+  expect(count != 0, function, "count of observed values", count, "at least 1");
+}
+
+inline void expect_same_policy(const char* function, nan_policy mine, nan_policy other) {
+  const auto name = [](nan_policy p) { return p == nan_policy::fail ? "fail" : "skip"; };
+  expect(mine == other, function, "nan_policy of other", name(other), name(mine));
+}
+
+inline void write(text_writer& out, nan_policy policy) {
+  out.field("policy", policy == nan_policy::skip ? 1U : 0U);
+}
+
+inline void read(text_reader& in, nan_policy& policy) {
+  policy = in.field("policy", 1) == 1 ? nan_policy::skip : nan_policy::fail;
+}
+
+inline void write(text_writer& out, const data_summary& seen) {
+  out.field("count", seen.count);
+  out.field("skipped", seen.skipped);
+  out.bits("lo", seen.lo);
+  out.bits("hi", seen.hi);
+}
+
+/// Accepts only what observing could have produced.
+inline void read(text_reader& in, data_summary& seen) {
+  seen.count = in.field("count", text_reader::largest_count);
+  seen.skipped = in.field("skipped", text_reader::largest_count);
+  const auto bound = [&](const char* name) {
+    const float value = in.bits<float>(name);
+    const bool minus_zero = std::bit_cast<std::uint32_t>(value) == 0x80000000U;
+    if (!is_finite(value) || minus_zero) fail(in.function(), name, value, "finite and not -0");
+    return value;
+  };
+  seen.lo = bound("lo");
+  seen.hi = bound("hi");
+  expect(seen.lo <= seen.hi, in.function(), "lo", seen.lo, "at most hi, " + text(seen.hi));
+  const bool named = seen.count != 0 || (seen.lo == 0.0F && seen.hi == 0.0F);
+  expect(named, in.function(), "count", seen.count, "at least 1 where lo and hi are not 0");
+  const bool spread = seen.count != 1 || seen.lo == seen.hi;
+  expect(spread, in.function(), "count", seen.count, "at least 2 where lo and hi differ");
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail

@@ -1,0 +1,137 @@
+#pragma once
+/// Clips where the quantized distribution loses least information (Kullback-Leibler divergence).
+///
+/// For activations with long tails; TensorRT's method. Wu et al. 2020, arXiv:2004.09602, section
+/// 3.2. Needs some 10,000 values or more: the divergence of a sparse histogram says little.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/calib/histogram.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+/// The divergences of all thresholds of one histogram of |x|.
+///
+/// Cut after bin i, the reference P is h[0..i) with all later counts added to bin i-1. Q spreads
+/// the i bins over `levels` groups (bin j to group j * levels / i) and gives each non-empty bin of
+/// a group its group's mean. With T = sum of P, N = sum of Q and S_g the sum of h in group g:
+///
+///     KL_i = sum P/T log((P/T) / (Q/N))
+///          = (sum_{j<i-1} h log h + P_{i-1} log P_{i-1} - sum_g S_g log q_g - tail log q_last) / T
+///            + log(N / T)
+///
+/// Prefix sums of counts, of non-empty bins and of h log h leave `levels` logarithms for each
+/// threshold. Counts are exact in double up to 2^53.
+class divergence {
+ public:
+  divergence(const std::vector<std::uint64_t>& counts, int levels)
+      : counts_(counts), levels_(levels) {
+    counts_[0] = counts_[counts_.size() > 1 ? 1 : 0];  // the spike at 0 says nothing of the tail
+    const std::size_t n = counts_.size();
+    below_.assign(n + 1, 0);
+    filled_.assign(n + 1, 0);
+    n_log_n_.assign(n + 1, 0.0);
+    for (std::size_t j = 0; j < n; ++j) {
+      below_[j + 1] = below_[j] + counts_[j];
+      filled_[j + 1] = filled_[j] + (counts_[j] != 0 ? 1 : 0);
+      n_log_n_[j + 1] = n_log_n_[j] + x_log_x(counts_[j]);
+    }
+  }
+
+  [[nodiscard]] std::uint64_t total() const noexcept { return below_.back(); }
+
+  /// KL_i for 1 <= i <= number of bins; infinite where Q is 0 and P is not.
+  [[nodiscard]] double at(std::size_t i) const {
+    const std::uint64_t tail = total() - below_[i];
+    const std::uint64_t last = counts_[i - 1];
+    if (last == 0 && tail != 0) return std::numeric_limits<double>::infinity();
+    const auto t = static_cast<double>(total());
+    double sum = n_log_n_[i - 1] + x_log_x(last + tail);
+    double log_mean = 0.0;
+    const std::size_t groups = std::min(static_cast<std::size_t>(levels_), i);
+    for (std::size_t g = 0, begin = 0; g < groups; ++g) {
+      const std::size_t end = ((g + 1) * i + groups - 1) / groups;
+      const std::uint64_t in_group = below_[end] - below_[begin];
+      if (in_group != 0) {
+        log_mean = std::log(static_cast<double>(in_group) /
+                            static_cast<double>(filled_[end] - filled_[begin]));
+        sum -= arch::rounded(static_cast<double>(in_group) * log_mean);
+      }
+      begin = end;
+    }
+    if (tail != 0) sum -= arch::rounded(static_cast<double>(tail) * log_mean);
+    return sum / t + std::log(static_cast<double>(below_[i]) / t);
+  }
+
+ private:
+  static double x_log_x(std::uint64_t count) {
+    const auto x = static_cast<double>(count);
+    return count == 0 ? 0.0 : arch::rounded(x * std::log(x));
+  }
+
+  std::vector<std::uint64_t> counts_;
+  std::vector<std::uint64_t> below_;
+  std::vector<std::uint64_t> filled_;
+  std::vector<double> n_log_n_;
+  int levels_;
+};
+
+}  // namespace detail
+
+/// The threshold with the least divergence; of equal ones the largest.
+///
+/// Thresholds are the bin edges from `first_bin` on; where there are fewer bins, or all values lie
+/// in bin 0, the answer is the maximum. Divergences closer than 1e-12 count as equal, so that the
+/// last bit of the platform's std::log cannot decide between ties.
+///
+/// affine: the threshold on |x|, cut to [min(lo, 0), max(hi, 0)] of the data; data on one side of 0
+/// is searched with all 2^bits codes.
+struct by_entropy {
+  int bits = 8;                 ///< 2 to 16
+  bool unsigned_codes = false;  ///< symmetric only: |x| gets 2^bits codes, not 2^(bits - 1)
+  index first_bin = 128;        ///< first threshold tried, in bins
+
+  [[nodiscard]] fewbit::range operator()(const histogram& h) const {
+    detail::expect_bits_and_first_bin("by_entropy", bits, first_bin);
+    detail::expect_searchable("by_entropy", h);
+    if (h.ends == clip::symmetric) return symmetric_range(h, unsigned_codes);
+    const bool one_sided = h.extremes.lo >= 0.0F || h.extremes.hi <= 0.0F;
+    const fewbit::range r = symmetric_range(detail::folded(h), one_sided);
+    return {std::max(r.lo, std::min(h.extremes.lo, 0.0F)),
+            std::min(r.hi, std::max(h.extremes.hi, 0.0F))};
+  }
+
+  friend bool operator==(const by_entropy&, const by_entropy&) = default;
+
+ private:
+  [[nodiscard]] fewbit::range symmetric_range(const histogram& h, bool one_sided) const {
+    constexpr double tie = 1e-12;
+    const detail::divergence kl(h.counts, 1 << (bits - (one_sided ? 0 : 1)));
+    if (h.bins() < first_bin || kl.total() == 0) return detail::symmetric_range(0.0, h);
+    double least = std::numeric_limits<double>::infinity();
+    std::vector<double> all;
+    for (index i = first_bin; i <= h.bins(); ++i) {
+      all.push_back(kl.at(static_cast<std::size_t>(i)));
+      least = std::min(least, all.back());
+    }
+    double threshold = 0.0;
+    for (index i = first_bin; i <= h.bins(); ++i) {
+      const double value = all[static_cast<std::size_t>(i - first_bin)];
+      if (value < std::numeric_limits<double>::infinity() && value <= least + tie) {
+        threshold = h.edge(i);
+      }
+    }
+    return detail::symmetric_range(threshold, h);
+  }
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

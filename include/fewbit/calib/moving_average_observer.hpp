@@ -1,0 +1,117 @@
+#pragma once
+/// Exponential moving average of each batch's smallest and largest value.
+///
+/// For ranges that are watched while a network trains: old batches fade. Jacob et al. 2018,
+/// arXiv:1712.05877, section 3.1. Order matters by its nature, so there is no merge: two averages
+/// of interleaved batches do not determine the average of all. Where batches must commute, use
+/// max_observer or histogram_observer.
+
+#include "fewbit/calib/batch.hpp"
+#include "fewbit/calib/observer.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// The first batch sets lo and hi to its extremes; each later one moves them:
+///     lo = momentum * lo + (1 - momentum) * min(batch), and so for hi,
+/// in double. range() rounds both to float.
+class moving_average_observer {
+ public:
+  /// @param momentum  in [0, 1): 0 keeps the last batch alone, 0.99 averages about 100 batches.
+  explicit moving_average_observer(double momentum = 0.99, nan_policy policy = nan_policy::fail)
+      : momentum_(momentum), policy_(policy) {
+    expect_momentum("moving_average_observer", momentum);
+  }
+
+  /// A batch without a value changes nothing.
+  /// @throws fewbit::error on NaN or infinity, unless the policy is to skip them.
+  void observe(const Eigen::Ref<const row_matrix<float>>& x) {
+    const auto batch = detail::summarize("moving_average_observer::observe", x, policy_);
+    skipped_ += batch.skipped;
+    if (batch.count == 0) return;
+    lo_ = batches_ == 0 ? double{batch.lo} : moved(lo_, batch.lo);
+    hi_ = batches_ == 0 ? double{batch.hi} : moved(hi_, batch.hi);
+    ++batches_;
+  }
+
+  /// @throws fewbit::error before the first value.
+  [[nodiscard]] fewbit::range range() const {
+    detail::expect_data("moving_average_observer::range", batches_);
+    return {static_cast<float>(lo_), static_cast<float>(hi_)};
+  }
+
+  [[nodiscard]] double momentum() const noexcept { return momentum_; }
+  [[nodiscard]] std::uint64_t batches() const noexcept { return batches_; }
+  [[nodiscard]] std::uint64_t skipped() const noexcept { return skipped_; }
+  [[nodiscard]] nan_policy policy() const noexcept { return policy_; }
+
+  [[nodiscard]] std::string to_text() const {
+    detail::text_writer out;
+    write(out);
+    return out.take();
+  }
+
+  /// @throws fewbit::error on a text that to_text() cannot have written.
+  [[nodiscard]] static moving_average_observer from_text(std::string_view text) {
+    detail::text_reader in(text, "moving_average_observer::from_text");
+    moving_average_observer made = read(in);
+    in.end();
+    return made;
+  }
+
+  void write(detail::text_writer& out) const {
+    out.line("fewbit moving_average_observer 1");
+    detail::write(out, policy_);
+    out.bits("momentum", momentum_);
+    out.field("batches", batches_);
+    out.field("skipped", skipped_);
+    out.bits("lo", lo_);
+    out.bits("hi", hi_);
+  }
+
+  static moving_average_observer read(detail::text_reader& in) {
+    moving_average_observer made;
+    in.line("fewbit moving_average_observer 1");
+    detail::read(in, made.policy_);
+    made.momentum_ = in.bits<double>("momentum");
+    expect_momentum(in.function(), made.momentum_);
+    made.batches_ = in.field("batches", detail::text_reader::largest_count);
+    made.skipped_ = in.field("skipped", detail::text_reader::largest_count);
+    made.lo_ = in.bits<double>("lo");
+    made.hi_ = in.bits<double>("hi");
+    expect_average(in, "lo", made.lo_);
+    expect_average(in, "hi", made.hi_);
+    detail::expect(made.lo_ <= made.hi_, in.function(), "lo", made.lo_, "at most hi");
+    const bool named = made.batches_ != 0 || (made.lo_ == 0.0 && made.hi_ == 0.0);
+    detail::expect(named, in.function(), "batches", made.batches_, "at least 1");
+    return made;
+  }
+
+  friend bool operator==(const moving_average_observer&, const moving_average_observer&) = default;
+
+ private:
+  [[nodiscard]] double moved(double average, float latest) const noexcept {
+    return arch::rounded(momentum_ * average) + arch::rounded((1.0 - momentum_) * double{latest});
+  }
+
+  /// Comparisons with NaN are false, so NaN fails too.
+  static void expect_momentum(const char* function, double momentum) {
+    detail::expect(momentum >= 0.0 && momentum < 1.0, function, "momentum", momentum,
+                   "at least 0 and below 1");
+  }
+
+  static void expect_average(const detail::text_reader& in, const char* name, double value) {
+    // Averaging may pass the largest float by a rounding of double, which range() rounds away.
+    constexpr double largest = std::numeric_limits<float>::max() * (1.0 + 1e-9);
+    detail::expect(value >= -largest && value <= largest, in.function(), name, value,
+                   "a number in the range of float");
+  }
+
+  double momentum_;
+  double lo_ = 0.0;
+  double hi_ = 0.0;
+  std::uint64_t batches_ = 0;
+  std::uint64_t skipped_ = 0;
+  nan_policy policy_ = nan_policy::fail;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

@@ -1,0 +1,109 @@
+#pragma once
+/// One observer for each column of the data.
+///
+/// For weights or activations whose channels differ in range by more than quantization can bear.
+/// Observe W^T where a channel is a row: `observer.observe(w.transpose())`.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "fewbit/calib/batch.hpp"
+#include "fewbit/calib/observer.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// Column c of every batch goes to channel c and nowhere else: the state of a channel equals that
+/// of an O which saw the column alone.
+template <Observer O>
+class per_channel {
+ public:
+  /// Each channel starts as a copy of `prototype`.
+  explicit per_channel(index channels, const O& prototype = O{})
+      : channels_(static_cast<std::size_t>(checked("per_channel", channels)), prototype) {}
+
+  /// @param x  samples x channels
+  /// @throws fewbit::error on another number of columns, and on NaN or infinity unless the policy
+  ///         is to skip them; no channel has then changed.
+  void observe(const Eigen::Ref<const row_matrix<float>>& x) {
+    detail::expect_equal("per_channel::observe", "x.cols()", x.cols(), channels());
+    if (channels_.front().policy() == nan_policy::fail && !detail::all_finite(x)) {
+      detail::fail_at_first_non_finite("per_channel::observe", x);
+    }
+    constexpr index block = 16;  // columns turned into rows at a time
+    row_matrix<float> turned;
+    for (index first = 0; first < channels(); first += block) {
+      const index width = std::min(block, channels() - first);
+      turned = x.middleCols(first, width).transpose();
+      for (index c = 0; c < width; ++c) at(first + c).observe(turned.row(c));
+    }
+  }
+
+  /// @throws fewbit::error if the number of channels or the settings differ.
+  void merge(const per_channel& other) requires MergeableObserver<O> {
+    detail::expect_equal("per_channel::merge", "channels of other", other.channels(), channels());
+    std::vector<O> merged = channels_;
+    for (std::size_t c = 0; c < merged.size(); ++c) merged[c].merge(other.channels_[c]);
+    channels_ = std::move(merged);
+  }
+
+  /// One range for each channel; further arguments go to the observer's range(), so that
+  /// `ranges(by_mse{.bits = 4})` asks a per_channel<histogram_observer>.
+  /// @throws fewbit::error if a channel has seen no value.
+  template <class... Arguments>
+  [[nodiscard]] std::vector<range> ranges(const Arguments&... arguments) const {
+    std::vector<range> out;
+    out.reserve(channels_.size());
+    for (const O& channel : channels_) out.push_back(channel.range(arguments...));
+    return out;
+  }
+
+  [[nodiscard]] index channels() const noexcept { return static_cast<index>(channels_.size()); }
+  [[nodiscard]] const O& operator[](index c) const noexcept {
+    return channels_[static_cast<std::size_t>(c)];
+  }
+
+  [[nodiscard]] std::uint64_t skipped() const noexcept {
+    std::uint64_t sum = 0;
+    for (const O& channel : channels_) sum += channel.skipped();
+    return sum;
+  }
+
+  [[nodiscard]] std::string to_text() const {
+    detail::text_writer out;
+    out.line("fewbit per_channel 1");
+    out.field("channels", channels_.size());
+    for (const O& channel : channels_) channel.write(out);
+    return out.take();
+  }
+
+  /// @throws fewbit::error on a text that to_text() cannot have written.
+  [[nodiscard]] static per_channel from_text(std::string_view text) {
+    detail::text_reader in(text, "per_channel::from_text");
+    in.line("fewbit per_channel 1");
+    const auto n = static_cast<index>(in.field("channels", detail::text_reader::largest_count));
+    checked(in.function(), n);
+    per_channel made(1, O::read(in));
+    for (index c = 1; c < n; ++c) made.channels_.push_back(O::read(in));
+    in.end();
+    return made;
+  }
+
+  friend bool operator==(const per_channel&, const per_channel&) = default;
+
+ private:
+  static index checked(const char* function, index channels) {
+    detail::expect(channels >= 1, function, "channels", channels, "at least 1");
+    return channels;
+  }
+
+  [[nodiscard]] O& at(index c) noexcept { return channels_[static_cast<std::size_t>(c)]; }
+
+  std::vector<O> channels_;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

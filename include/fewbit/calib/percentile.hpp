@@ -1,0 +1,104 @@
+#pragma once
+/// Clips all but a share of the values. Exact for data in hand, within a bin for a histogram.
+///
+/// For activations with a few outliers; 99.9 to 99.9999 percent are the usual shares. Wu et al.
+/// 2020, arXiv:2004.09602, section 3.2. Read next: entropy.hpp and mse.hpp, which choose the share
+/// themselves.
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "fewbit/calib/batch.hpp"
+#include "fewbit/calib/histogram.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+inline void expect_percentile(const char* function, double p) {
+  expect(p > 0.0 && p <= 100.0, function, "p", p, "above 0 and at most 100");
+}
+
+/// The smallest k >= 1 with k / n >= p / 100. p is decimal and its double is not, so a product
+/// within rounding of an integer is that integer: 99.9 percent of 10000 are 9990, not 9991.
+inline std::uint64_t rank(std::uint64_t n, double p) {
+  const double exact = static_cast<double>(n) * p / 100.0;
+  const double nearest = std::nearbyint(exact);
+  const double k = std::abs(exact - nearest) <= exact * 1e-12 ? nearest : std::ceil(exact);
+  if (k >= static_cast<double>(n)) return n;
+  return k < 1.0 ? 1 : static_cast<std::uint64_t>(k);
+}
+
+/// The first bin from the left at which at least k values are counted.
+inline index bin_of_rank(const histogram& h, std::uint64_t k) {
+  std::uint64_t below = 0;
+  for (index i = 0; i < h.bins(); ++i) {
+    below += h.count(i);
+    if (below >= k) return i;
+  }
+  return h.bins() - 1;
+}
+
+}  // namespace detail
+
+/// symmetric: a is the inner edge of the bin that holds the p-th percentile of |x|.
+/// affine: (100 - p) / 2 percent are cut at each end, so that negating the data negates the range.
+///
+/// p = 100 is the exact maximum. Where the answer would be empty (more than p percent of the values
+/// in one bin), it is the exact extremes too.
+struct by_percentile {
+  double p = 99.99;  ///< above 0, at most 100
+
+  [[nodiscard]] fewbit::range operator()(const histogram& h) const {
+    detail::expect_percentile("by_percentile", p);
+    detail::expect_searchable("by_percentile", h);
+    return h.ends == clip::symmetric ? symmetric_range(h) : affine_range(h);
+  }
+
+  friend bool operator==(const by_percentile&, const by_percentile&) = default;
+
+ private:
+  [[nodiscard]] fewbit::range symmetric_range(const histogram& h) const {
+    if (p == 100.0) return detail::symmetric_range(0.0, h);
+    const index i = detail::bin_of_rank(h, detail::rank(h.total(), p));
+    return detail::symmetric_range(h.edge(i), h);
+  }
+
+  [[nodiscard]] fewbit::range affine_range(const histogram& h) const {
+    if (p == 100.0) return h.extremes;
+    const std::uint64_t n = h.total();
+    const std::uint64_t k = detail::rank(n, 50.0 + p / 2.0);
+    const double hi = std::min(h.edge(detail::bin_of_rank(h, k)), double{h.extremes.hi});
+    // The k-th from above is the (n + 1 - k)-th from below.
+    const double lo =
+        std::max(h.edge(detail::bin_of_rank(h, n + 1 - k) + 1), double{h.extremes.lo});
+    if (lo >= hi) return h.extremes;
+    return {static_cast<float>(lo), static_cast<float>(hi)};
+  }
+};
+
+/// The p-th percentile of |x| without a histogram: the k-th smallest, k = n * p / 100 rounded up.
+/// For weights, which are all in hand.
+///
+/// @param p  above 0, at most 100
+/// @throws fewbit::error if x is empty or holds a NaN or an infinity.
+[[nodiscard]] inline float exact_percentile(const Eigen::Ref<const row_matrix<float>>& x,
+                                            double p) {
+  detail::expect_percentile("exact_percentile", p);
+  detail::expect_data("exact_percentile", static_cast<std::uint64_t>(x.size()));
+  if (!detail::all_finite(x)) detail::fail_at_first_non_finite("exact_percentile", x);
+  std::vector<float> magnitudes;
+  magnitudes.reserve(static_cast<std::size_t>(x.size()));
+  detail::for_each_run(x, [&](const float* p_run, index n) {
+    for (index i = 0; i < n; ++i) magnitudes.push_back(std::abs(p_run[i]));
+  });
+  const auto k = static_cast<std::ptrdiff_t>(detail::rank(magnitudes.size(), p));
+  const auto nth = magnitudes.begin() + (k - 1);
+  std::nth_element(magnitudes.begin(), nth, magnitudes.end());
+  return *nth;
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

@@ -1,0 +1,161 @@
+#pragma once
+/// The text form of observers: lines of `name value`, floats as their bits, so that reading gives
+/// back every bit in every locale. Private to the observers.
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "fewbit/config.hpp"
+#include "fewbit/core/error.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+
+template <class Float>
+using bits_of_float = std::conditional_t<sizeof(Float) == 4, std::uint32_t, std::uint64_t>;
+
+class text_writer {
+ public:
+  void line(std::string_view words) { (text_ += words) += '\n'; }
+
+  void field(std::string_view name, std::uint64_t value) {
+    (((text_ += name) += ' ') += std::to_string(value)) += '\n';
+  }
+
+  /// "name 3f800000": two hexadecimal digits for each byte.
+  template <class Float>
+  void bits(std::string_view name, Float value) {
+    (text_ += name) += ' ';
+    const auto word = std::bit_cast<bits_of_float<Float>>(value);
+    for (int shift = int{sizeof(Float)} * 8 - 4; shift >= 0; shift -= 4) {
+      text_ += "0123456789abcdef"[(word >> shift) & 15U];
+    }
+    text_ += '\n';
+  }
+
+  /// "-12 5".
+  void entry(std::int64_t key, std::uint64_t value) { field(std::to_string(key), value); }
+
+  [[nodiscard]] std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+/// Reads line by line and trusts nothing; each failure names the line.
+class text_reader {
+ public:
+  /// Counts in a text stay below 2^62, so that their sums cannot wrap.
+  static constexpr std::uint64_t largest_count = (std::uint64_t{1} << 62) - 1;
+
+  text_reader(std::string_view text, const char* function) : rest_(text), function_(function) {}
+
+  [[nodiscard]] const char* function() const noexcept { return function_; }
+
+  void line(std::string_view words) {
+    next();
+    if (line_ != words) reject("'" + std::string(words) + "'");
+  }
+
+  /// `most` is at most largest_count.
+  std::uint64_t field(std::string_view name, std::uint64_t most) {
+    next();
+    std::uint64_t value = 0;
+    std::string_view digits = after(name);
+    if (!parse(digits, value) || value > most) {
+      reject("'" + std::string(name) + " <integer from 0 to " + std::to_string(most) + ">'");
+    }
+    return value;
+  }
+
+  template <class Float>
+  Float bits(std::string_view name) {
+    next();
+    const std::string_view digits = after(name);
+    bits_of_float<Float> word = 0;
+    bool good = digits.size() == 2 * sizeof(Float);
+    for (const char c : digits) {
+      const std::size_t value = std::string_view("0123456789abcdef").find(c);
+      good = good && value < 16;
+      word = static_cast<bits_of_float<Float>>((word << 4U) | (value & 15U));
+    }
+    if (!good) {
+      reject("'" + std::string(name) + " <" + std::to_string(2 * sizeof(Float)) +
+             " hexadecimal digits>'");
+    }
+    return std::bit_cast<Float>(word);
+  }
+
+  struct key_and_value {
+    std::int64_t key;
+    std::uint64_t value;
+  };
+
+  key_and_value entry() {
+    next();
+    const std::size_t space = line_.find(' ');
+    std::uint64_t key = 0;
+    std::uint64_t value = 0;
+    const bool negative = line_.starts_with('-');
+    const std::string_view first = line_.substr(0, space).substr(negative ? 1 : 0);
+    const bool good = space != std::string_view::npos && parse(first, key) &&
+                      !(negative && key == 0) && parse(line_.substr(space + 1), value);
+    if (!good) reject("'<integer> <count>'");
+    const auto magnitude = static_cast<std::int64_t>(key);
+    return {negative ? -magnitude : magnitude, value};
+  }
+
+  void end() {
+    if (rest_.empty()) return;
+    next();
+    reject("the end");
+  }
+
+ private:
+  void next() {
+    ++number_;
+    const std::size_t end = rest_.find('\n');
+    if (end == std::string_view::npos) {
+      line_ = rest_;
+      reject(rest_.empty() ? "a line more" : "a line that ends");
+    }
+    line_ = rest_.substr(0, end);
+    rest_.remove_prefix(end + 1);
+  }
+
+  [[nodiscard]] std::string_view after(std::string_view name) const {
+    const bool named = line_.starts_with(name) && line_.substr(name.size()).starts_with(' ');
+    return named ? line_.substr(name.size() + 1) : std::string_view{};
+  }
+
+  /// Decimal digits without leading zeros, at most largest_count.
+  static bool parse(std::string_view digits, std::uint64_t& value) {
+    if (digits.empty() || digits.size() > 19 || (digits.size() > 1 && digits.front() == '0')) {
+      return false;
+    }
+    value = 0;
+    for (const char c : digits) {
+      if (c < '0' || c > '9') return false;
+      value = value * 10 + static_cast<std::uint64_t>(c - '0');
+    }
+    return value <= largest_count;
+  }
+
+  [[noreturn]] void reject(const std::string& want) const {
+    constexpr std::size_t shown = 40;
+    std::string got = "'";
+    for (const char c : line_.substr(0, shown)) got += c >= ' ' && c <= '~' ? c : '?';
+    got += line_.size() > shown ? "...'" : "'";
+    fail(function_, "line " + std::to_string(number_), got, want);
+  }
+
+  std::string_view rest_;
+  std::string_view line_;
+  const char* function_;
+  int number_ = 0;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail

@@ -1,0 +1,31 @@
+#pragma once
+/// Every method that turns a histogram into a range: by_max, by_percentile, by_entropy, by_mse.
+///
+/// A method is a function object `range operator()(const histogram&) const`; a program's own serves
+/// wherever these do. Read next: percentile.hpp, entropy.hpp, mse.hpp.
+
+#include <concepts>
+
+#include "fewbit/calib/entropy.hpp"
+#include "fewbit/calib/histogram.hpp"
+#include "fewbit/calib/mse.hpp"
+#include "fewbit/calib/percentile.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+template <class M>
+concept ThresholdMethod = std::copyable<M> && requires(const M& method, const histogram& h) {
+  { method(h) } -> std::same_as<fewbit::range>;
+};
+
+/// Clips nothing: [-amax, amax], or the exact extremes if affine.
+struct by_max {
+  [[nodiscard]] fewbit::range operator()(const histogram& h) const {
+    detail::expect_searchable("by_max", h);
+    return h.ends == clip::symmetric ? detail::symmetric_range(0.0, h) : h.extremes;
+  }
+
+  friend bool operator==(const by_max&, const by_max&) = default;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

@@ -1,0 +1,138 @@
+#pragma once
+/// A histogram observer bound to one method: percentile_observer, entropy_observer, mse_observer.
+///
+/// For templates that want a type with observe, merge and range(). To compare methods, hold one
+/// histogram_observer instead and ask it for each.
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "fewbit/calib/histogram_observer.hpp"
+#include "fewbit/calib/threshold.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+inline void write(text_writer& out, const by_percentile& method) {
+  out.line("fewbit percentile_observer 1");
+  out.bits("p", method.p);
+}
+
+inline void read(text_reader& in, by_percentile& method) {
+  in.line("fewbit percentile_observer 1");
+  method.p = in.bits<double>("p");
+  expect_percentile(in.function(), method.p);
+}
+
+/// by_entropy and by_mse have the same members.
+template <class Method>
+void write_bits(text_writer& out, const Method& method) {
+  out.field("bits", static_cast<std::uint64_t>(method.bits));
+  out.field("unsigned_codes", method.unsigned_codes ? 1U : 0U);
+  out.field("first_bin", static_cast<std::uint64_t>(method.first_bin));
+}
+
+template <class Method>
+void read_bits(text_reader& in, Method& method) {
+  method.bits = static_cast<int>(in.field("bits", 16));
+  method.unsigned_codes = in.field("unsigned_codes", 1) == 1;
+  method.first_bin = static_cast<index>(in.field("first_bin", text_reader::largest_count));
+  expect_bits_and_first_bin(in.function(), method.bits, method.first_bin);
+}
+
+inline void write(text_writer& out, const by_entropy& method) {
+  out.line("fewbit entropy_observer 1");
+  write_bits(out, method);
+}
+
+inline void read(text_reader& in, by_entropy& method) {
+  in.line("fewbit entropy_observer 1");
+  read_bits(in, method);
+}
+
+inline void write(text_writer& out, const by_mse& method) {
+  out.line("fewbit mse_observer 1");
+  write_bits(out, method);
+}
+
+inline void read(text_reader& in, by_mse& method) {
+  in.line("fewbit mse_observer 1");
+  read_bits(in, method);
+}
+
+}  // namespace detail
+
+/// @tparam Method  by_percentile, by_entropy, by_mse, or a program's own (which then has no text
+///                 form).
+template <ThresholdMethod Method>
+class threshold_observer {
+ public:
+  explicit threshold_observer(Method method = {}, clip ends = clip::symmetric,
+                              index bins = histogram_observer::default_bins,
+                              nan_policy policy = nan_policy::fail)
+      : method_(std::move(method)), ends_(ends), histogram_(bins, policy) {}
+
+  /// @throws fewbit::error on NaN or infinity, unless the policy is to skip them.
+  void observe(const Eigen::Ref<const row_matrix<float>>& x) { histogram_.observe(x); }
+
+  /// @throws fewbit::error if method, clip, bins or policy differ.
+  void merge(const threshold_observer& other) {
+    const bool same = method_ == other.method_ && ends_ == other.ends_;
+    detail::expect(same, "threshold_observer::merge", "method of other", "another one",
+                   "that of this observer");
+    histogram_.merge(other.histogram_);
+  }
+
+  /// @throws fewbit::error before the first value.
+  [[nodiscard]] fewbit::range range() const { return histogram_.range(method_, ends_); }
+
+  [[nodiscard]] const Method& method() const noexcept { return method_; }
+  [[nodiscard]] clip ends() const noexcept { return ends_; }
+  [[nodiscard]] const histogram_observer& values() const noexcept { return histogram_; }
+  [[nodiscard]] std::uint64_t count() const noexcept { return histogram_.count(); }
+  [[nodiscard]] std::uint64_t skipped() const noexcept { return histogram_.skipped(); }
+  [[nodiscard]] nan_policy policy() const noexcept { return histogram_.policy(); }
+
+  [[nodiscard]] std::string to_text() const {
+    detail::text_writer out;
+    write(out);
+    return out.take();
+  }
+
+  /// @throws fewbit::error on a text that to_text() cannot have written.
+  [[nodiscard]] static threshold_observer from_text(std::string_view text) {
+    detail::text_reader in(text, "threshold_observer::from_text");
+    threshold_observer made = read(in);
+    in.end();
+    return made;
+  }
+
+  void write(detail::text_writer& out) const {
+    detail::write(out, method_);
+    out.field("affine", ends_ == clip::affine ? 1U : 0U);
+    histogram_.write(out);
+  }
+
+  static threshold_observer read(detail::text_reader& in) {
+    Method method{};
+    detail::read(in, method);
+    threshold_observer made(method, in.field("affine", 1) == 1 ? clip::affine : clip::symmetric);
+    made.histogram_ = histogram_observer::read(in);
+    return made;
+  }
+
+  friend bool operator==(const threshold_observer&, const threshold_observer&) = default;
+
+ private:
+  Method method_;
+  clip ends_;
+  histogram_observer histogram_;
+};
+
+using percentile_observer = threshold_observer<by_percentile>;
+using entropy_observer = threshold_observer<by_entropy>;
+using mse_observer = threshold_observer<by_mse>;
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
