@@ -87,7 +87,7 @@ function(fewbit_test path)
   endif()
 endfunction()
 
-# fewbit_example(<task>): the program examples/<task>.cpp.
+# fewbit_example(<task>): the program examples/<task>.cpp, optimized as a user would have it.
 function(fewbit_example task)
   add_executable(${task} ${PROJECT_SOURCE_DIR}/examples/${task}.cpp)
   target_link_libraries(${task} PRIVATE fewbit_developer)
@@ -95,10 +95,9 @@ function(fewbit_example task)
   target_compile_definitions(${task} PRIVATE NDEBUG)
 endfunction()
 
-# fewbit_benchmark(<folder>): benchmarks/<folder>_benchmark.cpp becomes a program that the target
-# `bench` runs. Always fully optimized and without assertions, whatever the preset.
-function(fewbit_benchmark folder)
-  set(name ${folder}_benchmark)
+# fewbit_benchmark(<name>): benchmarks/<name>.cpp becomes a program that the target `bench` runs. Always
+# fully optimized and without assertions, whatever the preset.
+function(fewbit_benchmark name)
   add_executable(${name} EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/benchmarks/${name}.cpp)
   target_link_libraries(${name} PRIVATE fewbit_developer benchmark::benchmark)
   target_compile_options(${name} PRIVATE -O3)
