@@ -14,6 +14,7 @@
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/micro_kernel.hpp"
 #include "fewbit/gemm/packed_weights.hpp"
+#include "fewbit/gemm/sum_of_codes.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 
@@ -105,18 +106,6 @@ class prepared_lhs {
           0U - static_cast<std::uint32_t>(unit::rhs_offset) *
                    static_cast<std::uint32_t>(sum_of_codes(codes, layout_.depth_of(block))));
     }
-  }
-
-  static std::int32_t sum_of_codes(const lhs* codes, index count) noexcept {
-    using bytes = arch::vec<lhs, arch::native_lanes<std::int32_t>>;
-    arch::rebind<bytes, std::int32_t> sums(0);
-    index k = 0;
-    for (; k + bytes::lanes <= count; k += bytes::lanes) {
-      sums += arch::convert<std::int32_t>(bytes::load(codes + k));
-    }
-    std::int32_t sum = arch::sum_of_lanes(sums);
-    for (; k < count; ++k) sum += codes[k];
-    return sum;
   }
 
   layout_type layout_;

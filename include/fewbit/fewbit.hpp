@@ -1,0 +1,62 @@
+#pragma once
+/// fewbit: integer quantization of neural networks and vectors, on Eigen. This header includes the whole library but
+/// for what is included by name (last lines), and is its table of contents. A layer uses only layers above it here.
+///
+///     float data -> calib observer -> range -> quant params -> quantize -> codes
+///     float weights -> quantize<scheme> -> quantized_matrix -> packed weights      once
+///     activations -> [quantize] -> product of codes -> epilogue -> out             often
+
+// ---- config.hpp: version, instruction sets of this build, inline namespaces
+
+// ---- arch: instruction sets as types, short vectors, the dot step of each instruction set
+#include "fewbit/arch/all.hpp"       // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
+#include "fewbit/arch/arch.hpp"      // arch::native, arch::compiled
+#include "fewbit/arch/dot_unit.hpp"  // what a matrix kernel is made of
+#include "fewbit/arch/vec.hpp"       // arch::vec<T, N>, load, select, convert, round_to_int, rounded
+
+// ---- core: what every layer speaks
+#include "fewbit/core/aligned_buffer.hpp"  // aligned_buffer<T>
+#include "fewbit/core/bits.hpp"            // pack_bits, unpack_bits: 1, 2, 4, 8, 16 bits
+#include "fewbit/core/error.hpp"           // fewbit::error, set_error_handler
+#include "fewbit/core/executor.hpp"        // Executor, inline_executor
+#include "fewbit/core/fixed_point.hpp"     // fixed_multiplier, tflite_double, tflite_single, xnn_fp32, q7_pot ...
+#include "fewbit/core/random.hpp"          // generator: counter-based random numbers
+#include "fewbit/core/types.hpp"           // index, row_matrix, RowMajorDense
+#include "fewbit/core/workspace.hpp"       // workspace
+
+// ---- quant: real numbers <-> codes
+#include "fewbit/quant/granularity.hpp"       // per_tensor, per_row, per_col, grouped<G>, sub_tensor<G>
+#include "fewbit/quant/magnitude_rule.hpp"    // mean_magnitude, ternary_optimum, ternary_twn
+#include "fewbit/quant/metrics.hpp"           // mse, sqnr_db, cosine, max_error, clipped_share
+#include "fewbit/quant/modes.hpp"             // onnx, fbgemm, tflite: quantization as others do it
+#include "fewbit/quant/params.hpp"            // quant_params, choose_params
+#include "fewbit/quant/quantize.hpp"          // quantize, dequantize, fake_quantize
+#include "fewbit/quant/quantized_matrix.hpp"  // quantized_matrix<S>
+#include "fewbit/quant/range.hpp"             // range
+#include "fewbit/quant/rounding.hpp"          // nearest_even, half_away, toward_zero, stochastic
+#include "fewbit/quant/scale.hpp"             // real_scale, power_of_two
+#include "fewbit/quant/scheme.hpp"            // scheme<...>, int8_per_row, int4_grouped<32> ...
+#include "fewbit/quant/storage.hpp"           // int8, uint8, int16, int4, uint4, int2, ternary, binary
+#include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine
+
+// ---- gemm: products of codes, exact
+#include "fewbit/gemm/block_stage.hpp"     // sums of blocks of k, for grouped scales
+#include "fewbit/gemm/epilogue.hpp"        // at, stage, operator|, raw, Epilogue
+#include "fewbit/gemm/kernel.hpp"          // kernel, default_kernel, reference_kernel; picture and glossary
+#include "fewbit/gemm/micro_kernel.hpp"    // the loop
+#include "fewbit/gemm/multiply.hpp"        // multiply, scratch_bytes
+#include "fewbit/gemm/packed_weights.hpp"  // packed_weights, pack
+#include "fewbit/gemm/stages.hpp"          // add_bias, requantize<Mode>, scale_columns, relu, to_int8 ...
+#include "fewbit/gemm/sum_of_codes.hpp"    // sum_of_codes
+
+// ---- calib: observers that watch float data and answer a range
+#include "fewbit/calib/observer.hpp"
+
+// ---- ops: the operators an inference program calls
+#include "fewbit/ops/activations.hpp"     // how float rows become codes
+#include "fewbit/ops/linear.hpp"          // linear<S, Inputs>
+#include "fewbit/ops/linear_choices.hpp"  // dynamic_int8, static_int8, static_uint8, float_inputs, linear_options
+#include "fewbit/ops/weight_only.hpp"     // linear<S, float_inputs>
+#include "fewbit/ops/weight_table.hpp"    // scales and zero points by block and channel
+
+// ---- by name only: core/executor_adapters.hpp (OpenMP, std::thread)

@@ -1,0 +1,321 @@
+#pragma once
+/// The linear layer: Y = X W^T + bias with quantized weights, and activations quantized or not.
+///
+///     linear<int8_per_row> layer(weights, bias);                       // rows of X quantized at each call
+///     linear<int8_per_row, static_uint8> layer(weights, bias, params); // X quantized with calibrated params
+///     linear<int8_per_row, float_inputs> layer(weights, bias);         // weights alone are quantized
+///     layer(inputs, outputs);                                          // no allocation, no exception
+///
+/// Weights may have any scheme of up to 8 bits whose scales do not vary along a row, or vary by groups. Here the real
+/// numbers of quant/ meet the integers of gemm/: sums of codes are exact in int32, and scales are applied to them
+/// afterwards. Read next: ops/activations.hpp (how X becomes codes), ops/weight_only.hpp (float_inputs).
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <type_traits>
+
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/workspace.hpp"
+#include "fewbit/gemm/multiply.hpp"
+#include "fewbit/gemm/stages.hpp"
+#include "fewbit/gemm/sum_of_codes.hpp"
+#include "fewbit/ops/activations.hpp"
+#include "fewbit/ops/linear_choices.hpp"
+#include "fewbit/ops/weight_only.hpp"
+#include "fewbit/ops/weight_table.hpp"
+#include "fewbit/quant/params.hpp"
+#include "fewbit/quant/quantize.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// Scratch memory of a call, sized once. One thread at a time may use it.
+struct linear_scratch {
+  workspace rows;     ///< codes, scales and sums of the rows in work
+  workspace workers;  ///< one slot per worker of the product
+};
+
+namespace detail {
+
+/// Rows that are quantized before they are multiplied: 128 rows of k = 1024 stay in a cache of 256 KiB.
+inline constexpr index rows_at_a_time = 128;
+
+/// Scales of a block of k applied to its integer sum:
+/// so_far + (sum - zero_point(W) * sum of X - zero_point(X) * (sum of W - depth * zero_point(W))) * scale.
+template <bool AffineWeights, bool AffineInputs>
+struct scale_blocks_stage : gemm::block_stage {
+  using total = float;
+
+  index channels;
+  index blocks;
+  const float* scales;                // [block][channel]
+  const std::int32_t* zero_points;    // [block][channel], of W
+  const std::int32_t* input_offsets;  // [block][channel], zero_point(X) * (...)
+  const std::int32_t* row_sums;       // [row][block], of X
+
+  template <class T, class V>
+  FEWBIT_ALWAYS_INLINE T operator()(const T& so_far, const V& sum, index block,
+                                    const gemm::at& where) const noexcept {
+    V value = sum;
+    if constexpr (AffineWeights) {
+      const V zero = where.template columns<V>(zero_points + block * channels);
+      const V moved =
+          gemm::detail::multiply_wrapping(V(row_sums[where.row * blocks + block]), zero);
+      value = value - moved;
+    }
+    if constexpr (AffineInputs) {
+      value = value - where.template columns<V>(input_offsets + block * channels);
+    }
+    const T scale = where.template columns<T>(scales + block * channels);
+    return so_far + arch::rounded(T(arch::convert<float>(value) * scale));
+  }
+};
+
+}  // namespace detail
+
+/// A linear layer of n outputs and k inputs.
+///
+/// @tparam S       scheme of the weights
+/// @tparam Inputs  dynamic_int8, static_int8, static_uint8 or float_inputs
+/// @tparam Arch    instruction set, for comparing; programs leave it alone
+///
+/// y(i, j) = sum over blocks b of rne(float(T) * s(b, j)) [* s_x(i) if dynamic] + bias(j), where T is the exact integer
+/// sum over block b of (x_code - x_zero) * (w_code - w_zero), and s is the weight scale, times the input scale if
+/// static. The float operations are in that order, uncontracted, so results are the same bits everywhere.
+template <Scheme S, class Inputs, class Arch>
+class linear {
+ public:
+  using input_code = typename Inputs::code;
+  using weights_type = gemm::packed_weights<input_code, gemm::default_kernel<input_code, Arch>>;
+
+  /// 0 x 0.
+  linear() = default;
+
+  /// Quantizes and packs float weights, n x k; bias has n values or none.
+  /// @throws fewbit::error as quantize() and the other constructor do
+  linear(const Eigen::Ref<const row_matrix<float>>& weights,
+         const Eigen::Ref<const Eigen::VectorXf>& bias,
+         const linear_options& options = {}) requires(!Inputs::is_static)
+      : linear(quantize<S>(weights), bias, options) {}
+  linear(const Eigen::Ref<const row_matrix<float>>& weights,
+         const Eigen::Ref<const Eigen::VectorXf>& bias, const quant_params& input_params,
+         const linear_options& options = {}) requires(Inputs::is_static)
+      : linear(quantize<S>(weights), bias, input_params, options) {}
+
+  /// Packs quantized weights.
+  /// @throws fewbit::error if bias has another length or is not finite, if a parameter is no scale or zero point, or if
+  ///         k is so deep that a sum could leave int32
+  linear(const quantized_matrix<S>& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
+         const linear_options& options = {}) requires(!Inputs::is_static)
+      : linear(weights, bias, quant_params{}, options, 0) {}
+  linear(const quantized_matrix<S>& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
+         const quant_params& input_params,
+         const linear_options& options = {}) requires(Inputs::is_static)
+      : linear(weights, bias, input_params, options, 0) {}
+
+  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
+  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
+  [[nodiscard]] const quant_params& input_params() const noexcept { return input_params_; }
+  [[nodiscard]] const linear_options& options() const noexcept { return options_; }
+
+  /// Y = X W^T + bias, with the layer's own scratch memory: one call at a time.
+  ///
+  /// @param x  m x k row-major floats; for static inputs codes (input_code) as well
+  /// @param y  m x n row-major; floats, or std::int8_t / std::uint8_t codes under options().output_params
+  template <class X, class Y>
+  void operator()(const X& x, Y&& y) noexcept {
+    std::as_const (*this)(x, y, scratch_);
+  }
+
+  /// The same with the caller's scratch memory, made by make_scratch(); any number of threads may call at once, each
+  /// with its own. The executor shares out the work of this one call.
+  template <class X, class Y, Executor E = inline_executor>
+  requires MutableRowMajorDense<Y, typename std::remove_cvref_t<Y>::Scalar>
+  void operator()(const X& x, Y&& y, linear_scratch& scratch,
+                  const E& executor = {}) const noexcept {
+    assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());
+    for (index first = 0; first < x.rows(); first += detail::rows_at_a_time) {
+      const index count = std::min(detail::rows_at_a_time, x.rows() - first);
+      run_rows(x, y, first, count, scratch, executor);
+    }
+  }
+
+  /// Scratch memory for calls whose executor has `workers` threads.
+  [[nodiscard]] linear_scratch make_scratch(index workers = 1) const {
+    linear_scratch scratch;
+    scratch.rows.reserve(layout().bytes);
+    scratch.workers.reserve(gemm::scratch_bytes(weights_), workers);
+    return scratch;
+  }
+
+  /// Bytes held by the packed weights, scales and zero points.
+  [[nodiscard]] index bytes() const noexcept {
+    return weights_.bytes() + (scales_.size() + bias_.size()) * index{sizeof(float)} +
+           (zero_points_.size() + input_offsets_.size()) * index{sizeof(std::int32_t)};
+  }
+
+ private:
+  static constexpr int input_min =
+      Inputs::is_static ? std::numeric_limits<input_code>::min() : -127;
+  static constexpr int input_max = std::numeric_limits<input_code>::max();
+
+  linear(const quantized_matrix<S>& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
+         const quant_params& input_params, const linear_options& options, int)
+      : input_params_(input_params), options_(options) {
+    detail::expect_multipliable<S>();
+    detail::expect_valid_bias(bias, weights.rows());
+    expect_valid_params("input_params", input_params, input_min, input_max);
+    expect_valid_params("output_params", options.output_params, -128, 255);
+    expect_depth(weights.cols());
+    const row_matrix<std::int8_t> codes = detail::signed_codes(weights);
+    weights_ = weights_type(codes, detail::scale_depth<typename S::granularity>);
+    bias_ = detail::bias_or_zeros(bias, weights.rows());
+    scales_ = detail::block_table<float>(weights, [&](index j, index c) {
+      return Inputs::is_static ? weights.scale(j, c) * input_params.scale : weights.scale(j, c);
+    });
+    if constexpr (S::is_affine) {
+      zero_points_ = detail::block_table<std::int32_t>(weights, [&](index j, index c) {
+        return weights.zero_point(j, c) - detail::code_shift<S>;
+      });
+    }
+    if constexpr (Inputs::is_static) {
+      input_offsets_ = detail::block_table<std::int32_t>(weights, [&](index j, index c) {
+        const index depth = weights_.layout().depth_of(c / weights_.layout().block_depth());
+        const int zero = weights.zero_point(j, c) - detail::code_shift<S>;
+        return input_params.zero_point *
+               (gemm::sum_of_codes(codes.data() + j * codes.cols() + c, depth) -
+                static_cast<int>(depth) * zero);
+      });
+    }
+    scratch_ = make_scratch();
+  }
+
+  static void expect_valid_params(const char* argument, const quant_params& p, int lowest,
+                                  int highest) {
+    if (!detail::is_finite(p.scale) || !(p.scale >= std::numeric_limits<float>::min())) {
+      detail::fail("linear", std::string(argument) + ".scale", p.scale,
+                   "a finite number of at least 2^-126");
+    }
+    if (p.zero_point < lowest || p.zero_point > highest) {
+      detail::fail("linear", std::string(argument) + ".zero_point", p.zero_point,
+                   detail::interval(lowest, highest));
+    }
+  }
+
+  /// The deepest sum of (x - x_zero) * (w - w_zero), both as large as codes allow, must fit int32.
+  static void expect_depth(index k) {
+    constexpr int x_most = Inputs::is_static ? 255 : 127;
+    constexpr int w_most = S::is_affine ? S::storage::max - S::storage::min : -S::storage::min;
+    constexpr index most = std::numeric_limits<std::int32_t>::max() / (x_most * w_most);
+    const index block = detail::scale_depth<typename S::granularity>;
+    const index depth = block == 0 ? k : std::min(k, block);
+    detail::expect(depth <= most, "linear", "number of inputs", k,
+                   "at most " + std::to_string(most));
+  }
+
+  /// Where things stand in scratch.rows, in bytes.
+  struct row_layout {
+    index scales, sums, bytes;
+  };
+  [[nodiscard]] row_layout layout() const noexcept {
+    constexpr index rows = detail::rows_at_a_time;
+    const index codes = (rows * inputs() + 63) / 64 * 64;
+    const index scales = codes + rows * index{sizeof(float)};
+    const index sums = S::is_affine ? rows * weights_.layout().blocks() : 0;
+    return {codes, scales, scales + sums * index{sizeof(std::int32_t)}};
+  }
+
+  template <class X, class Y, class E>
+  void run_rows(const X& x, Y& y, index first, index count, linear_scratch& scratch,
+                const E& executor) const noexcept {
+    const row_layout place = layout();
+    std::byte* memory = scratch.rows.slot(0);
+    auto* scales = reinterpret_cast<float*>(memory + place.scales);
+    auto* sums = reinterpret_cast<std::int32_t*>(memory + place.sums);
+    if constexpr (RowMajorDense<X, float>) {
+      auto* codes = reinterpret_cast<input_code*>(memory);
+      executor.for_each(count, [&](index r) {
+        const float* row = x.data() + (first + r) * x.outerStride();
+        scales[r] = encode_row(row, codes + r * inputs());
+        sum_row(codes + r * inputs(), sums + r * weights_.layout().blocks());
+      });
+      const Eigen::Map<const row_matrix<input_code>> a(codes, count, inputs());
+      multiply(a, y, first, scales, sums, scratch.workers, executor);
+    } else {
+      static_assert(
+          Inputs::is_static && RowMajorDense<X, input_code>,
+          "fewbit: a linear layer takes row-major floats, or the codes of its static inputs");
+      const auto a = x.middleRows(first, count);
+      executor.for_each(S::is_affine ? count : 0, [&](index r) {
+        sum_row(a.data() + r * a.outerStride(), sums + r * weights_.layout().blocks());
+      });
+      multiply(a, y, first, scales, sums, scratch.workers, executor);
+    }
+  }
+
+  /// Codes of one row; answers its scale.
+  float encode_row(const float* x, input_code* codes) const noexcept {
+    quant_params params = input_params_;
+    if constexpr (!Inputs::is_static) {
+      params.scale = detail::dynamic_scale(detail::finite_amax(x, inputs()));
+    }
+    detail::row_quantizer<input_code>(params, input_min, input_max)(x, inputs(), codes);
+    return params.scale;
+  }
+
+  void sum_row(const input_code* codes, std::int32_t* sums) const noexcept {
+    if constexpr (S::is_affine) {
+      const auto& blocks = weights_.layout();
+      for (index b = 0; b < blocks.blocks(); ++b) {
+        sums[b] = gemm::sum_of_codes(codes + b * blocks.block_depth(), blocks.depth_of(b));
+      }
+    }
+  }
+
+  template <class A, class Y, class E>
+  void multiply(const A& a, Y& y, index first, const float* scales, const std::int32_t* sums,
+                workspace& workers, const E& executor) const noexcept {
+    using out = typename std::remove_cvref_t<Y>::Scalar;
+    const gemm::clamp_to<float> bounds(
+        options_.relu ? 0.0F : -std::numeric_limits<float>::infinity(),
+        std::numeric_limits<float>::infinity());
+    const auto finish = [&](const auto& stages) {
+      detail::scale_blocks_stage<S::is_affine, Inputs::is_static> blocks;
+      blocks.channels = outputs();
+      blocks.blocks = weights_.layout().blocks();
+      blocks.scales = scales_.data();
+      blocks.zero_points = zero_points_.data();
+      blocks.input_offsets = input_offsets_.data();
+      blocks.row_sums = sums;
+      gemm::multiply(a, weights_, y.middleRows(first, a.rows()), stages, workers, executor, blocks);
+    };
+    const auto scaled = [&](const auto& rest) {
+      if constexpr (Inputs::is_static) {
+        finish(rest);
+      } else {
+        finish(gemm::scale_rows(scales) | rest);
+      }
+    };
+    const auto values = gemm::add_columns(bias_.data()) | bounds;
+    if constexpr (std::is_same_v<out, float>) {
+      scaled(values);
+    } else {
+      const auto& p = options_.output_params;
+      scaled(values | gemm::to_codes<out>(1.0F / p.scale, p.zero_point));
+    }
+  }
+
+  weights_type weights_;
+  aligned_buffer<float> bias_;
+  aligned_buffer<float> scales_;
+  aligned_buffer<std::int32_t> zero_points_;
+  aligned_buffer<std::int32_t> input_offsets_;
+  quant_params input_params_;
+  linear_options options_;
+  linear_scratch scratch_;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
