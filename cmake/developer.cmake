@@ -50,18 +50,19 @@ else()
 endif()
 
 # Programs for instruction sets that this processor may lack run through a guard, which skips.
-set(run_guarded "")
 if(FEWBIT_MARCH AND NOT FEWBIT_MARCH STREQUAL "native" AND NOT CMAKE_CROSSCOMPILING)
   add_executable(cpu_guard ${PROJECT_SOURCE_DIR}/tests/support/cpu_guard.cpp
                            ${PROJECT_SOURCE_DIR}/tests/support/cpu_needs.cpp)
   target_link_libraries(cpu_guard PRIVATE fewbit::fewbit)
   set_source_files_properties(${PROJECT_SOURCE_DIR}/tests/support/cpu_needs.cpp
                               PROPERTIES COMPILE_OPTIONS "${arch_flags}")
-  set(run_guarded $<TARGET_FILE:cpu_guard>)
 endif()
 
 # Builds the tests that every preset runs.
 add_custom_target(isa_tests)
+if(TARGET cpu_guard)
+  add_dependencies(isa_tests cpu_guard)
+endif()
 
 # fewbit_test(<folder>/<header> [ISA]): tests/<folder>/<header>_test.cpp becomes the program and the
 # ctest entry <folder>_<header>_test with the label `all`. ISA adds the label `isa`: the result could
@@ -79,7 +80,11 @@ function(fewbit_test path)
   string(REPLACE "/" "_" name ${path}_test)
   add_executable(${name} ${source})
   target_link_libraries(${name} PRIVATE fewbit_developer GTest::gtest_main Threads::Threads)
-  add_test(NAME ${name} COMMAND ${run_guarded} ${name})
+  if(TARGET cpu_guard)
+    add_test(NAME ${name} COMMAND cpu_guard $<TARGET_FILE:${name}>)
+  else()
+    add_test(NAME ${name} COMMAND ${name})
+  endif()
   set_tests_properties(${name} PROPERTIES LABELS all TIMEOUT 1200 SKIP_RETURN_CODE 77)
   if(arg_ISA)
     add_dependencies(isa_tests ${name})
