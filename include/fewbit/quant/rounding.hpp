@@ -57,11 +57,13 @@ struct stochastic {
   FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x, const V& u) noexcept {
     using integers = arch::rebind<V, std::int32_t>;
     const integers toward = arch::convert<std::int32_t>(x);
-    const integers floor =
-        arch::select(x < arch::convert<float>(toward), integers(toward - integers(1)), toward);
-    // x + u itself could round up to the next integer; the fraction and 1 - u are both exact.
-    const V fraction = x - arch::convert<float>(floor);
-    return arch::select(fraction < V(V(1.0F) - u), floor, integers(floor + integers(1)));
+    // x + u itself would round; the distance to `toward`, u and 1 - u are exact.
+    const V rest = x - arch::convert<float>(toward);
+    const V size = arch::max(rest, V(V(0.0F) - rest));
+    const integers below = arch::select(u < size, integers(toward - integers(1)), toward);
+    const integers above =
+        arch::select(size < V(V(1.0F) - u), toward, integers(toward + integers(1)));
+    return arch::select(x < V(0.0F), below, above);
   }
 };
 
