@@ -50,7 +50,18 @@
 #include "fewbit/gemm/sum_of_codes.hpp"    // sum_of_codes
 
 // ---- calib: observers that watch float data and answer a range
-#include "fewbit/calib/observer.hpp"
+#include "fewbit/calib/entropy.hpp"                  // by_entropy
+#include "fewbit/calib/fixed_histogram.hpp"          // fixed_histogram: range given, bins as others have them
+#include "fewbit/calib/histogram.hpp"                // histogram: counts as plain data
+#include "fewbit/calib/histogram_observer.hpp"       // histogram_observer: streaming, order cannot matter
+#include "fewbit/calib/max_observer.hpp"             // max_observer
+#include "fewbit/calib/moving_average_observer.hpp"  // moving_average_observer
+#include "fewbit/calib/mse.hpp"                      // by_mse
+#include "fewbit/calib/observer.hpp"                 // Observer, nan_policy
+#include "fewbit/calib/per_channel.hpp"              // per_channel<Observer>
+#include "fewbit/calib/percentile.hpp"               // by_percentile
+#include "fewbit/calib/threshold.hpp"                // by_max, ThresholdMethod
+#include "fewbit/calib/threshold_observer.hpp"       // percentile_observer, entropy_observer, mse_observer
 
 // ---- ops: the operators an inference program calls
 #include "fewbit/ops/activations.hpp"     // how float rows become codes
