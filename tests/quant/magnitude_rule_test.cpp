@@ -1,0 +1,103 @@
+#include "fewbit/quant/magnitude_rule.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cfloat>
+#include <limits>
+#include <vector>
+
+#include "quant/reference.hpp"
+
+namespace fewbit {
+namespace {
+
+constexpr float inf = std::numeric_limits<float>::infinity();
+
+/// sum (m - alpha [m >= t])^2 for the best alpha, over all cuts, by definition.
+double least_ternary_error(const std::vector<float>& m) {
+  double best = 0;
+  for (const float x : m) best += double{x} * x;
+  for (const float t : m) {
+    if (t == 0.0F) continue;
+    double sum = 0;
+    double kept = 0;
+    for (const float x : m) {
+      sum += x >= t ? x : 0.0;
+      kept += x >= t ? 1 : 0;
+    }
+    double error = 0;
+    for (const float x : m) error += x >= t ? (x - sum / kept) * (x - sum / kept) : double{x} * x;
+    best = error < best ? error : best;
+  }
+  return best;
+}
+
+double ternary_error(const std::vector<float>& m, const magnitude_choice& choice) {
+  double error = 0;
+  for (const float x : m) {
+    const double left = x >= choice.threshold ? double{x} - double{choice.scale} : double{x};
+    error += left * left;
+  }
+  return error;
+}
+
+TEST(ternary_optimum, is_no_worse_than_any_cut) {
+  for (unsigned seed = 0; seed < 200; ++seed) {
+    const row_matrix<float> data = tests::noise_matrix(1, 1 + seed % 23, seed).cwiseAbs();
+    std::vector<float> m(data.data(), data.data() + data.size());
+    if (seed % 3 == 0) {
+      for (float& x : m) x = std::round(x * 4) / 4;  // many equal magnitudes, some zeros
+    }
+    const double best = least_ternary_error(m);
+    std::vector<float> copy = m;
+    const magnitude_choice choice = ternary_optimum::choose(copy);
+    EXPECT_NEAR(ternary_error(m, choice), best, 1e-6 * (1 + best)) << seed;
+  }
+}
+
+TEST(ternary_optimum, small_cases) {
+  std::vector<float> m = {0.0F, 4.0F, 1.0F, 4.0F};
+  EXPECT_EQ(ternary_optimum::choose(m).scale, 4.0F);
+  EXPECT_EQ(ternary_optimum::choose(m).threshold, 4.0F);
+  m = {3.0F};
+  EXPECT_EQ(ternary_optimum::choose(m).scale, 3.0F);
+  m = {2.0F, 2.0F, 2.0F};
+  EXPECT_EQ(ternary_optimum::choose(m).threshold, 2.0F);
+}
+
+TEST(ternary_twn, keeps_what_exceeds_its_delta) {
+  std::vector<float> m = {0.0F, 1.0F, 2.0F, 5.0F};  // mean 2, delta 1.4
+  EXPECT_EQ(ternary_twn::choose(m).scale, 3.5F);
+  EXPECT_EQ(ternary_twn::choose(m).threshold, 2.0F);
+  m = {3.0F, 3.0F};
+  EXPECT_EQ(ternary_twn::choose(m).scale, 3.0F);
+}
+
+TEST(mean_magnitude, is_the_mean) {
+  std::vector<float> m = {0.0F, 1.0F, 2.0F, 5.0F};
+  EXPECT_EQ(mean_magnitude::choose(m).scale, 2.0F);
+}
+
+TEST(magnitude_rules, zeros_have_scale_one_and_no_survivor) {
+  std::vector<float> zeros(5, 0.0F);
+  for (const magnitude_choice& c : {ternary_optimum::choose(zeros), ternary_twn::choose(zeros)}) {
+    EXPECT_EQ(c.scale, 1.0F);
+    EXPECT_EQ(c.threshold, inf);
+  }
+  EXPECT_EQ(mean_magnitude::choose(zeros).scale, 1.0F);
+}
+
+TEST(magnitude_rules, subnormal_and_huge_groups_keep_a_normal_scale) {
+  std::vector<float> tiny(3, std::numeric_limits<float>::denorm_min());
+  std::vector<float> huge(3, FLT_MAX);
+  for (auto choose :
+       {&ternary_optimum::choose, +[](std::span<float> m) { return ternary_twn::choose(m); }}) {
+    EXPECT_EQ(choose(tiny).scale, FLT_MIN);
+    EXPECT_EQ(choose(huge).scale, FLT_MAX);
+  }
+  EXPECT_EQ(mean_magnitude::choose(tiny).scale, FLT_MIN);
+  EXPECT_EQ(mean_magnitude::choose(huge).scale, FLT_MAX);
+}
+
+}  // namespace
+}  // namespace fewbit
