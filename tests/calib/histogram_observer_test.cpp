@@ -1,0 +1,304 @@
+#include "fewbit/calib/histogram_observer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "calib/support.hpp"
+
+namespace {
+
+using fewbit::clip;
+using fewbit::histogram;
+using fewbit::histogram_observer;
+using fewbit::index;
+using fewbit::nan_policy;
+using fewbit::range;
+using fewbit::tests::expect_error;
+using fewbit::tests::matrix;
+using fewbit::tests::row_of;
+using fewbit::tests::wild_values;
+
+static_assert(fewbit::MergeableObserver<histogram_observer>);
+
+constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+constexpr float largest = std::numeric_limits<float>::max();
+constexpr float smallest = std::numeric_limits<float>::denorm_min();
+
+histogram_observer seen(const std::vector<float>& values, index bins = 2048) {
+  histogram_observer o(bins);
+  o.observe(row_of(values));
+  return o;
+}
+
+/// Smallest power of two w >= 2^-149 with amax < bins * w, by trial.
+long double wanted_width(float amax, index bins) {
+  long double w = std::ldexp(1.0L, -149);
+  while (amax >= w * static_cast<long double>(bins)) w *= 2;
+  return w;
+}
+
+/// Counts one value after the other in long double, which holds every quotient exactly.
+void expect_counts(const histogram_observer& o, const std::vector<float>& values) {
+  float amax = 0;
+  for (const float v : values) amax = std::max(amax, std::abs(v));
+  const long double w = wanted_width(amax, o.bins());
+  ASSERT_EQ(o.width(), static_cast<double>(w));
+
+  std::vector<std::uint64_t> left(static_cast<std::size_t>(o.bins()), 0);
+  std::vector<std::uint64_t> right = left;
+  for (const float v : values) {
+    const auto k = static_cast<std::size_t>(std::floor(std::abs(static_cast<long double>(v)) / w));
+    ++(v < 0 ? left : right)[k];
+  }
+  const histogram signs = o.snapshot(clip::affine);
+  const histogram sizes = o.snapshot(clip::symmetric);
+  EXPECT_EQ(signs.total(), values.size());
+  EXPECT_EQ(sizes.total(), values.size());
+  for (index k = 0; k < o.bins(); ++k) {
+    const auto i = static_cast<std::size_t>(k);
+    const index at_right = signs.zero + k;
+    const index at_left = signs.zero - 1 - k;
+    ASSERT_EQ(at_right < signs.bins() ? signs.count(at_right) : 0, right[i]) << k;
+    ASSERT_EQ(at_left >= 0 ? signs.count(at_left) : 0, left[i]) << k;
+    ASSERT_EQ(k < sizes.bins() ? sizes.count(k) : 0, left[i] + right[i]) << k;
+  }
+}
+
+TEST(histogram_observer_test, counts_as_the_definition_says) {
+  for (const index bins : {16, 2048}) {
+    for (const int octaves : {2, 12, 40, 240}) {
+      for (const std::size_t n : {1U, 2U, 17U, 1000U, 20011U}) {
+        const auto values = wild_values(n, octaves, static_cast<unsigned>(n) + 1);
+        expect_counts(seen(values, bins), values);
+      }
+    }
+  }
+}
+
+TEST(histogram_observer_test, counts_values_on_edges_and_beside_them) {
+  std::vector<float> values;
+  for (int k = 1; k < 1024; ++k) {
+    const float edge = static_cast<float>(k) / 512.0F;
+    for (const float v : {edge, std::nextafter(edge, 0.0F), std::nextafter(edge, 9.0F)}) {
+      values.push_back(v);
+      values.push_back(-v);
+    }
+  }
+  expect_counts(seen(values, 16), values);
+  expect_counts(seen(values, 1024), values);
+  expect_counts(seen(values, 2048), values);
+}
+
+TEST(histogram_observer_test, counts_the_ends_of_float) {
+  const float normal = std::numeric_limits<float>::min();
+  const std::vector<std::vector<float>> cases = {
+      {0.0F, -0.0F},
+      {smallest},
+      {-smallest, smallest, 0},
+      {smallest * 2047, -smallest * 2047},
+      {smallest * 2048, smallest, -smallest},
+      {smallest * 4097, smallest, smallest * 3, -smallest * 5},
+      {normal, normal - smallest, normal + smallest, -normal},
+      {largest, -largest, smallest, -smallest, normal, 1},
+      {1e-30F, 1e30F},
+  };
+  for (const auto& values : cases) {
+    for (const index bins : {16, 2048, 65536}) expect_counts(seen(values, bins), values);
+  }
+}
+
+TEST(histogram_observer_test, state_is_a_function_of_the_multiset) {
+  const auto values = wild_values(3000, 30, 5);
+  const histogram_observer whole = seen(values);
+  std::mt19937 random(3);
+  for (int trial = 0; trial < 60; ++trial) {
+    auto shuffled = values;
+    std::shuffle(shuffled.begin(), shuffled.end(), random);
+    if (trial == 0) std::sort(shuffled.begin(), shuffled.end());
+    if (trial == 1) std::sort(shuffled.begin(), shuffled.end(), std::greater<>());
+    std::vector<histogram_observer> parts(1 + random() % 5);
+    for (std::size_t begin = 0; begin < shuffled.size();) {
+      const std::size_t n = std::min<std::size_t>(1 + random() % 500, shuffled.size() - begin);
+      const std::vector<float> batch(shuffled.begin() + static_cast<std::ptrdiff_t>(begin),
+                                     shuffled.begin() + static_cast<std::ptrdiff_t>(begin + n));
+      parts[random() % parts.size()].observe(row_of(batch));
+      begin += n;
+    }
+    std::shuffle(parts.begin(), parts.end(), random);
+    while (parts.size() > 1) {
+      if (random() % 2 == 0) {
+        parts[parts.size() - 2].merge(parts.back());
+      } else {
+        parts.back().merge(parts[parts.size() - 2]);
+        parts[parts.size() - 2] = parts.back();
+      }
+      parts.pop_back();
+    }
+    ASSERT_EQ(parts[0], whole) << trial;
+    ASSERT_EQ(parts[0].to_text(), whole.to_text()) << trial;
+  }
+}
+
+TEST(histogram_observer_test, every_order_of_widening_gives_the_same_state) {
+  std::vector<float> values = {0.0F, smallest, -1e-40F, 1e-20F, -3.0F, 7e30F};
+  std::sort(values.begin(), values.end());
+  const histogram_observer whole = seen(values, 16);
+  do {
+    histogram_observer one_by_one(16);
+    for (const float v : values) one_by_one.observe(row_of({v}));
+    ASSERT_EQ(one_by_one, whole);
+  } while (std::next_permutation(values.begin(), values.end()));
+}
+
+TEST(histogram_observer_test, merging_itself_doubles_the_counts) {
+  histogram_observer o = seen({1, -2, 3});
+  o.merge(o);
+  EXPECT_EQ(o, seen({1, -2, 3, 1, -2, 3}));
+  histogram_observer empty;
+  empty.merge(histogram_observer{});
+  EXPECT_EQ(empty, histogram_observer{});
+  empty.merge(o);
+  EXPECT_EQ(empty, o);
+  o.merge(histogram_observer{});
+  EXPECT_EQ(empty, o);
+}
+
+TEST(histogram_observer_test, long_and_short_batches_count_alike) {
+  const auto values = wild_values(16 * 8 * 20 + 5, 6, 9);
+  histogram_observer one_by_one(16);
+  for (const float v : values) one_by_one.observe(row_of({v}));
+  EXPECT_EQ(seen(values, 16), one_by_one);
+  const matrix x =
+      Eigen::Map<const matrix>(values.data(), 5, static_cast<index>(values.size()) / 5);
+  histogram_observer by_columns(16);
+  by_columns.observe(x.leftCols(3));
+  by_columns.observe(x.rightCols(x.cols() - 3));
+  EXPECT_EQ(by_columns, one_by_one);
+}
+
+TEST(histogram_observer_test, snapshot_trims_to_the_bins_in_use) {
+  const histogram_observer o = seen({-1.5F, 3.0F});
+  EXPECT_EQ(o.width(), 4.0 / 2048);
+  const histogram signs = o.snapshot(clip::affine);
+  EXPECT_EQ(signs.ends, clip::affine);
+  EXPECT_EQ(signs.zero, 769);
+  EXPECT_EQ(signs.edge(1), -1.5);
+  EXPECT_EQ(signs.bins(), 769 + 1537);
+  EXPECT_EQ(signs.edge(signs.bins() - 1), 3.0);
+  EXPECT_EQ(signs.extremes, (range{-1.5F, 3.0F}));
+  const histogram sizes = o.snapshot(clip::symmetric);
+  EXPECT_EQ(sizes.ends, clip::symmetric);
+  EXPECT_EQ(sizes.zero, 0);
+  EXPECT_EQ(sizes.bins(), 1537);
+  EXPECT_EQ(sizes.center(1536), 3.0 + 1.0 / 1024);
+  EXPECT_EQ(seen({-2, -1}).snapshot(clip::affine).zero, 1025);
+  EXPECT_EQ(seen({-2, -1}).snapshot(clip::affine).bins(), 1025);
+  EXPECT_EQ(seen({2, 1}).snapshot(clip::affine).zero, 0);
+}
+
+TEST(histogram_observer_test, keeps_its_state_when_a_batch_is_bad) {
+  histogram_observer o = seen({1, 2});
+  const histogram_observer before = o;
+  expect_error(
+      [&] {
+        o.observe(row_of({900, 1, nan}));
+      },
+      "fewbit: histogram_observer::observe: x(0, 2) is nan, expected a finite number");
+  EXPECT_EQ(o, before);
+  expect_error([&] { o.merge(histogram_observer(64)); },
+               "fewbit: histogram_observer::merge: bins of other is 64, expected 2048");
+  expect_error([&] { o.merge(histogram_observer(2048, nan_policy::skip)); },
+               "fewbit: histogram_observer::merge: nan_policy of other is skip, expected fail");
+  EXPECT_EQ(o, before);
+}
+
+TEST(histogram_observer_test, skips_and_counts_on_request) {
+  auto values = wild_values(40000, 8, 4);
+  const auto finite = values;
+  values.insert(values.begin() + 20001, {nan, std::numeric_limits<float>::infinity()});
+  values.push_back(-std::numeric_limits<float>::infinity());
+  histogram_observer o(2048, nan_policy::skip);
+  o.observe(row_of(values));
+  EXPECT_EQ(o.skipped(), 3U);
+  expect_counts(o, finite);
+}
+
+TEST(histogram_observer_test, rejects_bad_numbers_of_bins) {
+  for (const index bins : {-16, 0, 1, 8, 24, 100, 131072}) {
+    expect_error([&] { histogram_observer o(bins); },
+                 "fewbit: histogram_observer: bins is " + std::to_string(bins) +
+                     ", expected a power of two from 16 to 65536");
+  }
+}
+
+TEST(histogram_observer_test, is_empty_before_the_first_value) {
+  histogram_observer o;
+  o.observe(matrix(0, 3));
+  const std::string end = ": count of observed values is 0, expected at least 1";
+  expect_error([&] { (void)o.range(); }, "fewbit: histogram_observer::range" + end);
+  expect_error([&] { (void)o.range(fewbit::by_max{}); },
+               "fewbit: histogram_observer::snapshot" + end);
+}
+
+TEST(histogram_observer_test, its_text_is_golden_and_exact) {
+  EXPECT_EQ(seen({-1.5F, 0, 0, 15.5F}, 16).to_text(),
+            "fewbit histogram_observer 1\npolicy 0\nbins 16\ncount 4\nskipped 0\nlo bfc00000\n"
+            "hi 41780000\nfilled 3\n-2 1\n0 2\n15 1\n");
+  for (const auto& values :
+       {std::vector<float>{}, {0.0F}, {smallest}, {largest, -1.0F}, wild_values(5000, 20, 6)}) {
+    const histogram_observer o = seen(values);
+    EXPECT_EQ(histogram_observer::from_text(o.to_text()), o);
+  }
+}
+
+TEST(histogram_observer_test, a_state_read_back_goes_on_as_the_original) {
+  histogram_observer o = seen({1, 2, -3});
+  histogram_observer copy = histogram_observer::from_text(o.to_text());
+  o.observe(row_of({100}));
+  copy.observe(row_of({100}));
+  EXPECT_EQ(copy, o);
+}
+
+TEST(histogram_observer_test, rejects_impossible_states) {
+  const std::string head = "fewbit histogram_observer 1\npolicy 0\nbins 16\ncount 4\nskipped 0\n";
+  const std::string ends = "lo bfc00000\nhi 41780000\n";
+  const auto read = [](const std::string& t) { (void)histogram_observer::from_text(t); };
+  const std::string start = "fewbit: histogram_observer::from_text: ";
+  read(head + ends + "filled 2\n-2 1\n15 3\n");
+  expect_error([&] { read(head + ends + "filled 2\n-2 1\n15 2\n"); },
+               start + "sum of the bins is 3, expected 4");
+  expect_error([&] { read(head + ends + "filled 2\n-2 1\n15 4\n"); },
+               start + "count of a bin is 4, expected at least 1, and in sum 4");
+  expect_error([&] { read(head + ends + "filled 3\n-2 1\n3 0\n15 3\n"); },
+               start + "count of a bin is 0, expected at least 1, and in sum 4");
+  expect_error([&] { read(head + ends + "filled 2\n-3 1\n15 3\n"); },
+               start + "first bin is -3, expected -2");
+  expect_error([&] { read(head + ends + "filled 2\n-2 1\n14 3\n"); },
+               start + "last bin is 14, expected 15");
+  expect_error([&] { read(head + ends + "filled 3\n-2 1\n3 1\n3 2\n"); },
+               start + "bin is 3, expected above the bin before and below the number of bins");
+  expect_error([&] { read(head + ends + "filled 2\n-2 1\n16 3\n"); },
+               start + "bin is 16, expected above the bin before and below the number of bins");
+  expect_error([&] { read(head + ends + "filled 1\n-17 4\n"); },
+               start + "bin is -17, expected above the bin before and below the number of bins");
+  expect_error([&] { read(head + ends + "filled 33\n"); },
+               start + "line 8 is 'filled 33', expected 'filled <integer from 0 to 32>'");
+  expect_error([&] { read("fewbit histogram_observer 1\npolicy 0\nbins 17\n"); },
+               start + "bins is 17, expected a power of two from 16 to 65536");
+  expect_error([&] { read("fewbit histogram_observer 1\npolicy 0\nbins 1099511627776\n"); },
+               start + "line 3 is 'bins 1099511627776', expected 'bins <integer from 0 to 65536>'");
+}
+
+TEST(histogram_observer_test, survives_hostile_text) {
+  const auto text = seen({-1.5F, 0, 0, 15.5F}, 16).to_text();
+  fewbit::tests::expect_survives_hostile_text(text, histogram_observer::from_text);
+}
+
+}  // namespace

@@ -1,0 +1,144 @@
+#pragma once
+/// Data and checks that the tests of calib/ share. Nothing here uses the code under test.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/types.hpp"
+
+namespace fewbit::tests {
+
+using matrix = row_matrix<float>;
+
+inline matrix row_of(const std::vector<float>& values) {
+  return Eigen::Map<const matrix>(values.data(), 1, static_cast<fewbit::index>(values.size()));
+}
+
+/// Inverse of the normal distribution function by bisection.
+inline double normal_quantile(double p) {
+  double lo = -9.0;
+  double hi = 9.0;
+  for (int i = 0; i < 60; ++i) {
+    const double mid = (lo + hi) / 2;
+    (std::erfc(-mid / std::sqrt(2.0)) / 2 < p ? lo : hi) = mid;
+  }
+  return (lo + hi) / 2;
+}
+
+inline constexpr int population = 100000;
+
+/// Quantiles at (i + 0.5) / population: a sample without chance.
+template <class Quantile>
+std::vector<float> quantiles(Quantile&& quantile) {
+  std::vector<float> values;
+  for (int i = 0; i < population; ++i) {
+    values.push_back(static_cast<float>(quantile((i + 0.5) / population)));
+  }
+  return values;
+}
+
+inline const std::vector<float>& gaussian() {
+  static const std::vector<float> values = quantiles(normal_quantile);
+  return values;
+}
+
+inline const std::vector<float>& laplacian() {
+  static const std::vector<float> values =
+      quantiles([](double p) { return p < 0.5 ? std::log(2 * p) : -std::log(2 * (1 - p)); });
+  return values;
+}
+
+inline const std::vector<float>& uniform() {
+  static const std::vector<float> values = quantiles([](double p) { return p; });
+  return values;
+}
+
+inline std::vector<float> magnitudes(std::vector<float> values) {
+  for (float& v : values) v = std::abs(v);
+  return values;
+}
+
+inline std::vector<float> with_outlier(std::vector<float> values, float outlier) {
+  values.push_back(outlier);
+  return values;
+}
+
+/// Values of every sign over `octaves` powers of two, zeros of both signs among them.
+inline std::vector<float> wild_values(std::size_t n, int octaves, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<float> values;
+  while (values.size() < n) {
+    const auto bits = random();
+    const float mantissa = 1.0F + static_cast<float>(bits & 0xFFFFU) / 65536.0F;
+    const int exponent = static_cast<int>((bits >> 16U) & 0xFFU) * octaves / 256 - octaves / 2;
+    const float magnitude = std::ldexp(mantissa, exponent);
+    const float value = (bits >> 24U) % 16 == 0 ? 0.0F : magnitude;
+    values.push_back((bits >> 31U) != 0 ? -value : value);
+  }
+  return values;
+}
+
+/// Runs f and asks for exactly this sentence. Without exceptions it does not run.
+template <class F>
+void expect_error([[maybe_unused]] F&& f, [[maybe_unused]] const std::string& sentence) {
+#if FEWBIT_HAS_EXCEPTIONS
+  try {
+    f();
+    ADD_FAILURE() << "no error; expected: " << sentence;
+  } catch (const fewbit::error& e) {
+    EXPECT_EQ(e.what(), sentence);
+  }
+#endif
+}
+
+/// Feeds `text` with every cut and many mutations to `parse`. Each must give an object whose text
+/// form is what was read, or a fewbit::error.
+template <class Parse>
+void expect_survives_hostile_text([[maybe_unused]] const std::string& text,
+                                  [[maybe_unused]] Parse&& parse) {
+#if FEWBIT_HAS_EXCEPTIONS
+  const auto attempt = [&](const std::string& hostile) {
+    try {
+      EXPECT_EQ(parse(hostile).to_text(), hostile);
+    } catch (const fewbit::error& e) {
+      EXPECT_EQ(std::string(e.what()).rfind("fewbit: ", 0), 0U) << e.what();
+    }
+  };
+  attempt(text);
+  for (std::size_t n = 0; n < text.size(); ++n) attempt(text.substr(0, n));
+  for (std::size_t n = 0; n < text.size(); ++n) attempt(text.substr(n));
+  std::mt19937 random(7);
+  const std::string alphabet = "0123456789abcdef-+ \n\0x\xff";
+  for (int i = 0; i < 20000; ++i) {
+    std::string hostile = text;
+    for (auto changes = random() % 3; changes <= 2; ++changes) {
+      const std::size_t at = random() % hostile.size();
+      const char c = alphabet[random() % alphabet.size()];
+      switch (random() % 4) {
+        case 0:
+          hostile[at] = c;
+          break;
+        case 1:
+          hostile.insert(at, 1, c);
+          break;
+        case 2:
+          hostile.erase(at, 1);
+          break;
+        default:
+          hostile.insert(at, hostile.substr(random() % hostile.size(), random() % 30));
+      }
+      if (hostile.empty()) break;
+    }
+    attempt(hostile);
+  }
+#endif
+}
+
+}  // namespace fewbit::tests
