@@ -1,0 +1,318 @@
+// A network from float to few bits, end to end: train it, watch its activations, quantize it in every way the library
+// knows, and see in one table what each way costs and gains.
+//
+// Read main() first; it is the whole story.
+
+#include <cstdint>
+#include <cstdio>
+#include <fewbit/fewbit.hpp>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "support/histogram_svg.hpp"
+#include "support/mlp.hpp"
+#include "support/npy.hpp"
+#include "support/options.hpp"
+#include "support/progress.hpp"
+#include "support/stopwatch.hpp"
+#include "support/table.hpp"
+
+namespace fewbit::examples {
+
+using matrix = row_matrix<float>;
+using bytes = row_matrix<std::uint8_t>;
+
+// ---- data: 1797 images of 8 x 8 pixels, 0 to 16
+
+struct dataset {
+  bytes pixels;
+  matrix images;  // pixels / 16
+  std::vector<int> labels;
+};
+
+struct digits {
+  dataset train;
+  dataset calibration;
+  dataset test;
+};
+
+std::vector<index> shuffled(index n, const generator& g) {
+  std::vector<index> order(static_cast<std::size_t>(n));
+  for (index i = 0; i < n; ++i) {
+    const auto j = static_cast<index>(uniform(g, i) * static_cast<float>(i + 1));
+    order[static_cast<std::size_t>(i)] = order[static_cast<std::size_t>(j)];
+    order[static_cast<std::size_t>(j)] = i;
+  }
+  return order;
+}
+
+digits load_digits() {
+  const std::string folder = FEWBIT_EXAMPLE_DATA_DIR;
+  const tensor images = read_npy(folder + "/digits_images.npy");
+  const tensor labels = read_npy(folder + "/digits_labels.npy");
+  const bytes all = images.matrix<std::uint8_t>();
+  const std::vector<index> order = shuffled(all.rows(), {2024});
+  const auto take = [&](index first, index count) {
+    const std::vector<index> rows(order.begin() + first, order.begin() + first + count);
+    dataset part{all(rows, Eigen::all), {}, {}};
+    part.images = part.pixels.cast<float>() / 16.0F;
+    for (const index r : rows) part.labels.push_back(labels.matrix<std::uint8_t>()(r));
+    return part;
+  };
+  return {take(0, 1000), take(1000, 200), take(1200, all.rows() - 1200)};
+}
+
+// ---- the float network
+
+void train(mlp& model, const dataset& data) {
+  constexpr int epochs = 30;
+  constexpr index batch = 50;
+  const double share = double{batch} / static_cast<double>(data.images.rows());
+  trainer learn(model);
+  progress bar("training", epochs);
+  for (int epoch = 0; epoch < epochs; ++epoch) {
+    const auto order = shuffled(data.images.rows(), {7 + static_cast<std::uint64_t>(epoch)});
+    double loss = 0.0;
+    for (index first = 0; first < data.images.rows(); first += batch) {
+      const std::vector<index> rows(order.begin() + first, order.begin() + first + batch);
+      std::vector<int> labels;
+      for (const index r : rows) labels.push_back(data.labels[static_cast<std::size_t>(r)]);
+      loss += learn.step(data.images(rows, Eigen::all), labels);
+    }
+    bar.update(epoch + 1, "loss " + std::to_string(loss * share));
+  }
+}
+
+// ---- calibration: what the activations behind each relu look like
+
+struct activations {
+  histogram_observer values;
+  moving_average_observer average{0.9};
+};
+
+std::vector<activations> watch(mlp& model, const dataset& data) {
+  constexpr index batch = 20;
+  std::vector<activations> seen(model.layers().size() - 1);
+  matrix logits;
+  for (index first = 0; first < data.images.rows(); first += batch) {
+    model(data.images.middleRows(first, batch), logits);
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      seen[i].values.observe(model.hidden(i));
+      seen[i].average.observe(model.hidden(i));
+    }
+  }
+  return seen;
+}
+
+struct calibrator {
+  const char* name;
+  range (*choose)(const activations&);
+};
+
+constexpr calibrator calibrators[] = {
+    {"max", [](const activations& a) { return a.values.range(); }},
+    {"moving average", [](const activations& a) { return a.average.range(); }},
+    {"percentile 99.9",
+     [](const activations& a) { return a.values.range(by_percentile{99.9}, clip::affine); }},
+    {"percentile 99.99",
+     [](const activations& a) { return a.values.range(by_percentile{99.99}, clip::affine); }},
+    {"entropy", [](const activations& a) { return a.values.range(by_entropy{}, clip::affine); }},
+    {"mse", [](const activations& a) { return a.values.range(by_mse{}, clip::affine); }},
+};
+
+// ---- quantized networks
+
+/// Layers hand floats to each other; each quantizes what it is given (dynamic_int8) or leaves it (float_inputs).
+template <class S, class Inputs>
+class float_chain {
+ public:
+  explicit float_chain(const mlp& model) : values_(model.layers().size() - 1) {
+    for (const float_layer& layer : model.layers()) {
+      const bool last = layers_.size() == values_.size();
+      layers_.emplace_back(layer.weights, layer.bias, linear_options{!last, {}});
+    }
+  }
+
+  void operator()(const matrix& images, matrix& logits) {
+    const matrix* x = &images;
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      matrix& y = i == values_.size() ? logits : values_[i];
+      y.resize(x->rows(), layers_[i].outputs());
+      layers_[i](*x, y);
+      x = &y;
+    }
+  }
+
+ private:
+  std::vector<linear<S, Inputs>> layers_;
+  std::vector<matrix> values_;
+};
+
+/// Layers hand 8-bit codes to each other: no float between the pixels and the logits. The pixels are codes already,
+/// of scale 1/16; hidden[i] says what the codes behind relu i mean.
+template <class S>
+class code_chain {
+ public:
+  code_chain(const mlp& model, const std::vector<quant_params>& hidden) : codes_(hidden.size()) {
+    quant_params inputs{1.0F / 16.0F, 0};
+    for (const float_layer& layer : model.layers()) {
+      linear_options options;
+      if (layers_.size() < hidden.size()) options = {true, hidden[layers_.size()]};
+      layers_.emplace_back(layer.weights, layer.bias, inputs, options);
+      inputs = options.output_params;
+    }
+  }
+
+  void operator()(const bytes& pixels, matrix& logits) {
+    const bytes* x = &pixels;
+    for (std::size_t i = 0; i < codes_.size(); ++i) {
+      codes_[i].resize(x->rows(), layers_[i].outputs());
+      layers_[i](*x, codes_[i]);
+      x = &codes_[i];
+    }
+    logits.resize(x->rows(), layers_.back().outputs());
+    layers_.back()(*x, logits);
+  }
+
+ private:
+  std::vector<linear<S, static_uint8>> layers_;
+  std::vector<bytes> codes_;
+};
+
+/// The parameters that a calibrator's ranges give for activations in uint8.
+template <class Scale = real_scale>
+std::vector<quant_params> choose_hidden(const std::vector<activations>& seen, const calibrator& c) {
+  std::vector<quant_params> params;
+  for (const activations& a : seen) {
+    params.push_back(choose_params<scheme<uint8, per_tensor, affine, Scale>>(c.choose(a)));
+  }
+  return params;
+}
+
+/// Codes and scales as a file would hold them.
+template <class S>
+double weight_bytes(const mlp& model) {
+  index sum = 0;
+  for (const float_layer& layer : model.layers()) sum += quantize<S>(layer.weights).storage_bytes();
+  return static_cast<double>(sum);
+}
+
+double weight_bytes(const mlp& model) {
+  index sum = 0;
+  for (const float_layer& layer : model.layers())
+    sum += layer.weights.size() * index{sizeof(float)};
+  return static_cast<double>(sum);
+}
+
+// ---- the table
+
+constexpr index timed_batch = 128;
+
+double accuracy_percent(const matrix& logits, const std::vector<int>& labels) {
+  index right = 0;
+  for (index r = 0; r < logits.rows(); ++r) {
+    index best = 0;
+    logits.row(r).maxCoeff(&best);
+    right += best == labels[static_cast<std::size_t>(r)] ? 1 : 0;
+  }
+  return 100.0 * static_cast<double>(right) / static_cast<double>(logits.rows());
+}
+
+/// Runs networks on the test images and collects a row for each.
+class comparison {
+ public:
+  comparison(mlp& model, const dataset& test) : model_(model), test_(test) {
+    model(test.images, reference_);
+    add("float32", model, test.images, weight_bytes(model));
+  }
+
+  template <class S, class Inputs>
+  void add_float_chain(const std::string& name) {
+    float_chain<S, Inputs> network(model_);
+    add(name, network, test_.images, weight_bytes<S>(model_));
+  }
+
+  template <class S>
+  void add_code_chain(const std::string& name, const std::vector<quant_params>& hidden) {
+    code_chain<S> network(model_, hidden);
+    add(name, network, test_.pixels, weight_bytes<S>(model_));
+  }
+
+  [[nodiscard]] const table& results() const { return results_; }
+
+ private:
+  template <class Network, class Images>
+  void add(const std::string& name, Network& network, const Images& images, double weights) {
+    matrix logits;
+    network(images, logits);
+    const double accuracy = accuracy_percent(logits, test_.labels);
+    const double quality = sqnr_db(reference_, logits);
+    const Images batch = images.topRows(timed_batch);
+    const double time = median_microseconds([&] { network(batch, logits); });
+    results_.add(name, {accuracy, weights, time, quality});
+  }
+
+  mlp& model_;
+  const dataset& test_;
+  matrix reference_;
+  table results_{"digits",
+                 "scheme",
+                 {{"accuracy %", "accuracy_percent", 2},
+                  {"weight bytes", "weight_bytes", 0},
+                  {"us per 128", "microseconds_per_128_images", 1},
+                  {"SQNR dB", "logits_sqnr_db", 1}}};
+};
+
+table compare(mlp& model, const dataset& test, const std::vector<activations>& seen) {
+  comparison all(model, test);
+  for (const calibrator& c : calibrators) {
+    const std::string name = std::string("int8 static, ") + c.name;
+    all.add_code_chain<int8_per_row>(name, choose_hidden(seen, c));
+  }
+  all.add_code_chain<int8_power_of_two>("int8 static, power of two",
+                                        choose_hidden<power_of_two>(seen, calibrators[0]));
+  all.add_float_chain<int8_per_row, dynamic_int8>("int8 dynamic");
+  all.add_float_chain<int8_per_row, float_inputs>("int8 weights only");
+  all.add_float_chain<int4_per_row, dynamic_int8>("int4 per row");
+  all.add_float_chain<int4_grouped<32>, dynamic_int8>("int4 in groups of 32");
+  all.add_float_chain<ternary_per_row, dynamic_int8>("ternary");
+  all.add_float_chain<binary_per_row, dynamic_int8>("binary");
+  return all.results();
+}
+
+/// The activations behind the last relu, and where each calibrator cuts them.
+void draw(const activations& seen, const std::string& path) {
+  std::vector<mark> marks;
+  for (const calibrator& c : calibrators) marks.push_back({c.name, c.choose(seen).hi});
+  histogram_svg picture(seen.values.snapshot(clip::affine), marks,
+                        "Activations of the last hidden layer, and where calibrators clip them",
+                        "activation after relu");
+  picture.write(path);
+}
+
+int run(const options& given, const std::filesystem::path& program) {
+  const digits data = load_digits();
+  mlp model({64, 512, 512, 10}, 1);
+  train(model, data.train);
+  const std::vector<activations> seen = watch(model, data.calibration);
+  const table results = compare(model, data.test, seen);
+  results.print();
+  std::printf(
+      "\n%td test images; 64-512-512-10; times are medians for 128 images on one core: %s\n",
+      data.test.images.rows(), machine_name().c_str());
+  const std::string picture = (program.parent_path() / "digits_activations.svg").string();
+  draw(seen.back(), picture);
+  std::printf("picture: %s\n", picture.c_str());
+  if (const std::string path = given.text("--json"); !path.empty()) results.write_json(path);
+  return 0;
+}
+
+}  // namespace fewbit::examples
+
+int main(int argc, char** argv) {
+  const fewbit::examples::options given(
+      argc, argv, "digits: trains a small network and compares ways to quantize it.",
+      {{"--json", "PATH", "writes the table as JSON, too"}});
+  return fewbit::examples::run(given, std::filesystem::absolute(argv[0]));
+}

@@ -1,0 +1,28 @@
+#pragma once
+/// Text as JSON writes it.
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace fewbit::examples {
+
+/// In quotes, with what JSON wants escaped.
+inline std::string json_text(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(c));
+      out += escaped;
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+}  // namespace fewbit::examples
