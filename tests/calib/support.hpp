@@ -21,42 +21,52 @@ inline matrix row_of(const std::vector<float>& values) {
   return Eigen::Map<const matrix>(values.data(), 1, static_cast<fewbit::index>(values.size()));
 }
 
-/// Inverse of the normal distribution function by bisection.
-inline double normal_quantile(double p) {
-  double lo = -9.0;
-  double hi = 9.0;
-  for (int i = 0; i < 60; ++i) {
-    const double mid = (lo + hi) / 2;
-    (std::erfc(-mid / std::sqrt(2.0)) / 2 < p ? lo : hi) = mid;
+/// Normal quantiles at (i + 0.5) / n, a sample without chance: Newton's method on erfc from the
+/// quantile before, the upper half by symmetry.
+inline std::vector<float> normal_quantiles(int n) {
+  std::vector<float> values(static_cast<std::size_t>(n));
+  double x = -6.0;
+  for (int i = 0; i < (n + 1) / 2; ++i) {
+    const double p = (i + 0.5) / n;
+    for (int step = 0; step < 100; ++step) {
+      const double distance = std::erfc(-x / std::sqrt(2.0)) / 2 - p;
+      const double density = std::exp(-x * x / 2) / std::sqrt(2 * 3.14159265358979323846);
+      const double move = distance / density;
+      x -= std::fmin(std::fmax(move, -0.5), 0.5);
+      if (std::abs(move) < 1e-12) break;
+    }
+    values[static_cast<std::size_t>(i)] = static_cast<float>(x);
+    values[static_cast<std::size_t>(n - 1 - i)] = -static_cast<float>(x);
   }
-  return (lo + hi) / 2;
+  return values;
 }
 
 inline constexpr int population = 100000;
 
-/// Quantiles at (i + 0.5) / population: a sample without chance.
-template <class Quantile>
-std::vector<float> quantiles(Quantile&& quantile) {
-  std::vector<float> values;
-  for (int i = 0; i < population; ++i) {
-    values.push_back(static_cast<float>(quantile((i + 0.5) / population)));
-  }
-  return values;
-}
-
 inline const std::vector<float>& gaussian() {
-  static const std::vector<float> values = quantiles(normal_quantile);
+  static const std::vector<float> values = normal_quantiles(population);
   return values;
 }
 
 inline const std::vector<float>& laplacian() {
-  static const std::vector<float> values =
-      quantiles([](double p) { return p < 0.5 ? std::log(2 * p) : -std::log(2 * (1 - p)); });
+  static const std::vector<float> values = [] {
+    std::vector<float> made;
+    for (int i = 0; i < population; ++i) {
+      const double p = (i + 0.5) / population;
+      made.push_back(static_cast<float>(p < 0.5 ? std::log(2 * p) : -std::log(2 * (1 - p))));
+    }
+    return made;
+  }();
   return values;
 }
 
 inline const std::vector<float>& uniform() {
-  static const std::vector<float> values = quantiles([](double p) { return p; });
+  static const std::vector<float> values = [] {
+    std::vector<float> made;
+    for (int i = 0; i < population; ++i)
+      made.push_back((static_cast<float>(i) + 0.5F) / population);
+    return made;
+  }();
   return values;
 }
 

@@ -44,11 +44,12 @@ inline index bin_of_rank(const histogram& h, std::uint64_t k) {
 
 }  // namespace detail
 
-/// symmetric: a is the inner edge of the bin that holds the p-th percentile of |x|.
-/// affine: (100 - p) / 2 percent are cut at each end, so that negating the data negates the range.
+/// symmetric: a is the edge nearer to 0 of the bin that holds the p-th percentile of |x|.
+/// affine: (100 - p) / 2 percent are cut at each end, which is again the edge nearer to 0 of its
+/// bin, so that negating the data negates the range.
 ///
-/// p = 100 is the exact maximum. Where the answer would be empty (more than p percent of the values
-/// in one bin), it is the exact extremes too.
+/// p = 100 is the exact maximum. Where the answer would be empty (some p percent of the values in
+/// one bin), it is the exact extremes too.
 struct by_percentile {
   double p = 99.99;  ///< above 0, at most 100
 
@@ -71,12 +72,17 @@ struct by_percentile {
     if (p == 100.0) return h.extremes;
     const std::uint64_t n = h.total();
     const std::uint64_t k = detail::rank(n, 50.0 + p / 2.0);
-    const double hi = std::min(h.edge(detail::bin_of_rank(h, k)), double{h.extremes.hi});
     // The k-th from above is the (n + 1 - k)-th from below.
-    const double lo =
-        std::max(h.edge(detail::bin_of_rank(h, n + 1 - k) + 1), double{h.extremes.lo});
+    const double hi = std::min(inner_edge(h, k), double{h.extremes.hi});
+    const double lo = std::max(inner_edge(h, n + 1 - k), double{h.extremes.lo});
     if (lo >= hi) return h.extremes;
     return {static_cast<float>(lo), static_cast<float>(hi)};
+  }
+
+  /// Of the bin of the k-th value from below.
+  static double inner_edge(const histogram& h, std::uint64_t k) {
+    const index i = detail::bin_of_rank(h, k);
+    return h.edge(i >= h.zero ? i : i + 1);
   }
 };
 
