@@ -1,0 +1,97 @@
+#include "fewbit/core/error.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+namespace {
+
+namespace detail = fewbit::detail;
+
+static_assert(std::is_base_of_v<std::invalid_argument, fewbit::error>);
+
+TEST(error, numbers_read_as_people_write_them) {
+  EXPECT_EQ(detail::text(42), "42");
+  EXPECT_EQ(detail::text(-1L), "-1");
+  EXPECT_EQ(detail::text(std::int8_t{65}), "65");
+  EXPECT_EQ(detail::text(0.1F), "0.1");
+  EXPECT_EQ(detail::text(1e-40), "1e-40");
+  EXPECT_EQ(detail::text(std::numeric_limits<double>::quiet_NaN()), "nan");
+  EXPECT_EQ(detail::text(-std::numeric_limits<float>::infinity()), "-inf");
+  EXPECT_EQ(detail::text("words"), "words");
+  EXPECT_EQ(detail::text(std::string("words")), "words");
+}
+
+TEST(error, a_condition_that_holds_is_silent) {
+  detail::expect(true, "pack", "rows", 1, 2);
+  detail::expect_equal("pack", "rows", 3, 3);
+}
+
+void ignore(const char*) {}
+
+TEST(error, a_handler_is_replaced_and_restored) {
+  const fewbit::error_handler first = fewbit::set_error_handler(&ignore);
+  EXPECT_EQ(first, &fewbit::abort_with_message);
+  EXPECT_EQ(fewbit::set_error_handler(nullptr), &ignore);
+  EXPECT_EQ(fewbit::set_error_handler(nullptr), &fewbit::abort_with_message);
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+
+template <class F>
+std::string message_of(F f) {
+  try {
+    f();
+  } catch (const fewbit::error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+TEST(error, says_function_argument_got_and_want) {
+  EXPECT_EQ(message_of([] { detail::fail("load", "bits per code", 8, 4); }),
+            "fewbit: load: bits per code is 8, expected 4");
+  EXPECT_EQ(
+      message_of([] { detail::expect(false, "quantize", "w(3, 4)", 0.5F, "a finite number"); }),
+      "fewbit: quantize: w(3, 4) is 0.5, expected a finite number");
+  EXPECT_EQ(message_of([] { detail::expect_equal("multiply", "rows of b", 3L, 5); }),
+            "fewbit: multiply: rows of b is 3, expected 5");
+}
+
+TEST(error, the_handler_plays_no_part_when_exceptions_are_on) {
+  fewbit::set_error_handler(&ignore);
+  EXPECT_EQ(message_of([] { detail::fail("f", "x", 1, 2); }), "fewbit: f: x is 1, expected 2");
+  fewbit::set_error_handler(nullptr);
+}
+
+#else
+
+TEST(error_death_test, without_exceptions_the_sentence_is_printed_and_the_program_aborts) {
+  EXPECT_DEATH(detail::fail("load", "bits", 8, 4), "fewbit: load: bits is 8, expected 4");
+  EXPECT_DEATH(detail::expect_equal("load", "bits", 8, 4), "fewbit: load: bits is 8, expected 4");
+}
+
+[[noreturn]] void leave(const char* sentence) {
+  std::fprintf(stderr, "handler: %s", sentence);
+  std::exit(3);
+}
+
+TEST(error_death_test, without_exceptions_the_handler_gets_the_sentence) {
+  const auto fail = [](fewbit::error_handler handler) {
+    fewbit::set_error_handler(handler);
+    detail::fail("load", "bits", 8, 4);
+  };
+  EXPECT_EXIT(fail(&leave), testing::ExitedWithCode(3),
+              "handler: fewbit: load: bits is 8, expected 4");
+  EXPECT_DEATH(fail(&ignore), "");  // a handler that returns does not save the program
+}
+
+#endif
+
+}  // namespace
