@@ -110,13 +110,15 @@ struct onnx {
   }
 
   /// Parameters of DynamicQuantizeLinear for uint8 from the smallest and largest value:
-  /// scale = (hi - lo) / 255 over the range widened to hold 0, zero_point = rne(clamp(-lo /
-  /// scale)). A range [0, 0] gets scale 1 / 255, as in the reference (the text leaves it open).
+  /// scale = (hi - lo) / 255 over the range widened to hold 0,
+  /// zero_point = rne(clamp(-lo / scale)). A range [0, 0] gets scale 1, as in ONNX Runtime; the
+  /// reference implementation says 1 / 255 there and the text leaves it open. Codes are the same.
   [[nodiscard]] static quant_params dynamic_quantize_linear(const range& r) {
     detail::expect_valid_range("onnx::dynamic_quantize_linear", r);
     const float lo = r.lo < 0.0F ? r.lo : 0.0F;
     const float hi = r.hi > 0.0F ? r.hi : 0.0F;
-    const float width = lo == hi ? 1.0F : hi - lo;
+    if (lo == hi) return {};
+    const float width = hi - lo;
     if (!detail::is_finite(width)) {
       detail::fail("onnx::dynamic_quantize_linear", "range.hi - range.lo", width,
                    "a finite number");

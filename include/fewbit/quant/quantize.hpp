@@ -440,7 +440,8 @@ void decode_row(const quantized_matrix<S>& q, index r, float* out) noexcept {
 
 }  // namespace detail
 
-/// The reals that the codes stand for: (code - zero_point) * scale.
+/// The reals that the codes stand for: (code - zero_point) * scale. Infinite only where the data
+/// came within a step of the largest float.
 template <Scheme S, Executor E = inline_executor>
 [[nodiscard]] row_matrix<float> dequantize(const quantized_matrix<S>& q, const E& executor = {}) {
   row_matrix<float> w(q.rows(), q.cols());

@@ -24,7 +24,7 @@ struct real_scale {
 };
 
 /// 2^ceil(log2(step)), the smallest power of two that clips nothing, its exponent kept in
-/// [-126, 127].
+/// [-126, 127] (so that a step above 2^127, possible at 2 bits, does clip).
 struct power_of_two {
   static constexpr const char* name = "power_of_two";
   static float round_step(double step) noexcept {

@@ -1,0 +1,232 @@
+// QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear against the node tests of ONNX
+// (onnx_node/) and outputs of ONNX Runtime (onnxruntime_vectors/).
+//
+// Covered: per tensor, per axis, blocked; int2, uint2, int4, uint4, int8, uint8, int16, int32
+// (dequantize). Every case of the three operators in both directories is run and counted.
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "fewbit/quant/modes.hpp"
+#include "fewbit/quant/quantize.hpp"
+#include "safetensors.hpp"
+#include "support/data.hpp"
+
+namespace fewbit {
+namespace {
+
+using nlohmann::json;
+
+/// The library stores no unsigned 2-bit matrices, but a mode takes any storage.
+struct uint2 {
+  using code = std::uint8_t;
+  static constexpr int bits = 2;
+  static constexpr int min = 0;
+  static constexpr int max = 3;
+  static constexpr bool is_signed = false;
+  static constexpr bool is_integer = true;
+  static constexpr const char* name = "uint2";
+};
+
+json cases_of(const std::string& directory) {
+  std::ifstream file(tests::data_dir() / directory / "index.json");
+  return json::parse(file);
+}
+
+struct node {
+  std::string name;
+  json description;
+  examples::safetensors tensors;
+
+  /// "input.x" of the i-th input, or an empty name.
+  [[nodiscard]] std::string input(std::size_t i) const {
+    const json& order = description["input_order"];
+    return i < order.size() ? "input." + order[i].get<std::string>() : "";
+  }
+  [[nodiscard]] std::string type_of(const std::string& tensor) const {
+    const json& entry = description["tensors"][tensor];
+    return entry.is_array() ? entry[0] : entry["logical_dtype"];
+  }
+  [[nodiscard]] index attribute(const char* key, index otherwise) const {
+    const json& attributes = description["attributes"];
+    return attributes.contains(key) ? attributes[key].get<index>() : otherwise;
+  }
+  /// The output, which the two collections name differently.
+  [[nodiscard]] const examples::tensor& output(const std::string& one,
+                                               const std::string& other) const {
+    return tensors[tensors.tensors.contains("output." + one) ? "output." + one : "output." + other];
+  }
+};
+
+/// The cases of one operator in both directories.
+std::vector<node> nodes_of(const std::string& op) {
+  std::vector<node> nodes;
+  for (const std::string directory : {"onnx_node", "onnxruntime_vectors"}) {
+    const json cases = cases_of(directory);
+    for (const auto& [name, description] : cases.items()) {
+      if (description["op"] != op) continue;
+      const auto path = tests::data_dir() / directory / description["file"].get<std::string>();
+      nodes.push_back({name, description, examples::read_safetensors(path.string())});
+    }
+  }
+  return nodes;
+}
+
+std::int64_t integer_at(const examples::tensor& t, index i) {
+  const auto at = static_cast<std::size_t>(i);
+  using examples::element;
+  switch (t.type) {
+    case element::i8:
+      return t.as<std::int8_t>()[at];
+    case element::u8:
+      return t.as<std::uint8_t>()[at];
+    case element::i16:
+      return t.as<std::int16_t>()[at];
+    case element::u16:
+      return t.as<std::uint16_t>()[at];
+    case element::i32:
+      return t.as<std::int32_t>()[at];
+    default:
+      ADD_FAILURE() << "unexpected type of " << t.name;
+      return 0;
+  }
+}
+
+/// Which entry of the scales belongs to element i of x.
+index scale_index(const node& n, const examples::tensor& x, const examples::tensor& scale,
+                  index i) {
+  if (scale.size() == 1) return 0;
+  const auto rank = static_cast<index>(x.shape.size());
+  index axis = n.attribute("axis", 1);
+  if (axis < 0) axis += rank;
+  const index block = n.attribute("block_size", 0);
+  index position = 0;
+  index rest = x.size();
+  for (index d = 0; d < rank; ++d) {
+    const index extent = x.shape[static_cast<std::size_t>(d)];
+    rest /= extent;
+    const index here = i / rest % extent;
+    if (block == 0) {
+      if (d == axis) return here;
+    } else {
+      position =
+          position * scale.shape[static_cast<std::size_t>(d)] + (d == axis ? here / block : here);
+    }
+  }
+  return position;
+}
+
+/// Scale and zero point of element i.
+quant_params params_at(const node& n, const examples::tensor& x, index i) {
+  const examples::tensor& scale = n.tensors[n.input(1)];
+  const index at = scale_index(n, x, scale, i);
+  quant_params p{scale.as<float>()[static_cast<std::size_t>(at)], 0};
+  if (n.input(2).empty()) return p;
+  p.zero_point = static_cast<std::int32_t>(integer_at(n.tensors[n.input(2)], at));
+  return p;
+}
+
+/// Codes of all elements, one by one and (if they share their parameters) as a matrix.
+template <class T>
+void expect_codes(const node& n) {
+  const examples::tensor& x = n.tensors[n.input(0)];
+  const examples::tensor& y = n.output("y", "y");
+  ASSERT_EQ(x.size(), y.size());
+  const auto values = x.as<float>();
+  for (index i = 0; i < x.size(); ++i) {
+    const quant_params p = params_at(n, x, i);
+    const float value = values[static_cast<std::size_t>(i)];
+    ASSERT_EQ(int{onnx::quantize<T>(value, p.scale, p.zero_point)}, integer_at(y, i))
+        << "element " << i << ": " << value;
+  }
+  if (n.tensors[n.input(1)].size() > 1) return;
+  row_matrix<code_of<T>> codes(1, x.size());
+  quantize_with<onnx, T>(Eigen::Map<const row_matrix<float>>(values.data(), 1, x.size()), codes,
+                         params_at(n, x, 0));
+  for (index i = 0; i < x.size(); ++i) ASSERT_EQ(int{codes(0, i)}, integer_at(y, i));
+}
+
+void expect_codes_of_type(const node& n, const std::string& type) {
+  if (type == "int8") return expect_codes<std::int8_t>(n);
+  if (type == "uint8") return expect_codes<std::uint8_t>(n);
+  if (type == "int16") return expect_codes<std::int16_t>(n);
+  if (type == "uint16") return expect_codes<std::uint16_t>(n);
+  if (type == "int4") return expect_codes<int4>(n);
+  if (type == "uint4") return expect_codes<uint4>(n);
+  if (type == "int2") return expect_codes<int2>(n);
+  if (type == "uint2") return expect_codes<uint2>(n);
+  FAIL() << "no code type for " << type;
+}
+
+TEST(onnx_conformance, quantize_linear) {
+  FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
+  const std::vector<node> nodes = nodes_of("QuantizeLinear");
+  for (const node& n : nodes) {
+    SCOPED_TRACE(n.name);
+    expect_codes_of_type(n, n.type_of("output.y"));
+  }
+  EXPECT_EQ(nodes.size(), 10U);  // 6 node tests, 4 from ONNX Runtime
+}
+
+TEST(onnx_conformance, dequantize_linear) {
+  FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
+  const std::vector<node> nodes = nodes_of("DequantizeLinear");
+  for (const node& n : nodes) {
+    SCOPED_TRACE(n.name);
+    const examples::tensor& x = n.tensors[n.input(0)];
+    const auto expected = n.output("y", "y").as<float>();
+    for (index i = 0; i < x.size(); ++i) {
+      const quant_params p = params_at(n, x, i);
+      const float value = onnx::dequantize(integer_at(x, i), p.scale, p.zero_point);
+      ASSERT_EQ(value, expected[static_cast<std::size_t>(i)]) << "element " << i;
+    }
+  }
+  EXPECT_EQ(nodes.size(), 7U);  // 6 node tests, 1 from ONNX Runtime
+}
+
+TEST(onnx_conformance, dynamic_quantize_linear) {
+  FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
+  const std::vector<node> nodes = nodes_of("DynamicQuantizeLinear");
+  for (const node& n : nodes) {
+    SCOPED_TRACE(n.name);
+    const examples::tensor& x = n.tensors[n.input(0)];
+    const Eigen::Map<const row_matrix<float>> values(x.as<float>().data(), 1, x.size());
+    const quant_params p = onnx::dynamic_quantize_linear({values.minCoeff(), values.maxCoeff()});
+    row_matrix<std::uint8_t> codes(1, x.size());
+    quantize_with<onnx, std::uint8_t>(values, codes, p);
+    EXPECT_EQ(p.scale, n.output("y_scale", "s").as<float>()[0]);
+    EXPECT_EQ(p.zero_point, integer_at(n.output("y_zero_point", "z"), 0));
+    for (index i = 0; i < x.size(); ++i) {
+      ASSERT_EQ(int{codes(0, i)}, integer_at(n.output("y", "y"), i)) << "element " << i;
+    }
+  }
+  EXPECT_EQ(nodes.size(), 4U);  // 1 node test, 3 from ONNX Runtime
+}
+
+/// The same through a scheme: granularity takes the place of axis and block size.
+template <class S>
+void expect_scheme_equals(const std::string& file) {
+  using code = typename S::code;
+  const auto path = tests::data_dir() / "onnxruntime_vectors" / file;
+  const examples::safetensors t = examples::read_safetensors(path.string());
+  const auto s = t["input.s"].as<float>();
+  const auto z = t["input.z"].as<code>();
+  std::vector<quant_params> params;
+  for (std::size_t i = 0; i < s.size(); ++i) params.push_back({s[i], z[i]});
+  EXPECT_EQ(quantize<S>(t["input.x"].matrix<float>(), params).codes(),
+            t["output.y"].matrix<code>());
+}
+
+TEST(onnx_conformance, schemes_agree_with_axis_and_blocks) {
+  FEWBIT_SKIP_WITHOUT_DATA("onnxruntime_vectors");
+  expect_scheme_equals<uint8_affine_per_row>("quantize_axis0_uint8.safetensors");
+  expect_scheme_equals<scheme<int8, grouped<16>, affine>>("quantize_blocked16_int8.safetensors");
+  expect_scheme_equals<int8_affine>("quantize_tensor_int8_zp0.safetensors");
+}
+
+}  // namespace
+}  // namespace fewbit

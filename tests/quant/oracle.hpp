@@ -1,0 +1,166 @@
+#pragma once
+/// Quantization written out element by element in double, with its own idea of which elements
+/// belong together: what quantize() is compared with.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <map>
+#include <type_traits>
+#include <vector>
+
+#include "fewbit/quant/quantize.hpp"
+#include "quant/reference.hpp"
+
+namespace fewbit::tests {
+
+template <class... T>
+struct types {
+  static constexpr int size = sizeof...(T);
+};
+
+/// Calls f.operator()<T>() for each T.
+template <class... T, class F>
+void for_each_type(types<T...> /*list*/, const F& f) {
+  (f.template operator()<T>(), ...);
+}
+
+using granularities = types<per_tensor, per_row, per_col, grouped<20>, sub_tensor<3>>;
+inline int group_of(per_tensor /*g*/, index /*r*/, index /*c*/) { return 0; }
+inline int group_of(per_row /*g*/, index r, index /*c*/) { return static_cast<int>(r); }
+inline int group_of(per_col /*g*/, index /*r*/, index c) { return static_cast<int>(c); }
+inline int group_of(grouped<20> /*g*/, index r, index c) {
+  return static_cast<int>(r * 1000 + c / 20);
+}
+inline int group_of(sub_tensor<3> /*g*/, index r, index /*c*/) { return static_cast<int>(r / 3); }
+
+struct oracle_params {
+  double lo = 0;
+  double hi = 0;
+  float scale = 1;
+  int zero = 0;
+};
+
+inline float oracle_scale(real_scale /*s*/, double step) {
+  return std::max(static_cast<float>(step), FLT_MIN);
+}
+inline float oracle_scale(power_of_two /*s*/, double step) {
+  int e = -126;
+  while (e < 127 && std::ldexp(1.0, e) < step) ++e;
+  return static_cast<float>(std::ldexp(1.0, e));
+}
+
+template <class S>
+void finish(oracle_params& p, symmetric /*z*/) {
+  const double amax = std::max(-p.lo, p.hi);
+  if (amax > 0) p.scale = oracle_scale(typename S::scale{}, amax / S::storage::max);
+}
+template <class S>
+void finish(oracle_params& p, symmetric_full /*z*/) {
+  const double amax = std::max(-p.lo, p.hi);
+  const double codes = S::storage::max - S::storage::min + 1.0;
+  if (amax > 0) p.scale = oracle_scale(typename S::scale{}, 2 * amax / (codes - 1));
+}
+template <class S>
+void finish(oracle_params& p, affine /*z*/) {
+  if (p.hi == p.lo) return;
+  const double codes = S::storage::max - S::storage::min + 1.0;
+  p.scale = oracle_scale(typename S::scale{}, (p.hi - p.lo) / (codes - 1));
+  const double zero = std::nearbyint(S::storage::min - p.lo / p.scale);
+  p.zero = static_cast<int>(std::clamp<double>(zero, S::storage::min, S::storage::max));
+}
+
+inline double oracle_round(nearest_even /*r*/, double x, double /*u*/) { return std::nearbyint(x); }
+inline double oracle_round(half_away /*r*/, double x, double /*u*/) { return std::round(x); }
+inline double oracle_round(toward_zero /*r*/, double x, double /*u*/) { return std::trunc(x); }
+inline double oracle_round(stochastic /*r*/, double x, double u) { return std::floor(x + u); }
+
+template <class S>
+std::map<int, oracle_params> oracle_groups(const row_matrix<float>& w) {
+  std::map<int, oracle_params> groups;
+  for (index r = 0; r < w.rows(); ++r) {
+    for (index c = 0; c < w.cols(); ++c) {
+      auto& g = groups[group_of(typename S::granularity{}, r, c)];  // [0, 0] holds zero already
+      g.lo = std::min(g.lo, double{w(r, c)});
+      g.hi = std::max(g.hi, double{w(r, c)});
+    }
+  }
+  for (auto& [key, g] : groups) finish<S>(g, typename S::zero_point{});
+  return groups;
+}
+
+template <class S>
+int oracle_code(float x, const oracle_params& p, float u) {
+  // A quotient of floats rounded through double is the float quotient.
+  const auto quotient = static_cast<float>(double{x} / double{p.scale});
+  const double rounded = std::isinf(quotient)
+                             ? double{quotient}
+                             : oracle_round(typename S::rounding{}, double{quotient}, double{u});
+  const bool narrow = std::is_same_v<typename S::zero_point, symmetric>;
+  const double lo = narrow ? -S::storage::max : S::storage::min;
+  return static_cast<int>(std::clamp<double>(rounded + p.zero, lo, S::storage::max));
+}
+
+inline const generator draws{2024, 7};
+
+template <class S>
+quantized_matrix<S> quantize_any(const row_matrix<float>& w) {
+  if constexpr (S::is_random) {
+    return quantize<S>(w, draws);
+  } else {
+    return quantize<S>(w);
+  }
+}
+
+/// Rows of every kind the scales must survive; 300 columns are more than one chunk and no multiple
+/// of anything.
+inline std::vector<row_matrix<float>> inputs() {
+  std::vector<row_matrix<float>> all = {noise_matrix(5, 300, 1), noise_matrix(1, 1, 2),
+                                        noise_matrix(7, 21, 3, 1e-3)};
+  row_matrix<float> odd = noise_matrix(8, 45, 4, 10);
+  odd.row(0).setZero();
+  odd.row(1).setConstant(2.5F);
+  odd.row(2).setConstant(-2.5F);
+  odd.row(3) = odd.row(3).cwiseAbs();
+  odd.row(4) *= 1e-42F;
+  odd.row(5) = odd.row(5).array().round();
+  odd.row(6) = -odd.row(6).cwiseAbs();
+  all.push_back(odd);
+  odd.row(7) *= 1e37F;
+  odd(7, 3) = FLT_MAX;
+  odd(7, 4) = -FLT_MAX;
+  all.push_back(odd);
+  return all;
+}
+
+template <class S>
+void expect_equal_to_oracle(const row_matrix<float>& w) {
+  const quantized_matrix<S> q = quantize_any<S>(w);
+  const row_matrix<float> w_hat = dequantize(q);
+  std::map<int, oracle_params> groups = oracle_groups<S>(w);
+  for (index r = 0; r < w.rows(); ++r) {
+    for (index c = 0; c < w.cols(); ++c) {
+      const oracle_params& p = groups[group_of(typename S::granularity{}, r, c)];
+      const float u = uniform(draws, r * w.cols() + c);
+      ASSERT_EQ(q.scale(r, c), p.scale) << r << ", " << c;
+      ASSERT_EQ(q.zero_point(r, c), p.zero) << r << ", " << c;
+      ASSERT_EQ(q.code(r, c), oracle_code<S>(w(r, c), p, u)) << r << ", " << c << ": " << w(r, c);
+      ASSERT_EQ(w_hat(r, c), static_cast<float>((q.code(r, c) - p.zero) * double{p.scale}));
+      if (!S::is_random && !std::is_same_v<typename S::rounding, toward_zero>) {
+        // The zero point and the last code of the full range may each cost half a step.
+        const double steps = std::is_same_v<typename S::zero_point, symmetric> ? 0.5 : 1.0;
+        const double bound = steps * double{p.scale} * (1 + 1e-2);
+        if (p.scale == 0x1p127F) continue;  // the one power of two that may be too small
+        if (std::isinf(w_hat(r, c))) {
+          ASSERT_GT(std::abs(double{w(r, c)}) + bound, double{FLT_MAX}) << r << ", " << c;
+        } else {
+          ASSERT_LE(std::abs(double{w(r, c)} - double{w_hat(r, c)}), bound) << r << ", " << c;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace fewbit::tests

@@ -1,0 +1,322 @@
+#include "fewbit/quant/quantize.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <vector>
+
+#include "fewbit/core/executor_adapters.hpp"
+#include "fewbit/quant/metrics.hpp"
+#include "quant/oracle.hpp"
+#include "quant/reference.hpp"
+
+namespace fewbit {
+namespace {
+
+using tests::draws;
+using tests::for_each_type;
+using tests::granularities;
+using tests::group_of;
+using tests::inputs;
+
+/// One scheme for each way through the code; every_scheme_test.cpp has them all.
+using some_schemes =
+    tests::types<int8_per_row, int8_per_col, uint8_affine, int16_per_row, scheme<int4, grouped<20>>,
+                 scheme<uint4, grouped<20>, affine, power_of_two>,
+                 scheme<int2, sub_tensor<3>, symmetric_full, real_scale, half_away>,
+                 scheme<int8, per_row, affine, real_scale, stochastic>,
+                 scheme<int16, per_col, affine, real_scale, toward_zero>>;
+
+TEST(quantize, equals_the_oracle) {
+  const auto all = inputs();
+  for_each_type(some_schemes{}, [&]<class S>() {
+    SCOPED_TRACE(testing::Message() << S::storage::name << " " << S::granularity::name);
+    for (const auto& w : all) tests::expect_equal_to_oracle<S>(w);
+  });
+}
+
+/// Codes and scale by definition: sign, or the cut with the least squared error.
+void expect_signs(const row_matrix<float>& w, const quantized_matrix<binary_per_row>& q) {
+  for (index r = 0; r < w.rows(); ++r) {
+    for (index c = 0; c < w.cols(); ++c) EXPECT_EQ(q.code(r, c), w(r, c) >= 0 ? 1 : -1);
+    EXPECT_NEAR(q.scale(r, 0), w.row(r).cast<double>().cwiseAbs().mean(), 1e-6);
+  }
+}
+
+TEST(binary_quantize, codes_are_signs_and_zero_is_positive) {
+  row_matrix<float> w = tests::noise_matrix(3, 261, 5);
+  w(1, 0) = 0.0F;
+  w(1, 260) = -0.0F;
+  expect_signs(w, quantize<binary_per_row>(w));
+  const auto zeros = quantize<binary_per_row>(row_matrix<float>::Zero(1, 3));
+  EXPECT_EQ(zeros.scale(0, 0), 1.0F);
+  EXPECT_EQ(zeros.code(0, 2), 1);
+}
+
+template <class S, class Rule>
+void expect_rule_per_group(const row_matrix<float>& w) {
+  const quantized_matrix<S> q = quantize<S, Rule>(w);
+  std::map<int, std::vector<float>> members;
+  for (index r = 0; r < w.rows(); ++r) {
+    for (index c = 0; c < w.cols(); ++c) {
+      members[group_of(typename S::granularity{}, r, c)].push_back(std::abs(w(r, c)));
+    }
+  }
+  std::map<int, magnitude_choice> choices;
+  for (auto& [key, m] : members) choices[key] = Rule::choose(m);
+  for (index r = 0; r < w.rows(); ++r) {
+    for (index c = 0; c < w.cols(); ++c) {
+      const magnitude_choice& choice = choices[group_of(typename S::granularity{}, r, c)];
+      const float x = w(r, c);
+      const int sign = std::signbit(x) && x != 0 ? -1 : 1;
+      ASSERT_EQ(q.scale(r, c), choice.scale);
+      const bool kept = S::storage::bits == 1 || std::abs(x) >= choice.threshold;
+      ASSERT_EQ(q.code(r, c), kept ? sign : 0) << x;
+    }
+  }
+}
+
+TEST(magnitude_quantize, every_granularity_applies_its_rule_per_group) {
+  for (const auto& w : inputs()) {
+    for_each_type(granularities{}, [&]<class G>() {
+      SCOPED_TRACE(G::name);
+      expect_rule_per_group<scheme<ternary, G>, ternary_optimum>(w);
+      expect_rule_per_group<scheme<ternary, G>, ternary_twn>(w);
+      expect_rule_per_group<scheme<binary, G>, mean_magnitude>(w);
+    });
+  }
+}
+
+TEST(magnitude_quantize, gaussian_and_uniform_witnesses) {
+  const row_matrix<float> gauss = tests::normal_sample(100000);
+  const row_matrix<float> flat = tests::uniform_sample(100000);
+  const double pi = 3.14159265358979323846;
+  EXPECT_NEAR(tests::relative_error(gauss, dequantize(quantize<binary_per_row>(gauss))), 1 - 2 / pi,
+              1e-4);
+  const auto best = quantize<ternary_per_row>(gauss);
+  EXPECT_NEAR(tests::relative_error(gauss, dequantize(best)), 0.19017, 1e-4);
+  std::vector<float> m(gauss.data(), gauss.data() + gauss.size());
+  for (float& x : m) x = std::abs(x);
+  EXPECT_NEAR(ternary_optimum::choose(m).threshold, 0.612, 2e-3);
+  const auto twn = quantize<ternary_per_row, ternary_twn>(gauss);
+  EXPECT_NEAR(tests::relative_error(gauss, dequantize(twn)), 0.19162, 1e-4);
+  EXPECT_NEAR(tests::relative_error(flat, dequantize(quantize<ternary_per_row>(flat))), 1.0 / 9,
+              1e-5);
+  const auto flat_twn = quantize<ternary_per_row, ternary_twn>(flat);
+  EXPECT_NEAR(tests::relative_error(flat, dequantize(flat_twn)), 0.1115, 1e-4);
+}
+
+TEST(magnitude_quantize, equal_magnitudes_get_equal_codes) {
+  row_matrix<float> w(1, 6);
+  w << 0.5F, -0.5F, 0.5F, 1.0F, -1.0F, 0.1F;
+  const auto q = quantize<ternary_per_row>(w);
+  EXPECT_EQ(q.code(0, 0), -q.code(0, 1));
+  EXPECT_EQ(q.code(0, 0), q.code(0, 2));
+  EXPECT_EQ(q.code(0, 3), 1);
+  EXPECT_EQ(q.code(0, 4), -1);
+  EXPECT_EQ(q.code(0, 5), 0);
+}
+
+TEST(quantize, group_as_wide_as_the_row_is_per_row_bit_for_bit) {
+  const row_matrix<float> w = tests::noise_matrix(9, 64, 6);
+  const auto by_group = quantize<int4_grouped<64>>(w);
+  const auto by_row = quantize<int4_per_row>(w);
+  EXPECT_EQ(by_group.codes(), by_row.codes());
+  EXPECT_TRUE(std::ranges::equal(by_group.scales(), by_row.scales()));
+  EXPECT_EQ(quantize<int4_grouped<100>>(w).codes(), by_row.codes());
+}
+
+TEST(quantize, error_of_an_element_is_half_the_step_of_its_block) {
+  const row_matrix<float> w = tests::noise_matrix(9, 100, 7, 3);
+  const auto q = quantize<int4_grouped<32>>(w);
+  const row_matrix<float> w_hat = dequantize(q);
+  for (index r = 0; r < w.rows(); ++r) {
+    for (index c = 0; c < w.cols(); ++c) {
+      EXPECT_LE(std::abs(w(r, c) - w_hat(r, c)), 0.5F * q.scale(r, c) * (1 + 1e-6F));
+    }
+  }
+}
+
+/// Channels with amax 2^-c: the sub-tensor case.
+row_matrix<float> fading_channels() {
+  row_matrix<float> w = tests::noise_matrix(12, 400, 8);
+  for (index c = 0; c < 12; ++c) {
+    w.row(c) *= 1 / w.row(c).cwiseAbs().maxCoeff();
+    w(c, 0) = 1.0F;
+    w.row(c) *= std::ldexp(1.0F, -static_cast<int>(c));
+  }
+  return w;
+}
+
+template <class S>
+double worst_channel_sqnr(const row_matrix<float>& w) {
+  const row_matrix<float> w_hat = dequantize(quantize<S>(w));
+  double worst = 1e9;
+  for (index c = 0; c < w.rows(); ++c) {
+    worst = std::min(worst, sqnr_db(w.row(c), row_matrix<float>(w_hat.row(c))));
+  }
+  return worst;
+}
+
+TEST(quantize, fading_channels_vanish_per_tensor_and_survive_per_channel) {
+  const row_matrix<float> w = fading_channels();
+  const auto q = quantize<int8_per_tensor>(w);
+  const int expected[12] = {127, 64, 32, 16, 8, 4, 2, 1, 0, 0, 0, 0};
+  for (index c = 0; c < 12; ++c) EXPECT_EQ(q.code(c, 0), expected[c]) << c;
+  const row_matrix<float> w_hat = dequantize(q);
+  for (index c = 8; c < 12; ++c) {
+    EXPECT_EQ(sqnr_db(w.row(c), row_matrix<float>(w_hat.row(c))), 0.0) << c;
+  }
+  EXPECT_GE(worst_channel_sqnr<int8_per_row>(w), 40.0);
+  EXPECT_GE((worst_channel_sqnr<scheme<int8, sub_tensor<1>, affine>>(w)), 40.0);
+}
+
+TEST(quantize, splitting_blocks_never_hurts_the_worst_channel) {
+  const row_matrix<float> w = fading_channels();
+  const double steps[] = {worst_channel_sqnr<scheme<int8, sub_tensor<12>>>(w),
+                          worst_channel_sqnr<scheme<int8, sub_tensor<6>>>(w),
+                          worst_channel_sqnr<scheme<int8, sub_tensor<3>>>(w),
+                          worst_channel_sqnr<scheme<int8, sub_tensor<1>>>(w)};
+  for (int i = 1; i < 4; ++i) EXPECT_GE(steps[i], steps[i - 1]);
+}
+
+TEST(quantize, all_that_eigen_can_express_is_accepted) {
+  const row_matrix<float> w = tests::noise_matrix(6, 40, 9);
+  const Eigen::MatrixXf by_column = w;
+  const auto expected = quantize<int8_per_row>(w);
+  EXPECT_EQ(quantize<int8_per_row>(by_column), expected);
+  EXPECT_EQ(quantize<int8_per_row>(2.0F * w - w), expected);
+  row_matrix<float> wide(6, 50);
+  wide.setConstant(99);
+  wide.middleCols(5, 40) = w;
+  EXPECT_EQ(quantize<int8_per_row>(wide.middleCols(5, 40)), expected);
+  EXPECT_EQ(quantize<int8_per_row>(Eigen::Map<const row_matrix<float>>(w.data(), 6, 40)), expected);
+}
+
+TEST(quantize, result_does_not_depend_on_the_executor) {
+  using random_int4 = scheme<int4, grouped<20>, symmetric, real_scale, stochastic>;
+  const row_matrix<float> w = tests::noise_matrix(37, 70, 10);
+  for (const int threads : {1, 2, 5}) {
+    const thread_executor e{threads};
+    EXPECT_EQ(quantize<uint8_affine>(w, e), quantize<uint8_affine>(w));
+    EXPECT_EQ(quantize<ternary_per_row>(w, e), quantize<ternary_per_row>(w));
+    EXPECT_EQ(quantize<binary_per_row>(w, e), quantize<binary_per_row>(w));
+    EXPECT_EQ(quantize<random_int4>(w, draws, e), quantize<random_int4>(w, draws));
+    EXPECT_EQ(dequantize(quantize<int8_per_col>(w), e), dequantize(quantize<int8_per_col>(w)));
+  }
+}
+
+TEST(quantize, stochastic_codes_follow_their_generator_and_are_unbiased) {
+  using s = scheme<int8, per_tensor, symmetric, real_scale, stochastic>;
+  const row_matrix<float> w = row_matrix<float>::Constant(200, 200, 0.3F);
+  const std::vector<quant_params> unit = {{1.0F, 0}};
+  const auto q = quantize<s>(w, unit, draws);
+  EXPECT_EQ(q, quantize<s>(w, unit, draws));
+  EXPECT_FALSE(q == quantize<s>(w, unit, generator{draws.seed + 1, draws.counter}));
+  EXPECT_NEAR(dequantize(q).mean(), 0.3, 4 * std::sqrt(0.21 / 40000));
+}
+
+TEST(quantize, given_parameters_are_used_as_they_are) {
+  row_matrix<float> w(2, 3);
+  w << -1, 0, 3, 1, 100, -100;
+  const std::vector<quant_params> params = {{static_cast<float>(4.0 / 255), -64}};
+  const auto q = quantize<int8_affine>(w, params);
+  row_matrix<std::int8_t> expected(2, 3);
+  expected << -128, -64, 127, 0, 127, -128;
+  EXPECT_EQ(q.codes(), expected);
+  EXPECT_EQ(dequantize(q)(0, 1), 0.0F);
+  const std::vector<quant_params> rows = {{1.0F, 0}, {10.0F, 0}};
+  EXPECT_EQ(quantize<int8_per_row>(w, rows).code(1, 1), 10);
+  EXPECT_EQ(fake_quantize<int8_per_row>(w, rows)(1, 1), 100.0F);
+}
+
+TEST(quantize, huge_quotients_clamp) {
+  row_matrix<float> w(1, 20);
+  w.setConstant(FLT_MAX);
+  w(0, 1) = -FLT_MAX;
+  w(0, 19) = -FLT_MAX;
+  const std::vector<quant_params> tiny = {{std::numeric_limits<float>::denorm_min(), 5}};
+  const auto q = quantize<int8_affine>(w, tiny);
+  EXPECT_EQ(q.code(0, 0), 127);
+  EXPECT_EQ(q.code(0, 1), -128);
+  EXPECT_EQ(q.code(0, 18), 127);
+  EXPECT_EQ(q.code(0, 19), -128);
+}
+
+TEST(quantize, subnormals_round_on_the_smallest_scale) {
+  row_matrix<float> w(1, 3);
+  w << FLT_MIN / 2, FLT_MIN * 0.75F, std::numeric_limits<float>::denorm_min();
+  const auto q = quantize<int8_per_row>(w);
+  EXPECT_EQ(q.scale(0, 0), FLT_MIN);
+  EXPECT_EQ(q.code(0, 0), 0);
+  EXPECT_EQ(q.code(0, 1), 1);
+  EXPECT_EQ(q.code(0, 2), 0);
+}
+
+TEST(quantize, fake_quantize_is_quantize_and_back) {
+  const row_matrix<float> w = tests::noise_matrix(4, 33, 11);
+  EXPECT_EQ(fake_quantize<uint4_grouped<20>>(w), dequantize(quantize<uint4_grouped<20>>(w)));
+  EXPECT_EQ(fake_quantize<int8_per_row>(w, thread_executor{2}),
+            dequantize(quantize<int8_per_row>(w)));
+  const row_matrix<float> once = fake_quantize<int8_power_of_two>(w);
+  EXPECT_EQ(fake_quantize<int8_power_of_two>(once), once);
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+using tests::sentence_of;
+
+TEST(quantize, non_finite_values_are_named_with_their_position) {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float inf = std::numeric_limits<float>::infinity();
+  for (const index c : {0, 3, 36}) {
+    row_matrix<float> w = tests::noise_matrix(4, 37, 12);
+    w(2, c) = nan;
+    w(3, 0) = inf;
+    const std::string place = "w(2, " + std::to_string(c) + ")";
+    const std::string expected = "fewbit: quantize: " + place + " is nan, expected a finite number";
+    EXPECT_EQ(sentence_of([&] { (void)quantize<int8_per_row>(w); }), expected);
+    EXPECT_EQ(sentence_of([&] { (void)quantize<ternary_per_row>(w); }), expected);
+    EXPECT_EQ(sentence_of([&] { (void)quantize<binary_per_row>(w); }), expected);
+    w(2, c) = -inf;
+    EXPECT_EQ(sentence_of([&] { (void)quantize<uint8_affine>(w); }),
+              "fewbit: quantize: " + place + " is -inf, expected a finite number");
+    const std::vector<quant_params> p(1);
+    EXPECT_EQ(sentence_of([&] { (void)quantize<uint8_affine>(w, p); }),
+              "fewbit: quantize: " + place + " is -inf, expected a finite number");
+  }
+}
+
+TEST(quantize, no_elements_is_an_error) {
+  EXPECT_EQ(sentence_of([&] { (void)quantize<int8_per_row>(row_matrix<float>(0, 3)); }),
+            "fewbit: quantize: w is 0 x 3, expected at least one row and one column");
+  EXPECT_EQ(sentence_of([&] { (void)quantize<binary_per_row>(row_matrix<float>(2, 0)); }),
+            "fewbit: quantize: w is 2 x 0, expected at least one row and one column");
+}
+
+TEST(quantize, bad_parameters_are_named) {
+  const row_matrix<float> w = row_matrix<float>::Ones(2, 3);
+  const auto failure = [&]<class S>(const std::vector<quant_params>& p) {
+    return sentence_of([&] { (void)quantize<S>(w, p); });
+  };
+  EXPECT_EQ(failure.operator()<int8_per_row>({{1.0F, 0}}),
+            "fewbit: quantize: number of params is 1, expected 2");
+  EXPECT_EQ(failure.operator()<int8_per_row>({{1.0F, 0}, {NAN, 0}}),
+            "fewbit: quantize: params[1].scale is nan, expected a finite positive number");
+  EXPECT_EQ(failure.operator()<int8_per_row>({{0.0F, 0}, {1.0F, 0}}),
+            "fewbit: quantize: params[0].scale is 0, expected a finite positive number");
+  EXPECT_EQ(failure.operator()<int8_per_row>({{1.0F, 0}, {1.0F, 1}}),
+            "fewbit: quantize: params[1].zero_point is 1, expected 0");
+  EXPECT_EQ(failure.operator()<uint8_affine>({{1.0F, 256}}),
+            "fewbit: quantize: params[0].zero_point is 256, expected 0 to 255");
+  EXPECT_EQ(failure.operator()<int8_power_of_two>({{0.3F, 0}}),
+            "fewbit: quantize: params[0].scale is 0.3, expected a power of two from 2^-126 to "
+            "2^127");
+}
+#endif
+
+}  // namespace
+}  // namespace fewbit
