@@ -17,6 +17,7 @@
 #include "support/progress.hpp"
 #include "support/stopwatch.hpp"
 #include "support/table.hpp"
+#include "support/weight_bytes.hpp"
 
 namespace fewbit::examples {
 
@@ -190,21 +191,6 @@ std::vector<quant_params> choose_hidden(const std::vector<activations>& seen, co
   return params;
 }
 
-/// Codes and scales as a file would hold them.
-template <class S>
-double weight_bytes(const mlp& model) {
-  index sum = 0;
-  for (const float_layer& layer : model.layers()) sum += quantize<S>(layer.weights).storage_bytes();
-  return static_cast<double>(sum);
-}
-
-double weight_bytes(const mlp& model) {
-  index sum = 0;
-  for (const float_layer& layer : model.layers())
-    sum += layer.weights.size() * index{sizeof(float)};
-  return static_cast<double>(sum);
-}
-
 // ---- the table
 
 constexpr index timed_batch = 128;
@@ -224,19 +210,19 @@ class comparison {
  public:
   comparison(mlp& model, const dataset& test) : model_(model), test_(test) {
     model(test.images, reference_);
-    add("float32", model, test.images, weight_bytes(model));
+    add("float32", model, test.images, float_weight_bytes(model.layers()));
   }
 
   template <class S, class Inputs>
   void add_float_chain(const std::string& name) {
     float_chain<S, Inputs> network(model_);
-    add(name, network, test_.images, weight_bytes<S>(model_));
+    add(name, network, test_.images, weight_bytes<S>(model_.layers()));
   }
 
   template <class S>
   void add_code_chain(const std::string& name, const std::vector<quant_params>& hidden) {
     code_chain<S> network(model_, hidden);
-    add(name, network, test_.pixels, weight_bytes<S>(model_));
+    add(name, network, test_.pixels, weight_bytes<S>(model_.layers()));
   }
 
   [[nodiscard]] const table& results() const { return results_; }

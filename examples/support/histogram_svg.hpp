@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fewbit/calib/histogram.hpp"
@@ -64,7 +66,7 @@ class histogram_svg {
   static constexpr index most_bars = 200;
   static constexpr double width = 900.0;
   static constexpr double left = 70.0;
-  static constexpr double plot_width = 630.0;
+  static constexpr double plot_width = 660.0;
   static constexpr double plot_height = 320.0;
   static constexpr double label_height = 19.0;
 
@@ -92,7 +94,7 @@ class histogram_svg {
           y1, x2, y2, color, thickness);
   }
 
-  /// A bar of one count would have no height on this axis; it is drawn as a third of the first decade.
+  /// One count has no height on this axis; its bar gets a little, to be seen at all.
   void draw_bars() {
     const double step = plot_width / static_cast<double>(bars_.size());
     for (std::size_t i = 0; i < bars_.size(); ++i) {
@@ -123,7 +125,7 @@ class histogram_svg {
     line(left, top_, left, bottom, "#444", 1.0);
     line(left, bottom, left + plot_width, bottom, "#444", 1.0);
     text(left + plot_width / 2.0, bottom + 44.0, "middle", "#444", "", x_title_);
-    text(left, top_ - 8.0, "end", "#444", "", "count");
+    text(left, top_ - 14.0, "end", "#444", "", "count");
   }
 
   /// 1, 2 or 5 times a power of ten that gives 4 to 10 ticks.
@@ -142,7 +144,7 @@ class histogram_svg {
       const double y = 56.0 + label_height * static_cast<double>(i);
       line(x, y - 10.0, x, top_ + plot_height, color, 1.6);
       char value[32];
-      std::snprintf(value, sizeof value, "  %.3g", marks_[i].value);
+      std::snprintf(value, sizeof value, ": %.3g", marks_[i].value);
       text(x + 5.0, y, "start", color, "", marks_[i].label + value);
     }
   }

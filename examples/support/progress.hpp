@@ -30,8 +30,6 @@ class progress {
     if (finished) std::fprintf(stderr, "\n");
   }
 
-  [[nodiscard]] double seconds() const { return seconds_since(start_); }
-
  private:
   using clock = std::chrono::steady_clock;
 
