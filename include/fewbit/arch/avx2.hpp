@@ -19,8 +19,9 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
+/// The same for u8 and s8: both become int16.
 template <class Lhs>
-struct dot_unit<avx2, Lhs> {
+struct avx2_unit {
   using lhs_code = std::int16_t;
   using rhs_code = std::int8_t;
   static constexpr int rows = 1;
@@ -59,6 +60,9 @@ struct dot_unit<avx2, Lhs> {
     return lanes::from(reinterpret_cast<lanes::storage>(v));
   }
 };
+
+template <class Lhs>
+struct dot_unit<avx2, Lhs> : own_unit<avx2_unit<Lhs>> {};
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 

@@ -34,7 +34,7 @@ struct avx512_vnni_word {
 };
 
 template <class Lhs>
-struct dot_unit<avx512_vnni, Lhs> : vnni_unit<avx512_vnni_word, Lhs> {};
+struct dot_unit<avx512_vnni, Lhs> : own_unit<vnni_unit<avx512_vnni_word, Lhs>> {};
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 

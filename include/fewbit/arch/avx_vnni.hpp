@@ -33,7 +33,7 @@ struct avx_vnni_word {
 };
 
 template <class Lhs>
-struct dot_unit<avx_vnni, Lhs> : vnni_unit<avx_vnni_word, Lhs> {};
+struct dot_unit<avx_vnni, Lhs> : own_unit<vnni_unit<avx_vnni_word, Lhs>> {};
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 

@@ -88,10 +88,17 @@ struct reference_unit {
   }
 };
 
+/// The unit of an instruction set; one that has none of its own takes its base's.
 template <class Arch, class Lhs>
 struct dot_unit : dot_unit<typename Arch::base, Lhs> {};
 
+/// `type` of a unit is itself, so that two archs with the same unit share one kernel.
+template <class Unit>
+struct own_unit : Unit {
+  using type = Unit;
+};
+
 template <class Lhs>
-struct dot_unit<scalar, Lhs> : reference_unit<Lhs, 1, 8, 2> {};
+struct dot_unit<scalar, Lhs> : own_unit<reference_unit<Lhs, 1, 8, 2>> {};
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

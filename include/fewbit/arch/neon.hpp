@@ -23,7 +23,7 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 /// What the units of baseline and dotprod share: four columns per register, one row, `Depth`
 /// activations read in place and repeated for each column, u8 turned to s8 by flipping the top bit.
 template <class Lhs, int Depth>
-struct neon_unit {
+struct neon_operands {
   static constexpr bool lhs_is_unsigned = std::is_same_v<Lhs, std::uint8_t>;
   using lhs_code = Lhs;
   using rhs_code = std::int8_t;
@@ -69,8 +69,8 @@ struct neon_unit {
 };
 
 template <class Lhs>
-struct dot_unit<neon, Lhs> : neon_unit<Lhs, 2> {
-  using base_unit = neon_unit<Lhs, 2>;
+struct neon_unit : neon_operands<Lhs, 2> {
+  using base_unit = neon_operands<Lhs, 2>;
   using typename base_unit::accumulator;
   using typename base_unit::lhs_vector;
   using typename base_unit::rhs_vector;
@@ -84,10 +84,13 @@ struct dot_unit<neon, Lhs> : neon_unit<Lhs, 2> {
   }
 };
 
+template <class Lhs>
+struct dot_unit<neon, Lhs> : own_unit<neon_unit<Lhs>> {};
+
 #if FEWBIT_HAS_NEON_DOTPROD
 template <class Lhs>
-struct dot_unit<neon_dotprod, Lhs> : neon_unit<Lhs, 4> {
-  using base_unit = neon_unit<Lhs, 4>;
+struct neon_dotprod_unit : neon_operands<Lhs, 4> {
+  using base_unit = neon_operands<Lhs, 4>;
   using typename base_unit::accumulator;
   using typename base_unit::lhs_vector;
   using typename base_unit::rhs_vector;
@@ -100,13 +103,16 @@ struct dot_unit<neon_dotprod, Lhs> : neon_unit<Lhs, 4> {
     return accumulator::from(reinterpret_cast<typename accumulator::storage>(next));
   }
 };
+
+template <class Lhs>
+struct dot_unit<neon_dotprod, Lhs> : own_unit<neon_dotprod_unit<Lhs>> {};
 #endif
 
 #if FEWBIT_HAS_NEON_I8MM
 /// Two rows by two columns by eight: activations are copied so that the eight codes of two rows
 /// stand side by side.
 template <class Lhs>
-struct dot_unit<neon_i8mm, Lhs> {
+struct neon_i8mm_unit {
   static constexpr bool lhs_is_unsigned = std::is_same_v<Lhs, std::uint8_t>;
   using lhs_code = Lhs;
   using rhs_code = std::int8_t;
@@ -145,6 +151,9 @@ struct dot_unit<neon_i8mm, Lhs> {
     return accumulator::from(reinterpret_cast<accumulator::storage>(v));
   }
 };
+
+template <class Lhs>
+struct dot_unit<neon_i8mm, Lhs> : own_unit<neon_i8mm_unit<Lhs>> {};
 #endif
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

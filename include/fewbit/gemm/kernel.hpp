@@ -111,7 +111,8 @@ struct default_kernel_of {
   static_assert(Arch::compiled,
                 "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
   using block = register_block<Arch>;
-  using type = kernel<Lhs, arch::dot_unit<Arch, Lhs>, block::rows, block::cols, block::narrow>;
+  using type = kernel<Lhs, typename arch::dot_unit<Arch, Lhs>::type, block::rows, block::cols,
+                      block::narrow>;
 };
 
 }  // namespace detail

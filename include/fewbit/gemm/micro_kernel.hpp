@@ -7,6 +7,7 @@
 /// next: gemm/multiply.hpp, which walks the tiles.
 
 #include <cstdint>
+#include <numeric>
 
 #include "fewbit/gemm/block_stage.hpp"
 #include "fewbit/gemm/epilogue.hpp"
@@ -69,29 +70,25 @@ class register_tile {
     }
   }
 
-  /// Calls f(row, column, vector of neighbouring columns) for all sums.
-  template <class F>
-  FEWBIT_ALWAYS_INLINE void for_each_vector(F&& f) const noexcept {
-    if constexpr (unit::rows == 1) {
+  /// Writes the sums as R * unit::rows rows of C * unit::cols numbers.
+  FEWBIT_ALWAYS_INLINE void store(std::int32_t* rows) const noexcept {
 #pragma GCC unroll 32
-      for (int r = 0; r < R; ++r) {
+    for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 32
-        for (int j = 0; j < C; ++j) f(r, j * unit::cols, sum_[r][j]);
-      }
-    } else {
-      std::int32_t rows[R * unit::rows][C * unit::cols];
-      spread(rows);
-      for (int r = 0; r < R * unit::rows; ++r) {
-        for (int c = 0; c < C * unit::cols; c += lanes)
-          f(r, c, arch::vec<std::int32_t, lanes>::load(rows[r] + c));
+      for (int j = 0; j < C; ++j) {
+        if constexpr (unit::rows == 1) {
+          sum_[r][j].store(rows + (r * C + j) * unit::cols);
+        } else {
+          for (int i = 0; i < unit::rows; ++i) {
+            for (int c = 0; c < unit::cols; ++c) {
+              rows[((r * unit::rows + i) * C + j) * unit::cols + c] =
+                  sum_[r][j][i * unit::cols + c];
+            }
+          }
+        }
       }
     }
   }
-
-  /// Lanes of the vectors of for_each_vector.
-  static constexpr int lanes = unit::rows == 1           ? unit::cols
-                               : C * unit::cols % 4 == 0 ? 4
-                                                         : unit::cols;
 
  private:
   template <class LoadLhs>
@@ -107,18 +104,32 @@ class register_tile {
     }
   }
 
-  void spread(std::int32_t (&rows)[R * unit::rows][C * unit::cols]) const noexcept {
-    for (int r = 0; r < R; ++r) {
-      for (int j = 0; j < C; ++j) {
-        for (int i = 0; i < unit::rows * unit::cols; ++i) {
-          rows[r * unit::rows + i / unit::cols][j * unit::cols + i % unit::cols] = sum_[r][j][i];
-        }
-      }
-    }
-  }
-
   accumulator sum_[R][C];
 };
+
+/// The sums of one block of k for a tile of R x C registers, written to `sums`. It knows no epilogue, so that a
+/// program with many epilogues holds it once.
+template <class Kernel, int R, int C>
+void sum_tile(const typename Kernel::unit::lhs_code* a, index stride,
+              const typename Kernel::unit::rhs_code* w, index depth, const std::int32_t* row_start,
+              index row_stride, const std::int32_t* column_sums, std::int32_t* sums) noexcept {
+  register_tile<Kernel, R, C> tile;
+  tile.start(row_start, row_stride, column_sums);
+  tile.accumulate(a, stride, w, depth);
+  tile.store(sums);
+}
+
+/// Calls sum_tile for `rows` rows of registers, 1 <= rows <= R, with the number as a constant.
+template <class Kernel, int R, int C, class... Arguments>
+void sum_rows(index rows, const Arguments&... arguments) noexcept {
+  if constexpr (R == 1) {
+    sum_tile<Kernel, 1, C>(arguments...);
+  } else if (rows >= R) {
+    sum_tile<Kernel, R, C>(arguments...);
+  } else {
+    sum_rows<Kernel, R - 1, C>(rows, arguments...);
+  }
+}
 
 /// Where a tile of C goes.
 template <class Out>
@@ -127,7 +138,7 @@ struct out_view {
   index stride;
   index row;  // of the tile's first element
   index col;
-  index rows;  // of C
+  index rows;  // of the tile, inside C
   index cols;
 };
 
@@ -140,48 +151,73 @@ FEWBIT_ALWAYS_INLINE void store_valid(const V& v, int valid, Out* p) noexcept {
   }
 }
 
-/// One tile of C: R x C registers, every block of k, then the epilogue.
-template <class Kernel, int R, int C, class Lhs, class Out, class Blocks, class Epilogue>
+/// Lanes of the vectors that an epilogue gets: what a register of the native arch holds, or less where panels are
+/// narrower.
+template <class Kernel>
+inline constexpr int epilogue_lanes = std::gcd(Kernel::narrow_cols,
+                                               arch::native_lanes<std::int32_t>);
+
+/// Calls f(offset in the tile's buffer, position) for each vector of a tile that is `width` numbers wide.
+template <int Lanes, class Out, class F>
+FEWBIT_ALWAYS_INLINE void for_each_vector(const out_view<Out>& c, index width,
+                                          const F& f) noexcept {
+  for (index row = 0; row < c.rows; ++row) {
+    index col = 0;
+    for (; col + Lanes <= c.cols; col += Lanes)
+      f(row * width + col, at{c.row + row, c.col + col, Lanes});
+    if (col < c.cols)
+      f(row * width + col, at{c.row + row, c.col + col, static_cast<int>(c.cols - col)});
+  }
+}
+
+/// One tile of C: sums of every block of k, then the epilogue, all in a buffer that stays in L1.
+template <class Kernel, class Lhs, class Out, class Blocks, class Epilogue>
 void compute_tile(const lhs_view<typename Kernel::unit::lhs_code>& a,
                   const packed_weights<Lhs, Kernel>& w, const out_view<Out>& c,
                   const Blocks& blocks, const Epilogue& epilogue) noexcept {
   using unit = typename Kernel::unit;
-  using tile = register_tile<Kernel, R, C>;
-  using vector = arch::vec<std::int32_t, tile::lanes>;
-  using total = arch::rebind<vector, typename Blocks::total>;
-  constexpr int vectors = C * unit::cols / tile::lanes;
+  using total = typename Blocks::total;
+  constexpr int lanes = epilogue_lanes<Kernel>;
+  constexpr bool one_block = std::is_same_v<Blocks, whole_depth>;
+  using sums_vector = arch::vec<std::int32_t, lanes>;
+  using totals_vector = arch::vec<total, lanes>;
+  constexpr index size = Kernel::tile::rows * Kernel::tile::cols;
+  alignas(64) std::int32_t sums[size];
+  alignas(64) total totals[one_block ? 1 : size];
 
   const auto& layout = w.layout();
-  const typename unit::rhs_code* codes = w.panel(c.col);
-  total totals[R * unit::rows][vectors];
-  for (auto& row : totals) {
-    for (auto& value : row) value = total(typename Blocks::total{});
-  }
-  const auto where = [&](int row, int col) {
-    return at{c.row + row, c.col + col,
-              static_cast<int>(std::min(index{tile::lanes}, c.cols - (c.col + col)))};
-  };
+  const index width = w.panel_cols(c.col);
+  const index registers = (c.rows + unit::rows - 1) / unit::rows;
   for (index block = 0; block < layout.blocks(); ++block) {
-    tile sums;
-    sums.start(a.start + block, layout.blocks(), w.block_sums(block, c.col));
-    sums.accumulate(a.codes + block * a.block_stride, a.stride,
-                    codes + layout.padded_begin(block) * C * unit::cols, layout.depth_of(block));
-    sums.for_each_vector([&](int row, int col, const vector& sum) {
-      total& t = totals[row][col / tile::lanes];
-      t = blocks(t, sum, block, where(row, col));
-    });
-  }
-#pragma GCC unroll 32
-  for (int row = 0; row < R * unit::rows; ++row) {
-    if (c.row + row >= c.rows) return;
-#pragma GCC unroll 32
-    for (int v = 0; v < vectors; ++v) {
-      const at position = where(row, v * tile::lanes);
-      if (position.valid <= 0) break;
-      store_valid(epilogue(totals[row][v], position), position.valid,
-                  c.data + position.row * c.stride + position.col);
+    const auto* codes = w.panel(c.col) + layout.padded_begin(block) * width;
+    const auto sum = [&]<int C>() {
+      sum_rows<Kernel, Kernel::row_registers, C>(
+          registers, a.codes + block * a.block_stride, a.stride, codes, layout.depth_of(block),
+          a.start + block, layout.blocks(), w.block_sums(block, c.col), &sums[0]);
+    };
+    if (width == Kernel::tile::cols) {
+      sum.template operator()<Kernel::col_registers>();
+    } else {
+      sum.template operator()<Kernel::narrow_registers>();
+    }
+    if constexpr (!one_block) {
+      for_each_vector<lanes>(c, width, [&](index i, const at& where) {
+        const totals_vector so_far =
+            block == 0 ? totals_vector(total{}) : totals_vector::load(totals + i);
+        blocks(so_far, sums_vector::load(sums + i), block, where).store(totals + i);
+      });
     }
   }
+  for_each_vector<lanes>(c, width, [&](index i, const at& where) {
+    const total* from;
+    if constexpr (one_block) {
+      from = sums + i;
+    } else {
+      from = totals + i;
+    }
+    store_valid(epilogue(totals_vector::load(from), where), where.valid,
+                c.data + where.row * c.stride + where.col);
+  });
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail

@@ -115,18 +115,6 @@ class prepared_lhs {
   std::int32_t* start_ = nullptr;
 };
 
-/// Calls compute_tile for `rows` rows of registers, 1 <= rows <= R, with the number as a constant.
-template <int R, int C, class Kernel, class... Arguments>
-void compute_rows(index rows, const Arguments&... arguments) noexcept {
-  if constexpr (R == 1) {
-    compute_tile<Kernel, 1, C>(arguments...);
-  } else if (rows >= R) {
-    compute_tile<Kernel, R, C>(arguments...);
-  } else {
-    compute_rows<R - 1, C, Kernel>(rows, arguments...);
-  }
-}
-
 /// Everything but the scratch memory.
 template <class Lhs, class Kernel, class Out, class Blocks, class Epilogue>
 struct product {
@@ -172,15 +160,13 @@ struct product {
 
   void tile(const lhs_view<typename unit::lhs_code>& view, index row, index row_end,
             index col) const noexcept {
-    const index registers = (row_end - row + unit::rows - 1) / unit::rows;
-    const out_view<Out> to{c.data, c.stride, row, col, row_end, c.cols};
-    if (w.panel_cols(col) == Kernel::tile::cols) {
-      compute_rows<Kernel::row_registers, Kernel::col_registers, Kernel>(registers, view, w, to,
-                                                                         blocks, epilogue);
-    } else {
-      compute_rows<Kernel::row_registers, Kernel::narrow_registers, Kernel>(registers, view, w, to,
-                                                                            blocks, epilogue);
-    }
+    const out_view<Out> to{c.data,
+                           c.stride,
+                           row,
+                           col,
+                           std::min(index{Kernel::tile::rows}, row_end - row),
+                           std::min(w.panel_cols(col), c.cols - col)};
+    compute_tile(view, w, to, blocks, epilogue);
   }
 };
 
@@ -218,6 +204,7 @@ typename Blocks::total > void multiply(const A& a, const packed_weights<Lhs, Ker
   using out = detail::scalar_of<C>;
   assert(a.cols() == w.k() && c.rows() == a.rows() && c.cols() == w.n());
   assert(scratch.bytes_per_slot() >= scratch_bytes(w) && scratch.slots() > 0);
+  assert((!std::is_same_v<Blocks, whole_depth> || w.layout().blocks() == 1));
   const detail::product<Lhs, Kernel, out, Blocks, E> p{
       a.data(), a.outerStride(), w, {c.data(), c.outerStride(), 0, 0, c.rows(), c.cols()},
       blocks,   epilogue};
@@ -233,6 +220,7 @@ void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& 
   using out = detail::scalar_of<C>;
   constexpr index on_stack = 16384;
   assert(a.cols() == w.k() && c.rows() == a.rows() && c.cols() == w.n());
+  assert(w.layout().blocks() == 1);
   const whole_depth blocks;
   const detail::product<Lhs, Kernel, out, whole_depth, E> p{
       a.data(), a.outerStride(), w, {c.data(), c.outerStride(), 0, 0, c.rows(), c.cols()},

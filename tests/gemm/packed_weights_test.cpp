@@ -1,0 +1,112 @@
+#include "fewbit/gemm/packed_weights.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "support/codes.hpp"
+#include "support/kernels.hpp"
+
+namespace fewbit {
+namespace {
+
+using test::random_codes;
+
+template <class K>
+class packed_weights_test : public testing::Test {
+ public:
+  using kernel = typename K::type;
+  using weights = gemm::packed_weights<typename kernel::lhs, kernel>;
+};
+
+TYPED_TEST_SUITE(packed_weights_test, test::kernels, test::kernel_names);
+
+TYPED_TEST(packed_weights_test, keeps_the_sum_of_each_column) {
+  for (const index n : {1, 5, 70}) {
+    const auto w = random_codes<std::int8_t>(n, 37, 1);
+    const typename TestFixture::weights packed(w);
+    ASSERT_EQ(packed.column_sums().size(), static_cast<std::size_t>(n));
+    for (index j = 0; j < n; ++j) {
+      EXPECT_EQ(packed.column_sums()[static_cast<std::size_t>(j)], w.row(j).cast<int>().sum());
+    }
+  }
+}
+
+TYPED_TEST(packed_weights_test, says_its_extents_and_takes_little_more_than_the_codes) {
+  const index n = 4 * TestFixture::kernel::tile::cols, k = 64 * TestFixture::kernel::tile::depth;
+  const typename TestFixture::weights packed(random_codes<std::int8_t>(n, k, 1));
+  EXPECT_EQ(packed.n(), n);
+  EXPECT_EQ(packed.k(), k);
+  const index code = sizeof(typename TestFixture::weights::rhs_code);
+  EXPECT_LE(packed.bytes(), n * k * code + 4 * n);
+}
+
+TYPED_TEST(packed_weights_test, takes_expressions_and_column_major_weights) {
+  const auto w = random_codes<std::int8_t>(9, 11, 1);
+  const Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic> column_major = w;
+  const typename TestFixture::weights a(w), b(column_major), c(w.transpose().eval().transpose());
+  for (index i = 0; i < 11; ++i) {
+    EXPECT_EQ(a.panel(0)[i], b.panel(0)[i]);
+    EXPECT_EQ(a.panel(0)[i], c.panel(0)[i]);
+  }
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+TYPED_TEST(packed_weights_test, refuses_a_depth_that_could_leave_int32) {
+  const index most = TestFixture::kernel::max_depth;
+  const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, most + 1);
+  EXPECT_NO_THROW((typename TestFixture::weights(w.leftCols(most))));
+  try {
+    typename TestFixture::weights packed(w);
+    FAIL() << "not refused";
+  } catch (const error& e) {
+    EXPECT_EQ(e.what(), "fewbit: pack: depth is " + std::to_string(most + 1) +
+                            ", expected at most " + std::to_string(most));
+  }
+  EXPECT_NO_THROW((typename TestFixture::weights(w, 64))) << "blocks are summed one by one";
+}
+
+TEST(packed_weights, refuses_a_negative_block_depth) {
+  try {
+    static_cast<void>(gemm::pack<std::uint8_t>(row_matrix<std::int8_t>::Zero(1, 1), -2));
+    FAIL() << "not refused";
+  } catch (const error& e) {
+    EXPECT_STREQ(e.what(), "fewbit: pack: block_depth is -2, expected 0 or more");
+  }
+}
+#endif
+
+/// The order is a decision, not an accident: [panel][step][column][depth], zeros where there is nothing.
+TEST(packed_weights, stand_in_the_documented_order) {
+  using kernel = gemm::reference_kernel<std::uint8_t, gemm::tile_shape<1, 2, 3>>;
+  row_matrix<std::int8_t> w(3, 4);
+  w << 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12;
+  const gemm::packed_weights<std::uint8_t, kernel> packed(w);
+  const std::vector<int> expected = {1, 2,  3,  5, 6, 7, 4,  0, 0, 8, 0, 0,
+                                     9, 10, 11, 0, 0, 0, 12, 0, 0, 0, 0, 0};
+  EXPECT_EQ(std::vector<int>(packed.panel(0), packed.panel(0) + 24), expected);
+}
+
+TEST(packed_weights, add_the_shift_to_codes_and_not_to_padding) {
+  using kernel = gemm::reference_kernel<std::int8_t, gemm::tile_shape<1, 2, 2>, 128>;
+  row_matrix<std::int8_t> w(1, 3);
+  w << -128, 127, 0;
+  const gemm::packed_weights<std::int8_t, kernel> packed(w);
+  EXPECT_EQ(std::vector<int>(packed.panel(0), packed.panel(0) + 8),
+            (std::vector<int>{0, 255, 0, 0, 128, 0, 0, 0}));
+}
+
+TEST(packed_weights, pad_each_block_of_depth_on_its_own) {
+  using kernel = gemm::reference_kernel<std::uint8_t, gemm::tile_shape<1, 1, 2>>;
+  row_matrix<std::int8_t> w(1, 5);
+  w << 1, 2, 3, 4, 5;
+  const gemm::packed_weights<std::uint8_t, kernel> packed(w, 3);
+  EXPECT_EQ(packed.layout().blocks(), 2);
+  EXPECT_EQ(std::vector<int>(packed.panel(0), packed.panel(0) + 6),
+            (std::vector<int>{1, 2, 3, 0, 4, 5}));
+  EXPECT_TRUE(packed.column_sums().empty());
+}
+
+}  // namespace
+}  // namespace fewbit

@@ -1,0 +1,70 @@
+#pragma once
+/// The kernels that typed tests run over: every compiled instruction set with both types of activations, and odd
+/// reference kernels whose tiles divide nothing.
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <type_traits>
+
+#include "fewbit/gemm/kernel.hpp"
+
+namespace fewbit::test {
+
+template <class Arch, class Lhs>
+struct arch_kernel : gemm::default_kernel<Lhs, Arch> {
+  using type = gemm::default_kernel<Lhs, Arch>;
+  static std::string name() {
+    return std::string(Arch::name) + (std::is_signed_v<Lhs> ? "_s8" : "_u8");
+  }
+};
+
+template <class Lhs, int Rows, int Cols, int Depth, int Shift>
+struct odd_kernel {
+  using type = gemm::reference_kernel<Lhs, gemm::tile_shape<Rows, Cols, Depth>, Shift>;
+  using lhs = Lhs;
+  static std::string name() {
+    return "reference_" + std::to_string(Rows) + "x" + std::to_string(Cols) + "x" +
+           std::to_string(Depth) + "_shift" + std::to_string(Shift);
+  }
+};
+
+/// Several rows per unit, narrow panels, or activations that are moved: what i8mm and dotprod do, on every machine.
+template <class Lhs, class Unit, int RowRegisters, int ColRegisters, int Narrow>
+struct unit_kernel {
+  using type = gemm::kernel<Lhs, Unit, RowRegisters, ColRegisters, Narrow>;
+  using lhs = Lhs;
+  static std::string name() {
+    return "unit_" + std::to_string(Unit::rows) + "x" + std::to_string(Unit::cols) + "x" +
+           std::to_string(Unit::depth) + "_offset" + std::to_string(Unit::lhs_offset);
+  }
+};
+
+namespace detail {
+
+template <class List>
+struct kernels_of;
+template <class... Archs>
+struct kernels_of<arch::list<Archs...>> {
+  using type = testing::Types<
+      arch_kernel<Archs, std::uint8_t>..., arch_kernel<Archs, std::int8_t>...,
+      odd_kernel<std::uint8_t, 1, 1, 1, 0>, odd_kernel<std::int8_t, 3, 5, 7, 128>,
+      odd_kernel<std::int8_t, 8, 1, 2, 0>,
+      unit_kernel<std::int8_t, arch::reference_unit<std::int8_t, 3, 2, 5>, 2, 3, 1>,
+      unit_kernel<std::uint8_t, arch::reference_unit<std::uint8_t, 2, 2, 8>, 2, 4, 2>,
+      unit_kernel<std::uint8_t, arch::reference_unit<std::uint8_t, 1, 3, 4, 128>, 2, 2, 1>>;
+};
+
+}  // namespace detail
+
+using kernels = detail::kernels_of<arch::compiled>::type;
+
+/// Names of typed tests: the kernel's.
+struct kernel_names {
+  template <class K>
+  static std::string GetName(int) {
+    return K::name();
+  }
+};
+
+}  // namespace fewbit::test
