@@ -1,0 +1,392 @@
+#include "fewbit/ops/linear.hpp"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+
+#include "fewbit/core/executor_adapters.hpp"
+
+namespace fewbit {
+namespace {
+
+row_matrix<float> random_reals(index rows, index cols, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  row_matrix<float> m(rows, cols);
+  for (index i = 0; i < m.size(); ++i) {
+    m.data()[i] = static_cast<float>(static_cast<int>(random() % 20001) - 10000) / 3000.0F;
+  }
+  return m;
+}
+
+constexpr quant_params static_s8_params{0.0275F, -7};
+constexpr quant_params static_u8_params{0.0275F, 131};
+
+/// A product rounded once to float: exact in double first.
+float times(float a, float b) { return static_cast<float>(double{a} * double{b}); }
+
+int clamped_code(float x, float scale, int zero, int lo, int hi) {
+  if (x != x) return zero;
+  const double scaled = times(x, 1.0F / scale);
+  return static_cast<int>(std::nearbyint(std::fmin(std::fmax(scaled, lo - zero), hi - zero))) +
+         zero;
+}
+
+/// What a row of inputs becomes: the documented formulas, one element at a time.
+struct coded_row {
+  std::vector<int> codes;
+  float scale;
+  int zero;
+};
+
+template <class Inputs>
+coded_row encode(const row_matrix<float>& x, index row) {
+  coded_row coded{{}, 1.0F, 0};
+  int lo = -127, hi = 127;
+  if constexpr (std::is_same_v<Inputs, dynamic_int8>) {
+    float amax = 0.0F;
+    for (index k = 0; k < x.cols(); ++k) {
+      const float size = std::fabs(x(row, k));
+      if (size <= std::numeric_limits<float>::max() && size > amax) amax = size;
+    }
+    if (amax > 0.0F) coded.scale = std::fmax(amax / 127.0F, std::numeric_limits<float>::min());
+  } else {
+    const bool is_signed = std::is_same_v<Inputs, static_int8>;
+    const quant_params p = is_signed ? static_s8_params : static_u8_params;
+    coded.scale = p.scale;
+    coded.zero = p.zero_point;
+    lo = is_signed ? -128 : 0;
+    hi = is_signed ? 127 : 255;
+  }
+  for (index k = 0; k < x.cols(); ++k)
+    coded.codes.push_back(clamped_code(x(row, k), coded.scale, coded.zero, lo, hi));
+  return coded;
+}
+
+template <class S, class Inputs>
+row_matrix<float> expected_outputs(const row_matrix<float>& x, const quantized_matrix<S>& w,
+                                   const Eigen::VectorXf& bias) {
+  constexpr index group = detail::scale_depth<typename S::granularity>;
+  const index depth = group == 0 ? w.cols() : group;
+  row_matrix<float> y(x.rows(), w.rows());
+  for (index i = 0; i < x.rows(); ++i) {
+    const coded_row row = encode<Inputs>(x, i);
+    for (index j = 0; j < w.rows(); ++j) {
+      float total = 0.0F;
+      for (index first = 0; first < w.cols(); first += depth) {
+        std::int64_t sum = 0;
+        for (index k = first; k < std::min(w.cols(), first + depth); ++k) {
+          sum += std::int64_t{row.codes[static_cast<std::size_t>(k)] - row.zero} *
+                 (w.code(j, k) - w.zero_point(j, k));
+        }
+        float scale = w.scale(j, first);
+        if (!std::is_same_v<Inputs, dynamic_int8>) scale = times(scale, row.scale);
+        total = static_cast<float>(double{total} + double{times(static_cast<float>(sum), scale)});
+      }
+      if (std::is_same_v<Inputs, dynamic_int8>) total = times(total, row.scale);
+      y(i, j) = static_cast<float>(double{total} + double{bias[j]});
+    }
+  }
+  return y;
+}
+
+/// The same for float inputs: sums in order of k, each operation rounded.
+template <class S>
+row_matrix<float> expected_weight_only(const row_matrix<float>& x, const quantized_matrix<S>& w,
+                                       const Eigen::VectorXf& bias) {
+  constexpr index group = detail::scale_depth<typename S::granularity>;
+  const index depth = group == 0 ? w.cols() : group;
+  row_matrix<float> y(x.rows(), w.rows());
+  for (index i = 0; i < x.rows(); ++i) {
+    for (index j = 0; j < w.rows(); ++j) {
+      float total = 0.0F;
+      for (index first = 0; first < w.cols(); first += depth) {
+        float sum = 0.0F;
+        for (index k = first; k < std::min(w.cols(), first + depth); ++k) {
+          const float product =
+              times(x(i, k), static_cast<float>(w.code(j, k) - w.zero_point(j, k)));
+          sum = static_cast<float>(double{sum} + double{product});
+        }
+        total = static_cast<float>(double{total} + double{times(sum, w.scale(j, first))});
+      }
+      y(i, j) = static_cast<float>(double{total} + double{bias[j]});
+    }
+  }
+  return y;
+}
+
+template <class S, class Inputs, class Arch = arch::native>
+linear<S, Inputs, Arch> make_layer(const quantized_matrix<S>& w, const Eigen::VectorXf& bias,
+                                   const linear_options& options = {}) {
+  if constexpr (std::is_same_v<Inputs, static_int8>) {
+    return linear<S, Inputs, Arch>(w, bias, static_s8_params, options);
+  } else if constexpr (std::is_same_v<Inputs, static_uint8>) {
+    return linear<S, Inputs, Arch>(w, bias, static_u8_params, options);
+  } else {
+    return linear<S, Inputs, Arch>(w, bias, options);
+  }
+}
+
+template <class S, class Inputs>
+struct choice {
+  using scheme = S;
+  using inputs = Inputs;
+};
+
+template <class Choice>
+class linear_test : public testing::Test {};
+
+template <class... S>
+struct choices_of {
+  using type = testing::Types<choice<S, dynamic_int8>..., choice<S, static_int8>...,
+                              choice<S, static_uint8>..., choice<S, float_inputs>...>;
+};
+using all_choices =
+    choices_of<int8_per_row, int8_per_tensor, int8_power_of_two, int8_affine_per_row,
+               uint8_affine_per_row, scheme<int8, sub_tensor<3>>,
+               scheme<int8, per_row, symmetric_full>, int8_grouped<64>, int4_per_row,
+               int4_grouped<32>, uint4_grouped<16>, int2_per_row, ternary_per_row,
+               ternary_grouped<24>, binary_per_row>::type;
+TYPED_TEST_SUITE(linear_test, all_choices);
+
+TYPED_TEST(linear_test, equals_its_formula_to_the_bit) {
+  using S = typename TypeParam::scheme;
+  using Inputs = typename TypeParam::inputs;
+  for (const auto& [m, k, n] :
+       {std::array<index, 3>{1, 1, 1}, {3, 33, 17}, {7, 70, 66}, {130, 40, 5}}) {
+    SCOPED_TRACE(testing::Message() << "m=" << m << " k=" << k << " n=" << n);
+    const row_matrix<float> x = random_reals(m, k, 1);
+    const quantized_matrix<S> w = quantize<S>(random_reals(n, k, 2));
+    const Eigen::VectorXf bias = random_reals(1, n, 3).row(0).transpose();
+    auto layer = make_layer<S, Inputs>(w, bias);
+    row_matrix<float> y = row_matrix<float>::Constant(m, n, 99.0F);
+    layer(x, y);
+    if constexpr (std::is_same_v<Inputs, float_inputs>) {
+      EXPECT_EQ(y, expected_weight_only(x, w, bias));
+    } else {
+      EXPECT_EQ(y, (expected_outputs<S, Inputs>(x, w, bias)));
+    }
+    EXPECT_EQ(layer.inputs(), k);
+    EXPECT_EQ(layer.outputs(), n);
+    EXPECT_GT(layer.bytes(), 0);
+  }
+}
+
+template <class S>
+class linear_arch_test : public testing::Test {};
+using arch_schemes = testing::Types<int8_per_row, uint4_grouped<16>>;
+TYPED_TEST_SUITE(linear_arch_test, arch_schemes);
+
+TYPED_TEST(linear_arch_test, has_the_same_bits_on_every_arch) {
+  const row_matrix<float> x = random_reals(9, 77, 1);
+  const auto w = quantize<TypeParam>(random_reals(35, 77, 2));
+  const Eigen::VectorXf bias = random_reals(1, 35, 3).row(0).transpose();
+  const auto compare = [&]<class Inputs>() {
+    const row_matrix<float> expected = expected_outputs<TypeParam, Inputs>(x, w, bias);
+    arch::compiled::for_each([&]<class Arch>() {
+      row_matrix<float> y(9, 35);
+      make_layer<TypeParam, Inputs, Arch>(w, bias)(x, y);
+      EXPECT_EQ(y, expected) << Arch::name;
+    });
+  };
+  compare.template operator()<dynamic_int8>();
+  compare.template operator()<static_uint8>();
+}
+
+TEST(linear, does_not_depend_on_workers_or_blocks_of_rows) {
+  const row_matrix<float> x = random_reals(300, 50, 1);
+  const linear<int8_per_row> layer(random_reals(20, 50, 2),
+                                   random_reals(1, 20, 3).row(0).transpose());
+  row_matrix<float> expected(300, 20);
+  for (index i = 0; i < 300; ++i) {  // row by row
+    auto scratch = layer.make_scratch();
+    layer(x.middleRows(i, 1), expected.middleRows(i, 1), scratch);
+  }
+  for (const index workers : {1, 2, 5}) {
+    auto scratch = layer.make_scratch(workers);
+    row_matrix<float> y(300, 20);
+    layer(x, y, scratch, thread_executor{3});
+    EXPECT_EQ(y, expected) << workers << " workers";
+  }
+}
+
+TEST(linear, takes_codes_where_inputs_are_static) {
+  const row_matrix<float> x = random_reals(5, 40, 1);
+  const auto w = quantize<uint8_affine_per_row>(random_reals(9, 40, 2));
+  const Eigen::VectorXf bias = random_reals(1, 9, 3).row(0).transpose();
+  auto layer = make_layer<uint8_affine_per_row, static_uint8>(w, bias);
+  row_matrix<std::uint8_t> codes(5, 40);
+  for (index i = 0; i < 5; ++i) {
+    const coded_row row = encode<static_uint8>(x, i);
+    for (index k = 0; k < 40; ++k)
+      codes(i, k) = static_cast<std::uint8_t>(row.codes[static_cast<std::size_t>(k)]);
+  }
+  row_matrix<float> from_reals(5, 9), from_codes(5, 9);
+  layer(x, from_reals);
+  layer(codes, from_codes);
+  EXPECT_EQ(from_codes, from_reals);
+}
+
+TEST(linear, writes_codes_and_fuses_relu) {
+  const row_matrix<float> x = random_reals(4, 40, 1);
+  const auto w = quantize<int8_per_row>(random_reals(9, 40, 2));
+  const Eigen::VectorXf bias = random_reals(1, 9, 3).row(0).transpose();
+  const linear_options options{true, {0.11F, 5}};
+  auto layer = make_layer<int8_per_row, dynamic_int8>(w, bias, options);
+  row_matrix<float> y(4, 9);
+  row_matrix<std::uint8_t> unsigned_codes(4, 9);
+  row_matrix<std::int8_t> signed_codes(4, 9);
+  layer(x, y);
+  layer(x, unsigned_codes);
+  layer(x, signed_codes);
+  EXPECT_EQ(y, (expected_outputs<int8_per_row, dynamic_int8>(x, w, bias).cwiseMax(0.0F).eval()));
+  EXPECT_GT((y.array() == 0.0F).count(), 0);
+  for (index i = 0; i < 4; ++i) {
+    for (index j = 0; j < 9; ++j) {
+      EXPECT_EQ(unsigned_codes(i, j), clamped_code(y(i, j), 0.11F, 5, 0, 255));
+      EXPECT_EQ(signed_codes(i, j), clamped_code(y(i, j), 0.11F, 5, -128, 127));
+    }
+  }
+  auto weight_only = make_layer<int8_per_row, float_inputs>(w, bias, options);
+  weight_only(x, y);
+  EXPECT_EQ(y, expected_weight_only(x, w, bias).cwiseMax(0.0F).eval());
+}
+
+/// Scaling a row by a power of two scales its outputs by exactly that.
+TEST(linear, dynamic_rows_have_scales_of_their_own) {
+  row_matrix<float> x = random_reals(2, 64, 1);
+  x.row(1) = 1024.0F * x.row(0);
+  linear<int8_per_row> layer(random_reals(8, 64, 2), Eigen::VectorXf());
+  row_matrix<float> y(2, 8);
+  layer(x, y);
+  EXPECT_EQ(y.row(1), (1024.0F * y.row(0)).eval());
+}
+
+TEST(linear, gives_non_finite_inputs_a_defined_result) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  row_matrix<float> x(4, 3);
+  x << 1.0F, std::numeric_limits<float>::quiet_NaN(), -2.0F, infinity, 1.0F, -2.0F, -infinity, 1.0F,
+      2.0F, 0.0F, -0.0F, 0.0F;
+  row_matrix<float> w = row_matrix<float>::Identity(3, 3);
+  linear<int8_per_row> layer(w, Eigen::VectorXf());
+  row_matrix<float> y(4, 3);
+  layer(x, y);
+  EXPECT_EQ(y(0, 1), 0.0F);
+  EXPECT_FLOAT_EQ(y(0, 2), -2.0F);
+  EXPECT_FLOAT_EQ(y(1, 0), 2.0F);  // the last code of a row whose largest finite value is 2
+  EXPECT_FLOAT_EQ(y(2, 0), -2.0F);
+  EXPECT_EQ(y.row(3), (row_matrix<float>::Zero(1, 3)));
+  const quantized_matrix<int8_per_row> q = quantize<int8_per_row>(w);
+  auto fixed = make_layer<int8_per_row, static_uint8>(q, Eigen::VectorXf());
+  fixed(x, y);
+  EXPECT_EQ(y(0, 1), 0.0F);
+  EXPECT_FLOAT_EQ(y(1, 0),
+                  static_u8_params.scale * static_cast<float>(255 - static_u8_params.zero_point));
+  EXPECT_FLOAT_EQ(y(2, 0),
+                  static_u8_params.scale * static_cast<float>(-static_u8_params.zero_point));
+}
+
+TEST(linear, takes_rows_of_subnormals_and_of_the_largest_floats) {
+  row_matrix<float> x(2, 2);
+  x << 1e-44F, -1e-44F, 3e38F, 1e38F;
+  linear<int8_per_row> layer(row_matrix<float>::Identity(2, 2), Eigen::VectorXf());
+  row_matrix<float> y(2, 2);
+  layer(x, y);
+  EXPECT_EQ(y.row(0), (row_matrix<float>::Zero(1, 2)));
+  EXPECT_NEAR(y(1, 0) / 3e38F, 1.0F, 1e-5F);
+}
+
+TEST(linear, reads_and_writes_blocks) {
+  const row_matrix<float> x = random_reals(6, 20, 1);
+  linear<int8_per_row> layer(random_reals(5, 12, 2), Eigen::VectorXf());
+  row_matrix<float> whole(4, 5), inside = row_matrix<float>::Constant(6, 9, 7.0F);
+  layer(x.block(1, 3, 4, 12).eval(), whole);
+  layer(x.block(1, 3, 4, 12), inside.block(2, 1, 4, 5));
+  EXPECT_EQ(inside.block(2, 1, 4, 5).eval(), whole);
+  inside.block(2, 1, 4, 5).setConstant(7.0F);
+  EXPECT_EQ(inside, (row_matrix<float>::Constant(6, 9, 7.0F)));
+}
+
+TEST(linear, of_no_rows_does_nothing) {
+  linear<int8_per_row> layer(random_reals(5, 12, 2), Eigen::VectorXf());
+  row_matrix<float> y(0, 5);
+  layer(row_matrix<float>(0, 12), y);
+  EXPECT_EQ(y.rows(), 0);
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+template <class F>
+std::string sentence_of(const F& f) {
+  try {
+    f();
+  } catch (const error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+TEST(linear, says_what_is_wrong_with_its_parts) {
+  const row_matrix<float> w = random_reals(3, 4, 1);
+  EXPECT_EQ(sentence_of([&] { linear<int8_per_row>(w, Eigen::VectorXf::Zero(2)); }),
+            "fewbit: linear: length of bias is 2, expected 3");
+  Eigen::VectorXf bias = Eigen::VectorXf::Zero(3);
+  bias[1] = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(sentence_of([&] { linear<int8_per_row>(w, bias); }),
+            "fewbit: linear: bias[1] is inf, expected a finite number");
+  EXPECT_EQ(sentence_of([&] { linear<int8_per_row, float_inputs>(w, bias); }),
+            "fewbit: linear: bias[1] is inf, expected a finite number");
+  EXPECT_EQ(sentence_of([&] {
+              linear<int8_per_row, static_uint8>(w, Eigen::VectorXf(), quant_params{0.0F, 0});
+            }),
+            "fewbit: linear: input_params.scale is 0, expected a finite number of at least 2^-126");
+  EXPECT_EQ(sentence_of([&] {
+              linear<int8_per_row, static_uint8>(w, Eigen::VectorXf(), quant_params{1.0F, 256});
+            }),
+            "fewbit: linear: input_params.zero_point is 256, expected 0 to 255");
+  EXPECT_EQ(sentence_of([&] {
+              linear<int8_per_row, static_int8>(w, Eigen::VectorXf(), quant_params{1.0F, 128});
+            }),
+            "fewbit: linear: input_params.zero_point is 128, expected -128 to 127");
+  EXPECT_EQ(
+      sentence_of([&] {
+        linear<int8_per_row>(w, Eigen::VectorXf(), {false, {-1.0F, 0}});
+      }),
+      "fewbit: linear: output_params.scale is -1, expected a finite number of at least 2^-126");
+  EXPECT_EQ(sentence_of([&] { linear<int8_per_row>(row_matrix<float>(0, 4), Eigen::VectorXf()); }),
+            "fewbit: quantize: w is 0 x 4, expected at least one row and one column");
+}
+
+TEST(linear, refuses_a_depth_that_could_leave_int32) {
+  const row_matrix<float> deep = row_matrix<float>::Ones(1, 65793);
+  EXPECT_EQ(sentence_of([&] {
+              linear<int8_per_row, static_uint8>(deep, Eigen::VectorXf(), static_u8_params);
+            }),
+            "no error");
+  EXPECT_EQ(sentence_of([&] {
+              linear<uint8_affine_per_row, static_uint8>(deep, Eigen::VectorXf(), static_u8_params);
+            }),
+            "fewbit: linear: number of inputs is 65793, expected at most 33025");
+  EXPECT_EQ(sentence_of([&] {
+              linear<uint4_grouped<32>, static_uint8>(deep, Eigen::VectorXf(), static_u8_params);
+            }),
+            "no error");
+}
+#endif
+
+/// The deepest sum a u8 layer may hold, all codes extreme: no step on the way may wrap.
+TEST(linear, is_exact_at_its_deepest) {
+  const index k = 65793;
+  const row_matrix<float> w = row_matrix<float>::Constant(1, k, -1.0F);
+  linear<int8_per_row, static_uint8> layer(w, Eigen::VectorXf(), quant_params{1.0F, 0});
+  const row_matrix<std::uint8_t> x = row_matrix<std::uint8_t>::Constant(1, k, 255);
+  row_matrix<float> y(1, 1);
+  layer(x, y);
+  const float scale = quantize<int8_per_row>(w).scale(0, 0);
+  EXPECT_EQ(y(0, 0), times(static_cast<float>(-127LL * 255 * k), scale));
+}
+
+}  // namespace
+}  // namespace fewbit
