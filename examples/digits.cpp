@@ -150,8 +150,8 @@ class float_chain {
   std::vector<matrix> values_;
 };
 
-/// Layers hand 8-bit codes to each other: no float between the pixels and the logits. The pixels are codes already,
-/// of scale 1/16; hidden[i] says what the codes behind relu i mean.
+/// Layers hand 8-bit codes to each other: no float matrix between the pixels and the logits. The pixels are codes
+/// already, of scale 1/16; hidden[i] says what the codes behind relu i mean.
 template <class S>
 class code_chain {
  public:
@@ -285,8 +285,9 @@ int run(const options& given, const std::filesystem::path& program) {
   const table results = compare(model, data.test, seen);
   results.print();
   std::printf(
-      "\n%td test images; 64-512-512-10; times are medians for 128 images on one core: %s\n",
-      data.test.images.rows(), machine_name().c_str());
+      "\n%td test images; layers 64-512-512-10; weight bytes: codes and scales as in a file;\n",
+      data.test.images.rows());
+  std::printf("us per 128: median time for 128 images on one core; %s\n", machine_name().c_str());
   const std::string picture = (program.parent_path() / "digits_activations.svg").string();
   draw(seen.back(), picture);
   std::printf("picture: %s\n", picture.c_str());
