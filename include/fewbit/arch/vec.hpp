@@ -259,6 +259,36 @@ FEWBIT_ALWAYS_INLINE void store(lane<V>* p, const V& v) noexcept {
   }
 }
 
+namespace detail {
+
+template <std::size_t Bytes, bool Signed>
+struct integer_of_size {
+  using type = typename signed_of_size<Bytes>::type;
+};
+template <std::size_t Bytes>
+struct integer_of_size<Bytes, false> {
+  using type = std::make_unsigned_t<typename signed_of_size<Bytes>::type>;
+};
+
+/// The type to pass through on the way from T to U: integers change their size by factors of 2, and only integers of
+/// the size of a float become one, because g++ 12 takes larger steps apart lane by lane. U itself: no stop needed.
+template <class T, class U>
+constexpr auto conversion_stop() {
+  if constexpr (std::is_integral_v<T> && std::is_floating_point_v<U> && sizeof(T) < sizeof(U)) {
+    return typename signed_of_size<sizeof(U)>::type{};
+  } else if constexpr (std::is_integral_v<T> && std::is_integral_v<U> &&
+                       sizeof(U) > 2 * sizeof(T)) {
+    return typename integer_of_size<2 * sizeof(T), std::is_signed_v<T>>::type{};
+  } else if constexpr (std::is_integral_v<T> && std::is_integral_v<U> &&
+                       2 * sizeof(U) < sizeof(T)) {
+    return typename integer_of_size<sizeof(T) / 2, std::is_signed_v<U>>::type{};
+  } else {
+    return U{};
+  }
+}
+
+}  // namespace detail
+
 /// Each lane converted as static_cast<U> does: floats truncate, integers wrap.
 template <class U, class V>
 FEWBIT_ALWAYS_INLINE rebind<V, U> convert(const V& v) noexcept {
@@ -267,15 +297,20 @@ FEWBIT_ALWAYS_INLINE rebind<V, U> convert(const V& v) noexcept {
   } else if constexpr (std::is_same_v<U, lane<V>>) {
     return v;
   } else {
-    rebind<V, U> r;
+    using stop = decltype(detail::conversion_stop<lane<V>, U>());
+    if constexpr (!std::is_same_v<stop, U>) {
+      return convert<U>(convert<stop>(v));
+    } else {
+      rebind<V, U> r;
 #if FEWBIT_HAS_VECTOR_TYPES
-    if constexpr (V::is_native) {
-      r.data = __builtin_convertvector(v.data, typename rebind<V, U>::storage);
+      if constexpr (V::is_native) {
+        r.data = __builtin_convertvector(v.data, typename rebind<V, U>::storage);
+        return r;
+      }
+#endif
+      for (int i = 0; i < V::lanes; ++i) r.set(i, static_cast<U>(v[i]));
       return r;
     }
-#endif
-    for (int i = 0; i < V::lanes; ++i) r.set(i, static_cast<U>(v[i]));
-    return r;
   }
 }
 

@@ -78,7 +78,7 @@ class linear<S, float_inputs, Arch> {
 
  private:
   static constexpr int lanes = arch::native_lanes<float>;
-  static constexpr int row_tile = 4;
+  static constexpr int row_tile = 8;
   using vec = arch::vec<float, lanes>;
 
   template <int Rows, class X, class Y>
@@ -88,16 +88,20 @@ class linear<S, float_inputs, Arch> {
     const index depth = detail::scale_depth<typename S::granularity>;
     const index step = depth == 0 ? std::max(inputs_, index{1}) : depth;
     vec totals[Rows];
-    for (vec& t : totals) t = vec(0.0F);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) totals[r] = vec(0.0F);
     for (index k = 0, block = 0; k < inputs_; k += step, ++block) {
       vec sums[Rows];
-      for (vec& s : sums) s = vec(0.0F);
+#pragma GCC unroll 8
+      for (int r = 0; r < Rows; ++r) sums[r] = vec(0.0F);
       add_products<Rows>(x, row, col, k, std::min(inputs_, k + step),
                          where.template columns<vec>(zero_points_.data() + block * outputs_), sums);
       const vec scale = where.template columns<vec>(scales_.data() + block * outputs_);
+#pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r) totals[r] += arch::rounded(vec(sums[r] * scale));
     }
     const vec lowest(options_.relu ? 0.0F : -std::numeric_limits<float>::infinity());
+#pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
       const vec value = totals[r] + where.template columns<vec>(bias_.data());
       gemm::detail::store_valid(options_.relu ? arch::max(value, lowest) : value, valid,
@@ -112,7 +116,7 @@ class linear<S, float_inputs, Arch> {
     for (index k = begin; k < end; ++k, codes += lanes) {
       const auto code = arch::convert<std::int32_t>(arch::vec<std::int8_t, lanes>::load(codes));
       const vec weight = arch::convert<float>(code) - zero;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r) {
         sums[r] += arch::rounded(vec(vec(x.data()[(row + r) * x.outerStride() + k]) * weight));
       }
