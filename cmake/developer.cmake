@@ -116,12 +116,18 @@ function(fewbit_example task)
 endfunction()
 
 # fewbit_benchmark(<name>): benchmarks/<name>.cpp becomes a program that the target `bench` runs. Always
-# fully optimized and without assertions, whatever the preset.
+# fully optimized and without assertions, whatever the preset. FEWBIT_BENCHMARK_RIVALS adds oneDNN and
+# the macro of that name.
 function(fewbit_benchmark name)
   add_executable(${name} EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/benchmarks/${name}.cpp)
   target_link_libraries(${name} PRIVATE fewbit_developer benchmark::benchmark)
   target_compile_options(${name} PRIVATE -O3)
   target_compile_definitions(${name} PRIVATE NDEBUG)
+  if(FEWBIT_BENCHMARK_RIVALS)
+    find_package(dnnl CONFIG REQUIRED)
+    target_link_libraries(${name} PRIVATE DNNL::dnnl)
+    target_compile_definitions(${name} PRIVATE FEWBIT_BENCHMARK_RIVALS)
+  endif()
   add_custom_target(bench_${name} COMMAND ${name} USES_TERMINAL)
   add_dependencies(bench bench_${name})
 endfunction()

@@ -1,14 +1,19 @@
-// What a user's first program does: include, fail on bad input, use Eigen.
-#include "fewbit/core/error.hpp"
-#include "fewbit/core/types.hpp"
+// What a user's first program does: quantize, and catch the error of a bad input.
+#include <cmath>
+#include <fewbit/fewbit.hpp>
+#include <string>
 
 int main() {
   static_assert(__cplusplus >= 202002L);
-  const fewbit::row_matrix<float> m = fewbit::row_matrix<float>::Ones(2, 3);
+  fewbit::row_matrix<float> weights = fewbit::row_matrix<float>::Ones(2, 3);
+  const auto codes = fewbit::quantize<fewbit::int8_per_row>(weights);
+  if (!fewbit::dequantize(codes).isApprox(weights)) return 1;
+
+  weights(1, 2) = std::nanf("");
   try {
-    fewbit::detail::expect_equal("consumer", "sum", m.sum(), 7.0F);
-  } catch (const fewbit::error&) {
-    return 0;
+    (void)fewbit::quantize<fewbit::int8_per_row>(weights);
+  } catch (const fewbit::error& e) {
+    return std::string(e.what()).starts_with("fewbit: quantize: ") ? 0 : 2;
   }
-  return 1;
+  return 3;
 }
