@@ -13,7 +13,7 @@ file(STRINGS ${SOURCE} first_line LIMIT_COUNT 1)
 if(NOT first_line MATCHES "^// expect: (.+)$")
   red("the first line is not // expect: <words>")
 endif()
-set(words "${CMAKE_MATCH_1}")
+string(REPLACE "\\;" ";" words "${CMAKE_MATCH_1}")  # file(STRINGS) escapes them
 
 separate_arguments(command UNIX_COMMAND "${COMPILE} -c ${SOURCE} -o /dev/null")
 execute_process(COMMAND ${command} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
