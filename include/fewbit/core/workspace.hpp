@@ -47,7 +47,7 @@ class workspace {
       detail::fail("workspace", "bytes_per_slot", bytes_per_slot,
                    "less with " + std::to_string(slots) + " slots");
     }
-    if (stride * slots > memory_.size() || stride > stride_) {
+    if (stride * slots > memory_.size()) {
       memory_ = aligned_buffer<std::byte>(stride * slots);
       stride_ = stride;
     }
