@@ -144,15 +144,15 @@ TEST(mse_test, equals_the_plain_method_on_random_histograms) {
 }
 
 TEST(mse_test, of_equal_thresholds_the_smallest_wins) {
-  // All values at 0.5, which 15 steps up to 1.5 code without error, and so do those up to 7.5.
+  // All values at 1.5, which three steps up to 1.5 code without error, and so do those up to 4.5.
   histogram h;
   h.width = 1.0;
-  h.counts = {5, 0, 0, 0, 0, 0, 0, 0};
-  h.extremes = {0.0F, 8.0F};
-  EXPECT_EQ((by_mse{.bits = 4, .unsigned_codes = true, .first_bin = 1}(h).hi), 1.5F);
-  EXPECT_EQ((by_mse{.bits = 4, .unsigned_codes = true, .first_bin = 7}(h).hi), 7.5F);
-  EXPECT_EQ(affine_error(h, 0, 1.5, 15), 0.0);
-  EXPECT_EQ(affine_error(h, 0, 7.5, 15), 0.0);
+  h.counts = {0, 5, 0, 0, 0};
+  h.extremes = {0.0F, 5.0F};
+  EXPECT_EQ((by_mse{.bits = 2, .unsigned_codes = true, .first_bin = 1}(h).hi), 1.5F);
+  EXPECT_EQ((by_mse{.bits = 2, .unsigned_codes = true, .first_bin = 2}(h).hi), 4.5F);
+  EXPECT_EQ(affine_error(h, 0, 1.5, 3), 0.0);
+  EXPECT_EQ(affine_error(h, 0, 4.5, 3), 0.0);
 }
 
 TEST(mse_test, affine_search_finds_what_a_full_search_finds) {
