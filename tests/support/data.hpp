@@ -35,7 +35,7 @@ inline bool has_data(const std::filesystem::path& relative) {
 
 /// Skips the test unless `relative` exists in the data directory. A macro because GTEST_SKIP
 /// returns from the function it stands in.
-#define FEWBIT_SKIP_WITHOUT_DATA(relative)                                    \
+#define FEWBIT_SKIP_WITHOUT_DATA(relative)                                  \
   if (!fewbit::tests::has_data(relative))                                   \
   GTEST_SKIP() << "no data at " << (fewbit::tests::data_dir() / (relative)) \
                << "; set FEWBIT_DATA_DIR to the directory that holds it"
