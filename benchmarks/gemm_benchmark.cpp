@@ -120,14 +120,16 @@ void peak(benchmark::State& state) {
   typename unit::accumulator sums[independent];
 #pragma GCC unroll 12
   for (int j = 0; j < independent; ++j) sums[j] = typename unit::accumulator(0);
-  const auto lhs = unit::load_lhs(reinterpret_cast<const typename unit::lhs_code*>(zeros));
-  const auto rhs = unit::load_rhs(reinterpret_cast<const typename unit::rhs_code*>(zeros));
+  auto lhs = unit::load_lhs(reinterpret_cast<const typename unit::lhs_code*>(zeros));
+  auto rhs = unit::load_rhs(reinterpret_cast<const typename unit::rhs_code*>(zeros));
   for (auto _ : state) {
     for (int i = 0; i < rounds; ++i) {
 #pragma GCC unroll 12
       for (int j = 0; j < independent; ++j) {
         auto sum = unit::dot(sums[j], lhs, rhs).data;
-        asm volatile("" : "+v"(sum));
+        asm volatile(""
+                     : "+v"(sum), "+v"(lhs.data),
+                       "+v"(rhs.data));  // nothing is known of them: no work moves out
         sums[j] = unit::accumulator::from(sum);
       }
     }
