@@ -342,7 +342,7 @@ FEWBIT_ALWAYS_INLINE V select(const M& condition, const V& a, const V& b) noexce
   }
 }
 
-/// b < a ? b : a. The second operand wins where either is NaN: min(NaN, b) = b when a is the NaN.
+/// a < b ? a : b, so the second operand wins where either is NaN.
 template <class V>
 FEWBIT_ALWAYS_INLINE V min(const V& a, const V& b) noexcept {
   return select(a < b, a, b);
