@@ -69,6 +69,8 @@ TEST(ternary_twn, keeps_what_exceeds_its_delta) {
   std::vector<float> m = {0.0F, 1.0F, 2.0F, 5.0F};  // mean 2, delta 1.4
   EXPECT_EQ(ternary_twn::choose(m).scale, 3.5F);
   EXPECT_EQ(ternary_twn::choose(m).threshold, 2.0F);
+  m = {0.0F, 1.35F, 1.45F, 5.2F};  // the same delta, close on both sides
+  EXPECT_EQ(ternary_twn::choose(m).threshold, 1.45F);
   m = {3.0F, 3.0F};
   EXPECT_EQ(ternary_twn::choose(m).scale, 3.0F);
 }
