@@ -1,6 +1,7 @@
 #pragma once
-/// fewbit: integer quantization of neural networks and vectors, on Eigen. This header includes the whole library but
-/// for what is included by name (last lines), and is its table of contents. A layer uses only layers above it here.
+/// fewbit: integer quantization of neural networks and vectors, on Eigen. This header includes the
+/// whole library but for what is included by name (last lines), and is its table of contents. A
+/// layer uses only layers above it here.
 ///
 ///     float data -> calib observer -> range -> quant params -> quantize -> codes
 ///     float weights -> quantize<scheme> -> quantized_matrix -> packed weights      once
@@ -12,23 +13,23 @@
 #include "fewbit/arch/all.hpp"       // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
 #include "fewbit/arch/arch.hpp"      // arch::native, arch::compiled
 #include "fewbit/arch/dot_unit.hpp"  // what a matrix kernel is made of
-#include "fewbit/arch/vec.hpp"  // arch::vec<T, N>, load, select, convert, round_to_int, rounded
+#include "fewbit/arch/vec.hpp"       // arch::vec<T, N>: select, convert, round_to_int ...
 
 // ---- core: what every layer speaks
 #include "fewbit/core/aligned_buffer.hpp"  // aligned_buffer<T>
 #include "fewbit/core/bits.hpp"            // pack_bits, unpack_bits: 1, 2, 4, 8, 16 bits
 #include "fewbit/core/error.hpp"           // fewbit::error, set_error_handler
 #include "fewbit/core/executor.hpp"        // Executor, inline_executor
-#include "fewbit/core/fixed_point.hpp"  // fixed_multiplier, tflite_double, tflite_single, xnn_fp32, q7_pot ...
-#include "fewbit/core/random.hpp"     // generator: counter-based random numbers
-#include "fewbit/core/types.hpp"      // index, row_matrix, RowMajorDense
-#include "fewbit/core/workspace.hpp"  // workspace
+#include "fewbit/core/fixed_point.hpp"     // tflite_double, tflite_single, xnn_fp32, q7_pot ...
+#include "fewbit/core/random.hpp"          // generator: counter-based random numbers
+#include "fewbit/core/types.hpp"           // index, row_matrix, RowMajorDense
+#include "fewbit/core/workspace.hpp"       // workspace
 
 // ---- quant: real numbers <-> codes
-#include "fewbit/quant/granularity.hpp"  // per_tensor, per_row, per_col, grouped<G>, sub_tensor<G>
+#include "fewbit/quant/granularity.hpp"       // per_tensor, per_row, grouped<G> ...
 #include "fewbit/quant/magnitude_rule.hpp"    // mean_magnitude, ternary_optimum, ternary_twn
 #include "fewbit/quant/metrics.hpp"           // mse, sqnr_db, cosine, max_error, clipped_share
-#include "fewbit/quant/modes.hpp"             // onnx, fbgemm, tflite: quantization as others do it
+#include "fewbit/quant/modes.hpp"             // onnx, fbgemm, tflite: as others do it
 #include "fewbit/quant/params.hpp"            // quant_params, choose_params
 #include "fewbit/quant/quantize.hpp"          // quantize, dequantize, fake_quantize
 #include "fewbit/quant/quantized_matrix.hpp"  // quantized_matrix<S>
@@ -36,38 +37,38 @@
 #include "fewbit/quant/rounding.hpp"          // nearest_even, half_away, toward_zero, stochastic
 #include "fewbit/quant/scale.hpp"             // real_scale, power_of_two
 #include "fewbit/quant/scheme.hpp"            // scheme<...>, int8_per_row, int4_grouped<32> ...
-#include "fewbit/quant/storage.hpp"     // int8, uint8, int16, int4, uint4, int2, ternary, binary
-#include "fewbit/quant/zero_point.hpp"  // symmetric, symmetric_full, affine
+#include "fewbit/quant/storage.hpp"           // int8, uint8, int16, int4 ... binary
+#include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine
 
 // ---- gemm: products of codes, exact
-#include "fewbit/gemm/block_stage.hpp"  // sums of blocks of k, for grouped scales
-#include "fewbit/gemm/epilogue.hpp"     // at, stage, operator|, raw, Epilogue
-#include "fewbit/gemm/kernel.hpp"  // kernel, default_kernel, reference_kernel; picture and glossary
+#include "fewbit/gemm/block_stage.hpp"     // sums of blocks of k, for grouped scales
+#include "fewbit/gemm/epilogue.hpp"        // at, stage, operator|, raw, Epilogue
+#include "fewbit/gemm/kernel.hpp"          // default_kernel; picture and glossary
 #include "fewbit/gemm/micro_kernel.hpp"    // the loop
 #include "fewbit/gemm/multiply.hpp"        // multiply, scratch_bytes
 #include "fewbit/gemm/packed_weights.hpp"  // packed_weights, pack
-#include "fewbit/gemm/stages.hpp"  // add_bias, requantize<Mode>, scale_columns, relu, to_int8 ...
-#include "fewbit/gemm/sum_of_codes.hpp"  // sum_of_codes
+#include "fewbit/gemm/stages.hpp"          // add_bias, requantize<Mode>, relu, to_int8 ...
+#include "fewbit/gemm/sum_of_codes.hpp"    // sum_of_codes
 
 // ---- calib: observers that watch float data and answer a range
-#include "fewbit/calib/entropy.hpp"          // by_entropy
-#include "fewbit/calib/fixed_histogram.hpp"  // fixed_histogram: range given, bins as others have them
-#include "fewbit/calib/histogram.hpp"        // histogram: counts as plain data
-#include "fewbit/calib/histogram_observer.hpp"  // histogram_observer: streaming, order cannot matter
-#include "fewbit/calib/max_observer.hpp"        // max_observer
+#include "fewbit/calib/entropy.hpp"                  // by_entropy
+#include "fewbit/calib/fixed_histogram.hpp"          // fixed_histogram: range given
+#include "fewbit/calib/histogram.hpp"                // histogram: counts as plain data
+#include "fewbit/calib/histogram_observer.hpp"       // histogram_observer: streaming
+#include "fewbit/calib/max_observer.hpp"             // max_observer
 #include "fewbit/calib/moving_average_observer.hpp"  // moving_average_observer
 #include "fewbit/calib/mse.hpp"                      // by_mse
 #include "fewbit/calib/observer.hpp"                 // Observer, nan_policy
 #include "fewbit/calib/per_channel.hpp"              // per_channel<Observer>
 #include "fewbit/calib/percentile.hpp"               // by_percentile
 #include "fewbit/calib/threshold.hpp"                // by_max, ThresholdMethod
-#include "fewbit/calib/threshold_observer.hpp"  // percentile_observer, entropy_observer, mse_observer
+#include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- ops: the operators an inference program calls
-#include "fewbit/ops/activations.hpp"  // how float rows become codes
-#include "fewbit/ops/linear.hpp"       // linear<S, Inputs>
-#include "fewbit/ops/linear_choices.hpp"  // dynamic_int8, static_int8, static_uint8, float_inputs, linear_options
-#include "fewbit/ops/weight_only.hpp"   // linear<S, float_inputs>
-#include "fewbit/ops/weight_table.hpp"  // scales and zero points by block and channel
+#include "fewbit/ops/activations.hpp"     // how float rows become codes
+#include "fewbit/ops/linear.hpp"          // linear<S, Inputs>
+#include "fewbit/ops/linear_choices.hpp"  // dynamic_int8, static_uint8, float_inputs ...
+#include "fewbit/ops/weight_only.hpp"     // linear<S, float_inputs>
+#include "fewbit/ops/weight_table.hpp"    // scales and zero points by block and channel
 
 // ---- by name only: core/executor_adapters.hpp (OpenMP, std::thread)

@@ -1,16 +1,14 @@
 #pragma once
 /// AVX2: what arch/vec.hpp cannot say for 16 registers of 256 bits.
 ///
-/// | instruction     | computes                                     | why here |
-/// |-----------------|----------------------------------------------|-------------------------------------------|
-/// | vpmaddwd, vpaddd| 8 sums of 2 products of int16, added in int32 | exact for every pair of
-/// 8-bit operands    | | vpmovsxbw       | 16 int8 from memory as int16                 | weights
-/// stay 8 bits wide in memory        | | vpbroadcastd    | one pair of int16 activations to all
-/// columns | from memory, on a load port               |
+/// | instruction      | computes                                      | why here                  |
+/// |------------------|-----------------------------------------------|---------------------------|
+/// | vpmaddwd, vpaddd | 8 sums of 2 products of int16, added in int32 | exact for all 8-bit codes |
+/// | vpmovsxbw        | 16 int8 from memory as int16                  | weights stay 8 bits wide  |
+/// | vpbroadcastd     | a pair of int16 activations to all columns    | on a load port            |
 ///
 /// vpmaddubsw would need one instruction less and saturates: 255 * 127 + 255 * 127 does not fit
-/// int16. Port bound: 16 products in two arithmetic instructions, so 32 operations per 2
-/// vector-port slots.
+/// int16. Port bound: 16 products in two arithmetic instructions, 32 operations per 2 port slots.
 
 #include "fewbit/arch/dot_unit.hpp"
 

@@ -1,11 +1,10 @@
 #pragma once
 /// AVX512-VNNI: vpdpbusd on 512 bits, 32 registers.
 ///
-/// | instruction       | computes                                          | why here |
-/// |-------------------|---------------------------------------------------|--------------------------------------|
-/// | vpdpbusd zmm      | 16 sums of 4 products u8 x s8, added in int32     | 128 operations, never
-/// saturates      | | vpbroadcastd m32  | four activations to all columns                   | on a
-/// load port, free beside the dots |
+/// | instruction      | computes                                      | why here                  |
+/// |------------------|-----------------------------------------------|---------------------------|
+/// | vpdpbusd zmm     | 16 sums of 4 products u8 x s8, added in int32 | 128 operations, exact     |
+/// | vpbroadcastd m32 | four activations to all columns               | on a load port            |
 ///
 /// Port bound: 2 vpdpbusd zmm per cycle (ports 0 and 5 on Intel servers, both multiply pipes on Zen
 /// 5).

@@ -1,11 +1,10 @@
 #pragma once
 /// AVX-VNNI: vpdpbusd on 256 bits with VEX encoding, so 16 registers.
 ///
-/// | instruction       | computes                                          | why here |
-/// |-------------------|---------------------------------------------------|--------------------------------------|
-/// | vpdpbusd ymm      | 8 sums of 4 products u8 x s8, added in int32      | 64 operations, never
-/// saturates       | | vpbroadcastd m32  | four activations to all columns                   | on a
-/// load port, free beside the dots |
+/// | instruction      | computes                                      | why here                  |
+/// |------------------|-----------------------------------------------|---------------------------|
+/// | vpdpbusd ymm     | 8 sums of 4 products u8 x s8, added in int32  | 64 operations, exact      |
+/// | vpbroadcastd m32 | four activations to all columns               | on a load port            |
 ///
 /// Port bound: one vpdpbusd per vector port that has it (2 per cycle on Golden Cove, Zen 5).
 

@@ -1,13 +1,12 @@
 #pragma once
 /// aarch64 Advanced SIMD and its extensions dotprod and i8mm: 32 registers of 128 bits.
 ///
-/// | instruction   | arch         | computes                                              |
-/// operations |
-/// |---------------|--------------|-------------------------------------------------------|------------|
-/// | smull, sadalp | neon         | 8 products s8 x s8 in int16, added in pairs to 4 int32 | 16 in
-/// 2    | | sdot          | neon_dotprod | 4 sums of 4 products s8 x s8, added in int32          |
-/// 32         | | smmla         | neon_i8mm    | 2x8 by 8x2 product of s8, added in int32 | 64 | |
-/// usmmla        | neon_i8mm    | the same, u8 x s8                                     | 64 |
+/// | instruction   | arch         | computes                                               | op |
+/// |---------------|--------------|--------------------------------------------------------|----|
+/// | smull, sadalp | neon         | 8 products s8 x s8 in int16, added in pairs to 4 int32 | 16 |
+/// | sdot          | neon_dotprod | 4 sums of 4 products s8 x s8, added in int32           | 32 |
+/// | smmla         | neon_i8mm    | 2x8 by 8x2 product of s8, added in int32               | 64 |
+/// | usmmla        | neon_i8mm    | the same, u8 x s8                                      | 64 |
 ///
 /// smlal into the int16 of smull would save one instruction in two and overflow: -128 * -128 * 2 =
 /// 32768. So each smull is followed by its own sadalp. Without u8 x s8 instructions, u8 activations

@@ -270,8 +270,9 @@ struct integer_of_size<Bytes, false> {
   using type = std::make_unsigned_t<typename signed_of_size<Bytes>::type>;
 };
 
-/// The type to pass through on the way from T to U: integers change their size by factors of 2, and only integers of
-/// the size of a float become one, because g++ 12 takes larger steps apart lane by lane. U itself: no stop needed.
+/// The type to pass through on the way from T to U: integers change their size by factors of 2, and
+/// only integers of the size of a float become one, because g++ 12 takes larger steps apart lane by
+/// lane. U itself: no stop needed.
 template <class T, class U>
 constexpr auto conversion_stop() {
   if constexpr (std::is_integral_v<T> && std::is_floating_point_v<U> && sizeof(T) < sizeof(U)) {

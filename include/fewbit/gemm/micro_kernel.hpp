@@ -107,8 +107,8 @@ class register_tile {
   accumulator sum_[R][C];
 };
 
-/// The sums of one block of k for a tile of R x C registers, written to `sums`. It knows no epilogue, so that a
-/// program with many epilogues holds it once.
+/// The sums of one block of k for a tile of R x C registers, written to `sums`. It knows no
+/// epilogue, so that a program with many epilogues holds it once.
 template <class Kernel, int R, int C>
 void sum_tile(const typename Kernel::unit::lhs_code* a, index stride,
               const typename Kernel::unit::rhs_code* w, index depth, const std::int32_t* row_start,
@@ -151,13 +151,14 @@ FEWBIT_ALWAYS_INLINE void store_valid(const V& v, int valid, Out* p) noexcept {
   }
 }
 
-/// Lanes of the vectors that an epilogue gets: what a register of the native arch holds, or less where panels are
-/// narrower.
+/// Lanes of the vectors that an epilogue gets: what a register of the native arch holds, or less
+/// where panels are narrower.
 template <class Kernel>
 inline constexpr int epilogue_lanes = std::gcd(Kernel::narrow_cols,
                                                arch::native_lanes<std::int32_t>);
 
-/// Calls f(offset in the tile's buffer, position) for each vector of a tile that is `width` numbers wide.
+/// Calls f(offset in the tile's buffer, position) for each vector of a tile that is `width` numbers
+/// wide.
 template <int Lanes, class Out, class F>
 FEWBIT_ALWAYS_INLINE void for_each_vector(const out_view<Out>& c, index width,
                                           const F& f) noexcept {

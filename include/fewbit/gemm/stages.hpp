@@ -4,9 +4,9 @@
 ///     add_bias{b} | requantize<tflite_single>{mantissas, exponents, zero_point} | to_int8{}
 ///     to_float{} | scale_columns{s} | scale_rows{t} | add_columns{b} | relu{}
 ///
-/// Pointers are to arrays of at least n values (columns) or m values (rows) that live as long as the call; nothing is
-/// copied. Integer stages add modulo 2^32. A float product that is added to something is rounded first, so that no
-/// processor contracts the two.
+/// Pointers are to arrays of at least n values (columns) or m values (rows) that live as long as
+/// the call; nothing is copied. Integer stages add modulo 2^32. A float product that is added to
+/// something is rounded first, so that no processor contracts the two.
 
 #include <cstdint>
 #include <limits>
@@ -140,8 +140,9 @@ struct clamp_to : stage {
   }
 };
 
-/// round(int32 * factor of the column) + zero_point in the integers of Mode: mantissas[col] and exponents[col] come from
-/// `Mode::multiplier`. What leaves [min, max] of the output is for to_int8 or to_uint8 to clamp.
+/// round(int32 * factor of the column) + zero_point in the integers of Mode: mantissas[col] and
+/// exponents[col] come from `Mode::multiplier`. What leaves [min, max] of the output is for to_int8
+/// or to_uint8 to clamp.
 template <class Mode>
 struct requantize : stage {
   static_assert(FixedPointMode<Mode>,
@@ -161,7 +162,8 @@ struct requantize : stage {
   }
 };
 
-/// The same in float: rne(float(int32) * factors[col], clamped to [lowest, highest] - zero_point) + zero_point.
+/// The same in float: rne(float(int32) * factors[col], clamped to [lowest, highest] - zero_point) +
+/// zero_point.
 template <>
 struct requantize<xnn_fp32> : stage {
   const float* factors;

@@ -4,8 +4,9 @@
 ///     code = clamp(rne(x * (1 / scale)) + zero_point)
 ///
 /// The reciprocal is rounded to float once, so that this differs from quantize(), which divides, on
-/// ties alone (and never for a power-of-two scale). This is the hot path: nothing throws. A NaN becomes the
-/// zero point, an infinity the last code of its side, and neither counts for the range of a row.
+/// ties alone (and never for a power-of-two scale). This is the hot path: nothing throws. A NaN
+/// becomes the zero point, an infinity the last code of its side, and neither counts for the range
+/// of a row.
 
 #include <cstdint>
 #include <limits>
@@ -24,8 +25,8 @@ FEWBIT_ALWAYS_INLINE V without_nan(const V& x) noexcept {
   return arch::select(magnitude > ints(0x7F800000), V(0.0F), x);
 }
 
-/// Bits of |x|, or 0 where x is not finite. As integers they are ordered like the numbers, so that a maximum of them
-/// does not depend on the order in which it is taken.
+/// Bits of |x|, or 0 where x is not finite. As integers they are ordered like the numbers, so that
+/// a maximum of them does not depend on the order in which it is taken.
 template <class V>
 FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int32_t> finite_magnitude(const V& x) noexcept {
   using ints = arch::rebind<V, std::int32_t>;

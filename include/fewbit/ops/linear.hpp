@@ -1,14 +1,15 @@
 #pragma once
 /// The linear layer: Y = X W^T + bias with quantized weights, and activations quantized or not.
 ///
-///     linear<int8_per_row> layer(weights, bias);                       // rows of X quantized at each call
-///     linear<int8_per_row, static_uint8> layer(weights, bias, params); // X quantized with calibrated params
-///     linear<int8_per_row, float_inputs> layer(weights, bias);         // weights alone are quantized
-///     layer(inputs, outputs);                                          // no allocation, no exception
+///     linear<int8_per_row> dynamic(weights, bias);                // X quantized at each call
+///     linear<int8_per_row, static_uint8> fixed(weights, bias, p); // X quantized with calibrated p
+///     linear<int8_per_row, float_inputs> real(weights, bias);     // weights alone are quantized
+///     dynamic(inputs, outputs);                                   // no allocation, no exception
 ///
-/// Weights may have any scheme of up to 8 bits whose scales do not vary along a row, or vary by groups. Here the real
-/// numbers of quant/ meet the integers of gemm/: sums of codes are exact in int32, and scales are applied to them
-/// afterwards. Read next: ops/activations.hpp (how X becomes codes), ops/weight_only.hpp (float_inputs).
+/// Weights may have any scheme of up to 8 bits whose scales do not vary along a row, or vary by
+/// groups. Here the real numbers of quant/ meet the integers of gemm/: sums of codes are exact in
+/// int32, and scales are applied to them afterwards. Read next: ops/activations.hpp (how X becomes
+/// codes), ops/weight_only.hpp (float_inputs).
 
 #include <algorithm>
 #include <cassert>
@@ -40,11 +41,12 @@ struct linear_scratch {
 
 namespace detail {
 
-/// Rows that are quantized before they are multiplied: 128 rows of k = 1024 stay in a cache of 256 KiB.
+/// Rows that are quantized before they are multiplied: 128 rows of k = 1024 stay in a cache of 256
+/// KiB.
 inline constexpr index rows_at_a_time = 128;
 
 /// Scales of a block of k applied to its integer sum:
-/// so_far + (sum - zero_point(W) * sum of X - zero_point(X) * (sum of W - depth * zero_point(W))) * scale.
+/// so_far + (sum - zero_W * sum of X - zero_X * (sum of W - depth * zero_W)) * scale.
 template <bool AffineWeights, bool AffineInputs>
 struct scale_blocks_stage : gemm::block_stage {
   using total = float;
@@ -82,9 +84,10 @@ struct scale_blocks_stage : gemm::block_stage {
 /// @tparam Inputs  dynamic_int8, static_int8, static_uint8 or float_inputs
 /// @tparam Arch    instruction set, for comparing; programs leave it alone
 ///
-/// y(i, j) = sum over blocks b of rne(float(T) * s(b, j)) [* s_x(i) if dynamic] + bias(j), where T is the exact integer
-/// sum over block b of (x_code - x_zero) * (w_code - w_zero), and s is the weight scale, times the input scale if
-/// static. The float operations are in that order, uncontracted, so results are the same bits everywhere.
+/// y(i, j) = sum over blocks b of rne(float(T) * s(b, j)) [* s_x(i) if dynamic] + bias(j), where T
+/// is the exact integer sum over block b of (x_code - x_zero) * (w_code - w_zero), and s is the
+/// weight scale, times the input scale if static. The float operations are in that order,
+/// uncontracted, so results are the same bits everywhere.
 template <Scheme S, class Inputs, class Arch>
 class linear {
  public:
@@ -106,8 +109,8 @@ class linear {
       : linear(quantize<S>(weights), bias, input_params, options) {}
 
   /// Packs quantized weights.
-  /// @throws fewbit::error if bias has another length or is not finite, if a parameter is no scale or zero point, or if
-  ///         k is so deep that a sum could leave int32
+  /// @throws fewbit::error if bias has another length or is not finite, if a parameter is no scale
+  ///         or zero point, or if k is so deep that a sum could leave int32
   linear(const quantized_matrix<S>& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
          const linear_options& options = {}) requires(!Inputs::is_static)
       : linear(weights, bias, quant_params{}, options, 0) {}
@@ -124,14 +127,15 @@ class linear {
   /// Y = X W^T + bias, with the layer's own scratch memory: one call at a time.
   ///
   /// @param x  m x k row-major floats; for static inputs codes (input_code) as well
-  /// @param y  m x n row-major; floats, or std::int8_t / std::uint8_t codes under options().output_params
+  /// @param y  m x n row-major; floats, or std::int8_t / std::uint8_t codes under
+  ///           options().output_params
   template <class X, class Y>
   void operator()(const X& x, Y&& y) noexcept {
     std::as_const (*this)(x, y, scratch_);
   }
 
-  /// The same with the caller's scratch memory, made by make_scratch(); any number of threads may call at once, each
-  /// with its own. The executor shares out the work of this one call.
+  /// The same with the caller's scratch memory, made by make_scratch(); any number of threads may
+  /// call at once, each with its own. The executor shares out the work of this one call.
   template <class X, class Y, Executor E = inline_executor>
   requires MutableRowMajorDense<Y, typename std::remove_cvref_t<Y>::Scalar>
   void operator()(const X& x, Y&& y, linear_scratch& scratch,

@@ -1,9 +1,10 @@
 #pragma once
 /// The linear layer whose inputs stay float: linear<S, float_inputs>.
 ///
-/// For products bound by the traffic of weights, few rows at a time. Each code becomes a float in registers; within a
-/// group the sum runs over k in order, product and sum rounded separately, so that results are the same bits on every
-/// processor. With many rows an integer product is several times faster.
+/// For products bound by the traffic of weights, few rows at a time. Each code becomes a float in
+/// registers; within a group the sum runs over k in order, product and sum rounded separately, so
+/// that results are the same bits on every processor. With many rows an integer product is several
+/// times faster.
 
 #include <algorithm>
 #include <cassert>
@@ -18,8 +19,8 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
-/// y(i, j) = sum over groups g of scale(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) - w_zero(j, g))) + bias(j).
-/// A NaN or an infinity in x comes out as arithmetic has it.
+/// y(i, j) = sum over groups g of scale(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) -
+/// w_zero(j, g))) + bias(j). A NaN or an infinity in x comes out as arithmetic has it.
 template <Scheme S, class Arch>
 class linear<S, float_inputs, Arch> {
  public:
@@ -57,8 +58,8 @@ class linear<S, float_inputs, Arch> {
   [[nodiscard]] index outputs() const noexcept { return outputs_; }
   [[nodiscard]] const linear_options& options() const noexcept { return options_; }
 
-  /// Y = X W^T + bias; x is m x k and y m x n, row-major floats. Needs no scratch memory, so any number of threads may
-  /// call at once.
+  /// Y = X W^T + bias; x is m x k and y m x n, row-major floats. Needs no scratch memory, so any
+  /// number of threads may call at once.
   template <RowMajorDense<float> X, MutableRowMajorDense<float> Y, Executor E = inline_executor>
   void operator()(const X& x, Y&& y, const E& executor = {}) const noexcept {
     assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());

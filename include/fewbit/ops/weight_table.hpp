@@ -1,6 +1,6 @@
 #pragma once
-/// A quantized matrix as the operators use it: signed 8-bit codes, and scales and zero points as tables of
-/// [block of k][output channel].
+/// A quantized matrix as the operators use it: signed 8-bit codes, and scales and zero points as
+/// tables of [block of k][output channel].
 
 #include <cstdint>
 #include <string>
@@ -19,7 +19,8 @@ inline constexpr index scale_depth = 0;
 template <index G>
 inline constexpr index scale_depth<grouped<G>> = G;
 
-/// The schemes whose weights an operator multiplies: up to 8 bits, scales that can leave the sum over k.
+/// The schemes whose weights an operator multiplies: up to 8 bits, scales that can leave the sum
+/// over k.
 template <Scheme S>
 constexpr void expect_multipliable() {
   static_assert(S::storage::bits <= 8, "fewbit: operators take weights of up to 8 bits");
@@ -28,7 +29,8 @@ constexpr void expect_multipliable() {
                 "use per_row or grouped<G>");
 }
 
-/// Codes of an unsigned 8-bit storage are moved by this much to fit std::int8_t; their zero points move along.
+/// Codes of an unsigned 8-bit storage are moved by this much to fit std::int8_t; their zero points
+/// move along.
 template <Scheme S>
 inline constexpr int code_shift = S::storage::max > 127 ? 128 : 0;
 

@@ -5,12 +5,11 @@
 /// `quantized_matrix`, so that an operator built for one scheme cannot be handed another. Names for
 /// the schemes people use stand at the end.
 ///
-/// | storage              | zero point                        | scale                    | rounding
-/// |
+/// | storage              | zero point                        | scale                    | rounding |
 /// |----------------------|-----------------------------------|--------------------------|----------|
-/// | int8 int16 int4 int2 | symmetric, symmetric_full, affine | real_scale, power_of_two | any | |
-/// uint8 uint4          | affine                            | real_scale, power_of_two | any      |
-/// | ternary binary       | symmetric                         | real_scale               | none |
+/// | int8 int16 int4 int2 | symmetric, symmetric_full, affine | real_scale, power_of_two | any      |
+/// | uint8 uint4          | affine                            | real_scale, power_of_two | any      |
+/// | ternary binary       | symmetric                         | real_scale               | none     |
 ///
 /// Every granularity goes with every storage. Any other mix does not compile.
 /// Read next: params.hpp (range -> scale and zero point), quantized_matrix.hpp, quantize.hpp.
