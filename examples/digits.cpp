@@ -301,5 +301,5 @@ int main(int argc, char** argv) {
   const fewbit::examples::options given(
       argc, argv, "digits: trains a small network and compares ways to quantize it.",
       {{"--json", "PATH", "writes the table as JSON, too"}});
-  return fewbit::examples::run(given, std::filesystem::absolute(argv[0]));
+  return fewbit::examples::run(given, std::filesystem::absolute(argv[0]).lexically_normal());
 }
