@@ -1,14 +1,14 @@
 #pragma once
 /// How a code is stored: its width, its smallest and largest value. First choice of a scheme.
 ///
-/// | storage         | bits | codes           | one unpacked code |
-/// |-----------------|------|-----------------|-------------------|
-/// | int8, uint8     | 8    | -128..127, 0..255 | int8_t, uint8_t |
-/// | int16           | 16   | -32768..32767   | int16_t           |
-/// | int4, uint4     | 4    | -8..7, 0..15    | int8_t, uint8_t   |
-/// | int2            | 2    | -2..1           | int8_t            |
-/// | ternary         | 2    | -1, 0, 1        | int8_t            |
-/// | binary          | 1    | -1, 1           | int8_t            |
+/// | storage     | bits | codes             | one unpacked code |
+/// |-------------|------|-------------------|-------------------|
+/// | int8, uint8 | 8    | -128..127, 0..255 | int8_t, uint8_t   |
+/// | int16       | 16   | -32768..32767     | int16_t           |
+/// | int4, uint4 | 4    | -8..7, 0..15      | int8_t, uint8_t   |
+/// | int2        | 2    | -2..1             | int8_t            |
+/// | ternary     | 2    | -1, 0, 1          | int8_t            |
+/// | binary      | 1    | -1, 1             | int8_t            |
 ///
 /// An integer storage holds the rounded quotient x / scale. Ternary and binary codes are chosen by
 /// a rule of their own (quantize.hpp). Read next: granularity.hpp.
