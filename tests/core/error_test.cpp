@@ -23,6 +23,7 @@ TEST(error, numbers_read_as_people_write_them) {
   EXPECT_EQ(detail::text(0.1F), "0.1");
   EXPECT_EQ(detail::text(1e-40), "1e-40");
   EXPECT_EQ(detail::text(std::numeric_limits<double>::quiet_NaN()), "nan");
+  EXPECT_EQ(detail::text(-std::numeric_limits<double>::quiet_NaN()), "nan");
   EXPECT_EQ(detail::text(-std::numeric_limits<float>::infinity()), "-inf");
   EXPECT_EQ(detail::text("words"), "words");
   EXPECT_EQ(detail::text(std::string("words")), "words");

@@ -61,6 +61,7 @@ inline std::string text(const char* value) { return value; }
 template <class T>
 requires std::is_arithmetic_v<T> std::string text(T value) {
   if constexpr (std::is_floating_point_v<T>) {
+    if (value != value) return "nan";  // printf would show its sign
     char buffer[40];
     std::snprintf(buffer, sizeof(buffer), "%g", static_cast<double>(value));
     return buffer;

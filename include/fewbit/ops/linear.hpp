@@ -99,9 +99,9 @@ class linear {
 
   /// Quantizes and packs float weights, n x k; bias has n values or none.
   /// @throws fewbit::error as quantize() and the other constructor do
-  linear(const Eigen::Ref<const row_matrix<float>>& weights,
-         const Eigen::Ref<const Eigen::VectorXf>& bias,
-         const linear_options& options = {}) requires(!Inputs::is_static)
+  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {}) requires(!Inputs::is_static)
       : linear(quantize<S>(weights), bias, options) {}
   linear(const Eigen::Ref<const row_matrix<float>>& weights,
          const Eigen::Ref<const Eigen::VectorXf>& bias, const quant_params& input_params,
@@ -111,8 +111,9 @@ class linear {
   /// Packs quantized weights.
   /// @throws fewbit::error if bias has another length or is not finite, if a parameter is no scale
   ///         or zero point, or if k is so deep that a sum could leave int32
-  linear(const quantized_matrix<S>& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
-         const linear_options& options = {}) requires(!Inputs::is_static)
+  explicit linear(const quantized_matrix<S>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {}) requires(!Inputs::is_static)
       : linear(weights, bias, quant_params{}, options, 0) {}
   linear(const quantized_matrix<S>& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
          const quant_params& input_params,

@@ -31,8 +31,8 @@ struct float_inputs {};
 
 /// What a layer does to its outputs before it writes them.
 struct linear_options {
-  bool relu = false;           ///< max(y, 0)
-  quant_params output_params;  ///< scale and zero point of outputs that are 8-bit codes
+  bool relu = false;             ///< max(y, 0)
+  quant_params output_params{};  ///< scale and zero point of outputs that are 8-bit codes
 };
 
 template <Scheme S, class Inputs = dynamic_int8, class Arch = arch::native>

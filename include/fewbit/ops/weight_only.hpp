@@ -27,14 +27,16 @@ class linear<S, float_inputs, Arch> {
   linear() = default;
 
   /// Quantizes and packs float weights, n x k; bias has n values or none.
-  linear(const Eigen::Ref<const row_matrix<float>>& weights,
-         const Eigen::Ref<const Eigen::VectorXf>& bias, const linear_options& options = {})
+  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
       : linear(quantize<S>(weights), bias, options) {}
 
   /// Packs quantized weights.
   /// @throws fewbit::error if bias has another length or is not finite
-  linear(const quantized_matrix<S>& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
-         const linear_options& options = {})
+  explicit linear(const quantized_matrix<S>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
       : outputs_(weights.rows()), inputs_(weights.cols()), options_(options) {
     detail::expect_multipliable<S>();
     detail::expect_valid_bias(bias, weights.rows());
