@@ -31,7 +31,7 @@ TEST(max_observer_test, answers_the_extremes) {
   EXPECT_EQ(seen({-3, -1, -2}).range(), (range{-3, -1}));
   EXPECT_EQ(seen({5}).range(), (range{5, 5}));
   EXPECT_EQ(seen({0, 0}).range(), (range{0, 0}));
-  EXPECT_EQ(seen({3, -4}).range().amax(), 4);
+  EXPECT_EQ(seen({3, -4}).range().amax(), 4.0F);
 }
 
 TEST(max_observer_test, order_batches_and_merging_do_not_matter) {

@@ -13,8 +13,8 @@
 namespace fewbit {
 namespace {
 
-using test::random_codes;
-using test::wide_product;
+using tests::random_codes;
+using tests::wide_product;
 
 template <class K>
 class multiply_test : public testing::Test {
@@ -41,7 +41,7 @@ class multiply_test : public testing::Test {
   }
 };
 
-TYPED_TEST_SUITE(multiply_test, test::kernels, test::kernel_names);
+TYPED_TEST_SUITE(multiply_test, tests::kernels, tests::kernel_names);
 
 TYPED_TEST(multiply_test, equals_wide_integer_product_on_every_remainder) {
   using tile = typename TestFixture::tile_type;

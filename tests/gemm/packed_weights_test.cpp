@@ -11,7 +11,7 @@
 namespace fewbit {
 namespace {
 
-using test::random_codes;
+using tests::random_codes;
 
 template <class K>
 class packed_weights_test : public testing::Test {
@@ -20,7 +20,7 @@ class packed_weights_test : public testing::Test {
   using weights = gemm::packed_weights<typename kernel::lhs, kernel>;
 };
 
-TYPED_TEST_SUITE(packed_weights_test, test::kernels, test::kernel_names);
+TYPED_TEST_SUITE(packed_weights_test, tests::kernels, tests::kernel_names);
 
 TYPED_TEST(packed_weights_test, keeps_the_sum_of_each_column) {
   for (const index n : {1, 5, 70}) {

@@ -245,11 +245,11 @@ TEST(stages, are_epilogues_of_exactly_one_output) {
 /// The whole way, on every arch: u8 activations with a zero point, per-channel factors, u8 codes out.
 TEST(stages, requantize_a_product_on_every_arch) {
   const index m = 7, n = columns, k = 33;
-  const auto a = test::random_codes<std::uint8_t>(m, k, 1);
-  const auto w = test::random_codes<std::int8_t>(n, k, 2);
+  const auto a = tests::random_codes<std::uint8_t>(m, k, 1);
+  const auto w = tests::random_codes<std::int8_t>(n, k, 2);
   const int zero = 131;
   row_matrix<std::uint8_t> expected(m, n);
-  const auto product = test::wide_product(a, w);
+  const auto product = tests::wide_product(a, w);
   std::vector<std::int32_t> bias(static_cast<std::size_t>(n));
   for (index j = 0; j < n; ++j)
     bias[static_cast<std::size_t>(j)] = -zero * w.row(j).cast<int>().sum();

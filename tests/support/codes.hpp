@@ -7,7 +7,7 @@
 
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::test {
+namespace fewbit::tests {
 
 /// Uniform over all codes of T, from a generator whose sequence the standard fixes.
 template <class T>
@@ -30,4 +30,4 @@ row_matrix<std::int64_t> wide_product(const A& a, const row_matrix<std::int8_t>&
   return c;
 }
 
-}  // namespace fewbit::test
+}  // namespace fewbit::tests

@@ -9,7 +9,7 @@
 
 #include "fewbit/gemm/kernel.hpp"
 
-namespace fewbit::test {
+namespace fewbit::tests {
 
 template <class Arch, class Lhs>
 struct arch_kernel : gemm::default_kernel<Lhs, Arch> {
@@ -67,4 +67,4 @@ struct kernel_names {
   }
 };
 
-}  // namespace fewbit::test
+}  // namespace fewbit::tests
