@@ -32,7 +32,7 @@ inline int floor_log2(float x) noexcept {
 }
 
 /// 2^e, for e of a normal double.
-inline double power_of_two(int e) noexcept {
+inline double two_to_the(int e) noexcept {
   return std::bit_cast<double>(static_cast<std::uint64_t>(e + 1023) << 52U);
 }
 
@@ -45,8 +45,8 @@ class bin_counter {
  public:
   bin_counter(index bins, int exponent)
       : bins_(static_cast<std::int32_t>(bins)),
-        first_factor_(static_cast<float>(power_of_two(std::min(-exponent, 126)))),
-        second_factor_(static_cast<float>(power_of_two(std::max(-exponent - 126, 0)))) {}
+        first_factor_(static_cast<float>(two_to_the(std::min(-exponent, 126)))),
+        second_factor_(static_cast<float>(two_to_the(std::max(-exponent - 126, 0)))) {}
 
   /// Position among counts of bins -bins to bins - 1; of floats or vectors of them.
   template <class V>
@@ -163,7 +163,7 @@ class histogram_observer {
   }
 
   [[nodiscard]] index bins() const noexcept { return counts_.bins_per_side(); }
-  [[nodiscard]] double width() const noexcept { return detail::power_of_two(exponent()); }
+  [[nodiscard]] double width() const noexcept { return detail::two_to_the(exponent()); }
   [[nodiscard]] std::uint64_t count() const noexcept { return seen_.count; }
   [[nodiscard]] std::uint64_t skipped() const noexcept { return seen_.skipped; }
   [[nodiscard]] nan_policy policy() const noexcept { return policy_; }

@@ -47,8 +47,9 @@ FEWBIT_ALWAYS_INLINE wide_product<V> multiply_wide(std::uint32_t a, const V& b) 
 
 /// Philox4x32-10: ten rounds over a counter of four words with a key of two.
 template <class V>
-FEWBIT_ALWAYS_INLINE std::array<V, 4> philox(std::array<V, 4> counter,
+FEWBIT_ALWAYS_INLINE std::array<V, 4> philox(const std::array<V, 4>& first,
                                              std::array<std::uint32_t, 2> key) noexcept {
+  std::array<V, 4> counter = first;
   for (int round = 0; round < 10; ++round) {
     const wide_product<V> even = multiply_wide(0xD2511F53U, counter[0]);
     const wide_product<V> odd = multiply_wide(0xCD9E8D57U, counter[2]);
