@@ -5,9 +5,7 @@
 /// matched, histogram_observer needs no range and loses no resolution to a wrong guess.
 
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <string_view>
 

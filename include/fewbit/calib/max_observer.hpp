@@ -3,6 +3,10 @@
 ///
 /// For weights, and for activations without outliers. Read next: histogram_observer.hpp.
 
+#include <cstdint>
+#include <string>
+#include <string_view>
+
 #include "fewbit/calib/batch.hpp"
 #include "fewbit/calib/observer.hpp"
 

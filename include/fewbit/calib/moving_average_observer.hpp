@@ -6,6 +6,11 @@
 /// of interleaved batches do not determine the average of all. Where batches must commute, use
 /// max_observer or histogram_observer.
 
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+
 #include "fewbit/calib/batch.hpp"
 #include "fewbit/calib/observer.hpp"
 

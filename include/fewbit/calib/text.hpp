@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
@@ -57,7 +58,7 @@ class text_reader {
 
   void line(std::string_view words) {
     next();
-    if (line_ != words) reject("'" + std::string(words) + "'");
+    if (line_ != words) reject(std::string(1, '\'').append(words) + "'");
   }
 
   /// `most` is at most largest_count.
@@ -66,7 +67,8 @@ class text_reader {
     std::uint64_t value = 0;
     std::string_view digits = after(name);
     if (!parse(digits, value) || value > most) {
-      reject("'" + std::string(name) + " <integer from 0 to " + std::to_string(most) + ">'");
+      reject(std::string(1, '\'').append(name) + " <integer from 0 to " + std::to_string(most) +
+             ">'");
     }
     return value;
   }
@@ -83,7 +85,7 @@ class text_reader {
       word = static_cast<bits_of_float<Float>>((word << 4U) | (value & 15U));
     }
     if (!good) {
-      reject("'" + std::string(name) + " <" + std::to_string(2 * sizeof(Float)) +
+      reject(std::string(1, '\'').append(name) + " <" + std::to_string(2 * sizeof(Float)) +
              " hexadecimal digits>'");
     }
     return std::bit_cast<Float>(word);
