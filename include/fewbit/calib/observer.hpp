@@ -4,7 +4,7 @@
 ///     histogram_observer seen;
 ///     for (const auto& batch : batches) seen.observe(batch);
 ///     const range r = seen.range(by_entropy{});
-///     const quant_params p = choose_params<int8_static>(r);
+///     const quant_params p = choose_params<int8_per_tensor>(r);
 ///
 /// Which one: max_observer for weights and well-behaved activations; histogram_observer to try
 /// several methods on one pass over the data; percentile_observer, entropy_observer and
