@@ -204,7 +204,7 @@ TYPED_TEST(multiply_test, writes_narrow_outputs_of_any_width) {
   const auto w = random_codes<std::int8_t>(n, 9, 8);
   row_matrix<std::int8_t> c(3, n);
   gemm::multiply(a, typename TestFixture::weights(w), c, gemm::to_int8{});
-  const auto expected =
+  const row_matrix<std::int8_t> expected =
       wide_product(a, w).cwiseMax(-128).cwiseMin(127).template cast<std::int8_t>();
   EXPECT_EQ(c, expected);
 }
