@@ -98,6 +98,18 @@ TEST(percentile_test, affine_cuts_half_of_the_share_at_each_end) {
   EXPECT_EQ(h.range(by_percentile{100}, clip::affine), (range{-299.5F, 699.5F}));
 }
 
+/// 1000 values from 0.5 to 999.5: 100 are cut, all on the side that has a tail.
+TEST(percentile_test, affine_cuts_the_whole_share_of_one_sided_data_at_their_one_end) {
+  std::vector<float> values;
+  for (int i = 0; i < 1000; ++i) values.push_back(static_cast<float>(i) + 0.5F);
+  fixed_histogram above(1000.0F, 1000);
+  fixed_histogram below(1000.0F, 1000);
+  above.observe(row_of(values));
+  below.observe(-row_of(values));
+  EXPECT_EQ(above.range(by_percentile{90}, clip::affine), (range{0.5F, 899}));
+  EXPECT_EQ(below.range(by_percentile{90}, clip::affine), (range{-899, -0.5F}));
+}
+
 TEST(percentile_test, negating_the_data_negates_the_affine_range) {
   auto values = fewbit::tests::wild_values(4000, 5, 8);
   for (std::size_t i = 0; i < values.size(); i += 2) values[i] = std::abs(values[i]);

@@ -46,7 +46,8 @@ inline index bin_of_rank(const histogram& h, std::uint64_t k) {
 
 /// symmetric: a is the edge nearer to 0 of the bin that holds the p-th percentile of |x|.
 /// affine: (100 - p) / 2 percent are cut at each end, which is again the edge nearer to 0 of its
-/// bin, so that negating the data negates the range.
+/// bin, so that negating the data negates the range. Data on one side of 0, as a relu leaves them,
+/// have one tail, and all of the share is cut there.
 ///
 /// p = 100 is the exact maximum. Where the answer would be empty (some p percent of the values in
 /// one bin), it is the exact extremes too.
@@ -70,11 +71,14 @@ struct by_percentile {
 
   [[nodiscard]] fewbit::range affine_range(const histogram& h) const {
     if (p == 100.0) return h.extremes;
+    const bool cut_lo = h.extremes.lo < 0.0F;
+    const bool cut_hi = h.extremes.hi > 0.0F;
     const std::uint64_t n = h.total();
-    const std::uint64_t k = detail::rank(n, 50.0 + p / 2.0);
+    const std::uint64_t k = detail::rank(n, cut_lo && cut_hi ? 50.0 + p / 2.0 : p);
     // The k-th from above is the (n + 1 - k)-th from below.
-    const double hi = std::min(inner_edge(h, k), double{h.extremes.hi});
-    const double lo = std::max(inner_edge(h, n + 1 - k), double{h.extremes.lo});
+    const double hi = cut_hi ? std::min(inner_edge(h, k), double{h.extremes.hi}) : h.extremes.hi;
+    const double lo =
+        cut_lo ? std::max(inner_edge(h, n + 1 - k), double{h.extremes.lo}) : h.extremes.lo;
     if (lo >= hi) return h.extremes;
     return {static_cast<float>(lo), static_cast<float>(hi)};
   }
