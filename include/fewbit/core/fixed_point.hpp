@@ -156,9 +156,15 @@ concept FixedPointMode = requires(std::int32_t v, double real) {
   noexcept->std::same_as<std::int32_t>;
 };
 
-/// TFLite's built-in kernels and gemmlowp: two roundings, at most one unit from the exact product.
-/// acc * 2^max(exponent, 0) wraps; a caller's range must not reach that.
-struct tflite_double {
+namespace detail {
+
+/// acc * 2^max(exponent, 0), which wraps, times mantissa / 2^31 rounded half up, and that divided by
+/// 2^max(-exponent, 0) and rounded again.
+///
+/// @tparam Saturates     the product of the smallest integer with itself becomes the largest
+/// @tparam AwayFromZero  ties of the second rounding go away from zero, else up
+template <bool Saturates, bool AwayFromZero>
+struct double_rounding {
   [[nodiscard]] static fixed_multiplier multiplier(double real) {
     return quantize_multiplier(real);
   }
@@ -166,27 +172,29 @@ struct tflite_double {
   [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply(const V& acc, const V& mantissa,
                                                     const V& exponent) noexcept {
     const V zero(0);
-    const V shifted = detail::shift_left(acc, arch::max(exponent, zero));
-    return rounding_divide_by_pot(saturating_rounding_doubling_high_mul(shifted, mantissa),
-                                  arch::max(V(zero - exponent), zero));
+    const V shifted = shift_left(acc, arch::max(exponent, zero));
+    const V places = arch::max(V(zero - exponent), zero);
+    if constexpr (Saturates) {
+      return shift_right_rounded<AwayFromZero>(
+          saturating_rounding_doubling_high_mul(shifted, mantissa), places);
+    } else {
+      return shift_right_rounded<AwayFromZero>(high_product(shifted, mantissa), places);
+    }
   }
 };
 
+}  // namespace detail
+
+/// TFLite's built-in kernels and gemmlowp: two roundings, at most one unit from the exact product.
+/// acc * 2^max(exponent, 0) wraps; a caller's range must not reach that.
+struct tflite_double : detail::double_rounding<true, true> {};
+
 /// TFLite's kernels that requantize four rows at a time on NEON: unlike tflite_double, negative
 /// ties of the second rounding go up.
-struct tflite_double_neon {
-  [[nodiscard]] static fixed_multiplier multiplier(double real) {
-    return quantize_multiplier(real);
-  }
-  template <class V>
-  [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply(const V& acc, const V& mantissa,
-                                                    const V& exponent) noexcept {
-    const V zero(0);
-    const V shifted = detail::shift_left(acc, arch::max(exponent, zero));
-    return rounding_shift_right(saturating_rounding_doubling_high_mul(shifted, mantissa),
-                                arch::max(V(zero - exponent), zero));
-  }
-};
+struct tflite_double_neon : detail::double_rounding<true, false> {};
+
+/// CMSIS-NN as it is by default: tflite_double for every mantissa that is not negative.
+struct cmsis_default : detail::double_rounding<false, true> {};
 
 /// TFLite built for single rounding, ruy, and CMSIS-NN with the option of that name. A result
 /// beyond 32 bits wraps; a caller's range must not reach that.
@@ -198,21 +206,6 @@ struct tflite_single {
   [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply(const V& acc, const V& mantissa,
                                                     const V& exponent) noexcept {
     return arch::convert<std::int32_t>(detail::scale_once(acc, mantissa, exponent));
-  }
-};
-
-/// CMSIS-NN as it is by default: tflite_double for every mantissa that is not negative.
-struct cmsis_default {
-  [[nodiscard]] static fixed_multiplier multiplier(double real) {
-    return quantize_multiplier(real);
-  }
-  template <class V>
-  [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply(const V& acc, const V& mantissa,
-                                                    const V& exponent) noexcept {
-    const V zero(0);
-    const V shifted = detail::shift_left(acc, arch::max(exponent, zero));
-    return rounding_divide_by_pot(detail::high_product(shifted, mantissa),
-                                  arch::max(V(zero - exponent), zero));
   }
 };
 
