@@ -50,6 +50,18 @@ void multiply(const problem& p, std::int32_t* sums, float* scaled, float* one_by
   }
 }
 
+using packed_weights = decltype(gemm::pack<std::uint8_t>(input<std::int8_t>(nullptr, 0, 0)));
+
+/// What multiply() above calls for the exact sums.
+template <class Lhs, class Kernel>
+const void* product_with(const gemm::packed_weights<Lhs, Kernel>*) {
+  using a = input<std::uint8_t>;
+  using c = output<std::int32_t>;
+  using function = void(const a&, const gemm::packed_weights<Lhs, Kernel>&, c&&, const gemm::raw&);
+  return reinterpret_cast<const void*>(
+      static_cast<function*>(&gemm::multiply<Lhs, Kernel, a, c, gemm::raw>));
+}
+
 void fail() { fewbit::detail::fail("unit", "name", FEWBIT_TEST_TEXT(FEWBIT_TEST_UNIT), "none"); }
 
 extern const unit description;
@@ -59,6 +71,7 @@ const unit description{
     &multiply,
     &fail,
     reinterpret_cast<const void*>(&fewbit::pack_bits<4, std::int8_t>),
+    product_with(static_cast<const packed_weights*>(nullptr)),
     reinterpret_cast<const void*>(&fewbit::abort_with_message),
 };
 

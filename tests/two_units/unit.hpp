@@ -25,8 +25,9 @@ struct unit {
   void (*multiply)(const problem& p, std::int32_t* sums, float* scaled, float* one_by_one);
   /// Fails as the library does.
   void (*fail)();
-  /// A function that computes: another one in each unit.
-  const void* tagged;
+  /// Functions that compute, others in each unit: an instance of pack_bits, one of gemm::multiply.
+  const void* pack_bits;
+  const void* product;
   /// A function of the untagged namespace: the same one in all units.
   const void* untagged;
 };
