@@ -137,6 +137,10 @@ function(fewbit_benchmark name)
     target_link_libraries(${name} PRIVATE DNNL::dnnl)
     target_compile_definitions(${name} PRIVATE FEWBIT_BENCHMARK_RIVALS)
   endif()
-  add_custom_target(bench_${name} COMMAND ${name} USES_TERMINAL)
+  # Interleaved repetitions keep a change of the clock rate from favouring some rows over others.
+  add_custom_target(bench_${name}
+                    COMMAND ${name} --benchmark_repetitions=5 --benchmark_enable_random_interleaving=true
+                            --benchmark_report_aggregates_only=true
+                    USES_TERMINAL)
   add_dependencies(bench bench_${name})
 endfunction()
