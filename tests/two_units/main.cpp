@@ -145,7 +145,8 @@ int main() {
     expect(same_bits(r.one_by_one, first.scaled), "floats one by one differ", u);
     expect_failure(u);
     expect(u.pack_bits != units.front().pack_bits, "shares pack_bits with the first unit", u);
-    expect(u.product != units.front().product, "shares a product with the first unit", u);
+    expect(u.scalar_product != units.front().scalar_product,
+           "shares the scalar product with the first unit", u);
     expect(u.untagged == units.front().untagged, "has a handler of its own", u);
   }
 

@@ -50,16 +50,15 @@ void multiply(const problem& p, std::int32_t* sums, float* scaled, float* one_by
   }
 }
 
-using packed_weights = decltype(gemm::pack<std::uint8_t>(input<std::int8_t>(nullptr, 0, 0)));
-
-/// What multiply() above calls for the exact sums.
-template <class Lhs, class Kernel>
-const void* product_with(const gemm::packed_weights<Lhs, Kernel>*) {
+/// The product of the scalar kernel, whose types have the same names under all flags, but for the tag.
+const void* scalar_product() {
+  using kernel = gemm::default_kernel<std::uint8_t, arch::scalar>;
   using a = input<std::uint8_t>;
   using c = output<std::int32_t>;
-  using function = void(const a&, const gemm::packed_weights<Lhs, Kernel>&, c&&, const gemm::raw&);
+  using function =
+      void(const a&, const gemm::packed_weights<std::uint8_t, kernel>&, c&&, const gemm::raw&);
   return reinterpret_cast<const void*>(
-      static_cast<function*>(&gemm::multiply<Lhs, Kernel, a, c, gemm::raw>));
+      static_cast<function*>(&gemm::multiply<std::uint8_t, kernel, a, c, gemm::raw>));
 }
 
 void fail() { fewbit::detail::fail("unit", "name", FEWBIT_TEST_TEXT(FEWBIT_TEST_UNIT), "none"); }
@@ -71,7 +70,7 @@ const unit description{
     &multiply,
     &fail,
     reinterpret_cast<const void*>(&fewbit::pack_bits<4, std::int8_t>),
-    product_with(static_cast<const packed_weights*>(nullptr)),
+    scalar_product(),
     reinterpret_cast<const void*>(&fewbit::abort_with_message),
 };
 

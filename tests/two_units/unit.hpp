@@ -25,9 +25,9 @@ struct unit {
   void (*multiply)(const problem& p, std::int32_t* sums, float* scaled, float* one_by_one);
   /// Fails as the library does.
   void (*fail)();
-  /// Functions that compute, others in each unit: an instance of pack_bits, one of gemm::multiply.
+  /// Functions that compute, others in each unit: pack_bits, and the scalar kernel's multiply.
   const void* pack_bits;
-  const void* product;
+  const void* scalar_product;
   /// A function of the untagged namespace: the same one in all units.
   const void* untagged;
 };
