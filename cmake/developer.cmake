@@ -67,6 +67,18 @@ endif()
 # How the output of GoogleTest ends when no test ran; where one failed, more follows.
 set(only_skipped "\\[  PASSED  \\] 0 tests\\.\n(\\[  SKIPPED \\] [^\n]*\n)+[ \n]*$")
 
+function(add_test_program name source)
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE fewbit_developer GTest::gtest_main Threads::Threads)
+  if(TARGET cpu_guard)
+    add_test(NAME ${name} COMMAND cpu_guard $<TARGET_FILE:${name}>)
+  else()
+    add_test(NAME ${name} COMMAND ${name})
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS all TIMEOUT 1200 SKIP_RETURN_CODE 77
+                       SKIP_REGULAR_EXPRESSION "${only_skipped}")
+endfunction()
+
 # fewbit_test(<folder>/<header> [ISA] [JSON]): tests/<folder>/<header>_test.cpp becomes the program and the
 # ctest entry <folder>_<header>_test with the label `all`. ISA adds the label `isa`: the result could
 # depend on the instruction set, or is cheap to have everywhere, so every preset builds and runs it.
@@ -85,19 +97,19 @@ function(fewbit_test path)
     message(FATAL_ERROR "fewbit_test(${path}): there is no ${source}")
   endif()
   string(REPLACE "/" "_" name ${path}_test)
-  add_executable(${name} ${source})
-  target_link_libraries(${name} PRIVATE fewbit_developer GTest::gtest_main Threads::Threads)
-  if(TARGET cpu_guard)
-    add_test(NAME ${name} COMMAND cpu_guard $<TARGET_FILE:${name}>)
-  else()
-    add_test(NAME ${name} COMMAND ${name})
-  endif()
-  set_tests_properties(${name} PROPERTIES LABELS all TIMEOUT 1200 SKIP_RETURN_CODE 77
-                       SKIP_REGULAR_EXPRESSION "${only_skipped}")
+  add_test_program(${name} ${source})
   if(arg_ISA)
     add_dependencies(isa_tests ${name})
     set_tests_properties(${name} PROPERTIES LABELS "all;isa")
   endif()
+endfunction()
+
+# fewbit_test_again(<folder>/<header> <name> <flags>...): the same source as a program of its own,
+# <folder>_<header>_<name>_test, compiled with further flags.
+function(fewbit_test_again path again)
+  string(REPLACE "/" "_" name ${path}_${again}_test)
+  add_test_program(${name} ${PROJECT_SOURCE_DIR}/tests/${path}_test.cpp)
+  target_compile_options(${name} PRIVATE ${ARGN})
 endfunction()
 
 # fewbit_fuzz(<folder>/<header>): tests/<folder>/<header>_fuzz.cpp becomes the libFuzzer program
