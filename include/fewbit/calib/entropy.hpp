@@ -5,7 +5,6 @@
 /// 3.2. Needs some 10,000 values or more: the divergence of a sparse histogram says little.
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -14,6 +13,7 @@
 
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/calib/histogram.hpp"
+#include "fewbit/core/random.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
@@ -30,7 +30,8 @@ namespace detail {
 ///            + log(N / T)
 ///
 /// Prefix sums of counts, of non-empty bins and of h log h leave `levels` logarithms for each
-/// threshold. Counts are exact in double up to 2^53.
+/// threshold. Counts are exact in double up to 2^53, and the logarithm is the library's own, so that
+/// a divergence has the same bits on every platform.
 class divergence {
  public:
   divergence(const std::vector<std::uint64_t>& counts, int levels)
@@ -62,20 +63,20 @@ class divergence {
       const std::size_t end = ((g + 1) * i + groups - 1) / groups;
       const std::uint64_t in_group = below_[end] - below_[begin];
       if (in_group != 0) {
-        log_mean = std::log(static_cast<double>(in_group) /
-                            static_cast<double>(filled_[end] - filled_[begin]));
+        log_mean = portable_log(static_cast<double>(in_group) /
+                                static_cast<double>(filled_[end] - filled_[begin]));
         sum -= arch::rounded(static_cast<double>(in_group) * log_mean);
       }
       begin = end;
     }
     if (tail != 0) sum -= arch::rounded(static_cast<double>(tail) * log_mean);
-    return sum / t + std::log(static_cast<double>(below_[i]) / t);
+    return sum / t + portable_log(static_cast<double>(below_[i]) / t);
   }
 
  private:
   static double x_log_x(std::uint64_t count) {
     const auto x = static_cast<double>(count);
-    return count == 0 ? 0.0 : arch::rounded(x * std::log(x));
+    return count == 0 ? 0.0 : arch::rounded(x * portable_log(x));
   }
 
   std::vector<std::uint64_t> counts_;
@@ -90,8 +91,8 @@ class divergence {
 /// The threshold with the least divergence; of equal ones the largest.
 ///
 /// Thresholds are the bin edges from `first_bin` on; where there are fewer bins, or all values lie
-/// in bin 0, the answer is the maximum. Divergences closer than 1e-12 count as equal, so that the
-/// last bit of the platform's std::log cannot decide between ties.
+/// in bin 0, the answer is the maximum. Divergences closer than 1e-12 count as equal, so that
+/// rounding cannot decide between ties; the answer has the same bits on every platform.
 ///
 /// affine: the threshold on |x|, cut to [min(lo, 0), max(hi, 0)] of the data; data on one side of 0
 /// is searched with all 2^bits codes.
