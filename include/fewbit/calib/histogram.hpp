@@ -22,6 +22,10 @@ enum class clip : std::uint8_t {
   affine,     ///< both ends, on x itself
 };
 
+}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
 /// Bins of one width, `zero` of them left of 0.
 ///
 /// Bin i holds edge(i) <= x < edge(i + 1) right of 0 and edge(i) < x <= edge(i + 1) left of it, so
@@ -50,9 +54,7 @@ struct histogram {
   }
 };
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
-
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace detail {
 
 inline void expect_searchable(const char* function, const histogram& h) {
   const bool width_is_good = h.width > 0.0 && h.width <= std::numeric_limits<float>::max();
@@ -93,4 +95,6 @@ inline range symmetric_range(double threshold, const histogram& h) {
   return {-a, a};
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}  // namespace detail
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
