@@ -8,28 +8,27 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "fewbit/calib/batch.hpp"
 #include "fewbit/calib/histogram.hpp"
 #include "fewbit/calib/mirrored_counts.hpp"
 #include "fewbit/calib/observer.hpp"
-#include "fewbit/calib/threshold.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 /// `bins` equal bins over [0, max] and as many over [-max, 0]: bin k holds
 /// k * w <= |x| < (k + 1) * w with w = max / bins in double, and the last one |x| = max too.
 ///
+/// range(method), range() and snapshot() are those of histogram_observer; a snapshot has all bins.
 /// Larger magnitudes are counted in the last bin and in clipped(); the exact extremes are kept. As
 /// with every observer but the moving average, order, batches and merging do not matter.
-class fixed_histogram {
+class fixed_histogram : public detail::binned_values<fixed_histogram> {
  public:
   /// @param max   finite and above 0
   /// @param bins  bins on each side of 0, from 1 to 65536
   explicit fixed_histogram(float max, index bins = 2048, nan_policy policy = nan_policy::fail)
-      : max_(checked("fixed_histogram", max)),
-        counts_(checked("fixed_histogram", bins)),
-        policy_(policy) {}
+      : binned_values(checked("fixed_histogram", max, bins), policy), max_(max) {}
 
   /// @throws fewbit::error on NaN or infinity, unless the policy is to skip them.
   void observe(const Eigen::Ref<const row_matrix<float>>& x) {
@@ -54,50 +53,23 @@ class fixed_histogram {
     counts_.add(other.counts_);
   }
 
-  /// The range that `method` chooses.
-  /// @throws fewbit::error before the first value.
-  template <ThresholdMethod Method>
-  [[nodiscard]] fewbit::range range(const Method& method, clip ends = clip::symmetric) const {
-    return method(snapshot(ends));
-  }
-
-  /// The exact extremes.
-  [[nodiscard]] fewbit::range range() const {
-    detail::expect_data("fixed_histogram::range", count());
-    return {seen_.lo, seen_.hi};
-  }
-
-  /// All bins, of |x| if symmetric, of x if affine.
-  /// @throws fewbit::error before the first value.
-  [[nodiscard]] histogram snapshot(clip ends) const {
-    detail::expect_data("fixed_histogram::snapshot", count());
-    histogram out = ends == clip::symmetric ? counts_.of_magnitudes(bins(), width())
-                                            : counts_.of_values(-bins(), bins(), width());
-    out.extremes = {seen_.lo, seen_.hi};
-    return out;
-  }
-
   [[nodiscard]] float max() const noexcept { return max_; }
-  [[nodiscard]] index bins() const noexcept { return counts_.bins_per_side(); }
   [[nodiscard]] double width() const noexcept { return double{max_} / static_cast<double>(bins()); }
-  [[nodiscard]] std::uint64_t count() const noexcept { return seen_.count; }
   [[nodiscard]] std::uint64_t clipped() const noexcept { return clipped_; }
-  [[nodiscard]] std::uint64_t skipped() const noexcept { return seen_.skipped; }
-  [[nodiscard]] nan_policy policy() const noexcept { return policy_; }
 
-  [[nodiscard]] std::string to_text() const {
-    detail::text_writer out;
-    write(out);
-    return out.take();
-  }
+  [[nodiscard]] std::string to_text() const { return detail::text_of(*this); }
 
   /// @throws fewbit::error on a text that to_text() cannot have written.
   [[nodiscard]] static fixed_histogram from_text(std::string_view text) {
-    detail::text_reader in(text, "fixed_histogram::from_text");
-    fixed_histogram made = read(in);
-    in.end();
-    return made;
+    return detail::parse_text<fixed_histogram>(text, "fixed_histogram::from_text");
   }
+
+  friend bool operator==(const fixed_histogram&, const fixed_histogram&) = default;
+
+ private:
+  friend detail::text_form;
+  friend binned_values;
+  static constexpr const char* name = "fixed_histogram";
 
   void write(detail::text_writer& out) const {
     out.line("fewbit fixed_histogram 1");
@@ -123,9 +95,6 @@ class fixed_histogram {
     return made;
   }
 
-  friend bool operator==(const fixed_histogram&, const fixed_histogram&) = default;
-
- private:
   static constexpr index most_bins = 65536;
 
   static float checked(const char* function, float max) {
@@ -138,6 +107,13 @@ class fixed_histogram {
     detail::expect(bins >= 1 && bins <= most_bins, function, "bins", bins, "from 1 to 65536");
     return bins;
   }
+
+  static index checked(const char* function, float max, index bins) {
+    checked(function, max);
+    return checked(function, bins);
+  }
+
+  [[nodiscard]] std::pair<index, index> used_bins() const noexcept { return {-bins(), bins()}; }
 
   /// The quotient is a first guess that may be off by a rounding; the edges decide.
   [[nodiscard]] index bin_of(float x) const noexcept {
@@ -157,10 +133,7 @@ class fixed_histogram {
   }
 
   float max_;
-  detail::data_summary seen_;
-  detail::mirrored_counts counts_;
   std::uint64_t clipped_ = 0;
-  nan_policy policy_;
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

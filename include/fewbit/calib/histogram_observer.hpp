@@ -21,7 +21,6 @@
 #include "fewbit/calib/histogram.hpp"
 #include "fewbit/calib/mirrored_counts.hpp"
 #include "fewbit/calib/observer.hpp"
-#include "fewbit/calib/threshold.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
@@ -103,15 +102,17 @@ class bin_counter {
 /// merged holds what it would hold had the width been 2w from the start. Hence any order, any split
 /// into batches and any merge of observers give the same bits.
 ///
+/// range(method) and range() answer a range, snapshot(ends) gives the bins in use as plain data.
+///
 /// Memory: 16 bytes for each bin. At least half of the bins are in use unless max|x| is subnormal,
 /// so w is at most 2 max|x| / bins.
-class histogram_observer {
+class histogram_observer : public detail::binned_values<histogram_observer> {
  public:
   static constexpr index default_bins = 2048;
 
   /// @param bins  bins on each side of 0: a power of two from 16 to 65536.
   explicit histogram_observer(index bins = default_bins, nan_policy policy = nan_policy::fail)
-      : counts_(checked("histogram_observer", bins)), policy_(policy) {}
+      : binned_values(checked("histogram_observer", bins), policy) {}
 
   /// @throws fewbit::error on NaN or infinity, unless the policy is to skip them.
   void observe(const Eigen::Ref<const row_matrix<float>>& x) {
@@ -137,51 +138,21 @@ class histogram_observer {
     counts_.add(aligned.counts_);
   }
 
-  /// The range that `method` chooses, e.g. `range(by_entropy{.bits = 4})` or
-  /// `range(by_mse{}, clip::affine)`.
-  /// @throws fewbit::error before the first value.
-  template <ThresholdMethod Method>
-  [[nodiscard]] fewbit::range range(const Method& method, clip ends = clip::symmetric) const {
-    return method(snapshot(ends));
-  }
-
-  /// The exact extremes.
-  [[nodiscard]] fewbit::range range() const {
-    detail::expect_data("histogram_observer::range", count());
-    return {seen_.lo, seen_.hi};
-  }
-
-  /// The bins in use, of |x| if symmetric, of x if affine.
-  /// @throws fewbit::error before the first value.
-  [[nodiscard]] histogram snapshot(clip ends) const {
-    detail::expect_data("histogram_observer::snapshot", count());
-    const index first = std::min(bin_of(seen_.lo), index{0});
-    const index last = std::max(bin_of(seen_.hi) + 1, index{0});
-    histogram out = ends == clip::symmetric ? counts_.of_magnitudes(std::max(-first, last), width())
-                                            : counts_.of_values(first, last, width());
-    out.extremes = {seen_.lo, seen_.hi};
-    return out;
-  }
-
-  [[nodiscard]] index bins() const noexcept { return counts_.bins_per_side(); }
   [[nodiscard]] double width() const noexcept { return detail::two_to_the(exponent()); }
-  [[nodiscard]] std::uint64_t count() const noexcept { return seen_.count; }
-  [[nodiscard]] std::uint64_t skipped() const noexcept { return seen_.skipped; }
-  [[nodiscard]] nan_policy policy() const noexcept { return policy_; }
 
-  [[nodiscard]] std::string to_text() const {
-    detail::text_writer out;
-    write(out);
-    return out.take();
-  }
+  [[nodiscard]] std::string to_text() const { return detail::text_of(*this); }
 
   /// @throws fewbit::error on a text that to_text() cannot have written.
   [[nodiscard]] static histogram_observer from_text(std::string_view text) {
-    detail::text_reader in(text, "histogram_observer::from_text");
-    histogram_observer made = read(in);
-    in.end();
-    return made;
+    return detail::parse_text<histogram_observer>(text, "histogram_observer::from_text");
   }
+
+  friend bool operator==(const histogram_observer&, const histogram_observer&) = default;
+
+ private:
+  friend detail::text_form;
+  friend binned_values;
+  static constexpr const char* name = "histogram_observer";
 
   void write(detail::text_writer& out) const {
     out.line("fewbit histogram_observer 1");
@@ -202,9 +173,6 @@ class histogram_observer {
     return made;
   }
 
-  friend bool operator==(const histogram_observer&, const histogram_observer&) = default;
-
- private:
   static constexpr index most_bins = 65536;
 
   static index checked(const char* function, index bins) {
@@ -225,6 +193,11 @@ class histogram_observer {
     return static_cast<std::uint64_t>(bins());
   }
 
+  /// The bins in use: from that of the smallest value or 0 to that of the largest or 0.
+  [[nodiscard]] std::pair<index, index> used_bins() const noexcept {
+    return {std::min(bin_of(seen_.lo), index{0}), std::max(bin_of(seen_.hi) + 1, index{0})};
+  }
+
   [[nodiscard]] index bin_of(float x) const noexcept {
     return detail::bin_counter(bins(), exponent()).position(x) - bins();
   }
@@ -237,10 +210,6 @@ class histogram_observer {
     std::swap(seen_, both);
     counts_.coarsen(exponent() - before);
   }
-
-  detail::data_summary seen_;
-  detail::mirrored_counts counts_;
-  nan_policy policy_;
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

@@ -38,19 +38,17 @@ class max_observer {
   [[nodiscard]] std::uint64_t skipped() const noexcept { return seen_.skipped; }
   [[nodiscard]] nan_policy policy() const noexcept { return policy_; }
 
-  [[nodiscard]] std::string to_text() const {
-    detail::text_writer out;
-    write(out);
-    return out.take();
-  }
+  [[nodiscard]] std::string to_text() const { return detail::text_of(*this); }
 
   /// @throws fewbit::error on a text that to_text() cannot have written.
   [[nodiscard]] static max_observer from_text(std::string_view text) {
-    detail::text_reader in(text, "max_observer::from_text");
-    max_observer made = read(in);
-    in.end();
-    return made;
+    return detail::parse_text<max_observer>(text, "max_observer::from_text");
   }
+
+  friend bool operator==(const max_observer&, const max_observer&) = default;
+
+ private:
+  friend detail::text_form;
 
   void write(detail::text_writer& out) const {
     out.line("fewbit max_observer 1");
@@ -66,9 +64,6 @@ class max_observer {
     return made;
   }
 
-  friend bool operator==(const max_observer&, const max_observer&) = default;
-
- private:
   detail::data_summary seen_;
   nan_policy policy_ = nan_policy::fail;
 };

@@ -1,6 +1,6 @@
 #pragma once
-/// Counts of bins on both sides of 0, the store of both kinds of histogram observer. Private to
-/// them.
+/// Counts of bins on both sides of 0, and what both kinds of histogram observer make of them. Private
+/// to them.
 ///
 /// Bin k >= 0 holds what lies k to k + 1 widths right of 0; bin -1 - k = ~k its mirror image left
 /// of 0. A zero of either sign is in bin 0. Folding the halves gives the histogram of |x| exactly.
@@ -13,7 +13,9 @@
 
 #include "fewbit/calib/batch.hpp"
 #include "fewbit/calib/histogram.hpp"
+#include "fewbit/calib/observer.hpp"
 #include "fewbit/calib/text.hpp"
+#include "fewbit/calib/threshold.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
 
@@ -102,6 +104,59 @@ class mirrored_counts {
  private:
   index bins_;
   std::vector<std::uint64_t> counts_;
+};
+
+/// The state of a histogram observer and its answers. Derived has its `name` for errors, width(), and
+/// used_bins(), the bins of a snapshot as {first, behind the last}.
+template <class Derived>
+class binned_values {
+ public:
+  /// The range that `method` chooses, e.g. `range(by_entropy{.bits = 4})` or
+  /// `range(by_mse{}, clip::affine)`.
+  /// @throws fewbit::error before the first value.
+  template <ThresholdMethod Method>
+  [[nodiscard]] fewbit::range range(const Method& method, clip ends = clip::symmetric) const {
+    return method(snapshot(ends));
+  }
+
+  /// The exact extremes.
+  /// @throws fewbit::error before the first value.
+  [[nodiscard]] fewbit::range range() const {
+    expect_seen("::range");
+    return {seen_.lo, seen_.hi};
+  }
+
+  /// The bins, of |x| if symmetric, of x if affine.
+  /// @throws fewbit::error before the first value.
+  [[nodiscard]] histogram snapshot(clip ends) const {
+    expect_seen("::snapshot");
+    const auto& self = static_cast<const Derived&>(*this);
+    const auto [first, last] = self.used_bins();
+    histogram out = ends == clip::symmetric
+                        ? counts_.of_magnitudes(-first > last ? -first : last, self.width())
+                        : counts_.of_values(first, last, self.width());
+    out.extremes = {seen_.lo, seen_.hi};
+    return out;
+  }
+
+  [[nodiscard]] index bins() const noexcept { return counts_.bins_per_side(); }
+  [[nodiscard]] std::uint64_t count() const noexcept { return seen_.count; }
+  [[nodiscard]] std::uint64_t skipped() const noexcept { return seen_.skipped; }
+  [[nodiscard]] nan_policy policy() const noexcept { return policy_; }
+
+  friend bool operator==(const binned_values&, const binned_values&) = default;
+
+ protected:
+  binned_values(index bins_per_side, nan_policy policy) : counts_(bins_per_side), policy_(policy) {}
+
+  data_summary seen_;
+  mirrored_counts counts_;
+  nan_policy policy_;
+
+ private:
+  void expect_seen(const char* member) const {
+    expect_data((std::string(Derived::name) + member).c_str(), count());
+  }
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail

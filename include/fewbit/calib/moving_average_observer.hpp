@@ -49,19 +49,17 @@ class moving_average_observer {
   [[nodiscard]] std::uint64_t skipped() const noexcept { return skipped_; }
   [[nodiscard]] nan_policy policy() const noexcept { return policy_; }
 
-  [[nodiscard]] std::string to_text() const {
-    detail::text_writer out;
-    write(out);
-    return out.take();
-  }
+  [[nodiscard]] std::string to_text() const { return detail::text_of(*this); }
 
   /// @throws fewbit::error on a text that to_text() cannot have written.
   [[nodiscard]] static moving_average_observer from_text(std::string_view text) {
-    detail::text_reader in(text, "moving_average_observer::from_text");
-    moving_average_observer made = read(in);
-    in.end();
-    return made;
+    return detail::parse_text<moving_average_observer>(text, "moving_average_observer::from_text");
   }
+
+  friend bool operator==(const moving_average_observer&, const moving_average_observer&) = default;
+
+ private:
+  friend detail::text_form;
 
   void write(detail::text_writer& out) const {
     out.line("fewbit moving_average_observer 1");
@@ -91,9 +89,6 @@ class moving_average_observer {
     return made;
   }
 
-  friend bool operator==(const moving_average_observer&, const moving_average_observer&) = default;
-
- private:
   [[nodiscard]] double moved(double average, float latest) const noexcept {
     return arch::rounded(momentum_ * average) + arch::rounded((1.0 - momentum_) * double{latest});
   }

@@ -73,29 +73,33 @@ class per_channel {
     return sum;
   }
 
-  [[nodiscard]] std::string to_text() const {
-    detail::text_writer out;
-    out.line("fewbit per_channel 1");
-    out.field("channels", channels_.size());
-    for (const O& channel : channels_) channel.write(out);
-    return out.take();
-  }
+  [[nodiscard]] std::string to_text() const { return detail::text_of(*this); }
 
   /// @throws fewbit::error on a text that to_text() cannot have written.
   [[nodiscard]] static per_channel from_text(std::string_view text) {
-    detail::text_reader in(text, "per_channel::from_text");
-    in.line("fewbit per_channel 1");
-    const auto n = static_cast<index>(in.field("channels", detail::text_reader::largest_count));
-    checked(in.function(), n);
-    per_channel made(1, O::read(in));
-    for (index c = 1; c < n; ++c) made.channels_.push_back(O::read(in));
-    in.end();
-    return made;
+    return detail::parse_text<per_channel>(text, "per_channel::from_text");
   }
 
   friend bool operator==(const per_channel&, const per_channel&) = default;
 
  private:
+  friend detail::text_form;
+
+  void write(detail::text_writer& out) const {
+    out.line("fewbit per_channel 1");
+    out.field("channels", channels_.size());
+    for (const O& channel : channels_) detail::text_form::write(out, channel);
+  }
+
+  static per_channel read(detail::text_reader& in) {
+    in.line("fewbit per_channel 1");
+    const auto n = static_cast<index>(in.field("channels", detail::text_reader::largest_count));
+    checked(in.function(), n);
+    per_channel made(1, detail::text_form::read<O>(in));
+    for (index c = 1; c < n; ++c) made.channels_.push_back(detail::text_form::read<O>(in));
+    return made;
+  }
+
   static index checked(const char* function, index channels) {
     detail::expect(channels >= 1, function, "channels", channels, "at least 1");
     return channels;

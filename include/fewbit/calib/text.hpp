@@ -160,4 +160,35 @@ class text_reader {
   int number_ = 0;
 };
 
+/// The way to an observer's private write() and read(), which make up its text form; each observer
+/// names it a friend.
+struct text_form {
+  template <class O>
+  static void write(text_writer& out, const O& observer) {
+    observer.write(out);
+  }
+
+  template <class O>
+  [[nodiscard]] static O read(text_reader& in) {
+    return O::read(in);
+  }
+};
+
+/// The whole text form of an observer.
+template <class O>
+[[nodiscard]] std::string text_of(const O& observer) {
+  text_writer out;
+  text_form::write(out, observer);
+  return out.take();
+}
+
+/// The observer that a whole text describes; errors name `function`.
+template <class O>
+[[nodiscard]] O parse_text(std::string_view text, const char* function) {
+  text_reader in(text, function);
+  O made = text_form::read<O>(in);
+  in.end();
+  return made;
+}
+
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail

@@ -95,37 +95,32 @@ class threshold_observer {
   [[nodiscard]] std::uint64_t skipped() const noexcept { return histogram_.skipped(); }
   [[nodiscard]] nan_policy policy() const noexcept { return histogram_.policy(); }
 
-  [[nodiscard]] std::string to_text() const {
-    detail::text_writer out;
-    write(out);
-    return out.take();
-  }
+  [[nodiscard]] std::string to_text() const { return detail::text_of(*this); }
 
   /// @throws fewbit::error on a text that to_text() cannot have written.
   [[nodiscard]] static threshold_observer from_text(std::string_view text) {
-    detail::text_reader in(text, "threshold_observer::from_text");
-    threshold_observer made = read(in);
-    in.end();
-    return made;
+    return detail::parse_text<threshold_observer>(text, "threshold_observer::from_text");
   }
+
+  friend bool operator==(const threshold_observer&, const threshold_observer&) = default;
+
+ private:
+  friend detail::text_form;
 
   void write(detail::text_writer& out) const {
     detail::write(out, method_);
     out.field("affine", ends_ == clip::affine ? 1U : 0U);
-    histogram_.write(out);
+    detail::text_form::write(out, histogram_);
   }
 
   static threshold_observer read(detail::text_reader& in) {
     Method method{};
     detail::read(in, method);
     threshold_observer made(method, in.field("affine", 1) == 1 ? clip::affine : clip::symmetric);
-    made.histogram_ = histogram_observer::read(in);
+    made.histogram_ = detail::text_form::read<histogram_observer>(in);
     return made;
   }
 
-  friend bool operator==(const threshold_observer&, const threshold_observer&) = default;
-
- private:
   Method method_;
   clip ends_;
   histogram_observer histogram_;
