@@ -1,0 +1,8 @@
+// expect: a linear layer takes row-major floats, or the codes of its static inputs
+#include "fewbit/ops/linear.hpp"
+
+using namespace fewbit;
+
+void misuse(linear<int8_per_row>& layer, const row_matrix<std::int8_t>& x, row_matrix<float>& y) {
+  layer(x, y);
+}

@@ -1,0 +1,9 @@
+// expect: MutableRowMajorDense
+#include "fewbit/gemm/multiply.hpp"
+
+using namespace fewbit;
+
+void misuse(const row_matrix<std::int8_t>& a, const gemm::packed_weights<std::int8_t>& w,
+            Eigen::MatrixXi& c) {
+  gemm::multiply(a, w, c);
+}

@@ -1,0 +1,6 @@
+// expect: activations are std::uint8_t or std::int8_t
+#include "fewbit/gemm/packed_weights.hpp"
+
+using namespace fewbit;
+
+void misuse(const row_matrix<std::int8_t>& w) { (void)gemm::pack<std::int16_t>(w); }
