@@ -1,5 +1,6 @@
 # Compiles SOURCE with the command COMPILE and wants it to fail with the words of its first line,
-# `// expect: <words>`; with MUST_COMPILE it wants success.
+# `// expect: <words>`; with MUST_COMPILE it wants success. A second line `// flags: <flags>` adds to
+# the command.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -9,13 +10,19 @@ macro(red text)
   message(FATAL_ERROR "check_misuse is red")
 endmacro()
 
-file(STRINGS ${SOURCE} first_line LIMIT_COUNT 1)
+file(STRINGS ${SOURCE} first_lines LIMIT_COUNT 2)
+list(POP_FRONT first_lines first_line second_line)
 if(NOT first_line MATCHES "^// expect: (.+)$")
   red("the first line is not // expect: <words>")
 endif()
 string(REPLACE "\\;" ";" words "${CMAKE_MATCH_1}")  # file(STRINGS) escapes them
 
-separate_arguments(command UNIX_COMMAND "${COMPILE} -c ${SOURCE} -o /dev/null")
+set(flags "")
+if(second_line MATCHES "^// flags: (.+)$")
+  set(flags "${CMAKE_MATCH_1}")
+endif()
+
+separate_arguments(command UNIX_COMMAND "${COMPILE} ${flags} -c ${SOURCE} -o /dev/null")
 execute_process(COMMAND ${command} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
 
 if(MUST_COMPILE)
