@@ -23,6 +23,12 @@ set(io_may quant codebook gemm)
 
 set(not_in_umbrella io search train verify diagnose)
 
+# Headers of the other layers are named in a table of contents: the umbrella, or a folder's own.
+set(contents fewbit.hpp arch/all.hpp)
+
+# Those that are not: what every header includes anyway, and what only other headers need.
+set(private config.hpp arch/vnni.hpp calib/batch.hpp calib/mirrored_counts.hpp calib/text.hpp)
+
 # Each costs more compile time than the rest of a header.
 set(costly ranges format random thread iostream regex map unordered_map)
 
@@ -58,6 +64,9 @@ endfunction()
 
 macro(check_own_include target)
   layer_of("${target}" to)
+  if(header IN_LIST contents)
+    list(APPEND named "${target}")
+  endif()
   if(to STREQUAL "umbrella")
     offence("includes the umbrella fewbit.hpp")
   elseif("${target}" IN_LIST by_name_only)
@@ -94,6 +103,7 @@ if(count EQUAL 0)
   message(FATAL_ERROR "check_layers: no header under ${ROOT}")
 endif()
 
+set(named fewbit.hpp)
 foreach(header IN LISTS headers)
   layer_of("${header}" from)
   if(NOT from STREQUAL "umbrella" AND NOT from IN_LIST layers)
@@ -118,6 +128,17 @@ foreach(header IN LISTS headers)
     endif()
   endforeach()
 endforeach()
+
+# The trees of tests/layers that break another rule need no umbrella.
+if(fewbit.hpp IN_LIST headers)
+  foreach(header IN LISTS headers)
+    layer_of("${header}" from)
+    if(NOT header IN_LIST named AND NOT header IN_LIST private AND NOT header IN_LIST by_name_only
+       AND NOT from IN_LIST not_in_umbrella)
+      offence("neither in the table of contents fewbit.hpp nor among the private headers")
+    endif()
+  endforeach()
+endif()
 
 if(offences GREATER 0)
   message(FATAL_ERROR "check_layers: ${offences} offence(s) in ${count} headers")
