@@ -9,7 +9,8 @@
 #define FEWBIT_VERSION_MINOR 1
 #define FEWBIT_VERSION_PATCH 0
 
-#if defined(__FAST_MATH__)
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
+    (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ != 0)
 #error "fewbit: -ffast-math breaks the promise of equal bits on every processor; compile without it"
 #endif
 
@@ -97,8 +98,7 @@
 #define FEWBIT_NATIVE_ARCH scalar
 #endif
 
-// Flags that change generated code without changing the native arch; they become the last digit of
-// the tag.
+// Flags that change generated code without changing the native arch: two digits of the tag.
 #if defined(__AVX512F__)
 #define FEWBIT_DETAIL_WIDTH 4
 #elif defined(__FMA__)
@@ -111,15 +111,32 @@
 #define FEWBIT_DETAIL_WIDTH 0
 #endif
 
-#define FEWBIT_DETAIL_JOIN4(a, b, c, d) a##b##_##c##d
-#define FEWBIT_DETAIL_JOIN(a, b, c, d) FEWBIT_DETAIL_JOIN4(a, b, c, d)
+#if defined(__AVX512FP16__) || defined(__ARM_FEATURE_SVE2)
+#define FEWBIT_DETAIL_LEVEL 4
+#elif defined(__AVX512BF16__) && defined(__AVXVNNI__)
+#define FEWBIT_DETAIL_LEVEL 3
+#elif defined(__AVX512BF16__) || defined(__ARM_FEATURE_SVE)
+#define FEWBIT_DETAIL_LEVEL 2
+#elif defined(__BMI2__) || defined(__ARM_FEATURE_FP16_VECTOR_ARITHMETIC)
+#define FEWBIT_DETAIL_LEVEL 1
+#else
+#define FEWBIT_DETAIL_LEVEL 0
+#endif
+
+#define FEWBIT_DETAIL_JOIN2(a, b) a##b
+#define FEWBIT_DETAIL_JOIN(a, b) FEWBIT_DETAIL_JOIN2(a, b)
+#define FEWBIT_DETAIL_TAG5(version, arch, width, level, exceptions) \
+  version##_##arch##_##width##level##exceptions
+#define FEWBIT_DETAIL_TAG(version, arch, width, level, exceptions) \
+  FEWBIT_DETAIL_TAG5(version, arch, width, level, exceptions)
 
 /// Inline namespace of what may cross translation units built with different -m flags: errors,
 /// ranges, parameters.
-#define FEWBIT_VERSION_NAMESPACE v0
+#define FEWBIT_VERSION_NAMESPACE FEWBIT_DETAIL_JOIN(v, FEWBIT_VERSION_MAJOR)
 
 /// Inline namespace of what computes. It names the instruction set (and whether exceptions are on),
 /// so that the linker never merges a kernel of one unit with the same kernel of a unit built with
 /// other flags.
-#define FEWBIT_ARCH_NAMESPACE \
-  FEWBIT_DETAIL_JOIN(v0_, FEWBIT_NATIVE_ARCH, FEWBIT_DETAIL_WIDTH, FEWBIT_HAS_EXCEPTIONS)
+#define FEWBIT_ARCH_NAMESPACE                                                          \
+  FEWBIT_DETAIL_TAG(FEWBIT_VERSION_NAMESPACE, FEWBIT_NATIVE_ARCH, FEWBIT_DETAIL_WIDTH, \
+                    FEWBIT_DETAIL_LEVEL, FEWBIT_HAS_EXCEPTIONS)

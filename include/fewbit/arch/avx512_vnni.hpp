@@ -6,8 +6,8 @@
 /// | vpdpbusd zmm     | 16 sums of 4 products u8 x s8, added in int32 | 128 operations, exact     |
 /// | vpbroadcastd m32 | four activations to all columns               | on a load port            |
 ///
-/// Port bound: 2 vpdpbusd zmm per cycle (ports 0 and 5 on Intel servers, both multiply pipes on Zen
-/// 5).
+/// Port bound: 2 vpdpbusd zmm per cycle (ports 0 and 5 of Intel servers, both multiply pipes of
+/// Zen 5).
 
 #include "fewbit/arch/vnni.hpp"
 

@@ -9,16 +9,15 @@
 /// Codes of one unit step stand in memory as [c][d] (weights) and [r][d] (activations). A unit says
 /// how it wants its operands:
 ///
-///     lhs_code, rhs_code   C++ types of stored activations and weights
-///     in_place             activations are read from the caller's matrix (rows = 1), else they are
-///     copied
-///                          as lhs_code, interleaved by rows
-///     lhs_offset           the unit multiplies a - lhs_offset in place of a, as u8 x s8 on a
-///     machine that has
-///                          only s8 x s8; the caller adds lhs_offset * (column sums of the weights)
-///     rhs_offset           weights are stored as w + rhs_offset, because the instruction wants one
-///     unsigned side; the
-///                          caller takes off rhs_offset * (row sums of the activations)
+/// - lhs_code, rhs_code: C++ types of stored activations and weights.
+/// - in_place: activations are read from the caller's matrix (rows = 1), else they are copied as
+///   lhs_code, interleaved by rows.
+/// - lhs_offset: the unit multiplies a - lhs_offset in place of a, as u8 x s8 on a machine that has
+///   only s8 x s8; the caller adds lhs_offset * (column sums of the weights).
+/// - rhs_offset: weights are stored as w + rhs_offset, because the instruction wants one unsigned
+///   side; the caller takes off rhs_offset * (row sums of the activations).
+/// - accumulator, lhs_vector, rhs_vector: what load_lhs, load_lhs_tail (in place only), load_rhs
+///   and dot work on.
 ///
 /// Additions are modulo 2^32 in every unit, so that a sum whose true value fits int32 is exact
 /// whatever the intermediate values were. `dot_unit<Arch, Lhs>` for Lhs = std::uint8_t or

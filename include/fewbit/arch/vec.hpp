@@ -120,7 +120,13 @@ struct vec {
   }
   FEWBIT_ALWAYS_INLINE friend vec operator*(const vec& a, const vec& b) noexcept {
     return zip(a, b, [](auto& r, const auto& x, const auto& y) {
-      r = static_cast<narrow<decltype(r)>>(x * y);
+      if constexpr (is_native) {
+        r = x * y;
+      } else if constexpr (std::is_unsigned_v<T>) {
+        r = static_cast<T>(1U * x * y);  // not as int, which could overflow
+      } else {
+        r = static_cast<T>(x * y);
+      }
     });
   }
   FEWBIT_ALWAYS_INLINE friend vec operator/(const vec& a, const vec& b) noexcept {
@@ -395,6 +401,27 @@ FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> round_to_int(const V& x) noexcept {
   using integers = rebind<V, std::int32_t>;
   const V sum = rounded(x) + V(magic);
   return bits_as<std::int32_t>(sum) - integers(std::bit_cast<std::int32_t>(magic));
+}
+
+/// a + b of signed integers modulo 2^bits.
+template <class V>
+FEWBIT_ALWAYS_INLINE V add_wrapping(const V& a, const V& b) noexcept {
+  using bits = std::make_unsigned_t<lane<V>>;
+  return bits_as<lane<V>>(rebind<V, bits>(bits_as<bits>(a) + bits_as<bits>(b)));
+}
+
+/// a - b of signed integers modulo 2^bits.
+template <class V>
+FEWBIT_ALWAYS_INLINE V subtract_wrapping(const V& a, const V& b) noexcept {
+  using bits = std::make_unsigned_t<lane<V>>;
+  return bits_as<lane<V>>(rebind<V, bits>(bits_as<bits>(a) - bits_as<bits>(b)));
+}
+
+/// a * b of signed integers modulo 2^bits.
+template <class V>
+FEWBIT_ALWAYS_INLINE V multiply_wrapping(const V& a, const V& b) noexcept {
+  using bits = std::make_unsigned_t<lane<V>>;
+  return bits_as<lane<V>>(rebind<V, bits>(bits_as<bits>(a) * bits_as<bits>(b)));
 }
 
 /// x clamped to [lo, hi]; NaN becomes lo.

@@ -6,12 +6,14 @@
 /// so that activations are read in place: no instruction is added to the loop, and 128 * (row sum
 /// of the activations) comes off at the end.
 
+#include <type_traits>
+
 #include "fewbit/arch/dot_unit.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
-/// `Word` supplies lanes (int32 per register), broadcast(p) of four bytes, load(p) of a register
-/// and dpbusd(sum, unsigned bytes, signed bytes).
+/// `Word` supplies lanes (int32 per register), broadcast(four bytes) and dpbusd(sum, unsigned
+/// bytes, signed bytes).
 template <class Word, class Lhs>
 struct vnni_unit {
   static constexpr bool lhs_is_unsigned = std::is_same_v<Lhs, std::uint8_t>;

@@ -64,6 +64,9 @@ requires std::is_arithmetic_v<T> std::string text(T value) {
     if (value != value) return "nan";  // printf would show its sign
     char buffer[40];
     std::snprintf(buffer, sizeof(buffer), "%g", static_cast<double>(value));
+    if (static_cast<T>(std::strtod(buffer, nullptr)) != value) {  // six digits hide a difference
+      std::snprintf(buffer, sizeof(buffer), "%.9g", static_cast<double>(value));
+    }
     return buffer;
   } else {
     return std::to_string(value);

@@ -15,9 +15,6 @@ using index = Eigen::Index;
 template <class T>
 using row_matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-template <class T>
-using column_vector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
-
 }  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {

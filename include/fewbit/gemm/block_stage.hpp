@@ -4,10 +4,9 @@
 /// A block stage keeps a running total per element of C:
 ///
 ///     struct my_blocks : gemm::block_stage {
-///       using total = float;                                       // lane type of the running
-///       total, starts at 0 template <class T, class V>                                 // T: lanes
-///       of total, V: lanes of std::int32_t T operator()(const T& so_far, const V& sum, index
-///       block, const at& where) const noexcept;
+///       using total = float;          // lane type of the running total, which starts at 0
+///       template <class T, class V>   // T: lanes of total, V: lanes of std::int32_t
+///       T operator()(const T& so_far, const V& sum, index block, const at& where) const noexcept;
 ///     };
 ///
 /// The micro-kernel calls it after every `block_depth` codes and hands the last total to the
@@ -29,13 +28,14 @@ concept BlockStage = std::derived_from<S, block_stage> && requires {
   typename S::total;
 };
 
-/// k in one block: the total is the sum. It has no cost.
+/// The total is the sum of all blocks, at no cost where k is one block.
 struct whole_depth : block_stage {
   using total = std::int32_t;
 
   template <class T, class V>
-  FEWBIT_ALWAYS_INLINE T operator()(const T&, const V& sum, index, const at&) const noexcept {
-    return sum;
+  FEWBIT_ALWAYS_INLINE T operator()(const T& so_far, const V& sum, index,
+                                    const at&) const noexcept {
+    return arch::add_wrapping(so_far, sum);
   }
 };
 

@@ -39,6 +39,18 @@ struct at {
     }
     return arch::load<V>(p + col);
   }
+
+  /// Writes the lanes inside C to p[col], p[col + 1], ...
+  template <class V>
+  FEWBIT_ALWAYS_INLINE void store_columns(const V& v, arch::lane<V>* p) const noexcept {
+    if constexpr (arch::is_vec<V>) {
+      if (valid < V::lanes) {
+        for (int i = 0; i < valid; ++i) p[col + i] = v[i];
+        return;
+      }
+    }
+    arch::store(p + col, v);
+  }
 };
 
 /// Marks a type as a stage, so that `|` applies to it: `struct my_stage : gemm::stage { ... };`.
@@ -56,7 +68,8 @@ struct chain : stage {
   chain(const First& f, const Second& s) noexcept : first(f), second(s) {}
 
   template <class V>
-  FEWBIT_ALWAYS_INLINE auto operator()(const V& value, const at& where) const noexcept {
+  FEWBIT_ALWAYS_INLINE auto operator()(const V& value, const at& where) const
+      noexcept(noexcept(second(first(value, where), where))) {
     return second(first(value, where), where);
   }
 };

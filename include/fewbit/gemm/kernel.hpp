@@ -3,19 +3,14 @@
 ///
 ///     C (m x n)  =  A (m x k)  times  W (n x k) transposed
 ///
-///                 k                          n
-///          +-------------+            +-----+-----+
-///        m | A  ->->->   |          k | W's rows  |      panel: tile::cols columns of C, all of k,
-///        packed
-///          +-------------+            | stand as  |      tile:  tile::rows x tile::cols of C, in
-///          registers
-///                                     | columns   |      step:  tile::depth of k, one dot unit
-///                                     deep
-///                                     +-----+-----+
+///               k                 n
+///         +-----------+     +-----+-----+     panel  tile::cols columns of C, all of k, packed
+///       m | A ->->->  |   k | rows of W |     tile   tile::rows x tile::cols of C, in registers
+///         +-----------+     | as columns|     step   tile::depth of k, one dot unit deep
+///                           +-----+-----+     depth  extent along k
 ///
 /// code   an 8-bit integer standing for a real number; this layer knows codes alone, no scales
-/// group, block   `block_depth` neighbouring codes of k that share something; a block stage sees
-/// each block's sums depth  extent along k
+/// block  `block_depth` neighbouring codes of k, a group of them; a block stage sees its sums
 ///
 /// Users pick an arch at most; everything else follows from the kernel's constants. Read next:
 /// gemm/packed_weights.hpp (weights are packed here), gemm/micro_kernel.hpp (the loop),

@@ -142,15 +142,6 @@ struct out_view {
   index cols;
 };
 
-template <class V, class Out>
-FEWBIT_ALWAYS_INLINE void store_valid(const V& v, int valid, Out* p) noexcept {
-  if (valid >= V::lanes) {
-    v.store(p);
-  } else {
-    for (int i = 0; i < valid; ++i) p[i] = v[i];
-  }
-}
-
 /// Lanes of the vectors that an epilogue gets: what a register of the native arch holds, or less
 /// where panels are narrower.
 template <class Kernel>
@@ -171,54 +162,64 @@ FEWBIT_ALWAYS_INLINE void for_each_vector(const out_view<Out>& c, index width,
   }
 }
 
+/// The sums of one block of k for the tile whose first column is `col`, whatever its width.
+template <class Kernel, class Lhs>
+void sum_block(const lhs_view<typename Kernel::unit::lhs_code>& a,
+               const packed_weights<Lhs, Kernel>& w, index rows, index col, index block,
+               std::int32_t* sums) noexcept {
+  const auto& layout = w.layout();
+  const index width = w.panel_cols(col);
+  const auto* codes = w.panel(col) + layout.padded_begin(block) * width;
+  const std::int32_t* start = nullptr;
+  if constexpr (Kernel::unit::rhs_offset != 0) start = a.start + block;
+  const auto sum = [&]<int C>() {
+    sum_rows<Kernel, Kernel::row_registers, C>((rows + Kernel::unit::rows - 1) / Kernel::unit::rows,
+                                               a.codes + block * a.block_stride, a.stride, codes,
+                                               layout.depth_of(block), start, layout.blocks(),
+                                               w.block_sums(block, col), sums);
+  };
+  if (width == Kernel::tile::cols) {
+    sum.template operator()<Kernel::col_registers>();
+  } else {
+    sum.template operator()<Kernel::narrow_registers>();
+  }
+}
+
 /// One tile of C: sums of every block of k, then the epilogue, all in a buffer that stays in L1.
 template <class Kernel, class Lhs, class Out, class Blocks, class Epilogue>
 void compute_tile(const lhs_view<typename Kernel::unit::lhs_code>& a,
                   const packed_weights<Lhs, Kernel>& w, const out_view<Out>& c,
                   const Blocks& blocks, const Epilogue& epilogue) noexcept {
-  using unit = typename Kernel::unit;
   using total = typename Blocks::total;
   constexpr int lanes = epilogue_lanes<Kernel>;
-  constexpr bool one_block = std::is_same_v<Blocks, whole_depth>;
+  constexpr index size = Kernel::tile::rows * Kernel::tile::cols;
   using sums_vector = arch::vec<std::int32_t, lanes>;
   using totals_vector = arch::vec<total, lanes>;
-  constexpr index size = Kernel::tile::rows * Kernel::tile::cols;
   alignas(64) std::int32_t sums[size];
-  alignas(64) total totals[one_block ? 1 : size];
+  alignas(64) total totals[size];
 
-  const auto& layout = w.layout();
   const index width = w.panel_cols(c.col);
-  const index registers = (c.rows + unit::rows - 1) / unit::rows;
-  for (index block = 0; block < layout.blocks(); ++block) {
-    const auto* codes = w.panel(c.col) + layout.padded_begin(block) * width;
-    const auto sum = [&]<int C>() {
-      sum_rows<Kernel, Kernel::row_registers, C>(
-          registers, a.codes + block * a.block_stride, a.stride, codes, layout.depth_of(block),
-          a.start + block, layout.blocks(), w.block_sums(block, c.col), &sums[0]);
-    };
-    if (width == Kernel::tile::cols) {
-      sum.template operator()<Kernel::col_registers>();
-    } else {
-      sum.template operator()<Kernel::narrow_registers>();
-    }
-    if constexpr (!one_block) {
-      for_each_vector<lanes>(c, width, [&](index i, const at& where) {
-        const totals_vector so_far =
-            block == 0 ? totals_vector(total{}) : totals_vector::load(totals + i);
-        blocks(so_far, sums_vector::load(sums + i), block, where).store(totals + i);
-      });
+  const auto finish = [&](const total* values) {
+    for_each_vector<lanes>(c, width, [&](index i, const at& where) {
+      where.store_columns(epilogue(totals_vector::load(values + i), where),
+                          c.data + where.row * c.stride);
+    });
+  };
+  if constexpr (std::is_same_v<Blocks, whole_depth>) {
+    if (w.layout().blocks() == 1) {
+      sum_block(a, w, c.rows, c.col, 0, &sums[0]);
+      return finish(sums);
     }
   }
-  for_each_vector<lanes>(c, width, [&](index i, const at& where) {
-    const total* from;
-    if constexpr (one_block) {
-      from = sums + i;
-    } else {
-      from = totals + i;
-    }
-    store_valid(epilogue(totals_vector::load(from), where), where.valid,
-                c.data + where.row * c.stride + where.col);
-  });
+  for (index block = 0; block < w.layout().blocks(); ++block) {
+    sum_block(a, w, c.rows, c.col, block, &sums[0]);
+    for_each_vector<lanes>(c, width, [&](index i, const at& where) {
+      const totals_vector so_far =
+          block == 0 ? totals_vector(total{}) : totals_vector::load(totals + i);
+      blocks(so_far, sums_vector::load(sums + i), block, where).store(totals + i);
+    });
+  }
+  finish(totals);
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail

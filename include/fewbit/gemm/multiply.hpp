@@ -59,7 +59,9 @@ class prepared_lhs {
   /// The tile whose first row is `row` of the block.
   [[nodiscard]] lhs_view<lhs_code> view(index row) const noexcept {
     if constexpr (unit::in_place) {
-      return {a_ + row * stride_, stride_, layout_.block_depth(), start_ + row * layout_.blocks()};
+      const std::int32_t* start = nullptr;
+      if constexpr (unit::rhs_offset != 0) start = start_ + row * layout_.blocks();
+      return {a_ + row * stride_, stride_, layout_.block_depth(), start};
     } else {
       return {copy_ + row * layout_.padded(), unit::rows * layout_.padded(),
               unit::rows * layout_.padded_begin(1), nullptr};
@@ -181,30 +183,32 @@ template <class Lhs, class Kernel>
   return detail::prepared_lhs<Kernel>::bytes(w.layout());
 }
 
-/// C(i, j) = epilogue(blocks(sum over k of A(i, k) * W(j, k))), exact in int32; nothing is
-/// allocated.
+/// C can take what the epilogue makes of totals.
+template <class C, class E, class Total>
+concept ProductInto =
+    MutableRowMajorDense<C, detail::scalar_of<C>> && Epilogue<E, detail::scalar_of<C>, Total>;
+
+/// C(i, j) = epilogue(blocks(sum over k of A(i, k) * W(j, k))), exact in int32. Nothing is
+/// allocated, and nothing throws: an executor that does ends the program.
 ///
-/// @param a         m x k codes of type Lhs, row-major; read in place where the instruction set
-/// allows.
-/// @param w         n x k weights, packed.
-/// @param c         m x n, row-major; its scalar is what the epilogue returns. It must not overlap
-/// a.
-/// @param epilogue  applied to each element (gemm/epilogue.hpp).
-/// @param scratch   at least scratch_bytes(w) per slot; the work is cut into as many parts as there
-/// are slots.
-/// @param executor  runs the parts. Results do not depend on it nor on the number of slots.
-/// @param blocks    what to do with the sums of each block of k (gemm/block_stage.hpp).
+/// @param a         m x k codes of type Lhs, row-major; read in place where the unit allows
+/// @param w         n x k weights, packed
+/// @param c         m x n, row-major, of what the epilogue returns; must not overlap a
+/// @param epilogue  applied to each element (gemm/epilogue.hpp)
+/// @param scratch   at least scratch_bytes(w) per slot; the work is cut into one part per slot
+/// @param executor  runs the parts; results depend neither on it nor on the number of slots
+/// @param blocks    what to do with the sums of each block of k (gemm/block_stage.hpp)
 /// Shapes are asserted.
 template <class Lhs, class Kernel, RowMajorDense<Lhs> A, class C, class E = raw,
           Executor Workers = inline_executor, BlockStage Blocks = whole_depth>
-requires MutableRowMajorDense<C, detail::scalar_of<C>> && Epilogue < E, detail::scalar_of<C>,
-typename Blocks::total > void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c,
-                                       const E& epilogue, workspace& scratch,
-                                       const Workers& executor = {}, const Blocks& blocks = {}) {
+requires ProductInto<C, E, typename Blocks::total>
+void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& epilogue,
+              workspace& scratch, const Workers& executor = {},
+              const Blocks& blocks = {}) noexcept {
   using out = detail::scalar_of<C>;
   assert(a.cols() == w.k() && c.rows() == a.rows() && c.cols() == w.n());
   assert(scratch.bytes_per_slot() >= scratch_bytes(w) && scratch.slots() > 0);
-  assert((!std::is_same_v<Blocks, whole_depth> || w.layout().blocks() == 1));
+  assert((!std::is_same_v<Blocks, whole_depth> || w.k() <= Kernel::max_depth));
   const detail::product<Lhs, Kernel, out, Blocks, E> p{
       a.data(), a.outerStride(), w, {c.data(), c.outerStride(), 0, 0, c.rows(), c.cols()},
       blocks,   epilogue};
@@ -215,12 +219,12 @@ typename Blocks::total > void multiply(const A& a, const packed_weights<Lhs, Ker
 /// The same for one call in one thread: scratch memory is taken from the stack, or allocated where
 /// it is large.
 template <class Lhs, class Kernel, RowMajorDense<Lhs> A, class C, class E = raw>
-requires MutableRowMajorDense<C, detail::scalar_of<C>> && Epilogue<E, detail::scalar_of<C>>
+requires ProductInto<C, E, std::int32_t>
 void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& epilogue = {}) {
   using out = detail::scalar_of<C>;
   constexpr index on_stack = 16384;
   assert(a.cols() == w.k() && c.rows() == a.rows() && c.cols() == w.n());
-  assert(w.layout().blocks() == 1);
+  assert(w.k() <= Kernel::max_depth);
   const whole_depth blocks;
   const detail::product<Lhs, Kernel, out, whole_depth, E> p{
       a.data(), a.outerStride(), w, {c.data(), c.outerStride(), 0, 0, c.rows(), c.cols()},

@@ -27,7 +27,7 @@ class depth_layout {
   depth_layout() noexcept = default;
   depth_layout(index k, index block_depth) noexcept
       : k_(k),
-        block_depth_(block_depth > 0 ? block_depth : std::max(k, index{1})),
+        block_depth_(block_depth > 0 && block_depth < k ? block_depth : std::max(k, index{1})),
         blocks_(std::max((k + block_depth_ - 1) / block_depth_, index{1})),
         padded_((blocks_ - 1) * padded_block() + steps(blocks_ - 1) * Depth) {}
 
@@ -71,19 +71,19 @@ class packed_weights {
 
   /// Packs W.
   ///
-  /// @param w            n x k. An expression or a column-major matrix is evaluated once into a
-  /// temporary.
-  /// @param block_depth  codes of k that a block stage gets the sums of; 0: all of k is one block.
+  /// @param w            n x k; an expression or a column-major matrix is evaluated once
+  /// @param block_depth  codes of k that a block stage gets the sums of; 0: all of k is one block
   /// @throws fewbit::error if the depth of one sum, min(k, block_depth), is above
-  /// Kernel::max_depth, where int32 could
-  ///         overflow, or if block_depth is negative.
+  ///         Kernel::max_depth, where int32 could overflow, or if block_depth is negative
   template <Executor E = inline_executor>
   explicit packed_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0,
                           const E& executor = {}) {
     fewbit::detail::expect(block_depth >= 0, "pack", "block_depth", block_depth, "0 or more");
     const layout_type layout(w.cols(), block_depth);
-    fewbit::detail::expect(std::min(layout.block_depth(), w.cols()) <= Kernel::max_depth, "pack",
-                           "depth", w.cols(), "at most " + std::to_string(Kernel::max_depth));
+    const index deepest = std::min(layout.block_depth(), w.cols());
+    fewbit::detail::expect(deepest <= Kernel::max_depth, "pack",
+                           layout.blocks() == 1 ? "depth" : "block_depth", deepest,
+                           "at most " + std::to_string(Kernel::max_depth));
     n_ = w.rows();
     layout_ = layout;
     codes_ = aligned_buffer<rhs_code>(padded_n() * layout.padded());
@@ -105,7 +105,11 @@ class packed_weights {
   /// Sums of one block for the columns from `col` on, padded to whole registers; only where the
   /// unit needs them.
   [[nodiscard]] const std::int32_t* block_sums(index block, index col) const noexcept {
-    return sums_.data() + block * padded_n() + col;
+    if constexpr (unit::lhs_offset == 0) {
+      return nullptr;
+    } else {
+      return sums_.data() + block * padded_n() + col;
+    }
   }
 
   /// Codes of the panel whose first column is `col`.
@@ -172,6 +176,7 @@ class packed_weights {
 };
 
 /// Packs W for activations of type Lhs on an instruction set: `pack<std::uint8_t>(w)`.
+/// @throws fewbit::error as the constructor of packed_weights does
 template <class Lhs, class Arch = arch::native>
 [[nodiscard]] packed_weights<Lhs, default_kernel<Lhs, Arch>> pack(
     const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0) {

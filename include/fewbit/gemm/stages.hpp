@@ -10,29 +10,12 @@
 
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include "fewbit/core/fixed_point.hpp"
 #include "fewbit/gemm/epilogue.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
-
-namespace detail {
-
-/// a + b modulo 2^32.
-template <class V>
-FEWBIT_ALWAYS_INLINE V add_wrapping(const V& a, const V& b) noexcept {
-  return arch::bits_as<std::int32_t>(arch::rebind<V, std::uint32_t>(
-      arch::bits_as<std::uint32_t>(a) + arch::bits_as<std::uint32_t>(b)));
-}
-
-/// a * b modulo 2^32.
-template <class V>
-FEWBIT_ALWAYS_INLINE V multiply_wrapping(const V& a, const V& b) noexcept {
-  return arch::bits_as<std::int32_t>(arch::rebind<V, std::uint32_t>(
-      arch::bits_as<std::uint32_t>(a) * arch::bits_as<std::uint32_t>(b)));
-}
-
-}  // namespace detail
 
 /// int32 + bias[col].
 struct add_bias : stage {
@@ -42,7 +25,7 @@ struct add_bias : stage {
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at& where) const noexcept {
-    return detail::add_wrapping(value, where.template columns<V>(bias));
+    return arch::add_wrapping(value, where.template columns<V>(bias));
   }
 };
 
@@ -55,9 +38,8 @@ struct subtract_outer : stage {
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at& where) const noexcept {
-    const V product =
-        detail::multiply_wrapping(V(rows[where.row]), where.template columns<V>(cols));
-    return detail::add_wrapping(value, detail::multiply_wrapping(product, V(-1)));
+    return arch::subtract_wrapping(
+        value, arch::multiply_wrapping(V(rows[where.row]), where.template columns<V>(cols)));
   }
 };
 
@@ -125,6 +107,18 @@ struct relu : stage {
   }
 };
 
+/// The larger of float and a bound; a NaN stays. A bound of -infinity changes nothing.
+struct at_least : stage {
+  float lowest;
+
+  explicit at_least(float l) noexcept : lowest(l) {}
+
+  template <class V>
+  FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at&) const noexcept {
+    return arch::select(value < V(lowest), V(lowest), value);
+  }
+};
+
 /// value clamped to [lo, hi]; a NaN becomes lo.
 template <class T>
 struct clamp_to : stage {
@@ -156,9 +150,9 @@ struct requantize : stage {
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at& where) const noexcept {
-    return detail::add_wrapping(V(Mode::apply(value, where.template columns<V>(mantissas),
-                                              where.template columns<V>(exponents))),
-                                V(zero_point));
+    return arch::add_wrapping(V(Mode::apply(value, where.template columns<V>(mantissas),
+                                            where.template columns<V>(exponents))),
+                              V(zero_point));
   }
 };
 
@@ -201,6 +195,9 @@ struct requantize<q7_pot> : stage {
 /// int32 clamped to the range of an 8-bit code.
 template <class Code>
 struct saturate : stage {
+  static_assert(sizeof(Code) == 1 && std::is_integral_v<Code>,
+                "fewbit: codes are std::int8_t or std::uint8_t");
+
   template <class V>
   FEWBIT_ALWAYS_INLINE arch::rebind<V, Code> operator()(const V& value, const at&) const noexcept {
     return arch::convert<Code>(arch::clamp(value, V(std::numeric_limits<Code>::min()),
@@ -214,6 +211,9 @@ using to_uint8 = saturate<std::uint8_t>;
 /// A real number as an 8-bit code: clamp(rne(value * inverse_scale) + zero_point).
 template <class Code>
 struct to_codes : stage {
+  static_assert(sizeof(Code) == 1 && std::is_integral_v<Code>,
+                "fewbit: codes are std::int8_t or std::uint8_t");
+
   float inverse_scale;
   std::int32_t zero_point;
 

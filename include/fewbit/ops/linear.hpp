@@ -18,6 +18,7 @@
 #include <limits>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/workspace.hpp"
@@ -38,6 +39,14 @@ struct linear_scratch {
   workspace rows;     ///< codes, scales and sums of the rows in work
   workspace workers;  ///< one slot per worker of the product
 };
+
+/// What a layer can multiply and where to: row-major floats, or the codes of its static inputs; into
+/// row-major floats or 8-bit codes.
+template <class X, class Y, class Inputs>
+concept LinearProduct = (RowMajorDense<X, float> ||
+                         (Inputs::is_static && RowMajorDense<X, typename Inputs::code>)) &&
+                        (MutableRowMajorDense<Y, float> || MutableRowMajorDense<Y, std::int8_t> ||
+                         MutableRowMajorDense<Y, std::uint8_t>);
 
 namespace detail {
 
@@ -64,12 +73,12 @@ struct scale_blocks_stage : gemm::block_stage {
     V value = sum;
     if constexpr (AffineWeights) {
       const V zero = where.template columns<V>(zero_points + block * channels);
-      const V moved =
-          gemm::detail::multiply_wrapping(V(row_sums[where.row * blocks + block]), zero);
-      value = value - moved;
+      const V moved = arch::multiply_wrapping(V(row_sums[where.row * blocks + block]), zero);
+      value = arch::subtract_wrapping(value, moved);
     }
     if constexpr (AffineInputs) {
-      value = value - where.template columns<V>(input_offsets + block * channels);
+      value = arch::subtract_wrapping(value,
+                                      where.template columns<V>(input_offsets + block * channels));
     }
     const T scale = where.template columns<T>(scales + block * channels);
     return so_far + arch::rounded(T(arch::convert<float>(value) * scale));
@@ -128,31 +137,41 @@ class linear {
   /// Y = X W^T + bias, with the layer's own scratch memory: one call at a time.
   ///
   /// @param x  m x k row-major floats; for static inputs codes (input_code) as well
-  /// @param y  m x n row-major; floats, or std::int8_t / std::uint8_t codes under
-  ///           options().output_params
+  /// @param y  m x n row-major, no part of x; floats, or std::int8_t / std::uint8_t codes under
+  ///           options().output_params, whose zero point must be one of them
   template <class X, class Y>
-  void operator()(const X& x, Y&& y) noexcept {
-    std::as_const (*this)(x, y, scratch_);
-  }
+  requires LinearProduct<X, Y, Inputs>
+  void operator()(const X& x, Y&& y) noexcept { std::as_const (*this)(x, y, scratch_); }
 
-  /// The same with the caller's scratch memory, made by make_scratch(); any number of threads may
-  /// call at once, each with its own. The executor shares out the work of this one call.
+  /// The same with the caller's scratch memory, from make_scratch() or reserve(); any number of
+  /// threads may call at once, each with its own. The executor shares out the work of this one
+  /// call; if it throws, the program ends.
   template <class X, class Y, Executor E = inline_executor>
-  requires MutableRowMajorDense<Y, typename std::remove_cvref_t<Y>::Scalar>
+  requires LinearProduct<X, Y, Inputs>
   void operator()(const X& x, Y&& y, linear_scratch& scratch,
                   const E& executor = {}) const noexcept {
     assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());
+    if (outputs() == 0) return;
+    assert(scratch.rows.slots() > 0 && scratch.rows.bytes_per_slot() >= layout().bytes);
     for (index first = 0; first < x.rows(); first += detail::rows_at_a_time) {
       const index count = std::min(detail::rows_at_a_time, x.rows() - first);
       run_rows(x, y, first, count, scratch, executor);
     }
   }
 
-  /// Scratch memory for calls whose executor has `workers` threads.
-  [[nodiscard]] linear_scratch make_scratch(index workers = 1) const {
-    linear_scratch scratch;
+  /// Grows scratch memory to what this layer needs with an executor of `workers` threads. Layers
+  /// that are called one after the other may share one.
+  /// @throws fewbit::error unless workers >= 1
+  void reserve(linear_scratch& scratch, index workers = 1) const {
+    detail::expect(workers >= 1, "linear", "workers", workers, "at least 1");
     scratch.rows.reserve(layout().bytes);
     scratch.workers.reserve(gemm::scratch_bytes(weights_), workers);
+  }
+
+  /// Scratch memory of its own, as reserve() makes it.
+  [[nodiscard]] linear_scratch make_scratch(index workers = 1) const {
+    linear_scratch scratch;
+    reserve(scratch, workers);
     return scratch;
   }
 
@@ -179,7 +198,7 @@ class linear {
     weights_ = weights_type(codes, detail::scale_depth<typename S::granularity>);
     bias_ = detail::bias_or_zeros(bias, weights.rows());
     scales_ = detail::block_table<float>(weights, [&](index j, index c) {
-      return Inputs::is_static ? weights.scale(j, c) * input_params.scale : weights.scale(j, c);
+      return Inputs::is_static ? product_scale(weights, j, c) : weights.scale(j, c);
     });
     if constexpr (S::is_affine) {
       zero_points_ = detail::block_table<std::int32_t>(weights, [&](index j, index c) {
@@ -210,15 +229,29 @@ class linear {
     }
   }
 
-  /// The deepest sum of (x - x_zero) * (w - w_zero), both as large as codes allow, must fit int32.
-  static void expect_depth(index k) {
-    constexpr int x_most = Inputs::is_static ? 255 : 127;
+  /// The deepest sum of (x - x_zero) * (w - w_zero), both as large as codes allow, must fit int32,
+  /// and so must the sum of x * w that the kernel takes.
+  void expect_depth(index k) const {
+    const int zero = input_params_.zero_point;
+    const int x_most = std::max(input_max - zero, zero - input_min);
     constexpr int w_most = S::is_affine ? S::storage::max - S::storage::min : -S::storage::min;
-    constexpr index most = std::numeric_limits<std::int32_t>::max() / (x_most * w_most);
+    const index most =
+        std::min(weights_type::kernel_type::max_depth,
+                 index{std::numeric_limits<std::int32_t>::max()} / (x_most * w_most));
     const index block = detail::scale_depth<typename S::granularity>;
     const index depth = block == 0 ? k : std::min(k, block);
     detail::expect(depth <= most, "linear", "number of inputs", k,
                    "at most " + std::to_string(most));
+  }
+
+  /// Weight scale times input scale of static inputs.
+  [[nodiscard]] float product_scale(const quantized_matrix<S>& weights, index j, index c) const {
+    const float scale = weights.scale(j, c) * input_params_.scale;
+    if (!detail::is_finite(scale)) {
+      detail::fail("linear", "scale of " + detail::element("weights", j, c) + " times input scale",
+                   scale, "a finite number");
+    }
+    return scale;
   }
 
   /// Where things stand in scratch.rows, in bytes.
@@ -239,24 +272,21 @@ class linear {
     const row_layout place = layout();
     std::byte* memory = scratch.rows.slot(0);
     auto* scales = reinterpret_cast<float*>(memory + place.scales);
-    auto* sums = reinterpret_cast<std::int32_t*>(memory + place.sums);
+    std::int32_t* sums = nullptr;
+    if constexpr (S::is_affine) sums = reinterpret_cast<std::int32_t*>(memory + place.sums);
     if constexpr (RowMajorDense<X, float>) {
       auto* codes = reinterpret_cast<input_code*>(memory);
       executor.for_each(count, [&](index r) {
         const float* row = x.data() + (first + r) * x.outerStride();
         scales[r] = encode_row(row, codes + r * inputs());
-        sum_row(codes + r * inputs(), sums + r * weights_.layout().blocks());
+        sum_row(codes + r * inputs(), r, sums);
       });
       const Eigen::Map<const row_matrix<input_code>> a(codes, count, inputs());
       multiply(a, y, first, scales, sums, scratch.workers, executor);
     } else {
-      static_assert(
-          Inputs::is_static && RowMajorDense<X, input_code>,
-          "fewbit: a linear layer takes row-major floats, or the codes of its static inputs");
       const auto a = x.middleRows(first, count);
-      executor.for_each(S::is_affine ? count : 0, [&](index r) {
-        sum_row(a.data() + r * a.outerStride(), sums + r * weights_.layout().blocks());
-      });
+      executor.for_each(S::is_affine ? count : 0,
+                        [&](index r) { sum_row(a.data() + r * a.outerStride(), r, sums); });
       multiply(a, y, first, scales, sums, scratch.workers, executor);
     }
   }
@@ -271,11 +301,13 @@ class linear {
     return params.scale;
   }
 
-  void sum_row(const input_code* codes, std::int32_t* sums) const noexcept {
+  /// Sums of each block of row r, for the zero points of the weights.
+  void sum_row(const input_code* codes, index r, std::int32_t* sums) const noexcept {
     if constexpr (S::is_affine) {
-      const auto& blocks = weights_.layout();
-      for (index b = 0; b < blocks.blocks(); ++b) {
-        sums[b] = gemm::sum_of_codes(codes + b * blocks.block_depth(), blocks.depth_of(b));
+      const auto& layout = weights_.layout();
+      for (index b = 0; b < layout.blocks(); ++b) {
+        sums[r * layout.blocks() + b] =
+            gemm::sum_of_codes(codes + b * layout.block_depth(), layout.depth_of(b));
       }
     }
   }
@@ -284,9 +316,7 @@ class linear {
   void multiply(const A& a, Y& y, index first, const float* scales, const std::int32_t* sums,
                 workspace& workers, const E& executor) const noexcept {
     using out = typename std::remove_cvref_t<Y>::Scalar;
-    const gemm::clamp_to<float> bounds(
-        options_.relu ? 0.0F : -std::numeric_limits<float>::infinity(),
-        std::numeric_limits<float>::infinity());
+    const gemm::at_least bound(options_.relu ? 0.0F : -std::numeric_limits<float>::infinity());
     const auto finish = [&](const auto& stages) {
       detail::scale_blocks_stage<S::is_affine, Inputs::is_static> blocks;
       blocks.channels = outputs();
@@ -304,11 +334,13 @@ class linear {
         finish(gemm::scale_rows(scales) | rest);
       }
     };
-    const auto values = gemm::add_columns(bias_.data()) | bounds;
+    const auto values = gemm::add_columns(bias_.data()) | bound;
     if constexpr (std::is_same_v<out, float>) {
       scaled(values);
     } else {
       const auto& p = options_.output_params;
+      assert(p.zero_point >= std::numeric_limits<out>::min() &&
+             p.zero_point <= std::numeric_limits<out>::max());
       scaled(values | gemm::to_codes<out>(1.0F / p.scale, p.zero_point));
     }
   }

@@ -12,7 +12,7 @@
 #include <limits>
 
 #include "fewbit/core/executor.hpp"
-#include "fewbit/gemm/micro_kernel.hpp"
+#include "fewbit/gemm/stages.hpp"
 #include "fewbit/ops/linear_choices.hpp"
 #include "fewbit/ops/weight_table.hpp"
 #include "fewbit/quant/quantize.hpp"
@@ -23,6 +23,9 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 /// w_zero(j, g))) + bias(j). A NaN or an infinity in x comes out as arithmetic has it.
 template <Scheme S, class Arch>
 class linear<S, float_inputs, Arch> {
+  static_assert(std::is_same_v<Arch, arch::native>,
+                "fewbit: a layer with float inputs runs on arch::native alone");
+
  public:
   linear() = default;
 
@@ -60,7 +63,7 @@ class linear<S, float_inputs, Arch> {
   [[nodiscard]] index outputs() const noexcept { return outputs_; }
   [[nodiscard]] const linear_options& options() const noexcept { return options_; }
 
-  /// Y = X W^T + bias; x is m x k and y m x n, row-major floats. Needs no scratch memory, so any
+  /// Y = X W^T + bias; x is m x k and y m x n, row-major floats, y no part of x. Needs no scratch memory, so any
   /// number of threads may call at once.
   template <RowMajorDense<float> X, MutableRowMajorDense<float> Y, Executor E = inline_executor>
   void operator()(const X& x, Y&& y, const E& executor = {}) const noexcept {
@@ -103,12 +106,11 @@ class linear<S, float_inputs, Arch> {
 #pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r) totals[r] += arch::rounded(vec(sums[r] * scale));
     }
-    const vec lowest(options_.relu ? 0.0F : -std::numeric_limits<float>::infinity());
+    const gemm::at_least bound(options_.relu ? 0.0F : -std::numeric_limits<float>::infinity());
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
       const vec value = totals[r] + where.template columns<vec>(bias_.data());
-      gemm::detail::store_valid(options_.relu ? arch::max(value, lowest) : value, valid,
-                                y.data() + (row + r) * y.outerStride() + col);
+      where.store_columns(bound(value, where), y.data() + (row + r) * y.outerStride());
     }
   }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
@@ -13,18 +14,23 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
 
-/// Codes of k that share a scale, 0 for all of them.
+/// Codes of k that share a scale: 0 for all of a row, -1 if scales cannot leave the sum over k.
 template <class Granularity>
-inline constexpr index scale_depth = 0;
+inline constexpr index scale_depth = -1;
+template <>
+inline constexpr index scale_depth<per_tensor> = 0;
+template <>
+inline constexpr index scale_depth<per_row> = 0;
+template <index G>
+inline constexpr index scale_depth<sub_tensor<G>> = 0;
 template <index G>
 inline constexpr index scale_depth<grouped<G>> = G;
 
-/// The schemes whose weights an operator multiplies: up to 8 bits, scales that can leave the sum
-/// over k.
+/// The schemes whose weights an operator multiplies.
 template <Scheme S>
 constexpr void expect_multipliable() {
   static_assert(S::storage::bits <= 8, "fewbit: operators take weights of up to 8 bits");
-  static_assert(!std::is_same_v<typename S::granularity, per_col>,
+  static_assert(scale_depth<typename S::granularity> >= 0,
                 "fewbit: a scale per column varies along the sum over inputs and cannot leave it; "
                 "use per_row or grouped<G>");
 }

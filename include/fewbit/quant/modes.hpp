@@ -69,7 +69,7 @@ FEWBIT_ALWAYS_INLINE arch::rebind<V, typename code_limits<T>::code> to_code(
 /// (code - zero_point) * scale, which all three modes share.
 template <class Code>
 [[nodiscard]] float decode(Code code, float scale, std::int32_t zero_point) noexcept {
-  return static_cast<float>(std::int64_t{code} - zero_point) * scale;
+  return arch::rounded(static_cast<float>(std::int64_t{code} - zero_point) * scale);
 }
 
 /// Zero point from the end of the range where it is more accurate, before rounding.
@@ -113,6 +113,7 @@ struct onnx {
   /// scale = (hi - lo) / 255 over the range widened to hold 0,
   /// zero_point = rne(clamp(-lo / scale)). A range [0, 0] gets scale 1, as in ONNX Runtime; the
   /// reference implementation says 1 / 255 there and the text leaves it open. Codes are the same.
+  /// Any other scale is at least 2^-126.
   [[nodiscard]] static quant_params dynamic_quantize_linear(const range& r) {
     detail::expect_valid_range("onnx::dynamic_quantize_linear", r);
     const float lo = r.lo < 0.0F ? r.lo : 0.0F;
@@ -123,7 +124,7 @@ struct onnx {
       detail::fail("onnx::dynamic_quantize_linear", "range.hi - range.lo", width,
                    "a finite number");
     }
-    const float scale = width / 255.0F;
+    const float scale = width / 255.0F < min_scale ? min_scale : width / 255.0F;
     const float zero = arch::clamp(0.0F - lo / scale, 0.0F, 255.0F);
     return {scale, nearest_even::round(zero)};
   }
@@ -190,7 +191,9 @@ struct fbgemm {
     const double down = std::abs(r.lo / below);
     const double up = std::abs(r.hi / above);
     const double step = down > up ? down : up;
-    return {static_cast<float>(step * double{below}), static_cast<float>(step * double{above})};
+    const double most = std::numeric_limits<float>::max() / -double{below};
+    const double kept = step < most ? step : most;  // its ends are floats
+    return {static_cast<float>(kept * double{below}), static_cast<float>(kept * double{above})};
   }
 
   /// The range that `smallest_scale` covers in place of `scale`.
@@ -224,7 +227,8 @@ struct tflite {
   }
 
   /// Parameters for the codes of T; `narrow_range` leaves out the first code, as for weights. The
-  /// range is widened to hold 0, which TFLite demands of its caller. [0, 0] gets scale 0.
+  /// range is widened to hold 0, which TFLite demands of its caller. [0, 0] gets scale 0; another scale is
+  /// never below 2^-126, which keeps it a float.
   template <CodeType T>
   [[nodiscard]] static params choose_params(const range& r, bool narrow_range = false) {
     detail::expect_valid_range("tflite::choose_params", r);
@@ -233,7 +237,7 @@ struct tflite {
     const double lo = r.lo < 0.0F ? r.lo : 0.0;
     const double hi = r.hi > 0.0F ? r.hi : 0.0;
     if (lo == hi) return {};
-    const double scale = (hi - lo) / (qmax - qmin);
+    const double scale = std::max((hi - lo) / (qmax - qmin), double{min_scale});
     const double zero = detail::zero_point_from_better_end(lo, hi, scale, qmin, qmax);
     const double clamped = zero < qmin ? qmin : zero > qmax ? qmax : zero;
     return {scale, static_cast<std::int32_t>(std::round(clamped))};

@@ -40,6 +40,9 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 /// Sources: Jacob et al. 2018, arXiv:1712.05877; Wu et al. 2020, arXiv:2004.09602.
 template <IntegerStorage St, ZeroPoint Zp, Scale Sc>
 [[nodiscard]] quant_params choose_params(const range& r) {
+  static_assert(St::is_signed || Zp::is_affine,
+                "fewbit: an unsigned storage needs the affine zero point, because symmetric codes "
+                "are as often negative as positive");
   detail::expect_valid_range("choose_params", r);
   const double lo = r.lo < 0.0F ? r.lo : 0.0;
   const double hi = r.hi > 0.0F ? r.hi : 0.0;

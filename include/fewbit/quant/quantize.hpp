@@ -359,9 +359,8 @@ constexpr void expect_generator() {
 ///
 /// @tparam Rule     how the scale of a group is chosen: by default full_range for integer storages,
 ///                  mean_magnitude for binary, ternary_optimum for ternary
-/// @param w         rows = output channels, cols = inputs. An expression or a column-major matrix
-/// is
-///                  evaluated once into a temporary.
+/// @param w         rows = output channels, cols = inputs; an expression or a column-major matrix
+///                  is evaluated once into a temporary
 /// @param executor  runs the groups, then the rows
 /// @return          codes in [S::code_min, S::code_max] and one scale for each group
 /// @throws fewbit::error if `w` is empty or holds a NaN or an infinity
@@ -397,6 +396,14 @@ template <IntegerScheme S, Executor E = inline_executor>
                                            const E& executor = {}) {
   detail::expect_no_generator<S>();
   return detail::quantize_by_params<S>(w, params, generator{}, executor);
+}
+
+/// Quantizes `w` with the one scale and zero point of a per_tensor scheme.
+template <IntegerScheme S, Executor E = inline_executor>
+requires std::is_same_v<typename S::granularity, per_tensor>
+[[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
+                                           const quant_params& params, const E& executor = {}) {
+  return quantize<S>(w, std::span<const quant_params>(&params, 1), executor);
 }
 
 /// Given parameters and stochastic rounding.
