@@ -12,6 +12,8 @@
 
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/types.hpp"
+#include "support/samples.hpp"
+#include "support/sentence.hpp"
 
 namespace fewbit::tests {
 
@@ -19,26 +21,6 @@ using matrix = row_matrix<float>;
 
 inline matrix row_of(const std::vector<float>& values) {
   return Eigen::Map<const matrix>(values.data(), 1, static_cast<fewbit::index>(values.size()));
-}
-
-/// Normal quantiles at (i + 0.5) / n, a sample without chance: Newton's method on erfc from the
-/// quantile before, the upper half by symmetry.
-inline std::vector<float> normal_quantiles(int n) {
-  std::vector<float> values(static_cast<std::size_t>(n));
-  double x = -6.0;
-  for (int i = 0; i < (n + 1) / 2; ++i) {
-    const double p = (i + 0.5) / n;
-    for (int step = 0; step < 100; ++step) {
-      const double distance = std::erfc(-x / std::sqrt(2.0)) / 2 - p;
-      const double density = std::exp(-x * x / 2) / std::sqrt(2 * 3.14159265358979323846);
-      const double move = distance / density;
-      x -= std::fmin(std::fmax(move, -0.5), 0.5);
-      if (std::abs(move) < 1e-12) break;
-    }
-    values[static_cast<std::size_t>(i)] = static_cast<float>(x);
-    values[static_cast<std::size_t>(n - 1 - i)] = -static_cast<float>(x);
-  }
-  return values;
 }
 
 inline constexpr int population = 100000;
@@ -99,12 +81,7 @@ inline std::vector<float> wild_values(std::size_t n, int octaves, unsigned seed)
 template <class F>
 void expect_error([[maybe_unused]] F&& f, [[maybe_unused]] const std::string& sentence) {
 #if FEWBIT_HAS_EXCEPTIONS
-  try {
-    f();
-    ADD_FAILURE() << "no error; expected: " << sentence;
-  } catch (const fewbit::error& e) {
-    EXPECT_EQ(e.what(), sentence);
-  }
+  EXPECT_EQ(sentence_of(f), sentence);
 #endif
 }
 

@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "support/sentence.hpp"
+
 namespace {
 
 using fewbit::aligned_buffer;
@@ -99,20 +101,12 @@ TEST(aligned_buffer, converts_to_a_span) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-template <class Make>
-std::string message_of(Make make) {
-  try {
-    make();
-  } catch (const fewbit::error& e) {
-    return e.what();
-  }
-  return "no error";
-}
+using fewbit::tests::sentence_of;
 
 TEST(aligned_buffer, refuses_sizes_that_cannot_be) {
-  EXPECT_EQ(message_of([] { aligned_buffer<double> b(-1); }),
+  EXPECT_EQ(sentence_of([] { aligned_buffer<double> b(-1); }),
             "fewbit: aligned_buffer: size is -1, expected 0 to 1152921504606846967");
-  EXPECT_EQ(message_of([] { aligned_buffer<double> b(aligned_buffer<double>::max_size + 1); }),
+  EXPECT_EQ(sentence_of([] { aligned_buffer<double> b(aligned_buffer<double>::max_size + 1); }),
             "fewbit: aligned_buffer: size is 1152921504606846968, expected 0 to "
             "1152921504606846967");
 }

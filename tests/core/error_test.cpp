@@ -10,6 +10,8 @@
 #include <string>
 #include <type_traits>
 
+#include "support/sentence.hpp"
+
 namespace {
 
 namespace detail = fewbit::detail;
@@ -45,29 +47,21 @@ TEST(error, a_handler_is_replaced_and_restored) {
 
 #if FEWBIT_HAS_EXCEPTIONS
 
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const fewbit::error& e) {
-    return e.what();
-  }
-  return "no error";
-}
+using fewbit::tests::sentence_of;
 
 TEST(error, says_function_argument_got_and_want) {
-  EXPECT_EQ(message_of([] { detail::fail("load", "bits per code", 8, 4); }),
+  EXPECT_EQ(sentence_of([] { detail::fail("load", "bits per code", 8, 4); }),
             "fewbit: load: bits per code is 8, expected 4");
   EXPECT_EQ(
-      message_of([] { detail::expect(false, "quantize", "w(3, 4)", 0.5F, "a finite number"); }),
+      sentence_of([] { detail::expect(false, "quantize", "w(3, 4)", 0.5F, "a finite number"); }),
       "fewbit: quantize: w(3, 4) is 0.5, expected a finite number");
-  EXPECT_EQ(message_of([] { detail::expect_equal("multiply", "rows of b", 3L, 5); }),
+  EXPECT_EQ(sentence_of([] { detail::expect_equal("multiply", "rows of b", 3L, 5); }),
             "fewbit: multiply: rows of b is 3, expected 5");
 }
 
 TEST(error, the_handler_plays_no_part_when_exceptions_are_on) {
   fewbit::set_error_handler(&ignore);
-  EXPECT_EQ(message_of([] { detail::fail("f", "x", 1, 2); }), "fewbit: f: x is 1, expected 2");
+  EXPECT_EQ(sentence_of([] { detail::fail("f", "x", 1, 2); }), "fewbit: f: x is 1, expected 2");
   fewbit::set_error_handler(nullptr);
 }
 

@@ -14,6 +14,7 @@
 #include "fewbit/core/random.hpp"
 #include "safetensors.hpp"
 #include "support/data.hpp"
+#include "support/sentence.hpp"
 
 namespace {
 
@@ -400,15 +401,7 @@ TEST(fixed_point, agrees_with_the_tables_of_gemmlowp) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-template <class Make>
-std::string message_of(Make make, double real) {
-  try {
-    (void)make(real);
-  } catch (const fewbit::error& e) {
-    return e.what();
-  }
-  return "no error";
-}
+using fewbit::tests::sentence_of;
 
 TEST(fixed_point, refuses_factors_without_meaning) {
   const double infinity = std::numeric_limits<double>::infinity();
@@ -416,17 +409,17 @@ TEST(fixed_point, refuses_factors_without_meaning) {
   const std::string start = "fewbit: quantize_multiplier: the factor is ";
   const std::string finite = ", expected a finite number that is not negative";
   for (auto* make : {&fewbit::quantize_multiplier, &fewbit::quantize_multiplier_saturating}) {
-    EXPECT_EQ(message_of(make, -0.5), start + "-0.5" + finite);
-    EXPECT_EQ(message_of(make, nan), start + "nan" + finite);
-    EXPECT_EQ(message_of(make, infinity), start + "inf" + finite);
+    EXPECT_EQ(sentence_of(make, -0.5), start + "-0.5" + finite);
+    EXPECT_EQ(sentence_of(make, nan), start + "nan" + finite);
+    EXPECT_EQ(sentence_of(make, infinity), start + "inf" + finite);
   }
-  EXPECT_EQ(message_of(&fewbit::quantize_multiplier, 0x1p30),
+  EXPECT_EQ(sentence_of(&fewbit::quantize_multiplier, 0x1p30),
             start + "1.07374e+09, expected less than 2^30");
   const std::string range = ", expected at least 2^-32 and less than 256";
   for (double real : {0.0, 0x1p-33, 256.0, nan, infinity, -1.0}) {
-    EXPECT_EQ(message_of(&fewbit::xnn_rndnu::multiplier, real),
+    EXPECT_EQ(sentence_of(&fewbit::xnn_rndnu::multiplier, real),
               "fewbit: xnn_rndnu: the factor is " + fewbit::detail::text(real) + range);
-    EXPECT_EQ(message_of(&fewbit::xnn_fp32::multiplier, real),
+    EXPECT_EQ(sentence_of(&fewbit::xnn_fp32::multiplier, real),
               "fewbit: xnn_fp32: the factor is " + fewbit::detail::text(real) + range);
   }
 }

@@ -8,6 +8,8 @@
 #include <set>
 #include <string>
 
+#include "support/sentence.hpp"
+
 namespace {
 
 using fewbit::index;
@@ -64,29 +66,24 @@ TEST(workspace, keeps_its_memory_while_it_is_large_enough) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-std::string message_of(workspace& scratch, index bytes, index slots) {
-  try {
-    scratch.reserve(bytes, slots);
-  } catch (const fewbit::error& e) {
-    return e.what();
-  }
-  return "no error";
+std::string sentence_of_reserve(workspace& scratch, index bytes, index slots) {
+  return fewbit::tests::sentence_of([&] { scratch.reserve(bytes, slots); });
 }
 
 TEST(workspace, refuses_what_cannot_be_and_stays_as_it_was) {
   workspace scratch(100, 2);
   const std::byte* memory = scratch.slot(0);
   constexpr index most = std::numeric_limits<index>::max();
-  EXPECT_EQ(message_of(scratch, -1, 1),
+  EXPECT_EQ(sentence_of_reserve(scratch, -1, 1),
             "fewbit: workspace: bytes_per_slot is -1, expected 0 to 9223372036854775679");
-  EXPECT_EQ(message_of(scratch, most, 1),
+  EXPECT_EQ(sentence_of_reserve(scratch, most, 1),
             "fewbit: workspace: bytes_per_slot is 9223372036854775807, expected 0 to "
             "9223372036854775679");
-  EXPECT_EQ(message_of(scratch, 64, -3),
+  EXPECT_EQ(sentence_of_reserve(scratch, 64, -3),
             "fewbit: workspace: slots is -3, expected 0 to 48038396025285290");
-  EXPECT_EQ(message_of(scratch, 1000, most),
+  EXPECT_EQ(sentence_of_reserve(scratch, 1000, most),
             "fewbit: workspace: slots is 9223372036854775807, expected 0 to 8477364004462110");
-  EXPECT_EQ(message_of(scratch, most / 4 * 3, 1),
+  EXPECT_EQ(sentence_of_reserve(scratch, most / 4 * 3, 1),
             "fewbit: workspace: bytes_per_slot is 6917529027641081853, expected less with 2 slots");
   EXPECT_EQ(scratch.slot(0), memory);
   EXPECT_EQ(scratch.slots(), 2);

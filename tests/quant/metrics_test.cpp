@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "quant/reference.hpp"
+#include "support/sentence.hpp"
 
 namespace fewbit {
 namespace {

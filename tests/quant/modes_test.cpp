@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "quant/reference.hpp"
+#include "support/sentence.hpp"
 
 namespace fewbit {
 namespace {

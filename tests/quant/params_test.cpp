@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "support/sentence.hpp"
+
 namespace fewbit {
 namespace {
 
@@ -99,12 +101,10 @@ TEST(params, zero_point_is_always_a_code) {
 
 #if FEWBIT_HAS_EXCEPTIONS
 TEST(params, bad_ranges_fail) {
-  try {
-    (void)choose_params<int8_per_row>({1.0F, -1.0F});
-    FAIL();
-  } catch (const error& e) {
-    EXPECT_STREQ(e.what(), "fewbit: choose_params: range.lo is 1, expected at most range.hi, -1");
-  }
+  EXPECT_EQ(tests::sentence_of([] {
+              return choose_params<int8_per_row>({1.0F, -1.0F});
+            }),
+            "fewbit: choose_params: range.lo is 1, expected at most range.hi, -1");
   EXPECT_THROW((void)choose_params<int8_affine>({NAN, 1.0F}), error);
   EXPECT_THROW((void)choose_params<int8_affine>({0.0F, INFINITY}), error);
 }

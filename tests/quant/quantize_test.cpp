@@ -13,6 +13,7 @@
 #include "fewbit/quant/metrics.hpp"
 #include "quant/oracle.hpp"
 #include "quant/reference.hpp"
+#include "support/sentence.hpp"
 
 namespace fewbit {
 namespace {

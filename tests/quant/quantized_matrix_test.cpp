@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "quant/reference.hpp"
+#include "support/sentence.hpp"
 
 namespace fewbit {
 namespace {

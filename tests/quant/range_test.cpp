@@ -5,6 +5,8 @@
 #include <bit>
 #include <limits>
 
+#include "support/sentence.hpp"
+
 namespace fewbit {
 namespace {
 
@@ -32,12 +34,7 @@ TEST(range, valid_ranges_pass) {
 
 #if FEWBIT_HAS_EXCEPTIONS
 std::string sentence(const range& r) {
-  try {
-    detail::expect_valid_range("f", r);
-  } catch (const error& e) {
-    return e.what();
-  }
-  return "no error";
+  return tests::sentence_of([&] { detail::expect_valid_range("f", r); });
 }
 
 TEST(range, bad_ranges_are_named) {

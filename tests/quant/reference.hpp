@@ -1,35 +1,17 @@
 #pragma once
-/// What the tests of quant/ share: data with known quantiles, and error sentences.
+/// What the tests of quant/ share: data with known quantiles, noise, and an error figure.
 
-#include <algorithm>
-#include <cmath>
-#include <string>
 #include <vector>
 
-#include "fewbit/core/error.hpp"
 #include "fewbit/core/types.hpp"
+#include "support/samples.hpp"
 
 namespace fewbit::tests {
 
-/// x with Phi(x) = p, by bisection on erfc.
-inline double normal_quantile(double p) {
-  double lo = -40;
-  double hi = 40;
-  for (int i = 0; i < 200 && lo < hi; ++i) {
-    const double middle = (lo + hi) / 2;
-    (0.5 * std::erfc(-middle / std::sqrt(2.0)) < p ? lo : hi) = middle;
-  }
-  return (lo + hi) / 2;
-}
-
 /// Phi^-1((i + .5) / n): a Gaussian sample without chance.
 inline row_matrix<float> normal_sample(index n) {
-  row_matrix<float> x(1, n);
-  for (index i = 0; i < n; ++i) {
-    x(0, i) = static_cast<float>(
-        normal_quantile((static_cast<double>(i) + 0.5) / static_cast<double>(n)));
-  }
-  return x;
+  const std::vector<float> values = normal_quantiles(static_cast<int>(n));
+  return Eigen::Map<const row_matrix<float>>(values.data(), 1, n);
 }
 
 /// The midpoints of n equal parts of [-1, 1].
@@ -65,18 +47,5 @@ inline row_matrix<float> noise_matrix(index rows, index cols, unsigned seed, dou
 inline double relative_error(const row_matrix<float>& w, const row_matrix<float>& w_hat) {
   return (w - w_hat).cast<double>().squaredNorm() / w.cast<double>().squaredNorm();
 }
-
-#if FEWBIT_HAS_EXCEPTIONS
-/// The words of the error that f() fails with.
-template <class F>
-std::string sentence_of(F f) {
-  try {
-    f();
-  } catch (const error& e) {
-    return e.what();
-  }
-  return "no error";
-}
-#endif
 
 }  // namespace fewbit::tests

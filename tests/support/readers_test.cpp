@@ -14,6 +14,7 @@
 #include "npy.hpp"
 #include "safetensors.hpp"
 #include "support/data.hpp"
+#include "support/sentence.hpp"
 
 namespace {
 
@@ -130,12 +131,7 @@ template <class Parse>
 std::string message_of(Parse parse, const std::string& file) {
   // A copy of exact size on the heap, so that a sanitizer sees any read beyond it.
   const std::vector<char> exact(file.begin(), file.end());
-  try {
-    (void)parse(std::as_bytes(std::span(exact)), "x");
-  } catch (const fewbit::error& e) {
-    return e.what();
-  }
-  return "no error";
+  return fewbit::tests::sentence_of(parse, std::as_bytes(std::span(exact)), "x");
 }
 
 std::string npy_message(const std::string& file) {
@@ -239,22 +235,14 @@ TEST(safetensors, refuses_what_is_malformed) {
 }
 
 TEST(readers, refuse_a_wrong_type_a_missing_tensor_and_a_missing_file) {
-  const auto message = [](auto ask) -> std::string {
-    try {
-      ask();
-    } catch (const fewbit::error& e) {
-      return e.what();
-    }
-    return "no error";
-  };
   const auto file = fewbit::examples::parse_safetensors(bytes_of(good_safetensors), "x");
-  EXPECT_EQ(message([&] { (void)file["a"].as<double>(); }),
+  EXPECT_EQ(fewbit::tests::sentence_of([&] { (void)file["a"].as<double>(); }),
             "fewbit: tensor: the type of 'a' is F32, expected the type asked for");
-  EXPECT_EQ(message([&] { (void)file["e"]; }),
+  EXPECT_EQ(fewbit::tests::sentence_of([&] { (void)file["e"]; }),
             "fewbit: safetensors: 'e' is missing, expected a tensor");
-  EXPECT_EQ(message([] { (void)fewbit::examples::read_npy("/nowhere.npy"); }),
+  EXPECT_EQ(fewbit::tests::sentence_of([] { (void)fewbit::examples::read_npy("/nowhere.npy"); }),
             "fewbit: read_npy: /nowhere.npy is not readable, expected a file");
-  EXPECT_EQ(message([] { (void)fewbit::examples::read_safetensors("/"); }),
+  EXPECT_EQ(fewbit::tests::sentence_of([] { (void)fewbit::examples::read_safetensors("/"); }),
             "fewbit: read_safetensors: / is not readable, expected a file");
 }
 
