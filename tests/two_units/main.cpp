@@ -2,10 +2,10 @@
 // kernels, and one error type for all. Compiled, like the first unit, for the weakest processor.
 //
 // What this does not promise: only fewbit's own functions carry the instruction set in their names.
-// Inline functions of Eigen and of the standard library have one name in all units, the linker keeps
-// one body of each, and if that is the stronger unit's, a weaker processor may meet instructions that
-// it lacks. A program for several processors keeps such calls out of its stronger units, or links
-// each unit as a shared library of its own.
+// Inline functions of Eigen and of the standard library have one name in all units and the linker
+// keeps one body of each. If that is the stronger unit's, a weaker processor may meet instructions
+// that it lacks. A program for several processors keeps such calls out of its stronger units, or
+// links each unit as a shared library of its own.
 
 #include <cstdio>
 #include <cstring>

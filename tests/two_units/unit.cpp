@@ -50,7 +50,7 @@ void multiply(const problem& p, std::int32_t* sums, float* scaled, float* one_by
   }
 }
 
-/// The product of the scalar kernel, whose types have the same names under all flags, but for the tag.
+/// The product of the scalar kernel: but for the tag, its name is the same under all flags.
 const void* scalar_product() {
   using kernel = gemm::default_kernel<std::uint8_t, arch::scalar>;
   using a = input<std::uint8_t>;
