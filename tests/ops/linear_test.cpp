@@ -9,6 +9,8 @@
 #include <string>
 
 #include "fewbit/core/executor_adapters.hpp"
+#include "support/codes.hpp"
+#include "support/sentence.hpp"
 
 namespace fewbit {
 namespace {
@@ -25,7 +27,7 @@ row_matrix<float> random_reals(index rows, index cols, std::uint32_t seed) {
 constexpr quant_params static_s8_params{0.0275F, -7};
 constexpr quant_params static_u8_params{0.0275F, 131};
 
-/// A product rounded once to float; volatile, so that the compiler fuses it with no sum that follows.
+/// A product rounded once to float; volatile, so that the compiler fuses it with no sum after it.
 float times(float a, float b) {
   volatile float product = a * b;
   return product;
@@ -69,29 +71,42 @@ coded_row encode(const row_matrix<float>& x, index row) {
   return coded;
 }
 
+/// Columns that share a scale.
+template <class Granularity>
+index block_depth(Granularity, index cols) {
+  return cols;
+}
+template <index G>
+index block_depth(grouped<G>, index) {
+  return G;
+}
+
+/// One output of a row of codes.
+template <class S, class Inputs>
+float expected_output(const coded_row& row, const quantized_matrix<S>& w, index j, float bias) {
+  const index depth = block_depth(typename S::granularity{}, w.cols());
+  float total = 0.0F;
+  for (index first = 0; first < w.cols(); first += depth) {
+    std::int64_t sum = 0;
+    for (index k = first; k < std::min(w.cols(), first + depth); ++k) {
+      sum += std::int64_t{row.codes[static_cast<std::size_t>(k)] - row.zero} *
+             (w.code(j, k) - w.zero_point(j, k));
+    }
+    float scale = w.scale(j, first);
+    if (!std::is_same_v<Inputs, dynamic_int8>) scale = times(scale, row.scale);
+    total = static_cast<float>(double{total} + double{times(static_cast<float>(sum), scale)});
+  }
+  if (std::is_same_v<Inputs, dynamic_int8>) total = times(total, row.scale);
+  return static_cast<float>(double{total} + double{bias});
+}
+
 template <class S, class Inputs>
 row_matrix<float> expected_outputs(const row_matrix<float>& x, const quantized_matrix<S>& w,
                                    const Eigen::VectorXf& bias) {
-  constexpr index group = detail::scale_depth<typename S::granularity>;
-  const index depth = group == 0 ? w.cols() : group;
   row_matrix<float> y(x.rows(), w.rows());
   for (index i = 0; i < x.rows(); ++i) {
     const coded_row row = encode<Inputs>(x, i);
-    for (index j = 0; j < w.rows(); ++j) {
-      float total = 0.0F;
-      for (index first = 0; first < w.cols(); first += depth) {
-        std::int64_t sum = 0;
-        for (index k = first; k < std::min(w.cols(), first + depth); ++k) {
-          sum += std::int64_t{row.codes[static_cast<std::size_t>(k)] - row.zero} *
-                 (w.code(j, k) - w.zero_point(j, k));
-        }
-        float scale = w.scale(j, first);
-        if (!std::is_same_v<Inputs, dynamic_int8>) scale = times(scale, row.scale);
-        total = static_cast<float>(double{total} + double{times(static_cast<float>(sum), scale)});
-      }
-      if (std::is_same_v<Inputs, dynamic_int8>) total = times(total, row.scale);
-      y(i, j) = static_cast<float>(double{total} + double{bias[j]});
-    }
+    for (index j = 0; j < w.rows(); ++j) y(i, j) = expected_output<S, Inputs>(row, w, j, bias[j]);
   }
   return y;
 }
@@ -100,8 +115,7 @@ row_matrix<float> expected_outputs(const row_matrix<float>& x, const quantized_m
 template <class S>
 row_matrix<float> expected_weight_only(const row_matrix<float>& x, const quantized_matrix<S>& w,
                                        const Eigen::VectorXf& bias) {
-  constexpr index group = detail::scale_depth<typename S::granularity>;
-  const index depth = group == 0 ? w.cols() : group;
+  const index depth = block_depth(typename S::granularity{}, w.cols());
   row_matrix<float> y(x.rows(), w.rows());
   for (index i = 0; i < x.rows(); ++i) {
     for (index j = 0; j < w.rows(); ++j) {
@@ -258,6 +272,45 @@ TEST(linear, writes_codes_and_fuses_relu) {
   EXPECT_EQ(y, expected_weight_only(x, w, bias).cwiseMax(0.0F).eval());
 }
 
+/// A static layer from the codes of one layer to the codes of the next, on every arch.
+template <class S, class Code>
+void expect_codes_to_codes(const linear_options& options, const quant_params& input) {
+  using inputs = static_codes<Code>;
+  constexpr int lo = std::numeric_limits<Code>::min(), hi = std::numeric_limits<Code>::max();
+  const auto x = tests::random_codes<Code>(7, 77, 1);
+  const auto w = quantize<S>(random_reals(35, 77, 2));
+  const Eigen::VectorXf bias = random_reals(1, 35, 3).row(0).transpose();
+  const quant_params& out = options.output_params;
+  row_matrix<Code> expected(7, 35);
+  for (index i = 0; i < 7; ++i) {
+    const coded_row row{{x.row(i).begin(), x.row(i).end()}, input.scale, input.zero_point};
+    for (index j = 0; j < 35; ++j) {
+      const float y = expected_output<S, inputs>(row, w, j, bias[j]);
+      const float bounded = options.relu && y < 0.0F ? 0.0F : y;
+      expected(i, j) = static_cast<Code>(clamped_code(bounded, out.scale, out.zero_point, lo, hi));
+    }
+  }
+  EXPECT_GT((expected.array() != expected(0, 0)).count(), 100) << "not all the same";
+  arch::compiled::for_each([&]<class Arch>() {
+    row_matrix<Code> y(7, 35);
+    linear<S, inputs, Arch>(w, bias, input, options)(x, y);
+    EXPECT_EQ(y, expected) << Arch::name;
+  });
+}
+
+template <class S>
+class linear_codes_test : public testing::Test {};
+using code_schemes = testing::Types<int8_per_row, uint8_affine_per_row, int8_affine_per_row,
+                                    int4_grouped<32>, uint4_grouped<16>>;
+TYPED_TEST_SUITE(linear_codes_test, code_schemes);
+
+TYPED_TEST(linear_codes_test, equal_the_formula_from_codes_to_codes) {
+  expect_codes_to_codes<TypeParam, std::uint8_t>({true, {0.31F, 12}}, static_u8_params);
+  expect_codes_to_codes<TypeParam, std::uint8_t>({false, {0.31F, 120}}, static_u8_params);
+  expect_codes_to_codes<TypeParam, std::int8_t>({true, {0.31F, -128}}, static_s8_params);
+  expect_codes_to_codes<TypeParam, std::int8_t>({false, {0.31F, 3}}, static_s8_params);
+}
+
 /// Scaling a row by a power of two scales its outputs by exactly that.
 TEST(linear, dynamic_rows_have_scales_of_their_own) {
   row_matrix<float> x = random_reals(2, 64, 1);
@@ -321,15 +374,7 @@ TEST(linear, of_no_rows_does_nothing) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-template <class F>
-std::string sentence_of(const F& f) {
-  try {
-    f();
-  } catch (const error& e) {
-    return e.what();
-  }
-  return "no error";
-}
+using tests::sentence_of;
 
 TEST(linear, says_what_is_wrong_with_its_parts) {
   const row_matrix<float> w = random_reals(3, 4, 1);
@@ -358,24 +403,60 @@ TEST(linear, says_what_is_wrong_with_its_parts) {
         linear<int8_per_row>(w, Eigen::VectorXf(), {false, {-1.0F, 0}});
       }),
       "fewbit: linear: output_params.scale is -1, expected a finite number of at least 2^-126");
+  for (const int zero : {-129, 256}) {
+    EXPECT_EQ(sentence_of([&] {
+                linear<int8_per_row>(w, Eigen::VectorXf(), {false, {1.0F, zero}});
+              }),
+              "fewbit: linear: output_params.zero_point is " + std::to_string(zero) +
+                  ", expected -128 to 255");
+  }
+  EXPECT_EQ(sentence_of([&] {
+              linear<int8_per_row, static_uint8>(row_matrix<float>::Constant(1, 4, 3e38F),
+                                                 Eigen::VectorXf(), quant_params{1e4F, 0});
+            }),
+            "fewbit: linear: scale of weights(0, 0) times input scale is inf, expected a finite "
+            "number");
   EXPECT_EQ(sentence_of([&] { linear<int8_per_row>(row_matrix<float>(0, 4), Eigen::VectorXf()); }),
             "fewbit: quantize: w is 0 x 4, expected at least one row and one column");
 }
 
+/// The sentence of a layer of `depth` inputs and one output.
+template <class S, class Inputs>
+std::string sentence_of_depth(index depth, const quant_params& input) {
+  const row_matrix<float> w = row_matrix<float>::Ones(1, depth);
+  return sentence_of([&] {
+    if constexpr (Inputs::is_static) {
+      const linear<S, Inputs> layer(w, Eigen::VectorXf(), input);
+    } else {
+      const linear<S, Inputs> layer(w);
+    }
+  });
+}
+
+/// Takes layers of `most` inputs and refuses one more.
+template <class S, class Inputs>
+void expect_deepest(index most, const quant_params& input = {}) {
+  EXPECT_EQ((sentence_of_depth<S, Inputs>(most, input)), "no error");
+  EXPECT_EQ((sentence_of_depth<S, Inputs>(most + 1, input)),
+            "fewbit: linear: number of inputs is " + std::to_string(most + 1) +
+                ", expected at most " + std::to_string(most));
+}
+
+/// most = (2^31 - 1) / (largest |x| * largest |w|), of codes with and without their zero points.
 TEST(linear, refuses_a_depth_that_could_leave_int32) {
-  const row_matrix<float> deep = row_matrix<float>::Ones(1, 65793);
-  EXPECT_EQ(sentence_of([&] {
-              linear<int8_per_row, static_uint8>(deep, Eigen::VectorXf(), static_u8_params);
-            }),
-            "no error");
-  EXPECT_EQ(sentence_of([&] {
-              linear<uint8_affine_per_row, static_uint8>(deep, Eigen::VectorXf(), static_u8_params);
-            }),
-            "fewbit: linear: number of inputs is 65793, expected at most 33025");
-  EXPECT_EQ(sentence_of([&] {
-              linear<uint4_grouped<32>, static_uint8>(deep, Eigen::VectorXf(), static_u8_params);
-            }),
-            "no error");
+  expect_deepest<int8_per_row, static_uint8>(65793, {1.0F, 0});            // 255 * 128
+  expect_deepest<int8_per_row, static_uint8>(65793, {1.0F, 131});          // codes as they are
+  expect_deepest<int8_per_row, static_int8>(131071, {1.0F, 0});            // 128 * 128
+  expect_deepest<int8_per_row, static_int8>(65793, {1.0F, 127});           // (127 + 128) * 128
+  expect_deepest<int8_per_row, static_int8>(124275, {1.0F, -8});           // (127 + 8) * 128
+  expect_deepest<int8_per_row, dynamic_int8>(131071);                      // codes as they are
+  expect_deepest<uint8_affine_per_row, dynamic_int8>(66311);               // 127 * 255
+  expect_deepest<uint8_affine_per_row, static_uint8>(33025, {1.0F, 0});    // 255 * 255
+  expect_deepest<uint8_affine_per_row, static_uint8>(64286, {1.0F, 131});  // 131 * 255
+  expect_deepest<uint8_affine_per_row, static_int8>(33025, {1.0F, -128});  // 255 * 255
+  EXPECT_EQ((sentence_of_depth<uint4_grouped<32>, static_uint8>(200000, static_u8_params)),
+            "no error")
+      << "groups are summed one by one";
 }
 #endif
 
