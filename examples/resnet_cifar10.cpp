@@ -4,6 +4,12 @@
 // convolutions; every convolution is a linear layer over the patches of its input. Quantization follows Wu et al. 2020
 // (arXiv:2004.09602): weights symmetric for each output channel, inputs symmetric for the whole tensor, every layer,
 // first and last included. Read main() and run() first.
+//
+// The data are not part of this project. --data names a folder that holds
+//   resnet/resnet20_cifar10_folded.safetensors  float32, OIHW: conv1, layer{1,2,3}.{k}.conv{1,2}, linear, each
+//                                               .weight and .bias (resnet32_... for --depth 32)
+//   cifar10/test_images.npy, calib_images.npy   u8 [n, 32, 32, 3], RGB
+//   cifar10/test_labels.npy                     u8 [n]
 
 #include <algorithm>
 #include <array>
