@@ -113,7 +113,8 @@ function(fewbit_test_again path again)
 endfunction()
 
 # fewbit_fuzz(<folder>/<header>): tests/<folder>/<header>_fuzz.cpp becomes the libFuzzer program
-# <folder>_<header>_fuzz, which FEWBIT_FUZZ asks for.
+# <folder>_<header>_fuzz, which FEWBIT_FUZZ asks for; the target `fuzz` builds all of them and runs
+# each for ten seconds.
 function(fewbit_fuzz path)
   if(NOT FEWBIT_FUZZ)
     return()
@@ -126,6 +127,11 @@ function(fewbit_fuzz path)
   target_link_libraries(${name} PRIVATE fewbit_developer)
   target_compile_options(${name} PRIVATE -O1 -g1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all)
   target_link_options(${name} PRIVATE -fsanitize=fuzzer,address,undefined)
+  if(NOT TARGET fuzz)
+    add_custom_target(fuzz)
+  endif()
+  add_custom_target(run_${name} COMMAND ${name} -max_total_time=10 USES_TERMINAL)
+  add_dependencies(fuzz run_${name})
 endfunction()
 
 # fewbit_example(<task>): the program examples/<task>.cpp, optimized as a user would have it.

@@ -2,14 +2,14 @@
 # Installs with apt what the build needs and this machine lacks; silent when nothing is missing.
 #   cmake/setup.sh [--cross] [--clang]
 #     --cross  adds the aarch64 compiler and qemu
-#     --clang  adds clang, its sanitizer and fuzzer libraries, and clang-format
+#     --clang  adds clang, its sanitizer and fuzzer libraries, clang-format and clang-tidy
 set -euo pipefail
 
 packages=(g++ cmake ninja-build libeigen3-dev libgtest-dev libbenchmark-dev nlohmann-json3-dev pkg-config)
 for option in "$@"; do
   case "$option" in
     --cross) packages+=(g++-aarch64-linux-gnu qemu-user googletest) ;;
-    --clang) packages+=(clang libclang-rt-dev clang-format) ;;
+    --clang) packages+=(clang libclang-rt-dev clang-format clang-tidy) ;;
     *) echo "cmake/setup.sh: unknown option $option, expected --cross or --clang" >&2; exit 2 ;;
   esac
 done
@@ -17,7 +17,7 @@ done
 # A tool counts as present wherever it comes from; a library must be the package.
 present() {
   case "$1" in
-    g++ | cmake | clang | clang-format) command -v "$1" >/dev/null ;;
+    g++ | cmake | clang | clang-format | clang-tidy) command -v "$1" >/dev/null ;;
     ninja-build) command -v ninja >/dev/null ;;
     pkg-config) command -v pkg-config >/dev/null ;;
     *) dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed ;;
