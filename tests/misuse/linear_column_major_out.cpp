@@ -1,4 +1,4 @@
-// expect: MutableRowMajorDense
+// expect: LinearProduct
 #include "fewbit/ops/linear.hpp"
 
 using namespace fewbit;

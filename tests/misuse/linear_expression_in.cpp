@@ -1,4 +1,4 @@
-// expect: a linear layer takes row-major floats, or the codes of its static inputs
+// expect: LinearProduct
 #include "fewbit/ops/linear.hpp"
 
 using namespace fewbit;

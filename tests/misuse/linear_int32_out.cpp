@@ -1,0 +1,8 @@
+// expect: LinearProduct
+#include "fewbit/ops/linear.hpp"
+
+using namespace fewbit;
+
+void misuse(linear<int8_per_row>& layer, const row_matrix<float>& x, row_matrix<int>& y) {
+  layer(x, y);
+}
