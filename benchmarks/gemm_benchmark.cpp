@@ -1,9 +1,11 @@
-// Products of 8-bit codes on every compiled instruction set, beside the peak of the instruction they are made of.
+// Products of 8-bit codes on every compiled instruction set, beside the peak of the instruction
+// they are made of.
 //
-// Names: gemm/<lhs>_<rhs>_<out>/fewbit_<arch>/m:M/n:N/k:K and peak/<instruction>. Counters: GOPS, 2 m n k operations per
-// second; exact, 1 if the result was compared with 64-bit sums before it was timed. Weights are packed ahead; whatever
-// the kernel does to activations is inside the time. Shapes: squares; BERT-large at 128 tokens; ResNet-50 as im2col and
-// its 1x1; the 1x1 of MobileNetV2; decoding one, eight and sixteen tokens.
+// Names: gemm/<lhs>_<rhs>_<out>/fewbit_<arch>/m:M/n:N/k:K and peak/<instruction>. Counters: GOPS, 2
+// m n k operations per second; exact, 1 if the result was compared with 64-bit sums before it was
+// timed. Weights are packed ahead; whatever the kernel does to activations is inside the time.
+// Shapes: squares; BERT-large at 128 tokens; ResNet-50 as im2col and its 1x1; the 1x1 of
+// MobileNetV2; decoding one, eight and sixteen tokens.
 
 #include <benchmark/benchmark.h>
 

@@ -1,5 +1,5 @@
-// A network from float to few bits, end to end: train it, watch its activations, quantize it in every way the library
-// knows, and see in one table what each way costs and gains.
+// A network from float to few bits, end to end: train it, watch its activations, quantize it in
+// every way the library knows, and see in one table what each way costs and gains.
 //
 // Read main() first; it is the whole story.
 
@@ -124,7 +124,8 @@ constexpr calibrator calibrators[] = {
 
 // ---- quantized networks
 
-/// Layers hand floats to each other; each quantizes what it is given (dynamic_int8) or leaves it (float_inputs).
+/// Layers hand floats to each other; each quantizes what it is given (dynamic_int8) or leaves it
+/// (float_inputs).
 template <class S, class Inputs>
 class float_chain {
  public:
@@ -150,8 +151,8 @@ class float_chain {
   std::vector<matrix> values_;
 };
 
-/// Layers hand 8-bit codes to each other: no float matrix between the pixels and the logits. The pixels are codes
-/// already, of scale 1/16; hidden[i] says what the codes behind relu i mean.
+/// Layers hand 8-bit codes to each other: no float matrix between the pixels and the logits. The
+/// pixels are codes already, of scale 1/16; hidden[i] says what the codes behind relu i mean.
 template <class S>
 class code_chain {
  public:

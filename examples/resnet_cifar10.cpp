@@ -1,13 +1,15 @@
 // A trained residual network on real images: float32, int8 with each calibrator, int4 weights.
 //
-// The network is that of He et al. 2015 (arXiv:1512.03385) for CIFAR-10 with its batch norms folded into the
-// convolutions; every convolution is a linear layer over the patches of its input. Quantization follows Wu et al. 2020
-// (arXiv:2004.09602): weights symmetric for each output channel, inputs symmetric for the whole tensor, every layer,
-// first and last included. Read main() and run() first.
+// The network is that of He et al. 2015 (arXiv:1512.03385) for CIFAR-10 with its batch norms folded
+// into the convolutions; every convolution is a linear layer over the patches of its input.
+// Quantization follows Wu et al. 2020 (arXiv:2004.09602): weights symmetric for each output
+// channel, inputs symmetric for the whole tensor, every layer, first and last included. Read main()
+// and run() first.
 //
 // The data are not part of this project. --data names a folder that holds
-//   resnet/resnet20_cifar10_folded.safetensors  float32, OIHW: conv1, layer{1,2,3}.{k}.conv{1,2}, linear, each
-//                                               .weight and .bias (resnet32_... for --depth 32)
+//   resnet/resnet20_cifar10_folded.safetensors  float32, OIHW: conv1, layer{1,2,3}.{k}.conv{1,2},
+//                                               linear, each .weight and .bias (resnet32_... for
+//                                               --depth 32)
 //   cifar10/test_images.npy, calib_images.npy   u8 [n, 32, 32, 3], RGB
 //   cifar10/test_labels.npy                     u8 [n]
 
@@ -103,8 +105,8 @@ struct float_linear {
   }
 };
 
-/// Input is what a layer reads: float, or std::int8_t for codes of layer.input_params(). The codes are made before
-/// the patches, because a patch repeats each of them nine times.
+/// Input is what a layer reads: float, or std::int8_t for codes of layer.input_params(). The codes
+/// are made before the patches, because a patch repeats each of them nine times.
 template <class Layer, class Input>
 class resnet {
  public:
@@ -208,8 +210,9 @@ void watch(const std::string& label, const std::vector<float_weights>& layers,
   }
 }
 
-/// 2048 bins from 0 to the largest magnitude of each layer, as the reference has them; a first pass finds that
-/// magnitude. (One pass with histogram_observer gives bins of other widths and accuracies as good.)
+/// 2048 bins from 0 to the largest magnitude of each layer, as the reference has them; a first pass
+/// finds that magnitude. (One pass with histogram_observer gives bins of other widths and
+/// accuracies as good.)
 std::vector<fixed_histogram> calibrate(const std::vector<float_weights>& layers,
                                        const image_set& images) {
   std::vector<max_observer> extremes(layers.size());

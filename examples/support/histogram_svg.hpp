@@ -23,8 +23,9 @@ struct mark {
   double value;
 };
 
-/// Counts on a logarithmic axis over [0, right edge of the last bin]. Each label has a line of its own above the
-/// bars, from the smallest value down, so that however close the values are, no label meets another or its line.
+/// Counts on a logarithmic axis over [0, right edge of the last bin]. Each label has a line of its
+/// own above the bars, from the smallest value down, so that however close the values are, no label
+/// meets another or its line.
 class histogram_svg {
  public:
   histogram_svg(const histogram& h, std::vector<mark> marks, std::string title, std::string x_title)

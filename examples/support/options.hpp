@@ -20,8 +20,8 @@ struct option {
   std::string help;
 };
 
-/// Reads the command line once. --help prints the usage and ends the program; what is no option of this program, or
-/// lacks its value, prints a message and ends it with exit code 2.
+/// Reads the command line once. --help prints the usage and ends the program; what is no option of
+/// this program, or lacks its value, prints a message and ends it with exit code 2.
 class options {
  public:
   options(int argc, const char* const* argv, std::string purpose, std::vector<option> known)

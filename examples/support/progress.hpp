@@ -12,7 +12,8 @@
 
 namespace fewbit::examples {
 
-/// On a terminal one line that rewrites itself with percent and time left; elsewhere (a log) one line at the end.
+/// On a terminal one line that rewrites itself with percent and time left; elsewhere (a log) one
+/// line at the end.
 class progress {
  public:
   progress(std::string label, index total) : label_(std::move(label)), total_(total) {}

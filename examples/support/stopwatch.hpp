@@ -8,8 +8,8 @@
 
 namespace fewbit::examples {
 
-/// Median over many calls, in microseconds: at least `least` calls and about 0.2 seconds, after one that does not
-/// count.
+/// Median over many calls, in microseconds: at least `least` calls and about 0.2 seconds, after one
+/// that does not count.
 template <class F>
 double median_microseconds(F&& call, std::size_t least = 15) {
   using clock = std::chrono::steady_clock;

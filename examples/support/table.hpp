@@ -1,7 +1,8 @@
 #pragma once
 /// A table for people and, as JSON, for programs: a name for each row, then numbers.
 ///
-///     table t("digits", "scheme", {{"accuracy %", "accuracy_percent", 2}, {"bytes", "weight_bytes", 0}});
+///     table t("digits", "scheme",
+///             {{"accuracy %", "accuracy_percent", 2}, {"bytes", "weight_bytes", 0}});
 ///     t.add("float32", {97.5, 1200128});
 ///     t.print();
 ///     t.write_json("digits.json");

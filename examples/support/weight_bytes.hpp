@@ -7,7 +7,8 @@
 
 namespace fewbit::examples {
 
-/// Bytes of the codes, scales and zero points that a file would hold; `layers` are structs with a member `weights`.
+/// Bytes of the codes, scales and zero points that a file would hold; `layers` are structs with a
+/// member `weights`.
 template <Scheme S, class Layers>
 double weight_bytes(const Layers& layers) {
   index sum = 0;

@@ -75,7 +75,8 @@ TYPED_TEST(multiply_test, walks_several_blocks_of_rows) {
                      random_codes<std::int8_t>(TestFixture::tile_type::cols + 2, 13, 2));
 }
 
-/// Pairs and fours of extreme products are what 16-bit lanes overflow on: 255 * -128 * 2, -128 * -128 * 2.
+/// Pairs and fours of extreme products are what 16-bit lanes overflow on: 255 * -128 * 2, -128 *
+/// -128 * 2.
 TYPED_TEST(multiply_test, is_exact_on_extreme_codes) {
   using lhs = typename TestFixture::lhs_type;
   const int low = std::numeric_limits<lhs>::min();

@@ -78,7 +78,8 @@ TEST(packed_weights, refuses_a_negative_block_depth) {
 }
 #endif
 
-/// The order is a decision, not an accident: [panel][step][column][depth], zeros where there is nothing.
+/// The order is a decision, not an accident: [panel][step][column][depth], zeros where there is
+/// nothing.
 TEST(packed_weights, stand_in_the_documented_order) {
   using kernel = gemm::reference_kernel<std::uint8_t, gemm::tile_shape<1, 2, 3>>;
   row_matrix<std::int8_t> w(3, 4);

@@ -74,8 +74,8 @@ void expect_same_bits(T a, T b, int column) {
   }
 }
 
-/// The vector form against the scalar form, vectors cut short by the edge of C included; and the scalar form against
-/// `oracle(sum, row, col)`.
+/// The vector form against the scalar form, vectors cut short by the edge of C included; and the
+/// scalar form against `oracle(sum, row, col)`.
 template <int Lanes, class S, class Oracle>
 void check_width(const S& stage, const Oracle& oracle) {
   const auto values = sums();
@@ -156,7 +156,8 @@ TEST(stages, saturate_to_the_range_of_codes) {
   });
 }
 
-/// sum * mantissa * 2^(exponent - 31) by 128-bit arithmetic, rounded as the single-rounding mode does.
+/// sum * mantissa * 2^(exponent - 31) by 128-bit arithmetic, rounded as the single-rounding mode
+/// does.
 std::int32_t single_rounding(std::int32_t v, std::size_t c) {
   const int shift = 31 - data().exponents[c];
   __extension__ using wide = __int128;
@@ -179,7 +180,8 @@ using fixed_modes =
     testing::Types<tflite_double, tflite_double_neon, tflite_single, cmsis_default, xnn_rndnu>;
 TYPED_TEST_SUITE(fixed_modes_test, fixed_modes);
 
-/// Every integer mode stays within one unit of the real product; core/fixed_point_test.cpp has their exact bits.
+/// Every integer mode stays within one unit of the real product; core/fixed_point_test.cpp has
+/// their exact bits.
 TYPED_TEST(fixed_modes_test, requantize_through_the_stage) {
   const gemm::requantize<TypeParam> stage(data().mantissas.data(), data().exponents.data(), 0);
   for (std::size_t c = 0; c < columns; ++c) {
@@ -242,7 +244,8 @@ TEST(stages, are_epilogues_of_exactly_one_output) {
   static_assert(!gemm::Epilogue<gemm::to_int8, std::uint8_t>);
 }
 
-/// The whole way, on every arch: u8 activations with a zero point, per-channel factors, u8 codes out.
+/// The whole way, on every arch: u8 activations with a zero point, per-channel factors, u8 codes
+/// out.
 TEST(stages, requantize_a_product_on_every_arch) {
   const index m = 7, n = columns, k = 33;
   const auto a = tests::random_codes<std::uint8_t>(m, k, 1);

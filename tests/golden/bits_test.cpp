@@ -1,5 +1,6 @@
-// The promise of equal bits: digests of results, the same on every compiler, instruction set, optimization level and
-// thread count. A digest that changes is a decision about numeric behaviour, never an accident.
+// The promise of equal bits: digests of results, the same on every compiler, instruction set,
+// optimization level and thread count. A digest that changes is a decision about numeric behaviour,
+// never an accident.
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,8 @@
 // MatMulInteger and QLinearMatMul against the node tests of ONNX and outputs of ONNX Runtime.
 //
-// Covered: u8 and s8 activations, u8 and s8 weights, zero points of both, on every arch; QLinearMatMul with float32
-// scales. The two node tests with float16 scales are left out: the library has no float16 yet.
+// Covered: u8 and s8 activations, u8 and s8 weights, zero points of both, on every arch;
+// QLinearMatMul with float32 scales. The two node tests with float16 scales are left out: the
+// library has no float16 yet.
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,5 @@
-/// The hot path allocates nothing: operator new and malloc through Eigen are counted while layers run.
+/// The hot path allocates nothing: operator new and malloc through Eigen are counted while layers
+/// run.
 
 #define EIGEN_RUNTIME_NO_MALLOC
 

@@ -1,6 +1,6 @@
 #pragma once
-/// The kernels that typed tests run over: every compiled instruction set with both types of activations, and odd
-/// reference kernels whose tiles divide nothing.
+/// The kernels that typed tests run over: every compiled instruction set with both types of
+/// activations, and odd reference kernels whose tiles divide nothing.
 
 #include <gtest/gtest.h>
 
@@ -29,7 +29,8 @@ struct odd_kernel {
   }
 };
 
-/// Several rows per unit, narrow panels, or activations that are moved: what i8mm and dotprod do, on every machine.
+/// Several rows per unit, narrow panels, or activations that are moved: what i8mm and dotprod do,
+/// on every machine.
 template <class Lhs, class Unit, int RowRegisters, int ColRegisters, int Narrow>
 struct unit_kernel {
   using type = gemm::kernel<Lhs, Unit, RowRegisters, ColRegisters, Narrow>;

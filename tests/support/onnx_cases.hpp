@@ -1,5 +1,6 @@
 #pragma once
-/// Node tests of ONNX (onnx_node/) and outputs of ONNX Runtime (onnxruntime_vectors/), case by case.
+/// Node tests of ONNX (onnx_node/) and outputs of ONNX Runtime (onnxruntime_vectors/), case by
+/// case.
 
 #include <gtest/gtest.h>
 

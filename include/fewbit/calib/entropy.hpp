@@ -30,8 +30,8 @@ namespace detail {
 ///            + log(N / T)
 ///
 /// Prefix sums of counts, of non-empty bins and of h log h leave `levels` logarithms for each
-/// threshold. Counts are exact in double up to 2^53, and the logarithm is the library's own, so that
-/// a divergence has the same bits on every platform.
+/// threshold. Counts are exact in double up to 2^53, and the logarithm is the library's own, so
+/// that a divergence has the same bits on every platform.
 class divergence {
  public:
   divergence(const std::vector<std::uint64_t>& counts, int levels)

@@ -1,6 +1,6 @@
 #pragma once
-/// Counts of bins on both sides of 0, and what both kinds of histogram observer make of them. Private
-/// to them.
+/// Counts of bins on both sides of 0, and what both kinds of histogram observer make of them.
+/// Private to them.
 ///
 /// Bin k >= 0 holds what lies k to k + 1 widths right of 0; bin -1 - k = ~k its mirror image left
 /// of 0. A zero of either sign is in bin 0. Folding the halves gives the histogram of |x| exactly.
@@ -106,8 +106,8 @@ class mirrored_counts {
   std::vector<std::uint64_t> counts_;
 };
 
-/// The state of a histogram observer and its answers. Derived has its `name` for errors, width(), and
-/// used_bins(), the bins of a snapshot as {first, behind the last}.
+/// The state of a histogram observer and its answers. Derived has its `name` for errors, width(),
+/// and used_bins(), the bins of a snapshot as {first, behind the last}.
 template <class Derived>
 class binned_values {
  public:

@@ -158,8 +158,8 @@ concept FixedPointMode = requires(std::int32_t v, double real) {
 
 namespace detail {
 
-/// acc * 2^max(exponent, 0), which wraps, times mantissa / 2^31 rounded half up, and that divided by
-/// 2^max(-exponent, 0) and rounded again.
+/// acc * 2^max(exponent, 0), which wraps, times mantissa / 2^31 rounded half up, and that divided
+/// by 2^max(-exponent, 0) and rounded again.
 ///
 /// @tparam Saturates     the product of the smallest integer with itself becomes the largest
 /// @tparam AwayFromZero  ties of the second rounding go away from zero, else up

@@ -4,9 +4,9 @@
 ///     code = clamp(rne(x * (1 / scale)) + zero_point)
 ///
 /// The reciprocal is rounded to float once, so that this differs from quantize(), which divides, at
-/// and beside ties alone (and never for a power-of-two scale). This is the hot path: nothing throws. A NaN
-/// becomes the zero point, an infinity the last code of its side, and neither counts for the range
-/// of a row.
+/// and beside ties alone (and never for a power-of-two scale). This is the hot path: nothing
+/// throws. A NaN becomes the zero point, an infinity the last code of its side, and neither counts
+/// for the range of a row.
 
 #include <bit>
 #include <cstdint>

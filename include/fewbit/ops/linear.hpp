@@ -40,8 +40,8 @@ struct linear_scratch {
   workspace workers;  ///< one slot per worker of the product
 };
 
-/// What a layer can multiply and where to: row-major floats, or the codes of its static inputs; into
-/// row-major floats or 8-bit codes.
+/// What a layer can multiply and where to: row-major floats, or the codes of its static inputs;
+/// into row-major floats or 8-bit codes.
 template <class X, class Y, class Inputs>
 concept LinearProduct = (RowMajorDense<X, float> ||
                          (Inputs::is_static && RowMajorDense<X, typename Inputs::code>)) &&

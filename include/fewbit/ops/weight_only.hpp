@@ -63,8 +63,8 @@ class linear<S, float_inputs, Arch> {
   [[nodiscard]] index outputs() const noexcept { return outputs_; }
   [[nodiscard]] const linear_options& options() const noexcept { return options_; }
 
-  /// Y = X W^T + bias; x is m x k and y m x n, row-major floats, y no part of x. Needs no scratch memory, so any
-  /// number of threads may call at once.
+  /// Y = X W^T + bias; x is m x k and y m x n, row-major floats, y no part of x. Needs no scratch
+  /// memory, so any number of threads may call at once.
   template <RowMajorDense<float> X, MutableRowMajorDense<float> Y, Executor E = inline_executor>
   void operator()(const X& x, Y&& y, const E& executor = {}) const noexcept {
     assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());

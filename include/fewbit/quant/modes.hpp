@@ -227,8 +227,8 @@ struct tflite {
   }
 
   /// Parameters for the codes of T; `narrow_range` leaves out the first code, as for weights. The
-  /// range is widened to hold 0, which TFLite demands of its caller. [0, 0] gets scale 0; another scale is
-  /// never below 2^-126, which keeps it a float.
+  /// range is widened to hold 0, which TFLite demands of its caller. [0, 0] gets scale 0; another
+  /// scale is never below 2^-126, which keeps it a float.
   template <CodeType T>
   [[nodiscard]] static params choose_params(const range& r, bool narrow_range = false) {
     detail::expect_valid_range("tflite::choose_params", r);
