@@ -10,6 +10,7 @@
 
 #include "fewbit/gemm/multiply.hpp"
 #include "fewbit/ops/linear.hpp"
+#include "fewbit/quant/modes.hpp"
 
 namespace {
 long allocations = 0;
@@ -71,6 +72,78 @@ TEST(allocation, none_in_a_linear_layer) {
   expect_none(linear<int8_per_row, static_uint8>(w, bias, quant_params{0.1F, 3}));
   expect_none(linear<int8_per_row, static_int8>(w, bias, quant_params{0.1F, 3}));
   expect_none(linear<int4_grouped<32>, float_inputs>(w, bias));
+}
+
+/// From codes to codes, and from floats to codes.
+template <class S, class Code>
+void expect_none_for_codes(const row_matrix<float>& w) {
+  linear<S, static_codes<Code>> layer(w, Eigen::VectorXf(), quant_params{0.1F, 3},
+                                      {true, {0.5F, 3}});
+  const row_matrix<Code> x = row_matrix<Code>::Ones(300, w.cols());
+  const row_matrix<float> reals = row_matrix<float>::Ones(300, w.cols());
+  row_matrix<Code> y(300, w.rows());
+  EXPECT_EQ(allocations_of([&] { layer(x, y); }), 0);
+  EXPECT_EQ(allocations_of([&] { layer(reals, y); }), 0);
+  EXPECT_EQ(allocations_of([&] { layer(x.topRows(1), y.topRows(1)); }), 0);
+}
+
+TEST(allocation, none_in_a_linear_layer_of_codes) {
+  const row_matrix<float> w = row_matrix<float>::Random(70, 1000);
+  expect_none_for_codes<int8_per_row, std::uint8_t>(w);
+  expect_none_for_codes<int8_per_row, std::int8_t>(w);
+  expect_none_for_codes<uint8_affine_per_row, std::uint8_t>(w);
+  expect_none_for_codes<uint4_grouped<32>, std::int8_t>(w);
+}
+
+TEST(allocation, none_with_several_workers) {
+  const row_matrix<float> x = row_matrix<float>::Ones(300, 1000);
+  const linear<uint8_affine_per_row> layer(row_matrix<float>::Random(70, 1000), Eigen::VectorXf());
+  for (const index workers : {1, 2, 5}) {
+    auto scratch = layer.make_scratch(workers);
+    row_matrix<float> y(300, 70);
+    EXPECT_EQ(allocations_of([&] { layer(x, y, scratch, inline_executor{}); }), 0) << workers;
+  }
+}
+
+TEST(allocation, none_when_quantizing_in_place) {
+  const row_matrix<float> x = row_matrix<float>::Ones(30, 100);
+  row_matrix<std::uint8_t> u8(30, 100);
+  row_matrix<std::int8_t> s8(30, 100);
+  EXPECT_EQ(allocations_of([&] { quantize_with<onnx, std::uint8_t>(x, u8, {0.1F, 3}); }), 0);
+  EXPECT_EQ(allocations_of([&] {
+              quantize_with<tflite, std::int8_t>(x.block(1, 3, 20, 50), s8.block(2, 4, 20, 50),
+                                                 {0.1F, 3});
+            }),
+            0);
+  EXPECT_EQ(u8(29, 99), 13);
+}
+
+struct sum_of_blocks : gemm::block_stage {
+  using total = std::int32_t;
+
+  template <class V>
+  V operator()(const V& so_far, const V& sum, index, const gemm::at&) const noexcept {
+    return so_far + sum;
+  }
+};
+
+TEST(allocation, none_in_a_product_by_blocks) {
+  const row_matrix<std::uint8_t> a = row_matrix<std::uint8_t>::Ones(200, 3000);
+  const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Ones(70, 3000);
+  row_matrix<std::int32_t> c(200, 70);
+  arch::compiled::for_each([&]<class Arch>() {
+    const auto packed = gemm::pack<std::uint8_t, Arch>(w, 100);
+    for (const index slots : {1, 3}) {
+      workspace scratch(gemm::scratch_bytes(packed), slots);
+      EXPECT_EQ(allocations_of([&] {
+                  gemm::multiply(a, packed, c, gemm::raw{}, scratch, inline_executor{},
+                                 sum_of_blocks{});
+                }),
+                0)
+          << Arch::name << ", " << slots << " slots";
+      EXPECT_EQ(c(199, 69), 3000);
+    }
+  });
 }
 
 TEST(allocation, none_in_a_product_with_scratch_memory) {
