@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
@@ -58,24 +59,76 @@ TEST(binary_quantize, codes_are_signs_and_zero_is_positive) {
   EXPECT_EQ(zeros.code(0, 2), 1);
 }
 
+/// Scale of the elements of a group that keep their sign, and the smallest magnitude among them.
+struct kept_part {
+  double scale = 1.0;
+  double smallest = std::numeric_limits<double>::infinity();
+};
+
+/// Mean of the magnitudes of at least `least` above 0.
+kept_part keep_from(const std::vector<double>& magnitudes, double least) {
+  double sum = 0.0, count = 0.0, smallest = std::numeric_limits<double>::infinity();
+  for (const double m : magnitudes) {
+    if (m < least) continue;
+    sum += m;
+    count += 1.0;
+    smallest = std::min(smallest, m);
+  }
+  return sum == 0.0 ? kept_part{} : kept_part{std::max(sum / count, double{FLT_MIN}), smallest};
+}
+
+kept_part expected_part(mean_magnitude, const std::vector<double>& magnitudes) {
+  return keep_from(magnitudes, 0.0);
+}
+
+kept_part expected_part(ternary_twn, const std::vector<double>& magnitudes) {
+  const double sum = std::accumulate(magnitudes.begin(), magnitudes.end(), 0.0);
+  const double delta = 0.7 * (sum / static_cast<double>(magnitudes.size()));
+  return keep_from(magnitudes, std::nextafter(delta, std::numeric_limits<double>::infinity()));
+}
+
+/// The cut with the least squared error, every magnitude tried as the smallest that is kept.
+kept_part expected_part(ternary_optimum, const std::vector<double>& magnitudes) {
+  kept_part best;
+  double best_error = std::numeric_limits<double>::infinity();
+  for (const double least : magnitudes) {
+    if (least == 0.0) continue;
+    double sum = 0.0, count = 0.0;
+    for (const double m : magnitudes) {
+      sum += m >= least ? m : 0.0;
+      count += m >= least ? 1.0 : 0.0;
+    }
+    double error = 0.0;
+    for (const double m : magnitudes) {
+      const double left = m >= least ? m - sum / count : m;
+      error += left * left;
+    }
+    if (error < best_error) {
+      best_error = error;
+      best = {std::max(sum / count, double{FLT_MIN}), least};
+    }
+  }
+  return best;
+}
+
+/// Codes and scales of a rule by its definition, searched group by group.
 template <class S, class Rule>
 void expect_rule_per_group(const row_matrix<float>& w) {
   const quantized_matrix<S> q = quantize<S, Rule>(w);
-  std::map<int, std::vector<float>> members;
+  const auto group = [](index r, index c) { return group_of(typename S::granularity{}, r, c); };
+  std::map<int, std::vector<double>> members;
   for (index r = 0; r < w.rows(); ++r) {
-    for (index c = 0; c < w.cols(); ++c) {
-      members[group_of(typename S::granularity{}, r, c)].push_back(std::abs(w(r, c)));
-    }
+    for (index c = 0; c < w.cols(); ++c) members[group(r, c)].push_back(std::abs(w(r, c)));
   }
-  std::map<int, magnitude_choice> choices;
-  for (auto& [key, m] : members) choices[key] = Rule::choose(m);
+  std::map<int, kept_part> parts;
+  for (const auto& [key, m] : members) parts[key] = expected_part(Rule{}, m);
   for (index r = 0; r < w.rows(); ++r) {
     for (index c = 0; c < w.cols(); ++c) {
-      const magnitude_choice& choice = choices[group_of(typename S::granularity{}, r, c)];
+      const kept_part& part = parts[group(r, c)];
       const float x = w(r, c);
       const int sign = std::signbit(x) && x != 0 ? -1 : 1;
-      ASSERT_EQ(q.scale(r, c), choice.scale);
-      const bool kept = S::storage::bits == 1 || std::abs(x) >= choice.threshold;
+      ASSERT_NEAR(q.scale(r, c), part.scale, 1e-7 * part.scale);
+      const bool kept = S::storage::bits == 1 || std::abs(x) >= part.smallest;
       ASSERT_EQ(q.code(r, c), kept ? sign : 0) << x;
     }
   }
