@@ -147,6 +147,17 @@ TEST(stages, relu_and_clamp) {
             6.0F);
 }
 
+TEST(stages, at_least_keeps_what_is_above_and_nan) {
+  const auto as_float = [](std::int32_t v) { return static_cast<float>(v); };
+  check(gemm::to_float{} | gemm::at_least(-5.0F),
+        [&](std::int32_t v, std::size_t, std::size_t) { return std::fmax(as_float(v), -5.0F); });
+  check(gemm::to_float{} | gemm::at_least(-std::numeric_limits<float>::infinity()),
+        [&](std::int32_t v, std::size_t, std::size_t) { return as_float(v); });
+  const at where{0, 0, 1};
+  EXPECT_TRUE(std::isnan(gemm::at_least(0.0F)(std::numeric_limits<float>::quiet_NaN(), where)));
+  EXPECT_EQ(gemm::at_least(0.0F)(-std::numeric_limits<float>::infinity(), where), 0.0F);
+}
+
 TEST(stages, saturate_to_the_range_of_codes) {
   check(gemm::to_int8{}, [](std::int32_t v, std::size_t, std::size_t) {
     return static_cast<std::int8_t>(v < -128 ? -128 : v > 127 ? 127 : v);
