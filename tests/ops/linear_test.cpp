@@ -230,6 +230,24 @@ TEST(linear, does_not_depend_on_workers_or_blocks_of_rows) {
   }
 }
 
+TEST(linear, layers_of_different_sizes_share_scratch_memory) {
+  const row_matrix<float> x = random_reals(150, 50, 1);
+  const linear<uint8_affine_per_row> first(random_reals(90, 50, 2));
+  const linear<int4_grouped<32>> second(random_reals(20, 90, 3));
+  linear_scratch shared;
+  first.reserve(shared, 2);
+  second.reserve(shared, 3);
+  row_matrix<float> middle(150, 90), y(150, 20), middle_alone(150, 90), y_alone(150, 20);
+  first(x, middle, shared);
+  second(middle, y, shared);
+  auto scratch = first.make_scratch();
+  first(x, middle_alone, scratch);
+  scratch = second.make_scratch();
+  second(middle_alone, y_alone, scratch);
+  EXPECT_EQ(middle, middle_alone);
+  EXPECT_EQ(y, y_alone);
+}
+
 TEST(linear, takes_codes_where_inputs_are_static) {
   const row_matrix<float> x = random_reals(5, 40, 1);
   const auto w = quantize<uint8_affine_per_row>(random_reals(9, 40, 2));
@@ -416,6 +434,8 @@ TEST(linear, says_what_is_wrong_with_its_parts) {
             }),
             "fewbit: linear: scale of weights(0, 0) times input scale is inf, expected a finite "
             "number");
+  EXPECT_EQ(sentence_of([&] { (void)linear<int8_per_row>(random_reals(3, 4, 1)).make_scratch(0); }),
+            "fewbit: linear: workers is 0, expected at least 1");
   EXPECT_EQ(sentence_of([&] { linear<int8_per_row>(row_matrix<float>(0, 4), Eigen::VectorXf()); }),
             "fewbit: quantize: w is 0 x 4, expected at least one row and one column");
 }
