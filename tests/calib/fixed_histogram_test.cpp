@@ -83,17 +83,8 @@ TEST(fixed_histogram_test, clips_into_the_last_bin_and_counts_it) {
 }
 
 TEST(fixed_histogram_test, order_batches_and_merging_do_not_matter) {
-  const auto values = wild_values(999, 10, 2);
-  const fixed_histogram whole = seen(8, 50, values);
-  fixed_histogram left = seen(8, 50, {values.begin(), values.begin() + 400});
-  fixed_histogram right = seen(8, 50, {values.begin() + 700, values.end()});
-  right.observe(row_of({values.begin() + 400, values.begin() + 700}));
-  fixed_histogram both = left;
-  both.merge(right);
-  right.merge(left);
-  EXPECT_EQ(both, whole);
-  EXPECT_EQ(right, whole);
-  EXPECT_EQ(both.to_text(), whole.to_text());
+  fewbit::tests::expect_order_batches_and_merging_do_not_matter(fixed_histogram(8, 50),
+                                                                wild_values(999, 10, 2));
 }
 
 TEST(fixed_histogram_test, merges_equal_settings_only) {

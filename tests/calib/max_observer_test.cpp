@@ -35,20 +35,10 @@ TEST(max_observer_test, answers_the_extremes) {
 }
 
 TEST(max_observer_test, order_batches_and_merging_do_not_matter) {
-  const max_observer whole = seen({-0.0F, 3, -1, 0, 2});
-  max_observer batches = seen({2});
-  batches.observe(row_of({0, -1}));
-  batches.observe(row_of({3, -0.0F}));
-  EXPECT_EQ(batches, whole);
-  EXPECT_EQ(batches.to_text(), whole.to_text());
-
-  max_observer left = seen({-0.0F, 3});
-  max_observer right = seen({-1, 0, 2});
-  max_observer both = left;
-  both.merge(right);
-  right.merge(left);
-  EXPECT_EQ(both, whole);
-  EXPECT_EQ(right, whole);
+  const std::vector<float> values = {-0.0F, 3, -1, 0, 2};
+  fewbit::tests::expect_order_batches_and_merging_do_not_matter(max_observer{}, values);
+  const max_observer whole = seen(values);
+  max_observer both = whole;
   both.merge(max_observer{});
   EXPECT_EQ(both, whole);
   both.merge(both);

@@ -85,6 +85,29 @@ void expect_error([[maybe_unused]] F&& f, [[maybe_unused]] const std::string& se
 #endif
 }
 
+/// Observers that start as `fresh`, see parts of the values in another order and are merged, in both
+/// directions, must equal one that sees all values at once.
+template <class O>
+void expect_order_batches_and_merging_do_not_matter(const O& fresh,
+                                                    const std::vector<float>& values) {
+  O whole = fresh;
+  whole.observe(row_of(values));
+  const auto first_cut = values.begin() + static_cast<std::ptrdiff_t>(values.size() * 2 / 5);
+  const auto second_cut = values.begin() + static_cast<std::ptrdiff_t>(values.size() * 7 / 10);
+  O left = fresh;
+  left.observe(row_of({values.begin(), first_cut}));
+  O right = fresh;
+  right.observe(row_of({second_cut, values.end()}));
+  right.observe(row_of({first_cut, second_cut}));
+  O both = left;
+  both.merge(right);
+  right.merge(left);
+  EXPECT_EQ(both, whole);
+  EXPECT_EQ(right, whole);
+  EXPECT_EQ(both.range(), whole.range());
+  EXPECT_EQ(both.to_text(), whole.to_text());
+}
+
 /// Feeds `text` with every cut and many mutations to `parse`. Each must give an object whose text
 /// form is what was read, or a fewbit::error.
 template <class Parse>

@@ -57,20 +57,8 @@ TYPED_TEST(threshold_observer_test, answers_what_its_method_answers) {
 }
 
 TYPED_TEST(threshold_observer_test, batches_and_merging_do_not_matter) {
-  const auto values = fewbit::tests::wild_values(3000, 6, 1);
-  TypeParam whole;
-  whole.observe(row_of(values));
-  TypeParam left;
-  left.observe(row_of({values.begin(), values.begin() + 1000}));
-  TypeParam right;
-  right.observe(row_of({values.begin() + 2000, values.end()}));
-  right.observe(row_of({values.begin() + 1000, values.begin() + 2000}));
-  TypeParam both = left;
-  both.merge(right);
-  right.merge(left);
-  EXPECT_EQ(both, whole);
-  EXPECT_EQ(right, whole);
-  EXPECT_EQ(both.range(), whole.range());
+  fewbit::tests::expect_order_batches_and_merging_do_not_matter(
+      TypeParam{}, fewbit::tests::wild_values(3000, 6, 1));
 }
 
 TYPED_TEST(threshold_observer_test, merges_equal_settings_only) {
