@@ -85,8 +85,8 @@ void expect_error([[maybe_unused]] F&& f, [[maybe_unused]] const std::string& se
 #endif
 }
 
-/// Observers that start as `fresh`, see parts of the values in another order and are merged, in both
-/// directions, must equal one that sees all values at once.
+/// Observers that start as `fresh`, see parts of the values in another order and are merged, in
+/// both directions, must equal one that sees all values at once.
 template <class O>
 void expect_order_batches_and_merging_do_not_matter(const O& fresh,
                                                     const std::vector<float>& values) {

@@ -161,7 +161,8 @@ struct shared_params {
   }
 };
 
-/// Scale and zero point of neighbouring elements that each have their own; without `zeros` all are 0.
+/// Scale and zero point of neighbouring elements that each have their own; without `zeros` all are
+/// 0.
 template <class Code>
 struct column_params {
   const float* scales;
