@@ -136,5 +136,23 @@ TYPED_TEST(dot_unit_test, takes_the_end_of_a_row) {
   }
 }
 
+/// Units that can sum codes by themselves: every length, extreme codes, nothing read behind them.
+TYPED_TEST(dot_unit_test, sums_codes_of_a_row) {
+  using tested = typename TestFixture::unit;
+  using code = typename tested::lhs_code;
+  for (int count = 0; count <= 200; ++count) {
+    std::vector<code> codes(static_cast<std::size_t>(count));
+    int sum = 0;
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      codes[i] = i % 3 == 0 ? std::numeric_limits<code>::min()
+                            : static_cast<code>(std::numeric_limits<code>::max() - int(i));
+      sum += codes[i];
+    }
+    if constexpr (requires { tested::sum_codes(codes.data(), count); }) {
+      EXPECT_EQ(tested::sum_codes(codes.data(), count), sum) << count << " codes";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace fewbit

@@ -434,9 +434,19 @@ FEWBIT_ALWAYS_INLINE V clamp(const V& x, const V& lo, const V& hi) noexcept {
 template <class T, int N>
 FEWBIT_ALWAYS_INLINE T sum_of_lanes(const vec<T, N>& v) noexcept {
   static_assert(std::is_integral_v<T>);
-  T sum = 0;
-  for (int i = 0; i < N; ++i) sum = static_cast<T>(sum + v[i]);
-  return sum;
+  if constexpr (vec<T, N>::is_native && N % 2 == 0) {
+    if constexpr (N == 2) {
+      return static_cast<T>(v[0] + v[1]);
+    } else {
+      T lanes[N];
+      v.store(lanes);
+      return sum_of_lanes(vec<T, N / 2>::load(lanes) + vec<T, N / 2>::load(lanes + N / 2));
+    }
+  } else {
+    T sum = 0;
+    for (int i = 0; i < N; ++i) sum = static_cast<T>(sum + v[i]);
+    return sum;
+  }
 }
 
 template <class T, int N>

@@ -6,14 +6,15 @@
 /// so that activations are read in place: no instruction is added to the loop, and 128 * (row sum
 /// of the activations) comes off at the end.
 
+#include <cstddef>
 #include <type_traits>
 
 #include "fewbit/arch/dot_unit.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
-/// `Word` supplies lanes (int32 per register), broadcast(four bytes) and dpbusd(sum, unsigned
-/// bytes, signed bytes).
+/// `Word` supplies lanes (int32 per register), broadcast(four bytes), load_first(bytes, how many of
+/// a register's, the rest 0) and dpbusd(sum, unsigned bytes, signed bytes).
 template <class Word, class Lhs>
 struct vnni_unit {
   static constexpr bool lhs_is_unsigned = std::is_same_v<Lhs, std::uint8_t>;
@@ -49,6 +50,21 @@ struct vnni_unit {
     rhs_vector v;
     std::memcpy(&v.data, p, sizeof(v.data));
     return v;
+  }
+
+  /// The sum of `count` codes: dots with ones, 4 * cols codes at a time.
+  static std::int32_t sum_codes(const Lhs* p, std::ptrdiff_t count) noexcept {
+    constexpr std::ptrdiff_t bytes = 4 * cols;
+    const rhs_vector ones(0x01010101);
+    accumulator sums(0);
+    std::ptrdiff_t k = 0;
+    for (; k + bytes <= count; k += bytes) {
+      lhs_vector codes;
+      std::memcpy(&codes.data, p + k, sizeof(codes.data));
+      sums = dot(sums, codes, ones);
+    }
+    if (k < count) sums = dot(sums, Word::load_first(p + k, count - k), ones);
+    return sum_of_lanes(sums);
   }
 
   FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const lhs_vector& a,

@@ -70,18 +70,29 @@ class register_tile {
     }
   }
 
-  /// Writes the sums as R * unit::rows rows of C * unit::cols numbers.
-  FEWBIT_ALWAYS_INLINE void store(std::int32_t* rows) const noexcept {
+  /// Calls f(row, column, vector of sums) for all registers; units of one row only.
+  template <class F>
+  FEWBIT_ALWAYS_INLINE void for_each_register(const F& f) const noexcept {
+    static_assert(unit::rows == 1);
+#pragma GCC unroll 32
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 32
+      for (int j = 0; j < C; ++j) f(r, j * unit::cols, sum_[r][j]);
+    }
+  }
+
+  /// Writes the sums as R * unit::rows rows of C * unit::cols numbers, `stride` numbers apart.
+  FEWBIT_ALWAYS_INLINE void store(std::int32_t* rows, index stride) const noexcept {
 #pragma GCC unroll 32
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 32
       for (int j = 0; j < C; ++j) {
         if constexpr (unit::rows == 1) {
-          sum_[r][j].store(rows + (r * C + j) * unit::cols);
+          sum_[r][j].store(rows + r * stride + j * unit::cols);
         } else {
           for (int i = 0; i < unit::rows; ++i) {
             for (int c = 0; c < unit::cols; ++c) {
-              rows[((r * unit::rows + i) * C + j) * unit::cols + c] =
+              rows[(r * unit::rows + i) * stride + j * unit::cols + c] =
                   sum_[r][j][i * unit::cols + c];
             }
           }
@@ -107,27 +118,45 @@ class register_tile {
   accumulator sum_[R][C];
 };
 
-/// The sums of one block of k for a tile of R x C registers, written to `sums`. It knows no
-/// epilogue, so that a program with many epilogues holds it once.
+/// What a tile sums: operands and where the sums begin.
+template <class Kernel>
+struct tile_operands {
+  const typename Kernel::unit::lhs_code* a;
+  index a_stride;
+  const typename Kernel::unit::rhs_code* w;
+  index depth;
+  const std::int32_t* row_start;
+  index row_start_stride;
+  const std::int32_t* column_sums;
+};
+
+/// The sums of one block of k for a tile of R x C registers.
 template <class Kernel, int R, int C>
-void sum_tile(const typename Kernel::unit::lhs_code* a, index stride,
-              const typename Kernel::unit::rhs_code* w, index depth, const std::int32_t* row_start,
-              index row_stride, const std::int32_t* column_sums, std::int32_t* sums) noexcept {
+FEWBIT_ALWAYS_INLINE register_tile<Kernel, R, C> summed_tile(
+    const tile_operands<Kernel>& o) noexcept {
   register_tile<Kernel, R, C> tile;
-  tile.start(row_start, row_stride, column_sums);
-  tile.accumulate(a, stride, w, depth);
-  tile.store(sums);
+  tile.start(o.row_start, o.row_start_stride, o.column_sums);
+  tile.accumulate(o.a, o.a_stride, o.w, o.depth);
+  return tile;
+}
+
+/// The same, written to `sums`. It knows no epilogue, so that a program with many epilogues holds
+/// it once.
+template <class Kernel, int R, int C>
+void sum_tile(const tile_operands<Kernel>& operands, std::int32_t* sums, index stride) noexcept {
+  summed_tile<Kernel, R, C>(operands).store(sums, stride);
 }
 
 /// Calls sum_tile for `rows` rows of registers, 1 <= rows <= R, with the number as a constant.
-template <class Kernel, int R, int C, class... Arguments>
-void sum_rows(index rows, const Arguments&... arguments) noexcept {
+template <class Kernel, int R, int C>
+void sum_rows(index rows, const tile_operands<Kernel>& operands, std::int32_t* sums,
+              index stride) noexcept {
   if constexpr (R == 1) {
-    sum_tile<Kernel, 1, C>(arguments...);
+    sum_tile<Kernel, 1, C>(operands, sums, stride);
   } else if (rows >= R) {
-    sum_tile<Kernel, R, C>(arguments...);
+    sum_tile<Kernel, R, C>(operands, sums, stride);
   } else {
-    sum_rows<Kernel, R - 1, C>(rows, arguments...);
+    sum_rows<Kernel, R - 1, C>(rows, operands, sums, stride);
   }
 }
 
@@ -162,34 +191,82 @@ FEWBIT_ALWAYS_INLINE void for_each_vector(const out_view<Out>& c, index width,
   }
 }
 
-/// The sums of one block of k for the tile whose first column is `col`, whatever its width.
+/// Operands of the tile whose first column is `col`, for one block of k.
 template <class Kernel, class Lhs>
-void sum_block(const lhs_view<typename Kernel::unit::lhs_code>& a,
-               const packed_weights<Lhs, Kernel>& w, index rows, index col, index block,
-               std::int32_t* sums) noexcept {
+FEWBIT_ALWAYS_INLINE tile_operands<Kernel> operands_of(
+    const lhs_view<typename Kernel::unit::lhs_code>& a, const packed_weights<Lhs, Kernel>& w,
+    index col, index block) noexcept {
   const auto& layout = w.layout();
-  const index width = w.panel_cols(col);
-  const auto* codes = w.panel(col) + layout.padded_begin(block) * width;
   const std::int32_t* start = nullptr;
   if constexpr (Kernel::unit::rhs_offset != 0) start = a.start + block;
-  const auto sum = [&]<int C>() {
-    sum_rows<Kernel, Kernel::row_registers, C>((rows + Kernel::unit::rows - 1) / Kernel::unit::rows,
-                                               a.codes + block * a.block_stride, a.stride, codes,
-                                               layout.depth_of(block), start, layout.blocks(),
-                                               w.block_sums(block, col), sums);
-  };
+  return {a.codes + block * a.block_stride,
+          a.stride,
+          w.panel(col) + layout.padded_begin(block) * w.panel_cols(col),
+          layout.depth_of(block),
+          start,
+          layout.blocks(),
+          w.block_sums(block, col)};
+}
+
+/// The sums of one block of k for a tile of any width.
+template <class Kernel>
+void sum_block(const tile_operands<Kernel>& operands, index rows, index width, std::int32_t* sums,
+               index stride) noexcept {
+  const index registers = (rows + Kernel::unit::rows - 1) / Kernel::unit::rows;
+  constexpr int most = Kernel::row_registers;
   if (width == Kernel::tile::cols) {
-    sum.template operator()<Kernel::col_registers>();
+    sum_rows<Kernel, most, Kernel::col_registers>(registers, operands, sums, stride);
   } else {
-    sum.template operator()<Kernel::narrow_registers>();
+    sum_rows<Kernel, most, Kernel::narrow_registers>(registers, operands, sums, stride);
   }
 }
 
-/// One tile of C: sums of every block of k, then the epilogue, all in a buffer that stays in L1.
+/// A full tile whose epilogue meets the sums in their registers: no trip through memory, which at
+/// small k costs as much as the sums.
+template <class Kernel, class Out, class Epilogue>
+void compute_full_tile(const tile_operands<Kernel>& operands, const out_view<Out>& c,
+                       const Epilogue& epilogue) noexcept {
+  constexpr int lanes = Kernel::unit::cols;
+  summed_tile<Kernel, Kernel::row_registers, Kernel::col_registers>(operands).for_each_register(
+      [&](int row, int col, const arch::vec<std::int32_t, lanes>& sum) {
+        const at where{c.row + row, c.col + col, lanes};
+        where.store_columns(epilogue(sum, where), c.data + where.row * c.stride);
+      });
+}
+
+/// A tile of weights in one block. Raw sums go straight to C, epilogues run on registers where the
+/// tile is full, and at the edges of C a buffer that stays in L1 lies between the two.
+template <class Kernel, class Lhs, class Out, class Epilogue>
+void compute_single_block(const lhs_view<typename Kernel::unit::lhs_code>& a,
+                          const packed_weights<Lhs, Kernel>& w, const out_view<Out>& c,
+                          const Epilogue& epilogue) noexcept {
+  using tile = typename Kernel::tile;
+  constexpr int lanes = epilogue_lanes<Kernel>;
+  const tile_operands<Kernel> operands = operands_of(a, w, c.col, 0);
+  const index width = w.panel_cols(c.col);
+  const bool all_rows = c.rows % Kernel::unit::rows == 0;
+  if constexpr (std::is_same_v<Epilogue, raw>) {
+    if (c.cols == width && all_rows) {
+      return sum_block(operands, c.rows, width, c.data + c.row * c.stride + c.col, c.stride);
+    }
+  } else if constexpr (Kernel::unit::rows == 1) {
+    if (c.rows == tile::rows && c.cols == tile::cols) {
+      return compute_full_tile(operands, c, epilogue);
+    }
+  }
+  alignas(64) std::int32_t sums[tile::rows * tile::cols];
+  sum_block(operands, c.rows, width, &sums[0], width);
+  for_each_vector<lanes>(c, width, [&](index i, const at& where) {
+    using vector = arch::vec<std::int32_t, lanes>;
+    where.store_columns(epilogue(vector::load(sums + i), where), c.data + where.row * c.stride);
+  });
+}
+
+/// A tile of weights in blocks: sums and totals in buffers that stay in L1, then the epilogue.
 template <class Kernel, class Lhs, class Out, class Blocks, class Epilogue>
-void compute_tile(const lhs_view<typename Kernel::unit::lhs_code>& a,
-                  const packed_weights<Lhs, Kernel>& w, const out_view<Out>& c,
-                  const Blocks& blocks, const Epilogue& epilogue) noexcept {
+void compute_blocks(const lhs_view<typename Kernel::unit::lhs_code>& a,
+                    const packed_weights<Lhs, Kernel>& w, const out_view<Out>& c,
+                    const Blocks& blocks, const Epilogue& epilogue) noexcept {
   using total = typename Blocks::total;
   constexpr int lanes = epilogue_lanes<Kernel>;
   constexpr index size = Kernel::tile::rows * Kernel::tile::cols;
@@ -199,27 +276,29 @@ void compute_tile(const lhs_view<typename Kernel::unit::lhs_code>& a,
   alignas(64) total totals[size];
 
   const index width = w.panel_cols(c.col);
-  const auto finish = [&](const total* values) {
-    for_each_vector<lanes>(c, width, [&](index i, const at& where) {
-      where.store_columns(epilogue(totals_vector::load(values + i), where),
-                          c.data + where.row * c.stride);
-    });
-  };
-  if constexpr (std::is_same_v<Blocks, whole_depth>) {
-    if (w.layout().blocks() == 1) {
-      sum_block(a, w, c.rows, c.col, 0, &sums[0]);
-      return finish(sums);
-    }
-  }
   for (index block = 0; block < w.layout().blocks(); ++block) {
-    sum_block(a, w, c.rows, c.col, block, &sums[0]);
+    sum_block(operands_of(a, w, c.col, block), c.rows, width, &sums[0], width);
     for_each_vector<lanes>(c, width, [&](index i, const at& where) {
       const totals_vector so_far =
           block == 0 ? totals_vector(total{}) : totals_vector::load(totals + i);
       blocks(so_far, sums_vector::load(sums + i), block, where).store(totals + i);
     });
   }
-  finish(totals);
+  for_each_vector<lanes>(c, width, [&](index i, const at& where) {
+    where.store_columns(epilogue(totals_vector::load(totals + i), where),
+                        c.data + where.row * c.stride);
+  });
+}
+
+/// One tile of C.
+template <class Kernel, class Lhs, class Out, class Blocks, class Epilogue>
+void compute_tile(const lhs_view<typename Kernel::unit::lhs_code>& a,
+                  const packed_weights<Lhs, Kernel>& w, const out_view<Out>& c,
+                  const Blocks& blocks, const Epilogue& epilogue) noexcept {
+  if constexpr (std::is_same_v<Blocks, whole_depth>) {
+    if (w.layout().blocks() == 1) return compute_single_block(a, w, c, epilogue);
+  }
+  compute_blocks(a, w, c, blocks, epilogue);
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail

@@ -106,7 +106,15 @@ class prepared_lhs {
       const lhs* codes = a_ + row * stride_ + block * layout_.block_depth();
       start_[row * layout_.blocks() + block] = static_cast<std::int32_t>(
           0U - static_cast<std::uint32_t>(unit::rhs_offset) *
-                   static_cast<std::uint32_t>(sum_of_codes(codes, layout_.depth_of(block))));
+                   static_cast<std::uint32_t>(code_sum(codes, layout_.depth_of(block))));
+    }
+  }
+
+  static std::int32_t code_sum(const lhs* codes, index count) noexcept {
+    if constexpr (requires { unit::sum_codes(codes, count); }) {
+      return unit::sum_codes(codes, count);
+    } else {
+      return sum_of_codes(codes, count);
     }
   }
 
