@@ -143,10 +143,9 @@ void fewbit_codes(benchmark::State& state, const shape& s) {
   codes_case data(s);
   const auto packed = gemm::pack<std::uint8_t, Arch>(data.w);
   workspace scratch(gemm::scratch_bytes(packed));
-  const auto epilogue =
-      gemm::add_bias(data.bias.data()) |
-      gemm::requantize<xnn_fp32>(data.factors.data(), codes_case::zero_point, 0, 255) |
-      gemm::to_uint8{};
+  const auto epilogue = gemm::add_bias(data.bias.data()) |
+                        gemm::requantize<xnn_fp32>(data.factors) |
+                        gemm::to_uint8{codes_case::zero_point};
   state.SetLabel(tile_name<gemm::default_kernel<std::uint8_t, Arch>>());
   time_product(state, data, [&] { gemm::multiply(data.a, packed, data.c, epilogue, scratch); });
 }

@@ -12,7 +12,10 @@
 // ---- arch: instruction sets as types, short vectors, the dot step of each instruction set
 #include "fewbit/arch/all.hpp"       // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
 #include "fewbit/arch/arch.hpp"      // arch::native, arch::compiled
+#include "fewbit/arch/convert.hpp"   // nearest_int, saturated: float -> int32 -> codes
 #include "fewbit/arch/dot_unit.hpp"  // what a matrix kernel is made of
+#include "fewbit/arch/extrema.hpp"   // one-instruction minima and maxima
+#include "fewbit/arch/memory.hpp"    // prefetch
 #include "fewbit/arch/vec.hpp"       // arch::vec<T, N>: select, convert, round_to_int ...
 
 // ---- core: what every layer speaks
@@ -43,10 +46,12 @@
 // ---- gemm: products of codes, exact
 #include "fewbit/gemm/block_stage.hpp"     // sums of blocks of k, for grouped scales
 #include "fewbit/gemm/epilogue.hpp"        // at, stage, operator|, raw, Epilogue
+#include "fewbit/gemm/finish_rows.hpp"     // sums in a buffer -> epilogue -> C
 #include "fewbit/gemm/kernel.hpp"          // default_kernel; picture and glossary
 #include "fewbit/gemm/micro_kernel.hpp"    // the loop
 #include "fewbit/gemm/multiply.hpp"        // multiply, scratch_bytes
 #include "fewbit/gemm/packed_weights.hpp"  // packed_weights, pack
+#include "fewbit/gemm/prepared_lhs.hpp"    // activations in place or copied
 #include "fewbit/gemm/stages.hpp"          // add_bias, requantize<Mode>, relu, to_int8 ...
 #include "fewbit/gemm/sum_of_codes.hpp"    // sum_of_codes
 

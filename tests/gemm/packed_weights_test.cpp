@@ -90,15 +90,6 @@ TEST(packed_weights, stand_in_the_documented_order) {
   EXPECT_EQ(std::vector<int>(packed.panel(0), packed.panel(0) + 24), expected);
 }
 
-TEST(packed_weights, add_the_shift_to_codes_and_not_to_padding) {
-  using kernel = gemm::reference_kernel<std::int8_t, gemm::tile_shape<1, 2, 2>, 128>;
-  row_matrix<std::int8_t> w(1, 3);
-  w << -128, 127, 0;
-  const gemm::packed_weights<std::int8_t, kernel> packed(w);
-  EXPECT_EQ(std::vector<int>(packed.panel(0), packed.panel(0) + 8),
-            (std::vector<int>{0, 255, 0, 0, 128, 0, 0, 0}));
-}
-
 TEST(packed_weights, pad_each_block_of_depth_on_its_own) {
   using kernel = gemm::reference_kernel<std::uint8_t, gemm::tile_shape<1, 1, 2>>;
   row_matrix<std::int8_t> w(1, 5);

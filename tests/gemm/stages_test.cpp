@@ -165,6 +165,12 @@ TEST(stages, saturate_to_the_range_of_codes) {
   check(gemm::to_uint8{}, [](std::int32_t v, std::size_t, std::size_t) {
     return static_cast<std::uint8_t>(v < 0 ? 0 : v > 255 ? 255 : v);
   });
+  for (const int zero : {-255, -128, 127, 255}) {
+    check(gemm::to_int8{zero}, [&](std::int32_t v, std::size_t, std::size_t) {
+      const std::int64_t code = std::int64_t{v} + zero;
+      return static_cast<std::int8_t>(code < -128 ? -128 : code > 127 ? 127 : code);
+    });
+  }
 }
 
 /// sum * mantissa * 2^(exponent - 31) by 128-bit arithmetic, rounded as the single-rounding mode
@@ -177,8 +183,8 @@ std::int32_t single_rounding(std::int32_t v, std::size_t c) {
 }
 
 TEST(stages, requantize_in_the_integers_of_a_mode) {
-  check(gemm::requantize<tflite_single>(data().mantissas.data(), data().exponents.data(), -3) |
-            gemm::to_int8{},
+  check(gemm::requantize<tflite_single>(data().mantissas.data(), data().exponents.data()) |
+            gemm::to_int8{-3},
         [](std::int32_t v, std::size_t, std::size_t c) {
           const std::int64_t code = std::int64_t{single_rounding(v, c)} - 3;
           return static_cast<std::int8_t>(code < -128 ? -128 : code > 127 ? 127 : code);
@@ -194,7 +200,7 @@ TYPED_TEST_SUITE(fixed_modes_test, fixed_modes);
 /// Every integer mode stays within one unit of the real product; core/fixed_point_test.cpp has
 /// their exact bits.
 TYPED_TEST(fixed_modes_test, requantize_through_the_stage) {
-  const gemm::requantize<TypeParam> stage(data().mantissas.data(), data().exponents.data(), 0);
+  const gemm::requantize<TypeParam> stage(data().mantissas.data(), data().exponents.data());
   for (std::size_t c = 0; c < columns; ++c) {
     const double factor = std::ldexp(data().mantissas[c], data().exponents[c] - 31);
     for (const std::int32_t v : {-30000, -1234, -1, 0, 1, 999, 32767}) {
@@ -205,24 +211,43 @@ TYPED_TEST(fixed_modes_test, requantize_through_the_stage) {
   }
 }
 
-TEST(stages, requantize_in_float_rounds_half_to_even_and_clamps) {
-  check(gemm::requantize<xnn_fp32>(data().factors.data(), 10, -128, 100),
-        [](std::int32_t v, std::size_t, std::size_t c) {
-          const auto scaled = static_cast<float>(double{static_cast<float>(v)} * data().factors[c]);
-          const double clamped = std::fmin(std::fmax(scaled, -138.0), 90.0);
-          return static_cast<std::int32_t>(std::nearbyint(clamped)) + 10;
-        });
+TEST(stages, requantize_in_float_rounds_half_to_even) {
+  check(gemm::requantize<xnn_fp32>(data().factors), [](std::int32_t v, std::size_t, std::size_t c) {
+    const auto scaled = static_cast<float>(double{static_cast<float>(v)} * data().factors[c]);
+    return static_cast<std::int32_t>(std::nearbyint(scaled));
+  });
+}
+
+/// A sum times a factor may leave int32 on both sides: codes saturate all the same.
+TEST(stages, requantize_in_float_saturates_what_leaves_int32) {
+  const std::vector<float> large(columns, 255.0F), below_one(columns, 0.99F);
+  for (const std::vector<float>& factors : {large, below_one}) {
+    for (const int zero : {-128, 0, 127}) {
+      check(gemm::add_bias(data().ints.data()) | gemm::requantize<xnn_fp32>(factors) |
+                gemm::to_int8{zero},
+            [&](std::int32_t v, std::size_t, std::size_t c) {
+              const auto sum = static_cast<float>(wrap(std::int64_t{v} + data().ints[c]));
+              const auto scaled = static_cast<float>(double{sum} * factors[c]);
+              const double code = std::nearbyint(double{scaled}) + zero;
+              return static_cast<std::int8_t>(std::fmin(std::fmax(code, -128.0), 127.0));
+            });
+    }
+  }
 }
 
 /// numerics of XNNPACK against gemmlowp: -120 here, -119 with the integer modes.
 TEST(stages, requantize_golden_of_the_float_mode) {
-  const float factor = .05296124517917633F * .024093778803944588F / .11484327912330627F;
-  EXPECT_EQ((gemm::requantize<xnn_fp32>(&factor, -126, -128, 127)(585, at{0, 0, 1})), -120);
-  const fixed_multiplier m = quantize_multiplier(double{factor});
-  EXPECT_EQ((gemm::requantize<tflite_double>(&m.mantissa, &m.exponent, -126)(585, at{0, 0, 1})),
-            -119);
-  EXPECT_EQ((gemm::requantize<tflite_single>(&m.mantissa, &m.exponent, -126)(585, at{0, 0, 1})),
-            -119);
+  const std::vector<float> factor = {.05296124517917633F * .024093778803944588F /
+                                     .11484327912330627F};
+  const at where{0, 0, 1};
+  EXPECT_EQ((gemm::requantize<xnn_fp32>(factor) | gemm::to_int8{-126})(585, where), -120);
+  const fixed_multiplier m = quantize_multiplier(double{factor[0]});
+  EXPECT_EQ(
+      (gemm::requantize<tflite_double>(&m.mantissa, &m.exponent) | gemm::to_int8{-126})(585, where),
+      -119);
+  EXPECT_EQ(
+      (gemm::requantize<tflite_single>(&m.mantissa, &m.exponent) | gemm::to_int8{-126})(585, where),
+      -119);
 }
 
 TEST(stages, requantize_by_a_power_of_two) {
@@ -279,8 +304,8 @@ TEST(stages, requantize_a_product_on_every_arch) {
     gemm::multiply(
         a, gemm::pack<std::uint8_t, Arch>(w), c,
         gemm::add_bias(bias.data()) |
-            gemm::requantize<tflite_single>(data().mantissas.data(), data().exponents.data(), 9) |
-            gemm::to_uint8{});
+            gemm::requantize<tflite_single>(data().mantissas.data(), data().exponents.data()) |
+            gemm::to_uint8{9});
     EXPECT_EQ(c, expected) << Arch::name;
   });
 }

@@ -106,10 +106,7 @@ void expect_requantized(const node& n) {
   const int zero = scalar_or(n, 7, 0);
   expect_product<Code, Code>(
       n, w, scalar_or(n, 2, 0), scalar_or(n, 5, 0), n.output("y", "y"), [&](const auto& stages) {
-        return stages |
-               gemm::requantize<xnn_fp32>(factors.data(), zero, std::numeric_limits<Code>::min(),
-                                          std::numeric_limits<Code>::max()) |
-               gemm::saturate<Code>{};
+        return stages | gemm::requantize<xnn_fp32>(factors) | gemm::saturate<Code>{zero};
       });
 }
 

@@ -6,5 +6,5 @@ using namespace fewbit;
 struct my_mode {};
 
 void misuse(const std::int32_t* mantissas, const std::int32_t* exponents) {
-  (void)gemm::requantize<my_mode>(mantissas, exponents, 0);
+  (void)gemm::requantize<my_mode>(mantissas, exponents);
 }

@@ -19,13 +19,13 @@ struct arch_kernel : gemm::default_kernel<Lhs, Arch> {
   }
 };
 
-template <class Lhs, int Rows, int Cols, int Depth, int Shift>
+template <class Lhs, int Rows, int Cols, int Depth, int Offset>
 struct odd_kernel {
-  using type = gemm::reference_kernel<Lhs, gemm::tile_shape<Rows, Cols, Depth>, Shift>;
+  using type = gemm::reference_kernel<Lhs, gemm::tile_shape<Rows, Cols, Depth>, Offset>;
   using lhs = Lhs;
   static std::string name() {
     return "reference_" + std::to_string(Rows) + "x" + std::to_string(Cols) + "x" +
-           std::to_string(Depth) + "_shift" + std::to_string(Shift);
+           std::to_string(Depth) + "_offset" + std::to_string(Offset);
   }
 };
 
@@ -49,7 +49,7 @@ template <class... Archs>
 struct kernels_of<arch::list<Archs...>> {
   using type = testing::Types<
       arch_kernel<Archs, std::uint8_t>..., arch_kernel<Archs, std::int8_t>...,
-      odd_kernel<std::uint8_t, 1, 1, 1, 0>, odd_kernel<std::int8_t, 3, 5, 7, 128>,
+      odd_kernel<std::uint8_t, 1, 1, 1, 0>, odd_kernel<std::int8_t, 3, 5, 7, -128>,
       odd_kernel<std::int8_t, 8, 1, 2, 0>,
       unit_kernel<std::int8_t, arch::reference_unit<std::int8_t, 3, 2, 5>, 2, 3, 1>,
       unit_kernel<std::uint8_t, arch::reference_unit<std::uint8_t, 2, 2, 8>, 2, 4, 2>,

@@ -18,15 +18,14 @@
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
 /// The same for u8 and s8: both become int16.
-template <class Lhs>
 struct avx2_unit {
+  using dots = avx2_unit;
   using lhs_code = std::int16_t;
   using rhs_code = std::int8_t;
   static constexpr int rows = 1;
   static constexpr int cols = 8;
   static constexpr int depth = 2;
   static constexpr int lhs_offset = 0;
-  static constexpr int rhs_offset = 0;
   static constexpr bool in_place = false;
 
   using accumulator = vec<std::int32_t, 8>;
@@ -60,7 +59,7 @@ struct avx2_unit {
 };
 
 template <class Lhs>
-struct dot_unit<avx2, Lhs> : own_unit<avx2_unit<Lhs>> {};
+struct dot_unit<avx2, Lhs> : own_unit<avx2_unit> {};
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 

@@ -24,12 +24,6 @@ struct avx512_vnni_word {
     return ints::from(reinterpret_cast<ints::storage>(_mm512_set1_epi32(quad)));
   }
 
-  /// 0 < count < 64; nothing is read beyond them.
-  FEWBIT_ALWAYS_INLINE static ints load_first(const void* p, std::ptrdiff_t count) noexcept {
-    const __mmask64 wanted = ~std::uint64_t{0} >> (64 - count);
-    return ints::from(reinterpret_cast<ints::storage>(_mm512_maskz_loadu_epi8(wanted, p)));
-  }
-
   FEWBIT_ALWAYS_INLINE static ints dpbusd(const ints& sum, const ints& unsigned_bytes,
                                           const ints& signed_bytes) noexcept {
     return ints::from(reinterpret_cast<ints::storage>(_mm512_dpbusd_epi32(

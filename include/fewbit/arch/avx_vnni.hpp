@@ -23,13 +23,6 @@ struct avx_vnni_word {
     return ints::from(reinterpret_cast<ints::storage>(_mm256_set1_epi32(quad)));
   }
 
-  /// 0 < count < 32; nothing is read beyond them.
-  FEWBIT_ALWAYS_INLINE static ints load_first(const void* p, std::ptrdiff_t count) noexcept {
-    ints v(0);
-    std::memcpy(&v.data, p, static_cast<std::size_t>(count));
-    return v;
-  }
-
   FEWBIT_ALWAYS_INLINE static ints dpbusd(const ints& sum, const ints& unsigned_bytes,
                                           const ints& signed_bytes) noexcept {
     return ints::from(reinterpret_cast<ints::storage>(_mm256_dpbusd_avx_epi32(

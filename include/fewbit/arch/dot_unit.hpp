@@ -9,15 +9,15 @@
 /// Codes of one unit step stand in memory as [c][d] (weights) and [r][d] (activations). A unit says
 /// how it wants its operands:
 ///
-/// - lhs_code, rhs_code: C++ types of stored activations and weights.
-/// - in_place: activations are read from the caller's matrix (rows = 1), else they are copied as
-///   lhs_code, interleaved by rows.
-/// - lhs_offset: the unit multiplies a - lhs_offset in place of a, as u8 x s8 on a machine that has
-///   only s8 x s8; the caller adds lhs_offset * (column sums of the weights).
-/// - rhs_offset: weights are stored as w + rhs_offset, because the instruction wants one unsigned
-///   side; the caller takes off rhs_offset * (row sums of the activations).
-/// - accumulator, lhs_vector, rhs_vector: what load_lhs, load_lhs_tail (in place only), load_rhs
-///   and dot work on.
+/// - lhs_code, rhs_code: C++ types of activations and weights as the unit reads them.
+/// - lhs_offset: the unit multiplies a - lhs_offset in place of a, as an instruction that wants one
+///   unsigned or two signed sides asks; the caller adds lhs_offset * (column sums of the weights).
+/// - in_place: activations are read from the caller's matrix (rows = 1, lhs_offset = 0), else they
+///   are copied as lhs_code less the offset, interleaved by rows.
+/// - accumulator, lhs_vector, rhs_vector: what load_lhs, load_rhs, dot and, in units that may read in
+///   place, load_lhs_tail work on.
+/// - dots: the unit without what it says of the caller's type: units of u8 and s8 activations that
+///   multiply alike name the same, and share one loop.
 ///
 /// Additions are modulo 2^32 in every unit, so that a sum whose true value fits int32 is exact
 /// whatever the intermediate values were. `dot_unit<Arch, Lhs>` for Lhs = std::uint8_t or
@@ -27,6 +27,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "fewbit/arch/arch.hpp"
 #include "fewbit/arch/vec.hpp"
@@ -35,30 +36,30 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
 /// Plain loops for any shape: the scalar arch, and with odd shapes and offsets the test of
 /// everything around a unit.
-template <class Lhs, int Rows, int Cols, int Depth, int LhsOffset = 0, int RhsOffset = 0>
+template <class Lhs, int Rows, int Cols, int Depth, int LhsOffset = 0>
 struct reference_unit {
-  using lhs_code = Lhs;
-  using rhs_code = std::int16_t;
+  using dots = reference_unit;
+  using lhs_code = std::conditional_t<LhsOffset == 0, Lhs, std::int16_t>;
+  using rhs_code = std::int8_t;
   static constexpr int rows = Rows;
   static constexpr int cols = Cols;
   static constexpr int depth = Depth;
   static constexpr int lhs_offset = LhsOffset;
-  static constexpr int rhs_offset = RhsOffset;
-  static constexpr bool in_place = Rows == 1;
+  static constexpr bool in_place = Rows == 1 && LhsOffset == 0;
 
   using accumulator = vec<std::int32_t, Rows * Cols>;
-  using lhs_vector = std::array<Lhs, std::size_t{Rows * Depth}>;
+  using lhs_vector = std::array<lhs_code, std::size_t{Rows * Depth}>;
   using rhs_vector = std::array<rhs_code, std::size_t{Cols * Depth}>;
 
   /// Rows x depth activations from memory.
-  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs(const Lhs* p) noexcept {
+  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs(const lhs_code* p) noexcept {
     lhs_vector v;
     std::memcpy(v.data(), p, sizeof(v));
     return v;
   }
 
   /// The first `count` of depth activations of one row, as at the end of a row; the rest is zero.
-  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs_tail(const Lhs* p, int count) noexcept {
+  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs_tail(const lhs_code* p, int count) noexcept {
     lhs_vector v{};
     for (int d = 0; d < count; ++d) v[static_cast<std::size_t>(d)] = p[d];
     return v;
@@ -77,7 +78,7 @@ struct reference_unit {
       for (int c = 0; c < Cols; ++c) {
         auto total = static_cast<std::uint32_t>(sum[r * Cols + c]);
         for (int d = 0; d < Depth; ++d) {
-          const int x = a[static_cast<std::size_t>(r * Depth + d)] - LhsOffset;
+          const int x = a[static_cast<std::size_t>(r * Depth + d)];
           total += static_cast<std::uint32_t>(x * w[static_cast<std::size_t>(c * Depth + d)]);
         }
         next.set(r * Cols + c, static_cast<std::int32_t>(total));

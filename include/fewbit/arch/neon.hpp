@@ -10,7 +10,7 @@
 ///
 /// smlal into the int16 of smull would save one instruction in two and overflow: -128 * -128 * 2 =
 /// 32768. So each smull is followed by its own sadalp. Without u8 x s8 instructions, u8 activations
-/// are read as a - 128.
+/// are copied as a - 128.
 
 #include "fewbit/arch/dot_unit.hpp"
 
@@ -19,35 +19,31 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
-/// What the units of baseline and dotprod share: four columns per register, one row, `Depth`
-/// activations read in place and repeated for each column, u8 turned to s8 by flipping the top bit.
-template <class Lhs, int Depth>
+/// What the units of baseline and dotprod share: four columns per register, one row, `Depth` s8
+/// activations repeated for each column.
+template <int Depth>
 struct neon_operands {
-  static constexpr bool lhs_is_unsigned = std::is_same_v<Lhs, std::uint8_t>;
-  using lhs_code = Lhs;
+  using lhs_code = std::int8_t;
   using rhs_code = std::int8_t;
   static constexpr int rows = 1;
   static constexpr int cols = 4;
   static constexpr int depth = Depth;
-  static constexpr int lhs_offset = lhs_is_unsigned ? 128 : 0;
-  static constexpr int rhs_offset = 0;
-  static constexpr bool in_place = true;
 
   using accumulator = vec<std::int32_t, cols>;
   using lhs_vector = vec<std::int8_t, cols * Depth>;
   using rhs_vector = vec<std::int8_t, cols * Depth>;
   using step = std::conditional_t<Depth == 4, std::uint32_t, std::uint16_t>;
 
-  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs(const Lhs* p) noexcept {
+  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs(const std::int8_t* p) noexcept {
     step codes;
     std::memcpy(&codes, p, sizeof(codes));
     return repeat(codes);
   }
 
-  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs_tail(const Lhs* p, int count) noexcept {
+  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs_tail(const std::int8_t* p, int count) noexcept {
     std::uint32_t codes = 0;
     for (int d = 0; d < count; ++d) {
-      codes |= static_cast<std::uint32_t>(static_cast<std::uint8_t>(p[d])) << (8 * d);
+      codes |= std::uint32_t{static_cast<std::uint8_t>(p[d])} << (8 * d);
     }
     return repeat(static_cast<step>(codes));
   }
@@ -58,53 +54,45 @@ struct neon_operands {
 
  private:
   FEWBIT_ALWAYS_INLINE static lhs_vector repeat(step codes) noexcept {
-    const auto bytes = bits_as_bytes(vec<step, cols>(codes));
-    return lhs_is_unsigned ? bytes ^ lhs_vector(std::int8_t{-128}) : bytes;
-  }
-
-  FEWBIT_ALWAYS_INLINE static lhs_vector bits_as_bytes(const vec<step, cols>& v) noexcept {
-    return lhs_vector::from(reinterpret_cast<typename lhs_vector::storage>(v.data));
+    const vec<step, cols> repeated(codes);
+    return lhs_vector::from(reinterpret_cast<typename lhs_vector::storage>(repeated.data));
   }
 };
 
-template <class Lhs>
-struct neon_unit : neon_operands<Lhs, 2> {
-  using base_unit = neon_operands<Lhs, 2>;
-  using typename base_unit::accumulator;
-  using typename base_unit::lhs_vector;
-  using typename base_unit::rhs_vector;
+/// s8 activations are read in place, u8 ones copied as a - 128.
+template <class Dots, class Lhs>
+struct neon_unit : Dots {
+  using dots = Dots;
+  static constexpr bool in_place = std::is_same_v<Lhs, std::int8_t>;
+  static constexpr int lhs_offset = in_place ? 0 : 128;
+};
 
+struct neon_dots : neon_operands<2> {
   FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const lhs_vector& a,
                                               const rhs_vector& w) noexcept {
     const int16x8_t products =
         vmull_s8(reinterpret_cast<int8x8_t>(a.data), reinterpret_cast<int8x8_t>(w.data));
     const int32x4_t next = vpadalq_s16(reinterpret_cast<int32x4_t>(sum.data), products);
-    return accumulator::from(reinterpret_cast<typename accumulator::storage>(next));
+    return accumulator::from(reinterpret_cast<accumulator::storage>(next));
   }
 };
 
 template <class Lhs>
-struct dot_unit<neon, Lhs> : own_unit<neon_unit<Lhs>> {};
+struct dot_unit<neon, Lhs> : own_unit<neon_unit<neon_dots, Lhs>> {};
 
 #if FEWBIT_HAS_NEON_DOTPROD
-template <class Lhs>
-struct neon_dotprod_unit : neon_operands<Lhs, 4> {
-  using base_unit = neon_operands<Lhs, 4>;
-  using typename base_unit::accumulator;
-  using typename base_unit::lhs_vector;
-  using typename base_unit::rhs_vector;
-
+struct neon_dotprod_dots : neon_operands<4> {
   FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const lhs_vector& a,
                                               const rhs_vector& w) noexcept {
     const int32x4_t next =
         vdotq_s32(reinterpret_cast<int32x4_t>(sum.data), reinterpret_cast<int8x16_t>(a.data),
                   reinterpret_cast<int8x16_t>(w.data));
-    return accumulator::from(reinterpret_cast<typename accumulator::storage>(next));
+    return accumulator::from(reinterpret_cast<accumulator::storage>(next));
   }
 };
 
 template <class Lhs>
-struct dot_unit<neon_dotprod, Lhs> : own_unit<neon_dotprod_unit<Lhs>> {};
+struct dot_unit<neon_dotprod, Lhs> : own_unit<neon_unit<neon_dotprod_dots, Lhs>> {};
 #endif
 
 #if FEWBIT_HAS_NEON_I8MM
@@ -112,6 +100,7 @@ struct dot_unit<neon_dotprod, Lhs> : own_unit<neon_dotprod_unit<Lhs>> {};
 /// stand side by side.
 template <class Lhs>
 struct neon_i8mm_unit {
+  using dots = neon_i8mm_unit;
   static constexpr bool lhs_is_unsigned = std::is_same_v<Lhs, std::uint8_t>;
   using lhs_code = Lhs;
   using rhs_code = std::int8_t;
@@ -119,7 +108,6 @@ struct neon_i8mm_unit {
   static constexpr int cols = 2;
   static constexpr int depth = 8;
   static constexpr int lhs_offset = 0;
-  static constexpr int rhs_offset = 0;
   static constexpr bool in_place = false;
 
   using accumulator = vec<std::int32_t, 4>;

@@ -1,6 +1,6 @@
 #pragma once
 /// Short vectors in portable C++: arithmetic, comparison, selection, conversion, loads and stores,
-/// no intrinsics.
+/// no intrinsics (arch/extrema.hpp has the two that compilers do not find).
 ///
 /// `vec<T, N>` holds N lanes of T. With gcc and clang it is their vector type; elsewhere, and for
 /// an N that is no power of two, an array. Every free function here also takes a plain scalar, so
@@ -18,6 +18,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "fewbit/arch/extrema.hpp"
 #include "fewbit/config.hpp"
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -352,11 +353,19 @@ FEWBIT_ALWAYS_INLINE V select(const M& condition, const V& a, const V& b) noexce
 /// a < b ? a : b, so the second operand wins where either is NaN.
 template <class V>
 FEWBIT_ALWAYS_INLINE V min(const V& a, const V& b) noexcept {
+  if constexpr (is_vec<V>) {
+    if constexpr (detail::has_extrema<lane<V>, typename V::storage>)
+      return V::from(detail::smaller<lane<V>>(a.data, b.data));
+  }
   return select(a < b, a, b);
 }
 
 template <class V>
 FEWBIT_ALWAYS_INLINE V max(const V& a, const V& b) noexcept {
+  if constexpr (is_vec<V>) {
+    if constexpr (detail::has_extrema<lane<V>, typename V::storage>)
+      return V::from(detail::larger<lane<V>>(a.data, b.data));
+  }
   return select(a > b, a, b);
 }
 

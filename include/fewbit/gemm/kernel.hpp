@@ -40,10 +40,8 @@ struct kernel {
   static_assert(std::is_same_v<Lhs, std::uint8_t> || std::is_same_v<Lhs, std::int8_t>,
                 "fewbit: activations are std::uint8_t or std::int8_t");
   static_assert(ColRegisters % NarrowRegisters == 0);
-  static_assert(Unit::lhs_offset == 0 || Unit::rhs_offset == 0,
-                "fewbit: a unit moves one operand at most");
-  static_assert(Unit::rows == 1 || (Unit::lhs_offset == 0 && Unit::rhs_offset == 0),
-                "fewbit: a unit of several rows takes both operands as they are");
+  static_assert(Unit::rows == 1 || Unit::lhs_offset == 0,
+                "fewbit: a unit of several rows takes activations as they are");
 
   using lhs = Lhs;
   using unit = Unit;
@@ -58,13 +56,11 @@ struct kernel {
                                      ((std::is_same_v<Lhs, std::uint8_t> ? 255 : 128) * 128);
 };
 
-/// Plain loops for any tile, odd ones included. `Shift` is added to the stored weights and taken
-/// off again, as a unit with an unsigned weight side does. The oracle of packing and of the loop
-/// around it.
-template <class Lhs, class Tile, int Shift = 0>
+/// Plain loops for any tile, odd ones included. Activations are moved by `Offset`, as they are for a
+/// unit that wants the other signedness. The oracle of packing and of the loop around it.
+template <class Lhs, class Tile, int Offset = 0>
 struct reference_kernel
-    : kernel<Lhs, arch::reference_unit<Lhs, 1, Tile::cols, Tile::depth, 0, Shift>, Tile::rows, 1> {
-};
+    : kernel<Lhs, arch::reference_unit<Lhs, 1, Tile::cols, Tile::depth, Offset>, Tile::rows, 1> {};
 
 namespace detail {
 

@@ -1,7 +1,8 @@
 #pragma once
 /// The product: C = epilogue(A W^T), integers in, whatever the epilogue makes of them out.
 ///
-/// Walks C by blocks of rows, panels of columns and tiles; gemm/micro_kernel.hpp computes a tile.
+/// Walks C by blocks of rows and panels of columns, in rectangles of tiles; gemm/micro_kernel.hpp sums
+/// a rectangle, gemm/finish_rows.hpp hands it to the epilogue.
 
 #include <algorithm>
 #include <cassert>
@@ -12,124 +13,38 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/core/workspace.hpp"
+#include "fewbit/gemm/block_stage.hpp"
+#include "fewbit/gemm/finish_rows.hpp"
 #include "fewbit/gemm/micro_kernel.hpp"
 #include "fewbit/gemm/packed_weights.hpp"
-#include "fewbit/gemm/sum_of_codes.hpp"
+#include "fewbit/gemm/prepared_lhs.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 
 namespace detail {
 
-/// Row tiles that are prepared together and meet one panel after the other, so that the panel stays
-/// in cache: 16 tiles of 4 to 6 rows, 64 to 96 rows.
-inline constexpr index row_tiles_per_block = 16;
+/// Packed weights of up to this many bytes stay in L1 beside a tile of activations. C is then written
+/// row by row, which the prefetchers of the processor follow, else panel by panel.
+inline constexpr index resident_bytes = 24 * 1024;
 
-/// Activations of a block of rows as the unit reads them, in scratch memory where it does not read
-/// them in place.
-template <class Kernel>
-class prepared_lhs {
-  using unit = typename Kernel::unit;
-  using lhs = typename Kernel::lhs;
-  using lhs_code = typename unit::lhs_code;
-  using layout_type = depth_layout<unit::depth>;
-  static constexpr index max_rows = row_tiles_per_block * Kernel::tile::rows;
-  static constexpr index copied_rows = unit::in_place ? 0 : max_rows;
-  static constexpr index summed_rows = unit::rhs_offset != 0 ? max_rows : 0;
+/// Packed weights beyond this many bytes come from the last-level cache or from memory, and are asked
+/// for ahead of their use.
+inline constexpr index prefetched_bytes = 1024 * 1024;
 
- public:
-  static index bytes(const layout_type& layout) noexcept {
-    return copy_bytes(layout) + summed_rows * layout.blocks() * index{sizeof(std::int32_t)};
-  }
+/// How far ahead, where a single row tile streams all weights.
+inline constexpr index stream_distance = 4096;
 
-  /// Rows [first, first + rows) of a; `scratch` has bytes(layout) bytes.
-  prepared_lhs(const lhs* a, index stride, index rows, const layout_type& layout,
-               std::byte* scratch) noexcept
-      : layout_(layout), a_(a), stride_(stride) {
-    if constexpr (!unit::in_place) {
-      copy_ = reinterpret_cast<lhs_code*>(scratch);
-      for (index row = 0; row < rows; row += unit::rows)
-        copy(row, std::min(index{unit::rows}, rows - row));
-    }
-    if constexpr (unit::rhs_offset != 0) {
-      start_ = reinterpret_cast<std::int32_t*>(scratch + copy_bytes(layout));
-      for (index row = 0; row < rows; ++row) sum(row);
-    }
-  }
-
-  /// The tile whose first row is `row` of the block.
-  [[nodiscard]] lhs_view<lhs_code> view(index row) const noexcept {
-    if constexpr (unit::in_place) {
-      const std::int32_t* start = nullptr;
-      if constexpr (unit::rhs_offset != 0) start = start_ + row * layout_.blocks();
-      return {a_ + row * stride_, stride_, layout_.block_depth(), start};
-    } else {
-      return {copy_ + row * layout_.padded(), unit::rows * layout_.padded(),
-              unit::rows * layout_.padded_begin(1), nullptr};
-    }
-  }
-
- private:
-  static index copy_bytes(const layout_type& layout) noexcept {
-    const index bytes = copied_rows * layout.padded() * index{sizeof(lhs_code)};
-    return (bytes + 63) / 64 * 64;
-  }
-
-  /// Rows row .. row + count - 1 as [block][step][row][depth], missing rows and the end of each
-  /// block zero.
-  void copy(index row, index count) noexcept {
-    lhs_code* to = copy_ + row * layout_.padded();
-    std::fill_n(to, unit::rows * layout_.padded(), lhs_code{0});
-    for (index r = 0; r < count; ++r) {
-      for (index block = 0; block < layout_.blocks(); ++block) {
-        const lhs* from = a_ + (row + r) * stride_ + block * layout_.block_depth();
-        lhs_code* step = to + unit::rows * layout_.padded_begin(block) + r * unit::depth;
-        copy_block(from, layout_.depth_of(block), step);
-      }
-    }
-  }
-
-  static void copy_block(const lhs* from, index depth, lhs_code* step) noexcept {
-    if constexpr (unit::rows == 1) {
-      for (index k = 0; k < depth; ++k) step[k] = static_cast<lhs_code>(from[k] - unit::lhs_offset);
-    } else {
-      for (index k = 0; k < depth; k += unit::depth, step += unit::rows * unit::depth) {
-        for (index d = 0; d < std::min(index{unit::depth}, depth - k); ++d) {
-          step[d] = static_cast<lhs_code>(from[k + d]);
-        }
-      }
-    }
-  }
-
-  /// Initial sums of one row: -rhs_offset times the sum of each block's codes, modulo 2^32.
-  void sum(index row) noexcept {
-    for (index block = 0; block < layout_.blocks(); ++block) {
-      const lhs* codes = a_ + row * stride_ + block * layout_.block_depth();
-      start_[row * layout_.blocks() + block] = static_cast<std::int32_t>(
-          0U - static_cast<std::uint32_t>(unit::rhs_offset) *
-                   static_cast<std::uint32_t>(code_sum(codes, layout_.depth_of(block))));
-    }
-  }
-
-  static std::int32_t code_sum(const lhs* codes, index count) noexcept {
-    if constexpr (requires { unit::sum_codes(codes, count); }) {
-      return unit::sum_codes(codes, count);
-    } else {
-      return sum_of_codes(codes, count);
-    }
-  }
-
-  layout_type layout_;
-  const lhs* a_;
-  index stride_;
-  lhs_code* copy_ = nullptr;
-  std::int32_t* start_ = nullptr;
-};
+/// Tiles that are summed into the buffer before the epilogue sees them.
+inline constexpr index buffered_tiles = 4;
 
 /// Everything but the scratch memory.
 template <class Lhs, class Kernel, class Out, class Blocks, class Epilogue>
 struct product {
   using unit = typename Kernel::unit;
-  static constexpr index block_rows = row_tiles_per_block * Kernel::tile::rows;
+  using dots = typename unit::dots;
+  using lhs_code = typename unit::lhs_code;
+  using rhs_code = typename unit::rhs_code;
+  using tile = typename Kernel::tile;
 
   const Lhs* a;
   index a_stride;
@@ -141,42 +56,224 @@ struct product {
   /// Part `part` of `parts` equal parts of C: rows are shared out, or columns where there are few
   /// rows.
   void run(index part, index parts, std::byte* scratch) const noexcept {
-    const index row_tiles = (c.rows + Kernel::tile::rows - 1) / Kernel::tile::rows;
+    const index row_tiles = (c.rows + tile::rows - 1) / tile::rows;
     if (row_tiles >= parts) {
-      const index begin = row_tiles * part / parts * Kernel::tile::rows;
-      const index end = std::min(c.rows, row_tiles * (part + 1) / parts * Kernel::tile::rows);
+      const index begin = row_tiles * part / parts * tile::rows;
+      const index end = std::min(c.rows, row_tiles * (part + 1) / parts * tile::rows);
       rows(begin, end, 0, c.cols, scratch);
     } else {
-      const index panels = (c.cols + Kernel::tile::cols - 1) / Kernel::tile::cols;
-      const index begin = panels * part / parts * Kernel::tile::cols;
-      const index end = std::min(c.cols, panels * (part + 1) / parts * Kernel::tile::cols);
+      const index panels = (c.cols + tile::cols - 1) / tile::cols;
+      const index begin = panels * part / parts * tile::cols;
+      const index end = std::min(c.cols, panels * (part + 1) / parts * tile::cols);
       rows(0, c.rows, begin, end, scratch);
     }
   }
 
  private:
+  /// `down` row tiles of `height` registers by `along` panels of `width` columns. The first tile begins
+  /// at row register `first` of the block and at `col`.
+  struct rectangle {
+    index first;
+    index height;
+    index down;
+    index col;
+    index width;
+    index along;
+
+    [[nodiscard]] index rows() const noexcept { return down * height * unit::rows; }
+    [[nodiscard]] index cols() const noexcept { return along * width; }
+  };
+
+  /// One block of rows of C.
+  struct block {
+    const prepared_lhs<Kernel>& lhs;
+    index row;
+    index rows;
+    index col_begin;
+    index col_end;
+  };
+
   void rows(index row_begin, index row_end, index col_begin, index col_end,
             std::byte* scratch) const noexcept {
-    for (index row = row_begin; row < row_end; row += block_rows) {
-      const index count = std::min(block_rows, row_end - row);
+    const index most = prepared_lhs<Kernel>::rows_per_block(w.layout(), w.bytes());
+    for (index row = row_begin; row < row_end; row += most) {
+      const index count = std::min(most, row_end - row);
       const prepared_lhs<Kernel> lhs(a + row * a_stride, a_stride, count, w.layout(), scratch);
-      for (index col = col_begin; col < col_end; col += w.panel_cols(col)) {
-        for (index r = 0; r < count; r += Kernel::tile::rows) {
-          tile(lhs.view(r), row + r, row + count, col);
+      const block b{lhs, row, count, col_begin, col_end};
+      if constexpr (std::is_same_v<Blocks, whole_depth>) {
+        if (w.layout().blocks() == 1) {
+          if (w.layout().padded() * w.n() * index{sizeof(rhs_code)} <= resident_bytes) {
+            row_by_row(b);
+          } else {
+            panel_by_panel(b);
+          }
+          continue;
         }
+      }
+      in_blocks_of_depth(b);
+    }
+  }
+
+  /// Calls f(first row of registers, height, count) for the row tiles of a block: as few and as equal
+  /// as can be, so of one or two heights, because a tile of one or two rows leaves most of the
+  /// processor idle.
+  template <class F>
+  static void for_each_height(index block_rows, const F& f) noexcept {
+    const index registers = (block_rows + unit::rows - 1) / unit::rows;
+    const index tiles = (registers + Kernel::row_registers - 1) / Kernel::row_registers;
+    const index low = registers / tiles, high_tiles = registers % tiles;
+    if (high_tiles > 0) f(index{0}, low + 1, high_tiles);
+    f(high_tiles * (low + 1), low, tiles - high_tiles);
+  }
+
+  /// Row tiles one after the other, each against all panels.
+  void row_by_row(const block& b) const noexcept {
+    for_each_height(b.rows, [&](index first, index height, index count) {
+      for (index col = b.col_begin; col < b.col_end;) {
+        const index width = w.panel_cols(col);
+        const index end = width == tile::cols ? std::min(b.col_end, w.wide_cols()) : b.col_end;
+        const index panels = (end - col + width - 1) / width;
+        prefetcher nothing;
+        compute(b, {first, height, count, col, width, panels}, nothing);
+        col += panels * width;
+      }
+    });
+  }
+
+  /// Panels one after the other, each against all row tiles.
+  void panel_by_panel(const block& b) const noexcept {
+    const index tiles = (b.rows + tile::rows - 1) / tile::rows;
+    for (index col = b.col_begin; col < b.col_end; col += w.panel_cols(col)) {
+      prefetcher ahead = next_panel(col, tiles);
+      for_each_height(b.rows, [&](index first, index height, index count) {
+        compute(b, {first, height, count, col, w.panel_cols(col), 1}, ahead);
+      });
+    }
+  }
+
+  /// Spreads the next panel over the turns of this one's tiles, so that the last-level cache is read
+  /// all the time and not only by the first tile of each panel; where there is one tile, it reads
+  /// ahead of itself.
+  prefetcher next_panel(index col, index tiles) const noexcept {
+    const index panel_bytes = w.layout().padded() * w.panel_cols(col) * index{sizeof(rhs_code)};
+    if (w.layout().padded() * w.n() * index{sizeof(rhs_code)} < prefetched_bytes) return {};
+    constexpr index turn_lines =
+        steps_per_turn * unit::depth * tile::cols * index{sizeof(rhs_code)} / arch::cache_line;
+    const index distance = tiles == 1 ? stream_distance : panel_bytes;
+    return {reinterpret_cast<const std::byte*>(w.panel(col)) + distance,
+            static_cast<int>((turn_lines + tiles - 1) / tiles)};
+  }
+
+  void compute(const block& b, const rectangle& r, prefetcher& ahead) const noexcept {
+    if constexpr (std::is_same_v<Epilogue, raw>) {
+      const index row = r.first * unit::rows;
+      if (row + r.rows() <= b.rows && r.col + r.cols() <= c.cols) {
+        sum(b, r, 0, nullptr, c.data + (b.row + row) * c.stride + r.col, c.stride, ahead);
+        return;
+      }
+    }
+    for (index down = 0, step = 0; down < r.down; down += step) {
+      step = std::min(r.along < buffered_tiles ? buffered_tiles / r.along : 1, r.down - down);
+      for (index along = 0; along < r.along; along += buffered_tiles) {
+        compute_buffered(b,
+                         {r.first + down * r.height, r.height, step, r.col + along * r.width,
+                          r.width, std::min(buffered_tiles, r.along - along)},
+                         ahead);
       }
     }
   }
 
-  void tile(const lhs_view<typename unit::lhs_code>& view, index row, index row_end,
-            index col) const noexcept {
-    const out_view<Out> to{c.data,
-                           c.stride,
-                           row,
-                           col,
-                           std::min(index{Kernel::tile::rows}, row_end - row),
-                           std::min(w.panel_cols(col), c.cols - col)};
-    compute_tile(view, w, to, blocks, epilogue);
+  void compute_buffered(const block& b, const rectangle& r, prefetcher& ahead) const noexcept {
+    constexpr index most_cols = buffered_tiles * tile::cols;
+    alignas(64) std::int32_t sums[most_cols * tile::rows];
+    alignas(64) std::int32_t last_bias[most_cols];
+    using start = leading_bias<Epilogue>;
+    const std::int32_t* bias = start::bias(epilogue);
+    if (start::found) {
+      bias += r.col;
+      if (r.col + r.cols() > c.cols) {  // there is no bias to read beyond C
+        std::copy_n(bias, c.cols - r.col, &last_bias[0]);
+        bias = &last_bias[0];
+      }
+    }
+    sum(b, r, 0, bias, &sums[0], r.cols(), ahead);
+    finish_rows<epilogue_lanes<Kernel>>(&sums[0], r.cols(), clipped(b, r), start::rest(epilogue));
+  }
+
+  /// The part of C that a rectangle covers.
+  out_view<Out> clipped(const block& b, const rectangle& r) const noexcept {
+    const index row = r.first * unit::rows;
+    return {c.data,
+            c.stride,
+            b.row + row,
+            r.col,
+            std::min(r.rows(), b.rows - row),
+            std::min(r.cols(), c.cols - r.col)};
+  }
+
+  /// The sums of one block of k.
+  void sum(const block& b, const rectangle& r, index k_block, const std::int32_t* bias,
+           std::int32_t* sums, index stride, prefetcher& ahead) const noexcept {
+    const auto& layout = w.layout();
+    const lhs_view<lhs_code> lhs = b.lhs.from(r.first);
+    const tile_run<dots> run{lhs.codes + k_block * lhs.block_stride,
+                             lhs.stride,
+                             w.panel(r.col) + layout.padded_begin(k_block) * r.width,
+                             r.width * layout.padded(),
+                             prepared_lhs<Kernel>::depth(layout, k_block),
+                             w.block_sums(k_block, r.col),
+                             bias,
+                             sums,
+                             stride,
+                             r.down,
+                             r.along};
+    constexpr int most = Kernel::row_registers;
+    if (r.width == tile::cols) {
+      sum_rows<dots, most, Kernel::col_registers>(r.height, run, unit::lhs_offset, ahead);
+    } else {
+      sum_rows<dots, most, Kernel::narrow_registers>(r.height, run, unit::lhs_offset, ahead);
+    }
+  }
+
+  /// Tile by tile: the sums of each block of k go to the block stage, the last total to the epilogue.
+  void in_blocks_of_depth(const block& b) const noexcept {
+    for (index col = b.col_begin; col < b.col_end; col += w.panel_cols(col)) {
+      for_each_height(b.rows, [&](index first, index height, index count) {
+        for (index i = 0; i < count; ++i)
+          compute_blocks(b, {first + i * height, height, 1, col, w.panel_cols(col), 1});
+      });
+    }
+  }
+
+  void compute_blocks(const block& b, const rectangle& r) const noexcept {
+    using total = typename Blocks::total;
+    constexpr index size = tile::rows * tile::cols;
+    alignas(64) std::int32_t sums[size];
+    alignas(64) total totals[size];
+    std::fill_n(&totals[0], size, total{});
+    const out_view<Out> to = clipped(b, r);
+    for (index k_block = 0; k_block < w.layout().blocks(); ++k_block) {
+      prefetcher nothing;
+      sum(b, r, k_block, nullptr, &sums[0], r.width, nothing);
+      add_block(to, k_block, r.width, &sums[0], &totals[0]);
+    }
+    finish_rows<epilogue_lanes<Kernel>>(&totals[0], r.width, to, epilogue);
+  }
+
+  void add_block(const out_view<Out>& to, index k_block, index width, const std::int32_t* sums,
+                 typename Blocks::total* totals) const noexcept {
+    constexpr int lanes = epilogue_lanes<Kernel>;
+    using totals_vector = arch::vec<typename Blocks::total, lanes>;
+    for (index row = 0; row < to.rows; ++row) {
+      for (index col = 0; col < to.cols; col += lanes) {
+        const index i = row * width + col;
+        const at where{to.row + row, to.col + col,
+                       static_cast<int>(std::min(index{lanes}, to.cols - col))};
+        blocks(totals_vector::load(totals + i), arch::vec<std::int32_t, lanes>::load(sums + i),
+               k_block, where)
+            .store(totals + i);
+      }
+    }
   }
 };
 

@@ -16,6 +16,7 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/kernel.hpp"
+#include "fewbit/gemm/sum_of_codes.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 
@@ -102,8 +103,8 @@ class packed_weights {
     return {sums_.data(), static_cast<std::size_t>(n_)};
   }
 
-  /// Sums of one block for the columns from `col` on, padded to whole registers; only where the
-  /// unit needs them.
+  /// Sums of one block for the columns from `col` on, padded to whole registers; nullptr where the
+  /// unit does not need them.
   [[nodiscard]] const std::int32_t* block_sums(index block, index col) const noexcept {
     if constexpr (unit::lhs_offset == 0) {
       return nullptr;
@@ -123,6 +124,11 @@ class packed_weights {
                                                   : index{Kernel::narrow_cols};
   }
 
+  /// Columns in panels of tile::cols, before the narrow ones.
+  [[nodiscard]] index wide_cols() const noexcept {
+    return padded_n() / Kernel::tile::cols * Kernel::tile::cols;
+  }
+
   /// Bytes held: codes and sums.
   [[nodiscard]] index bytes() const noexcept {
     return codes_.size() * index{sizeof(rhs_code)} + sums_.size() * index{sizeof(std::int32_t)};
@@ -139,35 +145,42 @@ class packed_weights {
 
   /// Packs narrow_cols columns that begin at `first`; a full panel is packed by several such calls.
   void pack_columns(const Eigen::Ref<const row_matrix<std::int8_t>>& w, index first) {
-    const index full = padded_n() / Kernel::tile::cols * Kernel::tile::cols;
     const index panel_first =
-        first < full ? first / Kernel::tile::cols * Kernel::tile::cols : first;
+        first < wide_cols() ? first / Kernel::tile::cols * Kernel::tile::cols : first;
     const index width = panel_cols(panel_first);
     rhs_code* codes = codes_.data() + panel_first * layout_.padded();
-    for (index j = first; j < std::min(n_, first + Kernel::narrow_cols); ++j) {
-      for (index block = 0; block < layout_.blocks(); ++block) {
-        const std::int8_t* row = w.data() + j * w.outerStride() + block * layout_.block_depth();
-        rhs_code* to =
-            codes + layout_.padded_begin(block) * width + (j - panel_first) * unit::depth;
-        const std::int32_t sum = pack_block(row, layout_.depth_of(block), width, to);
-        if (keeps_sums()) sums_.data()[block * padded_n() + j] = sum;
+    const index count = std::min(n_ - first, index{Kernel::narrow_cols});
+    for (index block = 0; block < layout_.blocks(); ++block) {
+      rhs_code* to =
+          codes + layout_.padded_begin(block) * width + (first - panel_first) * unit::depth;
+      std::int32_t* sums = keeps_sums() ? sums_.data() + block * padded_n() + first : nullptr;
+      const std::int8_t* from = w.data() + first * w.outerStride() + block * layout_.block_depth();
+      for (index k = 0; k < layout_.depth_of(block); k += chunk) {
+        const index codes_left = std::min(chunk, layout_.depth_of(block) - k);
+        pack_chunk(from + k, w.outerStride(), count, codes_left, width, to + k * width, sums);
       }
     }
   }
 
-  /// Spreads one column's block over its steps and returns the sum of its codes.
-  static std::int32_t pack_block(const std::int8_t* row, index depth, index width, rhs_code* to) {
-    std::int32_t sum = 0;
-    for (index k = 0; k < depth; k += unit::depth) {
-      const index count = std::min(index{unit::depth}, depth - k);
-      for (index d = 0; d < count; ++d) {
-        sum += row[k + d];
-        to[d] = static_cast<rhs_code>(row[k + d] + unit::rhs_offset);
-      }
-      to += width * unit::depth;
+  /// Spreads up to `chunk` codes of `count` columns over their steps. They are gathered in a buffer
+  /// first: rows of W may lie a power of two apart, and only 8 such lines fit the L1 cache.
+  static void pack_chunk(const std::int8_t* from, index stride, index count, index codes,
+                         index width, rhs_code* to, std::int32_t* sums) {
+    alignas(64) rhs_code gathered[Kernel::narrow_cols * chunk];
+    for (index j = 0; j < count; ++j) {
+      rhs_code* row = gathered + j * chunk;
+      if (codes < chunk) std::fill(row + codes, row + chunk, rhs_code{0});
+      std::copy_n(from + j * stride, codes, row);
+      if (sums != nullptr) sums[j] += sum_of_codes(row, codes);
     }
-    return sum;
+    for (index k = 0; k < codes; k += unit::depth, to += width * unit::depth) {
+      for (index j = 0; j < count; ++j)
+        std::copy_n(gathered + j * chunk + k, unit::depth, to + j * unit::depth);
+    }
   }
+
+  /// Codes of a column that are packed at a time: whole steps, about a cache line.
+  static constexpr index chunk = std::max(64 / unit::depth, 1) * unit::depth;
 
   index n_ = 0;
   layout_type layout_;

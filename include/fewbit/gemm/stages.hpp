@@ -1,17 +1,22 @@
 #pragma once
 /// Ready stages for epilogues (gemm/epilogue.hpp says what a stage is).
 ///
-///     add_bias{b} | requantize<tflite_single>{mantissas, exponents, zero_point} | to_int8{}
+///     add_bias{b} | requantize<xnn_fp32>{factors} | to_uint8{zero_point}
+///     add_bias{b} | requantize<tflite_single>{mantissas, exponents} | to_int8{zero_point}
 ///     to_float{} | scale_columns{s} | scale_rows{t} | add_columns{b} | relu{}
 ///
 /// Pointers are to arrays of at least n values (columns) or m values (rows) that live as long as
 /// the call; nothing is copied. Integer stages add modulo 2^32. A float product that is added to
 /// something is rounded first, so that no processor contracts the two.
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <type_traits>
 
+#include "fewbit/arch/convert.hpp"
 #include "fewbit/core/fixed_point.hpp"
 #include "fewbit/gemm/epilogue.hpp"
 
@@ -134,48 +139,39 @@ struct clamp_to : stage {
   }
 };
 
-/// round(int32 * factor of the column) + zero_point in the integers of Mode: mantissas[col] and
-/// exponents[col] come from `Mode::multiplier`. What leaves [min, max] of the output is for to_int8
-/// or to_uint8 to clamp.
+/// round(int32 * factor of the column) in the integers of Mode: mantissas[col] and exponents[col]
+/// come from `Mode::multiplier`. The zero point is the next stage's, to_int8 or to_uint8.
 template <class Mode>
 struct requantize : stage {
   static_assert(FixedPointMode<Mode>,
                 "fewbit: requantize takes a rounding mode of core/fixed_point.hpp");
   const std::int32_t* mantissas;
   const std::int32_t* exponents;
-  std::int32_t zero_point;
 
-  requantize(const std::int32_t* m, const std::int32_t* e, std::int32_t zero) noexcept
-      : mantissas(m), exponents(e), zero_point(zero) {}
+  requantize(const std::int32_t* m, const std::int32_t* e) noexcept : mantissas(m), exponents(e) {}
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at& where) const noexcept {
-    return arch::add_wrapping(V(Mode::apply(value, where.template columns<V>(mantissas),
-                                            where.template columns<V>(exponents))),
-                              V(zero_point));
+    return Mode::apply(value, where.template columns<V>(mantissas),
+                       where.template columns<V>(exponents));
   }
 };
 
-/// The same in float: rne(float(int32) * factors[col], clamped to [lowest, highest] - zero_point) +
-/// zero_point.
+/// The same in float: rne(float(int32) * factors[col]), at most 2^30 and at least -2^31.
 template <>
 struct requantize<xnn_fp32> : stage {
   const float* factors;
-  std::int32_t zero_point;
-  std::int32_t lowest;
-  std::int32_t highest;
+  bool below_one;  // so |int32 * factor| < 2^31, and no bound is needed before rounding
 
-  /// [lo, hi]: the output's range, or a part of it where an activation is fused; |bounds| < 2^21.
-  requantize(const float* f, std::int32_t zero, std::int32_t lo, std::int32_t hi) noexcept
-      : factors(f), zero_point(zero), lowest(lo), highest(hi) {}
+  explicit requantize(std::span<const float> f) noexcept
+      : factors(f.data()),
+        below_one(std::all_of(f.begin(), f.end(), [](float x) { return std::fabs(x) < 1.0F; })) {}
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at& where) const noexcept {
     using real = arch::rebind<V, float>;
-    const V rounded = xnn_fp32::apply(value, where.template columns<real>(factors),
-                                      real(static_cast<float>(lowest - zero_point)),
-                                      real(static_cast<float>(highest - zero_point)));
-    return rounded + V(zero_point);
+    const real scaled = arch::convert<float>(value) * where.template columns<real>(factors);
+    return arch::nearest_int(below_one ? scaled : arch::min(scaled, real(0x1p30F)));
   }
 };
 
@@ -192,41 +188,52 @@ struct requantize<q7_pot> : stage {
   }
 };
 
-/// int32 clamped to the range of an 8-bit code.
+/// int32 + zero_point, clamped to the range of an 8-bit code; |zero_point| <= 255.
 template <class Code>
 struct saturate : stage {
   static_assert(sizeof(Code) == 1 && std::is_integral_v<Code>,
                 "fewbit: codes are std::int8_t or std::uint8_t");
 
+  std::int32_t zero_point = 0;
+
+  saturate() noexcept = default;
+  explicit saturate(std::int32_t zero) noexcept : zero_point(zero) {}
+
   template <class V>
   FEWBIT_ALWAYS_INLINE arch::rebind<V, Code> operator()(const V& value, const at&) const noexcept {
-    return arch::convert<Code>(arch::clamp(value, V(std::numeric_limits<Code>::min()),
-                                           V(std::numeric_limits<Code>::max())));
+    return arch::saturated<Code>(value, zero_point);
+  }
+
+  /// Four vectors at once, which is cheaper than one by one.
+  template <int N>
+  FEWBIT_ALWAYS_INLINE arch::vec<Code, 4 * N> narrow(
+      const arch::vec<std::int32_t, N> (&values)[4]) const noexcept {
+    return arch::saturated<Code>(values, zero_point);
   }
 };
 
 using to_int8 = saturate<std::int8_t>;
 using to_uint8 = saturate<std::uint8_t>;
 
-/// A real number as an 8-bit code: clamp(rne(value * inverse_scale) + zero_point).
-template <class Code>
-struct to_codes : stage {
-  static_assert(sizeof(Code) == 1 && std::is_integral_v<Code>,
-                "fewbit: codes are std::int8_t or std::uint8_t");
+/// rne(float * factor); a NaN becomes -2^30, what is beyond +-2^30 stops there.
+struct nearest : stage {
+  float factor;
 
-  float inverse_scale;
-  std::int32_t zero_point;
-
-  to_codes(float inverse, std::int32_t zero) noexcept : inverse_scale(inverse), zero_point(zero) {}
+  explicit nearest(float f) noexcept : factor(f) {}
 
   template <class V>
-  FEWBIT_ALWAYS_INLINE arch::rebind<V, Code> operator()(const V& value, const at&) const noexcept {
-    using ints = arch::rebind<V, std::int32_t>;
-    const V lo(static_cast<float>(std::numeric_limits<Code>::min() - zero_point));
-    const V hi(static_cast<float>(std::numeric_limits<Code>::max() - zero_point));
-    const ints code = arch::round_to_int(arch::clamp(V(value * V(inverse_scale)), lo, hi));
-    return arch::convert<Code>(ints(code + ints(zero_point)));
+  FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int32_t> operator()(const V& value,
+                                                                const at&) const noexcept {
+    return arch::nearest_int(arch::clamp(V(value * V(factor)), V(-0x1p30F), V(0x1p30F)));
   }
 };
+
+/// A real number as an 8-bit code: clamp(rne(value * inverse_scale) + zero_point); a NaN becomes the
+/// lowest code.
+template <class Code>
+[[nodiscard]] chain<nearest, saturate<Code>> to_codes(float inverse_scale,
+                                                      std::int32_t zero_point) noexcept {
+  return {nearest(inverse_scale), saturate<Code>(zero_point)};
+}
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm

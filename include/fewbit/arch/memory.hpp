@@ -1,0 +1,38 @@
+#pragma once
+/// What a kernel tells the processor and the compiler about memory.
+
+#include "fewbit/config.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+
+/// Bytes of a cache line, or of a pair of half-lines where they are shorter.
+inline constexpr int cache_line = 64;
+
+/// Asks for a line that will be read: into L1, or into L2 only. Any address is harmless.
+FEWBIT_ALWAYS_INLINE void prefetch_to_l1(const void* p) noexcept {
+#if defined(__GNUC__)
+  __builtin_prefetch(p, 0, 3);
+#else
+  (void)p;
+#endif
+}
+FEWBIT_ALWAYS_INLINE void prefetch_to_l2(const void* p) noexcept {
+#if defined(__GNUC__)
+  __builtin_prefetch(p, 0, 2);
+#else
+  (void)p;
+#endif
+}
+
+/// Makes a pointer's value unknown to the compiler. Without it g++ computes every address of an
+/// unrolled tile before the loop and keeps the addresses on the stack, one reload per store.
+template <class T>
+FEWBIT_ALWAYS_INLINE void forget_origin(T*& p) noexcept {
+#if defined(__GNUC__)
+  asm("" : "+r"(p));
+#else
+  (void)p;
+#endif
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

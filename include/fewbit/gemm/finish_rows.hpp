@@ -1,0 +1,129 @@
+#pragma once
+/// From sums in a buffer that stays in L1 to C: the epilogue, row by row.
+///
+/// Where an epilogue ends in 8-bit codes, four registers of sums become one of codes: what comes
+/// before `to_int8` or `to_uint8` sees single registers, what comes after sees the codes of four.
+
+#include <cstdint>
+#include <numeric>
+
+#include "fewbit/gemm/kernel.hpp"
+#include "fewbit/gemm/stages.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+
+/// Where a rectangle of C goes.
+template <class Out>
+struct out_view {
+  Out* data;
+  index stride;
+  index row;  // of the rectangle's first element
+  index col;
+  index rows;  // of the rectangle
+  index cols;
+};
+
+/// An epilogue cut in two at its last saturate stage.
+template <class E>
+struct narrowing {
+  static constexpr bool found = false;
+};
+
+template <class Code>
+struct narrowing<saturate<Code>> {
+  static constexpr bool found = true;
+  static raw before(const saturate<Code>&) noexcept { return {}; }
+  static const saturate<Code>& cut(const saturate<Code>& e) noexcept { return e; }
+  static raw after(const saturate<Code>&) noexcept { return {}; }
+};
+
+template <class First, class Code>
+struct narrowing<chain<First, saturate<Code>>> {
+  using type = chain<First, saturate<Code>>;
+  static constexpr bool found = true;
+  static const First& before(const type& e) noexcept { return e.first; }
+  static const saturate<Code>& cut(const type& e) noexcept { return e.second; }
+  static raw after(const type&) noexcept { return {}; }
+};
+
+template <class First, class Second>
+requires(narrowing<First>::found) struct narrowing<chain<First, Second>> {
+  using type = chain<First, Second>;
+  static constexpr bool found = true;
+  static decltype(auto) before(const type& e) noexcept { return narrowing<First>::before(e.first); }
+  static decltype(auto) cut(const type& e) noexcept { return narrowing<First>::cut(e.first); }
+  static auto after(const type& e) noexcept { return narrowing<First>::after(e.first) | e.second; }
+};
+
+/// An epilogue that begins with a bias, cut behind it: sums may begin at the bias, which then costs
+/// nothing.
+template <class E>
+struct leading_bias {
+  static constexpr bool found = false;
+  static const std::int32_t* bias(const E&) noexcept { return nullptr; }
+  static const E& rest(const E& e) noexcept { return e; }
+};
+
+template <>
+struct leading_bias<add_bias> {
+  static constexpr bool found = true;
+  static const std::int32_t* bias(const add_bias& e) noexcept { return e.bias; }
+  static raw rest(const add_bias&) noexcept { return {}; }
+};
+
+template <class First, class Second>
+requires(leading_bias<First>::found) struct leading_bias<chain<First, Second>> {
+  using type = chain<First, Second>;
+  static constexpr bool found = true;
+  static const std::int32_t* bias(const type& e) noexcept {
+    return leading_bias<First>::bias(e.first);
+  }
+  static auto rest(const type& e) noexcept { return leading_bias<First>::rest(e.first) | e.second; }
+};
+
+/// Four registers of sums to one of codes.
+template <int Lanes, class In, class Out, class E>
+FEWBIT_ALWAYS_INLINE void finish_four(const In* sums, const at& where, Out* row,
+                                      const E& epilogue) noexcept {
+  using cut = narrowing<E>;
+  using register_type = arch::vec<In, Lanes>;
+  arch::vec<std::int32_t, Lanes> values[4];
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    values[j] = cut::before(epilogue)(register_type::load(sums + j * Lanes),
+                                      at{where.row, where.col + j * Lanes, Lanes});
+  }
+  const auto codes = cut::cut(epilogue).narrow(values);
+  cut::after(epilogue)(codes, where).store(row + where.col);
+}
+
+/// c = epilogue(sums), `stride` numbers from one row of sums to the next. `Lanes` fit one register.
+/// Arguments are copies: a store of 8-bit codes could change whatever is referred to.
+template <int Lanes, class In, class Out, class E>
+void finish_rows(const In* sums, index stride, out_view<Out> c, E epilogue) noexcept {
+  using register_type = arch::vec<In, Lanes>;
+  for (index r = 0; r < c.rows; ++r, sums += stride) {
+    Out* row = c.data + (c.row + r) * c.stride;
+    index col = 0;
+    if constexpr (narrowing<E>::found) {
+      for (; col + 4 * Lanes <= c.cols; col += 4 * Lanes)
+        finish_four<Lanes>(sums + col, at{c.row + r, c.col + col, 4 * Lanes}, row, epilogue);
+    }
+    for (; col + Lanes <= c.cols; col += Lanes) {
+      const at where{c.row + r, c.col + col, Lanes};
+      arch::store(row + where.col, epilogue(register_type::load(sums + col), where));
+    }
+    if (col < c.cols) {
+      const at where{c.row + r, c.col + col, static_cast<int>(c.cols - col)};
+      where.store_columns(epilogue(register_type::load(sums + col), where), row);
+    }
+  }
+}
+
+/// Lanes of the vectors that an epilogue gets: what a register of the native arch holds, or less
+/// where panels are narrower.
+template <class Kernel>
+inline constexpr int epilogue_lanes = std::gcd(Kernel::narrow_cols,
+                                               arch::native_lanes<std::int32_t>);
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
