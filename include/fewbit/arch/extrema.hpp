@@ -13,43 +13,46 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch::detail {
 
-/// One instruction gives a < b ? a : b for registers of T in `Storage`.
-template <class T, class Storage>
-inline constexpr bool has_extrema = FEWBIT_HAS_AVX512_VNNI && sizeof(Storage) == 64 &&
-                                    (std::is_same_v<T, float> || std::is_same_v<T, std::int32_t> ||
-                                     std::is_same_v<T, std::int8_t> ||
-                                     std::is_same_v<T, std::uint8_t>);
-
-#if FEWBIT_HAS_AVX512_VNNI
+/// a < b ? a : b, lane by lane.
 template <class T, class Storage>
 FEWBIT_ALWAYS_INLINE Storage smaller(const Storage& a, const Storage& b) noexcept {
-  const auto x = reinterpret_cast<__m512i>(a), y = reinterpret_cast<__m512i>(b);
-  if constexpr (std::is_same_v<T, float>) {
+#if FEWBIT_HAS_AVX512_VNNI
+  if constexpr (sizeof(Storage) == 64 && std::is_same_v<T, float>) {
     return reinterpret_cast<Storage>(
         _mm512_min_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b)));
-  } else if constexpr (std::is_same_v<T, std::int32_t>) {
-    return reinterpret_cast<Storage>(_mm512_min_epi32(x, y));
-  } else if constexpr (std::is_same_v<T, std::int8_t>) {
-    return reinterpret_cast<Storage>(_mm512_min_epi8(x, y));
-  } else {
-    return reinterpret_cast<Storage>(_mm512_min_epu8(x, y));
+  } else if constexpr (sizeof(Storage) == 64 && sizeof(T) <= 4 && std::is_integral_v<T>) {
+    const auto x = reinterpret_cast<__m512i>(a), y = reinterpret_cast<__m512i>(b);
+    if constexpr (std::is_same_v<T, std::int32_t>) {
+      return reinterpret_cast<Storage>(_mm512_min_epi32(x, y));
+    } else if constexpr (std::is_same_v<T, std::int8_t>) {
+      return reinterpret_cast<Storage>(_mm512_min_epi8(x, y));
+    } else if constexpr (std::is_same_v<T, std::uint8_t>) {
+      return reinterpret_cast<Storage>(_mm512_min_epu8(x, y));
+    }
   }
+#endif
+  return a < b ? a : b;
 }
 
+/// a > b ? a : b, lane by lane.
 template <class T, class Storage>
 FEWBIT_ALWAYS_INLINE Storage larger(const Storage& a, const Storage& b) noexcept {
-  const auto x = reinterpret_cast<__m512i>(a), y = reinterpret_cast<__m512i>(b);
-  if constexpr (std::is_same_v<T, float>) {
+#if FEWBIT_HAS_AVX512_VNNI
+  if constexpr (sizeof(Storage) == 64 && std::is_same_v<T, float>) {
     return reinterpret_cast<Storage>(
         _mm512_max_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b)));
-  } else if constexpr (std::is_same_v<T, std::int32_t>) {
-    return reinterpret_cast<Storage>(_mm512_max_epi32(x, y));
-  } else if constexpr (std::is_same_v<T, std::int8_t>) {
-    return reinterpret_cast<Storage>(_mm512_max_epi8(x, y));
-  } else {
-    return reinterpret_cast<Storage>(_mm512_max_epu8(x, y));
+  } else if constexpr (sizeof(Storage) == 64 && sizeof(T) <= 4 && std::is_integral_v<T>) {
+    const auto x = reinterpret_cast<__m512i>(a), y = reinterpret_cast<__m512i>(b);
+    if constexpr (std::is_same_v<T, std::int32_t>) {
+      return reinterpret_cast<Storage>(_mm512_max_epi32(x, y));
+    } else if constexpr (std::is_same_v<T, std::int8_t>) {
+      return reinterpret_cast<Storage>(_mm512_max_epi8(x, y));
+    } else if constexpr (std::is_same_v<T, std::uint8_t>) {
+      return reinterpret_cast<Storage>(_mm512_max_epu8(x, y));
+    }
   }
-}
 #endif
+  return a > b ? a : b;
+}
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch::detail

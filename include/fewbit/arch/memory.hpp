@@ -24,6 +24,15 @@ FEWBIT_ALWAYS_INLINE void prefetch_to_l2(const void* p) noexcept {
 #endif
 }
 
+/// Asks for a line that will be written, into L1.
+FEWBIT_ALWAYS_INLINE void prefetch_to_write(const void* p) noexcept {
+#if defined(__GNUC__)
+  __builtin_prefetch(p, 1, 3);
+#else
+  (void)p;
+#endif
+}
+
 /// Makes a pointer's value unknown to the compiler. Without it g++ computes every address of an
 /// unrolled tile before the loop and keeps the addresses on the stack, one reload per store.
 template <class T>

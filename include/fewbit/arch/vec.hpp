@@ -354,8 +354,7 @@ FEWBIT_ALWAYS_INLINE V select(const M& condition, const V& a, const V& b) noexce
 template <class V>
 FEWBIT_ALWAYS_INLINE V min(const V& a, const V& b) noexcept {
   if constexpr (is_vec<V>) {
-    if constexpr (detail::has_extrema<lane<V>, typename V::storage>)
-      return V::from(detail::smaller<lane<V>>(a.data, b.data));
+    if constexpr (V::is_native) return V::from(detail::smaller<lane<V>>(a.data, b.data));
   }
   return select(a < b, a, b);
 }
@@ -363,8 +362,7 @@ FEWBIT_ALWAYS_INLINE V min(const V& a, const V& b) noexcept {
 template <class V>
 FEWBIT_ALWAYS_INLINE V max(const V& a, const V& b) noexcept {
   if constexpr (is_vec<V>) {
-    if constexpr (detail::has_extrema<lane<V>, typename V::storage>)
-      return V::from(detail::larger<lane<V>>(a.data, b.data));
+    if constexpr (V::is_native) return V::from(detail::larger<lane<V>>(a.data, b.data));
   }
   return select(a > b, a, b);
 }

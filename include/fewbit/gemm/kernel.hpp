@@ -73,8 +73,8 @@ struct register_block<arch::scalar> {
   static constexpr int rows = 4, cols = 1, narrow = 1;
 };
 template <>
-struct register_block<arch::avx2> {  // 10 sums, 2 weights, 1 activation, 1 product: 14 of 16
-  static constexpr int rows = 5, cols = 2, narrow = 1;
+struct register_block<arch::avx2> {  // 9 sums, 3 weights, 1 activation, products: 14 of 16
+  static constexpr int rows = 3, cols = 3, narrow = 1;
 };
 template <>
 struct register_block<arch::avx_vnni> {  // 12 sums, 2 weights, 1 activation: 15 of 16

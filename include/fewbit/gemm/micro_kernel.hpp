@@ -24,12 +24,18 @@ inline constexpr int steps_per_turn = 4;
 /// registers sums alternate steps in separate sets.
 inline constexpr int dots_in_flight = 8;
 
-/// Weights to bring into cache while others are multiplied: `lines` cache lines per turn.
+/// Codes of k from which a tile takes long enough to fetch the lines of C it will write. Stores go out
+/// one after the other; at smaller k the requests cost more than they save.
+inline constexpr index fetched_depth = 512;
+
+/// Weights to bring into cache while others are multiplied: `lines` cache lines per turn, up to `end`.
 struct prefetcher {
   const std::byte* next = nullptr;
+  const std::byte* end = nullptr;
   int lines = 0;
 
   FEWBIT_ALWAYS_INLINE void turn() noexcept {
+    if (next >= end) return;
     for (int i = 0; i < lines; ++i) arch::prefetch_to_l2(next + i * arch::cache_line);
     next += lines * arch::cache_line;
   }
@@ -120,6 +126,18 @@ class register_tile {
     }
   }
 
+  /// Asks for the rows that store() will write.
+  FEWBIT_ALWAYS_INLINE static void fetch(std::int32_t* row, index stride) noexcept {
+    constexpr int line = arch::cache_line / int{sizeof(std::int32_t)};
+#pragma GCC unroll 32
+    for (int r = 0; r < R * Unit::rows; ++r) {
+#pragma GCC unroll 32
+      for (int j = 0; j < C * Unit::cols; j += line) arch::prefetch_to_write(row + j);
+      row += stride;
+      arch::forget_origin(row);
+    }
+  }
+
   /// Writes the sums as R * Unit::rows rows of C * Unit::cols numbers, `stride` numbers apart.
   FEWBIT_ALWAYS_INLINE void store(std::int32_t* row, index stride) const noexcept {
 #pragma GCC unroll 32
@@ -193,6 +211,7 @@ void sum_run(const tile_run<Unit>& given, int lhs_offset, prefetcher& ahead) noe
         if (column_sums != nullptr) column_sums += C * Unit::cols;
         if (bias != nullptr) bias += C * Unit::cols;
       }
+      if (run.depth >= fetched_depth) tile.fetch(sums, run.stride);
       tile.accumulate(a, run.a_stride, w, run.depth, weights);
       tile.store(sums, run.stride);
       w += run.panel_codes;

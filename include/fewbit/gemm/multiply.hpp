@@ -102,7 +102,7 @@ struct product {
       const block b{lhs, row, count, col_begin, col_end};
       if constexpr (std::is_same_v<Blocks, whole_depth>) {
         if (w.layout().blocks() == 1) {
-          if (w.layout().padded() * w.n() * index{sizeof(rhs_code)} <= resident_bytes) {
+          if (weight_bytes() <= resident_bytes) {
             row_by_row(b);
           } else {
             panel_by_panel(b);
@@ -144,7 +144,9 @@ struct product {
   void panel_by_panel(const block& b) const noexcept {
     const index tiles = (b.rows + tile::rows - 1) / tile::rows;
     for (index col = b.col_begin; col < b.col_end; col += w.panel_cols(col)) {
-      prefetcher ahead = next_panel(col, tiles);
+      prefetcher ahead = weight_bytes() >= prefetched_bytes ? next_panel(col, tiles)
+                         : col == b.col_begin               ? next_rows(b, tiles)
+                                                            : prefetcher{};
       for_each_height(b.rows, [&](index first, index height, index count) {
         compute(b, {first, height, count, col, w.panel_cols(col), 1}, ahead);
       });
@@ -155,13 +157,28 @@ struct product {
   /// all the time and not only by the first tile of each panel; where there is one tile, it reads
   /// ahead of itself.
   prefetcher next_panel(index col, index tiles) const noexcept {
-    const index panel_bytes = w.layout().padded() * w.panel_cols(col) * index{sizeof(rhs_code)};
-    if (w.layout().padded() * w.n() * index{sizeof(rhs_code)} < prefetched_bytes) return {};
-    constexpr index turn_lines =
-        steps_per_turn * unit::depth * tile::cols * index{sizeof(rhs_code)} / arch::cache_line;
-    const index distance = tiles == 1 ? stream_distance : panel_bytes;
-    return {reinterpret_cast<const std::byte*>(w.panel(col)) + distance,
-            static_cast<int>((turn_lines + tiles - 1) / tiles)};
+    const index bytes = w.layout().padded() * w.panel_cols(col) * index{sizeof(rhs_code)};
+    const auto* from =
+        reinterpret_cast<const std::byte*>(w.panel(col)) + (tiles == 1 ? stream_distance : bytes);
+    return spread(from, bytes, tiles);
+  }
+
+  /// Spreads the activations of the next block of rows over the first panel of this one.
+  prefetcher next_rows(const block& b, index tiles) const noexcept {
+    if (b.row + b.rows >= c.rows) return {};
+    const index bytes = std::min(b.rows, c.rows - b.row - b.rows) * a_stride * index{sizeof(Lhs)};
+    return spread(reinterpret_cast<const std::byte*>(a + (b.row + b.rows) * a_stride), bytes,
+                  tiles);
+  }
+
+  prefetcher spread(const std::byte* from, index bytes, index tiles) const noexcept {
+    const index turns = std::max(w.layout().padded() / (unit::depth * steps_per_turn), index{1});
+    const index lines = bytes / arch::cache_line + 1;
+    return {from, from + bytes, static_cast<int>((lines + tiles * turns - 1) / (tiles * turns))};
+  }
+
+  [[nodiscard]] index weight_bytes() const noexcept {
+    return w.layout().padded() * w.n() * index{sizeof(rhs_code)};
   }
 
   void compute(const block& b, const rectangle& r, prefetcher& ahead) const noexcept {

@@ -166,10 +166,10 @@ class packed_weights {
   /// first: rows of W may lie a power of two apart, and only 8 such lines fit the L1 cache.
   static void pack_chunk(const std::int8_t* from, index stride, index count, index codes,
                          index width, rhs_code* to, std::int32_t* sums) {
-    alignas(64) rhs_code gathered[Kernel::narrow_cols * chunk];
+    alignas(64) std::int8_t gathered[Kernel::narrow_cols * chunk];
     for (index j = 0; j < count; ++j) {
-      rhs_code* row = gathered + j * chunk;
-      if (codes < chunk) std::fill(row + codes, row + chunk, rhs_code{0});
+      std::int8_t* row = gathered + j * chunk;
+      if (codes < chunk) std::fill(row + codes, row + chunk, std::int8_t{0});
       std::copy_n(from + j * stride, codes, row);
       if (sums != nullptr) sums[j] += sum_of_codes(row, codes);
     }

@@ -68,7 +68,7 @@ class prepared_lhs {
     return unit::in_place ? 0 : max_rows * copy_stride(layout) * index{sizeof(lhs_code)};
   }
 
-  /// Rows to prepare together, at most row_tiles_per_block tiles.
+  /// Rows to prepare together, in whole tiles.
   static index rows_per_block(const layout_type& layout, index weight_bytes) noexcept {
     if (unit::in_place || weight_bytes > near_weights) return max_rows;
     const index row_bytes = std::max(copy_stride(layout), index{1}) * index{sizeof(lhs_code)};
