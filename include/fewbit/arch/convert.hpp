@@ -64,18 +64,9 @@ FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> nearest_int(const V& x) noexcept {
 
 namespace detail {
 
-template <class Code, class Ints>
-inline constexpr bool narrows_by_packs =
-#if FEWBIT_HAS_AVX512_VNNI
-    Ints::lanes == 16 ||
-#endif
-#if FEWBIT_HAS_AVX2
-    Ints::lanes == 8 ||
-#endif
-#if FEWBIT_HAS_NEON
-    Ints::lanes == 4 ||
-#endif
-    false;
+/// Where no instruction narrows registers of this width.
+template <class Code, class Values>
+void narrow_by_packs(const Values&, std::int16_t) = delete;
 
 #if FEWBIT_HAS_AVX512_VNNI
 template <class Code>
@@ -144,8 +135,9 @@ FEWBIT_ALWAYS_INLINE rebind<V, Code> saturated(const V& value, std::int32_t offs
 template <class Code, int N>
 FEWBIT_ALWAYS_INLINE vec<Code, 4 * N> saturated(const vec<std::int32_t, N> (&values)[4],
                                                 std::int32_t offset) noexcept {
-  if constexpr (detail::narrows_by_packs<Code, vec<std::int32_t, N>>) {
-    return detail::narrow_by_packs<Code>(values, static_cast<std::int16_t>(offset));
+  const auto zero = static_cast<std::int16_t>(offset);
+  if constexpr (requires { detail::narrow_by_packs<Code>(values, zero); }) {
+    return detail::narrow_by_packs<Code>(values, zero);
   } else {
     vec<Code, 4 * N> codes;
     for (int i = 0; i < 4 * N; ++i) codes.set(i, saturated<Code>(values[i / N][i % N], offset));

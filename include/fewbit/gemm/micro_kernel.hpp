@@ -52,8 +52,6 @@ struct tile_run {
   index depth;                      // codes of k
   const std::int32_t* column_sums;  // of the weights, or nullptr where lhs_offset is 0
   const std::int32_t* bias;         // of each column, or nullptr
-  std::int32_t* sums;               // rows of the tiles, `stride` numbers apart
-  index stride;
   index down;
   index along;
 };
@@ -126,6 +124,16 @@ class register_tile {
     }
   }
 
+  /// The sums of row r, register by register.
+  FEWBIT_ALWAYS_INLINE void row(int r, accumulator (&sums)[C]) const noexcept {
+#pragma GCC unroll 32
+    for (int j = 0; j < C; ++j) {
+      sums[j] = sum_[0][r][j];
+#pragma GCC unroll 4
+      for (int set = 1; set < sets; ++set) sums[j] = arch::add_wrapping(sums[j], sum_[set][r][j]);
+    }
+  }
+
   /// Asks for the rows that store() will write.
   FEWBIT_ALWAYS_INLINE static void fetch(std::int32_t* row, index stride) noexcept {
     constexpr int line = arch::cache_line / int{sizeof(std::int32_t)};
@@ -143,12 +151,7 @@ class register_tile {
 #pragma GCC unroll 32
     for (int r = 0; r < R; ++r) {
       accumulator sums[C];
-#pragma GCC unroll 32
-      for (int j = 0; j < C; ++j) {
-        sums[j] = sum_[0][r][j];
-#pragma GCC unroll 4
-        for (int set = 1; set < sets; ++set) sums[j] = arch::add_wrapping(sums[j], sum_[set][r][j]);
-      }
+      this->row(r, sums);
       store_row(sums, row, stride);
       row += Unit::rows * stride;
       arch::forget_origin(row);
@@ -190,20 +193,43 @@ class register_tile {
   accumulator sum_[sets][R][C];
 };
 
-/// Sums a run of tiles of R x C registers. It knows no epilogue and no type of the caller's
-/// activations, so that a program holds it once.
-template <class Unit, int R, int C>
-void sum_run(const tile_run<Unit>& given, int lhs_offset, prefetcher& ahead) noexcept {
+/// Where the sums of a run go when nothing is made of them: rows `stride` numbers apart.
+template <class Unit>
+struct store_sums {
+  std::int32_t* sums;
+  index stride;
+  std::int32_t* tile_sums = nullptr;
+
+  FEWBIT_ALWAYS_INLINE void begin_row() noexcept { tile_sums = sums; }
+  template <int R, int C>
+  FEWBIT_ALWAYS_INLINE void expect(index depth) const noexcept {
+    if (depth >= fetched_depth) register_tile<Unit, R, C>::fetch(tile_sums, stride);
+  }
+  template <int R, int C>
+  FEWBIT_ALWAYS_INLINE void take(const register_tile<Unit, R, C>& tile) noexcept {
+    tile.store(tile_sums, stride);
+    tile_sums += C * Unit::cols;
+  }
+  FEWBIT_ALWAYS_INLINE void end_row(index rows) noexcept { sums += rows * stride; }
+};
+
+/// Sums a run of tiles of R x C registers and hands each to the sink, which is told before. With
+/// store_sums it knows no epilogue and no type of the caller's activations, so that a program holds
+/// it once. Arguments are copied: a sink may store 8-bit codes, which could change whatever is
+/// referred to.
+template <class Unit, int R, int C, class Sink>
+void sum_run(const tile_run<Unit>& given, int lhs_offset, prefetcher& ahead,
+             const Sink& given_sink) noexcept {
   const tile_run<Unit> run = given;
+  Sink sink = given_sink;
   const auto offset = static_cast<std::uint32_t>(lhs_offset);
   prefetcher weights = ahead;
   const auto* a = run.a;
-  std::int32_t* row = run.sums;
   for (index i = 0; i < run.down; ++i) {
     const auto* w = run.w;
     const std::int32_t* column_sums = run.column_sums;
     const std::int32_t* bias = run.bias;
-    std::int32_t* sums = row;
+    sink.begin_row();
     for (index j = 0; j < run.along; ++j) {
       register_tile<Unit, R, C> tile;
       if (column_sums != nullptr || bias != nullptr) {
@@ -211,27 +237,27 @@ void sum_run(const tile_run<Unit>& given, int lhs_offset, prefetcher& ahead) noe
         if (column_sums != nullptr) column_sums += C * Unit::cols;
         if (bias != nullptr) bias += C * Unit::cols;
       }
-      if (run.depth >= fetched_depth) tile.fetch(sums, run.stride);
+      sink.template expect<R, C>(run.depth);
       tile.accumulate(a, run.a_stride, w, run.depth, weights);
-      tile.store(sums, run.stride);
+      sink.take(tile);
       w += run.panel_codes;
-      sums += C * Unit::cols;
     }
+    sink.end_row(R * Unit::rows);
     a += R * run.a_stride;
-    row += R * Unit::rows * run.stride;
   }
   ahead = weights;
 }
 
-/// Calls sum_run with the number of row registers, 1 <= rows <= R, as a constant.
-template <class Unit, int R, int C>
-void sum_rows(index rows, const tile_run<Unit>& run, int lhs_offset, prefetcher& ahead) noexcept {
-  if constexpr (R == 1) {
-    sum_run<Unit, 1, C>(run, lhs_offset, ahead);
+/// Calls sum_run with the number of row registers, Least <= rows <= R, as a constant.
+template <class Unit, int R, int C, int Least = 1, class Sink>
+void sum_rows(index rows, const tile_run<Unit>& run, int lhs_offset, prefetcher& ahead,
+              const Sink& sink) noexcept {
+  if constexpr (R == Least) {
+    sum_run<Unit, R, C>(run, lhs_offset, ahead, sink);
   } else if (rows >= R) {
-    sum_run<Unit, R, C>(run, lhs_offset, ahead);
+    sum_run<Unit, R, C>(run, lhs_offset, ahead, sink);
   } else {
-    sum_rows<Unit, R - 1, C>(rows, run, lhs_offset, ahead);
+    sum_rows<Unit, R - 1, C, Least>(rows, run, lhs_offset, ahead, sink);
   }
 }
 

@@ -2,7 +2,7 @@
 /// The product: C = epilogue(A W^T), integers in, whatever the epilogue makes of them out.
 ///
 /// Walks C by blocks of rows and panels of columns, in rectangles of tiles; gemm/micro_kernel.hpp sums
-/// a rectangle, gemm/finish_rows.hpp hands it to the epilogue.
+/// a rectangle, gemm/finish_rows.hpp hands the sums to the epilogue.
 
 #include <algorithm>
 #include <cassert>
@@ -35,7 +35,7 @@ inline constexpr index prefetched_bytes = 1024 * 1024;
 inline constexpr index stream_distance = 4096;
 
 /// Tiles that are summed into the buffer before the epilogue sees them.
-inline constexpr index buffered_tiles = 4;
+inline constexpr index buffered_tiles = 8;
 
 /// Everything but the scratch memory.
 template <class Lhs, class Kernel, class Out, class Blocks, class Epilogue>
@@ -188,6 +188,11 @@ struct product {
         sum(b, r, 0, nullptr, c.data + (b.row + row) * c.stride + r.col, c.stride, ahead);
         return;
       }
+    } else if constexpr (finishes_in_registers) {
+      if (r.height >= least_finished && r.width == tile::cols && r.col + r.cols() <= c.cols) {
+        compute_in_registers(b, r, ahead);
+        return;
+      }
     }
     for (index down = 0, step = 0; down < r.down; down += step) {
       step = std::min(r.along < buffered_tiles ? buffered_tiles / r.along : 1, r.down - down);
@@ -198,6 +203,22 @@ struct product {
                          ahead);
       }
     }
+  }
+
+  /// An epilogue costs a compilation of the loop for each height: the two that occur when there are
+  /// many rows have it.
+  static constexpr int least_finished = std::max(Kernel::row_registers - 1, 1);
+  static constexpr bool finishes_in_registers =
+      narrowing<Epilogue>::found && unit::rows == 1 && Kernel::col_registers == 4;
+
+  void compute_in_registers(const block& b, const rectangle& r, prefetcher& ahead) const noexcept {
+    using start = leading_bias<Epilogue>;
+    const std::int32_t* bias = start::bias(epilogue);
+    using rest = std::remove_cvref_t<decltype(start::rest(epilogue))>;
+    const finish_registers<dots, Out, rest> sink{clipped(b, r), start::rest(epilogue)};
+    sum_rows<dots, Kernel::row_registers, Kernel::col_registers, least_finished>(
+        r.height, run_of(b, r, 0, start::found ? bias + r.col : nullptr), unit::lhs_offset, ahead,
+        sink);
   }
 
   void compute_buffered(const block& b, const rectangle& r, prefetcher& ahead) const noexcept {
@@ -228,27 +249,31 @@ struct product {
             std::min(r.cols(), c.cols - r.col)};
   }
 
+  tile_run<dots> run_of(const block& b, const rectangle& r, index k_block,
+                        const std::int32_t* bias) const noexcept {
+    const auto& layout = w.layout();
+    const lhs_view<lhs_code> lhs = b.lhs.from(r.first);
+    return {lhs.codes + k_block * lhs.block_stride,
+            lhs.stride,
+            w.panel(r.col) + layout.padded_begin(k_block) * r.width,
+            r.width * layout.padded(),
+            prepared_lhs<Kernel>::depth(layout, k_block),
+            w.block_sums(k_block, r.col),
+            bias,
+            r.down,
+            r.along};
+  }
+
   /// The sums of one block of k.
   void sum(const block& b, const rectangle& r, index k_block, const std::int32_t* bias,
            std::int32_t* sums, index stride, prefetcher& ahead) const noexcept {
-    const auto& layout = w.layout();
-    const lhs_view<lhs_code> lhs = b.lhs.from(r.first);
-    const tile_run<dots> run{lhs.codes + k_block * lhs.block_stride,
-                             lhs.stride,
-                             w.panel(r.col) + layout.padded_begin(k_block) * r.width,
-                             r.width * layout.padded(),
-                             prepared_lhs<Kernel>::depth(layout, k_block),
-                             w.block_sums(k_block, r.col),
-                             bias,
-                             sums,
-                             stride,
-                             r.down,
-                             r.along};
+    const tile_run<dots> run = run_of(b, r, k_block, bias);
+    const store_sums<dots> sink{sums, stride};
     constexpr int most = Kernel::row_registers;
     if (r.width == tile::cols) {
-      sum_rows<dots, most, Kernel::col_registers>(r.height, run, unit::lhs_offset, ahead);
+      sum_rows<dots, most, Kernel::col_registers>(r.height, run, unit::lhs_offset, ahead, sink);
     } else {
-      sum_rows<dots, most, Kernel::narrow_registers>(r.height, run, unit::lhs_offset, ahead);
+      sum_rows<dots, most, Kernel::narrow_registers>(r.height, run, unit::lhs_offset, ahead, sink);
     }
   }
 
