@@ -1,0 +1,27 @@
+# Adds to the program gemm_benchmark the rows of every rival that is found; each is optional on its own.
+# A rival stands in gemm/rivals/<name>.cpp and support/<name>.hpp.
+
+# add_rival(<name> PACKAGES <Debian packages> INCLUDES <folders> LIBRARIES <libraries>): left out with
+# a message when a folder or a library is a <variable>-NOTFOUND.
+function(add_rival name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "PACKAGES;INCLUDES;LIBRARIES")
+  if("${arg_INCLUDES};${arg_LIBRARIES}" MATCHES "-NOTFOUND")
+    list(JOIN arg_PACKAGES ", " packages)
+    message(STATUS "gemm_benchmark: ${name} is left out, it needs ${packages}")
+    return()
+  endif()
+  target_sources(gemm_benchmark PRIVATE gemm/rivals/${name}.cpp)
+  target_include_directories(gemm_benchmark SYSTEM PRIVATE ${arg_INCLUDES})
+  target_link_libraries(gemm_benchmark PRIVATE ${arg_LIBRARIES})
+endfunction()
+
+# The config files of Debian's oneDNN and OpenBLAS stop where something they need is missing.
+find_package(dnnl CONFIG QUIET)
+find_package(OpenMP QUIET COMPONENTS CXX)
+set(onednn_libraries onednn-NOTFOUND)
+if(TARGET DNNL::dnnl AND OpenMP_CXX_FOUND)
+  # Without -fopenmp: only the number of threads is set, and Eigen stays as it is.
+  set(onednn_libraries DNNL::dnnl ${OpenMP_CXX_LIBRARIES})
+endif()
+add_rival(onednn PACKAGES libdnnl-dev ocl-icd-opencl-dev "OpenMP of the compiler"
+          INCLUDES ${OpenMP_CXX_INCLUDE_DIRS} LIBRARIES ${onednn_libraries})
