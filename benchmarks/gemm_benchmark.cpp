@@ -8,15 +8,17 @@
 //   peak/<loop>           one instruction, or a chain, on registers; reading from a level of memory
 //   pack/s8/<implementation>/n:N/k:K, memcpy/n:N/k:K      weights packed, and copied
 //
-// Implementations: fewbit_<arch>; onednn (its matmul), onednn_gemm. support/onednn.hpp says how it is
-// called.
+// Implementations: fewbit_<arch>; onednn (its matmul), onednn_gemm, gemmlowp, xnnpack, openblas and
+// eigen (the last two in float). Their headers in support/ say how each is called.
 //
 // Counters: GOPS, 2 m n k operations per second; GBps, bytes of weights per second, where m is 1 or
 // 8; exact, whether elements spread over the result equalled what 64-bit sums give, before it was
-// timed; bytes_per_weight. The label is the tile of a kernel.
+// timed; bytes_per_weight. The label is the tile of a kernel or the core type of OpenBLAS.
 //
 // Weights are packed ahead where the library can; what is done to activations is inside the time;
-// one thread. ONEDNN_MAX_CPU_ISA in the environment holds oneDNN to an instruction set.
+// one thread. In the environment: OPENBLAS_CORETYPE (Haswell, SkylakeX ...) sets the kernels of
+// OpenBLAS, which takes processors it does not know for old ones; ONEDNN_MAX_CPU_ISA holds oneDNN to
+// an instruction set.
 
 #include <benchmark/benchmark.h>
 

@@ -25,3 +25,24 @@ if(TARGET DNNL::dnnl AND OpenMP_CXX_FOUND)
 endif()
 add_rival(onednn PACKAGES libdnnl-dev ocl-icd-opencl-dev "OpenMP of the compiler"
           INCLUDES ${OpenMP_CXX_INCLUDE_DIRS} LIBRARIES ${onednn_libraries})
+
+find_path(FEWBIT_GEMMLOWP_INCLUDE_DIR public/gemmlowp.h PATH_SUFFIXES gemmlowp)
+add_rival(gemmlowp PACKAGES libgemmlowp-dev INCLUDES ${FEWBIT_GEMMLOWP_INCLUDE_DIR})
+
+find_path(FEWBIT_XNNPACK_INCLUDE_DIR xnnpack.h)
+find_path(FEWBIT_PTHREADPOOL_INCLUDE_DIR pthreadpool.h)
+find_path(FEWBIT_CPUINFO_INCLUDE_DIR cpuinfo.h)
+find_library(FEWBIT_XNNPACK_LIBRARY XNNPACK)
+find_library(FEWBIT_PTHREADPOOL_LIBRARY pthreadpool)
+find_library(FEWBIT_CPUINFO_LIBRARY cpuinfo)
+add_rival(xnnpack PACKAGES libxnnpack-dev libpthreadpool-dev libcpuinfo-dev
+          INCLUDES ${FEWBIT_XNNPACK_INCLUDE_DIR} ${FEWBIT_PTHREADPOOL_INCLUDE_DIR} ${FEWBIT_CPUINFO_INCLUDE_DIR}
+          LIBRARIES ${FEWBIT_XNNPACK_LIBRARY} ${FEWBIT_PTHREADPOOL_LIBRARY} ${FEWBIT_CPUINFO_LIBRARY})
+
+find_package(OpenBLAS CONFIG QUIET)
+if(NOT OpenBLAS_FOUND)
+  set(OpenBLAS_LIBRARIES openblas-NOTFOUND)
+endif()
+add_rival(openblas PACKAGES libopenblas-dev INCLUDES ${OpenBLAS_INCLUDE_DIRS} LIBRARIES ${OpenBLAS_LIBRARIES})
+
+add_rival(eigen)
