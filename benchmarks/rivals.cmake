@@ -15,8 +15,11 @@ function(add_rival name)
   target_link_libraries(gemm_benchmark PRIVATE ${arg_LIBRARIES})
 endfunction()
 
-# The config files of Debian's oneDNN and OpenBLAS stop where something they need is missing.
-find_package(dnnl CONFIG QUIET)
+# The config file of Debian's oneDNN stops the whole build where OpenCL is missing.
+find_package(OpenCL QUIET)
+if(OpenCL_FOUND)
+  find_package(dnnl CONFIG QUIET)
+endif()
 find_package(OpenMP QUIET COMPONENTS CXX)
 set(onednn_libraries onednn-NOTFOUND)
 if(TARGET DNNL::dnnl AND OpenMP_CXX_FOUND)
