@@ -6,7 +6,8 @@
 //     .../cold:1          as many copies of the weights, in turn, as no cache holds
 //     <implementation>_threads/.../threads:T/real_time    the caller and T - 1 threads of its pool
 //   peak/<loop>           one instruction, or a chain, on registers; reading from a level of memory
-//   pack/s8/<implementation>/n:N/k:K, memcpy/n:N/k:K      weights packed, and copied
+//   pack/s8/<implementation>/n:N/k:K                      weights packed into memory just asked for
+//   memcpy/n:N/k:K, memcpy_fresh/n:N/k:K                  copied, the second to such memory too
 //
 // Implementations: fewbit_<arch>; onednn (its matmul), onednn_gemm, gemmlowp, xnnpack, openblas and
 // eigen (the last two in float). Their headers in support/ say how each is called.

@@ -82,33 +82,9 @@ void add_thread_rows(const std::string& who) {
   }
 }
 
-constexpr index packed_size = 16384;
-
-/// A large matrix whose rows are windows on random codes: making as many anew would take longer
-/// than packing them.
-row_matrix<std::int8_t> large_weights() {
-  const row_matrix<std::int8_t>& codes = random_codes<std::int8_t>(64, packed_size, 3);
-  row_matrix<std::int8_t> w(packed_size, packed_size);
-  for (index j = 0; j < packed_size; ++j) {
-    const index begin = j * 4099 % (codes.size() - packed_size);
-    std::memcpy(w.data() + j * packed_size, codes.data() + begin, packed_size);
-  }
-  return w;
-}
-
 template <class Arch>
-void run_packing(benchmark::State& state) {
-  const row_matrix<std::int8_t> w = large_weights();
-  index bytes = 0;
-  for (auto _ : state) {
-    const auto packed = gemm::pack<std::uint8_t, Arch>(w);
-    bytes = packed.bytes();
-    benchmark::DoNotOptimize(bytes);
-    benchmark::ClobberMemory();
-  }
-  const double weights = static_cast<double>(w.size());
-  state.counters["GBps"] = per_second(weights * 1e-9);
-  state.counters["bytes_per_weight"] = static_cast<double>(bytes) / weights;
+index pack_anew(const row_matrix<std::int8_t>& w) {
+  return gemm::pack<std::uint8_t, Arch>(w).bytes();
 }
 
 /// What packing is measured by, into memory that was written before or, like packed weights, into
@@ -147,7 +123,7 @@ void add_arch() {
   add_rows<fewbit_product<codes_case<std::int8_t>, Arch>>(who);
   add_cold_row<fewbit_product<sums_case<std::uint8_t>, Arch>>(who);
   add_thread_rows<Arch>(who);
-  benchmark::RegisterBenchmark(("pack/s8/" + who + "/n:16384/k:16384").c_str(), &run_packing<Arch>);
+  add_packing_row(who, &pack_anew<Arch>);
 }
 
 [[maybe_unused]] const bool added = [] {

@@ -71,6 +71,19 @@ const row_matrix<T>& random_codes(index rows, index cols, std::uint64_t seed) {
   return at->second;
 }
 
+/// 16384 x 16384 codes whose rows are windows on random ones: making as many anew would take longer
+/// than packing them.
+inline row_matrix<std::int8_t> large_weights() {
+  constexpr index size = 16384;
+  const row_matrix<std::int8_t>& codes = random_codes<std::int8_t>(64, size, 3);
+  row_matrix<std::int8_t> w(size, size);
+  for (index j = 0; j < size; ++j) {
+    const index begin = j * 4099 % (codes.size() - size);
+    std::memcpy(w.data() + j * size, codes.data() + begin, size);
+  }
+  return w;
+}
+
 /// Some thousand elements of C = A W^T spread over it, the last row and column among them, against
 /// `finish(64-bit sum, column)`.
 template <class Lhs, class Out, class F>

@@ -96,4 +96,21 @@ void add_cold_row(const std::string& who) {
       name.c_str(), [](benchmark::State& state) { run_cold_product<Product>(state, s); });
 }
 
+/// Packing a large matrix: `pack(w)` returns the bytes that packed weights take.
+template <class Pack>
+void add_packing_row(const std::string& who, const Pack& pack) {
+  const auto run = [pack](benchmark::State& state) {
+    const row_matrix<std::int8_t> w = large_weights();
+    index bytes = 0;
+    for (auto _ : state) {
+      bytes = pack(w);
+      benchmark::ClobberMemory();
+    }
+    const double weights = static_cast<double>(w.size());
+    state.counters["GBps"] = per_second(weights * 1e-9);
+    state.counters["bytes_per_weight"] = static_cast<double>(bytes) / weights;
+  };
+  benchmark::RegisterBenchmark(("pack/s8/" + who + "/n:16384/k:16384").c_str(), run);
+}
+
 }  // namespace fewbit::benchmarks

@@ -16,6 +16,34 @@
 
 namespace fewbit::benchmarks {
 
+/// W (n x k) in another layout.
+inline dnnl::memory onednn_pack(const row_matrix<std::int8_t>& w, const dnnl::memory::desc& layout,
+                                const dnnl::engine& engine, dnnl::stream& stream) {
+  // Row-major as n x k is column-major as k x n.
+  const dnnl::memory::desc plain({w.cols(), w.rows()}, dnnl::memory::data_type::s8,
+                                 dnnl::memory::format_tag::ba);
+  dnnl::memory given(plain, engine, const_cast<std::int8_t*>(w.data()));
+  dnnl::memory packed(layout, engine);
+  dnnl::reorder(given, packed).execute(stream, given, packed);
+  stream.wait();
+  return packed;
+}
+
+/// Packs W for 128 rows of u8 and returns the bytes that takes.
+inline index onednn_pack_anew(const row_matrix<std::int8_t>& w) {
+  using memory = dnnl::memory;
+  omp_set_num_threads(1);
+  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  dnnl::stream stream(engine);
+  const memory::dim m = 128, n = w.rows(), k = w.cols();
+  const memory::desc lhs({m, k}, memory::data_type::u8, memory::format_tag::ab);
+  const memory::desc any({k, n}, memory::data_type::s8, memory::format_tag::any);
+  const memory::desc out({m, n}, memory::data_type::s32, memory::format_tag::ab);
+  const dnnl::matmul::primitive_desc chosen({lhs, any, out}, engine);
+  const memory packed = onednn_pack(w, chosen.weights_desc(), engine, stream);
+  return static_cast<index>(packed.get_desc().get_size());
+}
+
 /// C (m x n) = A (m x k) W^T. To 8-bit codes: + bias[n], times factors[n], plus a zero point,
 /// clamped.
 template <class Operands>

@@ -15,6 +15,7 @@ namespace {
   add_cold_row<onednn_product<sums_case<std::uint8_t>>>("onednn");
   add_rows<onednn_gemm_product<sums_case<std::uint8_t>>>("onednn_gemm");
   add_rows<onednn_gemm_product<sums_case<std::int8_t>>>("onednn_gemm");
+  add_packing_row("onednn", &onednn_pack_anew);
   return true;
 }();
 
