@@ -142,20 +142,17 @@ function(fewbit_example task)
   target_compile_definitions(${task} PRIVATE NDEBUG)
 endfunction()
 
-# fewbit_benchmark(<name>): benchmarks/<name>.cpp becomes a program that the target `bench` runs. Always
-# fully optimized and without assertions, whatever the preset. FEWBIT_BENCHMARK_RIVALS adds oneDNN and
-# the macro of that name.
+# fewbit_benchmark(<folder>_benchmark): benchmarks/<folder>_benchmark.cpp with benchmarks/<folder>/*.cpp
+# becomes a program that the target `bench` runs. Always fully optimized and without assertions,
+# whatever the preset.
 function(fewbit_benchmark name)
-  add_executable(${name} EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/benchmarks/${name}.cpp)
-  target_link_libraries(${name} PRIVATE fewbit_developer benchmark::benchmark)
+  string(REGEX REPLACE "_benchmark$" "" folder ${name})
+  file(GLOB parts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/benchmarks/${folder}/*.cpp)
+  add_executable(${name} EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/benchmarks/${name}.cpp ${parts})
+  target_link_libraries(${name} PRIVATE fewbit_developer benchmark::benchmark Threads::Threads)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/benchmarks)
   target_compile_options(${name} PRIVATE -O3)
   target_compile_definitions(${name} PRIVATE NDEBUG)
-  if(FEWBIT_BENCHMARK_RIVALS)
-    find_package(dnnl CONFIG REQUIRED)
-    target_link_libraries(${name} PRIVATE DNNL::dnnl)
-    target_compile_definitions(${name} PRIVATE FEWBIT_BENCHMARK_RIVALS)
-  endif()
   # Interleaved repetitions keep a change of the clock rate from favouring some rows over others.
   add_custom_target(bench_${name}
                     COMMAND ${name} --benchmark_repetitions=5 --benchmark_enable_random_interleaving=true

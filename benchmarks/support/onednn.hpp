@@ -1,80 +1,147 @@
 #pragma once
-/// The same products by oneDNN's matmul primitive, one thread, weights reordered ahead into the
-/// layout it asks for.
+/// The same products by oneDNN, one thread: its matmul primitive with weights reordered ahead into
+/// the layout it asks for, and its gemm function, which packs both operands at each call.
+///
+/// ONEDNN_MAX_CPU_ISA holds it to an instruction set. Below VNNI it sums pairs in 16 bits and
+/// saturates.
+
+#include <omp.h>
 
 #include <cstdint>
 #include <dnnl.hpp>
 #include <type_traits>
-#include <unordered_map>
 #include <vector>
 
 #include "fewbit/core/types.hpp"
 
 namespace fewbit::benchmarks {
 
-/// C (m x n, Out) = A (m x k, Lhs) W^T. For Out = std::uint8_t: + bias[n], times factors[n], plus a
-/// zero point, clamped.
-template <class Lhs, class Out>
+/// W (n x k) in another layout.
+inline dnnl::memory onednn_pack(const row_matrix<std::int8_t>& w, const dnnl::memory::desc& layout,
+                                const dnnl::engine& engine, dnnl::stream& stream) {
+  // Row-major as n x k is column-major as k x n.
+  const dnnl::memory::desc plain({w.cols(), w.rows()}, dnnl::memory::data_type::s8,
+                                 dnnl::memory::format_tag::ba);
+  dnnl::memory given(plain, engine, const_cast<std::int8_t*>(w.data()));
+  dnnl::memory packed(layout, engine);
+  dnnl::reorder(given, packed).execute(stream, given, packed);
+  stream.wait();
+  return packed;
+}
+
+/// Packs W for 128 rows of u8 and returns the bytes that takes.
+inline index onednn_pack_anew(const row_matrix<std::int8_t>& w) {
+  using memory = dnnl::memory;
+  omp_set_num_threads(1);
+  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  dnnl::stream stream(engine);
+  const memory::dim m = 128, n = w.rows(), k = w.cols();
+  const memory::desc lhs({m, k}, memory::data_type::u8, memory::format_tag::ab);
+  const memory::desc any({k, n}, memory::data_type::s8, memory::format_tag::any);
+  const memory::desc out({m, n}, memory::data_type::s32, memory::format_tag::ab);
+  const dnnl::matmul::primitive_desc chosen({lhs, any, out}, engine);
+  const memory packed = onednn_pack(w, chosen.weights_desc(), engine, stream);
+  return static_cast<index>(packed.get_desc().get_size());
+}
+
+/// C (m x n) = A (m x k) W^T. To 8-bit codes: + bias[n], times factors[n], plus a zero point,
+/// clamped.
+template <class Operands>
 class onednn_product {
  public:
-  onednn_product(const row_matrix<Lhs>& a, const row_matrix<std::int8_t>& w, row_matrix<Out>& c,
-                 const std::vector<std::int32_t>& bias = {}, const std::vector<float>& factors = {},
-                 int zero_point = 0)
-      : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
-    using memory = dnnl::memory;
-    const memory::dim m = a.rows(), n = w.rows(), k = a.cols();
-    const memory::desc lhs({m, k}, type_of<Lhs>(), memory::format_tag::ab);
+  using operands = Operands;
+
+  explicit onednn_product(operands& data) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+    omp_set_num_threads(1);
+    const memory::dim m = data.a.rows(), n = data.w.rows(), k = data.a.cols();
+    const memory::desc lhs({m, k}, type_of<typename operands::lhs>(), memory::format_tag::ab);
     const memory::desc any({k, n}, memory::data_type::s8, memory::format_tag::any);
-    const memory::desc out({m, n}, type_of<Out>(), memory::format_tag::ab);
-    const memory::desc bias_desc({1, n}, memory::data_type::s32, memory::format_tag::ab);
+    const memory::desc out({m, n}, type_of<typename operands::out>(), memory::format_tag::ab);
+    const memory::desc bias({1, n}, memory::data_type::s32, memory::format_tag::ab);
 
     dnnl::primitive_attr attributes;
-    if (!factors.empty()) {
-      attributes.set_output_scales(1 << 1, factors);
-      attributes.set_zero_points(DNNL_ARG_DST, 0, {zero_point});
+    if constexpr (requantizes) {
+      attributes.set_output_scales(1 << 1, data.factors);
+      attributes.set_zero_points(DNNL_ARG_DST, 0, {operands::zero_point});
     }
-    const auto desc = bias.empty() ? dnnl::matmul::desc(lhs, any, out)
-                                   : dnnl::matmul::desc(lhs, any, bias_desc, out);
+    const auto desc =
+        requantizes ? dnnl::matmul::desc(lhs, any, bias, out) : dnnl::matmul::desc(lhs, any, out);
     const dnnl::matmul::primitive_desc chosen(desc, attributes, engine_);
 
     // W is n x k row-major, which is k x n column-major.
-    memory given({{k, n}, memory::data_type::s8, memory::format_tag::ba}, engine_,
-                 const_cast<std::int8_t*>(w.data()));
+    const memory::desc plain({k, n}, memory::data_type::s8, memory::format_tag::ba);
+    memory given(plain, engine_, const_cast<std::int8_t*>(data.w.data()));
     memory packed(chosen.weights_desc(), engine_);
     dnnl::reorder(given, packed).execute(stream_, given, packed);
 
-    matmul_ = dnnl::matmul(chosen);
-    arguments_ = {{DNNL_ARG_SRC, memory(lhs, engine_, const_cast<Lhs*>(a.data()))},
-                  {DNNL_ARG_WEIGHTS, packed},
-                  {DNNL_ARG_DST, memory(out, engine_, c.data())}};
-    if (!bias.empty()) {
-      auto* values = const_cast<std::int32_t*>(bias.data());
-      arguments_.insert({DNNL_ARG_BIAS, memory(bias_desc, engine_, values)});
-    }
     stream_.wait();
+
+    matmul_ = dnnl::matmul(chosen);
+    auto* codes = const_cast<typename operands::lhs*>(data.a.data());
+    give(DNNL_ARG_SRC, memory(lhs, engine_, codes));
+    give(DNNL_ARG_WEIGHTS, packed);
+    give(DNNL_ARG_DST, memory(out, engine_, data.c.data()));
+    if constexpr (requantizes) give(DNNL_ARG_BIAS, memory(bias, engine_, data.bias.data()));
   }
 
+  /// By the C functions: the C++ ones allocate a list of arguments at each call.
   void operator()() {
-    matmul_.execute(stream_, arguments_);
-    stream_.wait();
+    dnnl_primitive_execute(matmul_.get(), stream_.get(), static_cast<int>(arguments_.size()),
+                           arguments_.data());
+    dnnl_stream_wait(stream_.get());
   }
 
  private:
+  using memory = dnnl::memory;
+  static constexpr bool requantizes = !std::is_same_v<typename operands::out, std::int32_t>;
+
   template <class T>
-  static constexpr dnnl::memory::data_type type_of() {
+  static constexpr memory::data_type type_of() {
     if constexpr (std::is_same_v<T, std::uint8_t>) {
-      return dnnl::memory::data_type::u8;
+      return memory::data_type::u8;
     } else if constexpr (std::is_same_v<T, std::int8_t>) {
-      return dnnl::memory::data_type::s8;
+      return memory::data_type::s8;
     } else {
-      return dnnl::memory::data_type::s32;
+      return memory::data_type::s32;
     }
+  }
+
+  void give(int name, const memory& value) {
+    kept_.push_back(value);
+    arguments_.push_back({name, value.get()});
   }
 
   dnnl::engine engine_;
   dnnl::stream stream_;
   dnnl::matmul matmul_;
-  std::unordered_map<int, dnnl::memory> arguments_;
+  std::vector<memory> kept_;
+  std::vector<dnnl_exec_arg_t> arguments_;
+};
+
+/// The gemm function: to int32 only. It has no way to pack ahead.
+template <class Operands>
+class onednn_gemm_product {
+ public:
+  using operands = Operands;
+
+  explicit onednn_gemm_product(operands& data) : data_(data) { omp_set_num_threads(1); }
+
+  void operator()() {
+    const index m = data_.a.rows(), n = data_.w.rows(), k = data_.a.cols();
+    constexpr std::int32_t no_offset = 0;
+    const auto gemm = [&](auto function) {
+      function('N', 'T', 'F', m, n, k, 1.0F, data_.a.data(), k, 0, data_.w.data(), k, 0, 0.0F,
+               data_.c.data(), n, &no_offset);
+    };
+    if constexpr (std::is_same_v<typename operands::lhs, std::uint8_t>) {
+      gemm(&dnnl::gemm_u8s8s32);
+    } else {
+      gemm(&dnnl::gemm_s8s8s32);
+    }
+  }
+
+ private:
+  operands& data_;
 };
 
 }  // namespace fewbit::benchmarks

@@ -1,0 +1,140 @@
+// Rows of this library: products on every compiled instruction set, weights from memory, threads,
+// packing.
+
+#include <benchmark/benchmark.h>
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <type_traits>
+
+#include "fewbit/fewbit.hpp"
+#include "support/gemm_rows.hpp"
+#include "support/thread_pool.hpp"
+
+namespace fewbit::benchmarks {
+namespace {
+
+template <class Operands, class Arch>
+class fewbit_product {
+ public:
+  using operands = Operands;
+
+  explicit fewbit_product(operands& data)
+      : data_(data),
+        packed_(gemm::pack<typename operands::lhs, Arch>(data.w)),
+        scratch_(gemm::scratch_bytes(packed_)) {}
+
+  void operator()() {
+    if constexpr (requires { data_.factors; }) {
+      const auto epilogue = gemm::add_bias(data_.bias.data()) |
+                            gemm::requantize<xnn_fp32>(data_.factors) |
+                            gemm::saturate<typename operands::out>{operands::zero_point};
+      gemm::multiply(data_.a, packed_, data_.c, epilogue, scratch_);
+    } else {
+      gemm::multiply(data_.a, packed_, data_.c, gemm::raw{}, scratch_);
+    }
+  }
+
+  static std::string label() {
+    using tile = typename gemm::default_kernel<typename operands::lhs, Arch>::tile;
+    return "tile " + std::to_string(tile::rows) + "x" + std::to_string(tile::cols) + "x" +
+           std::to_string(tile::depth);
+  }
+
+ private:
+  operands& data_;
+  gemm::packed_weights<typename operands::lhs, gemm::default_kernel<typename operands::lhs, Arch>>
+      packed_;
+  workspace scratch_;
+};
+
+/// One part of the product for each thread of a pool that outlives the calls.
+template <class Arch>
+void run_threads(benchmark::State& state, const shape& s, int threads) {
+  sums_case<std::uint8_t> data(s);
+  const auto packed = gemm::pack<std::uint8_t, Arch>(data.w);
+  workspace scratch(gemm::scratch_bytes(packed), threads);
+  thread_pool pool(threads);
+  auto product = [&] {
+    gemm::multiply(data.a, packed, data.c, gemm::raw{}, scratch, pool_executor{&pool});
+  };
+  state.counters["exact"] = is_exact(data, product) ? 1 : 0;
+  for (auto _ : state) {
+    product();
+    benchmark::ClobberMemory();
+  }
+  count_work(state, data);
+}
+
+template <class Arch>
+void add_thread_rows(const std::string& who) {
+  for (const index size : {1024, 2048}) {
+    for (const int threads : {1, 2}) {
+      const shape s = {size, size, size};
+      const std::string name =
+          "gemm/u8_s8_s32/" + who + "_threads" + dims(s) + "/threads:" + std::to_string(threads);
+      benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+        run_threads<Arch>(state, s, threads);
+      })->UseRealTime();
+    }
+  }
+}
+
+template <class Arch>
+index pack_anew(const row_matrix<std::int8_t>& w) {
+  return gemm::pack<std::uint8_t, Arch>(w).bytes();
+}
+
+/// What packing is measured by, into memory that was written before or, like packed weights, into
+/// memory just asked for.
+void run_memcpy(benchmark::State& state, bool fresh) {
+  const row_matrix<std::int8_t> w = large_weights();
+  row_matrix<std::int8_t> copy = w;
+  for (auto _ : state) {
+    if (fresh) {
+      copy.resize(0, 0);
+      copy.resize(w.rows(), w.cols());
+    }
+    std::memcpy(copy.data(), w.data(), static_cast<std::size_t>(w.size()));
+    benchmark::ClobberMemory();
+  }
+  state.counters["GBps"] = per_second(static_cast<double>(w.size()) * 1e-9);
+}
+
+/// An arch that inherits its unit runs the kernel of its base; the scalar one is no rival.
+template <class Arch>
+constexpr bool has_own_unit() {
+  if constexpr (std::is_same_v<Arch, arch::scalar>) {
+    return false;
+  } else {
+    using unit = typename arch::dot_unit<Arch, std::uint8_t>::type;
+    return !std::is_same_v<unit, typename arch::dot_unit<typename Arch::base, std::uint8_t>::type>;
+  }
+}
+
+template <class Arch>
+void add_arch() {
+  const std::string who = std::string("fewbit_") + Arch::name;
+  add_rows<fewbit_product<sums_case<std::uint8_t>, Arch>>(who);
+  add_rows<fewbit_product<sums_case<std::int8_t>, Arch>>(who);
+  add_rows<fewbit_product<codes_case<std::uint8_t>, Arch>>(who);
+  add_rows<fewbit_product<codes_case<std::int8_t>, Arch>>(who);
+  add_cold_row<fewbit_product<sums_case<std::uint8_t>, Arch>>(who);
+  add_thread_rows<Arch>(who);
+  add_packing_row(who, &pack_anew<Arch>);
+}
+
+[[maybe_unused]] const bool added = [] {
+  arch::compiled::for_each([]<class Arch>() {
+    if constexpr (has_own_unit<Arch>()) add_arch<Arch>();
+  });
+  benchmark::RegisterBenchmark("memcpy/n:16384/k:16384",
+                               [](benchmark::State& state) { run_memcpy(state, false); });
+  benchmark::RegisterBenchmark("memcpy_fresh/n:16384/k:16384",
+                               [](benchmark::State& state) { run_memcpy(state, true); });
+  return true;
+}();
+
+}  // namespace
+}  // namespace fewbit::benchmarks

@@ -1,0 +1,23 @@
+// Rows of oneDNN.
+
+#include "support/onednn.hpp"
+
+#include "support/gemm_rows.hpp"
+
+namespace fewbit::benchmarks {
+namespace {
+
+[[maybe_unused]] const bool added = [] {
+  add_rows<onednn_product<sums_case<std::uint8_t>>>("onednn");
+  add_rows<onednn_product<sums_case<std::int8_t>>>("onednn");
+  add_rows<onednn_product<codes_case<std::uint8_t>>>("onednn");
+  add_rows<onednn_product<codes_case<std::int8_t>>>("onednn");
+  add_cold_row<onednn_product<sums_case<std::uint8_t>>>("onednn");
+  add_rows<onednn_gemm_product<sums_case<std::uint8_t>>>("onednn_gemm");
+  add_rows<onednn_gemm_product<sums_case<std::int8_t>>>("onednn_gemm");
+  add_packing_row("onednn", &onednn_pack_anew);
+  return true;
+}();
+
+}  // namespace
+}  // namespace fewbit::benchmarks

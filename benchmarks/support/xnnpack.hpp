@@ -1,0 +1,73 @@
+#pragma once
+/// The same product of s8 codes to s8 by XNNPACK's fully connected operator, one thread, weights
+/// packed ahead.
+///
+/// XNNPACK asks cpuinfo which kernels to use, and offers no switch. So that a program built for
+/// AVX2 times kernels for AVX2, cpuinfo is made to forget what the program was not built for.
+
+#include <cpuinfo.h>
+#include <xnnpack.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/types.hpp"
+
+namespace fewbit::benchmarks {
+
+inline void expect_success(xnn_status status, const char* what) {
+  if (status == xnn_status_success) return;
+  std::fprintf(stderr, "%s failed with status %d\n", what, static_cast<int>(status));
+  std::abort();
+}
+
+inline void initialize_xnnpack() {
+  cpuinfo_initialize();
+#if defined(__x86_64__) && !defined(__AVX512F__)
+  cpuinfo_isa.avx512f = cpuinfo_isa.avx512bw = cpuinfo_isa.avx512dq = false;
+  cpuinfo_isa.avx512vl = cpuinfo_isa.avx512vnni = false;
+#endif
+  expect_success(xnn_initialize(nullptr), "xnn_initialize");
+}
+
+/// One factor for all channels: per channel, this operator has none.
+template <class Operands>
+class xnnpack_product {
+ public:
+  using operands = Operands;
+
+  explicit xnnpack_product(operands& data)
+      : input_(data.a.size() + XNN_EXTRA_BYTES / index{sizeof(std::int8_t)}) {
+    initialize_xnnpack();
+    const auto m = static_cast<std::size_t>(data.a.rows());
+    const auto n = static_cast<std::size_t>(data.w.rows());
+    const auto k = static_cast<std::size_t>(data.a.cols());
+    std::memcpy(input_.data(), data.a.data(), m * k);
+    xnn_operator_t created = nullptr;
+    expect_success(xnn_create_fully_connected_nc_qs8(
+                       k, n, k, n, /*input zero point*/ 0, data.factors.front(),
+                       /*kernel scale*/ 1.0F, data.w.data(), data.bias.data(), operands::zero_point,
+                       /*output scale*/ 1.0F, operands::lowest, operands::highest, 0, &created),
+                   "xnn_create_fully_connected_nc_qs8");
+    operator_.reset(created);
+    expect_success(xnn_setup_fully_connected_nc_qs8(created, m, input_.data(), data.c.data(),
+                                                    /*threadpool*/ nullptr),
+                   "xnn_setup_fully_connected_nc_qs8");
+  }
+
+  void operator()() { xnn_run_operator(operator_.get(), nullptr); }
+
+ private:
+  struct deleter {
+    void operator()(xnn_operator_t o) const { xnn_delete_operator(o); }
+  };
+
+  aligned_buffer<std::int8_t> input_;
+  std::unique_ptr<xnn_operator, deleter> operator_;
+};
+
+}  // namespace fewbit::benchmarks
