@@ -64,6 +64,17 @@ if(TARGET cpu_guard)
   add_dependencies(isa_tests cpu_guard)
 endif()
 
+# What most tests include, parsed once per build. No header of the library is among them, so that a
+# change to one rebuilds only the tests that include it.
+file(CONFIGURE OUTPUT test_headers.cpp CONTENT "")
+add_library(test_headers OBJECT EXCLUDE_FROM_ALL ${CMAKE_CURRENT_BINARY_DIR}/test_headers.cpp)
+target_link_libraries(test_headers PRIVATE fewbit_developer GTest::gtest_main Threads::Threads)
+target_precompile_headers(test_headers PRIVATE <gtest/gtest.h> <Eigen/Core> <random>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # After precompiled headers g++ 12 shows false warnings about std::string that it else suppresses.
+  target_compile_options(test_headers INTERFACE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
+endif()
+
 # How the output of GoogleTest ends when no test ran; where one failed, more follows.
 set(only_skipped "\\[  PASSED  \\] 0 tests\\.\n(\\[  SKIPPED \\] [^\n]*\n)+[ \n]*$")
 
@@ -98,6 +109,8 @@ function(fewbit_test path)
   endif()
   string(REPLACE "/" "_" name ${path}_test)
   add_test_program(${name} ${source})
+  target_link_libraries(${name} PRIVATE test_headers)
+  target_precompile_headers(${name} REUSE_FROM test_headers)
   if(arg_ISA)
     add_dependencies(isa_tests ${name})
     set_tests_properties(${name} PROPERTIES LABELS "all;isa")

@@ -30,25 +30,30 @@ inline const std::vector<float>& gaussian() {
   return values;
 }
 
+// Named functions fill these, because a compiler takes a lambda for constexpr and tries to run it.
+inline std::vector<float> laplacian_quantiles(int n) {
+  std::vector<float> values;
+  for (int i = 0; i < n; ++i) {
+    const double p = (i + 0.5) / n;
+    values.push_back(static_cast<float>(p < 0.5 ? std::log(2 * p) : -std::log(2 * (1 - p))));
+  }
+  return values;
+}
+
+inline std::vector<float> uniform_quantiles(int n) {
+  std::vector<float> values;
+  for (int i = 0; i < n; ++i)
+    values.push_back((static_cast<float>(i) + 0.5F) / static_cast<float>(n));
+  return values;
+}
+
 inline const std::vector<float>& laplacian() {
-  static const std::vector<float> values = [] {
-    std::vector<float> made;
-    for (int i = 0; i < population; ++i) {
-      const double p = (i + 0.5) / population;
-      made.push_back(static_cast<float>(p < 0.5 ? std::log(2 * p) : -std::log(2 * (1 - p))));
-    }
-    return made;
-  }();
+  static const std::vector<float> values = laplacian_quantiles(population);
   return values;
 }
 
 inline const std::vector<float>& uniform() {
-  static const std::vector<float> values = [] {
-    std::vector<float> made;
-    for (int i = 0; i < population; ++i)
-      made.push_back((static_cast<float>(i) + 0.5F) / population);
-    return made;
-  }();
+  static const std::vector<float> values = uniform_quantiles(population);
   return values;
 }
 
