@@ -92,7 +92,7 @@ endfunction()
 
 # fewbit_test(<folder>/<header> [ISA] [JSON]): tests/<folder>/<header>_test.cpp becomes the program and the
 # ctest entry <folder>_<header>_test with the label `all`. ISA adds the label `isa`: the result could
-# depend on the instruction set, or is cheap to have everywhere, so every preset builds and runs it.
+# depend on the instruction set, so every preset builds and runs it.
 # JSON leaves it out where nlohmann-json is missing. A program whose tests all skip counts as skipped.
 function(fewbit_test path)
   cmake_parse_arguments(PARSE_ARGV 1 arg "ISA;JSON" "" "")
