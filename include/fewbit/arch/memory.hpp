@@ -33,6 +33,14 @@ FEWBIT_ALWAYS_INLINE void prefetch_to_write(const void* p) noexcept {
 #endif
 }
 
+/// Keeps loads on their side of this line. g++ for aarch64 else moves the loads of several steps ahead
+/// of their use, until it runs out of registers.
+FEWBIT_ALWAYS_INLINE void keep_loads_in_order() noexcept {
+#if defined(__GNUC__)
+  asm volatile("" : : : "memory");
+#endif
+}
+
 /// Makes a pointer's value unknown to the compiler. Without it g++ computes every address of an
 /// unrolled tile before the loop and keeps the addresses on the stack, one reload per store.
 template <class T>

@@ -85,12 +85,13 @@ struct register_block<arch::avx512_vnni> {  // 24 sums, 4 weights, 1 activation:
   static constexpr int rows = 6, cols = 4, narrow = 1;
 };
 template <>
-struct register_block<arch::neon> {  // 20 sums, 5 weights and products, 1 activation: 26 of 32
-  static constexpr int rows = 5, cols = 4, narrow = 1;
+struct register_block<arch::neon> {  // 12 sums, 12 products, 4 weights, 3 activations: 31 of 32
+  static constexpr int rows = 3, cols = 4, narrow = 1;
 };
 template <>
-struct register_block<arch::neon_dotprod> {  // 24 sums, 4 weights, 1 activation: 29 of 32
-  static constexpr int rows = 6, cols = 4, narrow = 1;
+struct register_block<
+    arch::neon_dotprod> {  // 20 sums, 5 x 4 activations, up to 4 weights: 29 of 32
+  static constexpr int rows = 5, cols = 4, narrow = 1;
 };
 template <>
 struct register_block<arch::neon_i8mm> {  // 16 sums of 2 x 2, 4 weights, 4 activations: 24 of 32

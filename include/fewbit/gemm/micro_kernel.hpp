@@ -8,17 +8,23 @@
 /// to spare beside two dots, and addresses then cost nothing. Read next: gemm/prepared_lhs.hpp
 /// (where activations come from), gemm/multiply.hpp (which walks the tiles).
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "fewbit/arch/memory.hpp"
 #include "fewbit/gemm/kernel.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
 
-/// Steps of k in one turn of the loop. (3136,64,576) and 512^3 with AVX512-VNNI on a Cascade Lake:
-/// four steps 1.06 and 1.08 times oneDNN, one step 0.96 and 0.90.
+/// Steps of k in one turn of the loop, where the unit does not say. (3136,64,576) and 512^3 with
+/// AVX512-VNNI on a Cascade Lake: four steps 1.06 and 1.08 times oneDNN, one step 0.96 and 0.90.
+template <class Unit>
 inline constexpr int steps_per_turn = 4;
+template <class Unit>
+requires requires { Unit::steps_per_turn; }
+inline constexpr int steps_per_turn<Unit> = Unit::steps_per_turn;
 
 /// Dots that should be in flight: two per cycle of four to five cycles' latency. A tile of fewer
 /// registers sums alternate steps in separate sets.
@@ -62,8 +68,12 @@ class register_tile {
   using lhs_code = typename Unit::lhs_code;
   using rhs_code = typename Unit::rhs_code;
   using accumulator = typename Unit::accumulator;
-  static constexpr int sets = R * C >= dots_in_flight ? 1 : 2 * R * C >= dots_in_flight ? 2 : 4;
-  static_assert(steps_per_turn % sets == 0);
+  static constexpr int turn = steps_per_turn<Unit>;
+  static constexpr int sets = std::min(turn, R* C >= dots_in_flight        ? 1
+                                             : 2 * R * C >= dots_in_flight ? 2
+                                                                           : 4);
+  static_assert(turn % sets == 0);
+  static constexpr bool loads_in_order = FEWBIT_HAS_NEON;
 
  public:
   FEWBIT_ALWAYS_INLINE register_tile() noexcept {
@@ -99,15 +109,11 @@ class register_tile {
   FEWBIT_ALWAYS_INLINE void accumulate(const lhs_code* a, index stride, const rhs_code* w,
                                        index depth, prefetcher& ahead) noexcept {
     index steps = depth / Unit::depth;
-    for (; steps >= steps_per_turn; steps -= steps_per_turn) {
+    for (; steps >= turn; steps -= turn) {
       ahead.turn();
-#pragma GCC unroll 4
-      for (int s = 0; s < steps_per_turn; ++s) {
-        step(sum_[s % sets], w + s * step_codes,
-             [&](int r) { return Unit::load_lhs(a + r * stride + s * Unit::rows * Unit::depth); });
-      }
-      a += steps_per_turn * Unit::rows * Unit::depth;
-      w += steps_per_turn * step_codes;
+      turn_over(a, stride, w, std::make_integer_sequence<int, turn>{});
+      a += turn * Unit::rows * Unit::depth;
+      w += turn * step_codes;
     }
     const auto load = [&](int r) { return Unit::load_lhs(a + r * stride); };
 #pragma GCC unroll 1
@@ -161,9 +167,39 @@ class register_tile {
  private:
   static constexpr index step_codes = C * Unit::cols * Unit::depth;
 
+  /// One turn. A unit may load the activations of a row for all its steps at once.
+  template <int... S>
+  FEWBIT_ALWAYS_INLINE void turn_over(const lhs_code* a, index stride, const rhs_code* w,
+                                      std::integer_sequence<int, S...>) noexcept {
+    if constexpr (requires { Unit::load_lhs_turn(a); }) {
+      decltype(Unit::load_lhs_turn(a)) rows[R];
+#pragma GCC unroll 32
+      for (int r = 0; r < R; ++r) rows[r] = Unit::load_lhs_turn(a + r * stride);
+      (step_of_turn<S>(sum_[S % sets], rows, w + S * step_codes), ...);
+    } else {
+      (step(sum_[S % sets], w + S * step_codes,
+            [&](int r) { return Unit::load_lhs(a + r * stride + S * Unit::rows * Unit::depth); }),
+       ...);
+    }
+  }
+
+  template <int S, class Turn>
+  FEWBIT_ALWAYS_INLINE static void step_of_turn(accumulator (&sum)[R][C], const Turn (&rows)[R],
+                                                const rhs_code* w) noexcept {
+#pragma GCC unroll 32
+    for (int j = 0; j < C; ++j) {
+      if constexpr (loads_in_order) arch::keep_loads_in_order();
+      const auto weights = Unit::load_rhs(w + j * Unit::cols * Unit::depth);
+#pragma GCC unroll 32
+      for (int r = 0; r < R; ++r)
+        sum[r][j] = Unit::template dot_of_turn<S>(sum[r][j], rows[r], weights);
+    }
+  }
+
   template <class LoadLhs>
   FEWBIT_ALWAYS_INLINE static void step(accumulator (&sum)[R][C], const rhs_code* w,
                                         const LoadLhs& load_lhs) noexcept {
+    if constexpr (loads_in_order) arch::keep_loads_in_order();
     typename Unit::rhs_vector weights[C];
 #pragma GCC unroll 32
     for (int j = 0; j < C; ++j) weights[j] = Unit::load_rhs(w + j * Unit::cols * Unit::depth);
