@@ -70,7 +70,7 @@ TYPED_TEST(multiply_test, meets_every_number_of_rows_and_columns) {
 }
 
 TYPED_TEST(multiply_test, walks_several_blocks_of_rows) {
-  const index m = gemm::detail::row_tiles_per_block * TestFixture::tile_type::rows + 3;
+  const index m = gemm::detail::row_tiles_in_place * TestFixture::tile_type::rows + 3;
   this->expect_exact(random_codes<typename TestFixture::lhs_type>(2 * m, 13, 1),
                      random_codes<std::int8_t>(TestFixture::tile_type::cols + 2, 13, 2));
 }

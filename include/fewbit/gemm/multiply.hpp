@@ -174,7 +174,7 @@ struct product {
   prefetcher spread(const std::byte* from, index bytes, index tiles) const noexcept {
     const index turns =
         std::max(w.layout().padded() / (unit::depth * steps_per_turn<dots>), index{1});
-    const index lines = bytes / arch::cache_line + 1;
+    const index lines = (bytes + arch::cache_line - 1) / arch::cache_line;
     return {from, from + bytes, static_cast<int>((lines + tiles * turns - 1) / (tiles * turns))};
   }
 

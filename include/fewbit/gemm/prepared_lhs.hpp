@@ -16,6 +16,9 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
 /// in cache: 16 tiles of 4 to 6 rows, 64 to 96 rows.
 inline constexpr index row_tiles_per_block = 16;
 
+/// Where they are read in place, so that weights beyond L2 are read less often.
+inline constexpr index row_tiles_in_place = 32;
+
 /// Copies of activations that stay in L1 between the copy and the product.
 inline constexpr index copied_bytes = 16 * 1024;
 
@@ -70,7 +73,8 @@ class prepared_lhs {
 
   /// Rows to prepare together, in whole tiles.
   static index rows_per_block(const layout_type& layout, index weight_bytes) noexcept {
-    if (unit::in_place || weight_bytes > near_weights) return max_rows;
+    if (unit::in_place) return row_tiles_in_place * Kernel::tile::rows;
+    if (weight_bytes > near_weights) return max_rows;
     const index row_bytes = std::max(copy_stride(layout), index{1}) * index{sizeof(lhs_code)};
     const index tiles = copied_bytes / (row_bytes * Kernel::tile::rows);
     return std::clamp(tiles, index{1}, row_tiles_per_block) * Kernel::tile::rows;
