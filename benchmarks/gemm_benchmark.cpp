@@ -18,8 +18,8 @@
 //
 // Weights are packed ahead where the library can; what is done to activations is inside the time;
 // one thread. In the environment: OPENBLAS_CORETYPE (Haswell, SkylakeX ...) sets the kernels of
-// OpenBLAS, which takes processors it does not know for old ones; ONEDNN_MAX_CPU_ISA holds oneDNN to
-// an instruction set.
+// OpenBLAS, which takes processors it does not know for old ones; ONEDNN_MAX_CPU_ISA holds oneDNN
+// to an instruction set.
 
 #include <benchmark/benchmark.h>
 

@@ -57,8 +57,8 @@ struct vpdpbusd_ymm {
 #endif
 
 // In the two chains vpaddd competes with the products for their ports. Six products and then six
-// additions are faster by 4 % than taking turns on a Cascade Lake (40 of the 48 operations per cycle
-// that ports allow vpmaddwd, and 51 of 64); no other order tried gains more than another 1 %.
+// additions are faster by 4 % than taking turns on a Cascade Lake (40 of the 48 operations per
+// cycle that ports allow vpmaddwd, and 51 of 64); no other order tried gains more than another 1 %.
 
 /// Codes widened to 16 bits.
 struct vpmaddwd_ymm {
@@ -169,8 +169,8 @@ void run_read(benchmark::State& state, index bytes) {
   add("vpmaddwd_ymm", &run_peak<vpmaddwd_ymm>);
 
   // The fastest of 1 to 16 streams and 0 to 4096 bytes ahead on a Cascade Lake: the second level
-  // gains 29 % by a second stream and loses by prefetching, the third gains 9 % and memory 12 % over
-  // one stream without prefetching.
+  // gains 29 % by a second stream and loses by prefetching, the third gains 9 % and memory 12 %
+  // over one stream without prefetching.
   add("read_l2", [](benchmark::State& state) { run_read<2, 0>(state, second_level_bytes() / 2); });
   add("read_l3", [](benchmark::State& state) {
     run_read<2, 1024>(state, std::max(last_level_bytes() / 3, 2 * second_level_bytes()));

@@ -121,8 +121,8 @@ struct sums_case {
 };
 
 /// A product to 8-bit codes: bias, a factor per channel, zero point and clamp. The result must be
-/// rne(clamp(float(sum + bias) * factor)) + zero point, in float. The zero point is even and factors
-/// have few bits, so that adding it before rounding, as some do, gives the same.
+/// rne(clamp(float(sum + bias) * factor)) + zero point, in float. The zero point is even and
+/// factors have few bits, so that adding it before rounding, as some do, gives the same.
 template <class Code>
 struct codes_case {
   using lhs = Code;

@@ -6,8 +6,8 @@
 /// | vpmaddwd, vpaddd | 8 sums of 2 products of int16, added in int32 | exact for all 8-bit codes |
 /// | vpbroadcastd     | a pair of int16 activations to all columns    | on a load port            |
 ///
-/// Weights are stored as int16: from int8, vpmovsxbw would put a third instruction on the ports of the
-/// sums, and the large shapes lose a tenth.
+/// Weights are stored as int16: from int8, vpmovsxbw would put a third instruction on the ports of
+/// the sums, and the large shapes lose a tenth.
 ///
 /// vpmaddubsw would need one instruction less and saturates: 255 * 127 + 255 * 127 does not fit
 /// int16. Port bound: vpmaddwd on 2 and vpaddd on 3 ports, 1.5 dots or 48 operations per cycle.
@@ -49,8 +49,9 @@ struct avx2_unit {
     const __m256i pairs =
         _mm256_madd_epi16(reinterpret_cast<__m256i>(a.data), reinterpret_cast<__m256i>(w.data));
     __m256i next = reinterpret_cast<__m256i>(sum.data);
-    // To g++ the intrinsic is a plain sum, which it reorders over the steps of a turn until it runs out
-    // of registers: 3 x 24 in its own order 0.95 of the chain's rate, as g++ 12 would have it 0.53.
+    // To g++ the intrinsic is a plain sum, which it reorders over the steps of a turn until it runs
+    // out of registers: 3 x 24 in its own order 0.95 of the chain's rate, as g++ 12 would have it
+    // 0.53.
     asm("vpaddd %1, %0, %0" : "+x"(next) : "x"(pairs));
     return accumulator::from(reinterpret_cast<accumulator::storage>(next));
   }

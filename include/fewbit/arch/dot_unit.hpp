@@ -14,8 +14,8 @@
 ///   unsigned or two signed sides asks; the caller adds lhs_offset * (column sums of the weights).
 /// - in_place: activations are read from the caller's matrix (rows = 1, lhs_offset = 0), else they
 ///   are copied as lhs_code less the offset, interleaved by rows.
-/// - accumulator, lhs_vector, rhs_vector: what load_lhs, load_rhs, dot and, in units that may read in
-///   place, load_lhs_tail work on.
+/// - accumulator, lhs_vector, rhs_vector: what load_lhs, load_rhs, dot and, in units that may read
+///   in place, load_lhs_tail work on.
 /// - dots: the unit without what it says of the caller's type: units of u8 and s8 activations that
 ///   multiply alike name the same, and share one loop.
 ///

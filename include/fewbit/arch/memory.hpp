@@ -33,8 +33,8 @@ FEWBIT_ALWAYS_INLINE void prefetch_to_write(const void* p) noexcept {
 #endif
 }
 
-/// Keeps loads on their side of this line. g++ for aarch64 else moves the loads of several steps ahead
-/// of their use, until it runs out of registers.
+/// Keeps loads on their side of this line. g++ for aarch64 else moves the loads of several steps
+/// ahead of their use, until it runs out of registers.
 FEWBIT_ALWAYS_INLINE void keep_loads_in_order() noexcept {
 #if defined(__GNUC__)
   asm volatile("" : : : "memory");

@@ -8,8 +8,8 @@
 /// | smmla         | neon_i8mm    | 2x8 by 8x2 product of s8, added in int32               | 64 |
 /// | usmmla        | neon_i8mm    | the same, u8 x s8                                      | 64 |
 ///
-/// Port bounds of one turn of the full tile, as llvm-mca 19 models the processors, and what it gives for
-/// the code of g++ 12:
+/// Port bounds of one turn of the full tile, as llvm-mca 19 models the processors, and what it
+/// gives for the code of g++ 12:
 ///
 /// | arch         | model       | products | instructions | bound, cycles | cycles | limit               |
 /// |--------------|-------------|----------|--------------|---------------|--------|---------------------|

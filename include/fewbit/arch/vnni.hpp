@@ -2,10 +2,10 @@
 /// The dot unit that AVX-VNNI and AVX512-VNNI share: vpdpbusd at two register widths.
 ///
 /// vpdpbusd adds, to each int32 lane, four products of an unsigned by a signed byte. u8 activations
-/// meet s8 weights as they are. s8 activations are copied as a + 128, a block of rows at a time, and
-/// sums begin at -128 * (column sum of the weights), which is known when weights are packed: nothing
-/// is added to the loop. (The other way, weights as w + 128 and activations in place, needs the sum
-/// of each row of activations; at k below 100 those cost five times the copy.)
+/// meet s8 weights as they are. s8 activations are copied as a + 128, a block of rows at a time,
+/// and sums begin at -128 * (column sum of the weights), which is known when weights are packed:
+/// nothing is added to the loop. (The other way, weights as w + 128 and activations in place, needs
+/// the sum of each row of activations, which takes longer at small k.)
 
 #include <cstring>
 #include <type_traits>
@@ -14,8 +14,8 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
-/// `Word` supplies lanes (int32 per register), broadcast(four bytes) and dpbusd(sum, unsigned bytes,
-/// signed bytes).
+/// `Word` supplies lanes (int32 per register), broadcast(four bytes) and dpbusd(sum, unsigned
+/// bytes, signed bytes).
 template <class Word>
 struct vnni_dots {
   using lhs_code = std::uint8_t;

@@ -1,6 +1,6 @@
 #pragma once
-/// From sums to C: the epilogue, in the registers of a tile or row by row from a buffer that stays in
-/// L1.
+/// From sums to C: the epilogue, in the registers of a tile or row by row from a buffer that stays
+/// in L1.
 ///
 /// Where an epilogue ends in 8-bit codes, four registers of sums become one of codes: what comes
 /// before `to_int8` or `to_uint8` sees single registers, what comes after sees the codes of four.
@@ -96,8 +96,8 @@ FEWBIT_ALWAYS_INLINE void finish_four(const arch::vec<In, Lanes> (&sums)[4], con
   cut::after(epilogue)(codes, where).store(row + where.col);
 }
 
-/// Makes codes of the sums of whole tiles in their registers: (784,192,32) to u8 with AVX512-VNNI on a
-/// Cascade Lake at 1.27 times the rate through a buffer.
+/// Makes codes of the sums of whole tiles in their registers: (784,192,32) to u8 with AVX512-VNNI
+/// on a Cascade Lake at 1.27 times the rate through a buffer.
 template <class Unit, class Out, class E>
 struct finish_registers {
   out_view<Out> c;  // what remains of the tiles of the run

@@ -56,8 +56,8 @@ struct kernel {
                                      ((std::is_same_v<Lhs, std::uint8_t> ? 255 : 128) * 128);
 };
 
-/// Plain loops for any tile, odd ones included. Activations are moved by `Offset`, as they are for a
-/// unit that wants the other signedness. The oracle of packing and of the loop around it.
+/// Plain loops for any tile, odd ones included. Activations are moved by `Offset`, as they are for
+/// a unit that wants the other signedness. The oracle of packing and of the loop around it.
 template <class Lhs, class Tile, int Offset = 0>
 struct reference_kernel
     : kernel<Lhs, arch::reference_unit<Lhs, 1, Tile::cols, Tile::depth, Offset>, Tile::rows, 1> {};

@@ -30,11 +30,12 @@ inline constexpr int steps_per_turn<Unit> = Unit::steps_per_turn;
 /// registers sums alternate steps in separate sets.
 inline constexpr int dots_in_flight = 8;
 
-/// Codes of k from which a tile takes long enough to fetch the lines of C it will write. Stores go out
-/// one after the other; at smaller k the requests cost more than they save.
+/// Codes of k from which a tile takes long enough to fetch the lines of C it will write. Stores go
+/// out one after the other; at smaller k the requests cost more than they save.
 inline constexpr index fetched_depth = 512;
 
-/// Weights to bring into cache while others are multiplied: `lines` cache lines per turn, up to `end`.
+/// Weights to bring into cache while others are multiplied: `lines` cache lines per turn, up to
+/// `end`.
 struct prefetcher {
   const std::byte* next = nullptr;
   const std::byte* end = nullptr;

@@ -1,8 +1,8 @@
 #pragma once
 /// The product: C = epilogue(A W^T), integers in, whatever the epilogue makes of them out.
 ///
-/// Walks C by blocks of rows and panels of columns, in rectangles of tiles; gemm/micro_kernel.hpp sums
-/// a rectangle, gemm/finish_rows.hpp hands the sums to the epilogue.
+/// Walks C by blocks of rows and panels of columns, in rectangles of tiles; gemm/micro_kernel.hpp
+/// sums a rectangle, gemm/finish_rows.hpp hands the sums to the epilogue.
 
 #include <algorithm>
 #include <cassert>
@@ -23,12 +23,12 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 
 namespace detail {
 
-/// Packed weights of up to this many bytes stay in L1 beside a tile of activations. C is then written
-/// row by row, which the prefetchers of the processor follow, else panel by panel.
+/// Packed weights of up to this many bytes stay in L1 beside a tile of activations. C is then
+/// written row by row, which the prefetchers of the processor follow, else panel by panel.
 inline constexpr index resident_bytes = 24 * 1024;
 
-/// Packed weights beyond this many bytes come from the last-level cache or from memory, and are asked
-/// for ahead of their use.
+/// Packed weights beyond this many bytes come from the last-level cache or from memory, and are
+/// asked for ahead of their use.
 inline constexpr index prefetched_bytes = 1024 * 1024;
 
 /// How far ahead, where a single row tile streams all weights.
@@ -70,8 +70,8 @@ struct product {
   }
 
  private:
-  /// `down` row tiles of `height` registers by `along` panels of `width` columns. The first tile begins
-  /// at row register `first` of the block and at `col`.
+  /// `down` row tiles of `height` registers by `along` panels of `width` columns. The first tile
+  /// begins at row register `first` of the block and at `col`.
   struct rectangle {
     index first;
     index height;
@@ -114,9 +114,9 @@ struct product {
     }
   }
 
-  /// Calls f(first row of registers, height, count) for the row tiles of a block: as few and as equal
-  /// as can be, so of one or two heights, because a tile of one or two rows leaves most of the
-  /// processor idle.
+  /// Calls f(first row of registers, height, count) for the row tiles of a block: as few and as
+  /// equal as can be, so of one or two heights, because a tile of one or two rows leaves most of
+  /// the processor idle.
   template <class F>
   static void for_each_height(index block_rows, const F& f) noexcept {
     const index registers = (block_rows + unit::rows - 1) / unit::rows;
@@ -153,9 +153,9 @@ struct product {
     }
   }
 
-  /// Spreads the next panel over the turns of this one's tiles, so that the last-level cache is read
-  /// all the time and not only by the first tile of each panel; where there is one tile, it reads
-  /// ahead of itself.
+  /// Spreads the next panel over the turns of this one's tiles, so that the last-level cache is
+  /// read all the time and not only by the first tile of each panel; where there is one tile, it
+  /// reads ahead of itself.
   prefetcher next_panel(index col, index tiles) const noexcept {
     const index bytes = w.layout().padded() * w.panel_cols(col) * index{sizeof(rhs_code)};
     const auto* from =
@@ -278,7 +278,8 @@ struct product {
     }
   }
 
-  /// Tile by tile: the sums of each block of k go to the block stage, the last total to the epilogue.
+  /// Tile by tile: the sums of each block of k go to the block stage, the last total to the
+  /// epilogue.
   void in_blocks_of_depth(const block& b) const noexcept {
     for (index col = b.col_begin; col < b.col_end; col += w.panel_cols(col)) {
       for_each_height(b.rows, [&](index first, index height, index count) {

@@ -1,5 +1,6 @@
 #pragma once
-/// Activations of a block of rows as the dot unit reads them: in place, or copied to scratch memory.
+/// Activations of a block of rows as the dot unit reads them: in place, or copied to scratch
+/// memory.
 
 #include <algorithm>
 #include <cstddef>
@@ -25,8 +26,8 @@ inline constexpr index copied_bytes = 16 * 1024;
 /// Packed weights beyond this many bytes are better read seldom than from L2 by every few rows.
 inline constexpr index near_weights = 512 * 1024;
 
-/// to[i] = from[i] - offset for `count` codes. Where both are 8 bits wide an offset of +-128 changes
-/// signedness, and arithmetic modulo 2^8 is enough.
+/// to[i] = from[i] - offset for `count` codes. Where both are 8 bits wide an offset of +-128
+/// changes signedness, and arithmetic modulo 2^8 is enough.
 template <int Lanes = 64, class To, class From>
 FEWBIT_ALWAYS_INLINE void copy_codes(const From* from, index count, int offset, To* to) noexcept {
   static_assert(sizeof(From) == 1);

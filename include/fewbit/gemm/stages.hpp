@@ -228,8 +228,8 @@ struct nearest : stage {
   }
 };
 
-/// A real number as an 8-bit code: clamp(rne(value * inverse_scale) + zero_point); a NaN becomes the
-/// lowest code.
+/// A real number as an 8-bit code: clamp(rne(value * inverse_scale) + zero_point); a NaN becomes
+/// the lowest code.
 template <class Code>
 [[nodiscard]] chain<nearest, saturate<Code>> to_codes(float inverse_scale,
                                                       std::int32_t zero_point) noexcept {
