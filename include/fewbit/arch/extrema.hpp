@@ -13,46 +13,55 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch::detail {
 
-/// a < b ? a : b, lane by lane.
+/// r = a < b ? a : b, lane by lane. (A register as the value of a function is something else in
+/// every unit's flags, and g++ says so.)
 template <class T, class Storage>
-FEWBIT_ALWAYS_INLINE Storage smaller(const Storage& a, const Storage& b) noexcept {
+FEWBIT_ALWAYS_INLINE void smaller(const Storage& a, const Storage& b, Storage& r) noexcept {
 #if FEWBIT_HAS_AVX512_VNNI
-  if constexpr (sizeof(Storage) == 64 && std::is_same_v<T, float>) {
-    return reinterpret_cast<Storage>(
+  constexpr bool full = sizeof(Storage) == 64;
+  if constexpr (full && std::is_same_v<T, float>) {
+    r = reinterpret_cast<Storage>(
         _mm512_min_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b)));
-  } else if constexpr (sizeof(Storage) == 64 && sizeof(T) <= 4 && std::is_integral_v<T>) {
-    const auto x = reinterpret_cast<__m512i>(a), y = reinterpret_cast<__m512i>(b);
-    if constexpr (std::is_same_v<T, std::int32_t>) {
-      return reinterpret_cast<Storage>(_mm512_min_epi32(x, y));
-    } else if constexpr (std::is_same_v<T, std::int8_t>) {
-      return reinterpret_cast<Storage>(_mm512_min_epi8(x, y));
-    } else if constexpr (std::is_same_v<T, std::uint8_t>) {
-      return reinterpret_cast<Storage>(_mm512_min_epu8(x, y));
-    }
+  } else if constexpr (full && std::is_same_v<T, std::int32_t>) {
+    r = reinterpret_cast<Storage>(
+        _mm512_min_epi32(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+  } else if constexpr (full && std::is_same_v<T, std::int8_t>) {
+    r = reinterpret_cast<Storage>(
+        _mm512_min_epi8(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+  } else if constexpr (full && std::is_same_v<T, std::uint8_t>) {
+    r = reinterpret_cast<Storage>(
+        _mm512_min_epu8(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+  } else {
+    r = a < b ? a : b;
   }
+#else
+  r = a < b ? a : b;
 #endif
-  return a < b ? a : b;
 }
 
-/// a > b ? a : b, lane by lane.
+/// r = a > b ? a : b, lane by lane.
 template <class T, class Storage>
-FEWBIT_ALWAYS_INLINE Storage larger(const Storage& a, const Storage& b) noexcept {
+FEWBIT_ALWAYS_INLINE void larger(const Storage& a, const Storage& b, Storage& r) noexcept {
 #if FEWBIT_HAS_AVX512_VNNI
-  if constexpr (sizeof(Storage) == 64 && std::is_same_v<T, float>) {
-    return reinterpret_cast<Storage>(
+  constexpr bool full = sizeof(Storage) == 64;
+  if constexpr (full && std::is_same_v<T, float>) {
+    r = reinterpret_cast<Storage>(
         _mm512_max_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b)));
-  } else if constexpr (sizeof(Storage) == 64 && sizeof(T) <= 4 && std::is_integral_v<T>) {
-    const auto x = reinterpret_cast<__m512i>(a), y = reinterpret_cast<__m512i>(b);
-    if constexpr (std::is_same_v<T, std::int32_t>) {
-      return reinterpret_cast<Storage>(_mm512_max_epi32(x, y));
-    } else if constexpr (std::is_same_v<T, std::int8_t>) {
-      return reinterpret_cast<Storage>(_mm512_max_epi8(x, y));
-    } else if constexpr (std::is_same_v<T, std::uint8_t>) {
-      return reinterpret_cast<Storage>(_mm512_max_epu8(x, y));
-    }
+  } else if constexpr (full && std::is_same_v<T, std::int32_t>) {
+    r = reinterpret_cast<Storage>(
+        _mm512_max_epi32(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+  } else if constexpr (full && std::is_same_v<T, std::int8_t>) {
+    r = reinterpret_cast<Storage>(
+        _mm512_max_epi8(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+  } else if constexpr (full && std::is_same_v<T, std::uint8_t>) {
+    r = reinterpret_cast<Storage>(
+        _mm512_max_epu8(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+  } else {
+    r = a > b ? a : b;
   }
+#else
+  r = a > b ? a : b;
 #endif
-  return a > b ? a : b;
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch::detail

@@ -354,7 +354,11 @@ FEWBIT_ALWAYS_INLINE V select(const M& condition, const V& a, const V& b) noexce
 template <class V>
 FEWBIT_ALWAYS_INLINE V min(const V& a, const V& b) noexcept {
   if constexpr (is_vec<V>) {
-    if constexpr (V::is_native) return V::from(detail::smaller<lane<V>>(a.data, b.data));
+    if constexpr (V::is_native) {
+      V r;
+      detail::smaller<lane<V>>(a.data, b.data, r.data);
+      return r;
+    }
   }
   return select(a < b, a, b);
 }
@@ -362,7 +366,11 @@ FEWBIT_ALWAYS_INLINE V min(const V& a, const V& b) noexcept {
 template <class V>
 FEWBIT_ALWAYS_INLINE V max(const V& a, const V& b) noexcept {
   if constexpr (is_vec<V>) {
-    if constexpr (V::is_native) return V::from(detail::larger<lane<V>>(a.data, b.data));
+    if constexpr (V::is_native) {
+      V r;
+      detail::larger<lane<V>>(a.data, b.data, r.data);
+      return r;
+    }
   }
   return select(a > b, a, b);
 }

@@ -48,8 +48,8 @@ struct prefetcher {
   }
 };
 
-/// Tiles that one call sums: `down` row tiles, each against `along` panels. Pointers belong to the
-/// first tile; `next` values lead from a tile to the one below it or beside it.
+/// Tiles that one call sums: `down` row tiles, one below the other, each against `along` panels.
+/// Pointers belong to the first tile.
 template <class Unit>
 struct tile_run {
   const typename Unit::lhs_code* a;
