@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/codes.hpp"
@@ -40,38 +43,15 @@ int clamped_code(float x, float scale, int zero, int lo, int hi) {
          zero;
 }
 
-/// What a row of inputs becomes: the documented formulas, one element at a time.
-struct coded_row {
-  std::vector<int> codes;
-  float scale;
-  int zero;
+// What is expected is computed from plain numbers, so that it is compiled once and not for every
+// choice of scheme and inputs.
+
+struct plain_weights {
+  row_matrix<int> codes;  // less their zero points
+  row_matrix<float> scales;
+  index depth;  // columns that share a scale
 };
 
-template <class Inputs>
-coded_row encode(const row_matrix<float>& x, index row) {
-  coded_row coded{{}, 1.0F, 0};
-  int lo = -127, hi = 127;
-  if constexpr (std::is_same_v<Inputs, dynamic_int8>) {
-    float amax = 0.0F;
-    for (index k = 0; k < x.cols(); ++k) {
-      const float size = std::fabs(x(row, k));
-      if (size <= std::numeric_limits<float>::max() && size > amax) amax = size;
-    }
-    if (amax > 0.0F) coded.scale = std::fmax(amax / 127.0F, std::numeric_limits<float>::min());
-  } else {
-    const bool is_signed = std::is_same_v<Inputs, static_int8>;
-    const quant_params p = is_signed ? static_s8_params : static_u8_params;
-    coded.scale = p.scale;
-    coded.zero = p.zero_point;
-    lo = is_signed ? -128 : 0;
-    hi = is_signed ? 127 : 255;
-  }
-  for (index k = 0; k < x.cols(); ++k)
-    coded.codes.push_back(clamped_code(x(row, k), coded.scale, coded.zero, lo, hi));
-  return coded;
-}
-
-/// Columns that share a scale.
 template <class Granularity>
 index block_depth(Granularity, index cols) {
   return cols;
@@ -81,58 +61,111 @@ index block_depth(grouped<G>, index) {
   return G;
 }
 
-/// One output of a row of codes.
-template <class S, class Inputs>
-float expected_output(const coded_row& row, const quantized_matrix<S>& w, index j, float bias) {
-  const index depth = block_depth(typename S::granularity{}, w.cols());
-  float total = 0.0F;
-  for (index first = 0; first < w.cols(); first += depth) {
-    std::int64_t sum = 0;
-    for (index k = first; k < std::min(w.cols(), first + depth); ++k) {
-      sum += std::int64_t{row.codes[static_cast<std::size_t>(k)] - row.zero} *
-             (w.code(j, k) - w.zero_point(j, k));
+template <class S>
+plain_weights plain(const quantized_matrix<S>& w) {
+  plain_weights plain{row_matrix<int>(w.rows(), w.cols()), row_matrix<float>(w.rows(), w.cols()),
+                      block_depth(typename S::granularity{}, w.cols())};
+  for (index j = 0; j < w.rows(); ++j) {
+    for (index k = 0; k < w.cols(); ++k) {
+      plain.codes(j, k) = w.code(j, k) - w.zero_point(j, k);
+      plain.scales(j, k) = w.scale(j, k);
     }
-    float scale = w.scale(j, first);
-    if (!std::is_same_v<Inputs, dynamic_int8>) scale = times(scale, row.scale);
+  }
+  return plain;
+}
+
+/// How inputs become codes, and by what parameters where those are fixed.
+struct coding {
+  bool dynamic;
+  int lo, hi;
+  quant_params params;
+};
+
+/// None for float inputs.
+template <class Inputs>
+std::optional<coding> coding_of() {
+  if (std::is_same_v<Inputs, dynamic_int8>) return coding{true, -127, 127, {1.0F, 0}};
+  if (std::is_same_v<Inputs, static_int8>) return coding{false, -128, 127, static_s8_params};
+  if (std::is_same_v<Inputs, static_uint8>) return coding{false, 0, 255, static_u8_params};
+  return std::nullopt;
+}
+
+/// What a row of inputs becomes: the documented formulas, one element at a time.
+struct coded_row {
+  std::vector<int> codes;
+  quant_params params;
+};
+
+coded_row encode(const row_matrix<float>& x, index row, const coding& how) {
+  coded_row coded{{}, how.params};
+  if (how.dynamic) {
+    float amax = 0.0F;
+    for (index k = 0; k < x.cols(); ++k) {
+      const float size = std::fabs(x(row, k));
+      if (size <= std::numeric_limits<float>::max() && size > amax) amax = size;
+    }
+    if (amax > 0.0F) {
+      coded.params.scale = std::fmax(amax / 127.0F, std::numeric_limits<float>::min());
+    }
+  }
+  const auto [scale, zero] = coded.params;
+  for (index k = 0; k < x.cols(); ++k)
+    coded.codes.push_back(clamped_code(x(row, k), scale, zero, how.lo, how.hi));
+  return coded;
+}
+
+/// One output of a row of codes; a dynamic scale is applied last.
+float expected_output(const coded_row& row, bool dynamic, const plain_weights& w, index j,
+                      float bias) {
+  const index cols = w.codes.cols();
+  float total = 0.0F;
+  for (index first = 0; first < cols; first += w.depth) {
+    std::int64_t sum = 0;
+    for (index k = first; k < std::min(cols, first + w.depth); ++k) {
+      sum += std::int64_t{row.codes[static_cast<std::size_t>(k)] - row.params.zero_point} *
+             w.codes(j, k);
+    }
+    float scale = w.scales(j, first);
+    if (!dynamic) scale = times(scale, row.params.scale);
     total = static_cast<float>(double{total} + double{times(static_cast<float>(sum), scale)});
   }
-  if (std::is_same_v<Inputs, dynamic_int8>) total = times(total, row.scale);
+  if (dynamic) total = times(total, row.params.scale);
   return static_cast<float>(double{total} + double{bias});
 }
 
-template <class S, class Inputs>
-row_matrix<float> expected_outputs(const row_matrix<float>& x, const quantized_matrix<S>& w,
-                                   const Eigen::VectorXf& bias) {
-  row_matrix<float> y(x.rows(), w.rows());
-  for (index i = 0; i < x.rows(); ++i) {
-    const coded_row row = encode<Inputs>(x, i);
-    for (index j = 0; j < w.rows(); ++j) y(i, j) = expected_output<S, Inputs>(row, w, j, bias[j]);
+/// The same for float inputs: sums in order of k, each operation rounded.
+float expected_weight_only(const row_matrix<float>& x, index row, const plain_weights& w, index j,
+                           float bias) {
+  const index cols = w.codes.cols();
+  float total = 0.0F;
+  for (index first = 0; first < cols; first += w.depth) {
+    float sum = 0.0F;
+    for (index k = first; k < std::min(cols, first + w.depth); ++k) {
+      const float product = times(x(row, k), static_cast<float>(w.codes(j, k)));
+      sum = static_cast<float>(double{sum} + double{product});
+    }
+    total = static_cast<float>(double{total} + double{times(sum, w.scales(j, first))});
+  }
+  return static_cast<float>(double{total} + double{bias});
+}
+
+row_matrix<float> expected_of(const row_matrix<float>& x, const plain_weights& w,
+                              const Eigen::VectorXf& bias, const std::optional<coding>& how) {
+  row_matrix<float> y(x.rows(), w.codes.rows());
+  for (index i = 0; i < y.rows(); ++i) {
+    const coded_row row = how ? encode(x, i, *how) : coded_row{};
+    for (index j = 0; j < y.cols(); ++j) {
+      y(i, j) = how ? expected_output(row, how->dynamic, w, j, bias[j])
+                    : expected_weight_only(x, i, w, j, bias[j]);
+    }
   }
   return y;
 }
 
-/// The same for float inputs: sums in order of k, each operation rounded.
-template <class S>
-row_matrix<float> expected_weight_only(const row_matrix<float>& x, const quantized_matrix<S>& w,
-                                       const Eigen::VectorXf& bias) {
-  const index depth = block_depth(typename S::granularity{}, w.cols());
-  row_matrix<float> y(x.rows(), w.rows());
-  for (index i = 0; i < x.rows(); ++i) {
-    for (index j = 0; j < w.rows(); ++j) {
-      float total = 0.0F;
-      for (index first = 0; first < w.cols(); first += depth) {
-        float sum = 0.0F;
-        for (index k = first; k < std::min(w.cols(), first + depth); ++k) {
-          const float product =
-              times(x(i, k), static_cast<float>(w.code(j, k) - w.zero_point(j, k)));
-          sum = static_cast<float>(double{sum} + double{product});
-        }
-        total = static_cast<float>(double{total} + double{times(sum, w.scale(j, first))});
-      }
-      y(i, j) = static_cast<float>(double{total} + double{bias[j]});
-    }
-  }
-  return y;
+template <class Inputs, class S>
+row_matrix<float> expected_outputs(const row_matrix<float>& x, const quantized_matrix<S>& w,
+                                   const Eigen::VectorXf& bias) {
+  return expected_of(x, plain(w), bias, coding_of<Inputs>());
 }
 
 template <class S, class Inputs, class Arch = arch::native>
@@ -156,38 +189,66 @@ struct choice {
 template <class Choice>
 class linear_test : public testing::Test {};
 
-template <class... S>
-struct choices_of {
-  using type = testing::Types<choice<S, dynamic_int8>..., choice<S, static_int8>...,
-                              choice<S, static_uint8>..., choice<S, float_inputs>...>;
+template <class... Choices>
+struct choices {
+  using types = testing::Types<Choices...>;
+  template <class Inputs, class... S>
+  using with = choices<Choices..., choice<S, Inputs>...>;
 };
+
+/// Where a layer turns weights into codes or numbers, every kind of scheme.
+template <class List, class Inputs>
+using with_every_scheme = typename List::template with<
+    Inputs, int8_per_row, int8_per_tensor, int8_power_of_two, int8_affine_per_row,
+    uint8_affine_per_row, scheme<int8, sub_tensor<3>>, scheme<int8, per_row, symmetric_full>,
+    int8_grouped<64>, int4_per_row, int4_grouped<32>, uint4_grouped<16>, int2_per_row,
+    ternary_per_row, ternary_grouped<24>, binary_per_row>;
+
+/// Parameters of static inputs meet scales, zero points and groups of weights, not their storage.
+template <class List, class Inputs>
+using with_zero_points_and_groups =
+    typename List::template with<Inputs, int8_per_row, int8_affine_per_row, uint8_affine_per_row,
+                                 scheme<int8, sub_tensor<3>>, int4_grouped<32>, uint4_grouped<16>>;
+
+using every_scheme = with_every_scheme<with_every_scheme<choices<>, dynamic_int8>, float_inputs>;
 using all_choices =
-    choices_of<int8_per_row, int8_per_tensor, int8_power_of_two, int8_affine_per_row,
-               uint8_affine_per_row, scheme<int8, sub_tensor<3>>,
-               scheme<int8, per_row, symmetric_full>, int8_grouped<64>, int4_per_row,
-               int4_grouped<32>, uint4_grouped<16>, int2_per_row, ternary_per_row,
-               ternary_grouped<24>, binary_per_row>::type;
-TYPED_TEST_SUITE(linear_test, all_choices);
+    with_zero_points_and_groups<with_zero_points_and_groups<every_scheme, static_int8>,
+                                static_uint8>;
+TYPED_TEST_SUITE(linear_test, all_choices::types);
+
+/// Inputs, weights and bias of a layer.
+struct sample {
+  row_matrix<float> x, w;
+  Eigen::VectorXf bias;
+};
+
+std::vector<sample> samples() {
+  std::vector<sample> made;
+  for (const auto& [m, k, n] :
+       {std::array<index, 3>{1, 1, 1}, {3, 33, 17}, {7, 70, 66}, {130, 40, 5}}) {
+    made.push_back(
+        {random_reals(m, k, 1), random_reals(n, k, 2), random_reals(1, n, 3).row(0).transpose()});
+  }
+  return made;
+}
+
+void expect_equal(const row_matrix<float>& y, const sample& s, const plain_weights& w,
+                  const std::optional<coding>& how) {
+  EXPECT_EQ(y, expected_of(s.x, w, s.bias, how))
+      << "m=" << s.x.rows() << " k=" << s.x.cols() << " n=" << s.w.rows();
+}
 
 TYPED_TEST(linear_test, equals_its_formula_to_the_bit) {
   using S = typename TypeParam::scheme;
   using Inputs = typename TypeParam::inputs;
-  for (const auto& [m, k, n] :
-       {std::array<index, 3>{1, 1, 1}, {3, 33, 17}, {7, 70, 66}, {130, 40, 5}}) {
-    SCOPED_TRACE(testing::Message() << "m=" << m << " k=" << k << " n=" << n);
-    const row_matrix<float> x = random_reals(m, k, 1);
-    const quantized_matrix<S> w = quantize<S>(random_reals(n, k, 2));
-    const Eigen::VectorXf bias = random_reals(1, n, 3).row(0).transpose();
-    auto layer = make_layer<S, Inputs>(w, bias);
-    row_matrix<float> y = row_matrix<float>::Constant(m, n, 99.0F);
-    layer(x, y);
-    if constexpr (std::is_same_v<Inputs, float_inputs>) {
-      EXPECT_EQ(y, expected_weight_only(x, w, bias));
-    } else {
-      EXPECT_EQ(y, (expected_outputs<S, Inputs>(x, w, bias)));
-    }
-    EXPECT_EQ(layer.inputs(), k);
-    EXPECT_EQ(layer.outputs(), n);
+  for (const sample& s : samples()) {
+    const quantized_matrix<S> w = quantize<S>(s.w);
+    auto layer = make_layer<S, Inputs>(w, s.bias);
+    row_matrix<float> y = row_matrix<float>::Constant(s.x.rows(), s.w.rows(), 99.0F);
+    layer(s.x, y);
+    expect_equal(y, s, plain(w), coding_of<Inputs>());
+    EXPECT_EQ(layer.inputs(), s.x.cols());
+    EXPECT_EQ(layer.outputs(), s.w.rows());
     EXPECT_GT(layer.bytes(), 0);
   }
 }
@@ -202,7 +263,7 @@ TYPED_TEST(linear_arch_test, has_the_same_bits_on_every_arch) {
   const auto w = quantize<TypeParam>(random_reals(35, 77, 2));
   const Eigen::VectorXf bias = random_reals(1, 35, 3).row(0).transpose();
   const auto compare = [&]<class Inputs>() {
-    const row_matrix<float> expected = expected_outputs<TypeParam, Inputs>(x, w, bias);
+    const row_matrix<float> expected = expected_outputs<Inputs>(x, w, bias);
     arch::compiled::for_each([&]<class Arch>() {
       row_matrix<float> y(9, 35);
       make_layer<TypeParam, Inputs, Arch>(w, bias)(x, y);
@@ -255,7 +316,7 @@ TEST(linear, takes_codes_where_inputs_are_static) {
   auto layer = make_layer<uint8_affine_per_row, static_uint8>(w, bias);
   row_matrix<std::uint8_t> codes(5, 40);
   for (index i = 0; i < 5; ++i) {
-    const coded_row row = encode<static_uint8>(x, i);
+    const coded_row row = encode(x, i, *coding_of<static_uint8>());
     for (index k = 0; k < 40; ++k)
       codes(i, k) = static_cast<std::uint8_t>(row.codes[static_cast<std::size_t>(k)]);
   }
@@ -277,7 +338,7 @@ TEST(linear, writes_codes_and_fuses_relu) {
   layer(x, y);
   layer(x, unsigned_codes);
   layer(x, signed_codes);
-  EXPECT_EQ(y, (expected_outputs<int8_per_row, dynamic_int8>(x, w, bias).cwiseMax(0.0F).eval()));
+  EXPECT_EQ(y, expected_outputs<dynamic_int8>(x, w, bias).cwiseMax(0.0F).eval());
   EXPECT_GT((y.array() == 0.0F).count(), 0);
   for (index i = 0; i < 4; ++i) {
     for (index j = 0; j < 9; ++j) {
@@ -287,7 +348,7 @@ TEST(linear, writes_codes_and_fuses_relu) {
   }
   auto weight_only = make_layer<int8_per_row, float_inputs>(w, bias, options);
   weight_only(x, y);
-  EXPECT_EQ(y, expected_weight_only(x, w, bias).cwiseMax(0.0F).eval());
+  EXPECT_EQ(y, expected_outputs<float_inputs>(x, w, bias).cwiseMax(0.0F).eval());
 }
 
 /// A static layer from the codes of one layer to the codes of the next, on every arch.
@@ -298,12 +359,13 @@ void expect_codes_to_codes(const linear_options& options, const quant_params& in
   const auto x = tests::random_codes<Code>(7, 77, 1);
   const auto w = quantize<S>(random_reals(35, 77, 2));
   const Eigen::VectorXf bias = random_reals(1, 35, 3).row(0).transpose();
+  const plain_weights plain_w = plain(w);
   const quant_params& out = options.output_params;
   row_matrix<Code> expected(7, 35);
   for (index i = 0; i < 7; ++i) {
-    const coded_row row{{x.row(i).begin(), x.row(i).end()}, input.scale, input.zero_point};
+    const coded_row row{{x.row(i).begin(), x.row(i).end()}, input};
     for (index j = 0; j < 35; ++j) {
-      const float y = expected_output<S, inputs>(row, w, j, bias[j]);
+      const float y = expected_output(row, false, plain_w, j, bias[j]);
       const float bounded = options.relu && y < 0.0F ? 0.0F : y;
       expected(i, j) = static_cast<Code>(clamped_code(bounded, out.scale, out.zero_point, lo, hi));
     }
