@@ -198,16 +198,26 @@ TYPED_TEST(multiply_test, tells_the_epilogue_where_it_is) {
   EXPECT_EQ(c.template cast<std::int64_t>().eval(), wide_product(a, w));
 }
 
+/// Whole tiles, tiles cut by the edges, and a bias that ends where the columns do.
 TYPED_TEST(multiply_test, writes_narrow_outputs_of_any_width) {
   using lhs = typename TestFixture::lhs_type;
-  const index n = TestFixture::tile_type::cols + 1;
-  const auto a = random_codes<lhs>(3, 9, 7);
-  const auto w = random_codes<std::int8_t>(n, 9, 8);
-  row_matrix<std::int8_t> c(3, n);
-  gemm::multiply(a, typename TestFixture::weights(w), c, gemm::to_int8{});
-  const row_matrix<std::int8_t> expected =
-      wide_product(a, w).cwiseMax(-128).cwiseMin(127).template cast<std::int8_t>();
-  EXPECT_EQ(c, expected);
+  using tile = typename TestFixture::tile_type;
+  for (const index n : {index{tile::cols + 1}, index{2 * tile::cols}}) {
+    const index m = 2 * tile::rows + 1;
+    const auto a = random_codes<lhs>(m, 9, 7);
+    const auto w = random_codes<std::int8_t>(n, 9, 8);
+    std::vector<std::int32_t> bias;
+    for (index j = 0; j < n; ++j)
+      bias.push_back(static_cast<std::int32_t>(977 * j % 20000 - 10000));
+    row_matrix<std::int8_t> c(m, n);
+    gemm::multiply(a, typename TestFixture::weights(w), c,
+                   gemm::add_bias(bias.data()) | gemm::to_int8{5});
+    row_matrix<std::int64_t> sums = wide_product(a, w);
+    for (index j = 0; j < n; ++j) sums.col(j).array() += bias[static_cast<std::size_t>(j)] + 5;
+    const row_matrix<std::int8_t> expected =
+        sums.cwiseMax(-128).cwiseMin(127).template cast<std::int8_t>();
+    EXPECT_EQ(c, expected) << n << " columns";
+  }
 }
 
 TEST(multiply, takes_maps_of_raw_pointers) {

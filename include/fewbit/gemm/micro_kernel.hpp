@@ -94,7 +94,14 @@ class register_tile {
                                   const std::int32_t* bias) noexcept {
     using words = arch::rebind<accumulator, std::uint32_t>;
     const auto columns = [](const std::int32_t* p, int j) {
-      return arch::bits_as<std::uint32_t>(accumulator::load(p + j * Unit::cols));
+      accumulator values;
+      if constexpr (Unit::rows == 1) {
+        values = accumulator::load(p + j * Unit::cols);
+      } else {  // each row of a register has all its columns
+        for (int i = 0; i < Unit::rows * Unit::cols; ++i)
+          values.set(i, p[j * Unit::cols + i % Unit::cols]);
+      }
+      return arch::bits_as<std::uint32_t>(values);
     };
 #pragma GCC unroll 32
     for (int j = 0; j < C; ++j) {
