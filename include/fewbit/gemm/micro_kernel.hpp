@@ -296,13 +296,10 @@ void sum_run(const tile_run<Unit>& given, int lhs_offset, prefetcher& ahead,
 template <class Unit, int R, int C, int Least = 1, class Sink>
 void sum_rows(index rows, const tile_run<Unit>& run, int lhs_offset, prefetcher& ahead,
               const Sink& sink) noexcept {
-  if constexpr (R == Least) {
-    sum_run<Unit, R, C>(run, lhs_offset, ahead, sink);
-  } else if (rows >= R) {
-    sum_run<Unit, R, C>(run, lhs_offset, ahead, sink);
-  } else {
-    sum_rows<Unit, R - 1, C, Least>(rows, run, lhs_offset, ahead, sink);
+  if constexpr (R > Least) {
+    if (rows < R) return sum_rows<Unit, R - 1, C, Least>(rows, run, lhs_offset, ahead, sink);
   }
+  sum_run<Unit, R, C>(run, lhs_offset, ahead, sink);
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
