@@ -36,6 +36,29 @@ TYPED_TEST(aligned_buffer_test, starts_on_a_line_and_holds_zeros_to_the_end_of_i
   }
 }
 
+TEST(aligned_buffer, for_overwrite_zeros_only_what_follows_the_last_element) {
+  for (fewbit::index size : {1, 60, 64, 65}) {
+    aligned_buffer<std::uint8_t> buffer(size, fewbit::for_overwrite);
+    std::fill(buffer.begin(), buffer.end(), std::uint8_t{7});
+    EXPECT_TRUE(std::all_of(buffer.end(), buffer.begin() + (size + 63) / 64 * 64,
+                            [](std::uint8_t b) { return b == 0; }));
+  }
+}
+
+TEST(aligned_buffer, of_the_size_of_a_huge_page_begins_on_one) {
+  constexpr auto page = aligned_buffer<std::int32_t>::huge_page;
+  constexpr auto numbers = static_cast<fewbit::index>(page / sizeof(std::int32_t));
+  for (const fewbit::index size : {numbers, numbers + 1, 3 * numbers}) {
+    aligned_buffer<std::int32_t> buffer(size);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % page, 0U);
+    EXPECT_TRUE(std::all_of(buffer.begin(), buffer.end(), [](std::int32_t v) { return v == 0; }));
+    buffer[size - 1] = 5;
+    const aligned_buffer<std::int32_t> copy(buffer);
+    EXPECT_EQ(copy[size - 1], 5);
+    EXPECT_EQ(copy[0], 0);
+  }
+}
+
 TEST(aligned_buffer, of_no_elements_has_no_memory) {
   const aligned_buffer<int> nothing;
   const aligned_buffer<int> zero(0);

@@ -34,6 +34,30 @@ TYPED_TEST(packed_weights_test, keeps_the_sum_of_each_column) {
   }
 }
 
+TYPED_TEST(packed_weights_test, lays_codes_out_by_panel_step_and_column) {
+  using tile = typename TestFixture::kernel::tile;
+  constexpr index depth = tile::depth;
+  for (const index n : {index{1}, index{tile::cols}, index{2 * tile::cols + 1}}) {
+    for (const index k : {index{depth}, 64 * depth, 3 * 64 * depth + 1}) {
+      SCOPED_TRACE(testing::Message() << "n=" << n << " k=" << k);
+      const auto w = random_codes<std::int8_t>(n, k, 1);
+      const typename TestFixture::weights packed(w);
+      index wrong = 0;
+      for (index col = 0; col < n; col += packed.panel_cols(col)) {
+        const index width = packed.panel_cols(col);
+        for (index j = 0; j < width; ++j) {
+          for (index i = 0; i < packed.layout().padded(); ++i) {
+            const int expected = col + j < n && i < k ? w(col + j, i) : 0;
+            const auto got = packed.panel(col)[(i / depth * width + j) * depth + i % depth];
+            if (got != expected) ++wrong;
+          }
+        }
+      }
+      EXPECT_EQ(wrong, 0);
+    }
+  }
+}
+
 TYPED_TEST(packed_weights_test, says_its_extents_and_takes_little_more_than_the_codes) {
   const index n = 4 * TestFixture::kernel::tile::cols, k = 64 * TestFixture::kernel::tile::depth;
   const typename TestFixture::weights packed(random_codes<std::int8_t>(n, k, 1));

@@ -120,6 +120,9 @@ class register_tile {
     for (; steps >= turn; steps -= turn) {
       ahead.turn();
       turn_over(a, stride, w, std::make_integer_sequence<int, turn>{});
+      // g++ 12 at -O3 makes vectors of the turns of a loop over single sums, and loses the sums
+      // when no turn remains.
+      if constexpr (!accumulator::is_native) arch::forget_origin(a);
       a += turn * Unit::rows * Unit::depth;
       w += turn * step_codes;
     }

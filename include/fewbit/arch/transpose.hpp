@@ -1,0 +1,51 @@
+#pragma once
+/// Rows to columns in registers: a square of N x N lanes.
+
+#include <utility>
+
+#include "fewbit/arch/vec.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+
+namespace detail {
+
+/// Half 0: a[0], b[0], a[1], b[1] .. of the first halves of a and b; half 1: of the second.
+template <int Half, class V, int... i>
+FEWBIT_ALWAYS_INLINE V interleave(const V& a, const V& b,
+                                  std::integer_sequence<int, i...>) noexcept {
+  constexpr int first = Half * V::lanes / 2;
+#if FEWBIT_HAS_VECTOR_TYPES && defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+  if constexpr (V::is_native) {
+    return V::from(
+        __builtin_shufflevector(a.data, b.data, (first + i / 2 + (i % 2) * V::lanes)...));
+  }
+#endif
+#endif
+  V v;
+  (v.set(i, (i % 2 == 0 ? a : b)[first + i / 2]), ...);
+  return v;
+}
+
+}  // namespace detail
+
+/// rows[i][j] and rows[j][i] change places: log2(N) rounds, each of which interleaves rows i and
+/// i + N / 2.
+template <class T, int N>
+FEWBIT_ALWAYS_INLINE void transpose(vec<T, N> (&rows)[N]) noexcept {
+  static_assert(std::has_single_bit(static_cast<unsigned>(N)));
+  constexpr std::make_integer_sequence<int, N> lanes;
+#pragma GCC unroll 8
+  for (int round = 1; round < N; round *= 2) {
+    vec<T, N> next[N];
+#pragma GCC unroll 32
+    for (int i = 0; i < N / 2; ++i) {
+      next[2 * i] = detail::interleave<0>(rows[i], rows[i + N / 2], lanes);
+      next[2 * i + 1] = detail::interleave<1>(rows[i], rows[i + N / 2], lanes);
+    }
+#pragma GCC unroll 32
+    for (int i = 0; i < N; ++i) rows[i] = next[i];
+  }
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
