@@ -322,6 +322,15 @@ FEWBIT_ALWAYS_INLINE rebind<V, U> convert(const V& v) noexcept {
   }
 }
 
+/// Lanes Index * N .. Index * N + N - 1.
+template <int Index, int N, class T, int Lanes>
+FEWBIT_ALWAYS_INLINE vec<T, N> part(const vec<T, Lanes>& v) noexcept {
+  static_assert((Index + 1) * N <= Lanes);
+  vec<T, N> r;
+  std::memcpy(&r.data, reinterpret_cast<const std::byte*>(&v.data) + sizeof(r) * Index, sizeof(r));
+  return r;
+}
+
 /// The same bits read as lanes of U, which has the size of V's lanes.
 template <class U, class V>
 FEWBIT_ALWAYS_INLINE rebind<V, U> bits_as(const V& v) noexcept {

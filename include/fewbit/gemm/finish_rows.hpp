@@ -97,7 +97,7 @@ FEWBIT_ALWAYS_INLINE void finish_four(const arch::vec<In, Lanes> (&sums)[4], con
 }
 
 /// Makes codes of the sums of whole tiles in their registers: (784,192,32) to u8 with AVX512-VNNI
-/// on a Cascade Lake at 1.27 times the rate through a buffer.
+/// on a Cascade Lake at 1.27 times the rate through a buffer, (784,32,24), in narrow panels, at 1.65 times on a Sapphire Rapids.
 template <class Unit, class Out, class E>
 struct finish_registers {
   out_view<Out> c;  // what remains of the tiles of the run
@@ -109,19 +109,51 @@ struct finish_registers {
   FEWBIT_ALWAYS_INLINE void expect(index) const noexcept {}
   template <int R, int C>
   FEWBIT_ALWAYS_INLINE void take(const register_tile<Unit, R, C>& tile) noexcept {
-    static_assert(C == 4 && Unit::rows == 1);
+    static_assert(Unit::rows == 1);
     Out* to = c.data + c.row * c.stride;
+    if constexpr (C == 4) {
 #pragma GCC unroll 32
-    for (int r = 0; r < R; ++r) {
-      typename Unit::accumulator sums[C];
-      tile.row(r, sums);
-      finish_four(sums, at{c.row + r, col, C * Unit::cols}, to, epilogue);
-      to += c.stride;
-      arch::forget_origin(to);
+      for (int r = 0; r < R; ++r) {
+        typename Unit::accumulator sums[C];
+        tile.row(r, sums);
+        finish_four(sums, at{c.row + r, col, C * Unit::cols}, to, epilogue);
+        to += c.stride;
+        arch::forget_origin(to);
+      }
+    } else {
+#pragma GCC unroll 32
+      for (int first = 0; first < R * C; first += 4) take_four<R, C>(tile, first, to);
     }
     col += C * Unit::cols;
   }
   FEWBIT_ALWAYS_INLINE void end_row(index rows) noexcept { c.row += rows; }
+
+ private:
+  /// Registers first .. first + 3 of the tile, row after row; missing ones are repeated.
+  template <int R, int C>
+  FEWBIT_ALWAYS_INLINE void take_four(const register_tile<Unit, R, C>& tile, int first,
+                                      Out* to) const noexcept {
+    using cut = narrowing<E>;
+    arch::vec<std::int32_t, Unit::cols> values[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const int r = std::min(first + i, R * C - 1) / C, j = std::min(first + i, R * C - 1) % C;
+      typename Unit::accumulator sums[C];
+      tile.row(r, sums);
+      values[i] = cut::before(epilogue)(sums[j], at{c.row + r, col + j * Unit::cols, Unit::cols});
+    }
+    const auto codes = cut::cut(epilogue).narrow(values);
+    const auto store = [&](int i, const auto& part) {
+      const int r = (first + i) / C, j = (first + i) % C;
+      if (first + i >= R * C) return;
+      cut::after(epilogue)(part, at{c.row + r, col + j * Unit::cols, Unit::cols})
+          .store(to + r * c.stride + col + j * Unit::cols);
+    };
+    store(0, arch::part<0, Unit::cols>(codes));
+    store(1, arch::part<1, Unit::cols>(codes));
+    store(2, arch::part<2, Unit::cols>(codes));
+    store(3, arch::part<3, Unit::cols>(codes));
+  }
 };
 
 /// c = epilogue(sums), `stride` numbers from one row of sums to the next. `Lanes` fit one register.

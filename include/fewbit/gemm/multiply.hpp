@@ -190,7 +190,7 @@ struct product {
         return;
       }
     } else if constexpr (finishes_in_registers) {
-      if (r.height >= least_finished && r.width == tile::cols && r.col + r.cols() <= c.cols) {
+      if (r.height >= least_finished && r.col + r.cols() <= c.cols) {
         compute_in_registers(b, r, ahead);
         return;
       }
@@ -209,17 +209,22 @@ struct product {
   /// An epilogue costs a compilation of the loop for each height: the two that occur when there are
   /// many rows have it.
   static constexpr int least_finished = std::max(Kernel::row_registers - 1, 1);
-  static constexpr bool finishes_in_registers =
-      narrowing<Epilogue>::found && unit::rows == 1 && Kernel::col_registers == 4;
+  static constexpr bool finishes_in_registers = narrowing<Epilogue>::found && unit::rows == 1;
 
   void compute_in_registers(const block& b, const rectangle& r, prefetcher& ahead) const noexcept {
     using start = leading_bias<Epilogue>;
     const std::int32_t* bias = start::bias(epilogue);
     using rest = std::remove_cvref_t<decltype(start::rest(epilogue))>;
     const finish_registers<dots, Out, rest> sink{clipped(b, r), start::rest(epilogue)};
-    sum_rows<dots, Kernel::row_registers, Kernel::col_registers, least_finished>(
-        r.height, run_of(b, r, 0, start::found ? bias + r.col : nullptr), unit::lhs_offset, ahead,
-        sink);
+    const tile_run<dots> run = run_of(b, r, 0, start::found ? bias + r.col : nullptr);
+    constexpr int most = Kernel::row_registers;
+    if (r.width == tile::cols) {
+      sum_rows<dots, most, Kernel::col_registers, least_finished>(r.height, run, unit::lhs_offset,
+                                                                  ahead, sink);
+    } else {
+      sum_rows<dots, most, Kernel::narrow_registers, least_finished>(r.height, run,
+                                                                     unit::lhs_offset, ahead, sink);
+    }
   }
 
   void compute_buffered(const block& b, const rectangle& r, prefetcher& ahead) const noexcept {
