@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
@@ -73,6 +76,17 @@ TYPED_TEST(multiply_test, walks_several_blocks_of_rows) {
   const index m = gemm::detail::row_tiles_in_place * TestFixture::tile_type::rows + 3;
   this->expect_exact(random_codes<typename TestFixture::lhs_type>(2 * m, 13, 1),
                      random_codes<std::int8_t>(TestFixture::tile_type::cols + 2, 13, 2));
+}
+
+/// Depths at which the next block is copied meanwhile, all of it or to the last whole line.
+TYPED_TEST(multiply_test, walks_several_blocks_of_deep_rows) {
+  using tile = typename TestFixture::tile_type;
+  for (const index k : {256, 260, 300}) {
+    for (const index n : {tile::cols, 2 * tile::cols + 1, 7 * tile::cols}) {
+      this->expect_exact(random_codes<typename TestFixture::lhs_type>(20 * tile::rows + 5, k, 1),
+                         random_codes<std::int8_t>(n, k, 2));
+    }
+  }
 }
 
 /// Pairs and fours of extreme products are what 16-bit lanes overflow on: 255 * -128 * 2, -128 *
@@ -198,25 +212,35 @@ TYPED_TEST(multiply_test, tells_the_epilogue_where_it_is) {
   EXPECT_EQ(c.template cast<std::int64_t>().eval(), wide_product(a, w));
 }
 
-/// Whole tiles, tiles cut by the edges, and a bias that ends where the columns do.
+/// Whole tiles, tiles cut by the edges, a bias that ends where the columns do, and blocks of rows
+/// that follow one another.
 TYPED_TEST(multiply_test, writes_narrow_outputs_of_any_width) {
   using lhs = typename TestFixture::lhs_type;
   using tile = typename TestFixture::tile_type;
-  for (const index n : {index{tile::cols + 1}, index{2 * tile::cols}}) {
-    const index m = 2 * tile::rows + 1;
-    const auto a = random_codes<lhs>(m, 9, 7);
-    const auto w = random_codes<std::int8_t>(n, 9, 8);
-    std::vector<std::int32_t> bias;
-    for (index j = 0; j < n; ++j)
-      bias.push_back(static_cast<std::int32_t>(977 * j % 20000 - 10000));
-    row_matrix<std::int8_t> c(m, n);
-    gemm::multiply(a, typename TestFixture::weights(w), c,
-                   gemm::add_bias(bias.data()) | gemm::to_int8{5});
-    row_matrix<std::int64_t> sums = wide_product(a, w);
-    for (index j = 0; j < n; ++j) sums.col(j).array() += bias[static_cast<std::size_t>(j)] + 5;
-    const row_matrix<std::int8_t> expected =
-        sums.cwiseMax(-128).cwiseMin(127).template cast<std::int8_t>();
-    EXPECT_EQ(c, expected) << n << " columns";
+  for (const index n : {index{1}, index{tile::cols + 1}, index{tile::cols * 5 / 4},
+                        index{tile::cols * 7 / 4}, index{2 * tile::cols}}) {
+    for (const auto& [m, k] : {std::pair<index, index>{2 * tile::rows + 1, 9},
+                               {2 * tile::rows, 64},
+                               {20 * tile::rows + 1, 260}}) {
+      SCOPED_TRACE(testing::Message() << "m=" << m << " n=" << n << " k=" << k);
+      const auto a = random_codes<lhs>(m, k, 7);
+      const auto w = random_codes<std::int8_t>(n, k, 8);
+      std::vector<std::int32_t> bias;
+      for (index j = 0; j < n; ++j)
+        bias.push_back(static_cast<std::int32_t>(977 * j % 20000 - 10000));
+      const std::vector<float> factors(static_cast<std::size_t>(n), k < 100 ? 0x1p-10F : 0x1p-12F);
+      row_matrix<std::int8_t> c(m, n);
+      gemm::multiply(
+          a, typename TestFixture::weights(w), c,
+          gemm::add_bias(bias.data()) | gemm::requantize<xnn_fp32>(factors) | gemm::to_int8{5});
+      row_matrix<std::int64_t> sums = wide_product(a, w);
+      for (index j = 0; j < n; ++j) sums.col(j).array() += bias[static_cast<std::size_t>(j)];
+      const row_matrix<std::int8_t> expected = sums.unaryExpr([&](std::int64_t sum) {
+        const double code = std::nearbyint(static_cast<double>(sum) * double{factors[0]}) + 5;
+        return static_cast<std::int8_t>(std::clamp(code, -128.0, 127.0));
+      });
+      EXPECT_EQ(c, expected);
+    }
   }
 }
 

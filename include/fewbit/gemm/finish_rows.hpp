@@ -97,7 +97,8 @@ FEWBIT_ALWAYS_INLINE void finish_four(const arch::vec<In, Lanes> (&sums)[4], con
 }
 
 /// Makes codes of the sums of whole tiles in their registers: (784,192,32) to u8 with AVX512-VNNI
-/// on a Cascade Lake at 1.27 times the rate through a buffer, (784,32,24), in narrow panels, at 1.65 times on a Sapphire Rapids.
+/// on a Cascade Lake at 1.27 times the rate through a buffer; (784,32,24), in narrow panels, on a
+/// Sapphire Rapids at 1.65 times.
 template <class Unit, class Out, class E>
 struct finish_registers {
   out_view<Out> c;  // what remains of the tiles of the run

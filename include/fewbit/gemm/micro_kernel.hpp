@@ -11,9 +11,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 #include "fewbit/arch/memory.hpp"
+#include "fewbit/arch/vec.hpp"
 #include "fewbit/gemm/kernel.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
@@ -45,6 +47,27 @@ struct prefetcher {
     if (next >= end) return;
     for (int i = 0; i < lines; ++i) arch::prefetch_to_l2(next + i * arch::cache_line);
     next += lines * arch::cache_line;
+  }
+};
+
+/// Activations to copy less an offset while others are multiplied, whole cache lines of them.
+struct copier {
+  const std::byte* next = nullptr;
+  const std::byte* end = nullptr;
+  int lines = 0;
+  std::byte* to = nullptr;
+  std::uint8_t offset = 0;
+
+  FEWBIT_ALWAYS_INLINE void turn() noexcept {
+    using bytes = arch::vec<std::uint8_t, arch::cache_line>;
+    for (int i = 0; i < lines && end - next >= arch::cache_line; ++i) {
+      bytes line;
+      std::memcpy(&line.data, next, sizeof(line));
+      line = line - bytes(offset);
+      std::memcpy(to, &line.data, sizeof(line));
+      next += arch::cache_line;
+      to += arch::cache_line;
+    }
   }
 };
 
@@ -113,9 +136,11 @@ class register_tile {
     }
   }
 
-  /// Adds the products of `depth` codes; weights advance by whole steps.
+  /// Adds the products of `depth` codes; weights advance by whole steps. Each turn gives `ahead`
+  /// its turn.
+  template <class Side>
   FEWBIT_ALWAYS_INLINE void accumulate(const lhs_code* a, index stride, const rhs_code* w,
-                                       index depth, prefetcher& ahead) noexcept {
+                                       index depth, Side& ahead) noexcept {
     index steps = depth / Unit::depth;
     for (; steps >= turn; steps -= turn) {
       ahead.turn();
@@ -264,13 +289,13 @@ struct store_sums {
 /// store_sums it knows no epilogue and no type of the caller's activations, so that a program holds
 /// it once. Arguments are copied: a sink may store 8-bit codes, which could change whatever is
 /// referred to.
-template <class Unit, int R, int C, class Sink>
-void sum_run(const tile_run<Unit>& given, int lhs_offset, prefetcher& ahead,
+template <class Unit, int R, int C, class Side, class Sink>
+void sum_run(const tile_run<Unit>& given, int lhs_offset, Side& ahead,
              const Sink& given_sink) noexcept {
   const tile_run<Unit> run = given;
   Sink sink = given_sink;
   const auto offset = static_cast<std::uint32_t>(lhs_offset);
-  prefetcher weights = ahead;
+  Side rest = ahead;
   const auto* a = run.a;
   for (index i = 0; i < run.down; ++i) {
     const auto* w = run.w;
@@ -285,19 +310,19 @@ void sum_run(const tile_run<Unit>& given, int lhs_offset, prefetcher& ahead,
         if (bias != nullptr) bias += C * Unit::cols;
       }
       sink.template expect<R, C>(run.depth);
-      tile.accumulate(a, run.a_stride, w, run.depth, weights);
+      tile.accumulate(a, run.a_stride, w, run.depth, rest);
       sink.take(tile);
       w += run.panel_codes;
     }
     sink.end_row(R * Unit::rows);
     a += R * run.a_stride;
   }
-  ahead = weights;
+  ahead = rest;
 }
 
 /// Calls sum_run with the number of row registers, Least <= rows <= R, as a constant.
-template <class Unit, int R, int C, int Least = 1, class Sink>
-void sum_rows(index rows, const tile_run<Unit>& run, int lhs_offset, prefetcher& ahead,
+template <class Unit, int R, int C, int Least = 1, class Side, class Sink>
+void sum_rows(index rows, const tile_run<Unit>& run, int lhs_offset, Side& ahead,
               const Sink& sink) noexcept {
   if constexpr (R > Least) {
     if (rows < R) return sum_rows<Unit, R - 1, C, Least>(rows, run, lhs_offset, ahead, sink);

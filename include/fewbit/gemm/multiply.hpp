@@ -8,6 +8,7 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/executor.hpp"
@@ -56,10 +57,10 @@ struct product {
   /// Part `part` of `parts` equal parts of C: rows are shared out, or columns where there are few
   /// rows.
   void run(index part, index parts, std::byte* scratch) const noexcept {
-    const index row_tiles = (c.rows + tile::rows - 1) / tile::rows;
-    if (row_tiles >= parts) {
-      const index begin = row_tiles * part / parts * tile::rows;
-      const index end = std::min(c.rows, row_tiles * (part + 1) / parts * tile::rows);
+    const index tiles = row_tiles(c.rows);
+    if (tiles >= parts) {
+      const index begin = tiles * part / parts * tile::rows;
+      const index end = std::min(c.rows, tiles * (part + 1) / parts * tile::rows);
       rows(begin, end, 0, c.cols, scratch);
     } else {
       const index panels = (c.cols + tile::cols - 1) / tile::cols;
@@ -95,23 +96,38 @@ struct product {
 
   void rows(index row_begin, index row_end, index col_begin, index col_end,
             std::byte* scratch) const noexcept {
-    const index most = prepared_lhs<Kernel>::rows_per_block(w.layout(), w.bytes());
+    using prepared = prepared_lhs<Kernel>;
+    const index most = prepared::rows_per_block(w.layout(), w.bytes());
+    const bool copies_ahead = prepared::copies_ahead(a_stride, w.layout(), most);
+    std::byte* other = scratch + (copies_ahead ? prepared::block_bytes(w.layout(), most) : 0);
+    copier copying;
     for (index row = row_begin; row < row_end; row += most) {
-      const index count = std::min(most, row_end - row);
-      const prepared_lhs<Kernel> lhs(a + row * a_stride, a_stride, count, w.layout(), scratch);
+      const index count = std::min(most, row_end - row), next = row + count;
+      const Lhs* from = a + row * a_stride;
+      const index copied =
+          copying.to == nullptr ? 0 : copying.next - reinterpret_cast<const std::byte*>(from);
+      const prepared lhs(from, a_stride, count, w.layout(), scratch, copied);
       const block b{lhs, row, count, col_begin, col_end};
-      if constexpr (std::is_same_v<Blocks, whole_depth>) {
-        if (w.layout().blocks() == 1) {
-          if (weight_bytes() <= resident_bytes) {
-            row_by_row(b);
-          } else {
-            panel_by_panel(b);
-          }
-          continue;
-        }
-      }
-      in_blocks_of_depth(b);
+      copying = {};
+      if (copies_ahead && next < row_end)
+        copying = copy_of_rows(next, std::min(most, row_end - next), other, b);
+      one_block(b, copying);
+      std::swap(scratch, other);
     }
+  }
+
+  void one_block(const block& b, copier& copying) const noexcept {
+    if constexpr (std::is_same_v<Blocks, whole_depth>) {
+      if (w.layout().blocks() == 1) {
+        if (weight_bytes() <= resident_bytes) {
+          row_by_row(b, copying);
+        } else {
+          panel_by_panel(b, copying);
+        }
+        return;
+      }
+    }
+    in_blocks_of_depth(b);
   }
 
   /// Calls f(first row of registers, height, count) for the row tiles of a block: as few and as
@@ -127,28 +143,31 @@ struct product {
   }
 
   /// Row tiles one after the other, each against all panels.
-  void row_by_row(const block& b) const noexcept {
+  void row_by_row(const block& b, copier& copying) const noexcept {
     for_each_height(b.rows, [&](index first, index height, index count) {
       for (index col = b.col_begin; col < b.col_end;) {
         const index width = w.panel_cols(col);
         const index end = width == tile::cols ? std::min(b.col_end, w.wide_cols()) : b.col_end;
         const index panels = (end - col + width - 1) / width;
+        const rectangle r{first, height, count, col, width, panels};
         prefetcher nothing;
-        compute(b, {first, height, count, col, width, panels}, nothing);
+        if (copying.to == nullptr || !compute_while_copying(b, r, copying)) compute(b, r, nothing);
         col += panels * width;
       }
     });
   }
 
   /// Panels one after the other, each against all row tiles.
-  void panel_by_panel(const block& b) const noexcept {
-    const index tiles = (b.rows + tile::rows - 1) / tile::rows;
+  void panel_by_panel(const block& b, copier& copying) const noexcept {
+    const index tiles = row_tiles(b.rows);
     for (index col = b.col_begin; col < b.col_end; col += w.panel_cols(col)) {
+      const bool copies = col == b.col_begin && copying.to != nullptr;
       prefetcher ahead = weight_bytes() >= prefetched_bytes ? next_panel(col, tiles)
                          : col == b.col_begin               ? next_rows(b, tiles)
                                                             : prefetcher{};
       for_each_height(b.rows, [&](index first, index height, index count) {
-        compute(b, {first, height, count, col, w.panel_cols(col), 1}, ahead);
+        const rectangle r{first, height, count, col, w.panel_cols(col), 1};
+        if (!copies || !compute_while_copying(b, r, copying)) compute(b, r, ahead);
       });
     }
   }
@@ -178,21 +197,30 @@ struct product {
     return {from, from + bytes, static_cast<int>((lines + tiles * turns - 1) / (tiles * turns))};
   }
 
+  /// Copies the next block of rows while tiles of this one are summed: all its tiles, or those of
+  /// the first panel.
+  copier copy_of_rows(index row, index count, std::byte* to, const block& b) const noexcept {
+    const index panels = weight_bytes() <= resident_bytes
+                             ? (b.col_end - b.col_begin + tile::cols - 1) / tile::cols
+                             : 1;
+    const prefetcher read =
+        spread(reinterpret_cast<const std::byte*>(a + row * a_stride),
+               count * a_stride * index{sizeof(Lhs)}, row_tiles(b.rows) * panels);
+    return {read.next, read.end, read.lines, to, static_cast<std::uint8_t>(unit::lhs_offset)};
+  }
+
+  static index row_tiles(index rows) noexcept { return (rows + tile::rows - 1) / tile::rows; }
+
   [[nodiscard]] index weight_bytes() const noexcept {
     return w.layout().padded() * w.n() * index{sizeof(rhs_code)};
   }
 
   void compute(const block& b, const rectangle& r, prefetcher& ahead) const noexcept {
     if constexpr (std::is_same_v<Epilogue, raw>) {
-      const index row = r.first * unit::rows;
-      if (row + r.rows() <= b.rows && r.col + r.cols() <= c.cols) {
-        sum(b, r, 0, nullptr, c.data + (b.row + row) * c.stride + r.col, c.stride, ahead);
-        return;
-      }
+      if (is_inside(b, r)) return sum_into_place<1>(b, r, ahead);
     } else if constexpr (finishes_in_registers) {
       if (r.height >= least_finished && r.col + r.cols() <= c.cols) {
-        compute_in_registers(b, r, ahead);
-        return;
+        return compute_in_registers(b, r, ahead);
       }
     }
     for (index down = 0, step = 0; down < r.down; down += step) {
@@ -206,12 +234,39 @@ struct product {
     }
   }
 
+  /// The same, where it is a matter of full panels and the two heights that occur when there are
+  /// many rows; false where it is not, and nothing has happened.
+  bool compute_while_copying([[maybe_unused]] const block& b, const rectangle& r,
+                             [[maybe_unused]] copier& copying) const noexcept {
+    if constexpr (prepared_lhs<Kernel>::may_copy_ahead) {
+      if (r.height < least_finished || r.width != tile::cols) return false;
+      if constexpr (std::is_same_v<Epilogue, raw>) {
+        if (is_inside(b, r)) return sum_into_place<least_finished>(b, r, copying), true;
+      } else if constexpr (finishes_in_registers) {
+        if (r.col + r.cols() <= c.cols) return compute_in_registers(b, r, copying), true;
+      }
+    }
+    return false;
+  }
+
+  /// Whether nothing of a rectangle lies outside the block and C.
+  bool is_inside(const block& b, const rectangle& r) const noexcept {
+    return r.first * unit::rows + r.rows() <= b.rows && r.col + r.cols() <= c.cols;
+  }
+
+  template <int Least, class Side>
+  void sum_into_place(const block& b, const rectangle& r, Side& ahead) const noexcept {
+    std::int32_t* to = c.data + (b.row + r.first * unit::rows) * c.stride + r.col;
+    sum<Least>(b, r, 0, nullptr, to, c.stride, ahead);
+  }
+
   /// An epilogue costs a compilation of the loop for each height: the two that occur when there are
   /// many rows have it.
   static constexpr int least_finished = std::max(Kernel::row_registers - 1, 1);
   static constexpr bool finishes_in_registers = narrowing<Epilogue>::found && unit::rows == 1;
 
-  void compute_in_registers(const block& b, const rectangle& r, prefetcher& ahead) const noexcept {
+  template <class Side>
+  void compute_in_registers(const block& b, const rectangle& r, Side& ahead) const noexcept {
     using start = leading_bias<Epilogue>;
     const std::int32_t* bias = start::bias(epilogue);
     using rest = std::remove_cvref_t<decltype(start::rest(epilogue))>;
@@ -221,7 +276,7 @@ struct product {
     if (r.width == tile::cols) {
       sum_rows<dots, most, Kernel::col_registers, least_finished>(r.height, run, unit::lhs_offset,
                                                                   ahead, sink);
-    } else {
+    } else if constexpr (std::is_same_v<Side, prefetcher>) {
       sum_rows<dots, most, Kernel::narrow_registers, least_finished>(r.height, run,
                                                                      unit::lhs_offset, ahead, sink);
     }
@@ -270,16 +325,19 @@ struct product {
             r.along};
   }
 
-  /// The sums of one block of k.
+  /// The sums of one block of k; heights of less than `Least` do not occur.
+  template <int Least = 1, class Side>
   void sum(const block& b, const rectangle& r, index k_block, const std::int32_t* bias,
-           std::int32_t* sums, index stride, prefetcher& ahead) const noexcept {
+           std::int32_t* sums, index stride, Side& ahead) const noexcept {
     const tile_run<dots> run = run_of(b, r, k_block, bias);
     const store_sums<dots> sink{sums, stride};
     constexpr int most = Kernel::row_registers;
     if (r.width == tile::cols) {
-      sum_rows<dots, most, Kernel::col_registers>(r.height, run, unit::lhs_offset, ahead, sink);
-    } else {
-      sum_rows<dots, most, Kernel::narrow_registers>(r.height, run, unit::lhs_offset, ahead, sink);
+      sum_rows<dots, most, Kernel::col_registers, Least>(r.height, run, unit::lhs_offset, ahead,
+                                                         sink);
+    } else if constexpr (std::is_same_v<Side, prefetcher>) {
+      sum_rows<dots, most, Kernel::narrow_registers, Least>(r.height, run, unit::lhs_offset, ahead,
+                                                            sink);
     }
   }
 
