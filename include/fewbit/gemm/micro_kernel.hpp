@@ -32,9 +32,11 @@ inline constexpr int steps_per_turn<Unit> = Unit::steps_per_turn;
 /// registers sums alternate steps in separate sets.
 inline constexpr int dots_in_flight = 8;
 
-/// Codes of k from which a tile takes long enough to fetch the lines of C it will write. Stores go
-/// out one after the other; at smaller k the requests cost more than they save.
+/// The lines of C that a tile will write are asked for ahead where tiles take long enough that the
+/// requests cost nothing, and where they take so little that stores wait for one another: with
+/// AVX512-VNNI on a Sapphire Rapids (3136,64,24) gains 11 %, k = 32 nothing, and k = 64 loses 2 %.
 inline constexpr index fetched_depth = 512;
+inline constexpr index shallow_depth = 24;
 
 /// Weights to bring into cache while others are multiplied: `lines` cache lines per turn, up to
 /// `end`.
@@ -275,7 +277,8 @@ struct store_sums {
   FEWBIT_ALWAYS_INLINE void begin_row() noexcept { tile_sums = sums; }
   template <int R, int C>
   FEWBIT_ALWAYS_INLINE void expect(index depth) const noexcept {
-    if (depth >= fetched_depth) register_tile<Unit, R, C>::fetch(tile_sums, stride);
+    if (depth >= fetched_depth || depth <= shallow_depth)
+      register_tile<Unit, R, C>::fetch(tile_sums, stride);
   }
   template <int R, int C>
   FEWBIT_ALWAYS_INLINE void take(const register_tile<Unit, R, C>& tile) noexcept {
