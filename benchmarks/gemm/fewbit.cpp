@@ -22,7 +22,7 @@ class fewbit_product {
 
   explicit fewbit_product(operands& data)
       : data_(data),
-        packed_(gemm::pack<typename operands::lhs, Arch>(data.w)),
+        packed_(gemm::pack<typename operands::lhs, Arch>(data.w, 0, largest_activation())),
         scratch_(gemm::scratch_bytes(packed_)) {}
 
   void operator()() {
@@ -43,6 +43,14 @@ class fewbit_product {
   }
 
  private:
+  static constexpr index largest_activation() {
+    if constexpr (requires { operands::largest_activation; }) {
+      return operands::largest_activation;
+    } else {
+      return gemm::largest_code<typename operands::lhs>;
+    }
+  }
+
   operands& data_;
   gemm::packed_weights<typename operands::lhs, gemm::default_kernel<typename operands::lhs, Arch>>
       packed_;
@@ -120,6 +128,9 @@ void add_arch() {
   add_rows<fewbit_product<sums_case<std::int8_t>, Arch>>(who);
   add_rows<fewbit_product<codes_case<std::uint8_t>, Arch>>(who);
   add_rows<fewbit_product<codes_case<std::int8_t>, Arch>>(who);
+  add_rows<fewbit_product<small_sums_case<7, 7>, Arch>>(who);
+  add_rows<fewbit_product<small_sums_case<7, 8>, Arch>>(who);
+  add_rows<fewbit_product<small_sums_case<8, 7>, Arch>>(who);
   add_cold_row<fewbit_product<sums_case<std::uint8_t>, Arch>>(who);
   add_thread_rows<Arch>(who);
   add_packing_row(who, &pack_anew<Arch>);

@@ -12,6 +12,9 @@ namespace {
   add_rows<onednn_product<sums_case<std::int8_t>>>("onednn");
   add_rows<onednn_product<codes_case<std::uint8_t>>>("onednn");
   add_rows<onednn_product<codes_case<std::int8_t>>>("onednn");
+  add_rows<onednn_product<small_sums_case<7, 7>>>("onednn");
+  add_rows<onednn_product<small_sums_case<7, 8>>>("onednn");
+  add_rows<onednn_product<small_sums_case<8, 7>>>("onednn");
   add_cold_row<onednn_product<sums_case<std::uint8_t>>>("onednn");
   add_rows<onednn_gemm_product<sums_case<std::uint8_t>>>("onednn_gemm");
   add_rows<onednn_gemm_product<sums_case<std::int8_t>>>("onednn_gemm");

@@ -18,6 +18,8 @@
 #include "fewbit/gemm/micro_kernel.hpp"
 #include "fewbit/gemm/packed_weights.hpp"
 #include "fewbit/gemm/prepared_lhs.hpp"
+#include "fewbit/gemm/product_by_proof.hpp"
+#include "fewbit/gemm/row_tiles.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 
@@ -95,12 +97,18 @@ struct product {
 
   void rows(index row_begin, index row_end, index col_begin, index col_end,
             std::byte* scratch) const noexcept {
+    if constexpr (Proving<unit> && std::is_same_v<Blocks, whole_depth>) {
+      if (w.layout().blocks() == 1) {
+        const product_by_proof<Lhs, Kernel, Out, Epilogue> p(a, a_stride, w, c, epilogue, scratch);
+        return p.rows(row_begin, row_end, col_begin, col_end);
+      }
+    }
     const index most = prepared_lhs<Kernel>::rows_per_block(w.layout(), w.bytes());
     for (index row = row_begin; row < row_end; row += most) {
       const index count = std::min(most, row_end - row);
       const prepared_lhs<Kernel> lhs(a + row * a_stride, a_stride, count, w.layout(), scratch);
       const block b{lhs, row, count, col_begin, col_end};
-      if constexpr (std::is_same_v<Blocks, whole_depth>) {
+      if constexpr (!Proving<unit> && std::is_same_v<Blocks, whole_depth>) {
         if (w.layout().blocks() == 1) {
           if (weight_bytes() <= resident_bytes) {
             row_by_row(b);
@@ -114,21 +122,9 @@ struct product {
     }
   }
 
-  /// Calls f(first row of registers, height, count) for the row tiles of a block: as few and as
-  /// equal as can be, so of one or two heights, because a tile of one or two rows leaves most of
-  /// the processor idle.
-  template <class F>
-  static void for_each_height(index block_rows, const F& f) noexcept {
-    const index registers = (block_rows + unit::rows - 1) / unit::rows;
-    const index tiles = (registers + Kernel::row_registers - 1) / Kernel::row_registers;
-    const index low = registers / tiles, high_tiles = registers % tiles;
-    if (high_tiles > 0) f(index{0}, low + 1, high_tiles);
-    f(high_tiles * (low + 1), low, tiles - high_tiles);
-  }
-
   /// Row tiles one after the other, each against all panels.
   void row_by_row(const block& b) const noexcept {
-    for_each_height(b.rows, [&](index first, index height, index count) {
+    for_each_height<Kernel>(b.rows, [&](index first, index height, index count) {
       for (index col = b.col_begin; col < b.col_end;) {
         const index width = w.panel_cols(col);
         const index end = width == tile::cols ? std::min(b.col_end, w.wide_cols()) : b.col_end;
@@ -147,7 +143,7 @@ struct product {
       prefetcher ahead = weight_bytes() >= prefetched_bytes ? next_panel(col, tiles)
                          : col == b.col_begin               ? next_rows(b, tiles)
                                                             : prefetcher{};
-      for_each_height(b.rows, [&](index first, index height, index count) {
+      for_each_height<Kernel>(b.rows, [&](index first, index height, index count) {
         compute(b, {first, height, count, col, w.panel_cols(col), 1}, ahead);
       });
     }
@@ -282,7 +278,7 @@ struct product {
   /// epilogue.
   void in_blocks_of_depth(const block& b) const noexcept {
     for (index col = b.col_begin; col < b.col_end; col += w.panel_cols(col)) {
-      for_each_height(b.rows, [&](index first, index height, index count) {
+      for_each_height<Kernel>(b.rows, [&](index first, index height, index count) {
         for (index i = 0; i < count; ++i)
           compute_blocks(b, {first + i * height, height, 1, col, w.panel_cols(col), 1});
       });
@@ -329,7 +325,11 @@ using scalar_of = typename std::remove_cvref_t<T>::Scalar;
 /// Scratch bytes that one worker needs to multiply with W, for `workspace::reserve`.
 template <class Lhs, class Kernel>
 [[nodiscard]] index scratch_bytes(const packed_weights<Lhs, Kernel>& w) noexcept {
-  return detail::prepared_lhs<Kernel>::bytes(w.layout());
+  if constexpr (detail::Proving<typename Kernel::unit>) {
+    return detail::product_by_proof<Lhs, Kernel, std::int32_t, raw>::scratch_bytes(w);
+  } else {
+    return detail::prepared_lhs<Kernel>::bytes(w.layout());
+  }
 }
 
 /// C can take what the epilogue makes of totals.

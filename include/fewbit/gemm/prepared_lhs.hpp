@@ -64,9 +64,11 @@ class prepared_lhs {
   using lhs = typename Kernel::lhs;
   using lhs_code = typename unit::lhs_code;
   using layout_type = depth_layout<unit::depth>;
-  static constexpr index max_rows = row_tiles_per_block * Kernel::tile::rows;
 
  public:
+  static constexpr index max_rows =
+      (Proving<unit> ? row_tiles_in_place : row_tiles_per_block) * Kernel::tile::rows;
+
   /// Scratch bytes for a block of rows.
   static index bytes(const layout_type& layout) noexcept {
     return unit::in_place ? 0 : max_rows * copy_stride(layout) * index{sizeof(lhs_code)};
@@ -81,9 +83,10 @@ class prepared_lhs {
     return std::clamp(tiles, index{1}, row_tiles_per_block) * Kernel::tile::rows;
   }
 
-  /// Rows a[0] .. a[rows - 1], `stride` codes apart; `scratch` has bytes(layout) bytes.
+  /// Rows a[0] .. a[rows - 1], `stride` codes apart; `scratch` has bytes(layout) bytes. `offset` is
+  /// taken off them, as the unit asks.
   prepared_lhs(const lhs* a, index stride, index rows, const layout_type& layout,
-               std::byte* scratch) noexcept {
+               std::byte* scratch, int offset = unit::lhs_offset) noexcept {
     if constexpr (unit::in_place) {
       view_ = {a, stride, layout.block_depth()};
     } else {
@@ -91,11 +94,11 @@ class prepared_lhs {
       view_ = {copy, unit::rows * copy_stride(layout), unit::rows * layout.padded_begin(1)};
       if (unit::rows == 1 && stride == layout.k() && stride == copy_stride(layout) &&
           layout.blocks() == 1) {
-        copy_codes(a, rows * stride, unit::lhs_offset, copy);
+        copy_row(a, rows * stride, offset, copy);
         return;
       }
       for (index row = 0; row < rows; row += unit::rows) {
-        copy_rows(a + row * stride, stride, std::min(index{unit::rows}, rows - row), layout,
+        copy_rows(a + row * stride, stride, std::min(index{unit::rows}, rows - row), layout, offset,
                   copy + row * copy_stride(layout));
       }
     }
@@ -121,17 +124,28 @@ class prepared_lhs {
 
   /// `count` rows as [block][step][row][depth], missing rows and the end of each block zero.
   static void copy_rows(const lhs* a, index stride, index count, const layout_type& layout,
-                        lhs_code* to) noexcept {
+                        int offset, lhs_code* to) noexcept {
     for (index block = 0; block < layout.blocks(); ++block) {
       const lhs* from = a + block * layout.block_depth();
       lhs_code* step = to + unit::rows * layout.padded_begin(block);
       const index codes = layout.depth_of(block);
       if constexpr (unit::rows == 1) {
-        copy_codes(from, codes, unit::lhs_offset, step);
-        std::fill(step + codes, step + layout.steps(block) * unit::depth, lhs_code{0});
+        copy_row(from, codes, offset, step);
+        if constexpr (!requires { unit::lhs_position; }) {
+          std::fill(step + codes, step + layout.steps(block) * unit::depth, lhs_code{0});
+        }
       } else {
         interleave(from, stride, count, codes, step);
       }
+    }
+  }
+
+  /// Codes of one row, in the unit's own order if it has one.
+  static void copy_row(const lhs* from, index count, int offset, lhs_code* to) noexcept {
+    if constexpr (requires { unit::copy_lhs(from, count, to); }) {
+      unit::copy_lhs(from, count, to);
+    } else {
+      copy_codes(from, count, offset, to);
     }
   }
 
