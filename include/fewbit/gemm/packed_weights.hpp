@@ -108,6 +108,10 @@ class packed_weights {
 
   [[nodiscard]] index n() const noexcept { return n_; }
   [[nodiscard]] index k() const noexcept { return layout_.k(); }
+  /// n in whole registers.
+  [[nodiscard]] index padded_n() const noexcept {
+    return (n_ + Kernel::narrow_cols - 1) / Kernel::narrow_cols * Kernel::narrow_cols;
+  }
   [[nodiscard]] const layout_type& layout() const noexcept { return layout_; }
 
   /// The largest activation code that multiply() may be given.
@@ -158,10 +162,6 @@ class packed_weights {
  private:
   [[nodiscard]] bool keeps_sums() const noexcept {
     return unit::lhs_offset != 0 || layout_.blocks() == 1;
-  }
-
-  [[nodiscard]] index padded_n() const noexcept {
-    return (n_ + Kernel::narrow_cols - 1) / Kernel::narrow_cols * Kernel::narrow_cols;
   }
 
   /// Proves each panel what can be proven; blocks of k are summed one by one without a proof.

@@ -62,20 +62,22 @@ class product_by_proof {
   /// Sums of a slice of rows that an epilogue has still to see.
   static constexpr index buffered_sums = 4096;
 
+  /// Panels of columns that an epilogue takes at a time: four registers of sums become one of codes.
+  static constexpr int finished_panels = 4;
+
  public:
   /// Scratch bytes of one worker.
   static index scratch_bytes(const weights& w) noexcept {
-    return exact_lhs::bytes(w.layout()) + proven_lhs::bytes(w.layout()) + chunk_bytes +
-           buffered_sums * index{sizeof(std::int32_t)};
+    return sums_bytes(w) + wide_bytes(w) + exact_lhs::bytes(w.layout()) +
+           proven_lhs::bytes(w.layout());
   }
 
   product_by_proof(const Lhs* a, index a_stride, const weights& w, const out_view<Out>& c,
                    const Epilogue& epilogue, std::byte* scratch) noexcept
       : a_(a), a_stride_(a_stride), w_(w), c_(c), epilogue_(epilogue) {
     sums_ = reinterpret_cast<std::int32_t*>(scratch);
-    scratch += buffered_sums * index{sizeof(std::int32_t)};
-    wide_ = reinterpret_cast<std::int16_t*>(scratch);
-    exact_scratch_ = scratch + chunk_bytes;
+    wide_ = reinterpret_cast<std::int16_t*>(scratch + sums_bytes(w));
+    exact_scratch_ = scratch + sums_bytes(w) + wide_bytes(w);
     proven_scratch_ = exact_scratch_ + exact_lhs::bytes(w.layout());
   }
 
@@ -97,9 +99,7 @@ class product_by_proof {
                               -shift());
       const block b{exact.from(0), proven.from(0), row, block_rows};
       for (index col = col_begin; col < col_end;) {
-        const panels p = panels_at(col, col_end);
-        multiply_panels(b, p);
-        col += p.cols();
+        col = multiply_strip(b, col, col_end);
       }
     }
   }
@@ -139,6 +139,16 @@ class product_by_proof {
     return false;
   }
 
+  static index sums_bytes(const weights& w) noexcept {
+    constexpr index most = finished_panels * tile::cols;
+    return exact_lhs::max_rows * std::min(w.padded_n(), most) * index{sizeof(std::int32_t)};
+  }
+
+  static index wide_bytes(const weights& w) noexcept {
+    const index all = w.padded_n() * w.layout().padded() * index{sizeof(std::int16_t)};
+    return std::min((all + 63) / 64 * 64, chunk_bytes);
+  }
+
   [[nodiscard]] int shift() const noexcept {
     return static_cast<int>(unsigned_shift<Lhs>(w_.largest_activation()));
   }
@@ -161,23 +171,52 @@ class product_by_proof {
     return p;
   }
 
-  void multiply_panels(const block& b, const panels& p) const noexcept {
-    const index to_row = c_.row + b.row;
+  /// Multiplies some columns from `col` on and returns where the next ones begin.
+  index multiply_strip(const block& b, index col, index col_end) const noexcept {
+    panels p = panels_at(col, col_end);
     if constexpr (std::is_same_v<Epilogue, raw>) {
       if (p.col + p.cols() <= c_.cols) {
-        sum(b, p, {0, b.rows, c_.data + to_row * c_.stride + p.col, c_.stride});
-        return;
+        sum(b, p, {0, b.rows, c_.data + b.row * c_.stride + p.col, c_.stride});
+        return p.col + p.cols();
       }
     }
+    if (p.along >= finished_panels) {
+      p.along -= p.along % finished_panels;
+      row_by_row(b, p);
+      return p.col + p.cols();
+    }
+    return panel_by_panel(b, col, col_end);
+  }
+
+  /// A few rows at a time, so that their sums stay in L1.
+  void row_by_row(const block& b, const panels& p) const noexcept {
     const index most = std::max(buffered_sums / p.cols() / tile::rows, index{1}) * tile::rows;
     for (index first = 0; first < b.rows; first += most) {
-      const index count = std::min(most, b.rows - first);
-      sum(b, p, {first, count, sums_, p.cols()});
-      const index cols = std::min(p.cols(), c_.cols - p.col);
-      finish_rows<epilogue_lanes<Kernel>>(
-          sums_, p.cols(), out_view<Out>{c_.data, c_.stride, to_row + first, p.col, count, cols},
-          epilogue_);
+      const slice s{first, std::min(most, b.rows - first), sums_, p.cols()};
+      sum(b, p, s);
+      finish(b, s, p.col);
     }
+  }
+
+  /// Panels whose columns an epilogue takes together: as many as fill its registers.
+  index panel_by_panel(const block& b, index col, index col_end) const noexcept {
+    index cols = 0;
+    for (int i = 0; i < finished_panels && col + cols < col_end; ++i)
+      cols += w_.panel_cols(col + cols);
+    for (index done = 0; done < cols;) {
+      const panels p = panels_at(col + done, col + cols);
+      sum(b, p, {0, b.rows, sums_ + done, cols});
+      done += p.cols();
+    }
+    finish(b, {0, b.rows, sums_, cols}, col);
+    return col + cols;
+  }
+
+  void finish(const block& b, const slice& s, index col) const noexcept {
+    finish_rows<epilogue_lanes<Kernel>>(s.sums, s.stride,
+                                        out_view<Out>{c_.data, c_.stride, b.row + s.first, col,
+                                                      s.rows, std::min(s.stride, c_.cols - col)},
+                                        epilogue_);
   }
 
   void sum(const block& b, const panels& p, const slice& s) const noexcept {
