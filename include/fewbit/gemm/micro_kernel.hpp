@@ -176,8 +176,9 @@ class register_tile {
     }
   }
 
-  /// Adds the sums to what stands there; units of one row.
-  FEWBIT_ALWAYS_INLINE void add_to(std::int32_t* row, index stride) const noexcept {
+  /// Writes `before` plus the sums, the like of store() for units of one row.
+  FEWBIT_ALWAYS_INLINE void store_added(const std::int32_t* before, index before_stride,
+                                        std::int32_t* row, index stride) const noexcept {
     static_assert(Unit::rows == 1);
 #pragma GCC unroll 32
     for (int r = 0; r < R; ++r) {
@@ -185,10 +186,13 @@ class register_tile {
       this->row(r, sums);
 #pragma GCC unroll 32
       for (int j = 0; j < C; ++j) {
-        std::int32_t* to = row + j * Unit::cols;
-        arch::add_wrapping(accumulator::load(to), sums[j]).store(to);
+        const auto so_far = accumulator::load(before + j * Unit::cols);
+        sums[j] = arch::add_wrapping(so_far, sums[j]);
       }
+      store_row(sums, row, stride);
+      before += before_stride;
       row += stride;
+      arch::forget_origin(before);
       arch::forget_origin(row);
     }
   }

@@ -347,7 +347,7 @@ concept ProductInto =
 /// @param scratch   at least scratch_bytes(w) per slot; the work is cut into one part per slot
 /// @param executor  runs the parts; results depend neither on it nor on the number of slots
 /// @param blocks    what to do with the sums of each block of k (gemm/block_stage.hpp)
-/// Shapes are asserted.
+/// Shapes are asserted, and activations where packing was told how large they get.
 template <class Lhs, class Kernel, RowMajorDense<Lhs> A, class C, class E = raw,
           Executor Workers = inline_executor, BlockStage Blocks = whole_depth>
 requires ProductInto<C, E, typename Blocks::total>
@@ -356,6 +356,7 @@ void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& 
               const Blocks& blocks = {}) noexcept {
   using out = detail::scalar_of<C>;
   assert(a.cols() == w.k() && c.rows() == a.rows() && c.cols() == w.n());
+  assert(detail::are_taken(a, w.largest_activation()));
   assert(scratch.bytes_per_slot() >= scratch_bytes(w) && scratch.slots() > 0);
   assert((!std::is_same_v<Blocks, whole_depth> || w.k() <= Kernel::max_depth));
   const detail::product<Lhs, Kernel, out, Blocks, E> p{
@@ -373,6 +374,7 @@ void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& 
   using out = detail::scalar_of<C>;
   constexpr index on_stack = 16384;
   assert(a.cols() == w.k() && c.rows() == a.rows() && c.cols() == w.n());
+  assert(detail::are_taken(a, w.largest_activation()));
   assert(w.k() <= Kernel::max_depth);
   const whole_depth blocks;
   const detail::product<Lhs, Kernel, out, whole_depth, E> p{

@@ -58,7 +58,8 @@ struct lhs_view {
   index block_stride;  // codes from one block of k to the next
 };
 
-template <class Kernel>
+/// `RowTiles` are prepared together where they are copied.
+template <class Kernel, index RowTiles = row_tiles_per_block>
 class prepared_lhs {
   using unit = typename Kernel::unit;
   using lhs = typename Kernel::lhs;
@@ -66,8 +67,7 @@ class prepared_lhs {
   using layout_type = depth_layout<unit::depth>;
 
  public:
-  static constexpr index max_rows =
-      (Proving<unit> ? row_tiles_in_place : row_tiles_per_block) * Kernel::tile::rows;
+  static constexpr index max_rows = RowTiles * Kernel::tile::rows;
 
   /// Scratch bytes for a block of rows.
   static index bytes(const layout_type& layout) noexcept {
@@ -80,7 +80,7 @@ class prepared_lhs {
     if (weight_bytes > near_weights) return max_rows;
     const index row_bytes = std::max(copy_stride(layout), index{1}) * index{sizeof(lhs_code)};
     const index tiles = copied_bytes / (row_bytes * Kernel::tile::rows);
-    return std::clamp(tiles, index{1}, row_tiles_per_block) * Kernel::tile::rows;
+    return std::clamp(tiles, index{1}, RowTiles) * Kernel::tile::rows;
   }
 
   /// Rows a[0] .. a[rows - 1], `stride` codes apart; `scratch` has bytes(layout) bytes. `offset` is

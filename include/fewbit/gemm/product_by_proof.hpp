@@ -21,21 +21,31 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
 
-/// Where the sums of a chunk go: to the rows of store_sums, or added to what they hold.
+/// Where the sums of a chunk go: like store_sums, but added to those of earlier chunks, if any, whose
+/// rows are `stride` numbers apart.
 template <class Unit>
 struct collect_sums : store_sums<Unit> {
-  bool adds;
+  const std::int32_t* before;
+  index before_stride;
 
   template <int R, int C>
   FEWBIT_ALWAYS_INLINE void take(const register_tile<Unit, R, C>& tile) noexcept {
-    if (adds) {
-      tile.add_to(this->tile_sums, this->stride);
-    } else {
+    if (before == nullptr) {
       tile.store(this->tile_sums, this->stride);
+    } else {
+      tile.store_added(before, before_stride, this->tile_sums, this->stride);
     }
     this->tile_sums += C * Unit::cols;
   }
+  FEWBIT_ALWAYS_INLINE void end_row(index rows) noexcept {
+    store_sums<Unit>::end_row(rows);
+    if (before != nullptr) before += rows * before_stride;
+  }
 };
+
+/// Row tiles of a block: many, because each block widens its panels anew, and few enough for
+/// activations of 4096 codes to stay in 2 MiB of L2.
+inline constexpr index row_tiles_by_proof = 48;
 
 template <class Lhs, class Kernel, class Out, class Epilogue>
 class product_by_proof {
@@ -44,9 +54,11 @@ class product_by_proof {
   using widened = typename unit::widened;
   using tile = typename Kernel::tile;
   using weights = packed_weights<Lhs, Kernel>;
-  using exact_lhs = prepared_lhs<Kernel>;
-  using proven_lhs = prepared_lhs<kernel<Lhs, typename unit::bytes, Kernel::row_registers,
-                                         Kernel::col_registers, Kernel::narrow_registers>>;
+  using proven_kernel = kernel<Lhs, typename unit::bytes, Kernel::row_registers,
+                               Kernel::col_registers, Kernel::narrow_registers>;
+  using exact_lhs = prepared_lhs<Kernel, row_tiles_by_proof>;
+  using proven_lhs = prepared_lhs<proven_kernel, row_tiles_by_proof>;
+  static_assert(exact_lhs::max_rows == proven_lhs::max_rows);
 
   /// Rows up to which widening in registers is as fast as widening ahead of the sums.
   static constexpr index few_rows = 2;
@@ -68,7 +80,7 @@ class product_by_proof {
  public:
   /// Scratch bytes of one worker.
   static index scratch_bytes(const weights& w) noexcept {
-    return sums_bytes(w) + wide_bytes(w) + exact_lhs::bytes(w.layout()) +
+    return sums_bytes(w) + so_far_bytes(w) + wide_bytes(w) + exact_lhs::bytes(w.layout()) +
            proven_lhs::bytes(w.layout());
   }
 
@@ -76,8 +88,11 @@ class product_by_proof {
                    const Epilogue& epilogue, std::byte* scratch) noexcept
       : a_(a), a_stride_(a_stride), w_(w), c_(c), epilogue_(epilogue) {
     sums_ = reinterpret_cast<std::int32_t*>(scratch);
-    wide_ = reinterpret_cast<std::int16_t*>(scratch + sums_bytes(w));
-    exact_scratch_ = scratch + sums_bytes(w) + wide_bytes(w);
+    scratch += sums_bytes(w);
+    so_far_ = reinterpret_cast<std::int32_t*>(scratch);
+    scratch += so_far_bytes(w);
+    wide_ = reinterpret_cast<std::int16_t*>(scratch);
+    exact_scratch_ = scratch + wide_bytes(w);
     proven_scratch_ = exact_scratch_ + exact_lhs::bytes(w.layout());
   }
 
@@ -142,6 +157,11 @@ class product_by_proof {
   static index sums_bytes(const weights& w) noexcept {
     constexpr index most = finished_panels * tile::cols;
     return exact_lhs::max_rows * std::min(w.padded_n(), most) * index{sizeof(std::int32_t)};
+  }
+
+  static index so_far_bytes(const weights& w) noexcept {
+    if (w.layout().padded() <= chunk_depth(proof::none)) return 0;
+    return exact_lhs::max_rows * tile::cols * index{sizeof(std::int32_t)};
   }
 
   static index wide_bytes(const weights& w) noexcept {
@@ -231,7 +251,8 @@ class product_by_proof {
     }
   }
 
-  /// All of k. There are several chunks only where the slice is the block.
+  /// All of k. Where there are several chunks there is one panel, and the slice is the block. Sums
+  /// stay in a buffer of their own until the last chunk: rows of C may lie a power of two apart.
   template <class Dots>
   void sum_chunks(const panels& p, const slice& s,
                   const lhs_view<typename Dots::lhs_code>& lhs) const noexcept {
@@ -239,16 +260,17 @@ class product_by_proof {
     const index most = s.rows <= few_rows ? std::max(padded, index{1}) : chunk_depth(p.proven);
     const index chunks = std::max((padded + most - 1) / most, index{1});
     const index depth = ((padded + chunks - 1) / chunks + 15) / 16 * 16;
+    const slice so_far{s.first, s.rows, so_far_, p.width};
     index k = 0;
-    do {
-      sum_chunk<Dots>(p, s, lhs, k, std::min(depth, padded - k));
-      k += depth;
-    } while (k < padded);
+    for (; k + depth < padded; k += depth)
+      sum_chunk<Dots>(p, so_far, k > 0 ? so_far_ : nullptr, lhs, k, depth);
+    sum_chunk<Dots>(p, s, k > 0 ? so_far_ : nullptr, lhs, k, padded - k);
   }
 
   template <class Dots>
-  void sum_chunk(const panels& p, const slice& s, const lhs_view<typename Dots::lhs_code>& lhs,
-                 index k, index depth) const noexcept {
+  void sum_chunk(const panels& p, const slice& s, const std::int32_t* before,
+                 const lhs_view<typename Dots::lhs_code>& lhs, index k,
+                 index depth) const noexcept {
     constexpr bool in_bytes = std::is_same_v<typename Dots::lhs_code, std::uint8_t>;
     const std::int8_t* codes = w_.panel(p.col) + k * p.width;
     tile_run<Dots> run{nullptr, lhs.stride, nullptr, p.width * w_.layout().padded(), depth, nullptr,
@@ -267,7 +289,9 @@ class product_by_proof {
     for_each_height<Kernel>(s.rows, [&](index first, index height, index count) {
       run.a = lhs.codes + (s.first + first) * lhs.stride + k;
       run.down = count;
-      const collect_sums<Dots> sink{{s.sums + first * s.stride, s.stride}, k != 0};
+      const collect_sums<Dots> sink{{s.sums + first * s.stride, s.stride},
+                                    before == nullptr ? nullptr : before + first * p.width,
+                                    p.width};
       constexpr int most = Kernel::row_registers;
       if (p.width == tile::cols) {
         sum_rows<Dots, most, Kernel::col_registers>(height, run, -shift(), ahead, sink);
@@ -308,6 +332,7 @@ class product_by_proof {
   const out_view<Out>& c_;
   const Epilogue& epilogue_;
   std::int32_t* sums_;
+  std::int32_t* so_far_;
   std::int16_t* wide_;
   std::byte* exact_scratch_;
   std::byte* proven_scratch_;

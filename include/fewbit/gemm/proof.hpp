@@ -46,6 +46,13 @@ template <class Lhs>
   return std::is_signed_v<Lhs> ? largest + 1 : 0;
 }
 
+/// Whether all activations are what packing was told.
+template <class A>
+[[nodiscard]] bool are_taken(const A& a, index largest) noexcept {
+  if (largest == largest_code<typename A::Scalar> || a.size() == 0) return true;
+  return a.maxCoeff() <= largest && a.minCoeff() >= -largest - 1;
+}
+
 /// The most that weights meeting in one int16 may add up to, in magnitude.
 struct proof_bounds {
   std::int16_t positive;
