@@ -195,6 +195,7 @@ class product_by_proof {
   index multiply_strip(const block& b, index col, index col_end) const noexcept {
     panels p = panels_at(col, col_end);
     if constexpr (std::is_same_v<Epilogue, raw>) {
+      if (p.along > 1 && p.col + p.cols() > c_.cols) --p.along;  // the last one goes elsewhere
       if (p.col + p.cols() <= c_.cols) {
         sum(b, p, {0, b.rows, c_.data + b.row * c_.stride + p.col, c_.stride});
         return p.col + p.cols();
