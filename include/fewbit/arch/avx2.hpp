@@ -82,6 +82,18 @@ struct avx2_dots : avx2_register {
     return {broadcast(p), broadcast(p + 2)};
   }
 
+  /// Activations of a turn stay in memory: beside nine sums and a pair of weights there is no room
+  /// for more than one register of them.
+  FEWBIT_ALWAYS_INLINE static const std::int16_t* load_lhs_turn(const std::int16_t* p) noexcept {
+    return p;
+  }
+
+  template <int Step>
+  FEWBIT_ALWAYS_INLINE static accumulator dot_of_turn(const accumulator& sum, const std::int16_t* a,
+                                                      const rhs_vector& w) noexcept {
+    return dot(sum, load_lhs(a + Step * depth), w);
+  }
+
   FEWBIT_ALWAYS_INLINE static rhs_vector load_rhs(const std::int8_t* p) noexcept {
     const __m256i codes = load(p);
     return {even_bytes(codes), odd_bytes(codes)};

@@ -118,7 +118,7 @@ struct product {
           continue;
         }
       }
-      in_blocks_of_depth(b);
+      in_blocks_of_depth(b, scratch + prepared_lhs<Kernel>::bytes(w.layout()));
     }
   }
 
@@ -276,16 +276,55 @@ struct product {
 
   /// Tile by tile: the sums of each block of k go to the block stage, the last total to the
   /// epilogue.
-  void in_blocks_of_depth(const block& b) const noexcept {
+  void in_blocks_of_depth(const block& b, [[maybe_unused]] std::byte* scratch) const noexcept {
     for (index col = b.col_begin; col < b.col_end; col += w.panel_cols(col)) {
+      const std::int16_t* wide = nullptr;
+      if constexpr (Proving<unit>) {
+        if (b.rows > few_rows_in_blocks) wide = widen_panel(col, scratch);
+      }
       for_each_height<Kernel>(b.rows, [&](index first, index height, index count) {
         for (index i = 0; i < count; ++i)
-          compute_blocks(b, {first + i * height, height, 1, col, w.panel_cols(col), 1});
+          compute_blocks(b, {first + i * height, height, 1, col, w.panel_cols(col), 1}, wide);
       });
     }
   }
 
-  void compute_blocks(const block& b, const rectangle& r) const noexcept {
+  /// All of a panel in int16. Its scratch memory is that of product_by_proof, which prepares more
+  /// rows.
+  const std::int16_t* widen_panel(index col, std::byte* scratch) const noexcept {
+    static_assert((row_tiles_by_proof - row_tiles_per_block) * tile::rows >= tile::cols);
+    auto* wide = reinterpret_cast<std::int16_t*>(scratch);
+    const index width = w.panel_cols(col);
+    widen_panels<Kernel>(w.panel(col), width * w.layout().padded(), width, wide);
+    return wide;
+  }
+
+  /// The sums of one block of k of a tile, by weights in int16.
+  void sum_wide(const block& b, const rectangle& r, index k_block, const std::int16_t* wide,
+                std::int32_t* sums) const noexcept {
+    using widened = typename unit::widened;
+    const auto& layout = w.layout();
+    const auto lhs = b.lhs.from(r.first);
+    const tile_run<widened> run{lhs.codes + k_block * lhs.block_stride,
+                                lhs.stride,
+                                wide + layout.padded_begin(k_block) * r.width,
+                                0,
+                                prepared_lhs<Kernel>::depth(layout, k_block),
+                                nullptr,
+                                nullptr,
+                                1,
+                                1};
+    const collect_sums<widened> sink{{sums, r.width}, nullptr, 0};
+    prefetcher nothing;
+    constexpr int most = Kernel::row_registers;
+    if (r.width == tile::cols) {
+      sum_rows<widened, most, Kernel::col_registers>(r.height, run, 0, nothing, sink);
+    } else {
+      sum_rows<widened, most, Kernel::narrow_registers>(r.height, run, 0, nothing, sink);
+    }
+  }
+
+  void compute_blocks(const block& b, const rectangle& r, const std::int16_t* wide) const noexcept {
     using total = typename Blocks::total;
     constexpr index size = tile::rows * tile::cols;
     alignas(64) std::int32_t sums[size];
@@ -293,11 +332,19 @@ struct product {
     std::fill_n(&totals[0], size, total{});
     const out_view<Out> to = clipped(b, r);
     for (index k_block = 0; k_block < w.layout().blocks(); ++k_block) {
-      prefetcher nothing;
-      sum(b, r, k_block, nullptr, &sums[0], r.width, nothing);
+      sum_block(b, r, k_block, wide, &sums[0]);
       add_block(to, k_block, r.width, &sums[0], &totals[0]);
     }
     finish_rows<epilogue_lanes<Kernel>>(&totals[0], r.width, to, epilogue);
+  }
+
+  void sum_block(const block& b, const rectangle& r, index k_block,
+                 [[maybe_unused]] const std::int16_t* wide, std::int32_t* sums) const noexcept {
+    if constexpr (Proving<unit>) {
+      if (wide != nullptr) return sum_wide(b, r, k_block, wide, sums);
+    }
+    prefetcher nothing;
+    sum(b, r, k_block, nullptr, sums, r.width, nothing);
   }
 
   void add_block(const out_view<Out>& to, index k_block, index width, const std::int32_t* sums,

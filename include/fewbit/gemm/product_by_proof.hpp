@@ -43,6 +43,23 @@ struct collect_sums : store_sums<Unit> {
   }
 };
 
+/// Widens `count` packed codes of panels that are `width` columns wide.
+template <class Kernel>
+void widen_panels(const std::int8_t* codes, index count, index width, std::int16_t* to) noexcept {
+  using widened = typename Kernel::unit::widened;
+  const index steps = count / (width * Kernel::unit::depth);
+  if (width == Kernel::tile::cols) {
+    widened::template widen<Kernel::col_registers>(codes, steps, to);
+  } else {
+    widened::template widen<Kernel::narrow_registers>(codes, steps, to);
+  }
+}
+
+/// Rows up to which widening in registers is as fast as widening ahead of the sums: in chunks that
+/// stay in L1, and in whole panels, as blocks of k ask.
+inline constexpr index few_rows = 2;
+inline constexpr index few_rows_in_blocks = 12;
+
 /// Row tiles of a block: many, because each block widens its panels anew, and few enough for
 /// activations of 4096 codes to stay in 2 MiB of L2.
 inline constexpr index row_tiles_by_proof = 48;
@@ -59,9 +76,6 @@ class product_by_proof {
   using exact_lhs = prepared_lhs<Kernel, row_tiles_by_proof>;
   using proven_lhs = prepared_lhs<proven_kernel, row_tiles_by_proof>;
   static_assert(exact_lhs::max_rows == proven_lhs::max_rows);
-
-  /// Rows up to which widening in registers is as fast as widening ahead of the sums.
-  static constexpr index few_rows = 2;
 
   /// Bytes of a chunk of weights, as its dots read them.
   static constexpr index chunk_bytes = 24 * 1024;
@@ -277,7 +291,7 @@ class product_by_proof {
     tile_run<Dots> run{nullptr, lhs.stride, nullptr, p.width * w_.layout().padded(), depth, nullptr,
                        nullptr, 0,          p.along};
     if constexpr (std::is_same_v<Dots, widened>) {
-      if (s.first == 0) widen(codes, p.cols() * depth, p.width);
+      if (s.first == 0) widen_panels<Kernel>(codes, p.cols() * depth, p.width, wide_);
       run.w = wide_;
     } else {
       run.w = codes;
@@ -300,15 +314,6 @@ class product_by_proof {
         sum_rows<Dots, most, Kernel::narrow_registers>(height, run, -shift(), ahead, sink);
       }
     });
-  }
-
-  void widen(const std::int8_t* codes, index count, index width) const noexcept {
-    const index steps = count / (width * unit::depth);
-    if (width == tile::cols) {
-      widened::template widen<Kernel::col_registers>(codes, steps, wide_);
-    } else {
-      widened::template widen<Kernel::narrow_registers>(codes, steps, wide_);
-    }
   }
 
   /// Spreads the next chunk over the turns of this one; where there is one row tile, the weights a
