@@ -113,7 +113,7 @@ class packed_weights {
   [[nodiscard]] index padded_n() const noexcept {
     const auto padded_to = [&](index cols) { return (n_ + cols - 1) / cols * cols; };
     const index registers = padded_to(Kernel::narrow_cols), tiles = padded_to(Kernel::tile::cols);
-    return detail::Proving<unit> && tiles - registers <= n_ / 16 ? tiles : registers;
+    return detail::Proving<unit> && tiles - registers <= n_ / 32 ? tiles : registers;
   }
   [[nodiscard]] const layout_type& layout() const noexcept { return layout_; }
 
