@@ -6,7 +6,7 @@
 //     <lhs>: u8, s8 or f32; u7, <rhs> s7 are 8-bit codes that fill 7 bits, of 0 to 127, -64 to 63
 //     .../cold:1          as many copies of the weights, in turn, as no cache holds
 //     <implementation>_threads/.../threads:T/real_time    the caller and T - 1 threads of its pool
-//   network/<lhs>_<rhs>_<out>/<implementation>/<network>  all matrices of a network, each by 128 rows
+//   network/<lhs>_<rhs>_<out>/<implementation>/<network>  all its matrices, each by 128 rows
 //   peak/<loop>           one instruction, or a chain, on registers; reading from a level of memory
 //   pack/s8/<implementation>/n:N/k:K                      weights packed into memory just asked for
 //   memcpy/n:N/k:K, memcpy_fresh/n:N/k:K                  copied, the second to such memory too

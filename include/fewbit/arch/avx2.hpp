@@ -1,11 +1,11 @@
 #pragma once
 /// AVX2: what arch/vec.hpp cannot say for 16 registers of 256 bits.
 ///
-/// | instructions                 | compute                                        | exact for         |
-/// |------------------------------|------------------------------------------------|-------------------|
-/// | vpmaddwd, vpaddd             | 8 sums of 2 products of int16, added in int32  | all 8-bit codes   |
-/// | vpmaddubsw, vpmaddwd, vpaddd | 8 sums of 4 products u8 x s8 by way of 2 int16 | weights so proven |
-/// | the same, with vpaddw        | 8 sums of 8 products u8 x s8 by way of 2 int16 | weights so proven |
+/// | instructions                 | compute                                       | exact for       |
+/// |------------------------------|-----------------------------------------------|-----------------|
+/// | vpmaddwd, vpaddd             | 8 sums of 2 products of int16, added in int32 | all 8-bit codes |
+/// | vpmaddubsw, vpmaddwd, vpaddd | 8 sums of 4 products u8 x s8, in int16 first  | proven weights  |
+/// | the same, with vpaddw        | 8 sums of 8 products u8 x s8, in int16 first  | proven weights  |
 ///
 /// vpmaddubsw stops at the ends of int16: 255 * 127 + 255 * 127 does not fit. So it is left to
 /// weights whose pairs, or fours, cannot get there with any activations (gemm/proof.hpp). All
@@ -13,8 +13,8 @@
 /// needed; activations are copied in the order that follows, 0 2 1 3. Many rows widen ahead of the
 /// sums, into a buffer: in the loop, shifts share the ports of the sums.
 ///
-/// Port bounds, vpmadd* on 2 and vpadd* on 3 ports: 48 operations per cycle by int16 operands, 64 by
-/// pairs, 77 by fours.
+/// Port bounds, vpmadd* on 2 and vpadd* on 3 ports: 48 operations per cycle by int16 operands, 64
+/// by pairs, 77 by fours.
 
 #include <cstddef>
 #include <cstring>

@@ -21,8 +21,8 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
 
-/// Where the sums of a chunk go: like store_sums, but added to those of earlier chunks, if any, whose
-/// rows are `stride` numbers apart.
+/// Where the sums of a chunk go: as store_sums says, but added to those of earlier chunks, if any,
+/// whose rows are `before_stride` numbers apart.
 template <class Unit>
 struct collect_sums : store_sums<Unit> {
   const std::int32_t* before;
@@ -88,7 +88,7 @@ class product_by_proof {
   /// Sums of a slice of rows that an epilogue has still to see.
   static constexpr index buffered_sums = 4096;
 
-  /// Panels of columns that an epilogue takes at a time: four registers of sums become one of codes.
+  /// Panels that an epilogue takes at a time: four registers of sums become one of codes.
   static constexpr int finished_panels = 4;
 
  public:
@@ -304,9 +304,15 @@ class product_by_proof {
     for_each_height<Kernel>(s.rows, [&](index first, index height, index count) {
       run.a = lhs.codes + (s.first + first) * lhs.stride + k;
       run.down = count;
-      const collect_sums<Dots> sink{{s.sums + first * s.stride, s.stride},
-                                    before == nullptr ? nullptr : before + first * p.width,
+      const store_sums<Dots> to{s.sums + first * s.stride, s.stride};
+      const auto sink = [&] {
+        if constexpr (std::is_same_v<Dots, dots>) {  // all of k is one chunk
+          return to;
+        } else {
+          return collect_sums<Dots>{to, before == nullptr ? nullptr : before + first * p.width,
                                     p.width};
+        }
+      }();
       constexpr int most = Kernel::row_registers;
       if (p.width == tile::cols) {
         sum_rows<Dots, most, Kernel::col_registers>(height, run, -shift(), ahead, sink);

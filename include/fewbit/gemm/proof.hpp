@@ -4,9 +4,9 @@
 /// vpmaddubsw adds two products u8 x s8 in int16 and stops at its ends. With activations of 0 to L
 /// no sum gets there if, of the weights that meet in one int16, the positive ones add up to at most
 /// 32767 / L and the negative ones to at least -32768 / L: 128 and -128 for L = 255, 258 and -258
-/// for L = 127, where any two weights pass. Weights are known when they are packed, so each panel is
-/// proven there once, and one that fails takes the kernel that is exact for all weights: no kernel
-/// ever saturates. Read next: gemm/product_by_proof.hpp.
+/// for L = 127, where any two weights pass. Weights are known when they are packed, so each panel
+/// is proven there once, and one that fails takes the kernel that is exact for all weights: no
+/// kernel ever saturates. Read next: gemm/product_by_proof.hpp.
 
 #include <algorithm>
 #include <cstdint>
