@@ -1,11 +1,11 @@
 #pragma once
 /// AVX2: what arch/vec.hpp cannot say for 16 registers of 256 bits.
 ///
-/// | instructions                 | compute                                       | exact for       |
-/// |------------------------------|-----------------------------------------------|-----------------|
-/// | vpmaddwd, vpaddd             | 8 sums of 2 products of int16, added in int32 | all 8-bit codes |
-/// | vpmaddubsw, vpmaddwd, vpaddd | 8 sums of 4 products u8 x s8, in int16 first  | proven weights  |
-/// | the same, with vpaddw        | 8 sums of 8 products u8 x s8, in int16 first  | proven weights  |
+/// | instructions                 | compute                                   | exact for       |
+/// |------------------------------|-------------------------------------------|-----------------|
+/// | vpmaddwd, vpaddd             | 8 sums of 2 products of int16             | all 8-bit codes |
+/// | vpmaddubsw, vpmaddwd, vpaddd | 8 sums of 4 products u8 x s8, int16 first | proven weights  |
+/// | the same, with vpaddw        | 8 sums of 8 products u8 x s8, int16 first | proven weights  |
 ///
 /// vpmaddubsw stops at the ends of int16: 255 * 127 + 255 * 127 does not fit. So it is left to
 /// weights whose pairs, or fours, cannot get there with any activations (gemm/proof.hpp). All
