@@ -3,8 +3,10 @@
 //
 // Names:
 //   gemm/<lhs>_<rhs>_<out>/<implementation>/m:M/n:N/k:K   C (m x n) = A (m x k) W^T
+//     <lhs>: u8, s8 or f32; u7, <rhs> s7 are 8-bit codes that fill 7 bits, of 0 to 127, -64 to 63
 //     .../cold:1          as many copies of the weights, in turn, as no cache holds
 //     <implementation>_threads/.../threads:T/real_time    the caller and T - 1 threads of its pool
+//   network/<lhs>_<rhs>_<out>/<implementation>/<network>  all its matrices, each by 128 rows
 //   peak/<loop>           one instruction, or a chain, on registers; reading from a level of memory
 //   pack/s8/<implementation>/n:N/k:K                      weights packed into memory just asked for
 //   memcpy/n:N/k:K, memcpy_fresh/n:N/k:K                  copied, the second to such memory too
@@ -14,7 +16,8 @@
 //
 // Counters: GOPS, 2 m n k operations per second; GBps, bytes of weights per second, where m is 1 or
 // 8; exact, whether elements spread over the result equalled what 64-bit sums give, before it was
-// timed; bytes_per_weight. The label is the tile of a kernel or the core type of OpenBLAS.
+// timed; bytes_per_weight; pairs and fours, the shares of a network's weights that AVX2 sums in 16
+// bits (gemm/proof.hpp). The label is the tile of a kernel or the core type of OpenBLAS.
 //
 // Weights are packed ahead where the library can; what is done to activations is inside the time;
 // one thread. In the environment: OPENBLAS_CORETYPE (Haswell, SkylakeX ...) sets the kernels of

@@ -9,45 +9,13 @@
 #include <type_traits>
 
 #include "fewbit/fewbit.hpp"
+#include "support/fewbit.hpp"
 #include "support/gemm_rows.hpp"
+#include "support/network_rows.hpp"
 #include "support/thread_pool.hpp"
 
 namespace fewbit::benchmarks {
 namespace {
-
-template <class Operands, class Arch>
-class fewbit_product {
- public:
-  using operands = Operands;
-
-  explicit fewbit_product(operands& data)
-      : data_(data),
-        packed_(gemm::pack<typename operands::lhs, Arch>(data.w)),
-        scratch_(gemm::scratch_bytes(packed_)) {}
-
-  void operator()() {
-    if constexpr (requires { data_.factors; }) {
-      const auto epilogue = gemm::add_bias(data_.bias.data()) |
-                            gemm::requantize<xnn_fp32>(data_.factors) |
-                            gemm::saturate<typename operands::out>{operands::zero_point};
-      gemm::multiply(data_.a, packed_, data_.c, epilogue, scratch_);
-    } else {
-      gemm::multiply(data_.a, packed_, data_.c, gemm::raw{}, scratch_);
-    }
-  }
-
-  static std::string label() {
-    using tile = typename gemm::default_kernel<typename operands::lhs, Arch>::tile;
-    return "tile " + std::to_string(tile::rows) + "x" + std::to_string(tile::cols) + "x" +
-           std::to_string(tile::depth);
-  }
-
- private:
-  operands& data_;
-  gemm::packed_weights<typename operands::lhs, gemm::default_kernel<typename operands::lhs, Arch>>
-      packed_;
-  workspace scratch_;
-};
 
 /// One part of the product for each thread of a pool that outlives the calls.
 template <class Arch>
@@ -120,6 +88,11 @@ void add_arch() {
   add_rows<fewbit_product<sums_case<std::int8_t>, Arch>>(who);
   add_rows<fewbit_product<codes_case<std::uint8_t>, Arch>>(who);
   add_rows<fewbit_product<codes_case<std::int8_t>, Arch>>(who);
+  add_rows<fewbit_product<small_sums_case<7, 7>, Arch>>(who);
+  add_rows<fewbit_product<small_sums_case<7, 8>, Arch>>(who);
+  add_rows<fewbit_product<small_sums_case<8, 7>, Arch>>(who);
+  add_network_rows<fewbit_product<network_case<8>, Arch>>(who);
+  add_network_rows<fewbit_product<network_case<7>, Arch>>(who);
   add_cold_row<fewbit_product<sums_case<std::uint8_t>, Arch>>(who);
   add_thread_rows<Arch>(who);
   add_packing_row(who, &pack_anew<Arch>);

@@ -55,18 +55,20 @@ inline constexpr shape shapes[] = {
     {64, 64, 64},
     {1, 64, 64}};
 
-/// Codes over all of T's range, made once: rows of one shape multiply the same numbers.
+/// Codes over all that `bits` of T's bits can say, made once: rows of one shape multiply the same
+/// numbers.
 template <class T>
-const row_matrix<T>& random_codes(index rows, index cols, std::uint64_t seed) {
-  static std::map<std::tuple<index, index, std::uint64_t>, row_matrix<T>> made;
-  const auto [at, is_new] = made.try_emplace({rows, cols, seed}, rows, cols);
+const row_matrix<T>& random_codes(index rows, index cols, std::uint64_t seed, int bits = 8) {
+  static std::map<std::tuple<index, index, std::uint64_t, int>, row_matrix<T>> made;
+  const auto [at, is_new] = made.try_emplace({rows, cols, seed, bits}, rows, cols);
   if (is_new) {
     T* codes = at->second.data();
     for (index i = 0; i < at->second.size(); i += 16) {
-      const auto bits = random_bits(seed, static_cast<std::uint64_t>(i));
+      const auto random = random_bits(seed, static_cast<std::uint64_t>(i));
       const index count = std::min(index{16}, at->second.size() - i);
-      std::memcpy(codes + i, bits.data(), static_cast<std::size_t>(count));
+      std::memcpy(codes + i, random.data(), static_cast<std::size_t>(count));
     }
+    for (index i = 0; i < at->second.size(); ++i) codes[i] = static_cast<T>(codes[i] >> (8 - bits));
   }
   return at->second;
 }
@@ -114,6 +116,32 @@ struct sums_case {
 
   explicit sums_case(const shape& s)
       : a(random_codes<lhs>(s.m, s.k, 1)), w(random_codes<rhs>(s.n, s.k, 2)), c(s.m, s.n) {}
+
+  [[nodiscard]] bool is_exact() const {
+    return equals_wide_sums(a, w, c, [](std::int64_t sum, index) { return static_cast<out>(sum); });
+  }
+};
+
+/// The same of u8 codes that fill 7 bits on one side or on both: what a saturating product of pairs
+/// computes exactly too. Packing is told how large activations get.
+template <int LhsBits, int RhsBits>
+struct small_sums_case {
+  using lhs = std::uint8_t;
+  using rhs = std::int8_t;
+  using out = std::int32_t;
+  static_assert(LhsBits == 7 || (LhsBits == 8 && RhsBits == 7));
+  static constexpr const char* kind =
+      LhsBits == 8 ? "u8_s7_s32" : (RhsBits == 8 ? "u7_s8_s32" : "u7_s7_s32");
+  static constexpr index largest_activation = (1 << LhsBits) - 1;
+
+  const row_matrix<lhs>& a;
+  const row_matrix<rhs>& w;
+  row_matrix<out> c;
+
+  explicit small_sums_case(const shape& s)
+      : a(random_codes<lhs>(s.m, s.k, 1, LhsBits)),
+        w(random_codes<rhs>(s.n, s.k, 2, RhsBits)),
+        c(s.m, s.n) {}
 
   [[nodiscard]] bool is_exact() const {
     return equals_wide_sums(a, w, c, [](std::int64_t sum, index) { return static_cast<out>(sum); });

@@ -45,16 +45,19 @@
 #include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine
 
 // ---- gemm: products of codes, exact
-#include "fewbit/gemm/block_stage.hpp"     // sums of blocks of k, for grouped scales
-#include "fewbit/gemm/epilogue.hpp"        // at, stage, operator|, raw, Epilogue
-#include "fewbit/gemm/finish_rows.hpp"     // sums in a buffer -> epilogue -> C
-#include "fewbit/gemm/kernel.hpp"          // default_kernel; picture and glossary
-#include "fewbit/gemm/micro_kernel.hpp"    // the loop
-#include "fewbit/gemm/multiply.hpp"        // multiply, scratch_bytes
-#include "fewbit/gemm/packed_weights.hpp"  // packed_weights, pack
-#include "fewbit/gemm/prepared_lhs.hpp"    // activations in place or copied
-#include "fewbit/gemm/stages.hpp"          // add_bias, requantize<Mode>, relu, to_int8 ...
-#include "fewbit/gemm/sum_of_codes.hpp"    // sum_of_codes
+#include "fewbit/gemm/block_stage.hpp"       // sums of blocks of k, for grouped scales
+#include "fewbit/gemm/epilogue.hpp"          // at, stage, operator|, raw, Epilogue
+#include "fewbit/gemm/finish_rows.hpp"       // sums in a buffer -> epilogue -> C
+#include "fewbit/gemm/kernel.hpp"            // default_kernel; picture and glossary
+#include "fewbit/gemm/micro_kernel.hpp"      // the loop
+#include "fewbit/gemm/multiply.hpp"          // multiply, scratch_bytes
+#include "fewbit/gemm/packed_weights.hpp"    // packed_weights, pack
+#include "fewbit/gemm/prepared_lhs.hpp"      // activations in place or copied
+#include "fewbit/gemm/product_by_proof.hpp"  // each panel by the fastest dots it allows
+#include "fewbit/gemm/proof.hpp"             // which weights 16-bit sums are exact for
+#include "fewbit/gemm/row_tiles.hpp"         // how rows are cut into tiles
+#include "fewbit/gemm/stages.hpp"            // add_bias, requantize<Mode>, relu, to_int8 ...
+#include "fewbit/gemm/sum_of_codes.hpp"      // sum_of_codes
 
 // ---- calib: observers that watch float data and answer a range
 #include "fewbit/calib/entropy.hpp"                  // by_entropy

@@ -54,9 +54,10 @@ class dot_unit_test : public testing::Test {
 
   /// Operands stand in vectors of exact size, so that a sanitizer sees what is read beyond them.
   [[nodiscard]] std::vector<std::int32_t> computed() const {
-    std::vector<typename unit::lhs_code> codes;
-    for (const int code : activations) {
-      codes.push_back(static_cast<typename unit::lhs_code>(code - unit::lhs_offset));
+    std::vector<typename unit::lhs_code> codes(activations.size());
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      codes[tests::lhs_position<unit>(i)] =
+          static_cast<typename unit::lhs_code>(activations[i] - unit::lhs_offset);
     }
     return dot(unit::load_lhs(codes.data()));
   }

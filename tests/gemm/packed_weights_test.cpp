@@ -100,6 +100,16 @@ TEST(packed_weights, refuses_a_negative_block_depth) {
                 [] { return gemm::pack<std::uint8_t>(row_matrix<std::int8_t>::Zero(1, 1), -2); }),
             "fewbit: pack: block_depth is -2, expected 0 or more");
 }
+
+TEST(packed_weights, refuse_a_largest_activation_that_is_no_code) {
+  const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, 1);
+  EXPECT_EQ(tests::sentence_of([&] { return gemm::pack<std::uint8_t>(w, 0, 256); }),
+            "fewbit: pack: largest_activation is 256, expected 0 to 255");
+  EXPECT_EQ(tests::sentence_of([&] { return gemm::pack<std::int8_t>(w, 0, -1); }),
+            "fewbit: pack: largest_activation is -1, expected 0 to 127");
+  EXPECT_EQ(gemm::pack<std::int8_t>(w, 0, 0).largest_activation(), 0);
+  EXPECT_EQ(gemm::pack<std::uint8_t>(w).largest_activation(), 255);
+}
 #endif
 
 /// The order is a decision, not an accident: [panel][step][column][depth], zeros where there is

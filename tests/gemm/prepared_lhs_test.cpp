@@ -23,8 +23,10 @@ class prepared_lhs_test : public testing::Test {
     const auto view = lhs.from(row / unit::rows);
     if (unit::in_place) return view.codes[block * view.block_stride + k];
     const index step = k / unit::depth;
-    return view.codes[block * view.block_stride +
-                      (step * unit::rows + row % unit::rows) * unit::depth + k % unit::depth];
+    const auto at = static_cast<std::size_t>((step * unit::rows + row % unit::rows) * unit::depth +
+                                             k % unit::depth);
+    return view
+        .codes[block * view.block_stride + static_cast<index>(tests::lhs_position<unit>(at))];
   }
 
   /// Rows of `k` codes, `stride` apart, in `depth`-deep blocks.

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <string>
 #include <type_traits>
 
@@ -59,6 +60,17 @@ struct kernels_of<arch::list<Archs...>> {
 }  // namespace detail
 
 using kernels = detail::kernels_of<arch::compiled>::type;
+
+/// Where a unit that orders the codes of a step in its own way has the one that is `i`th in order.
+template <class Unit>
+std::size_t lhs_position(std::size_t i) {
+  if constexpr (requires { Unit::lhs_position; }) {
+    constexpr std::size_t depth = Unit::depth;
+    return i / depth * depth + static_cast<std::size_t>(Unit::lhs_position[i % depth]);
+  } else {
+    return i;
+  }
+}
 
 /// Names of typed tests: the kernel's.
 struct kernel_names {

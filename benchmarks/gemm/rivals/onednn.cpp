@@ -3,6 +3,7 @@
 #include "support/onednn.hpp"
 
 #include "support/gemm_rows.hpp"
+#include "support/network_rows.hpp"
 
 namespace fewbit::benchmarks {
 namespace {
@@ -12,6 +13,11 @@ namespace {
   add_rows<onednn_product<sums_case<std::int8_t>>>("onednn");
   add_rows<onednn_product<codes_case<std::uint8_t>>>("onednn");
   add_rows<onednn_product<codes_case<std::int8_t>>>("onednn");
+  add_rows<onednn_product<small_sums_case<7, 7>>>("onednn");
+  add_rows<onednn_product<small_sums_case<7, 8>>>("onednn");
+  add_rows<onednn_product<small_sums_case<8, 7>>>("onednn");
+  add_network_rows<onednn_product<network_case<8>>>("onednn");
+  add_network_rows<onednn_product<network_case<7>>>("onednn");
   add_cold_row<onednn_product<sums_case<std::uint8_t>>>("onednn");
   add_rows<onednn_gemm_product<sums_case<std::uint8_t>>>("onednn_gemm");
   add_rows<onednn_gemm_product<sums_case<std::int8_t>>>("onednn_gemm");

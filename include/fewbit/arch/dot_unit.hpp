@@ -16,6 +16,12 @@
 ///   are copied as lhs_code less the offset, interleaved by rows.
 /// - accumulator, lhs_vector, rhs_vector: what load_lhs, load_rhs, dot and, in units that may read
 ///   in place, load_lhs_tail work on.
+/// - lhs_position, copy_lhs (optional): where code d of a step stands in a copy, and the copy, for
+///   a unit that wants them in another order.
+/// - load_lhs_turn, dot_of_turn; dot_two (optional): activations for several steps at once; the
+///   dots of two steps together.
+/// - bytes, widened, pairs, fours (optional): units for the same weights, by what is proven of them
+///   (gemm/proof.hpp).
 /// - dots: the unit without what it says of the caller's type: units of u8 and s8 activations that
 ///   multiply alike name the same, and share one loop.
 ///

@@ -73,7 +73,7 @@ struct register_block<arch::scalar> {
   static constexpr int rows = 4, cols = 1, narrow = 1;
 };
 template <>
-struct register_block<arch::avx2> {  // 9 sums, 3 weights, 1 activation, products: 14 of 16
+struct register_block<arch::avx2> {  // 9 sums, 3 weights, 1 activation, ones, product: 15 of 16
   static constexpr int rows = 3, cols = 3, narrow = 1;
 };
 template <>

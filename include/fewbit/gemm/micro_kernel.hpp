@@ -30,7 +30,11 @@ inline constexpr int steps_per_turn<Unit> = Unit::steps_per_turn;
 
 /// Dots that should be in flight: two per cycle of four to five cycles' latency. A tile of fewer
 /// registers sums alternate steps in separate sets.
+template <class Unit>
 inline constexpr int dots_in_flight = 8;
+template <class Unit>
+requires requires { Unit::dots_in_flight; }
+inline constexpr int dots_in_flight<Unit> = Unit::dots_in_flight;
 
 /// The lines of C that a tile will write are asked for ahead where tiles take long enough that the
 /// requests cost nothing, and where they take so little that stores wait for one another: with
@@ -95,9 +99,9 @@ class register_tile {
   using rhs_code = typename Unit::rhs_code;
   using accumulator = typename Unit::accumulator;
   static constexpr int turn = steps_per_turn<Unit>;
-  static constexpr int sets = std::min(turn, R* C >= dots_in_flight        ? 1
-                                             : 2 * R * C >= dots_in_flight ? 2
-                                                                           : 4);
+  static constexpr int sets = std::min(turn, R* C >= dots_in_flight<Unit>        ? 1
+                                             : 2 * R * C >= dots_in_flight<Unit> ? 2
+                                                                                 : 4);
   static_assert(turn % sets == 0);
   static constexpr bool loads_in_order = FEWBIT_HAS_NEON;
 
@@ -202,6 +206,27 @@ class register_tile {
     }
   }
 
+  /// Writes `before` plus the sums, the like of store() for units of one row.
+  FEWBIT_ALWAYS_INLINE void store_added(const std::int32_t* before, index before_stride,
+                                        std::int32_t* row, index stride) const noexcept {
+    static_assert(Unit::rows == 1);
+#pragma GCC unroll 32
+    for (int r = 0; r < R; ++r) {
+      accumulator sums[C];
+      this->row(r, sums);
+#pragma GCC unroll 32
+      for (int j = 0; j < C; ++j) {
+        const auto so_far = accumulator::load(before + j * Unit::cols);
+        sums[j] = arch::add_wrapping(so_far, sums[j]);
+      }
+      store_row(sums, row, stride);
+      before += before_stride;
+      row += stride;
+      arch::forget_origin(before);
+      arch::forget_origin(row);
+    }
+  }
+
  private:
   static constexpr index step_codes = C * Unit::cols * Unit::depth;
 
@@ -214,6 +239,9 @@ class register_tile {
 #pragma GCC unroll 32
       for (int r = 0; r < R; ++r) rows[r] = Unit::load_lhs_turn(a + r * stride);
       (step_of_turn<S>(sum_[S % sets], rows, w + S * step_codes), ...);
+    } else if constexpr (requires { &Unit::dot_two; }) {
+      static_assert(turn % 2 == 0 && sets == 1);
+      (step_twice<S>(a, stride, w + S * step_codes), ...);
     } else {
       (step(sum_[S % sets], w + S * step_codes,
             [&](int r) { return Unit::load_lhs(a + r * stride + S * Unit::rows * Unit::depth); }),
@@ -231,6 +259,25 @@ class register_tile {
 #pragma GCC unroll 32
       for (int r = 0; r < R; ++r)
         sum[r][j] = Unit::template dot_of_turn<S>(sum[r][j], rows[r], weights);
+    }
+  }
+
+  /// Steps S and S + 1 for even S.
+  template <int S>
+  FEWBIT_ALWAYS_INLINE void step_twice(const lhs_code* a, index stride,
+                                       const rhs_code* w) noexcept {
+    if constexpr (S % 2 == 0) {
+#pragma GCC unroll 32
+      for (int r = 0; r < R; ++r) {
+        const lhs_code* from = a + r * stride + S * Unit::depth;
+        const typename Unit::lhs_vector both[] = {Unit::load_lhs(from),
+                                                  Unit::load_lhs(from + Unit::depth)};
+#pragma GCC unroll 32
+        for (int j = 0; j < C; ++j) {
+          const rhs_code* weights = w + j * Unit::cols * Unit::depth;
+          sum_[0][r][j] = Unit::dot_two(sum_[0][r][j], both, weights, weights + step_codes);
+        }
+      }
     }
   }
 

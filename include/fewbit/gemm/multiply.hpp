@@ -19,6 +19,8 @@
 #include "fewbit/gemm/micro_kernel.hpp"
 #include "fewbit/gemm/packed_weights.hpp"
 #include "fewbit/gemm/prepared_lhs.hpp"
+#include "fewbit/gemm/product_by_proof.hpp"
+#include "fewbit/gemm/row_tiles.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 
@@ -96,6 +98,12 @@ struct product {
 
   void rows(index row_begin, index row_end, index col_begin, index col_end,
             std::byte* scratch) const noexcept {
+    if constexpr (Proving<unit> && std::is_same_v<Blocks, whole_depth>) {
+      if (w.layout().blocks() == 1) {
+        const product_by_proof<Lhs, Kernel, Out, Epilogue> p(a, a_stride, w, c, epilogue, scratch);
+        return p.rows(row_begin, row_end, col_begin, col_end);
+      }
+    }
     using prepared = prepared_lhs<Kernel>;
     const index most = prepared::rows_per_block(w.layout(), w.bytes());
     const bool copies_ahead = prepared::copies_ahead(a_stride, w.layout(), most);
@@ -106,18 +114,19 @@ struct product {
       const Lhs* from = a + row * a_stride;
       const index copied =
           copying.to == nullptr ? 0 : copying.next - reinterpret_cast<const std::byte*>(from);
-      const prepared lhs(from, a_stride, count, w.layout(), scratch, copied);
+      const prepared lhs(from, a_stride, count, w.layout(), scratch, unit::lhs_offset, copied);
       const block b{lhs, row, count, col_begin, col_end};
       copying = {};
       if (copies_ahead && next < row_end)
         copying = copy_of_rows(next, std::min(most, row_end - next), other, b);
-      one_block(b, copying);
+      one_block(b, copying, scratch);
       std::swap(scratch, other);
     }
   }
 
-  void one_block(const block& b, copier& copying) const noexcept {
-    if constexpr (std::is_same_v<Blocks, whole_depth>) {
+  void one_block(const block& b, [[maybe_unused]] copier& copying,
+                 std::byte* scratch) const noexcept {
+    if constexpr (!Proving<unit> && std::is_same_v<Blocks, whole_depth>) {
       if (w.layout().blocks() == 1) {
         if (weight_bytes() <= resident_bytes) {
           row_by_row(b, copying);
@@ -127,24 +136,12 @@ struct product {
         return;
       }
     }
-    in_blocks_of_depth(b);
-  }
-
-  /// Calls f(first row of registers, height, count) for the row tiles of a block: as few and as
-  /// equal as can be, so of one or two heights, because a tile of one or two rows leaves most of
-  /// the processor idle.
-  template <class F>
-  static void for_each_height(index block_rows, const F& f) noexcept {
-    const index registers = (block_rows + unit::rows - 1) / unit::rows;
-    const index tiles = (registers + Kernel::row_registers - 1) / Kernel::row_registers;
-    const index low = registers / tiles, high_tiles = registers % tiles;
-    if (high_tiles > 0) f(index{0}, low + 1, high_tiles);
-    f(high_tiles * (low + 1), low, tiles - high_tiles);
+    in_blocks_of_depth(b, scratch + prepared_lhs<Kernel>::bytes(w.layout()));
   }
 
   /// Row tiles one after the other, each against all panels.
   void row_by_row(const block& b, copier& copying) const noexcept {
-    for_each_height(b.rows, [&](index first, index height, index count) {
+    for_each_height<Kernel>(b.rows, [&](index first, index height, index count) {
       for (index col = b.col_begin; col < b.col_end;) {
         const index width = w.panel_cols(col);
         const index end = width == tile::cols ? std::min(b.col_end, w.wide_cols()) : b.col_end;
@@ -165,7 +162,7 @@ struct product {
       prefetcher ahead = weight_bytes() >= prefetched_bytes ? next_panel(col, tiles)
                          : col == b.col_begin               ? next_rows(b, tiles)
                                                             : prefetcher{};
-      for_each_height(b.rows, [&](index first, index height, index count) {
+      for_each_height<Kernel>(b.rows, [&](index first, index height, index count) {
         const rectangle r{first, height, count, col, w.panel_cols(col), 1};
         if (!copies || !compute_while_copying(b, r, copying)) compute(b, r, ahead);
       });
@@ -343,16 +340,55 @@ struct product {
 
   /// Tile by tile: the sums of each block of k go to the block stage, the last total to the
   /// epilogue.
-  void in_blocks_of_depth(const block& b) const noexcept {
+  void in_blocks_of_depth(const block& b, [[maybe_unused]] std::byte* scratch) const noexcept {
     for (index col = b.col_begin; col < b.col_end; col += w.panel_cols(col)) {
-      for_each_height(b.rows, [&](index first, index height, index count) {
+      const std::int16_t* wide = nullptr;
+      if constexpr (Proving<unit>) {
+        if (b.rows > few_rows_in_blocks) wide = widen_panel(col, scratch);
+      }
+      for_each_height<Kernel>(b.rows, [&](index first, index height, index count) {
         for (index i = 0; i < count; ++i)
-          compute_blocks(b, {first + i * height, height, 1, col, w.panel_cols(col), 1});
+          compute_blocks(b, {first + i * height, height, 1, col, w.panel_cols(col), 1}, wide);
       });
     }
   }
 
-  void compute_blocks(const block& b, const rectangle& r) const noexcept {
+  /// All of a panel in int16. Its scratch memory is that of product_by_proof, which prepares more
+  /// rows.
+  const std::int16_t* widen_panel(index col, std::byte* scratch) const noexcept {
+    static_assert((row_tiles_by_proof - row_tiles_per_block) * tile::rows >= tile::cols);
+    auto* wide = reinterpret_cast<std::int16_t*>(scratch);
+    const index width = w.panel_cols(col);
+    widen_panels<Kernel>(w.panel(col), width * w.layout().padded(), width, wide);
+    return wide;
+  }
+
+  /// The sums of one block of k of a tile, by weights in int16.
+  void sum_wide(const block& b, const rectangle& r, index k_block, const std::int16_t* wide,
+                std::int32_t* sums) const noexcept {
+    using widened = typename unit::widened;
+    const auto& layout = w.layout();
+    const auto lhs = b.lhs.from(r.first);
+    const tile_run<widened> run{lhs.codes + k_block * lhs.block_stride,
+                                lhs.stride,
+                                wide + layout.padded_begin(k_block) * r.width,
+                                0,
+                                prepared_lhs<Kernel>::depth(layout, k_block),
+                                nullptr,
+                                nullptr,
+                                1,
+                                1};
+    const collect_sums<widened> sink{{sums, r.width}, nullptr, 0};
+    prefetcher nothing;
+    constexpr int most = Kernel::row_registers;
+    if (r.width == tile::cols) {
+      sum_rows<widened, most, Kernel::col_registers>(r.height, run, 0, nothing, sink);
+    } else {
+      sum_rows<widened, most, Kernel::narrow_registers>(r.height, run, 0, nothing, sink);
+    }
+  }
+
+  void compute_blocks(const block& b, const rectangle& r, const std::int16_t* wide) const noexcept {
     using total = typename Blocks::total;
     constexpr index size = tile::rows * tile::cols;
     alignas(64) std::int32_t sums[size];
@@ -360,11 +396,19 @@ struct product {
     std::fill_n(&totals[0], size, total{});
     const out_view<Out> to = clipped(b, r);
     for (index k_block = 0; k_block < w.layout().blocks(); ++k_block) {
-      prefetcher nothing;
-      sum(b, r, k_block, nullptr, &sums[0], r.width, nothing);
+      sum_block(b, r, k_block, wide, &sums[0]);
       add_block(to, k_block, r.width, &sums[0], &totals[0]);
     }
     finish_rows<epilogue_lanes<Kernel>>(&totals[0], r.width, to, epilogue);
+  }
+
+  void sum_block(const block& b, const rectangle& r, index k_block,
+                 [[maybe_unused]] const std::int16_t* wide, std::int32_t* sums) const noexcept {
+    if constexpr (Proving<unit>) {
+      if (wide != nullptr) return sum_wide(b, r, k_block, wide, sums);
+    }
+    prefetcher nothing;
+    sum(b, r, k_block, nullptr, sums, r.width, nothing);
   }
 
   void add_block(const out_view<Out>& to, index k_block, index width, const std::int32_t* sums,
@@ -392,7 +436,11 @@ using scalar_of = typename std::remove_cvref_t<T>::Scalar;
 /// Scratch bytes that one worker needs to multiply with W, for `workspace::reserve`.
 template <class Lhs, class Kernel>
 [[nodiscard]] index scratch_bytes(const packed_weights<Lhs, Kernel>& w) noexcept {
-  return detail::prepared_lhs<Kernel>::bytes(w.layout());
+  if constexpr (detail::Proving<typename Kernel::unit>) {
+    return detail::product_by_proof<Lhs, Kernel, std::int32_t, raw>::scratch_bytes(w);
+  } else {
+    return detail::prepared_lhs<Kernel>::bytes(w.layout());
+  }
 }
 
 /// C can take what the epilogue makes of totals.
@@ -410,7 +458,7 @@ concept ProductInto =
 /// @param scratch   at least scratch_bytes(w) per slot; the work is cut into one part per slot
 /// @param executor  runs the parts; results depend neither on it nor on the number of slots
 /// @param blocks    what to do with the sums of each block of k (gemm/block_stage.hpp)
-/// Shapes are asserted.
+/// Shapes are asserted, and activations where packing was told how large they get.
 template <class Lhs, class Kernel, RowMajorDense<Lhs> A, class C, class E = raw,
           Executor Workers = inline_executor, BlockStage Blocks = whole_depth>
 requires ProductInto<C, E, typename Blocks::total>
@@ -419,6 +467,7 @@ void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& 
               const Blocks& blocks = {}) noexcept {
   using out = detail::scalar_of<C>;
   assert(a.cols() == w.k() && c.rows() == a.rows() && c.cols() == w.n());
+  assert(detail::are_taken(a, w.largest_activation()));
   assert(scratch.bytes_per_slot() >= scratch_bytes(w) && scratch.slots() > 0);
   assert((!std::is_same_v<Blocks, whole_depth> || w.k() <= Kernel::max_depth));
   const detail::product<Lhs, Kernel, out, Blocks, E> p{
@@ -436,6 +485,7 @@ void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& 
   using out = detail::scalar_of<C>;
   constexpr index on_stack = 16384;
   assert(a.cols() == w.k() && c.rows() == a.rows() && c.cols() == w.n());
+  assert(detail::are_taken(a, w.largest_activation()));
   assert(w.k() <= Kernel::max_depth);
   const whole_depth blocks;
   const detail::product<Lhs, Kernel, out, whole_depth, E> p{

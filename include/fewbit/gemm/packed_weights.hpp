@@ -22,6 +22,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/kernel.hpp"
 #include "fewbit/gemm/micro_kernel.hpp"
+#include "fewbit/gemm/proof.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 
@@ -65,6 +66,10 @@ class depth_layout {
 /// W (n x k, one output channel per row, codes -128..127) packed for activations of type Lhs.
 ///
 /// Memory: n * k codes, padded to whole steps and registers, and one int32 per column.
+///
+/// On AVX2 weights decide how fast a product is (gemm/proof.hpp). Who knows that activations stay
+/// small may say so: with `largest_activation` 127 almost all weights take the fast ways, with 255
+/// those that are small themselves.
 template <class Lhs, class Kernel = default_kernel<Lhs>>
 class packed_weights {
  public:
@@ -79,12 +84,18 @@ class packed_weights {
   ///
   /// @param w            n x k; an expression or a column-major matrix is evaluated once
   /// @param block_depth  codes of k that a block stage gets the sums of; 0: all of k is one block
+  /// @param largest_activation  multiply() will get codes of 0 to this, or, where they are signed,
+  ///         from -this - 1 on; asserted there
   /// @throws fewbit::error if the depth of one sum, min(k, block_depth), is above
-  ///         Kernel::max_depth, where int32 could overflow, or if block_depth is negative
+  ///         Kernel::max_depth, where int32 could overflow, if block_depth is negative, or if
+  ///         largest_activation is no code of Lhs
   template <Executor E = inline_executor>
   explicit packed_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0,
-                          const E& executor = {}) {
+                          const E& executor = {}, index largest_activation = largest_code<Lhs>) {
     fewbit::detail::expect(block_depth >= 0, "pack", "block_depth", block_depth, "0 or more");
+    fewbit::detail::expect(largest_activation >= 0 && largest_activation <= largest_code<Lhs>,
+                           "pack", "largest_activation", largest_activation,
+                           "0 to " + std::to_string(largest_code<Lhs>));
     const layout_type layout(w.cols(), block_depth);
     const index deepest = std::min(layout.block_depth(), w.cols());
     fewbit::detail::expect(deepest <= Kernel::max_depth, "pack",
@@ -92,6 +103,7 @@ class packed_weights {
                            "at most " + std::to_string(Kernel::max_depth));
     n_ = w.rows();
     layout_ = layout;
+    largest_activation_ = largest_activation;
     codes_ = aligned_buffer<rhs_code>(padded_n() * layout.padded(), for_overwrite);
     sums_ = aligned_buffer<std::int32_t>(keeps_sums() ? padded_n() * layout.blocks() : 0);
     const index wide = wide_cols() / Kernel::tile::cols;
@@ -99,11 +111,27 @@ class packed_weights {
       pack_panel(
           w, i < wide ? i * Kernel::tile::cols : wide_cols() + (i - wide) * Kernel::narrow_cols);
     });
+    if constexpr (detail::Proving<unit>) prove(executor);
   }
 
   [[nodiscard]] index n() const noexcept { return n_; }
   [[nodiscard]] index k() const noexcept { return layout_.k(); }
+  /// n in whole registers, or in whole tiles where a unit with proofs wastes little by it: on a
+  /// Sapphire Rapids, narrow tiles among wide ones slow both down, (128,1024,1024) by a fifteenth.
+  [[nodiscard]] index padded_n() const noexcept {
+    const auto padded_to = [&](index cols) { return (n_ + cols - 1) / cols * cols; };
+    const index registers = padded_to(Kernel::narrow_cols), tiles = padded_to(Kernel::tile::cols);
+    return detail::Proving<unit> && tiles - registers <= n_ / 32 ? tiles : registers;
+  }
   [[nodiscard]] const layout_type& layout() const noexcept { return layout_; }
+
+  /// The largest activation code that multiply() may be given.
+  [[nodiscard]] index largest_activation() const noexcept { return largest_activation_; }
+
+  /// What is proven of the panel whose first column is `col`.
+  [[nodiscard]] proof proven(index col) const noexcept requires detail::Proving<unit> {
+    return proofs_[col / Kernel::narrow_cols];
+  }
 
   /// sum over k of w(j, k) for each column j of C; empty when k is cut into several blocks.
   [[nodiscard]] std::span<const std::int32_t> column_sums() const noexcept {
@@ -147,8 +175,19 @@ class packed_weights {
     return unit::lhs_offset != 0 || layout_.blocks() == 1;
   }
 
-  [[nodiscard]] index padded_n() const noexcept {
-    return (n_ + Kernel::narrow_cols - 1) / Kernel::narrow_cols * Kernel::narrow_cols;
+  /// Proves each panel what can be proven; blocks of k are summed one by one without a proof.
+  template <class E>
+  void prove(const E& executor) {
+    const detail::proof_bounds bounds(largest_activation_ +
+                                      detail::unsigned_shift<Lhs>(largest_activation_));
+    proofs_ = detail::panel_proofs(padded_n() / Kernel::narrow_cols);
+    if (layout_.blocks() != 1) return;
+    executor.for_each(padded_n() / Kernel::narrow_cols, [&](index i) {
+      const index col = i * Kernel::narrow_cols;
+      if (col < wide_cols() && col % Kernel::tile::cols != 0) return;
+      proofs_.set(
+          i, detail::proof_of(panel(col), layout_.steps(0), panel_cols(col) * unit::depth, bounds));
+    });
   }
 
   /// Packs the panel that begins at column `first`, a chunk of k at a time: [step][column][depth]
@@ -243,18 +282,25 @@ class packed_weights {
   /// follow by themselves. 16384 x 16384 with AVX512-VNNI: 63 ms, without 128.
   static constexpr index packed_ahead = 512;
 
+  struct empty {};
+
   index n_ = 0;
   layout_type layout_;
   aligned_buffer<rhs_code> codes_;
   aligned_buffer<std::int32_t> sums_;
+  index largest_activation_ = largest_code<Lhs>;
+  [[no_unique_address]] std::conditional_t<detail::Proving<unit>, detail::panel_proofs, empty>
+      proofs_;
 };
 
 /// Packs W for activations of type Lhs on an instruction set: `pack<std::uint8_t>(w)`.
 /// @throws fewbit::error as the constructor of packed_weights does
 template <class Lhs, class Arch = arch::native>
 [[nodiscard]] packed_weights<Lhs, default_kernel<Lhs, Arch>> pack(
-    const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0) {
-  return packed_weights<Lhs, default_kernel<Lhs, Arch>>(w, block_depth);
+    const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0,
+    index largest_activation = largest_code<Lhs>) {
+  return packed_weights<Lhs, default_kernel<Lhs, Arch>>(w, block_depth, inline_executor{},
+                                                        largest_activation);
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm

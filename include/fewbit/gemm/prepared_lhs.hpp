@@ -63,15 +63,17 @@ struct lhs_view {
   index block_stride;  // codes from one block of k to the next
 };
 
-template <class Kernel>
+/// `RowTiles` are prepared together where they are copied.
+template <class Kernel, index RowTiles = row_tiles_per_block>
 class prepared_lhs {
   using unit = typename Kernel::unit;
   using lhs = typename Kernel::lhs;
   using lhs_code = typename unit::lhs_code;
   using layout_type = depth_layout<unit::depth>;
-  static constexpr index max_rows = row_tiles_per_block * Kernel::tile::rows;
 
  public:
+  static constexpr index max_rows = RowTiles * Kernel::tile::rows;
+
   /// Scratch bytes for a block of rows.
   static index bytes(const layout_type& layout) noexcept {
     return unit::in_place ? 0 : block_bytes(layout, max_rows);
@@ -83,8 +85,7 @@ class prepared_lhs {
     if (weight_bytes > near_weights) return max_rows;
     const index row_bytes = std::max(copy_stride(layout), index{1}) * index{sizeof(lhs_code)};
     const index tiles = copied_bytes / (row_bytes * Kernel::tile::rows);
-    const index most =
-        layout.k() < copied_ahead_depth ? row_tiles_per_block : row_tiles_per_block / 2;
+    const index most = layout.k() < copied_ahead_depth ? RowTiles : RowTiles / 2;
     return std::clamp(tiles, index{1}, most) * Kernel::tile::rows;
   }
 
@@ -105,20 +106,20 @@ class prepared_lhs {
   }
 
   /// Rows a[0] .. a[rows - 1], `stride` codes apart; `scratch` has bytes(layout) bytes, of which
-  /// the first `copied` are ready where copies_ahead().
+  /// the first `copied` are ready where copies_ahead(). `offset` is taken off, as the unit asks.
   prepared_lhs(const lhs* a, index stride, index rows, const layout_type& layout,
-               std::byte* scratch, index copied = 0) noexcept {
+               std::byte* scratch, int offset = unit::lhs_offset, index copied = 0) noexcept {
     if constexpr (unit::in_place) {
       view_ = {a, stride, layout.block_depth()};
     } else {
       auto* copy = reinterpret_cast<lhs_code*>(scratch);
       view_ = {copy, unit::rows * copy_stride(layout), unit::rows * layout.padded_begin(1)};
       if (is_one_run(stride, layout)) {
-        copy_codes(a + copied, rows * stride - copied, unit::lhs_offset, copy + copied);
+        copy_row(a + copied, rows * stride - copied, offset, copy + copied);
         return;
       }
       for (index row = 0; row < rows; row += unit::rows) {
-        copy_rows(a + row * stride, stride, std::min(index{unit::rows}, rows - row), layout,
+        copy_rows(a + row * stride, stride, std::min(index{unit::rows}, rows - row), layout, offset,
                   copy + row * copy_stride(layout));
       }
     }
@@ -149,17 +150,28 @@ class prepared_lhs {
 
   /// `count` rows as [block][step][row][depth], missing rows and the end of each block zero.
   static void copy_rows(const lhs* a, index stride, index count, const layout_type& layout,
-                        lhs_code* to) noexcept {
+                        int offset, lhs_code* to) noexcept {
     for (index block = 0; block < layout.blocks(); ++block) {
       const lhs* from = a + block * layout.block_depth();
       lhs_code* step = to + unit::rows * layout.padded_begin(block);
       const index codes = layout.depth_of(block);
       if constexpr (unit::rows == 1) {
-        copy_codes(from, codes, unit::lhs_offset, step);
-        std::fill(step + codes, step + layout.steps(block) * unit::depth, lhs_code{0});
+        copy_row(from, codes, offset, step);
+        if constexpr (!requires { unit::lhs_position; }) {
+          std::fill(step + codes, step + layout.steps(block) * unit::depth, lhs_code{0});
+        }
       } else {
         interleave(from, stride, count, codes, step);
       }
+    }
+  }
+
+  /// Codes of one row, in the unit's own order if it has one.
+  static void copy_row(const lhs* from, index count, int offset, lhs_code* to) noexcept {
+    if constexpr (requires { unit::copy_lhs(from, count, to); }) {
+      unit::copy_lhs(from, count, to);
+    } else {
+      copy_codes(from, count, offset, to);
     }
   }
 

@@ -1,0 +1,65 @@
+#pragma once
+/// The products of this library as the GEMM benchmark runs them.
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+
+#include "fewbit/fewbit.hpp"
+
+namespace fewbit::benchmarks {
+
+template <class Operands, class Arch>
+class fewbit_product {
+ public:
+  using operands = Operands;
+
+  explicit fewbit_product(operands& data)
+      : data_(data),
+        packed_(gemm::pack<typename operands::lhs, Arch>(data.w, 0, largest_activation())),
+        scratch_(gemm::scratch_bytes(packed_)) {}
+
+  void operator()() {
+    if constexpr (requires { data_.factors; }) {
+      const auto epilogue = gemm::add_bias(data_.bias.data()) |
+                            gemm::requantize<xnn_fp32>(data_.factors) |
+                            gemm::saturate<typename operands::out>{operands::zero_point};
+      gemm::multiply(data_.a, packed_, data_.c, epilogue, scratch_);
+    } else {
+      gemm::multiply(data_.a, packed_, data_.c, gemm::raw{}, scratch_);
+    }
+  }
+
+  static std::string label() {
+    using tile = typename gemm::default_kernel<typename operands::lhs, Arch>::tile;
+    return "tile " + std::to_string(tile::rows) + "x" + std::to_string(tile::cols) + "x" +
+           std::to_string(tile::depth);
+  }
+
+  /// Adds the weights of each panel to the count of its proof, in the order of gemm::proof.
+  void count_weights(std::array<index, 3>& by_proof) const {
+    if constexpr (requires { packed_.proven(0); }) {
+      for (index col = 0; col < packed_.n(); col += packed_.panel_cols(col)) {
+        const index cols = std::min(packed_.panel_cols(col), packed_.n() - col);
+        by_proof[static_cast<std::size_t>(packed_.proven(col))] += cols * packed_.k();
+      }
+    }
+  }
+
+ private:
+  static constexpr index largest_activation() {
+    if constexpr (requires { operands::largest_activation; }) {
+      return operands::largest_activation;
+    } else {
+      return gemm::largest_code<typename operands::lhs>;
+    }
+  }
+
+  operands& data_;
+  gemm::packed_weights<typename operands::lhs, gemm::default_kernel<typename operands::lhs, Arch>>
+      packed_;
+  workspace scratch_;
+};
+
+}  // namespace fewbit::benchmarks
