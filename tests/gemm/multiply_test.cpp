@@ -89,6 +89,25 @@ TYPED_TEST(multiply_test, walks_several_blocks_of_deep_rows) {
   }
 }
 
+/// Weights that a few rows take from far away, in chunks of k, and an epilogue on their sums.
+TYPED_TEST(multiply_test, streams_large_weights_past_a_few_rows) {
+  using tile = typename TestFixture::tile_type;
+  const index k = 16384 + 515;
+  const index n = std::max(index{2 * tile::cols}, gemm::detail::streamed_bytes / k) + 1;
+  const auto w = random_codes<std::int8_t>(n, k, 2);
+  const typename TestFixture::weights packed(w);
+  for (const index m : {index{1}, index{tile::rows + 1}, index{3 * tile::rows - 1}}) {
+    const auto a = random_codes<typename TestFixture::lhs_type>(m, k, 1);
+    row_matrix<std::int32_t> c(m, n);
+    gemm::multiply(a, packed, c);
+    EXPECT_EQ(c.template cast<std::int64_t>().eval(), wide_product(a, w)) << m;
+    const std::vector<std::int32_t> bias(static_cast<std::size_t>(n), 77);
+    row_matrix<std::int32_t> with_bias(m, n);
+    gemm::multiply(a, packed, with_bias, gemm::add_bias(bias.data()));
+    EXPECT_EQ(with_bias, (c.array() + 77).matrix()) << m;
+  }
+}
+
 /// Pairs and fours of extreme products are what 16-bit lanes overflow on: 255 * -128 * 2, -128 *
 /// -128 * 2.
 TYPED_TEST(multiply_test, is_exact_on_extreme_codes) {

@@ -335,6 +335,28 @@ struct store_sums {
   FEWBIT_ALWAYS_INLINE void end_row(index rows) noexcept { sums += rows * stride; }
 };
 
+/// Where the sums of a chunk of k go: as store_sums says, but added to those of earlier chunks, if
+/// any, whose rows are `before_stride` numbers apart.
+template <class Unit>
+struct collect_sums : store_sums<Unit> {
+  const std::int32_t* before;
+  index before_stride;
+
+  template <int R, int C>
+  FEWBIT_ALWAYS_INLINE void take(const register_tile<Unit, R, C>& tile) noexcept {
+    if (before == nullptr) {
+      tile.store(this->tile_sums, this->stride);
+    } else {
+      tile.store_added(before, before_stride, this->tile_sums, this->stride);
+    }
+    this->tile_sums += C * Unit::cols;
+  }
+  FEWBIT_ALWAYS_INLINE void end_row(index rows) noexcept {
+    store_sums<Unit>::end_row(rows);
+    if (before != nullptr) before += rows * before_stride;
+  }
+};
+
 /// Sums a run of tiles of R x C registers and hands each to the sink, which is told before. With
 /// store_sums it knows no epilogue and no type of the caller's activations, so that a program holds
 /// it once. Arguments are copied: a sink may store 8-bit codes, which could change whatever is

@@ -37,6 +37,15 @@ inline constexpr index prefetched_bytes = 1024 * 1024;
 /// How far ahead, where a single row tile streams all weights.
 inline constexpr index stream_distance = 4096;
 
+/// Where a few row tiles stream this many bytes of weights or more, each meets this many codes of k
+/// at a time: weights come from far away once, are asked for `streamed_ahead` bytes before their
+/// turn, and stay in L1 (32 KiB of them, with AVX512-VNNI) until the last tile has met them.
+/// (8,4096,4096) on a Sapphire Rapids gains 6 % over panels of all k, (16,4096,4096) 12 %.
+inline constexpr index streamed_bytes = 2 * prefetched_bytes;
+inline constexpr index streamed_depth = 512;
+inline constexpr index streamed_ahead = 32 * 1024;
+inline constexpr index streamed_tiles = 4;
+
 /// Tiles that are summed into the buffer before the epilogue sees them.
 inline constexpr index buffered_tiles = 8;
 
@@ -157,7 +166,9 @@ struct product {
   /// Panels one after the other, each against all row tiles.
   void panel_by_panel(const block& b, copier& copying) const noexcept {
     const index tiles = row_tiles(b.rows);
-    for (index col = b.col_begin; col < b.col_end; col += w.panel_cols(col)) {
+    const bool streams = weight_bytes() >= streamed_bytes && tiles > 1 && tiles <= streamed_tiles;
+    const index first_col = streams ? chunk_by_chunk(b) : b.col_begin;
+    for (index col = first_col; col < b.col_end; col += w.panel_cols(col)) {
       const bool copies = col == b.col_begin && copying.to != nullptr;
       prefetcher ahead = weight_bytes() >= prefetched_bytes ? next_panel(col, tiles)
                          : col == b.col_begin               ? next_rows(b, tiles)
@@ -169,6 +180,43 @@ struct product {
     }
   }
 
+  /// Full panels against a few row tiles, a chunk of k at a time; returns the column behind them.
+  index chunk_by_chunk(const block& b) const noexcept {
+    index col = b.col_begin;
+    if constexpr (unit::rows == 1) {
+      alignas(64) std::int32_t sums[streamed_tiles * tile::rows * tile::cols];
+      for (; col < std::min(b.col_end, w.wide_cols()); col += tile::cols) {
+        for (index k = 0; k == 0 || k < w.layout().padded(); k += chunk_depth)
+          sum_chunk(b, col, k, &sums[0]);
+        finish_rows<epilogue_lanes<Kernel>>(
+            &sums[0], index{tile::cols}, clipped(b, {0, b.rows, 1, col, tile::cols, 1}), epilogue);
+      }
+    }
+    return col;
+  }
+
+  static constexpr index chunk_depth = streamed_depth / unit::depth * unit::depth;
+
+  /// Adds a chunk of k to the sums of a full panel, or begins them.
+  void sum_chunk(const block& b, index col, index k, std::int32_t* sums) const noexcept {
+    constexpr int most = Kernel::row_registers, least = (most + 1) / 2;
+    const index chunk = chunk_depth * tile::cols;
+    prefetcher ahead =
+        spread(reinterpret_cast<const std::byte*>(w.panel(col) + k * tile::cols) + streamed_ahead,
+               chunk * index{sizeof(rhs_code)}, row_tiles(b.rows), chunk_depth);
+    for_each_height<Kernel>(b.rows, [&](index first, index height, index count) {
+      tile_run<dots> run = run_of(b, {first, height, count, col, tile::cols, 1}, 0, nullptr);
+      if (k > 0) run.column_sums = nullptr;
+      run.a += k;
+      run.w += k * tile::cols;
+      run.depth = std::min(chunk_depth, run.depth - k);
+      std::int32_t* to = sums + first * tile::cols;
+      const collect_sums<dots> sink{{to, tile::cols}, k > 0 ? to : nullptr, tile::cols};
+      sum_rows<dots, most, Kernel::col_registers, least>(height, run, unit::lhs_offset, ahead,
+                                                         sink);
+    });
+  }
+
   /// Spreads the next panel over the turns of this one's tiles, so that the last-level cache is
   /// read all the time and not only by the first tile of each panel; where there is one tile, it
   /// reads ahead of itself.
@@ -176,20 +224,20 @@ struct product {
     const index bytes = w.layout().padded() * w.panel_cols(col) * index{sizeof(rhs_code)};
     const auto* from =
         reinterpret_cast<const std::byte*>(w.panel(col)) + (tiles == 1 ? stream_distance : bytes);
-    return spread(from, bytes, tiles);
+    return spread(from, bytes, tiles, w.layout().padded());
   }
 
   /// Spreads the activations of the next block of rows over the first panel of this one.
   prefetcher next_rows(const block& b, index tiles) const noexcept {
     if (b.row + b.rows >= c.rows) return {};
     const index bytes = std::min(b.rows, c.rows - b.row - b.rows) * a_stride * index{sizeof(Lhs)};
-    return spread(reinterpret_cast<const std::byte*>(a + (b.row + b.rows) * a_stride), bytes,
-                  tiles);
+    return spread(reinterpret_cast<const std::byte*>(a + (b.row + b.rows) * a_stride), bytes, tiles,
+                  w.layout().padded());
   }
 
-  prefetcher spread(const std::byte* from, index bytes, index tiles) const noexcept {
-    const index turns =
-        std::max(w.layout().padded() / (unit::depth * steps_per_turn<dots>), index{1});
+  /// Spreads some bytes over the turns of `tiles` tiles of `depth` codes of k.
+  static prefetcher spread(const std::byte* from, index bytes, index tiles, index depth) noexcept {
+    const index turns = std::max(depth / (unit::depth * steps_per_turn<dots>), index{1});
     const index lines = (bytes + arch::cache_line - 1) / arch::cache_line;
     return {from, from + bytes, static_cast<int>((lines + tiles * turns - 1) / (tiles * turns))};
   }
@@ -200,9 +248,9 @@ struct product {
     const index panels = weight_bytes() <= resident_bytes
                              ? (b.col_end - b.col_begin + tile::cols - 1) / tile::cols
                              : 1;
-    const prefetcher read =
-        spread(reinterpret_cast<const std::byte*>(a + row * a_stride),
-               count * a_stride * index{sizeof(Lhs)}, row_tiles(b.rows) * panels);
+    const prefetcher read = spread(reinterpret_cast<const std::byte*>(a + row * a_stride),
+                                   count * a_stride * index{sizeof(Lhs)},
+                                   row_tiles(b.rows) * panels, w.layout().padded());
     return {read.next, read.end, read.lines, to, static_cast<std::uint8_t>(unit::lhs_offset)};
   }
 

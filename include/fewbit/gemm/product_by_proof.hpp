@@ -21,28 +21,6 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
 
-/// Where the sums of a chunk go: as store_sums says, but added to those of earlier chunks, if any,
-/// whose rows are `before_stride` numbers apart.
-template <class Unit>
-struct collect_sums : store_sums<Unit> {
-  const std::int32_t* before;
-  index before_stride;
-
-  template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void take(const register_tile<Unit, R, C>& tile) noexcept {
-    if (before == nullptr) {
-      tile.store(this->tile_sums, this->stride);
-    } else {
-      tile.store_added(before, before_stride, this->tile_sums, this->stride);
-    }
-    this->tile_sums += C * Unit::cols;
-  }
-  FEWBIT_ALWAYS_INLINE void end_row(index rows) noexcept {
-    store_sums<Unit>::end_row(rows);
-    if (before != nullptr) before += rows * before_stride;
-  }
-};
-
 /// Widens `count` packed codes of panels that are `width` columns wide.
 template <class Kernel>
 void widen_panels(const std::int8_t* codes, index count, index width, std::int16_t* to) noexcept {
