@@ -2,19 +2,35 @@
 /// The same products by oneDNN, one thread: its matmul primitive with weights reordered ahead into
 /// the layout it asks for, and its gemm function, which packs both operands at each call.
 ///
-/// ONEDNN_MAX_CPU_ISA holds it to an instruction set. Below VNNI it sums pairs in 16 bits and
-/// saturates.
+/// Below VNNI it sums pairs in 16 bits and saturates. The label is the instruction set that it is
+/// held to.
 
 #include <omp.h>
 
 #include <cstdint>
 #include <dnnl.hpp>
+#include <string>
 #include <type_traits>
 #include <vector>
 
 #include "fewbit/core/types.hpp"
 
 namespace fewbit::benchmarks {
+
+inline std::string onednn_isa() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::avx2:
+      return "avx2";
+    case dnnl::cpu_isa::avx2_vnni:
+      return "avx2_vnni";
+    case dnnl::cpu_isa::avx512_core_vnni:
+      return "avx512_core_vnni";
+    case dnnl::cpu_isa::avx512_core_amx:
+      return "avx512_core_amx";
+    default:
+      return "another instruction set";
+  }
+}
 
 /// W (n x k) in another layout.
 inline dnnl::memory onednn_pack(const row_matrix<std::int8_t>& w, const dnnl::memory::desc& layout,
@@ -83,6 +99,8 @@ class onednn_product {
     give(DNNL_ARG_DST, memory(out, engine_, data.c.data()));
     if constexpr (requantizes) give(DNNL_ARG_BIAS, memory(bias, engine_, data.bias.data()));
   }
+
+  static std::string label() { return onednn_isa(); }
 
   /// By the C functions: the C++ ones allocate a list of arguments at each call.
   void operator()() {
