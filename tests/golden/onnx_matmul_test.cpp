@@ -11,6 +11,7 @@
 
 #include "fewbit/gemm/multiply.hpp"
 #include "fewbit/gemm/stages.hpp"
+#include "fewbit/gemm/sum_of_codes.hpp"
 #include "support/data.hpp"
 #include "support/onnx_cases.hpp"
 
