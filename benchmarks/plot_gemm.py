@@ -31,6 +31,9 @@ KINDS = {
     "s8_s8_s32": "s8 x s8 to int32",
     "u8_s8_u8": "u8 x s8 to u8, requantized",
     "s8_s8_s8": "s8 x s8 to s8, requantized",
+    "u8_s7_s32": "u8 x s7 to int32",
+    "u7_s8_s32": "u7 x s8 to int32",
+    "u7_s7_s32": "u7 x s7 to int32",
     "f32_f32_f32": "float",
 }
 NAMES = {"onednn": "oneDNN", "onednn_gemm": "oneDNN gemm", "gemmlowp": "gemmlowp", "xnnpack": "XNNPACK",
