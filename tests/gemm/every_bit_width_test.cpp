@@ -1,4 +1,4 @@
-// Products of bit planes of every pair of widths, on every arch, with the codes that overflow first.
+// Products of bit planes of every pair of widths, on every arch, with the most extreme codes.
 
 #include <gtest/gtest.h>
 

@@ -34,6 +34,16 @@ struct avx512_bits : bit_words<8, 4, 4> {
     return from(_mm512_ternarylogic_epi64(as_register(mask), as_register(a), as_register(b), 0x60));
   }
 
+  /// The low halves of the lanes of a, then of b.
+  FEWBIT_ALWAYS_INLINE static vec<std::uint32_t, 16> low_halves(const words& a,
+                                                                const words& b) noexcept {
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    using ints = vec<std::uint32_t, 16>;
+    return ints::from(reinterpret_cast<ints::storage>(
+        _mm512_permutex2var_epi32(as_register(a), even, as_register(b))));
+  }
+
   FEWBIT_ALWAYS_INLINE static std::uint64_t plane(const std::uint8_t* codes, int bit) noexcept {
     const __m512i mask = _mm512_set1_epi8(static_cast<char>(1 << bit));
     return _mm512_test_epi8_mask(_mm512_loadu_si512(codes), mask);

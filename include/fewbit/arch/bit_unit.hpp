@@ -11,6 +11,7 @@
 /// - steps_per_fold: how often `add` may be called before `fold` takes the counts into 64-bit sums;
 ///   0 where counts are such sums themselves.
 /// - masked_xor: (a ^ b) & mask.
+/// - low_halves (optional): the low halves of the lanes of two registers as int32.
 /// - plane: bit `bit` of 64 bytes as a word, the first byte the least significant.
 ///
 /// `bit_unit<Arch>` falls back to the base of Arch. Read next: arch/avx512_bitalg.hpp,

@@ -26,13 +26,12 @@
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
 
 /// A step of each rule: what one word of `lhs_planes` planes of a row and one register of
-/// `rhs_planes` planes of weights add to `counts` counts, and what these count in the sum. `start`
-/// says what the sum starts from.
+/// `rhs_planes` planes of weights add to `counts` counts, and the sum that these make with what it
+/// starts from.
 enum class sum_start { zero, depth, nonzeros };
 
 struct xor_rule {
   static constexpr int lhs_planes = 1, rhs_planes = 1, counts = 1;
-  static constexpr int factor[] = {-2};
   static constexpr sum_start start = sum_start::depth;
 
   template <class Unit, class Words, class Counts>
@@ -40,11 +39,17 @@ struct xor_rule {
                                        Counts (&to)[1]) noexcept {
     to[0] = Unit::add(to[0], a[0] ^ w[0]);
   }
+
+  /// The sum, from its start and count i of all columns.
+  template <class Ints, class Counts>
+  FEWBIT_ALWAYS_INLINE static Ints total(std::int32_t start, const Counts& count) noexcept {
+    const Ints ones = count(0);
+    return Ints(static_cast<std::uint32_t>(start)) - ones - ones;
+  }
 };
 
 struct and_rule {
   static constexpr int lhs_planes = 1, rhs_planes = 1, counts = 1;
-  static constexpr int factor[] = {1};
   static constexpr sum_start start = sum_start::zero;
 
   template <class Unit, class Words, class Counts>
@@ -52,11 +57,17 @@ struct and_rule {
                                        Counts (&to)[1]) noexcept {
     to[0] = Unit::add(to[0], a[0] & w[0]);
   }
+
+  /// The sum, from its start and count i of all columns.
+  template <class Ints, class Counts>
+  FEWBIT_ALWAYS_INLINE static Ints total(std::int32_t start, const Counts& count) noexcept {
+    static_cast<void>(start);
+    return count(0);
+  }
 };
 
 struct ternary_rule {
   static constexpr int lhs_planes = 2, rhs_planes = 2, counts = 2;
-  static constexpr int factor[] = {1, -2};
   static constexpr sum_start start = sum_start::zero;
 
   template <class Unit, class Words, class Counts>
@@ -66,17 +77,31 @@ struct ternary_rule {
     to[0] = Unit::add(to[0], mask);
     to[1] = Unit::add(to[1], Unit::masked_xor(a[1], w[1], mask));
   }
+
+  /// The sum, from its start and count i of all columns.
+  template <class Ints, class Counts>
+  FEWBIT_ALWAYS_INLINE static Ints total(std::int32_t start, const Counts& count) noexcept {
+    static_cast<void>(start);
+    const Ints differing = count(1);
+    return count(0) - differing - differing;
+  }
 };
 
 struct ternary_by_binary_rule {
   static constexpr int lhs_planes = 2, rhs_planes = 1, counts = 1;
-  static constexpr int factor[] = {-2};
   static constexpr sum_start start = sum_start::nonzeros;
 
   template <class Unit, class Words, class Counts>
   FEWBIT_ALWAYS_INLINE static void add(const Words (&a)[2], const Words (&w)[1],
                                        Counts (&to)[1]) noexcept {
     to[0] = Unit::add(to[0], Unit::masked_xor(a[1], w[0], a[0]));
+  }
+
+  /// The sum, from its start and count i of all columns.
+  template <class Ints, class Counts>
+  FEWBIT_ALWAYS_INLINE static Ints total(std::int32_t start, const Counts& count) noexcept {
+    const Ints ones = count(0);
+    return Ints(static_cast<std::uint32_t>(start)) - ones - ones;
   }
 };
 

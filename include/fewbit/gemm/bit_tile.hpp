@@ -55,16 +55,23 @@ struct bit_tile {
     if (run.ends_negated) negate();
   }
 
-  /// What the counts of a row and a register come to, less the start of the sum.
-  FEWBIT_ALWAYS_INLINE arch::vec<std::uint32_t, Unit::lanes> total(int row,
-                                                                   int reg) const noexcept {
-    using ints = arch::vec<std::uint32_t, Unit::lanes>;
-    ints sum(0);
-#pragma GCC unroll 2
-    for (int i = 0; i < Rule::counts; ++i)
-      sum += ints(static_cast<std::uint32_t>(Rule::factor[i])) *
-             arch::convert<std::uint32_t>(sums[row][reg][i]);
-    return sum;
+  /// Writes a row of sums, all columns of the tile.
+  FEWBIT_ALWAYS_INLINE void store_row(int row, std::int32_t start,
+                                      std::int32_t* to) const noexcept {
+    constexpr bool in_pairs = Registers % 2 == 0 && requires(words w) { Unit::low_halves(w, w); };
+    constexpr int step = in_pairs ? 2 : 1;
+#pragma GCC unroll 8
+    for (int j = 0; j < Registers; j += step) {
+      const auto low = [&](int i) {
+        if constexpr (in_pairs) {
+          return Unit::low_halves(sums[row][j][i], sums[row][j + 1][i]);
+        } else {
+          return arch::convert<std::uint32_t>(sums[row][j][i]);
+        }
+      };
+      arch::bits_as<std::int32_t>(Rule::template total<decltype(low(0))>(start, low))
+          .store(to + j * Unit::lanes);
+    }
   }
 
  private:
@@ -155,23 +162,20 @@ struct bit_sums {
 /// Sums a tile into C. A function of its own, so that the compiler has all registers for the loop.
 template <class Unit, class Rule, int Rows, int Registers>
 void sum_tile(const bit_run& run, const bit_sums& out) noexcept {
-  constexpr int lanes = Unit::lanes;
-  using ints = arch::vec<std::uint32_t, lanes>;
+  constexpr int cols = Unit::lanes * Registers;
+  const bit_sums to = out;
   const bit_tile<Unit, Rule, Rows, Registers> tile(run);
+  const bool is_whole = to.cols >= cols;
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
-    const ints start(static_cast<std::uint32_t>(out.starts[r * out.start_step]));
-    std::int32_t* to = out.c + r * out.stride;
-#pragma GCC unroll 8
-    for (int j = 0; j < Registers; ++j) {
-      const auto sum = arch::bits_as<std::int32_t>(start + tile.total(r, j));
-      if ((j + 1) * lanes <= out.cols) {
-        sum.store(to + j * lanes);
-      } else {
-        std::int32_t last[lanes];
-        sum.store(&last[0]);
-        for (index i = 0; j * lanes + i < out.cols; ++i) to[j * lanes + i] = last[i];
-      }
+    const std::int32_t start = to.starts[r * to.start_step];
+    std::int32_t* row = to.c + r * to.stride;
+    if (is_whole) {
+      tile.store_row(r, start, row);
+    } else {
+      std::int32_t sums[cols];
+      tile.store_row(r, start, &sums[0]);
+      std::copy_n(&sums[0], to.cols, row);
     }
   }
 }

@@ -52,6 +52,30 @@ struct bit_rows {
   const std::uint64_t* groups;
   const std::int32_t* nonzeros;
   index count;
+
+  /// The same from row `row` on, the first of a group, of which each has so many words.
+  [[nodiscard]] bit_rows from(index row, index row_words, index most) const noexcept {
+    return {groups + row * row_words, nonzeros == nullptr ? nullptr : nonzeros + row,
+            std::min(most, count - row)};
+  }
+};
+
+/// How C is cut into pieces, which depends on nothing but the extents: blocks of rows by runs of
+/// whole panels.
+struct bit_pieces {
+  index rows;
+  index cols;
+  index down;
+  index along;
+
+  bit_pieces(index m, index most_rows, const bit_operands& w, index tile_cols) noexcept
+      : rows(std::clamp(m, index{1}, most_rows)) {
+    const index words = std::max(w.lhs_planes * w.rhs_planes * w.words_per_plane, index{1});
+    const index panels = least_piece / (words * rows * tile_cols) + 1;
+    cols = panels * tile_cols;
+    down = (m + rows - 1) / rows;
+    along = (w.n + cols - 1) / cols;
+  }
 };
 
 template <class Unit, class Rule>
@@ -64,6 +88,19 @@ struct bit_product {
   bit_operands w;
   std::int32_t* c;
   index stride;
+
+  /// All of A, in pieces.
+  template <class Workers>
+  void run_in_pieces(const bit_rows& a, const Workers& executor) const noexcept {
+    const index most = rows_per_bit_block<Unit>(w.lhs_planes, w.words_per_plane);
+    const bit_pieces pieces(a.count, most, w, panels::tile_cols);
+    executor.for_each(pieces.down * pieces.along, [&](index piece) {
+      const index row = piece / pieces.along * pieces.rows;
+      const index col = piece % pieces.along * pieces.cols;
+      run(a.from(row, w.lhs_planes * w.words_per_plane, pieces.rows), row, col,
+          std::min(col + pieces.cols, panels{w.n}.padded()));
+    });
+  }
 
   /// Some rows of A, the first of them row `row` of C, by the columns from `begin` to `end`, which
   /// are those of whole panels.
@@ -110,24 +147,6 @@ struct bit_product {
         sum_tile<Unit, Rule, decltype(height)::value, 1>(run, out);
       }
     });
-  }
-};
-
-/// How C is cut into pieces, which depends on nothing but the extents: blocks of rows by runs of
-/// whole panels.
-struct bit_pieces {
-  index rows;
-  index cols;
-  index down;
-  index along;
-
-  bit_pieces(index m, index most_rows, const bit_operands& w, index tile_cols) noexcept
-      : rows(std::clamp(m, index{1}, most_rows)) {
-    const index words = std::max(w.lhs_planes * w.rhs_planes * w.words_per_plane, index{1});
-    const index panels = least_piece / (words * rows * tile_cols) + 1;
-    cols = panels * tile_cols;
-    down = (m + rows - 1) / rows;
-    along = (w.n + cols - 1) / cols;
   }
 };
 
@@ -206,14 +225,7 @@ void multiply(const bit_planes<A, Unit>& a, const packed_bits<A, W, Unit>& w, C&
   assert(a.k() == w.k() && c.rows() == a.m() && c.cols() == w.n());
   using product = detail::bit_product<Unit, typename packed_bits<A, W, Unit>::rule>;
   const product p{w.operands(), c.data(), c.outerStride()};
-  const index most = detail::rows_per_bit_block<Unit>(A::planes, p.w.words_per_plane);
-  const detail::bit_pieces pieces(a.m(), most, p.w, product::panels::tile_cols);
-  executor.for_each(pieces.down * pieces.along, [&](index piece) {
-    const index row = piece / pieces.along * pieces.rows;
-    const index col = piece % pieces.along * pieces.cols;
-    const index end = std::min(col + pieces.cols, typename product::panels{w.n()}.padded());
-    p.run({a.group(row), a.nonzeros(row), std::min(pieces.rows, a.m() - row)}, row, col, end);
-  });
+  p.run_in_pieces({a.group(0), a.nonzeros(0), a.m()}, executor);
 }
 
 /// Scratch bytes that one worker needs to multiply codes with W, for `workspace::reserve`.

@@ -43,6 +43,18 @@ struct bit_panels {
   }
 };
 
+/// Packs rows of W into panels of zeros, as the head of this file says.
+template <class W, class Unit>
+void pack_panels(const typename W::code* codes, index stride, index k,
+                 const bit_panels<Unit>& panels, std::uint64_t* to) noexcept {
+  const index words = words_of(k);
+  for (index j = 0; j < panels.n; ++j) {
+    const index first = panels.first_of(j), width = panels.cols(first);
+    pack_row<W, Unit>(codes + j * stride, k, to + first * W::planes * words + (j - first),
+                      words * width, width);
+  }
+}
+
 /// What the loop asks of weights and of the formats, whatever these are: passes, extents, words.
 struct bit_operands {
   std::span<const plane_pass> passes;
@@ -85,14 +97,8 @@ class packed_bits {
     fewbit::detail::expect(k_ <= max_depth, "pack", "depth", k_,
                            "at most " + std::to_string(max_depth));
     detail::expect_codes_of<W>(w, "w");
-    const index words = detail::words_of(k_);
-    words_ = aligned_buffer<std::uint64_t>(panels_.padded() * W::planes * words);
-    for (index j = 0; j < n(); ++j) {
-      const index first = panels_.first_of(j), width = panels_.cols(first);
-      detail::pack_row<W, Unit>(w.data() + j * w.outerStride(), k_,
-                                words_.data() + first * W::planes * words + (j - first),
-                                words * width, width);
-    }
+    words_ = aligned_buffer<std::uint64_t>(panels_.padded() * W::planes * detail::words_of(k_));
+    detail::pack_panels<W>(w.data(), w.outerStride(), k_, panels_, words_.data());
   }
 
   [[nodiscard]] index n() const noexcept { return panels_.n; }
