@@ -32,7 +32,7 @@ enum class sum_start { zero, depth, nonzeros };
 
 struct xor_rule {
   static constexpr int lhs_planes = 1, rhs_planes = 1, counts = 1;
-  static constexpr sum_start start = sum_start::depth;
+  static constexpr sum_start starts_from = sum_start::depth;
 
   template <class Unit, class Words, class Counts>
   FEWBIT_ALWAYS_INLINE static void add(const Words (&a)[1], const Words (&w)[1],
@@ -50,7 +50,7 @@ struct xor_rule {
 
 struct and_rule {
   static constexpr int lhs_planes = 1, rhs_planes = 1, counts = 1;
-  static constexpr sum_start start = sum_start::zero;
+  static constexpr sum_start starts_from = sum_start::zero;
 
   template <class Unit, class Words, class Counts>
   FEWBIT_ALWAYS_INLINE static void add(const Words (&a)[1], const Words (&w)[1],
@@ -60,15 +60,14 @@ struct and_rule {
 
   /// The sum, from its start and count i of all columns.
   template <class Ints, class Counts>
-  FEWBIT_ALWAYS_INLINE static Ints total(std::int32_t start, const Counts& count) noexcept {
-    static_cast<void>(start);
+  FEWBIT_ALWAYS_INLINE static Ints total(std::int32_t, const Counts& count) noexcept {
     return count(0);
   }
 };
 
 struct ternary_rule {
   static constexpr int lhs_planes = 2, rhs_planes = 2, counts = 2;
-  static constexpr sum_start start = sum_start::zero;
+  static constexpr sum_start starts_from = sum_start::zero;
 
   template <class Unit, class Words, class Counts>
   FEWBIT_ALWAYS_INLINE static void add(const Words (&a)[2], const Words (&w)[2],
@@ -80,8 +79,7 @@ struct ternary_rule {
 
   /// The sum, from its start and count i of all columns.
   template <class Ints, class Counts>
-  FEWBIT_ALWAYS_INLINE static Ints total(std::int32_t start, const Counts& count) noexcept {
-    static_cast<void>(start);
+  FEWBIT_ALWAYS_INLINE static Ints total(std::int32_t, const Counts& count) noexcept {
     const Ints differing = count(1);
     return count(0) - differing - differing;
   }
@@ -89,7 +87,7 @@ struct ternary_rule {
 
 struct ternary_by_binary_rule {
   static constexpr int lhs_planes = 2, rhs_planes = 1, counts = 1;
-  static constexpr sum_start start = sum_start::nonzeros;
+  static constexpr sum_start starts_from = sum_start::nonzeros;
 
   template <class Unit, class Words, class Counts>
   FEWBIT_ALWAYS_INLINE static void add(const Words (&a)[2], const Words (&w)[1],

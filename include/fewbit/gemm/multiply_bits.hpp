@@ -136,7 +136,7 @@ struct bit_product {
                       words,
                       w.passes,
                       w.ends_negated};
-    constexpr bool by_row = Rule::start == sum_start::nonzeros;
+    constexpr bool by_row = Rule::starts_from == sum_start::nonzeros;
     const bit_sums out{c + at.row * stride + at.col, stride, w.n - at.col,
                        by_row ? a.nonzeros + at.first + at.r : &w.start, by_row ? 1 : 0};
     const index rows = std::min(index{tile_rows}, at.height - at.r);
@@ -201,7 +201,7 @@ struct product_of_codes {
       const index count = std::min(most, end - row);
       const auto* codes = a + row * a_stride;
       pack_groups<A, Unit>(codes, a_stride, count, k, groups);
-      if constexpr (rule::start == sum_start::nonzeros)
+      if constexpr (rule::starts_from == sum_start::nonzeros)
         count_nonzeros(codes, a_stride, count, k, nonzeros);
       p.run({groups, nonzeros, count}, row, col_begin, col_end);
     }

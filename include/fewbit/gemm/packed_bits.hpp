@@ -112,7 +112,7 @@ class packed_bits {
   /// What the loop asks.
   [[nodiscard]] detail::bit_operands operands() const noexcept {
     static constexpr auto pairs = detail::passes_of<A, W>();
-    constexpr bool from_depth = rule::start == detail::sum_start::depth;
+    constexpr bool from_depth = rule::starts_from == detail::sum_start::depth;
     const index start = from_depth ? k_ * A::largest * W::largest : 0;
     return {{pairs.passes.data(), static_cast<std::size_t>(pairs.count)},
             pairs.ends_negated,
