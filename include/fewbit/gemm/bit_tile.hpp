@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <span>
 #include <type_traits>
+#include <utility>
 
 #include "fewbit/arch/bit_unit.hpp"
 #include "fewbit/config.hpp"
@@ -55,26 +56,38 @@ struct bit_tile {
     if (run.ends_negated) negate();
   }
 
-  /// Writes a row of sums, all columns of the tile.
-  FEWBIT_ALWAYS_INLINE void store_row(int row, std::int32_t start,
-                                      std::int32_t* to) const noexcept {
-    constexpr bool in_pairs = Registers % 2 == 0 && requires(words w) { Unit::low_halves(w, w); };
-    constexpr int step = in_pairs ? 2 : 1;
-#pragma GCC unroll 8
-    for (int j = 0; j < Registers; j += step) {
-      const auto low = [&](int i) {
-        if constexpr (in_pairs) {
-          return Unit::low_halves(sums[row][j][i], sums[row][j + 1][i]);
-        } else {
-          return arch::convert<std::uint32_t>(sums[row][j][i]);
-        }
-      };
-      arch::bits_as<std::int32_t>(Rule::template total<decltype(low(0))>(start, low))
-          .store(to + j * Unit::lanes);
+  /// Writes the sums of all rows and columns. `starts` has one for each row, or one for all.
+  FEWBIT_ALWAYS_INLINE void store(const std::int32_t* starts, index start_step, std::int32_t* to,
+                                  index stride) const noexcept {
+    constexpr int parts = Registers / regs_of_part;
+    [&]<int... i>(std::integer_sequence<int, i...>) {  // as a loop, g++ 12 has the sums in memory
+      (store_part<i / parts, i % parts * regs_of_part>(starts[i / parts * start_step],
+                                                       to + i / parts * stride),
+       ...);
     }
+    (std::make_integer_sequence<int, Rows * parts>());
   }
 
  private:
+  /// Registers that become one of int32.
+  static constexpr int regs_of_part = Registers % 2 == 0 && requires(words w) {
+    Unit::low_halves(w, w);
+  }
+  ? 2 : 1;
+
+  template <int Row, int Register>
+  FEWBIT_ALWAYS_INLINE void store_part(std::int32_t start, std::int32_t* to) const noexcept {
+    const auto count = [&](int i) {
+      if constexpr (regs_of_part == 2) {
+        return Unit::low_halves(sums[Row][Register][i], sums[Row][Register + 1][i]);
+      } else {
+        return arch::convert<std::uint32_t>(sums[Row][Register][i]);
+      }
+    };
+    arch::bits_as<std::int32_t>(Rule::template total<decltype(count(0))>(start, count))
+        .store(to + Register * Unit::lanes);
+  }
+
   template <class F>
   FEWBIT_ALWAYS_INLINE void for_each_sum(const F& f) noexcept {
 #pragma GCC unroll 8
@@ -162,22 +175,12 @@ struct bit_sums {
 /// Sums a tile into C. A function of its own, so that the compiler has all registers for the loop.
 template <class Unit, class Rule, int Rows, int Registers>
 void sum_tile(const bit_run& run, const bit_sums& out) noexcept {
-  constexpr int cols = Unit::lanes * Registers;
-  const bit_sums to = out;
+  constexpr index cols = Unit::lanes * Registers;
   const bit_tile<Unit, Rule, Rows, Registers> tile(run);
-  const bool is_whole = to.cols >= cols;
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r) {
-    const std::int32_t start = to.starts[r * to.start_step];
-    std::int32_t* row = to.c + r * to.stride;
-    if (is_whole) {
-      tile.store_row(r, start, row);
-    } else {
-      std::int32_t sums[cols];
-      tile.store_row(r, start, &sums[0]);
-      std::copy_n(&sums[0], to.cols, row);
-    }
-  }
+  if (out.cols >= cols) return tile.store(out.starts, out.start_step, out.c, out.stride);
+  std::int32_t sums[Rows * cols];
+  tile.store(out.starts, out.start_step, &sums[0], cols);
+  for (index r = 0; r < Rows; ++r) std::copy_n(&sums[r * cols], out.cols, out.c + r * out.stride);
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
