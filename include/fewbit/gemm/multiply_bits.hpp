@@ -44,7 +44,7 @@ template <class Unit>
 }
 
 /// A piece of work has at least as many pairs of words of weights and activations, so that handing
-/// it to another thread pays: about 20 us on one core.
+/// it to another thread pays: about 15 us of a core with VPOPCNTDQ.
 inline constexpr index least_piece = index{1} << 18;
 
 /// Rows of A in planes, wherever they lie.
