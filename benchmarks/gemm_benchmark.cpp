@@ -1,9 +1,11 @@
-// Products of 8-bit codes on every compiled instruction set, beside the peaks of the instructions
-// they are made of and, with FEWBIT_BENCHMARK_RIVALS, beside other libraries.
+// Products of 8-bit codes, and of codes in bit planes, on every compiled instruction set, beside
+// the peaks of the instructions they are made of and, with FEWBIT_BENCHMARK_RIVALS, beside other
+// libraries.
 //
 // Names:
 //   gemm/<lhs>_<rhs>_<out>/<implementation>/m:M/n:N/k:K   C (m x n) = A (m x k) W^T
 //     <lhs>: u8, s8 or f32; u7, <rhs> s7 are 8-bit codes that fill 7 bits, of 0 to 127, -64 to 63
+//     b1, t2, u2, s2: binary, ternary and 2-bit codes in bit planes; b1 packed ahead on both sides
 //     .../cold:1          as many copies of the weights, in turn, as no cache holds
 //     <implementation>_threads/.../threads:T/real_time    the caller and T - 1 threads of its pool
 //   network/<lhs>_<rhs>_<out>/<implementation>/<network>  all its matrices, each by 128 rows

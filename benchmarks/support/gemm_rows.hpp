@@ -24,6 +24,16 @@ inline benchmark::Counter per_second(double count) {
   return {count, benchmark::Counter::kIsIterationInvariantRate};
 }
 
+/// Bits that a weight takes as the product reads it.
+template <class Case>
+constexpr int weight_bits() {
+  if constexpr (requires { Case::weight_bits; }) {
+    return Case::weight_bits;
+  } else {
+    return 8 * int{sizeof(typename Case::rhs)};
+  }
+}
+
 /// GOPS, and GBps of weights where reading them is most of the work.
 template <class Case>
 void count_work(benchmark::State& state, const Case& data) {
@@ -31,7 +41,7 @@ void count_work(benchmark::State& state, const Case& data) {
   const double operations = 2.0 * static_cast<double>(data.c.rows()) * weights;
   state.counters["GOPS"] = per_second(operations * 1e-9);
   if (data.c.rows() == 1 || data.c.rows() == 8) {
-    state.counters["GBps"] = per_second(weights * sizeof(typename Case::rhs) * 1e-9);
+    state.counters["GBps"] = per_second(weights * weight_bits<Case>() / 8 * 1e-9);
   }
 }
 

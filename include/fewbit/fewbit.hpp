@@ -12,6 +12,7 @@
 // ---- arch: instruction sets as types, short vectors, the dot step of each instruction set
 #include "fewbit/arch/all.hpp"        // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
 #include "fewbit/arch/arch.hpp"       // arch::native, arch::compiled
+#include "fewbit/arch/bit_unit.hpp"   // what a kernel of bit planes is made of
 #include "fewbit/arch/convert.hpp"    // nearest_int, saturated: float -> int32 -> codes
 #include "fewbit/arch/dot_unit.hpp"   // what a matrix kernel is made of
 #include "fewbit/arch/extrema.hpp"    // one-instruction minima and maxima
@@ -45,12 +46,18 @@
 #include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine
 
 // ---- gemm: products of codes, exact
+#include "fewbit/gemm/bit_formats.hpp"       // binary_bits, ternary_bits, signed_bits<B> ...
+#include "fewbit/gemm/bit_planes.hpp"        // bit_planes, to_planes: activations in planes
+#include "fewbit/gemm/bit_products.hpp"      // which planes meet, and what they count
+#include "fewbit/gemm/bit_tile.hpp"          // the loop of bit planes
 #include "fewbit/gemm/block_stage.hpp"       // sums of blocks of k, for grouped scales
 #include "fewbit/gemm/epilogue.hpp"          // at, stage, operator|, raw, Epilogue
 #include "fewbit/gemm/finish_rows.hpp"       // sums in a buffer -> epilogue -> C
 #include "fewbit/gemm/kernel.hpp"            // default_kernel; picture and glossary
 #include "fewbit/gemm/micro_kernel.hpp"      // the loop
 #include "fewbit/gemm/multiply.hpp"          // multiply, scratch_bytes
+#include "fewbit/gemm/multiply_bits.hpp"     // multiply, of bit planes
+#include "fewbit/gemm/packed_bits.hpp"       // packed_bits, pack_planes: weights in planes
 #include "fewbit/gemm/packed_weights.hpp"    // packed_weights, pack
 #include "fewbit/gemm/prepared_lhs.hpp"      // activations in place or copied
 #include "fewbit/gemm/product_by_proof.hpp"  // each panel by the fastest dots it allows
