@@ -23,6 +23,7 @@
 #include <string>
 
 #include "fewbit/arch/all.hpp"
+#include "fewbit/arch/convert.hpp"
 #include "fewbit/arch/stored_unit.hpp"
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
@@ -56,7 +57,7 @@ class short_scales {
   template <class V>
   FEWBIT_ALWAYS_INLINE arch::rebind<V, float> decode(const V& shorts) const noexcept {
     using words = arch::rebind<V, std::uint32_t>;
-    const words bits = arch::convert<std::uint32_t>(shorts) + words(base_);
+    const words bits = arch::widened(shorts) + words(base_);
     return arch::bits_as<float>(words(bits << words(std::uint32_t{dropped})));
   }
 
@@ -150,6 +151,10 @@ class grouped_weights {
     return bytes_.data() + p * panel_bytes();
   }
 
+  [[nodiscard]] index panel_bytes() const noexcept {
+    return pairs() * pair_bytes + groups() * tail_bytes();
+  }
+
   /// Bytes of two steps, and of what follows the codes of a group.
   static constexpr index pair_bytes = index{unit::cols} * Bits;
   [[nodiscard]] index tail_bytes() const noexcept {
@@ -239,9 +244,6 @@ class grouped_weights {
     }
   }
 
-  [[nodiscard]] index panel_bytes() const noexcept {
-    return pairs() * pair_bytes + groups() * tail_bytes();
-  }
   /// Where the panel of row j has its group g.
   [[nodiscard]] index group_begin(index j, index g) const noexcept {
     return j / unit::cols * panel_bytes() + g * ((group_ + 7) / 8 * pair_bytes + tail_bytes());
