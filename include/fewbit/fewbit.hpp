@@ -12,7 +12,7 @@
 // ---- arch: instruction sets as types, short vectors, the dot step of each instruction set
 #include "fewbit/arch/all.hpp"       // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
 #include "fewbit/arch/arch.hpp"      // arch::native, arch::compiled
-#include "fewbit/arch/convert.hpp"   // nearest_int, saturated: float -> int32 -> codes
+#include "fewbit/arch/convert.hpp"   // nearest_int, saturated, widened: float -> int32 -> codes
 #include "fewbit/arch/dot_unit.hpp"  // what a matrix kernel is made of
 #include "fewbit/arch/extrema.hpp"   // one-instruction minima and maxima
 #include "fewbit/arch/memory.hpp"    // prefetch
