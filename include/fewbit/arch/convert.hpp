@@ -2,12 +2,12 @@
 /// Conversions that one instruction does and vec.hpp cannot say: float to the nearest integer,
 /// int32 sums to 8-bit codes with saturation, 16 bits to 32.
 ///
-/// | instruction                    | computes                          | ports of Cascade Lake   |
-/// |--------------------------------|-----------------------------------|-------------------------|
-/// | vcvtps2dq, fcvtns              | nearest int32, ties to even       | 1 of 2 (p05)            |
-/// | vpackssdw, vpackuswb, vpermd   | 4 registers of int32 to 1 of codes| 1 of 2 per register     |
-/// | sqxtn, sqxtun                  | the same, 128 bits                |                         |
-/// | vpmovzxwd                      | uint16 as uint32                  | p5                      |
+/// | instruction                    | computes                           | ports of Cascade Lake  |
+/// |--------------------------------|------------------------------------|------------------------|
+/// | vcvtps2dq, fcvtns              | nearest int32, ties to even        | 1 of 2 (p05)           |
+/// | vpackssdw, vpackuswb, vpermd   | 4 registers of int32 to 1 of codes | 1 of 2 per register    |
+/// | sqxtn, sqxtun                  | the same, 128 bits                 |                        |
+/// | vpmovzxwd                      | uint16 as uint32                   | p5                     |
 ///
 /// vpmovsdb and its kin would take 2 of p5 for each register.
 
