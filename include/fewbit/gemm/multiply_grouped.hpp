@@ -129,7 +129,7 @@ namespace detail {
 inline constexpr index grouped_ahead = 4608;
 
 /// Panels that one row reads side by side.
-inline constexpr int streams = 2;
+inline constexpr int grouped_streams = 2;
 
 /// Totals of R rows and the columns of P panels. One row reads several panels side by side, because
 /// memory answers several streams faster than one.
@@ -247,8 +247,8 @@ void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights>& a, in
                              index end, const grouped_out<Out, E>& out) noexcept {
   constexpr int most = Weights::unit::rows;
   if (a.rows() == 1) {
-    for (; first + streams <= end; first += streams)
-      multiply_grouped_tile<1, streams, Affine>(w, a, first, 0, out);
+    for (; first + grouped_streams <= end; first += grouped_streams)
+      multiply_grouped_tile<1, grouped_streams, Affine>(w, a, first, 0, out);
   }
   for (; first < end; ++first) {
     for (index t = 0; t < a.tiles(); ++t) {
