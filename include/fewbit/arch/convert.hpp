@@ -150,7 +150,7 @@ FEWBIT_ALWAYS_INLINE vec<Code, 4 * N> saturated(const vec<std::int32_t, N> (&val
 template <class V>
 FEWBIT_ALWAYS_INLINE rebind<V, std::uint32_t> widened(const V& v) noexcept {
   static_assert(std::is_same_v<lane<V>, std::uint16_t>);
-  using words = rebind<V, std::uint32_t>;
+  using words [[maybe_unused]] = rebind<V, std::uint32_t>;
   if constexpr (is_vec<V>) {
 #if FEWBIT_HAS_AVX512_VNNI
     if constexpr (V::lanes == 16) {
