@@ -10,15 +10,16 @@
 // ---- config.hpp: version, instruction sets of this build, inline namespaces
 
 // ---- arch: instruction sets as types, short vectors, the dot step of each instruction set
-#include "fewbit/arch/all.hpp"        // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
-#include "fewbit/arch/arch.hpp"       // arch::native, arch::compiled
-#include "fewbit/arch/bit_unit.hpp"   // what a kernel of bit planes is made of
-#include "fewbit/arch/convert.hpp"    // nearest_int, saturated: float -> int32 -> codes
-#include "fewbit/arch/dot_unit.hpp"   // what a matrix kernel is made of
-#include "fewbit/arch/extrema.hpp"    // one-instruction minima and maxima
-#include "fewbit/arch/memory.hpp"     // prefetch
-#include "fewbit/arch/transpose.hpp"  // rows to columns in registers
-#include "fewbit/arch/vec.hpp"        // arch::vec<T, N>: select, convert, round_to_int ...
+#include "fewbit/arch/all.hpp"       // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
+#include "fewbit/arch/arch.hpp"      // arch::native, arch::compiled
+#include "fewbit/arch/bit_unit.hpp"  // what a kernel of bit planes is made of
+#include "fewbit/arch/convert.hpp"   // nearest_int, saturated, widened: float -> int32 -> codes
+#include "fewbit/arch/dot_unit.hpp"  // what a matrix kernel is made of
+#include "fewbit/arch/extrema.hpp"   // one-instruction minima and maxima
+#include "fewbit/arch/memory.hpp"    // prefetch
+#include "fewbit/arch/stored_unit.hpp"  // the same for weights of 4 or 8 bits as they are stored
+#include "fewbit/arch/transpose.hpp"    // rows to columns in registers
+#include "fewbit/arch/vec.hpp"          // arch::vec<T, N>: select, convert, round_to_int ...
 
 // ---- core: what every layer speaks
 #include "fewbit/core/aligned_buffer.hpp"  // aligned_buffer<T>
@@ -53,10 +54,12 @@
 #include "fewbit/gemm/block_stage.hpp"       // sums of blocks of k, for grouped scales
 #include "fewbit/gemm/epilogue.hpp"          // at, stage, operator|, raw, Epilogue
 #include "fewbit/gemm/finish_rows.hpp"       // sums in a buffer -> epilogue -> C
+#include "fewbit/gemm/grouped_weights.hpp"   // 4 and 8 bits, a scale for each group
 #include "fewbit/gemm/kernel.hpp"            // default_kernel; picture and glossary
 #include "fewbit/gemm/micro_kernel.hpp"      // the loop
 #include "fewbit/gemm/multiply.hpp"          // multiply, scratch_bytes
 #include "fewbit/gemm/multiply_bits.hpp"     // multiply, of bit planes
+#include "fewbit/gemm/multiply_grouped.hpp"  // multiply_grouped, grouped_lhs
 #include "fewbit/gemm/packed_bits.hpp"       // packed_bits, pack_planes: weights in planes
 #include "fewbit/gemm/packed_weights.hpp"    // packed_weights, pack
 #include "fewbit/gemm/prepared_lhs.hpp"      // activations in place or copied
@@ -82,6 +85,7 @@
 
 // ---- ops: the operators an inference program calls
 #include "fewbit/ops/activations.hpp"     // how float rows become codes
+#include "fewbit/ops/grouped_linear.hpp"  // grouped_linear<S>: 4.5 bits for each weight
 #include "fewbit/ops/linear.hpp"          // linear<S, Inputs>
 #include "fewbit/ops/linear_choices.hpp"  // dynamic_int8, static_uint8, float_inputs ...
 #include "fewbit/ops/weight_only.hpp"     // linear<S, float_inputs>

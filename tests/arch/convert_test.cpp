@@ -87,4 +87,17 @@ TYPED_TEST(convert_test, saturated_codes_equal_64_bit_arithmetic) {
   }
 }
 
+TYPED_TEST(convert_test, widened_codes_are_the_same_numbers) {
+  vec<std::uint16_t, TypeParam::value> v;
+  for (const int step : {1, 4001, 65535}) {
+    for (int i = 0; i < TypeParam::value; ++i)
+      v.set(i, static_cast<std::uint16_t>(65535 - i * step));
+    const vec<std::uint32_t, TypeParam::value> wide = arch::widened(v);
+    for (int i = 0; i < TypeParam::value; ++i) {
+      EXPECT_EQ(wide[i], std::uint32_t{v[i]}) << "lane " << i;
+      EXPECT_EQ(arch::widened(v[i]), wide[i]);
+    }
+  }
+}
+
 }  // namespace

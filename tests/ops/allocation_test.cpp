@@ -9,6 +9,7 @@
 #include <new>
 
 #include "fewbit/gemm/multiply.hpp"
+#include "fewbit/ops/grouped_linear.hpp"
 #include "fewbit/ops/linear.hpp"
 #include "fewbit/quant/modes.hpp"
 
@@ -54,8 +55,8 @@ TEST(allocation, counter_sees_allocations) {
       << "the buffers of the library are counted";
 }
 
-template <class S, class Inputs>
-void expect_none(linear<S, Inputs>&& layer) {
+template <class Layer>
+void expect_none(Layer&& layer) {
   const row_matrix<float> x = row_matrix<float>::Ones(300, layer.inputs());
   row_matrix<float> y(300, layer.outputs());
   EXPECT_EQ(allocations_of([&] { layer(x, y); }), 0);
@@ -72,6 +73,7 @@ TEST(allocation, none_in_a_linear_layer) {
   expect_none(linear<int8_per_row, static_uint8>(w, bias, quant_params{0.1F, 3}));
   expect_none(linear<int8_per_row, static_int8>(w, bias, quant_params{0.1F, 3}));
   expect_none(linear<int4_grouped<32>, float_inputs>(w, bias));
+  expect_none(grouped_linear<int4_grouped<32>>(w, bias));
 }
 
 /// From codes to codes, and from floats to codes.

@@ -21,6 +21,7 @@
 #include <type_traits>
 
 #include "fewbit/arch/dot_unit.hpp"
+#include "fewbit/arch/stored_unit.hpp"
 
 #if FEWBIT_HAS_AVX2
 #include <immintrin.h>
@@ -232,6 +233,59 @@ struct avx2_unit : avx2_dots {
 
 template <class Lhs>
 struct dot_unit<avx2, Lhs> : own_unit<avx2_unit<Lhs>> {};
+
+/// What the units of stored weights share: sums of pairs in int16, then in int32.
+struct avx2_stored : avx2_register {
+  static constexpr int rows = 4;
+  struct weights {
+    __m256i first;
+    __m256i second;
+  };
+
+ protected:
+  FEWBIT_ALWAYS_INLINE static accumulator add_pairs(const accumulator& sum,
+                                                    __m256i pairs) noexcept {
+    return add(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+};
+
+/// The pairs of two steps fit int16 together: 4 * 15 * 127 = 7620.
+template <>
+struct stored_unit<avx2, 4> : avx2_stored {
+  static constexpr int offset = 0;
+
+  FEWBIT_ALWAYS_INLINE static weights load(const std::uint8_t* p) noexcept {
+    const __m256i both = avx2_register::load(p), mask = _mm256_set1_epi8(15);
+    return {_mm256_and_si256(both, mask), _mm256_and_si256(_mm256_srli_epi16(both, 4), mask)};
+  }
+
+  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const std::int8_t* a0,
+                                              const std::int8_t* a1, const weights& w) noexcept {
+    return add_pairs(sum, _mm256_add_epi16(_mm256_maddubs_epi16(w.first, broadcast(a0)),
+                                           _mm256_maddubs_epi16(w.second, broadcast(a1))));
+  }
+};
+
+/// |w| is the unsigned side, and its sign goes to the activation, which has one to give away
+/// because it is no -128: pairs are at most 2 * 128 * 127 = 32512.
+template <>
+struct stored_unit<avx2, 8> : avx2_stored {
+  static constexpr int offset = 128;
+
+  FEWBIT_ALWAYS_INLINE static weights load(const std::uint8_t* p) noexcept {
+    return {avx2_register::load(p), avx2_register::load(p + 32)};
+  }
+
+  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const std::int8_t* a0,
+                                              const std::int8_t* a1, const weights& w) noexcept {
+    return add_pairs(add_pairs(sum, multiply(a0, w.first)), multiply(a1, w.second));
+  }
+
+ private:
+  FEWBIT_ALWAYS_INLINE static __m256i multiply(const std::int8_t* a, __m256i w) noexcept {
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(broadcast(a), w));
+  }
+};
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 

@@ -35,6 +35,9 @@ struct avx512_vnni_word {
 template <class Lhs>
 struct dot_unit<avx512_vnni, Lhs> : own_unit<vnni_unit<avx512_vnni_word, Lhs>> {};
 
+template <int Bits>
+struct stored_unit<avx512_vnni, Bits> : vnni_stored<avx512_vnni_word, 8, Bits> {};
+
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 
 #endif

@@ -34,6 +34,9 @@ struct avx_vnni_word {
 template <class Lhs>
 struct dot_unit<avx_vnni, Lhs> : own_unit<vnni_unit<avx_vnni_word, Lhs>> {};
 
+template <int Bits>
+struct stored_unit<avx_vnni, Bits> : vnni_stored<avx_vnni_word, 4, Bits> {};
+
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 
 #endif

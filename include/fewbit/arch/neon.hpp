@@ -23,6 +23,7 @@
 /// are copied as a - 128.
 
 #include "fewbit/arch/dot_unit.hpp"
+#include "fewbit/arch/stored_unit.hpp"
 
 #if FEWBIT_HAS_NEON
 #include <arm_neon.h>
@@ -90,6 +91,55 @@ struct neon_dots : neon_operands<2> {
 template <class Lhs>
 struct dot_unit<neon, Lhs> : own_unit<neon_unit<neon_dots, Lhs>> {};
 
+/// What the units of stored weights share; 8-bit codes are stored less 128, as signed ones.
+template <int Bits>
+struct neon_stored {
+  static constexpr int rows = 8;
+  static constexpr int cols = 4;
+  static constexpr int offset = Bits == 4 ? 0 : 128;
+
+  using accumulator = vec<std::int32_t, cols>;
+  using weights = two_steps<int8x16_t>;
+
+  FEWBIT_ALWAYS_INLINE static weights load(const std::uint8_t* p) noexcept {
+    const uint8x16_t codes = vld1q_u8(p);
+    if constexpr (Bits == 4) {
+      return {vreinterpretq_s8_u8(vandq_u8(codes, vdupq_n_u8(15))),
+              vreinterpretq_s8_u8(vshrq_n_u8(codes, 4))};
+    } else {
+      return {vreinterpretq_s8_u8(codes), vreinterpretq_s8_u8(vld1q_u8(p + 16))};
+    }
+  }
+
+ protected:
+  FEWBIT_ALWAYS_INLINE static int8x16_t broadcast(const std::int8_t* a) noexcept {
+    return vreinterpretq_s8_s32(vdupq_n_s32(quad_of(a)));
+  }
+  FEWBIT_ALWAYS_INLINE static accumulator from(int32x4_t v) noexcept {
+    return accumulator::from(reinterpret_cast<accumulator::storage>(v));
+  }
+};
+
+template <int Bits>
+struct stored_unit<neon, Bits> : neon_stored<Bits> {
+  using base = neon_stored<Bits>;
+  using typename base::accumulator;
+  using typename base::weights;
+
+  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const std::int8_t* a0,
+                                              const std::int8_t* a1, const weights& w) noexcept {
+    const int32x4_t first = vpadalq_s16(reinterpret_cast<int32x4_t>(sum.data), pairs(a0, w.first));
+    return base::from(vpadalq_s16(first, pairs(a1, w.second)));
+  }
+
+ private:
+  /// Two sums of two products for each column.
+  FEWBIT_ALWAYS_INLINE static int16x8_t pairs(const std::int8_t* a, int8x16_t w) noexcept {
+    const int8x16_t x = base::broadcast(a);
+    return vpaddq_s16(vmull_s8(vget_low_s8(x), vget_low_s8(w)), vmull_high_s8(x, w));
+  }
+};
+
 #if FEWBIT_HAS_NEON_DOTPROD
 struct neon_dotprod_dots : neon_operands<4> {
   /// 16 activations of a row, four for each step of a turn: sdot takes any four of them for all its
@@ -118,6 +168,20 @@ struct neon_dotprod_dots : neon_operands<4> {
 
 template <class Lhs>
 struct dot_unit<neon_dotprod, Lhs> : own_unit<neon_unit<neon_dotprod_dots, Lhs>> {};
+
+template <int Bits>
+struct stored_unit<neon_dotprod, Bits> : neon_stored<Bits> {
+  using base = neon_stored<Bits>;
+  using typename base::accumulator;
+  using typename base::weights;
+
+  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const std::int8_t* a0,
+                                              const std::int8_t* a1, const weights& w) noexcept {
+    const int32x4_t first =
+        vdotq_s32(reinterpret_cast<int32x4_t>(sum.data), w.first, base::broadcast(a0));
+    return base::from(vdotq_s32(first, w.second, base::broadcast(a1)));
+  }
+};
 #endif
 
 #if FEWBIT_HAS_NEON_I8MM

@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "fewbit/arch/dot_unit.hpp"
+#include "fewbit/arch/stored_unit.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
@@ -57,6 +58,35 @@ struct vnni_unit : vnni_dots<Word> {
   using dots = vnni_dots<Word>;
   static constexpr bool in_place = std::is_same_v<Lhs, std::uint8_t>;
   static constexpr int lhs_offset = in_place ? 0 : -128;
+};
+
+/// Stored weights are the unsigned side, activations the signed one, read in place.
+template <class Word, int Rows, int Bits>
+struct vnni_stored {
+  static constexpr int rows = Rows;
+  static constexpr int cols = Word::lanes;
+  static constexpr int offset = 0;
+
+  using accumulator = vec<std::int32_t, cols>;
+  using weights = two_steps<vec<std::uint32_t, cols>>;
+
+  FEWBIT_ALWAYS_INLINE static weights load(const std::uint8_t* p) noexcept {
+    if constexpr (Bits == 4) {
+      return split_halves<cols>(p);
+    } else {
+      weights w;
+      std::memcpy(&w.first.data, p, sizeof(w.first.data));
+      std::memcpy(&w.second.data, p + sizeof(w.first.data), sizeof(w.second.data));
+      return w;
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const std::int8_t* a0,
+                                              const std::int8_t* a1, const weights& w) noexcept {
+    const accumulator next =
+        Word::dpbusd(sum, bits_as<std::int32_t>(w.first), Word::broadcast(quad_of(a0)));
+    return Word::dpbusd(next, bits_as<std::int32_t>(w.second), Word::broadcast(quad_of(a1)));
+  }
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

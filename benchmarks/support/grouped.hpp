@@ -1,0 +1,57 @@
+#pragma once
+/// Products of float activations with weights of a few bits and a scale for each group.
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "fewbit/fewbit.hpp"
+#include "support/gemm_cases.hpp"
+
+namespace fewbit::benchmarks {
+
+/// Weights under a symmetric grouped scheme, and rows of floats.
+template <class SchemeT>
+struct grouped_case {
+  using scheme = SchemeT;
+  static constexpr index group = scheme::granularity::size;
+
+  row_matrix<float> a;
+  quantized_matrix<scheme> w;
+  row_matrix<float> c;
+
+  explicit grouped_case(const shape& s)
+      : a(random_codes<std::int8_t>(s.m, s.k, 1).template cast<float>() * 0.01F),
+        w(weights(s)),
+        c(s.m, s.n) {}
+
+  /// Elements spread over the result against sums of integers; scales are powers of two, so that
+  /// totals of groups are exact and a sum in double must be as close as float can say.
+  [[nodiscard]] bool is_exact() const {
+    const index row_step = c.rows() / 10 + 1, col_step = c.cols() / 40 + 1;
+    for (index i = c.rows() - 1; i >= 0; i -= row_step) {
+      const float scale = a.row(i).cwiseAbs().maxCoeff() / 127.0F;
+      for (index j = c.cols() - 1; j >= 0; j -= col_step) {
+        double total = 0.0;
+        for (index k = 0; k < a.cols(); ++k) {
+          const float code = std::nearbyint(a(i, k) * (1.0F / scale));
+          total += double{code} * w.code(j, k) * double{w.scale(j, k)};
+        }
+        if (c(i, j) != static_cast<float>(total) * scale) return false;
+      }
+    }
+    return true;
+  }
+
+ private:
+  static quantized_matrix<scheme> weights(const shape& s) {
+    const row_matrix<std::int8_t>& codes =
+        random_codes<std::int8_t>(s.n, s.k, 2, scheme::storage::bits);
+    std::vector<float> scales;
+    for (index i = 0; i < s.n * (s.k / group); ++i)
+      scales.push_back(i % 3 == 0 ? 0x1p-7F : 0x1p-8F);
+    return {codes.cwiseMax(static_cast<std::int8_t>(scheme::code_min)), scales};
+  }
+};
+
+}  // namespace fewbit::benchmarks

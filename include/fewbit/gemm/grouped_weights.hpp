@@ -1,0 +1,265 @@
+#pragma once
+/// Weights of 4 or 8 bits with a scale for each group of k, in the order in which they are read.
+///
+/// Weights are packed here; the loop is in gemm/multiply_grouped.hpp. The order is [panel][group],
+/// a panel being unit::cols rows of W side by side, so that a product of one row reads memory from
+/// the first byte to the last. One group of a panel:
+///
+///     codes    [two steps][column][4]     bytes of two codes of 4 bits, or of one of 8
+///     scales   [column]                   16 bits each
+///     zeros    [column]                   8 bits each, only where zero points are given
+///
+/// That makes 4.5 bits per weight of 4 bits in groups of 32, and 8.5 of 8 bits.
+///
+/// This is the one place below ops/ that knows scales: a table beside the codes would be a second
+/// stream, and a float for each scale a ninth of all that is read.
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <span>
+#include <string>
+
+#include "fewbit/arch/all.hpp"
+#include "fewbit/arch/convert.hpp"
+#include "fewbit/arch/stored_unit.hpp"
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+/// Positive floats in 16 bits each.
+///
+/// The upper 20 bits of a float, less what all of a matrix have in common: 12 significant bits, so
+/// a relative error of at most 2^-12, and 32 powers of two below the largest; what is smaller
+/// becomes the smallest. Floats of 11 significant bits, as those of IEEE half precision, lose
+/// nothing where they are that close. Reading one is a shift and an addition, on any processor.
+class short_scales {
+ public:
+  short_scales() noexcept = default;
+
+  /// @param largest  the largest finite positive number to be written
+  explicit short_scales(float largest) noexcept {
+    const std::uint32_t top = rounded_bits(largest);
+    base_ = top > most ? top - most : 0;
+  }
+
+  [[nodiscard]] std::uint16_t encode(float scale) const noexcept {
+    const std::uint32_t bits = rounded_bits(scale);
+    return static_cast<std::uint16_t>(bits > base_ ? bits - base_ : 0);
+  }
+
+  /// One scale, or a vector of them.
+  template <class V>
+  FEWBIT_ALWAYS_INLINE arch::rebind<V, float> decode(const V& shorts) const noexcept {
+    using words = arch::rebind<V, std::uint32_t>;
+    const words bits = arch::widened(shorts) + words(base_);
+    return arch::bits_as<float>(words(bits << words(std::uint32_t{dropped})));
+  }
+
+ private:
+  static constexpr int dropped = 12;
+  static constexpr std::uint32_t most = 0xFFFF;
+  static constexpr std::uint32_t largest_finite = 0x7F7FFFFFU >> dropped;
+
+  /// The upper 20 bits, rounded to nearest even, but never to infinity.
+  static std::uint32_t rounded_bits(float x) noexcept {
+    const auto bits = std::bit_cast<std::uint32_t>(x);
+    const std::uint32_t half = (1U << (dropped - 1)) - 1 + (bits >> dropped & 1U);
+    return std::min((bits + half) >> dropped, largest_finite);
+  }
+
+  std::uint32_t base_ = 0;
+};
+
+/// W (n x k, one output channel per row) of unsigned codes: the weight of a code is
+/// (code - zero point) * scale, one scale and zero point for each `group` codes of a row.
+///
+/// @tparam Bits  4 or 8, codes are 0 .. 2^Bits - 1
+/// @tparam Arch  the instruction set that will multiply
+template <int Bits, class Arch = arch::native>
+class grouped_weights {
+  static_assert(Arch::compiled,
+                "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
+
+ public:
+  using unit = arch::stored_unit<Arch, Bits>;
+
+  static constexpr int largest_code = (1 << Bits) - 1;
+
+  /// Deepest group whose sums fit int32: depth * 127 * largest_code <= 2^31 - 1.
+  static constexpr index max_depth =
+      index{std::numeric_limits<std::int32_t>::max()} / (127 * largest_code);
+
+  /// 0 x 0.
+  grouped_weights() noexcept = default;
+
+  /// One zero point for all.
+  ///
+  /// @param codes       n x k
+  /// @param group       codes of a row that share a scale, the last of a row may be fewer; 0: all
+  /// @param scales      [row][group], finite and positive; kept as short_scales
+  /// @param zero_point  0 .. largest_code + 1
+  /// @throws fewbit::error if group is negative or above max_depth, if scales are too few or too
+  ///         many or one is not finite and positive, if a code or zero point is out of range
+  grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
+                  std::span<const float> scales, int zero_point)
+      : grouped_weights(codes, group, scales, {}, false, zero_point) {
+    fewbit::detail::expect(zero_point >= 0 && zero_point <= largest_code + 1, "grouped_weights",
+                           "zero_point", zero_point, "0 to " + std::to_string(largest_code + 1));
+  }
+
+  /// A zero point for each scale, 0 .. largest_code.
+  /// @throws fewbit::error as above
+  grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
+                  std::span<const float> scales, std::span<const std::uint8_t> zero_points)
+      : grouped_weights(codes, group, scales, zero_points, true, 0) {}
+
+  [[nodiscard]] index n() const noexcept { return n_; }
+  [[nodiscard]] index k() const noexcept { return k_; }
+  [[nodiscard]] index group() const noexcept { return group_; }
+  [[nodiscard]] index groups() const noexcept { return (k_ + group_ - 1) / group_; }
+  /// Codes of group g: group(), or fewer in the last.
+  [[nodiscard]] index depth_of(index g) const noexcept { return std::min(group_, k_ - g * group_); }
+  /// Pairs of steps of group g, eight codes each; zeros fill the last.
+  [[nodiscard]] index pairs_of(index g) const noexcept { return (depth_of(g) + 7) / 8; }
+  /// Pairs of steps of a row.
+  [[nodiscard]] index pairs() const noexcept {
+    return (groups() - 1) * ((group_ + 7) / 8) + pairs_of(groups() - 1);
+  }
+
+  /// Whether each group has a zero point of its own.
+  [[nodiscard]] bool is_affine() const noexcept { return is_affine_; }
+  /// What the sum of the activations of a group is multiplied by and taken off: the zero point as
+  /// codes are stored. Where groups have their own it is the offset of the unit, to take off these.
+  [[nodiscard]] std::int32_t stored_zero() const noexcept { return stored_zero_; }
+  [[nodiscard]] const short_scales& scales() const noexcept { return scales_; }
+
+  /// The scale of row j and group g as it is kept.
+  [[nodiscard]] float scale(index j, index g) const noexcept {
+    std::uint16_t kept;
+    std::memcpy(&kept, bytes_.data() + tail_begin(j, g), sizeof(kept));
+    return scales_.decode(kept);
+  }
+
+  [[nodiscard]] index panels() const noexcept { return (n_ + unit::cols - 1) / unit::cols; }
+  [[nodiscard]] const std::uint8_t* panel(index p) const noexcept {
+    return bytes_.data() + p * panel_bytes();
+  }
+
+  [[nodiscard]] index panel_bytes() const noexcept {
+    return pairs() * pair_bytes + groups() * tail_bytes();
+  }
+
+  /// Bytes of two steps, and of what follows the codes of a group.
+  static constexpr index pair_bytes = index{unit::cols} * Bits;
+  [[nodiscard]] index tail_bytes() const noexcept {
+    return index{unit::cols} * (is_affine_ ? 3 : 2);
+  }
+
+  /// Bytes held.
+  [[nodiscard]] index bytes() const noexcept { return bytes_.size(); }
+
+ private:
+  grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
+                  std::span<const float> scales, std::span<const std::uint8_t> zero_points,
+                  bool is_affine, int zero_point)
+      : n_(codes.rows()),
+        k_(codes.cols()),
+        group_(group == 0 ? std::max(k_, index{1}) : group),
+        is_affine_(is_affine),
+        stored_zero_(is_affine_ ? unit::offset : zero_point - unit::offset) {
+    expect_shape(group);
+    expect_values(codes, scales, zero_points);
+    scales_ = short_scales(scales.empty() ? 1.0F : *std::max_element(scales.begin(), scales.end()));
+    bytes_ = aligned_buffer<std::uint8_t>(panels() * panel_bytes());
+    for (index j = 0; j < n_; ++j) {
+      for (index g = 0; g < groups(); ++g) {
+        const auto i = static_cast<std::size_t>(j * groups() + g);
+        put_codes(j, g, codes.data() + j * codes.outerStride() + g * group_);
+        const std::uint16_t kept = scales_.encode(scales[i]);
+        std::memcpy(bytes_.data() + tail_begin(j, g), &kept, sizeof(kept));
+        if (is_affine_) bytes_[tail_begin(j, g) + 2 * unit::cols - j % unit::cols] = zero_points[i];
+      }
+    }
+  }
+
+  void expect_shape(index group) const {
+    const auto at_least_one = [](const char* argument, index extent) {
+      fewbit::detail::expect(extent > 0, "grouped_weights", argument, extent, "at least 1");
+    };
+    at_least_one("number of rows", n_);
+    at_least_one("number of columns", k_);
+    fewbit::detail::expect(group >= 0, "grouped_weights", "group", group, "0 or more");
+    const index deepest = std::min(group_, k_);
+    fewbit::detail::expect(deepest <= max_depth, "grouped_weights", "depth of a group", deepest,
+                           "at most " + std::to_string(max_depth));
+  }
+
+  void expect_values(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
+                     std::span<const float> scales,
+                     std::span<const std::uint8_t> zero_points) const {
+    const std::string range = "0 to " + std::to_string(largest_code);
+    for (index j = 0; j < n_; ++j) {
+      for (index i = 0; i < k_; ++i) {
+        if (codes(j, i) <= largest_code) continue;
+        fewbit::detail::fail("grouped_weights",
+                             "codes(" + std::to_string(j) + ", " + std::to_string(i) + ")",
+                             int{codes(j, i)}, range);
+      }
+    }
+    fewbit::detail::expect_equal("grouped_weights", "number of scales",
+                                 static_cast<index>(scales.size()), n_ * groups());
+    for (std::size_t i = 0; i < scales.size(); ++i) {
+      if (scales[i] > 0.0F && scales[i] <= std::numeric_limits<float>::max()) continue;
+      fewbit::detail::fail("grouped_weights", "scales[" + std::to_string(i) + "]", scales[i],
+                           "a finite positive number");
+    }
+    fewbit::detail::expect_equal("grouped_weights", "number of zero points",
+                                 static_cast<index>(zero_points.size()),
+                                 is_affine_ ? n_ * groups() : 0);
+    for (std::size_t i = 0; i < zero_points.size(); ++i) {
+      if (zero_points[i] <= largest_code) continue;
+      fewbit::detail::fail("grouped_weights", "zero_points[" + std::to_string(i) + "]",
+                           int{zero_points[i]}, range);
+    }
+  }
+
+  /// Codes of row j and group g to their places.
+  void put_codes(index j, index g, const std::uint8_t* from) noexcept {
+    std::uint8_t* to = bytes_.data() + group_begin(j, g) + j % unit::cols * 4;
+    for (index i = 0; i < depth_of(g); ++i) {
+      const index d = i % 4;
+      std::uint8_t* pair = to + i / 8 * pair_bytes;
+      if constexpr (Bits == 4) {
+        pair[d] = static_cast<std::uint8_t>(pair[d] | from[i] << (i % 8 < 4 ? 0 : 4));
+      } else {
+        pair[(i % 8 < 4 ? 0 : 4 * unit::cols) + d] =
+            static_cast<std::uint8_t>(from[i] - unit::offset);
+      }
+    }
+  }
+
+  /// Where the panel of row j has its group g.
+  [[nodiscard]] index group_begin(index j, index g) const noexcept {
+    return j / unit::cols * panel_bytes() + g * ((group_ + 7) / 8 * pair_bytes + tail_bytes());
+  }
+  /// Where the scale of row j and group g stands.
+  [[nodiscard]] index tail_begin(index j, index g) const noexcept {
+    return group_begin(j, g) + pairs_of(g) * pair_bytes + j % unit::cols * 2;
+  }
+
+  index n_ = 0;
+  index k_ = 0;
+  index group_ = 1;
+  bool is_affine_ = false;
+  std::int32_t stored_zero_ = 0;
+  short_scales scales_;
+  aligned_buffer<std::uint8_t> bytes_;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm

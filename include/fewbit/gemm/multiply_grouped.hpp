@@ -1,0 +1,305 @@
+#pragma once
+/// The product of 8-bit activations with grouped_weights, a float total for each element.
+///
+///     total(i, j) = sum over groups g, in order, of rne(float(T(i, j, g)) * scale(j, g))
+///     T(i, j, g)  = sum over k in g of A(i, k) * (W(j, k) - zero point(j, g))     exact in int32
+///
+/// Products are rounded before they are added, so that totals are the same bits on every processor,
+/// whatever the number of rows or threads.
+///
+/// Zero points cost nothing in the loop: sums begin at -zero point * (sum of the activations of the
+/// group), known once activations are in place. Rows are taken `tile` at a time, in the order
+/// [pair of steps][step][row][4], so that the loop reads them, too, from front to back: with rows
+/// 4096 bytes apart as they come from a caller, it would take a quarter longer. Read next:
+/// arch/stored_unit.hpp (one step), ops/grouped_linear.hpp (floats in, floats out).
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "fewbit/arch/memory.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/gemm/epilogue.hpp"
+#include "fewbit/gemm/grouped_weights.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+/// Activations in the order of the loop, in memory of the caller's.
+///
+/// Up to unit::rows rows make a tile; the last is as high as the next power of two of the rows that
+/// remain, and what is missing is filled with zeros.
+template <class Weights>
+class grouped_lhs {
+  using unit = typename Weights::unit;
+
+ public:
+  /// Bytes of memory that `rows` rows need; it starts on a multiple of 4.
+  [[nodiscard]] static index bytes(const Weights& w, index rows) noexcept {
+    return padded(rows) * (w.pairs() * 8 + w.groups() * index{sizeof(std::int32_t)});
+  }
+
+  grouped_lhs(const Weights& w, index rows, std::byte* memory) noexcept
+      : weights_(w),
+        rows_(rows),
+        starts_(reinterpret_cast<std::int32_t*>(memory)),
+        codes_(reinterpret_cast<std::int8_t*>(starts_ + padded(rows) * w.groups())) {}
+
+  [[nodiscard]] index rows() const noexcept { return rows_; }
+  [[nodiscard]] index tiles() const noexcept { return (rows_ + unit::rows - 1) / unit::rows; }
+  /// Rows of tile t, zeros included.
+  [[nodiscard]] index height(index t) const noexcept {
+    const index rest = std::min(index{unit::rows}, rows_ - t * unit::rows);
+    return static_cast<index>(std::bit_ceil(static_cast<std::size_t>(rest)));
+  }
+  /// Rows to fill: rows(), and those of zeros.
+  [[nodiscard]] index padded_rows() const noexcept { return padded(rows_); }
+
+  [[nodiscard]] const std::int8_t* codes(index t) const noexcept {
+    return codes_ + t * unit::rows * weights_.pairs() * 8;
+  }
+  /// [group][row]: what sums begin at, or minus the sum of the activations if the weights are
+  /// affine.
+  [[nodiscard]] const std::int32_t* starts(index t) const noexcept {
+    return starts_ + t * unit::rows * weights_.groups();
+  }
+
+  /// Fills row r < padded_rows() and sums its groups. `source.template operator()<V>(k)` gives the
+  /// codes from k on as V, a vector of std::int8_t or one of them: -127..127. It is not asked where
+  /// r >= rows().
+  template <class Source>
+  void fill_row(index r, const Source& source) noexcept {
+    const index t = r / unit::rows, h = height(t);
+    std::int8_t* to = const_cast<std::int8_t*>(codes(t)) + r % unit::rows * 4;
+    std::int32_t* starts = const_cast<std::int32_t*>(this->starts(t)) + r % unit::rows;
+    for (index g = 0; g < weights_.groups(); ++g) {
+      const index begin = g * weights_.group();
+      const index end = r < rows_ ? begin + weights_.depth_of(g) : begin;
+      const std::int32_t sum = fill_group(source, begin, end, weights_.pairs_of(g) * 8, to, h * 4);
+      const std::int32_t factor = weights_.is_affine() ? 1 : weights_.stored_zero();
+      starts[g * h] = arch::multiply_wrapping(-sum, factor);
+      to += weights_.pairs_of(g) * 8 * h;
+    }
+  }
+
+ private:
+  static index padded(index rows) noexcept {
+    const index full = rows / unit::rows * unit::rows;
+    return full + static_cast<index>(
+                      rows == full ? 0 : std::bit_ceil(static_cast<std::size_t>(rows - full)));
+  }
+
+  /// Codes begin .. end - 1, then zeros up to `padded_depth` codes, four every `stride` bytes;
+  /// answers their sum.
+  template <class Source>
+  static std::int32_t fill_group(const Source& source, index begin, index end, index padded_depth,
+                                 std::int8_t* to, index stride) noexcept {
+    using bytes = arch::vec<std::int8_t, arch::native_lanes<std::int32_t>>;
+    arch::rebind<bytes, std::int32_t> sums(0);
+    index k = begin;
+    for (; k + bytes::lanes <= end; k += bytes::lanes) {
+      const bytes codes = source.template operator()<bytes>(k);
+      sums += arch::convert<std::int32_t>(codes);
+      std::int8_t lanes[bytes::lanes];
+      codes.store(lanes);
+      for (int i = 0; i < bytes::lanes; i += 4, to += stride) std::memcpy(to, lanes + i, 4);
+    }
+    std::int32_t sum = arch::sum_of_lanes(sums);
+    for (; k < begin + padded_depth; k += 4, to += stride) {
+      for (index d = 0; d < 4; ++d) {
+        to[d] = k + d < end ? source.template operator()<std::int8_t>(k + d) : std::int8_t{0};
+        sum += to[d];
+      }
+    }
+    return sum;
+  }
+
+  const Weights& weights_;
+  index rows_;
+  std::int32_t* starts_;
+  std::int8_t* codes_;
+};
+
+namespace detail {
+
+/// How far ahead of its use a line of weights is asked for.
+inline constexpr index grouped_ahead = 4608;
+
+/// Panels that one row reads side by side.
+inline constexpr int grouped_streams = 2;
+
+/// Totals of R rows and the columns of P panels. One row reads several panels side by side, because
+/// memory answers several streams faster than one.
+template <class Weights, int R, int P, bool Affine>
+class grouped_tile {
+  using unit = typename Weights::unit;
+  using ints = typename unit::accumulator;
+  using reals = arch::rebind<ints, float>;
+
+ public:
+  FEWBIT_ALWAYS_INLINE grouped_tile(const Weights& w, const std::uint8_t* panel,
+                                    const std::int8_t* codes, const std::int32_t* starts) noexcept {
+    for (auto& of_panel : totals_) {
+      for (reals& total : of_panel) total = reals(0.0F);
+    }
+    const index last = w.groups() - 1, pairs = w.pairs_of(0), tail = w.tail_bytes();
+    for (index g = 0; g < last; ++g) {
+      add_group(w, pairs, panel, codes, starts);
+      panel += pairs * Weights::pair_bytes + tail;
+      codes += pairs * 8 * R;
+      starts += R;
+    }
+    add_group(w, w.pairs_of(last), panel, codes, starts);
+  }
+
+  FEWBIT_ALWAYS_INLINE const reals& total(int p, int r) const noexcept { return totals_[p][r]; }
+
+ private:
+  FEWBIT_ALWAYS_INLINE void add_group(const Weights& w, index pairs, const std::uint8_t* codes,
+                                      const std::int8_t* a, const std::int32_t* starts) noexcept {
+    const index stride = w.panel_bytes();
+    const std::uint8_t* tail = codes + pairs * Weights::pair_bytes;
+    ints sums[P][R];
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) start(w, tail + p * stride, starts, sums[p]);
+    for (index i = 0; i < pairs; ++i) {
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) add_pair(codes + p * stride, a, sums[p]);
+      codes += Weights::pair_bytes;
+      a += 8 * R;
+    }
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) add_scaled(w, tail + p * stride, sums[p], totals_[p]);
+  }
+
+  /// Two steps of one panel.
+  FEWBIT_ALWAYS_INLINE static void add_pair(const std::uint8_t* codes, const std::int8_t* a,
+                                            ints (&sums)[R]) noexcept {
+#pragma GCC unroll 4
+    for (index i = 0; i < Weights::pair_bytes; i += arch::cache_line)
+      arch::prefetch_to_l1(codes + grouped_ahead + i);
+    const auto weights = unit::load(codes);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) sums[r] = unit::dot(sums[r], a + r * 4, a + (R + r) * 4, weights);
+  }
+
+  FEWBIT_ALWAYS_INLINE static void add_scaled(const Weights& w, const std::uint8_t* tail,
+                                              const ints (&sums)[R], reals (&totals)[R]) noexcept {
+    arch::rebind<ints, std::uint16_t> kept;
+    std::memcpy(&kept.data, tail, sizeof(kept.data));
+    const reals scale = w.scales().decode(kept);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+      totals[r] += arch::rounded(reals(arch::convert<float>(sums[r]) * scale));
+  }
+
+  FEWBIT_ALWAYS_INLINE static void start(const Weights& w, const std::uint8_t* tail,
+                                         const std::int32_t* starts, ints (&sums)[R]) noexcept {
+    if constexpr (Affine) {
+      arch::rebind<ints, std::uint8_t> kept;
+      std::memcpy(&kept.data, tail + 2 * unit::cols, sizeof(kept.data));
+      const ints zeros = arch::convert<std::int32_t>(kept) - ints(w.stored_zero());
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) sums[r] = arch::multiply_wrapping(ints(starts[r]), zeros);
+    } else {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) sums[r] = ints(starts[r]);
+    }
+  }
+
+  reals totals_[P][R];
+};
+
+/// Where totals go.
+template <class Out, class E>
+struct grouped_out {
+  Out* data;
+  index stride;
+  index rows, cols;
+  const E& epilogue;
+};
+
+template <int R, int P, bool Affine, class Weights, class Out, class E>
+void multiply_grouped_tile(const Weights& w, const grouped_lhs<Weights>& a, index panel, index t,
+                           const grouped_out<Out, E>& out) noexcept {
+  constexpr index cols = Weights::unit::cols, tile_rows = Weights::unit::rows;
+  const grouped_tile<Weights, R, P, Affine> tile(w, w.panel(panel), a.codes(t), a.starts(t));
+#pragma GCC unroll 8
+  for (int p = 0; p < P; ++p) {
+    const index col = (panel + p) * cols;
+    const int valid = static_cast<int>(std::min(cols, out.cols - col));
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const index row = t * tile_rows + r;
+      if (row >= out.rows) break;
+      const at where{row, col, valid};
+      where.store_columns(out.epilogue(tile.total(p, r), where), out.data + row * out.stride);
+    }
+  }
+}
+
+/// All tiles of panels first .. end - 1.
+template <bool Affine, class Weights, class Out, class E>
+void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights>& a, index first,
+                             index end, const grouped_out<Out, E>& out) noexcept {
+  constexpr int most = Weights::unit::rows;
+  if (a.rows() == 1) {
+    for (; first + grouped_streams <= end; first += grouped_streams)
+      multiply_grouped_tile<1, grouped_streams, Affine>(w, a, first, 0, out);
+  }
+  for (; first < end; ++first) {
+    for (index t = 0; t < a.tiles(); ++t) {
+      const index h = a.height(t);
+      if (h == most) {
+        multiply_grouped_tile<most, 1, Affine>(w, a, first, t, out);
+      } else if (h == 1) {
+        multiply_grouped_tile<1, 1, Affine>(w, a, first, t, out);
+      } else if (h == 2) {
+        multiply_grouped_tile<2, 1, Affine>(w, a, first, t, out);
+      } else {
+        multiply_grouped_tile<4, 1, Affine>(w, a, first, t, out);
+      }
+    }
+  }
+}
+
+}  // namespace detail
+
+/// C can take what the epilogue makes of float totals.
+template <class C, class E>
+concept TotalsInto =
+    MutableRowMajorDense<C, typename std::remove_cvref_t<C>::Scalar> && Epilogue < E,
+        typename std::remove_cvref_t<C>::Scalar,
+float > ;
+
+/// C(i, j) = epilogue(total(i, j)), a float. Nothing is allocated and nothing throws: an executor
+/// that does ends the program.
+///
+/// @param a         rows of k codes, filled (padded_rows() of them)
+/// @param w         n x k
+/// @param c         a.rows() x n, row-major, of what the epilogue returns
+/// @param epilogue  applied to each total (gemm/epilogue.hpp)
+/// @param executor  runs the parts, a few panels each; results do not depend on it
+template <int Bits, class Arch, class C, class E = raw, Executor Workers = inline_executor>
+requires TotalsInto<C, E>
+void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch>>& a,
+                      const grouped_weights<Bits, Arch>& w, C&& c, const E& epilogue = {},
+                      const Workers& executor = {}) noexcept {
+  using out = typename std::remove_cvref_t<C>::Scalar;
+  constexpr index panels_of_part = 8;
+  assert(c.rows() == a.rows() && c.cols() == w.n());
+  const detail::grouped_out<out, E> to{c.data(), c.outerStride(), c.rows(), c.cols(), epilogue};
+  executor.for_each((w.panels() + panels_of_part - 1) / panels_of_part, [&](index part) {
+    const index end = std::min(w.panels(), (part + 1) * panels_of_part);
+    if (w.is_affine()) {
+      detail::multiply_grouped_panels<true>(w, a, part * panels_of_part, end, to);
+    } else {
+      detail::multiply_grouped_panels<false>(w, a, part * panels_of_part, end, to);
+    }
+  });
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm

@@ -1,0 +1,167 @@
+#include "fewbit/gemm/grouped_weights.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "support/sentence.hpp"
+
+namespace fewbit {
+namespace {
+
+using gemm::grouped_weights;
+using gemm::short_scales;
+
+float through(const short_scales& scales, float x) { return scales.decode(scales.encode(x)); }
+
+TEST(short_scales, keep_12_bits_over_32_powers_of_two) {
+  for (const float largest : {1.0F, 0.00731F, 3e38F, 1e-30F, 65504.0F}) {
+    const short_scales scales(largest);
+    float before = std::numeric_limits<float>::infinity();
+    for (float x = largest; x > largest * 0x1p-31F && x > 0x1p-126F; x *= 0.9973F) {
+      const float kept = through(scales, x);
+      EXPECT_LE(std::fabs(kept - x), x * 0x1p-12F) << x;
+      EXPECT_LE(kept, before) << x;
+      before = kept;
+    }
+  }
+}
+
+TEST(short_scales, lose_nothing_of_11_bits) {
+  const short_scales scales(1.0F);
+  for (int mantissa = 1024; mantissa < 2048; ++mantissa) {
+    const float x = std::ldexp(static_cast<float>(mantissa), -21);
+    EXPECT_EQ(through(scales, x), x);
+    EXPECT_EQ(through(scales, x * 0x1p-19F), x * 0x1p-19F);
+  }
+}
+
+TEST(short_scales, stay_finite_and_round_ties_to_even) {
+  constexpr float most = std::numeric_limits<float>::max();
+  EXPECT_EQ(through(short_scales(most), most), 0x1.FFEp127F);
+  const short_scales scales(1.5F);
+  EXPECT_EQ(through(scales, 1.0F + 0x1p-12F), 1.0F) << "half of the last bit";
+  EXPECT_EQ(through(scales, 1.0F + 3 * 0x1p-12F), 1.0F + 4 * 0x1p-12F);
+}
+
+TEST(short_scales, raise_what_is_far_below_the_largest) {
+  const short_scales scales(1.0F);
+  const float smallest = through(scales, 1e-30F);
+  EXPECT_GT(smallest, 0x1p-33F);
+  EXPECT_LT(smallest, 0x1p-31F);
+  EXPECT_EQ(through(scales, std::numeric_limits<float>::denorm_min()), smallest);
+}
+
+TEST(short_scales, decode_vectors_as_they_do_scalars) {
+  const short_scales scales(2.5F);
+  std::uint16_t kept[16];
+  for (int i = 0; i < 16; ++i) kept[i] = static_cast<std::uint16_t>(65535 - 4001 * i);
+  const arch::vec<float, 16> all = scales.decode(arch::vec<std::uint16_t, 16>::load(kept));
+  for (int i = 0; i < 16; ++i) EXPECT_EQ(all[i], scales.decode(kept[i]));
+}
+
+template <int Bits, class Arch = arch::native>
+grouped_weights<Bits, Arch> weights(index n, index k, index group, bool affine = false) {
+  const index groups = n * (group == 0 ? 1 : (k + group - 1) / group);
+  const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(n, k, 3);
+  std::vector<float> scales;
+  for (index i = 0; i < groups; ++i) scales.push_back(static_cast<float>(i + 1));
+  if (!affine) return {codes, group, scales, 8};
+  const std::vector<std::uint8_t> zeros(static_cast<std::size_t>(groups), 5);
+  return {codes, group, scales, zeros};
+}
+
+TEST(grouped_weights, take_the_bits_that_are_promised) {
+  const auto bits = [](const auto& w) {
+    return 8.0 * static_cast<double>(w.bytes()) / static_cast<double>(w.n() * w.k());
+  };
+  EXPECT_EQ(bits(weights<4>(64, 256, 32)), 4.5);
+  EXPECT_EQ(bits(weights<4>(64, 256, 64)), 4.25);
+  EXPECT_EQ(bits(weights<4>(64, 256, 128)), 4.125);
+  EXPECT_EQ(bits(weights<4>(64, 256, 32, true)), 4.75);
+  EXPECT_EQ(bits(weights<8>(64, 256, 32)), 8.5);
+}
+
+TEST(grouped_weights, know_their_shape_and_scales) {
+  arch::compiled::for_each([]<class Arch>() {
+    const auto w = weights<4, Arch>(35, 75, 32);
+    EXPECT_EQ(w.n(), 35);
+    EXPECT_EQ(w.k(), 75);
+    EXPECT_EQ(w.groups(), 3);
+    EXPECT_EQ(w.depth_of(2), 11);
+    EXPECT_EQ(w.pairs(), 4 + 4 + 2);
+    for (index j = 0; j < 35; ++j) {
+      for (index g = 0; g < 3; ++g)
+        ASSERT_EQ(w.scale(j, g), static_cast<float>(j * 3 + g + 1)) << Arch::name;
+    }
+  });
+  const auto whole = weights<8>(3, 20, 0);
+  EXPECT_EQ(whole.groups(), 1);
+  EXPECT_EQ(whole.group(), 20);
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+using tests::sentence_of;
+
+/// The sentence of 4-bit weights, 2 x 40 in groups of 32, where something is changed.
+struct parts {
+  row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(2, 40, 15);
+  index group = 32;
+  std::vector<float> scales = {1, 1, 1, 1};
+  std::vector<std::uint8_t> zeros = {0, 15, 0, 15};
+
+  [[nodiscard]] std::string sentence() const {
+    return sentence_of([&] { (void)grouped_weights<4>(codes, group, scales, zeros); });
+  }
+  [[nodiscard]] std::string sentence_of_zero(int zero) const {
+    return sentence_of([&] { (void)grouped_weights<4>(codes, group, scales, zero); });
+  }
+};
+
+TEST(grouped_weights, say_what_is_wrong) {
+  parts p;
+  EXPECT_EQ(p.sentence(), "no error");
+  EXPECT_EQ(p.sentence_of_zero(16), "no error");
+  EXPECT_EQ(p.sentence_of_zero(17), "fewbit: grouped_weights: zero_point is 17, expected 0 to 16");
+  EXPECT_EQ(p.sentence_of_zero(-1), "fewbit: grouped_weights: zero_point is -1, expected 0 to 16");
+  p.group = -1;
+  EXPECT_EQ(p.sentence(), "fewbit: grouped_weights: group is -1, expected 0 or more");
+  p.group = 32;
+  p.codes(1, 39) = 16;
+  EXPECT_EQ(p.sentence(), "fewbit: grouped_weights: codes(1, 39) is 16, expected 0 to 15");
+  p.codes(1, 39) = 0;
+  p.zeros[2] = 16;
+  EXPECT_EQ(p.sentence(), "fewbit: grouped_weights: zero_points[2] is 16, expected 0 to 15");
+  p.zeros.pop_back();
+  EXPECT_EQ(p.sentence(), "fewbit: grouped_weights: number of zero points is 3, expected 4");
+  p.zeros.clear();
+  EXPECT_EQ(p.sentence(), "fewbit: grouped_weights: number of zero points is 0, expected 4");
+  for (const float bad : {0.0F, -1.0F, std::numeric_limits<float>::infinity()}) {
+    p.scales[3] = bad;
+    EXPECT_EQ(p.sentence(), "fewbit: grouped_weights: scales[3] is " + detail::text(bad) +
+                                ", expected a finite positive number");
+  }
+  p.scales.push_back(1);
+  EXPECT_EQ(p.sentence(), "fewbit: grouped_weights: number of scales is 5, expected 4");
+}
+
+TEST(grouped_weights, refuse_empty_and_too_deep_ones) {
+  const std::vector<float> one = {1.0F};
+  const auto sentence = [&](index n, index k) {
+    const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Zero(n, k);
+    return sentence_of([&] { (void)grouped_weights<8>(codes, 0, one, 128); });
+  };
+  EXPECT_EQ(sentence(0, 3), "fewbit: grouped_weights: number of rows is 0, expected at least 1");
+  EXPECT_EQ(sentence(3, 0), "fewbit: grouped_weights: number of columns is 0, expected at least 1");
+  EXPECT_EQ(sentence(1, 66311), "no error");
+  EXPECT_EQ(sentence(1, 66312),
+            "fewbit: grouped_weights: depth of a group is 66312, expected at most 66311");
+}
+#endif
+
+}  // namespace
+}  // namespace fewbit
