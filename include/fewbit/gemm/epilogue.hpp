@@ -104,4 +104,16 @@ template <class E, class Out, class In = std::int32_t>
 concept Epilogue =
     Stage<E> && detail::maps<E, In, Out> && detail::maps<E, arch::vec<In, 4>, arch::vec<Out, 4>>;
 
+namespace detail {
+
+template <class T>
+using scalar_of = typename std::remove_cvref_t<T>::Scalar;
+
+}  // namespace detail
+
+/// C can take what the epilogue makes of totals.
+template <class C, class E, class Total>
+concept ProductInto =
+    MutableRowMajorDense<C, detail::scalar_of<C>> && Epilogue<E, detail::scalar_of<C>, Total>;
+
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm

@@ -476,9 +476,6 @@ struct product {
   }
 };
 
-template <class T>
-using scalar_of = typename std::remove_cvref_t<T>::Scalar;
-
 }  // namespace detail
 
 /// Scratch bytes that one worker needs to multiply with W, for `workspace::reserve`.
@@ -490,11 +487,6 @@ template <class Lhs, class Kernel>
     return detail::prepared_lhs<Kernel>::bytes(w.layout());
   }
 }
-
-/// C can take what the epilogue makes of totals.
-template <class C, class E, class Total>
-concept ProductInto =
-    MutableRowMajorDense<C, detail::scalar_of<C>> && Epilogue<E, detail::scalar_of<C>, Total>;
 
 /// C(i, j) = epilogue(blocks(sum over k of A(i, k) * W(j, k))), exact in int32. Nothing is
 /// allocated, and nothing throws: an executor that does ends the program.

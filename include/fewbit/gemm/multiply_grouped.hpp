@@ -268,13 +268,6 @@ void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights>& a, in
 
 }  // namespace detail
 
-/// C can take what the epilogue makes of float totals.
-template <class C, class E>
-concept TotalsInto =
-    MutableRowMajorDense<C, typename std::remove_cvref_t<C>::Scalar> && Epilogue < E,
-        typename std::remove_cvref_t<C>::Scalar,
-float > ;
-
 /// C(i, j) = epilogue(total(i, j)), a float. Nothing is allocated and nothing throws: an executor
 /// that does ends the program.
 ///
@@ -284,11 +277,11 @@ float > ;
 /// @param epilogue  applied to each total (gemm/epilogue.hpp)
 /// @param executor  runs the parts, a few panels each; results do not depend on it
 template <int Bits, class Arch, class C, class E = raw, Executor Workers = inline_executor>
-requires TotalsInto<C, E>
+requires ProductInto<C, E, float>
 void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch>>& a,
                       const grouped_weights<Bits, Arch>& w, C&& c, const E& epilogue = {},
                       const Workers& executor = {}) noexcept {
-  using out = typename std::remove_cvref_t<C>::Scalar;
+  using out = detail::scalar_of<C>;
   constexpr index panels_of_part = 8;
   assert(c.rows() == a.rows() && c.cols() == w.n());
   const detail::grouped_out<out, E> to{c.data(), c.outerStride(), c.rows(), c.cols(), epilogue};
