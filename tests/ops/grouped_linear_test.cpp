@@ -6,24 +6,17 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <random>
 #include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "fewbit/ops/linear.hpp"
+#include "support/reals.hpp"
 #include "support/sentence.hpp"
 
 namespace fewbit {
 namespace {
 
-row_matrix<float> random_reals(index rows, index cols, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  row_matrix<float> m(rows, cols);
-  for (index i = 0; i < m.size(); ++i) {
-    m.data()[i] = static_cast<float>(static_cast<int>(random() % 20001) - 10000) / 3000.0F;
-  }
-  return m;
-}
+using tests::random_reals;
 
 /// Weights whose scales lose nothing when they are packed.
 template <class S>

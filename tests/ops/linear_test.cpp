@@ -7,25 +7,18 @@
 #include <cmath>
 #include <limits>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/codes.hpp"
+#include "support/reals.hpp"
 #include "support/sentence.hpp"
 
 namespace fewbit {
 namespace {
 
-row_matrix<float> random_reals(index rows, index cols, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  row_matrix<float> m(rows, cols);
-  for (index i = 0; i < m.size(); ++i) {
-    m.data()[i] = static_cast<float>(static_cast<int>(random() % 20001) - 10000) / 3000.0F;
-  }
-  return m;
-}
+using tests::random_reals;
 
 constexpr quant_params static_s8_params{0.0275F, -7};
 constexpr quant_params static_u8_params{0.0275F, 131};

@@ -56,6 +56,12 @@ struct avx2_register {
     return accumulator::from(reinterpret_cast<accumulator::storage>(next));
   }
 
+  /// Adds the two int16 of each column.
+  FEWBIT_ALWAYS_INLINE static accumulator add_pairs(const accumulator& sum,
+                                                    __m256i pairs) noexcept {
+    return add(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+
   /// Bytes 0 and 2, or 1 and 3, of each column as int16.
   FEWBIT_ALWAYS_INLINE static __m256i even_bytes(__m256i codes) noexcept {
     return _mm256_srai_epi16(_mm256_slli_epi16(codes, 8), 8);
@@ -168,7 +174,7 @@ struct avx2_pairs : avx2_register {
 
   FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const lhs_vector& a,
                                               const rhs_vector& w) noexcept {
-    return add(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, w), _mm256_set1_epi16(1)));
+    return add_pairs(sum, _mm256_maddubs_epi16(a, w));
   }
 };
 
@@ -178,8 +184,7 @@ struct avx2_fours : avx2_pairs {
   FEWBIT_ALWAYS_INLINE static accumulator dot_two(const accumulator& sum, const lhs_vector (&a)[2],
                                                   const std::int8_t* w0,
                                                   const std::int8_t* w1) noexcept {
-    const __m256i fours = _mm256_add_epi16(multiply(a[0], w0), multiply(a[1], w1));
-    return add(sum, _mm256_madd_epi16(fours, _mm256_set1_epi16(1)));
+    return add_pairs(sum, _mm256_add_epi16(multiply(a[0], w0), multiply(a[1], w1)));
   }
 
  private:
@@ -241,12 +246,6 @@ struct avx2_stored : avx2_register {
     __m256i first;
     __m256i second;
   };
-
- protected:
-  FEWBIT_ALWAYS_INLINE static accumulator add_pairs(const accumulator& sum,
-                                                    __m256i pairs) noexcept {
-    return add(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-  }
 };
 
 /// The pairs of two steps fit int16 together: 4 * 15 * 127 = 7620.
