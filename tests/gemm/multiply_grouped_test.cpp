@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstddef>
 #include <random>
 #include <vector>
@@ -127,7 +128,7 @@ TEST(multiply_grouped, equals_its_formula_for_all_groups) {
 }
 
 TEST(multiply_grouped, equals_its_formula_for_all_heights) {
-  for (index m = 1; m <= 18; ++m) expect_equal({m, 5, 64, 32}, m % 2 == 0);
+  for (index m = 1; m <= 26; ++m) expect_equal({m, 5, 64, 32}, m % 2 == 0);
 }
 
 TEST(multiply_grouped, equals_its_formula_for_all_widths) {
@@ -161,6 +162,48 @@ TEST(multiply_grouped, is_exact_for_extreme_codes) {
         check.template operator()<4, Arch>(a, low ? 0 : 15, low ? 15 : 0, 40000);
         check.template operator()<8, Arch>(a, low ? 0 : 255, low ? 255 : 0, 66311);
       }
+    }
+  });
+}
+
+/// Weights of 0 with the largest zero point, `depth` in one group, of a scale.
+template <int Bits, class Arch>
+float total_of_zeros(int a, index depth, float scale) {
+  using weights = gemm::grouped_weights<Bits, Arch>;
+  const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Zero(1, depth);
+  const std::vector<float> scales = {scale};
+  const weights w(codes, 0, scales, weights::largest_value + 1);
+  return product(w, row_matrix<std::int8_t>::Constant(1, depth, static_cast<std::int8_t>(a)))(0, 0);
+}
+
+/// Around sums of 22 bits, the largest that a float holds beside 1.5 * 2^23.
+TEST(multiply_grouped, is_exact_for_sums_around_22_bits) {
+  const auto check = [&]<int Bits, class Arch>(int zero) {
+    const index deepest = (index{1} << 22) / (127 * zero);
+    for (index depth = deepest - 1; depth <= deepest + 2; ++depth) {
+      for (const int a : {-127, 127}) {
+        EXPECT_EQ((total_of_zeros<Bits, Arch>(a, depth, 0.5F)),
+                  0.5F * static_cast<float>(-a * zero * depth))
+            << Arch::name << " bits=" << Bits << " depth=" << depth;
+      }
+    }
+  };
+  arch::compiled::for_each([&]<class Arch>() {
+    check.template operator()<1, Arch>(3);
+    check.template operator()<2, Arch>(4);
+    check.template operator()<3, Arch>(8);
+    check.template operator()<4, Arch>(16);
+    check.template operator()<8, Arch>(256);
+  });
+}
+
+TEST(multiply_grouped, is_exact_for_scales_at_the_ends_of_float) {
+  arch::compiled::for_each([]<class Arch>() {
+    for (const int exponent : {-137, -130, -126, 0, 103, 104, 105, 115}) {
+      const float scale = std::ldexp(1.0F, exponent);
+      EXPECT_EQ((total_of_zeros<4, Arch>(-1, 32, scale)), 512.0F * scale)
+          << Arch::name << " 2^" << exponent;
+      EXPECT_EQ((total_of_zeros<4, Arch>(0, 32, scale)), 0.0F) << Arch::name << " 2^" << exponent;
     }
   });
 }

@@ -28,6 +28,18 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
+/// Multiplication and addition with one rounding, which has a flag of its own.
+struct avx2_floats {
+#if defined(__FMA__)
+  using floats = vec<float, 8>;
+
+  FEWBIT_ALWAYS_INLINE static floats multiply_add(const floats& a, const floats& b,
+                                                  const floats& c) noexcept {
+    return floats::from(_mm256_fmadd_ps(a.data, b.data, c.data));
+  }
+#endif
+};
+
 /// What the units below share.
 struct avx2_register {
   static constexpr int rows = 1;
@@ -241,8 +253,9 @@ struct dot_unit<avx2, Lhs> : own_unit<avx2_unit<Lhs>> {};
 
 /// The pairs of a chunk are added in int16; arch/stored_unit.hpp says why they fit.
 template <int Bits>
-struct stored_unit<avx2, Bits> : avx2_register {
+struct stored_unit<avx2, Bits> : avx2_register, avx2_floats {
   static constexpr int rows = 4;
+  static constexpr int sums = 4;
   static constexpr int offset = Bits == 8 ? 128 : 0;
 
   template <int R>

@@ -8,6 +8,7 @@
 ///
 /// Port bound: one vpdpbusd per vector port that has it (2 per cycle on Golden Cove, Zen 5).
 
+#include "fewbit/arch/avx2.hpp"
 #include "fewbit/arch/vnni.hpp"
 
 #if FEWBIT_HAS_AVX_VNNI
@@ -15,7 +16,7 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
-struct avx_vnni_word {
+struct avx_vnni_word : avx2_floats {
   static constexpr int lanes = 8;
   using ints = vec<std::int32_t, lanes>;
 
@@ -29,13 +30,19 @@ struct avx_vnni_word {
         reinterpret_cast<__m256i>(sum.data), reinterpret_cast<__m256i>(unsigned_bytes.data),
         reinterpret_cast<__m256i>(signed_bytes.data))));
   }
+
+  /// Four signed bytes of memory for all lanes.
+  FEWBIT_ALWAYS_INLINE static ints dpbusd_quad(const ints& sum, const ints& unsigned_bytes,
+                                               const std::int8_t* signed_bytes) noexcept {
+    return dpbusd(sum, unsigned_bytes, broadcast(quad_of(signed_bytes)));
+  }
 };
 
 template <class Lhs>
 struct dot_unit<avx_vnni, Lhs> : own_unit<vnni_unit<avx_vnni_word, Lhs>> {};
 
 template <int Bits>
-struct stored_unit<avx_vnni, Bits> : vnni_stored<avx_vnni_word, 4, Bits> {};
+struct stored_unit<avx_vnni, Bits> : vnni_stored<avx_vnni_word, 4, 4, Bits> {};
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 

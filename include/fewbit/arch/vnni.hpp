@@ -60,10 +60,12 @@ struct vnni_unit : vnni_dots<Word> {
   static constexpr int lhs_offset = in_place ? 0 : -128;
 };
 
-/// Stored weights are the unsigned side, activations the signed one, read in place.
-template <class Word, int Rows, int Bits>
-struct vnni_stored {
+/// Stored weights are the unsigned side, activations the signed one, read in place. `Word` also
+/// supplies dpbusd_quad(sum, unsigned bytes, four signed bytes in memory).
+template <class Word, int Rows, int Sums, int Bits>
+struct vnni_stored : Word {
   static constexpr int rows = Rows;
+  static constexpr int sums = Sums;
   static constexpr int cols = Word::lanes;
   static constexpr int offset = 0;
 
@@ -78,7 +80,7 @@ struct vnni_stored {
       const auto weights = bits_as<std::int32_t>(chunk.step(i));
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r)
-        sums[r] = Word::dpbusd(sums[r], weights, Word::broadcast(quad_of(a + (i * R + r) * 4)));
+        sums[r] = Word::dpbusd_quad(sums[r], weights, a + (i * R + r) * 4);
     }
   }
 };

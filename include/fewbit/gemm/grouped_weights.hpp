@@ -48,6 +48,9 @@ class short_scales {
     base_ = top > most ? top - most : 0;
   }
 
+  /// No scale that is kept is larger.
+  [[nodiscard]] float largest() const noexcept { return decode(std::uint16_t{most}); }
+
   [[nodiscard]] std::uint16_t encode(float scale) const noexcept {
     const std::uint32_t bits = rounded_bits(scale);
     return static_cast<std::uint16_t>(bits > base_ ? bits - base_ : 0);
@@ -143,6 +146,15 @@ class grouped_weights {
   [[nodiscard]] std::int32_t stored_zero() const noexcept { return stored_zero_; }
   [[nodiscard]] const short_scales& scales() const noexcept { return scales_; }
 
+  /// What sums begin at, beside their zero point: bits of `float_zero`, or 0.
+  ///
+  /// What an integer of 22 bits and a sign adds to the bits of 1.5 * 2^23 it adds to that float. So
+  /// such a sum needs no conversion, and (sum - float_zero) * scale is one fused multiply-add, as
+  /// exact as float(sum) * scale because float_zero * scale is exact. Sums of deeper groups, scales
+  /// near the largest float and processors without the instruction take the conversion.
+  [[nodiscard]] std::int32_t sum_zero() const noexcept { return sum_zero_; }
+  static constexpr float float_zero = 0x1.8p23F;
+
   /// The scale of row j and group g as it is kept.
   [[nodiscard]] float scale(index j, index g) const noexcept {
     std::uint16_t kept;
@@ -182,6 +194,7 @@ class grouped_weights {
     expect_shape(group);
     expect_values(codes, scales, zero_points);
     scales_ = short_scales(scales.empty() ? 1.0F : *std::max_element(scales.begin(), scales.end()));
+    sum_zero_ = choose_sum_zero();
     bytes_ = aligned_buffer<std::uint8_t>(panels() * panel_bytes());
     for (index j = 0; j < n_; ++j) {
       for (index g = 0; g < groups(); ++g) {
@@ -235,6 +248,16 @@ class grouped_weights {
     }
   }
 
+  [[nodiscard]] std::int32_t choose_sum_zero() const noexcept {
+    using reals = arch::rebind<typename unit::accumulator, float>;
+    constexpr bool fuses = requires(reals x) { unit::multiply_add(x, x, x); };
+    constexpr index deepest = (index{1} << 22) / (127 * (largest_value + 1));
+    const bool is_finite = scales_.largest() <= std::numeric_limits<float>::max() / float_zero;
+    return fuses && std::min(group_, k_) <= deepest && is_finite
+               ? std::bit_cast<std::int32_t>(float_zero)
+               : 0;
+  }
+
   /// Codes of row j and group g to their places.
   void put_codes(index j, index g, const std::uint8_t* from) noexcept {
     constexpr int register_bytes = 4 * unit::cols;
@@ -265,6 +288,7 @@ class grouped_weights {
   index group_ = 1;
   bool is_affine_ = false;
   std::int32_t stored_zero_ = 0;
+  std::int32_t sum_zero_ = 0;
   short_scales scales_;
   aligned_buffer<std::uint8_t> bytes_;
 };

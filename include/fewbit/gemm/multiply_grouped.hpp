@@ -52,8 +52,7 @@ class grouped_lhs {
   [[nodiscard]] index tiles() const noexcept { return (rows_ + unit::rows - 1) / unit::rows; }
   /// Rows of tile t, zeros included.
   [[nodiscard]] index height(index t) const noexcept {
-    const index rest = std::min(index{unit::rows}, rows_ - t * unit::rows);
-    return static_cast<index>(std::bit_ceil(static_cast<std::size_t>(rest)));
+    return height_for(std::min(index{unit::rows}, rows_ - t * unit::rows));
   }
   /// Rows to fill: rows(), and those of zeros.
   [[nodiscard]] index padded_rows() const noexcept { return padded(rows_); }
@@ -80,17 +79,23 @@ class grouped_lhs {
       const index end = r < rows_ ? begin + weights_.depth_of(g) : begin;
       const index depth = weights_.chunks_of(g) * Weights::chunk_codes;
       const std::int32_t sum = fill_group(source, begin, end, depth, to, h * 4);
-      const std::int32_t factor = weights_.is_affine() ? 1 : weights_.stored_zero();
-      starts[g * h] = arch::multiply_wrapping(-sum, factor);
+      starts[g * h] =
+          weights_.is_affine()
+              ? -sum
+              : arch::add_wrapping(arch::multiply_wrapping(-sum, weights_.stored_zero()),
+                                   weights_.sum_zero());
       to += depth * h;
     }
   }
 
  private:
+  static index height_for(index rows) noexcept {
+    const auto ceiling = static_cast<index>(std::bit_ceil(static_cast<std::size_t>(rows)));
+    return std::min(ceiling, index{unit::rows});
+  }
   static index padded(index rows) noexcept {
     const index full = rows / unit::rows * unit::rows;
-    return full + static_cast<index>(
-                      rows == full ? 0 : std::bit_ceil(static_cast<std::size_t>(rows - full)));
+    return full + (rows == full ? 0 : height_for(rows - full));
   }
 
   /// Codes begin .. end - 1, then zeros up to `padded_depth` codes, four every `stride` bytes;
@@ -126,15 +131,21 @@ class grouped_lhs {
 
 namespace detail {
 
-/// How far ahead of its use a line of weights is asked for.
-inline constexpr index grouped_ahead = 4608;
+/// How far ahead of their use lines are asked for: weights from memory, and activations, which do
+/// not all fit the first level beside them.
+inline constexpr index grouped_ahead = 2304;
+inline constexpr index grouped_lhs_ahead = 1024;
 
-/// Panels that one row reads side by side. W4 in groups of 32, 4096 x 4096, on a Sapphire Rapids:
-/// one panel 14.2 GB/s from memory and 28.7 from L3, two 15.9 and 28.8, four 16.3 and 27.4.
-inline constexpr int grouped_streams = 2;
+/// Panels that one row reads side by side. W4 in groups of 32, 4096 x 4096, on a Sapphire Rapids,
+/// shares of the rates at which memory and L3 can be read: one panel 0.75 and 0.92, two 0.86 and
+/// 0.98, four 0.91 and 0.95, eight 0.88 and 0.90.
+inline constexpr int grouped_streams = 4;
 
 /// Totals of R rows and the columns of P panels. One row reads several panels side by side, because
 /// memory answers several streams faster than one.
+///
+/// Of R rows and groups of 32 a group takes 8 R dots, 2 R floating-point operations and, of W4, 12
+/// to expand its weights: with 12 rows at most 0.70 of the time is left to dots.
 template <class Weights, int R, int P, bool Affine>
 class grouped_tile {
   using unit = typename Weights::unit;
@@ -143,73 +154,130 @@ class grouped_tile {
 
  public:
   FEWBIT_ALWAYS_INLINE grouped_tile(const Weights& w, const std::uint8_t* panel,
-                                    const std::int8_t* codes, const std::int32_t* starts) noexcept {
+                                    const std::int8_t* codes, const std::int32_t* starts) noexcept
+      : weights_(w), panel_bytes_(w.panel_bytes()) {
     for (auto& of_panel : totals_) {
       for (reals& total : of_panel) total = reals(0.0F);
     }
-    const index last = w.groups() - 1, chunks = w.chunks_of(0), tail = w.tail_bytes();
-    for (index g = 0; g < last; ++g) {
-      add_group(w, chunks, panel, codes, starts);
-      panel += chunks * Weights::chunk_bytes + tail;
-      codes += chunks * Weights::chunk_codes * R;
+    const index last = w.groups() - 1, chunks = w.chunks_of(0);
+    const stride next{chunks * Weights::chunk_bytes + w.tail_bytes(),
+                      chunks * Weights::chunk_codes * R};
+    index g = 0;
+    if constexpr (side_by_side > 1) {
+      for (; g + side_by_side <= last; g += side_by_side) {
+        add_groups<side_by_side>(chunks, next, panel, codes, starts);
+        panel += side_by_side * next.weights;
+        codes += side_by_side * next.codes;
+        starts += side_by_side * R;
+      }
+    }
+    for (; g <= last; ++g) {
+      add_groups<1>(w.chunks_of(g), next, panel, codes, starts);
+      panel += next.weights;
+      codes += next.codes;
       starts += R;
     }
-    add_group(w, w.chunks_of(last), panel, codes, starts);
   }
 
   FEWBIT_ALWAYS_INLINE const reals& total(int p, int r) const noexcept { return totals_[p][r]; }
 
  private:
-  FEWBIT_ALWAYS_INLINE void add_group(const Weights& w, index chunks, const std::uint8_t* codes,
-                                      const std::int8_t* a, const std::int32_t* starts) noexcept {
-    const index stride = w.panel_bytes();
-    const std::uint8_t* tail = codes + chunks * Weights::chunk_bytes;
-    ints sums[P][R];
-#pragma GCC unroll 8
-    for (int p = 0; p < P; ++p) start(w, tail + p * stride, starts, sums[p]);
-    for (index i = 0; i < chunks; ++i) {
-#pragma GCC unroll 8
-      for (int p = 0; p < P; ++p) add_chunk(codes + p * stride, a, sums[p]);
-      codes += Weights::chunk_bytes;
-      a += Weights::chunk_codes * R;
+  /// Groups taken side by side: the sums of few rows are too few chains to fill the time that each
+  /// addition takes. One row waits for memory instead.
+  static constexpr int side_by_side = R == 1 ? 1 : std::clamp(unit::sums / R, 1, 4);
+
+  /// From one group to the next, in bytes.
+  struct stride {
+    index weights;
+    index codes;
+  };
+
+  template <int G>
+  FEWBIT_ALWAYS_INLINE void add_groups(index chunks, const stride& next, const std::uint8_t* codes,
+                                       const std::int8_t* a, const std::int32_t* starts) noexcept {
+    const std::uint8_t* w_of[P][G];
+    const std::int8_t* a_of[G];
+    ints sums[P][G][R];
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) {
+      a_of[g] = a + g * next.codes;
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) {
+        w_of[p][g] = codes + p * panel_bytes_ + g * next.weights;
+        start(w_of[p][g] + chunks * Weights::chunk_bytes, starts + g * R, sums[p][g]);
+      }
     }
-#pragma GCC unroll 8
-    for (int p = 0; p < P; ++p) add_scaled(w, tail + p * stride, sums[p], totals_[p]);
+    for (index i = 0; i < chunks; ++i) {
+#pragma GCC unroll 4
+      for (int g = 0; g < G; ++g) {
+        arch::forget_origin(a_of[g]);
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p) {
+          add_chunk(w_of[p][g], a_of[g], sums[p][g]);
+          w_of[p][g] += Weights::chunk_bytes;
+        }
+        a_of[g] += Weights::chunk_codes * R;
+      }
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 4
+      for (int g = 0; g < G; ++g) add_scaled(w_of[p][g], sums[p][g], totals_[p]);
+    }
   }
 
   /// A chunk of one panel.
   FEWBIT_ALWAYS_INLINE static void add_chunk(const std::uint8_t* codes, const std::int8_t* a,
                                              ints (&sums)[R]) noexcept {
+    constexpr index lhs_bytes = Weights::chunk_codes * R;
 #pragma GCC unroll 4
     for (index i = 0; i < Weights::chunk_bytes; i += arch::cache_line)
       arch::prefetch_to_l1(codes + grouped_ahead + i);
+    if constexpr (lhs_bytes >= arch::cache_line) {
+#pragma GCC unroll 8
+      for (index i = 0; i < lhs_bytes; i += arch::cache_line)
+        arch::prefetch_to_l1(a + grouped_lhs_ahead + i);
+    }
     unit::add_chunk(sums, a, codes);
   }
 
-  FEWBIT_ALWAYS_INLINE static void add_scaled(const Weights& w, const std::uint8_t* tail,
-                                              const ints (&sums)[R], reals (&totals)[R]) noexcept {
+  FEWBIT_ALWAYS_INLINE void add_scaled(const std::uint8_t* tail, const ints (&sums)[R],
+                                       reals (&totals)[R]) const noexcept {
     arch::rebind<ints, std::uint16_t> kept;
     std::memcpy(&kept.data, tail, sizeof(kept.data));
-    const reals scale = w.scales().decode(kept);
-#pragma GCC unroll 8
+    const reals scale = weights_.scales().decode(kept);
+    if constexpr (requires { unit::multiply_add(scale, scale, scale); }) {
+      if (weights_.sum_zero() != 0) {
+        const reals shift = scale * reals(-Weights::float_zero);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+          totals[r] += unit::multiply_add(arch::bits_as<float>(sums[r]), scale, shift);
+        return;
+      }
+    }
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
       totals[r] += arch::rounded(reals(arch::convert<float>(sums[r]) * scale));
   }
 
-  FEWBIT_ALWAYS_INLINE static void start(const Weights& w, const std::uint8_t* tail,
-                                         const std::int32_t* starts, ints (&sums)[R]) noexcept {
+  FEWBIT_ALWAYS_INLINE void start(const std::uint8_t* tail, const std::int32_t* starts,
+                                  ints (&sums)[R]) const noexcept {
     if constexpr (Affine) {
       arch::rebind<ints, std::uint8_t> kept;
       std::memcpy(&kept.data, tail + 2 * unit::cols, sizeof(kept.data));
-      const ints zeros = arch::convert<std::int32_t>(kept) - ints(w.stored_zero());
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) sums[r] = arch::multiply_wrapping(ints(starts[r]), zeros);
+      const ints zeros = arch::convert<std::int32_t>(kept) - ints(weights_.stored_zero());
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r)
+        sums[r] = arch::add_wrapping(arch::multiply_wrapping(ints(starts[r]), zeros),
+                                     ints(weights_.sum_zero()));
     } else {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int r = 0; r < R; ++r) sums[r] = ints(starts[r]);
     }
   }
 
+  const Weights& weights_;
+  index panel_bytes_;
   reals totals_[P][R];
 };
 
@@ -231,7 +299,7 @@ void multiply_grouped_tile(const Weights& w, const grouped_lhs<Weights>& a, inde
   for (int p = 0; p < P; ++p) {
     const index col = (panel + p) * cols;
     const int valid = static_cast<int>(std::min(cols, out.cols - col));
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const index row = t * tile_rows + r;
       if (row >= out.rows) break;
@@ -259,8 +327,10 @@ void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights>& a, in
         multiply_grouped_tile<1, 1, Affine>(w, a, first, t, out);
       } else if (h == 2) {
         multiply_grouped_tile<2, 1, Affine>(w, a, first, t, out);
-      } else {
+      } else if (h == 4 || most == 8) {
         multiply_grouped_tile<4, 1, Affine>(w, a, first, t, out);
+      } else {
+        multiply_grouped_tile<8, 1, Affine>(w, a, first, t, out);
       }
     }
   }
