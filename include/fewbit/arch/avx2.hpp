@@ -255,7 +255,7 @@ struct dot_unit<avx2, Lhs> : own_unit<avx2_unit<Lhs>> {};
 template <int Bits>
 struct stored_unit<avx2, Bits> : avx2_register, avx2_floats {
   static constexpr int rows = 4;
-  static constexpr int sums = 4;
+  static constexpr int chains = 4;
   static constexpr int offset = Bits == 8 ? 128 : 0;
 
   template <int R>

@@ -95,7 +95,7 @@ struct dot_unit<neon, Lhs> : own_unit<neon_unit<neon_dots, Lhs>> {};
 template <int Bits>
 struct neon_stored {
   static constexpr int rows = 8;
-  static constexpr int sums = 8;
+  static constexpr int chains = 8;
   static constexpr int cols = 4;
   static constexpr int offset = Bits == 8 ? 128 : 0;
 

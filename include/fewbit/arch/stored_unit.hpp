@@ -31,7 +31,7 @@
 ///
 /// The pairs of a chunk fit int16: at most 2 * 8 * 7 * 127 = 14224, of 3 bits.
 ///
-/// `rows` says how many rows the loop takes at once, and `sums` how many sums where rows are fewer:
+/// `rows` says how many rows the loop takes at once, and `chains` how many sums where rows are fewer:
 /// beside a float total for each row, weights and scales they fit the registers. A unit whose
 /// processor has it offers `multiply_add(a, b, c)` of floats, a * b + c with one rounding.
 /// `stored_unit<Arch, Bits>` falls back to the base of Arch. The loop is gemm/multiply_grouped.hpp.
@@ -137,7 +137,7 @@ struct stored_unit : stored_unit<typename Arch::base, Bits> {};
 template <int Bits>
 struct stored_unit<scalar, Bits> {
   static constexpr int rows = 4;
-  static constexpr int sums = 4;
+  static constexpr int chains = 4;
   static constexpr int cols = 8;
   static constexpr int offset = 0;
 

@@ -62,10 +62,10 @@ struct vnni_unit : vnni_dots<Word> {
 
 /// Stored weights are the unsigned side, activations the signed one, read in place. `Word` also
 /// supplies dpbusd_quad(sum, unsigned bytes, four signed bytes in memory).
-template <class Word, int Rows, int Sums, int Bits>
+template <class Word, int Rows, int Chains, int Bits>
 struct vnni_stored : Word {
   static constexpr int rows = Rows;
-  static constexpr int sums = Sums;
+  static constexpr int chains = Chains;
   static constexpr int cols = Word::lanes;
   static constexpr int offset = 0;
 

@@ -137,8 +137,8 @@ inline constexpr index grouped_ahead = 2304;
 inline constexpr index grouped_lhs_ahead = 1024;
 
 /// Panels that one row reads side by side. W4 in groups of 32, 4096 x 4096, on a Sapphire Rapids,
-/// shares of the rates at which memory and L3 can be read: one panel 0.75 and 0.92, two 0.86 and
-/// 0.98, four 0.91 and 0.95, eight 0.88 and 0.90.
+/// shares of the rates at which memory and L3 can be read: two panels 0.90 and 0.95, four 0.91 and
+/// 0.95, eight 0.88 and 0.90.
 inline constexpr int grouped_streams = 4;
 
 /// Totals of R rows and the columns of P panels. One row reads several panels side by side, because
@@ -184,7 +184,7 @@ class grouped_tile {
  private:
   /// Groups taken side by side: the sums of few rows are too few chains to fill the time that each
   /// addition takes. One row waits for memory instead.
-  static constexpr int side_by_side = R == 1 ? 1 : std::clamp(unit::sums / R, 1, 4);
+  static constexpr int side_by_side = R == 1 ? 1 : std::clamp(unit::chains / R, 1, 4);
 
   /// From one group to the next, in bytes.
   struct stride {
