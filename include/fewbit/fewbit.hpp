@@ -57,6 +57,7 @@
 #include "fewbit/gemm/bit_tile.hpp"          // the loop of bit planes
 #include "fewbit/gemm/block_stage.hpp"       // sums of blocks of k, for grouped scales
 #include "fewbit/gemm/epilogue.hpp"          // at, stage, operator|, raw, Epilogue
+#include "fewbit/gemm/finish.hpp"            // finish: sums -> epilogue -> C
 #include "fewbit/gemm/finish_rows.hpp"       // sums in a buffer -> epilogue -> C
 #include "fewbit/gemm/grouped_weights.hpp"   // 4 and 8 bits, a scale for each group
 #include "fewbit/gemm/kernel.hpp"            // default_kernel; picture and glossary

@@ -10,6 +10,8 @@
 /// a float array is copied, of which this leaves two. What is read again soon belongs in a cache
 /// and is better stored the ordinary way. Processors without such an instruction store as always.
 
+#include <cstdint>
+
 #include "fewbit/arch/vec.hpp"
 
 #if defined(__SSE2__) && FEWBIT_HAS_VECTOR_TYPES
@@ -48,5 +50,24 @@ FEWBIT_ALWAYS_INLINE void end_streaming() noexcept {
   _mm_sfence();
 #endif
 }
+
+/// Bytes read and written from which results go past the caches.
+inline constexpr std::int64_t streaming_bytes = std::int64_t{8} << 20;
+
+/// How a kernel stores its results.
+struct plain_store {
+  static constexpr bool is_streaming = false;
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static void put(lane<V>* p, const V& v) noexcept {
+    v.store(p);
+  }
+};
+struct past_caches {
+  static constexpr bool is_streaming = true;
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static void put(lane<V>* p, const V& v) noexcept {
+    streaming_store(p, v);
+  }
+};
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
