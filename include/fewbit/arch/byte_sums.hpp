@@ -7,6 +7,7 @@
 /// | vpmaddubsw, vpmaddwd | 8 sums of 4 bytes, exact: 4 * 255   |
 /// | saddlp, sadalp       | 4 sums of 4 bytes, exact            |
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -65,6 +66,19 @@ FEWBIT_ALWAYS_INLINE vec<std::int32_t, N / 4> add_fours(const vec<std::int32_t, 
   r += convert<std::int32_t>(part<2, N / 4>(codes));
   r += convert<std::int32_t>(part<3, N / 4>(codes));
   return r;
+}
+
+/// The sum of `count` codes, exact up to 2^23 of them.
+template <class Code>
+[[nodiscard]] std::int32_t sum_of_bytes(const Code* codes, std::ptrdiff_t count) noexcept {
+  using bytes = vec<Code, native_lanes<Code>>;
+  vec<std::int32_t, bytes::lanes / 4> sums(0);
+  std::ptrdiff_t k = 0;
+  for (; k + bytes::lanes <= count; k += bytes::lanes)
+    sums = add_fours(sums, bytes::load(codes + k));
+  std::int32_t sum = sum_of_lanes(sums);
+  for (; k < count; ++k) sum += codes[k];
+  return sum;
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

@@ -27,14 +27,16 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
-/// Nearest integer, ties to even, for x < 2^31; what is below -2^31 becomes -2^31.
+/// Nearest integer, ties to even, for x < 2^31; what is below -2^31 becomes -2^31. Of the rest an
+/// x86 makes -2^31, an Arm 2^31 - 1, and 0 of a NaN.
 template <class V>
 FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> nearest_int(const V& x) noexcept {
   static_assert(std::is_same_v<lane<V>, float>);
   using integers = rebind<V, std::int32_t>;
   if constexpr (!is_vec<V>) {
-    return x < -0x1p31F ? std::numeric_limits<std::int32_t>::min()
-                        : static_cast<std::int32_t>(std::nearbyint(x));
+    const bool fits = x >= -0x1p31F && x < 0x1p31F;
+    return fits ? static_cast<std::int32_t>(std::nearbyint(x))
+                : std::numeric_limits<std::int32_t>::min();
   } else {
 #if FEWBIT_HAS_AVX512_VNNI
     if constexpr (V::lanes == 16) {

@@ -5,7 +5,6 @@
 /// Where an epilogue ends in 8-bit codes, four registers of sums become one of codes: what comes
 /// before `to_int8` or `to_uint8` sees single registers, what comes after sees the codes of four.
 
-#include <cstddef>
 #include <cstdint>
 #include <numeric>
 
@@ -166,14 +165,10 @@ struct from_l1 {
   static void prefetch(const void*) noexcept {}
 };
 struct from_l2 {
-  static void prefetch(const void* p) noexcept {
-    arch::prefetch_to_l1(static_cast<const std::byte*>(p) + 1024);
-  }
+  static void prefetch(const void* p) noexcept { arch::prefetch_to_l1(arch::beyond(p, 1024)); }
 };
 struct from_memory {
-  static void prefetch(const void* p) noexcept {
-    arch::prefetch_to_l2(static_cast<const std::byte*>(p) + 32768);
-  }
+  static void prefetch(const void* p) noexcept { arch::prefetch_to_l2(arch::beyond(p, 32768)); }
 };
 
 /// c = epilogue(sums), `stride` numbers from one row of sums to the next. `Lanes` fit one register.

@@ -70,7 +70,7 @@ FEWBIT_ALWAYS_INLINE std::int32_t largest_magnitude(const float* x, index n,
     even = arch::max(even, magnitude(vec::load(x + i)));
     odd = arch::max(odd, magnitude(vec::load(x + i + vec::lanes)));
   }
-  if (n % (2 * vec::lanes) > vec::lanes) {
+  if (n > 2 * vec::lanes && n % (2 * vec::lanes) > vec::lanes) {
     odd = arch::max(odd, magnitude(vec::load(x + n - 2 * vec::lanes)));
   }
   return arch::max_of_lanes(arch::max(even, odd));
@@ -100,9 +100,6 @@ inline constexpr index code_lanes = arch::native_lanes<std::int8_t>;
 
 template <class Code>
 using codes_register = arch::vec<Code, int{code_lanes}>;
-
-/// Floats of a cache line.
-inline constexpr index line_floats = arch::cache_line / index{sizeof(float)};
 
 /// Bytes 0xFF and then 0: from code_lanes - n on, n lanes are kept.
 struct lane_window {
@@ -136,14 +133,19 @@ FEWBIT_ALWAYS_INLINE auto four_to_codes(const float* x, const Scaled& scaled,
 /// Where a last whole register of codes begins, to cover what remains after the others.
 [[nodiscard]] constexpr index last_begin(index n) noexcept { return n - code_lanes; }
 
+/// Bytes of the floats of a register of codes.
+inline constexpr index step_bytes = code_lanes * index{sizeof(float)};
+
 /// Asks for the floats of a register of codes, 1 KiB later. From L2: 1.1 times the rate without.
 FEWBIT_ALWAYS_INLINE void prefetch_ahead(const float* x) noexcept {
-  for (index i = 256; i < 256 + code_lanes; i += line_floats) arch::prefetch_to_l1(x + i);
+  for (index i = 0; i < step_bytes; i += arch::cache_line)
+    arch::prefetch_to_l1(arch::beyond(x, 1024 + i));
 }
 
-/// Asks L2 for the floats of a register of codes.
-FEWBIT_ALWAYS_INLINE void prefetch_far(const float* x) noexcept {
-  for (index i = 0; i < code_lanes; i += line_floats) arch::prefetch_to_l2(x + i);
+/// Asks L2 for the floats of a register of codes, so many bytes later.
+FEWBIT_ALWAYS_INLINE void prefetch_far(const float* x, index bytes) noexcept {
+  for (index i = 0; i < step_bytes; i += arch::cache_line)
+    arch::prefetch_to_l2(arch::beyond(x, bytes + i));
 }
 
 /// A scale as the hot path uses it.
@@ -247,7 +249,7 @@ struct row_quantizer {
       for (index i = 0; i < page; i += code_lanes) {
 #pragma GCC unroll 1
         for (index first = i; first < watched; first += page) {
-          prefetch_far(x + first + watched);
+          prefetch_far(x + first, watched * index{sizeof(float)});
           encode(first);
         }
       }
@@ -284,23 +286,11 @@ struct row_result {
   std::int32_t sum;
 };
 
-/// Sum of codes, exact in int32.
-template <class Code>
-[[nodiscard]] std::int32_t code_sum(const Code* codes, index n) noexcept {
-  arch::vec<std::int32_t, int{code_lanes / 4}> sums(0);
-  index i = 0;
-  for (; i + code_lanes <= n; i += code_lanes)
-    sums = arch::add_fours(sums, codes_register<Code>::load(codes + i));
-  std::int32_t sum = arch::sum_of_lanes(sums);
-  for (; i < n; ++i) sum += codes[i];
-  return sum;
-}
-
 /// Codes of a row of any floats by its own scale.
 inline row_result encode_dynamic(const float* x, index n, std::int8_t* codes) noexcept {
   const float scale = dynamic_scale(finite_amax(x, n));
   row_quantizer<std::int8_t>({scale, 0}, -127, 127)(x, n, codes);
-  return {scale, code_sum(codes, n)};
+  return {scale, arch::sum_of_bytes(codes, n)};
 }
 
 /// max|x| of whole registers of codes; garbage if there is a NaN.
@@ -342,7 +332,7 @@ class row_pipeline {
   /// take(r, row_result) for each row r, in order. False if any of them held something else than
   /// finite numbers; then all is to be done again.
   template <class Take>
-  bool run(index rows, std::int8_t* codes, const Take& take) noexcept {
+  [[nodiscard]] bool run(index rows, std::int8_t* codes, const Take& take) noexcept {
     // A scale takes two divisions after the last number of its row was seen, so the look is two
     // rows ahead.
     float amax = rough_amax(x_, cols_);
@@ -479,10 +469,9 @@ void quantize_some_rows(const float* x, index rows, index cols, std::int8_t* cod
     if (sums != nullptr) sums[r] = result.sum;
   };
   if (cols >= code_lanes && cols <= pipeline_cols) {
-    row_pipeline<Store>(x, cols, cols).run(rows, codes, take);
-  } else {
-    for (index r = 0; r < rows; ++r) take(r, encode_dynamic(x + r * cols, cols, codes + r * cols));
+    if (row_pipeline<Store>(x, cols, cols).run(rows, codes, take)) return;
   }
+  for (index r = 0; r < rows; ++r) take(r, encode_dynamic(x + r * cols, cols, codes + r * cols));
 }
 
 template <class E>
