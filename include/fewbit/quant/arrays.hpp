@@ -246,11 +246,15 @@ struct row_quantizer {
       Store::put(codes + i, within(four));
     };
     if (Store::is_streaming && n == watched) {
-      for (index i = 0; i < page; i += code_lanes) {
+      // A line of codes at a time: a processor keeps few lines open that are not written whole.
+      for (index i = 0; i < page; i += arch::cache_line) {
 #pragma GCC unroll 1
         for (index first = i; first < watched; first += page) {
-          prefetch_far(x + first, watched * index{sizeof(float)});
-          encode(first);
+#pragma GCC unroll 4
+          for (index j = first; j < first + arch::cache_line; j += code_lanes) {
+            prefetch_far(x + j, watched * index{sizeof(float)});
+            encode(j);
+          }
         }
       }
     } else {
