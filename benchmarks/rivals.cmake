@@ -1,5 +1,5 @@
-# Adds to the program gemm_benchmark the rows of every rival that is found; each is optional on its own.
-# A rival stands in gemm/rivals/<name>.cpp and support/<name>.hpp.
+# Adds to the programs the rows of every rival that is found; each is optional on its own.
+# A rival stands in <folder>/rivals/<name>.cpp, for the program <folder>_benchmark, and support/<name>.hpp.
 
 # add_rival(<name> PACKAGES <Debian packages> INCLUDES <folders> LIBRARIES <libraries>): left out with
 # a message when a folder or a library is a <variable>-NOTFOUND.
@@ -7,12 +7,19 @@ function(add_rival name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "PACKAGES;INCLUDES;LIBRARIES")
   if("${arg_INCLUDES};${arg_LIBRARIES}" MATCHES "-NOTFOUND")
     list(JOIN arg_PACKAGES ", " packages)
-    message(STATUS "gemm_benchmark: ${name} is left out, it needs ${packages}")
+    message(STATUS "benchmarks: ${name} is left out, it needs ${packages}")
     return()
   endif()
-  target_sources(gemm_benchmark PRIVATE gemm/rivals/${name}.cpp)
-  target_include_directories(gemm_benchmark SYSTEM PRIVATE ${arg_INCLUDES})
-  target_link_libraries(gemm_benchmark PRIVATE ${arg_LIBRARIES})
+  foreach(program IN LISTS programs)
+    cmake_path(GET program STEM target)
+    string(REGEX REPLACE "_benchmark$" "" folder ${target})
+    if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/rivals/${name}.cpp)
+      continue()
+    endif()
+    target_sources(${target} PRIVATE ${folder}/rivals/${name}.cpp)
+    target_include_directories(${target} SYSTEM PRIVATE ${arg_INCLUDES})
+    target_link_libraries(${target} PRIVATE ${arg_LIBRARIES})
+  endforeach()
 endfunction()
 
 # The config file of Debian's oneDNN stops the whole build where OpenCL is missing.

@@ -12,16 +12,13 @@
 #include <vector>
 
 #include "support/caches.hpp"
+#include "support/counters.hpp"
 #include "support/gemm_cases.hpp"
 
 namespace fewbit::benchmarks {
 
 inline std::string dims(const shape& s) {
   return "/m:" + std::to_string(s.m) + "/n:" + std::to_string(s.n) + "/k:" + std::to_string(s.k);
-}
-
-inline benchmark::Counter per_second(double count) {
-  return {count, benchmark::Counter::kIsIterationInvariantRate};
 }
 
 /// Bits that a weight takes as the product reads it.

@@ -8,14 +8,25 @@
 #include <omp.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <dnnl.hpp>
 #include <string>
 #include <type_traits>
 #include <vector>
 
+#include "fewbit/config.hpp"
 #include "fewbit/core/types.hpp"
 
 namespace fewbit::benchmarks {
+
+/// Holds oneDNN to the instruction set of our native arch, so that kernels are compared and not
+/// processors: it has some for AMX too. The environment may say otherwise.
+inline void hold_to_native_arch() {
+  if (std::getenv("ONEDNN_MAX_CPU_ISA") != nullptr) return;
+  dnnl::set_max_cpu_isa(FEWBIT_HAS_AVX512_VNNI ? dnnl::cpu_isa::avx512_core_vnni
+                        : FEWBIT_HAS_AVX_VNNI  ? dnnl::cpu_isa::avx2_vnni
+                                               : dnnl::cpu_isa::avx2);
+}
 
 inline std::string onednn_isa() {
   switch (dnnl::get_effective_cpu_isa()) {

@@ -1,6 +1,6 @@
 #pragma once
-/// The same product of s8 codes to s8 by XNNPACK's fully connected operator, one thread, weights
-/// packed ahead.
+/// XNNPACK, one thread: its operators, and the product of s8 codes to s8 by the fully connected one,
+/// weights packed ahead.
 ///
 /// XNNPACK asks cpuinfo which kernels to use, and offers no switch. So that a program built for
 /// AVX2 times kernels for AVX2, cpuinfo is made to forget what the program was not built for.
@@ -34,9 +34,25 @@ inline void initialize_xnnpack() {
   expect_success(xnn_initialize(nullptr), "xnn_initialize");
 }
 
+/// An operator that was created and set up.
+class xnnpack_operator {
+ public:
+  void operator()() { xnn_run_operator(operator_.get(), nullptr); }
+
+ protected:
+  void own(xnn_operator_t created) { operator_.reset(created); }
+
+ private:
+  struct deleter {
+    void operator()(xnn_operator_t o) const { xnn_delete_operator(o); }
+  };
+
+  std::unique_ptr<xnn_operator, deleter> operator_;
+};
+
 /// One factor for all channels: per channel, this operator has none.
 template <class Operands>
-class xnnpack_product {
+class xnnpack_product : public xnnpack_operator {
  public:
   using operands = Operands;
 
@@ -53,21 +69,14 @@ class xnnpack_product {
                        /*kernel scale*/ 1.0F, data.w.data(), data.bias.data(), operands::zero_point,
                        /*output scale*/ 1.0F, operands::lowest, operands::highest, 0, &created),
                    "xnn_create_fully_connected_nc_qs8");
-    operator_.reset(created);
+    own(created);
     expect_success(xnn_setup_fully_connected_nc_qs8(created, m, input_.data(), data.c.data(),
                                                     /*threadpool*/ nullptr),
                    "xnn_setup_fully_connected_nc_qs8");
   }
 
-  void operator()() { xnn_run_operator(operator_.get(), nullptr); }
-
  private:
-  struct deleter {
-    void operator()(xnn_operator_t o) const { xnn_delete_operator(o); }
-  };
-
   aligned_buffer<std::int8_t> input_;
-  std::unique_ptr<xnn_operator, deleter> operator_;
 };
 
 }  // namespace fewbit::benchmarks

@@ -10,16 +10,19 @@
 // ---- config.hpp: version, instruction sets of this build, inline namespaces
 
 // ---- arch: instruction sets as types, short vectors, the dot step of each instruction set
-#include "fewbit/arch/all.hpp"       // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
-#include "fewbit/arch/arch.hpp"      // arch::native, arch::compiled
-#include "fewbit/arch/bit_unit.hpp"  // what a kernel of bit planes is made of
-#include "fewbit/arch/convert.hpp"   // nearest_int, saturated, widened: float -> int32 -> codes
-#include "fewbit/arch/dot_unit.hpp"  // what a matrix kernel is made of
-#include "fewbit/arch/extrema.hpp"   // one-instruction minima and maxima
-#include "fewbit/arch/memory.hpp"    // prefetch
-#include "fewbit/arch/stored_unit.hpp"  // the same for weights as they are stored, 1 to 8 bits
-#include "fewbit/arch/transpose.hpp"    // rows to columns in registers
-#include "fewbit/arch/vec.hpp"          // arch::vec<T, N>: select, convert, round_to_int ...
+#include "fewbit/arch/all.hpp"        // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
+#include "fewbit/arch/arch.hpp"       // arch::native, arch::compiled
+#include "fewbit/arch/bit_unit.hpp"   // what a kernel of bit planes is made of
+#include "fewbit/arch/byte_sums.hpp"  // add_fours: sums of neighbouring bytes
+#include "fewbit/arch/convert.hpp"    // nearest_int, saturated, widened: float -> int32 -> codes
+#include "fewbit/arch/dot_unit.hpp"   // what a matrix kernel is made of
+#include "fewbit/arch/extrema.hpp"    // one-instruction minima and maxima
+#include "fewbit/arch/magnitude.hpp"  // larger_magnitude
+#include "fewbit/arch/memory.hpp"     // prefetch
+#include "fewbit/arch/stored_unit.hpp"      // the same for weights as they are stored, 1 to 8 bits
+#include "fewbit/arch/streaming_store.hpp"  // streaming_store, end_streaming
+#include "fewbit/arch/transpose.hpp"        // rows to columns in registers
+#include "fewbit/arch/vec.hpp"              // arch::vec<T, N>: select, convert, round_to_int ...
 
 // ---- core: what every layer speaks
 #include "fewbit/core/aligned_buffer.hpp"  // aligned_buffer<T>
@@ -32,6 +35,7 @@
 #include "fewbit/core/workspace.hpp"       // workspace
 
 // ---- quant: real numbers <-> codes
+#include "fewbit/quant/arrays.hpp"            // quantize_array, quantize_rows, dequantize_array
 #include "fewbit/quant/granularity.hpp"       // per_tensor, per_row, grouped<G> ...
 #include "fewbit/quant/magnitude_rule.hpp"    // mean_magnitude, ternary_optimum, ternary_twn
 #include "fewbit/quant/metrics.hpp"           // mse, sqnr_db, cosine, max_error, clipped_share
@@ -53,6 +57,7 @@
 #include "fewbit/gemm/bit_tile.hpp"          // the loop of bit planes
 #include "fewbit/gemm/block_stage.hpp"       // sums of blocks of k, for grouped scales
 #include "fewbit/gemm/epilogue.hpp"          // at, stage, operator|, raw, Epilogue
+#include "fewbit/gemm/finish.hpp"            // finish: sums -> epilogue -> C
 #include "fewbit/gemm/finish_rows.hpp"       // sums in a buffer -> epilogue -> C
 #include "fewbit/gemm/grouped_weights.hpp"   // 1 to 8 bits, a scale for each group
 #include "fewbit/gemm/kernel.hpp"            // default_kernel; picture and glossary

@@ -100,4 +100,52 @@ TYPED_TEST(convert_test, widened_codes_are_the_same_numbers) {
   }
 }
 
+TYPED_TEST(convert_test, narrowed_gives_each_value_to_the_function_once) {
+  constexpr int lanes = TypeParam::value;
+  using half = vec<std::int16_t, 2 * lanes>;
+  vec<std::int32_t, lanes> values[4];
+  for (int i = 0; i < 4 * lanes; ++i) {
+    const std::int32_t value = i % 3 == 0 ? 40000 + i : i % 3 == 1 ? -70000 : i - 2 * lanes;
+    values[i / lanes].set(i % lanes, value);
+  }
+  int calls = 0;
+  const auto codes = arch::narrowed<std::int8_t>(values, [&](const half& v) {
+    ++calls;
+    return arch::add_saturating(v, half(std::int16_t{5}));
+  });
+  const auto plain = arch::narrowed<std::int8_t>(values, [](const half& v) { return v; });
+  EXPECT_EQ(calls, 2);
+  for (int i = 0; i < 4 * lanes; ++i) {
+    EXPECT_EQ(codes[i], expected_code<std::int8_t>(values[i / lanes][i % lanes], 5)) << i;
+    EXPECT_EQ(plain[i], expected_code<std::int8_t>(values[i / lanes][i % lanes], 0)) << i;
+  }
+}
+
+TYPED_TEST(convert_test, add_saturating_stops_at_the_ends_of_int16) {
+  using v = vec<std::int16_t, TypeParam::value>;
+  for (const int a : {-32768, -32000, -1, 0, 5, 32767}) {
+    for (const int b : {-32768, -900, 0, 1, 900, 32767}) {
+      const int sum = a + b < -32768 ? -32768 : a + b > 32767 ? 32767 : a + b;
+      const auto got =
+          arch::add_saturating(v(static_cast<std::int16_t>(a)), v(static_cast<std::int16_t>(b)));
+      for (int i = 0; i < TypeParam::value; ++i) EXPECT_EQ(got[i], sum);
+    }
+  }
+}
+
+template <class Code, int Lanes>
+void check_widened_codes() {
+  vec<Code, Lanes> v;
+  for (int step : {1, 37, 255}) {
+    for (int i = 0; i < Lanes; ++i) v.set(i, static_cast<Code>(200 - i * step));
+    const auto wide = arch::widened_codes(v);
+    for (int i = 0; i < Lanes; ++i) EXPECT_EQ(wide[i], std::int32_t{v[i]}) << "lane " << i;
+  }
+}
+
+TYPED_TEST(convert_test, widened_codes_of_bytes_are_the_same_numbers) {
+  check_widened_codes<std::int8_t, TypeParam::value>();
+  check_widened_codes<std::uint8_t, TypeParam::value>();
+}
+
 }  // namespace

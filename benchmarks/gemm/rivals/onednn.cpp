@@ -2,22 +2,11 @@
 
 #include "support/onednn.hpp"
 
-#include <cstdlib>
-
 #include "support/gemm_rows.hpp"
 #include "support/network_rows.hpp"
 
 namespace fewbit::benchmarks {
 namespace {
-
-/// Holds oneDNN to the instruction set of our native arch, so that kernels are compared and not
-/// processors: it has some for AMX too. The environment may say otherwise.
-void hold_to_native_arch() {
-  if (std::getenv("ONEDNN_MAX_CPU_ISA") != nullptr) return;
-  dnnl::set_max_cpu_isa(FEWBIT_HAS_AVX512_VNNI ? dnnl::cpu_isa::avx512_core_vnni
-                        : FEWBIT_HAS_AVX_VNNI  ? dnnl::cpu_isa::avx2_vnni
-                                               : dnnl::cpu_isa::avx2);
-}
 
 [[maybe_unused]] const bool added = [] {
   hold_to_native_arch();

@@ -7,13 +7,15 @@
 /// | vcvtps2dq, fcvtns              | nearest int32, ties to even        | 1 of 2 (p05)           |
 /// | vpackssdw, vpackuswb, vpermd   | 4 registers of int32 to 1 of codes | 1 of 2 per register    |
 /// | sqxtn, sqxtun                  | the same, 128 bits                 |                        |
-/// | vpmovzxwd                      | uint16 as uint32                   | p5                     |
+/// | vpmovzxwd, vpmovsxbd           | 16 or 8 bits as 32                 | p5                     |
 ///
 /// vpmovsdb and its kin would take 2 of p5 for each register.
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "fewbit/arch/vec.hpp"
 
@@ -25,14 +27,16 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
-/// Nearest integer, ties to even, for x < 2^31; what is below -2^31 becomes -2^31.
+/// Nearest integer, ties to even, for x < 2^31; what is below -2^31 becomes -2^31. Of the rest an
+/// x86 makes -2^31, an Arm 2^31 - 1, and 0 of a NaN.
 template <class V>
 FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> nearest_int(const V& x) noexcept {
   static_assert(std::is_same_v<lane<V>, float>);
   using integers = rebind<V, std::int32_t>;
   if constexpr (!is_vec<V>) {
-    return x < -0x1p31F ? std::numeric_limits<std::int32_t>::min()
-                        : static_cast<std::int32_t>(std::nearbyint(x));
+    const bool fits = x >= -0x1p31F && x < 0x1p31F;
+    return fits ? static_cast<std::int32_t>(std::nearbyint(x))
+                : std::numeric_limits<std::int32_t>::min();
   } else {
 #if FEWBIT_HAS_AVX512_VNNI
     if constexpr (V::lanes == 16) {
@@ -66,17 +70,21 @@ FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> nearest_int(const V& x) noexcept {
 namespace detail {
 
 /// Where no instruction narrows registers of this width.
-template <class Code, class Values>
-void narrow_by_packs(const Values&, std::int16_t) = delete;
+template <class Code, class Values, class F>
+void narrow_by_packs(const Values&, const F&) = delete;
 
 #if FEWBIT_HAS_AVX512_VNNI
-template <class Code>
+template <class Code, class F>
 FEWBIT_ALWAYS_INLINE vec<Code, 64> narrow_by_packs(const vec<std::int32_t, 16> (&v)[4],
-                                                   std::int16_t offset) noexcept {
-  const auto bits = [&](int i) { return reinterpret_cast<__m512i>(v[i].data); };
-  const __m512i zero = _mm512_set1_epi16(offset);
-  const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(bits(0), bits(1)), zero);
-  const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(bits(2), bits(3)), zero);
+                                                   const F& f) noexcept {
+  using half = vec<std::int16_t, 32>;
+  const auto packed = [&](int i) {
+    const __m512i both = _mm512_packs_epi32(reinterpret_cast<__m512i>(v[i].data),
+                                            reinterpret_cast<__m512i>(v[i + 1].data));
+    const half changed = f(half::from(reinterpret_cast<half::storage>(both)));
+    return reinterpret_cast<__m512i>(changed.data);
+  };
+  const __m512i low = packed(0), high = packed(2);
   const __m512i codes =
       std::is_signed_v<Code> ? _mm512_packs_epi16(low, high) : _mm512_packus_epi16(low, high);
   // Packs work on 128 bits: dword 4 i + j holds four codes of register j.
@@ -87,13 +95,17 @@ FEWBIT_ALWAYS_INLINE vec<Code, 64> narrow_by_packs(const vec<std::int32_t, 16> (
 #endif
 
 #if FEWBIT_HAS_AVX2
-template <class Code>
+template <class Code, class F>
 FEWBIT_ALWAYS_INLINE vec<Code, 32> narrow_by_packs(const vec<std::int32_t, 8> (&v)[4],
-                                                   std::int16_t offset) noexcept {
-  const auto bits = [&](int i) { return reinterpret_cast<__m256i>(v[i].data); };
-  const __m256i zero = _mm256_set1_epi16(offset);
-  const __m256i low = _mm256_adds_epi16(_mm256_packs_epi32(bits(0), bits(1)), zero);
-  const __m256i high = _mm256_adds_epi16(_mm256_packs_epi32(bits(2), bits(3)), zero);
+                                                   const F& f) noexcept {
+  using half = vec<std::int16_t, 16>;
+  const auto packed = [&](int i) {
+    const __m256i both = _mm256_packs_epi32(reinterpret_cast<__m256i>(v[i].data),
+                                            reinterpret_cast<__m256i>(v[i + 1].data));
+    const half changed = f(half::from(reinterpret_cast<half::storage>(both)));
+    return reinterpret_cast<__m256i>(changed.data);
+  };
+  const __m256i low = packed(0), high = packed(2);
   const __m256i codes =
       std::is_signed_v<Code> ? _mm256_packs_epi16(low, high) : _mm256_packus_epi16(low, high);
   const __m256i sorted =
@@ -102,22 +114,41 @@ FEWBIT_ALWAYS_INLINE vec<Code, 32> narrow_by_packs(const vec<std::int32_t, 8> (&
 }
 #endif
 
-#if FEWBIT_HAS_NEON
-template <class Code>
+#if defined(__SSE2__) && FEWBIT_HAS_VECTOR_TYPES
+template <class Code, class F>
 FEWBIT_ALWAYS_INLINE vec<Code, 16> narrow_by_packs(const vec<std::int32_t, 4> (&v)[4],
-                                                   std::int16_t offset) noexcept {
-  const auto half = [&](int i) {
+                                                   const F& f) noexcept {
+  using half = vec<std::int16_t, 8>;
+  const auto packed = [&](int i) {
+    const __m128i both = _mm_packs_epi32(reinterpret_cast<__m128i>(v[i].data),
+                                         reinterpret_cast<__m128i>(v[i + 1].data));
+    const half changed = f(half::from(reinterpret_cast<half::storage>(both)));
+    return reinterpret_cast<__m128i>(changed.data);
+  };
+  const __m128i low = packed(0), high = packed(2);
+  const __m128i codes =
+      std::is_signed_v<Code> ? _mm_packs_epi16(low, high) : _mm_packus_epi16(low, high);
+  return vec<Code, 16>::from(reinterpret_cast<typename vec<Code, 16>::storage>(codes));
+}
+#elif FEWBIT_HAS_NEON
+template <class Code, class F>
+FEWBIT_ALWAYS_INLINE vec<Code, 16> narrow_by_packs(const vec<std::int32_t, 4> (&v)[4],
+                                                   const F& f) noexcept {
+  using half = vec<std::int16_t, 8>;
+  const auto packed = [&](int i) {
     const auto first = reinterpret_cast<int32x4_t>(v[i].data);
     const auto second = reinterpret_cast<int32x4_t>(v[i + 1].data);
-    return vqaddq_s16(vcombine_s16(vqmovn_s32(first), vqmovn_s32(second)), vdupq_n_s16(offset));
+    const int16x8_t both = vcombine_s16(vqmovn_s32(first), vqmovn_s32(second));
+    const half changed = f(half::from(reinterpret_cast<half::storage>(both)));
+    return reinterpret_cast<int16x8_t>(changed.data);
   };
   using codes = vec<Code, 16>;
   if constexpr (std::is_signed_v<Code>) {
     return codes::from(reinterpret_cast<typename codes::storage>(
-        vcombine_s8(vqmovn_s16(half(0)), vqmovn_s16(half(2)))));
+        vcombine_s8(vqmovn_s16(packed(0)), vqmovn_s16(packed(2)))));
   } else {
     return codes::from(reinterpret_cast<typename codes::storage>(
-        vcombine_u8(vqmovun_s16(half(0)), vqmovun_s16(half(2)))));
+        vcombine_u8(vqmovun_s16(packed(0)), vqmovun_s16(packed(2)))));
   }
 }
 #endif
@@ -132,18 +163,98 @@ FEWBIT_ALWAYS_INLINE rebind<V, Code> saturated(const V& value, std::int32_t offs
   return convert<Code>(V(clamp(value, lo, hi) + V(offset)));
 }
 
-/// The same for four vectors that follow one another.
+/// a + b of int16, saturated.
+template <class V>
+FEWBIT_ALWAYS_INLINE V add_saturating(const V& a, const V& b) noexcept {
+  static_assert(std::is_same_v<lane<V>, std::int16_t>);
+#if FEWBIT_HAS_AVX512_VNNI
+  if constexpr (V::is_native && sizeof(V) == 64) {
+    return V::from(reinterpret_cast<typename V::storage>(
+        _mm512_adds_epi16(reinterpret_cast<__m512i>(a.data), reinterpret_cast<__m512i>(b.data))));
+  }
+#endif
+#if FEWBIT_HAS_AVX2
+  if constexpr (V::is_native && sizeof(V) == 32) {
+    return V::from(reinterpret_cast<typename V::storage>(
+        _mm256_adds_epi16(reinterpret_cast<__m256i>(a.data), reinterpret_cast<__m256i>(b.data))));
+  }
+#endif
+#if defined(__SSE2__) && FEWBIT_HAS_VECTOR_TYPES
+  if constexpr (V::is_native && sizeof(V) == 16) {
+    return V::from(reinterpret_cast<typename V::storage>(
+        _mm_adds_epi16(reinterpret_cast<__m128i>(a.data), reinterpret_cast<__m128i>(b.data))));
+  }
+#elif FEWBIT_HAS_NEON
+  if constexpr (V::is_native && sizeof(V) == 16) {
+    return V::from(reinterpret_cast<typename V::storage>(
+        vqaddq_s16(reinterpret_cast<int16x8_t>(a.data), reinterpret_cast<int16x8_t>(b.data))));
+  }
+#endif
+  using ints = rebind<V, std::int32_t>;
+  using limits = std::numeric_limits<std::int16_t>;
+  const ints sum = convert<std::int32_t>(a) + convert<std::int32_t>(b);
+  return convert<std::int16_t>(clamp(sum, ints(limits::min()), ints(limits::max())));
+}
+
+/// Four vectors that follow one another as 8-bit codes: each value saturated to int16, given to f,
+/// and what f answers saturated to a code. f maps vec<std::int16_t, 2 N> lane by lane; two calls
+/// see all values, which of them where depends on the processor.
+template <class Code, int N, class F>
+FEWBIT_ALWAYS_INLINE vec<Code, 4 * N> narrowed(const vec<std::int32_t, N> (&values)[4],
+                                               const F& f) noexcept {
+  if constexpr (requires { detail::narrow_by_packs<Code>(values, f); }) {
+    return detail::narrow_by_packs<Code>(values, f);
+  } else {
+    vec<Code, 4 * N> codes;
+    for (int first = 0; first < 4; first += 2) {
+      vec<std::int16_t, 2 * N> half;
+      for (int i = 0; i < 2 * N; ++i) {
+        half.set(i,
+                 static_cast<std::int16_t>(clamp(values[first + i / N][i % N], -0x8000, 0x7FFF)));
+      }
+      half = f(half);
+      for (int i = 0; i < 2 * N; ++i) {
+        codes.set(first * N + i, saturated<Code>(std::int32_t{half[i]}, 0));
+      }
+    }
+    return codes;
+  }
+}
+
+/// value + offset, saturated, for four vectors that follow one another.
 template <class Code, int N>
 FEWBIT_ALWAYS_INLINE vec<Code, 4 * N> saturated(const vec<std::int32_t, N> (&values)[4],
                                                 std::int32_t offset) noexcept {
-  const auto zero = static_cast<std::int16_t>(offset);
-  if constexpr (requires { detail::narrow_by_packs<Code>(values, zero); }) {
-    return detail::narrow_by_packs<Code>(values, zero);
-  } else {
-    vec<Code, 4 * N> codes;
-    for (int i = 0; i < 4 * N; ++i) codes.set(i, saturated<Code>(values[i / N][i % N], offset));
-    return codes;
+  using half = vec<std::int16_t, 2 * N>;
+  const half zero(static_cast<std::int16_t>(offset));
+  return narrowed<Code>(values, [&](const half& v) { return add_saturating(v, zero); });
+}
+
+/// 8-bit codes as std::int32_t. Of convert g++ 12 makes five instructions, by way of int16.
+template <class V>
+FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> widened_codes(const V& v) noexcept {
+  static_assert(sizeof(lane<V>) == 1);
+  using ints [[maybe_unused]] = rebind<V, std::int32_t>;
+  [[maybe_unused]] constexpr bool is_signed = std::is_signed_v<lane<V>>;
+  if constexpr (is_vec<V>) {
+#if FEWBIT_HAS_AVX512_VNNI
+    if constexpr (V::lanes == 16) {
+      const auto bytes = reinterpret_cast<__m128i>(v.data);
+      return ints::from(reinterpret_cast<typename ints::storage>(
+          is_signed ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes)));
+    }
+#endif
+#if FEWBIT_HAS_AVX2
+    if constexpr (V::lanes == 8) {
+      std::int64_t eight;
+      std::memcpy(&eight, &v.data, sizeof(eight));
+      const __m128i bytes = _mm_cvtsi64_si128(eight);
+      return ints::from(reinterpret_cast<typename ints::storage>(
+          is_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes)));
+    }
+#endif
   }
+  return convert<std::int32_t>(v);
 }
 
 /// convert<std::uint32_t> of std::uint16_t. Of that g++ 12 makes four instructions, by halves.

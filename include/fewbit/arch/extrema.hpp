@@ -25,6 +25,9 @@ FEWBIT_ALWAYS_INLINE void smaller(const Storage& a, const Storage& b, Storage& r
   } else if constexpr (full && std::is_same_v<T, std::int32_t>) {
     r = reinterpret_cast<Storage>(
         _mm512_min_epi32(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+  } else if constexpr (full && std::is_same_v<T, std::int16_t>) {
+    r = reinterpret_cast<Storage>(
+        _mm512_min_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
   } else if constexpr (full && std::is_same_v<T, std::int8_t>) {
     r = reinterpret_cast<Storage>(
         _mm512_min_epi8(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
@@ -50,6 +53,9 @@ FEWBIT_ALWAYS_INLINE void larger(const Storage& a, const Storage& b, Storage& r)
   } else if constexpr (full && std::is_same_v<T, std::int32_t>) {
     r = reinterpret_cast<Storage>(
         _mm512_max_epi32(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+  } else if constexpr (full && std::is_same_v<T, std::int16_t>) {
+    r = reinterpret_cast<Storage>(
+        _mm512_max_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
   } else if constexpr (full && std::is_same_v<T, std::int8_t>) {
     r = reinterpret_cast<Storage>(
         _mm512_max_epi8(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));

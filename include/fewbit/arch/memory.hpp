@@ -1,12 +1,21 @@
 #pragma once
 /// What a kernel tells the processor and the compiler about memory.
 
+#include <cstddef>
+#include <cstdint>
+
 #include "fewbit/config.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
 /// Bytes of a cache line, or of a pair of half-lines where they are shorter.
 inline constexpr int cache_line = 64;
+
+/// The address some bytes behind p, inside an object or not: something to prefetch.
+FEWBIT_ALWAYS_INLINE const void* beyond(const void* p, std::ptrdiff_t bytes) noexcept {
+  return reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(p) +
+                                       static_cast<std::uintptr_t>(bytes));
+}
 
 /// Asks for a line that will be read: into L1, or into L2 only. Any address is harmless.
 FEWBIT_ALWAYS_INLINE void prefetch_to_l1(const void* p) noexcept {

@@ -458,14 +458,8 @@ FEWBIT_ALWAYS_INLINE V clamp(const V& x, const V& lo, const V& hi) noexcept {
 template <class T, int N>
 FEWBIT_ALWAYS_INLINE T sum_of_lanes(const vec<T, N>& v) noexcept {
   static_assert(std::is_integral_v<T>);
-  if constexpr (vec<T, N>::is_native && N % 2 == 0) {
-    if constexpr (N == 2) {
-      return static_cast<T>(v[0] + v[1]);
-    } else {
-      T lanes[N];
-      v.store(lanes);
-      return sum_of_lanes(vec<T, N / 2>::load(lanes) + vec<T, N / 2>::load(lanes + N / 2));
-    }
+  if constexpr (vec<T, N>::is_native && N % 2 == 0 && N > 2) {
+    return sum_of_lanes(part<0, N / 2>(v) + part<1, N / 2>(v));
   } else {
     T sum = 0;
     for (int i = 0; i < N; ++i) sum = static_cast<T>(sum + v[i]);
@@ -475,9 +469,13 @@ FEWBIT_ALWAYS_INLINE T sum_of_lanes(const vec<T, N>& v) noexcept {
 
 template <class T, int N>
 FEWBIT_ALWAYS_INLINE T max_of_lanes(const vec<T, N>& v) noexcept {
-  T best = v[0];
-  for (int i = 1; i < N; ++i) best = v[i] > best ? v[i] : best;
-  return best;
+  if constexpr (vec<T, N>::is_native && N % 2 == 0 && N > 2) {
+    return max_of_lanes(max(part<0, N / 2>(v), part<1, N / 2>(v)));
+  } else {
+    T best = v[0];
+    for (int i = 1; i < N; ++i) best = v[i] > best ? v[i] : best;
+    return best;
+  }
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

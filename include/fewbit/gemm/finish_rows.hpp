@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <numeric>
 
+#include "fewbit/arch/memory.hpp"
+#include "fewbit/arch/streaming_store.hpp"
 #include "fewbit/gemm/kernel.hpp"
 #include "fewbit/gemm/micro_kernel.hpp"
 #include "fewbit/gemm/stages.hpp"
@@ -84,7 +86,7 @@ requires(leading_bias<First>::found) struct leading_bias<chain<First, Second>> {
 };
 
 /// Four registers of sums to one of codes; `row` is the row of C.
-template <class In, int Lanes, class Out, class E>
+template <class Store = arch::plain_store, class In, int Lanes, class Out, class E>
 FEWBIT_ALWAYS_INLINE void finish_four(const arch::vec<In, Lanes> (&sums)[4], const at& where,
                                       Out* row, const E& epilogue) noexcept {
   using cut = narrowing<E>;
@@ -93,7 +95,7 @@ FEWBIT_ALWAYS_INLINE void finish_four(const arch::vec<In, Lanes> (&sums)[4], con
   for (int j = 0; j < 4; ++j)
     values[j] = cut::before(epilogue)(sums[j], at{where.row, where.col + j * Lanes, Lanes});
   const auto codes = cut::cut(epilogue).narrow(values);
-  cut::after(epilogue)(codes, where).store(row + where.col);
+  Store::put(row + where.col, cut::after(epilogue)(codes, where));
 }
 
 /// Makes codes of the sums of whole tiles in their registers: (784,192,32) to u8 with AVX512-VNNI
@@ -157,9 +159,23 @@ struct finish_registers {
   }
 };
 
+/// Where sums come from: what was just written is in L1, the rest is asked for ahead of its use, at
+/// 1.1 times the rate from L2 and 1.3 times from memory.
+struct from_l1 {
+  static void prefetch(const void*) noexcept {}
+};
+struct from_l2 {
+  static void prefetch(const void* p) noexcept { arch::prefetch_to_l1(arch::beyond(p, 1024)); }
+};
+struct from_memory {
+  static void prefetch(const void* p) noexcept { arch::prefetch_to_l2(arch::beyond(p, 32768)); }
+};
+
 /// c = epilogue(sums), `stride` numbers from one row of sums to the next. `Lanes` fit one register.
-/// Arguments are copies: a store of 8-bit codes could change whatever is referred to.
-template <int Lanes, class In, class Out, class E>
+/// Arguments are copies: a store of 8-bit codes could change whatever is referred to. A Store past
+/// the caches asks for rows of C that begin on cache lines.
+template <int Lanes, class Source = from_l1, class Store = arch::plain_store, class In, class Out,
+          class E>
 void finish_rows(const In* sums, index stride, out_view<Out> c, E epilogue) noexcept {
   using register_type = arch::vec<In, Lanes>;
   for (index r = 0; r < c.rows; ++r, sums += stride) {
@@ -169,13 +185,17 @@ void finish_rows(const In* sums, index stride, out_view<Out> c, E epilogue) noex
       for (; col + 4 * Lanes <= c.cols; col += 4 * Lanes) {
         register_type four[4];
 #pragma GCC unroll 4
-        for (int j = 0; j < 4; ++j) four[j] = register_type::load(sums + col + j * Lanes);
-        finish_four(four, at{c.row + r, c.col + col, 4 * Lanes}, row, epilogue);
+        for (int j = 0; j < 4; ++j) {
+          const In* from = sums + col + j * Lanes;
+          Source::prefetch(from);
+          four[j] = register_type::load(from);
+        }
+        finish_four<Store>(four, at{c.row + r, c.col + col, 4 * Lanes}, row, epilogue);
       }
     }
     for (; col + Lanes <= c.cols; col += Lanes) {
       const at where{c.row + r, c.col + col, Lanes};
-      arch::store(row + where.col, epilogue(register_type::load(sums + col), where));
+      Store::put(row + where.col, epilogue(register_type::load(sums + col), where));
     }
     if (col < c.cols) {
       const at where{c.row + r, c.col + col, static_cast<int>(c.cols - col)};

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "fewbit/arch/vec.hpp"
+#include "fewbit/arch/byte_sums.hpp"
 #include "fewbit/core/types.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
@@ -12,15 +12,7 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 template <class Code>
 [[nodiscard]] std::int32_t sum_of_codes(const Code* codes, index count) noexcept {
   static_assert(sizeof(Code) == 1);
-  using bytes = arch::vec<Code, arch::native_lanes<std::int32_t>>;
-  arch::rebind<bytes, std::int32_t> sums(0);
-  index k = 0;
-  for (; k + bytes::lanes <= count; k += bytes::lanes) {
-    sums += arch::convert<std::int32_t>(bytes::load(codes + k));
-  }
-  std::int32_t sum = arch::sum_of_lanes(sums);
-  for (; k < count; ++k) sum += codes[k];
-  return sum;
+  return arch::sum_of_bytes(codes, count);
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm

@@ -1,0 +1,304 @@
+#include "fewbit/quant/arrays.hpp"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cfloat>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "fewbit/core/aligned_buffer.hpp"
+
+namespace fewbit {
+namespace {
+
+constexpr float infinity = std::numeric_limits<float>::infinity();
+constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+
+/// Values of every kind, ties of the scale 0.5 among them, in an order that moves them through the
+/// lanes of any register.
+std::vector<float> mixed(std::size_t n, unsigned seed) {
+  const std::vector<float> special = {nan,     -nan,     infinity, -infinity, 0.0F,     -0.0F,
+                                      FLT_MAX, -FLT_MAX, FLT_MIN,  1e-44F,    0.25F,    -0.75F,
+                                      1.25F,   -1.25F,   63.25F,   -63.75F,   63.9999F, 1e9F};
+  std::mt19937 random(seed);
+  std::vector<float> values;
+  while (values.size() < n) {
+    const auto draw = random();
+    values.push_back(draw % 2 == 0
+                         ? special[draw / 2 % special.size()]
+                         : static_cast<float>(static_cast<int>(random() % 40001) - 20000) / 157.0F);
+  }
+  return values;
+}
+
+/// The documented formula in double, the product rounded to float by a volatile.
+int expected_code(float x, const quant_params& p, int lo, int hi) {
+  if (x != x) return p.zero_point;
+  volatile float quotient = x * (1.0F / p.scale);
+  const double code = std::nearbyint(double{quotient}) + p.zero_point;
+  return static_cast<int>(std::fmin(std::fmax(code, lo), hi));
+}
+
+template <class Code>
+class row_quantizer_test : public testing::Test {};
+using code_types = testing::Types<std::int8_t, std::uint8_t>;
+TYPED_TEST_SUITE(row_quantizer_test, code_types);
+
+TYPED_TEST(row_quantizer_test, equals_a_plain_loop_at_every_length) {
+  constexpr int lo = std::numeric_limits<TypeParam>::min();
+  constexpr int hi = std::numeric_limits<TypeParam>::max();
+  for (const quant_params& p :
+       {quant_params{0.5F, lo}, {0.5F, hi}, {0.5F, 3}, {0.0371F, 100}, {FLT_MIN, 1}, {1e30F, 7}}) {
+    for (const int lowest : {lo, lo + 1}) {
+      if (p.zero_point < lowest) continue;
+      const detail::row_quantizer<TypeParam> quantizer(p, lowest, hi);
+      for (std::size_t n = 0; n <= 70; ++n) {
+        const std::vector<float> x = mixed(n, static_cast<unsigned>(n));
+        std::vector<TypeParam> codes(n), expected;
+        for (const float v : x) {
+          expected.push_back(static_cast<TypeParam>(expected_code(v, p, lowest, hi)));
+        }
+        quantizer(x.data(), static_cast<index>(n), codes.data());
+        ASSERT_EQ(codes, expected) << n << " values, scale " << p.scale;
+      }
+    }
+  }
+}
+
+TYPED_TEST(row_quantizer_test, writes_no_code_beyond_the_row) {
+  const std::vector<float> x = mixed(100, 1);
+  const detail::row_quantizer<TypeParam> quantizer({0.5F, 3}, 0, 100);
+  for (index n = 0; n < 70; ++n) {
+    std::vector<TypeParam> codes(100, TypeParam{111});
+    quantizer(x.data(), n, codes.data());
+    for (auto i = static_cast<std::size_t>(n); i < codes.size(); ++i) ASSERT_EQ(codes[i], 111);
+  }
+}
+
+/// Vectors of exact size, so that a sanitizer sees what is read beyond them.
+TEST(finite_amax, equals_a_plain_loop_at_every_length) {
+  for (unsigned n = 0; n <= 150; ++n) {
+    std::vector<float> x = mixed(n, n + 1000);
+    for (float& v : x) {  // else FLT_MAX would be the answer nearly everywhere
+      if (std::abs(v) <= FLT_MAX) v = std::fmod(v, 200.0F);
+    }
+    float expected = 0.0F;
+    for (const float v : x) {
+      const float size = std::abs(v);
+      if (size <= FLT_MAX && size > expected) expected = size;
+    }
+    EXPECT_EQ(detail::finite_amax(x.data(), static_cast<index>(n)), expected) << n << " values";
+  }
+}
+
+TEST(finite_amax, finds_one_value_anywhere) {
+  for (std::size_t n = 1; n <= 70; ++n) {
+    for (std::size_t place = 0; place < n; ++place) {
+      for (const float filler : {0.5F, nan, -infinity, infinity}) {
+        std::vector<float> x(n, filler);
+        x[place] = -2.75F;
+        ASSERT_EQ(detail::finite_amax(x.data(), static_cast<index>(n)), 2.75F);
+      }
+    }
+  }
+}
+
+TEST(finite_amax, of_nothing_finite_is_zero) {
+  const std::vector<float> x = {nan, infinity, -infinity, -nan, -0.0F};
+  for (index n = 0; n <= 5; ++n) {
+    EXPECT_EQ(std::bit_cast<std::uint32_t>(detail::finite_amax(x.data(), n)), 0U);
+  }
+  const float subnormal = -std::numeric_limits<float>::denorm_min();
+  EXPECT_EQ(detail::finite_amax(&subnormal, 1), -subnormal);
+  const float largest = -FLT_MAX;
+  EXPECT_EQ(detail::finite_amax(&largest, 1), FLT_MAX);
+}
+
+TEST(dynamic_scale, maps_the_largest_value_to_127) {
+  EXPECT_EQ(detail::dynamic_scale(127.0F), 1.0F);
+  EXPECT_EQ(detail::dynamic_scale(254.0F), 2.0F);
+  EXPECT_EQ(detail::dynamic_scale(1.0F), 1.0F / 127.0F);
+  EXPECT_EQ(detail::dynamic_scale(FLT_MAX), FLT_MAX / 127.0F);
+}
+
+TEST(dynamic_scale, stays_a_normal_number) {
+  EXPECT_EQ(detail::dynamic_scale(0.0F), 1.0F);
+  EXPECT_EQ(detail::dynamic_scale(std::numeric_limits<float>::denorm_min()), FLT_MIN);
+  EXPECT_EQ(detail::dynamic_scale(126.0F * FLT_MIN), FLT_MIN);
+  EXPECT_EQ(detail::dynamic_scale(127.0F * FLT_MIN), FLT_MIN);
+  EXPECT_EQ(detail::dynamic_scale(254.0F * FLT_MIN), 2.0F * FLT_MIN);
+}
+
+/// What quantize_array and dequantize_array hand to an executor, on either side of the size from
+/// which results go past the caches.
+template <class Work, class In, class Out>
+void run(const Work& work, const In* from, std::size_t n, Out* to, bool streaming) {
+  detail::run_by_pieces(work, from, static_cast<index>(n), to, streaming, inline_executor{});
+}
+
+template <class Code>
+class array_test : public testing::Test {};
+TYPED_TEST_SUITE(array_test, code_types);
+
+/// Lengths around registers, groups of pages and pieces, from addresses of every kind.
+TYPED_TEST(array_test, codes_equal_a_plain_loop) {
+  constexpr int lo = std::numeric_limits<TypeParam>::min();
+  constexpr int hi = std::numeric_limits<TypeParam>::max();
+  const quant_params p{0.5F, 9};
+  const std::vector<float> x = mixed(80000, 5);
+  for (const std::size_t n : {0, 1, 63, 64, 65, 200, 1024, 8191, 8192, 8193, 16600, 65536, 79900}) {
+    for (const std::size_t first : {0, 1, 37}) {
+      for (const bool streaming : {false, true}) {
+        std::vector<TypeParam> codes(n + 80, TypeParam{111}), expected = codes;
+        for (std::size_t i = 0; i < n; ++i)
+          expected[first + i] = static_cast<TypeParam>(expected_code(x[first + i], p, lo, hi));
+        const detail::row_quantizer<TypeParam> quantizer(p, lo, hi);
+        run(quantizer, x.data() + first, n, codes.data() + first, streaming);
+        ASSERT_EQ(codes, expected) << n << " values from " << first << " on" << streaming;
+      }
+    }
+  }
+}
+
+/// One special value, at any place of what is looked through together.
+TYPED_TEST(array_test, one_special_value_is_found_anywhere) {
+  constexpr int lo = std::numeric_limits<TypeParam>::min();
+  constexpr int hi = std::numeric_limits<TypeParam>::max();
+  const quant_params p{0.25F, 7};
+  const std::size_t n = 8192 + 64;
+  for (const float special : {nan, infinity, -infinity, 1e30F, -1e30F, 0x1p29F, -8192.0F}) {
+    for (std::size_t place = 0; place < n; place += 61) {
+      std::vector<float> x(n, 0.75F);
+      x[place] = special;
+      for (const bool streaming : {false, true}) {
+        std::vector<TypeParam> codes(n), expected(n, TypeParam{10});
+        expected[place] = static_cast<TypeParam>(expected_code(special, p, lo, hi));
+        const detail::row_quantizer<TypeParam> quantizer(p, lo, hi);
+        run(quantizer, x.data(), n, codes.data(), streaming);
+        ASSERT_EQ(codes, expected) << special << " at " << place;
+      }
+    }
+  }
+}
+
+TYPED_TEST(array_test, reals_equal_a_plain_loop) {
+  constexpr int lo = std::numeric_limits<TypeParam>::min();
+  constexpr int hi = std::numeric_limits<TypeParam>::max();
+  std::vector<TypeParam> codes;
+  for (int i = 0; i < 66000; ++i) codes.push_back(static_cast<TypeParam>(i * 7 + i / 256));
+  for (const quant_params& p : {quant_params{0.0371F, lo}, {3.7F, hi}, {FLT_MIN, 1}}) {
+    for (const std::size_t n : {0, 1, 15, 16, 17, 33, 300, 65930}) {
+      for (const std::size_t first : {0, 1, 5, 16}) {
+        std::vector<float> expected(n + 40, 0.5F);
+        for (std::size_t i = 0; i < n; ++i) {
+          volatile float steps = static_cast<float>(int{codes[first + i]} - p.zero_point);
+          expected[first + i] = steps * p.scale;
+        }
+        for (const bool streaming : {false, true}) {
+          std::vector<float> x(n + 40, 0.5F);
+          const detail::array_decoder<TypeParam> decoder{p.scale, p.zero_point};
+          run(decoder, codes.data() + first, n, x.data() + first, streaming);
+          ASSERT_EQ(x, expected) << n << " codes from " << first << " on";
+        }
+      }
+    }
+  }
+}
+
+TYPED_TEST(array_test, public_functions_use_all_codes_of_the_type) {
+  const std::vector<float> x = {-1e9F, 1e9F, nan, 1.25F};
+  std::vector<TypeParam> codes(4);
+  quantize_array(x.data(), 4, {0.5F, 3}, codes.data());
+  using limits = std::numeric_limits<TypeParam>;
+  EXPECT_EQ(codes, (std::vector<TypeParam>{limits::min(), limits::max(), 3, 5}));
+  std::vector<float> back(4);
+  dequantize_array(codes.data(), 4, {0.5F, 3}, back.data());
+  EXPECT_EQ(back[3], 1.0F);
+  EXPECT_EQ(back[0], 0.5F * static_cast<float>(limits::min() - 3));
+}
+
+/// Pieces in another order than the inline executor's.
+struct backward_executor {
+  template <class F>
+  void for_each(index n, F&& f) const {
+    for (index i = n; i-- > 0;) f(i);
+  }
+};
+
+/// Rows of plain numbers, in some places one of another kind.
+std::vector<float> rows_with(float special, index rows, index cols) {
+  std::mt19937 random(3);
+  std::vector<float> x;
+  for (index i = 0; i < rows * cols; ++i) {
+    const float size = 1.0F + static_cast<float>(i / cols);
+    x.push_back(size * static_cast<float>(static_cast<int>(random() % 2001) - 1000) / 1000.0F);
+  }
+  if (cols > 0) x[static_cast<std::size_t>((rows / 2 * cols) + (cols - 1) * 2 / 3)] = special;
+  return x;
+}
+
+void check_rows(const std::vector<float>& x, index rows, index cols, bool streaming) {
+  aligned_buffer<std::int8_t> codes(rows * cols + 1);
+  codes[rows * cols] = 99;
+  std::vector<float> scales(static_cast<std::size_t>(rows));
+  std::vector<std::int32_t> sums(static_cast<std::size_t>(rows));
+  detail::quantize_rows(x.data(), rows, cols, codes.data(), scales.data(), sums.data(), streaming,
+                        backward_executor{});
+  for (index r = 0; r < rows; ++r) {
+    const float* row = x.data() + r * cols;
+    float amax = 0;
+    for (index c = 0; c < cols; ++c)
+      if (std::abs(row[c]) <= FLT_MAX) amax = std::fmax(amax, std::abs(row[c]));
+    const float scale = amax == 0.0F ? 1.0F : std::fmax(amax / 127.0F, FLT_MIN);
+    std::int32_t sum = 0;
+    for (index c = 0; c < cols; ++c) {
+      const int expected = expected_code(row[c], {scale, 0}, -127, 127);
+      ASSERT_EQ(codes[r * cols + c], expected) << row[c] << " at " << r << ", " << c;
+      sum += expected;
+    }
+    ASSERT_EQ(scales[static_cast<std::size_t>(r)], scale) << "row " << r;
+    ASSERT_EQ(sums[static_cast<std::size_t>(r)], sum) << "row " << r;
+  }
+  ASSERT_EQ(codes[rows * cols], 99);
+}
+
+TEST(quantize_rows, equals_a_plain_loop_whatever_the_shape) {
+  for (const index cols : {0, 1, 31, 63, 64, 65, 127, 128, 200, 1024, 3072, 3073}) {
+    for (const index rows : {1, 2, 3, 4, 70}) {
+      for (const float special : {0.5F, 9e8F, 1e-42F, nan, -nan, infinity, -infinity, FLT_MAX}) {
+        for (const bool streaming : {false, true}) {
+          SCOPED_TRACE(testing::Message() << rows << " x " << cols << " with " << special);
+          check_rows(rows_with(special, rows, cols), rows, cols, streaming);
+          if (testing::Test::HasFatalFailure()) return;
+        }
+      }
+      if (rows * cols > 70 * 1024) break;
+    }
+  }
+}
+
+TEST(quantize_rows, finds_a_nan_in_every_place) {
+  constexpr index cols = 150;
+  for (index place = 0; place < 3 * cols; ++place) {
+    std::vector<float> x(3 * cols, 1.0F);
+    x[static_cast<std::size_t>(place)] = nan;
+    check_rows(x, 3, cols, false);
+    if (testing::Test::HasFatalFailure()) return;
+  }
+}
+
+TEST(quantize_rows, of_zeros_has_scale_one_and_needs_no_sums) {
+  const std::vector<float> x(200, -0.0F);
+  std::vector<std::int8_t> codes(200, 5);
+  std::vector<float> scales(2);
+  quantize_rows(x.data(), 2, 100, codes.data(), scales.data(), nullptr);
+  EXPECT_EQ(codes, std::vector<std::int8_t>(200, 0));
+  EXPECT_EQ(scales, (std::vector<float>{1.0F, 1.0F}));
+}
+
+}  // namespace
+}  // namespace fewbit
