@@ -48,6 +48,7 @@
 
 // ---- gemm: products of codes, exact
 #include "fewbit/gemm/bit_formats.hpp"       // binary_bits, ternary_bits, signed_bits<B> ...
+#include "fewbit/gemm/bit_parities.hpp"      // signs counted by carry-save adders
 #include "fewbit/gemm/bit_planes.hpp"        // bit_planes, to_planes: activations in planes
 #include "fewbit/gemm/bit_products.hpp"      // which planes meet, and what they count
 #include "fewbit/gemm/bit_tile.hpp"          // the loop of bit planes
