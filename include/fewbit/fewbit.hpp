@@ -18,6 +18,7 @@
 #include "fewbit/arch/extrema.hpp"   // one-instruction minima and maxima
 #include "fewbit/arch/memory.hpp"    // prefetch
 #include "fewbit/arch/stored_unit.hpp"  // the same for weights of 4 or 8 bits as they are stored
+#include "fewbit/arch/table_unit.hpp"   // what a product by table lookup is made of
 #include "fewbit/arch/transpose.hpp"    // rows to columns in registers
 #include "fewbit/arch/vec.hpp"          // arch::vec<T, N>: select, convert, round_to_int ...
 
@@ -69,6 +70,8 @@
 #include "fewbit/gemm/row_tiles.hpp"         // how rows are cut into tiles
 #include "fewbit/gemm/stages.hpp"            // add_bias, requantize<Mode>, relu, to_int8 ...
 #include "fewbit/gemm/sum_of_codes.hpp"      // sum_of_codes
+#include "fewbit/gemm/table_product.hpp"     // multiply, by table lookup
+#include "fewbit/gemm/table_weights.hpp"     // table_weights, pack_table: one and two bits
 
 // ---- calib: observers that watch float data and answer a range
 #include "fewbit/calib/entropy.hpp"                  // by_entropy

@@ -15,6 +15,7 @@
 /// Source: Mula, Kurz and Lemire 2016, arXiv:1611.07612.
 
 #include "fewbit/arch/bit_unit.hpp"
+#include "fewbit/arch/table_unit.hpp"
 
 #if FEWBIT_HAS_AVX2
 #include <immintrin.h>
@@ -65,6 +66,19 @@ struct avx2_bits : bit_words<4, 4, 4> {
 template <>
 struct bit_unit<avx2> {
   using type = avx2_bits;
+};
+
+struct avx2_table : table_bytes<32, 4> {
+  FEWBIT_ALWAYS_INLINE static bytes lookup(const std::uint8_t* table, const quads& i) noexcept {
+    const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return bytes::from(reinterpret_cast<bytes::storage>(_mm256_shuffle_epi8(
+        _mm256_broadcastsi128_si256(entries), reinterpret_cast<__m256i>(i.data))));
+  }
+};
+
+template <>
+struct table_unit<avx2> {
+  using type = avx2_table;
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

@@ -19,6 +19,7 @@
 /// 15 %, but the processor slows down.
 
 #include "fewbit/arch/bit_unit.hpp"
+#include "fewbit/arch/table_unit.hpp"
 
 #if FEWBIT_HAS_AVX512_BITALG
 #include <immintrin.h>
@@ -84,6 +85,19 @@ struct avx512_bits : bit_words<8, 6, 4> {
 template <>
 struct bit_unit<avx512_bitalg> {
   using type = avx512_bits;
+};
+
+struct avx512_table : table_bytes<64, 4> {
+  FEWBIT_ALWAYS_INLINE static bytes lookup(const std::uint8_t* table, const quads& i) noexcept {
+    const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return bytes::from(reinterpret_cast<bytes::storage>(
+        _mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), reinterpret_cast<__m512i>(i.data))));
+  }
+};
+
+template <>
+struct table_unit<avx512_bitalg> {
+  using type = avx512_table;
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
