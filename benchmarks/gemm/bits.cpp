@@ -1,4 +1,5 @@
-// Rows of codes in bit planes: binary, ternary, two bits, on every arch with a unit of its own.
+// Rows of codes in bit planes: binary, ternary, two bits, on every arch with a unit of its own;
+// fewbit_table_<arch>, s8_b1 and s8_t2: int8 by planes of weights, through tables of sums.
 
 #include <benchmark/benchmark.h>
 
