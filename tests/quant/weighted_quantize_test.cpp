@@ -154,7 +154,7 @@ TEST(weighted_quantize, does_not_depend_on_the_unit_of_importance_or_on_threads)
   const row_matrix<float> w = noise_matrix(6, 96, 12);
   std::vector<float> importance = random_importance(96, 13);
   const auto expected = weighted_quantize<int4_grouped<32>>(w, importance);
-  EXPECT_EQ(weighted_quantize<int4_grouped<32>>(w, importance, thread_executor(3)), expected);
+  EXPECT_EQ(weighted_quantize<int4_grouped<32>>(w, importance, thread_executor{3}), expected);
   for (float& v : importance) v *= 0x1p-20F;
   EXPECT_EQ(weighted_quantize<int4_grouped<32>>(w, importance), expected);
 }
