@@ -92,4 +92,9 @@
 #include "fewbit/ops/weight_only.hpp"     // linear<S, float_inputs>
 #include "fewbit/ops/weight_table.hpp"    // scales and zero points by block and channel
 
-// ---- by name only: core/executor_adapters.hpp (OpenMP, std::thread)
+// ---- by name only: core/executor_adapters.hpp (OpenMP, std::thread); io: files of others
+// fewbit/io/ggml_blocks.hpp    q8_0, q5_0, q4_0, q4_1: blocks of 32 weights
+// fewbit/io/ggml_convert.hpp   blocks <-> quantized_matrix, without loss
+// fewbit/io/ggml_quantize.hpp  ggml_ref, ggml_x86, ggml_neon: floats -> blocks
+// fewbit/io/half.hpp           to_half, from_half
+// fewbit/io/onnx_blocks.hpp    weights of MatMulNBits <-> uint4_grouped<G>
