@@ -10,13 +10,14 @@
 // ---- config.hpp: version, instruction sets of this build, inline namespaces
 
 // ---- arch: instruction sets as types, short vectors, the dot step of each instruction set
-#include "fewbit/arch/all.hpp"       // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
-#include "fewbit/arch/arch.hpp"      // arch::native, arch::compiled
-#include "fewbit/arch/bit_unit.hpp"  // what a kernel of bit planes is made of
-#include "fewbit/arch/convert.hpp"   // nearest_int, saturated, widened: float -> int32 -> codes
-#include "fewbit/arch/dot_unit.hpp"  // what a matrix kernel is made of
-#include "fewbit/arch/extrema.hpp"   // one-instruction minima and maxima
-#include "fewbit/arch/memory.hpp"    // prefetch
+#include "fewbit/arch/all.hpp"        // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
+#include "fewbit/arch/arch.hpp"       // arch::native, arch::compiled
+#include "fewbit/arch/bit_unit.hpp"   // what a kernel of bit planes is made of
+#include "fewbit/arch/convert.hpp"    // nearest_int, saturated, widened: float -> int32 -> codes
+#include "fewbit/arch/dot_unit.hpp"   // what a matrix kernel is made of
+#include "fewbit/arch/extrema.hpp"    // one-instruction minima and maxima
+#include "fewbit/arch/magnitude.hpp"  // magnitude_bits, larger_magnitude
+#include "fewbit/arch/memory.hpp"     // prefetch
 #include "fewbit/arch/stored_unit.hpp"  // the same for weights of 4 or 8 bits as they are stored
 #include "fewbit/arch/transpose.hpp"    // rows to columns in registers
 #include "fewbit/arch/vec.hpp"          // arch::vec<T, N>: select, convert, round_to_int ...

@@ -27,12 +27,17 @@
 /// In the other blocks the modes agree. Source: ggml-quants.c of ggml and its variants for
 /// processors.
 
-#include <cassert>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
-#include <span>
+#include <cstring>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
+#include "fewbit/arch/convert.hpp"
+#include "fewbit/arch/magnitude.hpp"
+#include "fewbit/arch/transpose.hpp"
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
@@ -40,35 +45,43 @@
 #include "fewbit/io/ggml_blocks.hpp"
 #include "fewbit/io/half.hpp"
 #include "fewbit/quant/quantize.hpp"
-#include "fewbit/quant/rounding.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 struct ggml_ref {
   static constexpr const char* name = "ggml_ref";
-  using rounding = half_away;
-  /// What codes of q8_0 are multiplied by, before an infinite or meaningless one becomes 0.
+  /// What the x of q8_0 are multiplied by; an infinity stands for 0.
   template <class V>
   FEWBIT_ALWAYS_INLINE static V reciprocal(const V& /*amax*/, const V& d) noexcept {
     return V(1.0F) / d;
+  }
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
+    return arch::round_half_away_to_int(x);
   }
 };
 
 struct ggml_x86 {
   static constexpr const char* name = "ggml_x86";
-  using rounding = nearest_even;
   template <class V>
   FEWBIT_ALWAYS_INLINE static V reciprocal(const V& amax, const V& /*d*/) noexcept {
     return V(127.0F) / amax;
+  }
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
+    return arch::nearest_int(x);
   }
 };
 
 struct ggml_neon {
   static constexpr const char* name = "ggml_neon";
-  using rounding = nearest_even;
   template <class V>
   FEWBIT_ALWAYS_INLINE static V reciprocal(const V& /*amax*/, const V& d) noexcept {
     return V(1.0F) / d;
+  }
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
+    return arch::nearest_int(x);
   }
 };
 
@@ -112,7 +125,7 @@ void quantize_block(const float* x, q8_0& b) noexcept {
   const float id = finite_or_zero(Mode::reciprocal(amax, d));
   write_half(to_half(d), b.d);
   for (index j = 0; j < ggml_block_size; ++j) {
-    b.qs[j] = static_cast<std::int8_t>(Mode::rounding::round(x[j] * id));
+    b.qs[j] = static_cast<std::int8_t>(Mode::round(x[j] * id));
   }
 }
 
@@ -159,13 +172,151 @@ void quantize_block(const float* x, q4_1& b) noexcept {
   pack_block(codes, b);
 }
 
+using block_floats = arch::vec<float, arch::native_lanes<float>>;
+using block_ints = arch::rebind<block_floats, std::int32_t>;
+
+/// Blocks that are quantized at a time: a lane of a register for the scale of each.
+inline constexpr int block_lanes = block_floats::lanes;
+
+/// What a batch of blocks has in memory between the search for its scales and its codes.
+struct batch_scales {
+  float id[block_lanes];
+  std::uint16_t d[block_lanes];
+
+  void set(const block_floats& scale, const block_floats& reciprocal) noexcept {
+    finite_or_zero(reciprocal).store(id);
+    to_half(scale).store(d);
+  }
+};
+
+/// Lane b: the largest magnitude of block b.
+FEWBIT_ALWAYS_INLINE block_floats amax_of_blocks(const float* x) noexcept {
+  block_floats largest[block_lanes];
+#pragma GCC unroll 16
+  for (int b = 0; b < block_lanes; ++b) {
+    largest[b] = block_floats(0.0F);
+#pragma GCC unroll 8
+    for (int j = 0; j < int{ggml_block_size}; j += block_lanes) {
+      const auto next = block_floats::load(x + b * int{ggml_block_size} + j);
+      largest[b] = arch::larger_magnitude(largest[b], next);
+    }
+  }
+  return arch::fold_rows(
+      largest, [](const block_floats& a, const block_floats& b) { return arch::max(a, b); });
+}
+
+/// Lane b: the first x of the largest magnitude in block b.
+FEWBIT_ALWAYS_INLINE block_floats first_largest_of_blocks(const float* x) noexcept {
+  block_floats lows[block_lanes], highs[block_lanes];
+#pragma GCC unroll 16
+  for (int b = 0; b < block_lanes; ++b) {
+    lows[b] = highs[b] = block_floats::load(x + b * int{ggml_block_size});
+#pragma GCC unroll 8
+    for (int j = block_lanes; j < int{ggml_block_size}; j += block_lanes) {
+      const auto next = block_floats::load(x + b * int{ggml_block_size} + j);
+      lows[b] = arch::min(lows[b], next);
+      highs[b] = arch::max(highs[b], next);
+    }
+  }
+  const auto smaller = [](const block_floats& a, const block_floats& b) { return arch::min(a, b); };
+  const auto larger = [](const block_floats& a, const block_floats& b) { return arch::max(a, b); };
+  const block_floats low = arch::fold_rows(lows, smaller);
+  const block_floats high = arch::fold_rows(highs, larger);
+  const block_floats below = block_floats(0.0F) - low;
+  block_floats largest = arch::select(below < high, high, low);
+  const block_ints is_tie = below == high;
+  if (arch::sum_of_lanes(is_tie) != 0) {
+    for (int b = 0; b < block_lanes; ++b) {
+      if (is_tie[b] != 0) largest.set(b, first_largest(x + b * int{ggml_block_size}));
+    }
+  }
+  return largest;
+}
+
+/// Blocks first, first + 1 .. of codes that lie side by side.
+template <int N>
+FEWBIT_ALWAYS_INLINE void store_codes(const arch::vec<std::int8_t, N>& codes, q8_0* blocks,
+                                      int first_code) noexcept {
+  if constexpr (N == 64) {
+    arch::part<0, 32>(codes).store(blocks[first_code / 32].qs);
+    arch::part<1, 32>(codes).store(blocks[first_code / 32 + 1].qs);
+  } else {
+    codes.store(blocks[first_code / 32].qs + first_code % 32);
+  }
+}
+
+/// block_lanes blocks of q8_0.
+template <GgmlMode Mode>
+void quantize_batch(const float* x, q8_0* blocks) noexcept {
+  batch_scales scales;
+  const block_floats amax = amax_of_blocks(x);
+  const block_floats d = amax / block_floats(127.0F);
+  scales.set(d, Mode::reciprocal(amax, d));
+#pragma GCC unroll 8
+  for (int first = 0; first < block_lanes * int{ggml_block_size}; first += 4 * block_lanes) {
+    block_ints codes[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) {
+      const int at = first + v * block_lanes;
+      const block_floats id(scales.id[at / int{ggml_block_size}]);
+      codes[v] = Mode::round(block_floats(block_floats::load(x + at) * id));
+    }
+    store_codes(arch::saturated<std::int8_t>(codes, 0), blocks, first);
+  }
+  for (int b = 0; b < block_lanes; ++b) write_half(scales.d[b], blocks[b].d);
+}
+
+/// Codes of q4_0, each in an int.
+FEWBIT_ALWAYS_INLINE block_ints offset_codes(const float* x, const block_floats& id) noexcept {
+  const block_floats moved =
+      arch::rounded(block_floats(block_floats::load(x) * id)) + block_floats(8.5F);
+  return arch::convert<std::int32_t>(arch::min(moved, block_floats(15.0F)));
+}
+
+/// block_lanes blocks of q4_0.
+template <GgmlMode Mode>
+void quantize_batch(const float* x, q4_0* blocks) noexcept {
+  constexpr int half = int{ggml_block_size} / 2;
+  batch_scales scales;
+  const block_floats d = first_largest_of_blocks(x) / block_floats(-8.0F);
+  scales.set(d, block_floats(1.0F) / d);
+#pragma GCC unroll 8
+  for (int first = 0; first < block_lanes * half; first += 4 * block_lanes) {
+    block_ints codes[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) {
+      const int at = first + v * block_lanes, b = at / half;
+      const float* low = x + b * int{ggml_block_size} + at % half;
+      const block_floats id(scales.id[b]);
+      codes[v] = offset_codes(low, id) | offset_codes(low + half, id) << block_ints(4);
+    }
+    const auto bytes = arch::saturated<std::uint8_t>(codes, 0);
+    std::uint8_t stored[4 * block_lanes];
+    bytes.store(stored);
+#pragma GCC unroll 4
+    for (int b = 0; b < block_lanes / 4; ++b) {
+      std::memcpy(blocks[first / half + b].qs, stored + b * half, half);
+    }
+  }
+  for (int b = 0; b < block_lanes; ++b) write_half(scales.d[b], blocks[b].d);
+}
+
+template <class B>
+inline constexpr bool has_batches = std::is_same_v<B, q8_0> || std::is_same_v<B, q4_0>;
+
 }  // namespace detail
 
 /// Quantizes 32 * count finite floats to blocks, without a check: a d beyond half precision becomes
-/// infinite as in ggml, and NaNs and infinities give some block.
+/// infinite as in ggml. Other floats than finite ones give codes without a meaning.
 template <GgmlBlock B, GgmlMode Mode = ggml_ref>
 void quantize_row(const float* x, index count, B* blocks) noexcept {
-  for (index b = 0; b < count; ++b) {
+  const index in_batches = detail::has_batches<B> ? count - count % detail::block_lanes : 0;
+  if constexpr (detail::has_batches<B>) {
+    for (index b = 0; b < in_batches; b += detail::block_lanes) {
+      detail::quantize_batch<Mode>(x + b * ggml_block_size, blocks + b);
+    }
+  }
+  for (index b = in_batches; b < count; ++b) {
     detail::quantize_block<Mode>(x + b * ggml_block_size, blocks[b]);
   }
 }

@@ -28,12 +28,7 @@ struct half_away {
   static constexpr const char* name = "half_away";
   template <class V>
   FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
-    using integers = arch::rebind<V, std::int32_t>;
-    const V size = arch::max(x, V(V(0.0F) - x));
-    const integers whole = arch::convert<std::int32_t>(size);
-    const V rest = size - arch::convert<float>(whole);  // exact, unlike size + 0.5
-    const integers up = arch::select(rest < V(0.5F), whole, integers(whole + integers(1)));
-    return arch::select(x < V(0.0F), integers(integers(0) - up), up);
+    return arch::round_half_away_to_int(x);
   }
 };
 
