@@ -62,7 +62,7 @@ TEST(ggml_quantize, has_the_bytes_of_the_formulas) {
 }
 
 TEST(ggml_quantize, any_number_of_blocks) {
-  for (const int count : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33}) {
+  for (const int count : {1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 65, 127, 128, 145}) {
     const std::vector<float> x = tests::hard_floats(count, static_cast<unsigned>(count));
     expect_oracle<q8_0, ggml_ref>(x);
     expect_oracle<q8_0, ggml_x86>(x);

@@ -427,19 +427,6 @@ FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> round_to_int(const V& x) noexcept {
   return bits_as<std::int32_t>(sum) - integers(std::bit_cast<std::int32_t>(magic));
 }
 
-/// Nearest integer, ties away from zero, for |x| <= 2^22. What is truncated is x moved away from
-/// zero by the float before 0.5: by 0.5, the float before 0.5 would become 1.
-template <class V>
-FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> round_half_away_to_int(const V& x) noexcept {
-  static_assert(std::is_same_v<lane<V>, float>);
-  using integers = rebind<V, std::int32_t>;
-  const V value = rounded(x);
-  const integers sign =
-      bits_as<std::int32_t>(value) & integers(std::numeric_limits<std::int32_t>::min());
-  const integers half(std::bit_cast<std::int32_t>(0.49999997F));
-  return convert<std::int32_t>(V(value + bits_as<float>(integers(sign | half))));
-}
-
 /// a + b of signed integers modulo 2^bits.
 template <class V>
 FEWBIT_ALWAYS_INLINE V add_wrapping(const V& a, const V& b) noexcept {

@@ -27,6 +27,7 @@
 /// In the other blocks the modes agree. Source: ggml-quants.c of ggml and its variants for
 /// processors.
 
+#include <algorithm>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
@@ -57,7 +58,7 @@ struct ggml_ref {
   }
   template <class V>
   FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
-    return arch::round_half_away_to_int(x);
+    return arch::nearest_int_half_away(x);
   }
 };
 
@@ -175,17 +176,21 @@ void quantize_block(const float* x, q4_1& b) noexcept {
 using block_floats = arch::vec<float, arch::native_lanes<float>>;
 using block_ints = arch::rebind<block_floats, std::int32_t>;
 
-/// Blocks that are quantized at a time: a lane of a register for the scale of each.
+/// Blocks whose scales are found at a time: a lane of a register each.
 inline constexpr int block_lanes = block_floats::lanes;
 
-/// What a batch of blocks has in memory between the search for its scales and its codes.
-struct batch_scales {
-  float id[block_lanes];
-  std::uint16_t d[block_lanes];
+/// Most blocks whose scales are found before their codes: the divisions of one batch then overlap
+/// the search of the next.
+inline constexpr int most_blocks = 8 * block_lanes;
 
-  void set(const block_floats& scale, const block_floats& reciprocal) noexcept {
-    finite_or_zero(reciprocal).store(id);
-    to_half(scale).store(d);
+/// Scales of blocks between the search for them and the codes.
+struct block_scales {
+  float id[most_blocks];
+  std::uint16_t d[most_blocks];
+
+  void set(int first, const block_floats& scale, const block_floats& reciprocal) noexcept {
+    finite_or_zero(reciprocal).store(id + first);
+    to_half(scale).store(d + first);
   }
 };
 
@@ -233,7 +238,7 @@ FEWBIT_ALWAYS_INLINE block_floats first_largest_of_blocks(const float* x) noexce
   return largest;
 }
 
-/// Blocks first, first + 1 .. of codes that lie side by side.
+/// Codes that lie side by side.
 template <int N>
 FEWBIT_ALWAYS_INLINE void store_codes(const arch::vec<std::int8_t, N>& codes, q8_0* blocks,
                                       int first_code) noexcept {
@@ -245,25 +250,34 @@ FEWBIT_ALWAYS_INLINE void store_codes(const arch::vec<std::int8_t, N>& codes, q8
   }
 }
 
-/// block_lanes blocks of q8_0.
 template <GgmlMode Mode>
-void quantize_batch(const float* x, q8_0* blocks) noexcept {
-  batch_scales scales;
+FEWBIT_ALWAYS_INLINE void find_scales(const float* x, const q8_0* /*blocks*/, int first,
+                                      block_scales& scales) noexcept {
   const block_floats amax = amax_of_blocks(x);
   const block_floats d = amax / block_floats(127.0F);
-  scales.set(d, Mode::reciprocal(amax, d));
-#pragma GCC unroll 8
-  for (int first = 0; first < block_lanes * int{ggml_block_size}; first += 4 * block_lanes) {
+  scales.set(first, d, Mode::reciprocal(amax, d));
+}
+
+template <GgmlMode Mode>
+FEWBIT_ALWAYS_INLINE void find_scales(const float* x, const q4_0* /*blocks*/, int first,
+                                      block_scales& scales) noexcept {
+  const block_floats d = first_largest_of_blocks(x) / block_floats(-8.0F);
+  scales.set(first, d, block_floats(1.0F) / d);
+}
+
+/// Codes of `count` blocks of q8_0, four registers at a time.
+template <GgmlMode Mode>
+void write_codes(const float* x, int count, const float* id, q8_0* blocks) noexcept {
+  for (int first = 0; first < count * int{ggml_block_size}; first += 4 * block_lanes) {
     block_ints codes[4];
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
       const int at = first + v * block_lanes;
-      const block_floats id(scales.id[at / int{ggml_block_size}]);
-      codes[v] = Mode::round(block_floats(block_floats::load(x + at) * id));
+      const block_floats scaled = block_floats::load(x + at) * block_floats(id[at / 32]);
+      codes[v] = Mode::round(scaled);
     }
     store_codes(arch::saturated<std::int8_t>(codes, 0), blocks, first);
   }
-  for (int b = 0; b < block_lanes; ++b) write_half(scales.d[b], blocks[b].d);
 }
 
 /// Codes of q4_0, each in an int.
@@ -273,32 +287,37 @@ FEWBIT_ALWAYS_INLINE block_ints offset_codes(const float* x, const block_floats&
   return arch::convert<std::int32_t>(arch::min(moved, block_floats(15.0F)));
 }
 
-/// block_lanes blocks of q4_0.
+/// Codes of `count` blocks of q4_0, four registers of low codes and four of high ones at a time.
 template <GgmlMode Mode>
-void quantize_batch(const float* x, q4_0* blocks) noexcept {
+void write_codes(const float* x, int count, const float* id, q4_0* blocks) noexcept {
   constexpr int half = int{ggml_block_size} / 2;
-  batch_scales scales;
-  const block_floats d = first_largest_of_blocks(x) / block_floats(-8.0F);
-  scales.set(d, block_floats(1.0F) / d);
-#pragma GCC unroll 8
-  for (int first = 0; first < block_lanes * half; first += 4 * block_lanes) {
+  for (int first = 0; first < count * half; first += 4 * block_lanes) {
     block_ints codes[4];
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
       const int at = first + v * block_lanes, b = at / half;
       const float* low = x + b * int{ggml_block_size} + at % half;
-      const block_floats id(scales.id[b]);
-      codes[v] = offset_codes(low, id) | offset_codes(low + half, id) << block_ints(4);
+      const block_floats scale(id[b]);
+      codes[v] = offset_codes(low, scale) | offset_codes(low + half, scale) << block_ints(4);
     }
-    const auto bytes = arch::saturated<std::uint8_t>(codes, 0);
-    std::uint8_t stored[4 * block_lanes];
-    bytes.store(stored);
+    std::uint8_t bytes[4 * block_lanes];
+    arch::saturated<std::uint8_t>(codes, 0).store(bytes);
 #pragma GCC unroll 4
     for (int b = 0; b < block_lanes / 4; ++b) {
-      std::memcpy(blocks[first / half + b].qs, stored + b * half, half);
+      std::memcpy(blocks[first / half + b].qs, bytes + b * half, half);
     }
   }
-  for (int b = 0; b < block_lanes; ++b) write_half(scales.d[b], blocks[b].d);
+}
+
+/// At most most_blocks blocks, a multiple of block_lanes.
+template <GgmlMode Mode, class B>
+void quantize_blocks_at_once(const float* x, int count, B* blocks) noexcept {
+  block_scales scales;
+  for (int b = 0; b < count; b += block_lanes) {
+    find_scales<Mode>(x + b * int{ggml_block_size}, blocks, b, scales);
+  }
+  write_codes<Mode>(x, count, scales.id, blocks);
+  for (int b = 0; b < count; ++b) write_half(scales.d[b], blocks[b].d);
 }
 
 template <class B>
@@ -312,8 +331,10 @@ template <GgmlBlock B, GgmlMode Mode = ggml_ref>
 void quantize_row(const float* x, index count, B* blocks) noexcept {
   const index in_batches = detail::has_batches<B> ? count - count % detail::block_lanes : 0;
   if constexpr (detail::has_batches<B>) {
-    for (index b = 0; b < in_batches; b += detail::block_lanes) {
-      detail::quantize_batch<Mode>(x + b * ggml_block_size, blocks + b);
+    for (index b = 0; b < in_batches; b += detail::most_blocks) {
+      const index next = std::min(index{detail::most_blocks}, in_batches - b);
+      detail::quantize_blocks_at_once<Mode>(x + b * ggml_block_size, static_cast<int>(next),
+                                            blocks + b);
     }
   }
   for (index b = in_batches; b < count; ++b) {

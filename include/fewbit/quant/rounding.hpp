@@ -7,6 +7,7 @@
 #include <concepts>
 #include <cstdint>
 
+#include "fewbit/arch/convert.hpp"
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
 
@@ -28,7 +29,7 @@ struct half_away {
   static constexpr const char* name = "half_away";
   template <class V>
   FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
-    return arch::round_half_away_to_int(x);
+    return arch::nearest_int_half_away(x);
   }
 };
 
