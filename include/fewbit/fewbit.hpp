@@ -97,5 +97,6 @@
 // fewbit/io/ggml_blocks.hpp    q8_0, q5_0, q4_0, q4_1: blocks of 32 weights
 // fewbit/io/ggml_convert.hpp   blocks <-> quantized_matrix, without loss
 // fewbit/io/ggml_quantize.hpp  ggml_ref, ggml_x86, ggml_neon: floats -> blocks
+// fewbit/io/ggml_weighted.hpp  floats -> q4_0 by the importance of inputs
 // fewbit/io/half.hpp           to_half, from_half
 // fewbit/io/onnx_blocks.hpp    weights of MatMulNBits <-> uint4_grouped<G>

@@ -137,6 +137,10 @@ inline void pack_block(const block_codes& codes, q5_0& b) noexcept {
   }
 }
 
+inline void expect_whole_blocks(const char* function, index cols) {
+  if (cols % ggml_block_size != 0) fail(function, "number of columns", cols, "a multiple of 32");
+}
+
 /// "block (2, 3)": row and position in it.
 inline std::string block_name(index r, index b) {
   return "block (" + std::to_string(r) + ", " + std::to_string(b) + ")";

@@ -65,15 +65,6 @@ struct scheme_of_blocks<q4_0> {
   using type = uint4_grouped<ggml_block_size>;
 };
 
-/// The block that quantization makes of zeros.
-template <GgmlBlock B>
-[[nodiscard]] B block_of_zeros() noexcept {
-  const float zeros[ggml_block_size] = {};
-  B b;
-  quantize_block<ggml_ref>(zeros, b);
-  return b;
-}
-
 /// A group of a quantized matrix: 32 codes, their scale and zero point.
 struct code_group {
   block_codes codes;
@@ -198,10 +189,6 @@ template <GgmlBlock B>
   return block;
 }
 
-inline void expect_whole_blocks(index cols) {
-  if (cols % ggml_block_size != 0) fail("to_blocks", "number of columns", cols, "a multiple of 32");
-}
-
 }  // namespace detail
 
 /// The scheme that holds blocks B.
@@ -258,7 +245,7 @@ requires(!B::has_minimum)
 template <GgmlBlock B>
 requires(!B::has_minimum)
     [[nodiscard]] block_matrix<B> to_blocks(const quantized_matrix<scheme_of<B>>& q) {
-  detail::expect_whole_blocks(q.cols());
+  detail::expect_whole_blocks("to_blocks", q.cols());
   std::vector<B> blocks;
   std::vector<typename scheme_of<B>::code> row(static_cast<std::size_t>(q.cols()));
   for (index r = 0; r < q.rows(); ++r) {
@@ -278,7 +265,7 @@ requires(!B::has_minimum)
 ///         a least value is no finite half, or if a code is above 15
 [[nodiscard]] inline block_matrix<q4_1> to_blocks(const codes_with_minima& q) {
   const index rows = q.codes.rows(), groups = q.codes.cols() / ggml_block_size;
-  detail::expect_whole_blocks(q.codes.cols());
+  detail::expect_whole_blocks("to_blocks", q.codes.cols());
   for (const auto* m : {&q.scales, &q.minima}) {
     detail::expect_equal("to_blocks", m == &q.scales ? "shape of scales" : "shape of minima",
                          detail::text(m->rows()) + " x " + detail::text(m->cols()),

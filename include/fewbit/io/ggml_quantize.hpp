@@ -173,6 +173,15 @@ void quantize_block(const float* x, q4_1& b) noexcept {
   pack_block(codes, b);
 }
 
+/// The block that quantization makes of zeros.
+template <GgmlBlock B>
+[[nodiscard]] B block_of_zeros() noexcept {
+  const float zeros[ggml_block_size] = {};
+  B b;
+  quantize_block<ggml_ref>(zeros, b);
+  return b;
+}
+
 using block_floats = arch::vec<float, arch::native_lanes<float>>;
 using block_ints = arch::rebind<block_floats, std::int32_t>;
 
@@ -350,9 +359,7 @@ template <GgmlBlock B, GgmlMode Mode = ggml_ref, Executor E = inline_executor>
 [[nodiscard]] block_matrix<B> quantize_blocks(const Eigen::Ref<const row_matrix<float>>& w,
                                               const E& executor = {}) {
   detail::expect_finite("quantize_blocks", "w", w);
-  if (w.cols() % ggml_block_size != 0) {
-    detail::fail("quantize_blocks", "number of columns", w.cols(), "a multiple of 32");
-  }
+  detail::expect_whole_blocks("quantize_blocks", w.cols());
   const index per_row = w.cols() / ggml_block_size;
   std::vector<B> blocks(static_cast<std::size_t>(w.rows() * per_row));
   executor.for_each(w.rows(), [&](index r) {

@@ -159,13 +159,13 @@ template <IntegerScheme S>
   return group.error<S>(best) < plain_error ? quant_params{best, 0} : plain;
 }
 
-inline void expect_valid_importance(std::span<const float> importance, index cols) {
-  expect_equal("weighted_quantize", "length of importance", static_cast<index>(importance.size()),
-               cols);
+inline void expect_valid_importance(const char* function, std::span<const float> importance,
+                                    index cols) {
+  expect_equal(function, "length of importance", static_cast<index>(importance.size()), cols);
   for (index c = 0; c < cols; ++c) {
     const float value = importance[static_cast<std::size_t>(c)];
     if (!is_finite(value) || value < 0.0F) {
-      fail("weighted_quantize", item("importance", c), value, "a finite number, at least 0");
+      fail(function, item("importance", c), value, "a finite number, at least 0");
     }
   }
 }
@@ -201,7 +201,7 @@ template <WeightedScheme S, Executor E = inline_executor>
                                                     std::span<const float> importance,
                                                     const E& executor = {}) {
   detail::expect_finite("weighted_quantize", "w", w);
-  detail::expect_valid_importance(importance, w.cols());
+  detail::expect_valid_importance("weighted_quantize", importance, w.cols());
   const index count = S::granularity::count(w.rows(), w.cols());
   detail::group_choices<S> choices(count);
   executor.for_each(count, [&](index i) {
