@@ -7,22 +7,22 @@
 /// amax = max |x| of a block, x* the first x of that magnitude; h rounds to half precision; in float
 /// arithmetic, one operation after the other:
 ///
-/// | block | d                | code                             |
-/// |-------|------------------|----------------------------------|
-/// | q8_0  | amax / 127       | round(x id), as the mode says    |
-/// | q5_0  | x* / -16         | min(31, trunc(x id + 16.5))      |
-/// | q4_0  | x* / -8          | min(15, trunc(x id + 8.5))       |
+/// | block | d                | code                              |
+/// |-------|------------------|-----------------------------------|
+/// | q8_0  | amax / 127       | round(x id), as the mode says     |
+/// | q5_0  | x* / -16         | min(31, trunc(x id + 16.5))       |
+/// | q4_0  | x* / -8          | min(15, trunc(x id + 8.5))        |
 /// | q4_1  | (max - min) / 15 | min(15, trunc((x - min) id + .5)) |
 ///
 /// The block keeps h(d), and q4_1 h(min), but id is the reciprocal of d itself, 0 if d is 0. So the
-/// codes of a block whose d rounds to 0 may be other than 0. ggml leaves open what becomes of codes
-/// where 1 / d is infinite, |d| < 2^-128: here id is 0 there too.
+/// codes of a block whose d rounds to 0 may stand for something else. ggml leaves open what becomes
+/// of codes where id is infinite, |d| <= 2^-128: here id is 0 there too.
 ///
-/// | mode      | id in q8_0           | ties in q8_0 | stands for                      |
-/// |-----------|----------------------|--------------|---------------------------------|
-/// | ggml_ref  | 1 / d                | away from 0  | the reference, used for files   |
-/// | ggml_x86  | 127 / amax           | to even      | activations with AVX or AVX2    |
-/// | ggml_neon | 1 / d                | to even      | activations with NEON           |
+/// | mode      | id in q8_0 | ties in q8_0 | stands for                    |
+/// |-----------|------------|--------------|-------------------------------|
+/// | ggml_ref  | 1 / d      | away from 0  | the reference, used for files |
+/// | ggml_x86  | 127 / amax | to even      | activations with AVX or AVX2  |
+/// | ggml_neon | 1 / d      | to even      | activations with NEON         |
 ///
 /// In the other blocks the modes agree. Source: ggml-quants.c of ggml and its variants for
 /// processors.
