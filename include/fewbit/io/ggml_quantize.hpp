@@ -318,13 +318,15 @@ void write_codes(const float* x, int count, const float* id, q4_0* blocks) noexc
   }
 }
 
-/// At most most_blocks blocks, a multiple of block_lanes.
+/// At least one batch of block_lanes blocks, at most most_blocks.
 template <GgmlMode Mode, class B>
 void quantize_blocks_at_once(const float* x, int count, B* blocks) noexcept {
   block_scales scales;
-  for (int b = 0; b < count; b += block_lanes) {
-    find_scales<Mode>(x + b * int{ggml_block_size}, blocks, b, scales);
-  }
+  int found = 0;
+  do {
+    find_scales<Mode>(x + found * int{ggml_block_size}, blocks, found, scales);
+    found += block_lanes;
+  } while (found < count);
   write_codes<Mode>(x, count, scales.id, blocks);
   for (int b = 0; b < count; ++b) write_half(scales.d[b], blocks[b].d);
 }
