@@ -36,20 +36,21 @@
 #include "fewbit/core/workspace.hpp"       // workspace
 
 // ---- quant: real numbers <-> codes
-#include "fewbit/quant/arrays.hpp"            // quantize_array, quantize_rows, dequantize_array
-#include "fewbit/quant/granularity.hpp"       // per_tensor, per_row, grouped<G> ...
-#include "fewbit/quant/magnitude_rule.hpp"    // mean_magnitude, ternary_optimum, ternary_twn
-#include "fewbit/quant/metrics.hpp"           // mse, sqnr_db, cosine, max_error, clipped_share
-#include "fewbit/quant/modes.hpp"             // onnx, fbgemm, tflite: as others do it
-#include "fewbit/quant/params.hpp"            // quant_params, choose_params
-#include "fewbit/quant/quantize.hpp"          // quantize, dequantize, fake_quantize
-#include "fewbit/quant/quantized_matrix.hpp"  // quantized_matrix<S>
-#include "fewbit/quant/range.hpp"             // range
-#include "fewbit/quant/rounding.hpp"          // nearest_even, half_away, toward_zero, stochastic
-#include "fewbit/quant/scale.hpp"             // real_scale, power_of_two
-#include "fewbit/quant/scheme.hpp"            // scheme<...>, int8_per_row, int4_grouped<32> ...
-#include "fewbit/quant/storage.hpp"           // int8, uint8, int16, int4 ... binary
-#include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine
+#include "fewbit/quant/arrays.hpp"             // quantize_array, quantize_rows, dequantize_array
+#include "fewbit/quant/granularity.hpp"        // per_tensor, per_row, grouped<G> ...
+#include "fewbit/quant/magnitude_rule.hpp"     // mean_magnitude, ternary_optimum, ternary_twn
+#include "fewbit/quant/metrics.hpp"            // mse, sqnr_db, cosine, max_error, clipped_share
+#include "fewbit/quant/modes.hpp"              // onnx, fbgemm, tflite: as others do it
+#include "fewbit/quant/params.hpp"             // quant_params, choose_params
+#include "fewbit/quant/quantize.hpp"           // quantize, dequantize, fake_quantize
+#include "fewbit/quant/quantized_matrix.hpp"   // quantized_matrix<S>
+#include "fewbit/quant/range.hpp"              // range
+#include "fewbit/quant/rounding.hpp"           // nearest_even, half_away, toward_zero, stochastic
+#include "fewbit/quant/scale.hpp"              // real_scale, power_of_two
+#include "fewbit/quant/scheme.hpp"             // scheme<...>, int8_per_row, int4_grouped<32> ...
+#include "fewbit/quant/storage.hpp"            // int8, uint8, int16, int4 ... binary
+#include "fewbit/quant/weighted_quantize.hpp"  // scales by the importance of inputs
+#include "fewbit/quant/zero_point.hpp"         // symmetric, symmetric_full, affine
 
 // ---- gemm: products of codes, exact
 #include "fewbit/gemm/bit_formats.hpp"       // binary_bits, ternary_bits, signed_bits<B> ...

@@ -80,6 +80,23 @@ void check_saturated(std::int32_t offset) {
   }
 }
 
+/// Ties, their neighbours and integers, in each lane of either sign.
+TYPED_TEST(convert_test, nearest_int_half_away_is_round) {
+  constexpr int lanes = TypeParam::value;
+  for (int half = 0; half < 1200; ++half) {
+    const float tie = half < 1000 ? static_cast<float>(half) / 2 : 0x1p22F - float(1200 - half) / 2;
+    for (const float x : {tie, std::nextafterf(tie, 0.0F), std::nextafterf(tie, 1e9F)}) {
+      if (x > 0x1p22F) continue;
+      vec<float, lanes> values(x);
+      values.set(lanes - 1, -x);
+      const auto got = arch::nearest_int_half_away(values);
+      ASSERT_EQ(got[0], std::lround(x)) << x;
+      ASSERT_EQ(got[lanes - 1], std::lround(-x)) << -x;
+      ASSERT_EQ(arch::nearest_int_half_away(-x), std::lround(-x)) << -x;
+    }
+  }
+}
+
 TYPED_TEST(convert_test, saturated_codes_equal_64_bit_arithmetic) {
   for (const std::int32_t offset : {-255, -128, -1, 0, 9, 127, 255}) {
     check_saturated<std::int8_t, TypeParam::value>(offset);

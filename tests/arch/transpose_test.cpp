@@ -30,4 +30,22 @@ TEST(transpose, makes_columns_of_rows) {
   expect_columns<std::uint16_t, 16>();
 }
 
+template <int N>
+void expect_smallest_of_rows() {
+  vec<float, N> rows[N];
+  for (int i = 0; i < N; ++i) {
+    for (int j = 0; j < N; ++j) rows[i].set(j, static_cast<float>(i + (j * 7 + i * 5) % N * 100));
+  }
+  const auto smallest = fewbit::arch::fold_rows(
+      rows, [](const auto& a, const auto& b) { return fewbit::arch::min(a, b); });
+  for (int i = 0; i < N; ++i) EXPECT_EQ(smallest[i], static_cast<float>(i)) << N;
+}
+
+TEST(fold_rows, gives_each_lane_what_its_row_comes_to) {
+  expect_smallest_of_rows<2>();
+  expect_smallest_of_rows<4>();
+  expect_smallest_of_rows<8>();
+  expect_smallest_of_rows<16>();
+}
+
 }  // namespace

@@ -89,6 +89,10 @@ TEST(bits, of_quantized_matrices) {
       (digest_of(quantize<scheme<int8, per_row, affine, real_scale, stochastic>>(w, generator{3}))),
       0x41D2571D2A209F87ULL);
   EXPECT_EQ(digest_of(dequantize(quantize<int4_grouped<32>>(w))), 0x86C60DE3CD422529ULL);
+  std::vector<float> importance(101);
+  for (std::size_t k = 0; k < 101; ++k)
+    importance[k] = w(0, static_cast<index>(k)) * w(0, static_cast<index>(k));
+  EXPECT_EQ(digest_of(weighted_quantize<int4_grouped<32>>(w, importance)), 0x0066833884FC66CDULL);
 }
 
 TEST(bits, of_calibrated_ranges) {

@@ -67,6 +67,34 @@ FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> nearest_int(const V& x) noexcept {
   }
 }
 
+/// `positive` with the sign of x: of `and` and `or` g++ 12 does not make one vpternlogd.
+template <class V>
+FEWBIT_ALWAYS_INLINE V with_sign_of(const V& x, const V& positive) noexcept {
+  using integers = rebind<V, std::int32_t>;
+  const integers sign(std::numeric_limits<std::int32_t>::min());
+#if FEWBIT_HAS_AVX512_VNNI
+  if constexpr (is_vec<V>) {
+    if constexpr (V::is_native && sizeof(V) == 64) {
+      constexpr int a_and_b_or_c = 0xEA;
+      return V::from(reinterpret_cast<typename V::storage>(_mm512_ternarylogic_epi32(
+          reinterpret_cast<__m512i>(sign.data), reinterpret_cast<__m512i>(x.data),
+          reinterpret_cast<__m512i>(positive.data), a_and_b_or_c)));
+    }
+  }
+#endif
+  const integers bits = bits_as<std::int32_t>(x) & sign;
+  return bits_as<float>(integers(bits | bits_as<std::int32_t>(positive)));
+}
+
+/// Nearest integer, ties away from zero, for |x| <= 2^22. What is truncated is x moved away from
+/// zero by the float before 0.5: by 0.5, the float before 0.5 would become 1.
+template <class V>
+FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> nearest_int_half_away(const V& x) noexcept {
+  static_assert(std::is_same_v<lane<V>, float>);
+  const V value = rounded(x);
+  return convert<std::int32_t>(V(value + with_sign_of(value, V(0.49999997F))));
+}
+
 namespace detail {
 
 /// Where no instruction narrows registers of this width.

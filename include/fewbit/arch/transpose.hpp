@@ -1,5 +1,5 @@
 #pragma once
-/// Rows to columns in registers: a square of N x N lanes.
+/// Rows to columns in registers: a square of N x N lanes; and what a function makes of each row.
 
 #include <utility>
 
@@ -46,6 +46,22 @@ FEWBIT_ALWAYS_INLINE void transpose(vec<T, N> (&rows)[N]) noexcept {
 #pragma GCC unroll 32
     for (int i = 0; i < N; ++i) rows[i] = next[i];
   }
+}
+
+/// Lane i is f of all lanes of rows[i], two at a time in some order; so f is a minimum, or the like.
+template <class T, int N, class F>
+FEWBIT_ALWAYS_INLINE vec<T, N> fold_rows(vec<T, N> (&rows)[N], const F& f) noexcept {
+  static_assert(std::has_single_bit(static_cast<unsigned>(N)));
+  constexpr std::make_integer_sequence<int, N> lanes;
+#pragma GCC unroll 8
+  for (int half = N / 2; half > 0; half /= 2) {
+#pragma GCC unroll 32
+    for (int i = 0; i < half; ++i) {
+      rows[i] = f(detail::interleave<0>(rows[i], rows[i + half], lanes),
+                  detail::interleave<1>(rows[i], rows[i + half], lanes));
+    }
+  }
+  return rows[0];
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

@@ -7,6 +7,7 @@
 #include <concepts>
 #include <cstdint>
 
+#include "fewbit/arch/convert.hpp"
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
 
@@ -28,12 +29,7 @@ struct half_away {
   static constexpr const char* name = "half_away";
   template <class V>
   FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
-    using integers = arch::rebind<V, std::int32_t>;
-    const V size = arch::max(x, V(V(0.0F) - x));
-    const integers whole = arch::convert<std::int32_t>(size);
-    const V rest = size - arch::convert<float>(whole);  // exact, unlike size + 0.5
-    const integers up = arch::select(rest < V(0.5F), whole, integers(whole + integers(1)));
-    return arch::select(x < V(0.0F), integers(integers(0) - up), up);
+    return arch::nearest_int_half_away(x);
   }
 };
 

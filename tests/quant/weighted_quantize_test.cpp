@@ -1,0 +1,183 @@
+#include "fewbit/quant/weighted_quantize.hpp"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cfloat>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "fewbit/core/executor_adapters.hpp"
+#include "quant/oracle.hpp"
+#include "quant/reference.hpp"
+#include "support/sentence.hpp"
+
+namespace fewbit {
+namespace {
+
+using tests::noise_matrix;
+
+std::vector<float> random_importance(index n, unsigned seed) {
+  tests::noise source(seed);
+  std::vector<float> values(static_cast<std::size_t>(n));
+  for (float& v : values) v = static_cast<float>(std::exp(4.0 * source.next()));
+  return values;
+}
+
+/// sum importance (w - scale * code)^2 of columns [first, last) of row r.
+template <class S>
+double cost(const row_matrix<float>& w, const std::vector<float>& importance,
+            const quantized_matrix<S>& q, index r, index first, index last) {
+  double sum = 0.0;
+  for (index c = first; c < last; ++c) {
+    const double e = double{w(r, c)} - double{q.scale(r, c)} * q.code(r, c);
+    sum += double{importance[static_cast<std::size_t>(c)]} * e * e;
+  }
+  return sum;
+}
+
+/// The least cost of n elements over all vectors of codes, each with its best scale.
+template <class S>
+double least_cost(const float* x, const float* importance, index n) {
+  constexpr int codes = S::code_max - S::code_min + 1;
+  double least = std::numeric_limits<double>::infinity();
+  for (int all = 0; all < std::pow(codes, n); ++all) {
+    double square = 0.0, product = 0.0, norm = 0.0;
+    int rest = all;
+    for (index i = 0; i < n; ++i) {
+      const int code = rest % codes + S::code_min;
+      rest /= codes;
+      square += double{importance[i]} * x[i] * x[i];
+      product += double{importance[i]} * x[i] * code;
+      norm += double{importance[i]} * code * code;
+    }
+    const double gain = norm > 0.0 && product > 0.0 ? product * product / norm : 0.0;
+    least = std::min(least, square - gain);
+  }
+  return least;
+}
+
+using small_schemes = tests::types<scheme<int4, grouped<3>>, scheme<int2, grouped<5>>,
+                                   scheme<int2, grouped<5>, symmetric_full>,
+                                   scheme<int4, grouped<3>, symmetric_full, real_scale, half_away>>;
+
+TEST(weighted_quantize, finds_the_best_of_all_codes_and_scales) {
+  tests::for_each_type(small_schemes{}, [&]<class S>() {
+    constexpr index group = S::granularity::size;
+    const row_matrix<float> w = noise_matrix(50, 4 * group, 3);
+    std::vector<float> importance = random_importance(w.cols(), 4);
+    importance[1] = 0.0F;
+    const auto q = weighted_quantize<S>(w, importance);
+    for (index r = 0; r < w.rows(); ++r) {
+      for (index c = 0; c < w.cols(); c += group) {
+        const double least =
+            least_cost<S>(&w(r, c), &importance[static_cast<std::size_t>(c)], group);
+        const double got = cost(w, importance, q, r, c, c + group);
+        double size = 0.0;
+        for (index i = c; i < c + group; ++i)
+          size += double{importance[static_cast<std::size_t>(i)]} * w(r, i) * w(r, i);
+        EXPECT_NEAR(got, least, 1e-12 * size) << r << ", " << c;
+      }
+    }
+  });
+}
+
+using some_schemes = tests::types<int4_grouped<32>, int4_per_row, int8_grouped<32>, int8_per_col,
+                                  int2_grouped<32>, scheme<int4, sub_tensor<3>>,
+                                  scheme<int8, per_tensor, symmetric_full, real_scale, half_away>>;
+
+TEST(weighted_quantize, is_never_worse_than_the_largest_magnitude) {
+  tests::for_each_type(some_schemes{}, [&]<class S>() {
+    for (const double size : {1e-44, 1e-30, 1.0, 1e30}) {
+      const row_matrix<float> w = noise_matrix(7, 101, 5, size);
+      for (const auto& importance : {random_importance(101, 6), std::vector<float>(101, 1e-30F)}) {
+        const auto best = weighted_quantize<S>(w, importance), plain = quantize<S>(w);
+        double best_cost = 0.0, plain_cost = 0.0;
+        for (index r = 0; r < 7; ++r) {
+          best_cost += cost(w, importance, best, r, 0, 101);
+          plain_cost += cost(w, importance, plain, r, 0, 101);
+        }
+        EXPECT_LE(best_cost, plain_cost) << S::granularity::name << " " << size;
+        if (size == 1.0 && S::storage::bits == 4) {
+          EXPECT_LT(best_cost, 0.9 * plain_cost);
+        }
+      }
+    }
+  });
+}
+
+/// Where the plain scale is the best real one, its neighbours among floats are worse.
+TEST(weighted_quantize, keeps_the_scale_of_weights_that_were_codes) {
+  const auto codes = quantize<int4_grouped<4>>(noise_matrix(30, 40, 7));
+  const row_matrix<float> w = dequantize(codes);
+  const std::vector<float> importance = random_importance(40, 8);
+  const auto best = weighted_quantize<int4_grouped<4>>(w, importance);
+  const auto plain = quantize<int4_grouped<4>>(w);
+  for (index r = 0; r < 30; ++r) {
+    for (index c = 0; c < 40; c += 4) {
+      EXPECT_LE(cost(w, importance, best, r, c, c + 4),
+                cost(w, importance, plain, r, c, c + 4) * (1 + 1e-12));
+    }
+  }
+}
+
+TEST(weighted_quantize, codes_are_those_of_the_scales_it_chose) {
+  const row_matrix<float> w = noise_matrix(5, 70, 8);
+  const auto q = weighted_quantize<int4_grouped<32>>(w, random_importance(70, 9));
+  std::vector<quant_params> params;
+  for (const float s : q.scales()) params.push_back({s, 0});
+  EXPECT_EQ(q, quantize<int4_grouped<32>>(w, params));
+}
+
+TEST(weighted_quantize, groups_that_cost_nothing_keep_the_plain_scale) {
+  row_matrix<float> w = noise_matrix(2, 64, 10);
+  w.row(1).setZero();
+  const std::vector<float> none(64, 0.0F), all(64, 1.0F);
+  EXPECT_EQ(weighted_quantize<int4_grouped<32>>(w, none), quantize<int4_grouped<32>>(w));
+  EXPECT_EQ(weighted_quantize<int4_grouped<32>>(w, all).scale(1, 0), 1.0F);
+}
+
+TEST(weighted_quantize, serves_the_one_element_that_counts) {
+  row_matrix<float> w = noise_matrix(1, 32, 11);
+  w(0, 3) = 100.0F;
+  std::vector<float> importance(32, 0.0F);
+  importance[7] = 1.0F;
+  const auto q = weighted_quantize<int4_grouped<32>>(w, importance);
+  EXPECT_NEAR(q.scale(0, 0) * static_cast<float>(q.code(0, 7)), w(0, 7), 1e-7F);
+  EXPECT_EQ(q.code(0, 3), 7);
+}
+
+/// Only ratios of importance count, and powers of two change no rounding.
+TEST(weighted_quantize, does_not_depend_on_the_unit_of_importance_or_on_threads) {
+  const row_matrix<float> w = noise_matrix(6, 96, 12);
+  std::vector<float> importance = random_importance(96, 13);
+  const auto expected = weighted_quantize<int4_grouped<32>>(w, importance);
+  EXPECT_EQ(weighted_quantize<int4_grouped<32>>(w, importance, thread_executor{3}), expected);
+  for (float& v : importance) v *= 0x1p-20F;
+  EXPECT_EQ(weighted_quantize<int4_grouped<32>>(w, importance), expected);
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+TEST(weighted_quantize, names_what_is_wrong) {
+  const row_matrix<float> w = noise_matrix(2, 3, 1);
+  const auto sentence = [](const row_matrix<float>& m, const std::vector<float>& importance) {
+    return tests::sentence_of([&] { return weighted_quantize<int4_grouped<32>>(m, importance); });
+  };
+  row_matrix<float> bad = w;
+  bad(1, 2) = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(sentence(bad, {1, 1, 1}),
+            "fewbit: weighted_quantize: w(1, 2) is inf, expected a finite number");
+  EXPECT_EQ(sentence(w, {1, 1}),
+            "fewbit: weighted_quantize: length of importance is 2, expected 3");
+  EXPECT_EQ(sentence(w, {1, -1, 1}),
+            "fewbit: weighted_quantize: importance[1] is -1, expected a finite number, at least 0");
+  EXPECT_EQ(
+      sentence(w, {1, 1, std::numeric_limits<float>::quiet_NaN()}),
+      "fewbit: weighted_quantize: importance[2] is nan, expected a finite number, at least 0");
+}
+#endif
+
+}  // namespace
+}  // namespace fewbit
