@@ -70,6 +70,14 @@ struct llama_weights {
   }
 };
 
+struct float_linear {
+  row_matrix<float> weights;
+
+  [[nodiscard]] index inputs() const { return weights.cols(); }
+
+  void operator()(const row& x, row& y) const { y.noalias() = x * weights.transpose(); }
+};
+
 template <class Linear>
 class llama {
  public:
