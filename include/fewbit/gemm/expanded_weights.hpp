@@ -10,6 +10,7 @@
 #include <cstring>
 #include <span>
 
+#include "fewbit/arch/memory.hpp"
 #include "fewbit/arch/stored_unit.hpp"
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/core/types.hpp"

@@ -87,6 +87,14 @@ class narrow_weights {
   [[nodiscard]] index k() const noexcept { return k_; }
   [[nodiscard]] int zero_point() const noexcept { return zero_point_; }
 
+  /// w(j, i), as it was packed.
+  [[nodiscard]] int weight(index j, index i) const noexcept {
+    const std::uint8_t* chunk = panel(j / unit::cols) + i / chunk_codes * chunk_bytes;
+    const auto step = static_cast<int>(i % chunk_codes / 4);
+    return layout::get(chunk, register_bytes, step, static_cast<int>(j % unit::cols * 4 + i % 4)) -
+           zero_point_;
+  }
+
   /// Panels of the kernel that weights are expanded for; each is one or several stored ones.
   [[nodiscard]] const panels_type& panels() const noexcept { return panels_; }
 
@@ -107,6 +115,8 @@ class narrow_weights {
   }
 
  private:
+  static constexpr int register_bytes = 4 * unit::cols;
+
   static void expect_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w, int zero_point) {
     constexpr int step = Bits == 1 ? 2 : 1;
     for (index j = 0; j < w.rows(); ++j) {
@@ -124,7 +134,6 @@ class narrow_weights {
 
   /// Codes of row j to their places, and their sum.
   void put_row(index j, const std::int8_t* w) noexcept {
-    constexpr int register_bytes = 4 * unit::cols;
     std::uint8_t* chunk = bytes_.data() + j / unit::cols * panel_bytes();
     const int column = static_cast<int>(j % unit::cols);
     std::int32_t sum = 0;
