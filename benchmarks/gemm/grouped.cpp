@@ -20,10 +20,10 @@ namespace {
 template <class S, class Arch>
 void run_grouped(benchmark::State& state, const shape& s, bool is_cold) {
   grouped_case<S> data(s);
-  const grouped_linear<S, Arch> layer(data.w);
-  const index copies = is_cold ? beyond_caches() / layer.weights().bytes() + 1 : 1;
-  const std::vector<grouped_linear<S, Arch>> layers(static_cast<std::size_t>(copies), layer);
-  workspace scratch = layer.make_scratch();
+  const linear<S, dynamic_int8, Arch> layer(data.w);
+  const index copies = is_cold ? beyond_caches() / layer.bytes() + 1 : 1;
+  const std::vector<linear<S, dynamic_int8, Arch>> layers(static_cast<std::size_t>(copies), layer);
+  linear_scratch scratch = layer.make_scratch();
   layer(data.a, data.c, scratch);
   state.counters["exact"] = data.is_exact() ? 1 : 0;
   std::size_t next = 0;
@@ -34,7 +34,7 @@ void run_grouped(benchmark::State& state, const shape& s, bool is_cold) {
   }
   const double products = static_cast<double>(s.m * s.n * s.k);
   state.counters["GOPS"] = per_second(2e-9 * products);
-  state.counters["GBps"] = per_second(1e-9 * static_cast<double>(layer.weights().bytes()));
+  state.counters["GBps"] = per_second(1e-9 * static_cast<double>(layer.bytes()));
 }
 
 /// gemm/<kind>/<who>/m:M/n:N/k:K/cold:0 or 1

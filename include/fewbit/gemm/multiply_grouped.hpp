@@ -10,7 +10,7 @@
 /// Zero points cost nothing in the loop: sums begin at -zero point * (sum of the activations of the
 /// group), known once activations are in place. Rows are taken unit::rows at a time, in the order
 /// [pair of steps][step][row][4], so that the loop reads them, too, from front to back. Read next:
-/// arch/stored_unit.hpp (one step), ops/grouped_linear.hpp (floats in, floats out).
+/// arch/stored_unit.hpp (one step), ops/packed_linear.hpp (floats in, floats out).
 
 #include <algorithm>
 #include <bit>

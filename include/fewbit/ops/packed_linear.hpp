@@ -1,20 +1,14 @@
 #pragma once
-/// The linear layer whose weights stay packed: 4 or 8 bits and a scale for each group.
+/// The linear layer whose weights stay as they are stored: 4 or 8 bits, a scale for each group.
 ///
-///     grouped_linear<int4_grouped<32>> layer(weights, bias);   // once: quantize and pack
-///     layer(inputs, outputs);                                  // often: no allocation
-///
-/// For models that are larger than caches: a product of few rows takes as long as reading its
-/// weights, and these are 4.5 bits each in groups of 32. Each row of inputs is quantized inside the
-/// call with one scale, max|row| / 127, as linear<S> does it. linear<S> expands codes to bytes and
-/// keeps scales as floats; here scales are rounded to 12 significant bits when weights are packed
-/// (gemm::short_scales). Where that loses nothing, both give the same bits.
+/// This is linear<S, dynamic_int8> of such schemes. A product of few rows takes as long as reading
+/// its weights, and these are 4.5 bits each in groups of 32: scales are rounded to 12 significant
+/// bits when weights are packed (gemm::short_scales). Read next: gemm/multiply_grouped.hpp.
 
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,12 +19,24 @@
 #include "fewbit/gemm/stages.hpp"
 #include "fewbit/ops/activations.hpp"
 #include "fewbit/ops/linear_choices.hpp"
+#include "fewbit/ops/linear_output.hpp"
 #include "fewbit/ops/weight_table.hpp"
 #include "fewbit/quant/quantize.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
+
+template <Scheme S>
+[[nodiscard]] constexpr bool is_multiplied_as_stored() noexcept {
+  constexpr index depth = scale_depth<typename S::granularity>;
+  constexpr int bits = S::storage::bits;
+  return S::is_integer && depth >= 0 && (bits == 4 || (bits == 8 && depth > 0));
+}
+
+/// Schemes whose weights are multiplied as they are stored.
+template <class S>
+concept MultipliedAsStored = is_multiplied_as_stored<S>();
 
 /// Codes of a row of floats, as grouped_lhs asks for them.
 struct encoded_row {
@@ -83,46 +89,41 @@ template <class Arch, Scheme S>
 
 }  // namespace detail
 
-/// A linear layer of n outputs and k inputs.
-///
-/// @tparam S     scheme of the weights: 4 or 8 bits, grouped<G> or scales that do not vary along a
-///               row
-/// @tparam Arch  instruction set, for comparing; programs leave it alone
+/// A linear layer of n outputs and k inputs that are quantized at each call.
 ///
 /// y(i, j) = s_x(i) * (sum over groups g of rne(float(T) * s(j, g))) + bias(j), where T is the
 /// exact integer sum over group g of x_code * (w_code - w_zero), s the weight scale rounded to 12
 /// significant bits and s_x(i) = max|x(i)| / 127 of the finite inputs. The float operations are in
 /// that order, uncontracted, so results are the same bits everywhere.
-template <Scheme S, class Arch = arch::native>
-class grouped_linear {
-  static_assert(S::storage::bits == 4 || S::storage::bits == 8,
-                "fewbit: grouped_linear takes weights of 4 or 8 bits");
-
+template <Scheme S, class Arch>
+requires detail::MultipliedAsStored<S>
+class linear<S, dynamic_int8, Arch> {
  public:
   using weights_type = gemm::grouped_weights<S::storage::bits, Arch>;
 
-  /// Scratch memory of a call, sized once. One thread at a time may use it.
-  using scratch_type = workspace;
-
   /// 0 x 0.
-  grouped_linear() = default;
+  linear() = default;
 
   /// Quantizes and packs float weights, n x k; bias has n values or none.
   /// @throws fewbit::error as quantize() and the other constructor do
-  explicit grouped_linear(const Eigen::Ref<const row_matrix<float>>& weights,
-                          const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                          bool relu = false)
-      : grouped_linear(quantize<S>(weights), bias, relu) {}
+  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : linear(quantize<S>(weights), bias, options) {}
 
-  /// Packs quantized weights; with `relu`, outputs below 0 become 0.
-  /// @throws fewbit::error if bias has another length or is not finite, or if a group is so deep
-  ///         that a sum could leave int32
-  explicit grouped_linear(const quantized_matrix<S>& weights,
-                          const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                          bool relu = false)
-      : relu_(relu) {
-    detail::expect_multipliable<S>();
+  /// Packs quantized weights.
+  /// @throws fewbit::error if bias has another length or is not finite, if an output parameter is
+  ///         no scale or zero point, or if groups are so deep that a sum could leave int32
+  explicit linear(const quantized_matrix<S>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : options_(options) {
     detail::expect_valid_bias(bias, weights.rows());
+    detail::expect_valid_options(options);
+    constexpr index group = detail::scale_depth<typename S::granularity>;
+    const index depth = group == 0 ? weights.cols() : std::min(group, weights.cols());
+    detail::expect(depth <= weights_type::max_depth, "linear", "number of inputs", weights.cols(),
+                   "at most " + std::to_string(weights_type::max_depth));
     weights_ = detail::pack_grouped<Arch>(weights);
     bias_ = detail::bias_or_zeros(bias, weights.rows());
     scratch_ = make_scratch();
@@ -130,13 +131,14 @@ class grouped_linear {
 
   [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
   [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
-  [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
+  [[nodiscard]] const linear_options& options() const noexcept { return options_; }
 
   /// Y = X W^T + bias, with the layer's own scratch memory: one call at a time.
   ///
   /// @param x  m x k, row-major floats. A NaN counts as 0, an infinity as the last code of its side
-  /// @param y  m x n, row-major floats, no part of x
-  template <RowMajorDense<float> X, MutableRowMajorDense<float> Y>
+  /// @param y  m x n row-major, no part of x; floats, or std::int8_t / std::uint8_t codes under
+  ///           options().output_params, whose zero point must be one of them
+  template <RowMajorDense<float> X, LinearOutput Y>
   void operator()(const X& x, Y&& y) noexcept {
     std::as_const (*this)(x, y, scratch_);
   }
@@ -144,22 +146,32 @@ class grouped_linear {
   /// The same with the caller's scratch memory, from make_scratch() or reserve(); any number of
   /// threads may call at once, each with its own. The executor shares out the work of this one
   /// call; if it throws, the program ends.
-  template <RowMajorDense<float> X, MutableRowMajorDense<float> Y, Executor E = inline_executor>
-  void operator()(const X& x, Y&& y, scratch_type& scratch, const E& executor = {}) const noexcept {
+  template <RowMajorDense<float> X, LinearOutput Y, Executor E = inline_executor>
+  void operator()(const X& x, Y&& y, linear_scratch& scratch,
+                  const E& executor = {}) const noexcept {
     assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());
     if (outputs() == 0) return;
-    assert(scratch.slots() > 0 && scratch.bytes_per_slot() >= scratch_bytes());
-    for (index first = 0; first < x.rows(); first += rows_at_a_time) {
-      run_rows(x, y, first, std::min(rows_at_a_time, x.rows() - first), scratch, executor);
+    assert(scratch.rows.slots() > 0 && scratch.rows.bytes_per_slot() >= row_bytes());
+    for (index first = 0; first < x.rows(); first += detail::rows_at_a_time) {
+      const index count = std::min(detail::rows_at_a_time, x.rows() - first);
+      run_rows(x, y, first, count, scratch, executor);
     }
   }
 
-  /// Grows scratch memory to what this layer needs. Layers that are called one after the other may
-  /// share one.
-  void reserve(scratch_type& scratch) const { scratch.reserve(scratch_bytes()); }
+  /// Grows scratch memory to what this layer needs with an executor of `workers` threads. Layers
+  /// that are called one after the other may share one.
+  /// @throws fewbit::error unless workers >= 1
+  void reserve(linear_scratch& scratch, index workers = 1) const {
+    detail::expect(workers >= 1, "linear", "workers", workers, "at least 1");
+    scratch.rows.reserve(row_bytes());
+  }
 
   /// Scratch memory of its own, as reserve() makes it.
-  [[nodiscard]] scratch_type make_scratch() const { return scratch_type(scratch_bytes()); }
+  [[nodiscard]] linear_scratch make_scratch(index workers = 1) const {
+    linear_scratch scratch;
+    reserve(scratch, workers);
+    return scratch;
+  }
 
   /// Bytes held by the packed weights, their scales and zero points, and the bias.
   [[nodiscard]] index bytes() const noexcept {
@@ -169,22 +181,18 @@ class grouped_linear {
  private:
   using lhs = gemm::grouped_lhs<weights_type>;
 
-  /// Rows that are quantized before they are multiplied: their codes stay in the second level while
-  /// weights are read once for all of them.
-  static constexpr index rows_at_a_time = 128;
-
   /// Scales of the rows, then their codes.
-  [[nodiscard]] index scratch_bytes() const noexcept {
-    return outputs() == 0
-               ? 0
-               : rows_at_a_time * index{sizeof(float)} + lhs::bytes(weights_, rows_at_a_time);
+  [[nodiscard]] index row_bytes() const noexcept {
+    constexpr index rows = detail::rows_at_a_time;
+    return outputs() == 0 ? 0 : rows * index{sizeof(float)} + lhs::bytes(weights_, rows);
   }
 
   template <class X, class Y, class E>
-  void run_rows(const X& x, Y& y, index first, index count, scratch_type& scratch,
+  void run_rows(const X& x, Y& y, index first, index count, linear_scratch& scratch,
                 const E& executor) const noexcept {
-    auto* scales = reinterpret_cast<float*>(scratch.slot(0));
-    lhs a(weights_, count, scratch.slot(0) + rows_at_a_time * index{sizeof(float)});
+    std::byte* memory = scratch.rows.slot(0);
+    auto* scales = reinterpret_cast<float*>(memory);
+    lhs a(weights_, count, memory + detail::rows_at_a_time * index{sizeof(float)});
     executor.for_each(a.padded_rows(), [&](index r) {
       const float* row = r < count ? x.data() + (first + r) * x.outerStride() : nullptr;
       const float scale =
@@ -193,16 +201,17 @@ class grouped_linear {
       a.fill_row(r, detail::encoded_row{row, quantizer});
       if (r < count) scales[r] = scale;
     });
-    const gemm::at_least bound(relu_ ? 0.0F : -std::numeric_limits<float>::infinity());
-    gemm::multiply_grouped(a, weights_, y.middleRows(first, count),
-                           gemm::scale_rows(scales) | gemm::add_columns(bias_.data()) | bound,
-                           executor);
+    detail::with_output_stages<gemm::detail::scalar_of<Y>>(
+        bias_.data(), options_, [&](const auto& rest) {
+          gemm::multiply_grouped(a, weights_, y.middleRows(first, count),
+                                 gemm::scale_rows(scales) | rest, executor);
+        });
   }
 
   weights_type weights_;
   aligned_buffer<float> bias_;
-  bool relu_ = false;
-  scratch_type scratch_;
+  linear_options options_;
+  linear_scratch scratch_;
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
