@@ -17,7 +17,7 @@
 #include "fewbit/arch/dot_unit.hpp"  // what a matrix kernel is made of
 #include "fewbit/arch/extrema.hpp"   // one-instruction minima and maxima
 #include "fewbit/arch/memory.hpp"    // prefetch
-#include "fewbit/arch/stored_unit.hpp"  // the same for weights of 4 or 8 bits as they are stored
+#include "fewbit/arch/stored_unit.hpp"  // the same for weights as they are stored, 1 to 8 bits
 #include "fewbit/arch/transpose.hpp"    // rows to columns in registers
 #include "fewbit/arch/vec.hpp"          // arch::vec<T, N>: select, convert, round_to_int ...
 
@@ -54,7 +54,7 @@
 #include "fewbit/gemm/block_stage.hpp"       // sums of blocks of k, for grouped scales
 #include "fewbit/gemm/epilogue.hpp"          // at, stage, operator|, raw, Epilogue
 #include "fewbit/gemm/finish_rows.hpp"       // sums in a buffer -> epilogue -> C
-#include "fewbit/gemm/grouped_weights.hpp"   // 4 and 8 bits, a scale for each group
+#include "fewbit/gemm/grouped_weights.hpp"   // 1 to 8 bits, a scale for each group
 #include "fewbit/gemm/kernel.hpp"            // default_kernel; picture and glossary
 #include "fewbit/gemm/micro_kernel.hpp"      // the loop
 #include "fewbit/gemm/multiply.hpp"          // multiply, scratch_bytes

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -15,110 +14,159 @@
 namespace fewbit {
 namespace {
 
-/// Two steps as arch/stored_unit.hpp describes them: eight activations, [column][eight] weights.
-template <class Unit, int Bits>
-struct two_steps_of {
+/// A chunk as arch/stored_unit.hpp describes it, for R rows: [row][k] activations, [column][k]
+/// weights.
+template <class Unit, int Bits, int R>
+struct chunk_of {
+  static constexpr int bits = Bits;
   static constexpr auto cols = static_cast<std::size_t>(Unit::cols);
-  static constexpr int largest = (1 << Bits) - 1;
+  static constexpr std::size_t steps = Bits == 8 ? 1 : Bits == 4 ? 2 : Bits == 2 ? 4 : 8;
+  static constexpr std::size_t depth = 4 * steps;
+  static constexpr int codes = 1 << Bits;
 
-  std::array<int, 8> activations{};
-  std::vector<int> weights = std::vector<int>(cols * 8, 0);
-  std::vector<std::int32_t> sums = std::vector<std::int32_t>(cols, 0);
+  std::vector<int> activations = std::vector<int>(R * depth, 0);
+  std::vector<int> weights = std::vector<int>(cols * depth, 0);
+  std::vector<std::int32_t> sums = std::vector<std::int32_t>(R * cols, 0);
 
   void fill_at_random(unsigned seed) {
     std::mt19937 random(seed);
     for (int& a : activations) a = static_cast<int>((random() >> 8) % 255) - 127;
-    for (int& w : weights) w = static_cast<int>((random() >> 8) % (largest + 1));
+    for (int& w : weights) w = static_cast<int>((random() >> 8) % codes);
     for (std::int32_t& sum : sums) sum = static_cast<std::int32_t>(random());
   }
 
   void fill(int a, int w, std::int32_t sum) {
-    activations.fill(a);
+    std::fill(activations.begin(), activations.end(), a);
     std::fill(weights.begin(), weights.end(), w);
     std::fill(sums.begin(), sums.end(), sum);
   }
 
-  /// sums + activations (weights - offset)^T modulo 2^32.
+  /// sums + activations (values - offset)^T modulo 2^32.
   [[nodiscard]] std::vector<std::int32_t> expected() const {
     std::vector<std::int32_t> next;
-    for (std::size_t c = 0; c < cols; ++c) {
-      std::int64_t sum = sums[c];
-      for (std::size_t d = 0; d < 8; ++d)
-        sum += std::int64_t{activations[d]} * (weights[c * 8 + d] - Unit::offset);
-      next.push_back(static_cast<std::int32_t>(static_cast<std::uint64_t>(sum) & 0xFFFFFFFFU));
+    for (std::size_t r = 0; r < R; ++r) {
+      for (std::size_t c = 0; c < cols; ++c) {
+        std::int64_t sum = sums[r * cols + c];
+        for (std::size_t k = 0; k < depth; ++k) {
+          const int value = weights[c * depth + k] * (Bits == 1 ? 2 : 1);
+          sum += std::int64_t{activations[r * depth + k]} * (value - Unit::offset);
+        }
+        next.push_back(static_cast<std::int32_t>(static_cast<std::uint64_t>(sum) & 0xFFFFFFFFU));
+      }
     }
     return next;
   }
 
   /// Operands stand in vectors of exact size, so that a sanitizer sees what is read beyond them.
   [[nodiscard]] std::vector<std::int32_t> computed() const {
-    const std::vector<std::int8_t> a(activations.begin(), activations.end());
-    std::vector<std::uint8_t> bytes(cols * Bits, 0);
+    std::vector<std::int8_t> a(R * depth);
+    for (std::size_t r = 0; r < R; ++r) {
+      for (std::size_t k = 0; k < depth; ++k)
+        a[(k / 4 * R + r) * 4 + k % 4] = static_cast<std::int8_t>(activations[r * depth + k]);
+    }
+    const std::vector<std::uint8_t> bytes = stored();
+    typename Unit::accumulator totals[R];
+    for (std::size_t r = 0; r < R; ++r) totals[r] = Unit::accumulator::load(sums.data() + r * cols);
+    Unit::add_chunk(totals, a.data(), bytes.data());
+    std::vector<std::int32_t> next(R * cols);
+    for (std::size_t r = 0; r < R; ++r) totals[r].store(next.data() + r * cols);
+    return next;
+  }
+
+ private:
+  /// Codes bit by bit to their places.
+  [[nodiscard]] std::vector<std::uint8_t> stored() const {
+    std::vector<std::uint8_t> bytes(cols * depth * Bits / 8, 0);
+    const std::size_t size = 4 * cols;
     for (std::size_t c = 0; c < cols; ++c) {
-      for (std::size_t d = 0; d < 8; ++d) {
-        const int w = weights[c * 8 + d];
-        const std::size_t at = c * 4 + d % 4;
-        if (Bits == 8) {
-          bytes[at + d / 4 * 4 * cols] = static_cast<std::uint8_t>(w - Unit::offset);
-        } else {
-          bytes[at] = static_cast<std::uint8_t>(bytes[at] + (d < 4 ? w : 16 * w));
+      for (std::size_t k = 0; k < depth; ++k) {
+        const int code = weights[c * depth + k] - Unit::offset;
+        const std::size_t step = k / 4, at = c * 4 + k % 4;
+        for (std::size_t b = 0; b < Bits; ++b) {
+          if ((code >> b & 1) == 0) continue;
+          std::size_t byte = at, bit = step * Bits + b;
+          if (Bits == 3) {
+            byte += (b == 2 ? 2 : step / 4) * size;
+            bit = b == 2 ? step : step % 4 * 2 + b;
+          }
+          bytes[byte] = static_cast<std::uint8_t>(bytes[byte] | 1 << bit);
         }
       }
     }
-    const auto before = Unit::accumulator::load(sums.data());
-    const typename Unit::accumulator after =
-        Unit::dot(before, a.data(), a.data() + 4, Unit::load(bytes.data()));
-    std::vector<std::int32_t> next(cols);
-    after.store(next.data());
-    return next;
+    return bytes;
   }
 };
 
-/// Calls f.operator()<two_steps_of<...>>() for both widths of every arch.
+/// Calls f.operator()<chunk_of<...>>() for all widths of every arch, one row and all rows.
 template <class F>
 void for_each_unit(const F& f) {
   arch::compiled::for_each([&]<class Arch>() {
-    SCOPED_TRACE(Arch::name);
-    f.template operator()<two_steps_of<arch::stored_unit<Arch, 4>, 4>>();
-    f.template operator()<two_steps_of<arch::stored_unit<Arch, 8>, 8>>();
+    const auto with_bits = [&]<int Bits>() {
+      using unit = arch::stored_unit<Arch, Bits>;
+      SCOPED_TRACE(testing::Message() << Arch::name << " bits=" << Bits);
+      f.template operator()<chunk_of<unit, Bits, 1>>();
+      f.template operator()<chunk_of<unit, Bits, unit::rows>>();
+    };
+    with_bits.template operator()<1>();
+    with_bits.template operator()<2>();
+    with_bits.template operator()<3>();
+    with_bits.template operator()<4>();
+    with_bits.template operator()<8>();
   });
 }
 
 TEST(stored_unit, adds_products_of_random_codes) {
-  for_each_unit([]<class Steps>() {
-    Steps steps;
-    for (unsigned seed = 0; seed < 200; ++seed) {
-      steps.fill_at_random(seed);
-      ASSERT_EQ(steps.computed(), steps.expected()) << "seed " << seed;
+  for_each_unit([]<class Chunk>() {
+    Chunk chunk;
+    for (unsigned seed = 0; seed < 100; ++seed) {
+      chunk.fill_at_random(seed);
+      ASSERT_EQ(chunk.computed(), chunk.expected()) << "seed " << seed;
+    }
+  });
+}
+
+TEST(stored_unit, is_exact_for_every_code) {
+  for_each_unit([]<class Chunk>() {
+    Chunk chunk;
+    for (int w = 0; w < Chunk::codes; ++w) {
+      for (const int a : {-127, -126, -1, 0, 1, 64, 127}) {
+        chunk.fill(a, w, 0);
+        ASSERT_EQ(chunk.computed(), chunk.expected()) << a << " " << w;
+      }
     }
   });
 }
 
 /// No sum on the way may saturate, and the last addition wraps.
 TEST(stored_unit, neither_saturates_nor_stops_at_the_ends_of_int32) {
-  for_each_unit([]<class Steps>() {
-    Steps steps;
+  for_each_unit([]<class Chunk>() {
+    Chunk chunk;
     for (const int a : {-127, 0, 127}) {
-      for (const int w : {0, 1, Steps::largest}) {
+      for (const int w : {0, 1, Chunk::codes - 1}) {
         for (const std::int32_t sum : {std::numeric_limits<std::int32_t>::min(), 0,
                                        std::numeric_limits<std::int32_t>::max()}) {
-          steps.fill(a, w, sum);
-          EXPECT_EQ(steps.computed(), steps.expected()) << a << " " << w << " " << sum;
+          chunk.fill(a, w, sum);
+          EXPECT_EQ(chunk.computed(), chunk.expected()) << a << " " << w << " " << sum;
         }
       }
     }
   });
 }
 
-/// One code after the other alone: each activation meets each weight of its depth and no other.
+/// One depth after the other alone, with every code: each activation meets the weights of its depth
+/// and no others.
 TEST(stored_unit, pairs_codes_of_the_same_depth) {
-  for_each_unit([]<class Steps>() {
-    Steps steps;
-    steps.fill_at_random(1);
-    for (std::size_t d = 0; d < 8; ++d) {
-      steps.activations.fill(0);
-      steps.activations[d] = 127;
-      EXPECT_EQ(steps.computed(), steps.expected()) << "activation " << d;
+  for_each_unit([]<class Chunk>() {
+    Chunk chunk;
+    for (std::size_t k = 0; k < Chunk::depth; ++k) {
+      chunk.fill_at_random(static_cast<unsigned>(k));
+      std::fill(chunk.activations.begin(), chunk.activations.end(), 0);
+      for (std::size_t i = k; i < chunk.activations.size(); i += Chunk::depth)
+        chunk.activations[i] = 127;
+      for (int w = 0; w < Chunk::codes; ++w) {
+        for (std::size_t i = k; i < chunk.weights.size(); i += Chunk::depth) chunk.weights[i] = w;
+        ASSERT_EQ(chunk.computed(), chunk.expected()) << "depth " << k << " code " << w;
+      }
     }
   });
 }

@@ -67,11 +67,11 @@ TEST(short_scales, decode_vectors_as_they_do_scalars) {
 template <int Bits, class Arch = arch::native>
 grouped_weights<Bits, Arch> weights(index n, index k, index group, bool affine = false) {
   const index groups = n * (group == 0 ? 1 : (k + group - 1) / group);
-  const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(n, k, 3);
+  const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(n, k, 1);
   std::vector<float> scales;
   for (index i = 0; i < groups; ++i) scales.push_back(static_cast<float>(i + 1));
-  if (!affine) return {codes, group, scales, 8};
-  const std::vector<std::uint8_t> zeros(static_cast<std::size_t>(groups), 5);
+  if (!affine) return {codes, group, scales, 1 << (Bits - 1)};
+  const std::vector<std::uint8_t> zeros(static_cast<std::size_t>(groups), 1);
   return {codes, group, scales, zeros};
 }
 
@@ -84,20 +84,31 @@ TEST(grouped_weights, take_the_bits_that_are_promised) {
   EXPECT_EQ(bits(weights<4>(64, 256, 128)), 4.125);
   EXPECT_EQ(bits(weights<4>(64, 256, 32, true)), 4.75);
   EXPECT_EQ(bits(weights<8>(64, 256, 32)), 8.5);
+  EXPECT_EQ(bits(weights<3>(64, 256, 32)), 3.5);
+  EXPECT_EQ(bits(weights<2>(64, 256, 32)), 2.5);
+  EXPECT_EQ(bits(weights<2>(64, 256, 16)), 3.0);
+  EXPECT_EQ(bits(weights<1>(64, 256, 32)), 1.5);
 }
 
 TEST(grouped_weights, know_their_shape_and_scales) {
   arch::compiled::for_each([]<class Arch>() {
-    const auto w = weights<4, Arch>(35, 75, 32);
-    EXPECT_EQ(w.n(), 35);
-    EXPECT_EQ(w.k(), 75);
-    EXPECT_EQ(w.groups(), 3);
-    EXPECT_EQ(w.depth_of(2), 11);
-    EXPECT_EQ(w.pairs(), 4 + 4 + 2);
-    for (index j = 0; j < 35; ++j) {
-      for (index g = 0; g < 3; ++g)
-        ASSERT_EQ(w.scale(j, g), static_cast<float>(j * 3 + g + 1)) << Arch::name;
-    }
+    const auto with_bits = [&]<int Bits>(index chunks) {
+      const auto w = weights<Bits, Arch>(35, 75, 32);
+      EXPECT_EQ(w.n(), 35);
+      EXPECT_EQ(w.k(), 75);
+      EXPECT_EQ(w.groups(), 3);
+      EXPECT_EQ(w.depth_of(2), 11);
+      EXPECT_EQ(w.chunks(), chunks);
+      for (index j = 0; j < 35; ++j) {
+        for (index g = 0; g < 3; ++g)
+          ASSERT_EQ(w.scale(j, g), static_cast<float>(j * 3 + g + 1)) << Arch::name << " " << Bits;
+      }
+    };
+    with_bits.template operator()<1>(1 + 1 + 1);
+    with_bits.template operator()<2>(2 + 2 + 1);
+    with_bits.template operator()<3>(1 + 1 + 1);
+    with_bits.template operator()<4>(4 + 4 + 2);
+    with_bits.template operator()<8>(8 + 8 + 3);
   });
   const auto whole = weights<8>(3, 20, 0);
   EXPECT_EQ(whole.groups(), 1);
@@ -147,6 +158,24 @@ TEST(grouped_weights, say_what_is_wrong) {
   }
   p.scales.push_back(1);
   EXPECT_EQ(p.sentence(), "fewbit: grouped_weights: number of scales is 5, expected 4");
+}
+
+/// A code of one bit counts twice, and zero points are compared with what it counts.
+TEST(grouped_weights, of_one_bit_have_zero_points_of_three_values) {
+  row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(1, 8, 1);
+  const std::vector<float> one = {1.0F};
+  const auto sentence = [&](int zero) {
+    return sentence_of([&] {
+      const std::vector<std::uint8_t> zeros = {static_cast<std::uint8_t>(zero)};
+      (void)grouped_weights<1>(codes, 0, one, zeros);
+    });
+  };
+  EXPECT_EQ(sentence(2), "no error");
+  EXPECT_EQ(sentence(3), "fewbit: grouped_weights: zero_points[0] is 3, expected 0 to 2");
+  EXPECT_EQ(sentence_of([&] { (void)grouped_weights<1>(codes, 0, one, 4); }),
+            "fewbit: grouped_weights: zero_point is 4, expected 0 to 3");
+  codes(0, 3) = 2;
+  EXPECT_EQ(sentence(2), "fewbit: grouped_weights: codes(0, 3) is 2, expected 0 to 1");
 }
 
 TEST(grouped_weights, refuse_empty_and_too_deep_ones) {

@@ -20,6 +20,7 @@ struct sample {
   std::vector<float> scales;
   std::vector<std::uint8_t> zeros;
   bool is_affine;
+  int value_of_one;  // what a code of 1 counts
 
   [[nodiscard]] index groups() const { return (w.cols() + group - 1) / group; }
   [[nodiscard]] std::size_t at(index j, index g) const {
@@ -40,7 +41,8 @@ sample random_sample(const shape& s, int bits, bool is_affine, unsigned seed) {
               s.group,
               {},
               {},
-              is_affine};
+              is_affine,
+              bits == 1 ? 2 : 1};
   for (index i = 0; i < made.a.size(); ++i)
     made.a.data()[i] = static_cast<std::int8_t>(static_cast<int>(below(255)) - 127);
   for (index i = 0; i < made.w.size(); ++i)
@@ -61,7 +63,7 @@ row_matrix<float> expected(const sample& s) {
       for (index g = 0; g < s.groups(); ++g) {
         std::int64_t sum = 0;
         for (index k = g * s.group; k < std::min(s.w.cols(), (g + 1) * s.group); ++k)
-          sum += std::int64_t{s.a(i, k)} * (s.w(j, k) - s.zeros[s.at(j, g)]);
+          sum += std::int64_t{s.a(i, k)} * (s.w(j, k) * s.value_of_one - s.zeros[s.at(j, g)]);
         volatile float product = static_cast<float>(sum) * s.scales[s.at(j, g)];
         total = static_cast<float>(double{total} + double{product});
       }
@@ -99,7 +101,7 @@ gemm::grouped_weights<Bits, Arch> packed(const sample& s) {
   return {s.w, s.group, s.scales, 1 << (Bits - 1)};
 }
 
-/// Both widths on every arch, against one expectation.
+/// All widths on every arch, against one expectation.
 void expect_equal(const shape& s, bool is_affine) {
   const auto with_bits = [&]<int Bits>() {
     const sample made = random_sample(s, Bits, is_affine, 7);
@@ -110,6 +112,9 @@ void expect_equal(const shape& s, bool is_affine) {
           << " group=" << s.group << " affine=" << is_affine;
     });
   };
+  with_bits.template operator()<1>();
+  with_bits.template operator()<2>();
+  with_bits.template operator()<3>();
   with_bits.template operator()<4>();
   with_bits.template operator()<8>();
 }
@@ -142,13 +147,17 @@ TEST(multiply_grouped, is_exact_for_extreme_codes) {
              depth,
              {1.0F},
              {static_cast<std::uint8_t>(zero)},
-             true};
+             true,
+             Bits == 1 ? 2 : 1};
     EXPECT_EQ((product(packed<Bits, Arch>(s), s.a)), expected(s))
         << Arch::name << " " << Bits << " " << a << " " << w << " " << zero;
   };
   arch::compiled::for_each([&]<class Arch>() {
     for (const int a : {-127, 127}) {
       for (const bool low : {false, true}) {
+        check.template operator()<1, Arch>(a, low ? 0 : 1, low ? 2 : 0, 70000);
+        check.template operator()<2, Arch>(a, low ? 0 : 3, low ? 3 : 0, 50000);
+        check.template operator()<3, Arch>(a, low ? 0 : 7, low ? 7 : 0, 40000);
         check.template operator()<4, Arch>(a, low ? 0 : 15, low ? 15 : 0, 40000);
         check.template operator()<8, Arch>(a, low ? 0 : 255, low ? 255 : 0, 66311);
       }

@@ -239,50 +239,39 @@ struct avx2_unit : avx2_dots {
 template <class Lhs>
 struct dot_unit<avx2, Lhs> : own_unit<avx2_unit<Lhs>> {};
 
-/// What the units of stored weights share: sums of pairs in int16, then in int32.
-struct avx2_stored : avx2_register {
+/// The pairs of a chunk are added in int16; arch/stored_unit.hpp says why they fit.
+template <int Bits>
+struct stored_unit<avx2, Bits> : avx2_register {
   static constexpr int rows = 4;
-  struct weights {
-    __m256i first;
-    __m256i second;
-  };
-};
+  static constexpr int offset = Bits == 8 ? 128 : 0;
 
-/// The pairs of two steps fit int16 together: 4 * 15 * 127 = 7620.
-template <>
-struct stored_unit<avx2, 4> : avx2_stored {
-  static constexpr int offset = 0;
-
-  FEWBIT_ALWAYS_INLINE static weights load(const std::uint8_t* p) noexcept {
-    const __m256i both = avx2_register::load(p), mask = _mm256_set1_epi8(15);
-    return {_mm256_and_si256(both, mask), _mm256_and_si256(_mm256_srli_epi16(both, 4), mask)};
-  }
-
-  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const std::int8_t* a0,
-                                              const std::int8_t* a1, const weights& w) noexcept {
-    return add_pairs(sum, _mm256_add_epi16(_mm256_maddubs_epi16(w.first, broadcast(a0)),
-                                           _mm256_maddubs_epi16(w.second, broadcast(a1))));
-  }
-};
-
-/// |w| is the unsigned side, and its sign goes to the activation, which has one to give away
-/// because it is no -128: pairs are at most 2 * 128 * 127 = 32512.
-template <>
-struct stored_unit<avx2, 8> : avx2_stored {
-  static constexpr int offset = 128;
-
-  FEWBIT_ALWAYS_INLINE static weights load(const std::uint8_t* p) noexcept {
-    return {avx2_register::load(p), avx2_register::load(p + 32)};
-  }
-
-  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const std::int8_t* a0,
-                                              const std::int8_t* a1, const weights& w) noexcept {
-    return add_pairs(add_pairs(sum, multiply(a0, w.first)), multiply(a1, w.second));
+  template <int R>
+  FEWBIT_ALWAYS_INLINE static void add_chunk(accumulator (&sums)[R], const std::int8_t* a,
+                                             const std::uint8_t* w) noexcept {
+    const stored_chunk<Bits, cols> chunk(w);
+    __m256i pairs[R];
+#pragma GCC unroll 8
+    for (int i = 0; i < stored_layout<Bits>::steps; ++i) {
+      const auto weights = reinterpret_cast<__m256i>(chunk.step(i).data);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const __m256i products = multiply(weights, broadcast(a + (i * R + r) * 4));
+        pairs[r] = i == 0 ? products : _mm256_add_epi16(pairs[r], products);
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) sums[r] = add_pairs(sums[r], pairs[r]);
   }
 
  private:
-  FEWBIT_ALWAYS_INLINE static __m256i multiply(const std::int8_t* a, __m256i w) noexcept {
-    return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(broadcast(a), w));
+  /// Of 8 bits |w| is the unsigned side, and its sign goes to the activation, which has one to give
+  /// away because it is no -128: pairs are at most 2 * 128 * 127 = 32512.
+  FEWBIT_ALWAYS_INLINE static __m256i multiply(__m256i w, __m256i a) noexcept {
+    if constexpr (Bits == 8) {
+      return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
+    } else {
+      return _mm256_maddubs_epi16(w, a);
+    }
   }
 };
 

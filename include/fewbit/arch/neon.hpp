@@ -96,20 +96,9 @@ template <int Bits>
 struct neon_stored {
   static constexpr int rows = 8;
   static constexpr int cols = 4;
-  static constexpr int offset = Bits == 4 ? 0 : 128;
+  static constexpr int offset = Bits == 8 ? 128 : 0;
 
   using accumulator = vec<std::int32_t, cols>;
-  using weights = two_steps<int8x16_t>;
-
-  FEWBIT_ALWAYS_INLINE static weights load(const std::uint8_t* p) noexcept {
-    const uint8x16_t codes = vld1q_u8(p);
-    if constexpr (Bits == 4) {
-      return {vreinterpretq_s8_u8(vandq_u8(codes, vdupq_n_u8(15))),
-              vreinterpretq_s8_u8(vshrq_n_u8(codes, 4))};
-    } else {
-      return {vreinterpretq_s8_u8(codes), vreinterpretq_s8_u8(vld1q_u8(p + 16))};
-    }
-  }
 
  protected:
   FEWBIT_ALWAYS_INLINE static int8x16_t broadcast(const std::int8_t* a) noexcept {
@@ -120,23 +109,34 @@ struct neon_stored {
   }
 };
 
+/// The pairs of a chunk are added in int16; arch/stored_unit.hpp says why they fit.
 template <int Bits>
 struct stored_unit<neon, Bits> : neon_stored<Bits> {
   using base = neon_stored<Bits>;
   using typename base::accumulator;
-  using typename base::weights;
 
-  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const std::int8_t* a0,
-                                              const std::int8_t* a1, const weights& w) noexcept {
-    const int32x4_t first = vpadalq_s16(reinterpret_cast<int32x4_t>(sum.data), pairs(a0, w.first));
-    return base::from(vpadalq_s16(first, pairs(a1, w.second)));
-  }
-
- private:
-  /// Two sums of two products for each column.
-  FEWBIT_ALWAYS_INLINE static int16x8_t pairs(const std::int8_t* a, int8x16_t w) noexcept {
-    const int8x16_t x = base::broadcast(a);
-    return vpaddq_s16(vmull_s8(vget_low_s8(x), vget_low_s8(w)), vmull_high_s8(x, w));
+  template <int R>
+  FEWBIT_ALWAYS_INLINE static void add_chunk(accumulator (&sums)[R], const std::int8_t* a,
+                                             const std::uint8_t* w) noexcept {
+    constexpr int steps = stored_layout<Bits>::steps;
+    const stored_chunk<Bits, base::cols> chunk(w);
+    int8x16_t weights[steps];
+#pragma GCC unroll 8
+    for (int i = 0; i < steps; ++i) weights[i] = reinterpret_cast<int8x16_t>(chunk.step(i).data);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const int8x16_t first = base::broadcast(a + r * 4);
+      int16x8_t low = vmull_s8(vget_low_s8(first), vget_low_s8(weights[0]));
+      int16x8_t high = vmull_high_s8(first, weights[0]);
+#pragma GCC unroll 8
+      for (int i = 1; i < steps; ++i) {
+        const int8x16_t x = base::broadcast(a + (i * R + r) * 4);
+        low = vmlal_s8(low, vget_low_s8(x), vget_low_s8(weights[i]));
+        high = vmlal_high_s8(high, x, weights[i]);
+      }
+      sums[r] =
+          base::from(vpadalq_s16(reinterpret_cast<int32x4_t>(sums[r].data), vpaddq_s16(low, high)));
+    }
   }
 };
 
@@ -173,13 +173,39 @@ template <int Bits>
 struct stored_unit<neon_dotprod, Bits> : neon_stored<Bits> {
   using base = neon_stored<Bits>;
   using typename base::accumulator;
-  using typename base::weights;
 
-  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const std::int8_t* a0,
-                                              const std::int8_t* a1, const weights& w) noexcept {
-    const int32x4_t first =
-        vdotq_s32(reinterpret_cast<int32x4_t>(sum.data), w.first, base::broadcast(a0));
-    return base::from(vdotq_s32(first, w.second, base::broadcast(a1)));
+  template <int R>
+  FEWBIT_ALWAYS_INLINE static void add_chunk(accumulator (&sums)[R], const std::int8_t* a,
+                                             const std::uint8_t* w) noexcept {
+    const stored_chunk<Bits, base::cols> chunk(w);
+#pragma GCC unroll 8
+    for (int i = 0; i < stored_layout<Bits>::steps; ++i) {
+      const auto weights = reinterpret_cast<int8x16_t>(chunk.step(i).data);
+      if constexpr (R % 4 == 0) {
+#pragma GCC unroll 4
+        for (int r = 0; r < R; r += 4)
+          add_four_rows(sums + r, vld1q_s8(a + (i * R + r) * 4), weights);
+      } else {
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r)
+          sums[r] =
+              base::from(vdotq_s32(of(sums[r]), weights, base::broadcast(a + (i * R + r) * 4)));
+      }
+    }
+  }
+
+ private:
+  FEWBIT_ALWAYS_INLINE static int32x4_t of(const accumulator& sum) noexcept {
+    return reinterpret_cast<int32x4_t>(sum.data);
+  }
+
+  /// sdot takes any four activations of a register for all its columns.
+  FEWBIT_ALWAYS_INLINE static void add_four_rows(accumulator* sums, int8x16_t a,
+                                                 int8x16_t w) noexcept {
+    sums[0] = base::from(vdotq_laneq_s32(of(sums[0]), w, a, 0));
+    sums[1] = base::from(vdotq_laneq_s32(of(sums[1]), w, a, 1));
+    sums[2] = base::from(vdotq_laneq_s32(of(sums[2]), w, a, 2));
+    sums[3] = base::from(vdotq_laneq_s32(of(sums[3]), w, a, 3));
   }
 };
 #endif

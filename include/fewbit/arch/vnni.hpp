@@ -68,24 +68,18 @@ struct vnni_stored {
   static constexpr int offset = 0;
 
   using accumulator = vec<std::int32_t, cols>;
-  using weights = two_steps<vec<std::uint32_t, cols>>;
 
-  FEWBIT_ALWAYS_INLINE static weights load(const std::uint8_t* p) noexcept {
-    if constexpr (Bits == 4) {
-      return split_halves<cols>(p);
-    } else {
-      weights w;
-      std::memcpy(&w.first.data, p, sizeof(w.first.data));
-      std::memcpy(&w.second.data, p + sizeof(w.first.data), sizeof(w.second.data));
-      return w;
+  template <int R>
+  FEWBIT_ALWAYS_INLINE static void add_chunk(accumulator (&sums)[R], const std::int8_t* a,
+                                             const std::uint8_t* w) noexcept {
+    const stored_chunk<Bits, cols> chunk(w);
+#pragma GCC unroll 8
+    for (int i = 0; i < stored_layout<Bits>::steps; ++i) {
+      const auto weights = bits_as<std::int32_t>(chunk.step(i));
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r)
+        sums[r] = Word::dpbusd(sums[r], weights, Word::broadcast(quad_of(a + (i * R + r) * 4)));
     }
-  }
-
-  FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const std::int8_t* a0,
-                                              const std::int8_t* a1, const weights& w) noexcept {
-    const accumulator next =
-        Word::dpbusd(sum, bits_as<std::int32_t>(w.first), Word::broadcast(quad_of(a0)));
-    return Word::dpbusd(next, bits_as<std::int32_t>(w.second), Word::broadcast(quad_of(a1)));
   }
 };
 

@@ -1,15 +1,15 @@
 #pragma once
-/// Weights of 4 or 8 bits with a scale for each group of k, in the order in which they are read.
+/// Weights of one to eight bits with a scale for each group of k, in the order of reading.
 ///
 /// Weights are packed here; the loop is in gemm/multiply_grouped.hpp. The order is [panel][group],
 /// a panel being unit::cols rows of W side by side, so that a product of one row reads memory from
 /// the first byte to the last. One group of a panel:
 ///
-///     codes    [two steps][column][4]     bytes of two codes of 4 bits, or of one of 8
-///     scales   [column]                   16 bits each
-///     zeros    [column]                   8 bits each, only where zero points are given
+///     codes    [chunk][register][column][4]    as arch/stored_unit.hpp describes them
+///     scales   [column]                        16 bits each
+///     zeros    [column]                        8 bits each, only where zero points are given
 ///
-/// That makes 4.5 bits per weight of 4 bits in groups of 32, and 8.5 of 8 bits.
+/// In groups of 32 that makes 4.5 bits per weight of 4 bits, 2.5 of 2 bits, always half a bit more.
 ///
 /// This is the one place below ops/ that knows scales: a table beside the codes would be a second
 /// stream, and a float for each scale a ninth of all that is read.
@@ -77,9 +77,10 @@ class short_scales {
 };
 
 /// W (n x k, one output channel per row) of unsigned codes: the weight of a code is
-/// (code - zero point) * scale, one scale and zero point for each `group` codes of a row.
+/// (code - zero point) * scale, one scale and zero point for each `group` codes of a row. A code of
+/// one bit counts twice: less a zero point of 1 it is -1 or 1.
 ///
-/// @tparam Bits  4 or 8, codes are 0 .. 2^Bits - 1
+/// @tparam Bits  1, 2, 3, 4 or 8; codes are 0 .. 2^Bits - 1
 /// @tparam Arch  the instruction set that will multiply
 template <int Bits, class Arch = arch::native>
 class grouped_weights {
@@ -88,12 +89,15 @@ class grouped_weights {
 
  public:
   using unit = arch::stored_unit<Arch, Bits>;
+  using layout = arch::stored_layout<Bits>;
 
   static constexpr int largest_code = (1 << Bits) - 1;
+  /// What the largest code counts.
+  static constexpr int largest_value = Bits == 1 ? 2 : largest_code;
 
-  /// Deepest group whose sums fit int32: depth * 127 * largest_code <= 2^31 - 1.
+  /// Deepest group whose sums fit int32: depth * 127 * largest_value <= 2^31 - 1.
   static constexpr index max_depth =
-      index{std::numeric_limits<std::int32_t>::max()} / (127 * largest_code);
+      index{std::numeric_limits<std::int32_t>::max()} / (127 * largest_value);
 
   /// 0 x 0.
   grouped_weights() noexcept = default;
@@ -103,17 +107,17 @@ class grouped_weights {
   /// @param codes       n x k
   /// @param group       codes of a row that share a scale, the last of a row may be fewer; 0: all
   /// @param scales      [row][group], finite and positive; kept as short_scales
-  /// @param zero_point  0 .. largest_code + 1
+  /// @param zero_point  0 .. largest_value + 1
   /// @throws fewbit::error if group is negative or above max_depth, if scales are too few or too
   ///         many or one is not finite and positive, if a code or zero point is out of range
   grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
                   std::span<const float> scales, int zero_point)
       : grouped_weights(codes, group, scales, {}, false, zero_point) {
-    fewbit::detail::expect(zero_point >= 0 && zero_point <= largest_code + 1, "grouped_weights",
-                           "zero_point", zero_point, "0 to " + std::to_string(largest_code + 1));
+    fewbit::detail::expect(zero_point >= 0 && zero_point <= largest_value + 1, "grouped_weights",
+                           "zero_point", zero_point, "0 to " + std::to_string(largest_value + 1));
   }
 
-  /// A zero point for each scale, 0 .. largest_code.
+  /// A zero point for each scale, 0 .. largest_value.
   /// @throws fewbit::error as above
   grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
                   std::span<const float> scales, std::span<const std::uint8_t> zero_points)
@@ -125,11 +129,11 @@ class grouped_weights {
   [[nodiscard]] index groups() const noexcept { return (k_ + group_ - 1) / group_; }
   /// Codes of group g: group(), or fewer in the last.
   [[nodiscard]] index depth_of(index g) const noexcept { return std::min(group_, k_ - g * group_); }
-  /// Pairs of steps of group g, eight codes each; zeros fill the last.
-  [[nodiscard]] index pairs_of(index g) const noexcept { return (depth_of(g) + 7) / 8; }
-  /// Pairs of steps of a row.
-  [[nodiscard]] index pairs() const noexcept {
-    return (groups() - 1) * ((group_ + 7) / 8) + pairs_of(groups() - 1);
+  /// Chunks of group g; zeros fill the last.
+  [[nodiscard]] index chunks_of(index g) const noexcept { return chunks_for(depth_of(g)); }
+  /// Chunks of a row.
+  [[nodiscard]] index chunks() const noexcept {
+    return (groups() - 1) * chunks_for(group_) + chunks_of(groups() - 1);
   }
 
   /// Whether each group has a zero point of its own.
@@ -152,11 +156,13 @@ class grouped_weights {
   }
 
   [[nodiscard]] index panel_bytes() const noexcept {
-    return pairs() * pair_bytes + groups() * tail_bytes();
+    return chunks() * chunk_bytes + groups() * tail_bytes();
   }
 
-  /// Bytes of two steps, and of what follows the codes of a group.
-  static constexpr index pair_bytes = index{unit::cols} * Bits;
+  /// Codes of a row in a chunk.
+  static constexpr index chunk_codes = index{4} * layout::steps;
+  /// Bytes of a chunk of a panel, and of what follows the codes of a group.
+  static constexpr index chunk_bytes = index{4} * unit::cols * layout::registers;
   [[nodiscard]] index tail_bytes() const noexcept {
     return index{unit::cols} * (is_affine_ ? 3 : 2);
   }
@@ -223,34 +229,35 @@ class grouped_weights {
                                  static_cast<index>(zero_points.size()),
                                  is_affine_ ? n_ * groups() : 0);
     for (std::size_t i = 0; i < zero_points.size(); ++i) {
-      if (zero_points[i] <= largest_code) continue;
+      if (zero_points[i] <= largest_value) continue;
       fewbit::detail::fail("grouped_weights", "zero_points[" + std::to_string(i) + "]",
-                           int{zero_points[i]}, range);
+                           int{zero_points[i]}, "0 to " + std::to_string(largest_value));
     }
   }
 
   /// Codes of row j and group g to their places.
   void put_codes(index j, index g, const std::uint8_t* from) noexcept {
-    std::uint8_t* to = bytes_.data() + group_begin(j, g) + j % unit::cols * 4;
+    constexpr int register_bytes = 4 * unit::cols;
+    const int column = static_cast<int>(j % unit::cols);
     for (index i = 0; i < depth_of(g); ++i) {
-      const index d = i % 4;
-      std::uint8_t* pair = to + i / 8 * pair_bytes;
-      if constexpr (Bits == 4) {
-        pair[d] = static_cast<std::uint8_t>(pair[d] | from[i] << (i % 8 < 4 ? 0 : 4));
-      } else {
-        pair[(i % 8 < 4 ? 0 : 4 * unit::cols) + d] =
-            static_cast<std::uint8_t>(from[i] - unit::offset);
-      }
+      std::uint8_t* chunk = bytes_.data() + group_begin(j, g) + i / chunk_codes * chunk_bytes;
+      layout::put(chunk, register_bytes, static_cast<int>(i % chunk_codes / 4),
+                  column * 4 + static_cast<int>(i % 4),
+                  static_cast<std::uint8_t>(from[i] - unit::offset));
     }
+  }
+
+  [[nodiscard]] static index chunks_for(index depth) noexcept {
+    return (depth + chunk_codes - 1) / chunk_codes;
   }
 
   /// Where the panel of row j has its group g.
   [[nodiscard]] index group_begin(index j, index g) const noexcept {
-    return j / unit::cols * panel_bytes() + g * ((group_ + 7) / 8 * pair_bytes + tail_bytes());
+    return j / unit::cols * panel_bytes() + g * (chunks_for(group_) * chunk_bytes + tail_bytes());
   }
   /// Where the scale of row j and group g stands.
   [[nodiscard]] index tail_begin(index j, index g) const noexcept {
-    return group_begin(j, g) + pairs_of(g) * pair_bytes + j % unit::cols * 2;
+    return group_begin(j, g) + chunks_of(g) * chunk_bytes + j % unit::cols * 2;
   }
 
   index n_ = 0;

@@ -9,7 +9,7 @@
 ///
 /// Zero points cost nothing in the loop: sums begin at -zero point * (sum of the activations of the
 /// group), known once activations are in place. Rows are taken unit::rows at a time, in the order
-/// [pair of steps][step][row][4], so that the loop reads them, too, from front to back. Read next:
+/// [step][row][4], so that the loop reads them, too, from front to back. Read next:
 /// arch/stored_unit.hpp (one step), ops/packed_linear.hpp (floats in, floats out).
 
 #include <algorithm>
@@ -38,7 +38,8 @@ class grouped_lhs {
  public:
   /// Bytes of memory that `rows` rows need; it starts on a multiple of 4.
   [[nodiscard]] static index bytes(const Weights& w, index rows) noexcept {
-    return padded(rows) * (w.pairs() * 8 + w.groups() * index{sizeof(std::int32_t)});
+    return padded(rows) *
+           (w.chunks() * Weights::chunk_codes + w.groups() * index{sizeof(std::int32_t)});
   }
 
   grouped_lhs(const Weights& w, index rows, std::byte* memory) noexcept
@@ -58,7 +59,7 @@ class grouped_lhs {
   [[nodiscard]] index padded_rows() const noexcept { return padded(rows_); }
 
   [[nodiscard]] const std::int8_t* codes(index t) const noexcept {
-    return codes_ + t * unit::rows * weights_.pairs() * 8;
+    return codes_ + t * unit::rows * weights_.chunks() * Weights::chunk_codes;
   }
   /// [group][row]: what sums begin at, or minus the sum of the activations if the weights are
   /// affine.
@@ -77,10 +78,11 @@ class grouped_lhs {
     for (index g = 0; g < weights_.groups(); ++g) {
       const index begin = g * weights_.group();
       const index end = r < rows_ ? begin + weights_.depth_of(g) : begin;
-      const std::int32_t sum = fill_group(source, begin, end, weights_.pairs_of(g) * 8, to, h * 4);
+      const index depth = weights_.chunks_of(g) * Weights::chunk_codes;
+      const std::int32_t sum = fill_group(source, begin, end, depth, to, h * 4);
       const std::int32_t factor = weights_.is_affine() ? 1 : weights_.stored_zero();
       starts[g * h] = arch::multiply_wrapping(-sum, factor);
-      to += weights_.pairs_of(g) * 8 * h;
+      to += depth * h;
     }
   }
 
@@ -145,45 +147,43 @@ class grouped_tile {
     for (auto& of_panel : totals_) {
       for (reals& total : of_panel) total = reals(0.0F);
     }
-    const index last = w.groups() - 1, pairs = w.pairs_of(0), tail = w.tail_bytes();
+    const index last = w.groups() - 1, chunks = w.chunks_of(0), tail = w.tail_bytes();
     for (index g = 0; g < last; ++g) {
-      add_group(w, pairs, panel, codes, starts);
-      panel += pairs * Weights::pair_bytes + tail;
-      codes += pairs * 8 * R;
+      add_group(w, chunks, panel, codes, starts);
+      panel += chunks * Weights::chunk_bytes + tail;
+      codes += chunks * Weights::chunk_codes * R;
       starts += R;
     }
-    add_group(w, w.pairs_of(last), panel, codes, starts);
+    add_group(w, w.chunks_of(last), panel, codes, starts);
   }
 
   FEWBIT_ALWAYS_INLINE const reals& total(int p, int r) const noexcept { return totals_[p][r]; }
 
  private:
-  FEWBIT_ALWAYS_INLINE void add_group(const Weights& w, index pairs, const std::uint8_t* codes,
+  FEWBIT_ALWAYS_INLINE void add_group(const Weights& w, index chunks, const std::uint8_t* codes,
                                       const std::int8_t* a, const std::int32_t* starts) noexcept {
     const index stride = w.panel_bytes();
-    const std::uint8_t* tail = codes + pairs * Weights::pair_bytes;
+    const std::uint8_t* tail = codes + chunks * Weights::chunk_bytes;
     ints sums[P][R];
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p) start(w, tail + p * stride, starts, sums[p]);
-    for (index i = 0; i < pairs; ++i) {
+    for (index i = 0; i < chunks; ++i) {
 #pragma GCC unroll 8
-      for (int p = 0; p < P; ++p) add_pair(codes + p * stride, a, sums[p]);
-      codes += Weights::pair_bytes;
-      a += 8 * R;
+      for (int p = 0; p < P; ++p) add_chunk(codes + p * stride, a, sums[p]);
+      codes += Weights::chunk_bytes;
+      a += Weights::chunk_codes * R;
     }
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p) add_scaled(w, tail + p * stride, sums[p], totals_[p]);
   }
 
-  /// Two steps of one panel.
-  FEWBIT_ALWAYS_INLINE static void add_pair(const std::uint8_t* codes, const std::int8_t* a,
-                                            ints (&sums)[R]) noexcept {
+  /// A chunk of one panel.
+  FEWBIT_ALWAYS_INLINE static void add_chunk(const std::uint8_t* codes, const std::int8_t* a,
+                                             ints (&sums)[R]) noexcept {
 #pragma GCC unroll 4
-    for (index i = 0; i < Weights::pair_bytes; i += arch::cache_line)
+    for (index i = 0; i < Weights::chunk_bytes; i += arch::cache_line)
       arch::prefetch_to_l1(codes + grouped_ahead + i);
-    const auto weights = unit::load(codes);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) sums[r] = unit::dot(sums[r], a + r * 4, a + (R + r) * 4, weights);
+    unit::add_chunk(sums, a, codes);
   }
 
   FEWBIT_ALWAYS_INLINE static void add_scaled(const Weights& w, const std::uint8_t* tail,
