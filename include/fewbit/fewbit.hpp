@@ -13,10 +13,11 @@
 #include "fewbit/arch/all.hpp"       // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
 #include "fewbit/arch/arch.hpp"      // arch::native, arch::compiled
 #include "fewbit/arch/bit_unit.hpp"  // what a kernel of bit planes is made of
-#include "fewbit/arch/convert.hpp"   // nearest_int, saturated, widened: float -> int32 -> codes
-#include "fewbit/arch/dot_unit.hpp"  // what a matrix kernel is made of
-#include "fewbit/arch/extrema.hpp"   // one-instruction minima and maxima
-#include "fewbit/arch/memory.hpp"    // prefetch
+#include "fewbit/arch/code_values.hpp"  // codes of a few bits as floats
+#include "fewbit/arch/convert.hpp"      // nearest_int, saturated, widened: float -> int32 -> codes
+#include "fewbit/arch/dot_unit.hpp"     // what a matrix kernel is made of
+#include "fewbit/arch/extrema.hpp"      // one-instruction minima and maxima
+#include "fewbit/arch/memory.hpp"       // prefetch
 #include "fewbit/arch/stored_unit.hpp"  // the same for weights as they are stored, 1 to 8 bits
 #include "fewbit/arch/transpose.hpp"    // rows to columns in registers
 #include "fewbit/arch/vec.hpp"          // arch::vec<T, N>: select, convert, round_to_int ...
@@ -68,6 +69,7 @@
 #include "fewbit/gemm/row_tiles.hpp"         // how rows are cut into tiles
 #include "fewbit/gemm/stages.hpp"            // add_bias, requantize<Mode>, relu, to_int8 ...
 #include "fewbit/gemm/sum_of_codes.hpp"      // sum_of_codes
+#include "fewbit/gemm/whole_rows.hpp"        // multiply_whole_rows: a group is a row
 
 // ---- calib: observers that watch float data and answer a range
 #include "fewbit/calib/entropy.hpp"                  // by_entropy
@@ -84,11 +86,12 @@
 #include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- ops: the operators an inference program calls
-#include "fewbit/ops/activations.hpp"    // how float rows become codes
+#include "fewbit/ops/activations.hpp"     // how float rows become codes
 #include "fewbit/ops/linear.hpp"          // linear<S, Inputs>
 #include "fewbit/ops/linear_choices.hpp"  // dynamic_int8, static_uint8, float_inputs ...
 #include "fewbit/ops/linear_output.hpp"   // bias, bound, codes
 #include "fewbit/ops/packed_linear.hpp"   // linear<S> of weights as they are stored
+#include "fewbit/ops/stored_weights.hpp"  // weights of few bits for the layers that keep them so
 #include "fewbit/ops/weight_only.hpp"     // linear<S, float_inputs>
 #include "fewbit/ops/weight_table.hpp"    // scales and zero points by block and channel
 

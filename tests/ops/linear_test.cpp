@@ -52,9 +52,10 @@ constexpr index block_depth<grouped<G>> = G;
 
 /// Layers that multiply weights as they are stored keep 12 significant bits of their scales.
 template <class S, class Inputs>
-constexpr bool keeps_short_scales = std::is_same_v<Inputs, dynamic_int8>&& S::is_integer &&
-                                    (S::storage::bits == 4 ||
-                                     block_depth<typename S::granularity> > 0);
+constexpr bool keeps_short_scales =
+    std::is_same_v<Inputs, float_inputs> ||
+    (std::is_same_v<Inputs, dynamic_int8> &&
+     (S::storage::bits<8 || block_depth<typename S::granularity>> 0));
 
 float with_12_bits(float scale) {
   int exponent = 0;
@@ -206,7 +207,8 @@ using with_every_scheme = typename List::template with<
     Inputs, int8_per_row, int8_per_tensor, int8_power_of_two, int8_affine_per_row,
     uint8_affine_per_row, scheme<int8, sub_tensor<3>>, scheme<int8, per_row, symmetric_full>,
     int8_grouped<64>, int4_per_row, scheme<uint4, per_row, affine>, int4_grouped<32>,
-    uint4_grouped<16>, int2_per_row, ternary_per_row, ternary_grouped<24>, binary_per_row>;
+    uint4_grouped<16>, int3_per_row, int3_grouped<32>, int2_per_row, ternary_per_row,
+    ternary_grouped<24>, binary_per_row>;
 
 /// Parameters of static inputs meet scales, zero points and groups of weights, not their storage.
 template <class List, class Inputs>
@@ -259,7 +261,8 @@ TYPED_TEST(linear_test, equals_its_formula_to_the_bit) {
 
 template <class S>
 class linear_arch_test : public testing::Test {};
-using arch_schemes = testing::Types<int8_per_row, int4_per_row, uint4_grouped<16>>;
+using arch_schemes =
+    testing::Types<int8_per_row, int4_per_row, uint4_grouped<16>, int3_grouped<40>>;
 TYPED_TEST_SUITE(linear_arch_test, arch_schemes);
 
 TYPED_TEST(linear_arch_test, has_the_same_bits_on_every_arch) {
@@ -352,7 +355,21 @@ TEST(linear, writes_codes_and_fuses_relu) {
   }
   auto weight_only = make_layer<int8_per_row, float_inputs>(w, bias, options);
   weight_only(x, y);
+  weight_only(x, signed_codes);
   EXPECT_EQ(y, expected_outputs<float_inputs>(x, w, bias).cwiseMax(0.0F).eval());
+  for (index i = 0; i < y.size(); ++i)
+    EXPECT_EQ(signed_codes.data()[i], clamped_code(y.data()[i], 0.11F, 5, -128, 127));
+}
+
+/// Less the bias: in groups of 32 half a bit more than the codes have.
+TEST(linear, with_float_inputs_keeps_codes_as_they_are_stored) {
+  const row_matrix<float> w = random_reals(64, 256, 1);
+  const auto half_bits = [](const auto& layer) {
+    return (layer.bytes() - 64 * 4) * 16 / (64 * 256);
+  };
+  EXPECT_EQ(half_bits(linear<int8_grouped<32>, float_inputs>(w)), 17);
+  EXPECT_EQ(half_bits(linear<int4_grouped<32>, float_inputs>(w)), 9);
+  EXPECT_EQ(half_bits(linear<int2_grouped<32>, float_inputs>(w)), 5);
 }
 
 /// A static layer from the codes of one layer to the codes of the next, on every arch.

@@ -19,7 +19,8 @@ using tests::random_reals;
 template <class S>
 class packed_linear_test : public testing::Test {};
 using schemes = testing::Types<int4_grouped<32>, int4_grouped<128>, uint4_grouped<64>, int4_per_row,
-                               scheme<uint4, per_tensor, affine>, int8_grouped<32>>;
+                               scheme<uint4, per_tensor, affine>, int8_grouped<32>,
+                               int3_grouped<24>, int2_per_row, ternary_grouped<32>, binary_per_row>;
 TYPED_TEST_SUITE(packed_linear_test, schemes);
 
 /// Codes of the inputs against dequantized weights, in double.
@@ -61,19 +62,35 @@ TEST(packed_linear, has_the_same_bits_on_every_arch) {
   check.template operator()<int4_grouped<32>>();
   check.template operator()<uint4_grouped<32>>();
   check.template operator()<int8_grouped<32>>();
+  check.template operator()<int4_per_row>();
+  check.template operator()<int3_per_row>();
+  check.template operator()<ternary_per_row>();
+  check.template operator()<binary_per_row>();
 }
 
-TEST(packed_linear, depends_neither_on_threads_nor_on_blocks_of_rows) {
+/// One row at a time, all at once, and by several workers.
+template <class S>
+void expect_one_result(index n) {
   const row_matrix<float> x = random_reals(300, 96, 1);
-  const linear<int4_grouped<32>> layer(random_reals(150, 96, 2));
-  row_matrix<float> expected(300, 150), y(300, 150);
-  auto scratch = layer.make_scratch();
+  const linear<S> layer(random_reals(n, 96, 2));
+  row_matrix<float> expected(300, n), y(300, n);
+  auto scratch = layer.make_scratch(5);
   for (index i = 0; i < 300; ++i) layer(x.middleRows(i, 1), expected.middleRows(i, 1), scratch);
-  layer(x, y, scratch);
-  EXPECT_EQ(y, expected);
+  for (const index rows : {2, 4, 8, 43, 300}) {
+    y.setConstant(99.0F);
+    layer(x.topRows(rows), y.topRows(rows), scratch);
+    EXPECT_EQ(y.topRows(rows), expected.topRows(rows)) << rows << " rows";
+  }
   y.setConstant(99.0F);
   layer(x, y, scratch, thread_executor{3});
   EXPECT_EQ(y, expected);
+}
+
+TEST(packed_linear, depends_neither_on_threads_nor_on_blocks_of_rows) {
+  expect_one_result<int4_grouped<32>>(150);
+  expect_one_result<int4_per_row>(150);
+  expect_one_result<scheme<uint4, per_row, affine>>(23);
+  expect_one_result<int3_per_row>(70);
 }
 
 TEST(packed_linear, shares_scratch_memory_and_reads_blocks) {
@@ -140,9 +157,18 @@ TEST(packed_linear, gives_non_finite_inputs_a_defined_result) {
   EXPECT_EQ(y.row(2), (row_matrix<float>::Zero(1, 2)));
 }
 
-TEST(packed_linear, keeps_four_and_a_half_bits_for_each_weight) {
-  const linear<int4_grouped<32>> layer(random_reals(64, 256, 1));
-  EXPECT_EQ((layer.bytes() - 64 * 4) * 8 * 2, index{64} * 256 * 9) << "less the bias";
+/// In groups of 32, less the bias: the bits of the codes and half a bit of scales.
+TEST(packed_linear, keeps_half_a_bit_more_than_its_codes_for_each_weight) {
+  const auto half_bits = [](const auto& layer) {
+    return (layer.bytes() - 64 * 4) * 16 / (64 * 256);
+  };
+  const row_matrix<float> w = random_reals(64, 256, 1);
+  EXPECT_EQ(half_bits(linear<int8_grouped<32>>(w)), 17);
+  EXPECT_EQ(half_bits(linear<int4_grouped<32>>(w)), 9);
+  EXPECT_EQ(half_bits(linear<int3_grouped<32>>(w)), 7);
+  EXPECT_EQ(half_bits(linear<int2_grouped<32>>(w)), 5);
+  EXPECT_EQ(half_bits(linear<binary_grouped<32>>(w)), 3);
+  EXPECT_EQ(linear<int4_per_row>(w).bytes(), 64 * (256 / 2 + 2 + 4));
 }
 
 #if FEWBIT_HAS_EXCEPTIONS

@@ -20,6 +20,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "fewbit/arch/convert.hpp"
 #include "fewbit/arch/memory.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/gemm/epilogue.hpp"
@@ -103,7 +104,7 @@ class grouped_lhs {
     index k = begin;
     for (; k + bytes::lanes <= end; k += bytes::lanes) {
       const bytes codes = source.template operator()<bytes>(k);
-      sums += arch::convert<std::int32_t>(codes);
+      sums += arch::widened(codes);
       std::int8_t lanes[bytes::lanes];
       codes.store(lanes);
       for (int i = 0; i < bytes::lanes; i += 4, to += stride) std::memcpy(to, lanes + i, 4);
@@ -133,13 +134,48 @@ inline constexpr index grouped_ahead = 4608;
 /// one panel 14.2 GB/s from memory and 28.7 from L3, two 15.9 and 28.8, four 16.3 and 27.4.
 inline constexpr int grouped_streams = 2;
 
+/// How the sums of a group begin, and what becomes of them, for R rows and a panel; `tail` is what
+/// follows the codes of the group.
+template <class Weights, int R>
+struct grouped_ends {
+  using unit = typename Weights::unit;
+  using ints = typename unit::accumulator;
+  using reals = arch::rebind<ints, float>;
+
+  template <bool Affine>
+  FEWBIT_ALWAYS_INLINE static void start(const Weights& w, const std::uint8_t* tail,
+                                         const std::int32_t* starts, ints (&sums)[R]) noexcept {
+    if constexpr (Affine) {
+      arch::rebind<ints, std::uint8_t> kept;
+      std::memcpy(&kept.data, tail + 2 * unit::cols, sizeof(kept.data));
+      const ints zeros = arch::convert<std::int32_t>(kept) - ints(w.stored_zero());
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) sums[r] = arch::multiply_wrapping(ints(starts[r]), zeros);
+    } else {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) sums[r] = ints(starts[r]);
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE static void add_scaled(const Weights& w, const std::uint8_t* tail,
+                                              const ints (&sums)[R], reals (&totals)[R]) noexcept {
+    arch::rebind<ints, std::uint16_t> kept;
+    std::memcpy(&kept.data, tail, sizeof(kept.data));
+    const reals scale = w.scales().decode(kept);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+      totals[r] += arch::rounded(reals(arch::convert<float>(sums[r]) * scale));
+  }
+};
+
 /// Totals of R rows and the columns of P panels. One row reads several panels side by side, because
 /// memory answers several streams faster than one.
 template <class Weights, int R, int P, bool Affine>
 class grouped_tile {
   using unit = typename Weights::unit;
-  using ints = typename unit::accumulator;
-  using reals = arch::rebind<ints, float>;
+  using ends = grouped_ends<Weights, R>;
+  using ints = typename ends::ints;
+  using reals = typename ends::reals;
 
  public:
   FEWBIT_ALWAYS_INLINE grouped_tile(const Weights& w, const std::uint8_t* panel,
@@ -157,7 +193,7 @@ class grouped_tile {
     add_group(w, w.chunks_of(last), panel, codes, starts);
   }
 
-  FEWBIT_ALWAYS_INLINE const reals& total(int p, int r) const noexcept { return totals_[p][r]; }
+  FEWBIT_ALWAYS_INLINE const reals (&totals(int p) const noexcept)[R] { return totals_[p]; }
 
  private:
   FEWBIT_ALWAYS_INLINE void add_group(const Weights& w, index chunks, const std::uint8_t* codes,
@@ -166,7 +202,7 @@ class grouped_tile {
     const std::uint8_t* tail = codes + chunks * Weights::chunk_bytes;
     ints sums[P][R];
 #pragma GCC unroll 8
-    for (int p = 0; p < P; ++p) start(w, tail + p * stride, starts, sums[p]);
+    for (int p = 0; p < P; ++p) ends::template start<Affine>(w, tail + p * stride, starts, sums[p]);
     for (index i = 0; i < chunks; ++i) {
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) add_chunk(codes + p * stride, a, sums[p]);
@@ -174,7 +210,7 @@ class grouped_tile {
       a += Weights::chunk_codes * R;
     }
 #pragma GCC unroll 8
-    for (int p = 0; p < P; ++p) add_scaled(w, tail + p * stride, sums[p], totals_[p]);
+    for (int p = 0; p < P; ++p) ends::add_scaled(w, tail + p * stride, sums[p], totals_[p]);
   }
 
   /// A chunk of one panel.
@@ -184,30 +220,6 @@ class grouped_tile {
     for (index i = 0; i < Weights::chunk_bytes; i += arch::cache_line)
       arch::prefetch_to_l1(codes + grouped_ahead + i);
     unit::add_chunk(sums, a, codes);
-  }
-
-  FEWBIT_ALWAYS_INLINE static void add_scaled(const Weights& w, const std::uint8_t* tail,
-                                              const ints (&sums)[R], reals (&totals)[R]) noexcept {
-    arch::rebind<ints, std::uint16_t> kept;
-    std::memcpy(&kept.data, tail, sizeof(kept.data));
-    const reals scale = w.scales().decode(kept);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r)
-      totals[r] += arch::rounded(reals(arch::convert<float>(sums[r]) * scale));
-  }
-
-  FEWBIT_ALWAYS_INLINE static void start(const Weights& w, const std::uint8_t* tail,
-                                         const std::int32_t* starts, ints (&sums)[R]) noexcept {
-    if constexpr (Affine) {
-      arch::rebind<ints, std::uint8_t> kept;
-      std::memcpy(&kept.data, tail + 2 * unit::cols, sizeof(kept.data));
-      const ints zeros = arch::convert<std::int32_t>(kept) - ints(w.stored_zero());
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) sums[r] = arch::multiply_wrapping(ints(starts[r]), zeros);
-    } else {
-#pragma GCC unroll 8
-      for (int r = 0; r < R; ++r) sums[r] = ints(starts[r]);
-    }
   }
 
   reals totals_[P][R];
@@ -222,23 +234,26 @@ struct grouped_out {
   const E& epilogue;
 };
 
+/// Writes the totals of R rows from `row` on and a panel whose first column is `col`.
+template <int R, class V, class Out, class E>
+FEWBIT_ALWAYS_INLINE void store_totals(const V (&totals)[R], index row, index col,
+                                       const grouped_out<Out, E>& out) noexcept {
+  const int valid = static_cast<int>(std::min(index{V::lanes}, out.cols - col));
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    if (row + r >= out.rows) break;
+    const at where{row + r, col, valid};
+    where.store_columns(out.epilogue(totals[r], where), out.data + (row + r) * out.stride);
+  }
+}
+
 template <int R, int P, bool Affine, class Weights, class Out, class E>
 void multiply_grouped_tile(const Weights& w, const grouped_lhs<Weights>& a, index panel, index t,
                            const grouped_out<Out, E>& out) noexcept {
   constexpr index cols = Weights::unit::cols, tile_rows = Weights::unit::rows;
   const grouped_tile<Weights, R, P, Affine> tile(w, w.panel(panel), a.codes(t), a.starts(t));
 #pragma GCC unroll 8
-  for (int p = 0; p < P; ++p) {
-    const index col = (panel + p) * cols;
-    const int valid = static_cast<int>(std::min(cols, out.cols - col));
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const index row = t * tile_rows + r;
-      if (row >= out.rows) break;
-      const at where{row, col, valid};
-      where.store_columns(out.epilogue(tile.total(p, r), where), out.data + row * out.stride);
-    }
-  }
+  for (int p = 0; p < P; ++p) store_totals(tile.totals(p), t * tile_rows, (panel + p) * cols, out);
 }
 
 /// All tiles of panels first .. end - 1.

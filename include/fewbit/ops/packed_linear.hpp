@@ -1,9 +1,10 @@
 #pragma once
-/// The linear layer whose weights stay as they are stored: 4 or 8 bits, a scale for each group.
+/// The linear layer whose weights stay as they are stored, 1 to 8 bits each.
 ///
-/// This is linear<S, dynamic_int8> of such schemes. A product of few rows takes as long as reading
-/// its weights, and these are 4.5 bits each in groups of 32: scales are rounded to 12 significant
-/// bits when weights are packed (gemm::short_scales). Read next: gemm/multiply_grouped.hpp.
+/// This is linear<S, dynamic_int8> of all schemes of fewer than 8 bits, and of 8 in groups. A
+/// product of few rows takes as long as reading its weights, and these are 4.5 bits each where 4
+/// bits stand in groups of 32: scales are rounded to 12 significant bits when weights are packed
+/// (gemm::short_scales). Read next: gemm/multiply_grouped.hpp, gemm/whole_rows.hpp.
 
 #include <algorithm>
 #include <cassert>
@@ -11,32 +12,22 @@
 #include <cstdint>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/multiply_grouped.hpp"
 #include "fewbit/gemm/stages.hpp"
+#include "fewbit/gemm/whole_rows.hpp"
 #include "fewbit/ops/activations.hpp"
 #include "fewbit/ops/linear_choices.hpp"
 #include "fewbit/ops/linear_output.hpp"
+#include "fewbit/ops/stored_weights.hpp"
 #include "fewbit/ops/weight_table.hpp"
 #include "fewbit/quant/quantize.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
-
-template <Scheme S>
-[[nodiscard]] constexpr bool is_multiplied_as_stored() noexcept {
-  constexpr index depth = scale_depth<typename S::granularity>;
-  constexpr int bits = S::storage::bits;
-  return S::is_integer && depth >= 0 && (bits == 4 || (bits == 8 && depth > 0));
-}
-
-/// Schemes whose weights are multiplied as they are stored.
-template <class S>
-concept MultipliedAsStored = is_multiplied_as_stored<S>();
 
 /// Codes of a row of floats, as grouped_lhs asks for them.
 struct encoded_row {
@@ -48,44 +39,6 @@ struct encoded_row {
     return quantizer.encode(arch::load<arch::rebind<V, float>>(x + k));
   }
 };
-
-/// n x k codes less the smallest of their storage.
-template <Scheme S>
-[[nodiscard]] row_matrix<std::uint8_t> unsigned_codes(const quantized_matrix<S>& q) {
-  row_matrix<std::uint8_t> codes(q.rows(), q.cols());
-  std::vector<typename S::code> row(static_cast<std::size_t>(q.cols()));
-  for (index r = 0; r < q.rows(); ++r) {
-    q.unpack_row(r, row.data());
-    for (index c = 0; c < q.cols(); ++c) {
-      codes(r, c) = static_cast<std::uint8_t>(row[static_cast<std::size_t>(c)] - S::storage::min);
-    }
-  }
-  return codes;
-}
-
-/// Weights as the product takes them.
-template <class Arch, Scheme S>
-[[nodiscard]] gemm::grouped_weights<S::storage::bits, Arch> pack_grouped(
-    const quantized_matrix<S>& q) {
-  constexpr index group = scale_depth<typename S::granularity>;
-  const index groups = group == 0 ? 1 : (q.cols() + group - 1) / group;
-  std::vector<float> scales;
-  std::vector<std::uint8_t> zeros;
-  for (index j = 0; j < q.rows(); ++j) {
-    for (index g = 0; g < groups; ++g) {
-      scales.push_back(q.scale(j, g * group));
-      if constexpr (S::is_affine) {
-        zeros.push_back(static_cast<std::uint8_t>(q.zero_point(j, g * group) - S::storage::min));
-      }
-    }
-  }
-  using packed = gemm::grouped_weights<S::storage::bits, Arch>;
-  if constexpr (S::is_affine) {
-    return packed(unsigned_codes(q), group, scales, zeros);
-  } else {
-    return packed(unsigned_codes(q), group, scales, -S::storage::min);
-  }
-}
 
 }  // namespace detail
 
@@ -120,10 +73,6 @@ class linear<S, dynamic_int8, Arch> {
       : options_(options) {
     detail::expect_valid_bias(bias, weights.rows());
     detail::expect_valid_options(options);
-    constexpr index group = detail::scale_depth<typename S::granularity>;
-    const index depth = group == 0 ? weights.cols() : std::min(group, weights.cols());
-    detail::expect(depth <= weights_type::max_depth, "linear", "number of inputs", weights.cols(),
-                   "at most " + std::to_string(weights_type::max_depth));
     weights_ = detail::pack_grouped<Arch>(weights);
     bias_ = detail::bias_or_zeros(bias, weights.rows());
     scratch_ = make_scratch();
@@ -164,6 +113,9 @@ class linear<S, dynamic_int8, Arch> {
   void reserve(linear_scratch& scratch, index workers = 1) const {
     detail::expect(workers >= 1, "linear", "workers", workers, "at least 1");
     scratch.rows.reserve(row_bytes());
+    if constexpr (is_one_group) {
+      scratch.workers.reserve(gemm::whole_rows_scratch_bytes(weights_), workers);
+    }
   }
 
   /// Scratch memory of its own, as reserve() makes it.
@@ -180,6 +132,7 @@ class linear<S, dynamic_int8, Arch> {
 
  private:
   using lhs = gemm::grouped_lhs<weights_type>;
+  static constexpr bool is_one_group = detail::scale_depth<typename S::granularity> == 0;
 
   /// Scales of the rows, then their codes.
   [[nodiscard]] index row_bytes() const noexcept {
@@ -203,8 +156,13 @@ class linear<S, dynamic_int8, Arch> {
     });
     detail::with_output_stages<gemm::detail::scalar_of<Y>>(
         bias_.data(), options_, [&](const auto& rest) {
-          gemm::multiply_grouped(a, weights_, y.middleRows(first, count),
-                                 gemm::scale_rows(scales) | rest, executor);
+          const auto stages = gemm::scale_rows(scales) | rest;
+          if constexpr (is_one_group) {
+            gemm::multiply_whole_rows(a, weights_, y.middleRows(first, count), stages,
+                                      scratch.workers, executor);
+          } else {
+            gemm::multiply_grouped(a, weights_, y.middleRows(first, count), stages, executor);
+          }
         });
   }
 
