@@ -86,13 +86,15 @@
 #include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- ops: the operators an inference program calls
-#include "fewbit/ops/activations.hpp"     // how float rows become codes
-#include "fewbit/ops/linear.hpp"          // linear<S, Inputs>
-#include "fewbit/ops/linear_choices.hpp"  // dynamic_int8, static_uint8, float_inputs ...
-#include "fewbit/ops/linear_output.hpp"   // bias, bound, codes
-#include "fewbit/ops/packed_linear.hpp"   // linear<S> of weights as they are stored
-#include "fewbit/ops/stored_weights.hpp"  // weights of few bits for the layers that keep them so
-#include "fewbit/ops/weight_only.hpp"     // linear<S, float_inputs>
-#include "fewbit/ops/weight_table.hpp"    // scales and zero points by block and channel
+#include "fewbit/ops/activations.hpp"      // how float rows become codes
+#include "fewbit/ops/bit_activations.hpp"  // rows to codes of one to eight bits
+#include "fewbit/ops/bit_linear.hpp"       // linear<S, binary_inputs> ...: bits on both sides
+#include "fewbit/ops/linear.hpp"           // linear<S, Inputs>
+#include "fewbit/ops/linear_choices.hpp"   // dynamic_int8, static_uint8, float_inputs ...
+#include "fewbit/ops/linear_output.hpp"    // bias, bound, codes
+#include "fewbit/ops/packed_linear.hpp"    // linear<S> of weights as they are stored
+#include "fewbit/ops/stored_weights.hpp"   // weights of few bits for the layers that keep them so
+#include "fewbit/ops/weight_only.hpp"      // linear<S, float_inputs>
+#include "fewbit/ops/weight_table.hpp"     // scales and zero points by block and channel
 
 // ---- by name only: core/executor_adapters.hpp (OpenMP, std::thread)

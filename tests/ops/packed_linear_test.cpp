@@ -140,7 +140,8 @@ TEST(packed_linear, fuses_relu_and_takes_no_rows) {
   EXPECT_EQ(z, y.cwiseMax(0.0F).eval());
   EXPECT_GT((z.array() == 0.0F).count(), 0);
   plain(row_matrix<float>(0, 40), none);
-  linear<int4_grouped<32>> empty;
+  linear<int4_per_row> empty;
+  (void)empty.make_scratch();
   row_matrix<float> nothing(2, 0);
   empty(row_matrix<float>(2, 0), nothing);
 }

@@ -78,10 +78,10 @@ struct row_quantizer {
   }
 };
 
-/// Scale of a row whose largest magnitude is amax, symmetric in [-127, 127].
-[[nodiscard]] inline float dynamic_scale(float amax) noexcept {
+/// Scale of a row whose largest magnitude is amax and becomes the code `largest`.
+[[nodiscard]] inline float dynamic_scale(float amax, int largest = 127) noexcept {
   if (amax == 0.0F) return 1.0F;
-  const float scale = amax / 127.0F;
+  const float scale = amax / static_cast<float>(largest);
   return scale < std::numeric_limits<float>::min() ? std::numeric_limits<float>::min() : scale;
 }
 

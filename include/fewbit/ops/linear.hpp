@@ -4,12 +4,15 @@
 ///     linear<int8_per_row> dynamic(weights, bias);                // X quantized at each call
 ///     linear<int8_per_row, static_uint8> fixed(weights, bias, p); // X quantized with calibrated p
 ///     linear<int8_per_row, float_inputs> real(weights, bias);     // weights alone are quantized
+///     linear<binary_per_row, binary_inputs> xnor(weights, bias);  // X one bit each
 ///     dynamic(inputs, outputs);                                   // no allocation, no exception
 ///
 /// Weights may have any scheme of up to 8 bits whose scales do not vary along a row, or vary by
 /// groups. Here the real numbers of quant/ meet the integers of gemm/: sums of codes are exact in
-/// int32, and scales are applied to them afterwards. Read next: ops/activations.hpp (how X becomes
-/// codes), ops/weight_only.hpp (float_inputs).
+/// int32, and scales are applied to them afterwards. This file has the layer whose weights are
+/// multiplied as bytes; others specialise it. Read next: ops/activations.hpp (how X becomes codes),
+/// ops/packed_linear.hpp (dynamic_int8 by weights as they are stored), ops/weight_only.hpp
+/// (float_inputs), ops/bit_linear.hpp (binary_inputs and others of few bits).
 
 #include <algorithm>
 #include <cassert>
@@ -26,6 +29,7 @@
 #include "fewbit/gemm/stages.hpp"
 #include "fewbit/gemm/sum_of_codes.hpp"
 #include "fewbit/ops/activations.hpp"
+#include "fewbit/ops/bit_linear.hpp"
 #include "fewbit/ops/linear_choices.hpp"
 #include "fewbit/ops/linear_output.hpp"
 #include "fewbit/ops/packed_linear.hpp"
@@ -78,10 +82,10 @@ struct scale_blocks_stage : gemm::block_stage {
 
 }  // namespace detail
 
-/// A linear layer of n outputs and k inputs.
+/// A linear layer of n outputs and k inputs, whose weights are multiplied as bytes.
 ///
-/// @tparam S       scheme of the weights
-/// @tparam Inputs  dynamic_int8, static_int8, static_uint8 or float_inputs
+/// @tparam S       scheme of the weights; with dynamic inputs 8 bits and a scale for a row or more
+/// @tparam Inputs  dynamic_int8, static_int8 or static_uint8
 /// @tparam Arch    instruction set, for comparing; programs leave it alone
 ///
 /// y(i, j) = sum over blocks b of rne(float(T) * s(b, j)) [* s_x(i) if dynamic] + bias(j), where T

@@ -5,6 +5,7 @@
 /// Read next: ops/linear.hpp.
 
 #include <cstdint>
+#include <type_traits>
 
 #include "fewbit/arch/arch.hpp"
 #include "fewbit/core/types.hpp"
@@ -31,6 +32,26 @@ using static_uint8 = static_codes<std::uint8_t>;
 
 /// Inputs stay float; weights alone are quantized (ops/weight_only.hpp).
 struct float_inputs {};
+
+/// Inputs become codes of one or a few bits at each call, each row with a scale of its own, and
+/// meet weights in bit planes (ops/bit_linear.hpp; ops/bit_activations.hpp has the formulas).
+struct binary_inputs {
+  using code = std::int8_t;
+};
+struct ternary_inputs {
+  using code = std::int8_t;
+};
+
+/// Steps of max|x| / (2^(Bits - 1) - 1), or of max(x) / (2^Bits - 1) where nothing is negative.
+template <int Bits, bool Signed = true>
+struct few_bit_inputs {
+  static_assert(Bits >= (Signed ? 2 : 1) && Bits <= 8,
+                "fewbit: few_bit_inputs have 2 to 8 bits, or 1 to 8 where they are unsigned");
+  using code = std::conditional_t<Signed, std::int8_t, std::uint8_t>;
+  static constexpr int largest = (1 << (Signed ? Bits - 1 : Bits)) - 1;
+};
+template <int Bits>
+using unsigned_inputs = few_bit_inputs<Bits, false>;
 
 /// What a layer does to its outputs before it writes them.
 struct linear_options {

@@ -113,7 +113,7 @@ class linear<S, dynamic_int8, Arch> {
   void reserve(linear_scratch& scratch, index workers = 1) const {
     detail::expect(workers >= 1, "linear", "workers", workers, "at least 1");
     scratch.rows.reserve(row_bytes());
-    if constexpr (is_one_group) {
+    if (is_one_group && outputs() > 0) {
       scratch.workers.reserve(gemm::whole_rows_scratch_bytes(weights_), workers);
     }
   }
