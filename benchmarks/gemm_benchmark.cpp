@@ -9,6 +9,8 @@
 //     .../cold:1          as many copies of the weights, in turn, as no cache holds
 //   gemm/f32_w4g32_f32/..., gemm/f32_w8g32_f32/.../cold:0 floats, quantized inside, by weights of 4
 //                         and 8 bits with a scale for each 32; GBps are of bytes as packed
+//   gemm/f32_w4_f32/...   the same with a scale for each row
+//   gemm/f32_w4g32f_f32/..., gemm/f32_w2g32f_f32/... floats that stay floats
 //     <implementation>_threads/.../threads:T/real_time    the caller and T - 1 threads of its pool
 //   network/<lhs>_<rhs>_<out>/<implementation>/<network>  all its matrices, each by 128 rows
 //   peak/<loop>           one instruction, or a chain, on registers; reading from a level of memory

@@ -14,12 +14,13 @@
 #include "fewbit/arch/arch.hpp"       // arch::native, arch::compiled
 #include "fewbit/arch/bit_unit.hpp"   // what a kernel of bit planes is made of
 #include "fewbit/arch/byte_sums.hpp"  // add_fours: sums of neighbouring bytes
-#include "fewbit/arch/convert.hpp"    // nearest_int, saturated, widened: float -> int32 -> codes
-#include "fewbit/arch/dot_unit.hpp"   // what a matrix kernel is made of
-#include "fewbit/arch/extrema.hpp"    // one-instruction minima and maxima
-#include "fewbit/arch/magnitude.hpp"  // larger_magnitude
-#include "fewbit/arch/memory.hpp"     // prefetch
-#include "fewbit/arch/stored_unit.hpp"      // the same for weights as they are stored, 1 to 8 bits
+#include "fewbit/arch/code_values.hpp"  // codes of a few bits as floats
+#include "fewbit/arch/convert.hpp"      // nearest_int, saturated, widened: float -> int32 -> codes
+#include "fewbit/arch/dot_unit.hpp"     // what a matrix kernel is made of
+#include "fewbit/arch/extrema.hpp"      // one-instruction minima and maxima
+#include "fewbit/arch/magnitude.hpp"    // larger_magnitude
+#include "fewbit/arch/memory.hpp"       // prefetch
+#include "fewbit/arch/stored_unit.hpp"  // the same for weights as they are stored, 1 to 8 bits
 #include "fewbit/arch/streaming_store.hpp"  // streaming_store, end_streaming
 #include "fewbit/arch/table_unit.hpp"       // what a product by table lookup is made of
 #include "fewbit/arch/transpose.hpp"        // rows to columns in registers
@@ -84,6 +85,7 @@
 #include "fewbit/gemm/sum_of_codes.hpp"      // sum_of_codes
 #include "fewbit/gemm/table_product.hpp"     // multiply, by table lookup
 #include "fewbit/gemm/table_weights.hpp"     // table_weights, pack_table: one and two bits
+#include "fewbit/gemm/whole_rows.hpp"        // multiply_whole_rows: a group is a row
 
 // ---- calib: observers that watch float data and answer a range
 #include "fewbit/calib/entropy.hpp"                  // by_entropy
@@ -100,11 +102,15 @@
 #include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- ops: the operators an inference program calls
-#include "fewbit/ops/activations.hpp"     // how float rows become codes
-#include "fewbit/ops/grouped_linear.hpp"  // grouped_linear<S>: 4.5 bits for each weight
-#include "fewbit/ops/linear.hpp"          // linear<S, Inputs>
-#include "fewbit/ops/linear_choices.hpp"  // dynamic_int8, static_uint8, float_inputs ...
-#include "fewbit/ops/weight_only.hpp"     // linear<S, float_inputs>
-#include "fewbit/ops/weight_table.hpp"    // scales and zero points by block and channel
+#include "fewbit/ops/activations.hpp"      // how float rows become codes
+#include "fewbit/ops/bit_activations.hpp"  // rows to codes of one to eight bits
+#include "fewbit/ops/bit_linear.hpp"       // linear<S, binary_inputs> ...: bits on both sides
+#include "fewbit/ops/linear.hpp"           // linear<S, Inputs>
+#include "fewbit/ops/linear_choices.hpp"   // dynamic_int8, static_uint8, float_inputs ...
+#include "fewbit/ops/linear_output.hpp"    // bias, bound, codes
+#include "fewbit/ops/packed_linear.hpp"    // linear<S> of weights as they are stored
+#include "fewbit/ops/stored_weights.hpp"   // weights of few bits for the layers that keep them so
+#include "fewbit/ops/weight_only.hpp"      // linear<S, float_inputs>
+#include "fewbit/ops/weight_table.hpp"     // scales and zero points by block and channel
 
 // ---- by name only: core/executor_adapters.hpp (OpenMP, std::thread)

@@ -151,18 +151,19 @@ TYPED_TEST(convert_test, add_saturating_stops_at_the_ends_of_int16) {
 }
 
 template <class Code, int Lanes>
-void check_widened_codes() {
+void check_widened_bytes() {
   vec<Code, Lanes> v;
   for (int step : {1, 37, 255}) {
     for (int i = 0; i < Lanes; ++i) v.set(i, static_cast<Code>(200 - i * step));
-    const auto wide = arch::widened_codes(v);
-    for (int i = 0; i < Lanes; ++i) EXPECT_EQ(wide[i], std::int32_t{v[i]}) << "lane " << i;
+    const auto wide = arch::widened(v);
+    for (int i = 0; i < Lanes; ++i)
+      EXPECT_EQ(static_cast<std::int32_t>(wide[i]), std::int32_t{v[i]}) << "lane " << i;
   }
 }
 
-TYPED_TEST(convert_test, widened_codes_of_bytes_are_the_same_numbers) {
-  check_widened_codes<std::int8_t, TypeParam::value>();
-  check_widened_codes<std::uint8_t, TypeParam::value>();
+TYPED_TEST(convert_test, widened_bytes_are_the_same_numbers) {
+  check_widened_bytes<std::int8_t, TypeParam::value>();
+  check_widened_bytes<std::uint8_t, TypeParam::value>();
 }
 
 }  // namespace

@@ -45,9 +45,10 @@ class bits_test : public testing::Test {
   }
 };
 
-using formats = testing::Types<format<1, false>, format<1, true>, format<2, false>, format<2, true>,
-                               format<4, false>, format<4, true>, format<8, false>, format<8, true>,
-                               format<16, false>, format<16, true>>;
+using formats =
+    testing::Types<format<1, false>, format<1, true>, format<2, false>, format<2, true>,
+                   format<3, false>, format<3, true>, format<4, false>, format<4, true>,
+                   format<8, false>, format<8, true>, format<16, false>, format<16, true>>;
 TYPED_TEST_SUITE(bits_test, formats);
 
 TYPED_TEST(bits_test, every_bit_lies_where_the_layout_says_and_padding_is_zero) {
@@ -104,6 +105,9 @@ TEST(bits, golden_bytes) {
   const std::array<std::int8_t, 5> twos = {0, 1, -2, -1, 1};
   fewbit::pack_bits<2>(twos.data(), 5, bytes.data());
   EXPECT_EQ(bytes, (std::array<std::uint8_t, 3>{0xE4, 0x01, 0x03}));
+  const std::array<std::int8_t, 4> threes = {-4, 3, -1, 1};
+  fewbit::pack_bits<3>(threes.data(), 4, bytes.data());
+  EXPECT_EQ(bytes, (std::array<std::uint8_t, 3>{0xDC, 0x03, 0x03}));
   const std::array<std::int8_t, 9> ones = {1, 0, 0, 1, 1, 1, 0, 0, 1};
   fewbit::pack_bits<1>(ones.data(), 9, bytes.data());
   EXPECT_EQ(bytes, (std::array<std::uint8_t, 3>{0x39, 0x01, 0x03}));
@@ -116,6 +120,7 @@ constexpr bool packs_at_compile_time() {
   return bytes[0] == 0x36 && fewbit::extract_bits<2, true>(bytes, 2) == -1;
 }
 static_assert(packs_at_compile_time());
+static_assert(fewbit::packed_bytes<3>(INT64_MAX) == INT64_MAX / 8 * 3 + 3);
 static_assert(fewbit::packed_bytes<1>(INT64_MAX) == INT64_MAX / 8 + 1, "no overflow on the way");
 static_assert(std::is_same_v<fewbit::code_type<4, true>, std::int8_t>);
 static_assert(std::is_same_v<fewbit::code_type<16, false>, std::uint16_t>);

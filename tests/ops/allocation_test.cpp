@@ -9,7 +9,6 @@
 #include <new>
 
 #include "fewbit/gemm/multiply.hpp"
-#include "fewbit/ops/grouped_linear.hpp"
 #include "fewbit/ops/linear.hpp"
 #include "fewbit/quant/modes.hpp"
 
@@ -73,7 +72,10 @@ TEST(allocation, none_in_a_linear_layer) {
   expect_none(linear<int8_per_row, static_uint8>(w, bias, quant_params{0.1F, 3}));
   expect_none(linear<int8_per_row, static_int8>(w, bias, quant_params{0.1F, 3}));
   expect_none(linear<int4_grouped<32>, float_inputs>(w, bias));
-  expect_none(grouped_linear<int4_grouped<32>>(w, bias));
+  expect_none(linear<int4_per_row>(w, bias));
+  expect_none(linear<binary_per_row, binary_inputs>(w, bias));
+  expect_none(linear<ternary_per_row, ternary_inputs>(w, bias));
+  expect_none(linear<int2_per_row, unsigned_inputs<2>>(w, bias));
 }
 
 /// From codes to codes, and from floats to codes.

@@ -46,22 +46,34 @@ struct plain_weights {
 };
 
 template <class Granularity>
-index block_depth(Granularity, index cols) {
-  return cols;
-}
+constexpr index block_depth = 0;  // all of a row
 template <index G>
-index block_depth(grouped<G>, index) {
-  return G;
+constexpr index block_depth<grouped<G>> = G;
+
+/// Layers that multiply weights as they are stored keep 12 significant bits of their scales.
+template <class S, class Inputs>
+constexpr bool keeps_short_scales =
+    std::is_same_v<Inputs, float_inputs> ||
+    (std::is_same_v<Inputs, dynamic_int8> &&
+     (S::storage::bits<8 || block_depth<typename S::granularity>> 0));
+
+float with_12_bits(float scale) {
+  int exponent = 0;
+  const float mantissa = std::frexp(scale, &exponent);
+  return std::ldexp(std::nearbyint(mantissa * 4096.0F) / 4096.0F, exponent);
 }
 
-template <class S>
+/// Weights as a layer with such inputs has them.
+template <class Inputs, class S>
 plain_weights plain(const quantized_matrix<S>& w) {
+  constexpr index depth = block_depth<typename S::granularity>;
   plain_weights plain{row_matrix<int>(w.rows(), w.cols()), row_matrix<float>(w.rows(), w.cols()),
-                      block_depth(typename S::granularity{}, w.cols())};
+                      depth == 0 ? w.cols() : depth};
   for (index j = 0; j < w.rows(); ++j) {
     for (index k = 0; k < w.cols(); ++k) {
       plain.codes(j, k) = w.code(j, k) - w.zero_point(j, k);
-      plain.scales(j, k) = w.scale(j, k);
+      plain.scales(j, k) =
+          keeps_short_scales<S, Inputs> ? with_12_bits(w.scale(j, k)) : w.scale(j, k);
     }
   }
   return plain;
@@ -158,7 +170,7 @@ row_matrix<float> expected_of(const row_matrix<float>& x, const plain_weights& w
 template <class Inputs, class S>
 row_matrix<float> expected_outputs(const row_matrix<float>& x, const quantized_matrix<S>& w,
                                    const Eigen::VectorXf& bias) {
-  return expected_of(x, plain(w), bias, coding_of<Inputs>());
+  return expected_of(x, plain<Inputs>(w), bias, coding_of<Inputs>());
 }
 
 template <class S, class Inputs, class Arch = arch::native>
@@ -194,8 +206,9 @@ template <class List, class Inputs>
 using with_every_scheme = typename List::template with<
     Inputs, int8_per_row, int8_per_tensor, int8_power_of_two, int8_affine_per_row,
     uint8_affine_per_row, scheme<int8, sub_tensor<3>>, scheme<int8, per_row, symmetric_full>,
-    int8_grouped<64>, int4_per_row, int4_grouped<32>, uint4_grouped<16>, int2_per_row,
-    ternary_per_row, ternary_grouped<24>, binary_per_row>;
+    int8_grouped<64>, int4_per_row, scheme<uint4, per_row, affine>, int4_grouped<32>,
+    uint4_grouped<16>, int3_per_row, int3_grouped<32>, int2_per_row, ternary_per_row,
+    ternary_grouped<24>, binary_per_row>;
 
 /// Parameters of static inputs meet scales, zero points and groups of weights, not their storage.
 template <class List, class Inputs>
@@ -239,7 +252,7 @@ TYPED_TEST(linear_test, equals_its_formula_to_the_bit) {
     auto layer = make_layer<S, Inputs>(w, s.bias);
     row_matrix<float> y = row_matrix<float>::Constant(s.x.rows(), s.w.rows(), 99.0F);
     layer(s.x, y);
-    expect_equal(y, s, plain(w), coding_of<Inputs>());
+    expect_equal(y, s, plain<Inputs>(w), coding_of<Inputs>());
     EXPECT_EQ(layer.inputs(), s.x.cols());
     EXPECT_EQ(layer.outputs(), s.w.rows());
     EXPECT_GT(layer.bytes(), 0);
@@ -248,7 +261,8 @@ TYPED_TEST(linear_test, equals_its_formula_to_the_bit) {
 
 template <class S>
 class linear_arch_test : public testing::Test {};
-using arch_schemes = testing::Types<int8_per_row, uint4_grouped<16>>;
+using arch_schemes =
+    testing::Types<int8_per_row, int4_per_row, uint4_grouped<16>, int3_grouped<40>>;
 TYPED_TEST_SUITE(linear_arch_test, arch_schemes);
 
 TYPED_TEST(linear_arch_test, has_the_same_bits_on_every_arch) {
@@ -341,7 +355,21 @@ TEST(linear, writes_codes_and_fuses_relu) {
   }
   auto weight_only = make_layer<int8_per_row, float_inputs>(w, bias, options);
   weight_only(x, y);
+  weight_only(x, signed_codes);
   EXPECT_EQ(y, expected_outputs<float_inputs>(x, w, bias).cwiseMax(0.0F).eval());
+  for (index i = 0; i < y.size(); ++i)
+    EXPECT_EQ(signed_codes.data()[i], clamped_code(y.data()[i], 0.11F, 5, -128, 127));
+}
+
+/// Less the bias: in groups of 32 half a bit more than the codes have.
+TEST(linear, with_float_inputs_keeps_codes_as_they_are_stored) {
+  const row_matrix<float> w = random_reals(64, 256, 1);
+  const auto half_bits = [](const auto& layer) {
+    return (layer.bytes() - 64 * 4) * 16 / (64 * 256);
+  };
+  EXPECT_EQ(half_bits(linear<int8_grouped<32>, float_inputs>(w)), 17);
+  EXPECT_EQ(half_bits(linear<int4_grouped<32>, float_inputs>(w)), 9);
+  EXPECT_EQ(half_bits(linear<int2_grouped<32>, float_inputs>(w)), 5);
 }
 
 /// A static layer from the codes of one layer to the codes of the next, on every arch.
@@ -352,7 +380,7 @@ void expect_codes_to_codes(const linear_options& options, const quant_params& in
   const auto x = tests::random_codes<Code>(7, 77, 1);
   const auto w = quantize<S>(random_reals(35, 77, 2));
   const Eigen::VectorXf bias = random_reals(1, 35, 3).row(0).transpose();
-  const plain_weights plain_w = plain(w);
+  const plain_weights plain_w = plain<inputs>(w);
   const quant_params& out = options.output_params;
   row_matrix<Code> expected(7, 35);
   for (index i = 0; i < 7; ++i) {
@@ -526,6 +554,7 @@ TEST(linear, refuses_a_depth_that_could_leave_int32) {
   expect_deepest<int8_per_row, static_int8>(124275, {1.0F, -8});           // (127 + 8) * 128
   expect_deepest<int8_per_row, dynamic_int8>(131071);                      // codes as they are
   expect_deepest<uint8_affine_per_row, dynamic_int8>(66311);               // 127 * 255
+  expect_deepest<int4_per_row, dynamic_int8>(1127288);                     // 127 * 15
   expect_deepest<uint8_affine_per_row, static_uint8>(33025, {1.0F, 0});    // 255 * 255
   expect_deepest<uint8_affine_per_row, static_uint8>(64286, {1.0F, 131});  // 131 * 255
   expect_deepest<uint8_affine_per_row, static_int8>(33025, {1.0F, -128});  // 255 * 255

@@ -18,7 +18,7 @@ using roundings = types<nearest_even, half_away, toward_zero, stochastic>;
 
 template <class St>
 class integer_storage_test : public testing::Test {};
-using integer_storages = testing::Types<int8, uint8, int16, int4, uint4, int2>;
+using integer_storages = testing::Types<int8, uint8, int16, int4, uint4, int3, int2>;
 TYPED_TEST_SUITE(integer_storage_test, integer_storages);
 
 template <class St>

@@ -48,8 +48,9 @@ class quantized_matrix_test : public testing::Test {
 
 using schemes =
     testing::Types<int8_per_row, int8_affine, uint8_affine_per_row, int16_per_row, int4_per_row,
-                   int4_grouped<4>, uint4_grouped<3>, int2_per_row, int8_per_col, int8_power_of_two,
-                   scheme<int2, sub_tensor<2>, symmetric_full>, ternary_per_row, binary_per_row>;
+                   int4_grouped<4>, uint4_grouped<3>, int3_per_row, int2_per_row, int8_per_col,
+                   int8_power_of_two, scheme<int2, sub_tensor<2>, symmetric_full>, ternary_per_row,
+                   binary_per_row>;
 TYPED_TEST_SUITE(quantized_matrix_test, schemes);
 
 TYPED_TEST(quantized_matrix_test, gives_back_its_parts) {

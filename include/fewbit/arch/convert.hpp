@@ -1,19 +1,19 @@
 #pragma once
 /// Conversions that one instruction does and vec.hpp cannot say: float to the nearest integer,
-/// int32 sums to 8-bit codes with saturation, 16 bits to 32.
+/// int32 sums to 8-bit codes with saturation, 8 and 16 bits to 32.
 ///
 /// | instruction                    | computes                           | ports of Cascade Lake  |
 /// |--------------------------------|------------------------------------|------------------------|
 /// | vcvtps2dq, fcvtns              | nearest int32, ties to even        | 1 of 2 (p05)           |
 /// | vpackssdw, vpackuswb, vpermd   | 4 registers of int32 to 1 of codes | 1 of 2 per register    |
 /// | sqxtn, sqxtun                  | the same, 128 bits                 |                        |
-/// | vpmovzxwd, vpmovsxbd           | 16 or 8 bits as 32                 | p5                     |
+/// | vpmovzxwd, vpmovsxbd ...       | 16 or 8 bits as 32                 | p5                     |
 ///
 /// vpmovsdb and its kin would take 2 of p5 for each register.
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -258,53 +258,39 @@ FEWBIT_ALWAYS_INLINE vec<Code, 4 * N> saturated(const vec<std::int32_t, N> (&val
   return narrowed<Code>(values, [&](const half& v) { return add_saturating(v, zero); });
 }
 
-/// 8-bit codes as std::int32_t. Of convert g++ 12 makes five instructions, by way of int16.
+/// Integers of 8 or 16 bits as those of 32. Of their conversion g++ 12 makes several instructions,
+/// by halves.
 template <class V>
-FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> widened_codes(const V& v) noexcept {
-  static_assert(sizeof(lane<V>) == 1);
-  using ints [[maybe_unused]] = rebind<V, std::int32_t>;
-  [[maybe_unused]] constexpr bool is_signed = std::is_signed_v<lane<V>>;
+FEWBIT_ALWAYS_INLINE auto widened(const V& v) noexcept {
+  constexpr bool is_signed = std::is_signed_v<lane<V>>;
+  using words = rebind<V, std::conditional_t<is_signed, std::int32_t, std::uint32_t>>;
+  static_assert(sizeof(lane<V>) == 1 || (sizeof(lane<V>) == 2 && !is_signed));
   if constexpr (is_vec<V>) {
+    [[maybe_unused]] const auto from = [](auto bits) {
+      return words::from(reinterpret_cast<typename words::storage>(bits));
+    };
 #if FEWBIT_HAS_AVX512_VNNI
-    if constexpr (V::lanes == 16) {
-      const auto bytes = reinterpret_cast<__m128i>(v.data);
-      return ints::from(reinterpret_cast<typename ints::storage>(
-          is_signed ? _mm512_cvtepi8_epi32(bytes) : _mm512_cvtepu8_epi32(bytes)));
-    }
+    if constexpr (V::lanes == 16 && sizeof(lane<V>) == 2) {
+      return from(_mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(v.data)));
+    } else if constexpr (V::lanes == 16) {
+      const auto bits = reinterpret_cast<__m128i>(v.data);
+      return from(is_signed ? _mm512_cvtepi8_epi32(bits) : _mm512_cvtepu8_epi32(bits));
+    } else
 #endif
 #if FEWBIT_HAS_AVX2
-    if constexpr (V::lanes == 8) {
-      std::int64_t eight;
-      std::memcpy(&eight, &v.data, sizeof(eight));
-      const __m128i bytes = _mm_cvtsi64_si128(eight);
-      return ints::from(reinterpret_cast<typename ints::storage>(
-          is_signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes)));
-    }
+        if constexpr (V::lanes == 8 && sizeof(lane<V>) == 2) {
+      return from(_mm256_cvtepu16_epi32(reinterpret_cast<__m128i>(v.data)));
+    } else if constexpr (V::lanes == 8) {
+      const __m128i bits = _mm_cvtsi64_si128(std::bit_cast<std::int64_t>(v.data));
+      return from(is_signed ? _mm256_cvtepi8_epi32(bits) : _mm256_cvtepu8_epi32(bits));
+    } else
 #endif
+    {
+      return convert<lane<words>>(v);
+    }
+  } else {
+    return static_cast<words>(v);
   }
-  return convert<std::int32_t>(v);
-}
-
-/// convert<std::uint32_t> of std::uint16_t. Of that g++ 12 makes four instructions, by halves.
-template <class V>
-FEWBIT_ALWAYS_INLINE rebind<V, std::uint32_t> widened(const V& v) noexcept {
-  static_assert(std::is_same_v<lane<V>, std::uint16_t>);
-  using words [[maybe_unused]] = rebind<V, std::uint32_t>;
-  if constexpr (is_vec<V>) {
-#if FEWBIT_HAS_AVX512_VNNI
-    if constexpr (V::lanes == 16) {
-      return words::from(reinterpret_cast<typename words::storage>(
-          _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(v.data))));
-    }
-#endif
-#if FEWBIT_HAS_AVX2
-    if constexpr (V::lanes == 8) {
-      return words::from(reinterpret_cast<typename words::storage>(
-          _mm256_cvtepu16_epi32(reinterpret_cast<__m128i>(v.data))));
-    }
-#endif
-  }
-  return convert<std::uint32_t>(v);
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

@@ -404,6 +404,13 @@ FEWBIT_ALWAYS_INLINE V rounded(const V& value) noexcept {
   } else if constexpr (V::is_native && sizeof(V) <= sizeof(lane<V>) * native_lanes<lane<V>>) {
     asm("" : FEWBIT_DETAIL_FLOAT_REGISTER(v.data));
     return v;
+  } else if constexpr (V::is_native && V::lanes % 2 == 0) {
+    using half = vec<lane<V>, V::lanes / 2>;
+    lane<V> lanes[V::lanes];
+    v.store(lanes);
+    rounded(half::load(lanes)).store(lanes);
+    rounded(half::load(lanes + half::lanes)).store(lanes + half::lanes);
+    return V::load(lanes);
   }
 #undef FEWBIT_DETAIL_FLOAT_REGISTER
 #endif

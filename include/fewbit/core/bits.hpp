@@ -1,8 +1,9 @@
 #pragma once
-/// Codes of 1, 2 or 4 bits packed into bytes.
+/// Codes of 1, 2, 3 or 4 bits packed into bytes.
 ///
 /// Element i of width b lies in byte i*b/8, in the bits from (i*b)%8 upwards: the first element is
-/// the least significant. A row fills whole bytes and the padding bits of its last byte are zero.
+/// the least significant; one of 3 bits may go on in the lowest bits of the next byte. A row fills
+/// whole bytes and the padding bits of its last byte are zero.
 /// Codes of 8 and 16 bits (low byte first) pass through the same functions, so that generic code
 /// needs no special case.
 ///
@@ -28,15 +29,36 @@ using code_type =
 /// Bytes that n codes occupy.
 template <int Bits>
 [[nodiscard]] constexpr index packed_bytes(index n) noexcept {
-  static_assert(Bits == 1 || Bits == 2 || Bits == 4 || Bits == 8 || Bits == 16,
-                "fewbit: codes have 1, 2, 4, 8 or 16 bits");
-  if constexpr (Bits <= 8) {
+  static_assert((Bits >= 1 && Bits <= 4) || Bits == 8 || Bits == 16,
+                "fewbit: codes have 1, 2, 3, 4, 8 or 16 bits");
+  if constexpr (Bits == 3) {
+    return n / 8 * 3 + (n % 8 * 3 + 7) / 8;
+  } else if constexpr (Bits <= 8) {
     constexpr index per_byte = 8 / Bits;
     return n / per_byte + (n % per_byte != 0 ? 1 : 0);
   } else {
     return n * (Bits / 8);
   }
 }
+
+namespace detail {
+
+/// The bits of element i, lowest first.
+template <int Bits>
+[[nodiscard]] constexpr unsigned field_of(const std::uint8_t* bytes, index i) noexcept {
+  constexpr unsigned mask = (1U << Bits) - 1;
+  if constexpr (Bits == 3) {
+    const index bit = i % 8 * 3;
+    const std::uint8_t* first = bytes + i / 8 * 3 + bit / 8;
+    const unsigned next = bit % 8 > 5 ? first[1] : 0U;
+    return (first[0] | next << 8) >> (bit % 8) & mask;
+  } else {
+    constexpr index per_byte = 8 / Bits;
+    return bytes[i / per_byte] >> (i % per_byte * Bits) & mask;
+  }
+}
+
+}  // namespace detail
 
 /// Element i of packed codes: in two's complement if Signed, else unsigned. A single bit is 0 or 1
 /// either way; which sign it stands for is decided in quant/.
@@ -47,9 +69,7 @@ template <int Bits, bool Signed>
   if constexpr (Bits == 16) {
     return static_cast<code>(bytes[2 * i] | bytes[2 * i + 1] << 8);
   } else {
-    constexpr index per_byte = 8 / Bits;
-    constexpr unsigned mask = (1U << Bits) - 1;
-    const unsigned field = bytes[i / per_byte] >> (i % per_byte * Bits) & mask;
+    const unsigned field = detail::field_of<Bits>(bytes, i);
     if constexpr (Signed && Bits > 1) {
       constexpr unsigned sign = 1U << (Bits - 1);
       return static_cast<code>(static_cast<int>(field ^ sign) - static_cast<int>(sign));
@@ -69,16 +89,17 @@ constexpr void pack_bits(const Code* codes, index n, std::uint8_t* bytes) noexce
       bytes[2 * i + 1] = static_cast<std::uint8_t>(bits >> 8);
     }
   } else {
-    constexpr index per_byte = 8 / Bits;
+    // A run is the fewest codes that fill whole bytes.
+    constexpr index run = Bits == 3 ? 8 : 8 / Bits;
     constexpr unsigned mask = (1U << Bits) - 1;
-    for (index byte = 0; byte < packed_bytes<Bits>(n); ++byte) {
-      const index first = byte * per_byte;
-      const index count = n - first < per_byte ? n - first : per_byte;
+    for (index first = 0; first < n; first += run) {
+      const index count = n - first < run ? n - first : run;
       unsigned packed = 0;
       for (index j = 0; j < count; ++j) {
         packed |= (static_cast<unsigned>(codes[first + j]) & mask) << (j * Bits);
       }
-      bytes[byte] = static_cast<std::uint8_t>(packed);
+      for (index byte = 0; byte < packed_bytes<Bits>(count); ++byte, packed >>= 8)
+        *bytes++ = static_cast<std::uint8_t>(packed & 0xFF);
     }
   }
 }

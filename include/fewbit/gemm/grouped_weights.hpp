@@ -91,9 +91,11 @@ class grouped_weights {
                 "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
 
  public:
+  using arch_type = Arch;
   using unit = arch::stored_unit<Arch, Bits>;
   using layout = arch::stored_layout<Bits>;
 
+  static constexpr int bits = Bits;
   static constexpr int largest_code = (1 << Bits) - 1;
   /// What the largest code counts.
   static constexpr int largest_value = Bits == 1 ? 2 : largest_code;

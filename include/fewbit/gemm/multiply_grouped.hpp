@@ -10,7 +10,7 @@
 /// Zero points cost nothing in the loop: sums begin at -zero point * (sum of the activations of the
 /// group), known once activations are in place. Rows are taken unit::rows at a time, in the order
 /// [step][row][4], so that the loop reads them, too, from front to back. Read next:
-/// arch/stored_unit.hpp (one step), ops/grouped_linear.hpp (floats in, floats out).
+/// arch/stored_unit.hpp (one step), ops/packed_linear.hpp (floats in, floats out).
 
 #include <algorithm>
 #include <bit>
@@ -20,6 +20,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "fewbit/arch/convert.hpp"
 #include "fewbit/arch/memory.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/gemm/epilogue.hpp"
@@ -108,7 +109,7 @@ class grouped_lhs {
     index k = begin;
     for (; k + bytes::lanes <= end; k += bytes::lanes) {
       const bytes codes = source.template operator()<bytes>(k);
-      sums += arch::convert<std::int32_t>(codes);
+      sums += arch::widened(codes);
       std::int8_t lanes[bytes::lanes];
       codes.store(lanes);
       for (int i = 0; i < bytes::lanes; i += 4, to += stride) std::memcpy(to, lanes + i, 4);
@@ -141,6 +142,51 @@ inline constexpr index grouped_lhs_ahead = 1024;
 /// 0.95, eight 0.88 and 0.90.
 inline constexpr int grouped_streams = 4;
 
+/// How the sums of a group begin, and what becomes of them, for R rows and a panel; `tail` is what
+/// follows the codes of the group.
+template <class Weights, int R>
+struct grouped_ends {
+  using unit = typename Weights::unit;
+  using ints = typename unit::accumulator;
+  using reals = arch::rebind<ints, float>;
+
+  template <bool Affine>
+  FEWBIT_ALWAYS_INLINE static void start(const Weights& w, const std::uint8_t* tail,
+                                         const std::int32_t* starts, ints (&sums)[R]) noexcept {
+    if constexpr (Affine) {
+      arch::rebind<ints, std::uint8_t> kept;
+      std::memcpy(&kept.data, tail + 2 * unit::cols, sizeof(kept.data));
+      const ints zeros = arch::convert<std::int32_t>(kept) - ints(w.stored_zero());
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r)
+        sums[r] =
+            arch::add_wrapping(arch::multiply_wrapping(ints(starts[r]), zeros), ints(w.sum_zero()));
+    } else {
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) sums[r] = ints(starts[r]);
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE static void add_scaled(const Weights& w, const std::uint8_t* tail,
+                                              const ints (&sums)[R], reals (&totals)[R]) noexcept {
+    arch::rebind<ints, std::uint16_t> kept;
+    std::memcpy(&kept.data, tail, sizeof(kept.data));
+    const reals scale = w.scales().decode(kept);
+    if constexpr (requires { unit::multiply_add(scale, scale, scale); }) {
+      if (w.sum_zero() != 0) {
+        const reals shift = scale * reals(-Weights::float_zero);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+          totals[r] += unit::multiply_add(arch::bits_as<float>(sums[r]), scale, shift);
+        return;
+      }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+      totals[r] += arch::rounded(reals(arch::convert<float>(sums[r]) * scale));
+  }
+};
+
 /// Totals of R rows and the columns of P panels. One row reads several panels side by side, because
 /// memory answers several streams faster than one.
 ///
@@ -149,8 +195,9 @@ inline constexpr int grouped_streams = 4;
 template <class Weights, int R, int P, bool Affine>
 class grouped_tile {
   using unit = typename Weights::unit;
-  using ints = typename unit::accumulator;
-  using reals = arch::rebind<ints, float>;
+  using ends = grouped_ends<Weights, R>;
+  using ints = typename ends::ints;
+  using reals = typename ends::reals;
 
  public:
   FEWBIT_ALWAYS_INLINE grouped_tile(const Weights& w, const std::uint8_t* panel,
@@ -179,7 +226,7 @@ class grouped_tile {
     }
   }
 
-  FEWBIT_ALWAYS_INLINE const reals& total(int p, int r) const noexcept { return totals_[p][r]; }
+  FEWBIT_ALWAYS_INLINE const reals (&totals(int p) const noexcept)[R] { return totals_[p]; }
 
  private:
   /// Groups taken side by side: the sums of few rows are too few chains to fill the time that each
@@ -204,7 +251,8 @@ class grouped_tile {
 #pragma GCC unroll 4
       for (int p = 0; p < P; ++p) {
         w_of[p][g] = codes + p * panel_bytes_ + g * next.weights;
-        start(w_of[p][g] + chunks * Weights::chunk_bytes, starts + g * R, sums[p][g]);
+        ends::template start<Affine>(weights_, w_of[p][g] + chunks * Weights::chunk_bytes,
+                                     starts + g * R, sums[p][g]);
       }
     }
     for (index i = 0; i < chunks; ++i) {
@@ -222,7 +270,7 @@ class grouped_tile {
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 4
-      for (int g = 0; g < G; ++g) add_scaled(w_of[p][g], sums[p][g], totals_[p]);
+      for (int g = 0; g < G; ++g) ends::add_scaled(weights_, w_of[p][g], sums[p][g], totals_[p]);
     }
   }
 
@@ -241,41 +289,6 @@ class grouped_tile {
     unit::add_chunk(sums, a, codes);
   }
 
-  FEWBIT_ALWAYS_INLINE void add_scaled(const std::uint8_t* tail, const ints (&sums)[R],
-                                       reals (&totals)[R]) const noexcept {
-    arch::rebind<ints, std::uint16_t> kept;
-    std::memcpy(&kept.data, tail, sizeof(kept.data));
-    const reals scale = weights_.scales().decode(kept);
-    if constexpr (requires { unit::multiply_add(scale, scale, scale); }) {
-      if (weights_.sum_zero() != 0) {
-        const reals shift = scale * reals(-Weights::float_zero);
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r)
-          totals[r] += unit::multiply_add(arch::bits_as<float>(sums[r]), scale, shift);
-        return;
-      }
-    }
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r)
-      totals[r] += arch::rounded(reals(arch::convert<float>(sums[r]) * scale));
-  }
-
-  FEWBIT_ALWAYS_INLINE void start(const std::uint8_t* tail, const std::int32_t* starts,
-                                  ints (&sums)[R]) const noexcept {
-    if constexpr (Affine) {
-      arch::rebind<ints, std::uint8_t> kept;
-      std::memcpy(&kept.data, tail + 2 * unit::cols, sizeof(kept.data));
-      const ints zeros = arch::convert<std::int32_t>(kept) - ints(weights_.stored_zero());
-#pragma GCC unroll 16
-      for (int r = 0; r < R; ++r)
-        sums[r] = arch::add_wrapping(arch::multiply_wrapping(ints(starts[r]), zeros),
-                                     ints(weights_.sum_zero()));
-    } else {
-#pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) sums[r] = ints(starts[r]);
-    }
-  }
-
   const Weights& weights_;
   index panel_bytes_;
   reals totals_[P][R];
@@ -290,23 +303,26 @@ struct grouped_out {
   const E& epilogue;
 };
 
+/// Writes the totals of R rows from `row` on and a panel whose first column is `col`.
+template <int R, class V, class Out, class E>
+FEWBIT_ALWAYS_INLINE void store_totals(const V (&totals)[R], index row, index col,
+                                       const grouped_out<Out, E>& out) noexcept {
+  const int valid = static_cast<int>(std::min(index{V::lanes}, out.cols - col));
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+    if (row + r >= out.rows) break;
+    const at where{row + r, col, valid};
+    where.store_columns(out.epilogue(totals[r], where), out.data + (row + r) * out.stride);
+  }
+}
+
 template <int R, int P, bool Affine, class Weights, class Out, class E>
 void multiply_grouped_tile(const Weights& w, const grouped_lhs<Weights>& a, index panel, index t,
                            const grouped_out<Out, E>& out) noexcept {
   constexpr index cols = Weights::unit::cols, tile_rows = Weights::unit::rows;
   const grouped_tile<Weights, R, P, Affine> tile(w, w.panel(panel), a.codes(t), a.starts(t));
 #pragma GCC unroll 8
-  for (int p = 0; p < P; ++p) {
-    const index col = (panel + p) * cols;
-    const int valid = static_cast<int>(std::min(cols, out.cols - col));
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-      const index row = t * tile_rows + r;
-      if (row >= out.rows) break;
-      const at where{row, col, valid};
-      where.store_columns(out.epilogue(tile.total(p, r), where), out.data + row * out.stride);
-    }
-  }
+  for (int p = 0; p < P; ++p) store_totals(tile.totals(p), t * tile_rows, (panel + p) * cols, out);
 }
 
 /// All tiles of panels first .. end - 1.

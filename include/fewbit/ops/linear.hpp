@@ -4,12 +4,15 @@
 ///     linear<int8_per_row> dynamic(weights, bias);                // X quantized at each call
 ///     linear<int8_per_row, static_uint8> fixed(weights, bias, p); // X quantized with calibrated p
 ///     linear<int8_per_row, float_inputs> real(weights, bias);     // weights alone are quantized
+///     linear<binary_per_row, binary_inputs> xnor(weights, bias);  // X one bit each
 ///     dynamic(inputs, outputs);                                   // no allocation, no exception
 ///
 /// Weights may have any scheme of up to 8 bits whose scales do not vary along a row, or vary by
 /// groups. Here the real numbers of quant/ meet the integers of gemm/: sums of codes are exact in
-/// int32, and scales are applied to them afterwards. Read next: ops/activations.hpp (how X becomes
-/// codes), ops/weight_only.hpp (float_inputs).
+/// int32, and scales are applied to them afterwards. This file has the layer whose weights are
+/// multiplied as bytes; others specialise it. Read next: ops/activations.hpp (how X becomes codes),
+/// ops/packed_linear.hpp (dynamic_int8 by weights as they are stored), ops/weight_only.hpp
+/// (float_inputs), ops/bit_linear.hpp (binary_inputs and others of few bits).
 
 #include <algorithm>
 #include <cassert>
@@ -26,7 +29,10 @@
 #include "fewbit/gemm/stages.hpp"
 #include "fewbit/gemm/sum_of_codes.hpp"
 #include "fewbit/ops/activations.hpp"
+#include "fewbit/ops/bit_linear.hpp"
 #include "fewbit/ops/linear_choices.hpp"
+#include "fewbit/ops/linear_output.hpp"
+#include "fewbit/ops/packed_linear.hpp"
 #include "fewbit/ops/weight_only.hpp"
 #include "fewbit/ops/weight_table.hpp"
 #include "fewbit/quant/params.hpp"
@@ -34,25 +40,14 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
-/// Scratch memory of a call, sized once. One thread at a time may use it.
-struct linear_scratch {
-  workspace rows;     ///< codes, scales and sums of the rows in work
-  workspace workers;  ///< one slot per worker of the product
-};
-
 /// What a layer can multiply and where to: row-major floats, or the codes of its static inputs;
 /// into row-major floats or 8-bit codes.
 template <class X, class Y, class Inputs>
 concept LinearProduct = (RowMajorDense<X, float> ||
                          (Inputs::is_static && RowMajorDense<X, typename Inputs::code>)) &&
-                        (MutableRowMajorDense<Y, float> || MutableRowMajorDense<Y, std::int8_t> ||
-                         MutableRowMajorDense<Y, std::uint8_t>);
+                        LinearOutput<Y>;
 
 namespace detail {
-
-/// Rows that are quantized before they are multiplied: 128 rows of k = 1024 stay in a cache of 256
-/// KiB.
-inline constexpr index rows_at_a_time = 128;
 
 /// Scales of a block of k applied to its integer sum:
 /// so_far + (sum - zero_W * sum of X - zero_X * (sum of W - depth * zero_W)) * scale.
@@ -87,10 +82,10 @@ struct scale_blocks_stage : gemm::block_stage {
 
 }  // namespace detail
 
-/// A linear layer of n outputs and k inputs.
+/// A linear layer of n outputs and k inputs, whose weights are multiplied as bytes.
 ///
-/// @tparam S       scheme of the weights
-/// @tparam Inputs  dynamic_int8, static_int8, static_uint8 or float_inputs
+/// @tparam S       scheme of the weights; with dynamic inputs 8 bits and a scale for a row or more
+/// @tparam Inputs  dynamic_int8, static_int8 or static_uint8
 /// @tparam Arch    instruction set, for comparing; programs leave it alone
 ///
 /// y(i, j) = sum over blocks b of rne(float(T) * s(b, j)) [* s_x(i) if dynamic] + bias(j), where T
@@ -191,8 +186,8 @@ class linear {
       : input_params_(input_params), options_(options) {
     detail::expect_multipliable<S>();
     detail::expect_valid_bias(bias, weights.rows());
-    expect_valid_params("input_params", input_params, input_min, input_max);
-    expect_valid_params("output_params", options.output_params, -128, 255);
+    detail::expect_valid_params("input_params", input_params, input_min, input_max);
+    detail::expect_valid_options(options);
     expect_depth(weights.cols());
     const row_matrix<std::int8_t> codes = detail::signed_codes(weights);
     weights_ = weights_type(codes, detail::scale_depth<typename S::granularity>);
@@ -215,18 +210,6 @@ class linear {
       });
     }
     scratch_ = make_scratch();
-  }
-
-  static void expect_valid_params(const char* argument, const quant_params& p, int lowest,
-                                  int highest) {
-    if (!detail::is_finite(p.scale) || !(p.scale >= std::numeric_limits<float>::min())) {
-      detail::fail("linear", std::string(argument) + ".scale", p.scale,
-                   "a finite number of at least 2^-126");
-    }
-    if (p.zero_point < lowest || p.zero_point > highest) {
-      detail::fail("linear", std::string(argument) + ".zero_point", p.zero_point,
-                   detail::interval(lowest, highest));
-    }
   }
 
   /// The deepest sum of (x - x_zero) * (w - w_zero), both as large as codes allow, must fit int32,
@@ -315,8 +298,6 @@ class linear {
   template <class A, class Y, class E>
   void multiply(const A& a, Y& y, index first, const float* scales, const std::int32_t* sums,
                 workspace& workers, const E& executor) const noexcept {
-    using out = typename std::remove_cvref_t<Y>::Scalar;
-    const gemm::at_least bound(options_.relu ? 0.0F : -std::numeric_limits<float>::infinity());
     const auto finish = [&](const auto& stages) {
       detail::scale_blocks_stage<S::is_affine, Inputs::is_static> blocks;
       blocks.channels = outputs();
@@ -327,22 +308,14 @@ class linear {
       blocks.row_sums = sums;
       gemm::multiply(a, weights_, y.middleRows(first, a.rows()), stages, workers, executor, blocks);
     };
-    const auto scaled = [&](const auto& rest) {
-      if constexpr (Inputs::is_static) {
-        finish(rest);
-      } else {
-        finish(gemm::scale_rows(scales) | rest);
-      }
-    };
-    const auto values = gemm::add_columns(bias_.data()) | bound;
-    if constexpr (std::is_same_v<out, float>) {
-      scaled(values);
-    } else {
-      const auto& p = options_.output_params;
-      assert(p.zero_point >= std::numeric_limits<out>::min() &&
-             p.zero_point <= std::numeric_limits<out>::max());
-      scaled(values | gemm::to_codes<out>(1.0F / p.scale, p.zero_point));
-    }
+    detail::with_output_stages<gemm::detail::scalar_of<Y>>(
+        bias_.data(), options_, [&](const auto& rest) {
+          if constexpr (Inputs::is_static) {
+            finish(rest);
+          } else {
+            finish(gemm::scale_rows(scales) | rest);
+          }
+        });
   }
 
   weights_type weights_;

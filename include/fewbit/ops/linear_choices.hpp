@@ -1,11 +1,15 @@
 #pragma once
-/// The choices of a linear layer: what happens to its inputs and to its outputs.
+/// The choices of a linear layer: what happens to its inputs and to its outputs; and what all layers
+/// share.
 ///
 /// Read next: ops/linear.hpp.
 
 #include <cstdint>
+#include <type_traits>
 
 #include "fewbit/arch/arch.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/core/workspace.hpp"
 #include "fewbit/quant/params.hpp"
 #include "fewbit/quant/scheme.hpp"
 
@@ -29,13 +33,52 @@ using static_uint8 = static_codes<std::uint8_t>;
 /// Inputs stay float; weights alone are quantized (ops/weight_only.hpp).
 struct float_inputs {};
 
+/// Inputs become codes of one or a few bits at each call, each row with a scale of its own, and
+/// meet weights in bit planes (ops/bit_linear.hpp; ops/bit_activations.hpp has the formulas).
+struct binary_inputs {
+  using code = std::int8_t;
+};
+struct ternary_inputs {
+  using code = std::int8_t;
+};
+
+/// Steps of max|x| / (2^(Bits - 1) - 1), or of max(x) / (2^Bits - 1) where nothing is negative.
+template <int Bits, bool Signed = true>
+struct few_bit_inputs {
+  static_assert(Bits >= (Signed ? 2 : 1) && Bits <= 8,
+                "fewbit: few_bit_inputs have 2 to 8 bits, or 1 to 8 where they are unsigned");
+  using code = std::conditional_t<Signed, std::int8_t, std::uint8_t>;
+  static constexpr int largest = (1 << (Signed ? Bits - 1 : Bits)) - 1;
+};
+template <int Bits>
+using unsigned_inputs = few_bit_inputs<Bits, false>;
+
 /// What a layer does to its outputs before it writes them.
 struct linear_options {
   bool relu = false;             ///< max(y, 0)
   quant_params output_params{};  ///< scale and zero point of outputs that are 8-bit codes
 };
 
+/// Scratch memory of a call, sized once. One thread at a time may use it.
+struct linear_scratch {
+  workspace rows;     ///< codes, scales and sums of the rows in work
+  workspace workers;  ///< one slot per worker of the product
+};
+
+/// What a layer writes to: row-major floats or 8-bit codes.
+template <class Y>
+concept LinearOutput = MutableRowMajorDense<Y, float> || MutableRowMajorDense<Y, std::int8_t> ||
+    MutableRowMajorDense<Y, std::uint8_t>;
+
 template <Scheme S, class Inputs = dynamic_int8, class Arch = arch::native>
 class linear;
+
+namespace detail {
+
+/// Rows that are quantized before they are multiplied: 128 rows of k = 1024 stay in a cache of 256
+/// KiB.
+inline constexpr index rows_at_a_time = 128;
+
+}  // namespace detail
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

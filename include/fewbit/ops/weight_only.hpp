@@ -1,26 +1,142 @@
 #pragma once
 /// The linear layer whose inputs stay float: linear<S, float_inputs>.
 ///
-/// For products bound by the traffic of weights, few rows at a time. Each code becomes a float in
-/// registers; within a group the sum runs over k in order, product and sum rounded separately, so
-/// that results are the same bits on every processor. With many rows an integer product is several
-/// times faster.
+/// For products bound by the traffic of weights, few rows at a time: these stay as they are stored,
+/// 4.5 bits each where 4 bits stand in groups of 32 (gemm/grouped_weights.hpp). Each code becomes a
+/// float in registers; within a group the sum runs over k in order, product and sum rounded
+/// separately, so that results are the same bits on every processor. With many rows an integer
+/// product is several times faster. Read next: arch/code_values.hpp.
 
 #include <algorithm>
 #include <cassert>
 #include <cstdint>
-#include <limits>
+#include <cstring>
+#include <type_traits>
 
+#include "fewbit/arch/code_values.hpp"
+#include "fewbit/arch/convert.hpp"
+#include "fewbit/arch/memory.hpp"
 #include "fewbit/core/executor.hpp"
-#include "fewbit/gemm/stages.hpp"
+#include "fewbit/gemm/multiply_grouped.hpp"
 #include "fewbit/ops/linear_choices.hpp"
+#include "fewbit/ops/linear_output.hpp"
+#include "fewbit/ops/stored_weights.hpp"
 #include "fewbit/ops/weight_table.hpp"
 #include "fewbit/quant/quantize.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
-/// y(i, j) = sum over groups g of scale(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) -
-/// w_zero(j, g))) + bias(j). A NaN or an infinity in x comes out as arithmetic has it.
+namespace detail {
+
+/// Totals of R rows of floats and the columns of P panels of stored weights.
+template <class Weights, int R, int P, bool Affine>
+class float_tile {
+  using unit = typename Weights::unit;
+  static constexpr int bits = Weights::bits;
+  static constexpr int lanes = unit::cols;
+  static constexpr index chunk_codes = Weights::chunk_codes;
+
+ public:
+  using reals = arch::vec<float, lanes>;
+
+  FEWBIT_ALWAYS_INLINE float_tile(const Weights& w, index panel, const float* x,
+                                  index stride) noexcept {
+#pragma GCC unroll 2
+    for (int p = 0; p < P; ++p) clear(totals_[p]);
+    const std::uint8_t* codes = w.panel(panel);
+    for (index g = 0; g < w.groups(); ++g) {
+      add_group(w, codes, w.depth_of(g), x, stride);
+      codes += w.chunks_of(g) * Weights::chunk_bytes + w.tail_bytes();
+      x += w.depth_of(g);
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE const reals (&totals(int p) const noexcept)[R] { return totals_[p]; }
+
+ private:
+  using words = arch::vec<std::uint32_t, lanes>;
+  using values = arch::code_values<bits, lanes, Affine>;
+
+  FEWBIT_ALWAYS_INLINE void add_group(const Weights& w, const std::uint8_t* codes, index depth,
+                                      const float* x, index stride) noexcept {
+    const index next_panel = w.panel_bytes();
+    const std::uint8_t* tail =
+        codes + (depth + chunk_codes - 1) / chunk_codes * Weights::chunk_bytes;
+    const values first = values_of(w, tail), second = values_of(w, tail + (P - 1) * next_panel);
+    reals sums[P][R];
+#pragma GCC unroll 2
+    for (int p = 0; p < P; ++p) clear(sums[p]);
+    index k = 0;
+    for (; k + chunk_codes <= depth; k += chunk_codes, codes += Weights::chunk_bytes) {
+      add_chunk(sums[0], codes, first, x + k, stride);
+      if constexpr (P == 2) add_chunk(sums[1], codes + next_panel, second, x + k, stride);
+    }
+    if (k < depth) {
+      // Zeros leave a sum as it is, because none is ever -0.
+      float rest[R * chunk_codes] = {};
+      for (int r = 0; r < R; ++r)
+        std::copy_n(x + r * stride + k, depth - k, &rest[r * chunk_codes]);
+      add_chunk(sums[0], codes, first, &rest[0], chunk_codes);
+      if constexpr (P == 2) add_chunk(sums[1], codes + next_panel, second, &rest[0], chunk_codes);
+    }
+#pragma GCC unroll 2
+    for (int p = 0; p < P; ++p) {
+      arch::vec<std::uint16_t, lanes> kept;
+      std::memcpy(&kept.data, tail + p * next_panel, sizeof(kept.data));
+      const reals scale = w.scales().decode(kept);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) totals_[p][r] += arch::rounded(reals(sums[p][r] * scale));
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE static values values_of(const Weights& w,
+                                               const std::uint8_t* tail) noexcept {
+    if constexpr (Affine) {
+      arch::vec<std::uint8_t, lanes> kept;
+      std::memcpy(&kept.data, tail + 2 * lanes, sizeof(kept.data));
+      return values(arch::convert<float>(arch::convert<std::int32_t>(kept)));
+    } else {
+      return values(w.stored_zero() + unit::offset);
+    }
+  }
+
+  /// A chunk of one panel.
+  FEWBIT_ALWAYS_INLINE static void add_chunk(reals (&sums)[R], const std::uint8_t* codes,
+                                             const values& value, const float* x,
+                                             index stride) noexcept {
+    if constexpr (R <= 2) {
+#pragma GCC unroll 4
+      for (index line = 0; line < Weights::chunk_bytes; line += arch::cache_line)
+        arch::prefetch_to_l1(codes + gemm::detail::grouped_ahead + line);
+    }
+    const arch::stored_chunk<bits, lanes> chunk(codes);
+#pragma GCC unroll 8
+    for (int step = 0; step < arch::stored_layout<bits>::steps; ++step) {
+      words bytes = chunk.step(step);
+      if constexpr (unit::offset == 128) bytes = bytes ^ words(0x80808080U);
+#pragma GCC unroll 4
+      for (int d = 0; d < 4; ++d) {
+        const reals weight = value(bytes >> words(static_cast<std::uint32_t>(8 * d)));
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r)
+          sums[r] += arch::rounded(reals(reals(x[r * stride + step * 4 + d]) * weight));
+      }
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE static void clear(reals (&of_rows)[R]) noexcept {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) of_rows[r] = reals(0.0F);
+  }
+
+  reals totals_[P][R];
+};
+
+}  // namespace detail
+
+/// y(i, j) = sum over groups g of rne(s(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) -
+/// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits. A NaN or
+/// an infinity in x comes out as arithmetic has it.
 template <Scheme S, class Arch>
 class linear<S, float_inputs, Arch> {
   static_assert(std::is_same_v<Arch, arch::native>,
@@ -36,105 +152,85 @@ class linear<S, float_inputs, Arch> {
       : linear(quantize<S>(weights), bias, options) {}
 
   /// Packs quantized weights.
-  /// @throws fewbit::error if bias has another length or is not finite
+  /// @throws fewbit::error if bias has another length or is not finite, if an output parameter is
+  ///         no scale or zero point, or if a group is deeper than gemm::grouped_weights takes
   explicit linear(const quantized_matrix<S>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
-      : outputs_(weights.rows()), inputs_(weights.cols()), options_(options) {
+      : options_(options) {
     detail::expect_multipliable<S>();
     detail::expect_valid_bias(bias, weights.rows());
-    const index panels = (outputs_ + lanes - 1) / lanes;
-    codes_ = aligned_buffer<std::int8_t>(panels * lanes * inputs_);
-    const row_matrix<std::int8_t> codes = detail::signed_codes(weights);
-    for (index j = 0; j < outputs_; ++j) {
-      for (index k = 0; k < inputs_; ++k) {
-        codes_.data()[(j / lanes * inputs_ + k) * lanes + j % lanes] = codes(j, k);
-      }
-    }
-    bias_ = detail::bias_or_zeros(bias, outputs_);
-    scales_ =
-        detail::block_table<float>(weights, [&](index j, index c) { return weights.scale(j, c); });
-    zero_points_ = detail::block_table<float>(weights, [&](index j, index c) {
-      return static_cast<float>(weights.zero_point(j, c) - detail::code_shift<S>);
-    });
+    detail::expect_valid_options(options);
+    weights_ = detail::pack_grouped<Arch>(weights);
+    bias_ = detail::bias_or_zeros(bias, weights.rows());
   }
 
-  [[nodiscard]] index inputs() const noexcept { return inputs_; }
-  [[nodiscard]] index outputs() const noexcept { return outputs_; }
+  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
+  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
   [[nodiscard]] const linear_options& options() const noexcept { return options_; }
 
-  /// Y = X W^T + bias; x is m x k and y m x n, row-major floats, y no part of x. Needs no scratch
-  /// memory, so any number of threads may call at once.
-  template <RowMajorDense<float> X, MutableRowMajorDense<float> Y, Executor E = inline_executor>
+  /// Y = X W^T + bias. Needs no scratch memory, so any number of threads may call at once.
+  ///
+  /// @param x  m x k, row-major floats
+  /// @param y  m x n row-major, no part of x; floats, or std::int8_t / std::uint8_t codes under
+  ///           options().output_params, whose zero point must be one of them
+  template <RowMajorDense<float> X, LinearOutput Y, Executor E = inline_executor>
   void operator()(const X& x, Y&& y, const E& executor = {}) const noexcept {
     assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());
-    const index panels = (outputs_ + lanes - 1) / lanes;
-    executor.for_each(panels, [&](index p) {
-      index row = 0;
-      for (; row + row_tile <= x.rows(); row += row_tile) compute<row_tile>(x, y, row, p * lanes);
-      for (; row < x.rows(); ++row) compute<1>(x, y, row, p * lanes);
-    });
+    using out = gemm::detail::scalar_of<Y>;
+    detail::with_output_stages<out>(bias_.data(), options_,
+                                    [&]<class Stages>(const Stages& stages) {
+                                      const gemm::detail::grouped_out<out, Stages> to{
+                                          y.data(), y.outerStride(), y.rows(), y.cols(), stages};
+                                      const index panels = outputs() == 0 ? 0 : weights_.panels();
+                                      executor.for_each((panels + 1) / 2, [&](index pair) {
+                                        if (2 * pair + 1 < panels) {
+                                          multiply<2>(x.data(), x.outerStride(), 2 * pair, to);
+                                        } else {
+                                          multiply<1>(x.data(), x.outerStride(), 2 * pair, to);
+                                        }
+                                      });
+                                    });
   }
 
-  /// Bytes held by codes, scales, zero points and bias.
+  /// Bytes held by the packed weights, their scales and zero points, and the bias.
   [[nodiscard]] index bytes() const noexcept {
-    return codes_.size() +
-           (scales_.size() + zero_points_.size() + bias_.size()) * index{sizeof(float)};
+    return weights_.bytes() + bias_.size() * index{sizeof(float)};
   }
 
  private:
-  static constexpr int lanes = arch::native_lanes<float>;
-  static constexpr int row_tile = 8;
-  using vec = arch::vec<float, lanes>;
+  using weights_type = gemm::grouped_weights<S::storage::bits, Arch>;
 
-  template <int Rows, class X, class Y>
-  void compute(const X& x, Y& y, index row, index col) const noexcept {
-    const int valid = static_cast<int>(std::min(index{lanes}, outputs_ - col));
-    const gemm::at where{row, col, valid};
-    const index depth = detail::scale_depth<typename S::granularity>;
-    const index step = depth == 0 ? std::max(inputs_, index{1}) : depth;
-    vec totals[Rows];
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r) totals[r] = vec(0.0F);
-    for (index k = 0, block = 0; k < inputs_; k += step, ++block) {
-      vec sums[Rows];
-#pragma GCC unroll 8
-      for (int r = 0; r < Rows; ++r) sums[r] = vec(0.0F);
-      add_products<Rows>(x, row, col, k, std::min(inputs_, k + step),
-                         where.template columns<vec>(zero_points_.data() + block * outputs_), sums);
-      const vec scale = where.template columns<vec>(scales_.data() + block * outputs_);
-#pragma GCC unroll 8
-      for (int r = 0; r < Rows; ++r) totals[r] += arch::rounded(vec(sums[r] * scale));
-    }
-    const gemm::at_least bound(options_.relu ? 0.0F : -std::numeric_limits<float>::infinity());
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r) {
-      const vec value = totals[r] + where.template columns<vec>(bias_.data());
-      where.store_columns(bound(value, where), y.data() + (row + r) * y.outerStride());
-    }
-  }
-
-  template <int Rows, class X>
-  FEWBIT_ALWAYS_INLINE void add_products(const X& x, index row, index col, index begin, index end,
-                                         const vec& zero, vec (&sums)[Rows]) const noexcept {
-    const std::int8_t* codes = codes_.data() + (col / lanes * inputs_ + begin) * lanes;
-    for (index k = begin; k < end; ++k, codes += lanes) {
-      const auto code = arch::convert<std::int32_t>(arch::vec<std::int8_t, lanes>::load(codes));
-      const vec weight = arch::convert<float>(code) - zero;
-#pragma GCC unroll 8
-      for (int r = 0; r < Rows; ++r) {
-        sums[r] += arch::rounded(vec(vec(x.data()[(row + r) * x.outerStride() + k]) * weight));
+  /// All rows by Count panels. One row or two take the panels side by side: a sum waits for the one
+  /// before it.
+  template <int Count, class Out>
+  void multiply(const float* x, index stride, index panel, const Out& out) const noexcept {
+    index row = 0;
+    const auto take = [&]<int R>() {
+      constexpr int side_by_side = R <= 2 ? Count : 1;
+      for (; row + R <= out.rows; row += R) {
+        for (index p = panel; p < panel + Count; p += side_by_side)
+          tile<R, side_by_side>(x + row * stride, stride, p, row, out);
       }
+    };
+    take.template operator()<8>();
+    take.template operator()<4>();
+    take.template operator()<2>();
+    take.template operator()<1>();
+  }
+
+  template <int R, int P, class Out>
+  void tile(const float* x, index stride, index panel, index row, const Out& out) const noexcept {
+    const detail::float_tile<weights_type, R, P, S::is_affine> tile(weights_, panel, x, stride);
+#pragma GCC unroll 2
+    for (int p = 0; p < P; ++p) {
+      gemm::detail::store_totals(tile.totals(p), row, (panel + p) * weights_type::unit::cols, out);
     }
   }
 
-  index outputs_ = 0;
-  index inputs_ = 0;
-  linear_options options_;
-  aligned_buffer<std::int8_t> codes_;
+  weights_type weights_;
   aligned_buffer<float> bias_;
-  aligned_buffer<float> scales_;
-  aligned_buffer<float> zero_points_;
+  linear_options options_;
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

@@ -86,10 +86,10 @@ FEWBIT_ALWAYS_INLINE std::int32_t largest_magnitude(const float* x, index n,
   return std::bit_cast<float>(largest);
 }
 
-/// Scale of a row whose largest magnitude is amax, symmetric in [-127, 127].
-[[nodiscard]] inline float dynamic_scale(float amax) noexcept {
+/// Scale of a row whose largest magnitude is amax and becomes the code `largest`.
+[[nodiscard]] inline float dynamic_scale(float amax, int largest = 127) noexcept {
   if (amax == 0.0F) return 1.0F;
-  const float scale = amax / 127.0F;
+  const float scale = amax / static_cast<float>(largest);
   return scale < std::numeric_limits<float>::min() ? std::numeric_limits<float>::min() : scale;
 }
 
@@ -414,7 +414,7 @@ struct array_decoder {
   template <class V>
   FEWBIT_ALWAYS_INLINE arch::rebind<V, float> decode(const V& codes) const noexcept {
     using ints = arch::rebind<V, std::int32_t>;
-    const ints steps = arch::widened_codes(codes) - ints(zero_point);
+    const ints steps = arch::bits_as<std::int32_t>(arch::widened(codes)) - ints(zero_point);
     return arch::convert<float>(steps) * arch::rebind<V, float>(scale);
   }
 

@@ -5,11 +5,11 @@
 /// `quantized_matrix`, so that an operator built for one scheme cannot be handed another. Names for
 /// the schemes people use stand at the end.
 ///
-/// | storage              | zero point                        | scale                    | rounding |
-/// |----------------------|-----------------------------------|--------------------------|----------|
-/// | int8 int16 int4 int2 | symmetric, symmetric_full, affine | real_scale, power_of_two | any      |
-/// | uint8 uint4          | affine                            | real_scale, power_of_two | any      |
-/// | ternary binary       | symmetric                         | real_scale               | none     |
+/// | storage          | zero point                        | scale                    | rounding |
+/// |------------------|-----------------------------------|--------------------------|----------|
+/// | int2 to int16    | symmetric, symmetric_full, affine | real_scale, power_of_two | any      |
+/// | uint8, uint4     | affine                            | real_scale, power_of_two | any      |
+/// | ternary, binary  | symmetric                         | real_scale               | none     |
 ///
 /// Every granularity goes with every storage. Any other mix does not compile.
 /// Read next: params.hpp (range -> scale and zero point), quantized_matrix.hpp, quantize.hpp.
@@ -57,7 +57,7 @@ template <class StorageT, class GranularityT, class ZeroPointT = symmetric,
 struct scheme : detail::scheme_codes<StorageT, ZeroPointT> {
   static_assert(Storage<StorageT>,
                 "fewbit: the first choice of a scheme is a storage: int8, uint8, int16, int4, "
-                "uint4, int2, ternary or binary");
+                "uint4, int3, int2, ternary or binary");
   static_assert(Granularity<GranularityT>,
                 "fewbit: the second choice of a scheme is a granularity: per_tensor, per_row, "
                 "per_col, grouped<G> or sub_tensor<G>");
@@ -122,6 +122,10 @@ template <index G>
 using int4_grouped = scheme<int4, grouped<G>>;
 template <index G>
 using uint4_grouped = scheme<uint4, grouped<G>, affine>;
+
+using int3_per_row = scheme<int3, per_row>;
+template <index G>
+using int3_grouped = scheme<int3, grouped<G>>;
 
 using int2_per_row = scheme<int2, per_row>;
 template <index G>

@@ -6,6 +6,7 @@
 /// | int8, uint8 | 8    | -128..127, 0..255 | int8_t, uint8_t   |
 /// | int16       | 16   | -32768..32767     | int16_t           |
 /// | int4, uint4 | 4    | -8..7, 0..15      | int8_t, uint8_t   |
+/// | int3        | 3    | -4..3             | int8_t            |
 /// | int2        | 2    | -2..1             | int8_t            |
 /// | ternary     | 2    | -1, 0, 1          | int8_t            |
 /// | binary      | 1    | -1, 1             | int8_t            |
@@ -68,6 +69,16 @@ struct uint4 {
   static constexpr bool is_signed = false;
   static constexpr bool is_integer = true;
   static constexpr const char* name = "uint4";
+};
+
+struct int3 {
+  using code = std::int8_t;
+  static constexpr int bits = 3;
+  static constexpr int min = -4;
+  static constexpr int max = 3;
+  static constexpr bool is_signed = true;
+  static constexpr bool is_integer = true;
+  static constexpr const char* name = "int3";
 };
 
 struct int2 {

@@ -1,0 +1,79 @@
+#pragma once
+/// Codes of a few bits as floats, one instruction or three for a register of them.
+///
+/// | instructions | compute                                         | where                       |
+/// |--------------|-------------------------------------------------|-----------------------------|
+/// | vpermps zmm  | a float looked up by the low 4 bits of its lane | AVX512, up to 4 bits; p5    |
+/// | and, or, sub | 2^23 + code, as bits of a float, less           | elsewhere                   |
+/// |              | 2^23 + zero                                     |                             |
+///
+/// Both are exact, so both give the same. Codes mean what arch/stored_unit.hpp says: unsigned, and
+/// one bit counts 0 or 2.
+
+#include <cstdint>
+
+#include "fewbit/arch/vec.hpp"
+
+#if FEWBIT_HAS_AVX512_VNNI
+#include <immintrin.h>
+#endif
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+
+/// float(code - zero) of codes in the low Bits bits of lanes; what stands above them is ignored.
+///
+/// @tparam Affine  each lane may have a zero point of its own
+template <int Bits, int Lanes, bool Affine>
+class code_values {
+ public:
+  using words = vec<std::uint32_t, Lanes>;
+  using reals = vec<float, Lanes>;
+
+  /// One zero point for all lanes.
+  FEWBIT_ALWAYS_INLINE explicit code_values(int zero) noexcept requires(!Affine)
+      : code_values(reals(static_cast<float>(zero)), zero) {}
+
+  /// Zero points of 0 .. 256.
+  FEWBIT_ALWAYS_INLINE explicit code_values(const reals& zeros) noexcept requires(Affine)
+      : code_values(zeros, 0) {}
+
+  FEWBIT_ALWAYS_INLINE reals operator()(const words& codes) const noexcept {
+    if constexpr (looks_up) {
+      const reals values = look_up(codes);
+      return Affine ? values - zeros_ : values;
+    } else {
+      constexpr std::uint32_t exponent = 0x4B000000U;  // of 2^23
+      const words counts =
+          Bits == 1 ? (codes + codes) & words(2U) : codes & words((1U << Bits) - 1);
+      return bits_as<float>(words(counts | words(exponent))) - table_;
+    }
+  }
+
+ private:
+  static constexpr bool looks_up = FEWBIT_HAS_AVX512_VNNI && Lanes == 16 && Bits <= 4;
+
+  FEWBIT_ALWAYS_INLINE code_values(const reals& zeros, int zero_of_table) noexcept
+      : table_(reals(0x1p23F) + zeros), zeros_(zeros) {
+    if constexpr (looks_up) {
+      for (int i = 0; i < Lanes; ++i) {
+        const int value = Bits == 1 ? i % 2 * 2 : i % (1 << Bits);
+        table_.set(i, static_cast<float>(value - zero_of_table));
+      }
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE reals look_up([[maybe_unused]] const words& codes) const noexcept {
+#if FEWBIT_HAS_AVX512_VNNI
+    if constexpr (looks_up) {
+      return reals::from(reinterpret_cast<typename reals::storage>(_mm512_permutexvar_ps(
+          reinterpret_cast<__m512i>(codes.data), reinterpret_cast<__m512>(table_.data))));
+    }
+#endif
+    return reals(0.0F);
+  }
+
+  reals table_;  // what the low 4 bits count, less a zero point of all; or 2^23 + zero point
+  reals zeros_;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

@@ -1,0 +1,235 @@
+#pragma once
+/// The linear layer of a few bits on both sides: linear<S, binary_inputs> and its kin.
+///
+///     linear<binary_per_row, binary_inputs> xnor(weights, bias);     // XNOR-Net
+///     linear<binary_per_row, ternary_inputs> tbn(weights, bias);     // ternary by binary
+///     linear<int2_per_row, unsigned_inputs<2>> w2a2(weights, bias);  // after a ReLU
+///
+/// Codes of both sides are bit planes, multiplied by counting bits: exact at every length, and the
+/// cheaper the fewer bits there are. Read before: ops/bit_activations.hpp (rows to codes). Read
+/// next: gemm/bit_formats.hpp, gemm/multiply_bits.hpp.
+/// Sources: XNOR-Net, arXiv:1603.05279; TBN, Wan et al. 2018, ECCV; DoReFa-Net, arXiv:1606.06160.
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/workspace.hpp"
+#include "fewbit/gemm/bit_formats.hpp"
+#include "fewbit/gemm/finish_rows.hpp"
+#include "fewbit/gemm/multiply_bits.hpp"
+#include "fewbit/gemm/packed_bits.hpp"
+#include "fewbit/ops/bit_activations.hpp"
+#include "fewbit/ops/linear_choices.hpp"
+#include "fewbit/ops/linear_output.hpp"
+#include "fewbit/ops/weight_table.hpp"
+#include "fewbit/quant/quantize.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+template <class Inputs>
+inline constexpr bool are_bit_inputs = false;
+template <>
+inline constexpr bool are_bit_inputs<binary_inputs> = true;
+template <>
+inline constexpr bool are_bit_inputs<ternary_inputs> = true;
+template <int Bits, bool Signed>
+inline constexpr bool are_bit_inputs<few_bit_inputs<Bits, Signed>> = true;
+
+/// Inputs that become bit planes.
+template <class Inputs>
+concept BitInputs = are_bit_inputs<Inputs>;
+
+/// The formats in which inputs and weights of a storage meet: codes of -1, 0 and 1 go by the
+/// cheapest product there is for both, all others by two's complement.
+template <class Inputs, Storage St>
+struct bit_pair {
+  using lhs = gemm::signed_bits<2>;
+  using rhs = gemm::signed_bits<St::bits>;
+};
+template <class Inputs>
+struct bit_pair<Inputs, ternary> {
+  using lhs = gemm::ternary_bits;
+  using rhs = gemm::ternary_bits;
+};
+template <>
+struct bit_pair<binary_inputs, binary> {
+  using lhs = gemm::binary_bits;
+  using rhs = gemm::binary_bits;
+};
+template <>
+struct bit_pair<ternary_inputs, binary> {
+  using lhs = gemm::ternary_bits;
+  using rhs = gemm::binary_bits;
+};
+template <int Bits, bool Signed, class St>
+struct few_bit_pair {
+  using lhs = std::conditional_t<Signed, gemm::signed_bits<Bits>, gemm::unsigned_bits<Bits>>;
+  using rhs = gemm::signed_bits<std::max(St::bits, 2)>;
+};
+template <int Bits, bool Signed, Storage St>
+struct bit_pair<few_bit_inputs<Bits, Signed>, St> : few_bit_pair<Bits, Signed, St> {};
+template <int Bits, bool Signed>
+struct bit_pair<few_bit_inputs<Bits, Signed>, ternary> : few_bit_pair<Bits, Signed, ternary> {};
+
+}  // namespace detail
+
+/// A linear layer of n outputs and k inputs that become codes of a few bits at each call.
+///
+/// @tparam S       symmetric scheme of the weights, of up to 8 bits, with scales per row or coarser
+/// @tparam Inputs  binary_inputs, ternary_inputs, few_bit_inputs<B> or unsigned_inputs<B>
+///
+/// y(i, j) = rne(rne(float(T) * s(j)) * s_x(i)) + bias(j), where T is the exact integer sum over k
+/// of x_code * w_code, s the weight scale and s_x(i) the scale of row i. The float operations are
+/// in that order, uncontracted, so results are the same bits everywhere.
+template <Scheme S, class Inputs, class Arch>
+requires detail::BitInputs<Inputs>
+class linear<S, Inputs, Arch> {
+  static_assert(S::storage::bits <= 8, "fewbit: operators take weights of up to 8 bits");
+  static_assert(!S::is_affine,
+                "fewbit: a layer of bit planes takes symmetric weights, which have no zero points");
+  static_assert(detail::scale_depth<typename S::granularity> == 0,
+                "fewbit: a layer of bit planes takes one scale for each row of weights, or fewer");
+  using pair = detail::bit_pair<Inputs, typename S::storage>;
+
+ public:
+  using input_code = typename Inputs::code;
+  using weights_type =
+      gemm::packed_bits<typename pair::lhs, typename pair::rhs, gemm::default_bit_unit<Arch>>;
+
+  /// 0 x 0.
+  linear() = default;
+
+  /// Quantizes and packs float weights, n x k; bias has n values or none.
+  /// @throws fewbit::error as quantize() and the other constructor do
+  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : linear(quantize<S>(weights), bias, options) {}
+
+  /// Packs quantized weights.
+  /// @throws fewbit::error if bias has another length or is not finite, if an output parameter is
+  ///         no scale or zero point, or if k is so deep that a sum could leave int32
+  explicit linear(const quantized_matrix<S>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : options_(options) {
+    detail::expect_valid_bias(bias, weights.rows());
+    detail::expect_valid_options(options);
+    detail::expect(weights.cols() <= weights_type::max_depth, "linear", "number of inputs",
+                   weights.cols(), "at most " + std::to_string(weights_type::max_depth));
+    weights_ =
+        weights_type(detail::signed_codes(weights).template cast<typename weights_type::code>());
+    scales_ =
+        detail::block_table<float>(weights, [&](index j, index c) { return weights.scale(j, c); });
+    bias_ = detail::bias_or_zeros(bias, weights.rows());
+    scratch_ = make_scratch();
+  }
+
+  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
+  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
+  [[nodiscard]] const linear_options& options() const noexcept { return options_; }
+
+  /// Y = X W^T + bias, with the layer's own scratch memory: one call at a time.
+  ///
+  /// @param x  m x k, row-major floats
+  /// @param y  m x n row-major, no part of x; floats, or std::int8_t / std::uint8_t codes under
+  ///           options().output_params, whose zero point must be one of them
+  template <RowMajorDense<float> X, LinearOutput Y>
+  void operator()(const X& x, Y&& y) noexcept {
+    std::as_const (*this)(x, y, scratch_);
+  }
+
+  /// The same with the caller's scratch memory, from make_scratch() or reserve(); any number of
+  /// threads may call at once, each with its own. The executor shares out the work of this one
+  /// call; if it throws, the program ends.
+  template <RowMajorDense<float> X, LinearOutput Y, Executor E = inline_executor>
+  void operator()(const X& x, Y&& y, linear_scratch& scratch,
+                  const E& executor = {}) const noexcept {
+    assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());
+    if (outputs() == 0) return;
+    assert(scratch.rows.slots() > 0 && scratch.rows.bytes_per_slot() >= layout().bytes);
+    for (index first = 0; first < x.rows(); first += rows_of_sums) {
+      run_rows(x, y, first, std::min(rows_of_sums, x.rows() - first), scratch, executor);
+    }
+  }
+
+  /// Grows scratch memory to what this layer needs with an executor of `workers` threads. Layers
+  /// that are called one after the other may share one.
+  /// @throws fewbit::error unless workers >= 1
+  void reserve(linear_scratch& scratch, index workers = 1) const {
+    detail::expect(workers >= 1, "linear", "workers", workers, "at least 1");
+    scratch.rows.reserve(layout().bytes);
+    scratch.workers.reserve(gemm::scratch_bytes(weights_), workers);
+  }
+
+  /// Scratch memory of its own, as reserve() makes it.
+  [[nodiscard]] linear_scratch make_scratch(index workers = 1) const {
+    linear_scratch scratch;
+    reserve(scratch, workers);
+    return scratch;
+  }
+
+  /// Bytes held by the packed weights, scales and bias.
+  [[nodiscard]] index bytes() const noexcept {
+    return weights_.bytes() + (scales_.size() + bias_.size()) * index{sizeof(float)};
+  }
+
+ private:
+  /// Rows whose sums are kept: 64 rows of 4096 outputs are 1 MiB.
+  static constexpr index rows_of_sums = 64;
+  static constexpr int lanes = arch::native_lanes<std::int32_t>;
+
+  /// Where things stand in scratch.rows, in bytes. A register is read at the end of each row of
+  /// sums.
+  struct row_layout {
+    index sums, codes, bytes;
+  };
+  [[nodiscard]] row_layout layout() const noexcept {
+    const index sums = rows_of_sums * index{sizeof(float)};
+    const index codes = sums + (rows_of_sums * outputs() + lanes) * index{sizeof(std::int32_t)};
+    return {sums, codes, codes + rows_of_sums * inputs()};
+  }
+
+  template <class X, class Y, class E>
+  void run_rows(const X& x, Y& y, index first, index count, linear_scratch& scratch,
+                const E& executor) const noexcept {
+    const row_layout place = layout();
+    std::byte* memory = scratch.rows.slot(0);
+    auto* scales = reinterpret_cast<float*>(memory);
+    auto* sums = reinterpret_cast<std::int32_t*>(memory + place.sums);
+    auto* codes = reinterpret_cast<input_code*>(memory + place.codes);
+    executor.for_each(count, [&](index r) {
+      const float* row = x.data() + (first + r) * x.outerStride();
+      scales[r] = detail::encode_row(Inputs{}, row, inputs(), codes + r * inputs());
+    });
+    gemm::multiply(Eigen::Map<const row_matrix<input_code>>(codes, count, inputs()), weights_,
+                   Eigen::Map<row_matrix<std::int32_t>>(sums, count, outputs()), scratch.workers,
+                   executor);
+    using out = gemm::detail::scalar_of<Y>;
+    out* to = y.data() + first * y.outerStride();
+    detail::with_output_stages<out>(bias_.data(), options_, [&](const auto& rest) {
+      const auto stages =
+          gemm::to_float{} | gemm::scale_columns(scales_.data()) | gemm::scale_rows(scales) | rest;
+      executor.for_each(count, [&](index r) {
+        const gemm::detail::out_view<out> row{to, y.outerStride(), r, 0, 1, outputs()};
+        gemm::detail::finish_rows<lanes>(sums + r * outputs(), outputs(), row, stages);
+      });
+    });
+  }
+
+  weights_type weights_;
+  aligned_buffer<float> scales_;
+  aligned_buffer<float> bias_;
+  linear_options options_;
+  linear_scratch scratch_;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

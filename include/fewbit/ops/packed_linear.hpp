@@ -1,0 +1,175 @@
+#pragma once
+/// The linear layer whose weights stay as they are stored, 1 to 8 bits each.
+///
+/// This is linear<S, dynamic_int8> of all schemes of fewer than 8 bits, and of 8 in groups. A
+/// product of few rows takes as long as reading its weights, and these are 4.5 bits each where 4
+/// bits stand in groups of 32: scales are rounded to 12 significant bits when weights are packed
+/// (gemm::short_scales). Read next: gemm/multiply_grouped.hpp, gemm/whole_rows.hpp.
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/workspace.hpp"
+#include "fewbit/gemm/multiply_grouped.hpp"
+#include "fewbit/gemm/stages.hpp"
+#include "fewbit/gemm/whole_rows.hpp"
+#include "fewbit/ops/activations.hpp"
+#include "fewbit/ops/linear_choices.hpp"
+#include "fewbit/ops/linear_output.hpp"
+#include "fewbit/ops/stored_weights.hpp"
+#include "fewbit/ops/weight_table.hpp"
+#include "fewbit/quant/quantize.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+/// Codes of a row of floats, as grouped_lhs asks for them.
+struct encoded_row {
+  const float* x;
+  const row_quantizer<std::int8_t>& quantizer;
+
+  template <class V>
+  FEWBIT_ALWAYS_INLINE V operator()(index k) const noexcept {
+    return quantizer.encode(arch::load<arch::rebind<V, float>>(x + k));
+  }
+};
+
+}  // namespace detail
+
+/// A linear layer of n outputs and k inputs that are quantized at each call.
+///
+/// y(i, j) = s_x(i) * (sum over groups g of rne(float(T) * s(j, g))) + bias(j), where T is the
+/// exact integer sum over group g of x_code * (w_code - w_zero), s the weight scale rounded to 12
+/// significant bits and s_x(i) = max|x(i)| / 127 of the finite inputs. The float operations are in
+/// that order, uncontracted, so results are the same bits everywhere.
+template <Scheme S, class Arch>
+requires detail::MultipliedAsStored<S>
+class linear<S, dynamic_int8, Arch> {
+ public:
+  using weights_type = gemm::grouped_weights<S::storage::bits, Arch>;
+
+  /// 0 x 0.
+  linear() = default;
+
+  /// Quantizes and packs float weights, n x k; bias has n values or none.
+  /// @throws fewbit::error as quantize() and the other constructor do
+  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : linear(quantize<S>(weights), bias, options) {}
+
+  /// Packs quantized weights.
+  /// @throws fewbit::error if bias has another length or is not finite, if an output parameter is
+  ///         no scale or zero point, or if groups are so deep that a sum could leave int32
+  explicit linear(const quantized_matrix<S>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : options_(options) {
+    detail::expect_valid_bias(bias, weights.rows());
+    detail::expect_valid_options(options);
+    weights_ = detail::pack_grouped<Arch>(weights);
+    bias_ = detail::bias_or_zeros(bias, weights.rows());
+    scratch_ = make_scratch();
+  }
+
+  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
+  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
+  [[nodiscard]] const linear_options& options() const noexcept { return options_; }
+
+  /// Y = X W^T + bias, with the layer's own scratch memory: one call at a time.
+  ///
+  /// @param x  m x k, row-major floats. A NaN counts as 0, an infinity as the last code of its side
+  /// @param y  m x n row-major, no part of x; floats, or std::int8_t / std::uint8_t codes under
+  ///           options().output_params, whose zero point must be one of them
+  template <RowMajorDense<float> X, LinearOutput Y>
+  void operator()(const X& x, Y&& y) noexcept {
+    std::as_const (*this)(x, y, scratch_);
+  }
+
+  /// The same with the caller's scratch memory, from make_scratch() or reserve(); any number of
+  /// threads may call at once, each with its own. The executor shares out the work of this one
+  /// call; if it throws, the program ends.
+  template <RowMajorDense<float> X, LinearOutput Y, Executor E = inline_executor>
+  void operator()(const X& x, Y&& y, linear_scratch& scratch,
+                  const E& executor = {}) const noexcept {
+    assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());
+    if (outputs() == 0) return;
+    assert(scratch.rows.slots() > 0 && scratch.rows.bytes_per_slot() >= row_bytes());
+    for (index first = 0; first < x.rows(); first += detail::rows_at_a_time) {
+      const index count = std::min(detail::rows_at_a_time, x.rows() - first);
+      run_rows(x, y, first, count, scratch, executor);
+    }
+  }
+
+  /// Grows scratch memory to what this layer needs with an executor of `workers` threads. Layers
+  /// that are called one after the other may share one.
+  /// @throws fewbit::error unless workers >= 1
+  void reserve(linear_scratch& scratch, index workers = 1) const {
+    detail::expect(workers >= 1, "linear", "workers", workers, "at least 1");
+    scratch.rows.reserve(row_bytes());
+    if (is_one_group && outputs() > 0) {
+      scratch.workers.reserve(gemm::whole_rows_scratch_bytes(weights_), workers);
+    }
+  }
+
+  /// Scratch memory of its own, as reserve() makes it.
+  [[nodiscard]] linear_scratch make_scratch(index workers = 1) const {
+    linear_scratch scratch;
+    reserve(scratch, workers);
+    return scratch;
+  }
+
+  /// Bytes held by the packed weights, their scales and zero points, and the bias.
+  [[nodiscard]] index bytes() const noexcept {
+    return weights_.bytes() + bias_.size() * index{sizeof(float)};
+  }
+
+ private:
+  using lhs = gemm::grouped_lhs<weights_type>;
+  static constexpr bool is_one_group = detail::scale_depth<typename S::granularity> == 0;
+
+  /// Scales of the rows, then their codes.
+  [[nodiscard]] index row_bytes() const noexcept {
+    constexpr index rows = detail::rows_at_a_time;
+    return outputs() == 0 ? 0 : rows * index{sizeof(float)} + lhs::bytes(weights_, rows);
+  }
+
+  template <class X, class Y, class E>
+  void run_rows(const X& x, Y& y, index first, index count, linear_scratch& scratch,
+                const E& executor) const noexcept {
+    std::byte* memory = scratch.rows.slot(0);
+    auto* scales = reinterpret_cast<float*>(memory);
+    lhs a(weights_, count, memory + detail::rows_at_a_time * index{sizeof(float)});
+    executor.for_each(a.padded_rows(), [&](index r) {
+      const float* row = r < count ? x.data() + (first + r) * x.outerStride() : nullptr;
+      const float scale =
+          detail::dynamic_scale(r < count ? detail::finite_amax(row, inputs()) : 0.0F);
+      const detail::row_quantizer<std::int8_t> quantizer({scale, 0}, -127, 127);
+      a.fill_row(r, detail::encoded_row{row, quantizer});
+      if (r < count) scales[r] = scale;
+    });
+    detail::with_output_stages<gemm::detail::scalar_of<Y>>(
+        bias_.data(), options_, [&](const auto& rest) {
+          const auto stages = gemm::scale_rows(scales) | rest;
+          if constexpr (is_one_group) {
+            gemm::multiply_whole_rows(a, weights_, y.middleRows(first, count), stages,
+                                      scratch.workers, executor);
+          } else {
+            gemm::multiply_grouped(a, weights_, y.middleRows(first, count), stages, executor);
+          }
+        });
+  }
+
+  weights_type weights_;
+  aligned_buffer<float> bias_;
+  linear_options options_;
+  linear_scratch scratch_;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

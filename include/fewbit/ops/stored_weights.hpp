@@ -1,0 +1,71 @@
+#pragma once
+/// Quantized matrices as gemm::grouped_weights, for the layers that leave codes as they are stored.
+///
+/// Read before: gemm/grouped_weights.hpp. Read next: ops/packed_linear.hpp, ops/weight_only.hpp.
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "fewbit/core/error.hpp"
+#include "fewbit/gemm/grouped_weights.hpp"
+#include "fewbit/ops/weight_table.hpp"
+#include "fewbit/quant/quantized_matrix.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+
+template <Scheme S>
+[[nodiscard]] constexpr bool is_multiplied_as_stored() noexcept {
+  constexpr index depth = scale_depth<typename S::granularity>;
+  return depth >= 0 && (S::storage::bits < 8 || (S::storage::bits == 8 && depth > 0));
+}
+
+/// Schemes whose weights are multiplied as they are stored.
+template <class S>
+concept MultipliedAsStored = is_multiplied_as_stored<S>();
+
+/// n x k codes less the smallest of their storage; 0 and 1 where there are two.
+template <Scheme S>
+[[nodiscard]] row_matrix<std::uint8_t> unsigned_codes(const quantized_matrix<S>& q) {
+  row_matrix<std::uint8_t> codes(q.rows(), q.cols());
+  std::vector<typename S::code> row(static_cast<std::size_t>(q.cols()));
+  for (index r = 0; r < q.rows(); ++r) {
+    q.unpack_row(r, row.data());
+    for (index c = 0; c < q.cols(); ++c) {
+      const int code = row[static_cast<std::size_t>(c)] - S::storage::min;
+      codes(r, c) = static_cast<std::uint8_t>(S::storage::bits == 1 ? code / 2 : code);
+    }
+  }
+  return codes;
+}
+
+/// Weights as the products take them.
+/// @throws fewbit::error if a group is so deep that a sum of int8 products could leave int32
+template <class Arch, Scheme S>
+[[nodiscard]] gemm::grouped_weights<S::storage::bits, Arch> pack_grouped(
+    const quantized_matrix<S>& q) {
+  constexpr index group = scale_depth<typename S::granularity>;
+  using packed = gemm::grouped_weights<S::storage::bits, Arch>;
+  const index depth = group == 0 ? q.cols() : std::min(group, q.cols());
+  expect(depth <= packed::max_depth, "linear", "number of inputs", q.cols(),
+         "at most " + std::to_string(packed::max_depth));
+  const index groups = scale_blocks<S>(q.cols());
+  std::vector<float> scales;
+  std::vector<std::uint8_t> zeros;
+  for (index j = 0; j < q.rows(); ++j) {
+    for (index g = 0; g < groups; ++g) {
+      scales.push_back(q.scale(j, g * group));
+      if constexpr (S::is_affine) {
+        zeros.push_back(static_cast<std::uint8_t>(q.zero_point(j, g * group) - S::storage::min));
+      }
+    }
+  }
+  if constexpr (S::is_affine) {
+    return packed(unsigned_codes(q), group, scales, zeros);
+  } else {
+    return packed(unsigned_codes(q), group, scales, -S::storage::min);
+  }
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail

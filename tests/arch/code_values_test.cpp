@@ -1,0 +1,50 @@
+#include "fewbit/arch/code_values.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+
+namespace fewbit {
+namespace {
+
+/// Every code in every lane, other bits above it, less zero points.
+template <int Bits, int Lanes>
+void expect_values() {
+  using words = arch::vec<std::uint32_t, Lanes>;
+  using reals = arch::vec<float, Lanes>;
+  for (const int zero : {0, 1, 1 << (Bits - 1), (1 << Bits) - 1}) {
+    reals zeros;
+    for (int i = 0; i < Lanes; ++i) zeros.set(i, static_cast<float>((zero + i) % (1 << Bits)));
+    const arch::code_values<Bits, Lanes, false> of_all(zero);
+    const arch::code_values<Bits, Lanes, true> of_each(zeros);
+    for (int first = 0; first < 1 << Bits; ++first) {
+      words codes;
+      for (int i = 0; i < Lanes; ++i)
+        codes.set(i, (first + static_cast<unsigned>(i)) % (1U << Bits) | 0xABCD5A5AU << Bits);
+      const reals same = of_all(codes), own = of_each(codes);
+      for (int i = 0; i < Lanes; ++i) {
+        const int code = (first + i) % (1 << Bits), counts = Bits == 1 ? 2 * code : code;
+        ASSERT_EQ(same[i], static_cast<float>(counts - zero)) << Bits << " bits, lane " << i;
+        ASSERT_EQ(own[i], static_cast<float>(counts) - zeros[i]) << Bits << " bits, lane " << i;
+      }
+    }
+  }
+}
+
+template <int Bits>
+void expect_values_in_all_lanes() {
+  expect_values<Bits, 4>();
+  expect_values<Bits, 8>();
+  expect_values<Bits, 16>();
+}
+
+TEST(code_values, are_codes_less_their_zero_points) {
+  expect_values_in_all_lanes<1>();
+  expect_values_in_all_lanes<2>();
+  expect_values_in_all_lanes<3>();
+  expect_values_in_all_lanes<4>();
+  expect_values_in_all_lanes<8>();
+}
+
+}  // namespace
+}  // namespace fewbit

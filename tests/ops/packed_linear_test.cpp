@@ -1,0 +1,198 @@
+#include "fewbit/ops/packed_linear.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "fewbit/core/executor_adapters.hpp"
+#include "support/reals.hpp"
+#include "support/sentence.hpp"
+
+namespace fewbit {
+namespace {
+
+using tests::random_reals;
+
+template <class S>
+class packed_linear_test : public testing::Test {};
+using schemes = testing::Types<int4_grouped<32>, int4_grouped<128>, uint4_grouped<64>, int4_per_row,
+                               scheme<uint4, per_tensor, affine>, int8_grouped<32>,
+                               int3_grouped<24>, int2_per_row, ternary_grouped<32>, binary_per_row>;
+TYPED_TEST_SUITE(packed_linear_test, schemes);
+
+/// Codes of the inputs against dequantized weights, in double.
+TYPED_TEST(packed_linear_test, is_close_to_the_product_of_dequantized_weights) {
+  const row_matrix<float> x = random_reals(5, 200, 1);
+  const auto w = quantize<TypeParam>(random_reals(20, 200, 2));
+  linear<TypeParam> layer(w);
+  row_matrix<float> y(5, 20);
+  layer(x, y);
+  for (index i = 0; i < 5; ++i) {
+    const double scale = x.row(i).cwiseAbs().maxCoeff() / 127.0F;
+    for (index j = 0; j < 20; ++j) {
+      double sum = 0.0, size = 0.0;
+      for (index k = 0; k < 200; ++k) {
+        const double weight = (w.code(j, k) - w.zero_point(j, k)) * double{w.scale(j, k)};
+        const double product = scale * std::nearbyint(x(i, k) / scale) * weight;
+        sum += product;
+        size += std::fabs(product);
+      }
+      EXPECT_NEAR(y(i, j), sum, size * 0x1p-11) << i << " " << j;
+    }
+  }
+}
+
+TEST(packed_linear, has_the_same_bits_on_every_arch) {
+  const row_matrix<float> x = random_reals(11, 105, 1);
+  const auto check = [&]<class S>() {
+    const auto w = quantize<S>(random_reals(35, 105, 2));
+    row_matrix<float> expected(11, 35);
+    linear<S, dynamic_int8, arch::scalar> plain(w);
+    plain(x, expected);
+    arch::compiled::for_each([&]<class Arch>() {
+      row_matrix<float> y(11, 35);
+      linear<S, dynamic_int8, Arch> layer(w);
+      layer(x, y);
+      EXPECT_EQ(y, expected) << Arch::name;
+    });
+  };
+  check.template operator()<int4_grouped<32>>();
+  check.template operator()<uint4_grouped<32>>();
+  check.template operator()<int8_grouped<32>>();
+  check.template operator()<int4_per_row>();
+  check.template operator()<int3_per_row>();
+  check.template operator()<ternary_per_row>();
+  check.template operator()<binary_per_row>();
+}
+
+/// One row at a time, all at once, and by several workers.
+template <class S>
+void expect_one_result(index n) {
+  const row_matrix<float> x = random_reals(300, 96, 1);
+  const linear<S> layer(random_reals(n, 96, 2));
+  row_matrix<float> expected(300, n), y(300, n);
+  auto scratch = layer.make_scratch(5);
+  for (index i = 0; i < 300; ++i) layer(x.middleRows(i, 1), expected.middleRows(i, 1), scratch);
+  for (const index rows : {2, 4, 8, 43, 300}) {
+    y.setConstant(99.0F);
+    layer(x.topRows(rows), y.topRows(rows), scratch);
+    EXPECT_EQ(y.topRows(rows), expected.topRows(rows)) << rows << " rows";
+  }
+  y.setConstant(99.0F);
+  layer(x, y, scratch, thread_executor{3});
+  EXPECT_EQ(y, expected);
+}
+
+TEST(packed_linear, depends_neither_on_threads_nor_on_blocks_of_rows) {
+  expect_one_result<int4_grouped<32>>(150);
+  expect_one_result<int4_per_row>(150);
+  expect_one_result<scheme<uint4, per_row, affine>>(23);
+  expect_one_result<int3_per_row>(70);
+}
+
+TEST(packed_linear, shares_scratch_memory_and_reads_blocks) {
+  const linear<int4_grouped<32>> first(random_reals(64, 40, 1));
+  const linear<int8_grouped<32>> second(random_reals(9, 64, 2));
+  const row_matrix<float> x = random_reals(6, 50, 3);
+  linear_scratch shared;
+  first.reserve(shared);
+  second.reserve(shared);
+  row_matrix<float> middle(4, 64), y = row_matrix<float>::Constant(6, 20, 7.0F);
+  first(x.block(1, 3, 4, 40), middle, shared);
+  second(middle, y.block(2, 1, 4, 9), shared);
+  auto own = second.make_scratch();
+  row_matrix<float> alone(4, 9);
+  second(middle, alone, own);
+  EXPECT_EQ(y.block(2, 1, 4, 9).eval(), alone);
+  y.block(2, 1, 4, 9).setConstant(7.0F);
+  EXPECT_EQ(y, (row_matrix<float>::Constant(6, 20, 7.0F)));
+}
+
+/// Codes of the floats that the layer writes else.
+TEST(packed_linear, writes_codes) {
+  const row_matrix<float> x = random_reals(4, 40, 1), w = random_reals(37, 40, 2);
+  linear<int4_grouped<32>> layer(w, Eigen::VectorXf(), {true, {0.25F, 5}});
+  row_matrix<float> y(4, 37);
+  row_matrix<std::uint8_t> unsigned_codes(4, 37);
+  row_matrix<std::int8_t> signed_codes(4, 37);
+  layer(x, y);
+  layer(x, unsigned_codes);
+  layer(x, signed_codes);
+  for (index i = 0; i < 4; ++i) {
+    for (index j = 0; j < 37; ++j) {
+      const int code = static_cast<int>(std::nearbyint(y(i, j) * 4.0F)) + 5;
+      EXPECT_EQ(unsigned_codes(i, j), std::min(code, 255));
+      EXPECT_EQ(signed_codes(i, j), std::min(code, 127));
+    }
+  }
+  EXPECT_GT(y.maxCoeff(), 0.0F);
+}
+
+TEST(packed_linear, fuses_relu_and_takes_no_rows) {
+  const row_matrix<float> w = random_reals(9, 40, 1), x = random_reals(4, 40, 2);
+  linear<int4_grouped<32>> plain(w), bounded(w, Eigen::VectorXf(), {true, {}});
+  row_matrix<float> y(4, 9), z(4, 9), none(0, 9);
+  plain(x, y);
+  bounded(x, z);
+  EXPECT_EQ(z, y.cwiseMax(0.0F).eval());
+  EXPECT_GT((z.array() == 0.0F).count(), 0);
+  plain(row_matrix<float>(0, 40), none);
+  linear<int4_per_row> empty;
+  (void)empty.make_scratch();
+  row_matrix<float> nothing(2, 0);
+  empty(row_matrix<float>(2, 0), nothing);
+}
+
+TEST(packed_linear, gives_non_finite_inputs_a_defined_result) {
+  row_matrix<float> x(3, 2), y(3, 2);
+  x << 1.0F, std::numeric_limits<float>::quiet_NaN(), -2.0F, std::numeric_limits<float>::infinity(),
+      0.0F, -0.0F;
+  linear<int8_grouped<32>> layer(row_matrix<float>::Identity(2, 2));
+  layer(x, y);
+  EXPECT_NEAR(y(0, 0), 1.0F, 1e-3F);
+  EXPECT_EQ(y(0, 1), 0.0F);
+  EXPECT_NEAR(y(1, 1), 2.0F, 1e-3F) << "the last code of a row whose largest finite value is 2";
+  EXPECT_EQ(y.row(2), (row_matrix<float>::Zero(1, 2)));
+}
+
+/// In groups of 32, less the bias: the bits of the codes and half a bit of scales.
+TEST(packed_linear, keeps_half_a_bit_more_than_its_codes_for_each_weight) {
+  const auto half_bits = [](const auto& layer) {
+    return (layer.bytes() - 64 * 4) * 16 / (64 * 256);
+  };
+  const row_matrix<float> w = random_reals(64, 256, 1);
+  EXPECT_EQ(half_bits(linear<int8_grouped<32>>(w)), 17);
+  EXPECT_EQ(half_bits(linear<int4_grouped<32>>(w)), 9);
+  EXPECT_EQ(half_bits(linear<int3_grouped<32>>(w)), 7);
+  EXPECT_EQ(half_bits(linear<int2_grouped<32>>(w)), 5);
+  EXPECT_EQ(half_bits(linear<binary_grouped<32>>(w)), 3);
+  EXPECT_EQ(linear<int4_per_row>(w).bytes(), 64 * (256 / 2 + 2 + 4));
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+TEST(packed_linear, says_what_is_wrong_with_its_parts) {
+  using layer = linear<int4_per_row>;
+  const row_matrix<float> w = random_reals(3, 4, 1);
+  Eigen::VectorXf bias = Eigen::VectorXf::Zero(2);
+  EXPECT_EQ(tests::sentence_of([&] { layer(w, bias); }),
+            "fewbit: linear: length of bias is 2, expected 3");
+  bias = Eigen::Vector3f(0.0F, std::numeric_limits<float>::quiet_NaN(), 0.0F);
+  EXPECT_EQ(tests::sentence_of([&] { layer(w, bias); }),
+            "fewbit: linear: bias[1] is nan, expected a finite number");
+  EXPECT_EQ(tests::sentence_of([&] { layer(row_matrix<float>::Ones(1, 1127289)); }),
+            "fewbit: linear: number of inputs is 1127289, expected at most 1127288");
+  EXPECT_EQ(
+      tests::sentence_of([&] {
+        layer(w, Eigen::VectorXf(), {false, {0.0F, 0}});
+      }),
+      "fewbit: linear: output_params.scale is 0, expected a finite number of at least 2^-126");
+  EXPECT_EQ(tests::sentence_of([&] { (void)layer(w).make_scratch(0); }),
+            "fewbit: linear: workers is 0, expected at least 1");
+}
+#endif
+
+}  // namespace
+}  // namespace fewbit
