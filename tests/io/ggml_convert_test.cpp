@@ -10,7 +10,7 @@
 #include <random>
 #include <vector>
 
-#include "fewbit/ops/grouped_linear.hpp"
+#include "fewbit/ops/linear.hpp"
 #include "fewbit/quant/quantize.hpp"
 #include "io/ggml_oracle.hpp"
 #include "support/reals.hpp"
@@ -208,7 +208,7 @@ TEST(ggml_convert, tiny_scales_need_plain_zeros) {
 /// of the blocks but for the rounding of float sums.
 TEST(ggml_convert, a_layer_of_blocks_multiplies_their_values) {
   const auto blocks = quantize_blocks<q4_0>(random_reals(24, 256, 6));
-  grouped_linear<uint4_grouped<32>> layer(to_quantized(blocks));
+  linear<uint4_grouped<32>> layer(to_quantized(blocks));
   row_matrix<float> x = (random_reals(5, 256, 7) * 38.0F).array().round();
   x.col(9).setConstant(127.0F);
   row_matrix<float> y(5, 24);
