@@ -1,5 +1,5 @@
-// Rows of products with weights of 4 and 8 bits in groups of 32: floats in, quantized inside the
-// call, floats out.
+// Rows of products with weights of 2, 3, 4 and 8 bits in groups of 32: floats in, quantized inside
+// the call, floats out.
 
 #include <benchmark/benchmark.h>
 
@@ -17,12 +17,18 @@ namespace fewbit::benchmarks {
 namespace {
 
 /// With `is_cold`, as many copies of the weights, used in turn, as no cache holds.
-template <class S, class Arch>
+template <class Case, class Layer>
 void run_grouped(benchmark::State& state, const shape& s, bool is_cold) {
-  grouped_case<S> data(s);
-  const grouped_linear<S, Arch> layer(data.w);
+  Case data(s);
+  const Layer layer = [&] {
+    if constexpr (requires { Layer(data.w); }) {
+      return Layer(data.w);
+    } else {
+      return Layer(data);
+    }
+  }();
   const index copies = is_cold ? beyond_caches() / layer.weights().bytes() + 1 : 1;
-  const std::vector<grouped_linear<S, Arch>> layers(static_cast<std::size_t>(copies), layer);
+  const std::vector<Layer> layers(static_cast<std::size_t>(copies), layer);
   workspace scratch = layer.make_scratch();
   layer(data.a, data.c, scratch);
   state.counters["exact"] = data.is_exact() ? 1 : 0;
@@ -38,13 +44,14 @@ void run_grouped(benchmark::State& state, const shape& s, bool is_cold) {
 }
 
 /// gemm/<kind>/<who>/m:M/n:N/k:K/cold:0 or 1
-template <class S, class Arch>
+template <class Case, class Layer, class Arch>
 void add_grouped_rows(const std::string& kind) {
   const auto add = [&](const shape& s, bool is_cold) {
     const std::string name = "gemm/" + kind + "/fewbit_" + Arch::name + dims(s) +
                              "/cold:" + std::to_string(int{is_cold});
-    benchmark::RegisterBenchmark(
-        name.c_str(), [=](benchmark::State& state) { run_grouped<S, Arch>(state, s, is_cold); });
+    benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+      run_grouped<Case, Layer>(state, s, is_cold);
+    });
   };
   for (const index m : {1, 8, 128}) add({m, 4096, 4096}, false);
   add({1, 4096, 4096}, true);
@@ -63,8 +70,12 @@ constexpr bool has_own_stored_unit() {
 [[maybe_unused]] const bool added = [] {
   arch::compiled::for_each([]<class Arch>() {
     if constexpr (has_own_stored_unit<Arch>()) {
-      add_grouped_rows<int4_grouped<32>, Arch>("f32_w4g32_f32");
-      add_grouped_rows<int8_grouped<32>, Arch>("f32_w8g32_f32");
+      add_grouped_rows<grouped_codes_case<2>, grouped_codes_layer<2, Arch>, Arch>("f32_w2g32_f32");
+      add_grouped_rows<grouped_codes_case<3>, grouped_codes_layer<3, Arch>, Arch>("f32_w3g32_f32");
+      add_grouped_rows<grouped_case<int4_grouped<32>>, grouped_linear<int4_grouped<32>, Arch>,
+                       Arch>("f32_w4g32_f32");
+      add_grouped_rows<grouped_case<int8_grouped<32>>, grouped_linear<int8_grouped<32>, Arch>,
+                       Arch>("f32_w8g32_f32");
     }
   });
   return true;
