@@ -7,8 +7,8 @@
 //     <lhs>: u8, s8 or f32; u7, <rhs> s7 are 8-bit codes that fill 7 bits, of 0 to 127, -64 to 63
 //     b1, t2, u2, s2: binary, ternary and 2-bit codes in bit planes; b1 packed ahead on both sides
 //     .../cold:1          as many copies of the weights, in turn, as no cache holds
-//   gemm/f32_w4g32_f32/..., gemm/f32_w8g32_f32/.../cold:0 floats, quantized inside, by weights of 4
-//                         and 8 bits with a scale for each 32; GBps are of bytes as packed
+//   gemm/f32_w<bits>g32_f32/.../cold:0   floats, quantized inside, by weights of 2, 3, 4 and 8 bits
+//                         with a scale for each 32; GBps are of bytes as packed
 //   gemm/f32_w4_f32/...   the same with a scale for each row
 //   gemm/f32_w4g32f_f32/..., gemm/f32_w2g32f_f32/... floats that stay floats
 //     <implementation>_threads/.../threads:T/real_time    the caller and T - 1 threads of its pool

@@ -1,4 +1,4 @@
-// Rows of products with weights of 2, 4 and 8 bits in groups of 32, and of 4 bits with a scale for
+// Rows of products with weights of 2, 3, 4 and 8 bits in groups of 32, and of 4 bits with a scale for
 // each row: floats in, quantized inside the call or not, floats out.
 
 #include <benchmark/benchmark.h>
@@ -74,6 +74,8 @@ constexpr bool has_own_stored_unit() {
 [[maybe_unused]] const bool added = [] {
   arch::compiled::for_each([]<class Arch>() {
     if constexpr (has_own_stored_unit<Arch>()) {
+      add_grouped_rows<int2_grouped<32>, dynamic_int8, Arch>("f32_w2g32_f32");
+      add_grouped_rows<int3_grouped<32>, dynamic_int8, Arch>("f32_w3g32_f32");
       add_grouped_rows<int4_grouped<32>, dynamic_int8, Arch>("f32_w4g32_f32");
       add_grouped_rows<int8_grouped<32>, dynamic_int8, Arch>("f32_w8g32_f32");
       add_grouped_rows<int4_per_row, dynamic_int8, Arch>("f32_w4_f32");
