@@ -150,8 +150,9 @@ TYPED_TEST(array_test, codes_equal_a_plain_loop) {
   constexpr int hi = std::numeric_limits<TypeParam>::max();
   const quant_params p{0.5F, 9};
   const std::vector<float> x = mixed(80000, 5);
-  for (const std::size_t n : {0, 1, 63, 64, 65, 200, 1024, 8191, 8192, 8193, 16600, 65536, 79900}) {
-    for (const std::size_t first : {0, 1, 37}) {
+  for (const std::size_t n : std::initializer_list<std::size_t>{0, 1, 63, 64, 65, 200, 1024, 8191,
+                                                                8192, 8193, 16600, 65536, 79900}) {
+    for (const std::size_t first : std::initializer_list<std::size_t>{0, 1, 37}) {
       for (const bool streaming : {false, true}) {
         std::vector<TypeParam> codes(n + 80, TypeParam{111}), expected = codes;
         for (std::size_t i = 0; i < n; ++i)
@@ -191,8 +192,9 @@ TYPED_TEST(array_test, reals_equal_a_plain_loop) {
   std::vector<TypeParam> codes;
   for (int i = 0; i < 66000; ++i) codes.push_back(static_cast<TypeParam>(i * 7 + i / 256));
   for (const quant_params& p : {quant_params{0.0371F, lo}, {3.7F, hi}, {FLT_MIN, 1}}) {
-    for (const std::size_t n : {0, 1, 15, 16, 17, 33, 300, 65930}) {
-      for (const std::size_t first : {0, 1, 5, 16}) {
+    for (const std::size_t n :
+         std::initializer_list<std::size_t>{0, 1, 15, 16, 17, 33, 300, 65930}) {
+      for (const std::size_t first : std::initializer_list<std::size_t>{0, 1, 5, 16}) {
         std::vector<float> expected(n + 40, 0.5F);
         for (std::size_t i = 0; i < n; ++i) {
           volatile float steps = static_cast<float>(int{codes[first + i]} - p.zero_point);

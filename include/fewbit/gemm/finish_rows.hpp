@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <numeric>
+#include <type_traits>
 
 #include "fewbit/arch/memory.hpp"
 #include "fewbit/arch/streaming_store.hpp"
@@ -199,7 +200,12 @@ void finish_rows(const In* sums, index stride, out_view<Out> c, E epilogue) noex
     }
     if (col < c.cols) {
       const at where{c.row + r, c.col + col, static_cast<int>(c.cols - col)};
-      where.store_columns(epilogue(register_type::load(sums + col), where), row);
+      // Buffers of a product may be read to the end of a register, memory of others may not.
+      const register_type last =
+          std::is_same_v<Source, from_l1>
+              ? register_type::load(sums + col)
+              : at{0, col, where.valid}.template columns<register_type>(sums);
+      where.store_columns(epilogue(last, where), row);
     }
   }
 }

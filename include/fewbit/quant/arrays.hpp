@@ -204,6 +204,7 @@ struct row_quantizer {
   static constexpr index watched = pages * page;
 
   void encode_few(const float* x, index n, Code* codes) const noexcept {
+    if (n <= 0) return;  // memcpy takes no null pointer
     float padded[code_lanes] = {};
     Code all[code_lanes];
     std::memcpy(padded, x, sizeof(float) * static_cast<std::size_t>(n));
