@@ -5,7 +5,7 @@
 ///               layers.{l}.attention.{wq,wk,wv,wo}, layers.{l}.feed_forward.{w1,w2,w3} and
 ///               layers.{l}.{attention_norm,ffn_norm}, each .weight; dim, hidden_dim, n_layers,
 ///               n_heads, n_kv_heads, vocab_size and seq_len among its metadata
-///     pieces    .safetensors: token i is bytes[offsets[i]] and those that follow, lengths[i] in all
+///     pieces    .safetensors: token i is lengths[i] of the bytes, from offsets[i] on
 ///     tokens    .npy, int16, a sequence for each row
 ///
 /// The files are taken for hostile. All functions throw fewbit::error.
