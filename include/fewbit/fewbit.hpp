@@ -33,19 +33,20 @@
 #include "fewbit/core/workspace.hpp"       // workspace
 
 // ---- quant: real numbers <-> codes
-#include "fewbit/quant/granularity.hpp"       // per_tensor, per_row, grouped<G> ...
-#include "fewbit/quant/magnitude_rule.hpp"    // mean_magnitude, ternary_optimum, ternary_twn
-#include "fewbit/quant/metrics.hpp"           // mse, sqnr_db, cosine, max_error, clipped_share
-#include "fewbit/quant/modes.hpp"             // onnx, fbgemm, tflite: as others do it
-#include "fewbit/quant/params.hpp"            // quant_params, choose_params
-#include "fewbit/quant/quantize.hpp"          // quantize, dequantize, fake_quantize
-#include "fewbit/quant/quantized_matrix.hpp"  // quantized_matrix<S>
-#include "fewbit/quant/range.hpp"             // range
-#include "fewbit/quant/rounding.hpp"          // nearest_even, half_away, toward_zero, stochastic
-#include "fewbit/quant/scale.hpp"             // real_scale, power_of_two
-#include "fewbit/quant/scheme.hpp"            // scheme<...>, int8_per_row, int4_grouped<32> ...
-#include "fewbit/quant/storage.hpp"           // int8, uint8, int16, int4 ... binary
-#include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine
+#include "fewbit/quant/granularity.hpp"        // per_tensor, per_row, grouped<G> ...
+#include "fewbit/quant/magnitude_rule.hpp"     // mean_magnitude, ternary_optimum, ternary_twn
+#include "fewbit/quant/metrics.hpp"            // mse, sqnr_db, cosine, max_error, clipped_share
+#include "fewbit/quant/modes.hpp"              // onnx, fbgemm, tflite: as others do it
+#include "fewbit/quant/params.hpp"             // quant_params, choose_params
+#include "fewbit/quant/quantize.hpp"           // quantize, dequantize, fake_quantize
+#include "fewbit/quant/quantized_matrix.hpp"   // quantized_matrix<S>
+#include "fewbit/quant/range.hpp"              // range
+#include "fewbit/quant/rounding.hpp"           // nearest_even, half_away, toward_zero, stochastic
+#include "fewbit/quant/scale.hpp"              // real_scale, power_of_two
+#include "fewbit/quant/scheme.hpp"             // scheme<...>, int8_per_row, int4_grouped<32> ...
+#include "fewbit/quant/storage.hpp"            // int8, uint8, int16, int4 ... binary
+#include "fewbit/quant/two_scale_ternary.hpp"  // quantize_ttq
+#include "fewbit/quant/zero_point.hpp"         // symmetric, symmetric_full, affine
 
 // ---- gemm: products of codes, exact
 #include "fewbit/gemm/bit_formats.hpp"       // binary_bits, ternary_bits, signed_bits<B> ...
@@ -86,15 +87,16 @@
 #include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- ops: the operators an inference program calls
-#include "fewbit/ops/activations.hpp"      // how float rows become codes
-#include "fewbit/ops/bit_activations.hpp"  // rows to codes of one to eight bits
-#include "fewbit/ops/bit_linear.hpp"       // linear<S, binary_inputs> ...: bits on both sides
-#include "fewbit/ops/linear.hpp"           // linear<S, Inputs>
-#include "fewbit/ops/linear_choices.hpp"   // dynamic_int8, static_uint8, float_inputs ...
-#include "fewbit/ops/linear_output.hpp"    // bias, bound, codes
-#include "fewbit/ops/packed_linear.hpp"    // linear<S> of weights as they are stored
-#include "fewbit/ops/stored_weights.hpp"   // weights of few bits for the layers that keep them so
-#include "fewbit/ops/weight_only.hpp"      // linear<S, float_inputs>
-#include "fewbit/ops/weight_table.hpp"     // scales and zero points by block and channel
+#include "fewbit/ops/activations.hpp"       // how float rows become codes
+#include "fewbit/ops/bit_activations.hpp"   // rows to codes of one to eight bits
+#include "fewbit/ops/bit_linear.hpp"        // linear<S, binary_inputs> ...: bits on both sides
+#include "fewbit/ops/linear.hpp"            // linear<S, Inputs>
+#include "fewbit/ops/linear_choices.hpp"    // dynamic_int8, static_uint8, float_inputs ...
+#include "fewbit/ops/linear_output.hpp"     // bias, bound, codes
+#include "fewbit/ops/packed_linear.hpp"     // linear<S> of weights as they are stored
+#include "fewbit/ops/stored_weights.hpp"    // weights of few bits for the layers that keep them so
+#include "fewbit/ops/two_scale_linear.hpp"  // the layer of quantize_ttq
+#include "fewbit/ops/weight_only.hpp"       // linear<S, float_inputs>
+#include "fewbit/ops/weight_table.hpp"      // scales and zero points by block and channel
 
 // ---- by name only: core/executor_adapters.hpp (OpenMP, std::thread)
