@@ -50,6 +50,7 @@
 #include "fewbit/quant/scale.hpp"              // real_scale, power_of_two
 #include "fewbit/quant/scheme.hpp"             // scheme<...>, int8_per_row, int4_grouped<32> ...
 #include "fewbit/quant/storage.hpp"            // int8, uint8, int16, int4 ... binary
+#include "fewbit/quant/two_scale_ternary.hpp"  // quantize_ttq
 #include "fewbit/quant/weighted_quantize.hpp"  // scales by the importance of inputs
 #include "fewbit/quant/zero_point.hpp"         // symmetric, symmetric_full, affine
 
@@ -102,15 +103,16 @@
 #include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- ops: the operators an inference program calls
-#include "fewbit/ops/activations.hpp"      // how float rows become codes
-#include "fewbit/ops/bit_activations.hpp"  // rows to codes of one to eight bits
-#include "fewbit/ops/bit_linear.hpp"       // linear<S, binary_inputs> ...: bits on both sides
-#include "fewbit/ops/linear.hpp"           // linear<S, Inputs>
-#include "fewbit/ops/linear_choices.hpp"   // dynamic_int8, static_uint8, float_inputs ...
-#include "fewbit/ops/linear_output.hpp"    // bias, bound, codes
-#include "fewbit/ops/packed_linear.hpp"    // linear<S> of weights as they are stored
-#include "fewbit/ops/stored_weights.hpp"   // weights of few bits for the layers that keep them so
-#include "fewbit/ops/weight_only.hpp"      // linear<S, float_inputs>
-#include "fewbit/ops/weight_table.hpp"     // scales and zero points by block and channel
+#include "fewbit/ops/activations.hpp"       // how float rows become codes
+#include "fewbit/ops/bit_activations.hpp"   // rows to codes of one to eight bits
+#include "fewbit/ops/bit_linear.hpp"        // linear<S, binary_inputs> ...: bits on both sides
+#include "fewbit/ops/linear.hpp"            // linear<S, Inputs>
+#include "fewbit/ops/linear_choices.hpp"    // dynamic_int8, static_uint8, float_inputs ...
+#include "fewbit/ops/linear_output.hpp"     // bias, bound, codes
+#include "fewbit/ops/packed_linear.hpp"     // linear<S> of weights as they are stored
+#include "fewbit/ops/stored_weights.hpp"    // weights of few bits for the layers that keep them so
+#include "fewbit/ops/two_scale_linear.hpp"  // the layer of quantize_ttq
+#include "fewbit/ops/weight_only.hpp"       // linear<S, float_inputs>
+#include "fewbit/ops/weight_table.hpp"      // scales and zero points by block and channel
 
 // ---- by name only: core/executor_adapters.hpp (OpenMP, std::thread)

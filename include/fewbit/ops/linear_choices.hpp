@@ -1,5 +1,5 @@
 #pragma once
-/// The choices of a linear layer: what happens to its inputs and to its outputs; and what all layers
+/// The choices of a linear layer: what happens to its inputs and to its outputs. And what layers
 /// share.
 ///
 /// Read next: ops/linear.hpp.

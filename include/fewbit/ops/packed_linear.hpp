@@ -29,56 +29,31 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Codes of a row of floats, as grouped_lhs asks for them.
+/// Codes of a row of floats, as grouped_lhs asks for them; after the last comes the first again.
 struct encoded_row {
   const float* x;
+  index length;
   const row_quantizer<std::int8_t>& quantizer;
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(index k) const noexcept {
-    return quantizer.encode(arch::load<arch::rebind<V, float>>(x + k));
+    const index begin = k < length ? k : k - length;
+    return quantizer.encode(arch::load<arch::rebind<V, float>>(x + begin));
   }
 };
 
-}  // namespace detail
-
-/// A linear layer of n outputs and k inputs that are quantized at each call.
+/// What layers have in common that quantize rows of inputs at each call and multiply them by stored
+/// weights: all but the way to these.
 ///
-/// y(i, j) = s_x(i) * (sum over groups g of rne(float(T) * s(j, g))) + bias(j), where T is the
-/// exact integer sum over group g of x_code * (w_code - w_zero), s the weight scale rounded to 12
-/// significant bits and s_x(i) = max|x(i)| / 127 of the finite inputs. The float operations are in
-/// that order, uncontracted, so results are the same bits everywhere.
-template <Scheme S, class Arch>
-requires detail::MultipliedAsStored<S>
-class linear<S, dynamic_int8, Arch> {
+/// @tparam OneGroup  rows of weights have one scale each
+/// @tparam Copies    how often each row of inputs stands along a row of weights, in groups of its
+///                   length
+template <class Weights, bool OneGroup, int Copies = 1>
+class layer_of_stored {
  public:
-  using weights_type = gemm::grouped_weights<S::storage::bits, Arch>;
+  using weights_type = Weights;
 
-  /// 0 x 0.
-  linear() = default;
-
-  /// Quantizes and packs float weights, n x k; bias has n values or none.
-  /// @throws fewbit::error as quantize() and the other constructor do
-  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
-                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                  const linear_options& options = {})
-      : linear(quantize<S>(weights), bias, options) {}
-
-  /// Packs quantized weights.
-  /// @throws fewbit::error if bias has another length or is not finite, if an output parameter is
-  ///         no scale or zero point, or if groups are so deep that a sum could leave int32
-  explicit linear(const quantized_matrix<S>& weights,
-                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                  const linear_options& options = {})
-      : options_(options) {
-    detail::expect_valid_bias(bias, weights.rows());
-    detail::expect_valid_options(options);
-    weights_ = detail::pack_grouped<Arch>(weights);
-    bias_ = detail::bias_or_zeros(bias, weights.rows());
-    scratch_ = make_scratch();
-  }
-
-  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
+  [[nodiscard]] index inputs() const noexcept { return weights_.k() / Copies; }
   [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
   [[nodiscard]] const linear_options& options() const noexcept { return options_; }
 
@@ -101,8 +76,8 @@ class linear<S, dynamic_int8, Arch> {
     assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());
     if (outputs() == 0) return;
     assert(scratch.rows.slots() > 0 && scratch.rows.bytes_per_slot() >= row_bytes());
-    for (index first = 0; first < x.rows(); first += detail::rows_at_a_time) {
-      const index count = std::min(detail::rows_at_a_time, x.rows() - first);
+    for (index first = 0; first < x.rows(); first += rows_at_a_time) {
+      const index count = std::min(rows_at_a_time, x.rows() - first);
       run_rows(x, y, first, count, scratch, executor);
     }
   }
@@ -111,9 +86,9 @@ class linear<S, dynamic_int8, Arch> {
   /// that are called one after the other may share one.
   /// @throws fewbit::error unless workers >= 1
   void reserve(linear_scratch& scratch, index workers = 1) const {
-    detail::expect(workers >= 1, "linear", "workers", workers, "at least 1");
+    expect(workers >= 1, "linear", "workers", workers, "at least 1");
     scratch.rows.reserve(row_bytes());
-    if (is_one_group && outputs() > 0) {
+    if (OneGroup && outputs() > 0) {
       scratch.workers.reserve(gemm::whole_rows_scratch_bytes(weights_), workers);
     }
   }
@@ -130,13 +105,26 @@ class linear<S, dynamic_int8, Arch> {
     return weights_.bytes() + bias_.size() * index{sizeof(float)};
   }
 
+ protected:
+  layer_of_stored() = default;
+
+  /// @throws fewbit::error if bias has another length or is not finite, or if an output parameter
+  ///         is no scale or zero point
+  layer_of_stored(Weights&& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
+                  const linear_options& options)
+      : weights_(std::move(weights)), options_(options) {
+    expect_valid_bias(bias, outputs());
+    expect_valid_options(options);
+    bias_ = bias_or_zeros(bias, outputs());
+    scratch_ = make_scratch();
+  }
+
  private:
-  using lhs = gemm::grouped_lhs<weights_type>;
-  static constexpr bool is_one_group = detail::scale_depth<typename S::granularity> == 0;
+  using lhs = gemm::grouped_lhs<Weights>;
 
   /// Scales of the rows, then their codes.
   [[nodiscard]] index row_bytes() const noexcept {
-    constexpr index rows = detail::rows_at_a_time;
+    constexpr index rows = rows_at_a_time;
     return outputs() == 0 ? 0 : rows * index{sizeof(float)} + lhs::bytes(weights_, rows);
   }
 
@@ -145,31 +133,65 @@ class linear<S, dynamic_int8, Arch> {
                 const E& executor) const noexcept {
     std::byte* memory = scratch.rows.slot(0);
     auto* scales = reinterpret_cast<float*>(memory);
-    lhs a(weights_, count, memory + detail::rows_at_a_time * index{sizeof(float)});
+    lhs a(weights_, count, memory + rows_at_a_time * index{sizeof(float)});
     executor.for_each(a.padded_rows(), [&](index r) {
       const float* row = r < count ? x.data() + (first + r) * x.outerStride() : nullptr;
-      const float scale =
-          detail::dynamic_scale(r < count ? detail::finite_amax(row, inputs()) : 0.0F);
-      const detail::row_quantizer<std::int8_t> quantizer({scale, 0}, -127, 127);
-      a.fill_row(r, detail::encoded_row{row, quantizer});
+      const float scale = dynamic_scale(r < count ? finite_amax(row, inputs()) : 0.0F);
+      const row_quantizer<std::int8_t> quantizer({scale, 0}, -127, 127);
+      a.fill_row(r, encoded_row{row, inputs(), quantizer});
       if (r < count) scales[r] = scale;
     });
-    detail::with_output_stages<gemm::detail::scalar_of<Y>>(
-        bias_.data(), options_, [&](const auto& rest) {
-          const auto stages = gemm::scale_rows(scales) | rest;
-          if constexpr (is_one_group) {
-            gemm::multiply_whole_rows(a, weights_, y.middleRows(first, count), stages,
-                                      scratch.workers, executor);
-          } else {
-            gemm::multiply_grouped(a, weights_, y.middleRows(first, count), stages, executor);
-          }
-        });
+    with_output_stages<gemm::detail::scalar_of<Y>>(bias_.data(), options_, [&](const auto& rest) {
+      const auto stages = gemm::scale_rows(scales) | rest;
+      if constexpr (OneGroup) {
+        gemm::multiply_whole_rows(a, weights_, y.middleRows(first, count), stages, scratch.workers,
+                                  executor);
+      } else {
+        gemm::multiply_grouped(a, weights_, y.middleRows(first, count), stages, executor);
+      }
+    });
   }
 
-  weights_type weights_;
+  Weights weights_;
   aligned_buffer<float> bias_;
   linear_options options_;
   linear_scratch scratch_;
+};
+
+/// The layer of a scheme.
+template <Scheme S, class Arch>
+using layer_of_scheme = layer_of_stored<gemm::grouped_weights<S::storage::bits, Arch>,
+                                        scale_depth<typename S::granularity> == 0>;
+
+}  // namespace detail
+
+/// A linear layer of n outputs and k inputs that are quantized at each call.
+///
+/// y(i, j) = s_x(i) * (sum over groups g of rne(float(T) * s(j, g))) + bias(j), where T is the
+/// exact integer sum over group g of x_code * (w_code - w_zero), s the weight scale rounded to 12
+/// significant bits and s_x(i) = max|x(i)| / 127 of the finite inputs. The float operations are in
+/// that order, uncontracted, so results are the same bits everywhere.
+template <Scheme S, class Arch>
+requires detail::MultipliedAsStored<S>
+class linear<S, dynamic_int8, Arch> : public detail::layer_of_scheme<S, Arch> {
+ public:
+  /// 0 x 0.
+  linear() = default;
+
+  /// Quantizes and packs float weights, n x k; bias has n values or none.
+  /// @throws fewbit::error as quantize() and the other constructor do
+  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : linear(quantize<S>(weights), bias, options) {}
+
+  /// Packs quantized weights.
+  /// @throws fewbit::error if bias has another length or is not finite, if an output parameter is
+  ///         no scale or zero point, or if groups are so deep that a sum could leave int32
+  explicit linear(const quantized_matrix<S>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : detail::layer_of_scheme<S, Arch>(detail::pack_grouped<Arch>(weights), bias, options) {}
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

@@ -1,0 +1,130 @@
+#pragma once
+/// Ternary codes with one scale for 1 and another for -1: TTQ.
+///
+///     const auto q = quantize_ttq(w);            // threshold .05 max|w| of each row
+///     const row_matrix<float> w_hat = dequantize(q);
+///
+/// w_hat is positive_scale where the code is 1, -negative_scale where it is -1, and 0. Read next:
+/// ops/two_scale_linear.hpp. Source: Zhu et al. 2016, arXiv:1612.01064 (TTQ), which trains both
+/// scales from such a start; here they are the best for the codes.
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/quant/quantize.hpp"
+#include "fewbit/quant/quantized_matrix.hpp"
+#include "fewbit/quant/scale.hpp"
+#include "fewbit/quant/scheme.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// Codes of -1, 0 and 1 of a rows x cols matrix, and two scales for each row.
+class two_scale_ternary {
+ public:
+  /// 0 x 0, without scales.
+  two_scale_ternary() = default;
+
+  /// From parts made elsewhere, by training for one.
+  ///
+  /// @param codes     rows x cols of -1, 0 and 1
+  /// @param positive  a finite positive number for each row, what a code of 1 stands for
+  /// @param negative  the same for -1, without its sign
+  /// @throws fewbit::error naming the first bad value and its position
+  two_scale_ternary(const Eigen::Ref<const row_matrix<std::int8_t>>& codes,
+                    std::span<const float> positive, std::span<const float> negative)
+      : positive_(codes, positive), negative_(negative.begin(), negative.end()) {
+    detail::expect_equal("two_scale_ternary", "number of negative scales",
+                         static_cast<index>(negative.size()), codes.rows());
+    for (index r = 0; r < codes.rows(); ++r) {
+      detail::expect_valid_scale<ternary_per_row>(
+          "two_scale_ternary", detail::item("negative scales", r), negative_scale(r));
+    }
+  }
+
+  [[nodiscard]] index rows() const noexcept { return positive_.rows(); }
+  [[nodiscard]] index cols() const noexcept { return positive_.cols(); }
+  [[nodiscard]] int code(index r, index c) const noexcept { return positive_.code(r, c); }
+  [[nodiscard]] float positive_scale(index r) const noexcept { return positive_.scale(r, 0); }
+  [[nodiscard]] float negative_scale(index r) const noexcept {
+    return negative_[static_cast<std::size_t>(r)];
+  }
+
+  /// Writes the cols() codes of row r to `out`.
+  void unpack_row(index r, std::int8_t* out) const noexcept { positive_.unpack_row(r, out); }
+
+  /// Bytes this matrix would take in a file: codes and 4 for each scale.
+  [[nodiscard]] index storage_bytes() const noexcept {
+    return positive_.storage_bytes() + static_cast<index>(negative_.size() * sizeof(float));
+  }
+
+ private:
+  quantized_matrix<ternary_per_row> positive_;  // with the scales of 1
+  std::vector<float> negative_;
+};
+
+namespace detail {
+
+/// Codes and scales of one row of n weights.
+struct ternary_row {
+  float positive = 1.0F;
+  float negative = 1.0F;
+
+  ternary_row(const float* w, index n, double threshold, std::int8_t* codes) noexcept {
+    double largest = 0.0;
+    for (index c = 0; c < n; ++c) largest = std::fmax(largest, std::fabs(double{w[c]}));
+    const double delta = threshold * largest;
+    double sums[2] = {}, counts[2] = {};
+    for (index c = 0; c < n; ++c) {
+      const double size = std::fabs(double{w[c]});
+      codes[c] = size > delta ? static_cast<std::int8_t>(w[c] < 0.0F ? -1 : 1) : std::int8_t{0};
+      if (codes[c] == 0) continue;
+      sums[codes[c] < 0] += size;
+      counts[codes[c] < 0] += 1.0;
+    }
+    if (counts[0] > 0.0) positive = real_scale::round_step(sums[0] / counts[0]);
+    if (counts[1] > 0.0) negative = real_scale::round_step(sums[1] / counts[1]);
+  }
+};
+
+}  // namespace detail
+
+/// Codes of the signs of |w| > threshold * max|w|, row by row; the scales are the means of the
+/// weights that have a code of 1, and of -1: of all pairs of scales these leave the least squared
+/// error for the codes. A side without a weight has scale 1.
+///
+/// @param threshold  0 <= threshold < 1
+/// @throws fewbit::error if w is empty or holds a NaN or an infinity, or threshold is none
+[[nodiscard]] inline two_scale_ternary quantize_ttq(const Eigen::Ref<const row_matrix<float>>& w,
+                                                    double threshold = 0.05) {
+  detail::expect_finite("quantize_ttq", "w", w);
+  detail::expect(threshold >= 0.0 && threshold < 1.0, "quantize_ttq", "threshold", threshold,
+                 "at least 0 and less than 1");
+  row_matrix<std::int8_t> codes(w.rows(), w.cols());
+  std::vector<float> positive, negative;
+  for (index r = 0; r < w.rows(); ++r) {
+    const detail::ternary_row row(detail::row_of(w, r), w.cols(), threshold,
+                                  codes.data() + r * w.cols());
+    positive.push_back(row.positive);
+    negative.push_back(row.negative);
+  }
+  return {codes, positive, negative};
+}
+
+/// The reals that the codes stand for.
+[[nodiscard]] inline row_matrix<float> dequantize(const two_scale_ternary& q) {
+  row_matrix<float> w(q.rows(), q.cols());
+  for (index r = 0; r < q.rows(); ++r) {
+    for (index c = 0; c < q.cols(); ++c) {
+      const int code = q.code(r, c);
+      w(r, c) = code == 0 ? 0.0F : code > 0 ? q.positive_scale(r) : -q.negative_scale(r);
+    }
+  }
+  return w;
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

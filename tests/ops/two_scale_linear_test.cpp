@@ -1,0 +1,79 @@
+#include "fewbit/ops/two_scale_linear.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+
+#include "support/reals.hpp"
+#include "support/sentence.hpp"
+
+namespace fewbit {
+namespace {
+
+using tests::random_reals;
+
+float with_12_bits(float scale) {
+  int exponent = 0;
+  const float mantissa = std::frexp(scale, &exponent);
+  return std::ldexp(std::nearbyint(mantissa * 4096.0F) / 4096.0F, exponent);
+}
+
+/// The documented formula, one operation at a time.
+row_matrix<float> expected(const row_matrix<float>& x, const two_scale_ternary& w,
+                           const Eigen::VectorXf& bias) {
+  row_matrix<float> y(x.rows(), w.rows());
+  for (index i = 0; i < y.rows(); ++i) {
+    const float scale = x.row(i).cwiseAbs().maxCoeff() / 127.0F;
+    for (index j = 0; j < y.cols(); ++j) {
+      std::int64_t ones = 0, minus_ones = 0;
+      for (index k = 0; k < x.cols(); ++k) {
+        volatile float quotient = x(i, k) * (1.0F / scale);
+        const auto code = static_cast<std::int64_t>(std::nearbyint(double{quotient}));
+        if (w.code(j, k) == 1) ones += code;
+        if (w.code(j, k) == -1) minus_ones += code;
+      }
+      volatile float first = static_cast<float>(2 * ones) * with_12_bits(w.positive_scale(j) / 2);
+      volatile float second =
+          static_cast<float>(-2 * minus_ones) * with_12_bits(w.negative_scale(j) / 2);
+      volatile float total = first + second;
+      volatile float scaled = total * scale;
+      y(i, j) = static_cast<float>(double{scaled} + double{bias[j]});
+    }
+  }
+  return y;
+}
+
+TEST(two_scale_linear, equals_its_formula_to_the_bit_on_every_arch) {
+  for (const auto& [m, n, k] : {std::array<index, 3>{1, 1, 1}, {3, 37, 77}, {20, 18, 160}}) {
+    const auto w = quantize_ttq(random_reals(n, k, 1), 0.2);
+    const Eigen::VectorXf bias = random_reals(1, n, 2).row(0).transpose();
+    const row_matrix<float> x = random_reals(m, k, 3), right = expected(x, w, bias);
+    arch::compiled::for_each([&]<class Arch>() {
+      row_matrix<float> y = row_matrix<float>::Constant(m, n, 99.0F);
+      two_scale_linear<Arch> layer(w, bias);
+      layer(x, y);
+      EXPECT_EQ(y, right) << Arch::name << " m=" << m << " n=" << n << " k=" << k;
+      EXPECT_EQ(layer.inputs(), k);
+      EXPECT_EQ(layer.outputs(), n);
+    });
+  }
+}
+
+/// Two bits for a weight, two scales and zero points and a bias for a row.
+TEST(two_scale_linear, keeps_two_bits_for_each_weight) {
+  const two_scale_linear<> layer(quantize_ttq(random_reals(64, 256, 1)));
+  EXPECT_EQ(layer.bytes(), 64 * (256 * 2 / 8 + 2 * 3 + 4));
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+TEST(two_scale_linear, says_what_is_wrong_with_its_parts) {
+  const auto w = quantize_ttq(random_reals(3, 4, 1));
+  EXPECT_EQ(tests::sentence_of([&] { two_scale_linear<>(w, Eigen::VectorXf::Zero(2)); }),
+            "fewbit: linear: length of bias is 2, expected 3");
+}
+#endif
+
+}  // namespace
+}  // namespace fewbit
