@@ -62,7 +62,9 @@
 #include "fewbit/gemm/multiply_grouped.hpp"  // multiply_grouped, grouped_lhs
 #include "fewbit/gemm/packed_bits.hpp"       // packed_bits, pack_planes: weights in planes
 #include "fewbit/gemm/packed_weights.hpp"    // packed_weights, pack
+#include "fewbit/gemm/panel_layout.hpp"      // panels of columns, blocks and steps of k
 #include "fewbit/gemm/prepared_lhs.hpp"      // activations in place or copied
+#include "fewbit/gemm/product.hpp"           // the walk over C
 #include "fewbit/gemm/product_by_proof.hpp"  // each panel by the fastest dots it allows
 #include "fewbit/gemm/proof.hpp"             // which weights 16-bit sums are exact for
 #include "fewbit/gemm/row_tiles.hpp"         // how rows are cut into tiles

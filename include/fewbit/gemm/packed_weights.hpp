@@ -22,46 +22,10 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/kernel.hpp"
 #include "fewbit/gemm/micro_kernel.hpp"
+#include "fewbit/gemm/panel_layout.hpp"
 #include "fewbit/gemm/proof.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
-
-/// How k is cut: `blocks` blocks of `block_depth` (the last may be shorter), each padded to whole
-/// steps of `Depth`.
-template <int Depth>
-class depth_layout {
- public:
-  depth_layout() noexcept = default;
-  depth_layout(index k, index block_depth) noexcept
-      : k_(k),
-        block_depth_(block_depth > 0 && block_depth < k ? block_depth : std::max(k, index{1})),
-        blocks_(std::max((k + block_depth_ - 1) / block_depth_, index{1})),
-        padded_((blocks_ - 1) * padded_block() + steps(blocks_ - 1) * Depth) {}
-
-  [[nodiscard]] index k() const noexcept { return k_; }
-  [[nodiscard]] index block_depth() const noexcept { return block_depth_; }
-  [[nodiscard]] index blocks() const noexcept { return blocks_; }
-  [[nodiscard]] index depth_of(index block) const noexcept {
-    return std::min(block_depth_, k_ - block * block_depth_);
-  }
-  [[nodiscard]] index steps(index block) const noexcept {
-    return (depth_of(block) + Depth - 1) / Depth;
-  }
-  /// k rounded up block by block: packed codes of one column.
-  [[nodiscard]] index padded() const noexcept { return padded_; }
-  /// Where a block begins in the packed codes of one column.
-  [[nodiscard]] index padded_begin(index block) const noexcept { return block * padded_block(); }
-
- private:
-  [[nodiscard]] index padded_block() const noexcept {
-    return (block_depth_ + Depth - 1) / Depth * Depth;
-  }
-
-  index k_ = 0;
-  index block_depth_ = 1;
-  index blocks_ = 1;
-  index padded_ = 0;
-};
 
 /// W (n x k, one output channel per row, codes -128..127) packed for activations of type Lhs.
 ///
@@ -101,7 +65,7 @@ class packed_weights {
     fewbit::detail::expect(deepest <= Kernel::max_depth, "pack",
                            layout.blocks() == 1 ? "depth" : "block_depth", deepest,
                            "at most " + std::to_string(Kernel::max_depth));
-    n_ = w.rows();
+    panels_ = panel_layout<Kernel>(w.rows());
     layout_ = layout;
     largest_activation_ = largest_activation;
     codes_ = aligned_buffer<rhs_code>(padded_n() * layout.padded(), for_overwrite);
@@ -114,15 +78,10 @@ class packed_weights {
     if constexpr (detail::Proving<unit>) prove(executor);
   }
 
-  [[nodiscard]] index n() const noexcept { return n_; }
+  [[nodiscard]] index n() const noexcept { return panels_.n(); }
   [[nodiscard]] index k() const noexcept { return layout_.k(); }
-  /// n in whole registers, or in whole tiles where a unit with proofs wastes little by it: on a
-  /// Sapphire Rapids, narrow tiles among wide ones slow both down, (128,1024,1024) by a fifteenth.
-  [[nodiscard]] index padded_n() const noexcept {
-    const auto padded_to = [&](index cols) { return (n_ + cols - 1) / cols * cols; };
-    const index registers = padded_to(Kernel::narrow_cols), tiles = padded_to(Kernel::tile::cols);
-    return detail::Proving<unit> && tiles - registers <= n_ / 32 ? tiles : registers;
-  }
+  /// n in whole registers or tiles, as panel_layout says.
+  [[nodiscard]] index padded_n() const noexcept { return panels_.padded_n(); }
   [[nodiscard]] const layout_type& layout() const noexcept { return layout_; }
 
   /// The largest activation code that multiply() may be given.
@@ -136,7 +95,7 @@ class packed_weights {
   /// sum over k of w(j, k) for each column j of C; empty when k is cut into several blocks.
   [[nodiscard]] std::span<const std::int32_t> column_sums() const noexcept {
     if (layout_.blocks() != 1) return {};
-    return {sums_.data(), static_cast<std::size_t>(n_)};
+    return {sums_.data(), static_cast<std::size_t>(n())};
   }
 
   /// Sums of one block for the columns from `col` on, padded to whole registers; nullptr where the
@@ -155,15 +114,10 @@ class packed_weights {
   }
 
   /// Columns of the panel that begins at `col`: tile::cols, or narrow_cols near the end.
-  [[nodiscard]] index panel_cols(index col) const noexcept {
-    return padded_n() - col >= Kernel::tile::cols ? index{Kernel::tile::cols}
-                                                  : index{Kernel::narrow_cols};
-  }
+  [[nodiscard]] index panel_cols(index col) const noexcept { return panels_.panel_cols(col); }
 
   /// Columns in panels of tile::cols, before the narrow ones.
-  [[nodiscard]] index wide_cols() const noexcept {
-    return padded_n() / Kernel::tile::cols * Kernel::tile::cols;
-  }
+  [[nodiscard]] index wide_cols() const noexcept { return panels_.wide_cols(); }
 
   /// Bytes held: codes and sums.
   [[nodiscard]] index bytes() const noexcept {
@@ -193,7 +147,7 @@ class packed_weights {
   /// Packs the panel that begins at column `first`, a chunk of k at a time: [step][column][depth]
   /// of a chunk lie side by side.
   void pack_panel(const Eigen::Ref<const row_matrix<std::int8_t>>& w, index first) noexcept {
-    const index width = panel_cols(first), count = std::min(n_ - first, width);
+    const index width = panel_cols(first), count = std::min(n() - first, width);
     const index stride = w.outerStride();
     for (index block = 0; block < layout_.blocks(); ++block) {
       const std::int8_t* from = w.data() + first * stride + block * layout_.block_depth();
@@ -284,7 +238,7 @@ class packed_weights {
 
   struct empty {};
 
-  index n_ = 0;
+  panel_layout<Kernel> panels_;
   layout_type layout_;
   aligned_buffer<rhs_code> codes_;
   aligned_buffer<std::int32_t> sums_;

@@ -9,7 +9,7 @@
 
 #include "fewbit/arch/memory.hpp"
 #include "fewbit/arch/vec.hpp"
-#include "fewbit/gemm/packed_weights.hpp"
+#include "fewbit/gemm/panel_layout.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
 

@@ -14,7 +14,7 @@
 
 #include "fewbit/gemm/finish_rows.hpp"
 #include "fewbit/gemm/micro_kernel.hpp"
-#include "fewbit/gemm/packed_weights.hpp"
+#include "fewbit/gemm/panel_layout.hpp"
 #include "fewbit/gemm/prepared_lhs.hpp"
 #include "fewbit/gemm/proof.hpp"
 #include "fewbit/gemm/row_tiles.hpp"
@@ -42,16 +42,17 @@ inline constexpr index few_rows_in_blocks = 12;
 /// activations of 4096 codes to stay in 2 MiB of L2.
 inline constexpr index row_tiles_by_proof = 48;
 
-template <class Lhs, class Kernel, class Out, class Epilogue>
+template <class Weights, class Out, class Epilogue>
 class product_by_proof {
-  using unit = typename Kernel::unit;
+  using kernel_type = typename Weights::kernel_type;
+  using lhs_type = typename kernel_type::lhs;
+  using unit = typename kernel_type::unit;
   using dots = typename unit::dots;
   using widened = typename unit::widened;
-  using tile = typename Kernel::tile;
-  using weights = packed_weights<Lhs, Kernel>;
-  using proven_kernel = kernel<Lhs, typename unit::bytes, Kernel::row_registers,
-                               Kernel::col_registers, Kernel::narrow_registers>;
-  using exact_lhs = prepared_lhs<Kernel, row_tiles_by_proof>;
+  using tile = typename kernel_type::tile;
+  using proven_kernel = kernel<lhs_type, typename unit::bytes, kernel_type::row_registers,
+                               kernel_type::col_registers, kernel_type::narrow_registers>;
+  using exact_lhs = prepared_lhs<kernel_type, row_tiles_by_proof>;
   using proven_lhs = prepared_lhs<proven_kernel, row_tiles_by_proof>;
   static_assert(exact_lhs::max_rows == proven_lhs::max_rows);
 
@@ -71,12 +72,12 @@ class product_by_proof {
 
  public:
   /// Scratch bytes of one worker.
-  static index scratch_bytes(const weights& w) noexcept {
+  static index scratch_bytes(const Weights& w) noexcept {
     return sums_bytes(w) + so_far_bytes(w) + wide_bytes(w) + exact_lhs::bytes(w.layout()) +
            proven_lhs::bytes(w.layout());
   }
 
-  product_by_proof(const Lhs* a, index a_stride, const weights& w, const out_view<Out>& c,
+  product_by_proof(const lhs_type* a, index a_stride, const Weights& w, const out_view<Out>& c,
                    const Epilogue& epilogue, std::byte* scratch) noexcept
       : a_(a), a_stride_(a_stride), w_(w), c_(c), epilogue_(epilogue) {
     sums_ = reinterpret_cast<std::int32_t*>(scratch);
@@ -99,7 +100,7 @@ class product_by_proof {
     const bool any_proven = any(col_begin, col_end, [](proof p) { return p != proof::none; });
     for (index row = row_begin; row < row_end; row += most) {
       const index block_rows = std::min(most, row_end - row);
-      const Lhs* a = a_ + row * a_stride_;
+      const lhs_type* a = a_ + row * a_stride_;
       const auto& layout = w_.layout();
       const exact_lhs exact(a, a_stride_, any_exact ? block_rows : 0, layout, exact_scratch_);
       const proven_lhs proven(a, a_stride_, any_proven ? block_rows : 0, layout, proven_scratch_,
@@ -146,23 +147,23 @@ class product_by_proof {
     return false;
   }
 
-  static index sums_bytes(const weights& w) noexcept {
+  static index sums_bytes(const Weights& w) noexcept {
     constexpr index most = finished_panels * tile::cols;
     return exact_lhs::max_rows * std::min(w.padded_n(), most) * index{sizeof(std::int32_t)};
   }
 
-  static index so_far_bytes(const weights& w) noexcept {
+  static index so_far_bytes(const Weights& w) noexcept {
     if (w.layout().padded() <= chunk_depth(proof::none)) return 0;
     return exact_lhs::max_rows * tile::cols * index{sizeof(std::int32_t)};
   }
 
-  static index wide_bytes(const weights& w) noexcept {
+  static index wide_bytes(const Weights& w) noexcept {
     const index all = w.padded_n() * w.layout().padded() * index{sizeof(std::int16_t)};
     return std::min((all + 63) / 64 * 64, chunk_bytes);
   }
 
   [[nodiscard]] int shift() const noexcept {
-    return static_cast<int>(unsigned_shift<Lhs>(w_.largest_activation()));
+    return static_cast<int>(unsigned_shift<lhs_type>(w_.largest_activation()));
   }
 
   /// Codes of k in a chunk.
@@ -226,10 +227,11 @@ class product_by_proof {
   }
 
   void finish(const block& b, const slice& s, index col) const noexcept {
-    finish_rows<epilogue_lanes<Kernel>>(s.sums, s.stride,
-                                        out_view<Out>{c_.data, c_.stride, b.row + s.first, col,
-                                                      s.rows, std::min(s.stride, c_.cols - col)},
-                                        epilogue_);
+    finish_rows<epilogue_lanes<kernel_type>>(
+        s.sums, s.stride,
+        out_view<Out>{c_.data, c_.stride, b.row + s.first, col, s.rows,
+                      std::min(s.stride, c_.cols - col)},
+        epilogue_);
   }
 
   void sum(const block& b, const panels& p, const slice& s) const noexcept {
@@ -269,7 +271,7 @@ class product_by_proof {
     tile_run<Dots> run{nullptr, lhs.stride, nullptr, p.width * w_.layout().padded(), depth, nullptr,
                        nullptr, 0,          p.along};
     if constexpr (std::is_same_v<Dots, widened>) {
-      if (s.first == 0) widen_panels<Kernel>(codes, p.cols() * depth, p.width, wide_);
+      if (s.first == 0) widen_panels<kernel_type>(codes, p.cols() * depth, p.width, wide_);
       run.w = wide_;
     } else {
       run.w = codes;
@@ -279,7 +281,7 @@ class product_by_proof {
       if (shift() != 0 && k == 0) run.column_sums = w_.column_sums().data() + p.col;
     }
     prefetcher ahead = ahead_of<Dots>(codes, p, depth, s.rows);
-    for_each_height<Kernel>(s.rows, [&](index first, index height, index count) {
+    for_each_height<kernel_type>(s.rows, [&](index first, index height, index count) {
       run.a = lhs.codes + (s.first + first) * lhs.stride + k;
       run.down = count;
       const store_sums<Dots> to{s.sums + first * s.stride, s.stride};
@@ -291,11 +293,11 @@ class product_by_proof {
                                     p.width};
         }
       }();
-      constexpr int most = Kernel::row_registers;
+      constexpr int most = kernel_type::row_registers;
       if (p.width == tile::cols) {
-        sum_rows<Dots, most, Kernel::col_registers>(height, run, -shift(), ahead, sink);
+        sum_rows<Dots, most, kernel_type::col_registers>(height, run, -shift(), ahead, sink);
       } else {
-        sum_rows<Dots, most, Kernel::narrow_registers>(height, run, -shift(), ahead, sink);
+        sum_rows<Dots, most, kernel_type::narrow_registers>(height, run, -shift(), ahead, sink);
       }
     });
   }
@@ -316,9 +318,9 @@ class product_by_proof {
     return {from, from + bytes, static_cast<int>((lines + spread - 1) / spread)};
   }
 
-  const Lhs* a_;
+  const lhs_type* a_;
   index a_stride_;
-  const weights& w_;
+  const Weights& w_;
   const out_view<Out>& c_;
   const Epilogue& epilogue_;
   std::int32_t* sums_;
