@@ -6,7 +6,8 @@
 //   gemm/<lhs>_<rhs>_<out>/<implementation>/m:M/n:N/k:K   C (m x n) = A (m x k) W^T
 //     <lhs>: u8, s8 or f32; u7, <rhs> s7 are 8-bit codes that fill 7 bits, of 0 to 127, -64 to 63
 //     b1, t2, u2, s2: binary, ternary and 2-bit codes in bit planes; b1 packed ahead on both sides
-//     .../cold:1          as many copies of the weights, in turn, as no cache holds
+//     u8 or s8 by b1, t2, s4: 8-bit codes by such weights that stay packed, and by 4-bit ones
+//     .../cold:1          as many copies of the weights, in turn, as no cache holds; cold:0: one
 //   gemm/f32_w4g32_f32/..., gemm/f32_w8g32_f32/.../cold:0 floats, quantized inside, by weights of 4
 //                         and 8 bits with a scale for each 32; GBps are of bytes as packed
 //     <implementation>_threads/.../threads:T/real_time    the caller and T - 1 threads of its pool

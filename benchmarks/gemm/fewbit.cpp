@@ -94,6 +94,7 @@ void add_arch() {
   add_network_rows<fewbit_product<network_case<8>, Arch>>(who);
   add_network_rows<fewbit_product<network_case<7>, Arch>>(who);
   add_cold_row<fewbit_product<sums_case<std::uint8_t>, Arch>>(who);
+  add_cold_row<fewbit_product<sums_case<std::int8_t>, Arch>>(who);
   add_thread_rows<Arch>(who);
   add_packing_row(who, &pack_anew<Arch>);
 }

@@ -53,6 +53,7 @@
 #include "fewbit/gemm/bit_tile.hpp"          // the loop of bit planes
 #include "fewbit/gemm/block_stage.hpp"       // sums of blocks of k, for grouped scales
 #include "fewbit/gemm/epilogue.hpp"          // at, stage, operator|, raw, Epilogue
+#include "fewbit/gemm/expanded_weights.hpp"  // narrow weights as the kernel of 8 bits wants them
 #include "fewbit/gemm/finish_rows.hpp"       // sums in a buffer -> epilogue -> C
 #include "fewbit/gemm/grouped_weights.hpp"   // 1 to 8 bits, a scale for each group
 #include "fewbit/gemm/kernel.hpp"            // default_kernel; picture and glossary
@@ -60,6 +61,9 @@
 #include "fewbit/gemm/multiply.hpp"          // multiply, scratch_bytes
 #include "fewbit/gemm/multiply_bits.hpp"     // multiply, of bit planes
 #include "fewbit/gemm/multiply_grouped.hpp"  // multiply_grouped, grouped_lhs
+#include "fewbit/gemm/multiply_narrow.hpp"   // multiply, of narrow_weights
+#include "fewbit/gemm/narrow_rows.hpp"       // a few rows by narrow weights
+#include "fewbit/gemm/narrow_weights.hpp"    // narrow_weights: 1 to 4 bits that stay packed
 #include "fewbit/gemm/packed_bits.hpp"       // packed_bits, pack_planes: weights in planes
 #include "fewbit/gemm/packed_weights.hpp"    // packed_weights, pack
 #include "fewbit/gemm/panel_layout.hpp"      // panels of columns, blocks and steps of k

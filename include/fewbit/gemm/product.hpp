@@ -80,30 +80,7 @@ struct product {
     }
   }
 
- private:
-  /// `down` row tiles of `height` registers by `along` panels of `width` columns. The first tile
-  /// begins at row register `first` of the block and at `col`.
-  struct rectangle {
-    index first;
-    index height;
-    index down;
-    index col;
-    index width;
-    index along;
-
-    [[nodiscard]] index rows() const noexcept { return down * height * unit::rows; }
-    [[nodiscard]] index cols() const noexcept { return along * width; }
-  };
-
-  /// One block of rows of C.
-  struct block {
-    const prepared_lhs<kernel_type>& lhs;
-    index row;
-    index rows;
-    index col_begin;
-    index col_end;
-  };
-
+  /// The part of C from row_begin to row_end, col_begin to col_end.
   void rows(index row_begin, index row_end, index col_begin, index col_end,
             std::byte* scratch) const noexcept {
     if constexpr (Proving<unit> && std::is_same_v<Blocks, whole_depth>) {
@@ -131,6 +108,30 @@ struct product {
       std::swap(scratch, other);
     }
   }
+
+ private:
+  /// `down` row tiles of `height` registers by `along` panels of `width` columns. The first tile
+  /// begins at row register `first` of the block and at `col`.
+  struct rectangle {
+    index first;
+    index height;
+    index down;
+    index col;
+    index width;
+    index along;
+
+    [[nodiscard]] index rows() const noexcept { return down * height * unit::rows; }
+    [[nodiscard]] index cols() const noexcept { return along * width; }
+  };
+
+  /// One block of rows of C.
+  struct block {
+    const prepared_lhs<kernel_type>& lhs;
+    index row;
+    index rows;
+    index col_begin;
+    index col_end;
+  };
 
   void one_block(const block& b, [[maybe_unused]] copier& copying,
                  std::byte* scratch) const noexcept {

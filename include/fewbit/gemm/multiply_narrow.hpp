@@ -1,0 +1,122 @@
+#pragma once
+/// The product of 8-bit activations with narrow_weights: C = epilogue(A W^T), exact in int32.
+///
+/// Many rows: some columns of W are expanded into scratch memory, in the order of the kernel of 8-bit
+/// weights, and meet all rows as those do. That costs n * k once, and weights come from memory in
+/// few bits. A few rows (gemm/narrow_rows.hpp): weights are expanded in registers and nowhere else.
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/core/workspace.hpp"
+#include "fewbit/gemm/epilogue.hpp"
+#include "fewbit/gemm/expanded_weights.hpp"
+#include "fewbit/gemm/narrow_rows.hpp"
+#include "fewbit/gemm/narrow_weights.hpp"
+#include "fewbit/gemm/product.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+namespace detail {
+
+/// Scratch bytes of one worker for activations of type Lhs and any number of rows.
+template <class Lhs, int Bits, class Arch>
+[[nodiscard]] index narrow_scratch_bytes(const narrow_weights<Bits, Arch>& w) noexcept {
+  using expanded = expanded_weights<Lhs, Arch>;
+  using kernel_type = typename expanded::kernel_type;
+  const expanded window(w, nullptr);
+  const index rest = [&] {
+    if constexpr (Proving<typename kernel_type::unit>) {
+      return product_by_proof<expanded, std::int32_t, raw>::scratch_bytes(window);
+    } else {
+      return prepared_lhs<kernel_type>::bytes(window.layout());
+    }
+  }();
+  return std::max(expanded::bytes_for(w) + rest, narrow_rows_bytes(w));
+}
+
+/// Part `part` of `parts` parts of C: columns are shared out, so that no two workers expand the
+/// same, or rows where there are few columns.
+template <class Lhs, int Bits, class Arch, class Out, class E>
+void multiply_expanded(const Lhs* a, index a_stride, const narrow_weights<Bits, Arch>& w,
+                       const out_view<Out>& c, const E& epilogue, index part, index parts,
+                       std::byte* scratch) noexcept {
+  using expanded = expanded_weights<Lhs, Arch>;
+  using tile = typename expanded::kernel_type::tile;
+  const auto share = [&](index total, index unit, index extent) {
+    const index begin = total * part / parts * unit, end = total * (part + 1) / parts * unit;
+    return std::pair{std::min(begin, extent), std::min(end, extent)};
+  };
+  const index panels = (c.cols + tile::cols - 1) / tile::cols;
+  const bool by_columns = panels >= parts;
+  const auto [col, col_end] =
+      by_columns ? share(panels, tile::cols, c.cols) : std::pair{index{0}, c.cols};
+  const auto [row, row_end] =
+      by_columns ? std::pair{index{0}, c.rows}
+                 : share((c.rows + tile::rows - 1) / tile::rows, tile::rows, c.rows);
+  if (row == row_end) return;
+  expanded window(w, scratch);
+  const whole_depth blocks;
+  const product<expanded, Out, whole_depth, E> p{a, a_stride, window, c, blocks, epilogue};
+  for (index first = col; first < col_end;) {
+    const index end = window.expand(w, first, col_end);
+    p.rows(row, row_end, first, std::min(end, col_end), scratch + expanded::bytes_for(w));
+    first = end;
+  }
+}
+
+}  // namespace detail
+
+/// Scratch bytes that one worker needs to multiply with W, for `workspace::reserve`.
+template <int Bits, class Arch>
+[[nodiscard]] index scratch_bytes(const narrow_weights<Bits, Arch>& w) noexcept {
+  return std::max(detail::narrow_scratch_bytes<std::uint8_t>(w),
+                  detail::narrow_scratch_bytes<std::int8_t>(w));
+}
+
+/// C(i, j) = epilogue(sum over k of A(i, k) * W(j, k)), exact in int32. Nothing is allocated, and
+/// nothing throws: an executor that does ends the program.
+///
+/// @param a         m x k codes, std::uint8_t or std::int8_t, row-major
+/// @param w         n x k weights, packed
+/// @param c         m x n, row-major, of what the epilogue returns; must not overlap a
+/// @param epilogue  applied to each element (gemm/epilogue.hpp)
+/// @param scratch   at least scratch_bytes(w) per slot; the work is cut into one part per slot
+/// @param executor  runs the parts; results depend neither on it nor on the number of slots
+/// Shapes are asserted.
+template <class A, int Bits, class Arch, class C, class E = raw, Executor Workers = inline_executor>
+requires NarrowLhs<A> && ProductInto<C, E, std::int32_t>
+void multiply(const A& a, const narrow_weights<Bits, Arch>& w, C&& c, const E& epilogue,
+              workspace& scratch, const Workers& executor = {}) noexcept {
+  using out = detail::scalar_of<C>;
+  assert(a.cols() == w.k() && c.rows() == a.rows() && c.cols() == w.n());
+  assert(scratch.bytes_per_slot() >= scratch_bytes(w) && scratch.slots() > 0);
+  const detail::out_view<out> to{c.data(), c.outerStride(), 0, 0, c.rows(), c.cols()};
+  const index parts = scratch.slots();
+  executor.for_each(parts, [&](index part) {
+    if (a.rows() <= detail::narrow_rows<Arch>) {
+      detail::multiply_few_rows(a.data(), a.outerStride(), w, to, epilogue, part, parts,
+                                scratch.slot(part));
+    } else {
+      detail::multiply_expanded(a.data(), a.outerStride(), w, to, epilogue, part, parts,
+                                scratch.slot(part));
+    }
+  });
+}
+
+/// The same for one call in one thread: scratch memory is allocated.
+template <class A, int Bits, class Arch, class C, class E = raw>
+requires NarrowLhs<A> && ProductInto<C, E, std::int32_t>
+void multiply(const A& a, const narrow_weights<Bits, Arch>& w, C&& c, const E& epilogue = {}) {
+  workspace scratch(scratch_bytes(w));
+  multiply(a, w, c, epilogue, scratch);
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
