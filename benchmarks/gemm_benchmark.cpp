@@ -6,7 +6,8 @@
 //   gemm/<lhs>_<rhs>_<out>/<implementation>/m:M/n:N/k:K   C (m x n) = A (m x k) W^T
 //     <lhs>: u8, s8 or f32; u7, <rhs> s7 are 8-bit codes that fill 7 bits, of 0 to 127, -64 to 63
 //     b1, t2, u2, s2: binary, ternary and 2-bit codes in bit planes; b1 packed ahead on both sides
-//     .../cold:1          as many copies of the weights, in turn, as no cache holds
+//     u8 or s8 by b1, t2, s4: 8-bit codes by such weights that stay packed, and by 4-bit ones
+//     .../cold:1          as many copies of the weights, in turn, as no cache holds; cold:0: one
 //   gemm/f32_w<bits>g32_f32/.../cold:0   floats, quantized inside, by weights of 2, 3, 4 and 8 bits
 //                         with a scale for each 32; GBps are of bytes as packed
 //   gemm/f32_w4_f32/...   the same with a scale for each row
@@ -17,7 +18,8 @@
 //   pack/s8/<implementation>/n:N/k:K                      weights packed into memory just asked for
 //   memcpy/n:N/k:K, memcpy_fresh/n:N/k:K                  copied, the second to such memory too
 //
-// Implementations: fewbit_<arch>; onednn (its matmul), onednn_gemm, gemmlowp, xnnpack, openblas and
+// Implementations: fewbit_<arch>; fewbit_table_<arch>, weights in planes through tables of sums;
+// onednn (its matmul), onednn_gemm, gemmlowp, xnnpack, openblas and
 // eigen (the last two in float). Their headers in support/ say how each is called.
 //
 // Counters: GOPS, 2 m n k operations per second; GBps, bytes of weights per second, where m is 1 or

@@ -39,11 +39,11 @@ class expanded_weights_test : public testing::Test {
     const auto w = random_weights(n, k, Bits, 1, 1);
     const gemm::narrow_weights<Bits, Arch> narrow(w, 1);
     const auto packed = gemm::pack<Lhs, Arch>(w);
-    using expanded = gemm::detail::expanded_weights<Lhs, Bits, Arch>;
-    aligned_buffer<std::byte> memory(expanded::bytes(narrow));
+    using expanded = gemm::detail::expanded_weights<Lhs, Arch>;
+    aligned_buffer<std::byte> memory(expanded::bytes_for(narrow));
     expanded window(narrow, memory.data());
     for (index first = 0; first < n;) {
-      const index end = window.expand(first, n);
+      const index end = window.expand(narrow, first, n);
       ASSERT_GT(end, first);
       EXPECT_EQ(window.n(), end - first);
       EXPECT_LE(window.bytes(), memory.size());

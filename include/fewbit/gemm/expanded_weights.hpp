@@ -25,7 +25,9 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
 /// are copied for a kernel are copied anew for each window.
 inline constexpr index expanded_bytes = 512 * 1024;
 
-template <class Lhs, int Bits, class Arch>
+/// A window on the columns of W. Its type knows no width of weights, so that products of all widths
+/// share one walk.
+template <class Lhs, class Arch>
 class expanded_weights {
  public:
   using kernel_type = default_kernel<Lhs, Arch>;
@@ -34,33 +36,35 @@ class expanded_weights {
   using layout_type = depth_layout<unit::depth>;
 
  private:
-  using narrow = narrow_weights<Bits, Arch>;
+  using panels_type = panel_layout<default_kernel<std::uint8_t, Arch>>;
   using tile = typename kernel_type::tile;
-  static constexpr int cols = narrow::unit::cols;
-  static_assert(cols == kernel_type::narrow_cols, "fewbit: a stored panel is a narrow one");
 
  public:
-  /// No column yet. `memory` is for bytes(w), or never used.
-  expanded_weights(const narrow& w, std::byte* memory) noexcept
-      : narrow_(w),
+  /// No column yet. `memory` is for bytes_for(w), or never used.
+  template <int Bits>
+  expanded_weights(const narrow_weights<Bits, Arch>& w, std::byte* memory) noexcept
+      : panels_(w.panels()),
         layout_(w.k(), 0),
+        sums_(w.column_sums()),
         codes_(reinterpret_cast<rhs_code*>(memory)),
-        end_(std::min(w.panels().padded_n(), most_cols(layout_))) {}
+        end_(std::min(panels_.padded_n(), most_cols())) {}
 
   /// Bytes of memory for the largest window.
-  [[nodiscard]] static index bytes(const narrow& w) noexcept {
+  template <int Bits>
+  [[nodiscard]] static index bytes_for(const narrow_weights<Bits, Arch>& w) noexcept {
     const index codes = expanded_weights(w, nullptr).bytes();
     return (codes + arch::cache_line - 1) / arch::cache_line * arch::cache_line;
   }
 
   /// Expands whole panels from column `first` on, up to column `last`, and returns the column behind
   /// them.
-  index expand(index first, index last) noexcept {
+  template <int Bits>
+  index expand(const narrow_weights<Bits, Arch>& w, index first, index last) noexcept {
     first_ = first;
     end_ = first;
-    while (end_ < last && end_ - first < most_cols(layout_)) {
+    while (end_ < last && end_ - first < most_cols()) {
       const index width = panel_cols(end_);
-      expand_panel(end_, width);
+      expand_panel(w, end_, width);
       end_ += width;
     }
     return end_;
@@ -74,18 +78,16 @@ class expanded_weights {
     return n() * layout_.padded() * index{sizeof(rhs_code)};
   }
 
-  [[nodiscard]] index wide_cols() const noexcept { return narrow_.panels().wide_cols(); }
-  [[nodiscard]] index panel_cols(index col) const noexcept {
-    return narrow_.panels().panel_cols(col);
-  }
+  [[nodiscard]] index wide_cols() const noexcept { return panels_.wide_cols(); }
+  [[nodiscard]] index panel_cols(index col) const noexcept { return panels_.panel_cols(col); }
   [[nodiscard]] const rhs_code* panel(index col) const noexcept {
     return codes_ + (col - first_) * layout_.padded();
   }
   [[nodiscard]] const std::int32_t* block_sums(index, index col) const noexcept {
-    return unit::lhs_offset == 0 ? nullptr : narrow_.column_sums() + col;
+    return unit::lhs_offset == 0 ? nullptr : sums_ + col;
   }
   [[nodiscard]] std::span<const std::int32_t> column_sums() const noexcept {
-    return {narrow_.column_sums(), static_cast<std::size_t>(narrow_.panels().padded_n())};
+    return {sums_, static_cast<std::size_t>(panels_.padded_n())};
   }
 
   /// Four weights of at most 16 in magnitude add up to 64 at most: always.
@@ -94,58 +96,69 @@ class expanded_weights {
 
  private:
   /// Columns of the largest window, in whole tiles.
-  static index most_cols(const layout_type& layout) noexcept {
-    const index tile_bytes = std::max(layout.padded(), index{1}) * tile::cols;
+  [[nodiscard]] index most_cols() const noexcept {
+    const index tile_bytes = std::max(layout_.padded(), index{1}) * tile::cols;
     return std::max(expanded_bytes / tile_bytes, index{1}) * tile::cols;
   }
 
-  using stored_chunk = arch::stored_chunk<Bits, cols>;
-  using codes_of_step = arch::vec<std::uint8_t, 4 * cols>;
+  static constexpr int cols = kernel_type::narrow_cols;
+  using step_codes = arch::vec<std::uint8_t, 4 * cols>;
 
-  void expand_panel(index col, index width) const noexcept {
+  template <int Bits>
+  void expand_panel(const narrow_weights<Bits, Arch>& w, index col, index width) const noexcept {
+    static_assert(narrow_weights<Bits, Arch>::unit::cols == cols,
+                  "fewbit: a stored panel is a narrow one");
     rhs_code* to = codes_ + (col - first_) * layout_.padded();
     if (width == tile::cols) {
-      expand_registers<tile::cols / cols>(narrow_.panel(col / cols), to);
+      expand_registers<tile::cols / cols>(w, w.panel(col / cols), to);
     } else {
-      expand_registers<1>(narrow_.panel(col / cols), to);
+      expand_registers<1>(w, w.panel(col / cols), to);
     }
   }
 
   /// A panel of Registers stored ones. What the loop needs is copied: stores of bytes could change
   /// whatever is referred to.
-  template <int Registers>
-  void expand_registers(const std::uint8_t* from, rhs_code* to) const noexcept {
+  template <int Registers, int Bits>
+  void expand_registers(const narrow_weights<Bits, Arch>& w, const std::uint8_t* from,
+                        rhs_code* to) const noexcept {
+    using stored_chunk = arch::stored_chunk<Bits, cols>;
     constexpr int steps = arch::stored_layout<Bits>::steps;
-    const index padded = layout_.padded(), stride = narrow_.panel_bytes();
-    const codes_of_step zero_point(static_cast<std::uint8_t>(narrow_.zero_point()));
+    const index padded = layout_.padded(), stride = w.panel_bytes();
+    const step_codes zero_point(static_cast<std::uint8_t>(w.zero_point()));
     index k = 0;
     for (; k + steps * 4 <= padded; k += steps * 4) {
 #pragma GCC unroll 4
       for (int j = 0; j < Registers; ++j) {
         const stored_chunk chunk(from + j * stride);
 #pragma GCC unroll 8
-        for (int i = 0; i < steps; ++i) place<Registers>(chunk.step(i), zero_point, i, j, 4, to);
+        for (int i = 0; i < steps; ++i)
+          place<Registers>(less(chunk.step(i), zero_point), i, j, 4, to);
       }
-      from += narrow::chunk_bytes;
+      from += narrow_weights<Bits, Arch>::chunk_bytes;
       to += steps * 4 * Registers * cols;
     }
     for (int j = 0; j < Registers && k < padded; ++j) {
       const stored_chunk chunk(from + j * stride);
       for (int i = 0; k + i * 4 < padded; ++i)
-        place<Registers>(chunk.step(i), zero_point, i, j, padded - k - i * 4, to);
+        place<Registers>(less(chunk.step(i), zero_point), i, j, padded - k - i * 4, to);
     }
   }
 
-  /// The first `count` of the four codes of each column of register j, less the zero point, to their
-  /// places as step i of a chunk that begins at `to`.
+  /// The bytes of a step less the zero point.
+  template <class Words>
+  FEWBIT_ALWAYS_INLINE static step_codes less(const Words& step,
+                                              const step_codes& zero_point) noexcept {
+    step_codes codes;
+    std::memcpy(&codes.data, &step.data, sizeof(codes));
+    return codes - zero_point;
+  }
+
+  /// The first `count` of the four codes of each column of register j to their places as step i of a
+  /// chunk that begins at `to`.
   template <int Registers>
-  FEWBIT_ALWAYS_INLINE static void place(const typename stored_chunk::words& step,
-                                         const codes_of_step& zero_point, int i, int j, index count,
+  FEWBIT_ALWAYS_INLINE static void place(const step_codes& codes, int i, int j, index count,
                                          rhs_code* to) noexcept {
     constexpr int depth = unit::depth, width = Registers * cols;
-    codes_of_step codes;
-    std::memcpy(&codes.data, &step.data, sizeof(codes));
-    codes = codes - zero_point;
     if constexpr (depth == 4) {
       std::memcpy(to + (i * width + j * cols) * 4, &codes.data, sizeof(codes));
     } else {
@@ -161,8 +174,9 @@ class expanded_weights {
     }
   }
 
-  const narrow& narrow_;
+  panels_type panels_;
   layout_type layout_;
+  const std::int32_t* sums_;
   rhs_code* codes_;
   index first_ = 0;
   index end_;

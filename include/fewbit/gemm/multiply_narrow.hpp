@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/executor.hpp"
@@ -28,7 +29,7 @@ namespace detail {
 /// Scratch bytes of one worker for activations of type Lhs and any number of rows.
 template <class Lhs, int Bits, class Arch>
 [[nodiscard]] index narrow_scratch_bytes(const narrow_weights<Bits, Arch>& w) noexcept {
-  using expanded = expanded_weights<Lhs, Bits, Arch>;
+  using expanded = expanded_weights<Lhs, Arch>;
   using kernel_type = typename expanded::kernel_type;
   const expanded window(w, nullptr);
   const index rest = [&] {
@@ -38,7 +39,7 @@ template <class Lhs, int Bits, class Arch>
       return prepared_lhs<kernel_type>::bytes(window.layout());
     }
   }();
-  return std::max(expanded::bytes(w) + rest, narrow_rows_bytes(w));
+  return std::max(expanded::bytes_for(w) + rest, narrow_rows_bytes(w));
 }
 
 /// Part `part` of `parts` parts of C: columns are shared out, so that no two workers expand the
@@ -47,7 +48,7 @@ template <class Lhs, int Bits, class Arch, class Out, class E>
 void multiply_expanded(const Lhs* a, index a_stride, const narrow_weights<Bits, Arch>& w,
                        const out_view<Out>& c, const E& epilogue, index part, index parts,
                        std::byte* scratch) noexcept {
-  using expanded = expanded_weights<Lhs, Bits, Arch>;
+  using expanded = expanded_weights<Lhs, Arch>;
   using tile = typename expanded::kernel_type::tile;
   const auto share = [&](index total, index unit, index extent) {
     const index begin = total * part / parts * unit, end = total * (part + 1) / parts * unit;
@@ -65,8 +66,8 @@ void multiply_expanded(const Lhs* a, index a_stride, const narrow_weights<Bits, 
   const whole_depth blocks;
   const product<expanded, Out, whole_depth, E> p{a, a_stride, window, c, blocks, epilogue};
   for (index first = col; first < col_end;) {
-    const index end = window.expand(first, col_end);
-    p.rows(row, row_end, first, std::min(end, col_end), scratch + expanded::bytes(w));
+    const index end = window.expand(w, first, col_end);
+    p.rows(row, row_end, first, std::min(end, col_end), scratch + expanded::bytes_for(w));
     first = end;
   }
 }

@@ -31,7 +31,10 @@ concept NarrowLhs = RowMajorDense<A, std::uint8_t> || RowMajorDense<A, std::int8
 
 namespace detail {
 
-/// Rows up to which weights are expanded in registers.
+/// Rows up to which weights are expanded in registers. Time of that as a share of the time with
+/// expanded panels, 2 bits with AVX512-VNNI on a Sapphire Rapids: (m,4096,4096) 0.33 for one row,
+/// 0.43 for two, 0.74 for four, 0.96 for five, 1.07 for eight; (m,1024,1024) 0.86 for four, 1.04
+/// for five.
 template <class Arch>
 inline constexpr index narrow_rows = 4;
 
