@@ -55,7 +55,8 @@ class float_tile {
 
  private:
   using words = arch::vec<std::uint32_t, lanes>;
-  using values = arch::code_values<bits, lanes, Affine>;
+  /// A step gives one bit as the 0 or 2 that it counts.
+  using values = arch::code_values<std::max(bits, 2), lanes, Affine>;
 
   FEWBIT_ALWAYS_INLINE void add_group(const Weights& w, const std::uint8_t* codes, index depth,
                                       const float* x, index stride) noexcept {
