@@ -26,6 +26,7 @@
 /// Source: Wei et al. 2024, arXiv:2407.00088 (T-MAC), which rounds its tables; these are exact.
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
@@ -66,7 +67,8 @@ struct table_entries {
                                          std::uint8_t* to) noexcept {
     entries table(static_cast<std::uint16_t>(moved_by));
     for (int d = 0; d < count; ++d)
-      table += entries(static_cast<std::uint16_t>(a[d])) & entries::load(&masks[d][0]);
+      table += entries(static_cast<std::uint16_t>(a[d])) &
+               entries::load(masks[static_cast<std::size_t>(d)].data());
     for (int p = 0; p < parts; ++p) {
       const entries part =
           (table >> entries(static_cast<std::uint16_t>(p * bits_of_part))) & entries(mask);
