@@ -27,8 +27,8 @@ struct kmeans_options {
   std::uint64_t seed = 0;
   double tolerance = 0.0;  ///< stops once an iteration lowers the inertia by less than this share
   index candidates = 0;    ///< points tried for each first centroid; 0: 2 + floor(log k)
-  /// First centroids are chosen among this many points, spread over the data; 0: 64 k, at least
-  /// 16384.
+  /// First centroids are chosen among this many points, spread over the data; 0: 16 k, at least
+  /// 4096. All points instead cost several iterations and gained nothing measurable on Gaussian data.
   index seeding_points = 0;
   std::span<const float> weights = {};  ///< of each point, as if it stood there so often; none: 1
 };

@@ -56,14 +56,6 @@ inline void sort_by_value(std::vector<std::uint64_t>& words) {
   }
 }
 
-/// Cube root of x >= 0 by Newton's method, from operations that IEEE 754 fixes.
-inline double portable_cbrt(double x) noexcept {
-  if (x < 0x1p-900) return 0.0;
-  double root = std::bit_cast<double>(std::bit_cast<std::uint64_t>(x) / 3 + 0x2A9F7893782DA1CEULL);
-  for (int i = 0; i < 4; ++i) root = (2 * root + x / (root * root)) / 3;
-  return root;
-}
-
 /// Ends of intervals: numbers ends[j - 1] .. ends[j] - 1 are the jth.
 using intervals = std::vector<index>;
 
@@ -76,26 +68,26 @@ class sorted_points {
     sort_by_value(words_);
     weight_below_.reserve(words_.size() + 1);
     moment_below_.reserve(words_.size() + 1);
+    square_below_.reserve(words_.size() + 1);
     value_.reserve(words_.size());
     middle_ = value_of(words_[words_.size() / 2]);
     double weight = 0.0;
     double moment = 0.0;
+    double square = 0.0;
     for (const std::uint64_t word : words_) {
       const double w = weight_of(weights, static_cast<index>(position_of(word)));
       if (w == 0.0) continue;
       const float x = value_of(word);
       if (value_.empty() || value_.back() != x) {
         value_.push_back(x);
-        weight_below_.push_back(weight);
-        moment_below_.push_back(moment);
+        push_sums(weight, moment, square);
       }
-      weight += w;
       const double offset = double{x} - double{middle_};
+      weight += w;
       moment += arch::rounded(w * offset);
-      square_ += arch::rounded(w * arch::rounded(offset * offset));
+      square += arch::rounded(w * arch::rounded(offset * offset));
     }
-    weight_below_.push_back(weight);
-    moment_below_.push_back(moment);
+    push_sums(weight, moment, square);
   }
 
   [[nodiscard]] index size() const noexcept { return static_cast<index>(value_.size()); }
@@ -128,24 +120,33 @@ class sorted_points {
     return std::clamp(mean, value(first), value(end - 1));
   }
 
-  /// Sum of weight * squared distance to the mean of its interval.
+  /// Sum of weight * squared distance to their mean of numbers first .. end - 1.
+  [[nodiscard]] double inertia(index first, index end) const noexcept {
+    const double moment = moment_below(end) - moment_below(first);
+    const double square = square_below_[static_cast<std::size_t>(end)] -
+                          square_below_[static_cast<std::size_t>(first)];
+    const double weight = weight_below(end) - weight_below(first);
+    return std::max(square - moment * moment / weight, 0.0);
+  }
   [[nodiscard]] double inertia(const intervals& ends) const noexcept {
-    double explained = 0.0;
+    double sum = 0.0;
     index first = 0;
-    for (const index end : ends) {
-      const double moment = moment_below(end) - moment_below(first);
-      explained += moment * moment / (weight_below(end) - weight_below(first));
-      first = end;
-    }
-    return std::max(square_ - explained, 0.0);
+    for (const index end : ends) sum += inertia(std::exchange(first, end), end);
+    return sum;
   }
 
  private:
+  void push_sums(double weight, double moment, double square) {
+    weight_below_.push_back(weight);
+    moment_below_.push_back(moment);
+    square_below_.push_back(square);
+  }
+
   std::vector<std::uint64_t> words_;
   std::vector<float> value_;
   std::vector<double> weight_below_;
   std::vector<double> moment_below_;
-  double square_ = 0.0;
+  std::vector<double> square_below_;
   float middle_ = 0.0F;
 };
 
@@ -260,63 +261,20 @@ inline intervals single_cells(index count) {
   return ends;
 }
 
-/// At most `count` cells, finer where a codebook of many levels is finer: the best density of
-/// levels is the cube root of the density of the data. Half of the measure is that, which a far
-/// outlier could claim alone; the other half the number of points.
-/// Source of the cube root: Panter and Dite 1951, "Quantization distortion in pulse-count
-/// modulation with nonuniform spacing of levels".
-inline intervals companded_cells(const sorted_points& points, index count) {
-  const index n = points.size();
-  if (count >= n) return single_cells(n);
-  const index block = std::max<index>(1, n / (8 * count));
-  const index blocks = (n + block - 1) / block;
-  std::vector<double> measure;
-  double total = 0.0;
-  for (index b = 0; b < blocks; ++b) {
-    const index first = b * block;
-    const index end = std::min(first + block, n);
-    const double length = double{points.value(std::min(end, n - 1))} - double{points.value(first)};
-    const double mass = points.weight_below(end) - points.weight_below(first);
-    measure.push_back(portable_cbrt(mass * length * length));
-    total += measure.back();
-  }
-  intervals ends;
-  double passed = 0.0;
-  index next = 1;  // boundary that is due
-  for (index b = 0; b < blocks; ++b) {
-    const auto points_in = static_cast<double>(std::min(block, n - b * block));
-    const double share = measure[static_cast<std::size_t>(b)] / total;
-    const double here = 0.5 * (share + points_in / static_cast<double>(n));
-    for (; next < count; ++next) {
-      const double due = static_cast<double>(next) / static_cast<double>(count);
-      if (due > passed + here) break;
-      const auto inside = static_cast<index>((due - passed) / here * points_in);
-      const index end = b * block + inside;
-      if (end > (ends.empty() ? 0 : ends.back()) && end < n) ends.push_back(end);
-    }
-    passed += here;
-  }
-  ends.push_back(n);
-  return ends;
-}
-
-/// Splits intervals at their means, the one of most weight first, until there are k.
+/// Splits intervals at their means, the one of the largest inertia first, until there are k.
 inline void split_until(const sorted_points& points, intervals& ends, index k) {
   struct part {
-    double weight;
+    double inertia;  // negative if it cannot be split
     index first;
     index end;
-    bool operator<(const part& other) const noexcept {  // one number cannot be split
-      const bool whole = end - first < 2;
-      const bool other_whole = other.end - other.first < 2;
-      if (whole != other_whole) return whole;
-      return weight != other.weight ? weight < other.weight : first > other.first;
+    bool operator<(const part& other) const noexcept {
+      return inertia != other.inertia ? inertia < other.inertia : first > other.first;
     }
   };
   if (static_cast<index>(ends.size()) == k) return;
   std::vector<part> heap;
   const auto push = [&](index first, index end) {
-    heap.push_back({points.weight_below(end) - points.weight_below(first), first, end});
+    heap.push_back({end - first < 2 ? -1.0 : points.inertia(first, end), first, end});
     std::push_heap(heap.begin(), heap.end());
   };
   index first = 0;
@@ -335,24 +293,25 @@ inline void split_until(const sorted_points& points, intervals& ends, index k) {
   std::sort(ends.begin(), ends.end());
 }
 
-/// Nearly the best k intervals of more than k numbers: the best that are made of companded cells,
-/// at least 4 k of them and as many more as take no more than a million steps. For a large k, which
-/// leaves little to gain, the cells themselves.
+/// Nearly the best k intervals of more than k numbers: the best that are made of finer cells, which
+/// splitting gives. There are 2 k to 256 k of them, as 4 million steps allow; only splitting where
+/// even 2 k would take too long.
 inline intervals first_intervals(const sorted_points& points, index k) {
-  constexpr index most_divided = 512;
-  constexpr index steps = index{1} << 20;
+  constexpr index steps = index{1} << 22;
+  const auto cost = [&](index cells) {
+    return k * cells * std::bit_width(static_cast<std::uint64_t>(cells));
+  };
   index cells = k;
-  if (k <= most_divided) {
-    const auto cost = [&](index c) {
-      return k * c * std::bit_width(static_cast<std::uint64_t>(c));
-    };
-    cells = 4 * k;
-    while (cells < points.size() && cost(2 * cells) <= steps) cells *= 2;
+  if (k <= 1024) {
+    cells = std::min(2 * k, points.size());
+    while (cells < std::min(256 * k, points.size()) &&
+           cost(std::min(2 * cells, points.size())) <= steps) {
+      cells = std::min(2 * cells, points.size());
+    }
   }
-  intervals ends = companded_cells(points, cells);
-  if (static_cast<index>(ends.size()) > k) ends = interval_search(points, ends).divide(k);
-  split_until(points, ends, k);
-  return ends;
+  intervals ends = {points.size()};
+  split_until(points, ends, cells);
+  return cells > k ? interval_search(points, ends).divide(k) : ends;
 }
 
 inline std::vector<float> means_of(const sorted_points& points, const intervals& ends) {

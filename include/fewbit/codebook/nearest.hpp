@@ -11,9 +11,9 @@
 ///     48 points in lanes  ->  x_t: 3 registers (AVX-512)
 ///     8 centroids         ->  c_jt broadcast from memory: 24 sums in registers
 ///
-/// Only the least score of 8 centroids is compared with the best so far: one minimum per score and
-/// a comparison per 8 of them. Which of the 8 it was is found at the end, point by point, by
-/// computing their scores again with centroids in lanes.
+/// With many centroids only the least score of 8 is compared with the best so far: one minimum per
+/// score and a comparison per 8 of them. Which of the 8 it was is found at the end, point by point,
+/// by computing their scores again with centroids in lanes.
 
 #include <algorithm>
 #include <cassert>
@@ -131,20 +131,46 @@ struct nearest_shape<arch::neon> {
   static constexpr int centroids = 8;
 };
 
-/// The least scores of `registers * lanes` points with some centroids of a group.
+/// The best score of each point of a tile so far, and where it was found.
 template <class Shape>
-FEWBIT_ALWAYS_INLINE void lower_by_scores(const float* points, const float* centroids, index d,
-                                          typename Shape::lanes (&least)[Shape::registers]) {
+struct best_scores {
   using lanes = typename Shape::lanes;
-  constexpr int group = packed_centroids::group;
-  lanes sum[Shape::centroids][Shape::registers];
+  using numbers = arch::rebind<lanes, std::int32_t>;
+
+  lanes score[Shape::registers];
+  numbers where[Shape::registers];
+
+  FEWBIT_ALWAYS_INLINE best_scores() noexcept {
+#pragma GCC unroll 4
+    for (int r = 0; r < Shape::registers; ++r) {
+      score[r] = lanes(std::numeric_limits<float>::infinity());
+      where[r] = numbers(0);
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE void compare(const lanes (&other)[Shape::registers], index place) noexcept {
+    const numbers here(static_cast<std::int32_t>(place));
+#pragma GCC unroll 4
+    for (int r = 0; r < Shape::registers; ++r) {
+      where[r] = arch::select(other[r] < score[r], here, where[r]);
+      score[r] = arch::min(other[r], score[r]);
+    }
+  }
+};
+
+/// Scores of a tile of points with some centroids of a group.
+template <class Shape>
+FEWBIT_ALWAYS_INLINE void find_scores(
+    const float* points, const float* centroids, index d,
+    typename Shape::lanes (&sum)[Shape::centroids][Shape::registers]) noexcept {
+  using lanes = typename Shape::lanes;
 #pragma GCC unroll 8
   for (int j = 0; j < Shape::centroids; ++j) {
 #pragma GCC unroll 4
     for (int r = 0; r < Shape::registers; ++r) sum[j][r] = lanes(centroids[j]);
   }
   for (index t = 0; t < d; ++t) {
-    centroids += group;
+    centroids += packed_centroids::group;
     lanes x[Shape::registers];
 #pragma GCC unroll 4
     for (int r = 0; r < Shape::registers; ++r) x[r] = lanes::load(points + r * lanes::lanes);
@@ -158,60 +184,81 @@ FEWBIT_ALWAYS_INLINE void lower_by_scores(const float* points, const float* cent
     }
     points += panel_points;
   }
-#pragma GCC unroll 8
-  for (int j = 0; j < Shape::centroids; ++j) {
-#pragma GCC unroll 4
-    for (int r = 0; r < Shape::registers; ++r) least[r] = arch::min(sum[j][r], least[r]);
-  }
 }
 
-/// Writes the least score of each point of a tile and the group it was found in.
-template <class Shape>
-void find_groups(const packed_centroids& c, const float* points, float* score,
-                 std::int32_t* group) noexcept {
-  using lanes = typename Shape::lanes;
-  using numbers = arch::rebind<lanes, std::int32_t>;
-  lanes best[Shape::registers];
-  numbers where[Shape::registers];
+/// Lowers sum[0] to the least of all, in pairs of pairs. Not a loop over the distance: g++ 12 would
+/// keep the sums in memory.
+template <class Shape, int Step = 1>
+FEWBIT_ALWAYS_INLINE void lower_first(
+    typename Shape::lanes (&sum)[Shape::centroids][Shape::registers]) noexcept {
+#pragma GCC unroll 8
+  for (int j = 0; j < Shape::centroids; j += 2 * Step) {
 #pragma GCC unroll 4
-  for (int r = 0; r < Shape::registers; ++r) {
-    best[r] = lanes(std::numeric_limits<float>::infinity());
-    where[r] = numbers(0);
+    for (int r = 0; r < Shape::registers; ++r) sum[j][r] = arch::min(sum[j + Step][r], sum[j][r]);
   }
+  if constexpr (2 * Step < Shape::centroids) lower_first<Shape, 2 * Step>(sum);
+}
+
+/// For each point of a tile the least score and where it was found: by groups the number of the
+/// group, else of the centroid.
+template <class Shape, bool ByGroups>
+void find_best(const packed_centroids& c, const float* points, float* score,
+               std::int32_t* where) noexcept {
+  using lanes = typename Shape::lanes;
+  constexpr index group = packed_centroids::group;
+  best_scores<Shape> best;
   const float* centroids = c.data(0);
   for (index g = 0; g < c.groups(); ++g, centroids += c.group_floats()) {
-    lanes least[Shape::registers];
-#pragma GCC unroll 4
-    for (int r = 0; r < Shape::registers; ++r) {
-      least[r] = lanes(std::numeric_limits<float>::infinity());
-    }
-    for (int j = 0; j < packed_centroids::group; j += Shape::centroids) {
-      lower_by_scores<Shape>(points, centroids + j, c.dimension(), least);
-    }
-    const numbers here(static_cast<std::int32_t>(g));
-#pragma GCC unroll 4
-    for (int r = 0; r < Shape::registers; ++r) {
-      where[r] = arch::select(least[r] < best[r], here, where[r]);
-      best[r] = arch::min(least[r], best[r]);
+#pragma GCC unroll 1
+    for (index half = 0; half < group; half += Shape::centroids) {
+      lanes sum[Shape::centroids][Shape::registers];
+      find_scores<Shape>(points, centroids + half, c.dimension(), sum);
+      if constexpr (ByGroups) {
+        lower_first<Shape>(sum);
+        best.compare(sum[0], g);
+      } else {
+#pragma GCC unroll 8
+        for (int j = 0; j < Shape::centroids; ++j) best.compare(sum[j], g * group + half + j);
+      }
     }
   }
 #pragma GCC unroll 4
   for (int r = 0; r < Shape::registers; ++r) {
-    best[r].store(score + r * lanes::lanes);
-    where[r].store(group + r * lanes::lanes);
+    best.score[r].store(score + r * lanes::lanes);
+    best.where[r].store(where + r * lanes::lanes);
   }
 }
 
-/// The first centroid of a group whose score with one point of a panel is `score`.
-FEWBIT_ALWAYS_INLINE std::int32_t find_in_group(const float* centroids, index d, const float* point,
-                                                float score) noexcept {
+/// The first centroids whose scores with some neighbouring points of a panel are `score`, in the
+/// groups that `where` names; they replace it. Several points, because one waits for its sums.
+template <int Points>
+FEWBIT_ALWAYS_INLINE void find_in_groups(const packed_centroids& c, const float* points,
+                                         const float* score, std::int32_t* where) noexcept {
   using lanes = arch::vec<float, packed_centroids::group>;
-  lanes sum = lanes::load(centroids);
-  for (index t = 0; t < d; ++t) {
-    centroids += packed_centroids::group;
-    sum = arch::fused_multiply_add(lanes::load(centroids), lanes(point[t * panel_points]), sum);
+  const float* centroids[Points];
+  lanes sum[Points];
+#pragma GCC unroll 4
+  for (int i = 0; i < Points; ++i) {
+    centroids[i] = c.data(where[i]);
+    sum[i] = lanes::load(centroids[i]);
   }
-  return arch::first_equal_lane(sum, score);
+  for (index t = 1; t <= c.dimension(); ++t, points += panel_points) {
+#pragma GCC unroll 4
+    for (int i = 0; i < Points; ++i) {
+      sum[i] = arch::fused_multiply_add(lanes::load(centroids[i] + t * packed_centroids::group),
+                                        lanes(points[i]), sum[i]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < Points; ++i) {
+    where[i] = where[i] * packed_centroids::group + arch::first_equal_lane(sum[i], score[i]);
+  }
+}
+
+/// Whether searching groups and then within them takes less than comparing every score: it saves 2
+/// of 3 operations per score, and costs about d + 5 cycles per point.
+inline bool search_by_groups(const packed_centroids& c) noexcept {
+  return c.size() >= 16 * (c.dimension() + 5);
 }
 
 /// The values of an n x 1 matrix.
@@ -234,13 +281,15 @@ void nearest_in_panel(const packed_centroids& c, const float* panel,
   constexpr index tile = index{shape::registers} * shape::lanes::lanes;
   static_assert(panel_points % tile == 0);
   float score[panel_points];
+  const bool by_groups = detail::search_by_groups(c);
   for (index i = 0; i < panel_points; i += tile) {
-    detail::find_groups<shape>(c, panel + i, score + i, nearest + i);
+    (by_groups ? detail::find_best<shape, true>
+               : detail::find_best<shape, false>)(c, panel + i, score + i, nearest + i);
   }
-  for (index i = 0; i < panel_points; ++i) {
-    const std::int32_t g = nearest[i];
-    nearest[i] = g * packed_centroids::group +
-                 detail::find_in_group(c.data(g), c.dimension(), panel + i, score[i]);
+  if (!by_groups) return;
+  constexpr int together = 4;
+  for (index i = 0; i < panel_points; i += together) {
+    detail::find_in_groups<together>(c, panel + i, score + i, nearest + i);
   }
 }
 
