@@ -46,7 +46,7 @@ FEWBIT_ALWAYS_INLINE V fused_by_odd_rounding(const V& a, const V& b, const V& c)
   const wide error = wide(product - wide(sum - back)) + wide(addend - back);
   const bits nearest = bits_as<std::int64_t>(sum);
   const bits away = bits_as<std::int64_t>(error) ^ nearest;
-  const bits odd = nearest + select(away < bits(0), bits(-1), bits(1));
+  const bits odd = add_wrapping(nearest, select(away < bits(0), bits(-1), bits(1)));
   const bits even = select(bits(nearest & bits(1)) == bits(0), odd, nearest);
   const bits below = select(error < wide(0), even, nearest);
   return convert<float>(bits_as<double>(select(error > wide(0), even, below)));
@@ -133,6 +133,27 @@ FEWBIT_ALWAYS_INLINE int first_equal_lane(const vec<T, N>& v, T value) noexcept 
   int i = 0;
   while (i < N - 1 && !(v[i] == value)) ++i;
   return i;
+}
+
+/// Bit i is set where lane i of a is at most that of b.
+template <int N>
+FEWBIT_ALWAYS_INLINE std::uint32_t lanes_at_most(const vec<float, N>& a,
+                                                 const vec<float, N>& b) noexcept {
+#if FEWBIT_HAS_AVX512_VNNI
+  if constexpr (N == 16) {
+    return _mm512_cmp_ps_mask(reinterpret_cast<__m512>(a.data), reinterpret_cast<__m512>(b.data),
+                              _CMP_LE_OQ);
+  }
+#endif
+#if FEWBIT_HAS_AVX2
+  if constexpr (N == 8) {
+    return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(
+        reinterpret_cast<__m256>(a.data), reinterpret_cast<__m256>(b.data), _CMP_LE_OQ)));
+  }
+#endif
+  std::uint32_t bits = 0;
+  for (int i = 0; i < N; ++i) bits |= (a[i] <= b[i] ? 1U : 0U) << i;
+  return bits;
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

@@ -299,7 +299,7 @@ inline void split_until(const sorted_points& points, intervals& ends, index k) {
 inline intervals first_intervals(const sorted_points& points, index k) {
   constexpr index steps = index{1} << 22;
   const auto cost = [&](index cells) {
-    return k * cells * std::bit_width(static_cast<std::uint64_t>(cells));
+    return k * cells * static_cast<index>(std::bit_width(static_cast<std::uint64_t>(cells)));
   };
   index cells = k;
   if (k <= 1024) {

@@ -14,6 +14,7 @@
 
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/codebook/clustering.hpp"
+#include "fewbit/codebook/coded_search.hpp"
 #include "fewbit/codebook/nearest.hpp"
 #include "fewbit/codebook/point_panel.hpp"
 #include "fewbit/codebook/seeding.hpp"
@@ -53,7 +54,7 @@ class lloyd {
         executor_(executor),
         map_(centering::of(points)),
         panels_(points, map_, executor),
-        piece_((std::max<index>(k, 2048) + panel_points - 1) / panel_points),
+        piece_((std::max<index>(4 * k, 4096) + panel_points - 1) / panel_points),
         pieces_((panels_.panels() + piece_ - 1) / piece_),
         middle_(1, points.cols()),
         piece_sums_(pieces_ * sums(), for_overwrite),
@@ -61,6 +62,10 @@ class lloyd {
         assignment_(static_cast<std::size_t>(points.rows())) {
     for (index t = 0; t < points.cols(); ++t) {
       middle_(0, t) = map_.shift[static_cast<std::size_t>(t)] / map_.scale;
+    }
+    if constexpr (has_coded_search<Arch>) {
+      use_codes_ = codes_pay(points.cols(), k);
+      if (use_codes_) coded_panels_ = coded_panels(panels_, points.cols(), executor);
     }
     spread_ = inertia_of(points, weights, middle_, assignment_, executor);
   }
@@ -73,6 +78,7 @@ class lloyd {
 
   /// Sends each point to its nearest centroid; answers how many changed their cluster.
   index assign(const packed_centroids& centroids) {
+    if (use_codes_) coded_centroids_.code(centroids);
     executor_.for_each(pieces_, [&](index p) { assign_piece(p, centroids); });
     index moved = 0;
     for (const index m : moved_) moved += m;
@@ -111,6 +117,17 @@ class lloyd {
   /// Doubles of a piece: k x d sums and k weights.
   [[nodiscard]] index sums() const noexcept { return k_ * (points_.cols() + 1); }
 
+  void find_nearest(index panel, const packed_centroids& centroids,
+                    std::int32_t* nearest) const noexcept {
+    if constexpr (has_coded_search<Arch>) {
+      if (use_codes_) {
+        return nearest_by_codes<Arch>(centroids, coded_centroids_, panels_.panel(panel),
+                                      coded_panels_.codes(panel), coded_panels_.of(panel), nearest);
+      }
+    }
+    nearest_in_panel<Arch>(centroids, panels_.panel(panel), nearest);
+  }
+
   void assign_piece(index p, const packed_centroids& centroids) noexcept {
     const index d = points_.cols();
     double* sum = piece_sums_.data() + p * sums();
@@ -119,7 +136,7 @@ class lloyd {
     std::int32_t nearest[panel_points];
     index moved = 0;
     for (index panel = p * piece_; panel < std::min((p + 1) * piece_, panels_.panels()); ++panel) {
-      nearest_in_panel<Arch>(centroids, panels_.panel(panel), nearest);
+      find_nearest(panel, centroids, nearest);
       const index first = panel * panel_points;
       const index count = std::min(panel_points, points_.rows() - first);
       for (index i = 0; i < count; ++i) {
@@ -176,6 +193,9 @@ class lloyd {
   const E& executor_;
   centering map_;
   point_panels panels_;
+  bool use_codes_ = false;
+  coded_panels coded_panels_;
+  coded_centroids coded_centroids_;
   index piece_;  // panels of one
   index pieces_;
   row_matrix<float> middle_;  // of all points; what sums of squares are taken about
