@@ -1,4 +1,4 @@
-// k-means beside other libraries (with FEWBIT_BENCHMARK_RIVALS), and the peak of what it is made of.
+// k-means beside other libraries (with FEWBIT_BENCHMARK_RIVALS), and the peak of its instruction.
 //
 // Names:
 //   kmeans/<implementation>/d:D/k:K   65,536 points of D independent standard normal coordinates,

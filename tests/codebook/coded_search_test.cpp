@@ -90,30 +90,52 @@ TEST(coded_search, same_answer_for_centroids_closer_than_codes) {
   expect_same_as_in_float(points, centroids, {std::vector<float>(40, 0.0F), 1.0F});
 }
 
-TEST(coded_search, bounds_hold) {
-  for (const index d : {1, 5, 64}) {
+struct true_norms {
+  double norm = 0;
+  double miss = 0;
+};
+
+template <class Code>
+true_norms norms_of(const float* x, index d, double scale, Code code) {
+  true_norms squares;
+  for (index t = 0; t < d; ++t) {
+    EXPECT_LE(std::abs(code(t)), 127);
+    const double rounded = scale * code(t);
+    squares.norm += rounded * rounded;
+    squares.miss += std::pow(double{x[t * panel_points]} - rounded, 2);
+    EXPECT_LE(std::abs(double{x[t * panel_points]} - rounded), 0.5001 * scale);
+  }
+  return {std::sqrt(squares.norm), std::sqrt(squares.miss)};
+}
+
+TEST(coded_search, norms_are_rounded_up_but_little) {
+  for (const index d : {1, 5, 64, 1000}) {
     const row_matrix<float> points = tests::random_reals(48, d, 9);
-    const point_panels panels(
-        points, {std::vector<float>(static_cast<std::size_t>(d), 0.0F), 0.25F}, inline_executor{});
+    const centering quarter{std::vector<float>(static_cast<std::size_t>(d), 0.0F), 0.25F};
+    const point_panels panels(points, quarter, inline_executor{});
+    const coded_panels coded(panels, d, inline_executor{});
     for (index i = 0; i < 48; ++i) {
       const float* x = panels.panel(0) + i;
-      double norm = 0, miss = 0, largest = 0;
       std::vector<int> codes;
       const auto row = detail::code_row::of(x, panel_points, d, [&](index t, int code) {
         EXPECT_EQ(t, static_cast<index>(codes.size()));
         codes.push_back(code);
       });
-      for (index t = 0; t < d; ++t) {
-        const double rounded = double{row.scale} * codes[static_cast<std::size_t>(t)];
-        EXPECT_LE(std::abs(codes[static_cast<std::size_t>(t)]), 127);
-        norm += rounded * rounded;
-        miss += std::pow(x[t * panel_points] - rounded, 2);
-        largest = std::max(largest, std::abs(x[t * panel_points] - rounded));
-      }
-      EXPECT_GE(double{row.norm}, std::sqrt(norm));
-      EXPECT_GE(double{row.miss}, std::sqrt(miss));
-      EXPECT_LE(double{row.miss}, 1.00001 * std::sqrt(miss));
-      EXPECT_LE(largest, 0.50001 * double{row.scale});
+      const true_norms one = norms_of(x, d, double{row.scale},
+                                      [&](index t) { return codes[static_cast<std::size_t>(t)]; });
+      EXPECT_GE(double{row.norm}, one.norm);
+      EXPECT_GE(double{row.miss}, one.miss);
+      EXPECT_LE(double{row.miss}, 1.0001 * one.miss + 1e-7);
+
+      const coded_panels::about& about = coded.of(0);
+      const auto code = [&](index t) { return coded.codes(0)[(t / 4 * 48 + i) * 4 + t % 4]; };
+      const true_norms many = norms_of(x, d, 1.0 / double{about.inverse[i]}, code);
+      EXPECT_GE(double{about.norm[i]} / double{about.inverse[i]}, many.norm);
+      EXPECT_GE(double{about.miss[i]} / double{about.inverse[i]}, many.miss);
+      EXPECT_LE(double{about.miss[i]} / double{about.inverse[i]}, 1.001 * many.miss + 1e-4);
+      int sum = 0;
+      for (index t = 0; t < d; ++t) sum += code(t);
+      EXPECT_EQ(about.start[i], -128 * sum);
     }
   }
 }

@@ -17,6 +17,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -54,7 +55,7 @@ inline constexpr bool codes_pay(index d, index k) noexcept {
   return d >= 24 && k >= 64 && k <= most_coded_centroids;
 }
 
-/// A row rounded to multiples of a scale, from -127 to 127.
+/// A centroid rounded to multiples of a scale, from -127 to 127.
 struct code_row {
   float scale = 1.0F;  // 1 for a row of zeros
   float norm = 0.0F;   // of the row as rounded
@@ -100,22 +101,11 @@ class coded_panels {
   template <Executor E>
   coded_panels(const point_panels& panels, index d, const E& executor)
       : bytes_((d + 3) / 4 * 4 * panel_points),
-        codes_(panels.panels() * bytes_),
-        about_(panels.panels()) {
+        codes_(panels.panels() * bytes_, for_overwrite),
+        about_(panels.panels(), for_overwrite) {
     executor.for_each(panels.panels(), [&](index p) {
-      for (index i = 0; i < panel_points; ++i) {
-        std::int8_t* codes = codes_.data() + p * bytes_ + i * 4;
-        std::int32_t sum = 0;
-        const code_row row =
-            code_row::of(panels.panel(p) + i, panel_points, d, [&](index t, int code) {
-              codes[t / 4 * 4 * panel_points + t % 4] = static_cast<std::int8_t>(code);
-              sum += code;
-            });
-        about& a = about_[p];
-        a.start[i] = -128 * sum;
-        a.inverse[i] = 1.0F / row.scale;
-        a.norm[i] = row.norm / row.scale;
-        a.miss[i] = row.miss / row.scale;
+      for (index column = 0; column < panel_points; column += lanes::lanes) {
+        code_points(panels.panel(p) + column, d, column, codes_.data() + p * bytes_, about_[p]);
       }
     });
   }
@@ -126,6 +116,48 @@ class coded_panels {
   [[nodiscard]] const about& of(index p) const noexcept { return about_[p]; }
 
  private:
+  using lanes = arch::vec<float, arch::native_lanes<float>>;
+  using numbers = arch::vec<std::int32_t, lanes::lanes>;
+
+  /// Points in lanes. Norms are rounded up: by what the sums of d squares in float may lose, and by
+  /// what a code times its scale may.
+  static void code_points(const float* points, index d, index column, std::int8_t* codes,
+                          about& a) noexcept {
+    lanes largest(0.0F);
+    for (index t = 0; t < d; ++t) {
+      const lanes x = lanes::load(points + t * panel_points);
+      largest = arch::max(largest, arch::max(x, lanes(0.0F) - x));
+    }
+    const lanes scale =
+        arch::select(largest > lanes(0x1p-60F), largest / lanes(127.0F), lanes(1.0F));
+    const lanes inverse = lanes(1.0F) / scale;
+    lanes norm(0.0F);
+    lanes miss(0.0F);
+    numbers sum(0);
+    for (index t = 0; t < d; t += 4) {
+      numbers quad(0);
+      for (index i = 0; i < std::min<index>(4, d - t); ++i) {
+        const lanes x = lanes::load(points + (t + i) * panel_points);
+        const numbers code = arch::round_to_int(lanes(x * inverse));
+        const lanes value = arch::convert<float>(code);
+        const lanes off = x - arch::rounded(value * scale);
+        norm = arch::fused_multiply_add(value, value, norm);
+        miss = arch::fused_multiply_add(off, off, miss);
+        sum += code;
+        quad = quad | ((code & numbers(255)) << numbers(static_cast<std::int32_t>(8 * i)));
+      }
+      std::memcpy(codes + (t * panel_points + 4 * column), &quad.data, sizeof(quad.data));
+    }
+    const float up = 1.0F + 0x1p-22F * static_cast<float>(d + 4);
+    for (int lane = 0; lane < lanes::lanes; ++lane) {
+      const index i = column + lane;
+      a.start[i] = -128 * sum[lane];
+      a.inverse[i] = inverse[lane];
+      a.norm[i] = up * std::sqrt(norm[lane]);
+      a.miss[i] = up * std::sqrt(miss[lane]) * inverse[lane] + 0x1p-22F * a.norm[i];
+    }
+  }
+
   index bytes_ = 0;  // of the codes of a panel
   aligned_buffer<std::int8_t> codes_;
   aligned_buffer<about> about_;
