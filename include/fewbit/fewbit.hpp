@@ -18,6 +18,7 @@
 #include "fewbit/arch/convert.hpp"      // nearest_int, saturated, widened: float -> int32 -> codes
 #include "fewbit/arch/dot_unit.hpp"     // what a matrix kernel is made of
 #include "fewbit/arch/extrema.hpp"      // one-instruction minima and maxima
+#include "fewbit/arch/fused.hpp"        // fused_multiply_add, the same bits everywhere
 #include "fewbit/arch/magnitude.hpp"    // larger_magnitude
 #include "fewbit/arch/memory.hpp"       // prefetch
 #include "fewbit/arch/stored_unit.hpp"  // the same for weights as they are stored, 1 to 8 bits
@@ -115,4 +116,24 @@
 #include "fewbit/ops/weight_only.hpp"       // linear<S, float_inputs>
 #include "fewbit/ops/weight_table.hpp"      // scales and zero points by block and channel
 
-// ---- by name only: core/executor_adapters.hpp (OpenMP, std::thread)
+// ---- by name only, because each compiled line has its price
+// fewbit/core/executor_adapters.hpp   OpenMP, std::thread
+//
+// codebook: levels that the data chooses
+// fewbit/codebook/clustering.hpp      kmeans_options, kmeans_result
+// fewbit/codebook/coded_search.hpp    the nearest centroid by way of 8-bit codes
+// fewbit/codebook/kmeans.hpp          kmeans
+// fewbit/codebook/kmeans_1d.hpp       optimal_kmeans_1d
+// fewbit/codebook/lloyd.hpp           the iterations
+// fewbit/codebook/nearest.hpp         nearest_centroids, packed_centroids
+// fewbit/codebook/nearest_1d.hpp      sorted_centroids
+// fewbit/codebook/point_panel.hpp     points side by side
+// fewbit/codebook/seeding.hpp         k-means++
+//
+// io: files of others
+// fewbit/io/ggml_blocks.hpp           q8_0, q5_0, q4_0, q4_1: blocks of 32 weights
+// fewbit/io/ggml_convert.hpp          blocks <-> quantized_matrix, without loss
+// fewbit/io/ggml_quantize.hpp         ggml_ref, ggml_x86, ggml_neon: floats -> blocks
+// fewbit/io/ggml_weighted.hpp         floats -> q4_0 by the importance of inputs
+// fewbit/io/half.hpp                  to_half, from_half
+// fewbit/io/onnx_blocks.hpp           weights of MatMulNBits <-> uint4_grouped<G>
