@@ -87,7 +87,6 @@
 #include "fewbit/gemm/sum_of_codes.hpp"      // sum_of_codes
 #include "fewbit/gemm/table_product.hpp"     // multiply, by table lookup
 #include "fewbit/gemm/table_weights.hpp"     // table_weights, pack_table: one and two bits
-#include "fewbit/gemm/whole_rows.hpp"        // multiply_whole_rows: a group is a row
 
 // ---- calib: observers that watch float data and answer a range
 #include "fewbit/calib/entropy.hpp"                  // by_entropy
@@ -110,7 +109,7 @@
 #include "fewbit/ops/linear.hpp"            // linear<S, Inputs>
 #include "fewbit/ops/linear_choices.hpp"    // dynamic_int8, static_uint8, float_inputs ...
 #include "fewbit/ops/linear_output.hpp"     // bias, bound, codes
-#include "fewbit/ops/packed_linear.hpp"     // linear<S> of weights as they are stored
+#include "fewbit/ops/packed_linear.hpp"     // linear<S> of weights in groups, as they are stored
 #include "fewbit/ops/stored_weights.hpp"    // weights of few bits for the layers that keep them so
 #include "fewbit/ops/two_scale_linear.hpp"  // the layer of quantize_ttq
 #include "fewbit/ops/weight_only.hpp"       // linear<S, float_inputs>

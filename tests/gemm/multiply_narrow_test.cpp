@@ -51,10 +51,11 @@ TYPED_TEST(multiply_narrow_test, equals_wide_integer_product_on_every_remainder)
   for_each_width([]<int Bits>() {
     using tile = typename TestFixture::tile_type;
     const index chunk = gemm::narrow_weights<Bits, TypeParam>::chunk_codes;
-    const index tiles = gemm::detail::narrow_tile_rows;
+    const index rows = gemm::detail::narrow_tile_rows<TypeParam>;
     std::uint32_t seed = 1;
-    for (const index m : {index{1}, index{2}, index{3}, tiles, tiles + 1, 2 * tiles - 1,
-                          index{tile::rows + 1}, index{2 * tile::rows + 1}}) {
+    for (const index m : {index{1}, index{2}, index{3}, rows - 1, rows, rows + 1, 2 * rows + 3,
+                          gemm::detail::narrow_rows<TypeParam>, index{tile::rows + 1},
+                          gemm::detail::narrow_rows<TypeParam> + 2 * tile::rows + 1}) {
       for (const index n :
            {index{1}, index{tile::cols - 1}, index{tile::cols}, index{2 * tile::cols + 1}}) {
         for (const index k : {index{1}, chunk - 1, chunk, chunk + 5})
@@ -66,8 +67,9 @@ TYPED_TEST(multiply_narrow_test, equals_wide_integer_product_on_every_remainder)
 
 TYPED_TEST(multiply_narrow_test, meets_every_number_of_rows_columns_and_codes) {
   for_each_width([]<int Bits>() {
-    for (index m = 1; m <= 19; ++m) TestFixture::template expect_exact<Bits>(m, 5, 19, 3);
+    for (index m = 1; m <= 27; ++m) TestFixture::template expect_exact<Bits>(m, 5, 19, 3);
     for (index n = 1; n <= 67; n += 3) TestFixture::template expect_exact<Bits>(2, n, 19, 4);
+    for (index n = 70; n <= 210; n += 70) TestFixture::template expect_exact<Bits>(1, n, 19, 4);
     for (index k = 0; k <= 67; ++k) {
       TestFixture::template expect_exact<Bits>(1, 3, k, 5);
       TestFixture::template expect_exact<Bits>(9, 3, k, 6);
@@ -92,7 +94,7 @@ TYPED_TEST(multiply_narrow_test, is_exact_on_extreme_codes) {
   };
   const auto of_type = [&]<class Lhs>(Lhs low) {
     for_each_width([&]<int Bits>() {
-      for (const index m : {1, 4, 17}) {
+      for (const index m : {1, 4, 55}) {
         for (const Lhs x : {low, std::numeric_limits<Lhs>::max()})
           expect_all.template operator()<Bits>(row_matrix<Lhs>::Constant(m, 131, x).eval());
       }
@@ -146,7 +148,7 @@ TYPED_TEST(multiply_narrow_test, reads_and_writes_blocks_and_nothing_else) {
   const index n = TestFixture::tile_type::cols + 3, k = 21;
   const auto w = random_weights(n, k, 2, 1, 2);
   const gemm::narrow_weights<2, TypeParam> packed(w, 1);
-  for (const index m : {1, 3, 30}) {
+  for (const index m : {1, 3, 30, 60}) {
     const auto big_a = random_codes<std::int8_t>(m + 4, k + 9, 1);
     row_matrix<std::int32_t> big_c = row_matrix<std::int32_t>::Constant(m + 2, n + 5, 777);
     const auto a = big_a.block(1, 3, m, k);
@@ -161,7 +163,7 @@ TYPED_TEST(multiply_narrow_test, reads_and_writes_blocks_and_nothing_else) {
 TYPED_TEST(multiply_narrow_test, does_not_depend_on_slots_or_threads) {
   const auto w = random_weights(3 * TestFixture::tile_type::cols + 1, 40, 2, 1, 3);
   const gemm::narrow_weights<2, TypeParam> packed(w, 1);
-  for (const index m : {1, 3, 50}) {
+  for (const index m : {1, 3, 20, 50}) {
     const auto a = random_codes<std::int8_t>(m, 40, 4);
     for (const index slots : {1, 2, 3, 17}) {
       workspace scratch(gemm::scratch_bytes(packed), slots);
@@ -189,7 +191,7 @@ TYPED_TEST(multiply_narrow_test, hands_sums_to_the_epilogue_as_packed_weights_do
   }
   const auto epilogue =
       gemm::add_bias(bias.data()) | gemm::requantize<xnn_fp32>(factors) | gemm::to_int8{3};
-  for (const index m : {1, 2, 31}) {
+  for (const index m : {1, 2, 31, 61}) {
     const auto a = random_codes<std::int8_t>(m, k, 6);
     row_matrix<std::int8_t> c(m, n), expected(m, n);
     gemm::multiply(a, narrow, c, epilogue);

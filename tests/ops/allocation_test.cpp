@@ -73,6 +73,7 @@ TEST(allocation, none_in_a_linear_layer) {
   expect_none(linear<int8_per_row, static_int8>(w, bias, quant_params{0.1F, 3}));
   expect_none(linear<int4_grouped<32>, float_inputs>(w, bias));
   expect_none(linear<int4_per_row>(w, bias));
+  expect_none(linear<scheme<uint4, per_row, affine>>(w, bias));
   expect_none(linear<binary_per_row, binary_inputs>(w, bias));
   expect_none(linear<ternary_per_row, ternary_inputs>(w, bias));
   expect_none(linear<int2_per_row, unsigned_inputs<2>>(w, bias));
@@ -96,6 +97,7 @@ TEST(allocation, none_in_a_linear_layer_of_codes) {
   expect_none_for_codes<int8_per_row, std::uint8_t>(w);
   expect_none_for_codes<int8_per_row, std::int8_t>(w);
   expect_none_for_codes<uint8_affine_per_row, std::uint8_t>(w);
+  expect_none_for_codes<int4_per_row, std::uint8_t>(w);
   expect_none_for_codes<uint4_grouped<32>, std::int8_t>(w);
 }
 

@@ -50,12 +50,12 @@ constexpr index block_depth = 0;  // all of a row
 template <index G>
 constexpr index block_depth<grouped<G>> = G;
 
-/// Layers that multiply weights as they are stored keep 12 significant bits of their scales.
+/// Layers of float inputs, and of dynamic ones by weights in groups, keep 12 significant bits of
+/// scales.
 template <class S, class Inputs>
-constexpr bool keeps_short_scales =
-    std::is_same_v<Inputs, float_inputs> ||
-    (std::is_same_v<Inputs, dynamic_int8> &&
-     (S::storage::bits<8 || block_depth<typename S::granularity>> 0));
+constexpr bool keeps_short_scales = std::is_same_v<Inputs, float_inputs> ||
+                                    (std::is_same_v<Inputs, dynamic_int8> &&
+                                     block_depth<typename S::granularity> != 0);
 
 float with_12_bits(float scale) {
   int exponent = 0;
@@ -214,7 +214,9 @@ using with_every_scheme = typename List::template with<
 template <class List, class Inputs>
 using with_zero_points_and_groups =
     typename List::template with<Inputs, int8_per_row, int8_affine_per_row, uint8_affine_per_row,
-                                 scheme<int8, sub_tensor<3>>, int4_grouped<32>, uint4_grouped<16>>;
+                                 scheme<int8, sub_tensor<3>>, int4_per_row,
+                                 scheme<uint4, per_row, affine>, int3_per_row, ternary_per_row,
+                                 binary_per_row, int4_grouped<32>, uint4_grouped<16>>;
 
 using every_scheme = with_every_scheme<with_every_scheme<choices<>, dynamic_int8>, float_inputs>;
 using all_choices =
@@ -281,21 +283,30 @@ TYPED_TEST(linear_arch_test, has_the_same_bits_on_every_arch) {
   compare.template operator()<static_uint8>();
 }
 
-TEST(linear, does_not_depend_on_workers_or_blocks_of_rows) {
+/// Row by row, some at once, and by several workers.
+template <class S>
+void expect_one_result(index n) {
   const row_matrix<float> x = random_reals(300, 50, 1);
-  const linear<int8_per_row> layer(random_reals(20, 50, 2),
-                                   random_reals(1, 20, 3).row(0).transpose());
-  row_matrix<float> expected(300, 20);
-  for (index i = 0; i < 300; ++i) {  // row by row
+  const linear<S> layer(random_reals(n, 50, 2), random_reals(1, n, 3).row(0).transpose());
+  row_matrix<float> expected(300, n);
+  for (index i = 0; i < 300; ++i) {
     auto scratch = layer.make_scratch();
     layer(x.middleRows(i, 1), expected.middleRows(i, 1), scratch);
   }
   for (const index workers : {1, 2, 5}) {
     auto scratch = layer.make_scratch(workers);
-    row_matrix<float> y(300, 20);
-    layer(x, y, scratch, thread_executor{3});
-    EXPECT_EQ(y, expected) << workers << " workers";
+    for (const index rows : {2, 43, 300}) {
+      row_matrix<float> y(rows, n);
+      layer(x.topRows(rows), y, scratch, thread_executor{3});
+      EXPECT_EQ(y, expected.topRows(rows)) << workers << " workers, " << rows << " rows";
+    }
   }
+}
+
+TEST(linear, does_not_depend_on_workers_or_blocks_of_rows) {
+  expect_one_result<int8_per_row>(20);
+  expect_one_result<int4_per_row>(150);
+  expect_one_result<scheme<uint4, per_row, affine>>(23);
 }
 
 TEST(linear, layers_of_different_sizes_share_scratch_memory) {
@@ -361,6 +372,26 @@ TEST(linear, writes_codes_and_fuses_relu) {
     EXPECT_EQ(signed_codes.data()[i], clamped_code(y.data()[i], 0.11F, 5, -128, 127));
 }
 
+/// Codes, and for each row a sum of codes, a scale and a bias.
+TEST(linear, keeps_weights_of_few_bits_packed) {
+  const row_matrix<float> w = random_reals(64, 256, 1);
+  const quant_params p{1.0F, 0};
+  EXPECT_EQ(linear<int4_per_row>(w).bytes(), 64 * (256 / 2 + 12));
+  EXPECT_EQ(linear<int3_per_row>(w).bytes(), 64 * (256 * 3 / 8 + 12));
+  EXPECT_EQ(linear<ternary_per_row>(w).bytes(), 64 * (256 / 4 + 12));
+  EXPECT_EQ(linear<binary_per_row>(w).bytes(), 64 * (256 / 8 + 12));
+  const linear<binary_per_row, static_uint8> fixed(w, Eigen::VectorXf(), p);
+  EXPECT_EQ(fixed.bytes(), 64 * (256 / 8 + 16)) << "and what the zero point of inputs adds";
+}
+
+TEST(linear, of_nothing_takes_nothing) {
+  linear<int4_per_row> empty;
+  (void)empty.make_scratch();
+  row_matrix<float> nothing(2, 0);
+  empty(row_matrix<float>(2, 0), nothing);
+  EXPECT_EQ(empty.bytes(), 0);
+}
+
 /// Less the bias: in groups of 32 half a bit more than the codes have.
 TEST(linear, with_float_inputs_keeps_codes_as_they_are_stored) {
   const row_matrix<float> w = random_reals(64, 256, 1);
@@ -402,7 +433,7 @@ void expect_codes_to_codes(const linear_options& options, const quant_params& in
 template <class S>
 class linear_codes_test : public testing::Test {};
 using code_schemes = testing::Types<int8_per_row, uint8_affine_per_row, int8_affine_per_row,
-                                    int4_grouped<32>, uint4_grouped<16>>;
+                                    int4_per_row, int4_grouped<32>, uint4_grouped<16>>;
 TYPED_TEST_SUITE(linear_codes_test, code_schemes);
 
 TYPED_TEST(linear_codes_test, equal_the_formula_from_codes_to_codes) {
@@ -554,7 +585,7 @@ TEST(linear, refuses_a_depth_that_could_leave_int32) {
   expect_deepest<int8_per_row, static_int8>(124275, {1.0F, -8});           // (127 + 8) * 128
   expect_deepest<int8_per_row, dynamic_int8>(131071);                      // codes as they are
   expect_deepest<uint8_affine_per_row, dynamic_int8>(66311);               // 127 * 255
-  expect_deepest<int4_per_row, dynamic_int8>(1127288);                     // 127 * 15
+  expect_deepest<int4_per_row, dynamic_int8>(526344);                      // 255 * 16: packed
   expect_deepest<uint8_affine_per_row, static_uint8>(33025, {1.0F, 0});    // 255 * 255
   expect_deepest<uint8_affine_per_row, static_uint8>(64286, {1.0F, 131});  // 131 * 255
   expect_deepest<uint8_affine_per_row, static_int8>(33025, {1.0F, -128});  // 255 * 255

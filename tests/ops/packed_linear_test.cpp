@@ -18,9 +18,9 @@ using tests::random_reals;
 
 template <class S>
 class packed_linear_test : public testing::Test {};
-using schemes = testing::Types<int4_grouped<32>, int4_grouped<128>, uint4_grouped<64>, int4_per_row,
-                               scheme<uint4, per_tensor, affine>, int8_grouped<32>,
-                               int3_grouped<24>, int2_per_row, ternary_grouped<32>, binary_per_row>;
+using schemes =
+    testing::Types<int4_grouped<32>, int4_grouped<128>, uint4_grouped<64>, int8_grouped<32>,
+                   int3_grouped<24>, int2_grouped<32>, ternary_grouped<32>, binary_grouped<32>>;
 TYPED_TEST_SUITE(packed_linear_test, schemes);
 
 /// Codes of the inputs against dequantized weights, in double.
@@ -61,7 +61,7 @@ TEST(packed_linear, has_the_same_bits_on_every_arch) {
   };
   check.template operator()<int4_grouped<32>>();
   check.template operator()<int8_grouped<32>>();
-  check.template operator()<ternary_per_row>();
+  check.template operator()<ternary_grouped<40>>();
 }
 
 /// One row at a time, all at once, and by several workers.
@@ -84,9 +84,8 @@ void expect_one_result(index n) {
 
 TEST(packed_linear, depends_neither_on_threads_nor_on_blocks_of_rows) {
   expect_one_result<int4_grouped<32>>(150);
-  expect_one_result<int4_per_row>(150);
-  expect_one_result<scheme<uint4, per_row, affine>>(23);
-  expect_one_result<int3_per_row>(70);
+  expect_one_result<uint4_grouped<40>>(23);
+  expect_one_result<int3_grouped<96>>(70);
 }
 
 TEST(packed_linear, shares_scratch_memory_and_reads_blocks) {
@@ -136,7 +135,7 @@ TEST(packed_linear, fuses_relu_and_takes_no_rows) {
   EXPECT_EQ(z, y.cwiseMax(0.0F).eval());
   EXPECT_GT((z.array() == 0.0F).count(), 0);
   plain(row_matrix<float>(0, 40), none);
-  linear<int4_per_row> empty;
+  linear<int4_grouped<32>> empty;
   (void)empty.make_scratch();
   row_matrix<float> nothing(2, 0);
   empty(row_matrix<float>(2, 0), nothing);
@@ -165,12 +164,11 @@ TEST(packed_linear, keeps_half_a_bit_more_than_its_codes_for_each_weight) {
   EXPECT_EQ(half_bits(linear<int3_grouped<32>>(w)), 7);
   EXPECT_EQ(half_bits(linear<int2_grouped<32>>(w)), 5);
   EXPECT_EQ(half_bits(linear<binary_grouped<32>>(w)), 3);
-  EXPECT_EQ(linear<int4_per_row>(w).bytes(), 64 * (256 / 2 + 2 + 4));
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
 TEST(packed_linear, says_what_is_wrong_with_its_parts) {
-  using layer = linear<int4_per_row>;
+  using layer = linear<int4_grouped<1200000>>;
   const row_matrix<float> w = random_reals(3, 4, 1);
   Eigen::VectorXf bias = Eigen::VectorXf::Zero(2);
   EXPECT_EQ(tests::sentence_of([&] { layer(w, bias); }),

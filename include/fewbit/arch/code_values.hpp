@@ -7,8 +7,8 @@
 /// | and, or, sub | 2^23 + code, as bits of a float, less           | elsewhere                   |
 /// |              | 2^23 + zero                                     |                             |
 ///
-/// Both are exact, so both give the same. Codes mean what arch/stored_unit.hpp says: unsigned, and
-/// one bit counts 0 or 2.
+/// Both are exact, so both give the same. Codes are unsigned; one bit comes as the two bits of
+/// the 0 or 2 that it counts.
 
 #include <cstdint>
 
@@ -25,6 +25,8 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 /// @tparam Affine  each lane may have a zero point of its own
 template <int Bits, int Lanes, bool Affine>
 class code_values {
+  static_assert(Bits >= 2, "fewbit: one bit is taken as the two of what it counts");
+
  public:
   using words = vec<std::uint32_t, Lanes>;
   using reals = vec<float, Lanes>;
@@ -43,8 +45,7 @@ class code_values {
       return Affine ? values - zeros_ : values;
     } else {
       constexpr std::uint32_t exponent = 0x4B000000U;  // of 2^23
-      const words counts =
-          Bits == 1 ? (codes + codes) & words(2U) : codes & words((1U << Bits) - 1);
+      const words counts = codes & words((1U << Bits) - 1);
       return bits_as<float>(words(counts | words(exponent))) - table_;
     }
   }
@@ -56,7 +57,7 @@ class code_values {
       : table_(reals(0x1p23F) + zeros), zeros_(zeros) {
     if constexpr (looks_up) {
       for (int i = 0; i < Lanes; ++i) {
-        const int value = Bits == 1 ? i % 2 * 2 : i % (1 << Bits);
+        const int value = i % (1 << Bits);
         table_.set(i, static_cast<float>(value - zero_of_table));
       }
     }

@@ -39,7 +39,7 @@ template <class Lhs, int Bits, class Arch>
       return prepared_lhs<kernel_type>::bytes(window.layout());
     }
   }();
-  return std::max(expanded::bytes_for(w) + rest, narrow_rows_bytes(w));
+  return std::max(expanded::bytes_for(w) + rest, narrow_lhs<Lhs, Bits, Arch>::bytes(w));
 }
 
 /// Part `part` of `parts` parts of C: columns are shared out, so that no two workers expand the

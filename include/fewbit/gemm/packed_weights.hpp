@@ -42,6 +42,9 @@ class packed_weights {
   using rhs_code = typename unit::rhs_code;
   using layout_type = depth_layout<unit::depth>;
 
+  /// The deepest sum.
+  static constexpr index max_depth = Kernel::max_depth;
+
   packed_weights() noexcept = default;
 
   /// Packs W.

@@ -9,10 +9,11 @@
 ///
 /// Weights may have any scheme of up to 8 bits whose scales do not vary along a row, or vary by
 /// groups. Here the real numbers of quant/ meet the integers of gemm/: sums of codes are exact in
-/// int32, and scales are applied to them afterwards. This file has the layer whose weights are
-/// multiplied as bytes; others specialise it. Read next: ops/activations.hpp (how X becomes codes),
-/// ops/packed_linear.hpp (dynamic_int8 by weights as they are stored), ops/weight_only.hpp
-/// (float_inputs), ops/bit_linear.hpp (binary_inputs and others of few bits).
+/// int32, and scales are applied to them afterwards. This file has the layer of rows with a scale
+/// each, whose weights of up to four bits stay packed, and of static inputs by weights in groups;
+/// others specialise it. Read next: ops/activations.hpp (how X becomes codes),
+/// ops/packed_linear.hpp (dynamic_int8 by weights in groups), ops/weight_only.hpp (float_inputs),
+/// ops/bit_linear.hpp (binary_inputs and others of few bits).
 
 #include <algorithm>
 #include <cassert>
@@ -26,6 +27,7 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/multiply.hpp"
+#include "fewbit/gemm/multiply_narrow.hpp"
 #include "fewbit/gemm/stages.hpp"
 #include "fewbit/gemm/sum_of_codes.hpp"
 #include "fewbit/ops/activations.hpp"
@@ -80,11 +82,33 @@ struct scale_blocks_stage : gemm::block_stage {
   }
 };
 
+/// The same as the first stage of an epilogue, where all of k is one block.
+template <class Blocks>
+struct scale_sums : gemm::stage {
+  Blocks blocks;
+
+  explicit scale_sums(const Blocks& b) noexcept : blocks(b) {}
+
+  template <class V>
+  FEWBIT_ALWAYS_INLINE arch::rebind<V, float> operator()(const V& sum,
+                                                         const gemm::at& where) const noexcept {
+    return blocks(arch::rebind<V, float>(0.0F), sum, 0, where);
+  }
+};
+
+/// Weights of up to four bits stay packed where sums take all of a row.
+template <Scheme S>
+inline constexpr bool stays_narrow =
+    S::storage::bits <= 4 && scale_depth<typename S::granularity> == 0;
+
 }  // namespace detail
 
-/// A linear layer of n outputs and k inputs, whose weights are multiplied as bytes.
+/// A linear layer of n outputs and k inputs.
 ///
-/// @tparam S       scheme of the weights; with dynamic inputs 8 bits and a scale for a row or more
+/// Weights of 1 to 4 bits stay so (gemm/narrow_weights.hpp) if a scale is that of a row or more,
+/// others are multiplied as bytes. Scales are the floats of quantize(), not rounded.
+///
+/// @tparam S       scheme of the weights; with dynamic inputs a scale for a row or more
 /// @tparam Inputs  dynamic_int8, static_int8 or static_uint8
 /// @tparam Arch    instruction set, for comparing; programs leave it alone
 ///
@@ -96,7 +120,9 @@ template <Scheme S, class Inputs, class Arch>
 class linear {
  public:
   using input_code = typename Inputs::code;
-  using weights_type = gemm::packed_weights<input_code, gemm::default_kernel<input_code, Arch>>;
+  using weights_type =
+      std::conditional_t<detail::stays_narrow<S>, gemm::narrow_weights<S::storage::bits, Arch>,
+                         gemm::packed_weights<input_code, gemm::default_kernel<input_code, Arch>>>;
 
   /// 0 x 0.
   linear() = default;
@@ -180,6 +206,7 @@ class linear {
   static constexpr int input_min =
       Inputs::is_static ? std::numeric_limits<input_code>::min() : -127;
   static constexpr int input_max = std::numeric_limits<input_code>::max();
+  static constexpr index block_depth = detail::scale_depth<typename S::granularity>;
 
   linear(const quantized_matrix<S>& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
          const quant_params& input_params, const linear_options& options, int)
@@ -190,7 +217,7 @@ class linear {
     detail::expect_valid_options(options);
     expect_depth(weights.cols());
     const row_matrix<std::int8_t> codes = detail::signed_codes(weights);
-    weights_ = weights_type(codes, detail::scale_depth<typename S::granularity>);
+    weights_ = weights_type(codes, detail::stays_narrow<S> ? -S::storage::min : block_depth);
     bias_ = detail::bias_or_zeros(bias, weights.rows());
     scales_ = detail::block_table<float>(weights, [&](index j, index c) {
       return Inputs::is_static ? product_scale(weights, j, c) : weights.scale(j, c);
@@ -202,7 +229,7 @@ class linear {
     }
     if constexpr (Inputs::is_static) {
       input_offsets_ = detail::block_table<std::int32_t>(weights, [&](index j, index c) {
-        const index depth = weights_.layout().depth_of(c / weights_.layout().block_depth());
+        const index depth = depth_from(c);
         const int zero = weights.zero_point(j, c) - detail::code_shift<S>;
         return input_params.zero_point *
                (gemm::sum_of_codes(codes.data() + j * codes.cols() + c, depth) -
@@ -219,10 +246,9 @@ class linear {
     const int x_most = std::max(input_max - zero, zero - input_min);
     constexpr int w_most = S::is_affine ? S::storage::max - S::storage::min : -S::storage::min;
     const index most =
-        std::min(weights_type::kernel_type::max_depth,
+        std::min(weights_type::max_depth,
                  index{std::numeric_limits<std::int32_t>::max()} / (x_most * w_most));
-    const index block = detail::scale_depth<typename S::granularity>;
-    const index depth = block == 0 ? k : std::min(k, block);
+    const index depth = block_depth == 0 ? k : std::min(k, block_depth);
     detail::expect(depth <= most, "linear", "number of inputs", k,
                    "at most " + std::to_string(most));
   }
@@ -237,6 +263,11 @@ class linear {
     return scale;
   }
 
+  /// Depth of the block of k that begins at c.
+  [[nodiscard]] index depth_from(index c) const noexcept {
+    return block_depth == 0 ? inputs() : std::min(block_depth, inputs() - c);
+  }
+
   /// Where things stand in scratch.rows, in bytes.
   struct row_layout {
     index scales, sums, bytes;
@@ -245,7 +276,7 @@ class linear {
     constexpr index rows = detail::rows_at_a_time;
     const index codes = (rows * inputs() + 63) / 64 * 64;
     const index scales = codes + rows * index{sizeof(float)};
-    const index sums = S::is_affine ? rows * weights_.layout().blocks() : 0;
+    const index sums = S::is_affine ? rows * detail::scale_blocks<S>(inputs()) : 0;
     return {codes, scales, scales + sums * index{sizeof(std::int32_t)}};
   }
 
@@ -287,10 +318,10 @@ class linear {
   /// Sums of each block of row r, for the zero points of the weights.
   void sum_row(const input_code* codes, index r, std::int32_t* sums) const noexcept {
     if constexpr (S::is_affine) {
-      const auto& layout = weights_.layout();
-      for (index b = 0; b < layout.blocks(); ++b) {
-        sums[r * layout.blocks() + b] =
-            gemm::sum_of_codes(codes + b * layout.block_depth(), layout.depth_of(b));
+      const index blocks = detail::scale_blocks<S>(inputs());
+      for (index b = 0; b < blocks; ++b) {
+        const index c = b * block_depth;
+        sums[r * blocks + b] = gemm::sum_of_codes(codes + c, depth_from(c));
       }
     }
   }
@@ -301,12 +332,17 @@ class linear {
     const auto finish = [&](const auto& stages) {
       detail::scale_blocks_stage<S::is_affine, Inputs::is_static> blocks;
       blocks.channels = outputs();
-      blocks.blocks = weights_.layout().blocks();
+      blocks.blocks = detail::scale_blocks<S>(inputs());
       blocks.scales = scales_.data();
       blocks.zero_points = zero_points_.data();
       blocks.input_offsets = input_offsets_.data();
       blocks.row_sums = sums;
-      gemm::multiply(a, weights_, y.middleRows(first, a.rows()), stages, workers, executor, blocks);
+      auto c = y.middleRows(first, a.rows());
+      if constexpr (block_depth == 0) {
+        gemm::multiply(a, weights_, c, detail::scale_sums(blocks) | stages, workers, executor);
+      } else {
+        gemm::multiply(a, weights_, c, stages, workers, executor, blocks);
+      }
     };
     detail::with_output_stages<gemm::detail::scalar_of<Y>>(
         bias_.data(), options_, [&](const auto& rest) {

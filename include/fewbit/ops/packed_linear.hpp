@@ -1,10 +1,10 @@
 #pragma once
-/// The linear layer whose weights stay as they are stored, 1 to 8 bits each.
+/// The linear layer whose weights stand in groups and stay as they are stored, 1 to 8 bits each.
 ///
-/// This is linear<S, dynamic_int8> of all schemes of fewer than 8 bits, and of 8 in groups. A
-/// product of few rows takes as long as reading its weights, and these are 4.5 bits each where 4
-/// bits stand in groups of 32: scales are rounded to 12 significant bits when weights are packed
-/// (gemm::short_scales). Read next: gemm/multiply_grouped.hpp, gemm/whole_rows.hpp.
+/// This is linear<S, dynamic_int8> of all grouped schemes. A product of few rows takes as long as
+/// reading its weights, and these are 4.5 bits each where 4 bits stand in groups of 32: scales are
+/// rounded to 12 significant bits when weights are packed (gemm::short_scales); those of whole rows
+/// are few, and ops/linear.hpp keeps them as they are. Read next: gemm/multiply_grouped.hpp.
 
 #include <algorithm>
 #include <cassert>
@@ -17,7 +17,6 @@
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/multiply_grouped.hpp"
 #include "fewbit/gemm/stages.hpp"
-#include "fewbit/gemm/whole_rows.hpp"
 #include "fewbit/ops/activations.hpp"
 #include "fewbit/ops/linear_choices.hpp"
 #include "fewbit/ops/linear_output.hpp"
@@ -45,10 +44,9 @@ struct encoded_row {
 /// What layers have in common that quantize rows of inputs at each call and multiply them by stored
 /// weights: all but the way to these.
 ///
-/// @tparam OneGroup  rows of weights have one scale each
-/// @tparam Copies    how often each row of inputs stands along a row of weights, in groups of its
-///                   length
-template <class Weights, bool OneGroup, int Copies = 1>
+/// @tparam Copies  how often each row of inputs stands along a row of weights, in groups of its
+///                 length
+template <class Weights, int Copies = 1>
 class layer_of_stored {
  public:
   using weights_type = Weights;
@@ -88,9 +86,6 @@ class layer_of_stored {
   void reserve(linear_scratch& scratch, index workers = 1) const {
     expect(workers >= 1, "linear", "workers", workers, "at least 1");
     scratch.rows.reserve(row_bytes());
-    if (OneGroup && outputs() > 0) {
-      scratch.workers.reserve(gemm::whole_rows_scratch_bytes(weights_), workers);
-    }
   }
 
   /// Scratch memory of its own, as reserve() makes it.
@@ -142,13 +137,8 @@ class layer_of_stored {
       if (r < count) scales[r] = scale;
     });
     with_output_stages<gemm::detail::scalar_of<Y>>(bias_.data(), options_, [&](const auto& rest) {
-      const auto stages = gemm::scale_rows(scales) | rest;
-      if constexpr (OneGroup) {
-        gemm::multiply_whole_rows(a, weights_, y.middleRows(first, count), stages, scratch.workers,
-                                  executor);
-      } else {
-        gemm::multiply_grouped(a, weights_, y.middleRows(first, count), stages, executor);
-      }
+      gemm::multiply_grouped(a, weights_, y.middleRows(first, count),
+                             gemm::scale_rows(scales) | rest, executor);
     });
   }
 
@@ -160,8 +150,7 @@ class layer_of_stored {
 
 /// The layer of a scheme.
 template <Scheme S, class Arch>
-using layer_of_scheme = layer_of_stored<gemm::grouped_weights<S::storage::bits, Arch>,
-                                        scale_depth<typename S::granularity> == 0>;
+using layer_of_scheme = layer_of_stored<gemm::grouped_weights<S::storage::bits, Arch>>;
 
 }  // namespace detail
 

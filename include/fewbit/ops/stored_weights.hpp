@@ -15,15 +15,9 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
 
-template <Scheme S>
-[[nodiscard]] constexpr bool is_multiplied_as_stored() noexcept {
-  constexpr index depth = scale_depth<typename S::granularity>;
-  return depth >= 0 && (S::storage::bits < 8 || (S::storage::bits == 8 && depth > 0));
-}
-
-/// Schemes whose weights are multiplied as they are stored.
+/// Schemes whose weights meet dynamic inputs as they are stored, in groups.
 template <class S>
-concept MultipliedAsStored = is_multiplied_as_stored<S>();
+concept MultipliedAsStored = S::storage::bits <= 8 && (scale_depth<typename S::granularity>) > 0;
 
 /// n x k codes less the smallest of their storage; 0 and 1 where there are two.
 template <Scheme S>

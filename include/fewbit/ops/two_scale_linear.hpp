@@ -56,7 +56,7 @@ template <class Arch>
 /// finite inputs. The float operations are in that order, uncontracted, so results are the same
 /// bits everywhere.
 template <class Arch = arch::native>
-class two_scale_linear : public detail::layer_of_stored<gemm::grouped_weights<1, Arch>, false, 2> {
+class two_scale_linear : public detail::layer_of_stored<gemm::grouped_weights<1, Arch>, 2> {
  public:
   /// 0 x 0.
   two_scale_linear() = default;
@@ -67,7 +67,7 @@ class two_scale_linear : public detail::layer_of_stored<gemm::grouped_weights<1,
   explicit two_scale_linear(const two_scale_ternary& weights,
                             const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                             const linear_options& options = {})
-      : detail::layer_of_stored<gemm::grouped_weights<1, Arch>, false, 2>(
+      : detail::layer_of_stored<gemm::grouped_weights<1, Arch>, 2>(
             detail::pack_two_scales<Arch>(weights), bias, options) {}
 };
 
