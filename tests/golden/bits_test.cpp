@@ -9,6 +9,7 @@
 #include <string>
 #include <type_traits>
 
+#include "fewbit/codebook/kmeans.hpp"
 #include "fewbit/fewbit.hpp"
 
 namespace fewbit {
