@@ -1,4 +1,5 @@
-// Rows of codes in bit planes: binary, ternary, two bits, on every arch with a unit of its own.
+// Rows of codes in bit planes: binary, ternary, two bits, on every arch with a unit of its own;
+// fewbit_table_<arch>, s8_b1 and s8_t2: int8 by planes of weights, through tables of sums.
 
 #include <benchmark/benchmark.h>
 
@@ -34,6 +35,20 @@ void add_arch() {
   add_row<bit_product<bits_case<gemm::unsigned_bits<2>, gemm::signed_bits<2>>, Arch>>(who, square);
 }
 
+/// One row of int8 by weights of one and two bits, and two bits by two.
+template <class Arch>
+void add_tables() {
+  using gemm::binary_bits, gemm::ternary_bits, gemm::signed_bits, gemm::unsigned_bits;
+  const std::string who = std::string("fewbit_table_") + Arch::name;
+  for (const shape& s : {shape{1, 4096, 4096}, shape{1, 11008, 4096}, shape{1, 4096, 11008}}) {
+    add_row<table_product<bits_case<signed_bits<8>, binary_bits>, Arch>>(who, s);
+    add_row<table_product<bits_case<signed_bits<8>, ternary_bits>, Arch>>(who, s);
+  }
+  constexpr shape square = {1024, 1024, 1024};
+  add_row<table_product<bits_case<unsigned_bits<2>, signed_bits<2>>, Arch>>(who, square);
+  add_row<table_product<bits_case<signed_bits<8>, binary_bits>, Arch>>(who, square);
+}
+
 /// An arch that inherits its unit runs the kernel of its base; the scalar one is no rival.
 template <class Arch>
 constexpr bool has_own_bit_unit() {
@@ -47,7 +62,10 @@ constexpr bool has_own_bit_unit() {
 
 [[maybe_unused]] const bool added = [] {
   arch::compiled::for_each([]<class Arch>() {
-    if constexpr (has_own_bit_unit<Arch>()) add_arch<Arch>();
+    if constexpr (has_own_bit_unit<Arch>()) {
+      add_arch<Arch>();
+      add_tables<Arch>();
+    }
   });
   return true;
 }();

@@ -39,7 +39,8 @@ struct bits_case {
   using rhs = typename W::code;
   using out = std::int32_t;
   static constexpr int weight_bits = W::planes;
-  static constexpr const char* kind = A::planes == 1                          ? "b1_b1_s32"
+  static constexpr const char* kind = A::planes == 8 ? (W::planes == 1 ? "s8_b1_s32" : "s8_t2_s32")
+                                      : A::planes == 1                        ? "b1_b1_s32"
                                       : std::is_same_v<A, gemm::ternary_bits> ? "t2_t2_s32"
                                                                               : "u2_s2_s32";
 
@@ -88,6 +89,29 @@ class bit_product {
   gemm::packed_bits<lhs_format, typename operands::rhs_format, unit> packed_;
   workspace scratch_;
   planes planes_;
+};
+
+/// Products by table lookup; making the tables is inside the time.
+template <class Operands, class Arch>
+class table_product {
+ public:
+  using operands = Operands;
+
+  explicit table_product(operands& data)
+      : data_(data), packed_(data.w), scratch_(gemm::scratch_bytes(packed_)) {}
+
+  void operator()() { gemm::multiply(data_.a, packed_, data_.c, scratch_); }
+
+  static std::string label() {
+    return "tile " + std::to_string(unit::rows) + "x" + std::to_string(unit::lanes);
+  }
+
+ private:
+  using unit = gemm::default_table_unit<Arch>;
+
+  operands& data_;
+  gemm::table_weights<typename operands::lhs_format, typename operands::rhs_format, unit> packed_;
+  workspace scratch_;
 };
 
 }  // namespace fewbit::benchmarks

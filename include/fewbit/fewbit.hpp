@@ -19,6 +19,7 @@
 #include "fewbit/arch/fused.hpp"     // fused_multiply_add, the same bits everywhere
 #include "fewbit/arch/memory.hpp"    // prefetch
 #include "fewbit/arch/stored_unit.hpp"  // the same for weights of 4 or 8 bits as they are stored
+#include "fewbit/arch/table_unit.hpp"   // what a product by table lookup is made of
 #include "fewbit/arch/transpose.hpp"    // rows to columns in registers
 #include "fewbit/arch/vec.hpp"          // arch::vec<T, N>: select, convert, round_to_int ...
 
@@ -49,6 +50,7 @@
 
 // ---- gemm: products of codes, exact
 #include "fewbit/gemm/bit_formats.hpp"       // binary_bits, ternary_bits, signed_bits<B> ...
+#include "fewbit/gemm/bit_parities.hpp"      // signs counted by carry-save adders
 #include "fewbit/gemm/bit_planes.hpp"        // bit_planes, to_planes: activations in planes
 #include "fewbit/gemm/bit_products.hpp"      // which planes meet, and what they count
 #include "fewbit/gemm/bit_tile.hpp"          // the loop of bit planes
@@ -69,6 +71,8 @@
 #include "fewbit/gemm/row_tiles.hpp"         // how rows are cut into tiles
 #include "fewbit/gemm/stages.hpp"            // add_bias, requantize<Mode>, relu, to_int8 ...
 #include "fewbit/gemm/sum_of_codes.hpp"      // sum_of_codes
+#include "fewbit/gemm/table_product.hpp"     // multiply, by table lookup
+#include "fewbit/gemm/table_weights.hpp"     // table_weights, pack_table: one and two bits
 
 // ---- calib: observers that watch float data and answer a range
 #include "fewbit/calib/entropy.hpp"                  // by_entropy

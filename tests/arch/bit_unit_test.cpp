@@ -75,6 +75,19 @@ TYPED_TEST(bit_unit_test, masks_differences) {
   for (int i = 0; i < TestFixture::unit::lanes; ++i) EXPECT_EQ(got[i], (a[i] ^ b[i]) & mask[i]);
 }
 
+/// Bit j of the operands runs through all that three bits can be.
+TYPED_TEST(bit_unit_test, adds_three_bits) {
+  using bits = typename TestFixture::unit;
+  const typename bits::words a(0xAA), b(0xCC), c(0xF0);
+  const auto sum = bits::sum_of_three(a, b, c), high = bits::majority(a, b, c);
+  const auto carry = bits::carry(a, a ^ b, a ^ b ^ c);  // the parities of a, b and c
+  for (int i = 0; i < bits::lanes; ++i) {
+    EXPECT_EQ(sum[i], 0x96U) << i;
+    EXPECT_EQ(high[i], 0xE8U) << i;
+    EXPECT_EQ(carry[i], 0xE8U) << i;
+  }
+}
+
 TYPED_TEST(bit_unit_test, gathers_a_bit_of_64_bytes) {
   std::mt19937 random(3);
   alignas(64) std::uint8_t bytes[64];

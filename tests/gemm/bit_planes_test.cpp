@@ -11,7 +11,12 @@
 namespace fewbit {
 namespace {
 
-using tests::random_codes_of;
+using tests::parities_among, tests::random_codes_of;
+
+template <class F>
+constexpr bool is_sign = false;
+template <int Bits>
+constexpr bool is_sign<gemm::sign_bits<Bits>> = true;
 
 template <class U>
 class bit_planes_test : public testing::Test {
@@ -23,16 +28,19 @@ class bit_planes_test : public testing::Test {
     const auto a = random_codes_of<F>(m, k, 1);
     const gemm::bit_planes<F, unit_type> planes(a);
     const index words = (k + 63) / 64;
+    const index parities = is_sign<F> ? parities_among<unit_type>(words) : 0;
     index wrong = 0;
     for (index r = 0; r < m; ++r) {
       const index first = r / unit_type::rows * unit_type::rows;
       const index height = std::min(index{unit_type::rows}, m - first);
       for (int p = 0; p < F::planes; ++p) {
         for (index i = 0; i < 64 * words; ++i) {
-          const std::uint64_t word =
-              planes.group(first)[(p * words + i / 64) * height + (r - first)];
+          const std::uint64_t* word =
+              planes.group(first) + (p * words + i / 64) * height + (r - first);
+          const bool follows = i >= 64 && i / 64 < parities;
+          const std::uint64_t bits = *word ^ (follows ? word[-height] : 0);
           const int expected = i < k ? F::stored(a(r, i)) >> p & 1 : 0;
-          if (static_cast<int>(word >> i % 64 & 1) != expected) ++wrong;
+          if (static_cast<int>(bits >> i % 64 & 1) != expected) ++wrong;
         }
       }
     }
@@ -42,9 +50,10 @@ class bit_planes_test : public testing::Test {
 
 TYPED_TEST_SUITE(bit_planes_test, tests::bit_units, tests::bit_unit_names);
 
+/// 200 codes are 4 words, 2111 are 33: parities, where there are, and words behind them.
 TYPED_TEST(bit_planes_test, lie_by_group_plane_word_and_row_with_zeros_behind_k) {
   for (const index m : {1, 2, 3, 4, 5, 9}) {
-    for (const index k : {0, 1, 63, 64, 65, 200}) {
+    for (const index k : {0, 1, 63, 64, 65, 200, 2111}) {
       SCOPED_TRACE(testing::Message() << "m=" << m << " k=" << k);
       EXPECT_EQ((this->template wrong_bits<gemm::binary_bits>(m, k)), 0);
       EXPECT_EQ((this->template wrong_bits<gemm::ternary_bits>(m, k)), 0);

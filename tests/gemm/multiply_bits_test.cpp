@@ -86,6 +86,18 @@ TYPED_TEST(multiply_bits_test, of_signs_equals_the_wide_integer_product) {
   this->template expect_exact<gemm::sign_bits<2>, gemm::sign_bits<3>>();
 }
 
+/// A tile of each height, with parities and words behind them.
+TYPED_TEST(multiply_bits_test, is_exact_at_every_height) {
+  using unit = typename TestFixture::unit_type;
+  const index k = 64 * 33 - 5;
+  const auto w = random_codes_of<gemm::sign_bits<2>>(TestFixture::cols + 1, k, 1);
+  for (index m = 1; m <= unit::rows; ++m) {
+    const auto a = random_codes_of<binary_bits>(m, k, 2);
+    EXPECT_EQ((this->template product<binary_bits, gemm::sign_bits<2>>(a, w)),
+              wide_product_of(a, w).template cast<std::int32_t>().eval());
+  }
+}
+
 /// Every length, all sign patterns of eight codes.
 TYPED_TEST(multiply_bits_test, is_exact_at_every_length) {
   for (index k = 0; k <= 257; ++k) {

@@ -50,6 +50,23 @@ TYPED_TEST(packed_bits_test, lie_by_panel_plane_word_and_column_with_zeros_elsew
   }
 }
 
+/// One panel of one register, of 33 words.
+TYPED_TEST(packed_bits_test, store_signs_by_signs_as_parities_alone) {
+  using unit = typename TestFixture::unit_type;
+  using gemm::binary_bits, gemm::ternary_bits;
+  constexpr index width = unit::lanes, words = 33;
+  const auto w = random_codes_of<binary_bits>(1, 64 * words - 1, 1);
+  const gemm::packed_bits<binary_bits, binary_bits, unit> packed(w);
+  const gemm::packed_bits<ternary_bits, binary_bits, unit> plain(w);
+  std::uint64_t before = 0;
+  for (index i = 0; i < words; ++i) {
+    const bool follows = i < tests::parities_among<unit>(words);
+    const std::uint64_t bits = plain.operands().words[i * width];
+    EXPECT_EQ(packed.operands().words[i * width], bits ^ (follows ? before : 0)) << i;
+    before = packed.operands().words[i * width];
+  }
+}
+
 TEST(packed_bits, say_their_extents) {
   const auto packed = gemm::pack_planes<gemm::binary_bits, gemm::binary_bits, arch::scalar>(
       random_codes_of<gemm::binary_bits>(3, 129, 1));

@@ -33,6 +33,13 @@ row_matrix<typename F::code> random_codes_of(index rows, index cols, std::uint32
   return m;
 }
 
+/// How many of the words of sign_bits a unit stores as parities: three and then whole fours.
+template <class Unit>
+index parities_among(index words) {
+  if (Unit::least_parities == 0 || words < Unit::least_parities) return 0;
+  return 3 + (words - 3) / 4 * 4;
+}
+
 /// A W^T of any codes in 64 bits.
 template <class A, class W>
 row_matrix<std::int64_t> wide_product_of(const A& a, const W& w) {

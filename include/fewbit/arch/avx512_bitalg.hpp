@@ -8,24 +8,28 @@
 /// | vpxorq, vpandq   | products of a plane by a plane       | on both ports                     |
 /// | vpternlogq       | (a ^ b) & mask                       | products of ternary codes, in one |
 /// | vpbroadcastq m64 | a word of activations to all columns | on a load port                    |
+/// | vpternlogq       | both bits of a full adder            | in one each                       |
 /// | vptestmb         | a bit of 64 bytes as a word          | packs activations                 |
 ///
 /// Port bounds on Intel servers, where 512-bit operations go to ports 0 and 5, vpopcntq to port 5
 /// alone: xor, vpopcntq and vpaddq are 3 on 2 ports, so 1024 operations of binary codes take 1.5
-/// cycles; ternary by ternary takes 6, in 3 cycles. Counting two words and their carry in place of
-/// three words saves one operation in nine, but leaves room for half the rows in a tile: on a
-/// Sapphire Rapids (1024,1024,1024) gains nothing by it and (512,512,4096) loses 4 %.
+/// cycles; ternary by ternary takes 6, in 3 cycles. Adders over parities (gemm/bit_parities.hpp)
+/// take 10 for four words in place of 12, but three registers for each sum, and 6 at the end. On a
+/// Sapphire Rapids (512,512,4096) gains 5 % by them and (1024,1024,1024) loses 7 %; per cycle it is
+/// 15 %, but the processor slows down.
 
 #include "fewbit/arch/bit_unit.hpp"
+#include "fewbit/arch/table_unit.hpp"
 
 #if FEWBIT_HAS_AVX512_BITALG
 #include <immintrin.h>
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
-struct avx512_bits : bit_words<8, 4, 4> {
+struct avx512_bits : bit_words<8, 6, 4> {
   using counts = words;
   static constexpr int steps_per_fold = 0;
+  static constexpr int least_parities = 32;
 
   FEWBIT_ALWAYS_INLINE static counts add(const counts& sum, const words& bits) noexcept {
     return from(_mm512_add_epi64(as_register(sum), _mm512_popcnt_epi64(as_register(bits))));
@@ -33,7 +37,20 @@ struct avx512_bits : bit_words<8, 4, 4> {
 
   FEWBIT_ALWAYS_INLINE static words masked_xor(const words& a, const words& b,
                                                const words& mask) noexcept {
-    return from(_mm512_ternarylogic_epi64(as_register(mask), as_register(a), as_register(b), 0x60));
+    return logic<0x60>(mask, a, b);
+  }
+
+  FEWBIT_ALWAYS_INLINE static words sum_of_three(const words& a, const words& b,
+                                                 const words& c) noexcept {
+    return logic<0x96>(a, b, c);
+  }
+  FEWBIT_ALWAYS_INLINE static words majority(const words& a, const words& b,
+                                             const words& c) noexcept {
+    return logic<0xE8>(a, b, c);
+  }
+  FEWBIT_ALWAYS_INLINE static words carry(const words& before, const words& at,
+                                          const words& after) noexcept {
+    return logic<0x3A>(at, after, before);
   }
 
   /// The low halves of the lanes of a, then of b.
@@ -52,6 +69,11 @@ struct avx512_bits : bit_words<8, 4, 4> {
   }
 
  private:
+  /// Bit 4 a + 2 b + c of Table, for each bit.
+  template <int Table>
+  FEWBIT_ALWAYS_INLINE static words logic(const words& a, const words& b, const words& c) noexcept {
+    return from(_mm512_ternarylogic_epi64(as_register(a), as_register(b), as_register(c), Table));
+  }
   FEWBIT_ALWAYS_INLINE static __m512i as_register(const words& v) noexcept {
     return reinterpret_cast<__m512i>(v.data);
   }
@@ -63,6 +85,19 @@ struct avx512_bits : bit_words<8, 4, 4> {
 template <>
 struct bit_unit<avx512_bitalg> {
   using type = avx512_bits;
+};
+
+struct avx512_table : table_bytes<64, 4> {
+  FEWBIT_ALWAYS_INLINE static bytes lookup(const std::uint8_t* table, const quads& i) noexcept {
+    const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return bytes::from(reinterpret_cast<bytes::storage>(
+        _mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), reinterpret_cast<__m512i>(i.data))));
+  }
+};
+
+template <>
+struct table_unit<avx512_bitalg> {
+  using type = avx512_table;
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

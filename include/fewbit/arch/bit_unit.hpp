@@ -10,7 +10,10 @@
 /// - words: a word of k of each column. counts: what `add` adds to.
 /// - steps_per_fold: how often `add` may be called before `fold` takes the counts into 64-bit sums;
 ///   0 where counts are such sums themselves.
-/// - masked_xor: (a ^ b) & mask.
+/// - masked_xor: (a ^ b) & mask. sum_of_three, majority: the bits of a full adder. carry: its
+///   second bit where parities before, at and behind its second operand are known.
+/// - least_parities: from how many words of k on such adders pay (gemm/bit_parities.hpp), at least
+///   three; 0 where they never do.
 /// - low_halves (optional): the low halves of the lanes of two registers as int32.
 /// - plane: bit `bit` of 64 bytes as a word, the first byte the least significant.
 ///
@@ -31,11 +34,28 @@ struct bit_words {
   static constexpr int lanes = Lanes;
   static constexpr int rows = Rows;
   static constexpr int registers = Registers;
+  static constexpr int least_parities = 0;
   using words = vec<std::uint64_t, Lanes>;
 
   FEWBIT_ALWAYS_INLINE static words masked_xor(const words& a, const words& b,
                                                const words& mask) noexcept {
     return (a ^ b) & mask;
+  }
+
+  FEWBIT_ALWAYS_INLINE static words sum_of_three(const words& a, const words& b,
+                                                 const words& c) noexcept {
+    return a ^ b ^ c;
+  }
+
+  FEWBIT_ALWAYS_INLINE static words majority(const words& a, const words& b,
+                                             const words& c) noexcept {
+    return (a & b) | ((a ^ b) & c);
+  }
+
+  /// at ? ~after : before.
+  FEWBIT_ALWAYS_INLINE static words carry(const words& before, const words& at,
+                                          const words& after) noexcept {
+    return before ^ (at & (before ^ after ^ words(~std::uint64_t{0})));
   }
 
   /// Eight bytes at a time: a product moves their bits side by side into its highest byte.
@@ -58,6 +78,7 @@ struct reference_bits : bit_words<Lanes, Rows, Registers> {
   using words = typename bit_words<Lanes, Rows, Registers>::words;
   using counts = words;
   static constexpr int steps_per_fold = 0;
+  static constexpr int least_parities = 3;
 
   FEWBIT_ALWAYS_INLINE static counts add(const counts& sum, const words& bits) noexcept {
     counts next;

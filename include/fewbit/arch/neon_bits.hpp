@@ -11,6 +11,7 @@
 /// where there are two vector ports.
 
 #include "fewbit/arch/bit_unit.hpp"
+#include "fewbit/arch/table_unit.hpp"
 
 #if FEWBIT_HAS_NEON
 #include <arm_neon.h>
@@ -36,6 +37,18 @@ struct neon_bits : bit_words<2, 4, 4> {
 template <>
 struct bit_unit<neon> {
   using type = neon_bits;
+};
+
+struct neon_table : table_bytes<16, 4> {
+  FEWBIT_ALWAYS_INLINE static bytes lookup(const std::uint8_t* table, const quads& i) noexcept {
+    return bytes::from(reinterpret_cast<bytes::storage>(
+        vqtbl1q_u8(vld1q_u8(table), reinterpret_cast<uint8x16_t>(i.data))));
+  }
+};
+
+template <>
+struct table_unit<neon> {
+  using type = neon_table;
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

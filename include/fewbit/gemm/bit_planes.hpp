@@ -3,7 +3,8 @@
 ///
 /// Rows are packed in groups of Unit::rows, the last one smaller; a group lies as
 /// [plane][word of k][row], so that a tile reads one run of words. The last word of a row is padded
-/// with zero bits. Read before: gemm/bit_formats.hpp. Read next: gemm/packed_bits.hpp.
+/// with zero bits. Words of sign_bits are stored as parities where that counts faster
+/// (gemm/bit_parities.hpp). Read before: gemm/bit_formats.hpp. Read next: gemm/packed_bits.hpp.
 
 #include <algorithm>
 #include <cstdint>
@@ -15,6 +16,8 @@
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/bit_formats.hpp"
+#include "fewbit/gemm/bit_parities.hpp"
+#include "fewbit/gemm/bit_products.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 
@@ -41,10 +44,11 @@ inline constexpr index word_bits = 64;
 constexpr index words_of(index k) noexcept { return k / word_bits + (k % word_bits != 0 ? 1 : 0); }
 
 /// Packs a row: bit d of word i of plane p, at to[p * plane_step + i * word_step], is bit p of code
-/// 64 i + d as stored.
-template <class F, class Unit>
+/// 64 i + d as stored. Words for Rule become parities where it stores these.
+template <class F, class Unit, class Rule>
 void pack_row(const typename F::code* codes, index k, std::uint64_t* to, index plane_step,
               index word_step) noexcept {
+  std::uint64_t* const planes = to;
   for (index first = 0; first < k; first += word_bits, to += word_step) {
     alignas(64) std::uint8_t stored[word_bits];
     if (k - first >= word_bits) {
@@ -56,18 +60,25 @@ void pack_row(const typename F::code* codes, index k, std::uint64_t* to, index p
 #pragma GCC unroll 8
     for (int p = 0; p < F::planes; ++p) to[p * plane_step] = Unit::plane(&stored[0], p);
   }
+  const index parities = words_in_parities<Unit, Rule>(words_of(k));
+  for (int p = 0; p < F::planes; ++p) to_parities(planes + p * plane_step, parities, word_step);
 }
+
+/// The rule that activations of a format are stored for.
+template <class F>
+using lhs_rule = typename rule_of<F, F>::type;
 
 /// Packs rows in groups, as the head of this file says.
 template <class F, class Unit>
 void pack_groups(const typename F::code* codes, index stride, index rows, index k,
                  std::uint64_t* to) noexcept {
+  using rule = lhs_rule<F>;
   const index words = words_of(k);
   for (index first = 0; first < rows; first += Unit::rows) {
     const index height = std::min(index{Unit::rows}, rows - first);
     std::uint64_t* group = to + first * F::planes * words;
     for (index r = 0; r < height; ++r)
-      pack_row<F, Unit>(codes + (first + r) * stride, k, group + r, words * height, height);
+      pack_row<F, Unit, rule>(codes + (first + r) * stride, k, group + r, words * height, height);
   }
 }
 

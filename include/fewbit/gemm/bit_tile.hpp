@@ -22,6 +22,7 @@
 #include "fewbit/arch/bit_unit.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/types.hpp"
+#include "fewbit/gemm/bit_parities.hpp"
 #include "fewbit/gemm/bit_products.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
@@ -39,10 +40,12 @@ struct bit_run {
   bool ends_negated;
 };
 
-template <class Unit, class Rule, int Rows, int Registers>
+template <class Unit, class Rule, int Rows, int Registers, bool Parities>
 struct bit_tile {
   using words = typename Unit::words;
   using counts = typename Unit::counts;
+  static constexpr index rows = Rows;
+  static constexpr index cols = index{Unit::lanes} * Registers;
 
   words sums[Rows][Registers][Rule::counts];
 
@@ -59,13 +62,7 @@ struct bit_tile {
   /// Writes the sums of all rows and columns. `starts` has one for each row, or one for all.
   FEWBIT_ALWAYS_INLINE void store(const std::int32_t* starts, index start_step, std::int32_t* to,
                                   index stride) const noexcept {
-    constexpr int parts = Registers / regs_of_part;
-    [&]<int... i>(std::integer_sequence<int, i...>) {  // as a loop, g++ 12 has the sums in memory
-      (store_part<i / parts, i % parts * regs_of_part>(starts[i / parts * start_step],
-                                                       to + i / parts * stride),
-       ...);
-    }
-    (std::make_integer_sequence<int, Rows * parts>());
+    store_parts(starts, start_step, to, stride, std::make_integer_sequence<int, Rows * parts>());
   }
 
  private:
@@ -74,6 +71,18 @@ struct bit_tile {
     Unit::low_halves(w, w);
   }
   ? 2 : 1;
+
+  static constexpr int parts = Registers / regs_of_part;
+
+  /// As a loop, or as a lambda, g++ 12 has the sums in memory.
+  template <int... i>
+  FEWBIT_ALWAYS_INLINE void store_parts(const std::int32_t* starts, index start_step,
+                                        std::int32_t* to, index stride,
+                                        std::integer_sequence<int, i...>) const noexcept {
+    (store_part<i / parts, i % parts * regs_of_part>(starts[i / parts * start_step],
+                                                     to + i / parts * stride),
+     ...);
+  }
 
   template <int Row, int Register>
   FEWBIT_ALWAYS_INLINE void store_part(std::int32_t start, std::int32_t* to) const noexcept {
@@ -106,16 +115,32 @@ struct bit_tile {
 
   FEWBIT_ALWAYS_INLINE void count(const std::uint64_t* a, const std::uint64_t* w,
                                   const bit_run& run) noexcept {
+    index first = 0;
+    if constexpr (Parities) {
+      first = words_in_parities<Unit, Rule>(run.words);
+      count_parities(a, w, run, first);
+    }
     if constexpr (Unit::steps_per_fold == 0) {
-      count_words(a, w, run, run.words, sums);
+      count_words(a + first * run.a_word, w + first * run.w_word, run, run.words - first, sums);
     } else {
       constexpr index most = Unit::steps_per_fold;
-      for (index first = 0; first < run.words; first += most) {
+      for (; first < run.words; first += most) {
         counts partial[Rows][Registers][Rule::counts] = {};
         count_words(a + first * run.a_word, w + first * run.w_word, run,
                     std::min(most, run.words - first), partial);
         fold(partial);
       }
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE void count_parities(const std::uint64_t* a, const std::uint64_t* w,
+                                           const bit_run& run, index steps) noexcept {
+    parity_chains<Unit, Rows, Registers> chains(a, w, run.w_word);
+    chains.take((steps - words_of_start) / words_of_step);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 8
+      for (int j = 0; j < Registers; ++j) sums[r][j][0] += chains.ones(r, j);
     }
   }
 
@@ -172,15 +197,25 @@ struct bit_sums {
   index start_step;
 };
 
-/// Sums a tile into C. A function of its own, so that the compiler has all registers for the loop.
-template <class Unit, class Rule, int Rows, int Registers>
-void sum_tile(const bit_run& run, const bit_sums& out) noexcept {
-  constexpr index cols = Unit::lanes * Registers;
-  const bit_tile<Unit, Rule, Rows, Registers> tile(run);
-  if (out.cols >= cols) return tile.store(out.starts, out.start_step, out.c, out.stride);
-  std::int32_t sums[Rows * cols];
-  tile.store(out.starts, out.start_step, &sums[0], cols);
-  for (index r = 0; r < Rows; ++r) std::copy_n(&sums[r * cols], out.cols, out.c + r * out.stride);
+/// Sums so many tiles side by side into C. A function of its own, so that the compiler has all
+/// registers for the loop.
+template <class Tile, int Tiles>
+void sum_tiles(const bit_run& all, const bit_sums& out) noexcept {
+  constexpr index rows = Tile::rows, cols = Tile::cols;
+  bit_run run = all;
+  std::int32_t* c = out.c;
+  for (index left = out.cols; left > out.cols - Tiles * cols; left -= cols) {
+    const Tile tile(run);
+    if (left >= cols) {
+      tile.store(out.starts, out.start_step, c, out.stride);
+    } else {
+      std::int32_t sums[rows * cols];
+      tile.store(out.starts, out.start_step, &sums[0], cols);
+      for (index r = 0; r < rows; ++r) std::copy_n(&sums[r * cols], left, c + r * out.stride);
+    }
+    run.w += cols;
+    c += cols;
+  }
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail

@@ -141,12 +141,25 @@ struct bit_product {
                        by_row ? a.nonzeros + at.first + at.r : &w.start, by_row ? 1 : 0};
     const index rows = std::min(index{tile_rows}, at.height - at.r);
     with_height<tile_rows>(rows, [&](auto height) {
-      if (width == panels::tile_cols) {
-        sum_tile<Unit, Rule, decltype(height)::value, Unit::registers>(run, out);
-      } else {
-        sum_tile<Unit, Rule, decltype(height)::value, 1>(run, out);
+      constexpr int high = decltype(height)::value;
+      if constexpr (knows_parities<Unit, Rule>) {
+        // Chains take three registers each: many rows have one register of columns at a time, one
+        // row all of a panel, so that weights are read in order.
+        constexpr int wide = high > 1 ? 1 : Unit::registers;
+        if (words_in_parities<Unit, Rule>(words) > 0) return sum_panel<high, wide, true>(run, out);
       }
+      sum_panel<high, Unit::registers, false>(run, out);
     });
+  }
+
+  template <int Rows, int Registers, bool Parities>
+  static void sum_panel(const bit_run& run, const bit_sums& out) noexcept {
+    if (run.w_word == panels::tile_cols) {
+      sum_tiles<bit_tile<Unit, Rule, Rows, Registers, Parities>, Unit::registers / Registers>(run,
+                                                                                              out);
+    } else {
+      sum_tiles<bit_tile<Unit, Rule, Rows, 1, Parities>, 1>(run, out);
+    }
   }
 };
 

@@ -2,8 +2,9 @@
 /// Weights as bit planes in the order in which the loop reads them, packed once.
 ///
 /// The order is [panel][plane][word of k][column]: a panel is Unit::registers registers of columns
-/// side by side, the last ones one register each; columns beyond n and bits beyond k are zero. Read
-/// before: gemm/bit_formats.hpp. Read next: gemm/multiply_bits.hpp.
+/// side by side, the last ones one register each; columns beyond n and bits beyond k are zero, or
+/// continue the parities that words are stored as (gemm/bit_parities.hpp). Read before:
+/// gemm/bit_formats.hpp. Read next: gemm/multiply_bits.hpp.
 
 #include <cstdint>
 #include <limits>
@@ -44,14 +45,14 @@ struct bit_panels {
 };
 
 /// Packs rows of W into panels of zeros, as the head of this file says.
-template <class W, class Unit>
+template <class W, class Rule, class Unit>
 void pack_panels(const typename W::code* codes, index stride, index k,
                  const bit_panels<Unit>& panels, std::uint64_t* to) noexcept {
   const index words = words_of(k);
   for (index j = 0; j < panels.n; ++j) {
     const index first = panels.first_of(j), width = panels.cols(first);
-    pack_row<W, Unit>(codes + j * stride, k, to + first * W::planes * words + (j - first),
-                      words * width, width);
+    pack_row<W, Unit, Rule>(codes + j * stride, k, to + first * W::planes * words + (j - first),
+                            words * width, width);
   }
 }
 
@@ -98,7 +99,7 @@ class packed_bits {
                            "at most " + std::to_string(max_depth));
     detail::expect_codes_of<W>(w, "w");
     words_ = aligned_buffer<std::uint64_t>(panels_.padded() * W::planes * detail::words_of(k_));
-    detail::pack_panels<W>(w.data(), w.outerStride(), k_, panels_, words_.data());
+    detail::pack_panels<W, rule>(w.data(), w.outerStride(), k_, panels_, words_.data());
   }
 
   [[nodiscard]] index n() const noexcept { return panels_.n; }

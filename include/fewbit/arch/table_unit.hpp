@@ -1,0 +1,78 @@
+#pragma once
+/// The step of a product by table lookup: bytes of a table of 16 by indices of four bits.
+///
+/// A table unit holds the indices of `lanes` columns in a register, one in each byte:
+///
+///     lookup(table, i)[c] = table[i[c]]        c = 0 .. lanes - 1, i[c] = 0 .. 15
+///
+/// | arch          | lookup                                          | lanes |
+/// |---------------|-------------------------------------------------|-------|
+/// | avx2          | vpshufb, the table broadcast to both halves     | 32    |
+/// | avx512_bitalg | vpshufb, to four quarters: one port, not two    | 64    |
+/// | neon          | tbl                                             | 16    |
+///
+/// `rows` says how many rows the loop takes at once: so many tables look up what the same weights
+/// say. `table_unit<Arch>` falls back to the base of Arch; the units of instruction sets stand in
+/// arch/avx2_bits.hpp and its like. The loop is gemm/table_product.hpp.
+
+#include <cstdint>
+#include <cstring>
+
+#include "fewbit/arch/arch.hpp"
+#include "fewbit/arch/vec.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+
+/// What units share: `Lanes` bytes side by side, a multiple of four, tiles of at most Rows rows.
+template <int Lanes, int Rows>
+struct table_bytes {
+  static constexpr int lanes = Lanes;
+  static constexpr int rows = Rows;
+  using bytes = vec<std::uint8_t, Lanes>;
+  using pairs = vec<std::uint16_t, Lanes / 2>;
+  using quads = vec<std::uint32_t, Lanes / 4>;
+
+  /// Indices in the low or the high halves of `Lanes` bytes.
+  struct indices {
+    quads low;
+    quads high;
+  };
+  FEWBIT_ALWAYS_INLINE static indices load(const std::uint8_t* p) noexcept {
+    quads both;
+    std::memcpy(&both.data, p, Lanes);
+    const quads mask(0x0F0F0F0FU);
+    return {both & mask, (both >> quads(4U)) & mask};
+  }
+
+  /// Bytes 2 i and 2 i + 1 as one number.
+  FEWBIT_ALWAYS_INLINE static pairs as_pairs(const bytes& v) noexcept {
+    pairs r;
+    std::memcpy(&r.data, &v.data, Lanes);
+    return r;
+  }
+};
+
+/// Plain loops for any shape: the scalar arch, and with odd shapes the test of everything around a
+/// unit.
+template <int Lanes, int Rows>
+struct reference_table : table_bytes<Lanes, Rows> {
+  using typename table_bytes<Lanes, Rows>::bytes;
+  using typename table_bytes<Lanes, Rows>::quads;
+
+  FEWBIT_ALWAYS_INLINE static bytes lookup(const std::uint8_t* table, const quads& i) noexcept {
+    bytes found;
+    for (int c = 0; c < Lanes; ++c) found.set(c, table[i[c / 4] >> c % 4 * 8 & 15]);
+    return found;
+  }
+};
+
+/// The unit of an instruction set; one that has none of its own takes its base's.
+template <class Arch>
+struct table_unit : table_unit<typename Arch::base> {};
+
+template <>
+struct table_unit<scalar> {
+  using type = reference_table<8, 2>;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

@@ -1,0 +1,48 @@
+#pragma once
+/// The units that products by tables are tested on: every compiled instruction set's, and odd ones
+/// whose tiles divide nothing.
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "fewbit/gemm/table_weights.hpp"
+
+namespace fewbit::tests {
+
+template <class Arch>
+struct arch_table {
+  using type = gemm::default_table_unit<Arch>;
+  static std::string name() { return Arch::name; }
+};
+
+template <int Lanes, int Rows>
+struct odd_table {
+  using type = arch::reference_table<Lanes, Rows>;
+  static std::string name() {
+    return "reference_" + std::to_string(Lanes) + "x" + std::to_string(Rows);
+  }
+};
+
+namespace detail {
+
+template <class List>
+struct table_units_of;
+template <class... Archs>
+struct table_units_of<arch::list<Archs...>> {
+  using type = testing::Types<arch_table<Archs>..., odd_table<4, 1>, odd_table<12, 3>>;
+};
+
+}  // namespace detail
+
+using table_units = detail::table_units_of<arch::compiled>::type;
+
+/// Names of typed tests: the unit's.
+struct table_unit_names {
+  template <class U>
+  static std::string GetName(int) {
+    return U::name();
+  }
+};
+
+}  // namespace fewbit::tests
