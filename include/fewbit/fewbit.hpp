@@ -89,15 +89,17 @@
 #include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- codebook: levels that the data chooses
-#include "fewbit/codebook/clustering.hpp"    // kmeans_options, kmeans_result
-#include "fewbit/codebook/coded_search.hpp"  // the nearest centroid by way of 8-bit codes
-#include "fewbit/codebook/kmeans.hpp"        // kmeans
-#include "fewbit/codebook/kmeans_1d.hpp"     // optimal_kmeans_1d
-#include "fewbit/codebook/lloyd.hpp"         // the iterations
-#include "fewbit/codebook/nearest.hpp"       // nearest_centroids, packed_centroids
-#include "fewbit/codebook/nearest_1d.hpp"    // sorted_centroids
-#include "fewbit/codebook/point_panel.hpp"   // points side by side
-#include "fewbit/codebook/seeding.hpp"       // k-means++
+#include "fewbit/codebook/clustering.hpp"          // kmeans_options, kmeans_result
+#include "fewbit/codebook/coded_search.hpp"        // the nearest centroid by way of 8-bit codes
+#include "fewbit/codebook/kmeans.hpp"              // kmeans
+#include "fewbit/codebook/kmeans_1d.hpp"           // optimal_kmeans_1d
+#include "fewbit/codebook/lloyd.hpp"               // the iterations
+#include "fewbit/codebook/nearest.hpp"             // nearest_centroids, packed_centroids
+#include "fewbit/codebook/nearest_1d.hpp"          // sorted_centroids
+#include "fewbit/codebook/point_panel.hpp"         // points side by side
+#include "fewbit/codebook/product_quantizer.hpp"   // product_quantizer, train_product_quantizer
+#include "fewbit/codebook/residual_quantizer.hpp"  // residual_quantizer: two levels
+#include "fewbit/codebook/seeding.hpp"             // k-means++
 
 // ---- ops: the operators an inference program calls
 #include "fewbit/ops/activations.hpp"     // how float rows become codes
