@@ -17,7 +17,8 @@
 #include "fewbit/arch/dot_unit.hpp"  // what a matrix kernel is made of
 #include "fewbit/arch/extrema.hpp"   // one-instruction minima and maxima
 #include "fewbit/arch/fused.hpp"     // fused_multiply_add, the same bits everywhere
-#include "fewbit/arch/memory.hpp"    // prefetch
+#include "fewbit/arch/lookup_unit.hpp"  // what a search by codes is made of
+#include "fewbit/arch/memory.hpp"       // prefetch
 #include "fewbit/arch/stored_unit.hpp"  // the same for weights of 4 or 8 bits as they are stored
 #include "fewbit/arch/table_unit.hpp"   // what a product by table lookup is made of
 #include "fewbit/arch/transpose.hpp"    // rows to columns in registers
@@ -89,14 +90,17 @@
 #include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- codebook: levels that the data chooses
-#include "fewbit/codebook/clustering.hpp"          // kmeans_options, kmeans_result
-#include "fewbit/codebook/coded_search.hpp"        // the nearest centroid by way of 8-bit codes
-#include "fewbit/codebook/kmeans.hpp"              // kmeans
-#include "fewbit/codebook/kmeans_1d.hpp"           // optimal_kmeans_1d
-#include "fewbit/codebook/lloyd.hpp"               // the iterations
-#include "fewbit/codebook/nearest.hpp"             // nearest_centroids, packed_centroids
-#include "fewbit/codebook/nearest_1d.hpp"          // sorted_centroids
-#include "fewbit/codebook/point_panel.hpp"         // points side by side
+#include "fewbit/codebook/clustering.hpp"       // kmeans_options, kmeans_result
+#include "fewbit/codebook/code_search.hpp"      // search: the nearest of many coded vectors
+#include "fewbit/codebook/coded_search.hpp"     // the nearest centroid by way of 8-bit codes
+#include "fewbit/codebook/distance_tables.hpp"  // a query beside all centroids, in float and bytes
+#include "fewbit/codebook/kmeans.hpp"           // kmeans
+#include "fewbit/codebook/kmeans_1d.hpp"        // optimal_kmeans_1d
+#include "fewbit/codebook/lloyd.hpp"            // the iterations
+#include "fewbit/codebook/nearest.hpp"          // nearest_centroids, packed_centroids
+#include "fewbit/codebook/nearest_1d.hpp"       // sorted_centroids
+#include "fewbit/codebook/packed_codes.hpp"     // codes for the search, sums of table lookups
+#include "fewbit/codebook/point_panel.hpp"      // points side by side
 #include "fewbit/codebook/product_quantizer.hpp"   // product_quantizer, train_product_quantizer
 #include "fewbit/codebook/residual_quantizer.hpp"  // residual_quantizer: two levels
 #include "fewbit/codebook/seeding.hpp"             // k-means++
