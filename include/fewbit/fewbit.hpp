@@ -99,8 +99,9 @@
 #include "fewbit/codebook/lloyd.hpp"            // the iterations
 #include "fewbit/codebook/nearest.hpp"          // nearest_centroids, packed_centroids
 #include "fewbit/codebook/nearest_1d.hpp"       // sorted_centroids
-#include "fewbit/codebook/packed_codes.hpp"     // codes for the search, sums of table lookups
-#include "fewbit/codebook/point_panel.hpp"      // points side by side
+#include "fewbit/codebook/output_aware.hpp"  // train_output_aware: outputs of a layer, not weights
+#include "fewbit/codebook/packed_codes.hpp"  // codes for the search, sums of table lookups
+#include "fewbit/codebook/point_panel.hpp"   // points side by side
 #include "fewbit/codebook/product_quantizer.hpp"   // product_quantizer, train_product_quantizer
 #include "fewbit/codebook/residual_quantizer.hpp"  // residual_quantizer: two levels
 #include "fewbit/codebook/seeding.hpp"             // k-means++

@@ -81,19 +81,21 @@ TEST(distance_tables, entries_bytes_and_bound) {
 
 TEST(distance_tables, equal_tiny_and_huge_entries) {
   const row_matrix<float> query = tests::random_reals(1, 6, 3);
-  distance_tables equal(
-      product_quantizer(std::vector<row_matrix<float>>(2, row_matrix<float>::Ones(16, 3))));
+  const product_quantizer same(std::vector<row_matrix<float>>(2, row_matrix<float>::Ones(16, 3)));
+  distance_tables equal(same);
   equal.set_squared_distances(query.data());
   for (index i = 0; i < 32; ++i) EXPECT_EQ(equal.bytes()[i], 0);
   EXPECT_LT(equal.error_bound(), 1e-30);
 
-  distance_tables tiny(random_quantizer(2, 16, 3, 1e-25F));
+  const product_quantizer near = random_quantizer(2, 16, 3, 1e-25F);
+  distance_tables tiny(near);
   const row_matrix<float> small = 1e-25F * query;
   tiny.set_squared_distances(small.data());
   EXPECT_TRUE(tiny.is_finite());
   EXPECT_GT(tiny.scale(), 0.0);
 
-  distance_tables huge(random_quantizer(2, 16, 3, 1e25F));
+  const product_quantizer far = random_quantizer(2, 16, 3, 1e25F);
+  distance_tables huge(far);
   huge.set_squared_distances(query.data());
   EXPECT_FALSE(huge.is_finite());
   huge.set_negative_products(query.data());

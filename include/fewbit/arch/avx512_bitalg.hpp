@@ -20,9 +20,9 @@
 /// Sapphire Rapids (512,512,4096) gains 5 % by them and (1024,1024,1024) loses 7 %; per cycle it is
 /// 15 %, but the processor slows down.
 ///
-/// Lookups: vpermb, vpermi2b and vpshufb go to port 5 alone, 64 bytes per cycle. With 8-bit codes 64
-/// lookups take 2 of them and 5 operations more, 3.5 cycles. With 4-bit codes 128 lookups take 2,
-/// as many vpdpbusd, and 3 operations that only prepare indices: with q queries at once that is
+/// Lookups: vpermb, vpermi2b and vpshufb go to port 5 alone, 64 bytes per cycle. With 8-bit codes
+/// 64 lookups take 2 of them and 5 operations more, 3.5 cycles. With 4-bit codes 128 lookups take
+/// 2, as many vpdpbusd, and 3 operations that only prepare indices: with q queries at once that is
 /// 2 + 1.5 / q cycles.
 
 #include "fewbit/arch/bit_unit.hpp"
@@ -31,6 +31,10 @@
 
 #if FEWBIT_HAS_AVX512_BITALG
 #include <immintrin.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
@@ -112,6 +116,7 @@ struct table_unit<avx512_bitalg> {
 struct avx512_lookups8 {
   static constexpr int points = 64;
   static constexpr int parts = 1;
+  static constexpr int row_bytes = 64;
   static constexpr int table_bytes = 256;
   static constexpr int groups = 4;
 
@@ -156,39 +161,52 @@ struct lookup_unit<avx512_bitalg, 8> {
   using type = avx512_lookups8;
 };
 
-/// 4-bit codes: byte 4 i + j of a register of indices is 16 j + the code of part j of point i, which
-/// finds its byte in four tables of 16.
+/// 4-bit codes: byte 4 i + j of a register of indices is 16 j + the code of part j of point i,
+/// which finds its byte in four tables of 16.
 struct avx512_lookups4 {
-  static constexpr int points = 16;
+  static constexpr int points = 32;
   static constexpr int parts = 8;
+  static constexpr int row_bytes = 128;
   static constexpr int table_bytes = 128;
-  static constexpr int groups = 4;
+  static constexpr int groups = 2;
 
-  using sums = vec<std::int32_t, 16>;
+  struct sums {
+    __m512i first = _mm512_setzero_si512();  // of 16 points, in 32 bits
+    __m512i second = _mm512_setzero_si512();
+  };
   using tables = const std::uint8_t*;
   struct codes {
-    __m512i low;
-    __m512i high;
+    __m512i low[2];
+    __m512i high[2];
   };
 
   FEWBIT_ALWAYS_INLINE static tables load_tables(const std::uint8_t* p) noexcept { return p; }
   FEWBIT_ALWAYS_INLINE static codes load_codes(const std::uint8_t* p) noexcept {
-    const __m512i both = _mm512_loadu_si512(p);
-    return {index(both), index(_mm512_srli_epi16(both, 4))};
+    const __m512i first = _mm512_loadu_si512(p);
+    const __m512i second = _mm512_loadu_si512(p + 64);
+    return {{index(first), index(second)},
+            {index(_mm512_srli_epi16(first, 4)), index(_mm512_srli_epi16(second, 4))}};
   }
 
   FEWBIT_ALWAYS_INLINE static void add(sums& s, tables t, const codes& c) noexcept {
-    const __m512i ones = _mm512_set1_epi8(1);
-    auto sum = reinterpret_cast<__m512i>(s.data);
-    sum = _mm512_dpbusd_epi32(sum, _mm512_permutexvar_epi8(c.low, _mm512_loadu_si512(t)), ones);
-    sum =
-        _mm512_dpbusd_epi32(sum, _mm512_permutexvar_epi8(c.high, _mm512_loadu_si512(t + 64)), ones);
-    s = sums::from(reinterpret_cast<sums::storage>(sum));
+    const __m512i low = _mm512_loadu_si512(t);
+    const __m512i high = _mm512_loadu_si512(t + 64);
+    s.first = add_quads(s.first, _mm512_permutexvar_epi8(c.low[0], low));
+    s.second = add_quads(s.second, _mm512_permutexvar_epi8(c.low[1], low));
+    s.first = add_quads(s.first, _mm512_permutexvar_epi8(c.high[0], high));
+    s.second = add_quads(s.second, _mm512_permutexvar_epi8(c.high[1], high));
   }
 
   FEWBIT_ALWAYS_INLINE static void store(const sums& s, std::uint16_t* out) noexcept {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out),
-                        _mm512_cvtepi32_epi16(reinterpret_cast<__m512i>(s.data)));
+    alignas(64) static constexpr auto low_halves = [] {
+      std::array<std::uint8_t, 64> bytes{};
+      for (std::size_t i = 0; i < 64; ++i) {
+        bytes[i] = static_cast<std::uint8_t>(i / 2 * 4 + i % 2);
+      }
+      return bytes;
+    }();
+    _mm512_storeu_si512(
+        out, _mm512_permutex2var_epi8(s.first, _mm512_load_si512(low_halves.data()), s.second));
   }
 
  private:
@@ -196,6 +214,9 @@ struct avx512_lookups4 {
   FEWBIT_ALWAYS_INLINE static __m512i index(__m512i nibbles) noexcept {
     return _mm512_ternarylogic_epi64(nibbles, _mm512_set1_epi8(15), _mm512_set1_epi32(0x30201000),
                                      0xEA);
+  }
+  FEWBIT_ALWAYS_INLINE static __m512i add_quads(__m512i sum, __m512i bytes) noexcept {
+    return _mm512_dpbusd_epi32(sum, bytes, _mm512_set1_epi8(1));
   }
 };
 

@@ -1,9 +1,8 @@
 #pragma once
 /// The step of a sum of table lookups: what search by product-quantized codes is made of.
 ///
-/// Codes of several points stand in rows of 64 bytes. A row holds the codes of `parts` parts of
-/// `points` points; part p of a point is looked up in the p-th table of the row, and the unit adds
-/// up what it finds, exactly, in 16 bits or more.
+/// A row of codes holds those of `parts` parts of `points` points. Part p of a point is looked up in
+/// the p-th table of the row, and the unit adds up what it finds, exactly, in 16 bits or more.
 ///
 /// | arch          | 8-bit codes: a row is 1 part of 64 points, a table 256 bytes                |
 /// |---------------|------------------------------------------------------------------------------|
@@ -12,8 +11,8 @@
 ///
 /// | arch          | 4-bit codes: two in a byte, a table 16 bytes                                 |
 /// |---------------|------------------------------------------------------------------------------|
-/// | any           | 2 parts of 64 points, by the lookup of arch/table_unit.hpp                    |
-/// | avx512_bitalg | 8 parts of 16 points: vpermb finds bytes of four tables side by side, as the |
+/// | any           | 2 parts of 64 points, by the lookup of arch/table_unit.hpp                   |
+/// | avx512_bitalg | 8 parts of 32 points: vpermb finds bytes of four tables side by side, as the |
 /// |               | parts of a point are, and vpdpbusd adds all four in one instruction          |
 ///
 /// Byte i * quad + j of a row of 4-bit codes holds part j of point i in its low half, part quad + j
@@ -30,13 +29,11 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
-/// Bytes of codes in a row.
-inline constexpr int lookup_row_bytes = 64;
-
 /// 8-bit codes by plain loads.
 struct plain_lookups8 {
   static constexpr int points = 64;
   static constexpr int parts = 1;
+  static constexpr int row_bytes = 64;
   static constexpr int table_bytes = 256;  // of all parts of a row
   static constexpr int groups = 1;         // that the loop takes at once
 
@@ -66,6 +63,7 @@ template <class Table>
 struct paired_lookups4 {
   static constexpr int points = 64;
   static constexpr int parts = 2;
+  static constexpr int row_bytes = 64;
   static constexpr int table_bytes = 32;
   static constexpr int groups = 1;
   static constexpr int registers = points / Table::lanes;

@@ -117,12 +117,12 @@ class query_group {
  public:
   static constexpr int most = packed_codes<Arch>::queries;
 
-  query_group(const product_quantizer& pq, const packed_codes<Arch>& packed, index k)
+  query_group(const product_quantizer& pq, const packed_codes<Arch>& packed, int queries, index k)
       : packed_(packed),
         blocks_(std::max<index>(2048 / packed.block(), 1)),
         stride_(blocks_ * packed.block()),
-        sums_(most * stride_, for_overwrite) {
-    for (int q = 0; q < most; ++q) {
+        sums_(queries * stride_, for_overwrite) {
+    for (int q = 0; q < queries; ++q) {
       tables_.emplace_back(pq);
       found_.emplace_back(k);
     }
@@ -132,7 +132,8 @@ class query_group {
     return tables_[static_cast<std::size_t>(q)];
   }
 
-  void run(int queries) noexcept {
+  void run() noexcept {
+    const auto queries = static_cast<int>(tables_.size());
     const std::uint8_t* bytes[most];
     for (int q = 0; q < queries; ++q) {
       bytes[q] = tables(q).bytes();
@@ -165,8 +166,8 @@ class query_group {
 ///
 /// @param queries  q x pq.dimension()
 /// @param k        1 to packed.points()
-/// @throws fewbit::error if packed is not of pq's parts and bits, queries is empty or not as wide as
-///         pq, a value is a NaN or an infinity, distances overflow, or k is out of range
+/// @throws fewbit::error if packed is not of pq's parts and bits, queries is empty or not
+///         pq.dimension() wide, a value is a NaN or an infinity, distances overflow, or k is out of range
 template <class Arch, Executor E = inline_executor>
 [[nodiscard]] search_result search(const product_quantizer& pq, const packed_codes<Arch>& packed,
                                    const Eigen::Ref<const row_matrix<float>>& queries, index k,
@@ -182,9 +183,9 @@ template <class Arch, Executor E = inline_executor>
   search_result result{row_matrix<index>(queries.rows(), k), row_matrix<float>(queries.rows(), k),
                        std::vector<double>(static_cast<std::size_t>(queries.rows()))};
   executor.for_each((queries.rows() + group::most - 1) / group::most, [&](index g) {
-    group searcher(pq, packed, k);
     const index first = g * group::most;
     const auto count = static_cast<int>(std::min<index>(group::most, queries.rows() - first));
+    group searcher(pq, packed, count, k);
     for (int q = 0; q < count; ++q) {
       distance_tables& tables = searcher.tables(q);
       const float* query = detail::row_of(queries, first + q);
@@ -193,7 +194,7 @@ template <class Arch, Executor E = inline_executor>
       result.error_bounds[static_cast<std::size_t>(first + q)] =
           tables.is_finite() ? tables.error_bound() : std::numeric_limits<double>::infinity();
     }
-    searcher.run(count);
+    searcher.run();
     for (int q = 0; q < count; ++q) {
       const distance_tables& tables = searcher.tables(q);
       index j = 0;

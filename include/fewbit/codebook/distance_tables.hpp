@@ -7,10 +7,10 @@
 ///     sum over p of tables(p, code_p)                      // = |query - decode(codes)|^2
 ///     tables.offset() + tables.scale() * (sum of bytes)    // the same, within error_bound()
 ///
-/// The byte of an entry t of part p is the integer nearest to (t - min_p) / scale, where min_p is the
-/// least entry of the part and the scale, one for all parts, sends the largest t - min_p to 255. Each
-/// byte misses its entry by half a scale, so sums miss theirs by at most parts * scale / 2; the
-/// bound has room for what divisions and products lose in float.
+/// The byte of an entry t of part p is the integer nearest to (t - min_p) / scale, where min_p is
+/// the least entry of the part and the scale, one for all parts, sends the largest t - min_p to
+/// 255. Each byte misses its entry by half a scale at most, so sums miss theirs by at most
+/// parts * scale / 2; the bound has room for what divisions and products lose in float.
 ///
 /// Read next: codebook/packed_codes.hpp (who sums), codebook/code_search.hpp.
 ///
@@ -36,20 +36,14 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 /// Tables of one query at a time.
 class distance_tables {
  public:
+  /// Keeps a reference to pq.
   explicit distance_tables(const product_quantizer& pq)
-      : parts_(pq.parts()),
-        width_(pq.width()),
-        codes_(pq.codes()),
-        columns_(pq.dimension() * codes_, for_overwrite),
-        values_(parts_ * codes_),
-        bytes_(detail::padded_parts(parts_) * codes_),
-        least_(parts_) {
-    for (index t = 0; t < pq.dimension(); ++t) {
-      for (index j = 0; j < codes_; ++j) {
-        columns_[t * codes_ + j] = pq.centroids(t / width_)(j, t % width_);
-      }
-    }
-  }
+      : pq_(&pq),
+        values_(pq.parts() * pq.codes()),
+        bytes_(detail::padded_parts(pq.parts()) * pq.codes()),
+        least_(pq.parts()) {}
+
+  explicit distance_tables(product_quantizer&&) = delete;
 
   /// Entry (p, j) becomes |query_p - c_pj|^2; sums are squared Euclidean distances. `query` has
   /// pq.dimension() finite values.
@@ -68,7 +62,7 @@ class distance_tables {
   }
 
   [[nodiscard]] float operator()(index part, index code) const noexcept {
-    return values_[part * codes_ + code];
+    return values_[part * pq_->codes() + code];
   }
   /// parts x codes
   [[nodiscard]] const float* values() const noexcept { return values_.data(); }
@@ -78,7 +72,7 @@ class distance_tables {
   /// Whether no sum of entries overflows a float.
   [[nodiscard]] bool is_finite() const noexcept {
     return detail::is_finite(
-        static_cast<float>(offset_ + static_cast<double>(255 * parts_) * scale()));
+        static_cast<float>(offset_ + static_cast<double>(255 * pq_->parts()) * scale()));
   }
 
   /// What a sum of bytes stands for is offset() + scale() * sum.
@@ -86,7 +80,7 @@ class distance_tables {
   [[nodiscard]] double scale() const noexcept { return double{scale_}; }
   /// How far that may be from the sum of the entries.
   [[nodiscard]] double error_bound() const noexcept {
-    return static_cast<double>(parts_) * scale() * (0.5 + 0x1p-12);
+    return static_cast<double>(pq_->parts()) * scale() * (0.5 + 0x1p-12);
   }
 
  private:
@@ -94,17 +88,21 @@ class distance_tables {
 
   template <class F>
   void fill(const float* query, F step) noexcept {
+    const index width = pq_->width();
+    const index codes = pq_->codes();
     float extent = 0.0F;
     offset_ = 0.0;
-    for (index p = 0; p < parts_; ++p) {
+    for (index p = 0; p < pq_->parts(); ++p) {
+      const float* columns = pq_->column(p * width);
+      const float* part = query + p * width;
       lanes least(std::numeric_limits<float>::infinity());
       lanes most = lanes(0.0F) - least;
-      for (index j = 0; j < codes_; j += lanes::lanes) {
+      for (index j = 0; j < codes; j += lanes::lanes) {
         lanes sum(0.0F);
-        for (index t = p * width_; t < (p + 1) * width_; ++t) {
-          sum = step(lanes(query[t]), lanes::load(columns_.data() + t * codes_ + j), sum);
+        for (index t = 0; t < width; ++t) {
+          sum = step(lanes(part[t]), lanes::load(columns + t * codes + j), sum);
         }
-        sum.store(values_.data() + p * codes_ + j);
+        sum.store(values_.data() + p * codes + j);
         least = arch::min(sum, least);
         most = arch::max(sum, most);
       }
@@ -121,19 +119,17 @@ class distance_tables {
     constexpr float least_scale = 0x1p-120F;
     scale_ = std::max(extent / 255.0F, least_scale);
     const lanes inverse(1.0F / scale_);
-    for (index p = 0; p < parts_; ++p) {
-      for (index j = 0; j < codes_; j += lanes::lanes) {
-        const lanes above = lanes::load(values_.data() + p * codes_ + j) - lanes(least_[p]);
+    const index codes = pq_->codes();
+    for (index p = 0; p < pq_->parts(); ++p) {
+      for (index j = 0; j < codes; j += lanes::lanes) {
+        const lanes above = lanes::load(values_.data() + p * codes + j) - lanes(least_[p]);
         const auto code = arch::round_to_int(arch::min(lanes(above * inverse), lanes(255.0F)));
-        arch::convert<std::uint8_t>(code).store(bytes_.data() + p * codes_ + j);
+        arch::convert<std::uint8_t>(code).store(bytes_.data() + p * codes + j);
       }
     }
   }
 
-  index parts_;
-  index width_;
-  index codes_;
-  aligned_buffer<float> columns_;  // coordinate t of all centroids of its part, for each t
+  const product_quantizer* pq_;
   aligned_buffer<float> values_;
   aligned_buffer<std::uint8_t> bytes_;
   aligned_buffer<float> least_;  // entry of each part

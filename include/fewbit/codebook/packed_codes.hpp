@@ -3,9 +3,10 @@
 ///
 ///     const packed_codes packed(pq, codes);
 ///     tables.set_squared_distances(query);          // codebook/distance_tables.hpp
-///     packed.sum_lookups(tables.bytes(), sums);     // sums[i] = sum over p of table[p][code(i, p)]
+///     const std::uint8_t* bytes = tables.bytes();
+///     packed.sum_lookups(&bytes, 1, 0, packed.blocks(), sums, 0);
 ///
-/// Rows of 64 bytes as arch/lookup_unit.hpp describes them; `groups` of them, of points that follow
+/// Rows of bytes as arch/lookup_unit.hpp describes them; `groups` of them, of points that follow
 /// one another, stand side by side, then the same of the next parts. A part that is missing from
 /// the last row has tables of zeros.
 ///
@@ -49,7 +50,7 @@ void sum_groups(const std::uint8_t* const* tables, const std::uint8_t* codes, in
       const auto table = Unit::load_tables(tables[0] + r * Unit::table_bytes);
 #pragma GCC unroll 4
       for (int g = 0; g < Groups; ++g) {
-        Unit::add(sums[0][g], table, Unit::load_codes(codes + g * arch::lookup_row_bytes));
+        Unit::add(sums[0][g], table, Unit::load_codes(codes + g * Unit::row_bytes));
       }
     } else {
       static_assert(Groups == 1);
@@ -128,7 +129,7 @@ class packed_codes {
   }
   template <class Unit>
   [[nodiscard]] index block_bytes() const noexcept {
-    return rows<Unit>() * Unit::groups * arch::lookup_row_bytes;
+    return rows<Unit>() * Unit::groups * Unit::row_bytes;
   }
 
   template <class Unit>
@@ -142,7 +143,7 @@ class packed_codes {
         const index row = p / Unit::parts * Unit::groups + in_block / Unit::points;
         const index place = in_block % Unit::points * quad + p % quad;
         const int shift = p % Unit::parts >= quad ? 4 : 0;
-        std::uint8_t& byte = block_codes[row * arch::lookup_row_bytes + place];
+        std::uint8_t& byte = block_codes[row * Unit::row_bytes + place];
         byte = static_cast<std::uint8_t>(byte | codes(i, p) << shift);
       }
     }
@@ -164,7 +165,7 @@ class packed_codes {
       }
       for (; q < count_of_tables; ++q) {
         detail::sum_groups<Unit, Unit::groups, 1>(tables + q, codes, rows<Unit>(),
-                                                  Unit::groups * arch::lookup_row_bytes,
+                                                  Unit::groups * Unit::row_bytes,
                                                   out + q * out_stride, out_stride);
       }
     }
@@ -174,9 +175,9 @@ class packed_codes {
   void sum_by_group(const std::uint8_t* const* tables, const std::uint8_t* codes,
                     std::uint16_t* out, index out_stride) const noexcept {
     for (index g = 0; g < Unit::groups; ++g) {
-      detail::sum_groups<Unit, 1, Queries>(tables, codes + g * arch::lookup_row_bytes, rows<Unit>(),
-                                           Unit::groups * arch::lookup_row_bytes,
-                                           out + g * Unit::points, out_stride);
+      detail::sum_groups<Unit, 1, Queries>(tables, codes + g * Unit::row_bytes, rows<Unit>(),
+                                           Unit::groups * Unit::row_bytes, out + g * Unit::points,
+                                           out_stride);
     }
   }
 

@@ -77,6 +77,11 @@ class product_quantizer {
       detail::expect_equal(function, (name + ".cols()").c_str(), c.cols(), width());
       search_.emplace_back(c);
     }
+    columns_ = aligned_buffer<float>(dimension() * codes(), for_overwrite);
+    for (index t = 0; t < dimension(); ++t) {
+      const row_matrix<float>& c = this->centroids(t / width());
+      for (index j = 0; j < codes(); ++j) columns_[t * codes() + j] = c(j, t % width());
+    }
   }
 
   [[nodiscard]] index parts() const noexcept { return static_cast<index>(centroids_.size()); }
@@ -89,6 +94,11 @@ class product_quantizer {
   /// codes() x width()
   [[nodiscard]] const row_matrix<float>& centroids(index part) const noexcept {
     return centroids_[static_cast<std::size_t>(part)];
+  }
+
+  /// Coordinate t, of 0 to dimension() - 1, of all centroids of its part, side by side.
+  [[nodiscard]] const float* column(index t) const noexcept {
+    return columns_.data() + t * codes();
   }
 
   /// The codes of some points, each of 0 to codes() - 1 in a byte of its own: n x parts(). Which
@@ -158,6 +168,7 @@ class product_quantizer {
 
   std::vector<row_matrix<float>> centroids_;
   std::vector<packed_centroids> search_;
+  aligned_buffer<float> columns_;
 };
 
 namespace detail {
