@@ -22,8 +22,8 @@ void run_sums(benchmark::State& state, const coded_case& c, index queries) {
                                                               q * coded_dimension);
     bytes.push_back(tables[static_cast<std::size_t>(q)].bytes());
   }
-  const index blocks = 2048 / packed.block();
-  const index stride = blocks * packed.block();
+  const index blocks = packed.blocks_together();
+  const index stride = packed.sums_together();
   std::vector<std::uint16_t> sums(static_cast<std::size_t>(queries * stride));
   for (auto _ : state) {
     for (index b = 0; b < packed.blocks(); b += blocks) {
@@ -31,10 +31,11 @@ void run_sums(benchmark::State& state, const coded_case& c, index queries) {
     }
     benchmark::ClobberMemory();
   }
-  for (index i = 0; i < stride; ++i) {  // of the last points
+  const index first = coded_points - blocks * packed.block();
+  for (index i = 0; i < blocks * packed.block(); ++i) {
     int want = 0;
     for (index p = 0; p < c.pq.parts(); ++p) {
-      want += bytes[0][p * c.pq.codes() + c.codes(coded_points - stride + i, p)];
+      want += bytes[0][p * c.pq.codes() + c.codes(first + i, p)];
     }
     if (sums[static_cast<std::size_t>(i)] != want) state.SkipWithError("wrong sums");
   }

@@ -119,8 +119,8 @@ class query_group {
 
   query_group(const product_quantizer& pq, const packed_codes<Arch>& packed, int queries, index k)
       : packed_(packed),
-        blocks_(std::max<index>(2048 / packed.block(), 1)),
-        stride_(blocks_ * packed.block()),
+        blocks_(packed.blocks_together()),
+        stride_(packed.sums_together()),
         sums_(queries * stride_, for_overwrite) {
     for (int q = 0; q < queries; ++q) {
       tables_.emplace_back(pq);
@@ -143,7 +143,7 @@ class query_group {
       packed_.sum_lookups(bytes, queries, b, std::min(blocks_, packed_.blocks() - b), sums_.data(),
                           stride_);
       const index first = b * packed_.block();
-      const index count = std::min(stride_, packed_.points() - first);
+      const index count = std::min(blocks_ * packed_.block(), packed_.points() - first);
       for (int q = 0; q < queries; ++q) found(q).show(sums_.data() + q * stride_, count, first);
     }
   }
@@ -153,7 +153,7 @@ class query_group {
  private:
   const packed_codes<Arch>& packed_;
   index blocks_;  // at a time
-  index stride_;
+  index stride_;  // of the sums of a query
   aligned_buffer<std::uint16_t> sums_;
   std::vector<distance_tables> tables_;
   std::vector<least_sums> found_;

@@ -110,6 +110,13 @@ class packed_codes {
   }
   [[nodiscard]] index blocks() const noexcept { return (points_ + block() - 1) / block(); }
 
+  /// How many blocks a caller does best to sum at a time, so that the sums stay in the first cache,
+  /// and how far apart it puts those of different queries, so that they do not meet in its sets.
+  [[nodiscard]] index blocks_together() const noexcept {
+    return std::max<index>(1024 / block(), 1);
+  }
+  [[nodiscard]] index sums_together() const noexcept { return blocks_together() * block() + 96; }
+
   /// out[q * out_stride + i] = sum over parts p of tables[q][p * codes + code(first * block() + i,
   /// p)] for the points i of `count` blocks, exactly; those beyond points() get any value. Each
   /// table has zeros up to a multiple of 8 parts; 1 to `queries` tables.
