@@ -23,9 +23,9 @@
 /// Lookups: vpermb and vpshufb go to port 5 alone, 64 bytes per cycle; vpermi2b keeps it for two
 /// cycles (measured). With 8-bit codes 64 lookups take 2 vpermi2b and 5 operations more, at least 4
 /// cycles. With 4-bit codes 128 lookups take 2 vpermb, as many vpdpbusd, and 3 operations that only
-/// prepare indices: with q queries at once that is at least 2 + 1.5 / q cycles. On a Sapphire Rapids
-/// sums of 32 parts reach 40 % of the lookups of vpshufb alone with one query and 67 % with eight,
-/// of 128 parts 73 %: vpdpbusd now and then takes port 5 where a lookup could go.
+/// prepare indices: with q queries at once that is at least 2 + 1.5 / q cycles. On a Sapphire
+/// Rapids sums of 32 parts reach 40 % of the lookups of vpshufb alone with one query and 67 % with
+/// eight, of 128 parts 73 %.
 
 #include "fewbit/arch/bit_unit.hpp"
 #include "fewbit/arch/lookup_unit.hpp"
