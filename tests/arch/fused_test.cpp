@@ -22,7 +22,12 @@ std::vector<std::array<float, 3>> triples() {
   std::vector<std::array<float, 3>> cases = {
       {1.0F + 0x1p-12F, 1.0F + 0x1p-12F, -1.0F - 0x1p-11F},
       {1.0F + 0x1p-23F, 1.0F - 0x1p-23F, -1.0F},
-      {0x1.000002p0F, 0x1p-24F, 1.0F},  // just above a tie, which double alone would round to even
+      // 2^-70 off a tie of floats, which double does not see.
+      {0x1.000002p-12F, 0x1.fffffcp-13F, 1.0F + 0x1p-23F},
+      {-0x1.000002p-12F, 0x1.fffffcp-13F, 1.0F + 0x1p-23F},
+      {0x1.000002p-12F, 0x1.fffffcp-13F, -1.0F - 0x1p-23F},
+      {-0x1.000002p-12F, 0x1.fffffcp-13F, -1.0F - 0x1p-23F},
+      {0x1.000002p0F, 0x1p-24F, 1.0F},
       {-0x1.000002p0F, 0x1p-24F, -1.0F},
       {0x1.000002p0F, 0x1p-24F, 0x1p60F},
       {0x1.000002p-24F, 0x1p-40F, 0x1.000001p0F - 1.0F + 1.0F},

@@ -90,6 +90,20 @@ TEST(coded_search, same_answer_for_centroids_closer_than_codes) {
   expect_same_as_in_float(points, centroids, {std::vector<float>(40, 0.0F), 1.0F});
 }
 
+/// Codes are exact, and the true distances of eight centroids equal: only what rounding does to the
+/// scores in float, in the order of their terms, tells them apart.
+TEST(coded_search, same_answer_where_rounding_decides) {
+  row_matrix<float> points(48, 1000);
+  for (index i = 0; i < 48; ++i) points.row(i).setConstant(0.3F + 0.01F * static_cast<float>(i));
+  row_matrix<float> centroids = row_matrix<float>::Zero(512, 1000);
+  index j = 3;
+  for (const index period : {200, 1000, 500, 100, 10, 20, 40, 50}) {
+    for (index t = 0; t < 1000; ++t) centroids(j, t) = t % period < period / 10 * 7 ? 0.1F : -0.1F;
+    j += 64;
+  }
+  expect_same_as_in_float(points, centroids, {std::vector<float>(1000, 0.0F), 1.0F});
+}
+
 struct true_norms {
   double norm = 0;
   double miss = 0;

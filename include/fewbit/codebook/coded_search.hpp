@@ -23,6 +23,7 @@
 
 #include "fewbit/arch/dot_unit.hpp"
 #include "fewbit/arch/fused.hpp"
+#include "fewbit/arch/memory.hpp"
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/codebook/nearest.hpp"
 #include "fewbit/codebook/point_panel.hpp"
@@ -370,6 +371,10 @@ void nearest_by_codes(const packed_centroids& c, const coded_centroids& coded, c
   constexpr index tile = index{shape::registers} * lanes::lanes;
   constexpr index most_groups = most_coded_centroids / packed_centroids::group;
   float least[most_groups * panel_points];
+  constexpr index line = arch::cache_line / sizeof(float);
+  for (index i = 0; i < c.dimension() * panel_points; i += line) {
+    arch::prefetch_to_l1(panel + i);  // for the candidates
+  }
   for (index column = 0; column < panel_points; column += tile) {
     score_codes<Arch>(c, coded, codes, about, column, least, nearest);
   }

@@ -29,33 +29,6 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// A number and its position, in one word that compares as the number does: -0 as +0, then by
-/// position.
-inline std::uint64_t sortable(float x, index position) noexcept {
-  const auto bits = std::bit_cast<std::uint32_t>(x == 0.0F ? 0.0F : x);
-  const std::uint32_t key = bits ^ ((bits >> 31) != 0 ? 0xFFFFFFFFU : 0x80000000U);
-  return (std::uint64_t{key} << 32) | static_cast<std::uint64_t>(position);
-}
-inline float value_of(std::uint64_t word) noexcept {
-  const auto key = static_cast<std::uint32_t>(word >> 32);
-  return std::bit_cast<float>(key ^ ((key >> 31) != 0 ? 0x80000000U : 0xFFFFFFFFU));
-}
-inline std::size_t position_of(std::uint64_t word) noexcept { return word & 0xFFFFFFFFU; }
-
-/// Sorts by the upper 32 bits, 11 at a time from the lowest; equal ones stay in order.
-inline void sort_by_value(std::vector<std::uint64_t>& words) {
-  constexpr int digit_bits = 11;
-  constexpr std::size_t digits = std::size_t{1} << digit_bits;
-  std::vector<std::uint64_t> other(words.size());
-  for (int shift = 32; shift < 64; shift += digit_bits) {
-    std::vector<std::size_t> place(digits + 1, 0);
-    for (const std::uint64_t w : words) ++place[((w >> shift) & (digits - 1)) + 1];
-    for (std::size_t i = 1; i < digits; ++i) place[i] += place[i - 1];
-    for (const std::uint64_t w : words) other[place[(w >> shift) & (digits - 1)]++] = w;
-    words.swap(other);
-  }
-}
-
 /// Ends of intervals: numbers ends[j - 1] .. ends[j] - 1 are the jth.
 using intervals = std::vector<index>;
 
@@ -288,9 +261,12 @@ inline void split_until(const sorted_points& points, intervals& ends, index k) {
     push(p.first, at);
     push(at, p.end);
   }
+  std::vector<char> is_end(static_cast<std::size_t>(points.size() + 1), 0);
+  for (const part& p : heap) is_end[static_cast<std::size_t>(p.end)] = 1;
   ends.clear();
-  for (const part& p : heap) ends.push_back(p.end);
-  std::sort(ends.begin(), ends.end());
+  for (index i = 1; i <= points.size(); ++i) {
+    if (is_end[static_cast<std::size_t>(i)] != 0) ends.push_back(i);
+  }
 }
 
 /// Nearly the best k intervals of more than k numbers: the best that are made of finer cells, which

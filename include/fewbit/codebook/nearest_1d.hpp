@@ -3,7 +3,7 @@
 ///
 /// Read next: codebook/nearest.hpp (any dimension; it calls this one), codebook/kmeans_1d.hpp.
 
-#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -13,25 +13,54 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
+namespace detail {
+
+/// A number and its position, in one word that compares as the number does: -0 as +0, then by
+/// position.
+inline std::uint64_t sortable(float x, index position) noexcept {
+  const auto bits = std::bit_cast<std::uint32_t>(x == 0.0F ? 0.0F : x);
+  const std::uint32_t key = bits ^ ((bits >> 31) != 0 ? 0xFFFFFFFFU : 0x80000000U);
+  return (std::uint64_t{key} << 32) | static_cast<std::uint64_t>(position);
+}
+inline float value_of(std::uint64_t word) noexcept {
+  const auto key = static_cast<std::uint32_t>(word >> 32);
+  return std::bit_cast<float>(key ^ ((key >> 31) != 0 ? 0x80000000U : 0xFFFFFFFFU));
+}
+inline std::size_t position_of(std::uint64_t word) noexcept { return word & 0xFFFFFFFFU; }
+
+/// Sorts by the upper 32 bits, 11 at a time from the lowest; equal ones stay in order.
+inline void sort_by_value(std::vector<std::uint64_t>& words) {
+  constexpr int digit_bits = 11;
+  constexpr std::size_t digits = std::size_t{1} << digit_bits;
+  std::vector<std::uint64_t> other(words.size());
+  for (int shift = 32; shift < 64; shift += digit_bits) {
+    std::vector<std::size_t> place(digits + 1, 0);
+    for (const std::uint64_t w : words) ++place[((w >> shift) & (digits - 1)) + 1];
+    for (std::size_t i = 1; i < digits; ++i) place[i] += place[i - 1];
+    for (const std::uint64_t w : words) other[place[(w >> shift) & (digits - 1)]++] = w;
+    words.swap(other);
+  }
+}
+
+}  // namespace detail
+
 /// Numbers in order, each with its former position; of equal ones the first alone remains.
 class sorted_centroids {
  public:
   /// @param centroids  at least one, all finite
   explicit sorted_centroids(const std::vector<float>& centroids) {
-    number_.reserve(centroids.size());
-    for (std::size_t j = 0; j < centroids.size(); ++j) {
-      number_.push_back(static_cast<std::int32_t>(j));
+    std::vector<std::uint64_t> words;
+    for (const float c : centroids) {
+      words.push_back(detail::sortable(c, static_cast<index>(words.size())));
     }
-    const auto value = [&](std::int32_t j) { return centroids[static_cast<std::size_t>(j)]; };
-    std::sort(number_.begin(), number_.end(), [&](std::int32_t a, std::int32_t b) {
-      return value(a) != value(b) ? value(a) < value(b) : a < b;
-    });
-    const auto end =
-        std::unique(number_.begin(), number_.end(),
-                    [&](std::int32_t a, std::int32_t b) { return value(a) == value(b); });
-    number_.erase(end, number_.end());
-    for (std::size_t j = 1; j < number_.size(); ++j) {
-      middle_.push_back(midpoint(value(number_[j - 1]), value(number_[j])));
+    detail::sort_by_value(words);
+    float last = 0.0F;
+    for (const std::uint64_t word : words) {
+      const float value = detail::value_of(word);
+      if (!number_.empty() && value == last) continue;
+      if (!number_.empty()) middle_.push_back(midpoint(last, value));
+      number_.push_back(static_cast<std::int32_t>(detail::position_of(word)));
+      last = value;
     }
   }
 
