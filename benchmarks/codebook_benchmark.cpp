@@ -1,4 +1,5 @@
-// k-means beside other libraries (with FEWBIT_BENCHMARK_RIVALS), and the peak of its instruction.
+// k-means and product quantization beside other libraries (with FEWBIT_BENCHMARK_RIVALS), and the
+// peaks of their instructions.
 //
 // Names:
 //   kmeans/<implementation>/d:D/k:K   65,536 points of D independent standard normal coordinates,
@@ -6,15 +7,23 @@
 //                                     centroids and layout are inside the time
 //   assign/<implementation>/d:D/k:K   the search for the nearest of K centroids alone, of points in
 //                                     panels
+//   pq_encode/<implementation>        65,536 points of 128 coordinates to 16 codes of 8 bits
+//   adc8/<implementation>/queries:Q   the 10 nearest of those codes to each of Q queries: tables,
+//                                     lookups and choice are inside the time
+//   adc4/<implementation>/queries:Q   the same with 32 codes of 4 bits
+//   adc8_sums, adc4_sums              the lookups and their sums alone
 //   peak/fma                          fused multiply-adds on registers
+//   peak/shuffle                      lookups of bytes in registers
 //
 // Implementations: fewbit (the best instruction set of this build), fewbit_<arch>, faiss, and
 // faiss_exact (d = 1), whose support/faiss.hpp says how they are called. kmeans_sklearn.py adds
 // scikit-learn's to the same table.
 //
 // Counters: inertia, of the centroids that were timed, in double by plain loops over all points and
-// centroids; Gps, 1e9 distances per second: of kmeans 25 n k over the whole time, of assign n k;
-// GOPS, two for each fused multiply-add. One thread.
+// centroids; Gps, 1e9 distances per second: of kmeans 25 n k over the whole time, of assign n k, of
+// pq_encode 256 for each code; of the searches 1e9 lookups, one for each code and query; found, the
+// share of the nearest decoded points that were among those found; GOPS, two for each fused
+// multiply-add. One thread.
 
 #include <benchmark/benchmark.h>
 

@@ -1,6 +1,6 @@
-// What the processor can do at most: fused multiply-adds on registers alone.
+// What the processor can do at most: fused multiply-adds and byte lookups on registers alone.
 //
-// The loop does not depend on the library's kernels.
+// The loops do not depend on the library's kernels.
 
 #include <benchmark/benchmark.h>
 
@@ -48,8 +48,37 @@ void run_fused(benchmark::State& state) {
                             benchmark::Counter::kIsIterationInvariantRate};
 }
 
+FEWBIT_ALWAYS_INLINE void look_up(vector& found, const vector& table) {
+#if defined(__AVX512F__)
+  asm volatile("vpshufb %1, %1, %0" : "=v"(found) : "v"(table));
+#else
+  asm volatile("vpshufb %1, %1, %0" : "=x"(found) : "x"(table));
+#endif
+}
+
+template <int... i>
+FEWBIT_ALWAYS_INLINE void look_up_all(vector (&found)[sums], const vector& table,
+                                      std::integer_sequence<int, i...>) {
+  (look_up(found[i], table), ...);
+}
+
+void run_lookups(benchmark::State& state) {
+  constexpr int rounds = 4096;
+  vector found[sums] = {};
+  const vector table = {};
+  for (auto _ : state) {
+#pragma GCC unroll 4
+    for (int i = 0; i < rounds; ++i) {
+      look_up_all(found, table, std::make_integer_sequence<int, sums>{});
+    }
+  }
+  state.counters["Gps"] = {1e-9 * sizeof(vector) * sums * rounds,
+                           benchmark::Counter::kIsIterationInvariantRate};
+}
+
 [[maybe_unused]] const bool added = [] {
   benchmark::RegisterBenchmark("peak/fma", &run_fused);
+  benchmark::RegisterBenchmark("peak/shuffle", &run_lookups);
   return true;
 }();
 

@@ -1,6 +1,7 @@
 #pragma once
 /// k-means by faiss, one thread: its Clustering with an IndexFlatL2 and all points, and, for one
-/// dimension, its exact Clustering1D.
+/// dimension, its exact Clustering1D; codes of its ProductQuantizer, searched by IndexPQ with 8
+/// bits and by IndexPQFastScan with 4. Their centroids are ours.
 ///
 /// Debian's package is built without AVX2 and multiplies by the BLAS that the system has chosen. An
 /// OpenBLAS that does not know the processor takes it for an old one: OPENBLAS_CORETYPE (Haswell,
@@ -8,12 +9,17 @@
 
 #include <faiss/Clustering.h>
 #include <faiss/IndexFlat.h>
+#include <faiss/IndexPQ.h>
+#include <faiss/IndexPQFastScan.h>
 #include <omp.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <vector>
 
 #include "fewbit/core/types.hpp"
 #include "support/kmeans_rows.hpp"
+#include "support/pq_rows.hpp"
 
 /// Of OpenBLAS; another BLAS has no threads to hold back.
 extern "C" void openblas_set_num_threads(int threads) __attribute__((weak));
@@ -50,6 +56,32 @@ inline row_matrix<float> faiss_exact_kmeans(const row_matrix<float>& points, ind
   faiss::Clustering1D clustering(static_cast<int>(k), parameters);
   clustering.train_exact(points.rows(), points.data());
   return faiss_centroids(clustering);
+}
+
+/// With the centroids of a case and its points.
+inline faiss::IndexPQ faiss_index(const coded_case& c) {
+  hold_faiss_to_one_thread();
+  faiss::IndexPQ index(coded_dimension, static_cast<std::size_t>(c.pq.parts()),
+                       static_cast<std::size_t>(c.pq.bits()));
+  for (fewbit::index p = 0; p < c.pq.parts(); ++p) {
+    index.pq.set_params(c.pq.centroids(p).data(), static_cast<int>(p));
+  }
+  index.is_trained = true;
+  index.add(c.points.rows(), c.points.data());
+  return index;
+}
+
+inline code_matrix faiss_encode(const faiss::IndexPQ& index, const row_matrix<float>& points) {
+  code_matrix codes(points.rows(), static_cast<fewbit::index>(index.pq.code_size));
+  index.pq.compute_codes(points.data(), codes.data(), static_cast<std::size_t>(points.rows()));
+  return codes;
+}
+
+inline number_matrix faiss_search(const faiss::Index& index, const row_matrix<float>& queries) {
+  row_matrix<std::int64_t> numbers(queries.rows(), found_points);
+  row_matrix<float> distances(queries.rows(), found_points);
+  index.search(queries.rows(), queries.data(), found_points, distances.data(), numbers.data());
+  return numbers.cast<fewbit::index>();
 }
 
 }  // namespace fewbit::benchmarks

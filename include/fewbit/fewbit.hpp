@@ -19,6 +19,7 @@
 #include "fewbit/arch/dot_unit.hpp"     // what a matrix kernel is made of
 #include "fewbit/arch/extrema.hpp"      // one-instruction minima and maxima
 #include "fewbit/arch/fused.hpp"        // fused_multiply_add, the same bits everywhere
+#include "fewbit/arch/lookup_unit.hpp"  // what a search by codes is made of
 #include "fewbit/arch/magnitude.hpp"    // larger_magnitude
 #include "fewbit/arch/memory.hpp"       // prefetch
 #include "fewbit/arch/stored_unit.hpp"  // the same for weights as they are stored, 1 to 8 bits
@@ -120,13 +121,19 @@
 //
 // codebook: levels that the data chooses
 // fewbit/codebook/clustering.hpp      kmeans_options, kmeans_result
+// fewbit/codebook/code_search.hpp     search: the nearest of many coded vectors
 // fewbit/codebook/coded_search.hpp    the nearest centroid by way of 8-bit codes
+// fewbit/codebook/distance_tables.hpp a query beside all centroids, in float and bytes
 // fewbit/codebook/kmeans.hpp          kmeans
 // fewbit/codebook/kmeans_1d.hpp       optimal_kmeans_1d
 // fewbit/codebook/lloyd.hpp           the iterations
 // fewbit/codebook/nearest.hpp         nearest_centroids, packed_centroids
 // fewbit/codebook/nearest_1d.hpp      sorted_centroids
+// fewbit/codebook/output_aware.hpp    train_output_aware: outputs of a layer, not weights
+// fewbit/codebook/packed_codes.hpp    codes for the search, sums of table lookups
 // fewbit/codebook/point_panel.hpp     points side by side
+// fewbit/codebook/product_quantizer.hpp    product_quantizer, train_product_quantizer
+// fewbit/codebook/residual_quantizer.hpp   residual_quantizer: two levels
 // fewbit/codebook/seeding.hpp         k-means++
 //
 // io: files of others

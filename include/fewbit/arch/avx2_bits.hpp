@@ -15,6 +15,7 @@
 /// Source: Mula, Kurz and Lemire 2016, arXiv:1611.07612.
 
 #include "fewbit/arch/bit_unit.hpp"
+#include "fewbit/arch/lookup_unit.hpp"
 #include "fewbit/arch/table_unit.hpp"
 
 #if FEWBIT_HAS_AVX2
@@ -79,6 +80,11 @@ struct avx2_table : table_bytes<32, 4> {
 template <>
 struct table_unit<avx2> {
   using type = avx2_table;
+};
+
+template <>
+struct lookup_unit<avx2, 4> {
+  using type = paired_lookups4<avx2_table>;
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

@@ -11,6 +11,7 @@
 /// where there are two vector ports.
 
 #include "fewbit/arch/bit_unit.hpp"
+#include "fewbit/arch/lookup_unit.hpp"
 #include "fewbit/arch/table_unit.hpp"
 
 #if FEWBIT_HAS_NEON
@@ -49,6 +50,11 @@ struct neon_table : table_bytes<16, 4> {
 template <>
 struct table_unit<neon> {
   using type = neon_table;
+};
+
+template <>
+struct lookup_unit<neon, 4> {
+  using type = paired_lookups4<neon_table>;
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

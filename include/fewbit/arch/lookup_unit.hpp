@@ -1,0 +1,129 @@
+#pragma once
+/// The step of a sum of table lookups: what search by product-quantized codes is made of.
+///
+/// A row of codes holds those of `parts` parts of `points` points. Part p of a point is looked up in
+/// the p-th table of the row, and the unit adds up what it finds, exactly, in 16 bits or more.
+///
+/// | arch          | 8-bit codes: a row is 1 part of 64 points, a table 256 bytes                |
+/// |---------------|------------------------------------------------------------------------------|
+/// | any           | a byte at a time                                                             |
+/// | avx512_bitalg | two vpermi2b of 128 bytes each, one of them chosen by the highest bit        |
+///
+/// | arch          | 4-bit codes: two in a byte, a table 16 bytes                                 |
+/// |---------------|------------------------------------------------------------------------------|
+/// | any           | 2 parts of 64 points, by the lookup of arch/table_unit.hpp                   |
+/// | avx512_bitalg | 8 parts of 32 points: vpermb finds bytes of four tables side by side, as the |
+/// |               | parts of a point are, and vpdpbusd adds all four in one instruction          |
+///
+/// Byte i * quad + j of a row of 4-bit codes holds part j of point i in its low half, part quad + j
+/// in its high half; quad is parts / 2. The sums of 16 bits are those of at most 257 parts.
+///
+/// `lookup_unit<Arch, Bits>` falls back to the base of Arch; the units of instruction sets stand in
+/// arch/avx2_bits.hpp and its like. The loop is codebook/packed_codes.hpp.
+
+#include <cstdint>
+
+#include "fewbit/arch/arch.hpp"
+#include "fewbit/arch/table_unit.hpp"
+#include "fewbit/arch/vec.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+
+/// 8-bit codes by plain loads.
+struct plain_lookups8 {
+  static constexpr int points = 64;
+  static constexpr int parts = 1;
+  static constexpr int row_bytes = 64;
+  static constexpr int table_bytes = 256;  // of all parts of a row
+  static constexpr int groups = 1;         // that the loop takes at once
+
+  struct sums {
+    std::uint16_t of[points] = {};
+  };
+  using tables = const std::uint8_t*;
+  using codes = const std::uint8_t*;
+
+  FEWBIT_ALWAYS_INLINE static tables load_tables(const std::uint8_t* p) noexcept { return p; }
+  FEWBIT_ALWAYS_INLINE static codes load_codes(const std::uint8_t* p) noexcept { return p; }
+
+  FEWBIT_ALWAYS_INLINE static void add(sums& s, tables t, codes c) noexcept {
+    for (int i = 0; i < points; ++i) {
+      s.of[i] = static_cast<std::uint16_t>(s.of[i] + t[c[i]]);
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE static void store(const sums& s, std::uint16_t* out) noexcept {
+    for (int i = 0; i < points; ++i) out[i] = s.of[i];
+  }
+};
+
+/// 4-bit codes by the byte lookup of `Table`. Bytes are added in pairs, as 16-bit numbers that wrap
+/// around, and their higher ones once more apart: what those count for is taken off at the end.
+template <class Table>
+struct paired_lookups4 {
+  static constexpr int points = 64;
+  static constexpr int parts = 2;
+  static constexpr int row_bytes = 64;
+  static constexpr int table_bytes = 32;
+  static constexpr int groups = 1;
+  static constexpr int registers = points / Table::lanes;
+  static_assert(points % Table::lanes == 0);
+
+  using pairs = typename Table::pairs;
+  struct sums {
+    pairs both[registers];
+    pairs high[registers];
+    FEWBIT_ALWAYS_INLINE sums() noexcept {
+      for (int r = 0; r < registers; ++r) both[r] = high[r] = pairs(std::uint16_t{0});
+    }
+  };
+  using tables = const std::uint8_t*;
+  struct codes {
+    typename Table::indices of[registers];
+  };
+
+  FEWBIT_ALWAYS_INLINE static tables load_tables(const std::uint8_t* p) noexcept { return p; }
+  FEWBIT_ALWAYS_INLINE static codes load_codes(const std::uint8_t* p) noexcept {
+    codes c;
+#pragma GCC unroll 8
+    for (int r = 0; r < registers; ++r) c.of[r] = Table::load(p + r * Table::lanes);
+    return c;
+  }
+
+  FEWBIT_ALWAYS_INLINE static void add(sums& s, tables t, const codes& c) noexcept {
+#pragma GCC unroll 8
+    for (int r = 0; r < registers; ++r) {
+      const pairs low = Table::as_pairs(Table::lookup(t, c.of[r].low));
+      const pairs high = Table::as_pairs(Table::lookup(t + 16, c.of[r].high));
+      const pairs eight(std::uint16_t{8});
+      s.both[r] += low + high;
+      s.high[r] += (low >> eight) + (high >> eight);
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE static void store(const sums& s, std::uint16_t* out) noexcept {
+    for (int r = 0; r < registers; ++r) {
+      const pairs even = s.both[r] - (s.high[r] << pairs(std::uint16_t{8}));
+      for (int i = 0; i < pairs::lanes; ++i) {
+        out[r * Table::lanes + 2 * i] = even[i];
+        out[r * Table::lanes + 2 * i + 1] = s.high[r][i];
+      }
+    }
+  }
+};
+
+/// The unit of an instruction set; one that has none of its own takes its base's.
+template <class Arch, int Bits>
+struct lookup_unit : lookup_unit<typename Arch::base, Bits> {};
+
+template <>
+struct lookup_unit<scalar, 8> {
+  using type = plain_lookups8;
+};
+
+template <>
+struct lookup_unit<scalar, 4> {
+  using type = paired_lookups4<typename table_unit<scalar>::type>;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

@@ -1,0 +1,216 @@
+#pragma once
+/// The nearest of many coded vectors to a query that is not coded.
+///
+///     const packed_codes packed(pq, pq.encode(points));
+///     const search_result r = search(pq, packed, queries, 10);   // r.numbers(q, 0): the nearest
+///
+/// Distances are summed in bytes (codebook/distance_tables.hpp), exactly, so the same vectors are
+/// found on every processor; they are within r.error_bounds of the distances to the decoded
+/// vectors. Whoever needs those computes them for the few that were found.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fewbit/arch/arch.hpp"
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/codebook/distance_tables.hpp"
+#include "fewbit/codebook/packed_codes.hpp"
+#include "fewbit/codebook/product_quantizer.hpp"
+#include "fewbit/config.hpp"
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/quant/quantize.hpp"
+
+namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+
+/// What a search calls near: the least squared Euclidean distance or the largest product.
+enum class nearness { squared_distance, negative_product };
+
+}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// The k vectors found for each query, the nearest first.
+struct search_result {
+  row_matrix<index> numbers;         ///< queries x k
+  row_matrix<float> distances;       ///< squared distances or negative products
+  std::vector<double> error_bounds;  ///< of each query: how far its distances may be off
+};
+
+namespace detail {
+
+/// The k least of the sums it is shown, of equal ones those shown first.
+class least_sums {
+ public:
+  struct entry {
+    std::uint16_t sum;
+    index number;
+
+    friend bool operator<(const entry& a, const entry& b) noexcept {
+      return a.sum != b.sum ? a.sum < b.sum : a.number < b.number;
+    }
+  };
+
+  explicit least_sums(index k) : k_(static_cast<std::size_t>(k)) { entries_.reserve(k_); }
+
+  void clear() noexcept { entries_.clear(); }
+
+  /// Sums of vectors first, first + 1 ...
+  void show(const std::uint16_t* sums, index count, index first) noexcept {
+    using lanes = arch::vec<std::uint16_t, 32>;
+    index i = 0;
+    for (; entries_.size() < k_ && i < count; ++i) insert({sums[i], first + i});
+    if (entries_.size() < k_) return;
+    for (; i + lanes::lanes <= count; i += lanes::lanes) {
+      const lanes next = lanes::load(sums + i);
+      if (!any(next < lanes(entries_.front().sum))) continue;
+      for (index j = i; j < i + lanes::lanes; ++j) replace({sums[j], first + j});
+    }
+    for (; i < count; ++i) replace({sums[i], first + i});
+  }
+
+  /// In ascending order; ends the showing.
+  const std::vector<entry>& sorted() noexcept {
+    std::sort_heap(entries_.begin(), entries_.end());
+    return entries_;
+  }
+
+ private:
+  template <class Mask>
+  static bool any(const Mask& mask) noexcept {
+    std::uint64_t words[sizeof(mask.data) / 8];
+    std::memcpy(words, &mask.data, sizeof(words));
+    std::uint64_t all = 0;
+    for (const std::uint64_t w : words) all |= w;
+    return all != 0;
+  }
+
+  void insert(const entry& e) noexcept {
+    entries_.push_back(e);
+    std::push_heap(entries_.begin(), entries_.end());
+  }
+
+  void replace(const entry& e) noexcept {
+    if (!(e < entries_.front())) return;
+    std::pop_heap(entries_.begin(), entries_.end());
+    entries_.back() = e;
+    std::push_heap(entries_.begin(), entries_.end());
+  }
+
+  std::size_t k_;
+  std::vector<entry> entries_;  // a heap, the worst in front
+};
+
+/// Searches for some queries at once, block of codes by block. Everything it needs is allocated at
+/// its birth.
+template <class Arch>
+class query_group {
+ public:
+  static constexpr int most = packed_codes<Arch>::queries;
+
+  query_group(const product_quantizer& pq, const packed_codes<Arch>& packed, int queries, index k)
+      : packed_(packed),
+        blocks_(packed.blocks_together()),
+        stride_(packed.sums_together()),
+        sums_(queries * stride_, for_overwrite) {
+    for (int q = 0; q < queries; ++q) {
+      tables_.emplace_back(pq);
+      found_.emplace_back(k);
+    }
+  }
+
+  [[nodiscard]] distance_tables& tables(int q) noexcept {
+    return tables_[static_cast<std::size_t>(q)];
+  }
+
+  void run() noexcept {
+    const auto queries = static_cast<int>(tables_.size());
+    const std::uint8_t* bytes[most];
+    for (int q = 0; q < queries; ++q) {
+      bytes[q] = tables(q).bytes();
+      found(q).clear();
+    }
+    for (index b = 0; b < packed_.blocks(); b += blocks_) {
+      packed_.sum_lookups(bytes, queries, b, std::min(blocks_, packed_.blocks() - b), sums_.data(),
+                          stride_);
+      const index first = b * packed_.block();
+      const index count = std::min(blocks_ * packed_.block(), packed_.points() - first);
+      for (int q = 0; q < queries; ++q) found(q).show(sums_.data() + q * stride_, count, first);
+    }
+  }
+
+  [[nodiscard]] least_sums& found(int q) noexcept { return found_[static_cast<std::size_t>(q)]; }
+
+ private:
+  const packed_codes<Arch>& packed_;
+  index blocks_;  // at a time
+  index stride_;  // of the sums of a query
+  aligned_buffer<std::uint16_t> sums_;
+  std::vector<distance_tables> tables_;
+  std::vector<least_sums> found_;
+};
+
+}  // namespace detail
+
+/// Looks for the k coded vectors nearest to each query; of equally near ones that of the lower
+/// number.
+///
+/// @param queries  q x pq.dimension()
+/// @param k        1 to packed.points()
+/// @throws fewbit::error if packed is not of pq's parts and bits, queries is empty or not
+///         pq.dimension() wide, a value is a NaN or an infinity, distances overflow, or k is out of range
+template <class Arch, Executor E = inline_executor>
+[[nodiscard]] search_result search(const product_quantizer& pq, const packed_codes<Arch>& packed,
+                                   const Eigen::Ref<const row_matrix<float>>& queries, index k,
+                                   nearness metric = nearness::squared_distance,
+                                   const E& executor = {}) {
+  using group = detail::query_group<Arch>;
+  detail::expect_finite("search", "queries", queries);
+  detail::expect_equal("search", "queries.cols()", queries.cols(), pq.dimension());
+  detail::expect_equal("search", "packed.parts()", packed.parts(), pq.parts());
+  detail::expect_equal("search", "packed.bits()", packed.bits(), pq.bits());
+  detail::expect(k >= 1 && k <= packed.points(), "search", "k", k,
+                 "1 to " + std::to_string(packed.points()));
+  search_result result{row_matrix<index>(queries.rows(), k), row_matrix<float>(queries.rows(), k),
+                       std::vector<double>(static_cast<std::size_t>(queries.rows()))};
+  executor.for_each((queries.rows() + group::most - 1) / group::most, [&](index g) {
+    const index first = g * group::most;
+    const auto count = static_cast<int>(std::min<index>(group::most, queries.rows() - first));
+    group searcher(pq, packed, count, k);
+    for (int q = 0; q < count; ++q) {
+      distance_tables& tables = searcher.tables(q);
+      const float* query = detail::row_of(queries, first + q);
+      metric == nearness::squared_distance ? tables.set_squared_distances(query)
+                                           : tables.set_negative_products(query);
+      result.error_bounds[static_cast<std::size_t>(first + q)] =
+          tables.is_finite() ? tables.error_bound() : std::numeric_limits<double>::infinity();
+    }
+    searcher.run();
+    for (int q = 0; q < count; ++q) {
+      const distance_tables& tables = searcher.tables(q);
+      index j = 0;
+      for (const auto& e : searcher.found(q).sorted()) {
+        result.numbers(first + q, j) = e.number;
+        result.distances(first + q, j++) =
+            static_cast<float>(tables.offset() + arch::rounded(tables.scale() * e.sum));
+      }
+    }
+  });
+  for (index q = 0; q < queries.rows(); ++q) {
+    if (std::isinf(result.error_bounds[static_cast<std::size_t>(q)])) {
+      detail::fail("search", detail::item("a distance of queries", q), "inf", "a finite number");
+    }
+  }
+  return result;
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

@@ -1,0 +1,217 @@
+#pragma once
+/// Codebooks for weights that keep a layer's outputs rather than its weights: centroids that
+/// minimise |X (W - W^)|^2 for sample inputs X.
+///
+///     const output_aware_codes r =
+///         train_output_aware(weights, inputs, {.parts = 32, .bits = 8});
+///     const row_matrix<float> w = r.quantizer.decode(r.codes);   // for weights
+///
+/// Weights are n x d, one output channel per row, inputs samples x d. An error w - c of a part
+/// counts for |X_p (w - c)|^2 = (w - c)' H (w - c), where X_p are the inputs' columns of that part
+/// and H = X_p' X_p = A' A. Under A that is a Euclidean distance: the points A w are clustered by
+/// k-means, and the mean of the w of a cluster is a best centroid whatever the rank of X_p, because
+/// A times the mean is the mean of the A w.
+///
+/// Codes are chosen by distances under A, so they come with the quantizer; its encode, which
+/// compares the weights themselves, would choose others. Read first: codebook/product_quantizer.hpp.
+///
+/// Source: Stock et al. 2020, "And the bit goes down: revisiting the quantization of neural
+/// networks", whose two alternating steps these are.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "fewbit/arch/arch.hpp"
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/codebook/clustering.hpp"
+#include "fewbit/codebook/kmeans.hpp"
+#include "fewbit/codebook/product_quantizer.hpp"
+#include "fewbit/config.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/quant/quantize.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// Centroids and codes of weights.
+struct output_aware_codes {
+  product_quantizer quantizer;
+  row_matrix<std::uint8_t> codes;  ///< n x parts
+};
+
+namespace detail {
+
+/// X' X in double, products one after the other.
+inline row_matrix<double> gram_of(const matrix_ref& x) {
+  const index d = x.cols();
+  row_matrix<double> gram = row_matrix<double>::Zero(d, d);
+  for (index s = 0; s < x.rows(); ++s) {
+    const float* row = row_of(x, s);
+    for (index i = 0; i < d; ++i) {
+      for (index j = 0; j <= i; ++j) gram(i, j) += double{row[i]} * double{row[j]};  // exact
+    }
+  }
+  for (index i = 0; i < d; ++i) {
+    for (index j = i + 1; j < d; ++j) gram(i, j) = gram(j, i);
+  }
+  return gram;
+}
+
+/// The upper triangular A with A' A = gram, by Cholesky's steps; a row whose pivot is lost in
+/// rounding is zero.
+inline row_matrix<double> factor_of(const row_matrix<double>& gram) {
+  const index d = gram.rows();
+  row_matrix<double> a = row_matrix<double>::Zero(d, d);
+  for (index i = 0; i < d; ++i) {
+    const auto rest = [&](index j) {
+      double sum = gram(i, j);
+      for (index t = 0; t < i; ++t) sum -= arch::rounded(a(t, i) * a(t, j));
+      return sum;
+    };
+    const double pivot = rest(i);
+    if (!(pivot > 1e-12 * gram(i, i))) continue;
+    const double root = std::sqrt(pivot);
+    for (index j = i; j < d; ++j) a(i, j) = rest(j) / root;
+  }
+  return a;
+}
+
+/// Rows A w of the rows w, scaled so that the largest value is about 1.
+template <Executor E>
+row_matrix<float> mapped_rows(const row_matrix<double>& a, const matrix_ref& w, const E& executor) {
+  const index d = w.cols();
+  double largest = 0.0;
+  for (index i = 0; i < d; ++i) {
+    for (index j = 0; j < d; ++j) largest = std::max(largest, std::abs(a(i, j)));
+  }
+  double most = 0.0;
+  for (index r = 0; r < w.rows(); ++r) {
+    for (index j = 0; j < d; ++j) most = std::max(most, std::abs(double{w(r, j)}));
+  }
+  const double scale = largest > 0.0 && most > 0.0 ? 1.0 / largest / most : 0.0;
+  row_matrix<float> y(w.rows(), d);
+  executor.for_each(w.rows(), [&](index r) {
+    for (index i = 0; i < d; ++i) {
+      double sum = 0.0;
+      for (index j = i; j < d; ++j) sum += arch::rounded(a(i, j) * double{w(r, j)});
+      y(r, i) = static_cast<float>(sum * scale);
+    }
+  });
+  return y;
+}
+
+/// The mean of the rows of each cluster; a cluster without rows keeps zeros, which no code names.
+inline row_matrix<float> means_of(const matrix_ref& w, const std::vector<std::int32_t>& cluster,
+                                  index k) {
+  row_matrix<double> sums = row_matrix<double>::Zero(k, w.cols());
+  std::vector<double> count(static_cast<std::size_t>(k), 0.0);
+  for (index r = 0; r < w.rows(); ++r) {
+    const std::int32_t j = cluster[static_cast<std::size_t>(r)];
+    count[static_cast<std::size_t>(j)] += 1.0;
+    for (index t = 0; t < w.cols(); ++t) sums(j, t) += double{w(r, t)};
+  }
+  row_matrix<float> means(k, w.cols());
+  for (index j = 0; j < k; ++j) {
+    const double n = std::max(count[static_cast<std::size_t>(j)], 1.0);
+    for (index t = 0; t < w.cols(); ++t) means(j, t) = static_cast<float>(sums(j, t) / n);
+  }
+  return means;
+}
+
+}  // namespace detail
+
+/// Looks for the k centroids c_j that minimise the sum over rows w of `weights` of
+///
+///     min over j of |X (w - c_j)|^2
+///
+/// and answers them, the assignment and, as inertia, that sum.
+///
+/// @param weights  n x d
+/// @param inputs   samples x d; if they say nothing of a direction, errors there cost nothing
+/// @throws fewbit::error if either is empty or holds a NaN or an infinity, the widths differ, or
+///         kmeans does not accept k or the options
+template <class Arch = arch::native, KmeansProgress P, Executor E = inline_executor>
+[[nodiscard]] kmeans_result output_aware_kmeans(const Eigen::Ref<const row_matrix<float>>& weights,
+                                                const Eigen::Ref<const row_matrix<float>>& inputs,
+                                                index k, const kmeans_options& options,
+                                                P&& progress, const E& executor = {}) {
+  const char* function = "output_aware_kmeans";
+  detail::expect_finite(function, "weights", weights);
+  detail::expect_finite(function, "inputs", inputs);
+  detail::expect_equal(function, "inputs.cols()", inputs.cols(), weights.cols());
+  const row_matrix<double> a = detail::factor_of(detail::gram_of(inputs));
+  kmeans_result r =
+      kmeans<Arch>(detail::mapped_rows(a, weights, executor), k, options, progress, executor);
+  r.centroids = detail::means_of(weights, r.assignment, k);
+  r.inertia = 0.0;
+  for (index i = 0; i < weights.rows(); ++i) {
+    const float* c =
+        r.centroids.data() + r.assignment[static_cast<std::size_t>(i)] * weights.cols();
+    for (index s = 0; s < weights.cols(); ++s) {
+      double miss = 0.0;
+      for (index t = s; t < weights.cols(); ++t) {
+        miss += arch::rounded(a(s, t) * (double{weights(i, t)} - double{c[t]}));
+      }
+      r.inertia += arch::rounded(miss * miss);
+    }
+  }
+  return r;
+}
+
+/// Trains a quantizer of weights part by part as output_aware_kmeans does, each part on the inputs'
+/// columns of that part.
+///
+/// @param progress  as of train_product_quantizer
+/// @throws fewbit::error if weights or inputs is empty or holds a NaN or an infinity, the widths
+///         differ, bits is not 4 or 8, parts does not divide d, or kmeans does not accept the other
+///         options
+///
+/// The result is a function of weights, inputs and options alone, to the bit.
+template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
+[[nodiscard]] output_aware_codes train_output_aware(
+    const Eigen::Ref<const row_matrix<float>>& weights,
+    const Eigen::Ref<const row_matrix<float>>& inputs, const pq_options& options, P&& progress,
+    const E& executor = {}) {
+  const char* function = "train_output_aware";
+  detail::expect_finite(function, "weights", weights);
+  detail::expect_finite(function, "inputs", inputs);
+  detail::expect_equal(function, "inputs.cols()", inputs.cols(), weights.cols());
+  detail::expect_pq_options(function, options, weights.cols());
+  const index width = weights.cols() / options.parts;
+  std::vector<row_matrix<float>> centroids;
+  row_matrix<std::uint8_t> codes(weights.rows(), options.parts);
+  bool go_on = true;
+  for (index p = 0; p < options.parts; ++p) {
+    kmeans_options clustering = options.clustering;
+    clustering.seed += static_cast<std::uint64_t>(p);
+    const auto report = [&](const kmeans_step& step) {
+      go_on = go_on && progress(pq_step{p, options.parts, step});
+      return go_on;
+    };
+    kmeans_result r = output_aware_kmeans<Arch>(
+        weights.middleCols(p * width, width), inputs.middleCols(p * width, width),
+        index{1} << options.bits, clustering, report, executor);
+    for (index i = 0; i < weights.rows(); ++i) {
+      codes(i, p) = static_cast<std::uint8_t>(r.assignment[static_cast<std::size_t>(i)]);
+    }
+    centroids.push_back(std::move(r.centroids));
+  }
+  return {product_quantizer(std::move(centroids)), std::move(codes)};
+}
+
+/// The same without looking on.
+template <class Arch = arch::native, Executor E = inline_executor>
+[[nodiscard]] output_aware_codes train_output_aware(
+    const Eigen::Ref<const row_matrix<float>>& weights,
+    const Eigen::Ref<const row_matrix<float>>& inputs, const pq_options& options = {},
+    const E& executor = {}) {
+  const auto always = [](const pq_step&) { return true; };
+  return train_output_aware<Arch>(weights, inputs, options, always, executor);
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

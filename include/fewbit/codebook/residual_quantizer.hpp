@@ -1,0 +1,97 @@
+#pragma once
+/// Product quantization in two levels: what the first codes of a vector miss is coded again.
+///
+///     const residual_quantizer rq =
+///         train_residual_quantizer(points, {.parts = 1}, {.parts = 16});  // 17 codes each
+///     const row_matrix<float> near = rq.decode(rq.encode(points));
+///
+/// With one part at the first level this is a coarse clustering and codes relative to its
+/// centroids. Read first: codebook/product_quantizer.hpp.
+///
+/// Source: Chen, Guan and Wang 2010, "Approximate nearest neighbor search by residual vector
+/// quantization".
+
+#include <cstdint>
+#include <utility>
+
+#include "fewbit/arch/arch.hpp"
+#include "fewbit/codebook/product_quantizer.hpp"
+#include "fewbit/config.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/quant/quantize.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// x is taken for first.decode(a) + second.decode(b), where a codes x and b what a misses.
+class residual_quantizer {
+ public:
+  /// @throws fewbit::error if they are not for vectors of the same width
+  residual_quantizer(product_quantizer first, product_quantizer second)
+      : first_(std::move(first)), second_(std::move(second)) {
+    detail::expect_equal("residual_quantizer", "second.dimension()", second_.dimension(),
+                         first_.dimension());
+  }
+
+  [[nodiscard]] const product_quantizer& first() const noexcept { return first_; }
+  [[nodiscard]] const product_quantizer& second() const noexcept { return second_; }
+  [[nodiscard]] index dimension() const noexcept { return first_.dimension(); }
+  [[nodiscard]] index parts() const noexcept { return first_.parts() + second_.parts(); }
+
+  /// n x parts(): codes of the first level, then of the second.
+  /// @throws fewbit::error as product_quantizer::encode
+  template <class Arch = arch::native, Executor E = inline_executor>
+  [[nodiscard]] row_matrix<std::uint8_t> encode(const Eigen::Ref<const row_matrix<float>>& points,
+                                                const E& executor = {}) const {
+    row_matrix<std::uint8_t> codes(points.rows(), parts());
+    codes.leftCols(first_.parts()) = first_.encode<Arch>(points, executor);
+    const row_matrix<float> rest = points - first_.decode(codes.leftCols(first_.parts()));
+    codes.rightCols(second_.parts()) = second_.encode<Arch>(rest, executor);
+    return codes;
+  }
+
+  /// n x dimension().
+  /// @throws fewbit::error if codes is not parts() wide or a code is too large for its level
+  [[nodiscard]] row_matrix<float> decode(
+      const Eigen::Ref<const row_matrix<std::uint8_t>>& codes) const {
+    detail::expect_equal("decode", "codes.cols()", codes.cols(), parts());
+    row_matrix<float> points = first_.decode(codes.leftCols(first_.parts()));
+    points += second_.decode(codes.rightCols(second_.parts()));
+    return points;
+  }
+
+ private:
+  product_quantizer first_;
+  product_quantizer second_;
+};
+
+/// Trains the first level on the points and the second on what the first misses of them.
+///
+/// @param progress  sees the steps of the first level, then those of the second; once it answers
+///                  false, one iteration for each part that is left completes the training
+/// @throws fewbit::error as train_product_quantizer, for either level
+template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
+[[nodiscard]] residual_quantizer train_residual_quantizer(
+    const Eigen::Ref<const row_matrix<float>>& points, const pq_options& first,
+    const pq_options& second, P&& progress, const E& executor = {}) {
+  detail::expect_finite("train_residual_quantizer", "points", points);
+  detail::expect_pq_options("train_residual_quantizer", second, points.cols());
+  bool go_on = true;
+  const auto report = [&](const pq_step& step) { return go_on = go_on && progress(step); };
+  product_quantizer coarse = train_product_quantizer<Arch>(points, first, report, executor);
+  const row_matrix<float> rest = points - coarse.decode(coarse.encode<Arch>(points, executor));
+  product_quantizer fine = train_product_quantizer<Arch>(rest, second, report, executor);
+  return {std::move(coarse), std::move(fine)};
+}
+
+/// The same without looking on.
+template <class Arch = arch::native, Executor E = inline_executor>
+[[nodiscard]] residual_quantizer train_residual_quantizer(
+    const Eigen::Ref<const row_matrix<float>>& points, const pq_options& first,
+    const pq_options& second, const E& executor = {}) {
+  const auto always = [](const pq_step&) { return true; };
+  return train_residual_quantizer<Arch>(points, first, second, always, executor);
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

@@ -1,0 +1,136 @@
+#include "fewbit/codebook/code_search.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "fewbit/core/executor_adapters.hpp"
+#include "support/reals.hpp"
+#include "support/sentence.hpp"
+
+namespace fewbit {
+namespace {
+
+template <class List>
+struct types_of;
+template <class... Archs>
+struct types_of<arch::list<Archs...>> {
+  using type = testing::Types<Archs...>;
+};
+
+struct arch_names {
+  template <class Arch>
+  static std::string GetName(int) {
+    return Arch::name;
+  }
+};
+
+product_quantizer random_quantizer(index parts, index codes, index width) {
+  std::vector<row_matrix<float>> centroids;
+  for (index p = 0; p < parts; ++p) {
+    centroids.push_back(tests::random_reals(codes, width, static_cast<std::uint32_t>(p + 1)));
+  }
+  return product_quantizer(centroids);
+}
+
+/// Sums of bytes by plain loops, all of them sorted.
+std::vector<std::pair<int, index>> plain_search(const product_quantizer& pq,
+                                                const row_matrix<std::uint8_t>& codes,
+                                                const distance_tables& tables) {
+  std::vector<std::pair<int, index>> all;
+  for (index i = 0; i < codes.rows(); ++i) {
+    int sum = 0;
+    for (index p = 0; p < pq.parts(); ++p) sum += tables.bytes()[p * pq.codes() + codes(i, p)];
+    all.emplace_back(sum, i);
+  }
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+template <class Arch>
+class code_search : public testing::Test {};
+TYPED_TEST_SUITE(code_search, types_of<arch::compiled>::type, arch_names);
+
+TYPED_TEST(code_search, finds_the_least_sums) {
+  for (const index codes : {16, 256}) {
+    const product_quantizer pq = random_quantizer(5, codes, 2);
+    for (const index n : {1, 65, 3000}) {
+      const row_matrix<std::uint8_t> coded = pq.encode(tests::random_reals(n, 10, 11));
+      const packed_codes<TypeParam> packed(pq, coded);
+      const row_matrix<float> queries = tests::random_reals(11, 10, 12);
+      distance_tables tables(pq);
+      for (const nearness metric : {nearness::squared_distance, nearness::negative_product}) {
+        for (const index k : {index{1}, std::min<index>(10, n), std::min<index>(700, n)}) {
+          const search_result r = search(pq, packed, queries, k, metric);
+          for (index q = 0; q < 11; ++q) {
+            metric == nearness::squared_distance
+                ? tables.set_squared_distances(queries.data() + q * 10)
+                : tables.set_negative_products(queries.data() + q * 10);
+            const auto all = plain_search(pq, coded, tables);
+            for (index j = 0; j < k; ++j) {
+              const auto& [sum, number] = all[static_cast<std::size_t>(j)];
+              ASSERT_EQ(r.numbers(q, j), number);
+              EXPECT_FLOAT_EQ(r.distances(q, j),
+                              static_cast<float>(tables.offset() + tables.scale() * sum));
+            }
+            EXPECT_EQ(r.error_bounds[static_cast<std::size_t>(q)], tables.error_bound());
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(code_search, distances_are_within_their_bound) {
+  const product_quantizer pq = random_quantizer(8, 256, 2);
+  const row_matrix<std::uint8_t> codes = pq.encode(tests::random_reals(500, 16, 11));
+  const row_matrix<float> near = pq.decode(codes);
+  const row_matrix<float> queries = tests::random_reals(5, 16, 12);
+  const packed_codes<> packed(pq, codes);
+  const search_result r = search(pq, packed, queries, 20);
+  for (index q = 0; q < 5; ++q) {
+    for (index j = 0; j < 20; ++j) {
+      const double want = (near.row(r.numbers(q, j)) - queries.row(q)).cast<double>().squaredNorm();
+      EXPECT_NEAR(r.distances(q, j), want,
+                  r.error_bounds[static_cast<std::size_t>(q)] + 1e-4 * want);
+    }
+  }
+  const search_result threads =
+      search(pq, packed, queries, 20, nearness::squared_distance, thread_executor{3});
+  EXPECT_EQ(threads.numbers, r.numbers);
+  EXPECT_EQ(threads.distances, r.distances);
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+
+TEST(code_search, rejects_bad_input) {
+  const product_quantizer pq = random_quantizer(2, 16, 3);
+  row_matrix<float> queries = tests::random_reals(3, 6, 1);
+  const packed_codes<> packed(pq, pq.encode(tests::random_reals(9, 6, 2)));
+  const auto sentence = [&](const product_quantizer& with, index k) {
+    return tests::sentence_of([&] { return search(with, packed, queries, k); });
+  };
+  EXPECT_EQ(sentence(pq, 9), "no error");
+  EXPECT_EQ(sentence(pq, 0), "fewbit: search: k is 0, expected 1 to 9");
+  EXPECT_EQ(sentence(pq, 10), "fewbit: search: k is 10, expected 1 to 9");
+  EXPECT_EQ(sentence(random_quantizer(3, 16, 2), 1),
+            "fewbit: search: packed.parts() is 2, expected 3");
+  EXPECT_EQ(sentence(random_quantizer(2, 256, 3), 1),
+            "fewbit: search: packed.bits() is 4, expected 8");
+  EXPECT_EQ(sentence(random_quantizer(2, 16, 2), 1),
+            "fewbit: search: queries.cols() is 6, expected 4");
+  queries(2, 0) = 1e30F;
+  EXPECT_EQ(sentence(pq, 1),
+            "fewbit: search: a distance of queries[2] is inf, expected a finite number");
+  queries(1, 4) = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(sentence(pq, 1), "fewbit: search: queries(1, 4) is nan, expected a finite number");
+}
+
+#endif
+
+}  // namespace
+}  // namespace fewbit
