@@ -3,12 +3,14 @@
 //
 // Names:
 //   quantize/f32_s8/<implementation>/n:N        clamp(rne(x / scale) + zero point), one scale
-//   quantize/f32_s8_rows/<implementation>/n:N   rows of 1024, each by its own max|x| / 127, which is
+//   quantize/f32_s8_rows/<implementation>/n:N   rows of 1024, each by its own max|x| / 127, which
+//   is
 //                                               found inside the time, and the sum of its codes
 //   dequantize/s8_f32/<implementation>/n:N      (code - zero point) * scale
 //   requantize/s32_s8_cols/<implementation>/n:N rows of 1024 sums: rne((sum + bias[column]) *
 //                                               factor[column]) + zero point, clamped
-//   memcpy/n:N                                  a copy that reads and writes, in all, the bytes that
+//   memcpy/n:N                                  a copy that reads and writes, in all, the bytes
+//   that
 //                                               N floats and N codes have
 //   peak/read_<level>                           reading alone
 // 256 Ki numbers stay in a second-level cache of 2 MiB; 256 Mi floats are 1 GiB.

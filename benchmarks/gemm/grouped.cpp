@@ -1,5 +1,5 @@
-// Rows of products with weights of 2, 3, 4 and 8 bits in groups of 32, and of 4 bits with a scale for
-// each row: floats in, quantized inside the call or not, floats out.
+// Rows of products with weights of 2, 3, 4 and 8 bits in groups of 32, and of 4 bits with a scale
+// for each row: floats in, quantized inside the call or not, floats out.
 
 #include <benchmark/benchmark.h>
 

@@ -1,5 +1,5 @@
-// Rows of products with weights of 1, 2 and 4 bits that stay packed: squares and other large shapes,
-// a few rows, and one row by weights from caches and from memory.
+// Rows of products with weights of 1, 2 and 4 bits that stay packed: squares and other large
+// shapes, a few rows, and one row by weights from caches and from memory.
 
 #include <benchmark/benchmark.h>
 

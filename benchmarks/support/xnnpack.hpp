@@ -1,6 +1,6 @@
 #pragma once
-/// XNNPACK, one thread: its operators, and the product of s8 codes to s8 by the fully connected one,
-/// weights packed ahead.
+/// XNNPACK, one thread: its operators, and the product of s8 codes to s8 by the fully connected
+/// one, weights packed ahead.
 ///
 /// XNNPACK asks cpuinfo which kernels to use, and offers no switch. So that a program built for
 /// AVX2 times kernels for AVX2, cpuinfo is made to forget what the program was not built for.

@@ -112,9 +112,9 @@ inline bytes oracle_q4_1(const float* x) {
   return b;
 }
 
-/// `blocks` blocks of one kind of data after the other: of many sizes, subnormals included; integers
-/// and halves of them, where rounding ties and the largest magnitude comes with both signs; few
-/// nonzero values; constants; zeros of both signs.
+/// `blocks` blocks of one kind of data after the other: of many sizes, subnormals included;
+/// integers and halves of them, where rounding ties and the largest magnitude comes with both
+/// signs; few nonzero values; constants; zeros of both signs.
 inline std::vector<float> hard_floats(int blocks, unsigned seed) {
   std::mt19937 random(seed);
   const auto uniform = [&] { return static_cast<float>(random() % 65536) / 32768.0F - 1.0F; };

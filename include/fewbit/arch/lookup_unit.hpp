@@ -1,8 +1,8 @@
 #pragma once
 /// The step of a sum of table lookups: what search by product-quantized codes is made of.
 ///
-/// A row of codes holds those of `parts` parts of `points` points. Part p of a point is looked up in
-/// the p-th table of the row, and the unit adds up what it finds, exactly, in 16 bits or more.
+/// A row of codes holds those of `parts` parts of `points` points. Part p of a point is looked up
+/// in the p-th table of the row, and the unit adds up what it finds, exactly, in 16 bits or more.
 ///
 /// | arch          | 8-bit codes: a row is 1 part of 64 points, a table 256 bytes                |
 /// |---------------|------------------------------------------------------------------------------|

@@ -53,7 +53,8 @@ FEWBIT_ALWAYS_INLINE void end_streaming() noexcept {
 
 /// Bytes read and written from which results go past the caches: more than most last levels leave
 /// for one core. On a Sapphire Rapids of 480 MiB either way is as fast from 5 to 40 MB, and below
-/// that, where L2 helps, up to 2 times slower past it; from 170 MB on it is 1.2 to 2.3 times faster.
+/// that, where L2 helps, up to 2 times slower past it; from 170 MB on it is 1.2 to 2.3 times
+/// faster.
 inline constexpr std::int64_t streaming_bytes = std::int64_t{32} << 20;
 
 /// How a kernel stores its results.

@@ -48,7 +48,8 @@ FEWBIT_ALWAYS_INLINE void transpose(vec<T, N> (&rows)[N]) noexcept {
   }
 }
 
-/// Lane i is f of all lanes of rows[i], two at a time in some order; so f is a minimum, or the like.
+/// Lane i is f of all lanes of rows[i], two at a time in some order; so f is a minimum, or the
+/// like.
 template <class T, int N, class F>
 FEWBIT_ALWAYS_INLINE vec<T, N> fold_rows(vec<T, N> (&rows)[N], const F& f) noexcept {
   static_assert(std::has_single_bit(static_cast<unsigned>(N)));

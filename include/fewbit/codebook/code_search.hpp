@@ -167,7 +167,8 @@ class query_group {
 /// @param queries  q x pq.dimension()
 /// @param k        1 to packed.points()
 /// @throws fewbit::error if packed is not of pq's parts and bits, queries is empty or not
-///         pq.dimension() wide, a value is a NaN or an infinity, distances overflow, or k is out of range
+///         pq.dimension() wide, a value is a NaN or an infinity, distances overflow, or k is out of
+///         range
 template <class Arch, Executor E = inline_executor>
 [[nodiscard]] search_result search(const product_quantizer& pq, const packed_codes<Arch>& packed,
                                    const Eigen::Ref<const row_matrix<float>>& queries, index k,

@@ -13,7 +13,8 @@
 /// A times the mean is the mean of the A w.
 ///
 /// Codes are chosen by distances under A, so they come with the quantizer; its encode, which
-/// compares the weights themselves, would choose others. Read first: codebook/product_quantizer.hpp.
+/// compares the weights themselves, would choose others. Read first:
+/// codebook/product_quantizer.hpp.
 ///
 /// Source: Stock et al. 2020, "And the bit goes down: revisiting the quantization of neural
 /// networks", whose two alternating steps these are.

@@ -56,8 +56,8 @@ class expanded_weights {
     return (codes + arch::cache_line - 1) / arch::cache_line * arch::cache_line;
   }
 
-  /// Expands whole panels from column `first` on, up to column `last`, and returns the column behind
-  /// them.
+  /// Expands whole panels from column `first` on, up to column `last`, and returns the column
+  /// behind them.
   template <int Bits>
   index expand(const narrow_weights<Bits, Arch>& w, index first, index last) noexcept {
     first_ = first;
@@ -153,8 +153,8 @@ class expanded_weights {
     return codes - zero_point;
   }
 
-  /// The first `count` of the four codes of each column of register j to their places as step i of a
-  /// chunk that begins at `to`.
+  /// The first `count` of the four codes of each column of register j to their places as step i of
+  /// a chunk that begins at `to`.
   template <int Registers>
   FEWBIT_ALWAYS_INLINE static void place(const step_codes& codes, int i, int j, index count,
                                          rhs_code* to) noexcept {

@@ -1,6 +1,6 @@
 #pragma once
-/// The product: C = epilogue(A W^T), integers in, whatever the epilogue makes of them out. The loops
-/// are in gemm/product.hpp.
+/// The product: C = epilogue(A W^T), integers in, whatever the epilogue makes of them out. The
+/// loops are in gemm/product.hpp.
 
 #include <cassert>
 #include <cstddef>

@@ -1,9 +1,10 @@
 #pragma once
 /// The product of 8-bit activations with narrow_weights: C = epilogue(A W^T), exact in int32.
 ///
-/// Many rows: some columns of W are expanded into scratch memory, in the order of the kernel of 8-bit
-/// weights, and meet all rows as those do. That costs n * k once, and weights come from memory in
-/// few bits. A few rows (gemm/narrow_rows.hpp): weights are expanded in registers and nowhere else.
+/// Many rows: some columns of W are expanded into scratch memory, in the order of the kernel of
+/// 8-bit weights, and meet all rows as those do. That costs n * k once, and weights come from
+/// memory in few bits. A few rows (gemm/narrow_rows.hpp): weights are expanded in registers and
+/// nowhere else.
 
 #include <algorithm>
 #include <cassert>

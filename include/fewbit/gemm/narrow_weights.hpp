@@ -2,8 +2,8 @@
 /// Weights of one to four bits that stay so: about bits / 8 bytes each.
 ///
 /// Weights are packed here; the product is gemm/multiply_narrow.hpp. The order is [panel][chunk], a
-/// panel being unit::cols rows of W side by side, a chunk as arch/stored_unit.hpp describes it. What
-/// is beyond n or k is code 0.
+/// panel being unit::cols rows of W side by side, a chunk as arch/stored_unit.hpp describes it.
+/// What is beyond n or k is code 0.
 
 #include <algorithm>
 #include <cstdint>
@@ -24,9 +24,9 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 /// W (n x k, one output channel per row) in `Bits` bits each, for activations of 8 bits of either
 /// signedness.
 ///
-/// A weight is a code less the zero point: with the default one they are -1 and 1 for one bit, -2 ..
-/// 1 for two (ternary ones among them), -8 .. 7 for four. One bit counts twice, so that other zero
-/// points make it 0 and 2, or -2 and 0.
+/// A weight is a code less the zero point: with the default one they are -1 and 1 for one bit, -2
+/// .. 1 for two (ternary ones among them), -8 .. 7 for four. One bit counts twice, so that other
+/// zero points make it 0 and 2, or -2 and 0.
 ///
 /// Memory: n * k * Bits / 8 bytes, padded to whole chunks and registers, and one int32 per column.
 ///

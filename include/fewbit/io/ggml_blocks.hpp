@@ -8,8 +8,8 @@
 /// | q4_0  | 18    | 0..15   | (q - 8) d       | d, 16 bytes: code j low, code j + 16 high         |
 /// | q4_1  | 20    | 0..15   | q d + m         | d, m, codes as q4_0                               |
 ///
-/// d and m are IEEE halves, low byte first; d may be negative in q5_0 and q4_0. A row of a matrix is
-/// whole blocks.
+/// d and m are IEEE halves, low byte first; d may be negative in q5_0 and q4_0. A row of a matrix
+/// is whole blocks.
 /// Read next: ggml_quantize.hpp (floats to blocks), ggml_convert.hpp (blocks and quantized_matrix).
 
 #include <array>

@@ -11,11 +11,12 @@
 /// | q4_0   | uint4_grouped<32> | q, zero point 8     | 15 - q, zero point 7 |
 /// | q4_1   | codes_with_minima | q                   | q                    |
 ///
-/// A scale of a quantized_matrix is positive: it is |d|, and 2^-126, which no half is, where d is 0.
-/// Both directions keep every value (but the sign of a zero) and come back to the same bytes; what
-/// cannot is refused. That is, of what quantize_blocks makes, only a block whose d was rounded to 0
-/// while its codes were not (with_plain_zeros helps); of what others make, also q8_0 with a negative
-/// d or a code -128, and q5_0 with a negative d and no code 0, by which its sign comes back.
+/// A scale of a quantized_matrix is positive: it is |d|, and 2^-126, which no half is, where d is
+/// 0. Both directions keep every value (but the sign of a zero) and come back to the same bytes;
+/// what cannot is refused. That is, of what quantize_blocks makes, only a block whose d was rounded
+/// to 0 while its codes were not (with_plain_zeros helps); of what others make, also q8_0 with a
+/// negative d or a code -128, and q5_0 with a negative d and no code 0, by which its sign comes
+/// back.
 
 #include <cmath>
 #include <cstdint>
@@ -36,8 +37,8 @@
 
 namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
 
-/// A matrix of 4-bit codes with a scale and a least value for each 32 columns of a row: value (r, c)
-/// is codes(r, c) * scales(r, c / 32) + minima(r, c / 32).
+/// A matrix of 4-bit codes with a scale and a least value for each 32 columns of a row: value (r,
+/// c) is codes(r, c) * scales(r, c / 32) + minima(r, c / 32).
 struct codes_with_minima {
   row_matrix<std::uint8_t> codes;  ///< rows x cols, 0 to 15
   row_matrix<float> scales;        ///< rows x cols / 32
@@ -240,8 +241,8 @@ requires(!B::has_minimum)
 }
 
 /// The same values as blocks.
-/// @throws fewbit::error if the columns are no whole blocks, or naming the first block that B cannot
-///         hold: a scale that is no half, a code or a zero point out of range
+/// @throws fewbit::error if the columns are no whole blocks, or naming the first block that B
+///         cannot hold: a scale that is no half, a code or a zero point out of range
 template <GgmlBlock B>
 requires(!B::has_minimum)
     [[nodiscard]] block_matrix<B> to_blocks(const quantized_matrix<scheme_of<B>>& q) {
@@ -261,8 +262,8 @@ requires(!B::has_minimum)
   return block_matrix<B>(q.rows(), q.cols(), std::move(blocks));
 }
 
-/// @throws fewbit::error if the columns are no whole blocks, if the shapes do not fit, if a scale or
-///         a least value is no finite half, or if a code is above 15
+/// @throws fewbit::error if the columns are no whole blocks, if the shapes do not fit, if a scale
+///         or a least value is no finite half, or if a code is above 15
 [[nodiscard]] inline block_matrix<q4_1> to_blocks(const codes_with_minima& q) {
   const index rows = q.codes.rows(), groups = q.codes.cols() / ggml_block_size;
   detail::expect_whole_blocks("to_blocks", q.codes.cols());

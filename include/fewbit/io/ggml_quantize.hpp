@@ -4,8 +4,8 @@
 ///     block_matrix<q4_0> b = quantize_blocks<q4_0>(w);
 ///     block_matrix<q8_0> b = quantize_blocks<q8_0, ggml_x86>(w);
 ///
-/// amax = max |x| of a block, x* the first x of that magnitude; h rounds to half precision; in float
-/// arithmetic, one operation after the other:
+/// amax = max |x| of a block, x* the first x of that magnitude; h rounds to half precision; in
+/// float arithmetic, one operation after the other:
 ///
 /// | block | d                | code                              |
 /// |-------|------------------|-----------------------------------|

@@ -7,8 +7,8 @@
 /// For each block, with v_j = importance_j sqrt(mean(x^2 of the row) + x_j^2) and x* the first x of
 /// the largest magnitude: scales x* / -(8 + i / 10) for i = 0, -9 .. 9 give codes
 /// l = clamp(rne(x / scale), -8, 7); those with the largest (sum v x l)^2 / sum v l^2 are kept, of
-/// equal ones the first, with the scale d = (sum v x l) / (sum v l^2). All in float and in order, no
-/// product fused with a sum.
+/// equal ones the first, with the scale d = (sum v x l) / (sum v l^2). All in float and in order,
+/// no product fused with a sum.
 /// Read next: quant/weighted_quantize.hpp, which finds the best of all scales for weights that need
 /// not be blocks of ggml.
 

@@ -5,12 +5,12 @@
 ///
 /// Weights are n x k. A row is cut into blocks of G; a block is G / 2 bytes, its first code in the
 /// low nibble of the first; what the last block has beyond k means nothing. Each block has a scale,
-/// and a zero point of 4 bits, packed likewise, each row from a byte of its own; without zero points
-/// all are 8. The value of code q is (q - zero) * scale.
+/// and a zero point of 4 bits, packed likewise, each row from a byte of its own; without zero
+/// points all are 8. The value of code q is (q - zero) * scale.
 ///
-/// A scale of a quantized_matrix is positive: where ONNX's is negative, codes are 15 - q and the zero
-/// point is 15 - zero; where it is 0, the scale is 2^-126 and all codes are the zero point. Values
-/// stay, but the sign of a zero, in both directions.
+/// A scale of a quantized_matrix is positive: where ONNX's is negative, codes are 15 - q and the
+/// zero point is 15 - zero; where it is 0, the scale is 2^-126 and all codes are the zero point.
+/// Values stay, but the sign of a zero, in both directions.
 /// Source: the operator's documentation in ONNX Runtime, domain com.microsoft.
 
 #include <algorithm>
@@ -29,8 +29,8 @@
 
 namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
 
-/// The constant inputs of a MatMulNBits node of 4 bits. b = ceil(k / G) is the number of blocks of a
-/// row.
+/// The constant inputs of a MatMulNBits node of 4 bits. b = ceil(k / G) is the number of blocks of
+/// a row.
 struct matmul_nbits {
   index n = 0;                            ///< attribute N
   index k = 0;                            ///< attribute K
@@ -138,8 +138,8 @@ inline void make_input(nbits_block& block, zero_point_input zero_points, index r
 }  // namespace detail
 
 /// @tparam G  attribute block_size: 16, 32, 64, 128 or 256
-/// @throws fewbit::error if sizes do not fit, a scale is not finite, or a block of scale 0 has codes
-///         other than its zero point; naming the first
+/// @throws fewbit::error if sizes do not fit, a scale is not finite, or a block of scale 0 has
+///         codes other than its zero point; naming the first
 template <index G>
 [[nodiscard]] quantized_matrix<uint4_grouped<G>> from_matmul_nbits(const matmul_nbits& w) {
   detail::expect_valid_inputs<G>(w);

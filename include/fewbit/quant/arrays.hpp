@@ -229,8 +229,8 @@ struct row_quantizer {
   }
 
   /// False if a code may be wrong: that of a NaN or of a number that is no int32 after scaling.
-  /// These become the smallest int32 and, narrowed, the smallest int16, which is looked for here and
-  /// which else only numbers have that are beyond all codes by far.
+  /// These become the smallest int32 and, narrowed, the smallest int16, which is looked for here
+  /// and which else only numbers have that are beyond all codes by far.
   template <class Store>
   FEWBIT_ALWAYS_INLINE bool encode_watching(const float* x, index n, Code* codes) const noexcept {
     using half = arch::vec<std::int16_t, 2 * reals::lanes>;

@@ -4,9 +4,9 @@
 ///     auto q = weighted_quantize<int4_grouped<32>>(w, second_moments);
 ///
 /// With inputs x of a linear layer, uncorrelated or nearly so, an error e of the weights costs the
-/// mean of (sum_k e_k x_k)^2 = sum_k mean(x_k^2) e_k^2. So a weight that meets large inputs deserves
-/// a scale that suits it, and clipping a weight that meets small ones is cheap. Memory and speed of
-/// the layer stay what they are. Worth most at 4 bits and less.
+/// mean of (sum_k e_k x_k)^2 = sum_k mean(x_k^2) e_k^2. So a weight that meets large inputs
+/// deserves a scale that suits it, and clipping a weight that meets small ones is cheap. Memory and
+/// speed of the layer stay what they are. Worth most at 4 bits and less.
 /// Read next: quantize.hpp, which needs no data.
 
 #include <algorithm>
