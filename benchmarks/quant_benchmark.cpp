@@ -3,15 +3,15 @@
 //
 // Names:
 //   quantize/f32_s8/<implementation>/n:N        clamp(rne(x / scale) + zero point), one scale
-//   quantize/f32_s8_rows/<implementation>/n:N   rows of 1024, each by its own max|x| / 127, which
-//   is
-//                                               found inside the time, and the sum of its codes
+//   quantize/f32_s8_rows/<implementation>/n:N   rows of 1024, each by its own max|x| / 127, found
+//                                               inside the time, and the sum of its codes
 //   dequantize/s8_f32/<implementation>/n:N      (code - zero point) * scale
+//   quantize/f32_q8_0/<implementation>_<mode>/n:N, quantize/f32_q4_0/...   blocks of 32 as ggml has
+//                                               them; the mode says whose rounding
 //   requantize/s32_s8_cols/<implementation>/n:N rows of 1024 sums: rne((sum + bias[column]) *
 //                                               factor[column]) + zero point, clamped
 //   memcpy/n:N                                  a copy that reads and writes, in all, the bytes
-//   that
-//                                               N floats and N codes have
+//                                               that N floats and N codes have
 //   peak/read_<level>                           reading alone
 // 256 Ki numbers stay in a second-level cache of 2 MiB; 256 Mi floats are 1 GiB.
 //
