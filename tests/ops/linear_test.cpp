@@ -12,6 +12,7 @@
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/codes.hpp"
+#include "support/kept_scale.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
@@ -57,12 +58,6 @@ constexpr bool keeps_short_scales = std::is_same_v<Inputs, float_inputs> ||
                                     (std::is_same_v<Inputs, dynamic_int8> &&
                                      block_depth<typename S::granularity> != 0);
 
-float with_12_bits(float scale) {
-  int exponent = 0;
-  const float mantissa = std::frexp(scale, &exponent);
-  return std::ldexp(std::nearbyint(mantissa * 4096.0F) / 4096.0F, exponent);
-}
-
 /// Weights as a layer with such inputs has them.
 template <class Inputs, class S>
 plain_weights plain(const quantized_matrix<S>& w) {
@@ -73,7 +68,7 @@ plain_weights plain(const quantized_matrix<S>& w) {
     for (index k = 0; k < w.cols(); ++k) {
       plain.codes(j, k) = w.code(j, k) - w.zero_point(j, k);
       plain.scales(j, k) =
-          keeps_short_scales<S, Inputs> ? with_12_bits(w.scale(j, k)) : w.scale(j, k);
+          keeps_short_scales<S, Inputs> ? tests::with_12_bits(w.scale(j, k)) : w.scale(j, k);
     }
   }
   return plain;

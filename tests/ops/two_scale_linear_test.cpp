@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "support/kept_scale.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
@@ -13,12 +14,6 @@ namespace fewbit {
 namespace {
 
 using tests::random_reals;
-
-float with_12_bits(float scale) {
-  int exponent = 0;
-  const float mantissa = std::frexp(scale, &exponent);
-  return std::ldexp(std::nearbyint(mantissa * 4096.0F) / 4096.0F, exponent);
-}
 
 /// The documented formula, one operation at a time.
 row_matrix<float> expected(const row_matrix<float>& x, const two_scale_ternary& w,
@@ -34,9 +29,10 @@ row_matrix<float> expected(const row_matrix<float>& x, const two_scale_ternary& 
         if (w.code(j, k) == 1) ones += code;
         if (w.code(j, k) == -1) minus_ones += code;
       }
-      volatile float first = static_cast<float>(2 * ones) * with_12_bits(w.positive_scale(j) / 2);
+      volatile float first =
+          static_cast<float>(2 * ones) * tests::with_12_bits(w.positive_scale(j) / 2);
       volatile float second =
-          static_cast<float>(-2 * minus_ones) * with_12_bits(w.negative_scale(j) / 2);
+          static_cast<float>(-2 * minus_ones) * tests::with_12_bits(w.negative_scale(j) / 2);
       volatile float total = first + second;
       volatile float scaled = total * scale;
       y(i, j) = static_cast<float>(double{scaled} + double{bias[j]});
