@@ -20,7 +20,7 @@ void expect_values() {
     for (int first = 0; first < 1 << Bits; ++first) {
       words codes;
       for (int i = 0; i < Lanes; ++i)
-        codes.set(i, (first + static_cast<unsigned>(i)) % (1U << Bits) | 0xABCD5A5AU << Bits);
+        codes.set(i, static_cast<unsigned>(first + i) % (1U << Bits) | 0xABCD5A5AU << Bits);
       const reals same = of_all(codes), own = of_each(codes);
       for (int i = 0; i < Lanes; ++i) {
         const int code = (first + i) % (1 << Bits);

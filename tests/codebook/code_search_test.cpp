@@ -9,25 +9,12 @@
 #include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
+#include "support/archs.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
 namespace fewbit {
 namespace {
-
-template <class List>
-struct types_of;
-template <class... Archs>
-struct types_of<arch::list<Archs...>> {
-  using type = testing::Types<Archs...>;
-};
-
-struct arch_names {
-  template <class Arch>
-  static std::string GetName(int) {
-    return Arch::name;
-  }
-};
 
 product_quantizer random_quantizer(index parts, index codes, index width) {
   std::vector<row_matrix<float>> centroids;
@@ -53,7 +40,7 @@ std::vector<std::pair<int, index>> plain_search(const product_quantizer& pq,
 
 template <class Arch>
 class code_search : public testing::Test {};
-TYPED_TEST_SUITE(code_search, types_of<arch::compiled>::type, arch_names);
+TYPED_TEST_SUITE(code_search, tests::archs, tests::arch_names);
 
 TYPED_TEST(code_search, finds_the_least_sums) {
   for (const index codes : {16, 256}) {

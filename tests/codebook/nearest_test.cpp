@@ -9,29 +9,16 @@
 #include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
+#include "support/archs.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
 namespace fewbit {
 namespace {
 
-template <class List>
-struct types_of;
-template <class... Archs>
-struct types_of<arch::list<Archs...>> {
-  using type = testing::Types<Archs...>;
-};
-
-struct arch_names {
-  template <class Arch>
-  static std::string GetName(int) {
-    return Arch::name;
-  }
-};
-
 template <class Arch>
 class nearest : public testing::Test {};
-TYPED_TEST_SUITE(nearest, types_of<arch::compiled>::type, arch_names);
+TYPED_TEST_SUITE(nearest, tests::archs, tests::arch_names);
 
 double distance(const row_matrix<float>& points, index i, const row_matrix<float>& centroids,
                 index j) {

@@ -5,6 +5,7 @@
 #include <random>
 #include <vector>
 
+#include "support/archs.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
@@ -12,20 +13,6 @@ namespace fewbit {
 namespace {
 
 using code_matrix = row_matrix<std::uint8_t>;
-
-template <class List>
-struct types_of;
-template <class... Archs>
-struct types_of<arch::list<Archs...>> {
-  using type = testing::Types<Archs...>;
-};
-
-struct arch_names {
-  template <class Arch>
-  static std::string GetName(int) {
-    return Arch::name;
-  }
-};
 
 product_quantizer quantizer(index parts, index codes) {
   return product_quantizer(std::vector<row_matrix<float>>(static_cast<std::size_t>(parts),
@@ -78,7 +65,7 @@ class packed_codes_test : public testing::Test {
     }
   }
 };
-TYPED_TEST_SUITE(packed_codes_test, types_of<arch::compiled>::type, arch_names);
+TYPED_TEST_SUITE(packed_codes_test, tests::archs, tests::arch_names);
 
 TYPED_TEST(packed_codes_test, sums_what_the_tables_say) {
   for (const index k : {16, 256}) {

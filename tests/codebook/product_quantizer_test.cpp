@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
+#include "support/archs.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
@@ -53,23 +54,9 @@ double missed(const row_matrix<float>& a, const row_matrix<float>& b) {
   return (a.cast<double>() - b.cast<double>()).squaredNorm();
 }
 
-template <class List>
-struct types_of;
-template <class... Archs>
-struct types_of<arch::list<Archs...>> {
-  using type = testing::Types<Archs...>;
-};
-
-struct arch_names {
-  template <class Arch>
-  static std::string GetName(int) {
-    return Arch::name;
-  }
-};
-
 template <class Arch>
 class product_quantizer_test : public testing::Test {};
-TYPED_TEST_SUITE(product_quantizer_test, types_of<arch::compiled>::type, arch_names);
+TYPED_TEST_SUITE(product_quantizer_test, tests::archs, tests::arch_names);
 
 TYPED_TEST(product_quantizer_test, codes_name_the_nearest_centroids) {
   for (const index k : {16, 256}) {

@@ -6,6 +6,7 @@
 
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/gemm/packed_weights.hpp"
+#include "support/archs.hpp"
 #include "support/narrow.hpp"
 
 namespace fewbit {

@@ -11,6 +11,7 @@
 #include "fewbit/core/executor_adapters.hpp"
 #include "fewbit/gemm/multiply.hpp"
 #include "fewbit/gemm/stages.hpp"
+#include "support/archs.hpp"
 #include "support/codes.hpp"
 #include "support/narrow.hpp"
 

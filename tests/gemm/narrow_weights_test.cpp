@@ -5,6 +5,7 @@
 #include <string>
 
 #include "fewbit/core/executor_adapters.hpp"
+#include "support/archs.hpp"
 #include "support/narrow.hpp"
 #include "support/sentence.hpp"
 

@@ -1,13 +1,9 @@
 #pragma once
-/// Weights of a few bits, and the widths and instruction sets that typed tests run over.
-
-#include <gtest/gtest.h>
+/// Weights of a few bits, and their widths.
 
 #include <cstdint>
 #include <random>
-#include <string>
 
-#include "fewbit/arch/all.hpp"
 #include "fewbit/core/types.hpp"
 
 namespace fewbit::tests {
@@ -36,26 +32,5 @@ inline row_matrix<std::int8_t> random_weights(index rows, index cols, int bits, 
   }
   return w;
 }
-
-namespace detail {
-
-template <class List>
-struct archs_of;
-template <class... Archs>
-struct archs_of<arch::list<Archs...>> {
-  using type = testing::Types<Archs...>;
-};
-
-}  // namespace detail
-
-using archs = detail::archs_of<arch::compiled>::type;
-
-/// Names of typed tests: the instruction set's.
-struct arch_names {
-  template <class Arch>
-  static std::string GetName(int) {
-    return Arch::name;
-  }
-};
 
 }  // namespace fewbit::tests

@@ -74,15 +74,16 @@ struct ggml_x86 {
   }
 };
 
+/// The reciprocal of ggml_ref, the rounding of ggml_x86.
 struct ggml_neon {
   static constexpr const char* name = "ggml_neon";
   template <class V>
-  FEWBIT_ALWAYS_INLINE static V reciprocal(const V& /*amax*/, const V& d) noexcept {
-    return V(1.0F) / d;
+  FEWBIT_ALWAYS_INLINE static V reciprocal(const V& amax, const V& d) noexcept {
+    return ggml_ref::reciprocal(amax, d);
   }
   template <class V>
   FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
-    return arch::nearest_int(x);
+    return ggml_x86::round(x);
   }
 };
 
