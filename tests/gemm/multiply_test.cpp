@@ -82,11 +82,11 @@ TYPED_TEST(multiply_test, walks_several_blocks_of_rows) {
 /// Depths at which the next block is copied meanwhile, all of it or to the last whole line.
 TYPED_TEST(multiply_test, walks_several_blocks_of_deep_rows) {
   using tile = typename TestFixture::tile_type;
-  for (const index k : {256, 260, 300}) {
-    for (const index n : {tile::cols, 2 * tile::cols + 1, 7 * tile::cols}) {
-      this->expect_exact(random_codes<typename TestFixture::lhs_type>(20 * tile::rows + 5, k, 1),
-                         random_codes<std::int8_t>(n, k, 2));
-    }
+  for (const auto& [n, k] : {std::pair<index, index>{7 * tile::cols, 256},
+                             {tile::cols, 260},
+                             {2 * tile::cols + 1, 300}}) {
+    this->expect_exact(random_codes<typename TestFixture::lhs_type>(20 * tile::rows + 5, k, 1),
+                       random_codes<std::int8_t>(n, k, 2));
   }
 }
 
