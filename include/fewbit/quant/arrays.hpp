@@ -195,13 +195,17 @@ struct row_quantizer {
   }
 
  private:
-  /// Floats of a page of memory, and pages that are read side by side where memory is the limit:
-  /// 1.3 times the rate of one after the other, as each has a stream of the processor's prefetcher.
-  static constexpr index page = 4096 / sizeof(float);
-  static constexpr index pages = 8;
+  /// Parts that are read side by side where memory is the limit, each a stream of the processor's
+  /// prefetcher, and how far ahead L2 is asked for what they bring. On a Sapphire Rapids 256 Mi
+  /// numbers take 0.92 of the rate of memcpy at the same traffic, against 0.82 with pages side by
+  /// side that are asked for 32 KiB ahead, and 0.75 with one stream. Reading alone takes 0.96 of it,
+  /// reading and writing without any arithmetic 0.89 to 0.91: memory is the limit.
+  static constexpr index streams = 8;
+  static constexpr index stream_ahead = 512;
 
   /// Floats after which one among them that is special is found; they are in L1 or L2 then.
-  static constexpr index watched = pages * page;
+  template <class Store>
+  static constexpr index watched = Store::is_streaming ? 65536 : 8192;
 
   void encode_few(const float* x, index n, Code* codes) const noexcept {
     if (n <= 0) return;  // memcpy takes no null pointer
@@ -220,8 +224,8 @@ struct row_quantizer {
   /// n is a multiple of code_lanes.
   template <class Store>
   void encode_whole(const float* x, index n, Code* codes) const noexcept {
-    for (index i = 0; i < n; i += watched) {
-      const index count = std::min(watched, n - i);
+    for (index i = 0; i < n; i += watched<Store>) {
+      const index count = std::min(watched<Store>, n - i);
       if (!encode_watching<Store>(x + i, count, codes + i)) {
         encode_replacing<Store>(x + i, count, codes + i);
       }
@@ -246,24 +250,23 @@ struct row_quantizer {
           [&](const auto& values) { return arch::narrowed<Code>(values, narrow); });
       Store::put(codes + i, within(four));
     };
-    if (Store::is_streaming && n == watched) {
-      // A line of codes at a time: a processor keeps few lines open that are not written whole.
-      for (index i = 0; i < page; i += arch::cache_line) {
+    const index length =
+        Store::is_streaming ? n / (streams * arch::cache_line) * arch::cache_line : 0;
+    // A line of codes at a time: a processor keeps few lines open that are not written whole.
+    for (index i = 0; i < length; i += arch::cache_line) {
 #pragma GCC unroll 1
-        for (index first = i; first < watched; first += page) {
+      for (index first = i; first < streams * length; first += length) {
 #pragma GCC unroll 4
-          for (index j = first; j < first + arch::cache_line; j += code_lanes) {
-            prefetch_far(x + j, watched * index{sizeof(float)});
-            encode(j);
-          }
+        for (index j = first; j < first + arch::cache_line; j += code_lanes) {
+          prefetch_far(x + j, stream_ahead);
+          encode(j);
         }
       }
-    } else {
+    }
 #pragma GCC unroll 2
-      for (index i = 0; i < n; i += code_lanes) {
-        prefetch_ahead(x + i);
-        encode(i);
-      }
+    for (index i = streams * length; i < n; i += code_lanes) {
+      prefetch_ahead(x + i);
+      encode(i);
     }
     return arch::max_of_lanes(half(half(std::int16_t{-1}) - least)) < 0x7FFF;
   }
