@@ -7,9 +7,8 @@ namespace {
 
 void run_faiss_encoding(benchmark::State& state) {
   const coded_case& c = coded_case::of(16, 8);
-  const faiss::IndexPQ index = faiss_index(c);
-  run_encoding(state, c,
-               [&](const row_matrix<float>& points) { return faiss_encode(index, points); });
+  faiss_encoder encode(c);
+  run_encoding(state, c, [&](const row_matrix<float>& points) { return encode(points); });
 }
 
 void run_faiss_search(benchmark::State& state, const coded_case& c, const faiss::Index& index,
