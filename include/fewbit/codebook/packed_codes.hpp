@@ -59,18 +59,20 @@ struct code_layout {
     return rows(parts) * stride;
   }
 
-  [[nodiscard]] static aligned_buffer<std::uint8_t> pack(
-      const Eigen::Ref<const row_matrix<std::uint8_t>>& codes) {
-    const index bytes = block_bytes(codes.cols());
-    aligned_buffer<std::uint8_t> memory((codes.rows() + block - 1) / block * bytes);
+  [[nodiscard]] static constexpr index bytes(index points, index parts) noexcept {
+    return (points + block - 1) / block * block_bytes(parts);
+  }
+
+  /// Writes codes, points x parts, into memory of bytes() zeros.
+  static void pack(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
+                   std::uint8_t* memory) noexcept {
     for (index i = 0; i < codes.rows(); ++i) {
-      std::uint8_t* of_block = memory.data() + i / block * bytes;
+      std::uint8_t* of_block = memory + i / block * block_bytes(codes.cols());
       for (index p = 0; p < codes.cols(); ++p) {
         const position at = position_of(i % block, p);
         of_block[at.byte] = static_cast<std::uint8_t>(of_block[at.byte] | codes(i, p) << at.shift);
       }
     }
-    return memory;
   }
 
   /// The code of part p of point i of a block.
@@ -176,8 +178,11 @@ class packed_codes {
     detail::expect(parts_ <= most_summed_parts, "packed_codes", "pq.parts()", parts_,
                    "at most " + std::to_string(most_summed_parts));
     pq.expect_codes("packed_codes", codes);
-    memory_ = bits_ == 8 ? detail::code_layout<unit8>::pack(codes)
-                         : detail::code_layout<unit4>::pack(codes);
+    if (bits_ == 8) {
+      pack<detail::code_layout<unit8>>(codes);
+    } else {
+      pack<detail::code_layout<unit4>>(codes);
+    }
   }
 
   [[nodiscard]] index points() const noexcept { return points_; }
@@ -211,6 +216,12 @@ class packed_codes {
   }
 
  private:
+  template <class Layout>
+  void pack(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes) {
+    memory_ = aligned_buffer<std::uint8_t>(Layout::bytes(points_, parts_));
+    Layout::pack(codes, memory_.data());
+  }
+
   template <class Unit>
   void sum_blocks(const std::uint8_t* const* tables, int count_of_tables, index first, index count,
                   std::uint16_t* out, index out_stride) const noexcept {

@@ -24,6 +24,7 @@
 #include <limits>
 
 #include "fewbit/arch/fused.hpp"
+#include "fewbit/arch/memory.hpp"
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/codebook/entry_tables.hpp"
 #include "fewbit/codebook/packed_codes.hpp"
@@ -60,6 +61,11 @@ struct from_lookups : gemm::stage {
 template <class Weights>
 entry_range fill_products(const Weights& w, const float* x, index p, float* values) noexcept {
   const index first = p * w.width();
+  if (!w.is_shared()) {
+    for (index t = 0; t < w.width() * Weights::centroids; t += arch::cache_line / 4) {
+      arch::prefetch_to_l1(arch::beyond(w.columns(p) + t, codes_ahead));
+    }
+  }
   return fill_entries(x + first, std::min(w.width(), w.k() - first), w.columns(p),
                       Weights::centroids, values,
                       [](const entry_lanes& a, const entry_lanes& b, const entry_lanes& sum) {

@@ -64,8 +64,8 @@ class pq_weights {
         k > pq.dimension() - width_ && k <= pq.dimension(), "pq_weights", "k", k,
         std::to_string(pq.dimension() - width_ + 1) + " to " + std::to_string(pq.dimension()));
     pq.expect_codes("pq_weights", codes);
-    memory_ = layout::pack(codes);
     keep_centroids(pq);
+    layout::pack(codes, memory_.data() + centroid_bytes());
   }
 
   [[nodiscard]] index n() const noexcept { return n_; }
@@ -73,17 +73,18 @@ class pq_weights {
   [[nodiscard]] index parts() const noexcept { return parts_; }
   [[nodiscard]] index width() const noexcept { return width_; }
   /// Whether all parts have the same centroids.
-  [[nodiscard]] bool is_shared() const noexcept { return columns_.size() == width_ * centroids; }
+  [[nodiscard]] bool is_shared() const noexcept { return shared_; }
   /// The first coordinate of all centroids of a part, then the second, and so on.
   [[nodiscard]] const float* columns(index part) const noexcept {
-    return columns_.data() + (is_shared() ? 0 : part * width_ * centroids);
+    return reinterpret_cast<const float*>(memory_.data()) +
+           (shared_ ? 0 : part * width_ * centroids);
   }
   /// The largest magnitude in a centroid.
   [[nodiscard]] float largest() const noexcept { return largest_; }
 
   /// Codes of rows block * layout::block and those that follow.
   [[nodiscard]] const std::uint8_t* block(index block) const noexcept {
-    return memory_.data() + block * layout::block_bytes(parts_);
+    return memory_.data() + centroid_bytes() + block * layout::block_bytes(parts_);
   }
   /// Number of the centroid in part p of row j.
   [[nodiscard]] int code(index j, index p) const noexcept {
@@ -91,28 +92,31 @@ class pq_weights {
   }
 
   /// Bytes held by codes and centroids.
-  [[nodiscard]] index bytes() const noexcept {
-    return memory_.size() + columns_.size() * index{sizeof(float)};
-  }
+  [[nodiscard]] index bytes() const noexcept { return memory_.size(); }
 
  private:
+  [[nodiscard]] index centroid_bytes() const noexcept {
+    return (shared_ ? 1 : parts_) * width_ * centroids * index{sizeof(float)};
+  }
+
   void keep_centroids(const product_quantizer& pq) {
-    bool shared = true;
+    shared_ = true;
     for (index p = 0; p < parts_; ++p) {
-      shared = shared && pq.centroids(p) == pq.centroids(0);
+      shared_ = shared_ && pq.centroids(p) == pq.centroids(0);
       largest_ = std::max(largest_, pq.centroids(p).cwiseAbs().maxCoeff());
     }
-    columns_ = aligned_buffer<float>((shared ? 1 : parts_) * width_ * centroids, for_overwrite);
-    std::copy_n(pq.column(0), columns_.size(), columns_.data());
+    memory_ = aligned_buffer<std::uint8_t>(centroid_bytes() + layout::bytes(n_, parts_));
+    std::copy_n(pq.column(0), centroid_bytes() / index{sizeof(float)},
+                reinterpret_cast<float*>(memory_.data()));
   }
 
   index n_ = 0;
   index k_ = 0;
   index parts_ = 0;
   index width_ = 1;
+  bool shared_ = false;
   float largest_ = 0.0F;
-  aligned_buffer<std::uint8_t> memory_;
-  aligned_buffer<float> columns_;
+  aligned_buffer<std::uint8_t> memory_;  // centroids, then codes: read in this order
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
