@@ -12,6 +12,11 @@
 //                                     lookups and choice are inside the time
 //   adc4/<implementation>/queries:Q   the same with 32 codes of 4 bits
 //   adc8_sums, adc4_sums              the lookups and their sums alone
+//   gemv/pq/<implementation>/width:W/bits:B/m:M/n:N/k:K/cold:0 or 1
+//                                     M rows of inputs by n x k weights of B / W bits each, by
+//                                     codes of a product quantizer; floats to floats, tables inside
+//                                     the time. Cold: as many layers in turn as no cache holds
+//   gemv/w4g32/<implementation>/...   the same by linear<int4_grouped<32>>
 //   peak/fma                          fused multiply-adds on registers
 //   peak/shuffle                      lookups of bytes in registers
 //
@@ -22,7 +27,8 @@
 // Counters: inertia, of the centroids that were timed, in double by plain loops over all points and
 // centroids; Gps, 1e9 distances per second: of kmeans 25 n k over the whole time, of assign n k, of
 // pq_encode 256 for each code; of the searches 1e9 lookups, one for each code and query; found, the
-// share of the nearest decoded points that were among those found; GOPS, two for each fused
+// share of the nearest decoded points that were among those found; of gemv GBps of weights, with
+// scales or centroids, and Geps, 1e9 weights per second and row of inputs; GOPS, two for each fused
 // multiply-add. One thread.
 
 #include <benchmark/benchmark.h>

@@ -33,7 +33,7 @@ set(private config.hpp arch/vnni.hpp calib/batch.hpp calib/mirrored_counts.hpp c
 set(costly ranges format random thread iostream regex map unordered_map)
 
 # May include them all the same, because nothing but the user's own code includes these headers.
-set(by_name_only core/executor_adapters.hpp)
+set(by_name_only core/executor_adapters.hpp ops/pq_linear.hpp)
 
 set(intrinsic_name "(^|[^A-Za-z0-9_])(_mm(256|512)?_[a-z]|v(ld|st|add|mul|dot|mmla)[0-9a-z]*q?_[suf](8|16|32)|__builtin_ia32_|__builtin_neon_)")
 set(intrinsic_header "<(immintrin|x86intrin|[a-z]mmintrin|arm_neon|arm_acle)\\.h>")

@@ -124,6 +124,7 @@
 // fewbit/codebook/code_search.hpp     search: the nearest of many coded vectors
 // fewbit/codebook/coded_search.hpp    the nearest centroid by way of 8-bit codes
 // fewbit/codebook/distance_tables.hpp a query beside all centroids, in float and bytes
+// fewbit/codebook/entry_tables.hpp    tables of one part, in float and bytes
 // fewbit/codebook/kmeans.hpp          kmeans
 // fewbit/codebook/kmeans_1d.hpp       optimal_kmeans_1d
 // fewbit/codebook/lloyd.hpp           the iterations
@@ -132,9 +133,14 @@
 // fewbit/codebook/output_aware.hpp    train_output_aware: outputs of a layer, not weights
 // fewbit/codebook/packed_codes.hpp    codes for the search, sums of table lookups
 // fewbit/codebook/point_panel.hpp     points side by side
+// fewbit/codebook/pq_product.hpp      multiply_pq: products by table lookup
+// fewbit/codebook/pq_weights.hpp      weights as codes, packed for them
 // fewbit/codebook/product_quantizer.hpp    product_quantizer, train_product_quantizer
 // fewbit/codebook/residual_quantizer.hpp   residual_quantizer: two levels
 // fewbit/codebook/seeding.hpp         k-means++
+//
+// ops: the layer that includes codebook
+// fewbit/ops/pq_linear.hpp            linear<pq<Width, Bits>>: one or two bits for each weight
 //
 // io: files of others
 // fewbit/io/ggml_blocks.hpp           q8_0, q5_0, q4_0, q4_1: blocks of 32 weights

@@ -7,10 +7,8 @@
 ///     sum over p of tables(p, code_p)                      // = |query - decode(codes)|^2
 ///     tables.offset() + tables.scale() * (sum of bytes)    // the same, within error_bound()
 ///
-/// The byte of an entry t of part p is the integer nearest to (t - min_p) / scale, where min_p is
-/// the least entry of the part and the scale, one for all parts, sends the largest t - min_p to
-/// 255. Each byte misses its entry by half a scale at most, so sums miss theirs by at most
-/// parts * scale / 2; the bound has room for what divisions and products lose in float.
+/// Bytes of entries are as codebook/entry_tables.hpp says, so sums of them miss those of entries by
+/// at most parts * scale / 2; the bound has room for what divisions and products lose in float.
 ///
 /// Read next: codebook/packed_codes.hpp (who sums), codebook/code_search.hpp.
 ///
@@ -20,10 +18,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 
 #include "fewbit/arch/fused.hpp"
 #include "fewbit/arch/vec.hpp"
+#include "fewbit/codebook/entry_tables.hpp"
 #include "fewbit/codebook/packed_codes.hpp"
 #include "fewbit/codebook/product_quantizer.hpp"
 #include "fewbit/config.hpp"
@@ -80,11 +78,11 @@ class distance_tables {
   [[nodiscard]] double scale() const noexcept { return double{scale_}; }
   /// How far that may be from the sum of the entries.
   [[nodiscard]] double error_bound() const noexcept {
-    return static_cast<double>(pq_->parts()) * scale() * (0.5 + 0x1p-12);
+    return static_cast<double>(pq_->parts()) * scale() * detail::entry_error;
   }
 
  private:
-  using lanes = arch::vec<float, 16>;
+  using lanes = detail::entry_lanes;
 
   template <class F>
   void fill(const float* query, F step) noexcept {
@@ -93,39 +91,17 @@ class distance_tables {
     float extent = 0.0F;
     offset_ = 0.0;
     for (index p = 0; p < pq_->parts(); ++p) {
-      const float* columns = pq_->column(p * width);
-      const float* part = query + p * width;
-      lanes least(std::numeric_limits<float>::infinity());
-      lanes most = lanes(0.0F) - least;
-      for (index j = 0; j < codes; j += lanes::lanes) {
-        lanes sum(0.0F);
-        for (index t = 0; t < width; ++t) {
-          sum = step(lanes(part[t]), lanes::load(columns + t * codes + j), sum);
-        }
-        sum.store(values_.data() + p * codes + j);
-        least = arch::min(sum, least);
-        most = arch::max(sum, most);
-      }
-      const float low = -arch::max_of_lanes(lanes(lanes(0.0F) - least));
-      extent = std::max(extent, arch::max_of_lanes(most) - low);
+      const auto [low, high] =
+          detail::fill_entries(query + p * width, width, pq_->column(p * width), codes,
+                               values_.data() + p * codes, step);
+      extent = std::max(extent, high - low);
       least_[p] = low;
       offset_ += double{low};
     }
-    set_bytes(extent);
-  }
-
-  /// Below the least scale entries are alike.
-  void set_bytes(float extent) noexcept {
-    constexpr float least_scale = 0x1p-120F;
-    scale_ = std::max(extent / 255.0F, least_scale);
-    const lanes inverse(1.0F / scale_);
-    const index codes = pq_->codes();
+    scale_ = detail::entry_scale(extent);
     for (index p = 0; p < pq_->parts(); ++p) {
-      for (index j = 0; j < codes; j += lanes::lanes) {
-        const lanes above = lanes::load(values_.data() + p * codes + j) - lanes(least_[p]);
-        const auto code = arch::round_to_int(arch::min(lanes(above * inverse), lanes(255.0F)));
-        arch::convert<std::uint8_t>(code).store(bytes_.data() + p * codes + j);
-      }
+      detail::entries_to_bytes(values_.data() + p * codes, codes, least_[p], scale_,
+                               bytes_.data() + p * codes);
     }
   }
 

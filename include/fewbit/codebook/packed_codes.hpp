@@ -6,11 +6,11 @@
 ///     const std::uint8_t* bytes = tables.bytes();
 ///     packed.sum_lookups(&bytes, 1, 0, packed.blocks(), sums, 0);
 ///
-/// Rows of bytes as arch/lookup_unit.hpp describes them; `groups` of them, of points that follow
-/// one another, stand side by side, then the same of the next parts. A part that is missing from
-/// the last row has tables of zeros.
+/// Rows of bytes as arch/lookup_unit.hpp describes them; a part that is missing from the last row
+/// has tables of zeros.
 ///
-/// Read next: codebook/code_search.hpp.
+/// Read next: codebook/code_search.hpp, codebook/pq_weights.hpp (more parts than these sums of 16
+/// bits hold).
 
 #include <algorithm>
 #include <cstddef>
@@ -20,6 +20,7 @@
 #include "fewbit/arch/all.hpp"
 #include "fewbit/arch/arch.hpp"
 #include "fewbit/arch/lookup_unit.hpp"
+#include "fewbit/arch/memory.hpp"
 #include "fewbit/codebook/product_quantizer.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/aligned_buffer.hpp"
@@ -39,13 +40,71 @@ inline index padded_parts(index parts) noexcept {
   return (parts + tables_together - 1) / tables_together * tables_together;
 }
 
-/// Sums of `Groups` neighbouring groups of points for some queries. `rows` bytes of codes are
-/// `stride` apart, a query's sums `sums_stride`.
+/// How far ahead of its use codes are asked for: 4096 x 1024 of 4 bits are read from memory at 14.9
+/// GB/s on a Sapphire Rapids, at 13.0 if they are not, 11.7 with twice the distance.
+inline constexpr index codes_ahead = 2048;
+
+/// Where codes stand in memory, in rows of a unit: `groups` of them, of points that follow one
+/// another, side by side, then the same of the next parts.
+template <class Unit>
+struct code_layout {
+  /// Points of a block, in which sums are found.
+  static constexpr index block = index{Unit::groups} * Unit::points;
+  static constexpr index stride = index{Unit::groups} * Unit::row_bytes;
+
+  [[nodiscard]] static constexpr index rows(index parts) noexcept {
+    return (parts + Unit::parts - 1) / Unit::parts;
+  }
+  [[nodiscard]] static constexpr index block_bytes(index parts) noexcept {
+    return rows(parts) * stride;
+  }
+
+  [[nodiscard]] static constexpr index bytes(index points, index parts) noexcept {
+    return (points + block - 1) / block * block_bytes(parts);
+  }
+
+  /// Writes codes, points x parts, into memory of bytes() zeros.
+  static void pack(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
+                   std::uint8_t* memory) noexcept {
+    for (index i = 0; i < codes.rows(); ++i) {
+      std::uint8_t* of_block = memory + i / block * block_bytes(codes.cols());
+      for (index p = 0; p < codes.cols(); ++p) {
+        const position at = position_of(i % block, p);
+        of_block[at.byte] = static_cast<std::uint8_t>(of_block[at.byte] | codes(i, p) << at.shift);
+      }
+    }
+  }
+
+  /// The code of part p of point i of a block.
+  [[nodiscard]] static int code(const std::uint8_t* of_block, index i, index p) noexcept {
+    const position at = position_of(i, p);
+    return of_block[at.byte] >> at.shift & (Unit::parts > 1 ? 15 : 255);
+  }
+
+ private:
+  struct position {
+    index byte;
+    int shift;
+  };
+  static constexpr position position_of(index i, index p) noexcept {
+    constexpr index quad = Unit::parts > 1 ? Unit::parts / 2 : 1;
+    const index row = p / Unit::parts * Unit::groups + i / Unit::points;
+    return {row * Unit::row_bytes + i % Unit::points * quad + p % quad,
+            p % Unit::parts >= quad ? 4 : 0};
+  }
+};
+
+/// Sums over `rows` rows of `Groups` neighbouring groups of points for some queries, whose sums are
+/// `out_stride` apart.
 template <class Unit, int Groups, int Queries>
 void sum_groups(const std::uint8_t* const* tables, const std::uint8_t* codes, index rows,
-                index stride, std::uint16_t* out, index out_stride) noexcept {
+                std::uint16_t* out, index out_stride) noexcept {
   typename Unit::sums sums[Queries][Groups] = {};
-  for (index r = 0; r < rows; ++r, codes += stride) {
+  for (index r = 0; r < rows; ++r, codes += code_layout<Unit>::stride) {
+#pragma GCC unroll 4
+    for (index line = 0; line < Groups * Unit::row_bytes; line += arch::cache_line) {
+      arch::prefetch_to_l1(arch::beyond(codes, codes_ahead + line));
+    }
     if constexpr (Queries == 1) {
       const auto table = Unit::load_tables(tables[0] + r * Unit::table_bytes);
 #pragma GCC unroll 4
@@ -70,6 +129,33 @@ void sum_groups(const std::uint8_t* const* tables, const std::uint8_t* codes, in
   }
 }
 
+/// Queries that sum_block takes at most.
+inline constexpr int queries_together = 8;
+
+/// out[q * out_stride + i] = sum over `rows` rows of what the codes of point i of a block find in
+/// tables[q], exactly.
+template <class Unit>
+void sum_block(const std::uint8_t* const* tables, int queries, const std::uint8_t* codes,
+               index rows, std::uint16_t* out, index out_stride) noexcept {
+  int q = 0;
+  const auto take = [&]<int Queries>() {
+    for (; q + Queries <= queries; q += Queries) {
+      std::uint16_t* to = out + q * out_stride;
+      for (index g = 0; g < Unit::groups; ++g) {
+        sum_groups<Unit, 1, Queries>(tables + q, codes + g * Unit::row_bytes, rows,
+                                     to + g * Unit::points, out_stride);
+      }
+    }
+  };
+  if constexpr (Unit::parts > 1) {
+    take.template operator()<queries_together>();
+    take.template operator()<4>();
+  }
+  for (; q < queries; ++q) {
+    sum_groups<Unit, Unit::groups, 1>(tables + q, codes, rows, out + q * out_stride, out_stride);
+  }
+}
+
 }  // namespace detail
 
 /// n vectors as their codes, for one instruction set.
@@ -82,7 +168,7 @@ class packed_codes {
 
  public:
   /// Queries that sum_lookups takes at most.
-  static constexpr int queries = 8;
+  static constexpr int queries = detail::queries_together;
 
   /// @param codes  n x pq.parts(), as pq.encode makes them; n may be 0
   /// @throws fewbit::error if pq has more than 256 parts, codes is not as wide as pq has parts, or
@@ -93,9 +179,9 @@ class packed_codes {
                    "at most " + std::to_string(most_summed_parts));
     pq.expect_codes("packed_codes", codes);
     if (bits_ == 8) {
-      pack<unit8>(codes);
+      pack<detail::code_layout<unit8>>(codes);
     } else {
-      pack<unit4>(codes);
+      pack<detail::code_layout<unit4>>(codes);
     }
   }
 
@@ -106,7 +192,7 @@ class packed_codes {
 
   /// Points of a block, in which the sums are found.
   [[nodiscard]] index block() const noexcept {
-    return bits_ == 8 ? index{unit8::groups} * unit8::points : index{unit4::groups} * unit4::points;
+    return bits_ == 8 ? detail::code_layout<unit8>::block : detail::code_layout<unit4>::block;
   }
   [[nodiscard]] index blocks() const noexcept { return (points_ + block() - 1) / block(); }
 
@@ -130,61 +216,20 @@ class packed_codes {
   }
 
  private:
-  template <class Unit>
-  [[nodiscard]] index rows() const noexcept {
-    return (parts_ + Unit::parts - 1) / Unit::parts;
-  }
-  template <class Unit>
-  [[nodiscard]] index block_bytes() const noexcept {
-    return rows<Unit>() * Unit::groups * Unit::row_bytes;
-  }
-
-  template <class Unit>
+  template <class Layout>
   void pack(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes) {
-    constexpr index quad = Unit::parts > 1 ? Unit::parts / 2 : 1;
-    memory_ = aligned_buffer<std::uint8_t>(blocks() * block_bytes<Unit>());
-    for (index i = 0; i < points_; ++i) {
-      const index in_block = i % block();
-      std::uint8_t* block_codes = memory_.data() + i / block() * block_bytes<Unit>();
-      for (index p = 0; p < parts_; ++p) {
-        const index row = p / Unit::parts * Unit::groups + in_block / Unit::points;
-        const index place = in_block % Unit::points * quad + p % quad;
-        const int shift = p % Unit::parts >= quad ? 4 : 0;
-        std::uint8_t& byte = block_codes[row * Unit::row_bytes + place];
-        byte = static_cast<std::uint8_t>(byte | codes(i, p) << shift);
-      }
-    }
+    memory_ = aligned_buffer<std::uint8_t>(Layout::bytes(points_, parts_));
+    Layout::pack(codes, memory_.data());
   }
 
   template <class Unit>
   void sum_blocks(const std::uint8_t* const* tables, int count_of_tables, index first, index count,
                   std::uint16_t* out, index out_stride) const noexcept {
-    for (index b = 0; b < count; ++b, out += block()) {
-      const std::uint8_t* codes = memory_.data() + (first + b) * block_bytes<Unit>();
-      int q = 0;
-      if (Unit::parts > 1) {
-        for (; q + queries <= count_of_tables; q += queries) {
-          sum_by_group<Unit, queries>(tables + q, codes, out + q * out_stride, out_stride);
-        }
-        for (; q + 4 <= count_of_tables; q += 4) {
-          sum_by_group<Unit, 4>(tables + q, codes, out + q * out_stride, out_stride);
-        }
-      }
-      for (; q < count_of_tables; ++q) {
-        detail::sum_groups<Unit, Unit::groups, 1>(tables + q, codes, rows<Unit>(),
-                                                  Unit::groups * Unit::row_bytes,
-                                                  out + q * out_stride, out_stride);
-      }
-    }
-  }
-
-  template <class Unit, int Queries>
-  void sum_by_group(const std::uint8_t* const* tables, const std::uint8_t* codes,
-                    std::uint16_t* out, index out_stride) const noexcept {
-    for (index g = 0; g < Unit::groups; ++g) {
-      detail::sum_groups<Unit, 1, Queries>(tables, codes + g * Unit::row_bytes, rows<Unit>(),
-                                           Unit::groups * Unit::row_bytes, out + g * Unit::points,
-                                           out_stride);
+    using layout = detail::code_layout<Unit>;
+    for (index b = first; b < first + count; ++b, out += layout::block) {
+      detail::sum_block<Unit>(tables, count_of_tables,
+                              memory_.data() + b * layout::block_bytes(parts_),
+                              layout::rows(parts_), out, out_stride);
     }
   }
 

@@ -226,4 +226,25 @@ template <class Arch = arch::native, Executor E = inline_executor>
   return train_product_quantizer<Arch>(points, options, always, executor);
 }
 
+/// One codebook for all parts, from all parts of all points: for weights, whose columns are alike,
+/// with so many codes that a codebook for each part would take more memory than they do.
+///
+/// @throws fewbit::error as train_product_quantizer
+template <class Arch = arch::native, Executor E = inline_executor>
+[[nodiscard]] product_quantizer train_shared_quantizer(
+    const Eigen::Ref<const row_matrix<float>>& points, const pq_options& options = {},
+    const E& executor = {}) {
+  detail::expect_finite("train_shared_quantizer", "points", points);
+  detail::expect_pq_options("train_shared_quantizer", options, points.cols());
+  const row_matrix<float> together = points;
+  const index width = points.cols() / options.parts;
+  const Eigen::Map<const row_matrix<float>> all(together.data(), points.rows() * options.parts,
+                                                width);
+  const auto always = [](const kmeans_step&) { return true; };
+  const auto found =
+      kmeans<Arch>(all, index{1} << options.bits, options.clustering, always, executor);
+  return product_quantizer(
+      std::vector<row_matrix<float>>(static_cast<std::size_t>(options.parts), found.centroids));
+}
+
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

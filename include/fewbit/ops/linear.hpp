@@ -116,8 +116,11 @@ inline constexpr bool stays_narrow =
 /// is the exact integer sum over block b of (x_code - x_zero) * (w_code - w_zero), and s is the
 /// weight scale, times the input scale if static. The float operations are in that order,
 /// uncontracted, so results are the same bits everywhere.
-template <Scheme S, class Inputs, class Arch>
+template <LinearWeights S, class Inputs, class Arch>
 class linear {
+  static_assert(Scheme<S>,
+                "fewbit: a layer with weights by codebooks takes dynamic_int8 or float_inputs");
+
  public:
   using input_code = typename Inputs::code;
   using weights_type =

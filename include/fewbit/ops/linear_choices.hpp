@@ -70,7 +70,19 @@ template <class Y>
 concept LinearOutput = MutableRowMajorDense<Y, float> || MutableRowMajorDense<Y, std::int8_t> ||
     MutableRowMajorDense<Y, std::uint8_t>;
 
-template <Scheme S, class Inputs = dynamic_int8, class Arch = arch::native>
+namespace detail {
+
+/// Whether W names weights by codebooks (ops/pq_linear.hpp).
+template <class W>
+inline constexpr bool is_codebook = false;
+
+}  // namespace detail
+
+/// What a layer's weights are: codes of a scheme, or of codebooks.
+template <class W>
+concept LinearWeights = Scheme<W> || detail::is_codebook<W>;
+
+template <LinearWeights W, class Inputs = dynamic_int8, class Arch = arch::native>
 class linear;
 
 namespace detail {

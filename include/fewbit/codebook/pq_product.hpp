@@ -1,0 +1,253 @@
+#pragma once
+/// Products with weights that are codes of a product quantizer: C = X W^T by table lookup.
+///
+///     pq_lhs<pq_weights<4>> a(w, rows, memory);            // tables of some rows of inputs
+///     for (index r = 0; r < rows; ++r) a.fill_row(r, x + r * stride);
+///     multiply_pq(a, w, c, a.to_float() | add_columns(bias));
+///
+/// An input row has a table for each part p: entry q of it is the product of its coordinates of
+/// that part with centroid q, and C(i, j) is the sum over p of entry code(j, p). Entries are kept
+/// in bytes (codebook/entry_tables.hpp) whose sums are exact, so results are the same bits on every
+/// processor; they are within error_bound(i) of the sums of the entries.
+///
+/// A row of tables takes k * codes products, however many rows W has: those of 16 centroids are
+/// those of 16 rows of weights, those of 256 pay for n of thousands.
+///
+/// Read before: codebook/pq_weights.hpp.
+/// Source: Stock et al. 2020, "And the bit goes down", has such weights; tables of partial
+/// products: Jegou, Douze and Schmid 2011.
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "fewbit/arch/fused.hpp"
+#include "fewbit/arch/memory.hpp"
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/codebook/entry_tables.hpp"
+#include "fewbit/codebook/packed_codes.hpp"
+#include "fewbit/codebook/pq_weights.hpp"
+#include "fewbit/config.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/finish_rows.hpp"
+#include "fewbit/gemm/stages.hpp"
+#include "fewbit/quant/arrays.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+/// int32 * scales[row] + offsets[row], each operation rounded: a sum of bytes as the sum of entries
+/// that it stands for.
+struct from_lookups : gemm::stage {
+  const float* scales;
+  const float* offsets;
+
+  from_lookups(const float* s, const float* o) noexcept : scales(s), offsets(o) {}
+
+  template <class V>
+  FEWBIT_ALWAYS_INLINE arch::rebind<V, float> operator()(const V& sum,
+                                                         const gemm::at& where) const noexcept {
+    using real = arch::rebind<V, float>;
+    return arch::rounded(real(arch::convert<float>(sum) * real(scales[where.row]))) +
+           real(offsets[where.row]);
+  }
+};
+
+/// Products of the coordinates of part p with all centroids of the part.
+template <class Weights>
+entry_range fill_products(const Weights& w, const float* x, index p, float* values) noexcept {
+  const index first = p * w.width();
+  if (!w.is_shared()) {
+    for (index t = 0; t < w.width() * Weights::centroids; t += arch::cache_line / 4) {
+      arch::prefetch_to_l1(arch::beyond(w.columns(p) + t, codes_ahead));
+    }
+  }
+  return fill_entries(x + first, std::min(w.width(), w.k() - first), w.columns(p),
+                      Weights::centroids, values,
+                      [](const entry_lanes& a, const entry_lanes& b, const entry_lanes& sum) {
+                        return arch::fused_multiply_add(a, b, sum);
+                      });
+}
+
+/// Whether x is finite and no product with a centroid can overflow.
+template <class Weights>
+bool has_finite_products(const Weights& w, const float* x) noexcept {
+  bool finite = true;
+  for (index c = 0; c < w.k(); ++c) finite &= is_finite(x[c]);
+  const double largest = double{finite_amax(x, w.k())} * double{w.largest()};
+  return finite && largest * static_cast<double>(w.width()) < 0x1p125;
+}
+
+}  // namespace detail
+
+/// Tables of 1 to 8 rows of inputs, in the caller's memory.
+template <class Weights>
+class pq_lhs {
+ public:
+  /// Rows that are multiplied in one pass over the codes.
+  static constexpr index most_rows = detail::queries_together;
+
+  /// Bytes of memory that tables of some rows take.
+  [[nodiscard]] static index bytes(const Weights& w, index rows) noexcept {
+    return head_bytes(w) + rows * row_stride(w);
+  }
+
+  /// @param memory  bytes(w, rows) of them, on a cache line
+  pq_lhs(const Weights& w, index rows, std::byte* memory) noexcept
+      : weights_(w), rows_(rows), values_(reinterpret_cast<float*>(memory)) {
+    assert(rows >= 1 && rows <= most_rows);
+    const index entries = w.parts() * Weights::centroids;
+    least_ = values_ + entries;
+    most_ = least_ + w.parts();
+    scales_ = most_ + w.parts();
+    offsets_ = scales_ + most_rows;
+    for (index r = 0; r < rows; ++r) {
+      tables_[r] = reinterpret_cast<std::uint8_t*>(memory) + head_bytes(w) + r * row_stride(w);
+    }
+  }
+
+  [[nodiscard]] index rows() const noexcept { return rows_; }
+
+  /// Makes the tables of row r, x of w.k() values. A row with a NaN, an infinity or products with
+  /// centroids beyond 2^125 has NaN for its offset, and so for all its sums.
+  template <Executor E = inline_executor>
+  void fill_row(index r, const float* x, const E& executor = {}) noexcept {
+    const Weights& w = weights_;
+    scales_[r] = 1.0F;
+    offsets_[r] = std::numeric_limits<float>::quiet_NaN();
+    if (!detail::has_finite_products(w, x)) return;
+    const index pieces = (w.parts() + parts_together - 1) / parts_together;
+    const auto for_parts = [&](const auto& f) {
+      executor.for_each(pieces, [&](index piece) {
+        const index end = std::min((piece + 1) * parts_together, w.parts());
+        for (index p = piece * parts_together; p < end; ++p) f(p, values_ + p * Weights::centroids);
+      });
+    };
+    for_parts([&](index p, float* values) {
+      const auto [least, most] = detail::fill_products(w, x, p, values);
+      least_[p] = least;
+      most_[p] = most;
+    });
+    float extent = 0.0F;
+    double offset = 0.0;
+    for (index p = 0; p < w.parts(); ++p) {
+      extent = std::max(extent, most_[p] - least_[p]);
+      offset += double{least_[p]};
+    }
+    const float scale = detail::entry_scale(extent);
+    for_parts([&](index p, const float* values) {
+      detail::entries_to_bytes(values, Weights::centroids, least_[p], scale,
+                               tables_[r] + p * Weights::centroids);
+    });
+    std::fill(tables_[r] + w.parts() * Weights::centroids, tables_[r] + table_bytes(w),
+              std::uint8_t{0});
+    scales_[r] = scale;
+    offsets_[r] = static_cast<float>(offset);
+  }
+
+  /// scale * byte + least entry of the part is an entry; the offset is the sum of those.
+  [[nodiscard]] float scale(index r) const noexcept { return scales_[r]; }
+  [[nodiscard]] float offset(index r) const noexcept { return offsets_[r]; }
+
+  /// How far to_float() may be from the sum of the entries: parts * scale / 2, and what float
+  /// operations lose.
+  [[nodiscard]] double error_bound(index r) const noexcept {
+    const auto parts = static_cast<double>(weights_.parts());
+    const double scale = double{scales_[r]};
+    return parts * scale * (detail::entry_error + 0x1p-14) +
+           std::abs(double{offsets_[r]}) * 0x1p-22;
+  }
+
+  /// A stage that makes floats of sums.
+  [[nodiscard]] detail::from_lookups to_float() const noexcept { return {scales_, offsets_}; }
+
+  [[nodiscard]] const std::uint8_t* const* tables() const noexcept { return tables_; }
+
+ private:
+  /// Of entries that are one piece of work.
+  static constexpr index parts_together = 8192 / Weights::centroids;
+
+  static index table_bytes(const Weights& w) noexcept {
+    return detail::padded_parts(w.parts()) * Weights::centroids;
+  }
+  /// Not a multiple of 4096, so that rows do not meet in the sets of a cache.
+  static index row_stride(const Weights& w) noexcept { return table_bytes(w) + 192; }
+  static index head_bytes(const Weights& w) noexcept {
+    const index floats = w.parts() * (Weights::centroids + 2) + 2 * most_rows;
+    return (floats * index{sizeof(float)} + 63) / 64 * 64;
+  }
+
+  const Weights& weights_;
+  index rows_;
+  float* values_;  // of the row in work
+  float* least_;
+  float* most_;
+  float* scales_;
+  float* offsets_;
+  std::uint8_t* tables_[most_rows];
+};
+
+namespace detail {
+
+/// Rows of weights that are one piece of work, whole blocks of every unit.
+inline constexpr index pq_piece = 512;
+
+/// totals[r * pq_piece + i] = sum of all lookups of row r of the inputs by point i of a block.
+template <class Weights>
+void sum_pq_block(const pq_lhs<Weights>& a, const Weights& w, index block,
+                  std::int32_t* totals) noexcept {
+  using layout = typename Weights::layout;
+  using unit = typename Weights::unit;
+  constexpr index most = most_summed_parts / unit::parts;
+  using pairs = arch::vec<std::uint16_t, 16>;
+  using words = arch::vec<std::int32_t, 16>;
+  alignas(64) std::uint16_t sums[queries_together * layout::block];
+  const std::uint8_t* codes = w.block(block);
+  const std::uint8_t* tables[queries_together];
+  const auto rows = static_cast<int>(a.rows());
+  for (index first = 0; first < layout::rows(w.parts()); first += most) {
+    for (int r = 0; r < rows; ++r) tables[r] = a.tables()[r] + first * unit::table_bytes;
+    sum_block<unit>(tables, rows, codes + first * layout::stride,
+                    std::min(most, layout::rows(w.parts()) - first), sums, layout::block);
+    for (int r = 0; r < rows; ++r) {
+      for (index i = 0; i < layout::block; i += words::lanes) {
+        std::int32_t* to = totals + r * pq_piece + i;
+        const words sum = arch::convert<std::int32_t>(pairs::load(sums + r * layout::block + i));
+        (first == 0 ? sum : words::load(to) + sum).store(to);
+      }
+    }
+  }
+}
+
+}  // namespace detail
+
+/// c(i, j) = epilogue(sum over parts p of the byte that code(j, p) names in table p of row i), sums
+/// in int32. The executor runs pieces of 512 columns; results do not depend on it.
+///
+/// @param a  tables of w
+/// @param c  a.rows() x w.n(); shapes are asserted
+template <class Weights, class C, class E, Executor Workers = inline_executor>
+requires gemm::ProductInto<C, E, std::int32_t>
+void multiply_pq(const pq_lhs<Weights>& a, const Weights& w, C&& c, const E& epilogue,
+                 const Workers& executor = {}) noexcept {
+  using out = gemm::detail::scalar_of<C>;
+  constexpr index piece = detail::pq_piece, block = Weights::layout::block;
+  static_assert(piece % block == 0);
+  assert(c.rows() == a.rows() && c.cols() == w.n());
+  executor.for_each((w.n() + piece - 1) / piece, [&](index i) {
+    alignas(64) std::int32_t totals[pq_lhs<Weights>::most_rows * piece];
+    const index first = i * piece, cols = std::min(piece, w.n() - first);
+    for (index j = 0; j < cols; j += block) {
+      detail::sum_pq_block(a, w, (first + j) / block, totals + j);
+    }
+    gemm::detail::finish_rows<arch::native_lanes<std::int32_t>>(
+        totals, piece,
+        gemm::detail::out_view<out>{c.data(), c.outerStride(), 0, first, a.rows(), cols}, epilogue);
+  });
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
