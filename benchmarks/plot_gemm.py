@@ -56,7 +56,7 @@ def read(paths):
         for row in run["benchmarks"]:
             single = row.get("run_type") == "iteration" and not row.get("error_occurred")
             if single or row.get("aggregate_name") == "median":
-                for counter in ("GOPS", "GBps", "exact", "bytes_per_weight"):
+                for counter in ("GOPS", "GBps", "Geps", "exact", "bytes_per_weight"):
                     if counter in row:
                         group = "single" if single else "medians"
                         values[row["run_name"]][counter].append((group, row[counter]))
