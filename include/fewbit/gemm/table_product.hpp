@@ -18,9 +18,7 @@
 /// | signed_bits<8>, unsigned ones  | 10               | 2     | 8              |
 ///
 /// Use it for one or few rows of int8 (most_bits_by_table says where that pays), and for two bits
-/// by two where the ones of words are not counted in one instruction: (1024,1024,1024) by AVX2 on a
-/// Sapphire Rapids is 372 GOPS through tables, 162 by planes and 160 as int8; with VPOPCNTDQ planes
-/// win by 610 to 472.
+/// by two where no instruction counts the ones of words (table_beats_planes).
 ///
 /// Read before: gemm/table_weights.hpp.
 /// Source: Wei et al. 2024, arXiv:2407.00088 (T-MAC), which rounds its tables; these are exact.

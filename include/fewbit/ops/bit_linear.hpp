@@ -5,9 +5,10 @@
 ///     linear<binary_per_row, ternary_inputs> tbn(weights, bias);     // ternary by binary
 ///     linear<int2_per_row, unsigned_inputs<2>> w2a2(weights, bias);  // after a ReLU
 ///
-/// Codes of both sides are bit planes, multiplied by counting bits: exact at every length, and the
-/// cheaper the fewer bits there are. Read before: ops/bit_activations.hpp (rows to codes). Read
-/// next: gemm/bit_formats.hpp, gemm/multiply_bits.hpp.
+/// Codes of both sides are bit planes, multiplied by counting bits or, two bits by two where that is
+/// faster, through tables: exact at every length, and the cheaper the fewer bits there are. Read
+/// before: ops/bit_activations.hpp (rows to codes). Read next: gemm/bit_formats.hpp,
+/// gemm/multiply_bits.hpp, gemm/table_product.hpp.
 /// Sources: XNOR-Net, arXiv:1603.05279; TBN, Wan et al. 2018, ECCV; DoReFa-Net, arXiv:1606.06160.
 
 #include <algorithm>
@@ -24,6 +25,8 @@
 #include "fewbit/gemm/finish_rows.hpp"
 #include "fewbit/gemm/multiply_bits.hpp"
 #include "fewbit/gemm/packed_bits.hpp"
+#include "fewbit/gemm/table_product.hpp"
+#include "fewbit/gemm/table_weights.hpp"
 #include "fewbit/ops/bit_activations.hpp"
 #include "fewbit/ops/linear_choices.hpp"
 #include "fewbit/ops/linear_output.hpp"
@@ -79,6 +82,23 @@ struct bit_pair<few_bit_inputs<Bits, Signed>, St> : few_bit_pair<Bits, Signed, S
 template <int Bits, bool Signed>
 struct bit_pair<few_bit_inputs<Bits, Signed>, ternary> : few_bit_pair<Bits, Signed, ternary> {};
 
+/// Formats of two bits that an instruction set multiplies faster by tables.
+template <class Lhs, class Rhs, class Arch>
+concept MultipliedByTables =
+    gemm::TwosComplement<Lhs> && gemm::TwosComplement<Rhs> && Lhs::planes <= 2 &&
+    Rhs::planes <= 2 && gemm::table_beats_planes<Arch>;
+
+/// How the weights of a pair of formats are kept.
+template <class Lhs, class Rhs, class Arch>
+struct bit_weights {
+  using type = gemm::packed_bits<Lhs, Rhs, gemm::default_bit_unit<Arch>>;
+};
+template <class Lhs, class Rhs, class Arch>
+requires MultipliedByTables<Lhs, Rhs, Arch>
+struct bit_weights<Lhs, Rhs, Arch> {
+  using type = gemm::table_weights<Lhs, Rhs, gemm::default_table_unit<Arch>>;
+};
+
 }  // namespace detail
 
 /// A linear layer of n outputs and k inputs that become codes of a few bits at each call.
@@ -102,7 +122,7 @@ class linear<S, Inputs, Arch> {
  public:
   using input_code = typename Inputs::code;
   using weights_type =
-      gemm::packed_bits<typename pair::lhs, typename pair::rhs, gemm::default_bit_unit<Arch>>;
+      typename detail::bit_weights<typename pair::lhs, typename pair::rhs, Arch>::type;
 
   /// 0 x 0.
   linear() = default;
