@@ -28,7 +28,7 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
 
-/// Bytes of a chunk, of L1: with half as many (128,1024,4096) loses 2 %.
+/// Bytes of a chunk, of L1: 16 and 24 KiB are as fast, with 40 KiB (49,512,4608) loses 6 %.
 inline constexpr index expanded_chunk_bytes = 32 * 1024;
 
 /// Row tiles of a block, each of which meets a chunk.
