@@ -64,6 +64,7 @@
 #include "fewbit/gemm/bit_tile.hpp"          // the loop of bit planes
 #include "fewbit/gemm/block_stage.hpp"       // sums of blocks of k, for grouped scales
 #include "fewbit/gemm/epilogue.hpp"          // at, stage, operator|, raw, Epilogue
+#include "fewbit/gemm/expanded_chunks.hpp"   // narrow weights, a chunk of k at a time
 #include "fewbit/gemm/expanded_weights.hpp"  // narrow weights as the kernel of 8 bits wants them
 #include "fewbit/gemm/finish.hpp"            // finish: sums -> epilogue -> C
 #include "fewbit/gemm/finish_rows.hpp"       // sums in a buffer -> epilogue -> C
@@ -78,6 +79,7 @@
 #include "fewbit/gemm/narrow_weights.hpp"    // narrow_weights: 1 to 4 bits that stay packed
 #include "fewbit/gemm/packed_bits.hpp"       // packed_bits, pack_planes: weights in planes
 #include "fewbit/gemm/packed_weights.hpp"    // packed_weights, pack
+#include "fewbit/gemm/panel_chunks.hpp"      // a panel against a block of rows, chunk by chunk
 #include "fewbit/gemm/panel_layout.hpp"      // panels of columns, blocks and steps of k
 #include "fewbit/gemm/prepared_lhs.hpp"      // activations in place or copied
 #include "fewbit/gemm/product.hpp"           // the walk over C

@@ -99,6 +99,20 @@ TYPED_TEST(multiply_bits_test, is_exact_at_every_height) {
   }
 }
 
+/// Panels that one row reads side by side, several times, then one, then narrow ones.
+TYPED_TEST(multiply_bits_test, is_exact_for_one_row_by_many_panels) {
+  const index n = 5 * TestFixture::cols + TestFixture::cols / 2 + 1;
+  for (const index k : {65, 64 * 33 - 5}) {
+    const auto a = random_codes_of<binary_bits>(1, k, 1);
+    const auto w = random_codes_of<binary_bits>(n, k, 2);
+    const auto t = random_codes_of<ternary_bits>(1, k, 3);
+    EXPECT_EQ((this->template product<binary_bits, binary_bits>(a, w)),
+              wide_product_of(a, w).template cast<std::int32_t>().eval());
+    EXPECT_EQ((this->template product<ternary_bits, binary_bits>(t, w)),
+              wide_product_of(t, w).template cast<std::int32_t>().eval());
+  }
+}
+
 /// Every length, all sign patterns of eight codes.
 TYPED_TEST(multiply_bits_test, is_exact_at_every_length) {
   for (index k = 0; k <= 257; k += tests::sanitized ? 5 : 1) {

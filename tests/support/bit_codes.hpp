@@ -54,10 +54,12 @@ struct arch_bits {
   static std::string name() { return Arch::name; }
 };
 
-/// Units that divide nothing.
+/// Units that divide nothing; one row reads two panels at a time.
 template <int Lanes, int Rows, int Registers>
 struct odd_bits {
-  using type = arch::reference_bits<Lanes, Rows, Registers>;
+  struct type : arch::reference_bits<Lanes, Rows, Registers> {
+    static constexpr int streams = 2;
+  };
   static std::string name() {
     return "reference_" + std::to_string(Lanes) + "x" + std::to_string(Rows) + "x" +
            std::to_string(Registers);

@@ -7,6 +7,7 @@
 ///     counts[c] += popcount(bits[c])        c = 0 .. lanes - 1
 ///
 /// - rows, registers: the largest tile, in rows of A and in registers of columns of W.
+/// - streams: panels of `registers` registers that one row reads side by side.
 /// - words: a word of k of each column. counts: what `add` adds to.
 /// - steps_per_fold: how often `add` may be called before `fold` takes the counts into 64-bit sums;
 ///   0 where counts are such sums themselves.
@@ -34,6 +35,7 @@ struct bit_words {
   static constexpr int lanes = Lanes;
   static constexpr int rows = Rows;
   static constexpr int registers = Registers;
+  static constexpr int streams = 1;
   static constexpr int least_parities = 0;
   using words = vec<std::uint64_t, Lanes>;
 

@@ -47,6 +47,12 @@ inline void to_parities(std::uint64_t* plane, index count, index word_step) noex
   for (index i = 1; i < count; ++i) plane[i * word_step] ^= plane[(i - 1) * word_step];
 }
 
+/// Where register j of a tile begins, `w_panel` words after those of the panel before.
+template <class Unit>
+constexpr index first_word_of(int j, index w_panel) noexcept {
+  return j / Unit::registers * w_panel + j % Unit::registers * index{Unit::lanes};
+}
+
 /// The chains of a tile, a whole group of rows: Rows by Registers of them.
 template <class Unit, int Rows, int Registers>
 class parity_chains {
@@ -55,9 +61,9 @@ class parity_chains {
   using counts = typename Unit::counts;
 
   /// Takes the first words; those of a column stand `w_word` words apart.
-  FEWBIT_ALWAYS_INLINE parity_chains(const std::uint64_t* a, const std::uint64_t* w,
-                                     index w_word) noexcept
-      : a_(a), w_(w), w_word_(w_word) {
+  FEWBIT_ALWAYS_INLINE parity_chains(const std::uint64_t* a, const std::uint64_t* w, index w_word,
+                                     index w_panel) noexcept
+      : a_(a), w_(w), w_word_(w_word), w_panel_(w_panel) {
     for_each_chain([&](chain& to, int r, int j) {
       const words first = product(0, r, j), second = product(1, r, j);
       to.parity = product(2, r, j);
@@ -114,7 +120,8 @@ class parity_chains {
   }
 
   FEWBIT_ALWAYS_INLINE words product(int word, int r, int j) const noexcept {
-    return words::load(w_ + word * w_word_ + j * Unit::lanes) ^ words(a_[word * Rows + r]);
+    return words::load(w_ + word * w_word_ + first_word_of<Unit>(j, w_panel_)) ^
+           words(a_[word * Rows + r]);
   }
 
   /// The bits of weight 4 that a step carries out.
@@ -145,6 +152,7 @@ class parity_chains {
   const std::uint64_t* a_;
   const std::uint64_t* w_;
   index w_word_;
+  index w_panel_;
   chain chains_[Rows][Registers];
 };
 

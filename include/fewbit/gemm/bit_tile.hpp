@@ -35,6 +35,7 @@ struct bit_run {
   const std::uint64_t* w;
   index w_plane;
   index w_word;
+  index w_panel;  // words from a panel to the next
   index words;
   std::span<const plane_pass> passes;
   bool ends_negated;
@@ -135,7 +136,7 @@ struct bit_tile {
 
   FEWBIT_ALWAYS_INLINE void count_parities(const std::uint64_t* a, const std::uint64_t* w,
                                            const bit_run& run, index steps) noexcept {
-    parity_chains<Unit, Rows, Registers> chains(a, w, run.w_word);
+    parity_chains<Unit, Rows, Registers> chains(a, w, run.w_word, run.w_panel);
     chains.take((steps - words_of_start) / words_of_step);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
@@ -165,7 +166,7 @@ struct bit_tile {
       for (int j = 0; j < Registers; ++j) {
 #pragma GCC unroll 2
         for (int p = 0; p < Rule::rhs_planes; ++p)
-          columns[j][p] = words::load(w + p * run.w_plane + j * Unit::lanes);
+          columns[j][p] = words::load(w + p * run.w_plane + first_word_of<Unit>(j, run.w_panel));
       }
 #pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r) {
@@ -197,14 +198,14 @@ struct bit_sums {
   index start_step;
 };
 
-/// Sums so many tiles side by side into C. A function of its own, so that the compiler has all
-/// registers for the loop.
-template <class Tile, int Tiles>
-void sum_tiles(const bit_run& all, const bit_sums& out) noexcept {
+/// Sums `tiles` tiles side by side into C, `w_tile` words of W apart. A function of its own, so
+/// that the compiler has all registers for the loop.
+template <class Tile>
+void sum_tiles(const bit_run& all, const bit_sums& out, index tiles, index w_tile) noexcept {
   constexpr index rows = Tile::rows, cols = Tile::cols;
   bit_run run = all;
   std::int32_t* c = out.c;
-  for (index left = out.cols; left > out.cols - Tiles * cols; left -= cols) {
+  for (index left = out.cols; tiles > 0; --tiles, left -= cols) {
     const Tile tile(run);
     if (left >= cols) {
       tile.store(out.starts, out.start_step, c, out.stride);
@@ -213,7 +214,7 @@ void sum_tiles(const bit_run& all, const bit_sums& out) noexcept {
       tile.store(out.starts, out.start_step, &sums[0], cols);
       for (index r = 0; r < rows; ++r) std::copy_n(&sums[r * cols], left, c + r * out.stride);
     }
-    run.w += cols;
+    run.w += w_tile;
     c += cols;
   }
 }

@@ -70,6 +70,23 @@ class expanded_weights {
     return end_;
   }
 
+  /// Expands `depth` codes of k from code `k` on, the first of a stored chunk, of the full panel
+  /// that begins at `col`.
+  template <int Bits>
+  void expand_chunk(const narrow_weights<Bits, Arch>& w, index col, index k, index depth,
+                    rhs_code* to) const noexcept {
+    using weights = narrow_weights<Bits, Arch>;
+    const std::uint8_t* from =
+        w.panel(col / cols) + k / weights::chunk_codes * weights::chunk_bytes;
+    expand_registers<tile::cols / cols>(w, from, depth, to);
+  }
+
+  /// Columns of the largest window, in whole tiles.
+  [[nodiscard]] index most_cols() const noexcept {
+    const index tile_bytes = std::max(layout_.padded(), index{1}) * tile::cols;
+    return std::max(expanded_bytes / tile_bytes, index{1}) * tile::cols;
+  }
+
   [[nodiscard]] const layout_type& layout() const noexcept { return layout_; }
   /// Columns of the window.
   [[nodiscard]] index n() const noexcept { return end_ - first_; }
@@ -95,12 +112,6 @@ class expanded_weights {
   [[nodiscard]] index largest_activation() const noexcept { return largest_code<Lhs>; }
 
  private:
-  /// Columns of the largest window, in whole tiles.
-  [[nodiscard]] index most_cols() const noexcept {
-    const index tile_bytes = std::max(layout_.padded(), index{1}) * tile::cols;
-    return std::max(expanded_bytes / tile_bytes, index{1}) * tile::cols;
-  }
-
   static constexpr int cols = kernel_type::narrow_cols;
   using step_codes = arch::vec<std::uint8_t, 4 * cols>;
 
@@ -110,23 +121,23 @@ class expanded_weights {
                   "fewbit: a stored panel is a narrow one");
     rhs_code* to = codes_ + (col - first_) * layout_.padded();
     if (width == tile::cols) {
-      expand_registers<tile::cols / cols>(w, w.panel(col / cols), to);
+      expand_registers<tile::cols / cols>(w, w.panel(col / cols), layout_.padded(), to);
     } else {
-      expand_registers<1>(w, w.panel(col / cols), to);
+      expand_registers<1>(w, w.panel(col / cols), layout_.padded(), to);
     }
   }
 
-  /// A panel of Registers stored ones. What the loop needs is copied: stores of bytes could change
-  /// whatever is referred to.
+  /// `count` codes of k of a panel of Registers stored ones. What the loop needs is copied: stores
+  /// of bytes could change whatever is referred to.
   template <int Registers, int Bits>
-  void expand_registers(const narrow_weights<Bits, Arch>& w, const std::uint8_t* from,
+  void expand_registers(const narrow_weights<Bits, Arch>& w, const std::uint8_t* from, index count,
                         rhs_code* to) const noexcept {
     using stored_chunk = arch::stored_chunk<Bits, cols>;
     constexpr int steps = arch::stored_layout<Bits>::steps;
-    const index padded = layout_.padded(), stride = w.panel_bytes();
+    const index stride = w.panel_bytes();
     const step_codes zero_point(static_cast<std::uint8_t>(w.zero_point()));
     index k = 0;
-    for (; k + steps * 4 <= padded; k += steps * 4) {
+    for (; k + steps * 4 <= count; k += steps * 4) {
 #pragma GCC unroll 4
       for (int j = 0; j < Registers; ++j) {
         const stored_chunk chunk(from + j * stride);
@@ -137,10 +148,10 @@ class expanded_weights {
       from += narrow_weights<Bits, Arch>::chunk_bytes;
       to += steps * 4 * Registers * cols;
     }
-    for (int j = 0; j < Registers && k < padded; ++j) {
+    for (int j = 0; j < Registers && k < count; ++j) {
       const stored_chunk chunk(from + j * stride);
-      for (int i = 0; k + i * 4 < padded; ++i)
-        place<Registers>(less(chunk.step(i), zero_point), i, j, padded - k - i * 4, to);
+      for (int i = 0; k + i * 4 < count; ++i)
+        place<Registers>(less(chunk.step(i), zero_point), i, j, count - k - i * 4, to);
     }
   }
 

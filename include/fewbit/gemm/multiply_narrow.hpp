@@ -3,8 +3,9 @@
 ///
 /// Many rows: some columns of W are expanded into scratch memory, in the order of the kernel of
 /// 8-bit weights, and meet all rows as those do. That costs n * k once, and weights come from
-/// memory in few bits. A few rows (gemm/narrow_rows.hpp): weights are expanded in registers and
-/// nowhere else.
+/// memory in few bits. Some hundred rows by weights that would take several such turns: the same by
+/// chunks of k (gemm/expanded_chunks.hpp). A few rows (gemm/narrow_rows.hpp): weights are expanded
+/// in registers and nowhere else.
 
 #include <algorithm>
 #include <cassert>
@@ -18,6 +19,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/epilogue.hpp"
+#include "fewbit/gemm/expanded_chunks.hpp"
 #include "fewbit/gemm/expanded_weights.hpp"
 #include "fewbit/gemm/narrow_rows.hpp"
 #include "fewbit/gemm/narrow_weights.hpp"
@@ -40,7 +42,14 @@ template <class Lhs, int Bits, class Arch>
       return prepared_lhs<kernel_type>::bytes(window.layout());
     }
   }();
-  return std::max(expanded::bytes_for(w) + rest, narrow_lhs<Lhs, Bits, Arch>::bytes(w));
+  const index windows =
+      std::max(expanded::bytes_for(w) + rest, narrow_lhs<Lhs, Bits, Arch>::bytes(w));
+  using chunks = chunk_shape<Lhs, Arch>;
+  if constexpr (chunks::fits) {
+    return std::max(windows, chunks::scratch_bytes(window.layout()));
+  } else {
+    return windows;
+  }
 }
 
 /// Part `part` of `parts` parts of C: columns are shared out, so that no two workers expand the
@@ -64,9 +73,17 @@ void multiply_expanded(const Lhs* a, index a_stride, const narrow_weights<Bits, 
                  : share((c.rows + tile::rows - 1) / tile::rows, tile::rows, c.rows);
   if (row == row_end) return;
   expanded window(w, scratch);
+  index first = col;
+  if constexpr (chunk_shape<Lhs, Arch>::fits) {
+    if (col_end - col > window.most_cols() && row_end - row > tile::rows &&
+        row_end - row <= chunked_rows) {
+      const product_by_chunks<Lhs, Bits, Arch, Out, E> p(a, a_stride, w, c, epilogue, scratch);
+      first = p.rows(row, row_end, col, col_end);
+    }
+  }
   const whole_depth blocks;
   const product<expanded, Out, whole_depth, E> p{a, a_stride, window, c, blocks, epilogue};
-  for (index first = col; first < col_end;) {
+  while (first < col_end) {
     const index end = window.expand(w, first, col_end);
     p.rows(row, row_end, first, std::min(end, col_end), scratch + expanded::bytes_for(w));
     first = end;

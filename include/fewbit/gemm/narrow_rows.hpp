@@ -35,13 +35,14 @@ namespace detail {
 template <class Arch>
 inline constexpr int narrow_tile_rows = arch::stored_unit<Arch, 4>::rows;
 
-/// Rows up to which weights are expanded in registers: four tiles where they are high, else one.
-/// Time of that as a share of the time with expanded panels, on a Sapphire Rapids, layers of 4 bits
-/// (and of 2): with AVX512-VNNI, in tiles of 12, (24,4096,4096) 0.83 (0.88), (48,4096,4096) 0.96
-/// (0.97), (48,1024,1024) 0.98 (1.04); with AVX2, in tiles of 4, (4,1024,1024) 0.76 (0.86),
-/// (8,1024,1024) 1.02 (1.09), (16,1024,1024) 1.17 (1.25).
+/// Rows up to which weights are expanded in registers: two tiles where they are high, else one. On
+/// a Sapphire Rapids, weights of 2 bits, with AVX512-VNNI in tiles of 12: time of that as a share
+/// of the time with chunks of expanded ones (24,1024,4096) 0.95, (24,512,4608) 1.10, (24,1024,1024)
+/// 0.96, (36,1024,4096) 1.02, (36,512,4608) 1.13, (48,1024,4096) 1.07, (48,1024,1024) 1.01; with
+/// AVX2, in tiles of 4, as a share of the time with windows (4,1024,1024) 0.86, (8,1024,1024) 1.09,
+/// (16,1024,1024) 1.25, and less by a tenth where weights have 4 bits.
 template <class Arch>
-inline constexpr index narrow_rows = (narrow_tile_rows<Arch> > 4 ? 4 : 1) * narrow_tile_rows<Arch>;
+inline constexpr index narrow_rows = (narrow_tile_rows<Arch> > 4 ? 2 : 1) * narrow_tile_rows<Arch>;
 
 /// How far ahead of its use a line of weights is asked for.
 inline constexpr index narrow_ahead = 4608;

@@ -16,6 +16,7 @@
 #include "fewbit/gemm/block_stage.hpp"
 #include "fewbit/gemm/finish_rows.hpp"
 #include "fewbit/gemm/micro_kernel.hpp"
+#include "fewbit/gemm/panel_chunks.hpp"
 #include "fewbit/gemm/panel_layout.hpp"
 #include "fewbit/gemm/prepared_lhs.hpp"
 #include "fewbit/gemm/product_by_proof.hpp"
@@ -186,36 +187,26 @@ struct product {
     if constexpr (unit::rows == 1) {
       alignas(64) std::int32_t sums[streamed_tiles * tile::rows * tile::cols];
       for (; col < std::min(b.col_end, w.wide_cols()); col += tile::cols) {
-        for (index k = 0; k == 0 || k < w.layout().padded(); k += chunk_depth)
-          sum_chunk(b, col, k, &sums[0]);
-        finish_rows<epilogue_lanes<kernel_type>>(
-            &sums[0], index{tile::cols}, clipped(b, {0, b.rows, 1, col, tile::cols, 1}), epilogue);
+        const auto chunk = [&](index k, index count) {
+          const rhs_code* from = w.panel(col) + k * tile::cols;
+          return panel_chunk<kernel_type>{
+              from, spread(reinterpret_cast<const std::byte*>(from) + streamed_ahead,
+                           count * index{tile::cols * sizeof(rhs_code)}, row_tiles(b.rows), count)};
+        };
+        const auto finish = [&](index first, index height) {
+          finish_rows<epilogue_lanes<kernel_type>>(
+              &sums[first * tile::cols], index{tile::cols},
+              clipped(b, {first, height, 1, col, tile::cols, 1}), epilogue);
+        };
+        const index depth = prepared_lhs<kernel_type>::depth(w.layout(), 0);
+        sum_by_chunks<kernel_type>(b.lhs, b.rows, depth, chunk_depth, w.block_sums(0, col),
+                                   &sums[0], chunk, finish);
       }
     }
     return col;
   }
 
   static constexpr index chunk_depth = streamed_depth / unit::depth * unit::depth;
-
-  /// Adds a chunk of k to the sums of a full panel, or begins them.
-  void sum_chunk(const block& b, index col, index k, std::int32_t* sums) const noexcept {
-    constexpr int most = kernel_type::row_registers, least = (most + 1) / 2;
-    const index chunk = chunk_depth * tile::cols;
-    prefetcher ahead =
-        spread(reinterpret_cast<const std::byte*>(w.panel(col) + k * tile::cols) + streamed_ahead,
-               chunk * index{sizeof(rhs_code)}, row_tiles(b.rows), chunk_depth);
-    for_each_height<kernel_type>(b.rows, [&](index first, index height, index count) {
-      tile_run<dots> run = run_of(b, {first, height, count, col, tile::cols, 1}, 0, nullptr);
-      if (k > 0) run.column_sums = nullptr;
-      run.a += k;
-      run.w += k * tile::cols;
-      run.depth = std::min(chunk_depth, run.depth - k);
-      std::int32_t* to = sums + first * tile::cols;
-      const collect_sums<dots> sink{{to, tile::cols}, k > 0 ? to : nullptr, tile::cols};
-      sum_rows<dots, most, kernel_type::col_registers, least>(height, run, unit::lhs_offset, ahead,
-                                                              sink);
-    });
-  }
 
   /// Spreads the next panel over the turns of this one's tiles, so that the last-level cache is
   /// read all the time and not only by the first tile of each panel; where there is one tile, it

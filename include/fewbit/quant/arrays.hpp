@@ -197,9 +197,10 @@ struct row_quantizer {
  private:
   /// Parts that are read side by side where memory is the limit, each a stream of the processor's
   /// prefetcher, and how far ahead L2 is asked for what they bring. On a Sapphire Rapids 256 Mi
-  /// numbers take 0.92 of the rate of memcpy at the same traffic, against 0.82 with pages side by
-  /// side that are asked for 32 KiB ahead, and 0.75 with one stream. Reading alone takes 0.96 of it,
-  /// reading and writing without any arithmetic 0.89 to 0.91: memory is the limit.
+  /// numbers come to 0.85 to 0.89 of the rate of memcpy at the same traffic; to 0.79 to 0.83 with
+  /// pages side by side that are asked for 32 KiB ahead, to 0.75 with one stream. The same reads
+  /// and writes without any arithmetic come to 0.85 to 0.91, as four fifths of the traffic are
+  /// reads, which alone take as long as that memcpy.
   static constexpr index streams = 8;
   static constexpr index stream_ahead = 512;
 
