@@ -135,6 +135,7 @@
 // fewbit/codebook/output_aware.hpp    train_output_aware: outputs of a layer, not weights
 // fewbit/codebook/packed_codes.hpp    codes for the search, sums of table lookups
 // fewbit/codebook/point_panel.hpp     points side by side
+// fewbit/codebook/pq_float_product.hpp     the same by tables of floats
 // fewbit/codebook/pq_product.hpp      multiply_pq: products by table lookup
 // fewbit/codebook/pq_weights.hpp      weights as codes, packed for them
 // fewbit/codebook/product_quantizer.hpp    product_quantizer, train_product_quantizer

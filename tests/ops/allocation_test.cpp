@@ -10,6 +10,7 @@
 
 #include "fewbit/gemm/multiply.hpp"
 #include "fewbit/ops/linear.hpp"
+#include "fewbit/ops/pq_linear.hpp"
 #include "fewbit/quant/modes.hpp"
 
 namespace {
@@ -77,6 +78,13 @@ TEST(allocation, none_in_a_linear_layer) {
   expect_none(linear<binary_per_row, binary_inputs>(w, bias));
   expect_none(linear<ternary_per_row, ternary_inputs>(w, bias));
   expect_none(linear<int2_per_row, unsigned_inputs<2>>(w, bias));
+}
+
+TEST(allocation, none_in_a_linear_layer_of_codebooks) {
+  const row_matrix<float> w = row_matrix<float>::Random(70, 1000);
+  const Eigen::VectorXf bias = Eigen::VectorXf::Zero(70);
+  expect_none(linear<pq<4, 4>>(w, bias, {}, {.iterations = 1}));
+  expect_none(linear<pq<4, 4>, float_inputs>(w, bias, {}, {.iterations = 1}));
 }
 
 /// From codes to codes, and from floats to codes.

@@ -114,6 +114,23 @@ TEST(pq_linear, depends_neither_on_threads_nor_on_rows_together) {
   EXPECT_EQ(y, expected);
 }
 
+TEST(pq_linear, float_inputs_lose_nothing_but_what_floats_do) {
+  const row_matrix<float> w = random_reals(70, 43, 1), x = random_reals(9, 43, 2);
+  const Eigen::VectorXf bias = random_reals(70, 1, 3);
+  linear<pq<4, 4>, float_inputs> layer(w, bias, {true, {0.25F, 5}}, {.iterations = 2});
+  row_matrix<float> y(9, 70);
+  row_matrix<std::int8_t> codes(9, 70);
+  layer(x, y);
+  layer(x, codes);
+  row_matrix<double> want = x.cast<double>() * decoded(layer).transpose();
+  want.rowwise() += bias.cast<double>().transpose();
+  for (index i = 0; i < y.size(); ++i) {
+    EXPECT_NEAR(double{y.data()[i]}, std::max(want.data()[i], 0.0), 1e-4);
+    const int code = static_cast<int>(std::nearbyint(y.data()[i] * 4.0F)) + 5;
+    EXPECT_EQ(codes.data()[i], std::min(code, 127));
+  }
+}
+
 /// Codes of the floats that the layer writes else.
 TEST(pq_linear, writes_codes_and_bounds_by_zero) {
   const row_matrix<float> x = random_reals(4, 40, 1), w = random_reals(37, 40, 2);

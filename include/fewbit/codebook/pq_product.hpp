@@ -13,7 +13,7 @@
 /// A row of tables takes k * codes products, however many rows W has: those of 16 centroids are
 /// those of 16 rows of weights, those of 256 pay for n of thousands.
 ///
-/// Read before: codebook/pq_weights.hpp.
+/// Read before: codebook/pq_weights.hpp. Read next: codebook/pq_float_product.hpp (sums of floats).
 /// Source: Stock et al. 2020, "And the bit goes down", has such weights; tables of partial
 /// products: Jegou, Douze and Schmid 2011.
 
@@ -56,6 +56,9 @@ struct from_lookups : gemm::stage {
            real(offsets[where.row]);
   }
 };
+
+/// Entries whose making is one piece of work.
+inline constexpr index entries_together = 8192;
 
 /// Products of the coordinates of part p with all centroids of the part.
 template <class Weights>
@@ -168,8 +171,7 @@ class pq_lhs {
   [[nodiscard]] const std::uint8_t* const* tables() const noexcept { return tables_; }
 
  private:
-  /// Of entries that are one piece of work.
-  static constexpr index parts_together = 8192 / Weights::centroids;
+  static constexpr index parts_together = detail::entries_together / Weights::centroids;
 
   static index table_bytes(const Weights& w) noexcept {
     return detail::padded_parts(w.parts()) * Weights::centroids;

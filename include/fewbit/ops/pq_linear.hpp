@@ -4,6 +4,7 @@
 ///     linear<pq<4, 4>> layer(weights, bias);     // once: 1 bit for each weight, by k-means
 ///     linear<pq<4, 4>> other(pq, codes, bias);   // or codebooks and codes that are there
 ///     layer(inputs, outputs);                    // often: no allocation, no exception
+///     linear<pq<4, 4>, float_inputs> real(weights, bias);   // by tables of floats, not of bytes
 ///
 /// | weights  | bits of a weight | centroids                 |
 /// |----------|------------------|---------------------------|
@@ -22,8 +23,10 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
+#include "fewbit/codebook/pq_float_product.hpp"
 #include "fewbit/codebook/pq_product.hpp"
 #include "fewbit/codebook/pq_weights.hpp"
 #include "fewbit/codebook/product_quantizer.hpp"
@@ -59,47 +62,71 @@ template <index Width>
   return whole;
 }
 
-}  // namespace detail
+/// The product by bytes: weights, scratch memory and the way from some rows to outputs.
+template <int Bits, class Arch>
+struct pq_by_bytes {
+  using weights = pq_weights<Bits, Arch>;
+  using lhs = pq_lhs<weights>;
 
-/// A linear layer of n outputs and k inputs.
-///
-/// @tparam Arch  instruction set, for comparing; programs leave it alone
-///
-/// y(i, j) = rne(float(T) * s(i)) + o(i) + bias(j), where T is the exact sum of the bytes that the
-/// codes of row j find in the tables of input i, s the step of these bytes and o the sum of the
-/// least entries of the tables. The float operations are in that order, uncontracted, so results
-/// are the same bits everywhere. They are within parts * s(i) / 2, and what float operations lose
-/// (pq_lhs::error_bound), of the product with the decoded weights; s(i) is 1/255 of the largest
-/// spread of an input's products with the centroids of a part. All outputs of an input with a NaN
-/// or an infinity are NaN.
-template <index Width, int Bits, class Arch>
-class linear<pq<Width, Bits>, dynamic_int8, Arch> {
+  static index scratch_bytes(const weights& w) noexcept { return lhs::bytes(w, lhs::most_rows); }
+
+  template <class X, class Y, class Stages, class E>
+  static void multiply(const X& x, const weights& w, Y& y, const Stages& stages, std::byte* memory,
+                       const E& executor) noexcept {
+    for (index first = 0; first < x.rows(); first += lhs::most_rows) {
+      const index count = std::min(lhs::most_rows, x.rows() - first);
+      lhs a(w, count, memory);
+      for (index r = 0; r < count; ++r) {
+        a.fill_row(r, x.data() + (first + r) * x.outerStride(), executor);
+      }
+      multiply_pq(a, w, y.middleRows(first, count), a.to_float() | stages, executor);
+    }
+  }
+};
+
+/// The same by floats.
+template <int Bits>
+struct pq_by_floats {
+  using weights = pq_float_weights<Bits>;
+
+  static index scratch_bytes(const weights& w) noexcept { return pq_float_bytes(w); }
+
+  template <class X, class Y, class Stages, class E>
+  static void multiply(const X& x, const weights& w, Y& y, const Stages& stages, std::byte* memory,
+                       const E& executor) noexcept {
+    multiply_pq_floats(x, w, y, stages, memory, executor);
+  }
+};
+
+/// What both layers have in common.
+template <index Width, int Bits, class Product>
+class pq_layer {
  public:
-  using weights_type = pq_weights<Bits, Arch>;
+  using weights_type = typename Product::weights;
 
   /// 0 x 0.
-  linear() = default;
+  pq_layer() = default;
 
   /// Looks for codebooks of float weights, n x k, and packs the codes; bias has n values or none.
   /// If k is no multiple of Width, the last part is filled up with zeros.
   /// @throws fewbit::error if weights are empty or hold a NaN or an infinity, kmeans does not
   ///         accept the options, or as the other constructor does
   template <Executor E = inline_executor>
-  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
-                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                  const linear_options& options = {}, const kmeans_options& clustering = {},
-                  const E& executor = {})
-      : linear(trained(weights, clustering, executor), bias, options) {}
+  explicit pq_layer(const Eigen::Ref<const row_matrix<float>>& weights,
+                    const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                    const linear_options& options = {}, const kmeans_options& clustering = {},
+                    const E& executor = {})
+      : pq_layer(trained(weights, clustering, executor), bias, options) {}
 
   /// Packs codes, n x quantizer.parts().
   /// @throws fewbit::error if the quantizer is not of this width and these bits, a code is none of
   ///         its, bias has another length or is not finite, or an output parameter is no scale or
   ///         zero point
-  linear(const product_quantizer& quantizer,
-         const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
-         const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-         const linear_options& options = {})
-      : linear(packed(quantizer, codes, quantizer.dimension()), bias, options) {}
+  pq_layer(const product_quantizer& quantizer,
+           const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
+           const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+           const linear_options& options = {})
+      : pq_layer(packed(quantizer, codes, quantizer.dimension()), bias, options) {}
 
   [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
   [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
@@ -125,17 +152,9 @@ class linear<pq<Width, Bits>, dynamic_int8, Arch> {
     assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());
     if (outputs() == 0) return;
     assert(scratch.rows.slots() > 0 && scratch.rows.bytes_per_slot() >= row_bytes());
-    for (index first = 0; first < x.rows(); first += lhs::most_rows) {
-      const index count = std::min(lhs::most_rows, x.rows() - first);
-      lhs a(weights_, count, scratch.rows.slot(0));
-      for (index r = 0; r < count; ++r) {
-        a.fill_row(r, x.data() + (first + r) * x.outerStride(), executor);
-      }
-      detail::with_output_stages<gemm::detail::scalar_of<Y>>(
-          bias_.data(), options_, [&](const auto& rest) {
-            multiply_pq(a, weights_, y.middleRows(first, count), a.to_float() | rest, executor);
-          });
-    }
+    with_output_stages<gemm::detail::scalar_of<Y>>(bias_.data(), options_, [&](const auto& stages) {
+      Product::multiply(x, weights_, y, stages, scratch.rows.slot(0), executor);
+    });
   }
 
   /// Grows scratch memory to what this layer needs, whatever the executor. Layers that are called
@@ -155,22 +174,20 @@ class linear<pq<Width, Bits>, dynamic_int8, Arch> {
   }
 
  private:
-  using lhs = pq_lhs<weights_type>;
-
-  linear(weights_type&& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
-         const linear_options& options)
+  pq_layer(weights_type&& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
+           const linear_options& options)
       : weights_(std::move(weights)), options_(options) {
-    detail::expect_valid_bias(bias, outputs());
-    detail::expect_valid_options(options);
-    bias_ = detail::bias_or_zeros(bias, outputs());
+    expect_valid_bias(bias, outputs());
+    expect_valid_options(options);
+    bias_ = bias_or_zeros(bias, outputs());
     scratch_ = make_scratch();
   }
 
   template <class E>
-  static weights_type trained(const detail::matrix_ref& weights, const kmeans_options& clustering,
+  static weights_type trained(const matrix_ref& weights, const kmeans_options& clustering,
                               const E& executor) {
-    detail::expect_finite("linear", "weights", weights);
-    const row_matrix<float> whole = detail::whole_parts<Width>(weights);
+    expect_finite("linear", "weights", weights);
+    const row_matrix<float> whole = whole_parts<Width>(weights);
     const pq_options how{whole.cols() / Width, Bits, clustering};
     const product_quantizer quantizer = Bits == 4 ? train_product_quantizer(whole, how, executor)
                                                   : train_shared_quantizer(whole, how, executor);
@@ -179,19 +196,52 @@ class linear<pq<Width, Bits>, dynamic_int8, Arch> {
 
   static weights_type packed(const product_quantizer& quantizer,
                              const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index k) {
-    detail::expect_equal("linear", "quantizer.width()", quantizer.width(), Width);
-    detail::expect_equal("linear", "quantizer.bits()", quantizer.bits(), Bits);
+    expect_equal("linear", "quantizer.width()", quantizer.width(), Width);
+    expect_equal("linear", "quantizer.bits()", quantizer.bits(), Bits);
     return weights_type(quantizer, codes, k);
   }
 
   [[nodiscard]] index row_bytes() const noexcept {
-    return outputs() == 0 ? 0 : lhs::bytes(weights_, lhs::most_rows);
+    return outputs() == 0 ? 0 : Product::scratch_bytes(weights_);
   }
 
   weights_type weights_;
   aligned_buffer<float> bias_;
   linear_options options_;
   linear_scratch scratch_;
+};
+
+}  // namespace detail
+
+/// A linear layer of n outputs and k inputs.
+///
+/// @tparam Arch  instruction set, for comparing; programs leave it alone
+///
+/// y(i, j) = rne(float(T) * s(i)) + o(i) + bias(j), where T is the exact sum of the bytes that the
+/// codes of row j find in the tables of input i, s the step of these bytes and o the sum of the
+/// least entries of the tables. The float operations are in that order, uncontracted, so results
+/// are the same bits everywhere. They are within parts * s(i) / 2, and what float operations lose
+/// (pq_lhs::error_bound), of the product with the decoded weights; s(i) is 1/255 of the largest
+/// spread of an input's products with the centroids of a part. All outputs of an input with a NaN
+/// or an infinity are NaN.
+template <index Width, int Bits, class Arch>
+class linear<pq<Width, Bits>, dynamic_int8, Arch>
+    : public detail::pq_layer<Width, Bits, detail::pq_by_bytes<Bits, Arch>> {
+ public:
+  using detail::pq_layer<Width, Bits, detail::pq_by_bytes<Bits, Arch>>::pq_layer;
+};
+
+/// The same by tables of floats: y(i, j) = sum + bias(j), where sum is the product with the decoded
+/// weights in the order of codebook/pq_float_product.hpp. A NaN or an infinity in x comes out as
+/// arithmetic has it.
+template <index Width, int Bits, class Arch>
+class linear<pq<Width, Bits>, float_inputs, Arch>
+    : public detail::pq_layer<Width, Bits, detail::pq_by_floats<Bits>> {
+  static_assert(std::is_same_v<Arch, arch::native>,
+                "fewbit: a layer with float inputs runs on arch::native alone");
+
+ public:
+  using detail::pq_layer<Width, Bits, detail::pq_by_floats<Bits>>::pq_layer;
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

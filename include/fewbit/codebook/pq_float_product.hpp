@@ -1,0 +1,115 @@
+#pragma once
+/// Products with weights that are codes of a product quantizer, by tables of floats: nothing but
+/// the weights is rounded to few bits.
+///
+///     multiply_pq_floats(x, w, c, raw{}, memory);   // w: pq_weights<Bits, arch::scalar>
+///
+/// Slower than sums of bytes (codebook/pq_product.hpp) where codes are in a cache, and without
+/// their error. Codes are packed for arch::scalar, two parts of 64 rows in a line of 4-bit codes,
+/// one of 8-bit codes, whatever the processor.
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+
+#include "fewbit/arch/float_lookup.hpp"
+#include "fewbit/arch/memory.hpp"
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/codebook/pq_product.hpp"
+#include "fewbit/codebook/pq_weights.hpp"
+#include "fewbit/config.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/finish_rows.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// Weights as float tables ask for them.
+template <int Bits>
+using pq_float_weights = pq_weights<Bits, arch::scalar>;
+
+/// Bytes of memory that multiply_pq_floats needs: entries of one row, and a part of zeros.
+template <int Bits>
+[[nodiscard]] index pq_float_bytes(const pq_float_weights<Bits>& w) noexcept {
+  return (w.parts() + 1) * w.centroids * index{sizeof(float)};
+}
+
+namespace detail {
+
+/// sums[i] = ((0 + entry of part 0) + entry of part 1) + ... of point i of a block.
+template <int Bits>
+void sum_float_block(const pq_float_weights<Bits>& w, const float* entries, index block,
+                     float* sums) noexcept {
+  using layout = typename pq_float_weights<Bits>::layout;
+  using unit = typename pq_float_weights<Bits>::unit;
+  constexpr int centroids = 1 << Bits;
+  constexpr int registers = unit::points / entry_lanes::lanes;
+  static_assert(layout::block == unit::points && unit::parts == 8 / Bits);
+  const std::uint8_t* codes = w.block(block);
+  entry_lanes sum[registers];
+#pragma GCC unroll 4
+  for (int i = 0; i < registers; ++i) sum[i] = entry_lanes(0.0F);
+  for (index row = 0; row < layout::rows(w.parts()); ++row, codes += layout::stride) {
+    arch::prefetch_to_l1(arch::beyond(codes, codes_ahead));
+#pragma GCC unroll 4
+    for (int i = 0; i < registers; ++i) {
+      using bytes = arch::vec<std::uint8_t, entry_lanes::lanes>;
+      using ints = arch::vec<std::int32_t, entry_lanes::lanes>;
+      const ints code = arch::convert<std::int32_t>(bytes::load(codes + i * entry_lanes::lanes));
+      if constexpr (unit::parts == 2) {
+        sum[i] += arch::lookup_floats<centroids>(entries, code & ints(15));
+        sum[i] += arch::lookup_floats<centroids>(entries + centroids, code >> ints(4));
+      } else {
+        sum[i] += arch::lookup_floats<centroids>(entries, code);
+      }
+    }
+    entries += unit::parts * centroids;
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < registers; ++i) sum[i].store(sums + i * entry_lanes::lanes);
+}
+
+}  // namespace detail
+
+/// c(i, j) = epilogue(sum over parts p of entry code(j, p)), added in the order of parts beginning
+/// with 0, where entry q of part p is the product of row i's coordinates of the part and centroid
+/// q, by fused multiply-adds in the order of columns beginning with 0. The same bits everywhere; a
+/// NaN or an infinity in x comes out as arithmetic has it.
+///
+/// @param x       m x w.k() floats
+/// @param c       m x w.n(); shapes are asserted
+/// @param memory  pq_float_bytes(w) of them, on a cache line
+template <int Bits, RowMajorDense<float> X, class C, class E, Executor Workers = inline_executor>
+requires gemm::ProductInto<C, E, float>
+void multiply_pq_floats(const X& x, const pq_float_weights<Bits>& w, C&& c, const E& epilogue,
+                        std::byte* memory, const Workers& executor = {}) noexcept {
+  using out = gemm::detail::scalar_of<C>;
+  constexpr index piece = detail::pq_piece, centroids = index{1} << Bits;
+  constexpr index block = pq_float_weights<Bits>::layout::block;
+  constexpr index parts_together = detail::entries_together / centroids;
+  assert(x.rows() == c.rows() && x.cols() == w.k() && c.cols() == w.n());
+  auto* entries = reinterpret_cast<float*>(memory);
+  std::fill_n(entries + w.parts() * centroids, centroids, 0.0F);
+  for (index r = 0; r < x.rows(); ++r) {
+    const float* row = x.data() + r * x.outerStride();
+    executor.for_each((w.parts() + parts_together - 1) / parts_together, [&](index i) {
+      const index end = std::min((i + 1) * parts_together, w.parts());
+      for (index p = i * parts_together; p < end; ++p) {
+        detail::fill_products(w, row, p, entries + p * centroids);
+      }
+    });
+    executor.for_each((w.n() + piece - 1) / piece, [&](index i) {
+      alignas(64) float sums[piece];
+      const index first = i * piece, cols = std::min(piece, w.n() - first);
+      for (index j = 0; j < cols; j += block) {
+        detail::sum_float_block(w, entries, (first + j) / block, sums + j);
+      }
+      gemm::detail::finish_rows<arch::native_lanes<float>>(
+          sums, piece, gemm::detail::out_view<out>{c.data(), c.outerStride(), r, first, 1, cols},
+          epilogue);
+    });
+  }
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

@@ -1,0 +1,7 @@
+// expect: a layer with weights by codebooks takes dynamic_int8 or float_inputs
+#include "fewbit/ops/linear.hpp"
+#include "fewbit/ops/pq_linear.hpp"
+
+using namespace fewbit;
+
+void misuse(const row_matrix<float>& w) { linear<pq<4, 4>, static_uint8> layer(w); }
