@@ -134,6 +134,7 @@
 // fewbit/codebook/point_panel.hpp     points side by side
 // fewbit/codebook/product_quantizer.hpp    product_quantizer, train_product_quantizer
 // fewbit/codebook/residual_quantizer.hpp   residual_quantizer: two levels
+// fewbit/codebook/rotated_quantizer.hpp    rotated_quantizer: parts of turned vectors (OPQ)
 // fewbit/codebook/seeding.hpp         k-means++
 //
 // io: files of others
