@@ -104,6 +104,12 @@ class packed_codes {
   [[nodiscard]] int bits() const noexcept { return bits_; }
   [[nodiscard]] index bytes() const noexcept { return memory_.size(); }
 
+  /// The code of a part of a point, as it was given.
+  [[nodiscard]] index code(index point, index part) const noexcept {
+    const place at = bits_ == 8 ? place_of<unit8>(point, part) : place_of<unit4>(point, part);
+    return memory_[at.byte] >> at.shift & (bits_ == 8 ? 255 : 15);
+  }
+
   /// Points of a block, in which the sums are found.
   [[nodiscard]] index block() const noexcept {
     return bits_ == 8 ? index{unit8::groups} * unit8::points : index{unit4::groups} * unit4::points;
@@ -139,19 +145,28 @@ class packed_codes {
     return rows<Unit>() * Unit::groups * Unit::row_bytes;
   }
 
+  /// Where the code of a part of a point stands: in which byte, how far up.
+  struct place {
+    index byte;
+    int shift;
+  };
+  template <class Unit>
+  [[nodiscard]] place place_of(index point, index part) const noexcept {
+    constexpr index quad = Unit::parts > 1 ? Unit::parts / 2 : 1;
+    const index in_block = point % block();
+    const index row = part / Unit::parts * Unit::groups + in_block / Unit::points;
+    return {point / block() * block_bytes<Unit>() + row * Unit::row_bytes +
+                in_block % Unit::points * quad + part % quad,
+            part % Unit::parts >= quad ? 4 : 0};
+  }
+
   template <class Unit>
   void pack(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes) {
-    constexpr index quad = Unit::parts > 1 ? Unit::parts / 2 : 1;
     memory_ = aligned_buffer<std::uint8_t>(blocks() * block_bytes<Unit>());
     for (index i = 0; i < points_; ++i) {
-      const index in_block = i % block();
-      std::uint8_t* block_codes = memory_.data() + i / block() * block_bytes<Unit>();
       for (index p = 0; p < parts_; ++p) {
-        const index row = p / Unit::parts * Unit::groups + in_block / Unit::points;
-        const index place = in_block % Unit::points * quad + p % quad;
-        const int shift = p % Unit::parts >= quad ? 4 : 0;
-        std::uint8_t& byte = block_codes[row * Unit::row_bytes + place];
-        byte = static_cast<std::uint8_t>(byte | codes(i, p) << shift);
+        const place at = place_of<Unit>(i, p);
+        memory_[at.byte] = static_cast<std::uint8_t>(memory_[at.byte] | codes(i, p) << at.shift);
       }
     }
   }
