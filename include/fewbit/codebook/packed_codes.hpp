@@ -156,7 +156,7 @@ class packed_codes {
     const index in_block = point % block();
     const index row = part / Unit::parts * Unit::groups + in_block / Unit::points;
     return {point / block() * block_bytes<Unit>() + row * Unit::row_bytes +
-                in_block % Unit::points * quad + part % quad,
+                Unit::byte_of(static_cast<int>(in_block % Unit::points)) + part % quad,
             part % Unit::parts >= quad ? 4 : 0};
   }
 
@@ -177,9 +177,11 @@ class packed_codes {
     for (index b = 0; b < count; ++b, out += block()) {
       const std::uint8_t* codes = memory_.data() + (first + b) * block_bytes<Unit>();
       int q = 0;
-      if (Unit::parts > 1) {
-        for (; q + queries <= count_of_tables; q += queries) {
-          sum_by_group<Unit, queries>(tables + q, codes, out + q * out_stride, out_stride);
+      if constexpr (Unit::queries > 1) {
+        if constexpr (Unit::queries > 4) {
+          for (; q + Unit::queries <= count_of_tables; q += Unit::queries) {
+            sum_by_group<Unit, Unit::queries>(tables + q, codes, out + q * out_stride, out_stride);
+          }
         }
         for (; q + 4 <= count_of_tables; q += 4) {
           sum_by_group<Unit, 4>(tables + q, codes, out + q * out_stride, out_stride);
