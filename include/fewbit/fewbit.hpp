@@ -140,6 +140,7 @@
 // fewbit/codebook/pq_weights.hpp      weights as codes, packed for them
 // fewbit/codebook/product_quantizer.hpp    product_quantizer, train_product_quantizer
 // fewbit/codebook/residual_quantizer.hpp   residual_quantizer: two levels
+// fewbit/codebook/rotated_quantizer.hpp    rotated_quantizer: parts of turned vectors (OPQ)
 // fewbit/codebook/seeding.hpp         k-means++
 //
 // ops: the layer that includes codebook

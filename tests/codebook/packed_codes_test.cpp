@@ -56,6 +56,7 @@ class packed_codes_test : public testing::Test {
       for (index i = 0; i < n; ++i) {
         int want = 0;
         for (index p = 0; p < parts; ++p) {
+          ASSERT_EQ(packed.code(i, p), codes(i, p)) << i << ", " << p;
           want +=
               tables
                   .all[static_cast<std::size_t>(q)][static_cast<std::size_t>(p * k + codes(i, p))];

@@ -3,6 +3,7 @@
 ///
 /// A row of codes holds those of `parts` parts of `points` points. Part p of a point is looked up
 /// in the p-th table of the row, and the unit adds up what it finds, exactly, in 16 bits or more.
+/// The loop takes `groups` rows side by side for one query, or one for `queries` queries at a time.
 ///
 /// | arch          | 8-bit codes: a row is 1 part of 64 points, a table 256 bytes                |
 /// |---------------|------------------------------------------------------------------------------|
@@ -11,12 +12,12 @@
 ///
 /// | arch          | 4-bit codes: two in a byte, a table 16 bytes                                 |
 /// |---------------|------------------------------------------------------------------------------|
-/// | any           | 2 parts of 64 points, by the lookup of arch/table_unit.hpp                   |
+/// | any           | 2 parts of a register of points, by the lookup of arch/table_unit.hpp        |
 /// | avx512_bitalg | 8 parts of 32 points: vpermb finds bytes of four tables side by side, as the |
 /// |               | parts of a point are, and vpdpbusd adds all four in one instruction          |
 ///
-/// Byte i * quad + j of a row of 4-bit codes holds part j of point i in its low half, part quad + j
-/// in its high half; quad is parts / 2. The sums of 16 bits are those of at most 257 parts.
+/// Byte byte_of(i) + j of a row of 4-bit codes holds part j of point i in its low half, part
+/// quad + j in its high half; quad is parts / 2. Sums of 16 bits are those of at most 257 parts.
 ///
 /// `lookup_unit<Arch, Bits>` falls back to the base of Arch; the units of instruction sets stand in
 /// arch/avx2_bits.hpp and its like. The loop is codebook/packed_codes.hpp.
@@ -35,13 +36,17 @@ struct plain_lookups8 {
   static constexpr int parts = 1;
   static constexpr int row_bytes = 64;
   static constexpr int table_bytes = 256;  // of all parts of a row
-  static constexpr int groups = 1;         // that the loop takes at once
+  static constexpr int groups = 1;
+  static constexpr int queries = 1;
 
   struct sums {
     std::uint16_t of[points] = {};
   };
   using tables = const std::uint8_t*;
   using codes = const std::uint8_t*;
+
+  /// Where in a row the first code of a point stands.
+  static constexpr int byte_of(int point) noexcept { return point; }
 
   FEWBIT_ALWAYS_INLINE static tables load_tables(const std::uint8_t* p) noexcept { return p; }
   FEWBIT_ALWAYS_INLINE static codes load_codes(const std::uint8_t* p) noexcept { return p; }
@@ -58,57 +63,48 @@ struct plain_lookups8 {
 };
 
 /// 4-bit codes by the byte lookup of `Table`. Bytes are added in pairs, as 16-bit numbers that wrap
-/// around, and their higher ones once more apart: what those count for is taken off at the end.
+/// around, and their higher ones once more apart: what those count for is taken off at the end. The
+/// lower bytes are of the first half of the points, so that sums are stored as they are. What four
+/// queries need fills 16 registers.
 template <class Table>
 struct paired_lookups4 {
-  static constexpr int points = 64;
+  static constexpr int points = Table::lanes;
   static constexpr int parts = 2;
-  static constexpr int row_bytes = 64;
+  static constexpr int row_bytes = points;
   static constexpr int table_bytes = 32;
-  static constexpr int groups = 1;
-  static constexpr int registers = points / Table::lanes;
-  static_assert(points % Table::lanes == 0);
+  static constexpr int groups = 64 / points;
+  static constexpr int queries = 4;
+  static_assert(64 % points == 0);
 
   using pairs = typename Table::pairs;
   struct sums {
-    pairs both[registers];
-    pairs high[registers];
-    FEWBIT_ALWAYS_INLINE sums() noexcept {
-      for (int r = 0; r < registers; ++r) both[r] = high[r] = pairs(std::uint16_t{0});
-    }
+    pairs both = pairs(std::uint16_t{0});
+    pairs high = pairs(std::uint16_t{0});
   };
   using tables = const std::uint8_t*;
-  struct codes {
-    typename Table::indices of[registers];
-  };
+  using codes = typename Table::indices;
+
+  static constexpr int byte_of(int point) noexcept {
+    constexpr int half = points / 2;
+    return point < half ? 2 * point : 2 * (point - half) + 1;
+  }
 
   FEWBIT_ALWAYS_INLINE static tables load_tables(const std::uint8_t* p) noexcept { return p; }
   FEWBIT_ALWAYS_INLINE static codes load_codes(const std::uint8_t* p) noexcept {
-    codes c;
-#pragma GCC unroll 8
-    for (int r = 0; r < registers; ++r) c.of[r] = Table::load(p + r * Table::lanes);
-    return c;
+    return Table::load(p);
   }
 
   FEWBIT_ALWAYS_INLINE static void add(sums& s, tables t, const codes& c) noexcept {
-#pragma GCC unroll 8
-    for (int r = 0; r < registers; ++r) {
-      const pairs low = Table::as_pairs(Table::lookup(t, c.of[r].low));
-      const pairs high = Table::as_pairs(Table::lookup(t + 16, c.of[r].high));
-      const pairs eight(std::uint16_t{8});
-      s.both[r] += low + high;
-      s.high[r] += (low >> eight) + (high >> eight);
-    }
+    const pairs low = Table::as_pairs(Table::lookup(t, c.low));
+    const pairs high = Table::as_pairs(Table::lookup(t + 16, c.high));
+    const pairs eight(std::uint16_t{8});
+    s.both += low + high;
+    s.high += (low >> eight) + (high >> eight);
   }
 
   FEWBIT_ALWAYS_INLINE static void store(const sums& s, std::uint16_t* out) noexcept {
-    for (int r = 0; r < registers; ++r) {
-      const pairs even = s.both[r] - (s.high[r] << pairs(std::uint16_t{8}));
-      for (int i = 0; i < pairs::lanes; ++i) {
-        out[r * Table::lanes + 2 * i] = even[i];
-        out[r * Table::lanes + 2 * i + 1] = s.high[r][i];
-      }
-    }
+    pairs(s.both - (s.high << pairs(std::uint16_t{8}))).store(out);
+    s.high.store(out + pairs::lanes);
   }
 };
 

@@ -89,8 +89,8 @@ struct code_layout {
   static constexpr position position_of(index i, index p) noexcept {
     constexpr index quad = Unit::parts > 1 ? Unit::parts / 2 : 1;
     const index row = p / Unit::parts * Unit::groups + i / Unit::points;
-    return {row * Unit::row_bytes + i % Unit::points * quad + p % quad,
-            p % Unit::parts >= quad ? 4 : 0};
+    const index byte = Unit::byte_of(static_cast<int>(i % Unit::points));
+    return {row * Unit::row_bytes + byte + p % quad, p % Unit::parts >= quad ? 4 : 0};
   }
 };
 
@@ -147,10 +147,8 @@ void sum_block(const std::uint8_t* const* tables, int queries, const std::uint8_
       }
     }
   };
-  if constexpr (Unit::parts > 1) {
-    take.template operator()<queries_together>();
-    take.template operator()<4>();
-  }
+  if constexpr (Unit::queries > 4) take.template operator()<Unit::queries>();
+  if constexpr (Unit::queries > 1) take.template operator()<4>();
   for (; q < queries; ++q) {
     sum_groups<Unit, Unit::groups, 1>(tables + q, codes, rows, out + q * out_stride, out_stride);
   }
@@ -190,6 +188,11 @@ class packed_codes {
   [[nodiscard]] int bits() const noexcept { return bits_; }
   [[nodiscard]] index bytes() const noexcept { return memory_.size(); }
 
+  /// The code of a part of a point, as it was given.
+  [[nodiscard]] int code(index point, index part) const noexcept {
+    return bits_ == 8 ? code_of<unit8>(point, part) : code_of<unit4>(point, part);
+  }
+
   /// Points of a block, in which the sums are found.
   [[nodiscard]] index block() const noexcept {
     return bits_ == 8 ? detail::code_layout<unit8>::block : detail::code_layout<unit4>::block;
@@ -216,6 +219,13 @@ class packed_codes {
   }
 
  private:
+  template <class Unit>
+  [[nodiscard]] int code_of(index point, index part) const noexcept {
+    using layout = detail::code_layout<Unit>;
+    const index at = point / layout::block * layout::block_bytes(parts_);
+    return layout::code(memory_.data() + at, point % layout::block, part);
+  }
+
   template <class Layout>
   void pack(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes) {
     memory_ = aligned_buffer<std::uint8_t>(Layout::bytes(points_, parts_));

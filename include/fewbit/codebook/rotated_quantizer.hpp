@@ -1,0 +1,359 @@
+#pragma once
+/// Product quantization after a rotation (OPQ): the parts of a turned vector depend less on each
+/// other and share out evenly what there is to code.
+///
+///     const rotated_quantizer rq = train_rotated_quantizer(points, {.pq = {.parts = 16}});
+///     const row_matrix<float> near = rq.decode(rq.encode(points));
+///     search(rq.quantizer(), packed_codes(rq.quantizer(), rq.encode(points)), rq.rotate(queries),
+///            10);                                      // codebook/code_search.hpp
+///
+/// Use it where coordinates depend on each other or differ in their spread; for coordinates that
+/// are independent and alike it gains nothing. With parts of one or two coordinates the first ones
+/// extend much farther than the others, and the search, whose byte tables have one scale for all
+/// parts, tells less apart than the codes do: ask it for more vectors than are wanted and rank them
+/// again by the floats of distance_tables. Read first: codebook/product_quantizer.hpp.
+///
+/// Training begins with the principal axes, dealt out to the parts so that the products of their
+/// variances are alike, which is best for normally distributed points, and with the centroids of
+/// train_product_quantizer. Then both improve in rounds: points take the codes of the nearest
+/// centroids, centroids the mean of their points, and the rotation R becomes the orthogonal matrix
+/// with the least sum of |R x - y|^2, where y is what the codes of x stand for: U V', where U S V'
+/// is the singular value decomposition of the sum of y x'. No step makes that sum larger.
+///
+/// Source: Ge, He, Ke and Sun 2013, "Optimized product quantization for approximate nearest
+/// neighbor search"; the rotation: Schoenemann 1966, "A generalized solution of the orthogonal
+/// Procrustes problem".
+
+#include <Eigen/SVD>
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "fewbit/arch/arch.hpp"
+#include "fewbit/arch/fused.hpp"
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/codebook/clustering.hpp"
+#include "fewbit/codebook/product_quantizer.hpp"
+#include "fewbit/config.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/quant/quantize.hpp"
+
+namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+
+/// How a rotated quantizer is trained.
+struct rotation_options {
+  pq_options pq = {};  ///< of the quantizer of rotated points, at the beginning
+  index rounds = 16;   ///< in which rotation and centroids improve; 0: they stay as they begin
+};
+
+/// What a round of the training did.
+struct rotation_step {
+  index round = 0;  ///< from 1; 0 while the first centroids are trained
+  index rounds = 0;
+  double missed = 0.0;    ///< sum of weight * |x - decode(encode(x))|^2 when the round began
+  pq_step training = {};  ///< in round 0
+};
+
+}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+/// Called with a `rotation_step`; answers whether to go on.
+template <class P>
+concept RotationProgress = requires(P&& progress, const rotation_step& step) {
+  { progress(step) } -> std::convertible_to<bool>;
+};
+
+namespace detail {
+
+/// a b; each sum begins at 0 and takes its products in the order of the inner index by fused
+/// multiply-add, the same bits on every processor.
+template <Executor E>
+row_matrix<float> product_in_order(const matrix_ref& a, const row_matrix<float>& b,
+                                   const E& executor) {
+  using lanes = arch::vec<float, arch::native_lanes<float>>;
+  constexpr index rows_at_a_time = 64;
+  constexpr int registers = 8;
+  const index width = b.cols();
+  row_matrix<float> out(a.rows(), width);
+  const auto one_row = [&](const float* x, float* to) {
+    index j = 0;
+    for (; j + registers * lanes::lanes <= width; j += registers * lanes::lanes) {
+      lanes sums[registers] = {};
+      for (index t = 0; t < b.rows(); ++t) {
+        const float* from = b.data() + t * width + j;
+#pragma GCC unroll 8
+        for (int r = 0; r < registers; ++r) {
+          sums[r] =
+              arch::fused_multiply_add(lanes(x[t]), lanes::load(from + r * lanes::lanes), sums[r]);
+        }
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < registers; ++r) sums[r].store(to + j + r * lanes::lanes);
+    }
+    for (; j + lanes::lanes <= width; j += lanes::lanes) {
+      lanes sum(0.0F);
+      for (index t = 0; t < b.rows(); ++t) {
+        sum = arch::fused_multiply_add(lanes(x[t]), lanes::load(b.data() + t * width + j), sum);
+      }
+      sum.store(to + j);
+    }
+    for (; j < width; ++j) {
+      to[j] = 0.0F;
+      for (index t = 0; t < b.rows(); ++t) {
+        to[j] = arch::fused_multiply_add(x[t], b(t, j), to[j]);
+      }
+    }
+  };
+  executor.for_each((a.rows() + rows_at_a_time - 1) / rows_at_a_time, [&](index i) {
+    const index end = std::min((i + 1) * rows_at_a_time, a.rows());
+    for (index r = i * rows_at_a_time; r < end; ++r) one_row(row_of(a, r), out.data() + r * width);
+  });
+  return out;
+}
+
+}  // namespace detail
+
+/// A rotation R and a product quantizer of rotated vectors R x.
+class rotated_quantizer {
+ public:
+  /// @param rotation  d x d, orthogonal: no entry of |R R' - 1| above 1e-3
+  /// @throws fewbit::error if it is not, or if d is not quantizer.dimension()
+  rotated_quantizer(row_matrix<float> rotation, product_quantizer quantizer)
+      : rotation_(std::move(rotation)), quantizer_(std::move(quantizer)) {
+    const char* function = "rotated_quantizer";
+    detail::expect_finite(function, "rotation", rotation_);
+    detail::expect_equal(function, "rotation.rows()", rotation_.rows(), dimension());
+    detail::expect_equal(function, "rotation.cols()", rotation_.cols(), dimension());
+    transposed_ = rotation_.transpose();
+    row_matrix<float> square = detail::product_in_order(rotation_, transposed_, inline_executor{});
+    square.diagonal().array() -= 1.0F;
+    const float off = square.cwiseAbs().maxCoeff();
+    if (!(off <= 1e-3F)) {
+      detail::fail(function, "the largest entry of |rotation * rotation' - 1|", off,
+                   "at most 0.001");
+    }
+  }
+
+  [[nodiscard]] index dimension() const noexcept { return quantizer_.dimension(); }
+  /// R, dimension() x dimension()
+  [[nodiscard]] const row_matrix<float>& rotation() const noexcept { return rotation_; }
+  /// Of rotated vectors; what a search by codes takes.
+  [[nodiscard]] const product_quantizer& quantizer() const noexcept { return quantizer_; }
+
+  /// R x of each row x: n x dimension(). Given R, the same bits on every processor.
+  /// @throws fewbit::error if points is empty, holds a NaN or an infinity, or is not dimension()
+  ///         wide
+  template <Executor E = inline_executor>
+  [[nodiscard]] row_matrix<float> rotate(const Eigen::Ref<const row_matrix<float>>& points,
+                                         const E& executor = {}) const {
+    detail::expect_finite("rotate", "points", points);
+    detail::expect_equal("rotate", "points.cols()", points.cols(), dimension());
+    return detail::product_in_order(points, transposed_, executor);
+  }
+
+  /// The codes of the rotated points: n x quantizer().parts().
+  /// @throws fewbit::error as rotate, or if rotated points overflow
+  template <class Arch = arch::native, Executor E = inline_executor>
+  [[nodiscard]] row_matrix<std::uint8_t> encode(const Eigen::Ref<const row_matrix<float>>& points,
+                                                const E& executor = {}) const {
+    return quantizer_.encode<Arch>(rotate(points, executor), executor);
+  }
+
+  /// What codes stand for, rotated back: n x dimension().
+  /// @throws fewbit::error as product_quantizer::decode
+  template <Executor E = inline_executor>
+  [[nodiscard]] row_matrix<float> decode(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
+                                         const E& executor = {}) const {
+    return detail::product_in_order(quantizer_.decode(codes), rotation_, executor);
+  }
+
+ private:
+  row_matrix<float> rotation_;
+  row_matrix<float> transposed_;
+  product_quantizer quantizer_;
+};
+
+namespace detail {
+
+/// Of the decompositions in Eigen the one that compiles fastest, by far.
+using singular_values = Eigen::JacobiSVD<Eigen::MatrixXd, Eigen::NoQRPreconditioner>;
+
+/// The orthogonal R with the least sum of |R x - y|^2, from the sum of y x'.
+inline row_matrix<float> nearest_rotation(const Eigen::MatrixXd& products) {
+  const singular_values svd(products, Eigen::ComputeFullU | Eigen::ComputeFullV);
+  return (svd.matrixU() * svd.matrixV().transpose()).cast<float>();
+}
+
+/// Sum of weight * (x - mean) (x - mean)'.
+inline Eigen::MatrixXd scatter_of(const matrix_ref& points, std::span<const float> weights) {
+  constexpr index rows_at_a_time = 1024;
+  const index d = points.cols();
+  Eigen::RowVectorXd mean = Eigen::RowVectorXd::Zero(d);
+  double weight = 0.0;
+  for (index i = 0; i < points.rows(); ++i) {
+    mean += weight_of(weights, i) * points.row(i).cast<double>();
+    weight += weight_of(weights, i);
+  }
+  mean /= weight;
+  Eigen::MatrixXd scatter = Eigen::MatrixXd::Zero(d, d);
+  for (index first = 0; first < points.rows(); first += rows_at_a_time) {
+    const index count = std::min(rows_at_a_time, points.rows() - first);
+    row_matrix<double> some = points.middleRows(first, count).cast<double>();
+    some.rowwise() -= mean;
+    for (index i = 0; i < count; ++i) some.row(i) *= std::sqrt(weight_of(weights, first + i));
+    scatter.noalias() += some.transpose() * some;
+  }
+  return scatter;
+}
+
+/// The principal axes as rows. From that of the largest variance on, each goes to the part with the
+/// least product of variances so far that is not full. Variances count from the least one, or from
+/// 1e-10 of the largest.
+inline row_matrix<float> balanced_axes(const Eigen::MatrixXd& scatter, index parts) {
+  const index d = scatter.rows();
+  const index width = d / parts;
+  const singular_values axes(scatter, Eigen::ComputeFullU | Eigen::ComputeFullV);
+  const Eigen::VectorXd& variances = axes.singularValues();  // descending
+  const double unit =
+      std::max({variances[d - 1], 1e-10 * variances[0], std::numeric_limits<double>::min()});
+  std::vector<double> logs(static_cast<std::size_t>(parts), 0.0);  // of the products
+  std::vector<index> filled(static_cast<std::size_t>(parts), 0);
+  row_matrix<float> rotation(d, d);
+  for (index axis = 0; axis < d; ++axis) {
+    std::size_t to = 0;
+    while (filled[to] == width) ++to;
+    for (std::size_t p = to + 1; p < logs.size(); ++p) {
+      if (filled[p] < width && logs[p] < logs[to]) to = p;
+    }
+    logs[to] += std::log(std::max(variances[axis], unit) / unit);
+    rotation.row(static_cast<index>(to) * width + filled[to]++) =
+        axes.matrixU().col(axis).transpose().cast<float>();
+  }
+  return rotation;
+}
+
+/// Sums of the points that have a code, each times its weight, and of their weights.
+struct coded_sums {
+  row_matrix<double> points;  // codes x d
+  Eigen::VectorXd weights;
+};
+
+/// Of each part.
+template <Executor E>
+std::vector<coded_sums> sums_by_code(const matrix_ref& points, std::span<const float> weights,
+                                     const row_matrix<std::uint8_t>& codes, index different,
+                                     const E& executor) {
+  const coded_sums none{row_matrix<double>::Zero(different, points.cols()),
+                        Eigen::VectorXd::Zero(different)};
+  std::vector<coded_sums> all(static_cast<std::size_t>(codes.cols()), none);
+  executor.for_each(codes.cols(), [&](index p) {
+    coded_sums& sums = all[static_cast<std::size_t>(p)];
+    for (index i = 0; i < points.rows(); ++i) {
+      const double weight = weight_of(weights, i);
+      sums.points.row(codes(i, p)) += weight * points.row(i).cast<double>();
+      sums.weights[codes(i, p)] += weight;
+    }
+  });
+  return all;
+}
+
+/// Sum of weight * |a - b|^2 over the rows.
+inline double weighted_miss(const row_matrix<float>& a, const row_matrix<float>& b,
+                            std::span<const float> weights) {
+  double sum = 0.0;
+  for (index i = 0; i < a.rows(); ++i) {
+    sum += weight_of(weights, i) * squared_distance(row_of(a, i), row_of(b, i), a.cols());
+  }
+  return sum;
+}
+
+/// A rotation and centroids that improve each other in rounds.
+struct rotation_search {
+  row_matrix<float> rotation;
+  product_quantizer quantizer;
+
+  /// The new centroids are means of rotated points, so that they follow from the sums of points as
+  /// they are, and so does the sum of y x', with one product for each code instead of each point.
+  void improve(const std::vector<coded_sums>& sums) {
+    const index width = quantizer.width();
+    const Eigen::MatrixXd turn = rotation.cast<double>();
+    Eigen::MatrixXd products(turn.rows(), turn.cols());
+    std::vector<row_matrix<float>> centroids;
+    for (index p = 0; p < quantizer.parts(); ++p) {
+      const coded_sums& s = sums[static_cast<std::size_t>(p)];
+      row_matrix<double> means = s.points * turn.middleRows(p * width, width).transpose();
+      for (index j = 0; j < means.rows(); ++j) {
+        if (s.weights[j] > 0.0) {
+          means.row(j) /= s.weights[j];
+        } else {
+          means.row(j) = quantizer.centroids(p).row(j).cast<double>();
+        }
+      }
+      products.middleRows(p * width, width).noalias() = means.transpose() * s.points;
+      centroids.emplace_back(means.cast<float>());
+    }
+    quantizer = product_quantizer(std::move(centroids));
+    rotation = nearest_rotation(products);
+  }
+};
+
+}  // namespace detail
+
+/// Looks for the rotation and the centroids with a small sum of |x - decode(encode(x))|^2.
+///
+/// @param points    n x d, in practice at least 40 for each of the 2^bits centroids and several d
+/// @param progress  is called in each iteration of the first training and then in each round; once
+///                  it answers false, no further round begins
+/// @throws fewbit::error if rounds is less than 0, or as train_product_quantizer
+///
+/// The executor changes no bit of the result. Instruction set and compiler may: the rotation comes
+/// from Eigen's decompositions, whose last bits depend on them. Who needs the same codes everywhere
+/// stores the rotation and the centroids: all that is computed from those is the same to the bit.
+/// The time of a decomposition grows with d^3.
+template <class Arch = arch::native, RotationProgress P, Executor E = inline_executor>
+[[nodiscard]] rotated_quantizer train_rotated_quantizer(
+    const Eigen::Ref<const row_matrix<float>>& points, const rotation_options& options,
+    P&& progress, const E& executor = {}) {
+  const char* function = "train_rotated_quantizer";
+  const std::span<const float> weights = options.pq.clustering.weights;
+  detail::expect_finite(function, "points", points);
+  detail::expect_pq_options(function, options.pq, points.cols());
+  detail::expect_options(options.pq.clustering, points.rows());
+  detail::expect(options.rounds >= 0, function, "rounds", options.rounds, "at least 0");
+  bool go_on = true;
+  const auto report = [&](const pq_step& step) {
+    return go_on = go_on && progress(rotation_step{0, options.rounds, 0.0, step});
+  };
+  row_matrix<float> axes =
+      detail::balanced_axes(detail::scatter_of(points, weights), options.pq.parts);
+  row_matrix<float> rotated = detail::product_in_order(points, axes.transpose(), executor);
+  detail::rotation_search found{
+      std::move(axes), train_product_quantizer<Arch>(rotated, options.pq, report, executor)};
+  for (index round = 1; go_on && round <= options.rounds; ++round) {
+    const auto codes = found.quantizer.template encode<Arch>(rotated, executor);
+    const double missed = detail::weighted_miss(rotated, found.quantizer.decode(codes), weights);
+    found.improve(detail::sums_by_code(points, weights, codes, found.quantizer.codes(), executor));
+    rotated = detail::product_in_order(points, found.rotation.transpose(), executor);
+    go_on = progress(rotation_step{round, options.rounds, missed, {}});
+  }
+  return {std::move(found.rotation), std::move(found.quantizer)};
+}
+
+/// The same without looking on.
+template <class Arch = arch::native, Executor E = inline_executor>
+[[nodiscard]] rotated_quantizer train_rotated_quantizer(
+    const Eigen::Ref<const row_matrix<float>>& points, const rotation_options& options = {},
+    const E& executor = {}) {
+  const auto always = [](const rotation_step&) { return true; };
+  return train_rotated_quantizer<Arch>(points, options, always, executor);
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
