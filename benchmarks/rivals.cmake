@@ -56,3 +56,13 @@ endif()
 add_rival(openblas PACKAGES libopenblas-dev INCLUDES ${OpenBLAS_INCLUDE_DIRS} LIBRARIES ${OpenBLAS_LIBRARIES})
 
 add_rival(eigen)
+
+set(faiss_library faiss-NOTFOUND)
+if(OpenMP_CXX_FOUND)  # its config file asks for it and does not look
+  find_package(faiss CONFIG QUIET)
+endif()
+if(TARGET faiss)
+  set(faiss_library faiss ${OpenMP_CXX_LIBRARIES})
+endif()
+add_rival(faiss PACKAGES libfaiss-dev "OpenMP of the compiler" INCLUDES ${OpenMP_CXX_INCLUDE_DIRS}
+          LIBRARIES ${faiss_library})

@@ -18,6 +18,7 @@
 #include "fewbit/arch/convert.hpp"      // nearest_int, saturated, widened: float -> int32 -> codes
 #include "fewbit/arch/dot_unit.hpp"     // what a matrix kernel is made of
 #include "fewbit/arch/extrema.hpp"      // one-instruction minima and maxima
+#include "fewbit/arch/fused.hpp"        // fused_multiply_add, the same bits everywhere
 #include "fewbit/arch/magnitude.hpp"    // larger_magnitude
 #include "fewbit/arch/memory.hpp"       // prefetch
 #include "fewbit/arch/stored_unit.hpp"  // the same for weights as they are stored, 1 to 8 bits
@@ -101,6 +102,17 @@
 #include "fewbit/calib/percentile.hpp"               // by_percentile
 #include "fewbit/calib/threshold.hpp"                // by_max, ThresholdMethod
 #include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
+
+// ---- codebook: levels that the data chooses
+#include "fewbit/codebook/clustering.hpp"    // kmeans_options, kmeans_result
+#include "fewbit/codebook/coded_search.hpp"  // the nearest centroid by way of 8-bit codes
+#include "fewbit/codebook/kmeans.hpp"        // kmeans
+#include "fewbit/codebook/kmeans_1d.hpp"     // optimal_kmeans_1d
+#include "fewbit/codebook/lloyd.hpp"         // the iterations
+#include "fewbit/codebook/nearest.hpp"       // nearest_centroids, packed_centroids
+#include "fewbit/codebook/nearest_1d.hpp"    // sorted_centroids
+#include "fewbit/codebook/point_panel.hpp"   // points side by side
+#include "fewbit/codebook/seeding.hpp"       // k-means++
 
 // ---- ops: the operators an inference program calls
 #include "fewbit/ops/activations.hpp"       // how float rows become codes

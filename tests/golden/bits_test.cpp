@@ -123,6 +123,22 @@ TEST(bits, of_linear_layers) {
   EXPECT_EQ((outputs_of(linear<uint4_grouped<32>, float_inputs>(w, b))), 0xCF5DB5B1637366BAULL);
 }
 
+TEST(bits, of_clusterings) {
+  const auto digest_of_clusters = [](const kmeans_result& r) {
+    digest d;
+    d.add_all(
+        std::span<const float>(r.centroids.data(), static_cast<std::size_t>(r.centroids.size())));
+    for (const std::int32_t j : r.assignment) d.add(j);
+    return d.value();
+  };
+  EXPECT_EQ(digest_of_clusters(kmeans(reals(2000, 1, 4), 50)), 0xF385812F500A5BBCULL);
+  EXPECT_EQ(digest_of_clusters(optimal_kmeans_1d(reals(300, 1, 4), 9)), 0x35F3A91106D82C4BULL);
+  EXPECT_EQ(digest_of_clusters(kmeans(reals(3000, 5, 4), 20, {.restarts = 2})),
+            0x5C27C96608F40B48ULL);
+  EXPECT_EQ(digest_of_clusters(kmeans(reals(3000, 2, 4), 300, {.iterations = 5})),
+            0xEF4C9B83ADD5CE41ULL);
+}
+
 TEST(bits, of_requantized_products) {
   row_matrix<std::uint8_t> a(50, 130);
   row_matrix<std::int8_t> w(70, 130);

@@ -1,0 +1,445 @@
+#pragma once
+/// k-means of numbers: exact by dynamic programming, fast by sorting.
+///
+///     const kmeans_result best = optimal_kmeans_1d(values, 16);     // values: n x 1
+///
+/// In order, each cluster is an interval. Prefix sums of w and w x give the mean of any interval in
+/// constant time, so an iteration of Lloyd's is k binary searches instead of n k distances.
+/// codebook/kmeans.hpp calls this for points of one dimension.
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/codebook/clustering.hpp"
+#include "fewbit/codebook/nearest_1d.hpp"
+#include "fewbit/config.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+/// A number and its position, in one word that compares as the number does: -0 as +0, then by
+/// position.
+inline std::uint64_t sortable(float x, index position) noexcept {
+  const auto bits = std::bit_cast<std::uint32_t>(x == 0.0F ? 0.0F : x);
+  const std::uint32_t key = bits ^ ((bits >> 31) != 0 ? 0xFFFFFFFFU : 0x80000000U);
+  return (std::uint64_t{key} << 32) | static_cast<std::uint64_t>(position);
+}
+inline float value_of(std::uint64_t word) noexcept {
+  const auto key = static_cast<std::uint32_t>(word >> 32);
+  return std::bit_cast<float>(key ^ ((key >> 31) != 0 ? 0x80000000U : 0xFFFFFFFFU));
+}
+inline std::size_t position_of(std::uint64_t word) noexcept { return word & 0xFFFFFFFFU; }
+
+/// Sorts by the upper 32 bits, 11 at a time from the lowest; equal ones stay in order.
+inline void sort_by_value(std::vector<std::uint64_t>& words) {
+  constexpr int digit_bits = 11;
+  constexpr std::size_t digits = std::size_t{1} << digit_bits;
+  std::vector<std::uint64_t> other(words.size());
+  for (int shift = 32; shift < 64; shift += digit_bits) {
+    std::vector<std::size_t> place(digits + 1, 0);
+    for (const std::uint64_t w : words) ++place[((w >> shift) & (digits - 1)) + 1];
+    for (std::size_t i = 1; i < digits; ++i) place[i] += place[i - 1];
+    for (const std::uint64_t w : words) other[place[(w >> shift) & (digits - 1)]++] = w;
+    words.swap(other);
+  }
+}
+
+/// Ends of intervals: numbers ends[j - 1] .. ends[j] - 1 are the jth.
+using intervals = std::vector<index>;
+
+/// Different numbers in order, each with the weight of all points that have it.
+class sorted_points {
+ public:
+  sorted_points(const matrix_ref& points, std::span<const float> weights) {
+    words_.reserve(static_cast<std::size_t>(points.rows()));
+    for (index i = 0; i < points.rows(); ++i) words_.push_back(sortable(points(i, 0), i));
+    sort_by_value(words_);
+    weight_below_.reserve(words_.size() + 1);
+    moment_below_.reserve(words_.size() + 1);
+    square_below_.reserve(words_.size() + 1);
+    value_.reserve(words_.size());
+    middle_ = value_of(words_[words_.size() / 2]);
+    double weight = 0.0;
+    double moment = 0.0;
+    double square = 0.0;
+    for (const std::uint64_t word : words_) {
+      const double w = weight_of(weights, static_cast<index>(position_of(word)));
+      if (w == 0.0) continue;
+      const float x = value_of(word);
+      if (value_.empty() || value_.back() != x) {
+        value_.push_back(x);
+        push_sums(weight, moment, square);
+      }
+      const double offset = double{x} - double{middle_};
+      weight += w;
+      moment += arch::rounded(w * offset);
+      square += arch::rounded(w * arch::rounded(offset * offset));
+    }
+    push_sums(weight, moment, square);
+  }
+
+  [[nodiscard]] index size() const noexcept { return static_cast<index>(value_.size()); }
+  [[nodiscard]] float value(index i) const noexcept { return value_[static_cast<std::size_t>(i)]; }
+  [[nodiscard]] const std::vector<float>& values() const noexcept { return value_; }
+
+  /// All points in order, those of weight 0 too: see value_of and position_of.
+  [[nodiscard]] const std::vector<std::uint64_t>& words() const noexcept { return words_; }
+
+  /// Sum of weights, and of weight * (x - some number in the middle), of numbers 0 .. i - 1.
+  [[nodiscard]] double weight_below(index i) const noexcept {
+    return weight_below_[static_cast<std::size_t>(i)];
+  }
+  [[nodiscard]] double moment_below(index i) const noexcept {
+    return moment_below_[static_cast<std::size_t>(i)];
+  }
+
+  /// How many numbers are at most x.
+  [[nodiscard]] index count_up_to(double x) const noexcept {
+    return std::upper_bound(value_.begin(), value_.end(), x,
+                            [](double a, float b) { return a < double{b}; }) -
+           value_.begin();
+  }
+
+  /// The mean of numbers first .. end - 1; it lies between them, rounding or not.
+  [[nodiscard]] float mean(index first, index end) const noexcept {
+    const double offset =
+        (moment_below(end) - moment_below(first)) / (weight_below(end) - weight_below(first));
+    const auto mean = static_cast<float>(double{middle_} + offset);
+    return std::clamp(mean, value(first), value(end - 1));
+  }
+
+  /// Sum of weight * squared distance to their mean of numbers first .. end - 1.
+  [[nodiscard]] double inertia(index first, index end) const noexcept {
+    const double moment = moment_below(end) - moment_below(first);
+    const double square = square_below_[static_cast<std::size_t>(end)] -
+                          square_below_[static_cast<std::size_t>(first)];
+    const double weight = weight_below(end) - weight_below(first);
+    return std::max(square - moment * moment / weight, 0.0);
+  }
+  [[nodiscard]] double inertia(const intervals& ends) const noexcept {
+    double sum = 0.0;
+    index first = 0;
+    for (const index end : ends) sum += inertia(std::exchange(first, end), end);
+    return sum;
+  }
+
+ private:
+  void push_sums(double weight, double moment, double square) {
+    weight_below_.push_back(weight);
+    moment_below_.push_back(moment);
+    square_below_.push_back(square);
+  }
+
+  std::vector<std::uint64_t> words_;
+  std::vector<float> value_;
+  std::vector<double> weight_below_;
+  std::vector<double> moment_below_;
+  std::vector<double> square_below_;
+  float middle_ = 0.0F;
+};
+
+/// The best division of cells into k <= cells intervals, each a whole number of neighbouring
+/// cells.
+///
+/// With W and M the sums of w and w x of an interval, its squared distances to its mean sum to
+/// sum w x^2 - M^2 / W, so the sum of M^2 / W is what to maximise. The best last interval of a
+/// longer row of cells never begins earlier than that of a shorter one, which lets each of the k
+/// rounds halve its range: O(k c log c) for c cells.
+/// Source: Wu 1991, "Optimal quantization by matrix searching"; Gronlund et al. 2017, "Fast exact
+/// k-means, k-medians and Bregman divergence clustering in 1D", arXiv:1701.07204.
+class interval_search {
+ public:
+  interval_search(const sorted_points& points, const intervals& cells) : cells_(cells) {
+    weight_.push_back(0.0);
+    moment_.push_back(0.0);
+    for (const index end : cells) {
+      weight_.push_back(points.weight_below(end));
+      moment_.push_back(points.moment_below(end));
+    }
+  }
+
+  [[nodiscard]] intervals divide(index k) {
+    const auto count = static_cast<index>(cells_.size());
+    begin_.assign(static_cast<std::size_t>(k * (count + 1)), 0);
+    // Room behind the last for whole registers.
+    before_.assign(static_cast<std::size_t>(count + 1 + width), -infinity);
+    after_ = before_;
+    for (index j = 1; j <= count; ++j) after_[static_cast<std::size_t>(j)] = gain(0, j);
+    for (index q = 1; q < k; ++q) {
+      before_.swap(after_);
+      fill(q, q + 1, count, q, count - 1);
+    }
+    intervals ends(static_cast<std::size_t>(k));
+    index end = count;
+    for (index q = k; q-- > 0;) {
+      ends[static_cast<std::size_t>(q)] = cells_[static_cast<std::size_t>(end - 1)];
+      end = begin_[static_cast<std::size_t>(q * (count + 1) + end)];
+    }
+    return ends;
+  }
+
+ private:
+  static constexpr int width = 8;
+  static constexpr double infinity = std::numeric_limits<double>::infinity();
+
+  [[nodiscard]] double gain(index i, index j) const noexcept {
+    const double m = moment_[static_cast<std::size_t>(j)] - moment_[static_cast<std::size_t>(i)];
+    return m * m / (weight_[static_cast<std::size_t>(j)] - weight_[static_cast<std::size_t>(i)]);
+  }
+
+  /// The best sums of q + 1 intervals that end at cells first .. last, the last of which begins in
+  /// low .. high.
+  void fill(index q, index first, index last, index low, index high) noexcept {
+    if (first > last) return;
+    const index j = first + (last - first) / 2;
+    const auto [best, at] = best_begin(j, std::max(low, q), std::min(high, j - 1));
+    after_[static_cast<std::size_t>(j)] = best;
+    begin_[static_cast<std::size_t>(q * static_cast<index>(weight_.size()) + j)] =
+        static_cast<std::int32_t>(at);
+    fill(q, first, j - 1, low, at);
+    fill(q, j + 1, last, at, high);
+  }
+
+  /// The largest before_[i] + gain(i, j) for low <= i <= high, and the first i that has it.
+  [[nodiscard]] std::pair<double, index> best_begin(index j, index low, index high) const noexcept {
+    using lanes = arch::vec<double, width>;
+    using numbers = arch::vec<std::int64_t, width>;
+    const lanes weight(weight_[static_cast<std::size_t>(j)]);
+    const lanes moment(moment_[static_cast<std::size_t>(j)]);
+    lanes best(-infinity);
+    numbers where(low);
+    index i = low;
+    for (; i + width <= high + 1; i += width) {
+      const lanes m = moment - lanes::load(moment_.data() + i);
+      const lanes w = weight - lanes::load(weight_.data() + i);
+      const lanes sum = lanes::load(before_.data() + i) + m * m / w;
+      where = arch::select(sum > best, numbers(i), where);
+      best = arch::select(sum > best, sum, best);
+    }
+    double most = -infinity;
+    index at = low;
+    for (int lane = 0; lane < width; ++lane) {
+      const index here = where[lane] + lane;
+      if (best[lane] > most || (best[lane] == most && here < at)) {
+        most = best[lane];
+        at = here;
+      }
+    }
+    for (; i <= high; ++i) {
+      const double sum = before_[static_cast<std::size_t>(i)] + gain(i, j);
+      if (sum > most) at = i;
+      most = std::max(most, sum);
+    }
+    return {most, at};
+  }
+
+  const intervals& cells_;
+  std::vector<double> weight_;  // of the cells before each
+  std::vector<double> moment_;
+  std::vector<double> before_;  // best sums of q intervals
+  std::vector<double> after_;   // of q + 1
+  std::vector<std::int32_t> begin_;
+};
+
+/// Every number a cell of its own.
+inline intervals single_cells(index count) {
+  intervals ends;
+  ends.reserve(static_cast<std::size_t>(count));
+  for (index i = 1; i <= count; ++i) ends.push_back(i);
+  return ends;
+}
+
+/// Splits intervals at their means, the one of the largest inertia first, until there are k.
+inline void split_until(const sorted_points& points, intervals& ends, index k) {
+  struct part {
+    double inertia;  // negative if it cannot be split
+    index first;
+    index end;
+    bool operator<(const part& other) const noexcept {
+      return inertia != other.inertia ? inertia < other.inertia : first > other.first;
+    }
+  };
+  if (static_cast<index>(ends.size()) == k) return;
+  std::vector<part> heap;
+  const auto push = [&](index first, index end) {
+    heap.push_back({end - first < 2 ? -1.0 : points.inertia(first, end), first, end});
+    std::push_heap(heap.begin(), heap.end());
+  };
+  index first = 0;
+  for (const index end : ends) push(std::exchange(first, end), end);
+  while (static_cast<index>(heap.size()) < k) {
+    std::pop_heap(heap.begin(), heap.end());
+    const part p = heap.back();
+    heap.pop_back();
+    const index middle = points.count_up_to(double{points.mean(p.first, p.end)});
+    const index at = std::clamp(middle, p.first + 1, p.end - 1);
+    push(p.first, at);
+    push(at, p.end);
+  }
+  ends.clear();
+  for (const part& p : heap) ends.push_back(p.end);
+  std::sort(ends.begin(), ends.end());
+}
+
+/// Nearly the best k intervals of more than k numbers: the best that are made of finer cells, which
+/// splitting gives. There are 2 k to 256 k of them, as 4 million steps allow; only splitting where
+/// even 2 k would take too long.
+inline intervals first_intervals(const sorted_points& points, index k) {
+  constexpr index steps = index{1} << 22;
+  const auto cost = [&](index cells) {
+    return k * cells * static_cast<index>(std::bit_width(static_cast<std::uint64_t>(cells)));
+  };
+  index cells = k;
+  if (k <= 1024) {
+    cells = std::min(2 * k, points.size());
+    while (cells < std::min(256 * k, points.size()) &&
+           cost(std::min(2 * cells, points.size())) <= steps) {
+      cells = std::min(2 * cells, points.size());
+    }
+  }
+  intervals ends = {points.size()};
+  split_until(points, ends, cells);
+  return cells > k ? interval_search(points, ends).divide(k) : ends;
+}
+
+inline std::vector<float> means_of(const sorted_points& points, const intervals& ends) {
+  std::vector<float> means;
+  index first = 0;
+  for (const index end : ends) means.push_back(points.mean(std::exchange(first, end), end));
+  return means;
+}
+
+/// The intervals of numbers nearest to each of k centroids in order; those without numbers split
+/// others.
+inline intervals nearest_intervals(const sorted_points& points,
+                                   const std::vector<float>& centroids) {
+  intervals ends;
+  for (std::size_t j = 0; j < centroids.size(); ++j) {
+    const index end =
+        j + 1 == centroids.size()
+            ? points.size()
+            : points.count_up_to(sorted_centroids::midpoint(centroids[j], centroids[j + 1]));
+    if (end > (ends.empty() ? 0 : ends.back())) ends.push_back(end);
+  }
+  split_until(points, ends, static_cast<index>(centroids.size()));
+  return ends;
+}
+
+/// Numbers that are not in the same interval as before.
+inline index moved_between(const intervals& before, const intervals& after) {
+  index same = 0;
+  for (std::size_t j = 0; j < after.size(); ++j) {
+    const index first = j == 0 ? 0 : std::max(before[j - 1], after[j - 1]);
+    same += std::max<index>(std::min(before[j], after[j]) - first, 0);
+  }
+  return after.back() - same;
+}
+
+/// Centroids in order, who belongs to each, and the inertia.
+template <Executor E>
+kmeans_result result_of(const matrix_ref& points, const sorted_points& sorted,
+                        std::span<const float> weights, const std::vector<float>& centroids,
+                        const E& executor) {
+  kmeans_result result;
+  result.centroids = Eigen::Map<const row_matrix<float>>(centroids.data(),
+                                                         static_cast<index>(centroids.size()), 1);
+  result.assignment.resize(static_cast<std::size_t>(points.rows()));
+  const sorted_centroids search(centroids);
+  std::size_t at = 0;
+  for (const std::uint64_t word : sorted.words()) {
+    at = search.next(at, value_of(word));
+    result.assignment[position_of(word)] = search.number(at);
+  }
+  result.inertia = inertia_of(points, weights, result.centroids, result.assignment, executor);
+  return result;
+}
+
+/// k centroids at the numbers themselves, if there are no more; the last one is repeated.
+inline std::vector<float> all_numbers(const sorted_points& points, index k) {
+  std::vector<float> centroids = points.values();
+  centroids.resize(static_cast<std::size_t>(k), centroids.back());
+  return centroids;
+}
+
+inline void expect_numbers(const char* function, const matrix_ref& points) {
+  constexpr index most = std::numeric_limits<std::int32_t>::max();
+  expect_finite(function, "points", points);
+  expect_equal(function, "points.cols()", points.cols(), 1);
+  expect(points.rows() <= most, function, "points.rows()", points.rows(),
+         "at most " + std::to_string(most) + " in one dimension");
+}
+
+/// Lloyd's iterations from nearly optimal intervals.
+template <KmeansProgress P, Executor E>
+kmeans_result kmeans_of_numbers(const matrix_ref& points, index k, const kmeans_options& options,
+                                P& progress, const E& executor) {
+  expect_numbers("kmeans", points);
+  const sorted_points sorted(points, options.weights);
+  std::vector<float> centroids;
+  index iteration = 0;
+  bool converged = true;
+  if (sorted.size() <= k) {
+    centroids = all_numbers(sorted, k);
+  } else {
+    intervals ends = first_intervals(sorted, k);
+    centroids = means_of(sorted, ends);
+    double inertia = sorted.inertia(ends);
+    converged = false;
+    while (!converged && iteration < options.iterations) {
+      ++iteration;
+      const intervals before = std::exchange(ends, nearest_intervals(sorted, centroids));
+      const index moved = moved_between(before, ends);
+      const double last = std::exchange(inertia, sorted.inertia(ends));
+      centroids = means_of(sorted, ends);
+      converged = moved == 0 || last - inertia < options.tolerance * inertia;
+      if (!progress(kmeans_step{0, iteration, inertia, moved})) break;
+    }
+  }
+  kmeans_result result = result_of(points, sorted, options.weights, centroids, executor);
+  result.iterations = iteration;
+  result.converged = converged;
+  return result;
+}
+
+}  // namespace detail
+
+/// The k centroids of numbers with the least inertia there is, but for the rounding of sums in
+/// double and of centroids to float. Takes O(k n log n) steps and 4 k n bytes for n different
+/// numbers: for small k, and to judge other searches by. Iterations are 0.
+///
+/// @param points   n x 1
+/// @param weights  of each point, or none
+/// @throws fewbit::error if points are missing, more than 2^31 - 1, not finite or of more than one
+///         dimension, or k or the weights are what `kmeans` rejects
+template <Executor E = inline_executor>
+[[nodiscard]] kmeans_result optimal_kmeans_1d(const Eigen::Ref<const row_matrix<float>>& points,
+                                              index k, std::span<const float> weights = {},
+                                              const E& executor = {}) {
+  detail::expect_clusters("optimal_kmeans_1d", k);
+  detail::expect_numbers("optimal_kmeans_1d", points);
+  detail::expect_weights("optimal_kmeans_1d", weights, points.rows());
+  const detail::sorted_points sorted(points, weights);
+  const std::vector<float> centroids =
+      sorted.size() <= k
+          ? detail::all_numbers(sorted, k)
+          : detail::means_of(
+                sorted,
+                detail::interval_search(sorted, detail::single_cells(sorted.size())).divide(k));
+  kmeans_result result = detail::result_of(points, sorted, weights, centroids, executor);
+  result.converged = true;
+  return result;
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

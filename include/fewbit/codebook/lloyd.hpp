@@ -1,0 +1,208 @@
+#pragma once
+/// The iterations of k-means: points go to their nearest centroid, centroids to the mean of their
+/// points.
+///
+/// Read next: codebook/kmeans.hpp.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/codebook/clustering.hpp"
+#include "fewbit/codebook/coded_search.hpp"
+#include "fewbit/codebook/nearest.hpp"
+#include "fewbit/codebook/point_panel.hpp"
+#include "fewbit/codebook/seeding.hpp"
+#include "fewbit/config.hpp"
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+
+/// sum += weight * x in double, where the products are exact.
+FEWBIT_ALWAYS_INLINE void add_point(const float* x, double weight, index d, double* sum) noexcept {
+  index t = 0;
+  const auto add = [&]<int width>() {
+    using wide = arch::vec<double, width>;
+    using floats = arch::vec<float, width>;
+    for (; t + width <= d; t += width) {
+      const wide product = arch::convert<double>(floats::load(x + t)) * wide(weight);
+      wide(wide::load(sum + t) + product).store(sum + t);
+    }
+  };
+  add.template operator()<8>();
+  add.template operator()<4>();
+  for (; t < d; ++t) sum[t] += weight * double{x[t]};
+}
+
+/// Points with their clusters. The points are cut into pieces of a size that depends on k alone;
+/// each piece has sums of its own, which are added in the order of the pieces, so that no executor
+/// changes them.
+template <class Arch, Executor E>
+class lloyd {
+ public:
+  lloyd(const matrix_ref& points, std::span<const float> weights, index k, const E& executor)
+      : points_(points),
+        weights_(weights),
+        k_(k),
+        executor_(executor),
+        map_(centering::of(points)),
+        panels_(points, map_, executor),
+        piece_((std::max<index>(4 * k, 4096) + panel_points - 1) / panel_points),
+        pieces_((panels_.panels() + piece_ - 1) / piece_),
+        middle_(1, points.cols()),
+        piece_sums_(pieces_ * sums(), for_overwrite),
+        moved_(static_cast<std::size_t>(pieces_)),
+        assignment_(static_cast<std::size_t>(points.rows())) {
+    for (index t = 0; t < points.cols(); ++t) {
+      middle_(0, t) = map_.shift[static_cast<std::size_t>(t)] / map_.scale;
+    }
+    if constexpr (has_coded_search<Arch>) {
+      use_codes_ = codes_pay(points.cols(), k);
+      if (use_codes_) coded_panels_ = coded_panels(panels_, points.cols(), executor);
+    }
+    spread_ = inertia_of(points, weights, middle_, assignment_, executor);
+  }
+
+  [[nodiscard]] const point_panels& panels() const noexcept { return panels_; }
+  [[nodiscard]] const centering& map() const noexcept { return map_; }
+
+  /// Forgets the clusters of a former run.
+  void restart() { std::fill(assignment_.begin(), assignment_.end(), -1); }
+
+  /// Sends each point to its nearest centroid; answers how many changed their cluster.
+  index assign(const packed_centroids& centroids) {
+    if (use_codes_) coded_centroids_.code(centroids);
+    executor_.for_each(pieces_, [&](index p) { assign_piece(p, centroids); });
+    index moved = 0;
+    for (const index m : moved_) moved += m;
+    return moved;
+  }
+
+  /// Moves each centroid to the mean of its cluster; one without points splits the cluster of the
+  /// most weight that is not a single point. Answers the inertia of the clusters about their means.
+  double update(row_matrix<float>& centroids, random_sequence& random) {
+    double* sum = piece_sums_.data();
+    for (index p = 1; p < pieces_; ++p) {
+      const double* other = sum + p * sums();
+      for (index i = 0; i < sums(); ++i) sum[i] += other[i];
+    }
+    const index d = points_.cols();
+    const double* weight = sum + k_ * d;
+    double explained = 0.0;
+    bool any_empty = false;
+    for (index j = 0; j < k_; ++j) {
+      any_empty |= weight[j] == 0.0;
+      if (weight[j] == 0.0) continue;
+      double square = 0.0;
+      for (index t = 0; t < d; ++t) {
+        const double mean = sum[j * d + t] / weight[j];
+        const double offset = mean - double{middle_(0, t)};
+        square += arch::rounded(offset * offset);
+        centroids(j, t) = static_cast<float>(mean);
+      }
+      explained += arch::rounded(weight[j] * square);
+    }
+    if (any_empty) fill_empty(centroids, {weight, weight + k_}, random);
+    return std::max(spread_ - explained, 0.0);
+  }
+
+ private:
+  /// Doubles of a piece: k x d sums and k weights.
+  [[nodiscard]] index sums() const noexcept { return k_ * (points_.cols() + 1); }
+
+  void find_nearest(index panel, const packed_centroids& centroids,
+                    std::int32_t* nearest) const noexcept {
+    if constexpr (has_coded_search<Arch>) {
+      if (use_codes_) {
+        return nearest_by_codes<Arch>(centroids, coded_centroids_, panels_.panel(panel),
+                                      coded_panels_.codes(panel), coded_panels_.of(panel), nearest);
+      }
+    }
+    nearest_in_panel<Arch>(centroids, panels_.panel(panel), nearest);
+  }
+
+  void assign_piece(index p, const packed_centroids& centroids) noexcept {
+    const index d = points_.cols();
+    double* sum = piece_sums_.data() + p * sums();
+    double* weight_sum = sum + k_ * d;
+    std::fill(sum, sum + sums(), 0.0);
+    std::int32_t nearest[panel_points];
+    index moved = 0;
+    for (index panel = p * piece_; panel < std::min((p + 1) * piece_, panels_.panels()); ++panel) {
+      find_nearest(panel, centroids, nearest);
+      const index first = panel * panel_points;
+      const index count = std::min(panel_points, points_.rows() - first);
+      for (index i = 0; i < count; ++i) {
+        std::int32_t& cluster = assignment_[static_cast<std::size_t>(first + i)];
+        moved += cluster != nearest[i] ? 1 : 0;
+        cluster = nearest[i];
+        const double weight = weight_of(weights_, first + i);
+        weight_sum[cluster] += weight;
+        add_point(row_of(points_, first + i), weight, d, sum + cluster * d);
+      }
+    }
+    moved_[static_cast<std::size_t>(p)] = moved;
+  }
+
+  /// Gives each empty cluster half of another: both centroids move off the mean, in opposite random
+  /// directions, by up to a 64th of the cluster's standard deviation.
+  void fill_empty(row_matrix<float>& centroids, std::vector<double> weight,
+                  random_sequence& random) const {
+    const index d = points_.cols();
+    std::vector<double> spread(static_cast<std::size_t>(k_), 0.0);
+    for (index i = 0; i < points_.rows(); ++i) {
+      const index j = assignment_[static_cast<std::size_t>(i)];
+      spread[static_cast<std::size_t>(j)] +=
+          arch::rounded(weight_of(weights_, i) *
+                        squared_distance(row_of(points_, i), centroids.data() + j * d, d));
+    }
+    for (index empty = 0; empty < k_; ++empty) {
+      if (weight[static_cast<std::size_t>(empty)] > 0.0) continue;
+      index donor = -1;
+      for (index j = 0; j < k_; ++j) {
+        const auto at = static_cast<std::size_t>(j);
+        if (spread[at] > 0.0 &&
+            (donor < 0 || weight[at] > weight[static_cast<std::size_t>(donor)])) {
+          donor = j;
+        }
+      }
+      if (donor < 0) return;
+      const auto from = static_cast<std::size_t>(donor);
+      const double deviation = std::sqrt(spread[from] / weight[from] / static_cast<double>(d));
+      for (index t = 0; t < d; ++t) {
+        const double noise = deviation * (random.next() - 0.5) / 32;
+        const double middle = centroids(donor, t);
+        centroids(empty, t) = static_cast<float>(middle + arch::rounded(noise));
+        centroids(donor, t) = static_cast<float>(middle - arch::rounded(noise));
+      }
+      weight[static_cast<std::size_t>(empty)] = weight[from] /= 2;
+      spread[static_cast<std::size_t>(empty)] = spread[from] /= 2;
+    }
+  }
+
+  const matrix_ref& points_;
+  std::span<const float> weights_;
+  index k_;
+  const E& executor_;
+  centering map_;
+  point_panels panels_;
+  bool use_codes_ = false;
+  coded_panels coded_panels_;
+  coded_centroids coded_centroids_;
+  index piece_;  // panels of one
+  index pieces_;
+  row_matrix<float> middle_;  // of all points; what sums of squares are taken about
+  double spread_ = 0.0;       // inertia of one cluster at the middle
+  aligned_buffer<double> piece_sums_;
+  std::vector<index> moved_;  // in each piece
+  std::vector<std::int32_t> assignment_;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail

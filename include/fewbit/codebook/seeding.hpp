@@ -1,0 +1,290 @@
+#pragma once
+/// First centroids for k-means: greedy k-means++, and the points themselves where there are no more
+/// than k different ones.
+///
+/// Each next centroid is a point drawn with probability proportional to its weight times the
+/// squared distance to the nearest centroid so far. Of a few such candidates the one is taken that
+/// lowers the sum of these distances most.
+/// Source: Arthur and Vassilvitskii 2007, "k-means++: the advantages of careful seeding" (section
+/// 5 names the candidates; their number, 2 + log k, is theirs too).
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "fewbit/arch/fused.hpp"
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/codebook/clustering.hpp"
+#include "fewbit/codebook/nearest.hpp"
+#include "fewbit/codebook/point_panel.hpp"
+#include "fewbit/config.hpp"
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/random.hpp"
+#include "fewbit/core/types.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+
+/// Random numbers in [0, 1), one after the other.
+class random_sequence {
+ public:
+  explicit random_sequence(const generator& g) noexcept : at_(g) {}
+
+  double next() noexcept {
+    const auto bits = random_bits(at_.seed, at_.counter++);
+    return static_cast<double>((std::uint64_t{bits[0]} << 21) | (bits[1] >> 11)) * 0x1p-53;
+  }
+
+ private:
+  generator at_;
+};
+
+/// k-means++ over the points of some panels. Distances are taken as they are, not as differences of
+/// norms, so that a point equal to a centroid is at distance 0 exactly. They are summed in float
+/// over the panels of a piece, column by column, and then in double.
+template <class Arch, Executor E>
+class plus_plus {
+  using shape = nearest_shape<Arch>;
+  using lanes = typename shape::lanes;
+  static constexpr index tile = index{shape::registers} * lanes::lanes;
+  static constexpr index piece = 32;  // panels
+
+ public:
+  /// @param weights  of each point, or none
+  plus_plus(const point_panels& panels, index d, std::span<const float> weights, const E& executor)
+      : panels_(panels),
+        d_(d),
+        executor_(executor),
+        weight_(panels.panels() * panel_points),
+        closest_(panels.panels() * panel_points, for_overwrite),
+        panel_sum_(static_cast<std::size_t>(panels.panels())) {
+    for (index i = 0; i < panels.points(); ++i) {
+      weight_[i] = weights.empty() ? 1.0F : weights[static_cast<std::size_t>(i)];
+    }
+  }
+
+  /// Numbers of k points, fewer if every point is at distance 0 from one of them.
+  std::vector<index> choose(index k, index candidates, random_sequence random) {
+    std::fill(closest_.begin(), closest_.end(), 1.0F);
+    executor_.for_each(pieces(), [&](index p) { sum_panels(p); });
+    std::vector<index> chosen;
+    std::vector<index> tried;
+    while (static_cast<index>(chosen.size()) < k && total() > 0.0) {
+      tried.clear();
+      for (index c = 0; c < (chosen.empty() ? 1 : candidates); ++c) {
+        tried.push_back(draw(random.next()));
+      }
+      if (chosen.empty()) {
+        std::fill(closest_.begin(), closest_.end(), std::numeric_limits<float>::max());
+      }
+      chosen.push_back(best_of(tried));
+      const std::vector<float> centroid = coordinates(chosen.back());
+      executor_.for_each(pieces(), [&](index p) { lower(p, centroid.data()); });
+    }
+    return chosen;
+  }
+
+ private:
+  [[nodiscard]] index pieces() const noexcept { return (panels_.panels() + piece - 1) / piece; }
+
+  [[nodiscard]] double total() const noexcept {
+    double sum = 0.0;
+    for (const double s : panel_sum_) sum += s;
+    return sum;
+  }
+
+  [[nodiscard]] std::vector<float> coordinates(index i) const {
+    std::vector<float> x(static_cast<std::size_t>(d_));
+    const float* column = panels_.panel(i / panel_points) + i % panel_points;
+    for (index t = 0; t < d_; ++t) x[static_cast<std::size_t>(t)] = column[t * panel_points];
+    return x;
+  }
+
+  /// The point at the share u of the sum of weight * distance.
+  [[nodiscard]] index draw(double u) const noexcept {
+    double rest = u * total();
+    std::size_t p = 0;
+    while (p + 1 < panel_sum_.size() && rest >= panel_sum_[p]) rest -= panel_sum_[p++];
+    while (panel_sum_[p] == 0.0) --p;  // rounding has led past the end
+    const index first = static_cast<index>(p) * panel_points;
+    index last = first;
+    for (index i = first; i < first + panel_points; ++i) {
+      const double part = double{weight_[i]} * double{closest_[i]};
+      if (part == 0.0) continue;
+      last = i;
+      if (rest < part) break;
+      rest -= part;
+    }
+    return last;
+  }
+
+  /// The candidate that leaves the least sum.
+  [[nodiscard]] index best_of(const std::vector<index>& tried) const {
+    if (tried.size() == 1) return tried[0];
+    std::vector<std::vector<float>> centroids;
+    for (const index i : tried) centroids.push_back(coordinates(i));
+    const auto count = static_cast<index>(tried.size());
+    std::vector<double> sums(static_cast<std::size_t>(pieces() * count));
+    executor_.for_each(pieces(), [&](index p) {
+      for (index c = 0; c < count; ++c) {
+        sums[static_cast<std::size_t>(p * count + c)] =
+            sum_with(p, centroids[static_cast<std::size_t>(c)].data());
+      }
+    });
+    index best = 0;
+    double least = std::numeric_limits<double>::infinity();
+    for (index c = 0; c < count; ++c) {
+      double sum = 0.0;
+      for (index p = 0; p < pieces(); ++p) sum += sums[static_cast<std::size_t>(p * count + c)];
+      if (sum < least) best = c;
+      least = std::min(least, sum);
+    }
+    return tried[static_cast<std::size_t>(best)];
+  }
+
+  template <class F>
+  FEWBIT_ALWAYS_INLINE void for_each_panel(index p, F f) const {
+    const index end = std::min((p + 1) * piece, panels_.panels());
+    for (index panel = p * piece; panel < end; ++panel) f(panel);
+  }
+
+  /// min(closest, |x - centroid|^2) of a tile of points.
+  FEWBIT_ALWAYS_INLINE void lowered(index panel, index column, const float* centroid,
+                                    lanes (&distance)[shape::registers]) const noexcept {
+    const float* x = panels_.panel(panel) + column;
+#pragma GCC unroll 4
+    for (int r = 0; r < shape::registers; ++r) distance[r] = lanes(0.0F);
+    for (index t = 0; t < d_; ++t, x += panel_points) {
+      const lanes c(centroid[t]);
+#pragma GCC unroll 4
+      for (int r = 0; r < shape::registers; ++r) {
+        const lanes miss = lanes::load(x + r * lanes::lanes) - c;
+        distance[r] = arch::fused_multiply_add(miss, miss, distance[r]);
+      }
+    }
+    const float* closest = closest_.data() + panel * panel_points + column;
+#pragma GCC unroll 4
+    for (int r = 0; r < shape::registers; ++r) {
+      distance[r] = arch::min(distance[r], lanes::load(closest + r * lanes::lanes));
+    }
+  }
+
+  /// The sum of weight * distance over a piece if one more centroid were chosen.
+  [[nodiscard]] double sum_with(index p, const float* centroid) const noexcept {
+    double sum = 0.0;
+    for (index column = 0; column < panel_points; column += tile) {
+      lanes sums[shape::registers];
+#pragma GCC unroll 4
+      for (int r = 0; r < shape::registers; ++r) sums[r] = lanes(0.0F);
+      for_each_panel(p, [&](index panel) {
+        lanes distance[shape::registers];
+        lowered(panel, column, centroid, distance);
+        const float* weight = weight_.data() + panel * panel_points + column;
+#pragma GCC unroll 4
+        for (int r = 0; r < shape::registers; ++r) {
+          sums[r] = arch::fused_multiply_add(lanes::load(weight + r * lanes::lanes), distance[r],
+                                             sums[r]);
+        }
+      });
+      for (int r = 0; r < shape::registers; ++r) {
+        for (int lane = 0; lane < lanes::lanes; ++lane) sum += double{sums[r][lane]};
+      }
+    }
+    return sum;
+  }
+
+  /// Takes note of a chosen centroid.
+  void lower(index p, const float* centroid) noexcept {
+    for_each_panel(p, [&](index panel) {
+      for (index column = 0; column < panel_points; column += tile) {
+        lanes distance[shape::registers];
+        lowered(panel, column, centroid, distance);
+        for (int r = 0; r < shape::registers; ++r) {
+          distance[r].store(closest_.data() + panel * panel_points + column + r * lanes::lanes);
+        }
+      }
+    });
+    sum_panels(p);
+  }
+
+  void sum_panels(index p) noexcept {
+    constexpr int width = 8;
+    using wide = arch::vec<double, width>;
+    using floats = arch::vec<float, width>;
+    for_each_panel(p, [&](index panel) {
+      wide sums(0.0);
+      for (index i = panel * panel_points; i < (panel + 1) * panel_points; i += width) {
+        sums += arch::convert<double>(floats::load(weight_.data() + i)) *
+                arch::convert<double>(floats::load(closest_.data() + i));  // exact products
+      }
+      double sum = 0.0;
+      for (int lane = 0; lane < width; ++lane) sum += sums[lane];
+      panel_sum_[static_cast<std::size_t>(panel)] = sum;
+    });
+  }
+
+  const point_panels& panels_;
+  index d_;
+  const E& executor_;
+  aligned_buffer<float> weight_;   // 0 beyond the last point
+  aligned_buffer<float> closest_;  // squared distance to the nearest centroid so far
+  std::vector<double> panel_sum_;  // of weight * closest
+};
+
+/// The different points of positive weight, by the first row of each, and which of them each point
+/// is; -1 for weight 0.
+struct distinct_points {
+  std::vector<index> rows;
+  std::vector<std::int32_t> number;
+};
+
+/// Looks no further, and answers more than k rows, once there are more than k.
+inline distinct_points find_distinct(const matrix_ref& points, std::span<const float> weights,
+                                     index k) {
+  const index room = std::min(k, points.rows());
+  const std::uint64_t slots = std::bit_ceil(static_cast<std::uint64_t>(2 * room + 2));
+  std::vector<std::int32_t> table(slots, -1);
+  distinct_points found;
+  found.number.assign(static_cast<std::size_t>(points.rows()), -1);
+  const auto equal = [&](const float* a, const float* b) {
+    return std::equal(a, a + points.cols(), b);
+  };
+  for (index i = 0; i < points.rows() && static_cast<index>(found.rows.size()) <= k; ++i) {
+    if (weight_of(weights, i) == 0.0) continue;
+    const float* x = row_of(points, i);
+    std::uint64_t hash = 0;
+    for (index t = 0; t < points.cols(); ++t) {
+      const float value = x[t] == 0.0F ? 0.0F : x[t];  // -0 equals 0
+      hash = (hash ^ std::bit_cast<std::uint32_t>(value)) * 0x9E3779B97F4A7C15ULL;
+      hash ^= hash >> 32;
+    }
+    std::uint64_t slot = hash & (slots - 1);
+    while (table[slot] >= 0 &&
+           !equal(x, row_of(points, found.rows[static_cast<std::size_t>(table[slot])]))) {
+      slot = (slot + 1) & (slots - 1);
+    }
+    if (table[slot] < 0) {
+      table[slot] = static_cast<std::int32_t>(found.rows.size());
+      found.rows.push_back(i);
+    }
+    found.number[static_cast<std::size_t>(i)] = table[slot];
+  }
+  return found;
+}
+
+/// 2 + floor(log k), by the first powers of e.
+inline index default_candidates(index k) noexcept {
+  static constexpr double power[] = {2.718281828459045,  7.38905609893065,   20.085536923187668,
+                                     54.598150033144236, 148.4131591025766,  403.4287934927351,
+                                     1096.6331584284585, 2980.9579870417283, 8103.083927575384,
+                                     22026.465794806718, 59874.14171519782,  162754.79141900392};
+  index count = 2;
+  for (const double p : power) count += static_cast<double>(k) >= p ? 1 : 0;
+  return count;
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail

@@ -1,0 +1,260 @@
+#include "fewbit/codebook/kmeans_1d.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "fewbit/codebook/kmeans.hpp"
+#include "support/samples.hpp"
+#include "support/sentence.hpp"
+
+namespace fewbit {
+namespace {
+
+row_matrix<float> column(const std::vector<float>& values) {
+  return Eigen::Map<const row_matrix<float>>(values.data(), static_cast<index>(values.size()), 1);
+}
+
+/// Squared distances of values[first .. end) to their mean.
+double cost(const std::vector<float>& values, const std::vector<float>& weights, std::size_t first,
+            std::size_t end) {
+  double weight = 0, sum = 0, squares = 0;
+  for (std::size_t i = first; i < end; ++i) {
+    weight += double{weights[i]};
+    sum += double{weights[i]} * double{values[i]};
+  }
+  for (std::size_t i = first; i < end; ++i) {
+    squares += double{weights[i]} * std::pow(double{values[i]} - sum / weight, 2);
+  }
+  return weight > 0 ? squares : 0.0;
+}
+
+/// The least inertia of k intervals of values in order, by trying all of them.
+double least_inertia(const std::vector<float>& values, const std::vector<float>& weights,
+                     std::size_t first, int k) {
+  if (k == 1) return cost(values, weights, first, values.size());
+  double least = std::numeric_limits<double>::infinity();
+  for (std::size_t end = first + 1; end < values.size(); ++end) {
+    least = std::min(
+        least, cost(values, weights, first, end) + least_inertia(values, weights, end, k - 1));
+  }
+  return least;
+}
+
+TEST(kmeans_1d, optimal_equals_brute_force) {
+  std::mt19937 random(1);
+  for (int turn = 0; turn < 150; ++turn) {
+    const std::size_t n = 2 + random() % 12;
+    const bool weighted = turn % 2 == 1;
+    const bool coarse = turn % 3 == 0;  // many equal numbers
+    std::vector<float> values, weights;
+    for (std::size_t i = 0; i < n; ++i) {
+      values.push_back(coarse ? static_cast<float>(random() % 5)
+                              : static_cast<float>(random() % 10000) / 100.0F - 50.0F);
+      weights.push_back(weighted ? static_cast<float>(1 + random() % 4) : 1.0F);
+    }
+    std::vector<float> sorted = values, sorted_weights = weights;
+    std::vector<std::size_t> order(n);
+    for (std::size_t i = 0; i < n; ++i) order[i] = i;
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
+    for (std::size_t i = 0; i < n; ++i) {
+      sorted[i] = values[order[i]];
+      sorted_weights[i] = weights[order[i]];
+    }
+    for (int k = 1; k <= static_cast<int>(std::min<std::size_t>(n, 5)); ++k) {
+      const kmeans_result r = optimal_kmeans_1d(
+          column(values), k, weighted ? std::span<const float>(weights) : std::span<const float>{});
+      // Some of the intervals may split equal numbers, which gains nothing.
+      const double least = least_inertia(sorted, sorted_weights, 0, k);
+      EXPECT_NEAR(r.inertia, least, 1e-4 * least + 1e-9) << "n=" << n << " k=" << k;
+      const kmeans_result found = kmeans(column(values), k, {.weights = weights});
+      EXPECT_NEAR(found.inertia, least, 1e-4 * least + 1e-9) << "few numbers: as good";
+    }
+  }
+}
+
+struct level_count {
+  index k;
+  double mse;
+};
+
+/// Lloyd 1957 and Max 1960: the mean squared error of the best k levels for a Gaussian.
+constexpr level_count lloyd_max[] = {
+    {2, 0.363380}, {3, 0.190174}, {4, 0.117482}, {8, 0.0345478}, {16, 0.0095010}};
+
+TEST(kmeans_1d, gaussian_levels_are_those_of_lloyd_and_max) {
+  const std::vector<float> values = tests::normal_quantiles(20000);
+  for (const auto& [k, mse] : lloyd_max) {
+    const kmeans_result best = optimal_kmeans_1d(column(values), k);
+    EXPECT_NEAR(best.inertia / 20000, mse, 0.02 * mse) << k;
+    const kmeans_result found = kmeans(column(values), k);
+    EXPECT_NEAR(found.inertia / 20000, mse, 0.02 * mse) << k;
+    EXPECT_GE(found.inertia, best.inertia * (1 - 1e-6)) << k;
+    EXPECT_LE(found.inertia, best.inertia * 1.001) << k;
+  }
+}
+
+/// Mixtures of narrow and wide parts, an outlier far away, and long tails.
+std::vector<std::vector<float>> uneven_data() {
+  std::mt19937 random(3);
+  const auto uniform = [&] { return static_cast<float>(random() % 100000) / 100000.0F; };
+  std::vector<std::vector<float>> data(3);
+  for (int i = 0; i < 5000; ++i) {
+    data[0].push_back(static_cast<float>(random() % 7) * 10.0F + uniform() * 0.01F);
+    data[1].push_back(uniform());
+    data[2].push_back(1.0F / (0.001F + uniform()));
+  }
+  data[1].push_back(1e6F);
+  return data;
+}
+
+TEST(kmeans_1d, close_to_the_optimum_on_uneven_data) {
+  for (const std::vector<float>& values : uneven_data()) {
+    for (const index k : {2, 5, 16, 100}) {
+      const kmeans_result best = optimal_kmeans_1d(column(values), k);
+      const kmeans_result found = kmeans(column(values), k);
+      EXPECT_LE(found.inertia, 1.02 * best.inertia + 1e-9) << "k=" << k;
+    }
+  }
+}
+
+void expect_consistent(const row_matrix<float>& points, const kmeans_result& r) {
+  EXPECT_EQ(nearest_centroids(points, r.centroids), r.assignment);
+  EXPECT_TRUE(std::is_sorted(r.centroids.data(), r.centroids.data() + r.centroids.size()));
+  double inertia = 0;
+  for (index i = 0; i < points.rows(); ++i) {
+    inertia += std::pow(
+        double{points(i, 0)} - double{r.centroids(r.assignment[static_cast<std::size_t>(i)], 0)},
+        2);
+  }
+  EXPECT_NEAR(r.inertia, inertia, 1e-9 * inertia);
+}
+
+TEST(kmeans_1d, results_agree_with_their_centroids_for_every_k) {
+  for (const std::vector<float>& values : uneven_data()) {
+    for (const index k : {1, 3, 64, 512, 513, 700, 3000}) {
+      SCOPED_TRACE(k);
+      const kmeans_result r = kmeans(column(values), k);
+      ASSERT_EQ(r.centroids.rows(), k);
+      expect_consistent(column(values), r);
+      std::vector<int> count(static_cast<std::size_t>(k));
+      for (const std::int32_t j : r.assignment) ++count[static_cast<std::size_t>(j)];
+      EXPECT_LE(std::count(count.begin(), count.end(), 0), k / 50) << "clusters without points";
+    }
+  }
+}
+
+TEST(kmeans_1d, sorts_every_kind_of_number) {
+  std::mt19937 random(9);
+  std::vector<float> values = {0.0F, -0.0F, 1e-45F, -1e-45F, 3.4e38F, -3.4e38F, 1.0F, -1.0F};
+  while (values.size() < 3000) {
+    const float x = std::bit_cast<float>(static_cast<std::uint32_t>(random()));
+    if (std::isfinite(x)) values.push_back(x);
+  }
+  std::vector<std::uint64_t> words;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    words.push_back(detail::sortable(values[i], static_cast<index>(i)));
+  }
+  detail::sort_by_value(words);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    EXPECT_EQ(detail::value_of(words[i]), values[detail::position_of(words[i])]);
+    if (i == 0) continue;
+    EXPECT_LE(detail::value_of(words[i - 1]), detail::value_of(words[i]));
+  }
+  EXPECT_EQ(detail::position_of(detail::sortable(-0.0F, 5)), 5U);
+  EXPECT_EQ(detail::sortable(-0.0F, 1), detail::sortable(0.0F, 1));
+}
+
+TEST(kmeans_1d, no_more_different_numbers_than_centroids) {
+  const std::vector<float> values = {3, -1, 3, 3, -1, 7};
+  for (const index k : {3, 4, 9}) {
+    for (const kmeans_result& r :
+         {kmeans(column(values), k), optimal_kmeans_1d(column(values), k)}) {
+      EXPECT_EQ(r.inertia, 0.0);
+      EXPECT_EQ(r.assignment, (std::vector<std::int32_t>{1, 0, 1, 1, 0, 2}));
+      EXPECT_EQ(r.centroids.rows(), k);
+      EXPECT_EQ(r.centroids(k - 1, 0), 7.0F);
+    }
+  }
+}
+
+TEST(kmeans_1d, points_without_weight_only_follow) {
+  const std::vector<float> values = {0, 100, 1, 10, 11};
+  const std::vector<float> weights = {1, 0, 1, 1, 1};
+  for (const kmeans_result& r : {kmeans(column(values), 2, {.weights = weights}),
+                                 optimal_kmeans_1d(column(values), 2, weights)}) {
+    EXPECT_EQ(r.centroids(0, 0), 0.5F);
+    EXPECT_EQ(r.centroids(1, 0), 10.5F);
+    EXPECT_EQ(r.assignment, (std::vector<std::int32_t>{0, 1, 0, 1, 1}));
+    EXPECT_EQ(r.inertia, 1.0);
+  }
+}
+
+TEST(kmeans_1d, splitting_takes_the_interval_of_most_inertia_first) {
+  const std::vector<float> values = {0, 1, 2, 3, 50, 51, 100};
+  const detail::sorted_points sorted(column(values), {});
+  detail::intervals ends = {4, 6, 7};
+  detail::split_until(sorted, ends, 4);
+  EXPECT_EQ(ends, (detail::intervals{2, 4, 6, 7}));
+  detail::split_until(sorted, ends, 7);
+  EXPECT_EQ(ends, (detail::intervals{1, 2, 3, 4, 5, 6, 7}));
+}
+
+TEST(kmeans_1d, counts_what_moved) {
+  EXPECT_EQ(detail::moved_between({3, 6, 9}, {3, 6, 9}), 0);
+  EXPECT_EQ(detail::moved_between({3, 6, 9}, {4, 6, 9}), 1);
+  EXPECT_EQ(detail::moved_between({3, 6, 9}, {1, 2, 9}), 5);
+}
+
+TEST(kmeans_1d, steps_go_down_to_what_is_answered) {
+  const std::vector<float> values = tests::normal_quantiles(3000);
+  std::vector<kmeans_step> steps;
+  const kmeans_result r =
+      kmeans(column(values), 600, {.iterations = 50}, [&](const kmeans_step& s) {
+        steps.push_back(s);
+        return true;
+      });
+  ASSERT_EQ(static_cast<index>(steps.size()), r.iterations);
+  for (std::size_t i = 1; i < steps.size(); ++i) {
+    EXPECT_EQ(steps[i].iteration, static_cast<index>(i + 1));
+    EXPECT_LE(steps[i].inertia, steps[i - 1].inertia * (1 + 1e-6));
+  }
+  EXPECT_NEAR(steps.back().inertia, r.inertia, 0.01 * r.inertia);
+  EXPECT_EQ(kmeans(column(values), 600, {}, [](const kmeans_step& s) { return s.iteration < 2; })
+                .iterations,
+            2);
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+
+TEST(kmeans_1d, rejects_bad_input) {
+  const auto sentence = [](const row_matrix<float>& points, index k,
+                           const std::vector<float>& weights = {}) {
+    return tests::sentence_of([&] { return optimal_kmeans_1d(points, k, weights); });
+  };
+  const row_matrix<float> good = row_matrix<float>::Random(3, 1);
+  EXPECT_EQ(sentence(good, 2), "no error");
+  EXPECT_EQ(sentence(row_matrix<float>::Zero(3, 2), 2),
+            "fewbit: optimal_kmeans_1d: points.cols() is 2, expected 1");
+  EXPECT_EQ(sentence(row_matrix<float>(0, 1), 2),
+            "fewbit: optimal_kmeans_1d: points is 0 x 1, expected at least one row and one column");
+  EXPECT_EQ(sentence(good, 0), "fewbit: optimal_kmeans_1d: k is 0, expected 1 to 1073741824");
+  EXPECT_EQ(sentence(good, 2, {1.0F, -1.0F, 1.0F}),
+            "fewbit: optimal_kmeans_1d: weights[1] is -1, expected a finite number of at least 0");
+  row_matrix<float> bad = good;
+  bad(1, 0) = -std::numeric_limits<float>::infinity();
+  EXPECT_EQ(sentence(bad, 2),
+            "fewbit: optimal_kmeans_1d: points(1, 0) is -inf, expected a finite number");
+}
+
+#endif
+
+}  // namespace
+}  // namespace fewbit
