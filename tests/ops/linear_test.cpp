@@ -40,7 +40,7 @@ int clamped_code(float x, float scale, int zero, int lo, int hi) {
 // choice of scheme and inputs.
 
 struct plain_weights {
-  row_matrix<int> codes;  // less their zero points
+  row_matrix<float> codes;  // less their zero points; levels of a codebook
   row_matrix<float> scales;
   index depth;  // columns that share a scale
 };
@@ -54,7 +54,7 @@ constexpr index block_depth<grouped<G>> = G;
 template <class S, class Inputs>
 constexpr bool keeps_short_scales =
     std::is_same_v<Inputs, float_inputs> ||
-    (std::is_same_v<Inputs, dynamic_int8> &&
+    (std::is_same_v<Inputs, dynamic_int8> && !CodebookScheme<S> &&
      (S::storage::bits<8 || block_depth<typename S::granularity>> 0));
 
 float with_12_bits(float scale) {
@@ -67,13 +67,20 @@ float with_12_bits(float scale) {
 template <class Inputs, class S>
 plain_weights plain(const quantized_matrix<S>& w) {
   constexpr index depth = block_depth<typename S::granularity>;
-  plain_weights plain{row_matrix<int>(w.rows(), w.cols()), row_matrix<float>(w.rows(), w.cols()),
+  plain_weights plain{row_matrix<float>(w.rows(), w.cols()), row_matrix<float>(w.rows(), w.cols()),
                       depth == 0 ? w.cols() : depth};
   for (index j = 0; j < w.rows(); ++j) {
     for (index k = 0; k < w.cols(); ++k) {
-      plain.codes(j, k) = w.code(j, k) - w.zero_point(j, k);
       plain.scales(j, k) =
           keeps_short_scales<S, Inputs> ? with_12_bits(w.scale(j, k)) : w.scale(j, k);
+      if constexpr (!CodebookScheme<S>) {
+        plain.codes(j, k) = static_cast<float>(w.code(j, k) - w.zero_point(j, k));
+      } else {
+        plain.codes(j, k) = w.levels()[static_cast<std::size_t>(w.code(j, k))];
+        if (std::is_same_v<Inputs, float_inputs>) continue;
+        plain.codes(j, k) = std::nearbyint(times(127.0F, plain.codes(j, k)));
+        plain.scales(j, k) /= 127.0F;
+      }
     }
   }
   return plain;
@@ -128,7 +135,7 @@ float expected_output(const coded_row& row, bool dynamic, const plain_weights& w
     std::int64_t sum = 0;
     for (index k = first; k < std::min(cols, first + w.depth); ++k) {
       sum += std::int64_t{row.codes[static_cast<std::size_t>(k)] - row.params.zero_point} *
-             w.codes(j, k);
+             std::llrint(w.codes(j, k));
     }
     float scale = w.scales(j, first);
     if (!dynamic) scale = times(scale, row.params.scale);
@@ -146,7 +153,7 @@ float expected_weight_only(const row_matrix<float>& x, index row, const plain_we
   for (index first = 0; first < cols; first += w.depth) {
     float sum = 0.0F;
     for (index k = first; k < std::min(cols, first + w.depth); ++k) {
-      const float product = times(x(row, k), static_cast<float>(w.codes(j, k)));
+      const float product = times(x(row, k), w.codes(j, k));
       sum = static_cast<float>(double{sum} + double{product});
     }
     total = static_cast<float>(double{total} + double{times(sum, w.scales(j, first))});
@@ -208,13 +215,15 @@ using with_every_scheme = typename List::template with<
     uint8_affine_per_row, scheme<int8, sub_tensor<3>>, scheme<int8, per_row, symmetric_full>,
     int8_grouped<64>, int4_per_row, scheme<uint4, per_row, affine>, int4_grouped<32>,
     uint4_grouped<16>, int3_per_row, int3_grouped<32>, int2_per_row, ternary_per_row,
-    ternary_grouped<24>, binary_per_row>;
+    ternary_grouped<24>, binary_per_row, codebook_per_row<4>, codebook_grouped<3, 32>,
+    codebook_per_row<2>, codebook_per_row<1>, codebook_per_row<8>>;
 
 /// Parameters of static inputs meet scales, zero points and groups of weights, not their storage.
 template <class List, class Inputs>
 using with_zero_points_and_groups =
     typename List::template with<Inputs, int8_per_row, int8_affine_per_row, uint8_affine_per_row,
-                                 scheme<int8, sub_tensor<3>>, int4_grouped<32>, uint4_grouped<16>>;
+                                 scheme<int8, sub_tensor<3>>, int4_grouped<32>, uint4_grouped<16>,
+                                 codebook_grouped<4, 32>>;
 
 using every_scheme = with_every_scheme<with_every_scheme<choices<>, dynamic_int8>, float_inputs>;
 using all_choices =

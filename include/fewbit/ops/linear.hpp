@@ -23,6 +23,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "fewbit/codebook/lloyd_max.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/multiply.hpp"
@@ -84,14 +85,17 @@ struct scale_blocks_stage : gemm::block_stage {
 
 /// A linear layer of n outputs and k inputs, whose weights are multiplied as bytes.
 ///
-/// @tparam S       scheme of the weights; with dynamic inputs 8 bits and a scale for a row or more
+/// @tparam S       scheme of the weights; with dynamic inputs a codebook, or 8 bits and a scale for
+///                 a row or more
 /// @tparam Inputs  dynamic_int8, static_int8 or static_uint8
 /// @tparam Arch    instruction set, for comparing; programs leave it alone
 ///
 /// y(i, j) = sum over blocks b of rne(float(T) * s(b, j)) [* s_x(i) if dynamic] + bias(j), where T
 /// is the exact integer sum over block b of (x_code - x_zero) * (w_code - w_zero), and s is the
 /// weight scale, times the input scale if static. The float operations are in that order,
-/// uncontracted, so results are the same bits everywhere.
+/// uncontracted, so results are the same bits everywhere. Of a codebook w_code is the level itself,
+/// rne(127 * level), which is off by 1/254 of the scale at most, s the weight scale / 127, and a
+/// weight takes a byte here; float_inputs keep levels and few bits.
 template <Scheme S, class Inputs, class Arch>
 class linear {
  public:
@@ -193,7 +197,8 @@ class linear {
     weights_ = weights_type(codes, detail::scale_depth<typename S::granularity>);
     bias_ = detail::bias_or_zeros(bias, weights.rows());
     scales_ = detail::block_table<float>(weights, [&](index j, index c) {
-      return Inputs::is_static ? product_scale(weights, j, c) : weights.scale(j, c);
+      return Inputs::is_static ? product_scale(weights, j, c)
+                               : detail::signed_code_scale(weights, j, c);
     });
     if constexpr (S::is_affine) {
       zero_points_ = detail::block_table<std::int32_t>(weights, [&](index j, index c) {
@@ -217,10 +222,9 @@ class linear {
   void expect_depth(index k) const {
     const int zero = input_params_.zero_point;
     const int x_most = std::max(input_max - zero, zero - input_min);
-    constexpr int w_most = S::is_affine ? S::storage::max - S::storage::min : -S::storage::min;
-    const index most =
-        std::min(weights_type::kernel_type::max_depth,
-                 index{std::numeric_limits<std::int32_t>::max()} / (x_most * w_most));
+    const index most = std::min(weights_type::kernel_type::max_depth,
+                                index{std::numeric_limits<std::int32_t>::max()} /
+                                    (x_most * detail::largest_signed_code<S>));
     const index block = detail::scale_depth<typename S::granularity>;
     const index depth = block == 0 ? k : std::min(k, block);
     detail::expect(depth <= most, "linear", "number of inputs", k,
@@ -229,7 +233,7 @@ class linear {
 
   /// Weight scale times input scale of static inputs.
   [[nodiscard]] float product_scale(const quantized_matrix<S>& weights, index j, index c) const {
-    const float scale = weights.scale(j, c) * input_params_.scale;
+    const float scale = detail::signed_code_scale(weights, j, c) * input_params_.scale;
     if (!detail::is_finite(scale)) {
       detail::fail("linear", "scale of " + detail::element("weights", j, c) + " times input scale",
                    scale, "a finite number");

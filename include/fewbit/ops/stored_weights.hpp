@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "fewbit/core/error.hpp"
@@ -18,10 +19,11 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
 template <Scheme S>
 [[nodiscard]] constexpr bool is_multiplied_as_stored() noexcept {
   constexpr index depth = scale_depth<typename S::granularity>;
-  return depth >= 0 && (S::storage::bits < 8 || (S::storage::bits == 8 && depth > 0));
+  return !CodebookScheme<S> && depth >= 0 &&
+         (S::storage::bits < 8 || (S::storage::bits == 8 && depth > 0));
 }
 
-/// Schemes whose weights are multiplied as they are stored.
+/// Schemes whose weights meet codes as they are stored. A codebook's are places in a list.
 template <class S>
 concept MultipliedAsStored = is_multiplied_as_stored<S>();
 
@@ -34,7 +36,8 @@ template <Scheme S>
     q.unpack_row(r, row.data());
     for (index c = 0; c < q.cols(); ++c) {
       const int code = row[static_cast<std::size_t>(c)] - S::storage::min;
-      codes(r, c) = static_cast<std::uint8_t>(S::storage::bits == 1 ? code / 2 : code);
+      codes(r, c) =
+          static_cast<std::uint8_t>(std::is_same_v<typename S::storage, binary> ? code / 2 : code);
     }
   }
   return codes;
