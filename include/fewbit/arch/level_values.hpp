@@ -1,14 +1,14 @@
 #pragma once
 /// Floats from a list by codes of a few bits: levels of a codebook.
 ///
-/// | instructions             | up to                        | where                               |
-/// |--------------------------|------------------------------|-------------------------------------|
-/// | vpermps zmm              | 16 levels, 16 lanes          | AVX512; p5                          |
-/// | vpermps ymm              | 8 levels, 8 lanes            | AVX2; p5                            |
-/// | vpermps ymm twice, shift | 16 levels, 8 lanes           | AVX2; the sign of the shifted code  |
-/// | and vblendvps            |                              | says which half                     |
-/// | tbl of 4 registers       | 16 levels, 4 lanes           | NEON; the four bytes of each        |
-/// | loads, lane by lane      | 256 levels, any              | elsewhere                           |
+/// | instructions             | levels | lanes | where                                          |
+/// |--------------------------|--------|-------|------------------------------------------------|
+/// | vpermps zmm              | 16     | 16    | AVX512; p5                                     |
+/// | vpermps ymm              | 8      | 8     | AVX2; p5                                       |
+/// | two of them, vblendvps   | 16     | 8     | AVX2; bit 3 of a code, shifted to the sign,    |
+/// |                          |        |       | says which half                                |
+/// | tbl of 4 registers       | 16     | 4     | NEON; the four bytes of each level             |
+/// | loads, lane by lane      | 256    | any   | elsewhere                                      |
 ///
 /// Codes are unsigned as arch/code_values.hpp has them, but one bit counts 0 or 1.
 
