@@ -6,14 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
 #include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "fewbit/calib/histogram.hpp"
-#include "fewbit/core/error.hpp"
+#include "svg.hpp"
 
 namespace fewbit::examples {
 
@@ -45,22 +44,14 @@ class histogram_svg {
   }
 
   /// @throws fewbit::error if the file cannot be written.
-  void write(const std::string& path) {
+  void write(const std::string& path) const {
     const double height = top_ + plot_height + 60.0;
-    print(
-        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 %.0f %.0f' width='%.0f' "
-        "height='%.0f' font-family='DejaVu Sans, Helvetica, Arial, sans-serif' font-size='13'>\n"
-        "<rect width='100%%' height='100%%' fill='#fff'/>\n",
-        width, height, width, height);
-    draw_bars();
-    draw_axes();
-    draw_marks();
-    text(left, 28.0, "start", "#111", "font-size='17' font-weight='bold'", title_);
-    out_ += "</svg>\n";
-    std::ofstream file(path);
-    file << out_;
-    file.close();
-    if (!file) detail::fail("histogram_svg", path, "not writable", "a path to write to");
+    svg page(width, height);
+    draw_bars(page);
+    draw_axes(page);
+    draw_marks(page);
+    page.title(left, 28.0, title_);
+    page.write(path);
   }
 
  private:
@@ -76,57 +67,38 @@ class histogram_svg {
     return top_ + plot_height * (1.0 - std::log10(std::max(count, 1.0)) / decades_);
   }
 
-  template <class... Numbers>
-  void print(const char* format, Numbers... numbers) {
-    char line[512];
-    std::snprintf(line, sizeof line, format, numbers...);
-    out_ += line;
-  }
-
-  void text(double x, double y, const char* anchor, const char* color, const char* style,
-            const std::string& words) {
-    print("<text x='%.1f' y='%.1f' text-anchor='%s' fill='%s' %s>", x, y, anchor, color, style);
-    for (const char c : words) out_ += c == '<' ? "&lt;" : c == '&' ? "&amp;" : std::string(1, c);
-    out_ += "</text>\n";
-  }
-
-  void line(double x1, double y1, double x2, double y2, const char* color, double thickness) {
-    print("<line x1='%.1f' y1='%.1f' x2='%.1f' y2='%.1f' stroke='%s' stroke-width='%.1f'/>\n", x1,
-          y1, x2, y2, color, thickness);
-  }
-
   /// One count has no height on this axis; its bar gets a little, to be seen at all.
-  void draw_bars() {
+  void draw_bars(svg& page) const {
     const double step = plot_width / static_cast<double>(bars_.size());
     for (std::size_t i = 0; i < bars_.size(); ++i) {
       if (bars_[i] == 0.0) continue;
       const double y = y_of(std::max(bars_[i], 1.3));
-      print("<rect x='%.2f' y='%.2f' width='%.2f' height='%.2f' fill='#9db4c8'/>\n",
-            left + step * static_cast<double>(i), y, std::max(step - 0.4, 0.5),
-            top_ + plot_height - y);
+      page.print("<rect x='%.2f' y='%.2f' width='%.2f' height='%.2f' fill='#9db4c8'/>\n",
+                 left + step * static_cast<double>(i), y, std::max(step - 0.4, 0.5),
+                 top_ + plot_height - y);
     }
   }
 
-  void draw_axes() {
+  void draw_axes(svg& page) const {
     const double bottom = top_ + plot_height;
     for (double e = 0.0; e <= decades_; ++e) {
       const double y = y_of(std::pow(10.0, e));
-      line(left - 5.0, y, left, y, "#444", 1.0);
+      page.line(left - 5.0, y, left, y, "#444", 1.0);
       char label[32];
       std::snprintf(label, sizeof label, "%.0f", std::pow(10.0, e));
-      text(left - 9.0, y + 4.5, "end", "#444", "", label);
+      page.text(left - 9.0, y + 4.5, "end", "#444", "", label);
     }
     const double step = tick_step();
     for (double x = 0.0; x <= right_ * 1.0001; x += step) {
-      line(x_of(x), bottom, x_of(x), bottom + 5.0, "#444", 1.0);
+      page.line(x_of(x), bottom, x_of(x), bottom + 5.0, "#444", 1.0);
       char label[32];
       std::snprintf(label, sizeof label, "%.*f", step < 1.0 ? 1 : 0, x);
-      text(x_of(x), bottom + 20.0, "middle", "#444", "", label);
+      page.text(x_of(x), bottom + 20.0, "middle", "#444", "", label);
     }
-    line(left, top_, left, bottom, "#444", 1.0);
-    line(left, bottom, left + plot_width, bottom, "#444", 1.0);
-    text(left + plot_width / 2.0, bottom + 44.0, "middle", "#444", "", x_title_);
-    text(left, top_ - 14.0, "end", "#444", "", "count");
+    page.line(left, top_, left, bottom, "#444", 1.0);
+    page.line(left, bottom, left + plot_width, bottom, "#444", 1.0);
+    page.text(left + plot_width / 2.0, bottom + 44.0, "middle", "#444", "", x_title_);
+    page.text(left, top_ - 14.0, "end", "#444", "", "count");
   }
 
   /// 1, 2 or 5 times a power of ten that gives 4 to 10 ticks.
@@ -136,17 +108,17 @@ class histogram_svg {
     return power * (leading >= 5.0 ? 5.0 : leading >= 2.0 ? 2.0 : 1.0);
   }
 
-  void draw_marks() {
+  void draw_marks(svg& page) const {
     static constexpr const char* colors[] = {"#b2182b", "#1b7837", "#2166ac", "#8c510a",
                                              "#762a83", "#01665e", "#c51b7d", "#4d4d4d"};
     for (std::size_t i = 0; i < marks_.size(); ++i) {
       const char* color = colors[i % std::size(colors)];
       const double x = x_of(marks_[i].value);
       const double y = 56.0 + label_height * static_cast<double>(i);
-      line(x, y - 10.0, x, top_ + plot_height, color, 1.6);
+      page.line(x, y - 10.0, x, top_ + plot_height, color, 1.6);
       char value[32];
       std::snprintf(value, sizeof value, ": %.3g", marks_[i].value);
-      text(x + 5.0, y, "start", color, "", marks_[i].label + value);
+      page.text(x + 5.0, y, "start", color, "", marks_[i].label + value);
     }
   }
 
@@ -157,7 +129,6 @@ class histogram_svg {
   double right_ = 0.0;
   double decades_ = 1.0;
   double top_ = 0.0;
-  std::string out_;
 };
 
 }  // namespace fewbit::examples
