@@ -64,7 +64,7 @@ class multiply_bits_test : public testing::Test {
   }
 };
 
-TYPED_TEST_SUITE(multiply_bits_test, tests::bit_units, tests::bit_unit_names);
+TYPED_TEST_SUITE(multiply_bits_test, tests::bit_units_here, tests::bit_unit_names);
 
 TYPED_TEST(multiply_bits_test, of_binary_codes_equals_the_wide_integer_product) {
   this->template expect_exact<binary_bits, binary_bits>();

@@ -45,7 +45,7 @@ class multiply_test : public testing::Test {
   }
 };
 
-TYPED_TEST_SUITE(multiply_test, tests::kernels, tests::kernel_names);
+TYPED_TEST_SUITE(multiply_test, tests::kernels_here, tests::kernel_names);
 
 TYPED_TEST(multiply_test, equals_wide_integer_product_on_every_remainder) {
   using tile = typename TestFixture::tile_type;

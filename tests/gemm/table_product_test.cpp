@@ -70,7 +70,7 @@ class table_product_test : public testing::Test {
   }
 };
 
-TYPED_TEST_SUITE(table_product_test, tests::table_units, tests::table_unit_names);
+TYPED_TEST_SUITE(table_product_test, tests::table_units_here, tests::table_unit_names);
 
 TYPED_TEST(table_product_test, of_int8_by_signs_equals_the_wide_integer_product) {
   this->template expect_exact<signed_bits<8>, binary_bits>();

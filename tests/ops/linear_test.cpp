@@ -2,280 +2,44 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
-#include <bit>
-#include <cmath>
 #include <limits>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/codes.hpp"
-#include "support/kept_scale.hpp"
+#include "support/plain_linear.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
 namespace fewbit {
 namespace {
 
+using tests::clamped_code;
+using tests::coded_row;
+using tests::coding_of;
+using tests::encode;
+using tests::expected_outputs;
+using tests::make_layer;
 using tests::random_reals;
-
-constexpr quant_params static_s8_params{0.0275F, -7};
-constexpr quant_params static_u8_params{0.0275F, 131};
-
-/// A product rounded once to float; volatile, so that the compiler fuses it with no sum after it.
-float times(float a, float b) {
-  volatile float product = a * b;
-  return product;
-}
-
-int clamped_code(float x, float scale, int zero, int lo, int hi) {
-  if (x != x) return zero;
-  const double scaled = times(x, 1.0F / scale);
-  return static_cast<int>(std::nearbyint(std::fmin(std::fmax(scaled, lo - zero), hi - zero))) +
-         zero;
-}
-
-// What is expected is computed from plain numbers, so that it is compiled once and not for every
-// choice of scheme and inputs.
-
-struct plain_weights {
-  row_matrix<int> codes;  // less their zero points
-  row_matrix<float> scales;
-  index depth;  // columns that share a scale
-};
-
-template <class Granularity>
-constexpr index block_depth = 0;  // all of a row
-template <index G>
-constexpr index block_depth<grouped<G>> = G;
-
-/// Layers of float inputs, and of dynamic ones by weights in groups, keep 12 significant bits of
-/// scales.
-template <class S, class Inputs>
-constexpr bool keeps_short_scales = std::is_same_v<Inputs, float_inputs> ||
-                                    (std::is_same_v<Inputs, dynamic_int8> &&
-                                     block_depth<typename S::granularity> != 0);
-
-/// Weights as a layer with such inputs has them.
-template <class Inputs, class S>
-plain_weights plain(const quantized_matrix<S>& w) {
-  constexpr index depth = block_depth<typename S::granularity>;
-  plain_weights plain{row_matrix<int>(w.rows(), w.cols()), row_matrix<float>(w.rows(), w.cols()),
-                      depth == 0 ? w.cols() : depth};
-  for (index j = 0; j < w.rows(); ++j) {
-    for (index k = 0; k < w.cols(); ++k) {
-      plain.codes(j, k) = w.code(j, k) - w.zero_point(j, k);
-      plain.scales(j, k) =
-          keeps_short_scales<S, Inputs> ? tests::with_12_bits(w.scale(j, k)) : w.scale(j, k);
-    }
-  }
-  return plain;
-}
-
-/// How inputs become codes, and by what parameters where those are fixed.
-struct coding {
-  bool dynamic;
-  int lo, hi;
-  quant_params params;
-};
-
-/// None for float inputs.
-template <class Inputs>
-std::optional<coding> coding_of() {
-  if (std::is_same_v<Inputs, dynamic_int8>) return coding{true, -127, 127, {1.0F, 0}};
-  if (std::is_same_v<Inputs, static_int8>) return coding{false, -128, 127, static_s8_params};
-  if (std::is_same_v<Inputs, static_uint8>) return coding{false, 0, 255, static_u8_params};
-  return std::nullopt;
-}
-
-/// What a row of inputs becomes: the documented formulas, one element at a time.
-struct coded_row {
-  std::vector<int> codes;
-  quant_params params;
-};
-
-coded_row encode(const row_matrix<float>& x, index row, const coding& how) {
-  coded_row coded{{}, how.params};
-  if (how.dynamic) {
-    float amax = 0.0F;
-    for (index k = 0; k < x.cols(); ++k) {
-      const float size = std::fabs(x(row, k));
-      if (size <= std::numeric_limits<float>::max() && size > amax) amax = size;
-    }
-    if (amax > 0.0F) {
-      coded.params.scale = std::fmax(amax / 127.0F, std::numeric_limits<float>::min());
-    }
-  }
-  const auto [scale, zero] = coded.params;
-  for (index k = 0; k < x.cols(); ++k)
-    coded.codes.push_back(clamped_code(x(row, k), scale, zero, how.lo, how.hi));
-  return coded;
-}
-
-/// One output of a row of codes; a dynamic scale is applied last.
-float expected_output(const coded_row& row, bool dynamic, const plain_weights& w, index j,
-                      float bias) {
-  const index cols = w.codes.cols();
-  float total = 0.0F;
-  for (index first = 0; first < cols; first += w.depth) {
-    std::int64_t sum = 0;
-    for (index k = first; k < std::min(cols, first + w.depth); ++k) {
-      sum += std::int64_t{row.codes[static_cast<std::size_t>(k)] - row.params.zero_point} *
-             w.codes(j, k);
-    }
-    float scale = w.scales(j, first);
-    if (!dynamic) scale = times(scale, row.params.scale);
-    total = static_cast<float>(double{total} + double{times(static_cast<float>(sum), scale)});
-  }
-  if (dynamic) total = times(total, row.params.scale);
-  return static_cast<float>(double{total} + double{bias});
-}
-
-/// The same for float inputs: sums in order of k, each operation rounded.
-float expected_weight_only(const row_matrix<float>& x, index row, const plain_weights& w, index j,
-                           float bias) {
-  const index cols = w.codes.cols();
-  float total = 0.0F;
-  for (index first = 0; first < cols; first += w.depth) {
-    float sum = 0.0F;
-    for (index k = first; k < std::min(cols, first + w.depth); ++k) {
-      const float product = times(x(row, k), static_cast<float>(w.codes(j, k)));
-      sum = static_cast<float>(double{sum} + double{product});
-    }
-    total = static_cast<float>(double{total} + double{times(sum, w.scales(j, first))});
-  }
-  return static_cast<float>(double{total} + double{bias});
-}
-
-row_matrix<float> expected_of(const row_matrix<float>& x, const plain_weights& w,
-                              const Eigen::VectorXf& bias, const std::optional<coding>& how) {
-  row_matrix<float> y(x.rows(), w.codes.rows());
-  for (index i = 0; i < y.rows(); ++i) {
-    const coded_row row = how ? encode(x, i, *how) : coded_row{};
-    for (index j = 0; j < y.cols(); ++j) {
-      y(i, j) = how ? expected_output(row, how->dynamic, w, j, bias[j])
-                    : expected_weight_only(x, i, w, j, bias[j]);
-    }
-  }
-  return y;
-}
-
-template <class Inputs, class S>
-row_matrix<float> expected_outputs(const row_matrix<float>& x, const quantized_matrix<S>& w,
-                                   const Eigen::VectorXf& bias) {
-  return expected_of(x, plain<Inputs>(w), bias, coding_of<Inputs>());
-}
-
-template <class S, class Inputs, class Arch = arch::native>
-linear<S, Inputs, Arch> make_layer(const quantized_matrix<S>& w, const Eigen::VectorXf& bias,
-                                   const linear_options& options = {}) {
-  if constexpr (std::is_same_v<Inputs, static_int8>) {
-    return linear<S, Inputs, Arch>(w, bias, static_s8_params, options);
-  } else if constexpr (std::is_same_v<Inputs, static_uint8>) {
-    return linear<S, Inputs, Arch>(w, bias, static_u8_params, options);
-  } else {
-    return linear<S, Inputs, Arch>(w, bias, options);
-  }
-}
-
-template <class S, class Inputs>
-struct choice {
-  using scheme = S;
-  using inputs = Inputs;
-};
-
-template <class Choice>
-class linear_test : public testing::Test {};
-
-template <class... Choices>
-struct choices {
-  using types = testing::Types<Choices...>;
-  template <class Inputs, class... S>
-  using with = choices<Choices..., choice<S, Inputs>...>;
-};
-
-/// Where a layer turns weights into codes or numbers, every kind of scheme.
-template <class List, class Inputs>
-using with_every_scheme = typename List::template with<
-    Inputs, int8_per_row, int8_per_tensor, int8_power_of_two, int8_affine_per_row,
-    uint8_affine_per_row, scheme<int8, sub_tensor<3>>, scheme<int8, per_row, symmetric_full>,
-    int8_grouped<64>, int4_per_row, scheme<uint4, per_row, affine>, int4_grouped<32>,
-    uint4_grouped<16>, int3_per_row, int3_grouped<32>, int2_per_row, ternary_per_row,
-    ternary_grouped<24>, binary_per_row>;
-
-/// Parameters of static inputs meet scales, zero points and groups of weights, not their storage.
-template <class List, class Inputs>
-using with_zero_points_and_groups =
-    typename List::template with<Inputs, int8_per_row, int8_affine_per_row, uint8_affine_per_row,
-                                 scheme<int8, sub_tensor<3>>, int4_per_row,
-                                 scheme<uint4, per_row, affine>, int3_per_row, ternary_per_row,
-                                 binary_per_row, int4_grouped<32>, uint4_grouped<16>>;
-
-using every_scheme = with_every_scheme<with_every_scheme<choices<>, dynamic_int8>, float_inputs>;
-using all_choices =
-    with_zero_points_and_groups<with_zero_points_and_groups<every_scheme, static_int8>,
-                                static_uint8>;
-TYPED_TEST_SUITE(linear_test, all_choices::types);
-
-/// Inputs, weights and bias of a layer.
-struct sample {
-  row_matrix<float> x, w;
-  Eigen::VectorXf bias;
-};
-
-std::vector<sample> samples() {
-  std::vector<sample> made;
-  for (const auto& [m, k, n] :
-       {std::array<index, 3>{1, 1, 1}, {3, 33, 17}, {7, 70, 66}, {130, 40, 5}}) {
-    made.push_back(
-        {random_reals(m, k, 1), random_reals(n, k, 2), random_reals(1, n, 3).row(0).transpose()});
-  }
-  return made;
-}
-
-void expect_equal(const row_matrix<float>& y, const sample& s, const plain_weights& w,
-                  const std::optional<coding>& how) {
-  EXPECT_EQ(y, expected_of(s.x, w, s.bias, how))
-      << "m=" << s.x.rows() << " k=" << s.x.cols() << " n=" << s.w.rows();
-}
-
-TYPED_TEST(linear_test, equals_its_formula_to_the_bit) {
-  using S = typename TypeParam::scheme;
-  using Inputs = typename TypeParam::inputs;
-  for (const sample& s : samples()) {
-    const quantized_matrix<S> w = quantize<S>(s.w);
-    auto layer = make_layer<S, Inputs>(w, s.bias);
-    row_matrix<float> y = row_matrix<float>::Constant(s.x.rows(), s.w.rows(), 99.0F);
-    layer(s.x, y);
-    expect_equal(y, s, plain<Inputs>(w), coding_of<Inputs>());
-    EXPECT_EQ(layer.inputs(), s.x.cols());
-    EXPECT_EQ(layer.outputs(), s.w.rows());
-    EXPECT_GT(layer.bytes(), 0);
-  }
-}
+using tests::static_s8_params;
+using tests::static_u8_params;
+using tests::times;
 
 template <class S>
 class linear_arch_test : public testing::Test {};
-using arch_schemes =
-    testing::Types<int8_per_row, int4_per_row, uint4_grouped<16>, int3_grouped<40>>;
+using arch_schemes = testing::Types<int8_per_row, int4_per_row, uint4_grouped<16>>;
 TYPED_TEST_SUITE(linear_arch_test, arch_schemes);
 
 TYPED_TEST(linear_arch_test, has_the_same_bits_on_every_arch) {
   const row_matrix<float> x = random_reals(9, 77, 1);
   const auto w = quantize<TypeParam>(random_reals(35, 77, 2));
   const Eigen::VectorXf bias = random_reals(1, 35, 3).row(0).transpose();
-  const auto compare = [&]<class Inputs>() {
-    const row_matrix<float> expected = expected_outputs<Inputs>(x, w, bias);
-    arch::compiled::for_each([&]<class Arch>() {
-      row_matrix<float> y(9, 35);
-      make_layer<TypeParam, Inputs, Arch>(w, bias)(x, y);
-      EXPECT_EQ(y, expected) << Arch::name;
-    });
-  };
-  compare.template operator()<dynamic_int8>();
-  compare.template operator()<static_uint8>();
+  const row_matrix<float> expected = expected_outputs<dynamic_int8>(x, w, bias);
+  arch::compiled::for_each([&]<class Arch>() {
+    row_matrix<float> y(9, 35);
+    make_layer<TypeParam, dynamic_int8, Arch>(w, bias)(x, y);
+    EXPECT_EQ(y, expected) << Arch::name;
+  });
 }
 
 /// Row by row, some at once, and by several workers.
@@ -398,44 +162,11 @@ TEST(linear, with_float_inputs_keeps_codes_as_they_are_stored) {
   EXPECT_EQ(half_bits(linear<int2_grouped<32>, float_inputs>(w)), 5);
 }
 
-/// A static layer from the codes of one layer to the codes of the next, on every arch.
-template <class S, class Code>
-void expect_codes_to_codes(const linear_options& options, const quant_params& input) {
-  using inputs = static_codes<Code>;
-  constexpr int lo = std::numeric_limits<Code>::min(), hi = std::numeric_limits<Code>::max();
-  const auto x = tests::random_codes<Code>(7, 77, 1);
-  const auto w = quantize<S>(random_reals(35, 77, 2));
-  const Eigen::VectorXf bias = random_reals(1, 35, 3).row(0).transpose();
-  const plain_weights plain_w = plain<inputs>(w);
-  const quant_params& out = options.output_params;
-  row_matrix<Code> expected(7, 35);
-  for (index i = 0; i < 7; ++i) {
-    const coded_row row{{x.row(i).begin(), x.row(i).end()}, input};
-    for (index j = 0; j < 35; ++j) {
-      const float y = expected_output(row, false, plain_w, j, bias[j]);
-      const float bounded = options.relu && y < 0.0F ? 0.0F : y;
-      expected(i, j) = static_cast<Code>(clamped_code(bounded, out.scale, out.zero_point, lo, hi));
-    }
-  }
-  EXPECT_GT((expected.array() != expected(0, 0)).count(), 100) << "not all the same";
-  arch::compiled::for_each([&]<class Arch>() {
-    row_matrix<Code> y(7, 35);
-    linear<S, inputs, Arch>(w, bias, input, options)(x, y);
-    EXPECT_EQ(y, expected) << Arch::name;
-  });
-}
-
-template <class S>
-class linear_codes_test : public testing::Test {};
-using code_schemes = testing::Types<int8_per_row, uint8_affine_per_row, int8_affine_per_row,
-                                    int4_per_row, int4_grouped<32>, uint4_grouped<16>>;
-TYPED_TEST_SUITE(linear_codes_test, code_schemes);
-
-TYPED_TEST(linear_codes_test, equal_the_formula_from_codes_to_codes) {
-  expect_codes_to_codes<TypeParam, std::uint8_t>({true, {0.31F, 12}}, static_u8_params);
-  expect_codes_to_codes<TypeParam, std::uint8_t>({false, {0.31F, 120}}, static_u8_params);
-  expect_codes_to_codes<TypeParam, std::int8_t>({true, {0.31F, -128}}, static_s8_params);
-  expect_codes_to_codes<TypeParam, std::int8_t>({false, {0.31F, 3}}, static_s8_params);
+TEST(linear, goes_from_codes_to_codes_on_every_arch) {
+  tests::expect_codes_to_codes<arch::compiled, int8_per_row, std::uint8_t>({true, {0.31F, 12}},
+                                                                           static_u8_params);
+  tests::expect_codes_to_codes<arch::compiled, int4_grouped<32>, std::int8_t>({false, {0.31F, 3}},
+                                                                              static_s8_params);
 }
 
 /// Scaling a row by a power of two scales its outputs by exactly that.

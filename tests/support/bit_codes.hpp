@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <random>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "fewbit/gemm/bit_formats.hpp"
 #include "fewbit/gemm/bit_planes.hpp"
+#include "support/odd_units.hpp"
 
 namespace fewbit::tests {
 
@@ -62,18 +64,25 @@ struct odd_bits {
   }
 };
 
+using odd_bit_units = arch::list<odd_bits<1, 1, 1>, odd_bits<3, 3, 2>>;
+
 namespace detail {
 
-template <class List>
+template <class Odd, class List>
 struct bit_units_of;
-template <class... Archs>
-struct bit_units_of<arch::list<Archs...>> {
-  using type = testing::Types<arch_bits<Archs>..., odd_bits<1, 1, 1>, odd_bits<3, 3, 2>>;
+template <class... Odd, class... Archs>
+struct bit_units_of<arch::list<Odd...>, arch::list<Archs...>> {
+  using type = testing::Types<arch_bits<Archs>..., Odd...>;
 };
 
 }  // namespace detail
 
-using bit_units = detail::bit_units_of<arch::compiled>::type;
+using bit_units = detail::bit_units_of<odd_bit_units, arch::compiled>::type;
+
+/// What a dear program is compiled for.
+using bit_units_here =
+    std::conditional_t<odd_units_here, detail::bit_units_of<odd_bit_units, arch::list<>>::type,
+                       detail::bit_units_of<arch::list<>, arch::compiled>::type>;
 
 /// Names of typed tests: the unit's.
 struct bit_unit_names {

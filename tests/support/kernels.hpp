@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "fewbit/gemm/kernel.hpp"
+#include "support/odd_units.hpp"
 
 namespace fewbit::tests {
 
@@ -42,24 +43,32 @@ struct unit_kernel {
   }
 };
 
+using odd_kernels = arch::list<
+    odd_kernel<std::uint8_t, 1, 1, 1, 0>, odd_kernel<std::int8_t, 3, 5, 7, -128>,
+    odd_kernel<std::int8_t, 8, 1, 2, 0>,
+    unit_kernel<std::int8_t, arch::reference_unit<std::int8_t, 3, 2, 5>, 2, 3, 1>,
+    unit_kernel<std::uint8_t, arch::reference_unit<std::uint8_t, 2, 2, 8>, 2, 4, 2>,
+    unit_kernel<std::uint8_t, arch::reference_unit<std::uint8_t, 1, 3, 4, 128>, 2, 2, 1>>;
+
 namespace detail {
 
-template <class List>
+template <class Odd, class List>
 struct kernels_of;
-template <class... Archs>
-struct kernels_of<arch::list<Archs...>> {
-  using type = testing::Types<
-      arch_kernel<Archs, std::uint8_t>..., arch_kernel<Archs, std::int8_t>...,
-      odd_kernel<std::uint8_t, 1, 1, 1, 0>, odd_kernel<std::int8_t, 3, 5, 7, -128>,
-      odd_kernel<std::int8_t, 8, 1, 2, 0>,
-      unit_kernel<std::int8_t, arch::reference_unit<std::int8_t, 3, 2, 5>, 2, 3, 1>,
-      unit_kernel<std::uint8_t, arch::reference_unit<std::uint8_t, 2, 2, 8>, 2, 4, 2>,
-      unit_kernel<std::uint8_t, arch::reference_unit<std::uint8_t, 1, 3, 4, 128>, 2, 2, 1>>;
+template <class... Odd, class... Archs>
+struct kernels_of<arch::list<Odd...>, arch::list<Archs...>> {
+  using type = testing::Types<arch_kernel<Archs, std::uint8_t>...,
+                              arch_kernel<Archs, std::int8_t>..., Odd...>;
 };
 
 }  // namespace detail
 
-using kernels = detail::kernels_of<arch::compiled>::type;
+using kernels = detail::kernels_of<odd_kernels, arch::compiled>::type;
+
+/// What a dear program is compiled for: instruction sets, or in a program of its own the odd kernels,
+/// which are the same on all of them.
+using kernels_here =
+    std::conditional_t<odd_units_here, detail::kernels_of<odd_kernels, arch::list<>>::type,
+                       detail::kernels_of<arch::list<>, arch::compiled>::type>;
 
 /// Where a unit that orders the codes of a step in its own way has the one that is `i`th in order.
 template <class Unit>

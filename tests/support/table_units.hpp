@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <type_traits>
 
 #include "fewbit/gemm/table_weights.hpp"
+#include "support/odd_units.hpp"
 
 namespace fewbit::tests {
 
@@ -24,18 +26,25 @@ struct odd_table {
   }
 };
 
+using odd_table_units = arch::list<odd_table<4, 1>, odd_table<12, 3>>;
+
 namespace detail {
 
-template <class List>
+template <class Odd, class List>
 struct table_units_of;
-template <class... Archs>
-struct table_units_of<arch::list<Archs...>> {
-  using type = testing::Types<arch_table<Archs>..., odd_table<4, 1>, odd_table<12, 3>>;
+template <class... Odd, class... Archs>
+struct table_units_of<arch::list<Odd...>, arch::list<Archs...>> {
+  using type = testing::Types<arch_table<Archs>..., Odd...>;
 };
 
 }  // namespace detail
 
-using table_units = detail::table_units_of<arch::compiled>::type;
+using table_units = detail::table_units_of<odd_table_units, arch::compiled>::type;
+
+/// What a dear program is compiled for.
+using table_units_here =
+    std::conditional_t<odd_units_here, detail::table_units_of<odd_table_units, arch::list<>>::type,
+                       detail::table_units_of<arch::list<>, arch::compiled>::type>;
 
 /// Names of typed tests: the unit's.
 struct table_unit_names {

@@ -401,10 +401,11 @@ FEWBIT_ALWAYS_INLINE V rounded(const V& value) noexcept {
   if constexpr (!is_vec<V>) {
     asm("" : FEWBIT_DETAIL_FLOAT_REGISTER(v));
     return v;
-  } else if constexpr (V::is_native && sizeof(V) <= sizeof(lane<V>) * native_lanes<lane<V>>) {
+  } else if constexpr (V::is_native && sizeof(V) >= 16 &&
+                       sizeof(V) <= sizeof(lane<V>) * native_lanes<lane<V>>) {
     asm("" : FEWBIT_DETAIL_FLOAT_REGISTER(v.data));
     return v;
-  } else if constexpr (V::is_native && V::lanes % 2 == 0) {
+  } else if constexpr (V::is_native && sizeof(V) > 16) {
     using half = vec<lane<V>, V::lanes / 2>;
     lane<V> lanes[V::lanes];
     v.store(lanes);
