@@ -12,37 +12,29 @@
 #include "fewbit/ops/linear.hpp"
 #include "support/codes.hpp"
 #include "support/kept_scale.hpp"
+#include "support/plain_linear.hpp"
 #include "support/reals.hpp"
 
 namespace fewbit {
 namespace {
 
+using tests::block_depth;
 using tests::random_reals;
-
-/// A product rounded once to float; volatile, so that the compiler fuses it with no sum after it.
-float times(float a, float b) {
-  volatile float product = a * b;
-  return product;
-}
+using tests::times;
 
 float plus(float a, float b) { return static_cast<float>(double{a} + double{b}); }
 
 /// Weights as plain numbers.
-struct plain_weights {
+struct plain_levels {
   row_matrix<float> levels, scales;
   index depth;  // columns that share a scale
 };
 
-template <class Granularity>
-constexpr index block_depth = 0;  // all of a row
-template <index G>
-constexpr index block_depth<grouped<G>> = G;
-
 template <class S>
-plain_weights plain(const quantized_matrix<S>& q) {
+plain_levels levels_of(const quantized_matrix<S>& q) {
   constexpr index depth = block_depth<typename S::granularity>;
-  plain_weights w{row_matrix<float>(q.rows(), q.cols()), row_matrix<float>(q.rows(), q.cols()),
-                  depth == 0 ? q.cols() : depth};
+  plain_levels w{row_matrix<float>(q.rows(), q.cols()), row_matrix<float>(q.rows(), q.cols()),
+                 depth == 0 ? q.cols() : depth};
   for (index j = 0; j < q.rows(); ++j) {
     for (index k = 0; k < q.cols(); ++k) {
       w.levels(j, k) = q.levels()[static_cast<std::size_t>(q.code(j, k))];
@@ -53,7 +45,7 @@ plain_weights plain(const quantized_matrix<S>& q) {
 }
 
 /// Sums of x * level in the order of k, each operation rounded.
-float expected_of_reals(const row_matrix<float>& x, index i, const plain_weights& w, index j) {
+float expected_of_reals(const row_matrix<float>& x, index i, const plain_levels& w, index j) {
   float total = 0.0F;
   for (index first = 0; first < x.cols(); first += w.depth) {
     float sum = 0.0F;
@@ -65,7 +57,7 @@ float expected_of_reals(const row_matrix<float>& x, index i, const plain_weights
 }
 
 /// Exact sums of (x - zero) * rne(127 * level); `input_scale` is part of the scale of a block.
-float expected_of_codes(const row_matrix<float>& x, index i, const plain_weights& w, index j,
+float expected_of_codes(const row_matrix<float>& x, index i, const plain_levels& w, index j,
                         int zero, float input_scale) {
   float total = 0.0F;
   for (index first = 0; first < x.cols(); first += w.depth) {
@@ -106,7 +98,7 @@ void expect_levels_of_reals() {
     const Eigen::VectorXf bias = random_reals(1, n, 3).row(0).transpose();
     row_matrix<float> y(m, n);
     linear<S, float_inputs>(q, bias)(x, y);
-    const plain_weights w = plain(q);
+    const plain_levels w = levels_of(q);
     expect_outputs(y, bias, [&](index i, index j) { return expected_of_reals(x, i, w, j); });
   }
 }
@@ -126,7 +118,7 @@ void expect_levels_of_codes() {
     const row_matrix<float> x = whole_numbers(m, k);
     const auto q = quantize<S>(random_reals(n, k, 2));
     const Eigen::VectorXf bias = random_reals(1, n, 3).row(0).transpose();
-    const plain_weights w = plain(q);
+    const plain_levels w = levels_of(q);
     row_matrix<float> y(m, n);
     linear<S>(q, bias)(x, y);
     expect_outputs(y, bias, [&](index i, index j) { return expected_of_codes(x, i, w, j, 0, 1); });
