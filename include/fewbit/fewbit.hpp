@@ -129,7 +129,7 @@
 // fewbit/codebook/kmeans.hpp          kmeans
 // fewbit/codebook/kmeans_1d.hpp       optimal_kmeans_1d
 // fewbit/codebook/lloyd.hpp           the iterations
-// fewbit/codebook/lloyd_max.hpp       levels learned from a matrix: quantize<codebook_per_row<4>>(w)
+// fewbit/codebook/lloyd_max.hpp       levels of codebook<B> learned from a matrix
 // fewbit/codebook/nearest.hpp         nearest_centroids, packed_centroids
 // fewbit/codebook/nearest_1d.hpp      sorted_centroids
 // fewbit/codebook/output_aware.hpp    train_output_aware: outputs of a layer, not weights

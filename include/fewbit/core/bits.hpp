@@ -29,8 +29,7 @@ using code_type =
 /// Bytes that n codes occupy.
 template <int Bits>
 [[nodiscard]] constexpr index packed_bytes(index n) noexcept {
-  static_assert((Bits >= 1 && Bits <= 8) || Bits == 16,
-                "fewbit: codes have 1 to 8 bits, or 16");
+  static_assert((Bits >= 1 && Bits <= 8) || Bits == 16, "fewbit: codes have 1 to 8 bits, or 16");
   return n / 8 * Bits + (n % 8 * Bits + 7) / 8;
 }
 

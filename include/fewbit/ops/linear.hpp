@@ -10,9 +10,9 @@
 /// Weights may have any scheme of up to 8 bits whose scales do not vary along a row, or vary by
 /// groups. Here the real numbers of quant/ meet the integers of gemm/: sums of codes are exact in
 /// int32, and scales are applied to them afterwards. This file has the layer of rows with a scale
-/// each, whose weights of up to four bits stay packed, of static inputs by weights in groups, and of
-/// codebooks; others specialise it. Levels of codebooks that are to be learned from float weights
-/// need codebook/lloyd_max.hpp. Read next: ops/activations.hpp (how X becomes codes),
+/// each, whose weights of up to four bits stay packed, of static inputs by weights in groups, and
+/// of codebooks; others specialise it. Codebooks that are to be learned from float weights need
+/// codebook/lloyd_max.hpp. Read next: ops/activations.hpp (how X becomes codes),
 /// ops/packed_linear.hpp (dynamic_int8 by weights in groups), ops/weight_only.hpp (float_inputs),
 /// ops/bit_linear.hpp (binary_inputs and others of few bits).
 

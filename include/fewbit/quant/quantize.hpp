@@ -351,8 +351,8 @@ quantized_matrix<S> quantize_by_params(const matrix_ref& w, std::span<const quan
   return encode_matrix<S>(w, std::move(choices), g, executor);
 }
 
-/// The scale of a group of a codebook: its largest magnitude, so that quotients are -1 to 1. A group
-/// of zeros gets the smallest there is, because 0 need not be a level.
+/// The scale of a group of a codebook: its largest magnitude, so that quotients are -1 to 1. A
+/// group of zeros gets the smallest there is, because 0 need not be a level.
 [[nodiscard]] inline float codebook_scale(const range& r) noexcept {
   return real_scale::round_step(double{r.amax()});
 }
@@ -580,8 +580,8 @@ void decode_row(const quantized_matrix<S>& q, index r, float* out) noexcept {
 
 }  // namespace detail
 
-/// The reals that the codes stand for: (code - zero_point) * scale, or level * scale. Infinite only where the data
-/// came within a step of the largest float.
+/// The reals that the codes stand for: (code - zero_point) * scale, or level * scale. Infinite only
+/// where the data came within a step of the largest float.
 template <Scheme S, Executor E = inline_executor>
 [[nodiscard]] row_matrix<float> dequantize(const quantized_matrix<S>& q, const E& executor = {}) {
   row_matrix<float> w(q.rows(), q.cols());

@@ -116,8 +116,8 @@ struct binary {
   static constexpr const char* name = "binary";
 };
 
-/// Places in a list of 2^Bits levels: floats of -1 to 1 in ascending order, of which each matrix has
-/// one list. A code stands for level * scale.
+/// Places in a list of 2^Bits levels: floats of -1 to 1 in ascending order, of which each matrix
+/// has one list. A code stands for level * scale.
 template <int Bits>
 struct codebook {
   static_assert(Bits >= 1 && Bits <= 8, "fewbit: the codes of a codebook have 1 to 8 bits");
