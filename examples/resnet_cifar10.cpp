@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <ctime>
 #include <fewbit/fewbit.hpp>
 #include <filesystem>
 #include <string>
@@ -17,7 +16,6 @@
 
 #include "support/npy.hpp"
 #include "support/options.hpp"
-#include "support/progress.hpp"
 #include "support/resnet.hpp"
 #include "support/table.hpp"
 #include "support/weight_bytes.hpp"
@@ -49,20 +47,6 @@ resnet<linear<S, static_int8>, std::int8_t> in_integers(const std::vector<float_
 
 // ---- calibration
 
-/// Shows each layer's observer what goes into that layer.
-template <class O>
-void watch(const std::string& label, const std::vector<float_weights>& layers,
-           const image_set& images, std::vector<O>& observers) {
-  auto network = in_float(layers);
-  progress bar(label, images.count());
-  for (index first = 0; first < images.count(); first += images_at_a_time) {
-    const index count = std::min(images_at_a_time, images.count() - first);
-    network(images.normalized(first, count),
-            [&](std::size_t i, const matrix& x) { observers[i].observe(x); });
-    bar.update(first + count);
-  }
-}
-
 /// 2048 bins from 0 to the largest magnitude of each layer, as the reference has them; a first pass
 /// finds that magnitude. (One pass with histogram_observer gives bins of other widths and
 /// accuracies as good.)
@@ -84,60 +68,6 @@ std::vector<range> choose(const std::vector<fixed_histogram>& seen, const Method
 }
 
 // ---- the table
-
-using answers = std::vector<index>;
-
-double percent_equal(const answers& a, const answers& b) {
-  index equal = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) equal += a[i] == b[i] ? 1 : 0;
-  return 100.0 * static_cast<double>(equal) / static_cast<double>(a.size());
-}
-
-/// Runs networks on the test images and collects a row for each; the first one is the reference.
-class comparison {
- public:
-  comparison(const image_set& images, const tensor& labels, index count)
-      : images_(images), count_(count) {
-    const auto all = labels.as<std::uint8_t>();
-    labels_.assign(all.begin(), all.begin() + count);
-  }
-
-  template <class Network>
-  void add(const std::string& name, double weights, Network network) {
-    answers found;
-    const std::clock_t start = std::clock();
-    progress bar(name, count_);
-    for (index first = 0; first < count_; first += images_at_a_time) {
-      const index count = std::min(images_at_a_time, count_ - first);
-      const matrix logits = network(images_.normalized(first, count));
-      for (index r = 0; r < count; ++r) {
-        index best = 0;
-        logits.row(r).maxCoeff(&best);
-        found.push_back(best);
-      }
-      bar.update(first + count);
-    }
-    const auto ticks = static_cast<double>(std::clock() - start);
-    const double rate = static_cast<double>(count_) * CLOCKS_PER_SEC / ticks;
-    if (reference_.empty()) reference_ = found;
-    results_.add(name,
-                 {percent_equal(found, labels_), percent_equal(found, reference_), weights, rate});
-  }
-
-  [[nodiscard]] const table& results() const { return results_; }
-
- private:
-  const image_set& images_;
-  index count_;
-  answers labels_;
-  answers reference_;
-  table results_{"resnet_cifar10",
-                 "scheme",
-                 {{"top-1 %", "top1_percent", 2},
-                  {"as float %", "agrees_with_float_percent", 2},
-                  {"weight bytes", "weight_bytes", 0},
-                  {"images/s", "images_per_cpu_second", 0}}};
-};
 
 table compare(const std::vector<float_weights>& layers, const std::vector<fixed_histogram>& seen,
               comparison all) {
@@ -173,7 +103,8 @@ int run(const options& given) {
   const tensor labels = read_npy(folder + "/cifar10/test_labels.npy");
   const index count = given.number("--images", test.count(), 1, test.count());
 
-  const table results = compare(layers, calibrate(layers, calibration), {test, labels, count});
+  const table results =
+      compare(layers, calibrate(layers, calibration), {"resnet_cifar10", test, labels, count});
   results.print();
   std::printf("\nResNet-%s, %td test images, images per second of processor time: %s\n",
               depth.c_str(), count, machine_name().c_str());

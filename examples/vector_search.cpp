@@ -113,9 +113,9 @@ double percent_recalled(const numbers& found, const numbers& exact) {
 }
 
 /// Measures one way to search after the other: a row of the table and a point of the drawing each.
-class comparison {
+class recall_table {
  public:
-  comparison(matrix vectors, matrix queries)
+  recall_table(matrix vectors, matrix queries)
       : vectors_(std::move(vectors)),
         squares_(vectors_.rowwise().squaredNorm()),
         queries_(std::move(queries)),
@@ -243,7 +243,7 @@ int run(const options& given, const std::filesystem::path& program) {
   matrix vectors(train.rows() + test.rows() - queries, test.cols());
   vectors << train, test.topRows(test.rows() - queries);
 
-  comparison all(vectors, test.bottomRows(queries));
+  recall_table all(vectors, test.bottomRows(queries));
   for (const int bits : {8, 4}) {
     all.add_plain(bits);
     all.add_rotated(bits, bits == 8);

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "fewbit/calib/histogram.hpp"
-#include "svg_page.hpp"
+#include "svg.hpp"
 
 namespace fewbit::examples {
 
@@ -41,16 +41,17 @@ class histogram_svg {
     std::sort(marks_.begin(), marks_.end(),
               [](const mark& a, const mark& b) { return a.value < b.value; });
     top_ = 60.0 + label_height * static_cast<double>(marks_.size());
-    page_ = svg_page(width, top_ + plot_height + 60.0);
   }
 
   /// @throws fewbit::error if the file cannot be written.
-  void write(const std::string& path) {
-    draw_bars();
-    draw_axes();
-    draw_marks();
-    page_.text(left, 28.0, "start", "#111", "font-size='17' font-weight='bold'", title_);
-    page_.write(path);
+  void write(const std::string& path) const {
+    const double height = top_ + plot_height + 60.0;
+    svg page(width, height);
+    draw_bars(page);
+    draw_axes(page);
+    draw_marks(page);
+    page.title(left, 28.0, title_);
+    page.write(path);
   }
 
  private:
@@ -67,37 +68,37 @@ class histogram_svg {
   }
 
   /// One count has no height on this axis; its bar gets a little, to be seen at all.
-  void draw_bars() {
+  void draw_bars(svg& page) const {
     const double step = plot_width / static_cast<double>(bars_.size());
     for (std::size_t i = 0; i < bars_.size(); ++i) {
       if (bars_[i] == 0.0) continue;
       const double y = y_of(std::max(bars_[i], 1.3));
-      page_.print("<rect x='%.2f' y='%.2f' width='%.2f' height='%.2f' fill='#9db4c8'/>\n",
-                  left + step * static_cast<double>(i), y, std::max(step - 0.4, 0.5),
-                  top_ + plot_height - y);
+      page.print("<rect x='%.2f' y='%.2f' width='%.2f' height='%.2f' fill='#9db4c8'/>\n",
+                 left + step * static_cast<double>(i), y, std::max(step - 0.4, 0.5),
+                 top_ + plot_height - y);
     }
   }
 
-  void draw_axes() {
+  void draw_axes(svg& page) const {
     const double bottom = top_ + plot_height;
     for (double e = 0.0; e <= decades_; ++e) {
       const double y = y_of(std::pow(10.0, e));
-      page_.line(left - 5.0, y, left, y, "#444", 1.0);
+      page.line(left - 5.0, y, left, y, "#444", 1.0);
       char label[32];
       std::snprintf(label, sizeof label, "%.0f", std::pow(10.0, e));
-      page_.text(left - 9.0, y + 4.5, "end", "#444", "", label);
+      page.text(left - 9.0, y + 4.5, "end", "#444", "", label);
     }
     const double step = tick_step();
     for (double x = 0.0; x <= right_ * 1.0001; x += step) {
-      page_.line(x_of(x), bottom, x_of(x), bottom + 5.0, "#444", 1.0);
+      page.line(x_of(x), bottom, x_of(x), bottom + 5.0, "#444", 1.0);
       char label[32];
       std::snprintf(label, sizeof label, "%.*f", step < 1.0 ? 1 : 0, x);
-      page_.text(x_of(x), bottom + 20.0, "middle", "#444", "", label);
+      page.text(x_of(x), bottom + 20.0, "middle", "#444", "", label);
     }
-    page_.line(left, top_, left, bottom, "#444", 1.0);
-    page_.line(left, bottom, left + plot_width, bottom, "#444", 1.0);
-    page_.text(left + plot_width / 2.0, bottom + 44.0, "middle", "#444", "", x_title_);
-    page_.text(left, top_ - 14.0, "end", "#444", "", "count");
+    page.line(left, top_, left, bottom, "#444", 1.0);
+    page.line(left, bottom, left + plot_width, bottom, "#444", 1.0);
+    page.text(left + plot_width / 2.0, bottom + 44.0, "middle", "#444", "", x_title_);
+    page.text(left, top_ - 14.0, "end", "#444", "", "count");
   }
 
   /// 1, 2 or 5 times a power of ten that gives 4 to 10 ticks.
@@ -107,17 +108,17 @@ class histogram_svg {
     return power * (leading >= 5.0 ? 5.0 : leading >= 2.0 ? 2.0 : 1.0);
   }
 
-  void draw_marks() {
+  void draw_marks(svg& page) const {
     static constexpr const char* colors[] = {"#b2182b", "#1b7837", "#2166ac", "#8c510a",
                                              "#762a83", "#01665e", "#c51b7d", "#4d4d4d"};
     for (std::size_t i = 0; i < marks_.size(); ++i) {
       const char* color = colors[i % std::size(colors)];
       const double x = x_of(marks_[i].value);
       const double y = 56.0 + label_height * static_cast<double>(i);
-      page_.line(x, y - 10.0, x, top_ + plot_height, color, 1.6);
+      page.line(x, y - 10.0, x, top_ + plot_height, color, 1.6);
       char value[32];
       std::snprintf(value, sizeof value, ": %.3g", marks_[i].value);
-      page_.text(x + 5.0, y, "start", color, "", marks_[i].label + value);
+      page.text(x + 5.0, y, "start", color, "", marks_[i].label + value);
     }
   }
 
@@ -128,7 +129,6 @@ class histogram_svg {
   double right_ = 0.0;
   double decades_ = 1.0;
   double top_ = 0.0;
-  svg_page page_;
 };
 
 }  // namespace fewbit::examples

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "svg_page.hpp"
+#include "svg.hpp"
 
 namespace fewbit::examples {
 
@@ -34,10 +34,10 @@ class line_chart_svg {
 
   /// @throws fewbit::error if the file cannot be written.
   void write(const std::string& path) const {
-    svg_page page(width, top + plot_height + 60.0);
+    svg page(width, top + plot_height + 60.0);
     draw_axes(page);
     for (std::size_t i = 0; i < lines_.size(); ++i) draw_line(page, i);
-    page.text(left, 28.0, "start", "#111", "font-size='17' font-weight='bold'", title_);
+    page.title(left, 28.0, title_);
     page.write(path);
   }
 
@@ -54,7 +54,7 @@ class line_chart_svg {
   }
   static double y_of(double percent) { return top + plot_height * (1.0 - percent / 100.0); }
 
-  void draw_axes(svg_page& page) const {
+  void draw_axes(svg& page) const {
     for (int percent = 0; percent <= 100; percent += 20) {
       const double y = y_of(percent);
       page.line(left, y, left + plot_width, y, percent == 0 ? "#444" : "#e4e7eb", 1.0);
@@ -69,7 +69,7 @@ class line_chart_svg {
     page.text(left - 30.0, top - 14.0, "start", "#444", "", y_title_);
   }
 
-  void draw_line(svg_page& page, std::size_t number) const {
+  void draw_line(svg& page, std::size_t number) const {
     // Colours that people who see few of them tell apart (Okabe and Ito).
     static constexpr std::array<const char*, 7> colors{"#0072b2", "#56b4e9", "#009e73", "#d55e00",
                                                        "#e69f00", "#cc79a7", "#444444"};

@@ -1,7 +1,7 @@
 #pragma once
-/// The residual network of He et al. 2015 (arXiv:1512.03385) for CIFAR-10, for any kind of layer,
-/// and its data. Batch norms are folded into the convolutions; every convolution is a linear layer
-/// over the patches of its input.
+/// The residual network for CIFAR-10 of He et al. 2015 (arXiv:1512.03385), its batch norms folded
+/// into the convolutions, for any kind of linear layer: a convolution is one over the patches of
+/// its input. And what examples do with it: files, images, activations, accuracy.
 ///
 /// A folder of data, which are not part of this project, holds
 ///   resnet/resnet20_cifar10_folded.safetensors  float32, OIHW: conv1, layer{1,2,3}.{k}.conv{1,2},
@@ -10,24 +10,31 @@
 ///   cifar10/test_images.npy, calib_images.npy   u8 [n, 32, 32, 3], RGB
 ///   cifar10/test_labels.npy                     u8 [n]
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <ctime>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "convolution.hpp"
-#include "fewbit/core/types.hpp"
+#include "fewbit/ops/linear.hpp"
 #include "fewbit/quant/modes.hpp"
 #include "npy.hpp"
+#include "progress.hpp"
 #include "safetensors.hpp"
+#include "table.hpp"
 
 namespace fewbit::examples {
 
 using matrix = row_matrix<float>;
 
-inline constexpr index images_at_a_time = 25;  // patches of the widest layer: 15 MB as floats
+inline constexpr index images_at_a_time = 4;  // patches of the widest layer: 2.4 MB as floats
+
+// ---- the files
 
 /// A layer as the file has it; `relu` is what follows it at once.
 struct float_weights {
@@ -77,6 +84,8 @@ struct image_set {
     return x;
   }
 };
+
+// ---- the network, for any kind of layer
 
 /// A layer in float, by Eigen.
 struct float_linear {
@@ -156,5 +165,81 @@ inline resnet<float_linear, float> in_float(const std::vector<float_weights>& la
   for (const float_weights& layer : layers) made.push_back({&layer});
   return resnet<float_linear, float>(std::move(made));
 }
+
+// ---- what passes through it
+
+/// Shows each layer's observer what goes into that layer (of a convolution, before the patches).
+template <class O>
+void watch(const std::string& label, const std::vector<float_weights>& layers,
+           const image_set& images, std::vector<O>& observers) {
+  auto network = in_float(layers);
+  progress bar(label, images.count());
+  for (index first = 0; first < images.count(); first += images_at_a_time) {
+    const index count = std::min(images_at_a_time, images.count() - first);
+    network(images.normalized(first, count),
+            [&](std::size_t i, const matrix& x) { observers[i].observe(x); });
+    bar.update(first + count);
+  }
+}
+
+// ---- accuracy
+
+using answers = std::vector<index>;
+
+inline double percent_equal(const answers& a, const answers& b) {
+  index equal = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) equal += a[i] == b[i] ? 1 : 0;
+  return 100.0 * static_cast<double>(equal) / static_cast<double>(a.size());
+}
+
+/// Runs networks on the test images and collects a row for each; the first one is the reference.
+class comparison {
+ public:
+  comparison(const std::string& program, const image_set& images, const tensor& labels, index count)
+      : images_(images), count_(count), results_(columns_for(program)) {
+    const auto all = labels.as<std::uint8_t>();
+    labels_.assign(all.begin(), all.begin() + count);
+  }
+
+  template <class Network>
+  void add(const std::string& name, double weights, Network network) {
+    answers found;
+    const std::clock_t start = std::clock();
+    progress bar(name, count_);
+    for (index first = 0; first < count_; first += images_at_a_time) {
+      const index count = std::min(images_at_a_time, count_ - first);
+      const matrix logits = network(images_.normalized(first, count));
+      for (index r = 0; r < count; ++r) {
+        index best = 0;
+        logits.row(r).maxCoeff(&best);
+        found.push_back(best);
+      }
+      bar.update(first + count);
+    }
+    const auto ticks = static_cast<double>(std::clock() - start);
+    const double rate = static_cast<double>(count_) * CLOCKS_PER_SEC / ticks;
+    if (reference_.empty()) reference_ = found;
+    results_.add(name,
+                 {percent_equal(found, labels_), percent_equal(found, reference_), weights, rate});
+  }
+
+  [[nodiscard]] const table& results() const { return results_; }
+
+ private:
+  static table columns_for(const std::string& program) {
+    return {program,
+            "scheme",
+            {{"top-1 %", "top1_percent", 2},
+             {"as float %", "agrees_with_float_percent", 2},
+             {"weight bytes", "weight_bytes", 0},
+             {"images/s", "images_per_cpu_second", 0}}};
+  }
+
+  const image_set& images_;
+  index count_;
+  answers labels_;
+  answers reference_;
+  table results_;
+};
 
 }  // namespace fewbit::examples

@@ -30,12 +30,19 @@ struct column {
 
 class table {
  public:
+  struct row {
+    std::string name;
+    std::vector<double> values;
+  };
+
   table(std::string name, std::string row_title, std::vector<column> columns)
       : name_(std::move(name)), row_title_(std::move(row_title)), columns_(std::move(columns)) {}
 
   void add(std::string row_name, std::vector<double> values) {
     rows_.push_back({std::move(row_name), std::move(values)});
   }
+
+  [[nodiscard]] const std::vector<row>& rows() const { return rows_; }
 
   void print() const {
     std::size_t name_width = row_title_.size();
@@ -67,11 +74,6 @@ class table {
   }
 
  private:
-  struct row {
-    std::string name;
-    std::vector<double> values;
-  };
-
   static std::string padded(std::string text, std::size_t width) {
     text.resize(std::max(width, text.size()), ' ');
     return text;

@@ -14,15 +14,16 @@
 #include "fewbit/arch/arch.hpp"       // arch::native, arch::compiled
 #include "fewbit/arch/bit_unit.hpp"   // what a kernel of bit planes is made of
 #include "fewbit/arch/byte_sums.hpp"  // add_fours: sums of neighbouring bytes
-#include "fewbit/arch/code_values.hpp"  // codes of a few bits as floats
-#include "fewbit/arch/convert.hpp"      // nearest_int, saturated, widened: float -> int32 -> codes
-#include "fewbit/arch/dot_unit.hpp"     // what a matrix kernel is made of
-#include "fewbit/arch/extrema.hpp"      // one-instruction minima and maxima
-#include "fewbit/arch/fused.hpp"        // fused_multiply_add, the same bits everywhere
-#include "fewbit/arch/lookup_unit.hpp"  // what a search by codes is made of
-#include "fewbit/arch/magnitude.hpp"    // larger_magnitude
-#include "fewbit/arch/memory.hpp"       // prefetch
-#include "fewbit/arch/stored_unit.hpp"  // the same for weights as they are stored, 1 to 8 bits
+#include "fewbit/arch/code_values.hpp"   // codes of a few bits as floats
+#include "fewbit/arch/convert.hpp"       // nearest_int, saturated, widened: float -> int32 -> codes
+#include "fewbit/arch/dot_unit.hpp"      // what a matrix kernel is made of
+#include "fewbit/arch/extrema.hpp"       // one-instruction minima and maxima
+#include "fewbit/arch/fused.hpp"         // fused_multiply_add, the same bits everywhere
+#include "fewbit/arch/level_values.hpp"  // levels of a codebook by their codes
+#include "fewbit/arch/lookup_unit.hpp"   // what a search by codes is made of
+#include "fewbit/arch/magnitude.hpp"     // larger_magnitude
+#include "fewbit/arch/memory.hpp"        // prefetch
+#include "fewbit/arch/stored_unit.hpp"   // the same for weights as they are stored, 1 to 8 bits
 #include "fewbit/arch/streaming_store.hpp"  // streaming_store, end_streaming
 #include "fewbit/arch/table_unit.hpp"       // what a product by table lookup is made of
 #include "fewbit/arch/transpose.hpp"        // rows to columns in registers
@@ -41,6 +42,7 @@
 // ---- quant: real numbers <-> codes
 #include "fewbit/quant/arrays.hpp"             // quantize_array, quantize_rows, dequantize_array
 #include "fewbit/quant/granularity.hpp"        // per_tensor, per_row, grouped<G> ...
+#include "fewbit/quant/level_rule.hpp"         // normal_quantiles, powers_of_two ...
 #include "fewbit/quant/magnitude_rule.hpp"     // mean_magnitude, ternary_optimum, ternary_twn
 #include "fewbit/quant/metrics.hpp"            // mse, sqnr_db, cosine, max_error, clipped_share
 #include "fewbit/quant/modes.hpp"              // onnx, fbgemm, tflite: as others do it
@@ -51,7 +53,7 @@
 #include "fewbit/quant/rounding.hpp"           // nearest_even, half_away, toward_zero, stochastic
 #include "fewbit/quant/scale.hpp"              // real_scale, power_of_two
 #include "fewbit/quant/scheme.hpp"             // scheme<...>, int8_per_row, int4_grouped<32> ...
-#include "fewbit/quant/storage.hpp"            // int8, uint8, int16, int4 ... binary
+#include "fewbit/quant/storage.hpp"            // int8, uint8, int16, int4 ... binary, codebook<B>
 #include "fewbit/quant/two_scale_ternary.hpp"  // quantize_ttq
 #include "fewbit/quant/weighted_quantize.hpp"  // scales by the importance of inputs
 #include "fewbit/quant/zero_point.hpp"         // symmetric, symmetric_full, affine
@@ -130,6 +132,7 @@
 // fewbit/codebook/kmeans.hpp          kmeans
 // fewbit/codebook/kmeans_1d.hpp       optimal_kmeans_1d
 // fewbit/codebook/lloyd.hpp           the iterations
+// fewbit/codebook/lloyd_max.hpp       levels of codebook<B> learned from a matrix
 // fewbit/codebook/nearest.hpp         nearest_centroids, packed_centroids
 // fewbit/codebook/nearest_1d.hpp      sorted_centroids
 // fewbit/codebook/output_aware.hpp    train_output_aware: outputs of a layer, not weights

@@ -48,6 +48,7 @@ class bits_test : public testing::Test {
 using formats =
     testing::Types<format<1, false>, format<1, true>, format<2, false>, format<2, true>,
                    format<3, false>, format<3, true>, format<4, false>, format<4, true>,
+                   format<5, false>, format<6, true>, format<7, false>, format<7, true>,
                    format<8, false>, format<8, true>, format<16, false>, format<16, true>>;
 TYPED_TEST_SUITE(bits_test, formats);
 
@@ -108,6 +109,9 @@ TEST(bits, golden_bytes) {
   const std::array<std::int8_t, 4> threes = {-4, 3, -1, 1};
   fewbit::pack_bits<3>(threes.data(), 4, bytes.data());
   EXPECT_EQ(bytes, (std::array<std::uint8_t, 3>{0xDC, 0x03, 0x03}));
+  const std::array<std::uint8_t, 3> fives = {17, 30, 5};
+  fewbit::pack_bits<5>(fives.data(), 3, bytes.data());
+  EXPECT_EQ(bytes, (std::array<std::uint8_t, 3>{0xD1, 0x17, 0x03}));
   const std::array<std::int8_t, 9> ones = {1, 0, 0, 1, 1, 1, 0, 0, 1};
   fewbit::pack_bits<1>(ones.data(), 9, bytes.data());
   EXPECT_EQ(bytes, (std::array<std::uint8_t, 3>{0x39, 0x01, 0x03}));
@@ -121,6 +125,7 @@ constexpr bool packs_at_compile_time() {
 }
 static_assert(packs_at_compile_time());
 static_assert(fewbit::packed_bytes<3>(INT64_MAX) == INT64_MAX / 8 * 3 + 3);
+static_assert(fewbit::packed_bytes<7>(INT64_MAX) == INT64_MAX / 8 * 7 + 7);
 static_assert(fewbit::packed_bytes<1>(INT64_MAX) == INT64_MAX / 8 + 1, "no overflow on the way");
 static_assert(std::is_same_v<fewbit::code_type<4, true>, std::int8_t>);
 static_assert(std::is_same_v<fewbit::code_type<16, false>, std::uint16_t>);

@@ -1,4 +1,4 @@
-// expect: a layer with weights by codebooks takes dynamic_int8 or float_inputs
+// expect: a layer of product quantization takes dynamic_int8 or float_inputs
 #include "fewbit/ops/linear.hpp"
 #include "fewbit/ops/pq_linear.hpp"
 

@@ -44,8 +44,8 @@ void sum_float_block(const pq_float_weights<Bits>& w, const float* entries, inde
   using layout = typename pq_float_weights<Bits>::layout;
   using unit = typename pq_float_weights<Bits>::unit;
   constexpr int centroids = 1 << Bits;
-  constexpr int registers = unit::points / entry_lanes::lanes;
-  static_assert(layout::block == unit::points && unit::parts == 8 / Bits);
+  constexpr int registers = static_cast<int>(layout::block) / entry_lanes::lanes;
+  static_assert(layout::block == layout::stride && unit::parts == 8 / Bits);
   const std::uint8_t* codes = w.block(block);
   entry_lanes sum[registers];
 #pragma GCC unroll 4
@@ -66,8 +66,11 @@ void sum_float_block(const pq_float_weights<Bits>& w, const float* entries, inde
     }
     entries += unit::parts * centroids;
   }
-#pragma GCC unroll 4
-  for (int i = 0; i < registers; ++i) sum[i].store(sums + i * entry_lanes::lanes);
+  alignas(64) float of_bytes[layout::block];
+  for (int i = 0; i < registers; ++i) sum[i].store(of_bytes + i * entry_lanes::lanes);
+  for (int i = 0; i < static_cast<int>(layout::block); ++i) {
+    sums[i] = of_bytes[i / unit::points * unit::row_bytes + unit::byte_of(i % unit::points)];
+  }
 }
 
 }  // namespace detail

@@ -1,11 +1,11 @@
 #pragma once
-/// Codes of 1, 2, 3 or 4 bits packed into bytes.
+/// Codes of 1 to 8 bits packed into bytes.
 ///
 /// Element i of width b lies in byte i*b/8, in the bits from (i*b)%8 upwards: the first element is
-/// the least significant; one of 3 bits may go on in the lowest bits of the next byte. A row fills
-/// whole bytes and the padding bits of its last byte are zero.
-/// Codes of 8 and 16 bits (low byte first) pass through the same functions, so that generic code
-/// needs no special case.
+/// the least significant; one of 3, 5, 6 or 7 bits may go on in the lowest bits of the next byte. A
+/// row fills whole bytes and the padding bits of its last byte are zero.
+/// Codes of 16 bits (low byte first) pass through the same functions, so that generic code needs no
+/// special case.
 ///
 ///     4 bits:  byte 0 = | element 1 | element 0 |     byte 1 = | element 3 | element 2 | ...
 ///
@@ -29,16 +29,8 @@ using code_type =
 /// Bytes that n codes occupy.
 template <int Bits>
 [[nodiscard]] constexpr index packed_bytes(index n) noexcept {
-  static_assert((Bits >= 1 && Bits <= 4) || Bits == 8 || Bits == 16,
-                "fewbit: codes have 1, 2, 3, 4, 8 or 16 bits");
-  if constexpr (Bits == 3) {
-    return n / 8 * 3 + (n % 8 * 3 + 7) / 8;
-  } else if constexpr (Bits <= 8) {
-    constexpr index per_byte = 8 / Bits;
-    return n / per_byte + (n % per_byte != 0 ? 1 : 0);
-  } else {
-    return n * (Bits / 8);
-  }
+  static_assert((Bits >= 1 && Bits <= 8) || Bits == 16, "fewbit: codes have 1 to 8 bits, or 16");
+  return n / 8 * Bits + (n % 8 * Bits + 7) / 8;
 }
 
 namespace detail {
@@ -47,10 +39,10 @@ namespace detail {
 template <int Bits>
 [[nodiscard]] constexpr unsigned field_of(const std::uint8_t* bytes, index i) noexcept {
   constexpr unsigned mask = (1U << Bits) - 1;
-  if constexpr (Bits == 3) {
-    const index bit = i % 8 * 3;
-    const std::uint8_t* first = bytes + i / 8 * 3 + bit / 8;
-    const unsigned next = bit % 8 > 5 ? first[1] : 0U;
+  if constexpr (8 % Bits != 0) {
+    const index bit = i % 8 * Bits;
+    const std::uint8_t* first = bytes + i / 8 * Bits + bit / 8;
+    const unsigned next = bit % 8 > 8 - Bits ? first[1] : 0U;
     return (first[0] | next << 8) >> (bit % 8) & mask;
   } else {
     constexpr index per_byte = 8 / Bits;
@@ -90,13 +82,13 @@ constexpr void pack_bits(const Code* codes, index n, std::uint8_t* bytes) noexce
     }
   } else {
     // A run is the fewest codes that fill whole bytes.
-    constexpr index run = Bits == 3 ? 8 : 8 / Bits;
+    constexpr index run = 8 % Bits != 0 ? 8 : 8 / Bits;
     constexpr unsigned mask = (1U << Bits) - 1;
     for (index first = 0; first < n; first += run) {
       const index count = n - first < run ? n - first : run;
-      unsigned packed = 0;
+      std::conditional_t<(run * Bits <= 32), std::uint32_t, std::uint64_t> packed = 0;
       for (index j = 0; j < count; ++j) {
-        packed |= (static_cast<unsigned>(codes[first + j]) & mask) << (j * Bits);
+        packed |= (static_cast<decltype(packed)>(codes[first + j]) & mask) << (j * Bits);
       }
       for (index byte = 0; byte < packed_bytes<Bits>(count); ++byte, packed >>= 8)
         *bytes++ = static_cast<std::uint8_t>(packed & 0xFF);

@@ -10,8 +10,9 @@
 /// Weights may have any scheme of up to 8 bits whose scales do not vary along a row, or vary by
 /// groups. Here the real numbers of quant/ meet the integers of gemm/: sums of codes are exact in
 /// int32, and scales are applied to them afterwards. This file has the layer of rows with a scale
-/// each, whose weights of up to four bits stay packed, and of static inputs by weights in groups;
-/// others specialise it. Read next: ops/activations.hpp (how X becomes codes),
+/// each, whose weights of up to four bits stay packed, of static inputs by weights in groups, and
+/// of codebooks; others specialise it. Codebooks that are to be learned from float weights need
+/// codebook/lloyd_max.hpp. Read next: ops/activations.hpp (how X becomes codes),
 /// ops/packed_linear.hpp (dynamic_int8 by weights in groups), ops/weight_only.hpp (float_inputs),
 /// ops/bit_linear.hpp (binary_inputs and others of few bits).
 
@@ -99,27 +100,31 @@ struct scale_sums : gemm::stage {
 /// Weights of up to four bits stay packed where sums take all of a row.
 template <Scheme S>
 inline constexpr bool stays_narrow =
-    S::storage::bits <= 4 && scale_depth<typename S::granularity> == 0;
+    !CodebookScheme<S> && S::storage::bits <= 4 && scale_depth<typename S::granularity> == 0;
 
 }  // namespace detail
 
 /// A linear layer of n outputs and k inputs.
 ///
 /// Weights of 1 to 4 bits stay so (gemm/narrow_weights.hpp) if a scale is that of a row or more,
-/// others are multiplied as bytes. Scales are the floats of quantize(), not rounded.
+/// others are multiplied as bytes, and so are the levels of a codebook. Scales are the floats of
+/// quantize(), not rounded.
 ///
-/// @tparam S       scheme of the weights; with dynamic inputs a scale for a row or more
+/// @tparam S       scheme of the weights; with dynamic inputs a codebook, or a scale for a row or
+///                 more
 /// @tparam Inputs  dynamic_int8, static_int8 or static_uint8
 /// @tparam Arch    instruction set, for comparing; programs leave it alone
 ///
 /// y(i, j) = sum over blocks b of rne(float(T) * s(b, j)) [* s_x(i) if dynamic] + bias(j), where T
 /// is the exact integer sum over block b of (x_code - x_zero) * (w_code - w_zero), and s is the
 /// weight scale, times the input scale if static. The float operations are in that order,
-/// uncontracted, so results are the same bits everywhere.
+/// uncontracted, so results are the same bits everywhere. Of a codebook w_code is the level itself,
+/// rne(127 * level), which is off by 1/254 of the scale at most, s the weight scale / 127, and a
+/// weight takes a byte here; float_inputs keep levels and few bits.
 template <LinearWeights S, class Inputs, class Arch>
 class linear {
   static_assert(Scheme<S>,
-                "fewbit: a layer with weights by codebooks takes dynamic_int8 or float_inputs");
+                "fewbit: a layer of product quantization takes dynamic_int8 or float_inputs");
 
  public:
   using input_code = typename Inputs::code;
@@ -223,7 +228,8 @@ class linear {
     weights_ = weights_type(codes, detail::stays_narrow<S> ? -S::storage::min : block_depth);
     bias_ = detail::bias_or_zeros(bias, weights.rows());
     scales_ = detail::block_table<float>(weights, [&](index j, index c) {
-      return Inputs::is_static ? product_scale(weights, j, c) : weights.scale(j, c);
+      return Inputs::is_static ? product_scale(weights, j, c)
+                               : detail::signed_code_scale(weights, j, c);
     });
     if constexpr (S::is_affine) {
       zero_points_ = detail::block_table<std::int32_t>(weights, [&](index j, index c) {
@@ -247,10 +253,9 @@ class linear {
   void expect_depth(index k) const {
     const int zero = input_params_.zero_point;
     const int x_most = std::max(input_max - zero, zero - input_min);
-    constexpr int w_most = S::is_affine ? S::storage::max - S::storage::min : -S::storage::min;
     const index most =
-        std::min(weights_type::max_depth,
-                 index{std::numeric_limits<std::int32_t>::max()} / (x_most * w_most));
+        std::min(weights_type::max_depth, index{std::numeric_limits<std::int32_t>::max()} /
+                                              (x_most * detail::largest_signed_code<S>));
     const index depth = block_depth == 0 ? k : std::min(k, block_depth);
     detail::expect(depth <= most, "linear", "number of inputs", k,
                    "at most " + std::to_string(most));
@@ -258,7 +263,7 @@ class linear {
 
   /// Weight scale times input scale of static inputs.
   [[nodiscard]] float product_scale(const quantized_matrix<S>& weights, index j, index c) const {
-    const float scale = weights.scale(j, c) * input_params_.scale;
+    const float scale = detail::signed_code_scale(weights, j, c) * input_params_.scale;
     if (!detail::is_finite(scale)) {
       detail::fail("linear", "scale of " + detail::element("weights", j, c) + " times input scale",
                    scale, "a finite number");

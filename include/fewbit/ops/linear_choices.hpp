@@ -72,15 +72,15 @@ concept LinearOutput = MutableRowMajorDense<Y, float> || MutableRowMajorDense<Y,
 
 namespace detail {
 
-/// Whether W names weights by codebooks (ops/pq_linear.hpp).
+/// Whether W names weights by product quantization (ops/pq_linear.hpp).
 template <class W>
-inline constexpr bool is_codebook = false;
+inline constexpr bool is_product_quantized = false;
 
 }  // namespace detail
 
-/// What a layer's weights are: codes of a scheme, or of codebooks.
+/// What a layer's weights are: codes of a scheme, or of a product quantizer.
 template <class W>
-concept LinearWeights = Scheme<W> || detail::is_codebook<W>;
+concept LinearWeights = Scheme<W> || detail::is_product_quantized<W>;
 
 template <LinearWeights W, class Inputs = dynamic_int8, class Arch = arch::native>
 class linear;

@@ -51,7 +51,7 @@ struct pq {
 namespace detail {
 
 template <index Width, int Bits>
-inline constexpr bool is_codebook<pq<Width, Bits>> = true;
+inline constexpr bool is_product_quantized<pq<Width, Bits>> = true;
 
 /// Zeros behind the columns up to a whole part.
 template <index Width>

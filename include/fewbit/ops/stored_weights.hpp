@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "fewbit/core/error.hpp"
@@ -15,9 +16,15 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
 
-/// Schemes whose weights meet dynamic inputs as they are stored, in groups.
+/// Schemes whose weights meet dynamic inputs as they are stored, in groups. The codes of a codebook
+/// are places in a list, which no integer product takes.
 template <class S>
-concept MultipliedAsStored = S::storage::bits <= 8 && (scale_depth<typename S::granularity>) > 0;
+concept MultipliedAsStored =
+    !CodebookScheme<S> && S::storage::bits <= 8 && (scale_depth<typename S::granularity>) > 0;
+
+/// Bits of a weight as it is stored: codes of a codebook of 5 to 7 take 8.
+template <Scheme S>
+inline constexpr int stored_bits = S::storage::bits <= 4 ? S::storage::bits : 8;
 
 /// n x k codes less the smallest of their storage; 0 and 1 where there are two.
 template <Scheme S>
@@ -28,7 +35,8 @@ template <Scheme S>
     q.unpack_row(r, row.data());
     for (index c = 0; c < q.cols(); ++c) {
       const int code = row[static_cast<std::size_t>(c)] - S::storage::min;
-      codes(r, c) = static_cast<std::uint8_t>(S::storage::bits == 1 ? code / 2 : code);
+      codes(r, c) =
+          static_cast<std::uint8_t>(std::is_same_v<typename S::storage, binary> ? code / 2 : code);
     }
   }
   return codes;
@@ -37,10 +45,10 @@ template <Scheme S>
 /// Weights as the products take them.
 /// @throws fewbit::error if a group is so deep that a sum of int8 products could leave int32
 template <class Arch, Scheme S>
-[[nodiscard]] gemm::grouped_weights<S::storage::bits, Arch> pack_grouped(
+[[nodiscard]] gemm::grouped_weights<stored_bits<S>, Arch> pack_grouped(
     const quantized_matrix<S>& q) {
   constexpr index group = scale_depth<typename S::granularity>;
-  using packed = gemm::grouped_weights<S::storage::bits, Arch>;
+  using packed = gemm::grouped_weights<stored_bits<S>, Arch>;
   const index depth = group == 0 ? q.cols() : std::min(group, q.cols());
   expect(depth <= packed::max_depth, "linear", "number of inputs", q.cols(),
          "at most " + std::to_string(packed::max_depth));

@@ -5,7 +5,7 @@
 /// 4.5 bits each where 4 bits stand in groups of 32 (gemm/grouped_weights.hpp). Each code becomes a
 /// float in registers; within a group the sum runs over k in order, product and sum rounded
 /// separately, so that results are the same bits on every processor. With many rows an integer
-/// product is several times faster. Read next: arch/code_values.hpp.
+/// product is several times faster. Read next: arch/code_values.hpp, arch/level_values.hpp.
 
 #include <algorithm>
 #include <cassert>
@@ -15,7 +15,9 @@
 
 #include "fewbit/arch/code_values.hpp"
 #include "fewbit/arch/convert.hpp"
+#include "fewbit/arch/level_values.hpp"
 #include "fewbit/arch/memory.hpp"
+#include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/gemm/multiply_grouped.hpp"
 #include "fewbit/ops/linear_choices.hpp"
@@ -28,8 +30,42 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Totals of R rows of floats and the columns of P panels of stored weights.
-template <class Weights, int R, int P, bool Affine>
+/// What stored codes count before their scale: codes less zero points.
+template <class Weights, bool Affine>
+struct counted_codes {
+  static constexpr int lanes = Weights::unit::cols;
+  /// A step gives one bit as the 0 or 2 that it counts.
+  using values = arch::code_values<std::max(Weights::bits, 2), lanes, Affine>;
+
+  /// Of a group, whose scales stand at `tail`.
+  FEWBIT_ALWAYS_INLINE values values_of(const Weights& w, const std::uint8_t* tail) const noexcept {
+    if constexpr (Affine) {
+      arch::vec<std::uint8_t, lanes> kept;
+      std::memcpy(&kept.data, tail + 2 * lanes, sizeof(kept.data));
+      return values(arch::convert<float>(arch::convert<std::int32_t>(kept)));
+    } else {
+      return values(w.stored_zero() + Weights::unit::offset);
+    }
+  }
+};
+
+/// The same of a codebook: levels.
+template <class Weights>
+struct listed_codes {
+  using values = arch::level_values<std::max(Weights::bits, 2), Weights::unit::cols>;
+  /// What a code is multiplied by to be a place in the list: one bit comes as 0 or 2.
+  static constexpr index step = Weights::bits == 1 ? 2 : 1;
+  const float* levels;  // values::list_size
+
+  FEWBIT_ALWAYS_INLINE values values_of(const Weights& /*w*/,
+                                        const std::uint8_t* /*tail*/) const noexcept {
+    return values(levels);
+  }
+};
+
+/// Totals of R rows of floats and the columns of P panels of stored weights; Codes is counted_codes
+/// or listed_codes.
+template <class Weights, int R, int P, class Codes>
 class float_tile {
   using unit = typename Weights::unit;
   static constexpr int bits = Weights::bits;
@@ -39,13 +75,13 @@ class float_tile {
  public:
   using reals = arch::vec<float, lanes>;
 
-  FEWBIT_ALWAYS_INLINE float_tile(const Weights& w, index panel, const float* x,
-                                  index stride) noexcept {
+  FEWBIT_ALWAYS_INLINE float_tile(const Weights& w, const Codes& meaning, index panel,
+                                  const float* x, index stride) noexcept {
 #pragma GCC unroll 2
     for (int p = 0; p < P; ++p) clear(totals_[p]);
     const std::uint8_t* codes = w.panel(panel);
     for (index g = 0; g < w.groups(); ++g) {
-      add_group(w, codes, w.depth_of(g), x, stride);
+      add_group(w, meaning, codes, w.depth_of(g), x, stride);
       codes += w.chunks_of(g) * Weights::chunk_bytes + w.tail_bytes();
       x += w.depth_of(g);
     }
@@ -55,15 +91,16 @@ class float_tile {
 
  private:
   using words = arch::vec<std::uint32_t, lanes>;
-  /// A step gives one bit as the 0 or 2 that it counts.
-  using values = arch::code_values<std::max(bits, 2), lanes, Affine>;
+  using values = typename Codes::values;
 
-  FEWBIT_ALWAYS_INLINE void add_group(const Weights& w, const std::uint8_t* codes, index depth,
-                                      const float* x, index stride) noexcept {
+  FEWBIT_ALWAYS_INLINE void add_group(const Weights& w, const Codes& meaning,
+                                      const std::uint8_t* codes, index depth, const float* x,
+                                      index stride) noexcept {
     const index next_panel = w.panel_bytes();
     const std::uint8_t* tail =
         codes + (depth + chunk_codes - 1) / chunk_codes * Weights::chunk_bytes;
-    const values first = values_of(w, tail), second = values_of(w, tail + (P - 1) * next_panel);
+    const values first = meaning.values_of(w, tail);
+    const values second = meaning.values_of(w, tail + (P - 1) * next_panel);
     reals sums[P][R];
 #pragma GCC unroll 2
     for (int p = 0; p < P; ++p) clear(sums[p]);
@@ -87,17 +124,6 @@ class float_tile {
       const reals scale = w.scales().decode(kept);
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) totals_[p][r] += arch::rounded(reals(sums[p][r] * scale));
-    }
-  }
-
-  FEWBIT_ALWAYS_INLINE static values values_of(const Weights& w,
-                                               const std::uint8_t* tail) noexcept {
-    if constexpr (Affine) {
-      arch::vec<std::uint8_t, lanes> kept;
-      std::memcpy(&kept.data, tail + 2 * lanes, sizeof(kept.data));
-      return values(arch::convert<float>(arch::convert<std::int32_t>(kept)));
-    } else {
-      return values(w.stored_zero() + unit::offset);
     }
   }
 
@@ -136,8 +162,9 @@ class float_tile {
 }  // namespace detail
 
 /// y(i, j) = sum over groups g of rne(s(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) -
-/// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits. A NaN or
-/// an infinity in x comes out as arithmetic has it.
+/// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits; of a
+/// codebook the level of w_code stands in place of the difference. A NaN or an infinity in x comes
+/// out as arithmetic has it.
 template <Scheme S, class Arch>
 class linear<S, float_inputs, Arch> {
   static_assert(std::is_same_v<Arch, arch::native>,
@@ -164,6 +191,13 @@ class linear<S, float_inputs, Arch> {
     detail::expect_valid_options(options);
     weights_ = detail::pack_grouped<Arch>(weights);
     bias_ = detail::bias_or_zeros(bias, weights.rows());
+    if constexpr (CodebookScheme<S>) {
+      levels_ = aligned_buffer<float>(codes_type::values::list_size);
+      for (index i = 0; i < levels_.size(); ++i) {
+        const auto code = static_cast<std::size_t>(i / codes_type::step);
+        levels_.data()[i] = weights.levels()[code % weights.levels().size()];
+      }
+    }
   }
 
   [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
@@ -194,13 +228,23 @@ class linear<S, float_inputs, Arch> {
                                     });
   }
 
-  /// Bytes held by the packed weights, their scales and zero points, and the bias.
+  /// Bytes held by the packed weights, their scales, zero points and levels, and the bias.
   [[nodiscard]] index bytes() const noexcept {
-    return weights_.bytes() + bias_.size() * index{sizeof(float)};
+    return weights_.bytes() + (bias_.size() + levels_.size()) * index{sizeof(float)};
   }
 
  private:
-  using weights_type = gemm::grouped_weights<S::storage::bits, Arch>;
+  using weights_type = gemm::grouped_weights<detail::stored_bits<S>, Arch>;
+  using codes_type = std::conditional_t<CodebookScheme<S>, detail::listed_codes<weights_type>,
+                                        detail::counted_codes<weights_type, S::is_affine>>;
+
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE codes_type meaning() const noexcept {
+    if constexpr (CodebookScheme<S>) {
+      return {levels_.data()};
+    } else {
+      return {};
+    }
+  }
 
   /// All rows by Count panels. One row or two take the panels side by side: a sum waits for the one
   /// before it.
@@ -222,7 +266,8 @@ class linear<S, float_inputs, Arch> {
 
   template <int R, int P, class Out>
   void tile(const float* x, index stride, index panel, index row, const Out& out) const noexcept {
-    const detail::float_tile<weights_type, R, P, S::is_affine> tile(weights_, panel, x, stride);
+    const detail::float_tile<weights_type, R, P, codes_type> tile(weights_, meaning(), panel, x,
+                                                                  stride);
 #pragma GCC unroll 2
     for (int p = 0; p < P; ++p) {
       gemm::detail::store_totals(tile.totals(p), row, (panel + p) * weights_type::unit::cols, out);
@@ -231,6 +276,7 @@ class linear<S, float_inputs, Arch> {
 
   weights_type weights_;
   aligned_buffer<float> bias_;
+  aligned_buffer<float> levels_;  // of a codebook
   linear_options options_;
 };
 

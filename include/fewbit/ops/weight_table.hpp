@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "fewbit/arch/vec.hpp"
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/types.hpp"
@@ -40,7 +41,12 @@ constexpr void expect_multipliable() {
 template <Scheme S>
 inline constexpr int code_shift = S::storage::max > 127 ? 128 : 0;
 
-/// n x k codes as std::int8_t.
+/// A level of a codebook as an integer kernel takes it.
+[[nodiscard]] inline std::int8_t level_code(float level) noexcept {
+  return static_cast<std::int8_t>(arch::round_to_int(level * 127.0F));
+}
+
+/// n x k codes as std::int8_t; of a codebook the levels themselves, rne(127 * level).
 template <Scheme S>
 [[nodiscard]] row_matrix<std::int8_t> signed_codes(const quantized_matrix<S>& q) {
   row_matrix<std::int8_t> codes(q.rows(), q.cols());
@@ -48,11 +54,28 @@ template <Scheme S>
   for (index r = 0; r < q.rows(); ++r) {
     q.unpack_row(r, row.data());
     for (index c = 0; c < q.cols(); ++c) {
-      codes(r, c) = static_cast<std::int8_t>(row[static_cast<std::size_t>(c)] - code_shift<S>);
+      const auto code = row[static_cast<std::size_t>(c)];
+      if constexpr (CodebookScheme<S>) {
+        codes(r, c) = level_code(q.levels()[code]);
+      } else {
+        codes(r, c) = static_cast<std::int8_t>(code - code_shift<S>);
+      }
     }
   }
   return codes;
 }
+
+/// What one of signed_codes counts, at (r, c).
+template <Scheme S>
+[[nodiscard]] float signed_code_scale(const quantized_matrix<S>& q, index r, index c) noexcept {
+  return CodebookScheme<S> ? q.scale(r, c) / 127.0F : q.scale(r, c);
+}
+
+/// The largest magnitude of one of signed_codes less its zero point.
+template <Scheme S>
+inline constexpr int largest_signed_code = CodebookScheme<S> ? 127
+                                           : S::is_affine    ? S::storage::max - S::storage::min
+                                                             : -S::storage::min;
 
 /// Number of blocks of k with a scale of their own.
 template <Scheme S>

@@ -10,6 +10,7 @@
 #include <functional>
 #include <limits>
 #include <span>
+#include <type_traits>
 
 #include "fewbit/config.hpp"
 #include "fewbit/core/types.hpp"
@@ -30,7 +31,7 @@ struct magnitude_choice {
 /// Rastegari et al. 2016, arXiv:1603.05279 (XNOR-Net).
 struct mean_magnitude {
   template <Storage St>
-  static constexpr bool fits = St::bits == 1;
+  static constexpr bool fits = std::is_same_v<St, binary>;
 
   [[nodiscard]] static magnitude_choice choose(std::span<float> magnitudes) noexcept {
     double sum = 0.0;
@@ -49,7 +50,7 @@ struct mean_magnitude {
 /// and then rises in k, so that its maximum is at an end of the run.
 struct ternary_optimum {
   template <Storage St>
-  static constexpr bool fits = St::bits == 2 && !St::is_integer;
+  static constexpr bool fits = std::is_same_v<St, ternary>;
 
   [[nodiscard]] static magnitude_choice choose(std::span<float> magnitudes) {
     std::sort(magnitudes.begin(), magnitudes.end(), std::greater<>());

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
 
 #include "fewbit/arch/vec.hpp"
@@ -83,6 +84,16 @@ template <Scheme S>
   return quotient > S::code_max - zero_point + slack || quotient < S::code_min - zero_point - slack;
 }
 
+/// The same for levels: more than half the distance to its neighbour beyond the first or last one.
+[[nodiscard]] inline bool is_outside(float x, float scale, std::span<const float> levels) noexcept {
+  const double quotient = double{x} / double{scale};
+  const double slack = std::abs(quotient) * 0x1p-22;
+  const std::size_t last = levels.size() - 1;
+  const double below = (double{levels[1]} - double{levels[0]}) / 2;
+  const double above = (double{levels[last]} - double{levels[last - 1]}) / 2;
+  return quotient > levels[last] + above + slack || quotient < levels[0] - below - slack;
+}
+
 }  // namespace detail
 
 /// @throws fewbit::error if `w` is empty, the shapes differ, or a value is not finite
@@ -100,8 +111,9 @@ template <Scheme S>
 }
 
 /// Share of the elements of `w` that the codes of `q` cannot reach: more than half a step beyond
-/// the value of the first or last code of their group. 0 for scales that cover all data; ternary
-/// and binary scales are means and always clip.
+/// the value of the first or last code of their group; for a codebook half a step is half the
+/// distance from that to the next. 0 for scales that cover all data; ternary and binary scales are
+/// means and always clip.
 template <Scheme S>
 [[nodiscard]] double clipped_share(const Eigen::Ref<const row_matrix<float>>& w,
                                    const quantized_matrix<S>& q) {
@@ -110,7 +122,11 @@ template <Scheme S>
   index clipped = 0;
   for (index r = 0; r < w.rows(); ++r) {
     for (index c = 0; c < w.cols(); ++c) {
-      clipped += detail::is_clipped<S>(w(r, c), q.scale(r, c), q.zero_point(r, c)) ? 1 : 0;
+      if constexpr (CodebookScheme<S>) {
+        clipped += detail::is_outside(w(r, c), q.scale(r, c), q.levels()) ? 1 : 0;
+      } else {
+        clipped += detail::is_clipped<S>(w(r, c), q.scale(r, c), q.zero_point(r, c)) ? 1 : 0;
+      }
     }
   }
   return static_cast<double>(clipped) / static_cast<double>(w.size());

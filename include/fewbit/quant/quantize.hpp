@@ -4,11 +4,13 @@
 ///     auto q = quantize<int4_grouped<32>>(w);            // scales from the data
 ///     auto q = quantize<int8_affine>(x, params);         // scales given, from calibration
 ///     auto q = quantize<ternary_per_row, ternary_twn>(w);  // another rule for the scales
+///     auto q = quantize<codebook_per_row<4>>(w, levels);   // levels given; else learned from w
 ///     row_matrix<float> w_hat = dequantize(q);
 ///
 /// code = clamp(round(x / scale) + zero_point, code_min, code_max), with a true division; the clamp
 /// comes before the conversion to integer, so that any x / scale is defined.
-/// x_hat = (code - zero_point) * scale. Results do not depend on the executor or the processor.
+/// x_hat = (code - zero_point) * scale. Of a codebook the code is that of the level nearest to
+/// x / scale, and x_hat = level * scale. Results do not depend on the executor or the processor.
 /// Read next: metrics.hpp (what was lost), modes.hpp (the formulas of other libraries).
 
 #include <array>
@@ -24,6 +26,7 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/random.hpp"
 #include "fewbit/core/types.hpp"
+#include "fewbit/quant/level_rule.hpp"
 #include "fewbit/quant/magnitude_rule.hpp"
 #include "fewbit/quant/params.hpp"
 #include "fewbit/quant/quantized_matrix.hpp"
@@ -55,7 +58,8 @@ struct default_rule_of<ternary> {
 
 }  // namespace detail
 
-/// full_range for integer storages, mean_magnitude for binary, ternary_optimum for ternary.
+/// full_range for integer storages, mean_magnitude for binary, ternary_optimum for ternary; for a
+/// codebook lloyd_max, once codebook/lloyd_max.hpp is included.
 template <Scheme S>
 using default_rule = typename detail::default_rule_of<typename S::storage>::type;
 
@@ -131,7 +135,9 @@ struct group_choices {
 
   explicit group_choices(index count) : scales(static_cast<std::size_t>(count)) {
     if constexpr (S::is_affine) zero_points.resize(static_cast<std::size_t>(count));
-    if constexpr (!S::is_integer) thresholds.resize(static_cast<std::size_t>(count));
+    if constexpr (!S::is_integer && !CodebookScheme<S>) {
+      thresholds.resize(static_cast<std::size_t>(count));
+    }
   }
 
   void set(index i, const quant_params& p) noexcept {
@@ -270,9 +276,10 @@ void encode_row(const matrix_ref& w, index r, const group_choices<S>& choices, c
 }
 
 template <Scheme S>
-requires(!S::is_integer) void encode_row(const matrix_ref& w, index r,
-                                         const group_choices<S>& choices, const generator& /*g*/,
-                                         std::uint8_t* bytes) noexcept {
+requires(!S::is_integer && !CodebookScheme<S>) void encode_row(const matrix_ref& w, index r,
+                                                               const group_choices<S>& choices,
+                                                               const generator& /*g*/,
+                                                               std::uint8_t* bytes) noexcept {
   using code = typename S::code;
   std::array<code, encode_chunk> codes;
   const float* x = row_of(w, r);
@@ -344,6 +351,98 @@ quantized_matrix<S> quantize_by_params(const matrix_ref& w, std::span<const quan
   return encode_matrix<S>(w, std::move(choices), g, executor);
 }
 
+/// The scale of a group of a codebook: its largest magnitude, so that quotients are -1 to 1. A
+/// group of zeros gets the smallest there is, because 0 need not be a level.
+[[nodiscard]] inline float codebook_scale(const range& r) noexcept {
+  return real_scale::round_step(double{r.amax()});
+}
+
+template <CodebookScheme S, class E>
+[[nodiscard]] std::vector<float> codebook_scales(const matrix_ref& w, const E& executor) {
+  std::vector<float> scales(static_cast<std::size_t>(S::granularity::count(w.rows(), w.cols())));
+  executor.for_each(static_cast<index>(scales.size()), [&](index i) {
+    const rectangle b = S::granularity::group(i, w.rows(), w.cols());
+    scales[static_cast<std::size_t>(i)] = codebook_scale(range_of(w, b));
+  });
+  return scales;
+}
+
+/// The nearest of 2^Bits levels in ascending order; on a midpoint the lower one.
+template <int Bits>
+class nearest_level {
+ public:
+  explicit nearest_level(std::span<const float> levels) noexcept {
+    for (std::size_t i = 0; i + 1 < levels.size(); ++i) {
+      bounds_[i] = rounded_down((double{levels[i]} + double{levels[i + 1]}) / 2);
+    }
+  }
+
+  [[nodiscard]] std::uint8_t operator()(float x) const noexcept {
+    std::size_t code = 0;
+    for (std::size_t step = std::size_t{1} << (Bits - 1); step > 0; step /= 2) {
+      code += bounds_[code + step - 1] < x ? step : 0;
+    }
+    return static_cast<std::uint8_t>(code);
+  }
+
+ private:
+  /// The largest float up to x; a float is above the one if and only if it is above the other.
+  static float rounded_down(double x) noexcept {
+    const auto nearest = static_cast<float>(x);
+    return double{nearest} > x ? std::nextafter(nearest, -2.0F) : nearest;
+  }
+
+  std::array<float, (std::size_t{1} << Bits) - 1> bounds_{};
+};
+
+template <CodebookScheme S>
+void encode_row(const matrix_ref& w, index r, std::span<const float> scales,
+                const nearest_level<S::storage::bits>& nearest, std::uint8_t* bytes) noexcept {
+  std::array<typename S::code, encode_chunk> codes;
+  const float* x = row_of(w, r);
+  for (index c = 0; c < w.cols(); c += encode_chunk) {
+    const index end = w.cols() - c < encode_chunk ? w.cols() : c + encode_chunk;
+    for_each_stretch<S>(
+        r, c, end, w.cols(), scales, {}, [&](index first, index n, const auto& params) {
+          for (index i = 0; i < n; ++i) {
+            const float scale = params.template scale_at<float>(i);
+            codes[static_cast<std::size_t>(first - c + i)] = nearest(x[first + i] / scale);
+          }
+        });
+    pack_codes<typename S::storage>(codes.data(), end - c, bytes + c * S::storage::bits / 8);
+  }
+}
+
+template <CodebookScheme S, class E>
+quantized_matrix<S> encode_by_levels(const matrix_ref& w, std::vector<float>&& scales,
+                                     std::vector<float>&& levels, const E& executor) {
+  auto q = quantized_matrix_access::make<S>(w.rows(), w.cols());
+  const nearest_level<S::storage::bits> nearest(levels);
+  executor.for_each(w.rows(), [&](index r) {
+    encode_row<S>(w, r, scales, nearest, quantized_matrix_access::row(q, r));
+  });
+  quantized_matrix_access::set_levels(q, std::move(scales), std::move(levels));
+  return q;
+}
+
+/// A rule of level_rule.hpp, or one that learns from w and its scales.
+template <CodebookScheme S, class Rule, class E>
+quantized_matrix<S> quantize_by_rule(const matrix_ref& w, const generator& /*g*/,
+                                     const E& executor) {
+  static_assert(RuleFor<Rule, S>,
+                "fewbit: this rule does not fit the storage: a codebook takes those of "
+                "level_rule.hpp, or lloyd_max of codebook/lloyd_max.hpp, which is to be included");
+  expect_finite("quantize", "w", w);
+  std::vector<float> scales = codebook_scales<S>(w, executor);
+  if constexpr (requires { Rule::template learn<S>(w, scales, executor); }) {
+    std::vector<float> levels = Rule::template learn<S>(w, scales, executor);
+    return encode_by_levels<S>(w, std::move(scales), std::move(levels), executor);
+  } else {
+    const auto fixed = Rule::template levels<S::storage::bits>();
+    return encode_by_levels<S>(w, std::move(scales), {fixed.begin(), fixed.end()}, executor);
+  }
+}
+
 template <Scheme S>
 constexpr void expect_no_generator() {
   static_assert(!S::is_random,
@@ -359,14 +458,16 @@ constexpr void expect_generator() {
 /// Quantizes `w` under scheme S with scales chosen from the data.
 ///
 /// @tparam Rule     how the scale of a group is chosen: by default full_range for integer storages,
-///                  mean_magnitude for binary, ternary_optimum for ternary
+///                  mean_magnitude for binary, ternary_optimum for ternary; how the levels are
+///                  chosen for a codebook, by default lloyd_max
 /// @param w         rows = output channels, cols = inputs; an expression or a column-major matrix
 ///                  is evaluated once into a temporary
 /// @param executor  runs the groups, then the rows
 /// @return          codes in [S::code_min, S::code_max] and one scale for each group
 /// @throws fewbit::error if `w` is empty or holds a NaN or an infinity
 ///
-/// A group of zeros gets scale 1 and codes that stand for 0 (binary: 1). sign(0) = sign(-0) = +1.
+/// A group of zeros gets scale 1 and codes that stand for 0 (binary: 1); under a codebook scale
+/// 2^-126. sign(0) = sign(-0) = +1.
 /// A scale is never below 2^-126, so that data smaller than half of that become 0.
 /// Sources: Wu et al. 2020, arXiv:2004.09602 (integers); magnitude_rule.hpp for the others.
 template <Scheme S, class Rule = default_rule<S>, Executor E = inline_executor>
@@ -407,6 +508,19 @@ requires std::is_same_v<typename S::granularity, per_tensor>
   return quantize<S>(w, std::span<const quant_params>(&params, 1), executor);
 }
 
+/// Quantizes `w` with given levels; codebooks only. The scale of a group is its max|w|.
+///
+/// @param levels  2^bits finite numbers of -1 to 1 in ascending order; some may be equal
+/// @throws fewbit::error if `w` is empty or not finite, or levels are none
+template <CodebookScheme S, Executor E = inline_executor>
+[[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
+                                           std::span<const float> levels, const E& executor = {}) {
+  detail::expect_finite("quantize", "w", w);
+  detail::expect_valid_levels<S::storage::bits>("quantize", levels);
+  return detail::encode_by_levels<S>(w, detail::codebook_scales<S>(w, executor),
+                                     {levels.begin(), levels.end()}, executor);
+}
+
 /// Given parameters and stochastic rounding.
 template <IntegerScheme S, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
@@ -432,6 +546,24 @@ void decode_stretch(const Code* codes, index n, const Params& params, float* out
   for (; i < n; ++i) decode.template operator()<float>(i);
 }
 
+template <CodebookScheme S>
+void decode_row(const quantized_matrix<S>& q, index r, float* out) noexcept {
+  std::array<typename S::code, encode_chunk> codes;
+  const std::span<const float> levels = q.levels();
+  const std::uint8_t* bytes = q.bytes().data() + r * q.row_bytes();
+  for (index c = 0; c < q.cols(); c += encode_chunk) {
+    const index end = q.cols() - c < encode_chunk ? q.cols() : c + encode_chunk;
+    unpack_codes<typename S::storage>(bytes + c * S::storage::bits / 8, end - c, codes.data());
+    for_each_stretch<S>(r, c, end, q.cols(), q.scales(), {},
+                        [&](index first, index n, const auto& params) {
+                          for (index i = 0; i < n; ++i) {
+                            const auto code = codes[static_cast<std::size_t>(first - c + i)];
+                            out[first + i] = levels[code] * params.template scale_at<float>(i);
+                          }
+                        });
+  }
+}
+
 template <Scheme S>
 void decode_row(const quantized_matrix<S>& q, index r, float* out) noexcept {
   std::array<typename S::code, encode_chunk> codes;
@@ -448,8 +580,8 @@ void decode_row(const quantized_matrix<S>& q, index r, float* out) noexcept {
 
 }  // namespace detail
 
-/// The reals that the codes stand for: (code - zero_point) * scale. Infinite only where the data
-/// came within a step of the largest float.
+/// The reals that the codes stand for: (code - zero_point) * scale, or level * scale. Infinite only
+/// where the data came within a step of the largest float.
 template <Scheme S, Executor E = inline_executor>
 [[nodiscard]] row_matrix<float> dequantize(const quantized_matrix<S>& q, const E& executor = {}) {
   row_matrix<float> w(q.rows(), q.cols());

@@ -3,7 +3,7 @@
 ///
 /// The scheme is part of the type. Codes are row-major and packed to the bits of their storage
 /// (core/bits.hpp); each row starts on a byte. The value of an element is
-/// (code(r, c) - zero_point(r, c)) * scale(r, c).
+/// (code(r, c) - zero_point(r, c)) * scale(r, c), or levels()[code(r, c)] * scale(r, c).
 /// Read next: quantize.hpp, which makes one from reals; gemm/ packs one for a kernel.
 
 #include <algorithm>
@@ -30,7 +30,7 @@ namespace detail {
 /// Packs n codes of a row; a binary code becomes its sign bit.
 template <Storage St>
 void pack_codes(const typename St::code* codes, index n, std::uint8_t* bytes) noexcept {
-  if constexpr (St::bits == 1) {
+  if constexpr (std::is_same_v<St, binary>) {
     for (index first = 0; first < n; first += 8) {
       unsigned packed = 0;
       for (index i = first; i < n && i < first + 8; ++i) {
@@ -46,7 +46,7 @@ void pack_codes(const typename St::code* codes, index n, std::uint8_t* bytes) no
 template <Storage St>
 void unpack_codes(const std::uint8_t* bytes, index n, typename St::code* codes) noexcept {
   unpack_bits<St::bits, St::is_signed>(bytes, n, codes);
-  if constexpr (St::bits == 1) {
+  if constexpr (std::is_same_v<St, binary>) {
     for (index i = 0; i < n; ++i) codes[i] = static_cast<typename St::code>(1 - 2 * codes[i]);
   }
 }
@@ -54,7 +54,7 @@ void unpack_codes(const std::uint8_t* bytes, index n, typename St::code* codes) 
 template <Storage St>
 [[nodiscard]] int extract_code(const std::uint8_t* bytes, index i) noexcept {
   const int stored = extract_bits<St::bits, St::is_signed>(bytes, i);
-  return St::bits == 1 ? 1 - 2 * stored : stored;
+  return std::is_same_v<St, binary> ? 1 - 2 * stored : stored;
 }
 
 /// "w(2, 3)".
@@ -80,6 +80,20 @@ void expect_valid_scale(const char* function, const std::string& argument, float
   if constexpr (std::is_same_v<typename S::scale, power_of_two>) {
     const bool is_power = (std::bit_cast<std::uint32_t>(scale) & 0x007FFFFFU) == 0;
     if (!is_power) fail(function, argument, scale, "a power of two from 2^-126 to 2^127");
+  }
+}
+
+/// Fails unless these are 2^Bits levels: finite, of -1 to 1, in ascending order.
+template <int Bits>
+void expect_valid_levels(const char* function, std::span<const float> levels) {
+  expect_equal(function, "number of levels", static_cast<index>(levels.size()), index{1} << Bits);
+  float last = -1.0F;
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    const float level = levels[i];
+    if (!(level >= last && level <= 1.0F)) {
+      fail(function, item("levels", static_cast<index>(i)), level, text(last) + " to 1");
+    }
+    last = level;
   }
 }
 
@@ -109,14 +123,25 @@ class quantized_matrix {
   /// @param zero_points  as many, in [storage::min, storage::max]; empty unless S is affine
   /// @throws fewbit::error naming the first bad value and its position
   quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
-                   std::span<const float> scales, std::span<const value_type> zero_points = {})
+                   std::span<const float> scales,
+                   std::span<const value_type> zero_points = {}) requires(!CodebookScheme<S>)
       : quantized_matrix(codes.rows(), codes.cols()) {
     take_scales(scales);
     take_zero_points(zero_points);
-    for (index r = 0; r < rows_; ++r) {
-      for (index c = 0; c < cols_; ++c) expect_valid_code(r, c, codes(r, c));
-      detail::pack_codes<storage>(codes.data() + r * codes.outerStride(), cols_, row_data(r));
-    }
+    take_codes(codes);
+  }
+
+  /// The same of a codebook.
+  ///
+  /// @param levels  2^bits finite numbers of -1 to 1 in ascending order; some may be equal
+  quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
+                   std::span<const float> scales,
+                   std::span<const float> levels) requires(CodebookScheme<S>)
+      : quantized_matrix(codes.rows(), codes.cols()) {
+    take_scales(scales);
+    detail::expect_valid_levels<storage::bits>("quantized_matrix", levels);
+    levels_.assign(levels.begin(), levels.end());
+    take_codes(codes);
   }
 
   [[nodiscard]] index rows() const noexcept { return rows_; }
@@ -141,6 +166,8 @@ class quantized_matrix {
   [[nodiscard]] std::span<const float> scales() const noexcept { return scales_; }
   /// As many as scales if S is affine, else none.
   [[nodiscard]] std::span<const value_type> zero_points() const noexcept { return zero_points_; }
+  /// 2^bits numbers of -1 to 1 in ascending order if S is of a codebook, else none.
+  [[nodiscard]] std::span<const float> levels() const noexcept { return levels_; }
 
   /// The packed codes, rows() times row_bytes() bytes.
   [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept {
@@ -159,16 +186,16 @@ class quantized_matrix {
     return all;
   }
 
-  /// Bytes this matrix would take in a file: codes, 4 for each scale, zero points.
+  /// Bytes this matrix would take in a file: codes, 4 for each scale and level, zero points.
   [[nodiscard]] index storage_bytes() const noexcept {
-    return bytes_.size() + static_cast<index>(scales_.size() * sizeof(float)) +
+    return bytes_.size() + static_cast<index>((scales_.size() + levels_.size()) * sizeof(float)) +
            static_cast<index>(zero_points_.size() * sizeof(value_type));
   }
 
-  /// Equal shape, codes, scales and zero points.
+  /// Equal shape, codes, scales, zero points and levels.
   friend bool operator==(const quantized_matrix& a, const quantized_matrix& b) noexcept {
     return a.rows_ == b.rows_ && a.cols_ == b.cols_ && a.scales_ == b.scales_ &&
-           a.zero_points_ == b.zero_points_ &&
+           a.zero_points_ == b.zero_points_ && a.levels_ == b.levels_ &&
            std::equal(a.bytes_.begin(), a.bytes_.end(), b.bytes_.begin(), b.bytes_.end());
   }
 
@@ -208,8 +235,15 @@ class quantized_matrix {
     zero_points_.assign(zero_points.begin(), zero_points.end());
   }
 
+  void take_codes(const Eigen::Ref<const row_matrix<value_type>>& codes) {
+    for (index r = 0; r < rows_; ++r) {
+      for (index c = 0; c < cols_; ++c) expect_valid_code(r, c, codes(r, c));
+      detail::pack_codes<storage>(codes.data() + r * codes.outerStride(), cols_, row_data(r));
+    }
+  }
+
   static void expect_valid_code(index r, index c, int value) {
-    constexpr bool has_zero = storage::bits > 1;
+    constexpr bool has_zero = !std::is_same_v<storage, binary>;
     if (value < S::code_min || value > S::code_max || (!has_zero && value == 0)) {
       detail::fail("quantized_matrix", detail::element("codes", r, c), value,
                    has_zero ? detail::interval(S::code_min, S::code_max) : "-1 or 1");
@@ -226,6 +260,7 @@ class quantized_matrix {
   aligned_buffer<std::uint8_t> bytes_;
   std::vector<float> scales_;
   std::vector<value_type> zero_points_;
+  std::vector<float> levels_;
 };
 
 namespace detail {
@@ -245,6 +280,12 @@ struct quantized_matrix_access {
                          std::vector<typename S::code>&& zero_points) noexcept {
     q.scales_ = std::move(scales);
     q.zero_points_ = std::move(zero_points);
+  }
+  template <CodebookScheme S>
+  static void set_levels(quantized_matrix<S>& q, std::vector<float>&& scales,
+                         std::vector<float>&& levels) noexcept {
+    q.scales_ = std::move(scales);
+    q.levels_ = std::move(levels);
   }
 };
 

@@ -10,6 +10,7 @@
 /// | int2 to int16    | symmetric, symmetric_full, affine | real_scale, power_of_two | any      |
 /// | uint8, uint4     | affine                            | real_scale, power_of_two | any      |
 /// | ternary, binary  | symmetric                         | real_scale               | none     |
+/// | codebook<B>      | symmetric                         | real_scale               | none     |
 ///
 /// Every granularity goes with every storage. Any other mix does not compile.
 /// Read next: params.hpp (range -> scale and zero point), quantized_matrix.hpp, quantize.hpp.
@@ -38,15 +39,18 @@ struct scheme_codes<St, Zp> {
   static constexpr bool is_integer = St::is_integer;
   static constexpr bool is_affine = Zp::is_affine;
   /// First and last code that quantization produces.
-  static constexpr int code_min = Zp::template code_min<St>;
+  static constexpr int code_min = CodebookStorage<St> ? St::min : Zp::template code_min<St>;
   static constexpr int code_max = Zp::template code_max<St>;
   /// One unpacked code.
   using code = typename St::code;
 
+  static_assert(!CodebookStorage<St> || std::is_same_v<Zp, symmetric>,
+                "fewbit: the levels of a codebook stand where they stand; it takes no other zero "
+                "point than symmetric");
   static_assert(!St::is_integer || St::is_signed || Zp::is_affine,
                 "fewbit: an unsigned storage needs the affine zero point, because symmetric codes "
                 "are as often negative as positive");
-  static_assert(St::is_integer || std::is_same_v<Zp, symmetric>,
+  static_assert(St::is_integer || CodebookStorage<St> || std::is_same_v<Zp, symmetric>,
                 "fewbit: ternary and binary codes are symmetric; they take no other zero point");
 };
 
@@ -57,7 +61,7 @@ template <class StorageT, class GranularityT, class ZeroPointT = symmetric,
 struct scheme : detail::scheme_codes<StorageT, ZeroPointT> {
   static_assert(Storage<StorageT>,
                 "fewbit: the first choice of a scheme is a storage: int8, uint8, int16, int4, "
-                "uint4, int3, int2, ternary or binary");
+                "uint4, int3, int2, ternary, binary or codebook<B>");
   static_assert(Granularity<GranularityT>,
                 "fewbit: the second choice of a scheme is a granularity: per_tensor, per_row, "
                 "per_col, grouped<G> or sub_tensor<G>");
@@ -69,12 +73,17 @@ struct scheme : detail::scheme_codes<StorageT, ZeroPointT> {
   static_assert(Rounding<RoundingT>,
                 "fewbit: the fifth choice of a scheme is a rounding: nearest_even, half_away, "
                 "toward_zero or stochastic");
-  static_assert(!Storage<StorageT> || IntegerStorage<StorageT> ||
+  static_assert(!CodebookStorage<StorageT> ||
+                    (std::is_same_v<ScaleT, real_scale> && std::is_same_v<RoundingT, nearest_even>),
+                "fewbit: a codebook takes real scales, and of its levels the nearest; it has no "
+                "other scale and no rounding");
+  static_assert(!Storage<StorageT> || IntegerStorage<StorageT> || CodebookStorage<StorageT> ||
                     std::is_same_v<ScaleT, real_scale>,
                 "fewbit: ternary and binary scales are means of |w|; a power-of-two scale needs an "
                 "integer storage");
   static_assert(
-      !Storage<StorageT> || IntegerStorage<StorageT> || std::is_same_v<RoundingT, nearest_even>,
+      !Storage<StorageT> || IntegerStorage<StorageT> || CodebookStorage<StorageT> ||
+          std::is_same_v<RoundingT, nearest_even>,
       "fewbit: ternary and binary codes are chosen by sign and magnitude; they take no rounding");
 
   using storage = StorageT;
@@ -100,6 +109,10 @@ concept Scheme = detail::is_scheme<T>;
 /// A scheme whose codes are rounded quotients.
 template <class T>
 concept IntegerScheme = Scheme<T> && T::is_integer;
+
+/// A scheme whose codes are places in a list of levels.
+template <class T>
+concept CodebookScheme = Scheme<T> && CodebookStorage<typename T::storage>;
 
 using int8_per_tensor = scheme<int8, per_tensor>;
 using int8_per_row = scheme<int8, per_row>;
@@ -138,5 +151,10 @@ using ternary_grouped = scheme<ternary, grouped<G>>;
 using binary_per_row = scheme<binary, per_row>;
 template <index G>
 using binary_grouped = scheme<binary, grouped<G>>;
+
+template <int Bits>
+using codebook_per_row = scheme<codebook<Bits>, per_row>;
+template <int Bits, index G>
+using codebook_grouped = scheme<codebook<Bits>, grouped<G>>;
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

@@ -10,9 +10,11 @@
 /// | int2        | 2    | -2..1             | int8_t            |
 /// | ternary     | 2    | -1, 0, 1          | int8_t            |
 /// | binary      | 1    | -1, 1             | int8_t            |
+/// | codebook<B> | B    | 0..2^B - 1        | uint8_t           |
 ///
 /// An integer storage holds the rounded quotient x / scale. Ternary and binary codes are chosen by
-/// a rule of their own (quantize.hpp). Read next: granularity.hpp.
+/// a rule of their own (quantize.hpp); a code of a codebook is a place in a list of levels
+/// (level_rule.hpp). Read next: granularity.hpp.
 
 #include <concepts>
 #include <cstdint>
@@ -114,6 +116,20 @@ struct binary {
   static constexpr const char* name = "binary";
 };
 
+/// Places in a list of 2^Bits levels: floats of -1 to 1 in ascending order, of which each matrix
+/// has one list. A code stands for level * scale.
+template <int Bits>
+struct codebook {
+  static_assert(Bits >= 1 && Bits <= 8, "fewbit: the codes of a codebook have 1 to 8 bits");
+  using code = std::uint8_t;
+  static constexpr int bits = Bits;
+  static constexpr int min = 0;
+  static constexpr int max = (1 << Bits) - 1;
+  static constexpr bool is_signed = false;
+  static constexpr bool is_integer = false;
+  static constexpr const char* name = "codebook";
+};
+
 template <class T>
 concept Storage = requires {
   typename T::code;
@@ -129,5 +145,18 @@ concept Storage = requires {
 /// Storages whose code is a rounded quotient.
 template <class T>
 concept IntegerStorage = Storage<T> && T::is_integer;
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_codebook = false;
+template <int Bits>
+inline constexpr bool is_codebook<codebook<Bits>> = true;
+
+}  // namespace detail
+
+/// Storages whose codes are places in a list of levels.
+template <class T>
+concept CodebookStorage = Storage<T> && detail::is_codebook<T>;
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

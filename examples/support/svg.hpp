@@ -1,5 +1,5 @@
 #pragma once
-/// What drawings are made of: lines, text and whatever else SVG has.
+/// What pictures are made of: text and lines, written as an SVG file.
 
 #include <cstdio>
 #include <fstream>
@@ -9,12 +9,10 @@
 
 namespace fewbit::examples {
 
-/// An SVG file as it grows; lengths are pixels, y points down.
-class svg_page {
+/// A white page; y grows downwards.
+class svg {
  public:
-  svg_page() = default;
-
-  svg_page(double width, double height) {
+  svg(double width, double height) {
     print(
         "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 %.0f %.0f' width='%.0f' "
         "height='%.0f' font-family='DejaVu Sans, Helvetica, Arial, sans-serif' font-size='13'>\n"
@@ -22,15 +20,16 @@ class svg_page {
         width, height, width, height);
   }
 
-  /// As std::printf, at most 511 characters.
-  template <class... Numbers>
-  void print(const char* format, Numbers... numbers) {
+  /// An element as printf makes it, at most 511 characters.
+  template <class... Values>
+  void print(const char* format, Values... values) {
     char line[512];
-    std::snprintf(line, sizeof line, format, numbers...);
+    std::snprintf(line, sizeof line, format, values...);
     out_ += line;
   }
 
-  /// `anchor` is start, middle or end; `style` holds further attributes.
+  /// @param anchor  what of the text stands at x: start, middle or end
+  /// @param style   further attributes
   void text(double x, double y, const char* anchor, const char* color, const char* style,
             const std::string& words) {
     print("<text x='%.1f' y='%.1f' text-anchor='%s' fill='%s' %s>", x, y, anchor, color, style);
@@ -38,17 +37,21 @@ class svg_page {
     out_ += "</text>\n";
   }
 
+  void title(double x, double y, const std::string& words) {
+    text(x, y, "start", "#111", "font-size='17' font-weight='bold'", words);
+  }
+
   void line(double x1, double y1, double x2, double y2, const char* color, double thickness) {
     print("<line x1='%.1f' y1='%.1f' x2='%.1f' y2='%.1f' stroke='%s' stroke-width='%.1f'/>\n", x1,
           y1, x2, y2, color, thickness);
   }
 
-  /// @throws fewbit::error if the file cannot be written.
+  /// @throws fewbit::error if the file cannot be written
   void write(const std::string& path) const {
     std::ofstream file(path);
     file << out_ << "</svg>\n";
     file.close();
-    if (!file) detail::fail("svg_page", path, "not writable", "a path to write to");
+    if (!file) detail::fail("svg", path, "not writable", "a path to write to");
   }
 
  private:

@@ -1,0 +1,45 @@
+# Runs the weight compression example on all its images and reads its JSON: codebooks of 4 bits must be
+# strictly better than uniform steps of 4 bits, at the same size but for their levels, and what regards the
+# inputs strictly better than what does not, at the same size.
+#   cmake -DPROGRAM=<compress_weights> -DDATA=<folder> -DJSON=<path to write> -P check_compress_weights.cmake
+
+include(${CMAKE_CURRENT_LIST_DIR}/read_table.cmake)
+
+foreach(name IN ITEMS resnet cifar10)
+  if(NOT EXISTS ${DATA}/${name})
+    message(NOTICE "no data: ${DATA}/${name} is missing")  # CMake breaks the lines of its errors
+    message(FATAL_ERROR "nothing was checked")
+  endif()
+endforeach()
+
+file(REMOVE ${JSON})
+execute_process(COMMAND ${PROGRAM} --data ${DATA} --json ${JSON} COMMAND_ERROR_IS_FATAL ANY)
+
+read_table(${JSON} top1_percent 2)
+
+# expect_better(<scheme> <other>)
+function(expect_better scheme other)
+  value_of("${scheme}" value)
+  value_of("${other}" beaten)
+  if(NOT value GREATER beaten)
+    message(FATAL_ERROR "${scheme} in hundredths of a percent is ${value}, expected more than ${beaten}")
+  endif()
+endfunction()
+expect_better("codebook 4, quantiles" "int4")
+expect_better("codebook 4, learned" "int4")
+expect_better("codebook 4, activation-aware" "codebook 4, learned")
+expect_better("blocks of 4, activation-aware" "blocks of 4")
+expect_better("blocks of 9, activation-aware" "blocks of 9")
+
+read_table(${JSON} weight_bytes 0)
+value_of("int4" uniform)
+math(EXPR with_levels "${uniform} + 20 * 64")  # 16 floats for each layer
+foreach(scheme IN ITEMS "codebook 4, quantiles" "codebook 4, learned" "codebook 4, activation-aware")
+  value_of("${scheme}" bytes)
+  expect_near("bytes of ${scheme}" ${bytes} ${with_levels} 0)
+endforeach()
+foreach(scheme IN ITEMS "blocks of 4" "blocks of 9")
+  value_of("${scheme}" plain)
+  value_of("${scheme}, activation-aware" bytes)
+  expect_near("bytes of ${scheme}, activation-aware," ${bytes} ${plain} 0)
+endforeach()

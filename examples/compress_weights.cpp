@@ -1,0 +1,259 @@
+// The weights of a trained network in few bits, on real images: uniform steps, codebooks, and
+// product quantization.
+//
+// The network is ResNet-20 (support/resnet.hpp), every layer of it; inputs and sums stay float, so
+// that only the weights count. Rows of the table of one size differ in where the levels of a weight
+// stand (evenly, at quantiles or powers of two, or learned), and whether what was learned regards
+// the inputs that weights meet (activation-aware) or the weights alone. Bytes are those of codes,
+// scales, levels and centroids. Read main() and run() first.
+//
+// The data are not part of this project; resnet_cifar10.cpp says which files --data must hold.
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <fewbit/codebook/lloyd_max.hpp>
+#include <fewbit/codebook/output_aware.hpp>
+#include <fewbit/codebook/product_quantizer.hpp>
+#include <fewbit/fewbit.hpp>
+#include <fewbit/io/half.hpp>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/options.hpp"
+#include "support/resnet.hpp"
+#include "support/tradeoff_svg.hpp"
+#include "support/weight_bytes.hpp"
+
+namespace fewbit::examples {
+
+// ---- what the inputs of a layer are like
+
+/// Some rows of inputs as a layer multiplies them: of a convolution, patches of the first image of
+/// each batch.
+class input_sample {
+ public:
+  /// @param side  of the images that a convolution reads; 0 for another layer
+  input_sample(index side, index stride) : side_(side), stride_(stride) {}
+
+  void observe(const matrix& x) {
+    if (side_ == 0) {
+      add(x);
+      return;
+    }
+    matrix patches;
+    extract_patches(feature_maps<float>{1, side_, x.topRows(side_ * side_)}, stride_, patches);
+    add(patches);
+  }
+
+  /// One row for each input that was seen.
+  [[nodiscard]] matrix rows() const {
+    return Eigen::Map<const matrix>(values_.data(), count_, width_);
+  }
+
+  /// The mean of the square of each input.
+  [[nodiscard]] std::vector<float> importance() const {
+    const Eigen::RowVectorXf squares = rows().array().square().colwise().mean();
+    return {squares.begin(), squares.end()};
+  }
+
+ private:
+  /// A few, because batches are many; by odd steps, which meet every pixel in its turn.
+  void add(const matrix& x) {
+    const index kept = std::min(index{4}, x.rows());
+    for (index i = 0; i < kept; ++i) {
+      const auto row = x.row(17 * (count_ + i) % x.rows());
+      values_.insert(values_.end(), row.begin(), row.end());
+    }
+    count_ += kept;
+    width_ = x.cols();
+  }
+
+  index side_;
+  index stride_;
+  std::vector<float> values_;
+  index count_ = 0;
+  index width_ = 0;
+};
+
+std::vector<input_sample> sample_inputs(const std::vector<float_weights>& layers,
+                                        const image_set& images) {
+  std::vector<input_sample> samples;
+  index side = 32;
+  index channels = layers.front().weights.rows();
+  for (const float_weights& layer : layers) {
+    const index outputs = layer.weights.rows();
+    const bool is_convolution = &layer != &layers.back();
+    const index stride = is_convolution && outputs > channels ? 2 : 1;
+    samples.emplace_back(is_convolution ? side : 0, stride);
+    side /= stride;
+    channels = outputs;
+  }
+  watch("inputs of the layers", layers, images, samples);
+  return samples;
+}
+
+// ---- the ways to compress it
+
+using codebook4 = codebook_per_row<4>;
+
+/// Adds the network whose layer i has the weights quantized(layer i, i), which are of scheme S.
+template <class S, class Quantized>
+void add(comparison& all, const std::string& name, const std::vector<float_weights>& layers,
+         const Quantized& quantized) {
+  std::vector<linear<S, float_inputs>> made;
+  index bytes = 0;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const quantized_matrix<S> w = quantized(layers[i].weights, i);
+    bytes += w.storage_bytes();
+    made.emplace_back(w, layers[i].bias, linear_options{layers[i].relu, {}});
+  }
+  all.add(name, static_cast<double>(bytes),
+          resnet<linear<S, float_inputs>, float>(std::move(made)));
+}
+
+/// Scales and levels from the weights alone.
+template <class S, class Rule = default_rule<S>>
+void add_plain(comparison& all, const std::string& name, const std::vector<float_weights>& layers) {
+  add<S>(all, name, layers, [](const matrix& w, std::size_t) { return quantize<S, Rule>(w); });
+}
+
+/// How product quantization cuts weights into blocks that take a code each.
+struct blocks {
+  index width;  ///< neighbouring channels, or 9 for all 3 x 3 weights of a channel
+  int bits;     ///< of a code
+};
+
+/// Weights as (output, dy, dx, channel) in the order (output, channel, dy, dx).
+matrix by_channel(const matrix& w) {
+  const index channels = w.cols() / 9;
+  matrix out(w.rows(), w.cols());
+  for (index k = 0; k < w.cols(); ++k) out.col(k % channels * 9 + k / channels) = w.col(k);
+  return out;
+}
+
+/// What is left of a layer, and how many bytes that takes.
+struct coded_layer {
+  matrix weights;
+  index bytes;
+};
+
+/// One list of centroids for all blocks of a layer, kept in half precision; with rows of inputs
+/// those that keep outputs, else those that keep weights.
+coded_layer by_products(const matrix& w, const blocks& how, const matrix* inputs) {
+  const auto cut = [&](const matrix& rows) {
+    const matrix ordered = how.width == 9 ? by_channel(rows) : rows;
+    return matrix(Eigen::Map<const matrix>(ordered.data(), ordered.size() / how.width, how.width));
+  };
+  const pq_options options{.parts = 1, .bits = how.bits};
+  const matrix points = cut(w);
+  row_matrix<std::uint8_t> codes;
+  matrix centroids;
+  if (inputs == nullptr) {
+    const product_quantizer pq = train_product_quantizer(points, options);
+    codes = pq.encode(points);
+    centroids = pq.centroids(0);
+  } else {
+    output_aware_codes found = train_output_aware(points, cut(*inputs), options);
+    codes = std::move(found.codes);
+    centroids = found.quantizer.centroids(0);
+  }
+  for (float& x : centroids.reshaped()) x = from_half(to_half(x));
+  matrix near(points.rows(), how.width);
+  for (index i = 0; i < near.rows(); ++i) near.row(i) = centroids.row(codes(i, 0));
+  const Eigen::Map<const matrix> ordered(near.data(), w.rows(), w.cols());
+  return {how.width == 9 ? patch_order(ordered) : matrix(ordered),
+          codes.size() * how.bits / 8 + centroids.size() * index{sizeof(std::uint16_t)}};
+}
+
+/// Levels that regard the inputs.
+quantized_matrix<codebook4> by_levels(const matrix& w, const input_sample& inputs) {
+  return quantize<codebook4>(w, lloyd_max_levels<codebook4>(w, inputs.importance()));
+}
+
+/// Product quantization of the layers of 64 outputs, three quarters of all weights. The others
+/// are too small for centroids of their own; their 4-bit codebooks are the same whether centroids
+/// regard the inputs or not.
+void add_products(comparison& all, const std::string& name,
+                  const std::vector<float_weights>& layers, const std::vector<input_sample>& inputs,
+                  const blocks& how, bool regard_inputs) {
+  std::vector<float_weights> coded = layers;
+  index bytes = 0;
+  progress bar("centroids of " + name, static_cast<index>(layers.size()));
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const matrix& w = layers[i].weights;
+    if (w.rows() < 64) {
+      const auto q = by_levels(w, inputs[i]);
+      coded[i].weights = dequantize(q);
+      bytes += q.storage_bytes();
+    } else {
+      const matrix rows = inputs[i].rows();
+      coded_layer c = by_products(w, how, regard_inputs ? &rows : nullptr);
+      coded[i].weights = std::move(c.weights);
+      bytes += c.bytes;
+    }
+    bar.update(static_cast<index>(i) + 1);
+  }
+  all.add(name, static_cast<double>(bytes), in_float(coded));
+}
+
+table compare(const std::vector<float_weights>& layers, const std::vector<input_sample>& inputs,
+              comparison all) {
+  all.add("float32", float_weight_bytes(layers), in_float(layers));
+  add_plain<int4_per_row>(all, "int4", layers);
+  add_plain<codebook4, powers_of_two>(all, "codebook 4, powers of two", layers);
+  add_plain<codebook4, additive_powers_of_two>(all, "codebook 4, sums of powers", layers);
+  add_plain<codebook4, normal_quantiles>(all, "codebook 4, quantiles", layers);
+  add_plain<codebook4>(all, "codebook 4, learned", layers);
+  add<codebook4>(all, "codebook 4, activation-aware", layers,
+                 [&](const matrix& w, std::size_t i) { return by_levels(w, inputs[i]); });
+  const auto add_both = [&](const std::string& name, const blocks& how) {
+    add_products(all, name, layers, inputs, how, false);
+    add_products(all, name + ", activation-aware", layers, inputs, how, true);
+  };
+  add_both("blocks of 4", {.width = 4, .bits = 8});
+  add_both("blocks of 9", {.width = 9, .bits = 8});
+  return all.results();
+}
+
+int run(const options& given) {
+  const std::string folder = given.text("--data", FEWBIT_DATA_DIR);
+  const std::string weights = folder + "/resnet/resnet20_cifar10_folded.safetensors";
+  if (!std::filesystem::exists(weights)) {
+    std::fprintf(stderr, "no data: %s is missing; --data names the folder\n", weights.c_str());
+    return 1;
+  }
+  const auto layers = load_weights(weights, 3);
+  const image_set calibration{read_npy(folder + "/cifar10/calib_images.npy")};
+  const image_set test{read_npy(folder + "/cifar10/test_images.npy")};
+  const tensor labels = read_npy(folder + "/cifar10/test_labels.npy");
+  const index count = given.number("--images", test.count(), 1, test.count());
+
+  const table results = compare(layers, sample_inputs(layers, calibration),
+                                {"compress_weights", test, labels, count});
+  results.print();
+  std::printf(
+      "\nResNet-20, %td test images, inputs float, images per second of processor time: %s\n",
+      count, machine_name().c_str());
+  if (const std::string path = given.text("--json"); !path.empty()) results.write_json(path);
+  if (const std::string path = given.text("--svg"); !path.empty()) {
+    std::vector<tradeoff> ways;
+    for (const auto& row : results.rows()) ways.push_back({row.name, row.values[2], row.values[0]});
+    tradeoff_svg(ways, "ResNet-20 on CIFAR-10, weights compressed", "top-1 %").write(path);
+  }
+  return 0;
+}
+
+}  // namespace fewbit::examples
+
+int main(int argc, char** argv) {
+  const fewbit::examples::options given(
+      argc, argv, "compress_weights: a trained network's weights in few bits, on CIFAR-10.",
+      {{"--data", "DIR", "folder with resnet/ and cifar10/"},
+       {"--images", "N", "how many test images, all by default"},
+       {"--json", "PATH", "writes the table as JSON, too"},
+       {"--svg", "PATH", "writes a picture of top-1 against bytes"}});
+  return fewbit::examples::run(given);
+}

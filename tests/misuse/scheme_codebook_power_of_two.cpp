@@ -1,0 +1,6 @@
+// expect: a codebook takes real scales, and of its levels the nearest
+#include "fewbit/quant/quantize.hpp"
+
+using namespace fewbit;
+
+int main() { return sizeof(scheme<codebook<4>, per_row, symmetric, power_of_two>); }
