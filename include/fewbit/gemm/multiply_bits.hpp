@@ -135,7 +135,7 @@ struct bit_product {
   };
 
   /// Sums a tile, or for one row `times` of them, of Streams full panels each, one after the other:
-  /// calls for each would take a twentieth of the time at k = 1024 and k = 4096.
+  /// a call for each costs 5 % of the time of one row by 2048 columns at k = 1024, 3 % at k = 4096.
   template <int Streams>
   void tile(const bit_rows& a, const place& at, index times) const noexcept {
     const index words = w.words_per_plane, width = panels{w.n}.cols(at.col);
