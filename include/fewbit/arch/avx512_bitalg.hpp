@@ -19,9 +19,9 @@
 /// take 10 for four words in place of 12, but three registers for each sum, and 6 at the end. On a
 /// Sapphire Rapids (512,512,4096) gains 5 % by them and (1024,1024,1024) loses 7 %; per cycle it is
 /// 15 %, but the processor slows down. One row by 2048 columns: plain counts reach 73 to 78 % of
-/// their bound at k = 1024, adders 81 to 86 % of the same bound at k = 4096. There L2 is next: loads
-/// alone take 1.33 to 1.41 cycles for 64 bytes from 1 MiB, the ports 1.27. Requests ahead of the
-/// loads, into L1 or L2, only take slots.
+/// their bound at k = 1024, adders 81 to 86 % of the same bound at k = 4096. There L2 is next:
+/// loads alone take 1.33 to 1.41 cycles for 64 bytes from 1 MiB, the ports 1.27. Requests ahead of
+/// the loads, into L1 or L2, only take slots.
 ///
 /// Lookups: vpermb and vpshufb go to port 5 alone, 64 bytes per cycle; vpermi2b keeps it for two
 /// cycles (measured). With 8-bit codes 64 lookups take 2 vpermi2b and 5 operations more, at least 4
