@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <random>
@@ -54,6 +56,7 @@ void expect_product(index m, index n, index parts, index width, index missing = 
   const row_matrix<float> x = random_reals(m, parts * width - missing, 3);
   const pq_float_weights<Bits> w(pq, codes, x.cols());
   workspace memory(pq_float_bytes(w));
+  std::fill_n(memory.slot(0), memory.bytes_per_slot(), std::byte{0x5A});
   row_matrix<float> y(m, n), z(m, n);
   multiply_pq_floats(x, w, y, gemm::raw{}, memory.slot(0));
   EXPECT_EQ(y, in_stated_order(x, pq, codes));

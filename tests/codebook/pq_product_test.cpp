@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <random>
@@ -37,11 +39,12 @@ code_matrix random_codes(index n, index parts, index centroids) {
   return codes;
 }
 
-/// Tables of some rows, in memory of their own.
+/// Tables of some rows, in memory that held something else.
 template <class Weights>
 struct tables_of {
   tables_of(const Weights& w, const row_matrix<float>& x)
       : memory(pq_lhs<Weights>::bytes(w, x.rows())), lhs(w, x.rows(), memory.slot(0)) {
+    std::fill_n(memory.slot(0), memory.bytes_per_slot(), std::byte{0x5A});
     for (index r = 0; r < x.rows(); ++r) lhs.fill_row(r, x.data() + r * x.cols());
   }
   workspace memory;
