@@ -8,8 +8,8 @@
 ///            10);                                      // codebook/code_search.hpp
 ///
 /// Use it where coordinates depend on each other or differ in their spread; for coordinates that
-/// are independent and alike it gains nothing. With parts of one or two coordinates the first ones
-/// extend much farther than the others, and the search, whose byte tables have one scale for all
+/// are independent and alike it gains nothing. With parts of one or two coordinates the first may
+/// extend much farther than the others; then the search, whose byte tables have one scale for all
 /// parts, tells less apart than the codes do: ask it for more vectors than are wanted and rank them
 /// again by the floats of distance_tables. Read first: codebook/product_quantizer.hpp.
 ///
