@@ -120,12 +120,6 @@ void add_plain(comparison& all, const std::string& name, const std::vector<float
   add<S>(all, name, layers, [](const matrix& w, std::size_t) { return quantize<S, Rule>(w); });
 }
 
-/// How product quantization cuts weights into blocks that take a code each.
-struct blocks {
-  index width;  ///< neighbouring channels, or 9 for all 3 x 3 weights of a channel
-  int bits;     ///< of a code
-};
-
 /// Weights as (output, dy, dx, channel) in the order (output, channel, dy, dx).
 matrix by_channel(const matrix& w) {
   const index channels = w.cols() / 9;
@@ -140,14 +134,16 @@ struct coded_layer {
   index bytes;
 };
 
-/// One list of centroids for all blocks of a layer, kept in half precision; with rows of inputs
-/// those that keep outputs, else those that keep weights.
-coded_layer by_products(const matrix& w, const blocks& how, const matrix* inputs) {
+/// One list of 256 centroids for all blocks of a layer, kept in half precision; with rows of inputs
+/// those that keep outputs, else those that keep weights. A block is `width` neighbouring ones of
+/// the nine weights of a channel, or those of some channels; what its inputs have in common is that
+/// they are neighbouring pixels.
+coded_layer by_products(const matrix& w, index width, const matrix* inputs) {
   const auto cut = [&](const matrix& rows) {
-    const matrix ordered = how.width == 9 ? by_channel(rows) : rows;
-    return matrix(Eigen::Map<const matrix>(ordered.data(), ordered.size() / how.width, how.width));
+    const matrix ordered = by_channel(rows);
+    return matrix(Eigen::Map<const matrix>(ordered.data(), ordered.size() / width, width));
   };
-  const pq_options options{.parts = 1, .bits = how.bits};
+  const pq_options options{.parts = 1, .bits = 8};
   const matrix points = cut(w);
   row_matrix<std::uint8_t> codes;
   matrix centroids;
@@ -161,11 +157,10 @@ coded_layer by_products(const matrix& w, const blocks& how, const matrix* inputs
     centroids = found.quantizer.centroids(0);
   }
   for (float& x : centroids.reshaped()) x = from_half(to_half(x));
-  matrix near(points.rows(), how.width);
+  matrix near(points.rows(), width);
   for (index i = 0; i < near.rows(); ++i) near.row(i) = centroids.row(codes(i, 0));
   const Eigen::Map<const matrix> ordered(near.data(), w.rows(), w.cols());
-  return {how.width == 9 ? patch_order(ordered) : matrix(ordered),
-          codes.size() * how.bits / 8 + centroids.size() * index{sizeof(std::uint16_t)}};
+  return {patch_order(ordered), codes.size() + centroids.size() * index{sizeof(std::uint16_t)}};
 }
 
 /// Levels that regard the inputs.
@@ -178,7 +173,7 @@ quantized_matrix<codebook4> by_levels(const matrix& w, const input_sample& input
 /// regard the inputs or not.
 void add_products(comparison& all, const std::string& name,
                   const std::vector<float_weights>& layers, const std::vector<input_sample>& inputs,
-                  const blocks& how, bool regard_inputs) {
+                  index width, bool regard_inputs) {
   std::vector<float_weights> coded = layers;
   index bytes = 0;
   progress bar("centroids of " + name, static_cast<index>(layers.size()));
@@ -190,7 +185,7 @@ void add_products(comparison& all, const std::string& name,
       bytes += q.storage_bytes();
     } else {
       const matrix rows = inputs[i].rows();
-      coded_layer c = by_products(w, how, regard_inputs ? &rows : nullptr);
+      coded_layer c = by_products(w, width, regard_inputs ? &rows : nullptr);
       coded[i].weights = std::move(c.weights);
       bytes += c.bytes;
     }
@@ -209,12 +204,11 @@ table compare(const std::vector<float_weights>& layers, const std::vector<input_
   add_plain<codebook4>(all, "codebook 4, learned", layers);
   add<codebook4>(all, "codebook 4, activation-aware", layers,
                  [&](const matrix& w, std::size_t i) { return by_levels(w, inputs[i]); });
-  const auto add_both = [&](const std::string& name, const blocks& how) {
-    add_products(all, name, layers, inputs, how, false);
-    add_products(all, name + ", activation-aware", layers, inputs, how, true);
-  };
-  add_both("blocks of 4", {.width = 4, .bits = 8});
-  add_both("blocks of 9", {.width = 9, .bits = 8});
+  for (const index width : {3, 9}) {
+    const std::string name = "blocks of " + std::to_string(width);
+    add_products(all, name, layers, inputs, width, false);
+    add_products(all, name + ", activation-aware", layers, inputs, width, true);
+  }
   return all.results();
 }
 
