@@ -64,8 +64,8 @@ struct kernels_of<arch::list<Odd...>, arch::list<Archs...>> {
 
 using kernels = detail::kernels_of<odd_kernels, arch::compiled>::type;
 
-/// What a dear program is compiled for: instruction sets, or in a program of its own the odd kernels,
-/// which are the same on all of them.
+/// What a dear program is compiled for: instruction sets, or in a program of its own the odd
+/// kernels, which are the same on all of them.
 using kernels_here =
     std::conditional_t<odd_units_here, detail::kernels_of<odd_kernels, arch::list<>>::type,
                        detail::kernels_of<arch::list<>, arch::compiled>::type>;

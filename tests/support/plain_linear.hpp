@@ -1,6 +1,6 @@
 #pragma once
-/// What a linear layer answers, computed from plain numbers by the documented formulas: compiled once
-/// and not for every choice of scheme and inputs.
+/// What a linear layer answers, computed from plain numbers by the documented formulas: compiled
+/// once and not for every choice of scheme and inputs.
 
 #include <gtest/gtest.h>
 

@@ -14,8 +14,8 @@
 /// those of 16 rows of weights, those of 256 pay for n of thousands.
 ///
 /// From a cache, 4-bit codes are bound by ports 0 and 5 of an Intel server: 28 operations, 14
-/// cycles, for 512 lookups. 1024 x 512 codes on a Sapphire Rapids are 105 G lookups per second. From
-/// memory they are bound by its traffic.
+/// cycles, for 512 lookups. 1024 x 512 codes on a Sapphire Rapids are 105 G lookups per second.
+/// From memory they are bound by its traffic.
 ///
 /// Read before: codebook/pq_weights.hpp. Read next: codebook/pq_float_product.hpp (sums of floats).
 /// Source: weights by product quantizers: Stock et al. 2020, "And the bit goes down"; tables of

@@ -5,8 +5,8 @@
 ///     linear<binary_per_row, ternary_inputs> tbn(weights, bias);     // ternary by binary
 ///     linear<int2_per_row, unsigned_inputs<2>> w2a2(weights, bias);  // after a ReLU
 ///
-/// Codes of both sides are bit planes, multiplied by counting bits or, two bits by two where that is
-/// faster, through tables: exact at every length, and the cheaper the fewer bits there are. Read
+/// Codes of both sides are bit planes, multiplied by counting bits or, two bits by two where that
+/// is faster, through tables: exact at every length, and the cheaper the fewer bits there are. Read
 /// before: ops/bit_activations.hpp (rows to codes). Read next: gemm/bit_formats.hpp,
 /// gemm/multiply_bits.hpp, gemm/table_product.hpp.
 /// Sources: XNOR-Net, arXiv:1603.05279; TBN, Wan et al. 2018, ECCV; DoReFa-Net, arXiv:1606.06160.
