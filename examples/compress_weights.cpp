@@ -7,7 +7,7 @@
 // the inputs that weights meet (activation-aware) or the weights alone. Bytes are those of codes,
 // scales, levels and centroids. Read main() and run() first.
 //
-// The data are not part of this project; resnet_cifar10.cpp says which files --data must hold.
+// The data are not part of this project; support/resnet.hpp says which files --data must hold.
 
 #include <algorithm>
 #include <cstdint>

@@ -79,7 +79,7 @@ template <Executor E>
 row_matrix<float> product_in_order(const matrix_ref& a, const row_matrix<float>& b,
                                    const E& executor) {
   using lanes = arch::vec<float, arch::native_lanes<float>>;
-  constexpr index rows_at_a_time = 64;
+  constexpr index rows_of_piece = 64;
   constexpr int registers = 8;
   const index width = b.cols();
   row_matrix<float> out(a.rows(), width);
@@ -112,9 +112,9 @@ row_matrix<float> product_in_order(const matrix_ref& a, const row_matrix<float>&
       }
     }
   };
-  executor.for_each((a.rows() + rows_at_a_time - 1) / rows_at_a_time, [&](index i) {
-    const index end = std::min((i + 1) * rows_at_a_time, a.rows());
-    for (index r = i * rows_at_a_time; r < end; ++r) one_row(row_of(a, r), out.data() + r * width);
+  executor.for_each((a.rows() + rows_of_piece - 1) / rows_of_piece, [&](index i) {
+    const index end = std::min((i + 1) * rows_of_piece, a.rows());
+    for (index r = i * rows_of_piece; r < end; ++r) one_row(row_of(a, r), out.data() + r * width);
   });
   return out;
 }
@@ -194,7 +194,7 @@ inline row_matrix<float> nearest_rotation(const Eigen::MatrixXd& products) {
 
 /// Sum of weight * (x - mean) (x - mean)'.
 inline Eigen::MatrixXd scatter_of(const matrix_ref& points, std::span<const float> weights) {
-  constexpr index rows_at_a_time = 1024;
+  constexpr index rows_of_piece = 1024;
   const index d = points.cols();
   Eigen::RowVectorXd mean = Eigen::RowVectorXd::Zero(d);
   double weight = 0.0;
@@ -204,8 +204,8 @@ inline Eigen::MatrixXd scatter_of(const matrix_ref& points, std::span<const floa
   }
   mean /= weight;
   Eigen::MatrixXd scatter = Eigen::MatrixXd::Zero(d, d);
-  for (index first = 0; first < points.rows(); first += rows_at_a_time) {
-    const index count = std::min(rows_at_a_time, points.rows() - first);
+  for (index first = 0; first < points.rows(); first += rows_of_piece) {
+    const index count = std::min(rows_of_piece, points.rows() - first);
     row_matrix<double> some = points.middleRows(first, count).cast<double>();
     some.rowwise() -= mean;
     for (index i = 0; i < count; ++i) some.row(i) *= std::sqrt(weight_of(weights, first + i));
