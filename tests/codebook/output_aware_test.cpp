@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <cstdint>
 #include <limits>
+#include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/reals.hpp"
@@ -63,6 +66,37 @@ TEST(output_aware, inertia_is_the_error_of_the_outputs) {
     EXPECT_NEAR(aware.inertia, error, 1e-6 * error);
     EXPECT_LT(error, 0.9 * output_error(inputs, weights, reconstruction(kmeans(weights, 20))));
   }
+}
+
+/// Rows count as often as their weights say; those of clusters that weigh nothing have a mean, too.
+TEST(output_aware, regards_the_weights_of_rows) {
+  const row_matrix<float> weights = tests::random_reals(60, 3, 1);
+  const row_matrix<float> inputs = correlated_inputs(20, 3);
+  std::vector<float> counts(60);
+  for (std::size_t i = 0; i < counts.size(); ++i) counts[i] = static_cast<float>(i % 4);
+  kmeans_options options;
+  options.weights = counts;
+  const kmeans_result r = run(weights, inputs, 5, options);
+  row_matrix<double> sums = row_matrix<double>::Zero(5, 3);
+  std::array<double, 5> total{};
+  double error = 0.0;
+  for (index i = 0; i < 60; ++i) {
+    const auto j = static_cast<std::size_t>(r.assignment[static_cast<std::size_t>(i)]);
+    const double count = double{counts[static_cast<std::size_t>(i)]};
+    total[j] += count;
+    sums.row(static_cast<index>(j)) += count * weights.row(i).cast<double>();
+    error += count * output_error(inputs, weights.row(i), reconstruction(r).row(i));
+  }
+  for (std::size_t j = 0; j < 5; ++j) {
+    const auto row = static_cast<index>(j);
+    EXPECT_LT((sums.row(row) / total[j] - r.centroids.row(row).cast<double>()).norm(), 1e-6);
+  }
+  EXPECT_NEAR(r.inertia, error, 1e-6 * error);
+
+  const std::vector<std::int32_t> all_in_one(60, 0);
+  const std::vector<float> nothing(60, 0.0F);
+  const row_matrix<float> mean = detail::means_of(weights, nothing, all_in_one, 1);
+  EXPECT_LT((mean.row(0) - weights.colwise().mean()).norm(), 1e-6F);
 }
 
 /// No other code and no other centroid would lower the error: both steps have settled.

@@ -23,6 +23,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -106,20 +107,30 @@ row_matrix<float> mapped_rows(const row_matrix<double>& a, const matrix_ref& w, 
   return y;
 }
 
-/// The mean of the rows of each cluster; a cluster without rows keeps zeros, which no code names.
-inline row_matrix<float> means_of(const matrix_ref& w, const std::vector<std::int32_t>& cluster,
-                                  index k) {
+/// The weighted mean of the rows of each cluster, the plain one where all weigh nothing; a cluster
+/// without rows keeps zeros, which no code names.
+inline row_matrix<float> means_of(const matrix_ref& w, std::span<const float> weights,
+                                  const std::vector<std::int32_t>& cluster, index k) {
+  const auto cluster_of = [&](index r) {
+    return static_cast<std::size_t>(cluster[static_cast<std::size_t>(r)]);
+  };
+  std::vector<double> totals(static_cast<std::size_t>(k), 0.0);
+  for (index r = 0; r < w.rows(); ++r) totals[cluster_of(r)] += weight_of(weights, r);
+  std::vector<double> counts(static_cast<std::size_t>(k), 0.0);
   row_matrix<double> sums = row_matrix<double>::Zero(k, w.cols());
-  std::vector<double> count(static_cast<std::size_t>(k), 0.0);
   for (index r = 0; r < w.rows(); ++r) {
-    const std::int32_t j = cluster[static_cast<std::size_t>(r)];
-    count[static_cast<std::size_t>(j)] += 1.0;
-    for (index t = 0; t < w.cols(); ++t) sums(j, t) += double{w(r, t)};
+    const std::size_t j = cluster_of(r);
+    const double weight = totals[j] > 0.0 ? weight_of(weights, r) : 1.0;
+    counts[j] += weight;
+    for (index t = 0; t < w.cols(); ++t) {
+      sums(static_cast<index>(j), t) += arch::rounded(weight * double{w(r, t)});
+    }
   }
-  row_matrix<float> means(k, w.cols());
+  row_matrix<float> means = row_matrix<float>::Zero(k, w.cols());
   for (index j = 0; j < k; ++j) {
-    const double n = std::max(count[static_cast<std::size_t>(j)], 1.0);
-    for (index t = 0; t < w.cols(); ++t) means(j, t) = static_cast<float>(sums(j, t) / n);
+    const double count = counts[static_cast<std::size_t>(j)];
+    if (count == 0.0) continue;
+    for (index t = 0; t < w.cols(); ++t) means(j, t) = static_cast<float>(sums(j, t) / count);
   }
   return means;
 }
@@ -130,7 +141,7 @@ inline row_matrix<float> means_of(const matrix_ref& w, const std::vector<std::in
 ///
 ///     min over j of |X (w - c_j)|^2
 ///
-/// and answers them, the assignment and, as inertia, that sum.
+/// times the row's weight in options.weights, if there are any, and answers them, the assignment and, as inertia, that sum.
 ///
 /// @param weights  n x d
 /// @param inputs   samples x d; if they say nothing of a direction, errors there cost nothing
@@ -148,18 +159,20 @@ template <class Arch = arch::native, KmeansProgress P, Executor E = inline_execu
   const row_matrix<double> a = detail::factor_of(detail::gram_of(inputs));
   kmeans_result r =
       kmeans<Arch>(detail::mapped_rows(a, weights, executor), k, options, progress, executor);
-  r.centroids = detail::means_of(weights, r.assignment, k);
+  r.centroids = detail::means_of(weights, options.weights, r.assignment, k);
   r.inertia = 0.0;
   for (index i = 0; i < weights.rows(); ++i) {
     const float* c =
         r.centroids.data() + r.assignment[static_cast<std::size_t>(i)] * weights.cols();
+    double row = 0.0;
     for (index s = 0; s < weights.cols(); ++s) {
       double miss = 0.0;
       for (index t = s; t < weights.cols(); ++t) {
         miss += arch::rounded(a(s, t) * (double{weights(i, t)} - double{c[t]}));
       }
-      r.inertia += arch::rounded(miss * miss);
+      row += arch::rounded(miss * miss);
     }
+    r.inertia += arch::rounded(detail::weight_of(options.weights, i) * row);
   }
   return r;
 }
