@@ -66,14 +66,18 @@ endif()
 
 # What most tests include, parsed once per build. No header of the library is among them, so that a
 # change to one rebuilds only the tests that include it.
+# test_headers_plain is the same for programs that are not optimized.
 file(CONFIGURE OUTPUT test_headers.cpp CONTENT "")
-add_library(test_headers OBJECT EXCLUDE_FROM_ALL ${CMAKE_CURRENT_BINARY_DIR}/test_headers.cpp)
-target_link_libraries(test_headers PRIVATE fewbit_developer GTest::gtest_main Threads::Threads)
-target_precompile_headers(test_headers PRIVATE <gtest/gtest.h> <Eigen/Core> <random>)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # After precompiled headers g++ 12 shows false warnings about std::string that it else suppresses.
-  target_compile_options(test_headers INTERFACE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
-endif()
+foreach(headers IN ITEMS test_headers test_headers_plain)
+  add_library(${headers} OBJECT EXCLUDE_FROM_ALL ${CMAKE_CURRENT_BINARY_DIR}/test_headers.cpp)
+  target_link_libraries(${headers} PRIVATE fewbit_developer GTest::gtest_main Threads::Threads)
+  target_precompile_headers(${headers} PRIVATE <gtest/gtest.h> <Eigen/Core> <random>)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # After precompiled headers g++ 12 shows false warnings about std::string that it else suppresses.
+    target_compile_options(${headers} INTERFACE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
+  endif()
+endforeach()
+target_compile_options(test_headers_plain PUBLIC -O0)
 
 # How the output of GoogleTest ends when no test ran; where one failed, more follows.
 set(only_skipped "\\[  PASSED  \\] 0 tests\\.\n(\\[  SKIPPED \\] [^\n]*\n)+[ \n]*$")
@@ -90,14 +94,15 @@ function(add_test_program name source)
                        SKIP_REGULAR_EXPRESSION "${only_skipped}")
 endfunction()
 
-# fewbit_test(<folder>/<header> [ISA] [JSON]): tests/<folder>/<header>_test.cpp becomes the program and the
+# fewbit_test(<folder>/<header> [ISA] [JSON] [PLAIN]): tests/<folder>/<header>_test.cpp becomes the program and the
 # ctest entry <folder>_<header>_test with the label `all`. ISA adds the label `isa`: the result could
 # depend on the instruction set, so every preset builds and runs it.
-# JSON leaves it out where nlohmann-json is missing. A program whose tests all skip counts as skipped.
+# PLAIN compiles it without optimization: what it checks does not depend on that, but many instances
+# of templates make its compile time do. JSON leaves it out where nlohmann-json is missing. A program whose tests all skip counts as skipped.
 function(fewbit_test path)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "ISA;JSON" "" "")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "ISA;JSON;PLAIN" "" "")
   if(arg_UNPARSED_ARGUMENTS)
-    message(FATAL_ERROR "fewbit_test(${path}): unknown word ${arg_UNPARSED_ARGUMENTS}, expected ISA or JSON")
+    message(FATAL_ERROR "fewbit_test(${path}): unknown word ${arg_UNPARSED_ARGUMENTS}, expected ISA, JSON or PLAIN")
   endif()
   if(arg_JSON AND NOT TARGET nlohmann_json::nlohmann_json)
     message(STATUS "${path}_test reads JSON and is left out: nlohmann-json was not found")
@@ -109,8 +114,12 @@ function(fewbit_test path)
   endif()
   string(REPLACE "/" "_" name ${path}_test)
   add_test_program(${name} ${source})
-  target_link_libraries(${name} PRIVATE test_headers)
-  target_precompile_headers(${name} REUSE_FROM test_headers)
+  set(headers test_headers)
+  if(arg_PLAIN)
+    set(headers test_headers_plain)
+  endif()
+  target_link_libraries(${name} PRIVATE ${headers})
+  target_precompile_headers(${name} REUSE_FROM ${headers})
   if(arg_ISA)
     add_dependencies(isa_tests ${name})
     set_tests_properties(${name} PROPERTIES LABELS "all;isa")
