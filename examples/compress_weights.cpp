@@ -194,17 +194,21 @@ void add_products(comparison& all, const std::string& name,
   all.add(name, static_cast<double>(bytes), in_float(coded));
 }
 
+/// @param few  leaves out levels that ask no data, and large blocks
 table compare(const std::vector<float_weights>& layers, const std::vector<input_sample>& inputs,
-              comparison all) {
+              comparison all, bool few) {
   all.add("float32", float_weight_bytes(layers), in_float(layers));
   add_plain<int4_per_row>(all, "int4", layers);
-  add_plain<codebook4, powers_of_two>(all, "codebook 4, powers of two", layers);
-  add_plain<codebook4, additive_powers_of_two>(all, "codebook 4, sums of powers", layers);
-  add_plain<codebook4, normal_quantiles>(all, "codebook 4, quantiles", layers);
+  if (!few) {
+    add_plain<codebook4, powers_of_two>(all, "codebook 4, powers of two", layers);
+    add_plain<codebook4, additive_powers_of_two>(all, "codebook 4, sums of powers", layers);
+    add_plain<codebook4, normal_quantiles>(all, "codebook 4, quantiles", layers);
+  }
   add_plain<codebook4>(all, "codebook 4, learned", layers);
   add<codebook4>(all, "codebook 4, activation-aware", layers,
                  [&](const matrix& w, std::size_t i) { return by_levels(w, inputs[i]); });
   for (const index width : {3, 9}) {
+    if (few && width > 3) break;
     const std::string name = "blocks of " + std::to_string(width);
     add_products(all, name, layers, inputs, width, false);
     add_products(all, name + ", activation-aware", layers, inputs, width, true);
@@ -224,9 +228,11 @@ int run(const options& given) {
   const image_set test{read_npy(folder + "/cifar10/test_images.npy")};
   const tensor labels = read_npy(folder + "/cifar10/test_labels.npy");
   const index count = given.number("--images", test.count(), 1, test.count());
+  const std::string rows = given.text("--rows", "all");
+  if (rows != "all" && rows != "few") given.wrong("--rows is " + rows + ", expected all or few");
 
   const table results = compare(layers, sample_inputs(layers, calibration),
-                                {"compress_weights", test, labels, count});
+                                {"compress_weights", test, labels, count}, rows == "few");
   results.print();
   std::printf(
       "\nResNet-20, %td test images, inputs float, images per second of processor time: %s\n",
@@ -247,6 +253,7 @@ int main(int argc, char** argv) {
       argc, argv, "compress_weights: a trained network's weights in few bits, on CIFAR-10.",
       {{"--data", "DIR", "folder with resnet/ and cifar10/"},
        {"--images", "N", "how many test images, all by default"},
+       {"--rows", "WHICH", "all, or few: no levels that ask no data, no large blocks"},
        {"--json", "PATH", "writes the table as JSON, too"},
        {"--svg", "PATH", "writes a picture of top-1 against bytes"}});
   return fewbit::examples::run(given);

@@ -73,6 +73,7 @@ template <class F, class Unit>
 void pack_groups(const typename F::code* codes, index stride, index rows, index k,
                  std::uint64_t* to) noexcept {
   using rule = lhs_rule<F>;
+  if (k == 0) return;
   const index words = words_of(k);
   for (index first = 0; first < rows; first += Unit::rows) {
     const index height = std::min(index{Unit::rows}, rows - first);

@@ -139,7 +139,8 @@ struct bit_product {
   template <int Streams>
   void tile(const bit_rows& a, const place& at, index times) const noexcept {
     const index words = w.words_per_plane, width = panels{w.n}.cols(at.col);
-    const bit_run run{a.groups + at.first * w.lhs_planes * words + at.r,
+    const index begin = words == 0 ? 0 : at.first * w.lhs_planes * words + at.r;
+    const bit_run run{a.groups + begin,
                       words * at.height,
                       at.height,
                       w.words + at.col * w.rhs_planes * words,

@@ -48,6 +48,7 @@ struct bit_panels {
 template <class W, class Rule, class Unit>
 void pack_panels(const typename W::code* codes, index stride, index k,
                  const bit_panels<Unit>& panels, std::uint64_t* to) noexcept {
+  if (k == 0) return;
   const index words = words_of(k);
   for (index j = 0; j < panels.n; ++j) {
     const index first = panels.first_of(j), width = panels.cols(first);
