@@ -141,7 +141,8 @@ inline row_matrix<float> means_of(const matrix_ref& w, std::span<const float> we
 ///
 ///     min over j of |X (w - c_j)|^2
 ///
-/// times the row's weight in options.weights, if there are any, and answers them, the assignment and, as inertia, that sum.
+/// times the row's weight in options.weights, if there are any, and answers them, the assignment
+/// and, as inertia, that sum.
 ///
 /// @param weights  n x d
 /// @param inputs   samples x d; if they say nothing of a direction, errors there cost nothing
