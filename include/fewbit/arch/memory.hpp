@@ -13,6 +13,8 @@ inline constexpr int cache_line = 64;
 
 /// The address some bytes behind p, inside an object or not: something to prefetch.
 FEWBIT_ALWAYS_INLINE const void* beyond(const void* p, std::ptrdiff_t bytes) noexcept {
+  // Pointers may not leave their object, not even uselessly.
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
   return reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(p) +
                                        static_cast<std::uintptr_t>(bytes));
 }

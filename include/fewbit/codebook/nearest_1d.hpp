@@ -50,6 +50,7 @@ class sorted_centroids {
   /// @param centroids  at least one, all finite
   explicit sorted_centroids(const std::vector<float>& centroids) {
     std::vector<std::uint64_t> words;
+    words.reserve(centroids.size());
     for (const float c : centroids) {
       words.push_back(detail::sortable(c, static_cast<index>(words.size())));
     }

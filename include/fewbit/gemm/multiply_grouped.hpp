@@ -158,9 +158,10 @@ struct grouped_ends {
       std::memcpy(&kept.data, tail + 2 * unit::cols, sizeof(kept.data));
       const ints zeros = arch::convert<std::int32_t>(kept) - ints(w.stored_zero());
 #pragma GCC unroll 16
-      for (int r = 0; r < R; ++r)
+      for (int r = 0; r < R; ++r) {
         sums[r] =
             arch::add_wrapping(arch::multiply_wrapping(ints(starts[r]), zeros), ints(w.sum_zero()));
+      }
     } else {
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) sums[r] = ints(starts[r]);

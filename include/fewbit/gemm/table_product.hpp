@@ -64,9 +64,10 @@ struct table_entries {
   FEWBIT_ALWAYS_INLINE static void write(const typename A::code* a, index count,
                                          std::uint8_t* to) noexcept {
     entries table(static_cast<std::uint16_t>(moved_by));
-    for (int d = 0; d < count; ++d)
+    for (int d = 0; d < count; ++d) {
       table += entries(static_cast<std::uint16_t>(a[d])) &
                entries::load(masks[static_cast<std::size_t>(d)].data());
+    }
     for (int p = 0; p < parts; ++p) {
       const entries part =
           (table >> entries(static_cast<std::uint16_t>(p * bits_of_part))) & entries(mask);

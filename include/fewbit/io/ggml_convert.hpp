@@ -73,13 +73,13 @@ struct code_group {
   int zero;
 
   [[nodiscard]] bool has(int code) const noexcept {
-    for (const int c : codes) {
+    for (const std::int8_t c : codes) {
       if (c == code) return true;
     }
     return false;
   }
   [[nodiscard]] bool is_zero() const noexcept {
-    for (const int c : codes) {
+    for (const std::int8_t c : codes) {
       if (c != zero) return false;
     }
     return true;
@@ -158,9 +158,10 @@ inline bool codes_of_block(const code_group& /*group*/, q8_0& /*block*/, index /
 
 inline bool codes_of_block(code_group& group, q5_0& /*block*/, index r, index b) {
   const bool is_negative = group.has(16);
-  for (const int c : group.codes) {
+  for (const std::int8_t c : group.codes) {
     const int lo = is_negative ? -15 : -16, hi = is_negative ? 16 : 15;
-    if (c < lo || c > hi) fail("to_blocks", "a code of " + block_name(r, b), c, interval(lo, hi));
+    if (c < lo || c > hi)
+      fail("to_blocks", "a code of " + block_name(r, b), int{c}, interval(lo, hi));
   }
   if (is_negative) {
     group.turn(16);

@@ -58,9 +58,9 @@ class magnitude_sum {
     return arch::select(magnitude > V(threshold_), magnitude, V(0.0F));
   }
 
-  float threshold_;
   doubles parts_[registers] = {};
   double total_ = 0.0;
+  float threshold_;
 };
 
 /// Writes code(x) of each value of a row.

@@ -53,7 +53,7 @@ void unpack_codes(const std::uint8_t* bytes, index n, typename St::code* codes) 
 
 template <Storage St>
 [[nodiscard]] int extract_code(const std::uint8_t* bytes, index i) noexcept {
-  const int stored = extract_bits<St::bits, St::is_signed>(bytes, i);
+  const auto stored = extract_bits<St::bits, St::is_signed>(bytes, i);
   return std::is_same_v<St, binary> ? 1 - 2 * stored : stored;
 }
 
@@ -226,9 +226,9 @@ class quantized_matrix {
     detail::expect_equal("quantized_matrix", "number of zero points",
                          static_cast<index>(zero_points.size()), count);
     for (index i = 0; i < count; ++i) {
-      const int zero = zero_points[static_cast<std::size_t>(i)];
+      const value_type zero = zero_points[static_cast<std::size_t>(i)];
       if (zero < storage::min || zero > storage::max) {
-        detail::fail("quantized_matrix", detail::item("zero_points", i), zero,
+        detail::fail("quantized_matrix", detail::item("zero_points", i), int{zero},
                      detail::interval(storage::min, storage::max));
       }
     }
