@@ -343,7 +343,7 @@ TEST(float_vec_test, comparisons_with_nan_are_false) {
   });
 }
 
-TEST(float_vec_test, rounded_keeps_every_bit) {
+TEST(float_vec_test, rounded_and_loaded_once_keep_every_bit) {
   for_each_shape<float_shapes>([]<class S>() {
     using T = typename S::element;
     using V = typename S::vector;
@@ -353,7 +353,11 @@ TEST(float_vec_test, rounded_keeps_every_bit) {
           -std::numeric_limits<T>::infinity(), std::numeric_limits<T>::quiet_NaN()}) {
       EXPECT_EQ(std::bit_cast<bits>(arch::rounded(value)), std::bit_cast<bits>(value));
       const auto kept = arch::bits_as<bits>(arch::rounded(V(value)));
-      for (int i = 0; i < V::lanes; ++i) EXPECT_EQ(kept[i], std::bit_cast<bits>(value));
+      const auto loaded = arch::bits_as<bits>(arch::loaded_once(V(value)));
+      for (int i = 0; i < V::lanes; ++i) {
+        EXPECT_EQ(kept[i], std::bit_cast<bits>(value));
+        EXPECT_EQ(loaded[i], std::bit_cast<bits>(value));
+      }
     }
   });
 }

@@ -95,8 +95,10 @@ struct stored_chunk {
 
   FEWBIT_ALWAYS_INLINE explicit stored_chunk(const std::uint8_t* p) noexcept {
 #pragma GCC unroll 4
-    for (int i = 0; i < registers; ++i)
+    for (int i = 0; i < registers; ++i) {
       std::memcpy(&stored[i].data, p + sizeof(words) * static_cast<unsigned>(i), sizeof(words));
+      stored[i] = loaded_once(stored[i]);
+    }
   }
 
   /// The bytes of a step.

@@ -384,6 +384,33 @@ FEWBIT_ALWAYS_INLINE V max(const V& a, const V& b) noexcept {
   return select(a > b, a, b);
 }
 
+#if defined(__AVX512F__)
+#define FEWBIT_DETAIL_VECTOR_REGISTER "+v"
+#elif defined(__x86_64__)
+#define FEWBIT_DETAIL_VECTOR_REGISTER "+x"
+#else
+#define FEWBIT_DETAIL_VECTOR_REGISTER "+w"
+#endif
+
+namespace detail {
+
+/// Whether V fills one register of this build.
+template <class V>
+inline constexpr bool is_register = V::is_native && sizeof(V) >= 16 &&
+                                    sizeof(V) <= sizeof(lane<V>) * native_lanes<lane<V>>;
+
+}  // namespace detail
+
+/// A vector read from memory once: g++ else makes the load part of every instruction that uses it.
+template <class V>
+FEWBIT_ALWAYS_INLINE V loaded_once(const V& value) noexcept {
+  V v = value;
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__aarch64__))
+  if constexpr (detail::is_register<V>) asm("" : FEWBIT_DETAIL_VECTOR_REGISTER(v.data));
+#endif
+  return v;
+}
+
 /// A float value the compiler may not fuse with what follows: `rounded(a * b) + c` is two roundings
 /// on every processor and at every -ffp-contract.
 template <class V>
@@ -391,19 +418,11 @@ FEWBIT_ALWAYS_INLINE V rounded(const V& value) noexcept {
   static_assert(std::is_floating_point_v<lane<V>>);
   V v = value;
 #if defined(__GNUC__) && (defined(__x86_64__) || defined(__aarch64__))
-#if defined(__AVX512F__)
-#define FEWBIT_DETAIL_FLOAT_REGISTER "+v"
-#elif defined(__x86_64__)
-#define FEWBIT_DETAIL_FLOAT_REGISTER "+x"
-#else
-#define FEWBIT_DETAIL_FLOAT_REGISTER "+w"
-#endif
   if constexpr (!is_vec<V>) {
-    asm("" : FEWBIT_DETAIL_FLOAT_REGISTER(v));
+    asm("" : FEWBIT_DETAIL_VECTOR_REGISTER(v));
     return v;
-  } else if constexpr (V::is_native && sizeof(V) >= 16 &&
-                       sizeof(V) <= sizeof(lane<V>) * native_lanes<lane<V>>) {
-    asm("" : FEWBIT_DETAIL_FLOAT_REGISTER(v.data));
+  } else if constexpr (detail::is_register<V>) {
+    asm("" : FEWBIT_DETAIL_VECTOR_REGISTER(v.data));
     return v;
   } else if constexpr (V::is_native && sizeof(V) > 16) {
     using half = vec<lane<V>, V::lanes / 2>;
@@ -413,7 +432,6 @@ FEWBIT_ALWAYS_INLINE V rounded(const V& value) noexcept {
     rounded(half::load(lanes + half::lanes)).store(lanes + half::lanes);
     return V::load(lanes);
   }
-#undef FEWBIT_DETAIL_FLOAT_REGISTER
 #endif
   if constexpr (is_vec<V>) {
     for (int i = 0; i < V::lanes; ++i) v.set(i, rounded(v[i]));
@@ -423,6 +441,7 @@ FEWBIT_ALWAYS_INLINE V rounded(const V& value) noexcept {
     return kept;
   }
 }
+#undef FEWBIT_DETAIL_VECTOR_REGISTER
 
 /// Nearest integer, ties to even, for |x| <= 2^22; larger values give no meaning. Adding 1.5 * 2^23
 /// leaves the integer in the low bits of the float, rounded by the processor's own addition.

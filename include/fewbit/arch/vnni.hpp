@@ -78,9 +78,13 @@ struct vnni_stored : Word {
 #pragma GCC unroll 8
     for (int i = 0; i < stored_layout<Bits>::steps; ++i) {
       const auto weights = bits_as<std::int32_t>(chunk.step(i));
+      if constexpr (R == 1) {  // panels side by side share what is loaded here
+        sums[0] = Word::dpbusd(sums[0], weights, Word::broadcast(quad_of(a + i * 4)));
+      } else {
 #pragma GCC unroll 16
-      for (int r = 0; r < R; ++r)
-        sums[r] = Word::dpbusd_quad(sums[r], weights, a + (i * R + r) * 4);
+        for (int r = 0; r < R; ++r)
+          sums[r] = Word::dpbusd_quad(sums[r], weights, a + (i * R + r) * 4);
+      }
     }
   }
 };

@@ -106,7 +106,7 @@ inline void widen(range& r, const float* x, index n) noexcept {
     }
     for (int lane = 0; lane < vec::lanes; ++lane) r = hull(r, {lo[lane], hi[lane]});
   }
-  for (; i < n; ++i) r = hull(r, {x[i], x[i]});
+  for (index rest = n % vec::lanes; rest > 0; --rest, ++i) r = hull(r, {x[i], x[i]});
 }
 
 inline range range_of(const matrix_ref& w, const rectangle& b) noexcept {
