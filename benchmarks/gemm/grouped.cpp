@@ -62,18 +62,12 @@ void add_grouped_rows(const std::string& kind) {
 }
 
 template <class Arch>
-constexpr bool has_own_stored_unit() {
-  if constexpr (std::is_same_v<Arch, arch::scalar> || std::is_same_v<Arch, arch::avx512_bitalg> ||
-                std::is_same_v<Arch, arch::neon_i8mm>) {
-    return false;
-  } else {
-    return true;
-  }
-}
+constexpr bool has_own_stored_unit =
+    !std::is_same_v<Arch, arch::scalar> && !std::is_same_v<Arch, arch::neon_i8mm>;
 
 [[maybe_unused]] const bool added = [] {
   arch::compiled::for_each([]<class Arch>() {
-    if constexpr (has_own_stored_unit<Arch>()) {
+    if constexpr (has_own_stored_unit<Arch>) {
       add_grouped_rows<int2_grouped<32>, dynamic_int8, Arch>("f32_w2g32_f32");
       add_grouped_rows<int3_grouped<32>, dynamic_int8, Arch>("f32_w3g32_f32");
       add_grouped_rows<int4_grouped<32>, dynamic_int8, Arch>("f32_w4g32_f32");

@@ -44,7 +44,7 @@
 #endif
 
 #if FEWBIT_HAS_AVX512_VNNI && defined(__AVX512VBMI__) && defined(__AVX512BITALG__) && \
-    defined(__AVX512VPOPCNTDQ__)
+    defined(__AVX512VPOPCNTDQ__) && defined(__GFNI__)
 #define FEWBIT_HAS_AVX512_BITALG 1
 #else
 #define FEWBIT_HAS_AVX512_BITALG 0

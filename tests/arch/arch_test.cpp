@@ -52,7 +52,8 @@ TEST(arch, the_list_holds_each_compiled_arch_once_and_native_last) {
 #endif
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
   expected.emplace_back("avx512_vnni");
-#if defined(__AVX512VBMI__) && defined(__AVX512BITALG__) && defined(__AVX512VPOPCNTDQ__)
+#if defined(__AVX512VBMI__) && defined(__AVX512BITALG__) && defined(__AVX512VPOPCNTDQ__) && \
+    defined(__GFNI__)
   expected.emplace_back("avx512_bitalg");
 #endif
 #endif

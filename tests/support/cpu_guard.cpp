@@ -39,8 +39,9 @@ const char* missing() {
     return "AVX512-VNNI";
   }
   if (needs_avx512_bitalg &&
-      !(__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bitalg"))) {
-    return "AVX512-VBMI and BITALG";
+      !(__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512bitalg") &&
+        __builtin_cpu_supports("gfni"))) {
+    return "AVX512-VBMI, BITALG and GFNI";
   }
   return nullptr;
 }

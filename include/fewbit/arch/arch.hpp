@@ -37,7 +37,7 @@ struct avx512_vnni {
   static constexpr const char* name = "avx512_vnni";
 };
 
-/// avx512_vnni with VBMI, BITALG and VPOPCNTDQ (Ice Lake, Zen 4 and later).
+/// avx512_vnni with VBMI, BITALG, VPOPCNTDQ and GFNI (Ice Lake, Zen 4 and later).
 struct avx512_bitalg {
   using base = avx512_vnni;
   static constexpr bool compiled = FEWBIT_HAS_AVX512_BITALG;

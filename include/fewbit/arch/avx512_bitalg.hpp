@@ -12,6 +12,7 @@
 /// | vptestmb         | a bit of 64 bytes as a word          | packs activations                 |
 /// | vpermi2b         | 64 bytes of a table of 128           | lookups by 8-bit codes            |
 /// | vpermb           | 64 bytes of a table of 64            | lookups by 4-bit codes            |
+/// | vgf2p8affineqb   | bits of each byte by a matrix        | a shift and a mask in one         |
 ///
 /// Port bounds on Intel servers, where 512-bit operations go to ports 0 and 5, vpopcntq to port 5
 /// alone: xor, vpopcntq and vpaddq are 3 on 2 ports, so 1024 operations of binary codes take 1.5
@@ -32,6 +33,7 @@
 /// keeping its only port busy, with eight queries' indices 82 %, and with the last permutation of
 /// 32 parts 75 %.
 
+#include "fewbit/arch/avx512_vnni.hpp"
 #include "fewbit/arch/bit_unit.hpp"
 #include "fewbit/arch/lookup_unit.hpp"
 #include "fewbit/arch/table_unit.hpp"
@@ -108,6 +110,38 @@ template <>
 struct bit_unit<avx512_bitalg> {
   using type = avx512_bits;
 };
+
+/// One instruction for each step of stored weights but the first. Bit i of a byte becomes the sum
+/// modulo 2 of its bits that byte 7 - i of the matrix names.
+struct avx512_fields {
+  template <std::uint8_t Mask, class Words>
+  FEWBIT_ALWAYS_INLINE static Words of(const Words& w, int by) noexcept {
+    if (by == 0) return shifted_fields::of<Mask>(w, 0);
+    constexpr std::uint64_t identity = 0x0102040810204080;
+    const std::uint64_t moved = by > 0 ? identity << 8 * by : identity >> -8 * by;
+    const __m512i matrix = _mm512_set1_epi64(static_cast<long long>(moved & rows<Mask>));
+    return Words::from(reinterpret_cast<typename Words::storage>(
+        _mm512_gf2p8affine_epi64_epi8(reinterpret_cast<__m512i>(w.data), matrix, 0)));
+  }
+
+ private:
+  /// The bytes of a matrix that make the bits of Mask.
+  template <std::uint8_t Mask>
+  static constexpr std::uint64_t rows = [] {
+    std::uint64_t bytes = 0;
+    for (int i = 0; i < 8; ++i) {
+      if ((Mask >> i & 1) != 0) bytes |= std::uint64_t{0xFF} << 8 * (7 - i);
+    }
+    return bytes;
+  }();
+};
+
+struct avx512_bitalg_word : avx512_vnni_word {
+  using fields = avx512_fields;
+};
+
+template <int Bits>
+struct stored_unit<avx512_bitalg, Bits> : vnni_stored<avx512_bitalg_word, 12, 16, Bits> {};
 
 struct avx512_table : table_bytes<64, 4> {
   FEWBIT_ALWAYS_INLINE static bytes lookup(const std::uint8_t* table, const quads& i) noexcept {

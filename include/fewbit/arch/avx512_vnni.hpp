@@ -18,6 +18,7 @@
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
 struct avx512_vnni_word {
+  using fields = shifted_fields;
   static constexpr int lanes = 16;
   using ints = vec<std::int32_t, lanes>;
 

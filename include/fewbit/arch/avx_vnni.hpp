@@ -17,6 +17,7 @@
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
 struct avx_vnni_word : avx2_floats {
+  using fields = shifted_fields;
   static constexpr int lanes = 8;
   using ints = vec<std::int32_t, lanes>;
 

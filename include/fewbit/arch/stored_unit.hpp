@@ -85,8 +85,21 @@ struct stored_layout {
   }
 };
 
-/// A chunk in registers of `Lanes` int32.
-template <int Bits, int Lanes>
+/// Some bits of every byte of a register, moved down by `by`, up if it is negative: a shift of words
+/// and a mask, which drops what came from the byte beside.
+struct shifted_fields {
+  template <std::uint8_t Mask, class Words>
+  FEWBIT_ALWAYS_INLINE static Words of(const Words& w, int by) noexcept {
+    const Words mask(Mask * 0x01010101U);
+    if (by == 0) return w & mask;
+    return (by > 0 ? w >> Words(static_cast<std::uint32_t>(by))
+                   : w << Words(static_cast<std::uint32_t>(-by))) &
+           mask;
+  }
+};
+
+/// A chunk in registers of `Lanes` int32. `Fields` is shifted_fields or as that.
+template <int Bits, int Lanes, class Fields = shifted_fields>
 struct stored_chunk {
   using words = vec<std::uint32_t, Lanes>;
   static constexpr int registers = stored_layout<Bits>::registers;
@@ -106,21 +119,13 @@ struct stored_chunk {
     if constexpr (Bits == 8) {
       return stored[i];
     } else if constexpr (Bits == 3) {
-      return (down(stored[i / 4], i % 4 * 2) & words(0x03030303U)) |
-             (down(stored[2], i - 2) & words(0x04040404U));
+      return Fields::template of<3>(stored[i / 4], i % 4 * 2) |
+             Fields::template of<4>(stored[2], i - 2);
     } else if constexpr (Bits == 1) {
-      return down(stored[0], i - 1) & words(0x02020202U);
+      return Fields::template of<2>(stored[0], i - 1);
     } else {
-      return down(stored[0], i * Bits) & words(((1U << Bits) - 1) * 0x01010101U);
+      return Fields::template of<(1 << Bits) - 1>(stored[0], i * Bits);
     }
-  }
-
- private:
-  /// Bits that leave a byte do not matter: the caller masks them.
-  FEWBIT_ALWAYS_INLINE static words down(const words& w, int by) noexcept {
-    if (by == 0) return w;
-    return by > 0 ? w >> words(static_cast<std::uint32_t>(by))
-                  : w << words(static_cast<std::uint32_t>(-by));
   }
 };
 

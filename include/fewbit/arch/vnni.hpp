@@ -61,7 +61,8 @@ struct vnni_unit : vnni_dots<Word> {
 };
 
 /// Stored weights are the unsigned side, activations the signed one, read in place. `Word` also
-/// supplies dpbusd_quad(sum, unsigned bytes, four signed bytes in memory).
+/// supplies dpbusd_quad(sum, unsigned bytes, four signed bytes in memory) and `fields`, how codes are
+/// expanded.
 template <class Word, int Rows, int Chains, int Bits>
 struct vnni_stored : Word {
   static constexpr int rows = Rows;
@@ -74,7 +75,7 @@ struct vnni_stored : Word {
   template <int R>
   FEWBIT_ALWAYS_INLINE static void add_chunk(accumulator (&sums)[R], const std::int8_t* a,
                                              const std::uint8_t* w) noexcept {
-    const stored_chunk<Bits, cols> chunk(w);
+    const stored_chunk<Bits, cols, typename Word::fields> chunk(w);
 #pragma GCC unroll 8
     for (int i = 0; i < stored_layout<Bits>::steps; ++i) {
       const auto weights = bits_as<std::int32_t>(chunk.step(i));
