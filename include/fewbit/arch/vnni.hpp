@@ -61,8 +61,8 @@ struct vnni_unit : vnni_dots<Word> {
 };
 
 /// Stored weights are the unsigned side, activations the signed one, read in place. `Word` also
-/// supplies dpbusd_quad(sum, unsigned bytes, four signed bytes in memory) and `fields`, how codes are
-/// expanded.
+/// supplies dpbusd_quad(sum, unsigned bytes, four signed bytes in memory) and `fields`, how one row
+/// expands codes. By more rows it gains nothing, and at 3 bits its operands take too many registers.
 template <class Word, int Rows, int Chains, int Bits>
 struct vnni_stored : Word {
   static constexpr int rows = Rows;
@@ -75,7 +75,8 @@ struct vnni_stored : Word {
   template <int R>
   FEWBIT_ALWAYS_INLINE static void add_chunk(accumulator (&sums)[R], const std::int8_t* a,
                                              const std::uint8_t* w) noexcept {
-    const stored_chunk<Bits, cols, typename Word::fields> chunk(w);
+    using fields = std::conditional_t<R == 1, typename Word::fields, shifted_fields>;
+    const stored_chunk<Bits, cols, fields> chunk(w);
 #pragma GCC unroll 8
     for (int i = 0; i < stored_layout<Bits>::steps; ++i) {
       const auto weights = bits_as<std::int32_t>(chunk.step(i));

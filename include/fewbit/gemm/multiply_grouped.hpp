@@ -192,8 +192,7 @@ struct grouped_ends {
 /// memory answers several streams faster than one.
 ///
 /// Of R rows and groups of 32 a group takes 8 R dots, 2 R floating-point operations and, of W4, 12
-/// to expand its weights (8 with avx512_bitalg): with 12 rows and two ports at most 0.70 of the time
-/// is left to dots.
+/// to expand its weights: with 12 rows at most 0.70 of the time is left to dots.
 template <class Weights, int R, int P, bool Affine>
 class grouped_tile {
   using unit = typename Weights::unit;
