@@ -8,6 +8,8 @@
 #include <limits>
 
 #include "fewbit/core/executor_adapters.hpp"
+#include "support/kept_scale.hpp"
+#include "support/plain_linear.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
@@ -43,6 +45,54 @@ TYPED_TEST(packed_linear_test, is_close_to_the_product_of_dequantized_weights) {
       EXPECT_NEAR(y(i, j), sum, size * 0x1p-11) << i << " " << j;
     }
   }
+}
+
+/// The documented formula for inputs with a scale for each group of `depth` columns, in float.
+template <class S>
+float total_of_groups(const quantized_matrix<S>& w, const row_matrix<float>& x, index i, index j,
+                      index depth) {
+  float total = 0.0F;
+  for (index first = 0; first < x.cols(); first += depth) {
+    const index count = std::min(depth, x.cols() - first);
+    float amax = 0.0F;
+    for (index k = first; k < first + count; ++k) {
+      if (std::isfinite(x(i, k))) amax = std::max(amax, std::fabs(x(i, k)));
+    }
+    const float scale = amax == 0.0F ? 1.0F : amax / 127.0F;
+    int sum = 0;
+    for (index k = first; k < first + count; ++k)
+      sum +=
+          tests::clamped_code(x(i, k), scale, 0, -127, 127) * (w.code(j, k) - w.zero_point(j, k));
+    const float of_weights = tests::with_12_bits(w.scale(j, first));
+    volatile float next =
+        total + tests::times(tests::times(static_cast<float>(sum), of_weights), scale);
+    total = next;
+  }
+  return total;
+}
+
+/// Every height of a tile and the groups behind the last whole ones; a group of zeros, of special
+/// values, and inputs of which a thousandth matter in their own group alone.
+TYPED_TEST(packed_linear_test, scales_groups_of_inputs_as_documented) {
+  constexpr index depth = detail::scale_depth<typename TypeParam::granularity>, n = 35, k = 200;
+  const auto w = quantize<TypeParam>(random_reals(n, k, 2));
+  row_matrix<float> x = random_reals(27, k, 1);
+  x.leftCols(depth) *= 1000.0F;
+  x.row(1).rightCols(k - depth).setZero();
+  x(2, 3) = std::numeric_limits<float>::quiet_NaN();
+  x(3, k - 1) = -std::numeric_limits<float>::infinity();
+  arch::compiled::for_each([&]<class Arch>() {
+    linear<TypeParam, dynamic_int8_groups, Arch> layer(w);
+    for (const index m : {1, 2, 3, 5, 12, 27}) {
+      row_matrix<float> y(m, n);
+      layer(x.topRows(m), y);
+      for (index i = 0; i < m; ++i) {
+        for (index j = 0; j < n; ++j)
+          ASSERT_EQ(y(i, j), total_of_groups(w, x, i, j, depth))
+              << Arch::name << " m=" << m << " " << i << " " << j;
+      }
+    }
+  });
 }
 
 TEST(packed_linear, has_the_same_bits_on_every_arch) {

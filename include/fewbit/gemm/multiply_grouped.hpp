@@ -4,8 +4,9 @@
 ///     total(i, j) = sum over groups g, in order, of rne(float(T(i, j, g)) * scale(j, g))
 ///     T(i, j, g)  = sum over k in g of A(i, k) * (W(j, k) - zero point(j, g))     exact in int32
 ///
-/// Products are rounded before they are added, so that totals are the same bits on every processor,
-/// whatever the number of rows or threads.
+/// Where activations have a scale for each group, too, what is rounded is multiplied by it and
+/// rounded again. Products are rounded before they are added, so that totals are the same bits on
+/// every processor, whatever the number of rows or threads.
 ///
 /// Zero points cost nothing in the loop: sums begin at -zero point * (sum of the activations of the
 /// group), known once activations are in place. Rows are taken unit::rows at a time, in the order
@@ -32,22 +33,24 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 ///
 /// Up to unit::rows rows make a tile; the last is as high as the next power of two of the rows that
 /// remain, and what is missing is filled with zeros.
-template <class Weights>
+///
+/// @tparam Scaled  whether activations have a scale for each group of W
+template <class Weights, bool Scaled = false>
 class grouped_lhs {
   using unit = typename Weights::unit;
 
  public:
   /// Bytes of memory that `rows` rows need; it starts on a multiple of 4.
   [[nodiscard]] static index bytes(const Weights& w, index rows) noexcept {
-    return padded(rows) *
-           (w.chunks() * Weights::chunk_codes + w.groups() * index{sizeof(std::int32_t)});
+    return padded(rows) * (w.chunks() * Weights::chunk_codes + w.groups() * bytes_of_group);
   }
 
   grouped_lhs(const Weights& w, index rows, std::byte* memory) noexcept
       : weights_(w),
         rows_(rows),
         starts_(reinterpret_cast<std::int32_t*>(memory)),
-        codes_(reinterpret_cast<std::int8_t*>(starts_ + padded(rows) * w.groups())) {}
+        codes_(reinterpret_cast<std::int8_t*>(memory) +
+               padded(rows) * w.groups() * bytes_of_group) {}
 
   [[nodiscard]] index rows() const noexcept { return rows_; }
   [[nodiscard]] index tiles() const noexcept { return (rows_ + unit::rows - 1) / unit::rows; }
@@ -67,9 +70,16 @@ class grouped_lhs {
     return starts_ + t * unit::rows * weights_.groups();
   }
 
+  /// [group][row]: the scales of the activations.
+  [[nodiscard]] const float* scales(index t) const noexcept requires Scaled {
+    return reinterpret_cast<const float*>(starts_ + padded(rows_) * weights_.groups()) +
+           t * unit::rows * weights_.groups();
+  }
+
   /// Fills row r < padded_rows() and sums its groups. `source.template operator()<V>(k)` gives the
   /// codes from k on as V, a vector of std::int8_t or one of them: -127..127. It is not asked where
-  /// r >= rows().
+  /// r >= rows(). Where activations are scaled, `source.of_group(begin, end)` gives such a source
+  /// for the codes of a group, and its `scale`.
   template <class Source>
   void fill_row(index r, const Source& source) noexcept {
     const index t = r / unit::rows, h = height(t);
@@ -79,7 +89,14 @@ class grouped_lhs {
       const index begin = g * weights_.group();
       const index end = r < rows_ ? begin + weights_.depth_of(g) : begin;
       const index depth = weights_.chunks_of(g) * Weights::chunk_codes;
-      const std::int32_t sum = fill_group(source, begin, end, depth, to, h * 4);
+      std::int32_t sum;
+      if constexpr (Scaled) {
+        const auto of_group = source.of_group(begin, end);
+        const_cast<float*>(scales(t))[g * h + r % unit::rows] = of_group.scale;
+        sum = fill_group(of_group, begin, end, depth, to, h * 4);
+      } else {
+        sum = fill_group(source, begin, end, depth, to, h * 4);
+      }
       starts[g * h] =
           weights_.is_affine()
               ? -sum
@@ -90,6 +107,10 @@ class grouped_lhs {
   }
 
  private:
+  /// Beside the codes.
+  static constexpr index bytes_of_group =
+      index{sizeof(std::int32_t)} + (Scaled ? index{sizeof(float)} : 0);
+
   static index height_for(index rows) noexcept {
     const auto ceiling = static_cast<index>(std::bit_ceil(static_cast<std::size_t>(rows)));
     return std::min(ceiling, index{unit::rows});
@@ -168,8 +189,11 @@ struct grouped_ends {
     }
   }
 
+  /// `lhs_scale(r, product)` is what a row's own scale makes of a product.
+  template <class F>
   FEWBIT_ALWAYS_INLINE static void add_scaled(const Weights& w, const std::uint8_t* tail,
-                                              const ints (&sums)[R], reals (&totals)[R]) noexcept {
+                                              const ints (&sums)[R], const F& lhs_scale,
+                                              reals (&totals)[R]) noexcept {
     arch::rebind<ints, std::uint16_t> kept;
     std::memcpy(&kept.data, tail, sizeof(kept.data));
     const reals scale = w.scales().decode(kept);
@@ -178,13 +202,14 @@ struct grouped_ends {
         const reals shift = scale * reals(-Weights::float_zero);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r)
-          totals[r] += unit::multiply_add(arch::bits_as<float>(sums[r]), scale, shift);
+          totals[r] +=
+              lhs_scale(r, unit::multiply_add(arch::bits_as<float>(sums[r]), scale, shift));
         return;
       }
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
-      totals[r] += arch::rounded(reals(arch::convert<float>(sums[r]) * scale));
+      totals[r] += lhs_scale(r, arch::rounded(reals(arch::convert<float>(sums[r]) * scale)));
   }
 };
 
@@ -193,7 +218,7 @@ struct grouped_ends {
 ///
 /// Of R rows and groups of 32 a group takes 8 R dots, 2 R floating-point operations and, of W4, 12
 /// to expand its weights: with 12 rows at most 0.70 of the time is left to dots.
-template <class Weights, int R, int P, bool Affine>
+template <class Weights, int R, int P, bool Affine, bool Scaled>
 class grouped_tile {
   using unit = typename Weights::unit;
   using ends = grouped_ends<Weights, R>;
@@ -201,9 +226,11 @@ class grouped_tile {
   using reals = typename ends::reals;
 
  public:
+  /// @param lhs_scales  [group][row], or nullptr where rows are not scaled
   FEWBIT_ALWAYS_INLINE grouped_tile(const Weights& w, const std::uint8_t* panel,
-                                    const std::int8_t* codes, const std::int32_t* starts) noexcept
-      : weights_(w), panel_bytes_(w.panel_bytes()) {
+                                    const std::int8_t* codes, const std::int32_t* starts,
+                                    const float* lhs_scales) noexcept
+      : weights_(w), panel_bytes_(w.panel_bytes()), lhs_scales_(lhs_scales) {
     for (auto& of_panel : totals_) {
       for (reals& total : of_panel) total = reals(0.0F);
     }
@@ -271,8 +298,18 @@ class grouped_tile {
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 4
-      for (int g = 0; g < G; ++g) ends::add_scaled(weights_, w_of[p][g], sums[p][g], totals_[p]);
+      for (int g = 0; g < G; ++g) {
+        const auto lhs_scale = [&](int r, const reals& product) {
+          if constexpr (Scaled) {
+            return arch::rounded(reals(product * reals(lhs_scales_[g * R + r])));
+          } else {
+            return product;
+          }
+        };
+        ends::add_scaled(weights_, w_of[p][g], sums[p][g], lhs_scale, totals_[p]);
+      }
     }
+    if constexpr (Scaled) lhs_scales_ += G * R;
   }
 
   /// A chunk of one panel.
@@ -292,6 +329,7 @@ class grouped_tile {
 
   const Weights& weights_;
   index panel_bytes_;
+  const float* lhs_scales_;
   reals totals_[P][R];
 };
 
@@ -317,18 +355,21 @@ FEWBIT_ALWAYS_INLINE void store_totals(const V (&totals)[R], index row, index co
   }
 }
 
-template <int R, int P, bool Affine, class Weights, class Out, class E>
-void multiply_grouped_tile(const Weights& w, const grouped_lhs<Weights>& a, index panel, index t,
-                           const grouped_out<Out, E>& out) noexcept {
+template <int R, int P, bool Affine, class Weights, bool Scaled, class Out, class E>
+void multiply_grouped_tile(const Weights& w, const grouped_lhs<Weights, Scaled>& a, index panel,
+                           index t, const grouped_out<Out, E>& out) noexcept {
   constexpr index cols = Weights::unit::cols, tile_rows = Weights::unit::rows;
-  const grouped_tile<Weights, R, P, Affine> tile(w, w.panel(panel), a.codes(t), a.starts(t));
+  const float* lhs_scales = nullptr;
+  if constexpr (Scaled) lhs_scales = a.scales(t);
+  const grouped_tile<Weights, R, P, Affine, Scaled> tile(w, w.panel(panel), a.codes(t), a.starts(t),
+                                                         lhs_scales);
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) store_totals(tile.totals(p), t * tile_rows, (panel + p) * cols, out);
 }
 
 /// All tiles of panels first .. end - 1.
-template <bool Affine, class Weights, class Out, class E>
-void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights>& a, index first,
+template <bool Affine, class Weights, bool Scaled, class Out, class E>
+void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights, Scaled>& a, index first,
                              index end, const grouped_out<Out, E>& out) noexcept {
   constexpr int most = Weights::unit::rows;
   if (a.rows() == 1) {
@@ -363,9 +404,10 @@ void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights>& a, in
 /// @param c         a.rows() x n, row-major, of what the epilogue returns
 /// @param epilogue  applied to each total (gemm/epilogue.hpp)
 /// @param executor  runs the parts, a few panels each; results do not depend on it
-template <int Bits, class Arch, class C, class E = raw, Executor Workers = inline_executor>
+template <int Bits, class Arch, bool Scaled, class C, class E = raw,
+          Executor Workers = inline_executor>
 requires ProductInto<C, E, float>
-void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch>>& a,
+void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch>, Scaled>& a,
                       const grouped_weights<Bits, Arch>& w, C&& c, const E& epilogue = {},
                       const Workers& executor = {}) noexcept {
   using out = detail::scalar_of<C>;

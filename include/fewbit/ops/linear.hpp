@@ -125,6 +125,8 @@ template <LinearWeights S, class Inputs, class Arch>
 class linear {
   static_assert(Scheme<S>,
                 "fewbit: a layer of product quantization takes dynamic_int8 or float_inputs");
+  static_assert(!std::is_same_v<Inputs, dynamic_int8_groups>,
+                "fewbit: dynamic_int8_groups take weights in groups, as those of int4_grouped<32>");
 
  public:
   using input_code = typename Inputs::code;

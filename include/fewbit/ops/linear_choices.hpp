@@ -21,6 +21,13 @@ struct dynamic_int8 {
   static constexpr bool is_static = false;
 };
 
+/// The same for each group of a row whose weights share a scale, in layers of weights in groups: a
+/// large input spoils its group alone.
+struct dynamic_int8_groups {
+  using code = std::int8_t;
+  static constexpr bool is_static = false;
+};
+
 /// Inputs are quantized with parameters known beforehand, from a calibrator.
 template <class Code>
 struct static_codes {

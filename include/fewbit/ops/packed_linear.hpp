@@ -1,7 +1,7 @@
 #pragma once
 /// The linear layer whose weights stand in groups and stay as they are stored, 1 to 8 bits each.
 ///
-/// This is linear<S, dynamic_int8> of all grouped schemes. A product of few rows takes as long as
+/// This is linear<S, dynamic_int8> and linear<S, dynamic_int8_groups> of all grouped schemes. A product of few rows takes as long as
 /// reading its weights, and these are 4.5 bits each where 4 bits stand in groups of 32: scales are
 /// rounded to 12 significant bits when weights are packed (gemm::short_scales); those of whole rows
 /// are few, and ops/linear.hpp keeps them as they are. Read next: gemm/multiply_grouped.hpp.
@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "fewbit/core/executor.hpp"
@@ -41,13 +42,38 @@ struct encoded_row {
   }
 };
 
+/// A row of floats whose groups have scales of their own.
+struct scaled_groups {
+  const float* x;  ///< nullptr: a row of zeros
+
+  struct group {
+    const float* x;
+    float scale;
+    row_quantizer<std::int8_t> quantizer;
+
+    template <class V>
+    FEWBIT_ALWAYS_INLINE V operator()(index k) const noexcept {
+      return quantizer.encode(arch::load<arch::rebind<V, float>>(x + k));
+    }
+  };
+
+  /// Columns begin .. end - 1.
+  [[nodiscard]] group of_group(index begin, index end) const noexcept {
+    const float scale = dynamic_scale(begin < end ? finite_amax(x + begin, end - begin) : 0.0F);
+    return {x, scale, {{scale, 0}, -127, 127}};
+  }
+};
+
 /// What layers have in common that quantize rows of inputs at each call and multiply them by stored
 /// weights: all but the way to these.
 ///
 /// @tparam Copies  how often each row of inputs stands along a row of weights, in groups of its
 ///                 length
-template <class Weights, int Copies = 1>
+/// @tparam Scaled  whether each group of inputs has a scale of its own, and not each row
+template <class Weights, int Copies = 1, bool Scaled = false>
 class layer_of_stored {
+  static_assert(!Scaled || Copies == 1);
+
  public:
   using weights_type = Weights;
 
@@ -115,7 +141,7 @@ class layer_of_stored {
   }
 
  private:
-  using lhs = gemm::grouped_lhs<Weights>;
+  using lhs = gemm::grouped_lhs<Weights, Scaled>;
 
   /// Scales of the rows, then their codes.
   [[nodiscard]] index row_bytes() const noexcept {
@@ -131,14 +157,22 @@ class layer_of_stored {
     lhs a(weights_, count, memory + rows_at_a_time * index{sizeof(float)});
     executor.for_each(a.padded_rows(), [&](index r) {
       const float* row = r < count ? x.data() + (first + r) * x.outerStride() : nullptr;
-      const float scale = dynamic_scale(r < count ? finite_amax(row, inputs()) : 0.0F);
-      const row_quantizer<std::int8_t> quantizer({scale, 0}, -127, 127);
-      a.fill_row(r, encoded_row{row, inputs(), quantizer});
-      if (r < count) scales[r] = scale;
+      if constexpr (Scaled) {
+        a.fill_row(r, scaled_groups{row});
+      } else {
+        const float scale = dynamic_scale(r < count ? finite_amax(row, inputs()) : 0.0F);
+        const row_quantizer<std::int8_t> quantizer({scale, 0}, -127, 127);
+        a.fill_row(r, encoded_row{row, inputs(), quantizer});
+        if (r < count) scales[r] = scale;
+      }
     });
     with_output_stages<gemm::detail::scalar_of<Y>>(bias_.data(), options_, [&](const auto& rest) {
-      gemm::multiply_grouped(a, weights_, y.middleRows(first, count),
-                             gemm::scale_rows(scales) | rest, executor);
+      auto to = y.middleRows(first, count);
+      if constexpr (Scaled) {
+        gemm::multiply_grouped(a, weights_, to, rest, executor);
+      } else {
+        gemm::multiply_grouped(a, weights_, to, gemm::scale_rows(scales) | rest, executor);
+      }
     });
   }
 
@@ -149,8 +183,14 @@ class layer_of_stored {
 };
 
 /// The layer of a scheme.
-template <Scheme S, class Arch>
-using layer_of_scheme = layer_of_stored<gemm::grouped_weights<S::storage::bits, Arch>>;
+template <Scheme S, class Inputs, class Arch>
+using layer_of_scheme = layer_of_stored<gemm::grouped_weights<S::storage::bits, Arch>, 1,
+                                        std::is_same_v<Inputs, dynamic_int8_groups>>;
+
+/// Inputs that become 8-bit codes at each call.
+template <class Inputs>
+concept DynamicInt8 =
+    std::is_same_v<Inputs, dynamic_int8> || std::is_same_v<Inputs, dynamic_int8_groups>;
 
 }  // namespace detail
 
@@ -160,9 +200,12 @@ using layer_of_scheme = layer_of_stored<gemm::grouped_weights<S::storage::bits, 
 /// exact integer sum over group g of x_code * (w_code - w_zero), s the weight scale rounded to 12
 /// significant bits and s_x(i) = max|x(i)| / 127 of the finite inputs. The float operations are in
 /// that order, uncontracted, so results are the same bits everywhere.
-template <Scheme S, class Arch>
+///
+/// With dynamic_int8_groups y(i, j) = sum over g of rne(rne(float(T) * s(j, g)) * s_x(i, g)), plus
+/// bias(j), where s_x(i, g) = max|x(i)| / 127 of the finite inputs of group g.
+template <Scheme S, detail::DynamicInt8 Inputs, class Arch>
 requires detail::MultipliedAsStored<S>
-class linear<S, dynamic_int8, Arch> : public detail::layer_of_scheme<S, Arch> {
+class linear<S, Inputs, Arch> : public detail::layer_of_scheme<S, Inputs, Arch> {
  public:
   /// 0 x 0.
   linear() = default;
@@ -180,7 +223,8 @@ class linear<S, dynamic_int8, Arch> : public detail::layer_of_scheme<S, Arch> {
   explicit linear(const quantized_matrix<S>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
-      : detail::layer_of_scheme<S, Arch>(detail::pack_grouped<Arch>(weights), bias, options) {}
+      : detail::layer_of_scheme<S, Inputs, Arch>(detail::pack_grouped<Arch>(weights), bias,
+                                                 options) {}
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
