@@ -1,10 +1,11 @@
 #pragma once
 /// The linear layer whose weights stand in groups and stay as they are stored, 1 to 8 bits each.
 ///
-/// This is linear<S, dynamic_int8> and linear<S, dynamic_int8_groups> of all grouped schemes. A product of few rows takes as long as
-/// reading its weights, and these are 4.5 bits each where 4 bits stand in groups of 32: scales are
-/// rounded to 12 significant bits when weights are packed (gemm::short_scales); those of whole rows
-/// are few, and ops/linear.hpp keeps them as they are. Read next: gemm/multiply_grouped.hpp.
+/// This is linear<S, dynamic_int8> and linear<S, dynamic_int8_groups> of all grouped schemes. A
+/// product of few rows takes as long as reading its weights, and these are 4.5 bits each where 4
+/// bits stand in groups of 32: scales are rounded to 12 significant bits when weights are packed
+/// (gemm::short_scales); those of whole rows are few, and ops/linear.hpp keeps them as they are.
+/// Read next: gemm/multiply_grouped.hpp.
 
 #include <algorithm>
 #include <cassert>
