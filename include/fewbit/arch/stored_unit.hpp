@@ -85,8 +85,8 @@ struct stored_layout {
   }
 };
 
-/// Some bits of every byte of a register, moved down by `by`, up if it is negative: a shift of words
-/// and a mask, which drops what came from the byte beside.
+/// Some bits of every byte of a register, moved down by `by`, up if it is negative: a shift of
+/// words and a mask, which drops what came from the byte beside.
 struct shifted_fields {
   template <std::uint8_t Mask, class Words>
   FEWBIT_ALWAYS_INLINE static Words of(const Words& w, int by) noexcept {

@@ -62,7 +62,7 @@ struct vnni_unit : vnni_dots<Word> {
 
 /// Stored weights are the unsigned side, activations the signed one, read in place. `Word` also
 /// supplies dpbusd_quad(sum, unsigned bytes, four signed bytes in memory) and `fields`, how one row
-/// expands codes. By more rows it gains nothing, and at 3 bits its operands take too many registers.
+/// expands codes. More rows gain nothing by it, and at 3 bits its operands take too many registers.
 template <class Word, int Rows, int Chains, int Bits>
 struct vnni_stored : Word {
   static constexpr int rows = Rows;
