@@ -201,9 +201,10 @@ struct grouped_ends {
       if (w.sum_zero() != 0) {
         const reals shift = scale * reals(-Weights::float_zero);
 #pragma GCC unroll 16
-        for (int r = 0; r < R; ++r)
+        for (int r = 0; r < R; ++r) {
           totals[r] +=
               lhs_scale(r, unit::multiply_add(arch::bits_as<float>(sums[r]), scale, shift));
+        }
         return;
       }
     }
