@@ -112,7 +112,7 @@
 #include "fewbit/ops/bit_activations.hpp"   // rows to codes of one to eight bits
 #include "fewbit/ops/bit_linear.hpp"        // linear<S, binary_inputs> ...: bits on both sides
 #include "fewbit/ops/linear.hpp"            // linear<S, Inputs>
-#include "fewbit/ops/linear_choices.hpp"    // dynamic_int8, static_uint8, float_inputs ...
+#include "fewbit/ops/linear_choices.hpp"    // dynamic_int8, dynamic_int8_groups, float_inputs ...
 #include "fewbit/ops/linear_output.hpp"     // bias, bound, codes
 #include "fewbit/ops/packed_linear.hpp"     // linear<S> of weights in groups, as they are stored
 #include "fewbit/ops/stored_weights.hpp"    // weights of few bits for the layers that keep them so

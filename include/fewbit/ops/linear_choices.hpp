@@ -21,8 +21,8 @@ struct dynamic_int8 {
   static constexpr bool is_static = false;
 };
 
-/// The same for each group of a row whose weights share a scale, in layers of weights in groups: a
-/// large input spoils its group alone.
+/// The same for each group of a row whose weights share a scale, with the scale max|group| / 127,
+/// in layers of weights in groups (ops/packed_linear.hpp): a large input spoils its group alone.
 struct dynamic_int8_groups {
   using code = std::int8_t;
   static constexpr bool is_static = false;

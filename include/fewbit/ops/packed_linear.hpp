@@ -73,7 +73,7 @@ struct scaled_groups {
 /// @tparam Scaled  whether each group of inputs has a scale of its own, and not each row
 template <class Weights, int Copies = 1, bool Scaled = false>
 class layer_of_stored {
-  static_assert(!Scaled || Copies == 1);
+  static_assert(!Scaled || Copies == 1, "fewbit: groups of inputs that stand twice have no scale");
 
  public:
   using weights_type = Weights;
