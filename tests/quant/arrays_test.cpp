@@ -8,9 +8,12 @@
 #include <cstddef>
 #include <limits>
 #include <random>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "fewbit/core/aligned_buffer.hpp"
+#include "support/sentence.hpp"
 
 namespace fewbit {
 namespace {
@@ -122,7 +125,18 @@ TEST(dynamic_scale, maps_the_largest_value_to_127) {
   EXPECT_EQ(detail::dynamic_scale(127.0F), 1.0F);
   EXPECT_EQ(detail::dynamic_scale(254.0F), 2.0F);
   EXPECT_EQ(detail::dynamic_scale(1.0F), 1.0F / 127.0F);
-  EXPECT_EQ(detail::dynamic_scale(FLT_MAX), FLT_MAX / 127.0F);
+  EXPECT_EQ(detail::dynamic_scale(FLT_MAX), std::nextafter(FLT_MAX / 127.0F, 0.0F));
+}
+
+TEST(dynamic_scale, keeps_codes_of_the_largest_floats_finite) {
+  for (float amax = FLT_MAX; amax > FLT_MAX * 0.9999F; amax = std::nextafter(amax, 0.0F)) {
+    for (const int largest : {1, 3, 7, 15, 127, 255}) {
+      const float scale = detail::dynamic_scale(amax, largest);
+      const float plain = amax / static_cast<float>(largest);
+      ASSERT_LE(scale * static_cast<float>(largest), FLT_MAX);
+      ASSERT_TRUE(scale == plain || scale == std::nextafter(plain, 0.0F));
+    }
+  }
 }
 
 TEST(dynamic_scale, stays_a_normal_number) {
@@ -234,6 +248,97 @@ TYPED_TEST(array_test, public_functions_use_all_codes_of_the_type) {
   EXPECT_EQ(back[0], 0.5F * static_cast<float>(limits::min() - 3));
 }
 
+TYPED_TEST(array_test, the_largest_floats_come_back_finite) {
+  using limits = std::numeric_limits<TypeParam>;
+  const std::vector<float> x = {-FLT_MAX, FLT_MAX, 1e38F, -1e38F, 0.0F, -infinity, infinity, 1.0F};
+  for (const int n : {8, 1000}) {
+    std::vector<float> all, back(static_cast<std::size_t>(n));
+    while (static_cast<int>(all.size()) < n) all.insert(all.end(), x.begin(), x.end());
+    std::vector<TypeParam> codes(all.size());
+    const int zero = (limits::min() + limits::max() + 1) / 2;
+    for (const float scale : {FLT_MAX / 127, FLT_MAX / 10, FLT_MAX}) {
+      quantize_array(all.data(), n, {scale, zero}, codes.data());
+      dequantize_array(codes.data(), n, {scale, zero}, back.data());
+      for (int i = 0; i < n; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        const double exact = (int{codes[at]} - zero) * double{scale};
+        ASSERT_EQ(back[at], static_cast<float>(
+                                std::fmin(std::fmax(exact, -double{FLT_MAX}), double{FLT_MAX})));
+      }
+    }
+  }
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+TYPED_TEST(array_test, names_what_is_wrong_and_writes_nothing) {
+  using limits = std::numeric_limits<TypeParam>;
+  const float x = 1.0F;
+  const TypeParam code = 9;
+  TypeParam out = 9;
+  float back = 7.0F;
+  const std::vector<std::pair<quant_params, std::string>> wrong = {
+      {{0.0F, 0}, "params.scale is 0, expected a finite positive number"},
+      {{-1.0F, 0}, "params.scale is -1, expected a finite positive number"},
+      {{nan, 0}, "params.scale is nan, expected a finite positive number"},
+      {{infinity, 0}, "params.scale is inf, expected a finite positive number"},
+      {{0x1p-130F, 0}, "params.scale is 7.34684e-40, expected at least 2^-126"},
+      {{1.0F, limits::max() + 1},
+       "params.zero_point is " + std::to_string(limits::max() + 1) + ", expected " +
+           std::to_string(limits::min()) + " to " + std::to_string(limits::max())}};
+  for (const auto& [p, words] : wrong) {
+    EXPECT_EQ(tests::sentence_of([&, &q = p] {
+                quantize_array(&x, 1, q, &out);
+                return 0;
+              }),
+              "fewbit: quantize_array: " + words);
+    EXPECT_EQ(tests::sentence_of([&, &q = p] {
+                dequantize_array(&code, 1, q, &back);
+                return 0;
+              }),
+              "fewbit: dequantize_array: " + words);
+  }
+  const quant_params good{1.0F, 0};
+  const auto quantized = [&](const float* from, index n, TypeParam* to) {
+    return tests::sentence_of([&] {
+      quantize_array(from, n, good, to);
+      return 0;
+    });
+  };
+  EXPECT_EQ(quantized(&x, -1, &out), "fewbit: quantize_array: n is -1, expected 0 or more");
+  EXPECT_EQ(quantized(nullptr, 1, &out),
+            "fewbit: quantize_array: x is null, expected a pointer to numbers");
+  EXPECT_EQ(quantized(&x, 1, nullptr),
+            "fewbit: quantize_array: codes is null, expected a pointer to numbers");
+  EXPECT_EQ(quantized(nullptr, 0, nullptr), "no error");
+  EXPECT_EQ(out, 9);
+  EXPECT_EQ(back, 7.0F);
+}
+
+TEST(quantize_rows, names_what_is_wrong) {
+  const float x = 1.0F;
+  std::int8_t code = 9;
+  float scale = 7.0F;
+  const auto sentence = [&](const float* from, index rows, index cols, std::int8_t* to,
+                            float* scales) {
+    return tests::sentence_of([&] {
+      quantize_rows(from, rows, cols, to, scales, nullptr);
+      return 0;
+    });
+  };
+  const std::string head = "fewbit: quantize_rows: ";
+  EXPECT_EQ(sentence(&x, -1, 1, &code, &scale), head + "rows is -1, expected 0 or more");
+  EXPECT_EQ(sentence(&x, 1, -1, &code, &scale), head + "cols is -1, expected 0 or more");
+  EXPECT_EQ(sentence(nullptr, 1, 1, &code, &scale),
+            head + "x is null, expected a pointer to numbers");
+  EXPECT_EQ(sentence(&x, 1, 1, nullptr, &scale),
+            head + "codes is null, expected a pointer to numbers");
+  EXPECT_EQ(sentence(&x, 1, 1, &code, nullptr),
+            head + "scales is null, expected a pointer to numbers");
+  EXPECT_EQ(sentence(nullptr, 0, 5, nullptr, nullptr), "no error");
+  EXPECT_EQ(code, 9);
+}
+#endif
+
 /// Pieces in another order than the inline executor's.
 struct backward_executor {
   template <class F>
@@ -266,7 +371,8 @@ void check_rows(const std::vector<float>& x, index rows, index cols, bool stream
     float amax = 0;
     for (index c = 0; c < cols; ++c)
       if (std::abs(row[c]) <= FLT_MAX) amax = std::fmax(amax, std::abs(row[c]));
-    const float scale = amax == 0.0F ? 1.0F : std::fmax(amax / 127.0F, FLT_MIN);
+    float scale = amax == 0.0F ? 1.0F : std::fmax(amax / 127.0F, FLT_MIN);
+    if (127.0F * scale > FLT_MAX) scale = std::nextafter(scale, 0.0F);
     std::int32_t sum = 0;
     for (index c = 0; c < cols; ++c) {
       const int expected = expected_code(row[c], {scale, 0}, -127, 127);

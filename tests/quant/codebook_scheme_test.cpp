@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <span>
@@ -98,9 +99,35 @@ TEST(codebook, does_not_depend_on_the_executor) {
             (quantize<codebook_grouped<4, 32>>(w, levels)));
 }
 
-TEST(codebook, of_zeros_is_next_to_zero) {
-  const auto q = quantize<codebook_per_row<2>>(row_matrix<float>::Zero(2, 3), uneven_levels(2));
-  EXPECT_LE(dequantize(q).cwiseAbs().maxCoeff(), std::numeric_limits<float>::min());
+/// Zeros come back, and of a group of equal subnormals none farther than 0 is.
+TEST(codebook, of_zeros_and_subnormals_is_no_farther_than_zero) {
+  constexpr float least = std::numeric_limits<float>::min();
+  const std::vector<std::vector<float>> lists = {{-1.0F, -0.25F, 0.25F, 1.0F},
+                                                 {-1.0F, 0.0F, 0.5F, 1.0F},
+                                                 {0.5F, 0.6F, 0.7F, 1.0F},
+                                                 {-1.0F, -0.9F, -0.8F, -0.7F},
+                                                 uneven_levels(2)};
+  for (const auto& levels : lists) {
+    const bool has_zero = std::find(levels.begin(), levels.end(), 0.0F) != levels.end();
+    for (const float x : {0.0F, -0.0F, 1e-45F, 1e-42F, -1e-42F, least / 2, -least * 0.75F}) {
+      row_matrix<float> w = row_matrix<float>::Constant(3, 5, x);
+      w.row(1).setOnes();
+      const auto q = quantize<codebook_per_row<2>>(w, levels);
+      if (x == 0.0F) {
+        EXPECT_EQ(q.scale(0, 0), has_zero ? 1.0F : 0.0F);
+      }
+      for (const index r : {0, 2}) {
+        EXPECT_LE((dequantize(q).row(r).array() - x).abs().maxCoeff(), std::fabs(x)) << x;
+      }
+      const quantized_matrix<codebook_per_row<2>> again(q.codes(), q.scales(), q.levels());
+      EXPECT_EQ(again, q);
+      EXPECT_EQ(dequantize(quantize<codebook_grouped<2, 2>>(w, levels)).row(0),
+                dequantize(q).row(0));
+    }
+  }
+  EXPECT_EQ(
+      (quantize<codebook_per_row<4>, normal_quantiles>(row_matrix<float>::Zero(1, 3)).scale(0, 0)),
+      1.0F);
 }
 
 TEST(codebook, counts_its_levels_among_its_bytes) {

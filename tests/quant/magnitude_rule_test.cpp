@@ -86,10 +86,10 @@ TEST(magnitude_rules, zeros_have_scale_one_and_no_survivor) {
     EXPECT_EQ(c.scale, 1.0F);
     EXPECT_EQ(c.threshold, inf);
   }
-  EXPECT_EQ(mean_magnitude::choose(zeros).scale, 1.0F);
+  EXPECT_EQ(mean_magnitude::choose(zeros).scale, 0.0F);  // no binary code stands for 0
 }
 
-TEST(magnitude_rules, subnormal_and_huge_groups_keep_a_normal_scale) {
+TEST(magnitude_rules, subnormal_and_huge_groups_keep_a_normal_scale_or_none) {
   std::vector<float> tiny(3, std::numeric_limits<float>::denorm_min());
   std::vector<float> huge(3, FLT_MAX);
   for (auto choose :
@@ -97,8 +97,54 @@ TEST(magnitude_rules, subnormal_and_huge_groups_keep_a_normal_scale) {
     EXPECT_EQ(choose(tiny).scale, FLT_MIN);
     EXPECT_EQ(choose(huge).scale, FLT_MAX);
   }
-  EXPECT_EQ(mean_magnitude::choose(tiny).scale, FLT_MIN);
+  EXPECT_EQ(mean_magnitude::choose(tiny).scale, 0.0F);
+  std::vector<float> half(3, FLT_MIN / 2);
+  EXPECT_EQ(mean_magnitude::choose(half).scale, FLT_MIN);
   EXPECT_EQ(mean_magnitude::choose(huge).scale, FLT_MAX);
+}
+
+/// Sum of (m - scale [m >= threshold])^2 of magnitudes in units of 2^-149.
+double subnormal_error(const std::vector<float>& m, const magnitude_choice& choice) {
+  double sum = 0.0;
+  for (const float v : m) {
+    const double e = std::ldexp(double{v}, 149) -
+                     (v >= choice.threshold ? std::ldexp(double{choice.scale}, 149) : 0.0);
+    sum += e * e;
+  }
+  return sum;
+}
+
+TEST(magnitude_rules, of_subnormals_are_never_worse_than_zeros) {
+  constexpr float tiny = 1e-42F, less = FLT_MIN / 2 * 0.99F, more = FLT_MIN / 2 * 1.01F;
+  for (const std::vector<float>& m :
+       std::vector<std::vector<float>>{{tiny, tiny, tiny},
+                                       {less},
+                                       {more},
+                                       {less, more, tiny},
+                                       {FLT_MIN, tiny, more, more},
+                                       {2 * FLT_MIN, less, less, less},
+                                       {0.0F, tiny},
+                                       {3 * FLT_MIN, more, more}}) {
+    const double zeros = subnormal_error(m, {1.0F, inf});
+    double best = zeros;  // of the cuts at each magnitude and all scales from 2^-126 on
+    for (const float threshold : m) {
+      double kept = 0.0, count = 0.0;
+      for (const float v : m) kept += v >= threshold ? double{v} : 0.0, count += v >= threshold;
+      const auto scale = static_cast<float>(std::fmax(kept / count, double{FLT_MIN}));
+      best = std::fmin(best, subnormal_error(m, {scale, threshold}));
+    }
+    std::vector<float> copy = m;
+    const magnitude_choice optimum = ternary_optimum::choose(copy);
+    EXPECT_LE(subnormal_error(m, optimum), best * (1 + 1e-6));
+    copy = m;
+    const magnitude_choice twn = ternary_twn::choose(copy);
+    EXPECT_LE(subnormal_error(m, twn), zeros * (1 + 1e-6));
+    for (const auto& c : {optimum, twn}) EXPECT_GE(c.scale, FLT_MIN);
+    copy = m;
+    const float binary_scale = mean_magnitude::choose(copy).scale;
+    EXPECT_TRUE(binary_scale == 0.0F || binary_scale >= FLT_MIN);
+    EXPECT_LE(subnormal_error(m, {binary_scale, 0.0F}), zeros * (1 + 1e-6));
+  }
 }
 
 }  // namespace

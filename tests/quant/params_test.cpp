@@ -81,7 +81,55 @@ TEST(params, tiny_and_huge_ranges_keep_a_normal_scale) {
   EXPECT_EQ(choose_params<int8_affine>({-FLT_MAX, FLT_MAX}).zero_point, 0);  // rne(-0.5)
   EXPECT_TRUE(std::isfinite(choose_params<int8_affine>({-FLT_MAX, FLT_MAX}).scale));
   EXPECT_EQ(choose_params<int2_per_row>({-FLT_MAX, FLT_MAX}).scale, FLT_MAX);
+  EXPECT_EQ((choose_params<int8, affine, real_scale>({-FLT_MAX, FLT_MAX}).scale), FLT_MAX / 128);
+  EXPECT_EQ(choose_params<int8_power_of_two>({-FLT_MAX, 0.0F}).scale, 0x1p121F);
   EXPECT_EQ((choose_params<int2, symmetric, power_of_two>({0.0F, FLT_MAX}).scale), 0x1p127F);
+}
+
+template <class St, class Zp, class Sc>
+void expect_finite_codes(bool however_wide) {
+  for (const float lo : {0.0F, -1.0F, -1e30F, -FLT_MAX / 3, -FLT_MAX * 0.99F, -FLT_MAX}) {
+    for (const float hi : {0.0F, 1e-40F, 1.0F, FLT_MAX / 1000, FLT_MAX / 2, FLT_MAX}) {
+      const quant_params p = choose_params<St, Zp, Sc>({lo, hi});
+      const auto first = static_cast<float>(Zp::template code_min<St> - p.zero_point);
+      const auto last = static_cast<float>(Zp::template code_max<St> - p.zero_point);
+      ASSERT_TRUE(std::isfinite(p.scale) && p.scale >= FLT_MIN);
+      if (however_wide) {
+        ASSERT_TRUE(std::isfinite(first * p.scale) && std::isfinite(last * p.scale))
+            << St::name << " " << Zp::name << " " << Sc::name << " " << lo << " " << hi;
+      }
+      // Both ends of the range are within a step of the values of codes.
+      const bool is_affine = Zp::is_affine;
+      const double lowest = double{first} * double{p.scale},
+                   highest = double{last} * double{p.scale};
+      const double below = is_affine ? lo : std::fmin(double{lo}, -double{hi});
+      const double above = is_affine ? hi : -below;
+      ASSERT_GE(below, lowest - double{p.scale} * 1.001);
+      ASSERT_LE(above, highest + double{p.scale} * 1.001);
+    }
+  }
+}
+
+template <class St>
+void expect_finite_codes_of_all() {
+  if constexpr (St::is_signed) {
+    expect_finite_codes<St, symmetric, real_scale>(true);
+    expect_finite_codes<St, symmetric, power_of_two>(true);
+    expect_finite_codes<St, symmetric_full, real_scale>(true);
+    expect_finite_codes<St, symmetric_full, power_of_two>(false);
+  }
+  expect_finite_codes<St, affine, real_scale>(true);
+  expect_finite_codes<St, affine, power_of_two>(false);
+}
+
+TEST(params, the_largest_floats_have_finite_codes) {
+  expect_finite_codes_of_all<int8>();
+  expect_finite_codes_of_all<uint8>();
+  expect_finite_codes_of_all<int16>();
+  expect_finite_codes_of_all<int4>();
+  expect_finite_codes_of_all<uint4>();
+  expect_finite_codes_of_all<int3>();
+  expect_finite_codes_of_all<int2>();
 }
 
 TEST(params, zero_point_is_always_a_code) {

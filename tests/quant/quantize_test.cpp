@@ -55,7 +55,7 @@ TEST(binary_quantize, codes_are_signs_and_zero_is_positive) {
   w(1, 260) = -0.0F;
   expect_signs(w, quantize<binary_per_row>(w));
   const auto zeros = quantize<binary_per_row>(row_matrix<float>::Zero(1, 3));
-  EXPECT_EQ(zeros.scale(0, 0), 1.0F);
+  EXPECT_EQ(zeros.scale(0, 0), 0.0F);
   EXPECT_EQ(zeros.code(0, 2), 1);
 }
 
@@ -78,13 +78,19 @@ kept_part keep_from(const std::vector<double>& magnitudes, double least) {
 }
 
 kept_part expected_part(mean_magnitude, const std::vector<double>& magnitudes) {
+  const double sum = std::accumulate(magnitudes.begin(), magnitudes.end(), 0.0);
+  const double mean = sum / static_cast<double>(magnitudes.size());
+  if (mean < double{FLT_MIN} / 2) return {0.0, 0.0};  // no scale is nearer than 0
   return keep_from(magnitudes, 0.0);
 }
 
 kept_part expected_part(ternary_twn, const std::vector<double>& magnitudes) {
   const double sum = std::accumulate(magnitudes.begin(), magnitudes.end(), 0.0);
   const double delta = 0.7 * (sum / static_cast<double>(magnitudes.size()));
-  return keep_from(magnitudes, std::nextafter(delta, std::numeric_limits<double>::infinity()));
+  kept_part part =
+      keep_from(magnitudes, std::nextafter(delta, std::numeric_limits<double>::infinity()));
+  part.smallest = std::max(part.smallest, double{FLT_MIN} / 2);
+  return part;
 }
 
 /// The cut with the least squared error, every magnitude tried as the smallest that is kept.
@@ -98,14 +104,20 @@ kept_part expected_part(ternary_optimum, const std::vector<double>& magnitudes) 
       sum += m >= least ? m : 0.0;
       count += m >= least ? 1.0 : 0.0;
     }
-    double error = 0.0;
+    const double scale = std::max(sum / count, double{FLT_MIN});
+    double error = 0.0, zeros = 0.0;
     for (const double m : magnitudes) {
-      const double left = m >= least ? m - sum / count : m;
+      const double left = m >= least ? m - scale : m;
       error += left * left;
+      zeros += m * m;
+    }
+    if (best_error > zeros) {
+      best_error = zeros;
+      best = {double{FLT_MIN}, double{FLT_MIN} / 2};
     }
     if (error < best_error) {
       best_error = error;
-      best = {std::max(sum / count, double{FLT_MIN}), least};
+      best = {scale, least};
     }
   }
   return best;
@@ -293,7 +305,7 @@ TEST(quantize, huge_quotients_clamp) {
   w.setConstant(FLT_MAX);
   w(0, 1) = -FLT_MAX;
   w(0, 19) = -FLT_MAX;
-  const std::vector<quant_params> tiny = {{std::numeric_limits<float>::denorm_min(), 5}};
+  const std::vector<quant_params> tiny = {{FLT_MIN, 5}};
   const auto q = quantize<int8_affine>(w, tiny);
   EXPECT_EQ(q.code(0, 0), 127);
   EXPECT_EQ(q.code(0, 1), -128);
@@ -309,6 +321,82 @@ TEST(quantize, subnormals_round_on_the_smallest_scale) {
   EXPECT_EQ(q.code(0, 0), 0);
   EXPECT_EQ(q.code(0, 1), 1);
   EXPECT_EQ(q.code(0, 2), 0);
+}
+
+/// No value of a group of equal elements comes back farther from it than 0 is.
+template <class S>
+void expect_small_groups_come_back() {
+  for (const float size : {0.0F, 1e-45F, 1e-42F, FLT_MIN / 4, FLT_MIN / 2, FLT_MIN * 0.75F, FLT_MIN,
+                           1e-37F, 1e-30F, 1.0F}) {
+    for (const float sign : {1.0F, -1.0F}) {
+      row_matrix<float> w = row_matrix<float>::Constant(4, 40, size * sign);
+      const row_matrix<float> alone = dequantize(quantize<S>(w));
+      EXPECT_LE((alone - w).cwiseAbs().maxCoeff(), size) << S::storage::name << " " << size;
+      if (size == 0.0F) {
+        EXPECT_TRUE(alone.isZero(0.0F));
+      }
+      w.row(1).setConstant(3.0F);  // beside other groups, if there are groups
+      const quantized_matrix<S> q = quantize<S>(w);
+      for (const float scale : q.scales()) {
+        EXPECT_TRUE(scale >= FLT_MIN || (detail::may_lack_zero<typename S::storage> && scale == 0));
+      }
+      if (q.scale(0, 0) == q.scale(1, 0)) continue;
+      EXPECT_LE((dequantize(q) - w).row(0).cwiseAbs().maxCoeff(), size);
+    }
+  }
+}
+
+TEST(quantize, zeros_and_subnormals_come_back_as_near_as_zero_is) {
+  tests::for_each_type(tests::granularities{}, []<class G>() {
+    SCOPED_TRACE(G::name);
+    expect_small_groups_come_back<scheme<binary, G>>();
+    expect_small_groups_come_back<scheme<ternary, G>>();
+    expect_small_groups_come_back<scheme<int8, G>>();
+    expect_small_groups_come_back<scheme<int2, G, symmetric_full>>();
+    expect_small_groups_come_back<scheme<uint4, G, affine>>();
+    expect_small_groups_come_back<scheme<int8, G, symmetric, power_of_two>>();
+  });
+}
+
+TEST(quantize, a_group_of_zeros_has_scale_zero_where_no_code_is_zero) {
+  row_matrix<float> w = tests::noise_matrix(3, 8, 5);
+  w.row(1).setZero();
+  w.block(2, 4, 1, 4).setConstant(-0.0F);
+  const auto rows = quantize<binary_per_row>(w);
+  EXPECT_EQ(rows.scale(1, 0), 0.0F);
+  EXPECT_GT(rows.scale(2, 0), 0.0F);
+  EXPECT_EQ(rows.code(1, 3), 1);
+  const auto groups = quantize<binary_grouped<4>>(w);
+  EXPECT_EQ(groups.scale(2, 4), 0.0F);
+  EXPECT_GT(groups.scale(2, 0), 0.0F);
+  EXPECT_TRUE(dequantize(groups).row(2).tail(4).isZero(0.0F));
+  EXPECT_EQ(quantize<ternary_per_row>(w).scale(1, 0), 1.0F);
+  EXPECT_EQ((quantize<ternary_per_row, ternary_twn>(w).scale(1, 0)), 1.0F);
+  EXPECT_EQ(quantize<int4_per_row>(w).scale(1, 0), 1.0F);
+}
+
+TEST(quantize, the_largest_floats_come_back_finite) {
+  row_matrix<float> w = tests::noise_matrix(6, 40, 7, 1e38);
+  w(1, 3) = -FLT_MAX;
+  w(2, 4) = FLT_MAX;
+  w.row(3).setConstant(-FLT_MAX);
+  w.row(4).setConstant(FLT_MAX);
+  w.row(5).setConstant(0x1p127F);
+  for (const int power : {0, -1, -7}) {
+    const row_matrix<float> x = w * std::ldexp(1.0F, power);
+    tests::for_each_type(tests::granularities{}, [&]<class G>() {
+      const auto is_finite = [&]<class S>() { return dequantize(quantize<S>(x)).allFinite(); };
+      EXPECT_TRUE((is_finite.template operator()<scheme<int8, G>>()));
+      EXPECT_TRUE((is_finite.template operator()<scheme<int16, G>>()));
+      EXPECT_TRUE((is_finite.template operator()<scheme<int3, G, symmetric_full>>()));
+      EXPECT_TRUE((is_finite.template operator()<scheme<int2, G, affine, power_of_two>>()));
+      EXPECT_TRUE((is_finite.template operator()<scheme<ternary, G>>()));
+      EXPECT_TRUE((is_finite.template operator()<scheme<binary, G>>()));
+    });
+  }
+  const std::vector<quant_params> given = {{FLT_MAX, 3}};
+  EXPECT_EQ(dequantize(quantize<int8_affine>(w, given)).maxCoeff(), FLT_MAX);
+  EXPECT_EQ(dequantize(quantize<int8_affine>(w, given)).minCoeff(), -FLT_MAX);
 }
 
 TEST(quantize, fake_quantize_is_quantize_and_back) {
@@ -362,6 +450,8 @@ TEST(quantize, bad_parameters_are_named) {
             "fewbit: quantize: params[1].scale is nan, expected a finite positive number");
   EXPECT_EQ(failure.operator()<int8_per_row>({{0.0F, 0}, {1.0F, 0}}),
             "fewbit: quantize: params[0].scale is 0, expected a finite positive number");
+  EXPECT_EQ(failure.operator()<int8_per_row>({{1.0F, 0}, {0x1p-127F, 0}}),
+            "fewbit: quantize: params[1].scale is 5.87747175e-39, expected at least 2^-126");
   EXPECT_EQ(failure.operator()<int8_per_row>({{1.0F, 0}, {1.0F, 1}}),
             "fewbit: quantize: params[1].zero_point is 1, expected 0");
   EXPECT_EQ(failure.operator()<uint8_affine>({{1.0F, 256}}),

@@ -157,10 +157,24 @@ TEST(quantized_matrix, bad_scales_are_named) {
             "fewbit: quantized_matrix: scales[1] is inf, expected a finite positive number");
   EXPECT_EQ(failure<int8_per_row>(codes, {1.0F, std::numeric_limits<float>::quiet_NaN()}),
             "fewbit: quantized_matrix: scales[1] is nan, expected a finite positive number");
+  EXPECT_EQ(failure<int8_per_row>(codes, {1.0F, 0x1p-127F}),
+            "fewbit: quantized_matrix: scales[1] is 5.87747175e-39, expected at least 2^-126");
+  EXPECT_EQ(failure<int8_per_row>(codes, {1.0F, 0x1p-126F}), "no error");
+  EXPECT_EQ(failure<ternary_per_row>(codes, {1.0F, 0.0F}),
+            "fewbit: quantized_matrix: scales[1] is 0, expected a finite positive number");
   EXPECT_EQ(failure<int8_power_of_two>(codes, {0.3F}),
             "fewbit: quantized_matrix: scales[0] is 0.3, expected a power of two from 2^-126 to "
             "2^127");
   EXPECT_EQ(failure<int8_power_of_two>(codes, {0.25F}), "no error");
+}
+
+TEST(quantized_matrix, a_scale_may_be_zero_where_no_code_is) {
+  const row_matrix<std::int8_t> codes = row_matrix<std::int8_t>::Constant(2, 4, -1);
+  EXPECT_EQ(failure<binary_per_row>(codes, {0.0F, 1.0F}), "no error");
+  for (const float bad : {-0.0F, -1.0F, 1e-40F, std::numeric_limits<float>::infinity(),
+                          std::numeric_limits<float>::quiet_NaN()}) {
+    EXPECT_NE(failure<binary_per_row>(codes, {1.0F, bad}), "no error") << bad;
+  }
 }
 
 TEST(quantized_matrix, bad_zero_points_are_named) {

@@ -63,6 +63,15 @@ TEST(quantize_ttq, has_the_best_scales_for_its_codes) {
   }
 }
 
+TEST(quantize_ttq, of_zeros_and_subnormals_is_no_farther_than_zero) {
+  constexpr float least = std::numeric_limits<float>::min();
+  for (const float x : {0.0F, -0.0F, 1e-45F, 1e-42F, -1e-42F, least / 2, -least * 0.75F, least}) {
+    const auto q = quantize_ttq(row_matrix<float>::Constant(2, 5, x));
+    EXPECT_LE((dequantize(q).array() - x).abs().maxCoeff(), std::fabs(x)) << x;
+    EXPECT_TRUE(q.positive_scale(0) >= least && q.negative_scale(0) >= least);
+  }
+}
+
 TEST(quantize_ttq, takes_as_many_bytes_as_its_codes_and_scales) {
   const auto q = quantize_ttq(tests::noise_matrix(5, 64, 1));
   EXPECT_EQ(q.rows(), 5);

@@ -9,10 +9,11 @@
 ///     code = clamp(rne(x * (1 / scale)) + zero_point)          x = (code - zero_point) * scale
 ///
 /// The reciprocal is rounded to float once, so that this differs from quantize(), which divides, at
-/// and beside ties alone (and never for a power-of-two scale). This is the hot path: nothing throws
-/// and nothing is allocated. A NaN becomes the zero point, an infinity the last code of its side,
-/// and neither counts for the scale of a row. Pointers need no alignment; input and output do not
-/// overlap. What is larger than `arch::streaming_bytes` is written past the caches.
+/// and beside ties alone (and never for a power-of-two scale). Lengths, pointers and parameters are
+/// checked at each call, before anything is written; after that nothing throws, and nothing is
+/// allocated. A NaN becomes the zero point, an infinity the last code of its side, and neither
+/// counts for the scale of a row. Pointers need no alignment; input and output do not overlap. What
+/// is larger than `arch::streaming_bytes` is written past the caches.
 /// Read next: quantize.hpp (matrices, any scheme), gemm/stages.hpp (sums of products to codes).
 
 #include <algorithm>
@@ -86,11 +87,14 @@ FEWBIT_ALWAYS_INLINE std::int32_t largest_magnitude(const float* x, index n,
   return std::bit_cast<float>(largest);
 }
 
-/// Scale of a row whose largest magnitude is amax and becomes the code `largest`.
+/// Scale of a row whose largest magnitude is amax and becomes the code `largest`: amax / largest,
+/// one float less where `largest` times that is no finite float.
 [[nodiscard]] inline float dynamic_scale(float amax, int largest = 127) noexcept {
   if (amax == 0.0F) return 1.0F;
   const float scale = amax / static_cast<float>(largest);
-  return scale < std::numeric_limits<float>::min() ? std::numeric_limits<float>::min() : scale;
+  if (scale < min_scale) return min_scale;
+  const bool is_finite = scale * static_cast<float>(largest) <= std::numeric_limits<float>::max();
+  return is_finite ? scale : std::bit_cast<float>(std::bit_cast<std::int32_t>(scale) - 1);
 }
 
 using reals = arch::vec<float, arch::native_lanes<float>>;
@@ -411,7 +415,9 @@ class row_pipeline {
 };
 
 /// Codes or reals of four registers at a time: x = (code - zero_point) * scale.
-template <class Code>
+///
+/// @tparam Saturates  products beyond the largest float become that, with their sign
+template <class Code, bool Saturates = false>
 struct array_decoder {
   float scale;
   std::int32_t zero_point;
@@ -420,7 +426,14 @@ struct array_decoder {
   FEWBIT_ALWAYS_INLINE arch::rebind<V, float> decode(const V& codes) const noexcept {
     using ints = arch::rebind<V, std::int32_t>;
     const ints steps = arch::bits_as<std::int32_t>(arch::widened(codes)) - ints(zero_point);
-    return arch::convert<float>(steps) * arch::rebind<V, float>(scale);
+    const auto value = arch::convert<float>(steps) * arch::rebind<V, float>(scale);
+    if constexpr (Saturates) {
+      using reals_of_codes = arch::rebind<V, float>;
+      constexpr float most = std::numeric_limits<float>::max();
+      return arch::clamp(value, reals_of_codes(-most), reals_of_codes(most));
+    } else {
+      return value;
+    }
   }
 
   void operator()(const Code* codes, index n, float* x) const noexcept {
@@ -521,6 +534,27 @@ void quantize_rows(const float* x, index rows, index cols, std::int8_t* codes, f
   });
 }
 
+inline void expect_length(const char* function, const char* argument, index n) {
+  expect(n >= 0, function, argument, n, "0 or more");
+}
+
+/// Fails if there are numbers at `pointer`, n of them, and it is null.
+inline void expect_numbers_at(const char* function, const char* argument, const void* pointer,
+                              index n) {
+  if (n > 0 && pointer == nullptr) fail(function, argument, "null", "a pointer to numbers");
+}
+
+template <class Code>
+void expect_valid_array(const char* function, const float* x, index n, const quant_params& params,
+                        const Code* codes) {
+  using limits = std::numeric_limits<Code>;
+  expect_length(function, "n", n);
+  expect_numbers_at(function, "x", x, n);
+  expect_numbers_at(function, "codes", codes, n);
+  expect_positive_scale(function, "params.scale", params.scale);
+  expect_zero_point(function, "params.zero_point", params.zero_point, limits::min(), limits::max());
+}
+
 }  // namespace detail
 
 /// A code that fills a byte.
@@ -529,27 +563,40 @@ concept ByteCode = std::is_same_v<T, std::int8_t> || std::is_same_v<T, std::uint
 
 /// codes[i] = clamp(rne(x[i] * (1 / scale)) + zero_point) over all codes of the type.
 ///
-/// @param params    a finite positive scale whose reciprocal is finite, and a zero point that is a
-///                  code
+/// @param params    a finite scale of at least 2^-126, and a zero point that is a code
 /// @param executor  runs pieces of 65536 numbers
+/// @throws fewbit::error if n is negative, a pointer to n > 0 numbers is null, or params are none
 template <ByteCode Code, Executor E = inline_executor>
 void quantize_array(const float* x, index n, const quant_params& params, Code* codes,
-                    const E& executor = {}) noexcept {
+                    const E& executor = {}) {
   using limits = std::numeric_limits<Code>;
+  detail::expect_valid_array("quantize_array", x, n, params, codes);
   const detail::row_quantizer<Code> quantizer(params, limits::min(), limits::max());
   const bool streaming = n >= arch::streaming_bytes / detail::bytes_per_number;
   detail::run_by_pieces(quantizer, x, n, codes, streaming, executor);
 }
 
-/// x[i] = (codes[i] - zero_point) * scale.
+/// x[i] = (codes[i] - zero_point) * scale. A product that is larger than the largest float becomes
+/// that, with its sign.
 ///
+/// @param params    as quantize_array takes them
 /// @param executor  runs pieces of 65536 numbers
+/// @throws fewbit::error as quantize_array does
 template <ByteCode Code, Executor E = inline_executor>
 void dequantize_array(const Code* codes, index n, const quant_params& params, float* x,
-                      const E& executor = {}) noexcept {
-  const detail::array_decoder<Code> decoder{params.scale, params.zero_point};
+                      const E& executor = {}) {
+  detail::expect_valid_array("dequantize_array", x, n, params, codes);
   const bool streaming = n >= arch::streaming_bytes / detail::bytes_per_number;
-  detail::run_by_pieces(decoder, codes, n, x, streaming, executor);
+  const auto run = [&](const auto& decoder) {
+    detail::run_by_pieces(decoder, codes, n, x, streaming, executor);
+  };
+  // No code is farther than this from a zero point.
+  constexpr double reach = std::numeric_limits<std::uint8_t>::max();
+  if (double{params.scale} * reach <= double{std::numeric_limits<float>::max()}) {
+    run(detail::array_decoder<Code>{params.scale, params.zero_point});
+  } else {
+    run(detail::array_decoder<Code, true>{params.scale, params.zero_point});
+  }
 }
 
 /// Each row by its own symmetric scale, as linear<S, dynamic_int8> takes its inputs.
@@ -561,9 +608,18 @@ void dequantize_array(const Code* codes, index n, const quant_params& params, fl
 /// @param sums      for each row the sum of its codes, which the zero points of weights ask for;
 ///                  or nullptr
 /// @param executor  runs pieces of about 65536 numbers
+/// @throws fewbit::error if rows or cols is negative, or a pointer to numbers other than sums is null
+///
+/// Near the largest float the scale of a row is one float less, so that each code times it is finite.
 template <Executor E = inline_executor>
 void quantize_rows(const float* x, index rows, index cols, std::int8_t* codes, float* scales,
-                   std::int32_t* sums, const E& executor = {}) noexcept {
+                   std::int32_t* sums, const E& executor = {}) {
+  constexpr const char* function = "quantize_rows";
+  detail::expect_length(function, "rows", rows);
+  detail::expect_length(function, "cols", cols);
+  detail::expect_numbers_at(function, "x", x, rows > 0 ? cols : 0);
+  detail::expect_numbers_at(function, "codes", codes, rows > 0 ? cols : 0);
+  detail::expect_numbers_at(function, "scales", scales, rows);
   const bool streaming = rows * cols >= arch::streaming_bytes / detail::bytes_per_number;
   detail::quantize_rows(x, rows, cols, codes, scales, sums, streaming, executor);
 }

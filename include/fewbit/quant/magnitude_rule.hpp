@@ -20,15 +20,24 @@
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 /// Elements with |w| >= threshold get the code of their sign, the others 0 (binary codes ignore the
-/// threshold). A group of zeros keeps these defaults.
+/// threshold). A ternary group of zeros keeps these defaults. No element of a ternary group that is
+/// nearer to 0 than to the scale 2^-126 keeps its sign under that scale.
 struct magnitude_choice {
   float scale = 1.0F;
   float threshold = std::numeric_limits<float>::infinity();
 };
 
+namespace detail {
+
+/// Smaller magnitudes are nearer to 0 than to any scale.
+inline constexpr float least_kept = min_scale / 2;
+
+}  // namespace detail
+
 /// alpha = mean|w|, the minimiser of |w - alpha sign(w)|^2; its relative error is
 /// 1 - (sum|w|)^2 / (n sum w^2), 1 - 2/pi for Gaussian weights.
-/// Rastegari et al. 2016, arXiv:1603.05279 (XNOR-Net).
+/// A mean below 2^-126 becomes 0 or 2^-126, whichever is nearer; a group of zeros has scale 0,
+/// because no code stands for 0. Rastegari et al. 2016, arXiv:1603.05279 (XNOR-Net).
 struct mean_magnitude {
   template <Storage St>
   static constexpr bool fits = std::is_same_v<St, binary>;
@@ -36,8 +45,9 @@ struct mean_magnitude {
   [[nodiscard]] static magnitude_choice choose(std::span<float> magnitudes) noexcept {
     double sum = 0.0;
     for (const float m : magnitudes) sum += double{m};
-    if (sum == 0.0) return {};
-    return {real_scale::round_step(sum / static_cast<double>(magnitudes.size())), 0.0F};
+    const double mean = sum / static_cast<double>(magnitudes.size());
+    if (mean < double{min_scale} / 2) return {0.0F, 0.0F};
+    return {real_scale::round_step(mean), 0.0F};
   }
 };
 
@@ -47,24 +57,28 @@ struct mean_magnitude {
 /// sigma.
 ///
 /// Only cuts between different magnitudes are tried: within a run of equal ones the objective falls
-/// and then rises in k, so that its maximum is at an end of the run.
+/// and then rises in k, so that its maximum is at an end of the run. Where the mean is below 2^-126,
+/// alpha is 2^-126 and k is the best for that.
 struct ternary_optimum {
   template <Storage St>
   static constexpr bool fits = std::is_same_v<St, ternary>;
 
   [[nodiscard]] static magnitude_choice choose(std::span<float> magnitudes) {
     std::sort(magnitudes.begin(), magnitudes.end(), std::greater<>());
-    magnitude_choice best;
+    if (magnitudes.empty() || magnitudes[0] == 0.0F) return {};
+    magnitude_choice best = {min_scale, detail::least_kept};
     double best_gain = 0.0;
     double sum = 0.0;
     for (std::size_t i = 0; i < magnitudes.size() && magnitudes[i] > 0.0F; ++i) {
       sum += double{magnitudes[i]};
       const bool cut = i + 1 == magnitudes.size() || magnitudes[i + 1] < magnitudes[i];
       const auto k = static_cast<double>(i + 1);
-      const double gain = sum * sum / k;
+      constexpr double least = min_scale;
+      const double mean = sum / k;
+      const double gain = mean < least ? least * (2.0 * sum - k * least) : sum * sum / k;
       if (cut && gain > best_gain) {
         best_gain = gain;
-        best = {real_scale::round_step(sum / k), magnitudes[i]};
+        best = {real_scale::round_step(mean), magnitudes[i]};
       }
     }
     return best;
@@ -91,7 +105,8 @@ struct ternary_twn {
       smallest = m < smallest ? m : smallest;
     }
     if (count == 0) return {};
-    return {real_scale::round_step(kept / static_cast<double>(count)), smallest};
+    return {real_scale::round_step(kept / static_cast<double>(count)),
+            std::max(smallest, detail::least_kept)};
   }
 };
 

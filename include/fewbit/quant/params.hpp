@@ -7,8 +7,12 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
+#include <string>
+#include <type_traits>
 
 #include "fewbit/config.hpp"
+#include "fewbit/core/error.hpp"
 #include "fewbit/quant/range.hpp"
 #include "fewbit/quant/scheme.hpp"
 
@@ -26,6 +30,47 @@ struct quant_params {
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
+namespace detail {
+
+/// Fails unless `scale` is a finite number of at least 2^-126.
+inline void expect_positive_scale(const char* function, const std::string& argument, float scale) {
+  if (!is_finite(scale) || !(scale > 0.0F)) {
+    fail(function, argument, scale, "a finite positive number");
+  }
+  if (scale < min_scale) fail(function, argument, scale, "at least 2^-126");
+}
+
+inline std::string interval(int lo, int hi) {
+  return lo == hi ? std::to_string(lo) : std::to_string(lo) + " to " + std::to_string(hi);
+}
+
+inline void expect_zero_point(const char* function, const std::string& argument, std::int32_t zero,
+                              int lo, int hi) {
+  if (zero < lo || zero > hi) fail(function, argument, zero, interval(lo, hi));
+}
+
+/// The largest scale of which `reach` steps are a finite float.
+template <Scale Sc>
+[[nodiscard]] float largest_scale(int reach) noexcept {
+  return Sc::round_down(double{std::numeric_limits<float>::max()} / reach);
+}
+
+/// Steps from the zero point to the code that is farthest from it.
+template <Storage St, ZeroPoint Zp>
+[[nodiscard]] constexpr int farthest_code(int zero_point) noexcept {
+  const int above = Zp::template code_max<St> - zero_point;
+  const int below = zero_point - Zp::template code_min<St>;
+  return above > below ? above : below;
+}
+
+/// Whether scales are kept so small that every code stands for a finite float. Powers of two are
+/// not where that could halve the range; dequantize() then answers the largest float.
+template <ZeroPoint Zp, Scale Sc>
+inline constexpr bool keeps_codes_finite =
+    std::is_same_v<Sc, real_scale> || std::is_same_v<Zp, symmetric>;
+
+}  // namespace detail
+
 /// Parameters that cover `r`, which must be finite with lo <= hi.
 ///
 /// symmetric, symmetric_full:  scale = amax / steps, zero_point = 0
@@ -36,6 +81,13 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 /// where rne rounds to nearest, ties to even, and scale is already the rounded one (a power of two,
 /// or a float), so that x_hat(zero_point) = 0 exactly. The range [0, 0] gets scale 1 and zero point
 /// 0; a scale is never below 2^-126.
+///
+/// Near the largest float a step is made smaller, so that every code stands for a finite float: the
+/// scale, if it is real or the zero point symmetric, is at most
+///
+///     FLT_MAX / max(code_max - zero_point, zero_point - code_min)
+///
+/// rounded down, with the zero point of the scale before that.
 ///
 /// Sources: Jacob et al. 2018, arXiv:1712.05877; Wu et al. 2020, arXiv:2004.09602.
 template <IntegerStorage St, ZeroPoint Zp, Scale Sc>
@@ -55,6 +107,12 @@ template <IntegerStorage St, ZeroPoint Zp, Scale Sc>
     params.zero_point = zero < St::min   ? St::min
                         : zero > St::max ? St::max
                                          : static_cast<std::int32_t>(zero);
+  }
+  if constexpr (detail::keeps_codes_finite<Zp, Sc>) {
+    const int reach = detail::farthest_code<St, Zp>(params.zero_point);
+    if (double{params.scale} * reach > double{std::numeric_limits<float>::max()}) {
+      params.scale = detail::largest_scale<Sc>(reach);
+    }
   }
   return params;
 }

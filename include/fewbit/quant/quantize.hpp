@@ -16,6 +16,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -342,21 +343,19 @@ quantized_matrix<S> quantize_by_params(const matrix_ref& w, std::span<const quan
     constexpr int lo = S::is_affine ? S::storage::min : 0;
     constexpr int hi = S::is_affine ? S::storage::max : 0;
     expect_valid_scale<S>("quantize", item("params", i) + ".scale", p.scale);
-    if (p.zero_point < lo || p.zero_point > hi) {
-      fail("quantize", item("params", i) + ".zero_point", p.zero_point,
-           lo == hi ? text(lo) : interval(lo, hi));
-    }
+    expect_zero_point("quantize", item("params", i) + ".zero_point", p.zero_point, lo, hi);
     choices.set(i, p);
   }
   return encode_matrix<S>(w, std::move(choices), g, executor);
 }
 
-/// The scale of a group of a codebook: its largest magnitude, so that quotients are -1 to 1. A
-/// group of zeros gets the smallest there is, because 0 need not be a level.
+/// The scale of a group of a codebook: its largest magnitude, so that quotients are -1 to 1, but at
+/// least 2^-126.
 [[nodiscard]] inline float codebook_scale(const range& r) noexcept {
   return real_scale::round_step(double{r.amax()});
 }
 
+/// Scales before levels are known; settle_smallest_scales follows.
 template <CodebookScheme S, class E>
 [[nodiscard]] std::vector<float> codebook_scales(const matrix_ref& w, const E& executor) {
   std::vector<float> scales(static_cast<std::size_t>(S::granularity::count(w.rows(), w.cols())));
@@ -395,6 +394,37 @@ class nearest_level {
   std::array<float, (std::size_t{1} << Bits) - 1> bounds_{};
 };
 
+/// The scale of group b, whose scale is 2^-126 so far. A group of zeros gets 1 if 0 is a level, else
+/// 0; another group gets 0 if that leaves the smaller squared error.
+template <int Bits>
+[[nodiscard]] float smallest_scale(const matrix_ref& w, const rectangle& b,
+                                   std::span<const float> levels,
+                                   const nearest_level<Bits>& nearest) noexcept {
+  double error = 0.0;
+  double squares = 0.0;
+  for (index r = b.row; r < b.row + b.rows; ++r) {
+    for (index c = b.col; c < b.col + b.cols; ++c) {
+      const double quotient = double{w(r, c)} / double{min_scale};
+      const double e = quotient - double{levels[nearest(static_cast<float>(quotient))]};
+      error += arch::rounded(e * e);
+      squares += arch::rounded(quotient * quotient);
+    }
+  }
+  if (squares == 0.0) return error == 0.0 ? 1.0F : 0.0F;
+  return error <= squares ? min_scale : 0.0F;
+}
+
+template <CodebookScheme S, class E>
+void settle_smallest_scales(const matrix_ref& w, std::span<const float> levels,
+                            const nearest_level<S::storage::bits>& nearest,
+                            std::vector<float>& scales, const E& executor) {
+  executor.for_each(static_cast<index>(scales.size()), [&](index i) {
+    float& scale = scales[static_cast<std::size_t>(i)];
+    if (scale > min_scale) return;
+    scale = smallest_scale(w, S::granularity::group(i, w.rows(), w.cols()), levels, nearest);
+  });
+}
+
 template <CodebookScheme S>
 void encode_row(const matrix_ref& w, index r, std::span<const float> scales,
                 const nearest_level<S::storage::bits>& nearest, std::uint8_t* bytes) noexcept {
@@ -406,7 +436,8 @@ void encode_row(const matrix_ref& w, index r, std::span<const float> scales,
         r, c, end, w.cols(), scales, {}, [&](index first, index n, const auto& params) {
           for (index i = 0; i < n; ++i) {
             const float scale = params.template scale_at<float>(i);
-            codes[static_cast<std::size_t>(first - c + i)] = nearest(x[first + i] / scale);
+            const float divisor = scale == 0.0F ? min_scale : scale;
+            codes[static_cast<std::size_t>(first - c + i)] = nearest(x[first + i] / divisor);
           }
         });
     pack_codes<typename S::storage>(codes.data(), end - c, bytes + c * S::storage::bits / 8);
@@ -418,6 +449,7 @@ quantized_matrix<S> encode_by_levels(const matrix_ref& w, std::vector<float>&& s
                                      std::vector<float>&& levels, const E& executor) {
   auto q = quantized_matrix_access::make<S>(w.rows(), w.cols());
   const nearest_level<S::storage::bits> nearest(levels);
+  settle_smallest_scales<S>(w, levels, nearest, scales, executor);
   executor.for_each(w.rows(), [&](index r) {
     encode_row<S>(w, r, scales, nearest, quantized_matrix_access::row(q, r));
   });
@@ -466,9 +498,10 @@ constexpr void expect_generator() {
 /// @return          codes in [S::code_min, S::code_max] and one scale for each group
 /// @throws fewbit::error if `w` is empty or holds a NaN or an infinity
 ///
-/// A group of zeros gets scale 1 and codes that stand for 0 (binary: 1); under a codebook scale
-/// 2^-126. sign(0) = sign(-0) = +1.
-/// A scale is never below 2^-126, so that data smaller than half of that become 0.
+/// A group of zeros gets scale 1 and codes that stand for 0; where no code does, under binary and
+/// under a codebook without a level 0, scale 0. sign(0) = sign(-0) = +1.
+/// Any other scale is at least 2^-126, so that data smaller than half of that become 0. A group that
+/// this scale would make worse than 0, where no code stands for 0, gets scale 0, too.
 /// Sources: Wu et al. 2020, arXiv:2004.09602 (integers); magnitude_rule.hpp for the others.
 template <Scheme S, class Rule = default_rule<S>, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
@@ -535,11 +568,13 @@ namespace detail {
 template <class Code, class Params>
 void decode_stretch(const Code* codes, index n, const Params& params, float* out) noexcept {
   using vec = arch::vec<float, arch::native_lanes<float>>;
+  constexpr float largest = std::numeric_limits<float>::max();
   const auto decode = [&]<class V>(index i) {
     const auto code = arch::convert<std::int32_t>(arch::load<arch::rebind<V, Code>>(codes + i));
     using integers = arch::rebind<V, std::int32_t>;
     const integers steps = code - params.template zero_at<V>(i);
-    arch::store<V>(out + i, V(arch::convert<float>(steps) * params.template scale_at<V>(i)));
+    const V value = arch::convert<float>(steps) * params.template scale_at<V>(i);
+    arch::store<V>(out + i, arch::clamp(value, V(-largest), V(largest)));
   };
   index i = 0;
   for (; i + vec::lanes <= n; i += vec::lanes) decode.template operator()<vec>(i);
@@ -580,8 +615,8 @@ void decode_row(const quantized_matrix<S>& q, index r, float* out) noexcept {
 
 }  // namespace detail
 
-/// The reals that the codes stand for: (code - zero_point) * scale, or level * scale. Infinite only
-/// where the data came within a step of the largest float.
+/// The reals that the codes stand for: (code - zero_point) * scale, or level * scale. A product that
+/// is larger than the largest float becomes that, with its sign.
 template <Scheme S, Executor E = inline_executor>
 [[nodiscard]] row_matrix<float> dequantize(const quantized_matrix<S>& q, const E& executor = {}) {
   row_matrix<float> w(q.rows(), q.cols());

@@ -20,6 +20,7 @@
 #include "fewbit/core/bits.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/types.hpp"
+#include "fewbit/quant/params.hpp"
 #include "fewbit/quant/range.hpp"
 #include "fewbit/quant/scheme.hpp"
 
@@ -67,16 +68,17 @@ inline std::string item(const char* name, index i) {
   return std::string(name) + "[" + std::to_string(i) + "]";
 }
 
-inline std::string interval(int lo, int hi) {
-  return std::to_string(lo) + " to " + std::to_string(hi);
-}
+/// Storages that may have no code for 0. A group of zeros then has scale 0.
+template <Storage St>
+inline constexpr bool may_lack_zero = std::is_same_v<St, binary> || CodebookStorage<St>;
 
-/// Fails unless `scale` may be a scale of S.
+/// Fails unless `scale` may be a scale of S: a finite number of at least 2^-126, or 0 if S may lack
+/// a code for 0.
 template <Scheme S>
 void expect_valid_scale(const char* function, const std::string& argument, float scale) {
-  if (!is_finite(scale) || !(scale > 0.0F)) {
-    fail(function, argument, scale, "a finite positive number");
-  }
+  constexpr bool may_be_zero = may_lack_zero<typename S::storage>;
+  if (may_be_zero && std::bit_cast<std::uint32_t>(scale) == 0) return;
+  expect_positive_scale(function, argument, scale);
   if constexpr (std::is_same_v<typename S::scale, power_of_two>) {
     const bool is_power = (std::bit_cast<std::uint32_t>(scale) & 0x007FFFFFU) == 0;
     if (!is_power) fail(function, argument, scale, "a power of two from 2^-126 to 2^127");
@@ -118,8 +120,9 @@ class quantized_matrix {
   /// From parts made elsewhere.
   ///
   /// @param codes        rows x cols codes, each in [S::code_min, S::code_max]; binary: -1 or 1
-  /// @param scales       granularity::count(rows, cols) finite positive numbers (powers of two if S
-  ///                     says so), ordered by granularity::scale_of
+  /// @param scales       granularity::count(rows, cols) finite numbers of at least 2^-126 (powers of
+  ///                     two if S says so), ordered by granularity::scale_of; binary: or 0, which
+  ///                     makes all values of the group 0
   /// @param zero_points  as many, in [storage::min, storage::max]; empty unless S is affine
   /// @throws fewbit::error naming the first bad value and its position
   quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
@@ -131,7 +134,7 @@ class quantized_matrix {
     take_codes(codes);
   }
 
-  /// The same of a codebook.
+  /// The same of a codebook, whose scales may be 0 as those of binary codes may.
   ///
   /// @param levels  2^bits finite numbers of -1 to 1 in ascending order; some may be equal
   quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
@@ -226,11 +229,9 @@ class quantized_matrix {
     detail::expect_equal("quantized_matrix", "number of zero points",
                          static_cast<index>(zero_points.size()), count);
     for (index i = 0; i < count; ++i) {
-      const value_type zero = zero_points[static_cast<std::size_t>(i)];
-      if (zero < storage::min || zero > storage::max) {
-        detail::fail("quantized_matrix", detail::item("zero_points", i), int{zero},
-                     detail::interval(storage::min, storage::max));
-      }
+      detail::expect_zero_point("quantized_matrix", detail::item("zero_points", i),
+                                zero_points[static_cast<std::size_t>(i)], storage::min,
+                                storage::max);
     }
     zero_points_.assign(zero_points.begin(), zero_points.end());
   }

@@ -21,6 +21,11 @@ struct real_scale {
   static float round_step(double step) noexcept {
     return step < min_scale ? min_scale : static_cast<float>(step);
   }
+  /// The largest scale up to `step`, which is at least 2^-126.
+  static float round_down(double step) noexcept {
+    const auto nearest = static_cast<float>(step);
+    return double{nearest} > step ? std::nextafter(nearest, 0.0F) : nearest;
+  }
 };
 
 /// 2^ceil(log2(step)), the smallest power of two that clips nothing, its exponent kept in
@@ -34,11 +39,17 @@ struct power_of_two {
     exponent = exponent < -126 ? -126 : exponent > 127 ? 127 : exponent;
     return std::ldexp(1.0F, exponent);
   }
+  static float round_down(double step) noexcept {
+    int exponent = 0;
+    (void)std::frexp(step, &exponent);
+    return std::ldexp(1.0F, exponent - 1);
+  }
 };
 
 template <class T>
 concept Scale = requires(double step) {
   { T::round_step(step) } -> std::same_as<float>;
+  { T::round_down(step) } -> std::same_as<float>;
   { T::name } -> std::convertible_to<const char*>;
 };
 

@@ -81,7 +81,8 @@ struct ternary_row {
     double sums[2] = {}, counts[2] = {};
     for (index c = 0; c < n; ++c) {
       const double size = std::fabs(double{w[c]});
-      codes[c] = size > delta ? static_cast<std::int8_t>(w[c] < 0.0F ? -1 : 1) : std::int8_t{0};
+      const bool keeps = size > delta && size >= double{least_kept};
+      codes[c] = keeps ? static_cast<std::int8_t>(w[c] < 0.0F ? -1 : 1) : std::int8_t{0};
       if (codes[c] == 0) continue;
       sums[codes[c] < 0] += size;
       counts[codes[c] < 0] += 1.0;
@@ -95,7 +96,8 @@ struct ternary_row {
 
 /// Codes of the signs of |w| > threshold * max|w|, row by row; the scales are the means of the
 /// weights that have a code of 1, and of -1: of all pairs of scales these leave the least squared
-/// error for the codes. A side without a weight has scale 1.
+/// error for the codes. A side without a weight has scale 1. No scale is below 2^-126, and a weight
+/// that is nearer to 0 than to that has the code 0.
 ///
 /// @param threshold  0 <= threshold < 1
 /// @throws fewbit::error if w is empty or holds a NaN or an infinity, or threshold is none
