@@ -4,7 +4,9 @@
 ///     const error_report e = measure_error(w, quantize<int8_per_row>(w));
 ///     e.sqnr_db;
 ///
-/// All figures come from one pass in double, summed in row order, so that they repeat to the bit.
+/// All figures come from one pass in double, summed in row order, so that they repeat to the bit. A
+/// sum carries its rounding errors along, so that neither an element far from the rest nor terms of
+/// both signs cost it precision; no square of a float is too large or too small for a double.
 /// The short names (mse, sqnr_db, ...) are for those who want one figure.
 
 #include <cmath>
@@ -36,12 +38,31 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
+/// A sum of doubles and what its roundings lost. Source: Neumaier 1974, "Rundungsfehleranalyse
+/// einiger Verfahren zur Summation endlicher Summen".
+class careful_sum {
+ public:
+  void add(double x) noexcept {
+    const double next = sum_ + x;
+    const bool is_smaller = std::abs(x) <= std::abs(sum_);
+    const double kept = is_smaller ? sum_ : x;
+    const double added = is_smaller ? x : sum_;
+    lost_ += (kept - next) + added;
+    sum_ = next;
+  }
+  [[nodiscard]] double value() const noexcept { return sum_ + lost_; }
+
+ private:
+  double sum_ = 0;
+  double lost_ = 0;
+};
+
 /// The sums behind an error_report.
 struct error_sums {
-  double error = 0;
-  double reference = 0;
-  double approximation = 0;
-  double product = 0;
+  careful_sum error;
+  careful_sum reference;
+  careful_sum approximation;
+  careful_sum product;
   double largest = 0;
 
   void add(float w, float w_hat) noexcept {
@@ -49,49 +70,102 @@ struct error_sums {
     const double b = w_hat;
     const double e = a - b;
     // A product of two floats is exact in double and cannot be hurt by contraction; e * e can.
-    error += arch::rounded(e * e);
-    reference += a * a;
-    approximation += b * b;
-    product += a * b;
+    error.add(arch::rounded(e * e));
+    reference.add(a * a);
+    approximation.add(b * b);
+    product.add(a * b);
     largest = std::abs(e) > largest ? std::abs(e) : largest;
   }
 
   [[nodiscard]] error_report report(index count) const noexcept {
+    const double errors = error.value();
+    const double w = reference.value();
+    const double w_hat = approximation.value();
     error_report r;
-    r.mse = error / static_cast<double>(count);
-    r.sqnr_db = error == 0.0 ? std::numeric_limits<double>::infinity()
-                             : 10.0 * std::log10(reference / error);
-    const double norms = std::sqrt(reference) * std::sqrt(approximation);
-    const bool both_zero = reference == 0.0 && approximation == 0.0;
-    r.cosine = both_zero ? 1.0 : norms == 0.0 ? 0.0 : product / norms;
+    r.mse = errors / static_cast<double>(count);
+    r.sqnr_db =
+        errors == 0.0 ? std::numeric_limits<double>::infinity() : 10.0 * std::log10(w / errors);
+    const double norms = std::sqrt(w) * std::sqrt(w_hat);
+    const bool both_zero = w == 0.0 && w_hat == 0.0;
+    r.cosine = both_zero ? 1.0 : norms == 0.0 ? 0.0 : product.value() / norms;
     r.max_error = largest;
     return r;
   }
 };
 
-inline void expect_same_shape(index rows, index cols, index got_rows, index got_cols) {
+inline void expect_same_shape(const char* function, const char* argument, index rows, index cols,
+                              index got_rows, index got_cols) {
   if (rows == got_rows && cols == got_cols) return;
-  fail("measure_error", "approximation", text(got_rows) + " x " + text(got_cols),
+  fail(function, argument, text(got_rows) + " x " + text(got_cols),
        text(rows) + " x " + text(cols));
 }
 
-/// Whether x lies more than half a step beyond the values of the first and last code. The quotient
-/// is allowed its rounding errors, so that amax itself never counts.
+/// Fails unless w has elements, all finite, and codes `q` have its shape.
+template <Scheme S>
+void expect_comparable(const char* function, const char* argument, const matrix_ref& w,
+                       const quantized_matrix<S>& q) {
+  expect_same_shape(function, argument, w.rows(), w.cols(), q.rows(), q.cols());
+  expect_finite(function, "w", w);
+}
+
+/// Whether x lies more than half a step beyond the values of the first and last code. The bounds are
+/// allowed the rounding errors of a quotient, so that amax itself never counts.
 template <Scheme S>
 [[nodiscard]] bool is_clipped(float x, float scale, int zero_point) noexcept {
-  const double quotient = double{x} / double{scale};
-  const double slack = 0.5 + std::abs(quotient) * 0x1p-22;
-  return quotient > S::code_max - zero_point + slack || quotient < S::code_min - zero_point - slack;
+  const double step = scale;
+  const double slack = 0.5 * step + std::abs(double{x}) * 0x1p-22;
+  const double lowest = (S::code_min - zero_point) * step;
+  const double highest = (S::code_max - zero_point) * step;
+  return double{x} > highest + slack || double{x} < lowest - slack;
 }
 
 /// The same for levels: more than half the distance to its neighbour beyond the first or last one.
 [[nodiscard]] inline bool is_outside(float x, float scale, std::span<const float> levels) noexcept {
-  const double quotient = double{x} / double{scale};
-  const double slack = std::abs(quotient) * 0x1p-22;
+  const double step = scale;
+  const double slack = std::abs(double{x}) * 0x1p-22;
   const std::size_t last = levels.size() - 1;
   const double below = (double{levels[1]} - double{levels[0]}) / 2;
   const double above = (double{levels[last]} - double{levels[last - 1]}) / 2;
-  return quotient > levels[last] + above + slack || quotient < levels[0] - below - slack;
+  return double{x} > (levels[last] + above) * step + slack ||
+         double{x} < (levels[0] - below) * step - slack;
+}
+
+/// The figures of two matrices; the user called `function` and named the second one `argument`.
+[[nodiscard]] inline error_report error_between(const char* function, const char* argument,
+                                                const matrix_ref& w,
+                                                const matrix_ref& approximation) {
+  expect_same_shape(function, argument, w.rows(), w.cols(), approximation.rows(),
+                    approximation.cols());
+  expect_finite(function, "w", w);
+  expect_finite(function, argument, approximation);
+  error_sums sums;
+  for (index r = 0; r < w.rows(); ++r) {
+    for (index c = 0; c < w.cols(); ++c) sums.add(w(r, c), approximation(r, c));
+  }
+  return sums.report(w.size());
+}
+
+/// The same of codes.
+template <Scheme S>
+[[nodiscard]] error_report error_between(const char* function, const char* argument,
+                                         const matrix_ref& w, const quantized_matrix<S>& q) {
+  expect_comparable(function, argument, w, q);
+  return error_between(function, argument, w, matrix_ref(dequantize(q)));
+}
+
+template <Scheme S>
+[[nodiscard]] double share_of_clipped(const matrix_ref& w, const quantized_matrix<S>& q) noexcept {
+  index clipped = 0;
+  for (index r = 0; r < w.rows(); ++r) {
+    for (index c = 0; c < w.cols(); ++c) {
+      if constexpr (CodebookScheme<S>) {
+        clipped += is_outside(w(r, c), q.scale(r, c), q.levels()) ? 1 : 0;
+      } else {
+        clipped += is_clipped<S>(w(r, c), q.scale(r, c), q.zero_point(r, c)) ? 1 : 0;
+      }
+    }
+  }
+  return static_cast<double>(clipped) / static_cast<double>(w.size());
 }
 
 }  // namespace detail
@@ -100,64 +174,50 @@ template <Scheme S>
 [[nodiscard]] inline error_report measure_error(
     const Eigen::Ref<const row_matrix<float>>& w,
     const Eigen::Ref<const row_matrix<float>>& approximation) {
-  detail::expect_same_shape(w.rows(), w.cols(), approximation.rows(), approximation.cols());
-  detail::expect_finite("measure_error", "w", w);
-  detail::expect_finite("measure_error", "approximation", approximation);
-  detail::error_sums sums;
-  for (index r = 0; r < w.rows(); ++r) {
-    for (index c = 0; c < w.cols(); ++c) sums.add(w(r, c), approximation(r, c));
-  }
-  return sums.report(w.size());
+  return detail::error_between("measure_error", "approximation", w, approximation);
 }
 
 /// Share of the elements of `w` that the codes of `q` cannot reach: more than half a step beyond
 /// the value of the first or last code of their group; for a codebook half a step is half the
 /// distance from that to the next. 0 for scales that cover all data; ternary and binary scales are
-/// means and always clip.
+/// means and always clip. Under scale 0 every element but 0 counts.
+/// @throws fewbit::error if `w` is empty or not finite, or the shapes differ
 template <Scheme S>
 [[nodiscard]] double clipped_share(const Eigen::Ref<const row_matrix<float>>& w,
                                    const quantized_matrix<S>& q) {
-  detail::expect_same_shape(w.rows(), w.cols(), q.rows(), q.cols());
-  detail::expect_finite("measure_error", "w", w);
-  index clipped = 0;
-  for (index r = 0; r < w.rows(); ++r) {
-    for (index c = 0; c < w.cols(); ++c) {
-      if constexpr (CodebookScheme<S>) {
-        clipped += detail::is_outside(w(r, c), q.scale(r, c), q.levels()) ? 1 : 0;
-      } else {
-        clipped += detail::is_clipped<S>(w(r, c), q.scale(r, c), q.zero_point(r, c)) ? 1 : 0;
-      }
-    }
-  }
-  return static_cast<double>(clipped) / static_cast<double>(w.size());
+  detail::expect_comparable("clipped_share", "q", w, q);
+  return detail::share_of_clipped(w, q);
 }
 
 /// All figures of codes made from `w`.
 template <Scheme S>
 [[nodiscard]] error_report measure_error(const Eigen::Ref<const row_matrix<float>>& w,
                                          const quantized_matrix<S>& q) {
-  error_report r = measure_error(w, dequantize(q));
-  r.clipped_share = clipped_share(w, q);
+  error_report r = detail::error_between("measure_error", "q", w, q);
+  r.clipped_share = detail::share_of_clipped(w, q);
   return r;
 }
 
-/// @throws fewbit::error as measure_error does, as do the next three
+/// @throws fewbit::error as measure_error does, by its own name, as do the next three
 template <class Approximation>
-[[nodiscard]] double mse(const Eigen::Ref<const row_matrix<float>>& w, const Approximation& a) {
-  return measure_error(w, a).mse;
+[[nodiscard]] double mse(const Eigen::Ref<const row_matrix<float>>& w,
+                         const Approximation& approximation) {
+  return detail::error_between("mse", "approximation", w, approximation).mse;
 }
 template <class Approximation>
-[[nodiscard]] double sqnr_db(const Eigen::Ref<const row_matrix<float>>& w, const Approximation& a) {
-  return measure_error(w, a).sqnr_db;
+[[nodiscard]] double sqnr_db(const Eigen::Ref<const row_matrix<float>>& w,
+                             const Approximation& approximation) {
+  return detail::error_between("sqnr_db", "approximation", w, approximation).sqnr_db;
 }
 template <class Approximation>
-[[nodiscard]] double cosine(const Eigen::Ref<const row_matrix<float>>& w, const Approximation& a) {
-  return measure_error(w, a).cosine;
+[[nodiscard]] double cosine(const Eigen::Ref<const row_matrix<float>>& w,
+                            const Approximation& approximation) {
+  return detail::error_between("cosine", "approximation", w, approximation).cosine;
 }
 template <class Approximation>
 [[nodiscard]] double max_error(const Eigen::Ref<const row_matrix<float>>& w,
-                               const Approximation& a) {
-  return measure_error(w, a).max_error;
+                               const Approximation& approximation) {
+  return detail::error_between("max_error", "approximation", w, approximation).max_error;
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
