@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "support/kept_scale.hpp"
 #include "support/sentence.hpp"
 
 namespace fewbit {
@@ -64,6 +65,27 @@ TEST(short_scales, decode_vectors_as_they_do_scalars) {
   for (int i = 0; i < 16; ++i) EXPECT_EQ(all[i], scales.decode(kept[i]));
 }
 
+TEST(short_scales, know_what_they_hold) {
+  const short_scales scales(1.0F);
+  for (const float held : {1.0F, 0.3F, 0x1.8p-31F}) EXPECT_TRUE(scales.holds(held)) << held;
+  for (const float lost : {0.0F, 0x1p-33F, 1e-30F, 2.0F}) EXPECT_FALSE(scales.holds(lost)) << lost;
+  const short_scales small(0x1p-126F);
+  EXPECT_TRUE(small.holds(0x1p-126F));
+  EXPECT_TRUE(small.holds(0x1p-137F)) << "one bit is all that it has";
+  EXPECT_FALSE(small.holds(0x1.3p-140F));
+}
+
+TEST(with_12_bits, rounds_to_nearest_even_at_every_size) {
+  for (int exponent = -149; exponent < 128; ++exponent) {
+    for (const float mantissa : {1.0F, 1.0F + 0x1p-12F, 1.0F + 0x1.8p-11F, 1.2345678F, 1.999F}) {
+      const float x = std::ldexp(mantissa, exponent);
+      EXPECT_EQ(gemm::with_12_bits(x), tests::with_12_bits(x)) << x;
+    }
+  }
+  EXPECT_EQ(gemm::with_12_bits(0.0F), 0.0F);
+  EXPECT_EQ(gemm::with_12_bits(std::numeric_limits<float>::max()), 0x1.FFEp127F);
+}
+
 template <int Bits, class Arch = arch::native>
 grouped_weights<Bits, Arch> weights(index n, index k, index group, bool affine = false) {
   const index groups = n * (group == 0 ? 1 : (k + group - 1) / group);
@@ -88,6 +110,66 @@ TEST(grouped_weights, take_the_bits_that_are_promised) {
   EXPECT_EQ(bits(weights<2>(64, 256, 32)), 2.5);
   EXPECT_EQ(bits(weights<2>(64, 256, 16)), 3.0);
   EXPECT_EQ(bits(weights<1>(64, 256, 32)), 1.5);
+}
+
+/// Scales of 35 rows by 3 groups, of which one is another; group (1, 1) has no code but its zero
+/// point.
+template <int Bits, class Arch>
+grouped_weights<Bits, Arch> weights_with(float others, index row, index group, float one,
+                                         bool is_affine) {
+  row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(35, 75, 0);
+  std::vector<float> scales(105, others);
+  scales[static_cast<std::size_t>(row * 3 + group)] = one;
+  const std::vector<std::uint8_t> zeros(105, 2);
+  codes.block(1, 32, 1, 32).setConstant(Bits == 1 ? 1 : 2);
+  if (is_affine) return {codes, 32, scales, zeros};
+  return {codes, 32, scales, 2};
+}
+
+TEST(grouped_weights, keep_12_bits_of_every_scale) {
+  arch::compiled::for_each([]<class Arch>() {
+    const auto check = [&]<int Bits>(float others, float one, bool is_affine) {
+      const auto w = weights_with<Bits, Arch>(others, 18, 2, one, is_affine);
+      EXPECT_EQ(w.scale(18, 2), tests::with_12_bits(one)) << Arch::name << " " << others;
+      EXPECT_EQ(w.scale(18, 1), tests::with_12_bits(others)) << Arch::name << " " << one;
+      EXPECT_EQ(w.scale(34, 2), tests::with_12_bits(others)) << Arch::name << " " << one;
+    };
+    const float sizes[] = {0.123456789F, 1e-12F, 1e10F, 3e38F, 1e-37F, 1e-40F, 1.4e-45F, 0.0F};
+    for (const float others : sizes) {
+      for (const float one : sizes) {
+        check.template operator()<1>(others, one, false);
+        check.template operator()<4>(others, one, false);
+        check.template operator()<4>(others, one, true);
+        check.template operator()<8>(others, one, true);
+      }
+    }
+  });
+}
+
+/// What is wide takes half a bit more for each weight in groups of 32.
+TEST(grouped_weights, are_wide_only_where_scales_of_codes_that_count_are_far_apart) {
+  const auto is_wide = [](float others, index row, index group, float one) {
+    const bool wide = weights_with<4, arch::native>(others, row, group, one, false).is_wide();
+    EXPECT_EQ((weights_with<1, arch::native>(others, row, group, one, true).is_wide()), wide);
+    return wide;
+  };
+  EXPECT_FALSE(is_wide(1.0F, 3, 0, 0x1p-31F));
+  EXPECT_TRUE(is_wide(1.0F, 3, 0, 0x1p-33F));
+  EXPECT_TRUE(is_wide(1.0F, 3, 0, 0x1p33F));
+  EXPECT_TRUE(is_wide(1.0F, 3, 0, 0.0F));
+  EXPECT_FALSE(is_wide(1e-12F, 1, 1, 1.0F)) << "a group of zeros";
+  EXPECT_FALSE(is_wide(1e12F, 1, 1, 1.0F)) << "a group of zeros";
+  EXPECT_FALSE(is_wide(1.0F, 1, 1, 0.0F)) << "a group of zeros";
+  EXPECT_TRUE(is_wide(1.23e-40F, 1, 1, 1.0F)) << "scales of few bits";
+  const auto narrow = weights_with<4, arch::native>(1.0F, 3, 0, 1.0F, false);
+  const auto wide = weights_with<4, arch::native>(1.0F, 3, 0, 1e-20F, false);
+  EXPECT_EQ(wide.bytes(), narrow.bytes() + narrow.panels() * 3 * 2 * decltype(wide)::unit::cols);
+}
+
+TEST(grouped_weights, of_zeros_alone_take_any_scales) {
+  const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(2, 8, 8);
+  const std::vector<float> scales = {0.0F, 1e38F};
+  EXPECT_FALSE((grouped_weights<4>(codes, 0, scales, 8).is_wide()));
 }
 
 TEST(grouped_weights, know_their_shape_and_scales) {
@@ -151,10 +233,11 @@ TEST(grouped_weights, say_what_is_wrong) {
   EXPECT_EQ(p.sentence(), "fewbit: grouped_weights: number of zero points is 3, expected 4");
   p.zeros.clear();
   EXPECT_EQ(p.sentence(), "fewbit: grouped_weights: number of zero points is 0, expected 4");
-  for (const float bad : {0.0F, -1.0F, std::numeric_limits<float>::infinity()}) {
+  using limits = std::numeric_limits<float>;
+  for (const float bad : {-1.0F, -1e-45F, limits::infinity(), limits::quiet_NaN()}) {
     p.scales[3] = bad;
     EXPECT_EQ(p.sentence(), "fewbit: grouped_weights: scales[3] is " + detail::text(bad) +
-                                ", expected a finite positive number");
+                                ", expected a finite number of at least 0");
   }
   p.scales.push_back(1);
   EXPECT_EQ(p.sentence(), "fewbit: grouped_weights: number of scales is 5, expected 4");

@@ -140,6 +140,35 @@ TEST(multiply_grouped, equals_its_formula_for_all_depths) {
   for (index k = 1; k <= 70; ++k) expect_equal({2, 5, k, 32}, k % 2 == 0);
 }
 
+/// Scales that 16 bits of each cannot hold: of groups, of rows, of few bits, none.
+TEST(multiply_grouped, equals_its_formula_for_scales_far_apart) {
+  const float sizes[] = {1.0F, 0x1.7p-40F, 0x1p30F, 0.0F, 0x1.3p-120F, 0x1.4p-141F, 0x1p-149F};
+  const auto check = [&]<int Bits>(const shape& s, bool is_affine, bool by_rows) {
+    sample made = random_sample(s, Bits, is_affine, 5);
+    for (index j = 0; j < s.n; ++j) {
+      for (index g = 0; g < made.groups(); ++g)
+        made.scales[made.at(j, g)] = sizes[(by_rows ? j : j + 3 * g) % 7];
+    }
+    const row_matrix<float> c = expected(made);
+    arch::compiled::for_each([&]<class Arch>() {
+      const auto w = packed<Bits, Arch>(made);
+      ASSERT_TRUE(w.is_wide());
+      EXPECT_EQ(product(w, made.a), c) << Arch::name << " bits=" << Bits << " m=" << s.m
+                                       << " affine=" << is_affine << " by rows=" << by_rows;
+    });
+  };
+  for (const index m : {1, 2, 3, 13}) {
+    for (const bool is_affine : {false, true}) {
+      for (const bool by_rows : {false, true}) {
+        check.template operator()<1>({m, 130, 75, 32}, is_affine, by_rows);
+        check.template operator()<3>({m, 35, 75, 32}, is_affine, by_rows);
+        check.template operator()<4>({m, 130, 75, 32}, is_affine, by_rows);
+        check.template operator()<8>({m, 35, 75, 32}, is_affine, by_rows);
+      }
+    }
+  }
+}
+
 /// Codes that are all extreme, in groups as deep as they may be.
 TEST(multiply_grouped, is_exact_for_extreme_codes) {
   const auto check = [&]<int Bits, class Arch>(int a, int w, int zero, index depth) {

@@ -8,8 +8,11 @@
 ///     codes    [chunk][register][column][4]    as arch/stored_unit.hpp describes them
 ///     scales   [column]                        16 bits each
 ///     zeros    [column]                        8 bits each, only where zero points are given
+///     rests    [column]                        16 bits each, only where scales are wide
 ///
 /// In groups of 32 that makes 4.5 bits per weight of 4 bits, 2.5 of 2 bits, always half a bit more.
+/// Scales are wide, floats in two halves, where 16 bits cannot hold all of a matrix: some are more
+/// than 32 powers of two apart, or subnormal, or 0.
 ///
 /// This is the one place below ops/ that knows scales: a table beside the codes would be a second
 /// stream, and a float for each scale a ninth of all that is read.
@@ -32,11 +35,23 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 
+/// The nearest number of 12 significant bits, ties to even, but never infinity. x is finite and not
+/// negative.
+[[nodiscard]] inline float with_12_bits(float x) noexcept {
+  constexpr int dropped = 12;
+  constexpr std::uint32_t largest_finite = 0x7F7FFFFFU >> dropped;
+  const float lift = x < std::numeric_limits<float>::min() ? 0x1p24F : 1.0F;  // to normal numbers
+  const auto bits = std::bit_cast<std::uint32_t>(x * lift);
+  const std::uint32_t half = (1U << (dropped - 1)) - 1 + (bits >> dropped & 1U);
+  const std::uint32_t kept = std::min((bits + half) >> dropped, largest_finite);
+  return std::bit_cast<float>(kept << dropped) / lift;
+}
+
 /// Positive floats in 16 bits each.
 ///
 /// The upper 20 bits of a float, less what all of a matrix have in common: 12 significant bits, so
-/// a relative error of at most 2^-12, and 32 powers of two below the largest; what is smaller
-/// becomes the smallest. Floats of 11 significant bits, as those of IEEE half precision, lose
+/// a relative error of at most 2^-12, and 32 powers of two below the largest. `holds` says whether a
+/// scale is kept so well. Floats of 11 significant bits, as those of IEEE half precision, lose
 /// nothing where they are that close. Reading one is a shift and an addition, on any processor.
 class short_scales {
  public:
@@ -44,16 +59,22 @@ class short_scales {
 
   /// @param largest  the largest finite positive number to be written
   explicit short_scales(float largest) noexcept {
-    const std::uint32_t top = rounded_bits(largest);
+    const std::uint32_t top = upper_bits(largest);
     base_ = top > most ? top - most : 0;
   }
 
   /// No scale that is kept is larger.
   [[nodiscard]] float largest() const noexcept { return decode(std::uint16_t{most}); }
 
+  /// Whether a scale of 0 or more keeps 12 significant bits.
+  [[nodiscard]] bool holds(float scale) const noexcept {
+    return decode(encode(scale)) == with_12_bits(scale);
+  }
+
+  /// The nearest that is kept.
   [[nodiscard]] std::uint16_t encode(float scale) const noexcept {
-    const std::uint32_t bits = rounded_bits(scale);
-    return static_cast<std::uint16_t>(bits > base_ ? bits - base_ : 0);
+    const std::uint32_t bits = upper_bits(scale);
+    return static_cast<std::uint16_t>(bits > base_ ? std::min(bits - base_, most) : 0);
   }
 
   /// One scale, or a vector of them.
@@ -67,13 +88,9 @@ class short_scales {
  private:
   static constexpr int dropped = 12;
   static constexpr std::uint32_t most = 0xFFFF;
-  static constexpr std::uint32_t largest_finite = 0x7F7FFFFFU >> dropped;
 
-  /// The upper 20 bits, rounded to nearest even, but never to infinity.
-  static std::uint32_t rounded_bits(float x) noexcept {
-    const auto bits = std::bit_cast<std::uint32_t>(x);
-    const std::uint32_t half = (1U << (dropped - 1)) - 1 + (bits >> dropped & 1U);
-    return std::min((bits + half) >> dropped, largest_finite);
+  static std::uint32_t upper_bits(float x) noexcept {
+    return std::bit_cast<std::uint32_t>(with_12_bits(x)) >> dropped;
   }
 
   std::uint32_t base_ = 0;
@@ -99,6 +116,8 @@ class grouped_weights {
   static constexpr int largest_code = (1 << Bits) - 1;
   /// What the largest code counts.
   static constexpr int largest_value = Bits == 1 ? 2 : largest_code;
+  /// What a code of 1 counts.
+  static constexpr int value_of_one = Bits == 1 ? 2 : 1;
 
   /// Deepest group whose sums fit int32: depth * 127 * largest_value <= 2^31 - 1.
   static constexpr index max_depth =
@@ -111,10 +130,10 @@ class grouped_weights {
   ///
   /// @param codes       n x k
   /// @param group       codes of a row that share a scale, the last of a row may be fewer; 0: all
-  /// @param scales      [row][group], finite and positive; kept as short_scales
+  /// @param scales      [row][group], finite, 0 or more; kept with 12 significant bits
   /// @param zero_point  0 .. largest_value + 1
   /// @throws fewbit::error if group is negative or above max_depth, if scales are too few or too
-  ///         many or one is not finite and positive, if a code or zero point is out of range
+  ///         many or one is negative or not finite, if a code or zero point is out of range
   grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
                   std::span<const float> scales, int zero_point)
       : grouped_weights(codes, group, scales, {}, false, zero_point) {
@@ -146,22 +165,40 @@ class grouped_weights {
   /// What the sum of the activations of a group is multiplied by and taken off: the zero point as
   /// codes are stored. Where groups have their own it is the offset of the unit, to take off these.
   [[nodiscard]] std::int32_t stored_zero() const noexcept { return stored_zero_; }
+  /// Whether scales take 32 bits each.
+  [[nodiscard]] bool is_wide() const noexcept { return is_wide_; }
+  /// What the first 16 bits of scales mean where these are not wide.
   [[nodiscard]] const short_scales& scales() const noexcept { return scales_; }
+
+  /// The scales of a group of a panel as vectors of Reals; `tail` is what follows its codes.
+  template <class Reals>
+  FEWBIT_ALWAYS_INLINE Reals scales_at(const std::uint8_t* tail) const noexcept {
+    const auto kept = halves_at<Reals>(tail);
+    return is_wide_ ? widened(kept, halves_at<Reals>(tail + rest_begin())) : scales_.decode(kept);
+  }
+  /// The same where they are not wide.
+  template <class Reals>
+  FEWBIT_ALWAYS_INLINE Reals short_scales_at(const std::uint8_t* tail) const noexcept {
+    return scales_.decode(halves_at<Reals>(tail));
+  }
 
   /// What sums begin at, beside their zero point: bits of `float_zero`, or 0.
   ///
   /// What an integer of 22 bits and a sign adds to the bits of 1.5 * 2^23 it adds to that float. So
   /// such a sum needs no conversion, and (sum - float_zero) * scale is one fused multiply-add, as
   /// exact as float(sum) * scale because float_zero * scale is exact. Sums of deeper groups, scales
-  /// near the largest float and processors without the instruction take the conversion.
+  /// near the largest float, wide ones and processors without the instruction take the conversion.
   [[nodiscard]] std::int32_t sum_zero() const noexcept { return sum_zero_; }
   static constexpr float float_zero = 0x1.8p23F;
 
   /// The scale of row j and group g as it is kept.
   [[nodiscard]] float scale(index j, index g) const noexcept {
-    std::uint16_t kept;
-    std::memcpy(&kept, bytes_.data() + tail_begin(j, g), sizeof(kept));
-    return scales_.decode(kept);
+    const std::uint8_t* at = bytes_.data() + scale_begin(j, g);
+    std::uint16_t kept, rest = 0;
+    std::memcpy(&kept, at, sizeof(kept));
+    if (!is_wide_) return scales_.decode(kept);
+    std::memcpy(&rest, at + rest_begin(), sizeof(rest));
+    return widened(kept, rest);
   }
 
   [[nodiscard]] index panels() const noexcept { return (n_ + unit::cols - 1) / unit::cols; }
@@ -178,7 +215,7 @@ class grouped_weights {
   /// Bytes of a chunk of a panel, and of what follows the codes of a group.
   static constexpr index chunk_bytes = index{4} * unit::cols * layout::registers;
   [[nodiscard]] index tail_bytes() const noexcept {
-    return index{unit::cols} * (is_affine_ ? 3 : 2);
+    return rest_begin() + (is_wide_ ? index{unit::cols} * 2 : 0);
   }
 
   /// Bytes held.
@@ -195,16 +232,15 @@ class grouped_weights {
         stored_zero_(is_affine_ ? unit::offset : zero_point - unit::offset) {
     expect_shape(group);
     expect_values(codes, scales, zero_points);
-    scales_ = short_scales(scales.empty() ? 1.0F : *std::max_element(scales.begin(), scales.end()));
+    choose_scales(codes, scales, zero_points, zero_point);
     sum_zero_ = choose_sum_zero();
     bytes_ = aligned_buffer<std::uint8_t>(panels() * panel_bytes());
     for (index j = 0; j < n_; ++j) {
       for (index g = 0; g < groups(); ++g) {
         const auto i = static_cast<std::size_t>(j * groups() + g);
         put_codes(j, g, codes.data() + j * codes.outerStride() + g * group_);
-        const std::uint16_t kept = scales_.encode(scales[i]);
-        std::memcpy(bytes_.data() + tail_begin(j, g), &kept, sizeof(kept));
-        if (is_affine_) bytes_[tail_begin(j, g) + 2 * unit::cols - j % unit::cols] = zero_points[i];
+        put_scale(j, g, scales[i]);
+        if (is_affine_) bytes_[tail_begin(j, g) + 2 * unit::cols + j % unit::cols] = zero_points[i];
       }
     }
   }
@@ -236,9 +272,9 @@ class grouped_weights {
     fewbit::detail::expect_equal("grouped_weights", "number of scales",
                                  static_cast<index>(scales.size()), n_ * groups());
     for (std::size_t i = 0; i < scales.size(); ++i) {
-      if (scales[i] > 0.0F && scales[i] <= std::numeric_limits<float>::max()) continue;
+      if (scales[i] >= 0.0F && scales[i] <= std::numeric_limits<float>::max()) continue;
       fewbit::detail::fail("grouped_weights", "scales[" + std::to_string(i) + "]", scales[i],
-                           "a finite positive number");
+                           "a finite number of at least 0");
     }
     fewbit::detail::expect_equal("grouped_weights", "number of zero points",
                                  static_cast<index>(zero_points.size()),
@@ -250,12 +286,61 @@ class grouped_weights {
     }
   }
 
+  /// The base that the 16 bits of scales have in common, or wide scales. Groups whose codes all
+  /// are their zero point count for nothing, whatever their scale: it stays out of the choice.
+  void choose_scales(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
+                     std::span<const float> scales, std::span<const std::uint8_t> zero_points,
+                     int zero_point) {
+    const auto for_each_scale = [&](const auto& f) {
+      for (index j = 0; j < n_; ++j) {
+        for (index g = 0; g < groups(); ++g) {
+          const auto i = static_cast<std::size_t>(j * groups() + g);
+          const int zero = is_affine_ ? zero_points[i] : zero_point;
+          const std::uint8_t* from = codes.data() + j * codes.outerStride() + g * group_;
+          const auto is_zero = [&](std::uint8_t code) { return code * value_of_one == zero; };
+          if (!std::all_of(from, from + depth_of(g), is_zero)) f(scales[i]);
+        }
+      }
+    };
+    float largest = 0.0F;
+    for_each_scale([&](float scale) { largest = std::max(largest, scale); });
+    scales_ = short_scales(largest > 0.0F ? largest : 1.0F);
+    for_each_scale([&](float scale) { is_wide_ = is_wide_ || !scales_.holds(scale); });
+  }
+
+  void put_scale(index j, index g, float scale) noexcept {
+    std::uint8_t* to = bytes_.data() + scale_begin(j, g);
+    const auto all = std::bit_cast<std::uint32_t>(with_12_bits(scale));
+    const auto kept = is_wide_ ? static_cast<std::uint16_t>(all >> 16) : scales_.encode(scale);
+    std::memcpy(to, &kept, sizeof(kept));
+    if (!is_wide_) return;
+    const auto rest = static_cast<std::uint16_t>(all & 0xFFFFU);
+    std::memcpy(to + rest_begin(), &rest, sizeof(rest));
+  }
+
+  template <class Reals>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<Reals, std::uint16_t> halves_at(
+      const std::uint8_t* from) noexcept {
+    arch::rebind<Reals, std::uint16_t> halves;
+    std::memcpy(&halves.data, from, sizeof(halves.data));
+    return halves;
+  }
+
+  /// Floats of their upper and lower 16 bits.
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, float> widened(const V& upper,
+                                                             const V& lower) noexcept {
+    using words = arch::rebind<V, std::uint32_t>;
+    const words bits = (arch::widened(upper) << words(16U)) | arch::widened(lower);
+    return arch::bits_as<float>(bits);
+  }
+
   [[nodiscard]] std::int32_t choose_sum_zero() const noexcept {
     using reals = arch::rebind<typename unit::accumulator, float>;
     constexpr bool fuses = requires(reals x) { unit::multiply_add(x, x, x); };
     constexpr index deepest = (index{1} << 22) / (127 * (largest_value + 1));
     const bool is_finite = scales_.largest() <= std::numeric_limits<float>::max() / float_zero;
-    return fuses && std::min(group_, k_) <= deepest && is_finite
+    return fuses && !is_wide_ && std::min(group_, k_) <= deepest && is_finite
                ? std::bit_cast<std::int32_t>(float_zero)
                : 0;
   }
@@ -280,15 +365,24 @@ class grouped_weights {
   [[nodiscard]] index group_begin(index j, index g) const noexcept {
     return j / unit::cols * panel_bytes() + g * (chunks_for(group_) * chunk_bytes + tail_bytes());
   }
-  /// Where the scale of row j and group g stands.
+  /// Where the scales of the panel of row j and group g begin.
   [[nodiscard]] index tail_begin(index j, index g) const noexcept {
-    return group_begin(j, g) + chunks_of(g) * chunk_bytes + j % unit::cols * 2;
+    return group_begin(j, g) + chunks_of(g) * chunk_bytes;
+  }
+  /// Where the scale of row j and group g stands.
+  [[nodiscard]] index scale_begin(index j, index g) const noexcept {
+    return tail_begin(j, g) + j % unit::cols * 2;
+  }
+  /// From the first halves of scales to the second.
+  [[nodiscard]] index rest_begin() const noexcept {
+    return index{unit::cols} * (is_affine_ ? 3 : 2);
   }
 
   index n_ = 0;
   index k_ = 0;
   index group_ = 1;
   bool is_affine_ = false;
+  bool is_wide_ = false;
   std::int32_t stored_zero_ = 0;
   std::int32_t sum_zero_ = 0;
   short_scales scales_;

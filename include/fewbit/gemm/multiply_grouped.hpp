@@ -194,11 +194,9 @@ struct grouped_ends {
   FEWBIT_ALWAYS_INLINE static void add_scaled(const Weights& w, const std::uint8_t* tail,
                                               const ints (&sums)[R], const F& lhs_scale,
                                               reals (&totals)[R]) noexcept {
-    arch::rebind<ints, std::uint16_t> kept;
-    std::memcpy(&kept.data, tail, sizeof(kept.data));
-    const reals scale = w.scales().decode(kept);
-    if constexpr (requires { unit::multiply_add(scale, scale, scale); }) {
+    if constexpr (requires(reals x) { unit::multiply_add(x, x, x); }) {
       if (w.sum_zero() != 0) {
+        const reals scale = w.template short_scales_at<reals>(tail);
         const reals shift = scale * reals(-Weights::float_zero);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
@@ -208,6 +206,7 @@ struct grouped_ends {
         return;
       }
     }
+    const reals scale = w.template scales_at<reals>(tail);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
       totals[r] += lhs_scale(r, arch::rounded(reals(arch::convert<float>(sums[r]) * scale)));

@@ -119,9 +119,7 @@ class float_tile {
     }
 #pragma GCC unroll 2
     for (int p = 0; p < P; ++p) {
-      arch::vec<std::uint16_t, lanes> kept;
-      std::memcpy(&kept.data, tail + p * next_panel, sizeof(kept.data));
-      const reals scale = w.scales().decode(kept);
+      const reals scale = w.template scales_at<reals>(tail + p * next_panel);
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) totals_[p][r] += arch::rounded(reals(sums[p][r] * scale));
     }
