@@ -52,6 +52,7 @@
 #include "fewbit/quant/range.hpp"              // range
 #include "fewbit/quant/rounding.hpp"           // nearest_even, half_away, toward_zero, stochastic
 #include "fewbit/quant/scale.hpp"              // real_scale, power_of_two
+#include "fewbit/quant/scale_search.hpp"       // the scale of a group that costs least
 #include "fewbit/quant/scheme.hpp"             // scheme<...>, int8_per_row, int4_grouped<32> ...
 #include "fewbit/quant/storage.hpp"            // int8, uint8, int16, int4 ... binary, codebook<B>
 #include "fewbit/quant/two_scale_ternary.hpp"  // quantize_ttq

@@ -167,8 +167,25 @@ TEST(ggml_quantize, names_what_is_wrong) {
   w(1, 40) = 127.0F * 65504.0F;
   EXPECT_EQ(sentence(w), "no error");
   w(1, 40) = 127.0F * 65520.0F;
-  EXPECT_EQ(sentence(w),
-            "fewbit: block_matrix: d of block (1, 1) is inf, expected a finite number");
+  EXPECT_EQ(
+      sentence(w),
+      "fewbit: quantize_blocks: w(1, 40) is 8.32104e+06, expected a number whose block has a d "
+      "within half precision, 65504");
+  const auto refused = [&](float x, const auto& make) {
+    w(1, 40) = x;
+    return tests::sentence_of([&] { return make(w); });
+  };
+  for (const float x : {1e30F, -1e30F, 3.4e38F, -3.4e38F}) {
+    const std::string blamed = "fewbit: quantize_blocks: w(1, 40) is " + detail::text(x);
+    const auto is_blamed = [&](const std::string& s) { return s.rfind(blamed, 0) == 0; };
+    EXPECT_TRUE(is_blamed(refused(x, [](const auto& m) { return quantize_blocks<q8_0>(m); })));
+    EXPECT_TRUE(is_blamed(refused(x, [](const auto& m) { return quantize_blocks<q4_0>(m); })));
+    EXPECT_TRUE(is_blamed(refused(x, [](const auto& m) { return quantize_blocks<q5_0>(m); })));
+    EXPECT_TRUE(is_blamed(refused(x, [](const auto& m) { return quantize_blocks<q4_1>(m); })));
+  }
+  EXPECT_EQ(refused(-70000.0F, [](const auto& m) { return quantize_blocks<q4_1>(m); }),
+            "fewbit: quantize_blocks: w(1, 40) is -70000, expected a number within half precision, "
+            "65504");
 }
 #endif
 

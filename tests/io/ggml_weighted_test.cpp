@@ -100,6 +100,47 @@ TEST(ggml_weighted, blocks_of_next_to_nothing_are_zeros) {
   EXPECT_TRUE(w_hat.rightCols(32).isOnes(1e-3F));
 }
 
+/// Powers of two change no bit, as far as floats and the halves of d reach.
+TEST(ggml_weighted, does_not_depend_on_the_unit_of_importance) {
+  const row_matrix<float> w = tests::random_reals(8, 96, 5);
+  const std::vector<float> importance = random_importance(96, 6);
+  const auto expected = weighted_quantize_blocks(w, importance);
+  for (const float factor : {0x1p-120F, 0x1p-60F, 0x1p60F, 0x1p122F}) {
+    std::vector<float> scaled = importance;
+    for (float& v : scaled) v *= factor;
+    EXPECT_EQ(weighted_quantize_blocks(w, scaled), expected) << factor;
+  }
+  for (const float factor : {0x1p-8F, 0x1p12F}) {
+    const row_matrix<float> back = dequantize(weighted_quantize_blocks(w * factor, importance));
+    EXPECT_TRUE(back.isApprox(dequantize(expected) * factor, 1e-3F)) << factor;
+  }
+}
+
+TEST(ggml_weighted, takes_the_largest_and_smallest_importance) {
+  const row_matrix<float> w = tests::random_reals(3, 64, 7);
+  const row_matrix<float> even = dequantize(weighted_quantize_blocks(w, std::vector<float>(64, 1)));
+  for (const float size : {3e38F, std::numeric_limits<float>::max(), 1e-38F, 1e-45F}) {
+    const std::vector<float> importance(64, size);
+    EXPECT_TRUE(dequantize(weighted_quantize_blocks(w, importance)).isApprox(even, 1e-6F)) << size;
+    std::vector<float> one(64, 0.0F);
+    one[5] = size;
+    const row_matrix<float> w_hat = dequantize(weighted_quantize_blocks(w, one));
+    for (index r = 0; r < 3; ++r) EXPECT_NEAR(w_hat(r, 5), w(r, 5), 1e-3F * std::fabs(w(r, 5)));
+    EXPECT_TRUE(w_hat.rightCols(32).isZero(0.0F));
+  }
+}
+
+/// A weight that counts nothing may be any number; the rest of its row and block come back.
+TEST(ggml_weighted, takes_the_largest_weights_where_they_do_not_count) {
+  row_matrix<float> w = tests::random_reals(2, 64, 8);
+  std::vector<float> importance(64, 1.0F);
+  std::fill(importance.begin(), importance.begin() + 32, 0.0F);
+  w(0, 3) = 3e38F;
+  const row_matrix<float> w_hat = dequantize(weighted_quantize_blocks(w, importance));
+  EXPECT_TRUE(w_hat.leftCols(32).isZero(0.0F));
+  EXPECT_LT((w_hat - w).rightCols(32).norm(), 0.2F * w.rightCols(32).norm());
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
 TEST(ggml_weighted, names_what_is_wrong) {
   row_matrix<float> w = tests::random_reals(2, 64, 1);
@@ -111,6 +152,20 @@ TEST(ggml_weighted, names_what_is_wrong) {
   EXPECT_EQ(sentence(), "no error");
   importance[3] = -1.0F;
   EXPECT_EQ(sentence(), function + "importance[3] is -1, expected a finite number, at least 0");
+  importance[3] = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(sentence(), function + "importance[3] is inf, expected a finite number, at least 0");
+  importance[3] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(sentence(), function + "importance[3] is nan, expected a finite number, at least 0");
+  importance[3] = 3e38F;
+  EXPECT_EQ(sentence(), "no error");
+  for (const float x : {1e7F, -1e30F, 3e38F}) {
+    row_matrix<float> large = w;
+    large(1, 35) = x;
+    EXPECT_EQ(tests::sentence_of(
+                  [&] { return weighted_quantize_blocks(large, std::vector<float>(64, 3e38F)); }),
+              function + "w(1, 35) is " + detail::text(x) +
+                  ", expected a number whose block has a d within half precision, 65504");
+  }
   importance.pop_back();
   EXPECT_EQ(sentence(), function + "length of importance is 63, expected 64");
   w.resize(1, 40);

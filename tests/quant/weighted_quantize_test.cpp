@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cfloat>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
@@ -157,6 +161,127 @@ TEST(weighted_quantize, does_not_depend_on_the_unit_of_importance_or_on_threads)
   EXPECT_EQ(weighted_quantize<int4_grouped<32>>(w, importance, thread_executor{3}), expected);
   for (float& v : importance) v *= 0x1p-20F;
   EXPECT_EQ(weighted_quantize<int4_grouped<32>>(w, importance), expected);
+}
+
+/// The least cost of a row over all real scales: the codes of each scale between two at which a code
+/// changes, with the best scale for them.
+template <class S>
+double least_cost_of_scales(const row_matrix<float>& w, const std::vector<float>& importance) {
+  std::vector<std::pair<double, index>> changes;
+  double square = 0.0;
+  for (index c = 0; c < w.cols(); ++c) {
+    const double size = std::abs(double{w(0, c)});
+    square += double{importance[static_cast<std::size_t>(c)]} * size * size;
+    const int last = w(0, c) < 0.0F ? -S::code_min : S::code_max;
+    for (int code = 1; code <= last && size > 0.0; ++code)
+      changes.push_back({size / (code - 0.5), c});
+  }
+  std::sort(changes.begin(), changes.end(), std::greater<>());
+  std::vector<int> codes(static_cast<std::size_t>(w.cols()), 0);
+  double products = 0.0, squares = 0.0, gain = 0.0;
+  for (const auto& [scale, c] : changes) {
+    int& code = codes[static_cast<std::size_t>(c)];
+    const double weight = importance[static_cast<std::size_t>(c)];
+    products += weight * std::abs(double{w(0, c)});
+    squares += weight * (2 * code + 1);
+    ++code;
+    if (squares > 0.0) gain = std::max(gain, products * products / squares);
+  }
+  return square - gain;
+}
+
+/// Rows of many kinds; each is a group too large for every scale to be tried.
+std::vector<row_matrix<float>> large_groups(index n) {
+  const row_matrix<float> noise = noise_matrix(1, n, 21);
+  std::vector<row_matrix<float>> all = {noise, noise.cwiseAbs(), -noise.cwiseAbs()};
+  row_matrix<float> tails = noise.array().cube().cube();
+  all.push_back(tails);
+  tails(0, n / 3) = 1e6F;
+  all.push_back(tails);
+  row_matrix<float> steps = (noise.array() * 20.0F).round() * 0.37F;
+  all.push_back(steps);
+  all.push_back(steps + 1e-5F * noise);
+  row_matrix<float> two = row_matrix<float>::Ones(1, n);
+  two.leftCols(n / 2) *= -1e-3F;
+  all.push_back(two);
+  row_matrix<float> few = row_matrix<float>::Zero(1, n);
+  few.leftCols(9) = noise.leftCols(9);
+  all.push_back(few);
+  return all;
+}
+
+template <class S>
+void expect_near_least_cost(index n) {
+  int kind = 0;
+  for (const row_matrix<float>& w : large_groups(n)) {
+    std::vector<float> uneven = random_importance(n, 22);
+    for (std::size_t i = 0; i < uneven.size(); i += 7) uneven[i] = 0.0F;
+    for (const auto& importance : {std::vector<float>(static_cast<std::size_t>(n), 1.0F), uneven}) {
+      double size = 0.0;
+      for (index c = 0; c < n; ++c) {
+        size += double{importance[static_cast<std::size_t>(c)]} * w(0, c) * w(0, c);
+      }
+      const double got = cost(w, importance, weighted_quantize<S>(w, importance), 0, 0, n);
+      const double least = least_cost_of_scales<S>(w, importance);
+      EXPECT_LE(got, 1.01 * least + 1e-12 * size) << S::storage::name << " kind " << kind;
+      EXPECT_GE(got, least - 1e-12 * size) << S::storage::name << " kind " << kind;
+      EXPECT_LE(got, cost(w, importance, quantize<S>(w), 0, 0, n));
+    }
+    ++kind;
+  }
+}
+
+TEST(weighted_quantize, is_within_a_hundredth_of_the_best_in_large_groups) {
+  for (const index n : {259, 601}) expect_near_least_cost<int8_per_tensor>(n);
+  expect_near_least_cost<scheme<int8, per_row, symmetric_full, real_scale, half_away>>(300);
+  expect_near_least_cost<scheme<int4, per_row>>(4700);
+}
+
+TEST(weighted_quantize, finds_the_best_in_groups_that_are_just_small_enough) {
+  const row_matrix<float> w = noise_matrix(1, 258, 23);
+  const std::vector<float> importance = random_importance(258, 24);
+  const double got = cost(w, importance, weighted_quantize<int8_per_row>(w, importance), 0, 0, 258);
+  EXPECT_NEAR(got / least_cost_of_scales<int8_per_row>(w, importance), 1.0, 1e-6);
+}
+
+TEST(weighted_quantize, large_groups_scale_with_their_elements) {
+  const row_matrix<float> w = noise_matrix(1, 2000, 25);
+  const std::vector<float> importance = random_importance(2000, 26);
+  const float scale = weighted_quantize<int8_per_row>(w, importance).scale(0, 0);
+  for (const float factor : {-1.0F, 0x1p-90F, 0x1p100F}) {
+    EXPECT_EQ(weighted_quantize<int8_per_row>(w * factor, importance).scale(0, 0),
+              scale * std::abs(factor));
+  }
+  std::vector<float> huge = importance;
+  for (float& v : huge) v *= 0x1p60F;
+  EXPECT_EQ(weighted_quantize<int8_per_row>(w, huge).scale(0, 0), scale);
+}
+
+TEST(weighted_quantize, takes_the_largest_and_smallest_numbers) {
+  for (const index n : {32, 1024}) {
+    row_matrix<float> w = noise_matrix(2, n, 27);
+    w *= 3e38F / w.cwiseAbs().maxCoeff();
+    w(0, 1) = -FLT_MAX;
+    for (const float size : {1.0F, 1e-38F, 1e-45F}) {
+      const row_matrix<float> x = w * size;
+      for (const float weight : {3e38F, FLT_MAX, 1.0F, 1e-45F}) {
+        std::vector<float> importance(static_cast<std::size_t>(n), weight);
+        importance[0] = 0.0F;
+        tests::for_each_type(tests::types<int8_per_row, int4_grouped<32>, int2_grouped<32>,
+                                          scheme<int8, per_row, symmetric_full>>{},
+                             [&]<class S>() {
+                               const auto q = weighted_quantize<S>(x, importance);
+                               EXPECT_TRUE(dequantize(q).allFinite());
+                               for (const float scale : q.scales()) EXPECT_GE(scale, FLT_MIN);
+                               const auto plain = quantize<S>(x);
+                               for (index r = 0; r < 2; ++r) {
+                                 EXPECT_LE(cost(x, importance, q, r, 0, n),
+                                           cost(x, importance, plain, r, 0, n));
+                               }
+                             });
+      }
+    }
+  }
 }
 
 #if FEWBIT_HAS_EXCEPTIONS

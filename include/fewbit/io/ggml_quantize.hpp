@@ -332,6 +332,30 @@ void quantize_blocks_at_once(const float* x, int count, B* blocks) noexcept {
   for (int b = 0; b < count; ++b) write_half(scales.d[b], blocks[b].d);
 }
 
+/// Fails if a block holds a d or m that is no half, naming the weight to blame: that of the largest
+/// magnitude for d, the least for m.
+template <GgmlBlock B>
+void expect_finite_blocks(const char* function, const matrix_ref& w, const std::vector<B>& blocks) {
+  const index per_row = w.cols() / ggml_block_size;
+  for (index i = 0; i < static_cast<index>(blocks.size()); ++i) {
+    const B& block = blocks[static_cast<std::size_t>(i)];
+    const index r = i / per_row, first = i % per_row * ggml_block_size;
+    const float* x = row_of(w, r) + first;
+    const auto blame = [&](const auto& precedes, const char* want) {
+      const index at = std::max_element(x, x + ggml_block_size, precedes) - x;
+      fail(function, element("w", r, first + at), x[at], want);
+    };
+    if constexpr (B::has_minimum) {
+      if (!is_finite(read_half(block.m))) {
+        blame([](float a, float b) { return b < a; }, "a number within half precision, 65504");
+      }
+    }
+    if (is_finite(read_half(block.d))) continue;
+    blame([](float a, float b) { return std::fabs(a) < std::fabs(b); },
+          "a number whose block has a d within half precision, 65504");
+  }
+}
+
 template <class B>
 inline constexpr bool has_batches = std::is_same_v<B, q8_0> || std::is_same_v<B, q4_0>;
 
@@ -357,7 +381,7 @@ void quantize_row(const float* x, index count, B* blocks) noexcept {
 /// Quantizes a matrix of whole blocks.
 ///
 /// @throws fewbit::error if `w` is empty or not finite, if its columns are no multiple of 32, or if
-///         a d or m is beyond half precision (from 65520 on)
+///         a d or m is beyond half precision (from 65520 on), naming the weight to blame
 template <GgmlBlock B, GgmlMode Mode = ggml_ref, Executor E = inline_executor>
 [[nodiscard]] block_matrix<B> quantize_blocks(const Eigen::Ref<const row_matrix<float>>& w,
                                               const E& executor = {}) {
@@ -368,6 +392,7 @@ template <GgmlBlock B, GgmlMode Mode = ggml_ref, Executor E = inline_executor>
   executor.for_each(w.rows(), [&](index r) {
     quantize_row<B, Mode>(detail::row_of(w, r), per_row, blocks.data() + r * per_row);
   });
+  detail::expect_finite_blocks<B>("quantize_blocks", w, blocks);
   return block_matrix<B>(w.rows(), w.cols(), std::move(blocks));
 }
 

@@ -7,157 +7,20 @@
 /// mean of (sum_k e_k x_k)^2 = sum_k mean(x_k^2) e_k^2. So a weight that meets large inputs
 /// deserves a scale that suits it, and clipping a weight that meets small ones is cheap. Memory and
 /// speed of the layer stay what they are. Worth most at 4 bits and less.
-/// Read next: quantize.hpp, which needs no data.
+/// Read before: quantize.hpp, which needs no data. Read next: scale_search.hpp.
 
-#include <algorithm>
-#include <cmath>
-#include <limits>
 #include <span>
 #include <type_traits>
-#include <utility>
-#include <vector>
 
-#include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
+#include "fewbit/quant/scale_search.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
-
-/// The elements that share a scale.
-struct weighted_group {
-  std::vector<float> x;
-  std::vector<double> weight;
-
-  weighted_group(const matrix_ref& w, std::span<const float> importance, const rectangle& b) {
-    const auto count = static_cast<std::size_t>(b.rows * b.cols);
-    x.reserve(count);
-    weight.reserve(count);
-    for (index r = b.row; r < b.row + b.rows; ++r) {
-      for (index c = b.col; c < b.col + b.cols; ++c) {
-        x.push_back(w(r, c));
-        weight.push_back(double{importance[static_cast<std::size_t>(c)]});
-      }
-    }
-  }
-
-  /// sum weight (x - code * scale)^2 with the codes that quantize() would choose.
-  template <IntegerScheme S>
-  [[nodiscard]] double error(float scale) const noexcept {
-    double sum = 0.0;
-    for (std::size_t i = 0; i < x.size(); ++i) {
-      const shared_params params{scale, 0};
-      const int code = encode<S>(x[i], params, element_draws{}, 0);
-      const double e = double{x[i]} - code * double{scale};  // the product is exact
-      sum += arch::rounded(e * e * weight[i]);
-    }
-    return sum;
-  }
-
-  /// The last code on the side of x[i], as a magnitude.
-  template <IntegerScheme S>
-  [[nodiscard]] double last_code(std::size_t i) const noexcept {
-    return x[i] < 0.0F ? -S::code_min : S::code_max;
-  }
-
-  /// The only scales that can cost less than `bound`. Below the first, some element loses more by
-  /// clipping alone; above the second, one that is lost entirely.
-  template <IntegerScheme S>
-  [[nodiscard]] std::pair<double, double> promising_scales(double bound) const noexcept {
-    constexpr double slack = 1e-9;  // for the rounding of what is computed here
-    double lo = 0.0;
-    double hi = std::numeric_limits<double>::infinity();
-    for (std::size_t i = 0; i < x.size(); ++i) {
-      if (weight[i] == 0.0) continue;
-      const double size = std::abs(double{x[i]});
-      const double allowed = arch::rounded(std::sqrt(bound / weight[i]) * (1.0 + slack));
-      lo = std::max(lo, (size - allowed) / last_code<S>(i));
-      if (size > allowed) hi = std::min(hi, 2.0 * size);
-    }
-    return {lo * (1.0 - slack), hi * (1.0 + slack)};
-  }
-};
-
-/// Walks down from the largest promising scale to the smallest. The nearest codes are constant but
-/// where |x| / scale passes a half; with codes l, the best scale is sum(w |x| l) / sum(w l^2) and
-/// takes sum(w |x| l)^2 / sum(w l^2) off the cost of codes that are all 0.
-class scale_walk {
- public:
-  template <IntegerScheme S>
-  static double best_scale(const weighted_group& group, double bound) {
-    return scale_walk(group).template walk<S>(bound);
-  }
-
- private:
-  /// Below `scale`, the nearest code of the element is one more.
-  struct crossing {
-    double scale;
-    std::size_t element;
-  };
-
-  explicit scale_walk(const weighted_group& group) : group_(group), codes_(group.x.size()) {}
-
-  template <IntegerScheme S>
-  double walk(double bound) {
-    const auto [lo, hi] = group_.promising_scales<S>(bound);
-    for (std::size_t i = 0; i < group_.x.size(); ++i) {
-      const double size = std::abs(double{group_.x[i]});
-      if (group_.weight[i] == 0.0 || size == 0.0) continue;
-      for (double code = 1.0; code <= group_.last_code<S>(i); code += 1.0) {
-        const double scale = size / (code - 0.5);
-        if (scale < lo) break;
-        if (scale > hi) {
-          take_step(i);
-        } else {
-          ahead_.push_back({scale, i});
-        }
-      }
-    }
-    std::sort(ahead_.begin(), ahead_.end(), [](const crossing& a, const crossing& b) {
-      return a.scale > b.scale || (a.scale == b.scale && a.element < b.element);
-    });
-    double best = 0.0;
-    double best_gain = 0.0;
-    const auto consider = [&] {
-      if (!(squares_ > 0.0)) return;
-      const double gain = products_ / squares_ * products_;
-      if (!(gain > best_gain)) return;
-      best_gain = gain;
-      best = products_ / squares_;
-    };
-    consider();
-    for (const crossing& c : ahead_) {
-      take_step(c.element);
-      consider();
-    }
-    return best;
-  }
-
-  void take_step(std::size_t i) noexcept {
-    const double w = group_.weight[i];
-    products_ += arch::rounded(w * std::abs(double{group_.x[i]}));
-    squares_ += arch::rounded(w * (2.0 * codes_[i] + 1.0));
-    codes_[i] += 1.0;
-  }
-
-  const weighted_group& group_;
-  std::vector<double> codes_;
-  std::vector<crossing> ahead_;
-  double products_ = 0.0;  // sum w |x| l
-  double squares_ = 0.0;   // sum w l^2
-};
-
-/// The plain scale of the group, or a better one.
-template <IntegerScheme S>
-[[nodiscard]] quant_params choose_weighted(const weighted_group& group, const quant_params& plain) {
-  const double plain_error = group.error<S>(plain.scale);
-  if (plain_error == 0.0) return plain;
-  const float best = S::scale::round_step(scale_walk::best_scale<S>(group, plain_error));
-  return group.error<S>(best) < plain_error ? quant_params{best, 0} : plain;
-}
 
 inline void expect_valid_importance(const char* function, std::span<const float> importance,
                                     index cols) {
@@ -192,10 +55,13 @@ concept WeightedScheme = IntegerScheme<S> && !S::is_affine && S::storage::bits <
 /// @throws fewbit::error if `w` is empty or not finite, or if `importance` is of another length,
 ///         negative or not finite
 ///
-/// Every scale at which a code changes is tried, but for those that cannot win, so the minimum is
-/// the global one, up to the rounding of a scale to float. A group of importance 0 gets the scale
-/// of quantize<S>(w). In groups of 32, a million weights of 4 bits take an eighth of a second, of 8
-/// bits 1.6 seconds.
+/// In groups of up to 2^15 / (largest |code|) elements (258 of int8, 4681 of int4) every scale at
+/// which a code changes is tried, but for those that cannot win, so the minimum is the global one,
+/// up to the rounding of a scale to float. In larger groups the sum is at most 1 % above the
+/// minimum, and time and memory grow with the number of elements. Scales are bounded as
+/// choose_params says. Elements of importance 0 count for nothing; a group in which no other is
+/// left gets the scale of quantize<S>(w). In groups of 32, a million weights of 4 bits take an
+/// eighth of a second, of 8 bits 1.6 seconds.
 template <WeightedScheme S, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> weighted_quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                                     std::span<const float> importance,
