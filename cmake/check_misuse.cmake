@@ -1,6 +1,6 @@
 # Compiles SOURCE with the command COMPILE and wants it to fail with the words of its first line,
-# `// expect: <words>`; with MUST_COMPILE it wants success. A second line `// flags: <flags>` adds to
-# the command.
+# `// expect: <words>`, or with these words in the one error that there is, `// expect only: <words>`;
+# with MUST_COMPILE it wants success. A second line `// flags: <flags>` adds to the command.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -12,10 +12,11 @@ endmacro()
 
 file(STRINGS ${SOURCE} first_lines LIMIT_COUNT 2)
 list(POP_FRONT first_lines first_line second_line)
-if(NOT first_line MATCHES "^// expect: (.+)$")
+if(NOT first_line MATCHES "^// expect( only)?: (.+)$")
   red("the first line is not // expect: <words>")
 endif()
-string(REPLACE "\\;" ";" words "${CMAKE_MATCH_1}")  # file(STRINGS) escapes them
+set(only "${CMAKE_MATCH_1}")
+string(REPLACE "\\;" ";" words "${CMAKE_MATCH_2}")  # file(STRINGS) escapes them
 
 set(flags "")
 if(second_line MATCHES "^// flags: (.+)$")
@@ -35,5 +36,10 @@ else()
   string(FIND "${output}" "${words}" position)
   if(position EQUAL -1)
     red("fails with other words than: ${words}\n${output}")
+  endif()
+  string(REGEX MATCHALL "error: " errors "${output}")
+  list(LENGTH errors count)
+  if(only AND NOT count EQUAL 1)
+    red("fails with ${count} errors, expected one\n${output}")
   endif()
 endif()

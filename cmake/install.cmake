@@ -15,4 +15,6 @@ configure_package_config_file(cmake/fewbitConfig.cmake.in
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/fewbitConfigVersion.cmake
                                  COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES ${PROJECT_BINARY_DIR}/fewbitConfig.cmake ${PROJECT_BINARY_DIR}/fewbitConfigVersion.cmake
+              cmake/fewbitEigen.cmake
         DESTINATION ${package_dir})
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/licenses/fewbit)

@@ -9,9 +9,23 @@
 #define FEWBIT_VERSION_MINOR 1
 #define FEWBIT_VERSION_PATCH 0
 
+// What a compiler must be told. The sentence is the name of a missing file: that alone ends the
+// compilation at once, while gcc and clang read on after an #error and add a thousand errors to it.
+#if defined(_MSVC_LANG)
+#define FEWBIT_DETAIL_LANGUAGE _MSVC_LANG
+#elif defined(__cplusplus)
+#define FEWBIT_DETAIL_LANGUAGE __cplusplus
+#else
+#define FEWBIT_DETAIL_LANGUAGE 0L
+#endif
+
+#if FEWBIT_DETAIL_LANGUAGE < 202002L
+#include "fewbit needs C++20; compile with -std=c++20 or later"
+#endif
+
 #if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
     (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ != 0)
-#error "fewbit: -ffast-math breaks the promise of equal bits on every processor; compile without it"
+#include "fewbit: -ffast-math breaks the promise of equal bits on every processor; compile without it"
 #endif
 
 // The vector types of gcc and clang; without them arch/vec.hpp falls back to arrays

@@ -1,0 +1,29 @@
+# Compiles each header under ROOT alone with the command COMPILE and wants each to fail with one error,
+# which holds the words WORDS:
+#   cmake -DCOMPILE=<command> -DROOT=include/fewbit -DWORDS=<words> -P cmake/check_refusal.cmake
+
+cmake_minimum_required(VERSION 3.25)
+
+separate_arguments(command UNIX_COMMAND "${COMPILE} -fsyntax-only -w -x c++")
+file(GLOB_RECURSE headers ${ROOT}/*.hpp)
+list(LENGTH headers count)
+if(count EQUAL 0)
+  message(FATAL_ERROR "check_refusal: no header under ${ROOT}")
+endif()
+
+set(offences 0)
+foreach(header IN LISTS headers)
+  execute_process(COMMAND ${command} ${header} OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  string(REGEX MATCHALL "error: [^\n]*" errors "${output}")
+  list(LENGTH errors number)
+  string(FIND "${errors}" "${WORDS}" position)
+  if(NOT number EQUAL 1 OR position EQUAL -1)
+    message(NOTICE "${header}: ${number} errors, expected one that says: ${WORDS}\n${errors}")
+    math(EXPR offences "${offences} + 1")
+  endif()
+endforeach()
+
+if(offences GREATER 0)
+  message(FATAL_ERROR "check_refusal: ${offences} of ${count} headers do not fail with that one error")
+endif()
+message(NOTICE "check_refusal: ${count} headers fail with that one error")

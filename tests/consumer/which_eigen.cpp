@@ -1,0 +1,8 @@
+// The Eigen of the host, and not another one that this machine has: its stand-in defines a macro.
+#include <fewbit/core/types.hpp>
+
+#if !defined(STAND_IN_EIGEN)
+#error "this is another Eigen than the host's"
+#endif
+
+int main() { return fewbit::row_matrix<float>::Zero(2, 3).size() == 6 ? 0 : 1; }
