@@ -48,7 +48,7 @@ function(fewbit_find_eigen result reason)
   if(NOT target)
     fewbit_eigen_package(package)
     if(package)
-      find_package(Eigen3 CONFIG QUIET PATHS "${package}" NO_DEFAULT_PATH)
+      find_package(Eigen3 CONFIG QUIET PATHS "${package}" NO_DEFAULT_PATH NO_CMAKE_FIND_ROOT_PATH)
     endif()
     fewbit_host_eigen(target)  # FetchContent may give it without a package
   endif()
