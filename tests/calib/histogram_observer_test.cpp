@@ -96,6 +96,24 @@ TEST(histogram_observer_test, counts_values_on_edges_and_beside_them) {
   expect_counts(seen(values, 2048), values);
 }
 
+/// In short and long batches, and whatever a flag lets the compiler think of a zero's sign.
+TEST(histogram_observer_test, a_zero_of_either_sign_is_no_negative_value) {
+  for (const std::size_t n : {1U, 40U, 5000U, 40000U}) {
+    std::vector<float> values(n, -0.0F);
+    const histogram_observer negative = seen(values);
+    for (std::size_t i = 0; i < n; i += 3) values[i] = 0.0F;
+    EXPECT_EQ(seen(values), negative);
+    EXPECT_EQ(histogram_observer::from_text(negative.to_text()), negative);
+    const histogram h = negative.snapshot(clip::affine);
+    EXPECT_EQ(h.zero, 0);
+    EXPECT_EQ(h.total(), n);
+    values.push_back(-1.0F);
+    const histogram below = seen(values).snapshot(clip::affine);
+    EXPECT_EQ(below.count_of(0, below.zero), 1U);
+    EXPECT_EQ(histogram_observer::from_text(seen(values).to_text()), seen(values));
+  }
+}
+
 TEST(histogram_observer_test, counts_the_ends_of_float) {
   const float normal = std::numeric_limits<float>::min();
   const std::vector<std::vector<float>> cases = {

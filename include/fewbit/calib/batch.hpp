@@ -139,15 +139,6 @@ run_extremes extremes_of(const float* p, index n) noexcept {
   return all;
 }
 
-/// +0 for a zero of either sign, in integers: -fno-signed-zeros lets a compiler drop a comparison of
-/// floats or a sum with 0.
-template <class Float>
-Float without_minus_zero(Float x) noexcept {
-  using word = bits_of_float<Float>;
-  const auto bits = std::bit_cast<word>(x);
-  return std::bit_cast<Float>(static_cast<word>(bits << 1U) == 0 ? word{0} : bits);
-}
-
 [[nodiscard]] inline bool all_finite(const batch_ref& x) noexcept {
   bool finite = true;
   for_each_run(x, [&](const float* p, index n) {
