@@ -28,6 +28,10 @@
 #include "fewbit: -ffast-math breaks the promise of equal bits on every processor; compile without it"
 #endif
 
+#if defined(__NO_SIGNED_ZEROS__)
+#error "fewbit: -fno-signed-zeros lets results depend on the sign of a zero; compile without it"
+#endif
+
 // The vector types of gcc and clang; without them arch/vec.hpp falls back to arrays
 // and only the scalar arch is offered.
 #if !defined(FEWBIT_HAS_VECTOR_TYPES)

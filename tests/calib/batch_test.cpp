@@ -14,11 +14,14 @@ namespace {
 
 using fewbit::nan_policy;
 using fewbit::detail::data_summary;
-using fewbit::detail::summarize;
 using fewbit::tests::expect_error;
 using fewbit::tests::matrix;
 using fewbit::tests::row_of;
 using fewbit::tests::wild_values;
+
+data_summary summarize(const char* function, const Eigen::Ref<const matrix>& x, nan_policy policy) {
+  return fewbit::detail::summarize<false>({function}, x, policy).seen;
+}
 
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 constexpr float inf = std::numeric_limits<float>::infinity();
@@ -67,10 +70,32 @@ TEST(batch_test, reads_strided_and_column_major_and_expressions_alike) {
   EXPECT_EQ(summarize("f", part * 1.0F, nan_policy::fail), want);
 }
 
-TEST(batch_test, an_empty_batch_is_nothing) {
+TEST(batch_test, refuses_an_empty_batch) {
   for (const matrix& x : {matrix(0, 0), matrix(0, 3), matrix(3, 0)}) {
-    EXPECT_EQ(summarize("f", x, nan_policy::fail), data_summary{});
+    for (const nan_policy policy : {nan_policy::fail, nan_policy::skip}) {
+      expect_error([&] { (void)summarize("f", x, policy); },
+                   "fewbit: f: x is " + std::to_string(x.rows()) + " x " +
+                       std::to_string(x.cols()) + ", expected at least one row and one column");
+    }
   }
+}
+
+TEST(batch_test, finds_the_smallest_magnitude_but_zero) {
+  const auto least = [](const matrix& x) {
+    return fewbit::detail::summarize<true>({"f"}, x, nan_policy::skip).least_bits;
+  };
+  for (fewbit::index n = 1; n <= 70; ++n) {
+    for (fewbit::index at = 0; at < n; ++at) {
+      matrix x = matrix::Constant(1, n, at % 2 == 0 ? 0.0F : -0.0F);
+      EXPECT_EQ(least(x), 0x7FFFFFFF);
+      x(0, (at + 1) % n) = inf;
+      x(0, at) = -3.0F;
+      EXPECT_EQ(least(x), std::bit_cast<std::int32_t>(3.0F));
+      x(0, at) = smallest;
+      EXPECT_EQ(least(x), 1);
+    }
+  }
+  EXPECT_EQ(least(row_of({5, -2, 0, 3})), std::bit_cast<std::int32_t>(2.0F));
 }
 
 TEST(batch_test, names_the_first_bad_position) {

@@ -99,6 +99,22 @@ TEST(fixed_histogram_test, merges_equal_settings_only) {
   EXPECT_EQ(o, before);
 }
 
+TEST(fixed_histogram_test, counts_that_cannot_be_counted_are_refused) {
+  fixed_histogram o = seen(2, 4, {1, -5});
+  for (int i = 0; i < 60; ++i) o.merge(o);
+  EXPECT_EQ(o.count(), std::uint64_t{1} << 61U);
+  EXPECT_EQ(o.clipped(), std::uint64_t{1} << 60U);
+  EXPECT_EQ(fixed_histogram::from_text(o.to_text()), o);
+  const fixed_histogram before = o;
+  expect_error([&] { o.merge(before); },
+               "fewbit: fixed_histogram::merge: count of observed values is 4611686018427387904, "
+               "expected at most 4611686018427387903");
+  expect_error([&] { o.observe(fewbit::tests::matrix(2, 0)); },
+               "fewbit: fixed_histogram::observe: x is 2 x 0, expected at least one row and one "
+               "column");
+  EXPECT_EQ(o, before);
+}
+
 TEST(fixed_histogram_test, rejects_bad_settings) {
   for (const float max : {0.0F, -1.0F, nan, inf}) {
     expect_error([&] { fixed_histogram o(max); }, "fewbit: fixed_histogram: max is " +
@@ -115,6 +131,8 @@ TEST(fixed_histogram_test, rejects_bad_settings) {
 TEST(fixed_histogram_test, is_empty_before_the_first_value) {
   const std::string end = ": count of observed values is 0, expected at least 1";
   expect_error([] { (void)fixed_histogram(1).range(); }, "fewbit: fixed_histogram::range" + end);
+  expect_error([] { (void)fixed_histogram(1).range(fewbit::by_mse{}); },
+               "fewbit: fixed_histogram::range" + end);
   expect_error([] { (void)fixed_histogram(1).snapshot(clip::affine); },
                "fewbit: fixed_histogram::snapshot" + end);
 }
@@ -138,20 +156,26 @@ TEST(fixed_histogram_test, treats_bad_values_by_policy) {
 TEST(fixed_histogram_test, its_text_is_golden_and_exact) {
   const fixed_histogram o = seen(2, 4, {-0.6F, 1, 5});
   EXPECT_EQ(o.to_text(),
-            "fewbit fixed_histogram 1\npolicy 0\nmax 40000000\nbins 4\ncount 3\nskipped 0\n"
-            "lo bf19999a\nhi 40a00000\nclipped 1\nfilled 3\n-2 1\n2 1\n3 1\n");
+            "fewbit fixed_histogram 2\npolicy 0\nmax 40000000\nbins 4\ncount 3\nskipped 0\n"
+            "lo bf19999a\nhi 40a00000\nclipped 1\nfilled 3\n-2 1\n2 1\n3 1\noctave_bins 3\n"
+            "-9485 1\n9536 1\n9680 1\n");
   EXPECT_EQ(fixed_histogram::from_text(o.to_text()), o);
   const fixed_histogram many = seen(0.7F, 999, wild_values(3000, 6, 3));
   EXPECT_EQ(fixed_histogram::from_text(many.to_text()), many);
 }
 
 TEST(fixed_histogram_test, rejects_impossible_clipping) {
-  const auto read = [](const char* hi, const char* clipped) {
+  const auto read = [](const char* hi, const char* clipped, const char* octaves = nullptr) {
+    const bool clips = std::string(hi) == "40a00000";
     (void)fixed_histogram::from_text(
-        std::string("fewbit fixed_histogram 1\npolicy 0\nmax 40000000\nbins 4\ncount 3\nskipped "
+        std::string("fewbit fixed_histogram 2\npolicy 0\nmax 40000000\nbins 4\ncount 3\nskipped "
                     "0\nlo 3f800000\nhi ") +
-        hi + "\nclipped " + clipped + "\nfilled 2\n2 1\n3 2\n");
+        hi + "\nclipped " + clipped + "\nfilled 2\n2 1\n3 2\noctave_bins " +
+        (octaves != nullptr ? octaves
+         : clips            ? "3\n9536 1\n9600 1\n9680 1\n"
+                            : "2\n9536 1\n9600 2\n"));
   };
+  read("40a00000", "1");
   read("40a00000", "2");
   read("40000000", "0");
   const std::string start = "fewbit: fixed_histogram::from_text: clipped is ";
@@ -160,6 +184,14 @@ TEST(fixed_histogram_test, rejects_impossible_clipping) {
   expect_error([&] { read("40a00000", "0"); }, start + "0" + end);
   expect_error([&] { read("40a00000", "3"); }, start + "3" + end);
   expect_error([&] { read("40000000", "1"); }, start + "1" + end);
+  // 2.5 is beyond 2, 1.9 is not.
+  expect_error([&] { read("40a00000", "1", "3\n9536 1\n9616 1\n9680 1\n"); }, start + "1" + end);
+  expect_error([&] { read("40a00000", "2", "3\n9536 1\n9590 1\n9680 1\n"); }, start + "2" + end);
+  const std::string octaves = "fewbit: fixed_histogram::from_text: octave bins is ";
+  expect_error([&] { read("40a00000", "1", "3\n9536 1\n9560 1\n9680 1\n"); },
+               octaves + "a count of other values, expected the values of the linear bins");
+  expect_error([&] { read("40a00000", "1", "3\n9536 1\n9600 1\n9681 1\n"); },
+               octaves + "without lo or hi, expected the first with lo and the last with hi");
 }
 
 TEST(fixed_histogram_test, survives_hostile_text) {

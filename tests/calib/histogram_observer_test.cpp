@@ -96,6 +96,24 @@ TEST(histogram_observer_test, counts_values_on_edges_and_beside_them) {
   expect_counts(seen(values, 2048), values);
 }
 
+/// In short and long batches, and whatever a flag lets the compiler think of a zero's sign.
+TEST(histogram_observer_test, a_zero_of_either_sign_is_no_negative_value) {
+  for (const std::size_t n : {1U, 40U, 5000U, 40000U}) {
+    std::vector<float> values(n, -0.0F);
+    const histogram_observer negative = seen(values);
+    for (std::size_t i = 0; i < n; i += 3) values[i] = 0.0F;
+    EXPECT_EQ(seen(values), negative);
+    EXPECT_EQ(histogram_observer::from_text(negative.to_text()), negative);
+    const histogram h = negative.snapshot(clip::affine);
+    EXPECT_EQ(h.zero, 0);
+    EXPECT_EQ(h.total(), n);
+    values.push_back(-1.0F);
+    const histogram below = seen(values).snapshot(clip::affine);
+    EXPECT_EQ(below.count_of(0, below.zero), 1U);
+    EXPECT_EQ(histogram_observer::from_text(seen(values).to_text()), seen(values));
+  }
+}
+
 TEST(histogram_observer_test, counts_the_ends_of_float) {
   const float normal = std::numeric_limits<float>::min();
   const std::vector<std::vector<float>> cases = {
@@ -239,23 +257,32 @@ TEST(histogram_observer_test, rejects_bad_numbers_of_bins) {
 }
 
 TEST(histogram_observer_test, is_empty_before_the_first_value) {
-  histogram_observer o;
-  o.observe(matrix(0, 3));
+  const histogram_observer o;
   const std::string end = ": count of observed values is 0, expected at least 1";
   expect_error([&] { (void)o.range(); }, "fewbit: histogram_observer::range" + end);
-  expect_error([&] { (void)o.range(fewbit::by_max{}); },
+  expect_error([&] { (void)o.range(fewbit::by_max{}); }, "fewbit: histogram_observer::range" + end);
+  expect_error([&] { (void)o.snapshot(clip::affine); },
                "fewbit: histogram_observer::snapshot" + end);
 }
 
 TEST(histogram_observer_test, its_text_is_golden_and_exact) {
   EXPECT_EQ(seen({-1.5F, 0, 0, 15.5F}, 16).to_text(),
-            "fewbit histogram_observer 1\npolicy 0\nbins 16\ncount 4\nskipped 0\nlo bfc00000\n"
-            "hi 41780000\nfilled 3\n-2 1\n0 2\n15 1\n");
-  for (const auto& values :
-       {std::vector<float>{}, {0.0F}, {smallest}, {largest, -1.0F}, wild_values(5000, 20, 6)}) {
+            "fewbit histogram_observer 2\npolicy 0\nbins 16\ncount 4\nskipped 0\nlo bfc00000\n"
+            "hi 41780000\nfilled 3\n-2 1\n0 2\n15 1\noctave_bins 2\n-9569 1\n9788 1\n");
+  // With more bins only what lies below 64 widths, here 0.5, is counted by octave.
+  EXPECT_EQ(seen({-0.125F, 0, 0, 15.5F}, 2048).to_text(),
+            "fewbit histogram_observer 2\npolicy 0\nbins 2048\ncount 4\nskipped 0\nlo be000000\n"
+            "hi 41780000\nfilled 3\n-17 1\n0 2\n1984 1\noctave_bins 1\n-9345 1\n");
+  for (const auto& values : {std::vector<float>{0.0F},
+                             {smallest},
+                             {largest, -1.0F},
+                             wild_values(5000, 20, 6),
+                             wild_values(5000, 240, 6)}) {
     const histogram_observer o = seen(values);
     EXPECT_EQ(histogram_observer::from_text(o.to_text()), o);
   }
+  const histogram_observer empty;
+  EXPECT_EQ(histogram_observer::from_text(empty.to_text()), empty);
 }
 
 TEST(histogram_observer_test, a_state_read_back_goes_on_as_the_original) {
@@ -267,11 +294,12 @@ TEST(histogram_observer_test, a_state_read_back_goes_on_as_the_original) {
 }
 
 TEST(histogram_observer_test, rejects_impossible_states) {
-  const std::string head = "fewbit histogram_observer 1\npolicy 0\nbins 16\ncount 4\nskipped 0\n";
+  const std::string head = "fewbit histogram_observer 2\npolicy 0\nbins 16\ncount 4\nskipped 0\n";
   const std::string ends = "lo bfc00000\nhi 41780000\n";
+  const std::string octaves = "octave_bins 2\n-9569 1\n9788 3\n";
   const auto read = [](const std::string& t) { (void)histogram_observer::from_text(t); };
   const std::string start = "fewbit: histogram_observer::from_text: ";
-  read(head + ends + "filled 2\n-2 1\n15 3\n");
+  read(head + ends + "filled 2\n-2 1\n15 3\n" + octaves);
   expect_error([&] { read(head + ends + "filled 2\n-2 1\n15 2\n"); },
                start + "sum of the bins is 3, expected 4");
   expect_error([&] { read(head + ends + "filled 2\n-2 1\n15 4\n"); },
@@ -290,10 +318,132 @@ TEST(histogram_observer_test, rejects_impossible_states) {
                start + "bin is -17, expected above the bin before and below the number of bins");
   expect_error([&] { read(head + ends + "filled 33\n"); },
                start + "line 8 is 'filled 33', expected 'filled <integer from 0 to 32>'");
-  expect_error([&] { read("fewbit histogram_observer 1\npolicy 0\nbins 17\n"); },
+  expect_error([&] { read("fewbit histogram_observer 2\npolicy 0\nbins 17\n"); },
                start + "bins is 17, expected a power of two from 16 to 65536");
-  expect_error([&] { read("fewbit histogram_observer 1\npolicy 0\nbins 1099511627776\n"); },
+  expect_error([&] { read("fewbit histogram_observer 2\npolicy 0\nbins 1099511627776\n"); },
                start + "line 3 is 'bins 1099511627776', expected 'bins <integer from 0 to 65536>'");
+  expect_error(
+      [&] { read("fewbit histogram_observer 2\npolicy 0\nbins 16\ncount 4\nskipped 5\n"); },
+      start + "line 5 is 'skipped 5', expected 'skipped <integer from 0 to 0>'");
+  expect_error(
+      [&] {
+        read(
+            "fewbit histogram_observer 2\npolicy 1\nbins 16\ncount 4\nskipped "
+            "4611686018427387903\n");
+      },
+      start +
+          "line 5 is 'skipped 4611686018427387903', expected 'skipped <integer from 0 to "
+          "4611686018427387899>'");
+}
+
+TEST(histogram_observer_test, refuses_the_former_text) {
+  expect_error(
+      [] {
+        (void)histogram_observer::from_text(
+            "fewbit histogram_observer 1\npolicy 0\nbins 16\ncount 0\nskipped 0\nlo 00000000\n"
+            "hi 00000000\nfilled 0\n");
+      },
+      "fewbit: histogram_observer::from_text: line 1 is 'fewbit histogram_observer 1', expected "
+      "'fewbit histogram_observer 2'");
+}
+
+TEST(histogram_observer_test, rejects_impossible_octaves) {
+  const std::string start = "fewbit: histogram_observer::from_text: ";
+  const auto read = [](const std::string& octaves) {
+    (void)histogram_observer::from_text(
+        "fewbit histogram_observer 2\npolicy 0\nbins 16\ncount 4\nskipped 0\nlo bfc00000\n"
+        "hi 41780000\nfilled 3\n-2 1\n0 2\n15 1\noctave_bins " +
+        octaves);
+  };
+  read("2\n-9569 1\n9788 1\n");               // two zeros
+  read("4\n-9569 1\n0 1\n9500 1\n9788 1\n");  // two small ones
+  const std::string other = start +
+                            "octave bins is a count of other values, expected the values of "
+                            "the linear bins";
+  const std::string extremes = start +
+                               "octave bins is without lo or hi, expected the first with lo "
+                               "and the last with hi";
+  const std::string key =
+      ", expected the key of a float, above the key before and below the linear bins";
+  const std::string count = start + "count of an octave bin is ";
+  const std::string sum = ", expected at least 1, and in sum at most the count of the linear bins";
+  expect_error([&] { read("0\n"); }, other);
+  expect_error([&] { read("1\n9788 1\n"); }, other);
+  expect_error([&] { read("1\n-9569 1\n"); }, other);
+  expect_error([&] { read("3\n-9569 1\n9540 1\n9788 1\n"); }, other);  // 1.0625 is in no bin
+  expect_error([&] { read("3\n-9569 1\n-1 1\n9788 1\n"); }, other);
+  expect_error([&] { read("2\n-9570 1\n9788 1\n"); }, extremes);
+  expect_error([&] { read("2\n-9569 1\n9789 1\n"); }, extremes);
+  expect_error([&] { read("2\n-9569 1\n9788 0\n"); }, count + "0" + sum);
+  expect_error([&] { read("2\n-9569 1\n9788 4\n"); }, count + "4" + sum);
+  expect_error([&] { read("2\n9788 1\n9788 1\n"); }, start + "octave bin is 9788" + key);
+  expect_error([&] { read("1\n17728 1\n"); }, start + "octave bin is 17728" + key);
+  expect_error([&] { read("1\n-17729 1\n"); }, start + "octave bin is -17729" + key);
+  expect_error([&] { read("1\n1 1\n"); }, start + "octave bin is 1" + key);
+  expect_error([&] { read("1\n-98 1\n"); }, start + "octave bin is -98" + key);
+  expect_error([&] { read("35457\n"); },
+               start +
+                   "line 12 is 'octave_bins 35457', expected 'octave_bins <integer from 0 to "
+                   "35456>'");
+}
+
+TEST(histogram_observer_test, rejects_octaves_of_large_values_and_halves_of_coarse_bins) {
+  std::vector<float> values;
+  for (int e = -40; e <= 0; ++e) values.push_back(std::ldexp(1.5F, e));
+  const histogram_observer o = seen(values);
+  const std::string text = o.to_text();
+  EXPECT_EQ(histogram_observer::from_text(text), o);
+  // 1.5 * 2^-40 is in octave 109, below the 20 finest: 109 * 64 + 32.
+  const auto with = [&](const std::string& former, const std::string& line) {
+    std::string changed = text;
+    const std::size_t at = changed.find("\n" + former + "\n");
+    EXPECT_NE(at, std::string::npos);
+    return at == std::string::npos ? changed : changed.replace(at + 1, former.size(), line);
+  };
+  expect_error([&] { (void)histogram_observer::from_text(with("7008 1", "7009 1")); },
+               "fewbit: histogram_observer::from_text: octave bin is 7009, expected the lowest key "
+               "of a bin");
+  // 1.5 * 2^-5 is the largest below 64 widths of 2^-10; 2^-4 is not.
+  expect_error([&] { (void)histogram_observer::from_text(with("9248 1", "9280 1")); },
+               "fewbit: histogram_observer::from_text: octave bin is 9280, expected the key of a "
+               "float, above the key before and below the linear bins");
+}
+
+TEST(histogram_observer_test, takes_as_little_memory_as_promised) {
+  EXPECT_LE(sizeof(histogram_observer), 1000U);
+  histogram_observer o;
+  for (int e = -149; e <= 127; ++e) {
+    const float x = std::ldexp(1.0F, e);
+    o.observe(row_of({x, -x}));
+  }
+  EXPECT_LE(o.bytes(), 36000U);
+}
+
+TEST(histogram_observer_test, counts_that_cannot_be_counted_are_refused) {
+  histogram_observer o = seen({1, -2, 3, 1e-9F});
+  for (int i = 0; i < 59; ++i) o.merge(o);
+  EXPECT_EQ(o.count(), std::uint64_t{1} << 61U);
+  EXPECT_EQ(histogram_observer::from_text(o.to_text()), o);
+  EXPECT_EQ(o.snapshot(clip::affine).total(), std::uint64_t{1} << 61U);
+  EXPECT_EQ(o.range(fewbit::by_percentile{75}).hi, 2.0F + 1.0F / 512);
+  const histogram_observer before = o;
+  expect_error(
+      [&] { o.merge(o); },
+      "fewbit: histogram_observer::merge: count of observed values is 4611686018427387904, "
+      "expected at most 4611686018427387903");
+  EXPECT_EQ(o, before);
+}
+
+TEST(histogram_observer_test, refuses_an_empty_batch) {
+  for (const nan_policy policy : {nan_policy::fail, nan_policy::skip}) {
+    histogram_observer o(2048, policy);
+    o.observe(row_of({1}));
+    const histogram_observer before = o;
+    expect_error([&] { o.observe(matrix(0, 3)); },
+                 "fewbit: histogram_observer::observe: x is 0 x 3, expected at least one row and "
+                 "one column");
+    EXPECT_EQ(o, before);
+  }
 }
 
 TEST(histogram_observer_test, survives_hostile_text) {

@@ -76,7 +76,7 @@ TEST(histogram_test, rejects_what_cannot_be_searched) {
   expect_error([&] { check(with([](histogram& h) {
                        h.extremes = {2, 1};
                      })); },
-               "fewbit: f: range.lo is 2, expected at most range.hi, 1");
+               "fewbit: f: histogram.extremes.lo is 2, expected at most histogram.extremes.hi, 1");
   expect_error([&] { check(with([](histogram& h) { h.counts.assign(3, 0); })); },
                "fewbit: f: histogram.total() is 0, expected at least 1");
 }

@@ -47,8 +47,7 @@ TEST(max_observer_test, order_batches_and_merging_do_not_matter) {
 }
 
 TEST(max_observer_test, has_no_range_before_the_first_value) {
-  max_observer o;
-  o.observe(matrix(0, 4));
+  const max_observer o;
   expect_error([&] { (void)o.range(); },
                "fewbit: max_observer::range: count of observed values is 0, expected at least 1");
 }
@@ -118,6 +117,45 @@ TEST(max_observer_test, rejects_impossible_states) {
                start + "line 1 is 'fewbit max_observer 2', expected 'fewbit max_observer 1'");
   expect_error([&] { read(text("2", "00000000", "3f800000") + "x\n"); },
                start + "line 7 is 'x', expected the end");
+}
+
+TEST(max_observer_test, rejects_what_was_skipped_under_the_policy_to_fail) {
+  expect_error(
+      [] {
+        (void)max_observer::from_text(
+            "fewbit max_observer 1\npolicy 0\ncount 2\nskipped 5\nlo 00000000\nhi 3f800000\n");
+      },
+      "fewbit: max_observer::from_text: line 4 is 'skipped 5', expected 'skipped <integer from 0 "
+      "to "
+      "0>'");
+}
+
+TEST(max_observer_test, counts_that_cannot_be_counted_are_refused) {
+  max_observer o = seen({1, -2});
+  for (int i = 0; i < 60; ++i) o.merge(o);
+  EXPECT_EQ(max_observer::from_text(o.to_text()), o);
+  const max_observer before = o;
+  const std::string end =
+      ": count of observed values is 4611686018427387904, expected at most 4611686018427387903";
+  expect_error([&] { o.merge(o); }, "fewbit: max_observer::merge" + end);
+  EXPECT_EQ(o, before);
+  max_observer full = max_observer::from_text(
+      "fewbit max_observer 1\npolicy 0\ncount 4611686018427387903\nskipped 0\nlo 00000000\n"
+      "hi 3f800000\n");
+  expect_error([&] { full.observe(row_of({7})); }, "fewbit: max_observer::observe" + end);
+  EXPECT_EQ(full.range().hi, 1.0F);
+}
+
+TEST(max_observer_test, refuses_an_empty_batch) {
+  for (const nan_policy policy : {nan_policy::fail, nan_policy::skip}) {
+    max_observer o(policy);
+    for (const matrix& x : {matrix(0, 0), matrix(0, 4), matrix(4, 0)}) {
+      expect_error([&] { o.observe(x); },
+                   "fewbit: max_observer::observe: x is " + std::to_string(x.rows()) + " x " +
+                       std::to_string(x.cols()) + ", expected at least one row and one column");
+    }
+    EXPECT_EQ(o, max_observer(policy));
+  }
 }
 
 TEST(max_observer_test, survives_hostile_text) {

@@ -64,7 +64,6 @@ TEST(moving_average_observer_test, a_constant_stays_what_it_is) {
 
 TEST(moving_average_observer_test, batches_without_values_change_nothing) {
   moving_average_observer o(0.5, nan_policy::skip);
-  o.observe(matrix(0, 3));
   o.observe(row_of({nan}));
   expect_error([&] { (void)o.range(); },
                "fewbit: moving_average_observer::range: count of observed values is 0, "
@@ -123,8 +122,53 @@ TEST(moving_average_observer_test, rejects_impossible_states) {
                start + "momentum is 1, expected at least 0 and below 1");
   expect_error([&] { read(half, "1", one, half); }, start + "lo is 1, expected at most hi");
   expect_error([&] { read(half, "0", zero, half); }, start + "batches is 0, expected at least 1");
+  constexpr const char* minus_zero = "8000000000000000";
+  constexpr const char* no_float = "3fd5555555555555";  // 1/3
+  expect_error([&] { read(half, "0", minus_zero, zero); }, start + "lo is -0, expected not -0");
+  expect_error([&] { read(half, "0", zero, minus_zero); }, start + "hi is -0, expected not -0");
+  expect_error([&] { read(half, "7", minus_zero, half); }, start + "lo is -0, expected not -0");
+  expect_error([&] { read(minus_zero, "1", zero, half); },
+               start + "momentum is -0, expected not -0");
+  read(half, "2", no_float, one);
+  const std::string single = ", expected a float after one batch or with momentum 0";
+  expect_error([&] { read(half, "1", no_float, one); }, start + "lo is 0.333333333" + single);
+  expect_error([&] { read(zero, "9", zero, no_float); }, start + "hi is 0.333333333" + single);
   expect_error([&] { read(half, "1", zero, infinity); },
                start + "hi is inf, expected a number in the range of float");
+}
+
+TEST(moving_average_observer_test, momentum_minus_zero_is_zero) {
+  moving_average_observer o(-0.0);
+  EXPECT_EQ(o.to_text(), moving_average_observer(0.0).to_text());
+  o.observe(row_of({-0.0F}));
+  o.observe(row_of({0.0F}));
+  EXPECT_EQ(moving_average_observer::from_text(o.to_text()), o);
+}
+
+TEST(moving_average_observer_test, refuses_empty_batches_and_what_cannot_be_counted) {
+  const std::string head =
+      "fewbit moving_average_observer 1\npolicy 1\nmomentum 3fe0000000000000\n";
+  const std::string values = "lo 0000000000000000\nhi 0000000000000000\n";
+  auto skipped = moving_average_observer::from_text(
+      head + "batches 1\nskipped 4611686018427387903\n" + values);
+  auto batches = moving_average_observer::from_text(
+      head + "batches 4611686018427387903\nskipped 0\n" + values);
+  const auto before = skipped;
+  const std::string start = "fewbit: moving_average_observer::observe: ";
+  const std::string end = " is 4611686018427387904, expected at most 4611686018427387903";
+  expect_error([&] { skipped.observe(row_of({1, nan})); }, start + "count of skipped values" + end);
+  expect_error([&] { skipped.observe(matrix(0, 3)); },
+               start + "x is 0 x 3, expected at least one row and one column");
+  EXPECT_EQ(skipped, before);
+  expect_error([&] { batches.observe(row_of({1})); }, start + "count of batches" + end);
+  expect_error(
+      [] {
+        (void)moving_average_observer::from_text(
+            "fewbit moving_average_observer 1\npolicy 0\nmomentum 3fe0000000000000\nbatches 1\n"
+            "skipped 5\n");
+      },
+      "fewbit: moving_average_observer::from_text: line 5 is 'skipped 5', expected 'skipped "
+      "<integer from 0 to 0>'");
 }
 
 TEST(moving_average_observer_test, survives_hostile_text) {

@@ -105,9 +105,9 @@ TEST(text_test, names_the_line_and_shows_forty_characters) {
       },
       "fewbit: f: line 1 is '" + std::string(40, 'x') + "...', expected 'c'");
   expect_error([] { text_reader("", "f").line("c"); },
-               "fewbit: f: line 1 is '', expected a line more");
+               "fewbit: f: line 1 is missing, expected 'c'");
   expect_error([] { text_reader("c", "f").line("c"); },
-               "fewbit: f: line 1 is 'c', expected a line that ends");
+               "fewbit: f: line 1 is 'c' without a newline, expected 'c'");
   expect_error([] { text_reader("c\n", "f").end(); }, "fewbit: f: line 1 is 'c', expected the end");
 }
 

@@ -28,6 +28,14 @@ static_assert(fewbit::MergeableObserver<mse_observer>);
 template <class O>
 class threshold_observer_test : public testing::Test {
  protected:
+  static std::string name() {
+    if constexpr (std::is_same_v<O, percentile_observer>) {
+      return "fewbit: percentile_observer";
+    } else {
+      return std::is_same_v<O, mse_observer> ? "fewbit: mse_observer" : "fewbit: entropy_observer";
+    }
+  }
+
   using method_type = std::remove_cvref_t<decltype(O().method())>;
 
   static method_type other_method() {
@@ -66,13 +74,43 @@ TYPED_TEST(threshold_observer_test, merges_equal_settings_only) {
   o.observe(row_of({1, 2}));
   const TypeParam before = o;
   const std::string words =
-      "fewbit: threshold_observer::merge: method of other is another one, expected that of this "
-      "observer";
+      this->name() + "::merge: method of other is another one, expected that of this observer";
   expect_error([&] { o.merge(TypeParam(this->other_method())); }, words);
   expect_error([&] { o.merge(TypeParam({}, clip::affine)); }, words);
   expect_error([&] { o.merge(TypeParam({}, clip::symmetric, 64)); },
-               "fewbit: histogram_observer::merge: bins of other is 64, expected 2048");
+               this->name() + "::merge: bins of other is 64, expected 2048");
   EXPECT_EQ(o, before);
+}
+
+TYPED_TEST(threshold_observer_test, errors_name_what_the_user_calls) {
+  const std::string name = this->name();
+  TypeParam o;
+  expect_error([&] { (void)o.range(); },
+               name + "::range: count of observed values is 0, expected at least 1");
+  expect_error(
+      [&] {
+        o.observe(row_of({1, std::nanf("")}));
+      },
+      name + "::observe: x(0, 1) is nan, expected a finite number");
+  expect_error([&] { o.observe(fewbit::tests::matrix(3, 0)); },
+               name + "::observe: x is 3 x 0, expected at least one row and one column");
+  expect_error([&] { o.merge(TypeParam({}, clip::symmetric, 2048, nan_policy::skip)); },
+               name + "::merge: nan_policy of other is skip, expected fail");
+  expect_error([&] { (void)TypeParam({}, clip::symmetric, 17); },
+               name + ": bins is 17, expected a power of two from 16 to 65536");
+  expect_error([&] { (void)TypeParam::from_text(""); },
+               name + "::from_text: line 1 is missing, expected '" +
+                   o.to_text().substr(0, o.to_text().find('\n')) + "'");
+  EXPECT_EQ(o, TypeParam{});
+}
+
+TEST(threshold_observer_settings_test, are_checked_before_the_first_value) {
+  expect_error([] { percentile_observer({100.5}); },
+               "fewbit: percentile_observer: p is 100.5, expected above 0 and at most 100");
+  expect_error([] { entropy_observer({.bits = 17}); },
+               "fewbit: entropy_observer: bits is 17, expected from 2 to 16");
+  expect_error([] { mse_observer({.first_bin = 0}); },
+               "fewbit: mse_observer: first_bin is 0, expected at least 1");
 }
 
 TYPED_TEST(threshold_observer_test, its_text_is_exact) {
@@ -94,8 +132,8 @@ TYPED_TEST(threshold_observer_test, survives_hostile_text) {
 
 TEST(threshold_observer_text_test, is_golden) {
   const std::string histogram =
-      "fewbit histogram_observer 1\npolicy 0\nbins 16\ncount 0\nskipped 0\nlo 00000000\n"
-      "hi 00000000\nfilled 0\n";
+      "fewbit histogram_observer 2\npolicy 0\nbins 16\ncount 0\nskipped 0\nlo 00000000\n"
+      "hi 00000000\nfilled 0\noctave_bins 0\n";
   EXPECT_EQ(percentile_observer({99.5}, clip::affine, 16).to_text(),
             "fewbit percentile_observer 1\np 4058e00000000000\naffine 1\n" + histogram);
   EXPECT_EQ(
@@ -107,14 +145,15 @@ TEST(threshold_observer_text_test, is_golden) {
 }
 
 TEST(threshold_observer_text_test, rejects_bad_settings) {
-  const std::string start = "fewbit: threshold_observer::from_text: ";
+  const std::string percentile = "fewbit: percentile_observer::from_text: ";
+  const std::string start = "fewbit: mse_observer::from_text: ";
   expect_error([] { (void)mse_observer::from_text("fewbit entropy_observer 1\n"); },
                start + "line 1 is 'fewbit entropy_observer 1', expected 'fewbit mse_observer 1'");
   expect_error(
       [] {
         (void)percentile_observer::from_text("fewbit percentile_observer 1\np 7ff8000000000000\n");
       },
-      start + "p is nan, expected above 0 and at most 100");
+      percentile + "p is nan, expected above 0 and at most 100");
   expect_error(
       [] {
         (void)mse_observer::from_text(

@@ -106,7 +106,7 @@ TEST(bits, of_calibrated_ranges) {
     d.add(r.lo);
     d.add(r.hi);
   }
-  EXPECT_EQ(d.value(), 0xE3CCDDA2FCB688B5ULL);
+  EXPECT_EQ(d.value(), 0x239066CDBBE67425ULL);
 }
 
 TEST(bits, of_linear_layers) {

@@ -16,6 +16,28 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
 
 using batch_ref = Eigen::Ref<const row_matrix<float>>;
 
+/// The function that the user called, for the sentences of errors. An observer that holds others
+/// passes its own on.
+struct caller {
+  const char* type;
+  const char* member = nullptr;
+
+  [[nodiscard]] std::string name() const {
+    return member == nullptr ? std::string(type) : std::string(type) + "::" + member;
+  }
+};
+
+template <class Argument, class Got, class Want>
+void expect(bool condition, const caller& by, const Argument& argument, const Got& got,
+            const Want& want) {
+  if (!condition) fail(by.name().c_str(), argument, got, want);
+}
+
+template <class Argument, class T>
+void expect_same(const caller& by, const Argument& argument, const T& got, const T& want) {
+  expect(got == want, by, argument, got, want);
+}
+
 /// What is known exactly of the values seen. A zero is always +0: which of -0 and +0 is the smaller
 /// would depend on their order.
 struct data_summary {
@@ -73,77 +95,123 @@ void for_each_finite_run(const batch_ref& x, bool all_finite, F&& f) {
   });
 }
 
+inline constexpr std::int32_t without_sign = 0x7FFFFFFF;
+
 struct run_extremes {
   float lo;
   float hi;
-  std::int32_t amax_bits;  // of |x|; at least infinity_bits if a value is not finite
+  std::int32_t amax_bits;                  // of |x|; at least infinity_bits if not all is finite
+  std::int32_t least_bits = without_sign;  // of the smallest |x| > 0; only if asked
 };
 
-/// Integer comparison of the bits of |x| orders magnitudes and puts infinity and NaN on top.
-inline run_extremes extremes_of(const float* p, index n) noexcept {
+/// Integer comparison of the bits of |x| orders magnitudes and puts infinity and NaN on top; minus
+/// 1, without the sign, it puts 0 on top.
+template <bool WithLeast>
+run_extremes extremes_of(const float* p, index n) noexcept {
   using floats = arch::vec<float, arch::native_lanes<float>>;
   using ints = arch::rebind<floats, std::int32_t>;
-  constexpr std::int32_t without_sign = 0x7FFFFFFF;
   constexpr float largest = std::bit_cast<float>(infinity_bits - 1);
   floats lo(largest);
   floats hi(-largest);
   ints top(0);
+  ints least(without_sign);
   index i = 0;
   for (; i + floats::lanes <= n; i += floats::lanes) {
     const floats x = floats::load(p + i);
     lo = arch::min(lo, x);
     hi = arch::max(hi, x);
-    top = arch::max(top, arch::bits_as<std::int32_t>(x) & ints(without_sign));
+    const ints magnitude = arch::bits_as<std::int32_t>(x) & ints(without_sign);
+    top = arch::max(top, magnitude);
+    if constexpr (WithLeast) {
+      least = arch::min(least, (magnitude - ints(1)) & ints(without_sign));
+    }
   }
   run_extremes all{-arch::max_of_lanes(floats(0.0F) - lo), arch::max_of_lanes(hi),
-                   arch::max_of_lanes(top)};
+                   arch::max_of_lanes(top), -arch::max_of_lanes(ints(0) - least)};
   for (; i < n; ++i) {
     all.lo = p[i] < all.lo ? p[i] : all.lo;
     all.hi = p[i] > all.hi ? p[i] : all.hi;
-    all.amax_bits = arch::max(all.amax_bits, std::bit_cast<std::int32_t>(p[i]) & without_sign);
+    const std::int32_t magnitude = std::bit_cast<std::int32_t>(p[i]) & without_sign;
+    all.amax_bits = arch::max(all.amax_bits, magnitude);
+    all.least_bits = arch::min(all.least_bits, (magnitude - 1) & without_sign);
   }
+  all.least_bits = (all.least_bits + (all.least_bits != without_sign ? 1 : 0));
   return all;
 }
 
 [[nodiscard]] inline bool all_finite(const batch_ref& x) noexcept {
   bool finite = true;
   for_each_run(x, [&](const float* p, index n) {
-    finite = finite && extremes_of(p, n).amax_bits < infinity_bits;
+    finite = finite && extremes_of<false>(p, n).amax_bits < infinity_bits;
   });
   return finite;
 }
 
-[[noreturn]] inline void fail_at_first_non_finite(const char* function, const batch_ref& x) {
+[[noreturn]] inline void fail_at_first_non_finite(const caller& by, const batch_ref& x) {
   index r = 0;
   index c = 0;
   while (is_finite(x(r, c))) {
     c = c + 1 == x.cols() ? 0 : c + 1;
     r = c == 0 ? r + 1 : r;
   }
-  fail(function, "x(" + text(r) + ", " + text(c) + ")", x(r, c), "a finite number");
+  fail(by.name().c_str(), "x(" + text(r) + ", " + text(c) + ")", x(r, c), "a finite number");
 }
 
-/// Extremes and counts of one batch; with nan_policy::fail an error names the first bad position.
-inline data_summary summarize(const char* function, const batch_ref& x, nan_policy policy) {
-  const bool clean = all_finite(x);
-  if (!clean && policy == nan_policy::fail) fail_at_first_non_finite(function, x);
-  data_summary all;
-  for_each_finite_run(x, clean, [&](const float* p, index n) {
+inline void expect_not_empty(const caller& by, const batch_ref& x) {
+  if (x.size() != 0) return;
+  fail(by.name().c_str(), "x", text(x.rows()) + " x " + text(x.cols()),
+       "at least one row and one column");
+}
+
+/// What a batch holds, and the bits of its smallest |x| > 0.
+struct batch_summary {
+  data_summary seen;
+  std::int32_t least_bits = without_sign;
+};
+
+/// One batch; with nan_policy::fail an error names the first bad position.
+template <bool WithLeast>
+batch_summary summarize(const caller& by, const batch_ref& x, nan_policy policy) {
+  expect_not_empty(by, x);
+  batch_summary all;
+  bool clean = true;
+  const auto add = [&](const float* p, index n) {
     if (n == 0) return;
-    const run_extremes run = extremes_of(p, n);
-    all.add({run.lo + 0.0F, run.hi + 0.0F, static_cast<std::uint64_t>(n), 0});
-  });
-  all.skipped = static_cast<std::uint64_t>(x.size()) - all.count;
+    const run_extremes run = extremes_of<WithLeast>(p, n);
+    clean = clean && run.amax_bits < infinity_bits;
+    all.seen.add(
+        {without_minus_zero(run.lo), without_minus_zero(run.hi), static_cast<std::uint64_t>(n), 0});
+    all.least_bits = arch::min(all.least_bits, run.least_bits);
+  };
+  for_each_run(x, add);
+  if (clean) return all;
+  if (policy == nan_policy::fail) fail_at_first_non_finite(by, x);
+  all = {};
+  for_each_finite_run(x, false, add);
+  all.seen.skipped = static_cast<std::uint64_t>(x.size()) - all.seen.count;
   return all;
 }
 
-inline void expect_data(const char* function, std::uint64_t count) {
-  expect(count != 0, function, "count of observed values", count, "at least 1");
+inline void expect_data(const caller& by, std::uint64_t count) {
+  expect(count != 0, by, "count of observed values", count, "at least 1");
 }
 
-inline void expect_same_policy(const char* function, nan_policy mine, nan_policy other) {
+inline void expect_countable(const caller& by, const char* argument, std::uint64_t count) {
+  if (count <= text_reader::largest_count) return;
+  fail(by.name().c_str(), argument, count, "at most " + text(text_reader::largest_count));
+}
+
+/// Counts of both together must stay countable, so that no sum can wrap.
+inline void expect_room(const caller& by, const data_summary& seen, const data_summary& more) {
+  const std::uint64_t all = seen.count + seen.skipped + more.count + more.skipped;
+  expect_countable(by, "count of observed values", all);
+}
+
+/// @param of  " of other", for the sentence
+inline void expect_same_policy(const caller& by, const std::string& of, nan_policy mine,
+                               nan_policy other) {
   const auto name = [](nan_policy p) { return p == nan_policy::fail ? "fail" : "skip"; };
-  expect(mine == other, function, "nan_policy of other", name(other), name(mine));
+  expect(mine == other, by, "nan_policy" + of, name(other), name(mine));
 }
 
 inline void write(text_writer& out, nan_policy policy) {
@@ -161,10 +229,15 @@ inline void write(text_writer& out, const data_summary& seen) {
   out.bits("hi", seen.hi);
 }
 
+/// How many values an observer of that policy can have skipped beside `count` others.
+inline std::uint64_t most_skipped(nan_policy policy, std::uint64_t count) noexcept {
+  return policy == nan_policy::fail ? 0 : text_reader::largest_count - count;
+}
+
 /// Accepts only what observing could have produced.
-inline void read(text_reader& in, data_summary& seen) {
+inline void read(text_reader& in, nan_policy policy, data_summary& seen) {
   seen.count = in.field("count", text_reader::largest_count);
-  seen.skipped = in.field("skipped", text_reader::largest_count);
+  seen.skipped = in.field("skipped", most_skipped(policy, seen.count));
   const auto bound = [&](const char* name) {
     const float value = in.bits<float>(name);
     const bool minus_zero = std::bit_cast<std::uint32_t>(value) == 0x80000000U;

@@ -4,6 +4,8 @@
 /// For matching the bins of another tool and for published reference values. Where nothing must be
 /// matched, histogram_observer needs no range and loses no resolution to a wrong guess.
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -21,8 +23,9 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 /// k * w <= |x| < (k + 1) * w with w = max / bins in double, and the last one |x| = max too.
 ///
 /// range(method), range() and snapshot() are those of histogram_observer; a snapshot has all bins.
-/// Larger magnitudes are counted in the last bin and in clipped(); the exact extremes are kept. As
-/// with every observer but the moving average, order, batches and merging do not matter.
+/// Larger magnitudes are counted in the last bin and in clipped(); the exact extremes are kept. All
+/// values are counted by octave too (octave_counts.hpp), for percentiles. As with every observer
+/// but the moving average, order, batches and merging do not matter.
 class fixed_histogram : public detail::binned_values<fixed_histogram> {
  public:
   /// @param max   finite and above 0
@@ -30,27 +33,37 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
   explicit fixed_histogram(float max, index bins = 2048, nan_policy policy = nan_policy::fail)
       : binned_values(checked("fixed_histogram", max, bins), policy), max_(max) {}
 
-  /// @throws fewbit::error on NaN or infinity, unless the policy is to skip them.
-  void observe(const Eigen::Ref<const row_matrix<float>>& x) {
-    const auto batch = detail::summarize("fixed_histogram::observe", x, policy_);
+  /// @throws fewbit::error if x is empty, and on NaN or infinity unless the policy is to skip them
+  void observe(const Eigen::Ref<const row_matrix<float>>& x) { observe({name, "observe"}, x); }
+
+  void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
+    const auto batch = detail::summarize<false>(by, x, policy_).seen;
+    detail::expect_room(by, seen_, batch);
     seen_.add(batch);
     detail::for_each_finite_run(x, batch.skipped == 0, [&](const float* p, index n) {
       for (index i = 0; i < n; ++i) {
-        ++counts_[bin_of(p[i])];
+        counts_.add(bin_of(p[i]), 1);
         clipped_ += std::abs(p[i]) > max_ ? 1 : 0;
+        if (p[i] == 0.0F) continue;
+        const int key =
+            detail::octave_key(std::bit_cast<std::int32_t>(p[i]) & detail::without_sign);
+        octaves_.add(p[i] < 0.0F ? ~key : key, 1);
       }
     });
   }
 
   /// @throws fewbit::error if max, bins or policy differ.
-  void merge(const fixed_histogram& other) {
-    constexpr const char* function = "fixed_histogram::merge";
-    detail::expect_equal(function, "max of other", other.max_, max_);
-    detail::expect_equal(function, "bins of other", other.bins(), bins());
-    detail::expect_same_policy(function, policy_, other.policy_);
-    seen_.add(detail::data_summary(other.seen_));
-    clipped_ += other.clipped_;
-    counts_.add(other.counts_);
+  void merge(const fixed_histogram& other) { merge({name, "merge"}, other); }
+
+  void merge(const detail::caller& by, const fixed_histogram& other) {
+    expect_same_settings(by, " of other", other);
+    detail::expect_room(by, seen_, other.seen_);
+    fixed_histogram both = *this;
+    both.seen_.add(other.seen_);
+    both.clipped_ += other.clipped_;
+    both.counts_.add(other.counts_);
+    both.octaves_.add(other.octaves_);
+    *this = std::move(both);
   }
 
   [[nodiscard]] float max() const noexcept { return max_; }
@@ -72,27 +85,35 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
   static constexpr const char* name = "fixed_histogram";
 
   void write(detail::text_writer& out) const {
-    out.line("fewbit fixed_histogram 1");
+    out.line("fewbit fixed_histogram 2");
     detail::write(out, policy_);
     out.bits("max", max_);
     out.field("bins", static_cast<std::uint64_t>(bins()));
     detail::write(out, seen_);
     out.field("clipped", clipped_);
     counts_.write(out);
+    octaves_.write(out);
   }
 
   static fixed_histogram read(detail::text_reader& in) {
-    in.line("fewbit fixed_histogram 1");
+    in.line("fewbit fixed_histogram 2");
     nan_policy policy{};
     detail::read(in, policy);
     const float max = checked(in.function(), in.bits<float>("max"));
     const auto bins = static_cast<index>(in.field("bins", most_bins));
     fixed_histogram made(max, checked(in.function(), bins), policy);
-    detail::read(in, made.seen_);
+    detail::read(in, policy, made.seen_);
     made.clipped_ = in.field("clipped", made.seen_.count);
-    made.counts_.read(in, made.seen_, made.bin_of(made.seen_.lo), made.bin_of(made.seen_.hi));
+    made.read_counts(in, made.bin_of(made.seen_.lo), made.bin_of(made.seen_.hi),
+                     detail::octaves * detail::octave_bins);
     made.expect_clipped_fits(in.function());
     return made;
+  }
+
+  void expect_same_settings(const detail::caller& by, const std::string& of,
+                            const fixed_histogram& other) const {
+    detail::expect_same(by, "max" + of, other.max_, max_);
+    expect_same_bins(by, of, other);
   }
 
   static constexpr index most_bins = 65536;
@@ -114,6 +135,7 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
   }
 
   [[nodiscard]] std::pair<index, index> used_bins() const noexcept { return {-bins(), bins()}; }
+  [[nodiscard]] index split_bins() const noexcept { return bins(); }
 
   /// The quotient is a first guess that may be off by a rounding; the edges decide.
   [[nodiscard]] index bin_of(float x) const noexcept {
@@ -125,11 +147,24 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
     return x < 0.0F ? ~k : k;
   }
 
+  /// What the end bins, the extremes and the octaves say of it.
   void expect_clipped_fits(const char* function) const {
-    const std::uint64_t ends = counts_[bins() - 1] + counts_[-bins()];
-    const bool some = seen_.amax() > max_;
-    detail::expect(some ? clipped_ >= 1 && clipped_ <= ends : clipped_ == 0, function, "clipped",
-                   clipped_, "0 if nothing exceeds max, else at most the counts of the end bins");
+    const bool right = seen_.hi > max_;
+    const bool left = seen_.lo < -max_;
+    std::uint64_t least = (right ? 1U : 0U) + (left ? 1U : 0U);
+    const std::uint64_t in_end_bins =
+        (right ? counts_[bins() - 1] : 0) + (left ? counts_[-bins()] : 0);
+    std::uint64_t beyond = 0;
+    std::uint64_t most = 0;
+    octaves_.for_each([&](const detail::octave_bin& b) {
+      const std::uint64_t n = b.positive + b.negative;
+      if (detail::edge_of_key(b.key) > double{max_}) beyond += n;
+      if (detail::edge_of_key(b.key + b.keys) > double{max_}) most += n;
+    });
+    least = std::max(least, beyond);
+    most = std::min(most, in_end_bins);
+    detail::expect(clipped_ >= least && clipped_ <= most, function, "clipped", clipped_,
+                   "0 if nothing exceeds max, else at most the counts of the end bins");
   }
 
   float max_;

@@ -4,6 +4,7 @@
 /// histogram_observer and fixed_histogram produce it; a program that has counts of its own may fill
 /// one and search it too.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -26,16 +27,35 @@ enum class clip : std::uint8_t {
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
+/// A number of values from lo to hi. Right of 0 lo <= x < hi, left of it lo < x <= hi; zeros have
+/// lo = hi = 0.
+struct narrow_bin {
+  double lo = 0.0;
+  double hi = 0.0;
+  std::uint64_t count = 0;
+
+  [[nodiscard]] bool contains(double x) const noexcept {
+    return x > 0.0 ? lo <= x && x < hi : x < 0.0 ? lo < x && x <= hi : lo == 0.0 && hi == 0.0;
+  }
+};
+
 /// Bins of one width, `zero` of them left of 0.
 ///
 /// Bin i holds edge(i) <= x < edge(i + 1) right of 0 and edge(i) < x <= edge(i + 1) left of it, so
-/// that the histogram of -x is the mirror image. A symmetric one counts |x| and has zero = 0.
+/// that the histogram of -x is the mirror image. A symmetric one counts |x| and has zero = 0. What
+/// lies beyond the first or the last edge is in the first or the last bin.
+///
+/// One value far from the rest would leave all others in the bins beside 0. `narrow`, which
+/// percentiles read, therefore counts the values of the `split` bins on each side of 0 once more,
+/// in bins that are narrow near 0. A program that fills a histogram itself may leave it empty.
 struct histogram {
   clip ends = clip::symmetric;
   std::vector<std::uint64_t> counts;
   double width = 0.0;
   index zero = 0;
-  range extremes;  ///< smallest and largest x seen, exactly, also where the counts are of |x|
+  range extremes;   ///< smallest and largest x seen, exactly, also where the counts are of |x|
+  index split = 0;  ///< 0 if narrow is empty
+  std::vector<narrow_bin> narrow;  ///< ascending; no two share a value
 
   [[nodiscard]] index bins() const noexcept { return static_cast<index>(counts.size()); }
   [[nodiscard]] double edge(index i) const noexcept {
@@ -47,10 +67,19 @@ struct histogram {
   [[nodiscard]] std::uint64_t count(index i) const noexcept {
     return counts[static_cast<std::size_t>(i)];
   }
-  [[nodiscard]] std::uint64_t total() const noexcept {
+  [[nodiscard]] std::uint64_t total() const noexcept { return count_of(0, bins()); }
+
+  /// The sum of bins first to last - 1.
+  [[nodiscard]] std::uint64_t count_of(index first, index last) const noexcept {
     std::uint64_t sum = 0;
-    for (const std::uint64_t c : counts) sum += c;
+    for (index i = first; i < last; ++i) sum += count(i);
     return sum;
+  }
+
+  /// Bins first_split() to last_split() - 1 are those that `narrow` counts once more.
+  [[nodiscard]] index first_split() const noexcept { return zero > split ? zero - split : 0; }
+  [[nodiscard]] index last_split() const noexcept {
+    return bins() - zero > split ? zero + split : bins();
   }
 };
 
@@ -63,8 +92,50 @@ inline void expect_searchable(const char* function, const histogram& h) {
       h.ends == clip::symmetric ? h.zero == 0 : h.zero >= 0 && h.zero <= h.bins();
   expect(zero_is_good, function, "histogram.zero", h.zero,
          "0 if symmetric, at most the number of bins if affine");
-  expect_valid_range(function, h.extremes);
+  const auto [lo, hi] = h.extremes;
+  expect(is_finite(lo), function, "histogram.extremes.lo", lo, "a finite number");
+  expect(is_finite(hi), function, "histogram.extremes.hi", hi, "a finite number");
+  expect(lo <= hi, function, "histogram.extremes.lo", lo,
+         "at most histogram.extremes.hi, " + text(hi));
   expect(h.total() != 0, function, "histogram.total()", 0, "at least 1");
+}
+
+/// Bin i as an interval; the first and the last one reach to infinity.
+inline narrow_bin wide_bin(const histogram& h, index i) noexcept {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const bool open_below = i == 0 && h.zero != 0;
+  const bool open_above = i == h.bins() - 1 && h.zero != h.bins();
+  return {open_below ? -infinity : h.edge(i), open_above ? infinity : h.edge(i + 1), h.count(i)};
+}
+
+/// Whether some x can be in both bins, of which `narrow` may be that of the zeros.
+inline bool share_a_value(const narrow_bin& wide, const narrow_bin& narrow) noexcept {
+  if (narrow.lo == narrow.hi) return wide.lo == 0.0;
+  return std::max(wide.lo, narrow.lo) < std::min(wide.hi, narrow.hi);
+}
+
+/// Whether `narrow` can count the same values as the bins that it splits: the i-th value of one
+/// must be able to be the i-th value of the other.
+inline bool narrow_bins_fit(const histogram& h) noexcept {
+  index i = h.first_split();
+  std::uint64_t left = 0;  // of bin i - 1
+  double reached = -std::numeric_limits<double>::infinity();
+  for (const narrow_bin& b : h.narrow) {
+    const bool one_side = b.lo < b.hi ? b.lo >= 0.0 || b.hi <= 0.0 : b.lo == 0.0 && b.hi == 0.0;
+    if (!one_side || b.lo < reached) return false;
+    reached = b.hi;
+    for (std::uint64_t n = b.count; n != 0;) {
+      for (; left == 0; ++i) {
+        if (i == h.last_split()) return false;
+        left = h.count(i);
+      }
+      if (!share_a_value(wide_bin(h, i - 1), b)) return false;
+      const std::uint64_t both = std::min(n, left);
+      n -= both;
+      left -= both;
+    }
+  }
+  return left + h.count_of(i, h.last_split()) == 0;
 }
 
 inline void expect_bits_and_first_bin(const char* function, int bits, index first_bin) {

@@ -31,12 +31,8 @@ inline int floor_log2(float x) noexcept {
   return static_cast<int>(std::bit_cast<std::uint64_t>(double{x}) >> 52U & 0x7FFU) - 1023;
 }
 
-/// 2^e, for e of a normal double.
-inline double two_to_the(int e) noexcept {
-  return std::bit_cast<double>(static_cast<std::uint64_t>(e + 1023) << 52U);
-}
-
-/// Counts values into bins of width 2^exponent; |x| < bins * 2^exponent must hold.
+/// Counts values into bins of width 2^exponent; |x| < bins * 2^exponent must hold. What lies below
+/// 64 widths is counted by octave too, in bins that each lie in one bin of that width.
 ///
 /// The quotient |x| / width is a product with a power of two in two steps, because 2^149 is no
 /// float. Neither step can change trunc(|x| / width): results are exact unless they fall below
@@ -45,50 +41,182 @@ class bin_counter {
  public:
   bin_counter(index bins, int exponent)
       : bins_(static_cast<std::int32_t>(bins)),
+        exponent_(exponent),
         first_factor_(static_cast<float>(two_to_the(std::min(-exponent, 126)))),
-        second_factor_(static_cast<float>(two_to_the(std::max(-exponent - 126, 0)))) {}
+        second_factor_(static_cast<float>(two_to_the(std::max(-exponent - 126, 0)))),
+        end_of_small_(exponent + octave_bits > 127 ? infinity_bits
+                                                   : bits_of(two_to_the(exponent + octave_bits))) {}
 
-  /// Position among counts of bins -bins to bins - 1; of floats or vectors of them.
+  /// Bin -bins to bins - 1; of floats or vectors of them. All of it in integers that hold the
+  /// bits, because a flag may let the compiler take -0 for +0.
   template <class V>
-  FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int32_t> position(const V& value) const noexcept {
-    using ints = arch::rebind<V, std::int32_t>;
-    const ints bits = arch::bits_as<std::int32_t>(value + V(0.0F));  // -0 becomes +0
-    const V magnitude = arch::bits_as<float>(bits & ints(0x7FFFFFFF));
-    const ints k = arch::convert<std::int32_t>(magnitude * V(first_factor_) * V(second_factor_));
-    return (k ^ (bits >> ints(31))) + ints(bins_);  // ~k if negative
+  FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int32_t> bin_of(const V& value) const noexcept {
+    const auto bits = arch::bits_as<std::int32_t>(value);
+    const auto magnitude = magnitude_of(bits);
+    const V quotient = arch::bits_as<float>(magnitude) * V(first_factor_) * V(second_factor_);
+    return arch::convert<std::int32_t>(quotient) ^ below_zero(bits, magnitude);
   }
 
-  /// One by one, for short stretches.
-  void count(const float* p, index n, std::vector<std::uint64_t>& counts) const noexcept {
-    for (index i = 0; i < n; ++i) ++counts[static_cast<std::size_t>(position(p[i]))];
-  }
-
-  /// Four tables in turn: equal neighbours, such as the zeros behind a relu, would otherwise wait
-  /// for each other's increment. 32 bits keep the tables in the first-level cache.
-  void count_long(const float* p, index n, std::vector<std::uint64_t>& counts) const {
-    constexpr index most = index{1} << 30;
-    for (; n > most; p += most, n -= most) count_long(p, most, counts);
-    const std::size_t size = counts.size();
-    std::vector<std::uint32_t> tables(4 * size, 0);
-    index i = 0;
+  /// Without tables, for short stretches.
+  void count(const float* p, index n, mirrored_counts& counts, octave_counts& by_octave) const {
     using floats = arch::vec<float, arch::native_lanes<float>>;
-    for (; i + floats::lanes <= n; i += floats::lanes) {
-      std::array<std::int32_t, floats::lanes> at;
-      position(floats::load(p + i)).store(at.data());
-      for (std::size_t l = 0; l < floats::lanes; ++l) {
-        ++tables[(l % 4) * size + static_cast<std::size_t>(at[l])];
+    constexpr index piece = 16 * floats::lanes;
+    std::array<std::int32_t, piece> bins;
+    std::array<std::int32_t, piece> keys;
+    for (; n > 0; p += piece, n -= piece) {
+      const index length = std::min(n, piece);
+      std::size_t small = 0;
+      index i = 0;
+      for (; i + floats::lanes <= length; i += floats::lanes) {
+        small = sort<floats>(p + i, bins.data() + i, keys.data(), small);
       }
+      for (; i < length; ++i) small = sort<float>(p + i, bins.data() + i, keys.data(), small);
+      for (index j = 0; j < length; ++j) counts.add_one(bins[static_cast<std::size_t>(j)]);
+      for (std::size_t j = 0; j < small; ++j) by_octave.add_one(keys[j]);
     }
-    for (std::size_t k = 0; k < size; ++k) {
-      for (std::size_t t = 0; t < 4; ++t) counts[k] += tables[t * size + k];
+  }
+
+  /// A small value is counted by octave alone, and afterwards in the bin around its octave's. The
+  /// others have four tables in turn: equal neighbours, such as the zeros behind a relu, would else
+  /// wait for each other's increment. 32 bits keep the tables in the first-level cache.
+  ///
+  /// @param least_bits  at most the bits of the smallest |x| > 0
+  void count_long(const float* p, index n, std::int32_t least_bits, mirrored_counts& counts,
+                  octave_counts& by_octave) const {
+    constexpr index most = index{1} << 30;
+    for (; n > most; p += most, n -= most) count_long(p, most, least_bits, counts, by_octave);
+    const std::int32_t size = 2 * bins_;
+    const int end = std::min(exponent_ - exponent_of_octave_0 + octave_bits, octaves);
+    const int first = least_bits < end_of_small_ ? octave_key(least_bits) / octave_bins : end;
+    const std::int32_t keys = (end - first) * octave_bins;
+    std::vector<std::uint32_t> tables(static_cast<std::size_t>(4 * size + 2 * keys), 0);
+    const index counted = fill(p, n, first * octave_bins - 4 * size, keys, tables.data());
+    add_tables(tables.data(), counts);
+    const std::uint32_t* right = tables.data() + 4 * size;
+    for (int octave = first; octave < end; ++octave, right += octave_bins) {
+      add_octave(octave, right, right + keys, counts, by_octave);
     }
-    count(p + i, n - i, counts);
+    count(p + counted, n - counted, counts, by_octave);
   }
 
  private:
+  static std::int32_t bits_of(double x) noexcept {
+    return std::bit_cast<std::int32_t>(static_cast<float>(x));
+  }
+
+  template <class I>
+  FEWBIT_ALWAYS_INLINE static I magnitude_of(const I& bits) noexcept {
+    return bits & I(without_sign);
+  }
+
+  /// -1 if below 0, else 0; a zero of either sign is not below 0.
+  template <class I>
+  FEWBIT_ALWAYS_INLINE static I below_zero(const I& bits, const I& magnitude) noexcept {
+    return (bits & (I(0) - magnitude)) >> I(31);
+  }
+
+  template <class V>
+  struct sorted {
+    arch::rebind<V, std::int32_t> bin;
+    arch::rebind<V, std::int32_t> key;       // meaningless unless small
+    arch::rebind<V, std::int32_t> is_small;  // -1 or 0
+    arch::rebind<V, std::int32_t> is_below_zero;
+  };
+
+  template <class V>
+  FEWBIT_ALWAYS_INLINE sorted<V> sort(const V& value) const noexcept {
+    using ints = arch::rebind<V, std::int32_t>;
+    const ints bits = arch::bits_as<std::int32_t>(value);
+    const ints magnitude = magnitude_of(bits);
+    const ints above_zero = ints(0) - magnitude;
+    const ints below_end = magnitude - ints(end_of_small_);
+    return {bin_of(value), octave_key(magnitude), (above_zero & below_end) >> ints(31),
+            below_zero(bits, magnitude)};
+  }
+
+  /// The bins of as many values as V has lanes, and the signed keys of the small ones behind
+  /// `small` others.
+  /// @return how many keys there are now
+  template <class V>
+  FEWBIT_ALWAYS_INLINE std::size_t sort(const float* p, std::int32_t* bins, std::int32_t* keys,
+                                        std::size_t small) const noexcept {
+    using ints = arch::rebind<V, std::int32_t>;
+    constexpr std::size_t lanes = sizeof(V) / sizeof(float);
+    std::array<std::int32_t, lanes> key;
+    std::array<std::int32_t, lanes> is_small;
+    const sorted<V> s = sort(arch::load<V>(p));
+    arch::store(bins, s.bin);
+    arch::store(key.data(), ints(s.key ^ s.is_below_zero));
+    arch::store(is_small.data(), s.is_small);
+    for (std::size_t l = 0; l < lanes; ++l) {
+      keys[small] = key[l];
+      small += is_small[l] != 0 ? 1 : 0;
+    }
+    return small;
+  }
+
+  /// Fills four linear tables and behind them two tables of `keys` keys, right and left of 0.
+  /// @param shift  key - shift is the position of a key above 0
+  /// @return how many values were counted: whole vectors
+  index fill(const float* p, index n, std::int32_t shift, std::int32_t keys,
+             std::uint32_t* tables) const noexcept {
+    using floats = arch::vec<float, arch::native_lanes<float>>;
+    using ints = arch::rebind<floats, std::int32_t>;
+    ints base;
+    for (int l = 0; l < floats::lanes; ++l) base.set(l, l % 4 * 2 * bins_ + bins_);
+    index i = 0;
+    for (; i + floats::lanes <= n; i += floats::lanes) {
+      const sorted<floats> s = sort(floats::load(p + i));
+      const ints at_key = s.key - ints(shift) + (s.is_below_zero & ints(keys));
+      std::array<std::int32_t, floats::lanes> at;
+      arch::select(s.is_small, at_key, s.bin + base).store(at.data());
+      for (const std::int32_t a : at) ++tables[a];
+    }
+    return i;
+  }
+
+  /// Their sums are at most 2^30.
+  void add_tables(std::uint32_t* tables, mirrored_counts& counts) const {
+    using words = arch::vec<std::uint32_t, 8>;  // there are 32 bins or more
+    const std::int32_t size = 2 * bins_;
+    for (std::int32_t i = 0; i < size; i += words::lanes) {
+      words sum = words::load(tables + i);
+      for (std::int32_t t = 1; t < 4; ++t) sum += words::load(tables + t * size + i);
+      sum.store(tables + i);
+    }
+    counts.add_each(tables);
+  }
+
+  /// Adds the counts of an octave's keys to it, and to the bins around them.
+  void add_octave(int octave, const std::uint32_t* right, const std::uint32_t* left,
+                  mirrored_counts& counts, octave_counts& by_octave) const {
+    std::uint64_t n_right = 0;
+    std::uint64_t n_left = 0;
+    for (int i = 0; i < octave_bins; ++i) {
+      n_right += right[i];
+      n_left += left[i];
+    }
+    if ((n_right | n_left) == 0) return;
+    by_octave.add_octave(octave, right, left);
+    const int widths_exponent = octave + exponent_of_octave_0 - exponent_;
+    if (widths_exponent <= 0) {
+      const index k = widths_exponent == 0 ? 1 : 0;
+      counts.add(k, n_right);
+      counts.add(~k, n_left);
+      return;
+    }
+    for (int i = 0; i < octave_bins; ++i) {
+      const index k = (octave_bins + i) >> (octave_bits - widths_exponent);
+      counts.add(k, right[i]);
+      counts.add(~k, left[i]);
+    }
+  }
+
   std::int32_t bins_;
+  int exponent_;
   float first_factor_;
   float second_factor_;
+  std::int32_t end_of_small_;
 };
 
 }  // namespace detail
@@ -102,40 +230,58 @@ class bin_counter {
 /// merged holds what it would hold had the width been 2w from the start. Hence any order, any split
 /// into batches and any merge of observers give the same bits.
 ///
+/// Small values, below 64 widths, are counted by octave too (octave_counts.hpp), so that one value
+/// far from the rest leaves the percentiles of the rest resolved. That table is a function of the
+/// multiset as well: an octave that passes below 64 widths takes over its linear bins, of which it
+/// has 64 or more.
+///
 /// range(method) and range() answer a range, snapshot(ends) gives the bins in use as plain data.
 ///
-/// Memory: 16 bytes for each bin. At least half of the bins are in use unless max|x| is subnormal,
-/// so w is at most 2 max|x| / bins.
+/// Memory: 8 bytes for each of the `bins` and at most 19 kB, 36 kB for 2048 bins; 8 bytes more for
+/// each bin that reaches 2^32 values. At least half of the bins are in use unless max|x| is
+/// subnormal, so w is at most 2 max|x| / bins.
 class histogram_observer : public detail::binned_values<histogram_observer> {
  public:
   static constexpr index default_bins = 2048;
 
   /// @param bins  bins on each side of 0: a power of two from 16 to 65536.
   explicit histogram_observer(index bins = default_bins, nan_policy policy = nan_policy::fail)
-      : binned_values(checked("histogram_observer", bins), policy) {}
+      : histogram_observer(detail::caller{name}, bins, policy) {}
 
-  /// @throws fewbit::error on NaN or infinity, unless the policy is to skip them.
-  void observe(const Eigen::Ref<const row_matrix<float>>& x) {
-    const auto batch = detail::summarize("histogram_observer::observe", x, policy_);
-    extend(batch);
+  /// The same for an observer that holds this one; errors name it.
+  histogram_observer(const detail::caller& by, index bins, nan_policy policy)
+      : binned_values(checked(by.name().c_str(), bins), policy) {}
+
+  /// @throws fewbit::error if x is empty, and on NaN or infinity unless the policy is to skip them
+  void observe(const Eigen::Ref<const row_matrix<float>>& x) { observe({name, "observe"}, x); }
+
+  void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
+    const auto batch = detail::summarize<true>(by, x, policy_);
+    detail::expect_room(by, seen_, batch.seen);
+    extend(batch.seen);
     const detail::bin_counter counter(bins(), exponent());
-    detail::for_each_finite_run(x, batch.skipped == 0, [&](const float* p, index n) {
-      if (n < 8 * bins()) {
-        counter.count(p, n, counts_.all());
+    detail::for_each_finite_run(x, batch.seen.skipped == 0, [&](const float* p, index n) {
+      if (n < 2 * bins()) {
+        counter.count(p, n, counts_, octaves_);
       } else {
-        counter.count_long(p, n, counts_.all());
+        counter.count_long(p, n, batch.least_bits, counts_, octaves_);
       }
     });
   }
 
   /// @throws fewbit::error if bins or policy differ.
-  void merge(const histogram_observer& other) {
-    detail::expect_equal("histogram_observer::merge", "bins of other", other.bins(), bins());
-    detail::expect_same_policy("histogram_observer::merge", policy_, other.policy_);
+  void merge(const histogram_observer& other) { merge({name, "merge"}, other); }
+
+  void merge(const detail::caller& by, const histogram_observer& other) {
+    expect_same_settings(by, " of other", other);
+    detail::expect_room(by, seen_, other.seen_);
     histogram_observer aligned = other;
-    aligned.counts_.coarsen(exponent() - other.exponent());
-    extend(other.seen_);
-    counts_.add(aligned.counts_);
+    histogram_observer both = *this;
+    aligned.widen(exponent() - other.exponent());
+    both.extend(other.seen_);
+    both.counts_.add(aligned.counts_);
+    both.octaves_.add(aligned.octaves_);
+    *this = std::move(both);
   }
 
   [[nodiscard]] double width() const noexcept { return detail::two_to_the(exponent()); }
@@ -155,22 +301,31 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
   static constexpr const char* name = "histogram_observer";
 
   void write(detail::text_writer& out) const {
-    out.line("fewbit histogram_observer 1");
+    out.line("fewbit histogram_observer 2");
     detail::write(out, policy_);
     out.field("bins", static_cast<std::uint64_t>(bins()));
     detail::write(out, seen_);
     counts_.write(out);
+    octaves_.write(out);
   }
 
   static histogram_observer read(detail::text_reader& in) {
-    in.line("fewbit histogram_observer 1");
+    in.line("fewbit histogram_observer 2");
     nan_policy policy{};
     detail::read(in, policy);
     const auto bins = static_cast<index>(in.field("bins", most_bins));
     histogram_observer made(checked(in.function(), bins), policy);
-    detail::read(in, made.seen_);
-    made.counts_.read(in, made.seen_, made.bin_of(made.seen_.lo), made.bin_of(made.seen_.hi));
+    detail::read(in, policy, made.seen_);
+    const int key_end = (made.exponent() + detail::octave_bits - detail::exponent_of_octave_0) *
+                        detail::octave_bins;
+    made.read_counts(in, made.bin_of(made.seen_.lo), made.bin_of(made.seen_.hi),
+                     std::min(key_end, detail::octaves * detail::octave_bins));
     return made;
+  }
+
+  void expect_same_settings(const detail::caller& by, const std::string& of,
+                            const histogram_observer& other) const {
+    expect_same_bins(by, of, other);
   }
 
   static constexpr index most_bins = 65536;
@@ -182,9 +337,10 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
   }
 
   /// log2 of the width.
-  [[nodiscard]] int exponent() const noexcept {
+  [[nodiscard]] int exponent() const noexcept { return exponent_for(seen_.amax()); }
+
+  [[nodiscard]] int exponent_for(float amax) const noexcept {
     constexpr int finest = -149;  // the smallest float: finer bins would not tell values apart
-    const float amax = seen_.amax();
     if (amax == 0.0F) return finest;
     return std::max(finest, detail::floor_log2(amax) + 1 - std::countr_zero(unsigned_bins()));
   }
@@ -198,17 +354,39 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
     return {std::min(bin_of(seen_.lo), index{0}), std::max(bin_of(seen_.hi) + 1, index{0})};
   }
 
+  /// Those below 64 widths.
+  [[nodiscard]] index split_bins() const noexcept {
+    return std::min(bins(), index{detail::octave_bins});
+  }
+
   [[nodiscard]] index bin_of(float x) const noexcept {
-    return detail::bin_counter(bins(), exponent()).position(x) - bins();
+    return detail::bin_counter(bins(), exponent()).bin_of(x);
   }
 
   /// Takes in extremes and counts of new values and widens the bins to hold them.
   void extend(const detail::data_summary& more) {
-    const int before = exponent();
-    detail::data_summary both = seen_;
-    both.add(more);
-    std::swap(seen_, both);
-    counts_.coarsen(exponent() - before);
+    widen(exponent_for(more.amax()) - exponent());
+    seen_.add(detail::data_summary(more));
+  }
+
+  /// Merges 2^doublings bins into one, those that become small by octave too.
+  void widen(int doublings) {
+    if (doublings <= 0) return;
+    auto by_octave = octaves_;
+    const index small_end = doublings < 16 ? index{detail::octave_bins} << doublings : bins();
+    for (index k = detail::octave_bins; k < std::min(small_end, bins()); ++k) {
+      const std::uint64_t right = counts_[k];
+      const std::uint64_t left = counts_[~k];
+      if ((right | left) == 0) continue;
+      const int octave = detail::floor_log2(static_cast<float>(k));
+      const auto bin = static_cast<int>(k >> (octave - detail::octave_bits)) - detail::octave_bins;
+      const int key =
+          (exponent() + octave - detail::exponent_of_octave_0) * detail::octave_bins + bin;
+      if (right != 0) by_octave.add(key, right);
+      if (left != 0) by_octave.add(~key, left);
+    }
+    counts_ = counts_.coarsened(doublings);
+    octaves_ = std::move(by_octave);
   }
 };
 

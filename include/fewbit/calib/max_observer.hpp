@@ -18,19 +18,32 @@ class max_observer {
   max_observer() = default;
   explicit max_observer(nan_policy policy) : policy_(policy) {}
 
-  /// @throws fewbit::error on NaN or infinity, unless the policy is to skip them.
+  /// @throws fewbit::error if x is empty, and on NaN or infinity unless the policy is to skip them
   void observe(const Eigen::Ref<const row_matrix<float>>& x) {
-    seen_.add(detail::summarize("max_observer::observe", x, policy_));
+    observe({"max_observer", "observe"}, x);
   }
 
-  void merge(const max_observer& other) {
-    detail::expect_same_policy("max_observer::merge", policy_, other.policy_);
+  /// The same, and of merge and range, for an observer that holds this one; errors name it.
+  void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
+    const auto batch = detail::summarize<false>(by, x, policy_).seen;
+    detail::expect_room(by, seen_, batch);
+    seen_.add(batch);
+  }
+
+  /// @throws fewbit::error if the policy differs.
+  void merge(const max_observer& other) { merge({"max_observer", "merge"}, other); }
+
+  void merge(const detail::caller& by, const max_observer& other) {
+    expect_same_settings(by, " of other", other);
+    detail::expect_room(by, seen_, other.seen_);
     seen_.add(detail::data_summary(other.seen_));
   }
 
   /// @throws fewbit::error before the first value.
-  [[nodiscard]] fewbit::range range() const {
-    detail::expect_data("max_observer::range", seen_.count);
+  [[nodiscard]] fewbit::range range() const { return range({"max_observer", "range"}); }
+
+  [[nodiscard]] fewbit::range range(const detail::caller& by) const {
+    detail::expect_data(by, seen_.count);
     return {seen_.lo, seen_.hi};
   }
 
@@ -60,8 +73,15 @@ class max_observer {
     max_observer made;
     in.line("fewbit max_observer 1");
     detail::read(in, made.policy_);
-    detail::read(in, made.seen_);
+    detail::read(in, made.policy_, made.seen_);
     return made;
+  }
+
+  [[nodiscard]] std::uint64_t rows_seen() const noexcept { return seen_.count + seen_.skipped; }
+
+  void expect_same_settings(const detail::caller& by, const std::string& of,
+                            const max_observer& other) const {
+    detail::expect_same_policy(by, of, policy_, other.policy_);
   }
 
   detail::data_summary seen_;

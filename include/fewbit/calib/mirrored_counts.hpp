@@ -5,15 +5,17 @@
 /// Bin k >= 0 holds what lies k to k + 1 widths right of 0; bin -1 - k = ~k its mirror image left
 /// of 0. A zero of either sign is in bin 0. Folding the halves gives the histogram of |x| exactly.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "fewbit/calib/batch.hpp"
+#include "fewbit/calib/compact_counts.hpp"
 #include "fewbit/calib/histogram.hpp"
 #include "fewbit/calib/observer.hpp"
+#include "fewbit/calib/octave_counts.hpp"
 #include "fewbit/calib/text.hpp"
 #include "fewbit/calib/threshold.hpp"
 
@@ -22,32 +24,40 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
 class mirrored_counts {
  public:
   explicit mirrored_counts(index bins_per_side)
-      : bins_(bins_per_side), counts_(static_cast<std::size_t>(2 * bins_per_side), 0) {}
+      : bins_(bins_per_side), counts_(static_cast<std::size_t>(2 * bins_per_side)) {}
 
   [[nodiscard]] index bins_per_side() const noexcept { return bins_; }
 
-  /// Counts of bins -bins_per_side(), ..., bins_per_side() - 1.
-  [[nodiscard]] std::vector<std::uint64_t>& all() noexcept { return counts_; }
+  [[nodiscard]] std::uint64_t operator[](index k) const noexcept { return counts_[place(k)]; }
 
-  [[nodiscard]] std::uint64_t& operator[](index k) noexcept {
-    return counts_[static_cast<std::size_t>(k + bins_)];
-  }
-  [[nodiscard]] std::uint64_t operator[](index k) const noexcept {
-    return counts_[static_cast<std::size_t>(k + bins_)];
+  /// @param k  from -bins_per_side() to bins_per_side() - 1
+  void add(index k, std::uint64_t n) { counts_.add(place(k), n); }
+
+  FEWBIT_ALWAYS_INLINE void add_one(index k) { counts_.add_one(place(k)); }
+
+  /// Adds a count to each bin, from that of -bins_per_side() on.
+  void add_each(const std::uint32_t* more) { counts_.add_each(0, more, counts_.size()); }
+
+  void add(const mirrored_counts& other) {
+    for (std::size_t i = 0; i < counts_.size(); ++i) counts_.add(i, other.counts_[i]);
   }
 
-  void add(const mirrored_counts& other) noexcept {
-    for (std::size_t i = 0; i < counts_.size(); ++i) counts_[i] += other.counts_[i];
-  }
-
-  /// Merges 2^doublings neighbours into one. The arithmetic shift maps both sides:
+  /// 2^doublings neighbours merged into one. The arithmetic shift maps both sides:
   /// ~((~k) >> d) = k >> d.
-  void coarsen(int doublings) {
-    if (doublings <= 0) return;
+  [[nodiscard]] mirrored_counts coarsened(int doublings) const {
     const int shift = doublings < 62 ? doublings : 62;
     mirrored_counts coarse(bins_);
-    for (index k = -bins_; k < bins_; ++k) coarse[k >> shift] += (*this)[k];
-    *this = std::move(coarse);
+    for (index k = -bins_; k < bins_; ++k) coarse.add(k >> shift, (*this)[k]);
+    return coarse;
+  }
+
+  [[nodiscard]] std::size_t bytes() const noexcept { return counts_.bytes(); }
+
+  /// The sum of bins -n to n - 1.
+  [[nodiscard]] std::uint64_t sum(index n) const noexcept {
+    std::uint64_t all = 0;
+    for (index k = -n; k < n; ++k) all += (*this)[k];
+    return all;
   }
 
   /// Bins first to last - 1 as plain data; `first` <= 0 <= `last`.
@@ -56,7 +66,8 @@ class mirrored_counts {
     out.ends = clip::affine;
     out.width = width;
     out.zero = -first;
-    out.counts.assign(counts_.begin() + (first + bins_), counts_.begin() + (last + bins_));
+    out.counts.reserve(static_cast<std::size_t>(last - first));
+    for (index k = first; k < last; ++k) out.counts.push_back((*this)[k]);
     return out;
   }
 
@@ -71,7 +82,7 @@ class mirrored_counts {
 
   void write(text_writer& out) const {
     std::uint64_t filled = 0;
-    for (const std::uint64_t c : counts_) filled += c != 0 ? 1 : 0;
+    for (index k = -bins_; k < bins_; ++k) filled += (*this)[k] != 0 ? 1 : 0;
     out.field("filled", filled);
     for (index k = -bins_; k < bins_; ++k) {
       if ((*this)[k] != 0) out.entry(k, (*this)[k]);
@@ -93,7 +104,7 @@ class mirrored_counts {
              "at least 1, and in sum " + text(seen.count));
       previous = k;
       sum += count;
-      (*this)[k] = count;
+      add(k, count);
     }
     expect_equal(in.function(), "sum of the bins", sum, seen.count);
     expect(filled == 0 || previous == bin_of_hi, in.function(), "last bin", previous, bin_of_hi);
@@ -102,12 +113,36 @@ class mirrored_counts {
   friend bool operator==(const mirrored_counts&, const mirrored_counts&) = default;
 
  private:
+  [[nodiscard]] std::size_t place(index k) const noexcept {
+    return static_cast<std::size_t>(k + bins_);
+  }
+
   index bins_;
-  std::vector<std::uint64_t> counts_;
+  compact_counts counts_;
 };
 
+/// The narrow bins of the counts by octave and of `zeros`, of |x| if symmetric, of x if affine.
+inline std::vector<narrow_bin> narrow_bins(const octave_counts& counts, std::uint64_t zeros,
+                                           clip ends) {
+  std::vector<narrow_bin> out;
+  if (ends == clip::affine) {
+    counts.for_each([&](const octave_bin& b) {
+      const double far_edge = -edge_of_key(b.key + b.keys);
+      if (b.negative != 0) out.push_back({far_edge, -edge_of_key(b.key), b.negative});
+    });
+    std::reverse(out.begin(), out.end());
+  }
+  if (zeros != 0) out.push_back({0.0, 0.0, zeros});
+  counts.for_each([&](const octave_bin& b) {
+    const std::uint64_t n = b.positive + (ends == clip::symmetric ? b.negative : 0);
+    if (n != 0) out.push_back({edge_of_key(b.key), edge_of_key(b.key + b.keys), n});
+  });
+  return out;
+}
+
 /// The state of a histogram observer and its answers. Derived has its `name` for errors, width(),
-/// and used_bins(), the bins of a snapshot as {first, behind the last}.
+/// used_bins(), the bins of a snapshot as {first, behind the last}, and split_bins(), how many bins
+/// on each side of 0 the counts by octave count once more.
 template <class Derived>
 class binned_values {
  public:
@@ -116,30 +151,37 @@ class binned_values {
   /// @throws fewbit::error before the first value.
   template <ThresholdMethod Method>
   [[nodiscard]] fewbit::range range(const Method& method, clip ends = clip::symmetric) const {
-    return method(snapshot(ends));
+    return range(caller{Derived::name, "range"}, method, ends);
   }
 
   /// The exact extremes.
   /// @throws fewbit::error before the first value.
-  [[nodiscard]] fewbit::range range() const {
-    expect_seen("::range");
+  [[nodiscard]] fewbit::range range() const { return range(caller{Derived::name, "range"}); }
+
+  /// The same for an observer that holds this one.
+  template <ThresholdMethod Method>
+  [[nodiscard]] fewbit::range range(const caller& by, const Method& method,
+                                    clip ends = clip::symmetric) const {
+    expect_data(by, count());
+    return method(bins_of(ends));
+  }
+  [[nodiscard]] fewbit::range range(const caller& by) const {
+    expect_data(by, count());
     return {seen_.lo, seen_.hi};
   }
 
   /// The bins, of |x| if symmetric, of x if affine.
   /// @throws fewbit::error before the first value.
   [[nodiscard]] histogram snapshot(clip ends) const {
-    expect_seen("::snapshot");
-    const auto& self = static_cast<const Derived&>(*this);
-    const auto [first, last] = self.used_bins();
-    histogram out = ends == clip::symmetric
-                        ? counts_.of_magnitudes(-first > last ? -first : last, self.width())
-                        : counts_.of_values(first, last, self.width());
-    out.extremes = {seen_.lo, seen_.hi};
-    return out;
+    expect_data({Derived::name, "snapshot"}, count());
+    return bins_of(ends);
   }
 
   [[nodiscard]] index bins() const noexcept { return counts_.bins_per_side(); }
+  /// The memory it takes, the object itself included.
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    return sizeof(Derived) + counts_.bytes() + octaves_.bytes();
+  }
   [[nodiscard]] std::uint64_t count() const noexcept { return seen_.count; }
   [[nodiscard]] std::uint64_t skipped() const noexcept { return seen_.skipped; }
   [[nodiscard]] nan_policy policy() const noexcept { return policy_; }
@@ -149,13 +191,44 @@ class binned_values {
  protected:
   binned_values(index bins_per_side, nan_policy policy) : counts_(bins_per_side), policy_(policy) {}
 
+  [[nodiscard]] std::uint64_t rows_seen() const noexcept { return seen_.count + seen_.skipped; }
+
+  void expect_same_bins(const caller& by, const std::string& of, const binned_values& other) const {
+    expect_same(by, "bins" + of, other.bins(), bins());
+    expect_same_policy(by, of, policy_, other.policy_);
+  }
+
+  /// Reads both tables and accepts only what observing could have produced.
+  void read_counts(text_reader& in, index bin_of_lo, index bin_of_hi, int key_end) {
+    counts_.read(in, seen_, bin_of_lo, bin_of_hi);
+    const auto& self = static_cast<const Derived&>(*this);
+    octaves_.read(in, key_end, counts_.sum(self.split_bins()));
+    const histogram h = bins_of(clip::affine);
+    expect(narrow_bins_fit(h), in.function(), "octave bins", "a count of other values",
+           "the values of the linear bins");
+    if (h.narrow.empty()) return;
+    const bool begins = bin_of_lo < -h.split || h.narrow.front().contains(seen_.lo);
+    const bool ends = bin_of_hi >= h.split || h.narrow.back().contains(seen_.hi);
+    expect(begins && ends, in.function(), "octave bins", "without lo or hi",
+           "the first with lo and the last with hi");
+  }
+
   data_summary seen_;
   mirrored_counts counts_;
+  octave_counts octaves_;
   nan_policy policy_;
 
  private:
-  void expect_seen(const char* member) const {
-    expect_data((std::string(Derived::name) + member).c_str(), count());
+  [[nodiscard]] histogram bins_of(clip ends) const {
+    const auto& self = static_cast<const Derived&>(*this);
+    const auto [first, last] = self.used_bins();
+    histogram out = ends == clip::symmetric
+                        ? counts_.of_magnitudes(-first > last ? -first : last, self.width())
+                        : counts_.of_values(first, last, self.width());
+    out.extremes = {seen_.lo, seen_.hi};
+    out.split = self.split_bins();
+    out.narrow = narrow_bins(octaves_, counts_.sum(out.split) - octaves_.total(), ends);
+    return out;
   }
 };
 

@@ -6,6 +6,7 @@
 /// of interleaved batches do not determine the average of all. Where batches must commute, use
 /// max_observer or histogram_observer.
 
+#include <bit>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -23,14 +24,21 @@ class moving_average_observer {
  public:
   /// @param momentum  in [0, 1): 0 keeps the last batch alone, 0.99 averages about 100 batches.
   explicit moving_average_observer(double momentum = 0.99, nan_policy policy = nan_policy::fail)
-      : momentum_(momentum), policy_(policy) {
+      : momentum_(detail::without_minus_zero(momentum)), policy_(policy) {
     expect_momentum("moving_average_observer", momentum);
   }
 
-  /// A batch without a value changes nothing.
-  /// @throws fewbit::error on NaN or infinity, unless the policy is to skip them.
+  /// A batch of which every value is skipped moves nothing.
+  /// @throws fewbit::error if x is empty, and on NaN or infinity unless the policy is to skip them
   void observe(const Eigen::Ref<const row_matrix<float>>& x) {
-    const auto batch = detail::summarize("moving_average_observer::observe", x, policy_);
+    observe({"moving_average_observer", "observe"}, x);
+  }
+
+  /// The same, and of range, for an observer that holds this one; errors name it.
+  void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
+    const auto batch = detail::summarize<false>(by, x, policy_).seen;
+    detail::expect_countable(by, "count of batches", batches_ + 1);
+    detail::expect_countable(by, "count of skipped values", skipped_ + batch.skipped);
     skipped_ += batch.skipped;
     if (batch.count == 0) return;
     lo_ = batches_ == 0 ? double{batch.lo} : moved(lo_, batch.lo);
@@ -39,9 +47,12 @@ class moving_average_observer {
   }
 
   /// @throws fewbit::error before the first value.
-  [[nodiscard]] fewbit::range range() const {
-    detail::expect_data("moving_average_observer::range", batches_);
-    return {static_cast<float>(lo_), static_cast<float>(hi_)};
+  [[nodiscard]] fewbit::range range() const { return range({"moving_average_observer", "range"}); }
+
+  [[nodiscard]] fewbit::range range(const detail::caller& by) const {
+    detail::expect_data(by, batches_);
+    return {detail::without_minus_zero(static_cast<float>(lo_)),
+            detail::without_minus_zero(static_cast<float>(hi_))};
   }
 
   [[nodiscard]] double momentum() const noexcept { return momentum_; }
@@ -77,16 +88,26 @@ class moving_average_observer {
     detail::read(in, made.policy_);
     made.momentum_ = in.bits<double>("momentum");
     expect_momentum(in.function(), made.momentum_);
+    expect_no_minus_zero(in, "momentum", made.momentum_);
     made.batches_ = in.field("batches", detail::text_reader::largest_count);
-    made.skipped_ = in.field("skipped", detail::text_reader::largest_count);
-    made.lo_ = in.bits<double>("lo");
-    made.hi_ = in.bits<double>("hi");
-    expect_average(in, "lo", made.lo_);
-    expect_average(in, "hi", made.hi_);
+    made.skipped_ = in.field("skipped", detail::most_skipped(made.policy_, 0));
+    made.lo_ = made.read_average(in, "lo");
+    made.hi_ = made.read_average(in, "hi");
     detail::expect(made.lo_ <= made.hi_, in.function(), "lo", made.lo_, "at most hi");
     const bool named = made.batches_ != 0 || (made.lo_ == 0.0 && made.hi_ == 0.0);
     detail::expect(named, in.function(), "batches", made.batches_, "at least 1");
     return made;
+  }
+
+  /// Every batch reaches every channel, and with nan_policy::fail as one that counts.
+  [[nodiscard]] std::uint64_t rows_seen() const noexcept {
+    return policy_ == nan_policy::fail ? batches_ : 0;
+  }
+
+  void expect_same_settings(const detail::caller& by, const std::string& of,
+                            const moving_average_observer& other) const {
+    detail::expect_same(by, "momentum" + of, other.momentum_, momentum_);
+    detail::expect_same_policy(by, of, policy_, other.policy_);
   }
 
   [[nodiscard]] double moved(double average, float latest) const noexcept {
@@ -99,11 +120,24 @@ class moving_average_observer {
                    "at least 0 and below 1");
   }
 
-  static void expect_average(const detail::text_reader& in, const char* name, double value) {
+  static void expect_no_minus_zero(const detail::text_reader& in, const char* name, double value) {
+    const auto bits = std::bit_cast<std::uint64_t>(value);
+    detail::expect(bits != std::uint64_t{1} << 63U, in.function(), name, value, "not -0");
+  }
+
+  /// The first batch, and every batch if momentum is 0, leaves a float.
+  [[nodiscard]] double read_average(detail::text_reader& in, const char* bound) const {
+    const auto value = in.bits<double>(bound);
     // Averaging may pass the largest float by a rounding of double, which range() rounds away.
     constexpr double largest = std::numeric_limits<float>::max() * (1.0 + 1e-9);
-    detail::expect(value >= -largest && value <= largest, in.function(), name, value,
+    detail::expect(value >= -largest && value <= largest, in.function(), bound, value,
                    "a number in the range of float");
+    expect_no_minus_zero(in, bound, value);
+    const bool exact = batches_ > 1 && momentum_ != 0.0;
+    const bool is_float = exact || double{static_cast<float>(value)} == value;
+    detail::expect(is_float, in.function(), bound, value,
+                   "a float after one batch or with momentum 0");
+    return value;
   }
 
   double momentum_;

@@ -36,9 +36,9 @@ enum class nan_policy : std::uint8_t {
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
-/// `observe` takes one batch of any shape (an expression or a column-major matrix is evaluated
-/// once), an empty one changes nothing. `range` fails before the first value. `from_text` reads
-/// what `to_text` wrote, exactly, and fails on anything else.
+/// `observe` takes one batch of any shape with at least one value (an expression or a column-major
+/// matrix is evaluated once). `range` fails before the first value. `from_text` reads what
+/// `to_text` wrote, exactly, and fails on anything else. A call that fails changes nothing.
 template <class O>
 concept Observer = std::copyable<O> &&
     requires(O& o, const O& c, const Eigen::Ref<const row_matrix<float>>& x, std::string_view t) {

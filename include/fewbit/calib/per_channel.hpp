@@ -22,32 +22,52 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 template <Observer O>
 class per_channel {
  public:
+  static constexpr index most_channels = index{1} << 24;
+
   /// Each channel starts as a copy of `prototype`.
+  /// @param channels  from 1 to 2^24
   explicit per_channel(index channels, const O& prototype = O{})
       : channels_(static_cast<std::size_t>(checked("per_channel", channels)), prototype) {}
 
   /// @param x  samples x channels
-  /// @throws fewbit::error on another number of columns, and on NaN or infinity unless the policy
-  ///         is to skip them; no channel has then changed.
+  /// @throws fewbit::error if x is empty or has another number of columns, and on NaN or infinity
+  ///         unless the policy is to skip them; no channel has then changed.
   void observe(const Eigen::Ref<const row_matrix<float>>& x) {
-    detail::expect_equal("per_channel::observe", "x.cols()", x.cols(), channels());
+    constexpr detail::caller by{"per_channel", "observe"};
+    detail::expect_not_empty(by, x);
+    detail::expect_same(by, "x.cols()", x.cols(), channels());
     if (channels_.front().policy() == nan_policy::fail && !detail::all_finite(x)) {
-      detail::fail_at_first_non_finite("per_channel::observe", x);
+      detail::fail_at_first_non_finite(by, x);
     }
+    expect_room_to_skip(by, x.rows());
     constexpr index block = 16;  // columns turned into rows at a time
     row_matrix<float> turned;
     for (index first = 0; first < channels(); first += block) {
       const index width = std::min(block, channels() - first);
       turned = x.middleCols(first, width).transpose();
-      for (index c = 0; c < width; ++c) at(first + c).observe(turned.row(c));
+      for (index c = 0; c < width; ++c) {
+        O& channel = channels_[static_cast<std::size_t>(first + c)];
+        if constexpr (names_caller) {
+          channel.observe(by, turned.row(c));
+        } else {
+          channel.observe(turned.row(c));
+        }
+      }
     }
   }
 
   /// @throws fewbit::error if the number of channels or the settings differ.
   void merge(const per_channel& other) requires MergeableObserver<O> {
-    detail::expect_equal("per_channel::merge", "channels of other", other.channels(), channels());
+    constexpr detail::caller by{"per_channel", "merge"};
+    detail::expect_same(by, "channels of other", other.channels(), channels());
     std::vector<O> merged = channels_;
-    for (std::size_t c = 0; c < merged.size(); ++c) merged[c].merge(other.channels_[c]);
+    for (std::size_t c = 0; c < merged.size(); ++c) {
+      if constexpr (names_caller) {
+        merged[c].merge(by, other.channels_[c]);
+      } else {
+        merged[c].merge(other.channels_[c]);
+      }
+    }
     channels_ = std::move(merged);
   }
 
@@ -58,7 +78,13 @@ class per_channel {
   [[nodiscard]] std::vector<range> ranges(const Arguments&... arguments) const {
     std::vector<range> out;
     out.reserve(channels_.size());
-    for (const O& channel : channels_) out.push_back(channel.range(arguments...));
+    for (const O& channel : channels_) {
+      if constexpr (names_caller) {
+        out.push_back(channel.range(detail::caller{"per_channel", "ranges"}, arguments...));
+      } else {
+        out.push_back(channel.range(arguments...));
+      }
+    }
     return out;
   }
 
@@ -96,16 +122,35 @@ class per_channel {
     const auto n = static_cast<index>(in.field("channels", detail::text_reader::largest_count));
     checked(in.function(), n);
     per_channel made(1, detail::text_form::read<O>(in));
-    for (index c = 1; c < n; ++c) made.channels_.push_back(detail::text_form::read<O>(in));
+    for (index c = 1; c < n; ++c) {
+      made.channels_.push_back(detail::text_form::read<O>(in));
+      detail::text_form::expect_neighbours(detail::caller{in.function()},
+                                           " of channel " + detail::text(c), made.channels_.front(),
+                                           made.channels_.back());
+    }
     return made;
   }
 
+  /// The library's own observers take the function for the sentences of their errors.
+  static constexpr bool names_caller =
+      requires(O & o, const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
+    o.observe(by, x);
+  };
+
   static index checked(const char* function, index channels) {
     detail::expect(channels >= 1, function, "channels", channels, "at least 1");
+    detail::expect(channels <= most_channels, function, "channels", channels, "at most 16777216");
     return channels;
   }
 
-  [[nodiscard]] O& at(index c) noexcept { return channels_[static_cast<std::size_t>(c)]; }
+  /// All channels have seen as many rows, so that the first one fails on too many of them; the
+  /// values that they skipped differ.
+  void expect_room_to_skip(const detail::caller& by, index rows) const {
+    for (const O& channel : channels_) {
+      detail::expect_countable(by, "count of skipped values",
+                               channel.skipped() + static_cast<std::uint64_t>(rows));
+    }
+  }
 
   std::vector<O> channels_;
 };

@@ -57,16 +57,14 @@ class text_reader {
   [[nodiscard]] const char* function() const noexcept { return function_; }
 
   void line(std::string_view words) {
-    next();
-    if (line_ != words) reject(std::string(1, '\'').append(words) + "'");
+    if (!next() || line_ != words) reject(std::string(1, '\'').append(words) + "'");
   }
 
   /// `most` is at most largest_count.
   std::uint64_t field(std::string_view name, std::uint64_t most) {
-    next();
+    const bool whole = next();
     std::uint64_t value = 0;
-    std::string_view digits = after(name);
-    if (!parse(digits, value) || value > most) {
+    if (!whole || !parse(after(name), value) || value > most) {
       reject(std::string(1, '\'').append(name) + " <integer from 0 to " + std::to_string(most) +
              ">'");
     }
@@ -75,10 +73,10 @@ class text_reader {
 
   template <class Float>
   Float bits(std::string_view name) {
-    next();
+    const bool whole = next();
     const std::string_view digits = after(name);
     bits_of_float<Float> word = 0;
-    bool good = digits.size() == 2 * sizeof(Float);
+    bool good = whole && digits.size() == 2 * sizeof(Float);
     for (const char c : digits) {
       const std::size_t value = std::string_view("0123456789abcdef").find(c);
       good = good && value < 16;
@@ -97,13 +95,13 @@ class text_reader {
   };
 
   key_and_value entry() {
-    next();
+    const bool whole = next();
     const std::size_t space = line_.find(' ');
     std::uint64_t key = 0;
     std::uint64_t value = 0;
     const bool negative = line_.starts_with('-');
     const std::string_view first = line_.substr(0, space).substr(negative ? 1 : 0);
-    const bool good = space != std::string_view::npos && parse(first, key) &&
+    const bool good = whole && space != std::string_view::npos && parse(first, key) &&
                       !(negative && key == 0) && parse(line_.substr(space + 1), value);
     if (!good) reject("'<integer> <count>'");
     const auto magnitude = static_cast<std::int64_t>(key);
@@ -117,15 +115,15 @@ class text_reader {
   }
 
  private:
-  void next() {
+  /// Whether there is a line, with the newline behind it.
+  bool next() {
     ++number_;
     const std::size_t end = rest_.find('\n');
-    if (end == std::string_view::npos) {
-      line_ = rest_;
-      reject(rest_.empty() ? "a line more" : "a line that ends");
-    }
+    is_missing_ = rest_.empty();
+    is_cut_ = end == std::string_view::npos && !is_missing_;
     line_ = rest_.substr(0, end);
-    rest_.remove_prefix(end + 1);
+    rest_.remove_prefix(is_missing_ || is_cut_ ? rest_.size() : end + 1);
+    return !is_missing_ && !is_cut_;
   }
 
   [[nodiscard]] std::string_view after(std::string_view name) const {
@@ -151,6 +149,8 @@ class text_reader {
     std::string got = "'";
     for (const char c : line_.substr(0, shown)) got += c >= ' ' && c <= '~' ? c : '?';
     got += line_.size() > shown ? "...'" : "'";
+    if (is_cut_) got += " without a newline";
+    if (is_missing_) got = "missing";
     fail(function_, "line " + std::to_string(number_), got, want);
   }
 
@@ -158,6 +158,8 @@ class text_reader {
   std::string_view line_;
   const char* function_;
   int number_ = 0;
+  bool is_missing_ = false;
+  bool is_cut_ = false;
 };
 
 /// The way to an observer's private write() and read(), which make up its text form; each observer
@@ -171,6 +173,22 @@ struct text_form {
   template <class O>
   [[nodiscard]] static O read(text_reader& in) {
     return O::read(in);
+  }
+
+  template <class O, class Caller>
+  static void expect_same_settings(const Caller& by, const std::string& of, const O& first,
+                                   const O& next) {
+    first.expect_same_settings(by, of, next);
+  }
+
+  /// Fails unless `next`, named `of` in the sentence, could stand beside `first` as a channel.
+  template <class O, class Caller>
+  static void expect_neighbours(const Caller& by, const std::string& of, const O& first,
+                                const O& next) {
+    expect_same_settings(by, of, first, next);
+    if (first.rows_seen() != next.rows_seen()) {
+      fail(by.name().c_str(), "count" + of, next.rows_seen(), first.rows_seen());
+    }
   }
 };
 

@@ -26,6 +26,28 @@ inline void read(text_reader& in, by_percentile& method) {
   expect_percentile(in.function(), method.p);
 }
 
+/// What a user calls the observer that is bound to a method; and whether it can search with it.
+template <class Method>
+inline constexpr const char* observer_name = "threshold_observer";
+template <>
+inline constexpr const char* observer_name<by_percentile> = "percentile_observer";
+template <>
+inline constexpr const char* observer_name<by_entropy> = "entropy_observer";
+template <>
+inline constexpr const char* observer_name<by_mse> = "mse_observer";
+
+template <class Method>
+void expect_valid_method(const char*, const Method&) {}
+inline void expect_valid_method(const char* function, const by_percentile& method) {
+  expect_percentile(function, method.p);
+}
+inline void expect_valid_method(const char* function, const by_entropy& method) {
+  expect_bits_and_first_bin(function, method.bits, method.first_bin);
+}
+inline void expect_valid_method(const char* function, const by_mse& method) {
+  expect_bits_and_first_bin(function, method.bits, method.first_bin);
+}
+
 /// by_entropy and by_mse have the same members.
 template <class Method>
 void write_bits(text_writer& out, const Method& method) {
@@ -69,24 +91,36 @@ inline void read(text_reader& in, by_mse& method) {
 template <ThresholdMethod Method>
 class threshold_observer {
  public:
+  /// @throws fewbit::error if a parameter of the method or `bins` is out of its range
   explicit threshold_observer(Method method = {}, clip ends = clip::symmetric,
                               index bins = histogram_observer::default_bins,
                               nan_policy policy = nan_policy::fail)
-      : method_(std::move(method)), ends_(ends), histogram_(bins, policy) {}
+      : method_(std::move(method)), ends_(ends), histogram_(detail::caller{name}, bins, policy) {
+    detail::expect_valid_method(name, method_);
+  }
 
-  /// @throws fewbit::error on NaN or infinity, unless the policy is to skip them.
-  void observe(const Eigen::Ref<const row_matrix<float>>& x) { histogram_.observe(x); }
+  /// @throws fewbit::error if x is empty, and on NaN or infinity unless the policy is to skip them
+  void observe(const Eigen::Ref<const row_matrix<float>>& x) { observe({name, "observe"}, x); }
+
+  /// The same, and of merge and range, for an observer that holds this one; errors name it.
+  void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
+    histogram_.observe(by, x);
+  }
 
   /// @throws fewbit::error if method, clip, bins or policy differ.
-  void merge(const threshold_observer& other) {
-    const bool same = method_ == other.method_ && ends_ == other.ends_;
-    detail::expect(same, "threshold_observer::merge", "method of other", "another one",
-                   "that of this observer");
-    histogram_.merge(other.histogram_);
+  void merge(const threshold_observer& other) { merge({name, "merge"}, other); }
+
+  void merge(const detail::caller& by, const threshold_observer& other) {
+    expect_same_method(by, " of other", other);
+    histogram_.merge(by, other.histogram_);
   }
 
   /// @throws fewbit::error before the first value.
-  [[nodiscard]] fewbit::range range() const { return histogram_.range(method_, ends_); }
+  [[nodiscard]] fewbit::range range() const { return range({name, "range"}); }
+
+  [[nodiscard]] fewbit::range range(const detail::caller& by) const {
+    return histogram_.range(by, method_, ends_);
+  }
 
   [[nodiscard]] const Method& method() const noexcept { return method_; }
   [[nodiscard]] clip ends() const noexcept { return ends_; }
@@ -99,13 +133,15 @@ class threshold_observer {
 
   /// @throws fewbit::error on a text that to_text() cannot have written.
   [[nodiscard]] static threshold_observer from_text(std::string_view text) {
-    return detail::parse_text<threshold_observer>(text, "threshold_observer::from_text");
+    const std::string function = detail::caller{name, "from_text"}.name();
+    return detail::parse_text<threshold_observer>(text, function.c_str());
   }
 
   friend bool operator==(const threshold_observer&, const threshold_observer&) = default;
 
  private:
   friend detail::text_form;
+  static constexpr const char* name = detail::observer_name<Method>;
 
   void write(detail::text_writer& out) const {
     detail::write(out, method_);
@@ -119,6 +155,22 @@ class threshold_observer {
     threshold_observer made(method, in.field("affine", 1) == 1 ? clip::affine : clip::symmetric);
     made.histogram_ = detail::text_form::read<histogram_observer>(in);
     return made;
+  }
+
+  void expect_same_method(const detail::caller& by, const std::string& of,
+                          const threshold_observer& other) const {
+    const bool same = method_ == other.method_ && ends_ == other.ends_;
+    detail::expect(same, by, "method" + of, "another one", "that of this observer");
+  }
+
+  void expect_same_settings(const detail::caller& by, const std::string& of,
+                            const threshold_observer& other) const {
+    expect_same_method(by, of, other);
+    detail::text_form::expect_same_settings(by, of, histogram_, other.histogram_);
+  }
+
+  [[nodiscard]] std::uint64_t rows_seen() const noexcept {
+    return histogram_.count() + histogram_.skipped();
   }
 
   Method method_;

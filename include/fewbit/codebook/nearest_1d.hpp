@@ -10,6 +10,7 @@
 
 #include "fewbit/config.hpp"
 #include "fewbit/core/types.hpp"
+#include "fewbit/quant/range.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
@@ -18,7 +19,7 @@ namespace detail {
 /// A number and its position, in one word that compares as the number does: -0 as +0, then by
 /// position.
 inline std::uint64_t sortable(float x, index position) noexcept {
-  const auto bits = std::bit_cast<std::uint32_t>(x == 0.0F ? 0.0F : x);
+  const auto bits = std::bit_cast<std::uint32_t>(without_minus_zero(x));
   const std::uint32_t key = bits ^ ((bits >> 31) != 0 ? 0xFFFFFFFFU : 0x80000000U);
   return (std::uint64_t{key} << 32) | static_cast<std::uint64_t>(position);
 }

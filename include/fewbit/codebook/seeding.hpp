@@ -26,6 +26,7 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/random.hpp"
 #include "fewbit/core/types.hpp"
+#include "fewbit/quant/range.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
 
@@ -258,7 +259,7 @@ inline distinct_points find_distinct(const matrix_ref& points, std::span<const f
     const float* x = row_of(points, i);
     std::uint64_t hash = 0;
     for (index t = 0; t < points.cols(); ++t) {
-      const float value = x[t] == 0.0F ? 0.0F : x[t];  // -0 equals 0
+      const float value = without_minus_zero(x[t]);
       hash = (hash ^ std::bit_cast<std::uint32_t>(value)) * 0x9E3779B97F4A7C15ULL;
       hash ^= hash >> 32;
     }

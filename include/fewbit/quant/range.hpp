@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
@@ -40,6 +41,15 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
 /// By bit pattern, so that no compiler flag can optimise the question away.
 [[nodiscard]] constexpr bool is_finite(float x) noexcept {
   return (std::bit_cast<std::uint32_t>(x) & 0x7F800000U) != 0x7F800000U;
+}
+
+/// +0 for a zero of either sign, and any other number as it is. In integers, because
+/// -fno-signed-zeros lets a compiler drop a comparison of floats or a sum with 0.
+template <class Float>
+[[nodiscard]] constexpr Float without_minus_zero(Float x) noexcept {
+  using word = std::conditional_t<sizeof(Float) == 4, std::uint32_t, std::uint64_t>;
+  const auto bits = std::bit_cast<word>(x);
+  return std::bit_cast<Float>(static_cast<word>(bits << 1U) == 0 ? word{0} : bits);
 }
 
 /// Fails unless both ends are finite and in order.

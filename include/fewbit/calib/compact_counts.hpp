@@ -1,0 +1,91 @@
+#pragma once
+/// Counts of 62 bits that take 4 bytes each. Private to the histogram observers.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/config.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+
+/// The low 32 bits of every count, and the rest of those few that reach 2^32: 8 bytes each.
+///
+/// A count has one form only, so that equal counts are equal members.
+class compact_counts {
+ public:
+  explicit compact_counts(std::size_t n = 0) : low_(n, 0) {}
+
+  [[nodiscard]] std::size_t size() const noexcept { return low_.size(); }
+
+  /// What the counts take on the heap.
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    return low_.capacity() * sizeof(std::uint32_t) + carries_.capacity() * sizeof(high_part);
+  }
+
+  [[nodiscard]] std::uint64_t operator[](std::size_t i) const noexcept {
+    const std::uint64_t low = low_[i];
+    return carries_.empty() ? low : low + high_of(i);
+  }
+
+  void add(std::size_t i, std::uint64_t n) {
+    const std::uint64_t sum = low_[i] + n;
+    if (sum >> 32U != 0) carry(i, static_cast<std::uint32_t>(sum >> 32U));
+    low_[i] = static_cast<std::uint32_t>(sum);
+  }
+
+  FEWBIT_ALWAYS_INLINE void add_one(std::size_t i) {
+    if (++low_[i] == 0) carry(i, 1);
+  }
+
+  /// Adds n counts to those from `begin` on.
+  void add_each(std::size_t begin, const std::uint32_t* more, std::size_t n) {
+    using words = arch::vec<std::uint32_t, arch::native_lanes<std::uint32_t>>;
+    std::uint32_t* low = low_.data() + begin;
+    std::size_t i = 0;
+    for (; i + words::lanes <= n; i += words::lanes) {
+      const words added = words::load(more + i);
+      const words sum = words::load(low + i) + added;
+      if (arch::sum_of_lanes(sum < added) != 0) break;  // a count passes 2^32
+      sum.store(low + i);
+    }
+    for (; i < n; ++i) add(begin + i, more[i]);
+  }
+
+  friend bool operator==(const compact_counts&, const compact_counts&) = default;
+
+ private:
+  struct high_part {
+    std::uint32_t position;
+    std::uint32_t value;  // in units of 2^32
+
+    friend bool operator==(const high_part&, const high_part&) = default;
+  };
+
+  [[nodiscard]] auto find(std::size_t i) const noexcept {
+    return std::lower_bound(
+        carries_.begin(), carries_.end(), i,
+        [](const high_part& h, std::size_t position) { return h.position < position; });
+  }
+
+  [[nodiscard]] std::uint64_t high_of(std::size_t i) const noexcept {
+    const auto at = find(i);
+    return at != carries_.end() && at->position == i ? std::uint64_t{at->value} << 32U : 0;
+  }
+
+  void carry(std::size_t i, std::uint32_t value) {
+    const auto at = carries_.begin() + (find(i) - carries_.cbegin());
+    if (at != carries_.end() && at->position == i) {
+      at->value += value;
+    } else {
+      carries_.insert(at, {static_cast<std::uint32_t>(i), value});
+    }
+  }
+
+  std::vector<std::uint32_t> low_;
+  std::vector<high_part> carries_;  // by ascending position
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
