@@ -35,6 +35,7 @@
 #include "fewbit/core/error.hpp"           // fewbit::error, set_error_handler
 #include "fewbit/core/executor.hpp"        // Executor, inline_executor
 #include "fewbit/core/fixed_point.hpp"     // tflite_double, tflite_single, xnn_fp32, q7_pot ...
+#include "fewbit/core/operands.hpp"        // DenseRows: what the hot path reads and writes
 #include "fewbit/core/random.hpp"          // generator: counter-based random numbers
 #include "fewbit/core/types.hpp"           // index, row_matrix, RowMajorDense
 #include "fewbit/core/workspace.hpp"       // workspace

@@ -45,6 +45,23 @@ TEST(error, a_handler_is_replaced_and_restored) {
   EXPECT_EQ(fewbit::set_error_handler(nullptr), &fewbit::abort_with_message);
 }
 
+[[noreturn]] void leave_with(const char* sentence) {
+  std::fprintf(stderr, "handler: %s", sentence);
+  std::exit(3);
+}
+
+/// The hot path, with and without exceptions.
+TEST(error_death_test, a_call_that_does_not_fit_goes_to_the_handler_and_ends_the_program) {
+  const auto stop = [](fewbit::error_handler handler) {
+    fewbit::set_error_handler(handler);
+    detail::stop("fewbit: %s: y.cols() is %d, expected %d", "linear", 3, 16);
+  };
+  EXPECT_DEATH(stop(nullptr), "fewbit: linear: y.cols.. is 3, expected 16");
+  EXPECT_EXIT(stop(&leave_with), testing::ExitedWithCode(3),
+              "handler: fewbit: linear: y.cols.. is 3, expected 16");
+  EXPECT_DEATH(stop(&ignore), "");  // a handler that returns does not save the program
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
 
 using fewbit::tests::sentence_of;
@@ -59,7 +76,7 @@ TEST(error, says_function_argument_got_and_want) {
             "fewbit: multiply: rows of b is 3, expected 5");
 }
 
-TEST(error, the_handler_plays_no_part_when_exceptions_are_on) {
+TEST(error, the_handler_plays_no_part_in_preparation_when_exceptions_are_on) {
   fewbit::set_error_handler(&ignore);
   EXPECT_EQ(sentence_of([] { detail::fail("f", "x", 1, 2); }), "fewbit: f: x is 1, expected 2");
   fewbit::set_error_handler(nullptr);
@@ -72,17 +89,12 @@ TEST(error_death_test, without_exceptions_the_sentence_is_printed_and_the_progra
   EXPECT_DEATH(detail::expect_equal("load", "bits", 8, 4), "fewbit: load: bits is 8, expected 4");
 }
 
-[[noreturn]] void leave(const char* sentence) {
-  std::fprintf(stderr, "handler: %s", sentence);
-  std::exit(3);
-}
-
 TEST(error_death_test, without_exceptions_the_handler_gets_the_sentence) {
   const auto fail = [](fewbit::error_handler handler) {
     fewbit::set_error_handler(handler);
     detail::fail("load", "bits", 8, 4);
   };
-  EXPECT_EXIT(fail(&leave), testing::ExitedWithCode(3),
+  EXPECT_EXIT(fail(&leave_with), testing::ExitedWithCode(3),
               "handler: fewbit: load: bits is 8, expected 4");
   EXPECT_DEATH(fail(&ignore), "");  // a handler that returns does not save the program
 }

@@ -215,5 +215,28 @@ TEST(multiply_bits, does_not_throw) {
             wide_product_of(a, random_codes_of<binary_bits>(3, 4, 1)));
 }
 
+TEST(multiply_bits, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
+  using format = gemm::binary_bits;
+  using codes = row_matrix<std::int8_t>;
+  using sums = row_matrix<std::int32_t>;
+  const auto w = gemm::pack_planes<format, format>(codes::Constant(5, 70, -1));
+  workspace scratch(gemm::scratch_bytes(w)), none;
+  const codes a = codes::Constant(2, 70, 1);
+  sums c(2, 4), right(2, 5);
+  EXPECT_DEATH(gemm::multiply(codes::Constant(2, 7, 1).eval(), w, right, scratch),
+               "fewbit: multiply: a.cols.. is 7, expected 70");
+  EXPECT_DEATH(gemm::multiply(a, w, c, scratch), "fewbit: multiply: c.cols.. is 4, expected 5");
+  EXPECT_DEATH(gemm::multiply(a, w, right, none), "fewbit: multiply: scratch.slots.. is 0");
+  const auto planes = gemm::to_planes<format>(a);
+  EXPECT_DEATH(gemm::multiply(planes, w, c), "fewbit: multiply: c.cols.. is 4, expected 5");
+  EXPECT_DEATH(gemm::multiply(planes, w, sums(1, 5)),
+               "fewbit: multiply: c.rows.. is 1, expected 2");
+  EXPECT_DEATH(gemm::multiply(gemm::to_planes<format>(a.leftCols(9).eval()), w, right),
+               "fewbit: multiply: a.k.. is 9, expected 70");
+  Eigen::VectorXi y(5);
+  gemm::multiply(Eigen::Matrix<std::int8_t, 70, 1>::Constant(1).eval(), w, y, scratch);
+  EXPECT_EQ(y, Eigen::VectorXi::Constant(5, -70));
+}
+
 }  // namespace
 }  // namespace fewbit

@@ -266,5 +266,20 @@ TEST(multiply_grouped, writes_what_the_epilogue_makes_into_blocks) {
   EXPECT_EQ(c, wanted);
 }
 
+TEST(multiply_grouped, ends_where_shapes_do_not_fit_and_writes_vectors_for_rows) {
+  const sample s = random_sample({1, 21, 64, 32}, 4, true, 1);
+  const auto w = packed<4, arch::native>(s);
+  aligned_buffer<std::byte> memory(gemm::grouped_lhs<gemm::grouped_weights<4>>::bytes(w, 1));
+  gemm::grouped_lhs<gemm::grouped_weights<4>> lhs(w, 1, memory.data());
+  lhs.fill_row(0, plain_row{s.a.data()});
+  row_matrix<float> few(1, 20), rows(2, 21);
+  EXPECT_DEATH(gemm::multiply_grouped(lhs, w, few),
+               "multiply_grouped: c.cols.. is 20, expected 21");
+  EXPECT_DEATH(gemm::multiply_grouped(lhs, w, rows), "multiply_grouped: c.rows.. is 2, expected 1");
+  Eigen::VectorXf y(21);
+  gemm::multiply_grouped(lhs, w, y);
+  EXPECT_EQ(y.transpose(), expected(s).row(0));
+}
+
 }  // namespace
 }  // namespace fewbit

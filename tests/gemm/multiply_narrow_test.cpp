@@ -204,5 +204,21 @@ TYPED_TEST(multiply_narrow_test, hands_sums_to_the_epilogue_as_packed_weights_do
   }
 }
 
+TEST(multiply_narrow, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
+  using codes = row_matrix<std::uint8_t>;
+  using sums = row_matrix<std::int32_t>;
+  const gemm::narrow_weights<4> w(row_matrix<std::int8_t>::Constant(5, 9, 2));
+  workspace none;
+  sums c(2, 4);
+  EXPECT_DEATH(gemm::multiply(codes(2, 8), w, c), "fewbit: multiply: a.cols.. is 8, expected 9");
+  EXPECT_DEATH(gemm::multiply(codes(1, 9), w, c), "fewbit: multiply: c.rows.. is 2, expected 1");
+  EXPECT_DEATH(gemm::multiply(codes(2, 9), w, c), "fewbit: multiply: c.cols.. is 4, expected 5");
+  EXPECT_DEATH(gemm::multiply(codes(2, 9), w, sums(2, 5), gemm::raw{}, none),
+               "fewbit: multiply: scratch.slots.. is 0, expected at least 1");
+  Eigen::VectorXi y(5);
+  gemm::multiply(Eigen::Matrix<std::uint8_t, 9, 1>::Constant(3).eval(), w, y);
+  EXPECT_EQ(y, Eigen::VectorXi::Constant(5, 54));
+}
+
 }  // namespace
 }  // namespace fewbit

@@ -301,5 +301,30 @@ TEST(multiply, without_scratch_memory_serves_deep_products) {
   });
 }
 
+/// Of both forms, and vectors for rows.
+TEST(multiply, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
+  using codes = row_matrix<std::int8_t>;
+  using sums = row_matrix<std::int32_t>;
+  const auto w = gemm::pack<std::int8_t>(codes::Constant(5, 9, 2));
+  workspace scratch(gemm::scratch_bytes(w)), none;
+  const auto end = [&](const auto& a, auto&& c, const char* words) {
+    EXPECT_DEATH(gemm::multiply(a, w, c), words);
+    EXPECT_DEATH(gemm::multiply(a, w, c, gemm::raw{}, scratch), words);
+  };
+  end(codes(2, 8), sums(2, 5), "fewbit: multiply: a.cols.. is 8, expected 9");
+  end(codes(2, 9), sums(3, 5), "fewbit: multiply: c.rows.. is 3, expected 2");
+  end(codes(2, 9), sums(), "fewbit: multiply: c.rows.. is 0, expected 2");
+  end(codes(2, 9), sums(2, 4), "fewbit: multiply: c.cols.. is 4, expected 5");
+  sums c(1, 5);
+  EXPECT_DEATH(gemm::multiply(codes(1, 9), w, c, gemm::raw{}, none),
+               "fewbit: multiply: scratch.slots.. is 0, expected at least 1");
+  const Eigen::Matrix<std::int8_t, 9, 1> a = Eigen::Matrix<std::int8_t, 9, 1>::Constant(3);
+  Eigen::VectorXi y(5);
+  gemm::multiply(a, w, y);
+  EXPECT_EQ(y, Eigen::VectorXi::Constant(5, 54));
+  gemm::multiply(a, w, Eigen::Map<Eigen::VectorXi>(c.data(), 5), gemm::raw{}, scratch);
+  EXPECT_EQ(c, (sums::Constant(1, 5, 54)));
+}
+
 }  // namespace
 }  // namespace fewbit

@@ -156,5 +156,18 @@ TEST(table_product, does_not_throw) {
   static_assert(noexcept(gemm::multiply(a, w, c, scratch)));
 }
 
+TEST(table_product, ends_where_shapes_do_not_fit) {
+  using format = gemm::signed_bits<2>;
+  using codes = row_matrix<std::int8_t>;
+  const gemm::table_weights<format, format> w(codes::Constant(5, 70, -1));
+  workspace scratch(gemm::scratch_bytes(w)), none;
+  const codes a = codes::Constant(2, 70, 1);
+  row_matrix<std::int32_t> c(2, 4), right(2, 5);
+  EXPECT_DEATH(gemm::multiply(codes::Constant(2, 7, 1).eval(), w, right, scratch),
+               "fewbit: multiply: a.cols.. is 7, expected 70");
+  EXPECT_DEATH(gemm::multiply(a, w, c, scratch), "fewbit: multiply: c.cols.. is 4, expected 5");
+  EXPECT_DEATH(gemm::multiply(a, w, right, none), "fewbit: multiply: scratch.slots.. is 0");
+}
+
 }  // namespace
 }  // namespace fewbit

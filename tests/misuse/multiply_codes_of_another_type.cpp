@@ -1,4 +1,4 @@
-// expect: RowMajorDense
+// expect: as a row_matrix of the type that weights are packed for
 #include "fewbit/gemm/multiply.hpp"
 
 using namespace fewbit;

@@ -1,4 +1,4 @@
-// expect: MutableRowMajorDense
+// expect: a product is written where it stays: to a row_matrix
 #include "fewbit/gemm/multiply.hpp"
 
 using namespace fewbit;

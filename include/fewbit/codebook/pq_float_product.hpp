@@ -9,7 +9,6 @@
 /// one of 8-bit codes, whatever the processor.
 
 #include <algorithm>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 
@@ -20,6 +19,7 @@
 #include "fewbit/codebook/pq_weights.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/finish_rows.hpp"
 
@@ -81,7 +81,7 @@ void sum_float_block(const pq_float_weights<Bits>& w, const float* entries, inde
 /// NaN or an infinity in x comes out as arithmetic has it.
 ///
 /// @param x       m x w.k() floats
-/// @param c       m x w.n(); shapes are asserted
+/// @param c       m x w.n(); if shapes do not fit, the program ends (core/operands.hpp)
 /// @param memory  pq_float_bytes(w) of them, on a cache line
 template <int Bits, RowMajorDense<float> X, class C, class E, Executor Workers = inline_executor>
 requires gemm::ProductInto<C, E, float>
@@ -91,7 +91,7 @@ void multiply_pq_floats(const X& x, const pq_float_weights<Bits>& w, C&& c, cons
   constexpr index piece = detail::pq_piece, centroids = index{1} << Bits;
   constexpr index block = pq_float_weights<Bits>::layout::block;
   constexpr index parts_together = detail::entries_together / centroids;
-  assert(x.rows() == c.rows() && x.cols() == w.k() && c.cols() == w.n());
+  detail::expect_shapes({"multiply_pq_floats", "x", "c"}, x, c, w.k(), w.n());
   auto* entries = reinterpret_cast<float*>(memory);
   std::fill_n(entries + w.parts() * centroids, centroids, 0.0F);
   for (index r = 0; r < x.rows(); ++r) {

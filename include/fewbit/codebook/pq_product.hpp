@@ -35,6 +35,7 @@
 #include "fewbit/codebook/pq_weights.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/finish_rows.hpp"
 #include "fewbit/gemm/stages.hpp"
@@ -235,7 +236,7 @@ void sum_pq_block(const pq_lhs<Weights>& a, const Weights& w, index block,
 /// in int32. The executor runs pieces of 512 columns; results do not depend on it.
 ///
 /// @param a  tables of w
-/// @param c  a.rows() x w.n(); shapes are asserted
+/// @param c  a.rows() x w.n(); the program ends if it is not (core/operands.hpp)
 template <class Weights, class C, class E, Executor Workers = inline_executor>
 requires gemm::ProductInto<C, E, std::int32_t>
 void multiply_pq(const pq_lhs<Weights>& a, const Weights& w, C&& c, const E& epilogue,
@@ -243,7 +244,8 @@ void multiply_pq(const pq_lhs<Weights>& a, const Weights& w, C&& c, const E& epi
   using out = gemm::detail::scalar_of<C>;
   constexpr index piece = detail::pq_piece, block = Weights::layout::block;
   static_assert(piece % block == 0);
-  assert(c.rows() == a.rows() && c.cols() == w.n());
+  detail::expect_rows("multiply_pq", "c", c, a.rows());
+  detail::expect_cols("multiply_pq", "c", c, w.n());
   executor.for_each((w.n() + piece - 1) / piece, [&](index i) {
     alignas(64) std::int32_t totals[pq_lhs<Weights>::most_rows * piece];
     const index first = i * piece, cols = std::min(piece, w.n() - first);

@@ -5,6 +5,10 @@
 /// fails with one sentence: `fewbit: <function>: <argument> is <got>, expected <want>`. With
 /// exceptions that is a `fewbit::error`; with -fno-exceptions the sentence goes to a handler, which
 /// the host may replace.
+///
+/// Calls on the hot path (layer(x, y), gemm::multiply) throw nothing. They compare shapes and the
+/// size of scratch memory, in release builds too. Where these do not fit, the sentence goes to the
+/// handler, with and without exceptions, and the program ends.
 
 #include <atomic>
 #include <cstdio>
@@ -23,8 +27,9 @@ class error : public std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
-/// Receives the sentence when the program is built without exceptions. It should not return; if it
-/// does, the program aborts.
+/// Receives the sentence of a call on the hot path that does not fit, and every sentence where the
+/// program is built without exceptions. It should not return and must not throw; if it returns, the
+/// program aborts.
 using error_handler = void (*)(const char* sentence);
 
 /// Prints the sentence to stderr and aborts.
@@ -35,8 +40,8 @@ inline void abort_with_message(const char* sentence) {
 
 inline std::atomic<error_handler> current_error_handler{&abort_with_message};
 
-/// Installs the handler of builds without exceptions and returns the former one. `nullptr` restores
-/// the default.
+/// Installs a handler and returns the former one. `nullptr` restores the default, which prints the
+/// sentence to stderr and aborts.
 inline error_handler set_error_handler(error_handler handler) noexcept {
   return current_error_handler.exchange(handler != nullptr ? handler : &abort_with_message);
 }
@@ -52,6 +57,16 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
   current_error_handler.load()(sentence.c_str());
   std::abort();
 #endif
+}
+
+/// Ends the program with a sentence of a call on the hot path, made of printf's `format` without
+/// allocation.
+template <class... Parts>
+[[noreturn, gnu::cold, gnu::noinline]] void stop(const char* format, Parts... parts) noexcept {
+  char sentence[256];
+  std::snprintf(sentence, sizeof(sentence), format, parts...);
+  current_error_handler.load()(sentence);
+  std::abort();
 }
 
 inline std::string text(const std::string& value) { return value; }

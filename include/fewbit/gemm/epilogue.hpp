@@ -111,9 +111,12 @@ using scalar_of = typename std::remove_cvref_t<T>::Scalar;
 
 }  // namespace detail
 
+/// The epilogue makes elements of C of totals.
+template <class C, class E, class Total>
+concept ProductEpilogue = Epilogue<E, detail::scalar_of<C>, Total>;
+
 /// C can take what the epilogue makes of totals.
 template <class C, class E, class Total>
-concept ProductInto =
-    MutableRowMajorDense<C, detail::scalar_of<C>> && Epilogue<E, detail::scalar_of<C>, Total>;
+concept ProductInto = MutableRowMajorDense<C, detail::scalar_of<C>> && ProductEpilogue<C, E, Total>;
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/bit_planes.hpp"
@@ -248,22 +249,26 @@ struct product_of_codes {
 
 }  // namespace detail
 
-/// C(i, j) = sum over k of A(i, k) * W(j, k). Nothing is allocated, and nothing throws: an executor
-/// that does ends the program.
+/// C(i, j) = sum over k of A(i, k) * W(j, k). Nothing is allocated and nothing throws. If the
+/// executor throws, std::terminate is called.
 ///
 /// @param a         m x k codes, packed as planes
 /// @param w         n x k weights, packed for the format of a and the same unit
 /// @param c         m x n of int32, row-major
 /// @param executor  runs pieces of C; results do not depend on it
-/// Shapes are asserted.
-template <class A, class W, class Unit, MutableRowMajorDense<std::int32_t> C,
-          Executor Workers = inline_executor>
+/// If shapes do not fit, the program ends (core/operands.hpp).
+template <class A, class W, class Unit, class C, Executor Workers = inline_executor>
 void multiply(const bit_planes<A, Unit>& a, const packed_bits<A, W, Unit>& w, C&& c,
               const Workers& executor = {}) noexcept {
-  assert(a.k() == w.k() && c.rows() == a.m() && c.cols() == w.n());
-  using product = detail::bit_product<Unit, typename packed_bits<A, W, Unit>::rule>;
-  const product p{w.operands(), c.data(), c.outerStride()};
-  p.run_in_pieces({a.group(0), a.nonzeros(0), a.m()}, executor);
+  if constexpr (fewbit::detail::writes_in_place<C, std::int32_t>()) {
+    auto&& to = fewbit::detail::rows_of(c);
+    fewbit::detail::expect_extent("multiply", "", "a", ".k()", a.k(), w.k());
+    fewbit::detail::expect_rows("multiply", "c", c, a.m());
+    fewbit::detail::expect_cols("multiply", "c", c, w.n());
+    using product = detail::bit_product<Unit, typename packed_bits<A, W, Unit>::rule>;
+    const product p{w.operands(), to.data(), to.outerStride()};
+    p.run_in_pieces({a.group(0), a.nonzeros(0), a.m()}, executor);
+  }
 }
 
 /// Scratch bytes that one worker needs to multiply codes with W, for `workspace::reserve`.
@@ -277,17 +282,24 @@ template <class A, class W, class Unit>
 /// @param a        m x k codes, row-major, of the format that w was packed for; asserted, because
 ///                 the sums of others mean nothing
 /// @param scratch  at least scratch_bytes(w) per slot; the work is cut into one part per slot
-template <class A, class W, class Unit, RowMajorDense<typename A::code> Codes,
-          MutableRowMajorDense<std::int32_t> C, Executor Workers = inline_executor>
+template <class A, class W, class Unit, class Codes, class C, Executor Workers = inline_executor>
 void multiply(const Codes& a, const packed_bits<A, W, Unit>& w, C&& c, workspace& scratch,
               const Workers& executor = {}) noexcept {
-  assert(a.cols() == w.k() && c.rows() == a.rows() && c.cols() == w.n());
-  assert(detail::first_foreign_code<A>(a).row < 0);
-  assert(scratch.bytes_per_slot() >= scratch_bytes(w) && scratch.slots() > 0);
-  const detail::product_of_codes<A, W, Unit> p{
-      a.data(), a.outerStride(), a.rows(), w.k(), {w.operands(), c.data(), c.outerStride()}};
-  const index parts = scratch.slots();
-  executor.for_each(parts, [&](index part) { p.run(part, parts, scratch.slot(part)); });
+  if constexpr (fewbit::detail::reads_in_place<Codes, typename A::code>() &&
+                fewbit::detail::writes_in_place<C, std::int32_t>()) {
+    const auto& from = fewbit::detail::rows_of(a);
+    auto&& to = fewbit::detail::rows_of(c);
+    fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w));
+    assert(detail::first_foreign_code<A>(from).row < 0);
+    const detail::product_of_codes<A, W, Unit> p{from.data(),
+                                                 from.outerStride(),
+                                                 from.rows(),
+                                                 w.k(),
+                                                 {w.operands(), to.data(), to.outerStride()}};
+    const index parts = scratch.slots();
+    executor.for_each(parts, [&](index part) { p.run(part, parts, scratch.slot(part)); });
+  }
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm

@@ -15,7 +15,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -24,6 +23,7 @@
 #include "fewbit/arch/convert.hpp"
 #include "fewbit/arch/memory.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/operands.hpp"
 #include "fewbit/gemm/epilogue.hpp"
 #include "fewbit/gemm/grouped_weights.hpp"
 
@@ -396,32 +396,38 @@ void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights, Scaled
 
 }  // namespace detail
 
-/// C(i, j) = epilogue(total(i, j)), a float. Nothing is allocated and nothing throws: an executor
-/// that does ends the program.
+/// C(i, j) = epilogue(total(i, j)), a float. Nothing is allocated and nothing throws. If the
+/// executor throws, std::terminate is called.
 ///
 /// @param a         rows of k codes, filled (padded_rows() of them)
 /// @param w         n x k
 /// @param c         a.rows() x n, row-major, of what the epilogue returns
 /// @param epilogue  applied to each total (gemm/epilogue.hpp)
 /// @param executor  runs the parts, a few panels each; results do not depend on it
+/// If shapes do not fit, the program ends (core/operands.hpp).
 template <int Bits, class Arch, bool Scaled, class C, class E = raw,
           Executor Workers = inline_executor>
-requires ProductInto<C, E, float>
+requires ProductEpilogue<C, E, float>
 void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch>, Scaled>& a,
                       const grouped_weights<Bits, Arch>& w, C&& c, const E& epilogue = {},
                       const Workers& executor = {}) noexcept {
   using out = detail::scalar_of<C>;
   constexpr index panels_of_part = 8;
-  assert(c.rows() == a.rows() && c.cols() == w.n());
-  const detail::grouped_out<out, E> to{c.data(), c.outerStride(), c.rows(), c.cols(), epilogue};
-  executor.for_each((w.panels() + panels_of_part - 1) / panels_of_part, [&](index part) {
-    const index end = std::min(w.panels(), (part + 1) * panels_of_part);
-    if (w.is_affine()) {
-      detail::multiply_grouped_panels<true>(w, a, part * panels_of_part, end, to);
-    } else {
-      detail::multiply_grouped_panels<false>(w, a, part * panels_of_part, end, to);
-    }
-  });
+  if constexpr (fewbit::detail::writes_in_place<C, out>()) {
+    auto&& rows = fewbit::detail::rows_of(c);
+    fewbit::detail::expect_rows("multiply_grouped", "c", c, a.rows());
+    fewbit::detail::expect_cols("multiply_grouped", "c", c, w.n());
+    const detail::grouped_out<out, E> to{rows.data(), rows.outerStride(), rows.rows(), rows.cols(),
+                                         epilogue};
+    executor.for_each((w.panels() + panels_of_part - 1) / panels_of_part, [&](index part) {
+      const index end = std::min(w.panels(), (part + 1) * panels_of_part);
+      if (w.is_affine()) {
+        detail::multiply_grouped_panels<true>(w, a, part * panels_of_part, end, to);
+      } else {
+        detail::multiply_grouped_panels<false>(w, a, part * panels_of_part, end, to);
+      }
+    });
+  }
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm

@@ -8,7 +8,6 @@
 /// in registers and nowhere else.
 
 #include <algorithm>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -16,6 +15,7 @@
 
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/epilogue.hpp"
@@ -90,6 +90,16 @@ void multiply_expanded(const Lhs* a, index a_stride, const narrow_weights<Bits, 
   }
 }
 
+/// Whether a product can read A in place as codes of 8 bits, else one sentence of the compiler.
+template <class A>
+[[nodiscard]] consteval bool reads_bytes_in_place() {
+  if constexpr (fewbit::DenseRows<A, std::uint8_t>) {
+    return true;
+  } else {
+    return fewbit::detail::reads_in_place<A, std::int8_t>();
+  }
+}
+
 }  // namespace detail
 
 /// Scratch bytes that one worker needs to multiply with W, for `workspace::reserve`.
@@ -99,8 +109,8 @@ template <int Bits, class Arch>
                   detail::narrow_scratch_bytes<std::int8_t>(w));
 }
 
-/// C(i, j) = epilogue(sum over k of A(i, k) * W(j, k)), exact in int32. Nothing is allocated, and
-/// nothing throws: an executor that does ends the program.
+/// C(i, j) = epilogue(sum over k of A(i, k) * W(j, k)), exact in int32. Nothing is allocated and
+/// nothing throws. If the executor throws, std::terminate is called.
 ///
 /// @param a         m x k codes, std::uint8_t or std::int8_t, row-major
 /// @param w         n x k weights, packed
@@ -108,30 +118,34 @@ template <int Bits, class Arch>
 /// @param epilogue  applied to each element (gemm/epilogue.hpp)
 /// @param scratch   at least scratch_bytes(w) per slot; the work is cut into one part per slot
 /// @param executor  runs the parts; results depend neither on it nor on the number of slots
-/// Shapes are asserted.
+/// If shapes do not fit or scratch memory is too small, the program ends (core/operands.hpp).
 template <class A, int Bits, class Arch, class C, class E = raw, Executor Workers = inline_executor>
-requires NarrowLhs<A> && ProductInto<C, E, std::int32_t>
+requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const A& a, const narrow_weights<Bits, Arch>& w, C&& c, const E& epilogue,
               workspace& scratch, const Workers& executor = {}) noexcept {
   using out = detail::scalar_of<C>;
-  assert(a.cols() == w.k() && c.rows() == a.rows() && c.cols() == w.n());
-  assert(scratch.bytes_per_slot() >= scratch_bytes(w) && scratch.slots() > 0);
-  const detail::out_view<out> to{c.data(), c.outerStride(), 0, 0, c.rows(), c.cols()};
-  const index parts = scratch.slots();
-  executor.for_each(parts, [&](index part) {
-    if (a.rows() <= detail::narrow_rows<Arch>) {
-      detail::multiply_few_rows(a.data(), a.outerStride(), w, to, epilogue, part, parts,
-                                scratch.slot(part));
-    } else {
-      detail::multiply_expanded(a.data(), a.outerStride(), w, to, epilogue, part, parts,
-                                scratch.slot(part));
-    }
-  });
+  if constexpr (detail::reads_bytes_in_place<A>() && fewbit::detail::writes_in_place<C, out>()) {
+    const auto& from = fewbit::detail::rows_of(a);
+    auto&& rows = fewbit::detail::rows_of(c);
+    fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w));
+    const detail::out_view<out> to{rows.data(), rows.outerStride(), 0, 0, rows.rows(), rows.cols()};
+    const index parts = scratch.slots();
+    executor.for_each(parts, [&](index part) {
+      if (from.rows() <= detail::narrow_rows<Arch>) {
+        detail::multiply_few_rows(from.data(), from.outerStride(), w, to, epilogue, part, parts,
+                                  scratch.slot(part));
+      } else {
+        detail::multiply_expanded(from.data(), from.outerStride(), w, to, epilogue, part, parts,
+                                  scratch.slot(part));
+      }
+    });
+  }
 }
 
 /// The same for one call in one thread: scratch memory is allocated.
 template <class A, int Bits, class Arch, class C, class E = raw>
-requires NarrowLhs<A> && ProductInto<C, E, std::int32_t>
+requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const A& a, const narrow_weights<Bits, Arch>& w, C&& c, const E& epilogue = {}) {
   workspace scratch(scratch_bytes(w));
   multiply(a, w, c, epilogue, scratch);

@@ -25,10 +25,6 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 
-/// Activations of 8 bits of either signedness.
-template <class A>
-concept NarrowLhs = RowMajorDense<A, std::uint8_t> || RowMajorDense<A, std::int8_t>;
-
 namespace detail {
 
 /// Rows that are taken together.

@@ -32,6 +32,7 @@
 
 #include "fewbit/arch/memory.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/bit_tile.hpp"
@@ -289,8 +290,8 @@ template <class A, class W, class Unit>
   return detail::table_product<A, W, Unit>::bytes_of_tables;
 }
 
-/// C(i, j) = sum over k of A(i, k) * W(j, k). Nothing is allocated, and nothing throws: an executor
-/// that does ends the program.
+/// C(i, j) = sum over k of A(i, k) * W(j, k). Nothing is allocated and nothing throws. If the
+/// executor throws, std::terminate is called.
 ///
 /// @param a         m x k codes, row-major, of the format that w was packed for; asserted, because
 ///                  the sums of others mean nothing
@@ -298,18 +299,22 @@ template <class A, class W, class Unit>
 /// @param c         m x n of int32, row-major
 /// @param scratch   at least scratch_bytes(w) per slot; the work is cut into one part per slot
 /// @param executor  runs the parts; results do not depend on it
-/// Shapes are asserted.
-template <class A, class W, class Unit, RowMajorDense<typename A::code> Codes,
-          MutableRowMajorDense<std::int32_t> C, Executor Workers = inline_executor>
+/// If shapes do not fit or scratch memory is too small, the program ends (core/operands.hpp).
+template <class A, class W, class Unit, class Codes, class C, Executor Workers = inline_executor>
 void multiply(const Codes& a, const table_weights<A, W, Unit>& w, C&& c, workspace& scratch,
               const Workers& executor = {}) noexcept {
-  assert(a.cols() == w.k() && c.rows() == a.rows() && c.cols() == w.n());
-  assert(detail::first_foreign_code<A>(a).row < 0);
-  assert(scratch.bytes_per_slot() >= scratch_bytes(w) && scratch.slots() > 0);
-  const detail::table_product<A, W, Unit> p{a.data(), a.outerStride(), a.rows(),
-                                            w,        c.data(),        c.outerStride()};
-  const index parts = scratch.slots();
-  executor.for_each(parts, [&](index part) { p.run(part, parts, scratch.slot(part)); });
+  if constexpr (fewbit::detail::reads_in_place<Codes, typename A::code>() &&
+                fewbit::detail::writes_in_place<C, std::int32_t>()) {
+    const auto& from = fewbit::detail::rows_of(a);
+    auto&& to = fewbit::detail::rows_of(c);
+    fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w));
+    assert(detail::first_foreign_code<A>(from).row < 0);
+    const detail::table_product<A, W, Unit> p{from.data(), from.outerStride(), from.rows(),
+                                              w,           to.data(),          to.outerStride()};
+    const index parts = scratch.slots();
+    executor.for_each(parts, [&](index part) { p.run(part, parts, scratch.slot(part)); });
+  }
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm

@@ -1,0 +1,10 @@
+// expect: a product is written where it stays: to a row_matrix
+#include "fewbit/gemm/multiply_bits.hpp"
+
+using namespace fewbit;
+
+void misuse(const row_matrix<std::int8_t>& a,
+            const gemm::packed_bits<gemm::binary_bits, gemm::binary_bits>& w, Eigen::MatrixXi& c,
+            workspace& scratch) {
+  gemm::multiply(a, w, c, scratch);
+}

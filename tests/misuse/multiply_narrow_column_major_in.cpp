@@ -1,0 +1,9 @@
+// expect: codes are read where they lie: as a row_matrix
+#include "fewbit/gemm/multiply_narrow.hpp"
+
+using namespace fewbit;
+
+void misuse(const Eigen::Matrix<std::int8_t, -1, -1>& a, const gemm::narrow_weights<4>& w,
+            row_matrix<std::int32_t>& c) {
+  gemm::multiply(a, w, c);
+}
