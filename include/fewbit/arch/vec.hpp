@@ -344,6 +344,15 @@ FEWBIT_ALWAYS_INLINE rebind<V, U> bits_as(const V& v) noexcept {
   }
 }
 
+/// Whether the first byte of a word in memory holds its lowest bits.
+inline constexpr bool low_byte_first = std::endian::native == std::endian::little;
+
+/// The shift between the lowest bits of a Word and those of its byte at address i in memory.
+template <class Word>
+[[nodiscard]] constexpr Word byte_shift(int i) noexcept {
+  return static_cast<Word>(8 * (low_byte_first ? i : int{sizeof(Word)} - 1 - i));
+}
+
 /// a where the condition holds, else b. The condition is a comparison of values as wide as V's
 /// lanes.
 template <class M, class V>
