@@ -109,7 +109,8 @@ class header_parser {
     index value = 0;
     for (; at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9'; ++at_) {
       const index digit = text_[at_] - '0';
-      if (value > (most - digit) / 10) bad("an extent of too many digits", "less than 2^63");
+      if (value > (most - digit) / 10)
+        bad("an extent of too many digits", "at most " + std::to_string(most));
       value = value * 10 + digit;
     }
     if (at_ == first) bad("unreadable at byte " + std::to_string(at_), "a number");
@@ -160,6 +161,7 @@ inline tensor parse_npy(std::span<const std::byte> file, const std::string& name
                  wanted < 0 ? "less than its shape asks for" : std::to_string(wanted) + " bytes");
   }
   result.bytes.assign(data.begin(), data.end());
+  to_own_byte_order(result);
   return result;
 }
 

@@ -160,6 +160,7 @@ inline safetensors parse_safetensors(std::span<const std::byte> file, const std:
     const auto bytes = data.subspan(static_cast<std::size_t>(where.begin),
                                     static_cast<std::size_t>(where.end - where.begin));
     t.bytes.assign(bytes.begin(), bytes.end());
+    to_own_byte_order(t);
     result.tensors.emplace(key, std::move(t));
   }
   check_cover(std::move(extents), data.size(), name);

@@ -1,10 +1,11 @@
 #pragma once
-/// A block of numbers as it comes from a file: element type, shape, bytes in C order.
+/// A block of numbers as it comes from a file: element type, shape, elements in C order.
 ///
 /// npy.hpp and safetensors.hpp read files into it.
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -71,7 +72,7 @@ struct tensor {
   std::string name;
   element type = element::f32;
   std::vector<index> shape;
-  std::vector<std::byte> bytes;
+  std::vector<std::byte> bytes;  // in the order of this machine
 
   [[nodiscard]] index size() const { return static_cast<index>(bytes.size()) / info(type).bytes; }
 
@@ -103,6 +104,14 @@ inline index bytes_of(element type, const std::vector<index>& shape) {
     bytes *= extent;
   }
   return bytes;
+}
+
+/// Files have the lowest byte of an element first; gives the bytes the order of this machine.
+inline void to_own_byte_order(tensor& t) {
+  if constexpr (std::endian::native != std::endian::little) {
+    const index width = info(t.type).bytes;
+    for (auto at = t.bytes.begin(); at != t.bytes.end(); at += width) std::reverse(at, at + width);
+  }
 }
 
 inline std::vector<std::byte> read_file(const char* function, const std::string& path) {

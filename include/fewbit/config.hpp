@@ -33,9 +33,10 @@
 #endif
 
 // The vector types of gcc and clang; without them arch/vec.hpp falls back to arrays
-// and only the scalar arch is offered.
+// and only the scalar arch is offered. On a 32-bit Arm clang computes them in NEON, which takes
+// subnormal floats for zeros.
 #if !defined(FEWBIT_HAS_VECTOR_TYPES)
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !(defined(__clang__) && defined(__arm__))
 #define FEWBIT_HAS_VECTOR_TYPES 1
 #else
 #define FEWBIT_HAS_VECTOR_TYPES 0
@@ -119,9 +120,10 @@
 // Flags that change generated code without changing the native arch: two digits of the tag.
 #if defined(__AVX512F__)
 #define FEWBIT_DETAIL_WIDTH 4
-#elif defined(__FMA__)
+#elif defined(__FMA__) || defined(__VX__) || defined(__riscv_vector) || \
+    (defined(__arm__) && defined(__ARM_FEATURE_FMA))
 #define FEWBIT_DETAIL_WIDTH 3
-#elif defined(__AVX__)
+#elif defined(__AVX__) || (defined(__arm__) && defined(__ARM_NEON))
 #define FEWBIT_DETAIL_WIDTH 2
 #elif defined(__SSE4_1__)
 #define FEWBIT_DETAIL_WIDTH 1

@@ -304,6 +304,23 @@ TEST(vec_test, reads_bits_as_another_type) {
 using float_shapes = arch::list<shape<float, 0>, shape<float, -1>, shape<float, 5>, shape<float, 1>,
                                 shape<double, 0>, shape<double, 5>>;
 
+template <class Word>
+void expect_bytes_in_order() {
+  std::uint8_t bytes[sizeof(Word)];
+  for (std::size_t i = 0; i < sizeof(Word); ++i) bytes[i] = static_cast<std::uint8_t>(3 * i + 1);
+  Word word;
+  std::memcpy(&word, bytes, sizeof(word));
+  for (int i = 0; i < int{sizeof(Word)}; ++i) {
+    EXPECT_EQ(word >> arch::byte_shift<Word>(i) & 255U, bytes[i]) << i << " of " << sizeof(Word);
+  }
+}
+
+TEST(byte_shift, finds_the_bytes_of_a_word_in_memory) {
+  expect_bytes_in_order<std::uint16_t>();
+  expect_bytes_in_order<std::uint32_t>();
+  expect_bytes_in_order<std::uint64_t>();
+}
+
 TEST(float_vec_test, min_and_max_take_the_second_operand_where_either_is_nan) {
   for_each_shape<float_shapes>([]<class S>() {
     using T = typename S::element;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 #include <vector>
 
@@ -124,9 +125,10 @@ constexpr bool packs_at_compile_time() {
   return bytes[0] == 0x36 && fewbit::extract_bits<2, true>(bytes, 2) == -1;
 }
 static_assert(packs_at_compile_time());
-static_assert(fewbit::packed_bytes<3>(INT64_MAX) == INT64_MAX / 8 * 3 + 3);
-static_assert(fewbit::packed_bytes<7>(INT64_MAX) == INT64_MAX / 8 * 7 + 7);
-static_assert(fewbit::packed_bytes<1>(INT64_MAX) == INT64_MAX / 8 + 1, "no overflow on the way");
+constexpr index most = std::numeric_limits<index>::max();
+static_assert(fewbit::packed_bytes<3>(most) == most / 8 * 3 + 3);
+static_assert(fewbit::packed_bytes<7>(most) == most / 8 * 7 + 7);
+static_assert(fewbit::packed_bytes<1>(most) == most / 8 + 1, "no overflow on the way");
 static_assert(std::is_same_v<fewbit::code_type<4, true>, std::int8_t>);
 static_assert(std::is_same_v<fewbit::code_type<16, false>, std::uint16_t>);
 

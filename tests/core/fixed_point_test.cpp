@@ -15,6 +15,7 @@
 #include "safetensors.hpp"
 #include "support/data.hpp"
 #include "support/sentence.hpp"
+#include "support/wide.hpp"
 
 namespace {
 
@@ -28,7 +29,7 @@ constexpr i32 highest = std::numeric_limits<i32>::max();
 // their names say. Shares nothing with the shifts and masks of the library.
 namespace oracle {
 
-__extension__ using wide = __int128;
+using fewbit::tests::wide;
 
 wide power_of_two(int n) { return n == 0 ? wide{1} : 2 * power_of_two(n - 1); }
 
@@ -39,7 +40,7 @@ wide half_away(wide a, wide b) { return a >= 0 ? half_up(a, b) : -half_up(-a, b)
 i32 wrap(wide x) {
   const wide modulus = power_of_two(32);
   wide r = x - floor_div(x, modulus) * modulus;
-  if (r >= modulus / 2) r -= modulus;
+  if (r >= modulus / 2) r = r - modulus;
   return static_cast<i32>(r);
 }
 i32 saturate(wide x) { return x > highest ? highest : x < lowest ? lowest : static_cast<i32>(x); }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <complex>
 #include <cstdint>
@@ -75,7 +77,14 @@ std::string little_endian(std::uint64_t value, int bytes) {
 
 template <class T>
 std::string bytes_of_values(const T* values, index count) {
-  return {reinterpret_cast<const char*>(values), static_cast<std::size_t>(count) * sizeof(T)};
+  std::string text(reinterpret_cast<const char*>(values),
+                   static_cast<std::size_t>(count) * sizeof(T));
+  if constexpr (std::endian::native != std::endian::little) {
+    for (auto at = text.begin(); at != text.end(); at += sizeof(T)) {
+      std::reverse(at, at + sizeof(T));
+    }
+  }
+  return text;
 }
 
 std::string safetensors_file(nlohmann::json header, const std::vector<std::string>& data) {

@@ -24,7 +24,7 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
 namespace detail {
 
-#if defined(__FMA__) || defined(__aarch64__)
+#if defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMAF)
 inline constexpr bool has_fused = true;
 #else
 inline constexpr bool has_fused = false;
@@ -98,7 +98,7 @@ FEWBIT_ALWAYS_INLINE V fused_multiply_add(const V& a, const V& b, const V& c) no
     V r;
     detail::fuse_register(a.data, b.data, c.data, r.data);
     return r;
-  } else if constexpr (V::is_native && detail::fused_lanes == 0) {
+  } else if constexpr (V::is_native && !detail::has_fused) {
     return detail::fused_by_odd_rounding(a, b, c);
   } else {
     V r;

@@ -44,10 +44,11 @@ struct table_bytes {
     return {both & mask, (both >> quads(4U)) & mask};
   }
 
-  /// Bytes 2 i and 2 i + 1 as one number.
+  /// v[2 i] + 256 v[2 i + 1].
   FEWBIT_ALWAYS_INLINE static pairs as_pairs(const bytes& v) noexcept {
     pairs r;
     std::memcpy(&r.data, &v.data, Lanes);
+    if constexpr (!low_byte_first) r = (r << pairs(8)) | (r >> pairs(8));
     return r;
   }
 };
@@ -61,7 +62,8 @@ struct reference_table : table_bytes<Lanes, Rows> {
 
   FEWBIT_ALWAYS_INLINE static bytes lookup(const std::uint8_t* table, const quads& i) noexcept {
     bytes found;
-    for (int c = 0; c < Lanes; ++c) found.set(c, table[i[c / 4] >> c % 4 * 8 & 15]);
+    for (int c = 0; c < Lanes; ++c)
+      found.set(c, table[i[c / 4] >> byte_shift<std::uint32_t>(c % 4) & 15]);
     return found;
   }
 };

@@ -344,6 +344,15 @@ FEWBIT_ALWAYS_INLINE rebind<V, U> bits_as(const V& v) noexcept {
   }
 }
 
+/// Whether the first byte of a word in memory holds its lowest bits.
+inline constexpr bool low_byte_first = std::endian::native == std::endian::little;
+
+/// The shift between the lowest bits of a Word and those of its byte at address i in memory.
+template <class Word>
+[[nodiscard]] constexpr Word byte_shift(int i) noexcept {
+  return static_cast<Word>(8 * (low_byte_first ? i : int{sizeof(Word)} - 1 - i));
+}
+
 /// a where the condition holds, else b. The condition is a comparison of values as wide as V's
 /// lanes.
 template <class M, class V>
@@ -392,6 +401,13 @@ FEWBIT_ALWAYS_INLINE V max(const V& a, const V& b) noexcept {
 #define FEWBIT_DETAIL_VECTOR_REGISTER "+w"
 #endif
 
+// A register of one float or double on other processors, where it is known to be one.
+#if defined(__GNUC__) && (defined(__s390x__) || (defined(__riscv_flen) && __riscv_flen >= 64))
+#define FEWBIT_DETAIL_FLOAT_REGISTER "+f"
+#elif defined(__GNUC__) && defined(__ARM_PCS_VFP)
+#define FEWBIT_DETAIL_FLOAT_REGISTER "+w"
+#endif
+
 namespace detail {
 
 /// Whether V fills one register of this build.
@@ -437,11 +453,17 @@ FEWBIT_ALWAYS_INLINE V rounded(const V& value) noexcept {
     for (int i = 0; i < V::lanes; ++i) v.set(i, rounded(v[i]));
     return v;
   } else {
+#if defined(FEWBIT_DETAIL_FLOAT_REGISTER)
+    asm("" : FEWBIT_DETAIL_FLOAT_REGISTER(v));
+    return v;
+#else
     volatile lane<V> kept = v;
     return kept;
+#endif
   }
 }
 #undef FEWBIT_DETAIL_VECTOR_REGISTER
+#undef FEWBIT_DETAIL_FLOAT_REGISTER
 
 /// Nearest integer, ties to even, for |x| <= 2^22; larger values give no meaning. Adding 1.5 * 2^23
 /// leaves the integer in the low bits of the float, rounded by the processor's own addition.

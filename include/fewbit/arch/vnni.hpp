@@ -37,7 +37,7 @@ struct vnni_dots {
 
   FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs_tail(const std::uint8_t* p, int count) noexcept {
     std::uint32_t quad = 0;
-    for (int d = 0; d < count; ++d) quad |= std::uint32_t{p[d]} << (8 * d);
+    for (int d = 0; d < count; ++d) quad |= std::uint32_t{p[d]} << byte_shift<std::uint32_t>(d);
     return Word::broadcast(static_cast<std::int32_t>(quad));
   }
 

@@ -102,9 +102,9 @@ class mirrored_counts {
       expect(i != 0 || k == bin_of_lo, in.function(), "first bin", k, bin_of_lo);
       expect(count != 0 && count <= seen.count - sum, in.function(), "count of a bin", count,
              "at least 1, and in sum " + text(seen.count));
-      previous = k;
+      previous = static_cast<index>(k);
       sum += count;
-      add(k, count);
+      add(previous, count);
     }
     expect_equal(in.function(), "sum of the bins", sum, seen.count);
     expect(filled == 0 || previous == bin_of_hi, in.function(), "last bin", previous, bin_of_hi);

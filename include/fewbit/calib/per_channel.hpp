@@ -119,7 +119,7 @@ class per_channel {
 
   static per_channel read(detail::text_reader& in) {
     in.line("fewbit per_channel 1");
-    const auto n = static_cast<index>(in.field("channels", detail::text_reader::largest_count));
+    const auto n = static_cast<index>(in.field("channels", detail::text_reader::largest_index));
     checked(in.function(), n);
     per_channel made(1, detail::text_form::read<O>(in));
     for (index c = 1; c < n; ++c) {

@@ -2,9 +2,11 @@
 /// The text form of observers: lines of `name value`, floats as their bits, so that reading gives
 /// back every bit in every locale. Private to the observers.
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -12,6 +14,7 @@
 
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
+#include "fewbit/core/types.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
 
@@ -51,6 +54,9 @@ class text_reader {
  public:
   /// Counts in a text stay below 2^62, so that their sums cannot wrap.
   static constexpr std::uint64_t largest_count = (std::uint64_t{1} << 62) - 1;
+  /// The same of what is read as an index.
+  static constexpr std::uint64_t largest_index =
+      std::min(largest_count, std::uint64_t{std::numeric_limits<index>::max()});
 
   text_reader(std::string_view text, const char* function) : rest_(text), function_(function) {}
 

@@ -60,7 +60,7 @@ template <class Method>
 void read_bits(text_reader& in, Method& method) {
   method.bits = static_cast<int>(in.field("bits", 16));
   method.unsigned_codes = in.field("unsigned_codes", 1) == 1;
-  method.first_bin = static_cast<index>(in.field("first_bin", text_reader::largest_count));
+  method.first_bin = static_cast<index>(in.field("first_bin", text_reader::largest_index));
   expect_bits_and_first_bin(in.function(), method.bits, method.first_bin);
 }
 

@@ -145,7 +145,8 @@ class coded_panels {
         norm = arch::fused_multiply_add(value, value, norm);
         miss = arch::fused_multiply_add(off, off, miss);
         sum += code;
-        quad = quad | ((code & numbers(255)) << numbers(static_cast<std::int32_t>(8 * i)));
+        quad = quad | ((code & numbers(255))
+                       << numbers(arch::byte_shift<std::int32_t>(static_cast<int>(i))));
       }
       std::memcpy(codes + (t * panel_points + 4 * column), &quad.data, sizeof(quad.data));
     }

@@ -204,7 +204,7 @@ class interval_search {
     double most = -infinity;
     index at = low;
     for (int lane = 0; lane < width; ++lane) {
-      const index here = where[lane] + lane;
+      const auto here = static_cast<index>(where[lane] + lane);
       if (best[lane] > most || (best[lane] == most && here < at)) {
         most = best[lane];
         at = here;

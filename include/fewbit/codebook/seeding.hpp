@@ -247,7 +247,7 @@ struct distinct_points {
 inline distinct_points find_distinct(const matrix_ref& points, std::span<const float> weights,
                                      index k) {
   const index room = std::min(k, points.rows());
-  const std::uint64_t slots = std::bit_ceil(static_cast<std::uint64_t>(2 * room + 2));
+  const std::size_t slots = std::bit_ceil(static_cast<std::size_t>(2 * room + 2));
   std::vector<std::int32_t> table(slots, -1);
   distinct_points found;
   found.number.assign(static_cast<std::size_t>(points.rows()), -1);
@@ -263,7 +263,7 @@ inline distinct_points find_distinct(const matrix_ref& points, std::span<const f
       hash = (hash ^ std::bit_cast<std::uint32_t>(value)) * 0x9E3779B97F4A7C15ULL;
       hash ^= hash >> 32;
     }
-    std::uint64_t slot = hash & (slots - 1);
+    auto slot = static_cast<std::size_t>(hash & (slots - 1));
     while (table[slot] >= 0 &&
            !equal(x, row_of(points, found.rows[static_cast<std::size_t>(table[slot])]))) {
       slot = (slot + 1) & (slots - 1);

@@ -145,7 +145,7 @@ class float_tile {
       if constexpr (unit::offset == 128) bytes = bytes ^ words(0x80808080U);
 #pragma GCC unroll 4
       for (int d = 0; d < 4; ++d) {
-        const reals weight = value(bytes >> words(static_cast<std::uint32_t>(8 * d)));
+        const reals weight = value(bytes >> words(arch::byte_shift<std::uint32_t>(d)));
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r)
           sums[r] += arch::rounded(reals(reals(x[r * stride + step * 4 + d]) * weight));
