@@ -29,9 +29,18 @@ void expect_same_as_in_float(const row_matrix<float>& points, const row_matrix<f
     if constexpr (detail::has_coded_search<Arch>) {
       for (index p = 0; p < panels.panels(); ++p) {
         std::int32_t want[panel_points], got[panel_points];
-        nearest_in_panel<Arch>(packed, panels.panel(p), want);
-        detail::nearest_by_codes<Arch>(packed, codes, panels.panel(p), coded.codes(p), coded.of(p),
-                                       got);
+        const index first = p * panel_points;
+        const index count = std::min(panel_points, points.rows() - first);
+        const float* rows = points.data() + first * points.cols();
+        std::fill(want, want + panel_points, 0);
+        std::fill(got, got + panel_points, 0);
+        nearest_in_panel<Arch>(packed, panels.panel(p), rows, points.cols(), count, want);
+        detail::settle(packed,
+                       detail::nearest_by_codes<Arch>(packed, codes, panels.panel(p),
+                                                      coded.codes(p), coded.of(p), got),
+                       rows, points.cols(), count, got);
+        std::fill(want + count, want + panel_points, 0);
+        std::fill(got + count, got + panel_points, 0);
         EXPECT_TRUE(std::equal(want, want + panel_points, got))
             << Arch::name << " panel " << p << " d=" << points.cols() << " k=" << centroids.rows();
       }
@@ -81,6 +90,18 @@ TEST(coded_search, same_answer_for_ties) {
   expect_same_as_in_float(points, centroids, {std::vector<float>(24, 0.0F), 1.0F});
   // All alike: more candidates than there is room for.
   expect_same_as_in_float(points, row_matrix<float>::Constant(1000, 24, 0.5F));
+}
+
+/// Where the farther ones leave no room in the scale, each point is settled in double.
+TEST(coded_search, same_answer_beside_one_far_away) {
+  row_matrix<float> points = tests::random_reals(150, 30, 10);
+  row_matrix<float> centroids = tests::random_reals(90, 30, 11);
+  for (const float far : {1e3F, 1e6F, 1e12F, 1e30F}) {
+    points.row(100).setConstant(far);
+    expect_same_as_in_float(points, centroids);
+    centroids.row(70).setConstant(-far);
+    expect_same_as_in_float(points, centroids);
+  }
 }
 
 /// Neighbouring floats, whose codes are the same.

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "fewbit/codebook/kmeans.hpp"
@@ -77,6 +78,99 @@ TEST(kmeans_1d, optimal_equals_brute_force) {
       const kmeans_result found = kmeans(column(values), k, {.weights = weights});
       EXPECT_NEAR(found.inertia, least, 1e-4 * least + 1e-9) << "few numbers: as good";
     }
+  }
+}
+
+/// The least inertia of k intervals about means rounded to float: each interval by plain loops in
+/// long double.
+double least_inertia_of_intervals(std::vector<std::pair<float, float>> points, index k) {
+  std::sort(points.begin(), points.end());
+  const std::size_t n = points.size();
+  const auto cost = [&](std::size_t first, std::size_t end) {
+    long double weight = 0, moment = 0, sum = 0;
+    const long double base = points[first].first;
+    for (std::size_t i = first; i < end; ++i) {
+      weight += points[i].second;
+      moment += points[i].second * (points[i].first - base);
+    }
+    const auto mean = static_cast<float>(base + moment / weight);
+    for (std::size_t i = first; i < end; ++i) {
+      const long double miss = static_cast<long double>(points[i].first) - mean;
+      sum += points[i].second * miss * miss;
+    }
+    return sum;
+  };
+  std::vector<long double> least(n + 1, 0);
+  for (std::size_t end = 1; end <= n; ++end) least[end] = cost(0, end);
+  for (index q = 1; q < k; ++q) {
+    for (std::size_t end = n; end > 0; --end) {
+      for (std::size_t i = 0; i < end; ++i) {
+        least[end] = std::min(least[end], least[i] + cost(i, end));
+      }
+    }
+  }
+  return static_cast<double>(least[n]);
+}
+
+/// Compares with that for some weights, or none, and the mirror image.
+void expect_optimal(const std::vector<float>& values, const std::vector<float>& weights, index k) {
+  for (const float sign : {1.0F, -1.0F}) {
+    std::vector<std::pair<float, float>> points;
+    std::vector<float> signed_values;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      signed_values.push_back(sign * values[i]);
+      points.emplace_back(signed_values[i], weights.empty() ? 1.0F : weights[i]);
+    }
+    const double least = least_inertia_of_intervals(points, k);
+    EXPECT_NEAR(optimal_kmeans_1d(column(signed_values), k, weights).inertia, least, 1e-6 * least)
+        << "sign=" << sign << " k=" << k;
+    EXPECT_NEAR(kmeans(column(signed_values), k, {.weights = weights}).inertia, least, 1e-6 * least)
+        << "sign=" << sign << " k=" << k << ": few numbers, as good";
+  }
+}
+
+TEST(kmeans_1d, a_number_far_away_takes_no_precision_of_the_others) {
+  EXPECT_EQ(optimal_kmeans_1d(column({-1e10F, 0, 1, 10, 11}), 3).inertia, 1.0);
+  for (const float far : {1e3F, 1e6F, 1e10F, 1e20F, 1e30F, 3.4e38F}) {
+    expect_optimal({far, 0, 1, 10, 11}, {}, 3);
+    expect_optimal({far, 0, -far, 1, 10, 11}, {}, 4);
+    expect_optimal({far, 0, 1, far / 2, 10, 11, 1, 10}, {}, 4);
+    expect_optimal({far, 0, 1, 10, 11}, {1e-20F, 1, 1, 1, 2}, 3);
+  }
+  for (const float size : {1e-20F, 1e-35F, 0x1p-130F, 1e20F}) {
+    expect_optimal({-1e10F * size, 0, size, 10 * size, 11 * size}, {}, 3);
+  }
+}
+
+TEST(kmeans_1d, optimal_for_numbers_and_weights_of_very_different_sizes) {
+  std::mt19937 random(11);
+  const auto real = [&] { return static_cast<float>(random() % 20001) / 3000.0F - 3.3F; };
+  for (int turn = 0; turn < 60; ++turn) {
+    const std::size_t n = 4 + random() % 20;
+    std::vector<float> values, weights;
+    for (std::size_t i = 0; i < n; ++i) {
+      const float x = real();
+      const int exponent = static_cast<int>(random() % 240) - 120;
+      values.push_back(turn % 4 == 0   ? std::ldexp(x, exponent)
+                       : turn % 4 == 1 ? (random() % 8 == 0 ? 1e20F * x : 1e-20F * x)
+                       : turn % 4 == 2 ? 1e6F + std::round(4 * x)
+                                       : 1e-42F * x);
+      if (turn % 3 == 0) weights.push_back(std::ldexp(1.0F, exponent / 6));
+    }
+    SCOPED_TRACE(turn);
+    for (index k = 1; k <= 4; ++k) expect_optimal(values, weights, k);
+  }
+}
+
+/// More numbers than those a table of all intervals is needed for, and more than 256 for each k.
+TEST(kmeans_1d, many_numbers_beside_one_far_away) {
+  std::vector<float> values = tests::normal_quantiles(3000);
+  const double near = optimal_kmeans_1d(column(values), 4).inertia;
+  for (const float far : {1e6F, -1e15F, 1e30F}) {
+    values.push_back(far);
+    EXPECT_NEAR(optimal_kmeans_1d(column(values), 5).inertia, near, 1e-5 * near) << far;
+    EXPECT_NEAR(kmeans(column(values), 5).inertia, near, 1e-3 * near) << far;
+    values.pop_back();
   }
 }
 

@@ -161,6 +161,53 @@ TEST(kmeans, differences_below_all_resolution_do_no_harm) {
   EXPECT_EQ(r.centroids.rows(), 20);
 }
 
+/// Two pairs and a point far away: 1/2 of each pair is all there is to miss.
+TEST(kmeans, one_point_far_away_takes_no_precision_of_the_others) {
+  row_matrix<float> points(5, 2);
+  points << 0, 0, 0, 1, 10, 10, 10, 11, 1e6, 1e6;
+  for (const float far : {1e3F, 1e6F, 1e10F, 1e18F, -1e6F, 1e30F}) {
+    points.row(4) << far, (far > 1e8F ? 3.0F : far);
+    for (std::uint64_t seed = 0; seed < 10; ++seed) {
+      const auto inertia = [&](const row_matrix<float>& x) {
+        const kmeans_result r = kmeans(x, 3, {.seed = seed});
+        EXPECT_EQ(r.inertia, plain_inertia(x, r));
+        return r.inertia;
+      };
+      SCOPED_TRACE(testing::Message() << "far=" << far << " seed=" << seed);
+      EXPECT_EQ(inertia(points), 1.0);
+      EXPECT_EQ(inertia(-points), 1.0);
+      EXPECT_EQ(inertia(points.rowwise().reverse()), 1.0);
+      EXPECT_EQ(inertia(points.colwise().reverse()), 1.0);
+      EXPECT_EQ(inertia(0x1p-60F * points), 0x1p-120);
+      EXPECT_EQ(inertia(0x1p20F * points), 0x1p40);
+    }
+  }
+}
+
+/// Steps report what plain loops do, however small it is beside the extent.
+TEST(kmeans, steps_are_exact_beside_a_point_far_away) {
+  row_matrix<float> points = blobs(3000, 3, 8, 6);
+  const double near = kmeans(points, 8, {.restarts = 5}).inertia;
+  for (const float far : {1e5F, 1e12F, 1e25F}) {
+    points.row(17).setConstant(far);
+    std::vector<kmeans_step> steps;
+    const kmeans_result r =
+        kmeans(points, 9, {.iterations = 60, .restarts = 5}, [&](const kmeans_step& s) {
+          steps.push_back(s);
+          return true;
+        });
+    EXPECT_NEAR(r.inertia, near, 0.01 * near) << far;
+    EXPECT_NEAR(r.inertia, plain_inertia(points, r), 1e-12 * r.inertia);
+    double least = steps[0].inertia;
+    for (std::size_t i = 1; i < steps.size(); ++i) {
+      least = std::min(least, steps[i].inertia);
+      if (steps[i].restart != steps[i - 1].restart) continue;
+      EXPECT_LE(steps[i].inertia, steps[i - 1].inertia * (1 + 1e-9));
+    }
+    EXPECT_NEAR(least, r.inertia, 1e-6 * r.inertia) << far;
+  }
+}
+
 TEST(kmeans, far_from_zero_as_good_as_near) {
   const row_matrix<float> near = blobs(3000, 4, 40, 2);
   const row_matrix<float> far = near.array() + 4096.0F;

@@ -20,28 +20,24 @@ template <class Arch>
 class nearest : public testing::Test {};
 TYPED_TEST_SUITE(nearest, tests::archs, tests::arch_names);
 
-double distance(const row_matrix<float>& points, index i, const row_matrix<float>& centroids,
-                index j) {
-  return (points.row(i).cast<double>() - centroids.row(j).cast<double>()).squaredNorm();
-}
-
-/// That no centroid is nearer than the one named, but for what rounding the score to float may
-/// hide: a few units in the last place of |x - middle| |c - middle|.
+/// That each point has the centroid of the least distance by plain loops in double, the first one if
+/// there are several.
 void expect_nearest(const row_matrix<float>& points, const row_matrix<float>& centroids,
                     const std::vector<std::int32_t>& found) {
   ASSERT_EQ(static_cast<index>(found.size()), points.rows());
-  const double extent = (centroids.rowwise() - centroids.colwise().mean()).cast<double>().norm();
   for (index i = 0; i < points.rows(); ++i) {
-    const std::int32_t named = found[static_cast<std::size_t>(i)];
-    ASSERT_TRUE(named >= 0 && named < centroids.rows());
+    index first = 0;
     double least = std::numeric_limits<double>::infinity();
     for (index j = 0; j < centroids.rows(); ++j) {
-      least = std::min(least, distance(points, i, centroids, j));
+      double sum = 0.0;
+      for (index t = 0; t < points.cols(); ++t) {
+        const double miss = double{points(i, t)} - double{centroids(j, t)};
+        sum += arch::rounded(miss * miss);
+      }
+      if (sum < least) first = j;
+      least = std::min(least, sum);
     }
-    const double far = distance(points, i, centroids.colwise().mean(), 0);
-    const double slack =
-        1e-6 * static_cast<double>(points.cols()) * extent * (extent + std::sqrt(far));
-    EXPECT_LE(distance(points, i, centroids, named), least + slack) << "point " << i;
+    EXPECT_EQ(found[static_cast<std::size_t>(i)], first) << "point " << i;
   }
 }
 
@@ -72,17 +68,13 @@ TYPED_TEST(nearest, of_equal_distances_the_lower_number_wins) {
       const centering as_is{std::vector<float>(static_cast<std::size_t>(d), 0.0F), 1.0F};
       const packed_centroids packed(centroids, as_is);
       const detail::point_panels panels(points, as_is, inline_executor{});
-      std::int32_t found[panel_points];
-      for (index i = 0; i < points.rows(); ++i) {
-        if (i % panel_points == 0) {
-          nearest_in_panel<TypeParam>(packed, panels.panel(i / panel_points), found);
-        }
-        index first = 0;
-        for (index j = 1; j < k; ++j) {
-          if (distance(points, i, centroids, j) < distance(points, i, centroids, first)) first = j;
-        }
-        EXPECT_EQ(found[i % panel_points], first) << "d=" << d << " k=" << k << " point " << i;
+      std::vector<std::int32_t> found(96);
+      for (index i = 0; i < points.rows(); i += panel_points) {
+        nearest_in_panel<TypeParam>(packed, panels.panel(i / panel_points), points.data() + i * d,
+                                    d, panel_points, found.data() + i);
       }
+      SCOPED_TRACE(testing::Message() << "d=" << d << " k=" << k);
+      expect_nearest(points, centroids, found);
     }
   }
 }
@@ -93,7 +85,7 @@ TYPED_TEST(nearest, the_same_as_one_fused_chain_per_score) {
   const packed_centroids packed(centroids);
   const detail::point_panels panels(points, packed.map(), inline_executor{});
   std::int32_t found[panel_points];
-  nearest_in_panel<TypeParam>(packed, panels.panel(0), found);
+  EXPECT_EQ(detail::nearest_by_scores<TypeParam>(packed, panels.panel(0), found), 0U);
   for (index i = 0; i < 48; ++i) {
     index best = 0;
     float least = std::numeric_limits<float>::infinity();
@@ -140,6 +132,86 @@ TEST(nearest_centroids, any_executor_and_layout_give_the_same) {
   const std::vector<std::int32_t> found = nearest_centroids(points, centroids);
   EXPECT_EQ(nearest_centroids(wide.middleCols(2, 5), centroids, thread_executor{3}), found);
   EXPECT_EQ(nearest_centroids(Eigen::MatrixXf(points), Eigen::MatrixXf(centroids)), found);
+}
+
+/// The same for every instruction set and size, for the data and its mirror images.
+template <class Arch>
+void expect_nearest_of_all(const row_matrix<float>& points, const row_matrix<float>& centroids) {
+  const auto check = [](const row_matrix<float>& x, const row_matrix<float>& c) {
+    expect_nearest(x, c, nearest_centroids<Arch>(x, c));
+  };
+  check(points, centroids);
+  check(-points, -centroids);
+  check(points.rowwise().reverse(), centroids.rowwise().reverse());
+  check(points.colwise().reverse(), centroids.colwise().reverse());
+  const float largest = std::max(points.cwiseAbs().maxCoeff(), centroids.cwiseAbs().maxCoeff());
+  for (const float size : {0x1p-100F, 1e-20F, 0.1F, 1e10F, 0x1p90F}) {
+    if (largest * size < 1e38F) check(size * points, size * centroids);
+  }
+}
+
+TYPED_TEST(nearest, one_centroid_far_away_takes_no_precision_of_the_others) {
+  row_matrix<float> centroids(3, 2), points(2, 2);
+  centroids << 0, 0, 10, 10, 1e6, 1e6;
+  points << 0, 0, 10, 10;
+  EXPECT_EQ(nearest_centroids<TypeParam>(points, centroids), (std::vector<std::int32_t>{0, 1}));
+  for (const float far : {1e4F, 1e6F, 1e9F, -1e6F}) {
+    centroids.row(2).setConstant(far);
+    expect_nearest_of_all<TypeParam>(points, centroids);
+    centroids.row(2) << 3.0F, far;  // in one coordinate alone
+    expect_nearest_of_all<TypeParam>(points, centroids);
+  }
+  for (const index d : {3, 8, 33}) {
+    for (const index k : {9, 40, 700}) {
+      row_matrix<float> near = tests::random_reals(k, d, 21);
+      const row_matrix<float> x = tests::random_reals(97, d, 22);
+      near.row(k / 2).setConstant(1e7F);
+      expect_nearest(x, near, nearest_centroids<TypeParam>(x, near));
+      near(k / 2, 0) = -1e30F;
+      expect_nearest(x, near, nearest_centroids<TypeParam>(x, near));
+    }
+  }
+}
+
+TYPED_TEST(nearest, points_far_away_and_clusters_far_from_zero) {
+  row_matrix<float> centroids = tests::random_reals(40, 4, 23);
+  row_matrix<float> points = tests::random_reals(100, 4, 24);
+  for (index i = 0; i < 100; i += 7) {
+    points(i, i % 4) = std::ldexp(i % 2 == 0 ? 1.0F : -1.0F, static_cast<int>(i));
+  }
+  expect_nearest_of_all<TypeParam>(points, centroids);
+  for (index j = 0; j < 40; ++j) {
+    for (index t = 0; t < 4; ++t) {
+      centroids(j, t) = 1e6F + static_cast<float>((j >> t) % 2) * 0.125F + (j < 16 ? 0.0F : 50.0F);
+    }
+  }
+  points.array() = 1e6F + 0.0625F * points.array();
+  expect_nearest_of_all<TypeParam>(points, centroids);
+}
+
+TYPED_TEST(nearest, centroids_of_very_different_sizes) {
+  for (const index k : {20, 300}) {
+    row_matrix<float> centroids = tests::random_reals(k, 3, 25);
+    for (index i = 0; i < centroids.size(); ++i) {
+      centroids.data()[i] = std::ldexp(centroids.data()[i], static_cast<int>(i % 240) - 130);
+    }
+    expect_nearest(centroids, centroids, nearest_centroids<TypeParam>(centroids, centroids));
+    const row_matrix<float> points = 1.25F * centroids;
+    expect_nearest(points, centroids, nearest_centroids<TypeParam>(points, centroids));
+  }
+  const float most = std::numeric_limits<float>::max();
+  const float least = std::numeric_limits<float>::denorm_min();
+  row_matrix<float> ends(5, 2);
+  ends << most, -most, -most, most, 0, 0, least, 0, 3 * least, 0;
+  expect_nearest_of_all<TypeParam>(ends, ends);
+}
+
+TYPED_TEST(nearest, of_equal_centroids_the_first) {
+  row_matrix<float> centroids = tests::random_reals(256, 6, 26);
+  for (index j = 0; j < 256; ++j) centroids.row(j) = centroids.row(j % 5).eval();
+  const row_matrix<float> points = tests::random_reals(60, 6, 27);
+  expect_nearest(points, centroids, nearest_centroids<TypeParam>(points, centroids));
+  expect_nearest(centroids, centroids, nearest_centroids<TypeParam>(centroids, centroids));
 }
 
 #if FEWBIT_HAS_EXCEPTIONS

@@ -1,6 +1,6 @@
 #pragma once
-/// The nearest centroid by way of 8-bit codes: the same answer as codebook/nearest.hpp, to the bit,
-/// in less than half the time where bytes are multiplied four at a time (VNNI) and points have many
+/// The nearest centroid by way of 8-bit codes: the same answer as codebook/nearest.hpp in less than
+/// half the time where bytes are multiplied four at a time (VNNI) and points have many
 /// coordinates.
 ///
 /// Points x and centroids c are rounded to 8 bits, each with a scale of its own. The product of the
@@ -9,7 +9,8 @@
 ///     |x - x^| |c| + |x^| |c - c^|
 ///
 /// The group of the least score by codes is scored in float, as always, and then every group whose
-/// score by codes less that bound is no more than the best so far: one or two for each point. Who
+/// score by codes less that bound is no more than the best so far and its doubt: one or two for each
+/// point. Where two scores are too close for float, codebook/nearest.hpp settles the point. Who
 /// searches the same points often, as k-means does, gains; codes for a single search cost more than
 /// they save.
 
@@ -129,8 +130,9 @@ class coded_panels {
       const lanes x = lanes::load(points + t * panel_points);
       largest = arch::max(largest, arch::max(x, lanes(0.0F) - x));
     }
+    // Smaller points have codes of 0: squares of what they miss would be subnormal.
     const lanes scale =
-        arch::select(largest > lanes(0x1p-60F), largest / lanes(127.0F), lanes(1.0F));
+        arch::select(largest > lanes(0x1p-30F), largest / lanes(127.0F), lanes(1.0F));
     const lanes inverse = lanes(1.0F) / scale;
     lanes norm(0.0F);
     lanes miss(0.0F);
@@ -224,6 +226,33 @@ class coded_centroids {
   float norm_ = 0.0F;
 };
 
+/// The best score of each point of a tile so far, and where it was found.
+template <class Shape>
+struct best_scores {
+  using lanes = typename Shape::lanes;
+  using numbers = arch::rebind<lanes, std::int32_t>;
+
+  lanes score[Shape::registers];
+  numbers where[Shape::registers];
+
+  FEWBIT_ALWAYS_INLINE best_scores() noexcept {
+#pragma GCC unroll 4
+    for (int r = 0; r < Shape::registers; ++r) {
+      score[r] = lanes(std::numeric_limits<float>::infinity());
+      where[r] = numbers(0);
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE void compare(const lanes (&other)[Shape::registers], index place) noexcept {
+    const numbers here(static_cast<std::int32_t>(place));
+#pragma GCC unroll 4
+    for (int r = 0; r < Shape::registers; ++r) {
+      where[r] = arch::select(other[r] < score[r], here, where[r]);
+      score[r] = arch::min(other[r], score[r]);
+    }
+  }
+};
+
 /// Writes the least score that a group of centroids may have with each point of a tile, divided by
 /// the point's scale, to least[g * 48], and the group of the least score by codes to group.
 template <class Arch>
@@ -312,11 +341,36 @@ struct candidate {
   std::uint16_t point;
 };
 
+/// What is known of the points of a panel: the least score, who has it, and a bit for each point
+/// where another score is within the doubt of it.
+struct scored_panel {
+  float doubt;
+  float* score;
+  std::int32_t* nearest;
+  std::uint64_t open = 0;
+
+  /// Takes note of 8 scores, of which `least` is the least.
+  FEWBIT_ALWAYS_INLINE void show(const arch::vec<float, packed_centroids::group>& scores,
+                                 float least, const candidate& from) noexcept {
+    const index point = from.point;
+    if (!(least <= score[point] + doubt)) return;
+    const std::uint32_t near = arch::lanes_at_most(scores, {least + doubt});
+    const bool several = (near & (near - 1)) != 0 || !(least + doubt < score[point]);
+    open = (open & ~(std::uint64_t{1} << point)) | (std::uint64_t{several} << point);
+    const std::int32_t centroid =
+        from.group * packed_centroids::group + arch::first_equal_lane(scores, least);
+    if (least < score[point] || (least == score[point] && centroid < nearest[point])) {
+      score[point] = least;
+      nearest[point] = centroid;
+    }
+  }
+};
+
 /// Scores some candidates in float, all of them at once, and keeps the best of each point.
 template <int Count>
 FEWBIT_ALWAYS_INLINE void score_candidates(const packed_centroids& c, const float* panel,
-                                           const candidate* candidates, float* score,
-                                           std::int32_t* nearest) noexcept {
+                                           const candidate* candidates,
+                                           scored_panel& result) noexcept {
   using lanes = arch::vec<float, packed_centroids::group>;
   const float* centroids[Count];
   const float* points[Count];
@@ -339,38 +393,34 @@ FEWBIT_ALWAYS_INLINE void score_candidates(const packed_centroids& c, const floa
   for (int i = 0; i < Count; ++i) {
     const auto four = arch::min(arch::part<0, 4>(sum[i]), arch::part<1, 4>(sum[i]));
     const float least = std::min(std::min(four[0], four[1]), std::min(four[2], four[3]));
-    const index point = candidates[i].point;
-    const std::int32_t centroid =
-        candidates[i].group * packed_centroids::group + arch::first_equal_lane(sum[i], least);
-    if (least < score[point] || (least == score[point] && centroid < nearest[point])) {
-      score[point] = least;
-      nearest[point] = centroid;
-    }
+    result.show(sum[i], least, candidates[i]);
   }
 }
 
 inline void score_all_candidates(const packed_centroids& c, const float* panel,
-                                 const candidate* candidates, index count, float* score,
-                                 std::int32_t* nearest) noexcept {
+                                 const candidate* candidates, index count,
+                                 scored_panel& result) noexcept {
   constexpr int together = 4;
   const index whole = count / together * together;
   for (index at = 0; at < whole; at += together) {
-    score_candidates<together>(c, panel, candidates + at, score, nearest);
+    score_candidates<together>(c, panel, candidates + at, result);
   }
   for (index at = whole; at < count; ++at) {
-    score_candidates<1>(c, panel, candidates + at, score, nearest);
+    score_candidates<1>(c, panel, candidates + at, result);
   }
 }
 
-/// Writes what nearest_in_panel<Arch> would. Where codes leave too many candidates it calls that.
+/// As nearest_by_scores. Where codes leave too many candidates it calls that.
 template <class Arch>
-void nearest_by_codes(const packed_centroids& c, const coded_centroids& coded, const float* panel,
-                      const std::int8_t* codes, const coded_panels::about& about,
-                      std::int32_t* nearest) noexcept {
+std::uint64_t nearest_by_codes(const packed_centroids& c, const coded_centroids& coded,
+                               const float* panel, const std::int8_t* codes,
+                               const coded_panels::about& about, std::int32_t* nearest) noexcept {
   using shape = nearest_shape<Arch>;
   using lanes = typename shape::lanes;
   constexpr index tile = index{shape::registers} * lanes::lanes;
   constexpr index most_groups = most_coded_centroids / packed_centroids::group;
+  const float doubt = c.doubt(panel[c.dimension() * panel_points]);
+  if (!is_finite(doubt)) return nearest_by_scores<Arch>(c, panel, nearest);
   float least[most_groups * panel_points];
   constexpr index line = arch::cache_line / sizeof(float);
   for (index i = 0; i < c.dimension() * panel_points; i += line) {
@@ -386,14 +436,15 @@ void nearest_by_codes(const packed_centroids& c, const coded_centroids& coded, c
     least[nearest[i] * panel_points + i] = std::numeric_limits<float>::infinity();
     score[i] = std::numeric_limits<float>::infinity();
   }
-  score_all_candidates(c, panel, found, panel_points, score, nearest);
+  scored_panel result{doubt, score, nearest};
+  score_all_candidates(c, panel, found, panel_points, result);
   // What rounding to float may do to any of these sums: some units in the last place of its largest
   // term, for each term.
   const float unit = 0x1p-21F * static_cast<float>(c.dimension() + 16);
   float limit[panel_points];
   for (index i = 0; i < panel_points; ++i) {
     const float reach = about.norm[i] + about.miss[i] + coded.norm() * about.inverse[i];
-    limit[i] = score[i] * about.inverse[i] + unit * reach * (1.0F + coded.norm());
+    limit[i] = (score[i] + doubt) * about.inverse[i] + unit * reach * (1.0F + coded.norm());
   }
   const index room = c.groups() * panel_points / 4;
   index count = 0;
@@ -406,9 +457,10 @@ void nearest_by_codes(const packed_centroids& c, const coded_centroids& coded, c
                           static_cast<std::uint16_t>(column + std::countr_zero(near))};
       }
     }
-    if (count > room) return nearest_in_panel<Arch>(c, panel, nearest);
+    if (count > room) return nearest_by_scores<Arch>(c, panel, nearest);
   }
-  score_all_candidates(c, panel, found, count, score, nearest);
+  score_all_candidates(c, panel, found, count, result);
+  return result.open;
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail

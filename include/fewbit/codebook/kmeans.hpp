@@ -37,7 +37,7 @@ inline row_matrix<float> rows_of(const matrix_ref& points, const std::vector<ind
   return m;
 }
 
-/// Centroids for no more than k different points.
+/// Centroids for no more than k different points of positive weight.
 template <class Arch, Executor E>
 kmeans_result cluster_distinct(const matrix_ref& points, index k, const distinct_points& distinct,
                                const E& executor) {
@@ -63,6 +63,7 @@ row_matrix<float> first_centroids(const matrix_ref& points, index k, const kmean
   const index asked =
       options.seeding_points > 0 ? options.seeding_points : std::max<index>(16 * k, 4096);
   const index count = std::clamp(asked, std::min(k, points.rows()), points.rows());
+  const centering map = all.map().unshifted();
   std::vector<index> chosen;
   random_sequence random({g.seed, g.counter + (std::uint64_t{1} << 39)});
   if (count < points.rows()) {
@@ -75,17 +76,17 @@ row_matrix<float> first_centroids(const matrix_ref& points, index k, const kmean
       weights.push_back(static_cast<float>(weight_of(options.weights, sample.back())));
     }
     const row_matrix<float> rows = rows_of(points, sample);
-    const point_panels panels(rows, all.map(), executor);
+    const point_panels panels(rows, map, executor);
     chosen = plus_plus<Arch, E>(panels, points.cols(), weights, executor)
                  .choose(k, candidates, random_sequence(g));
     for (index& i : chosen) i = sample[static_cast<std::size_t>(i)];
   }
   if (static_cast<index>(chosen.size()) < k) {
-    chosen = plus_plus<Arch, E>(all.panels(), points.cols(), options.weights, executor)
+    const point_panels panels(points, map, executor);
+    chosen = plus_plus<Arch, E>(panels, points.cols(), options.weights, executor)
                  .choose(k, candidates, random_sequence(g));
   }
-  // Different points that are equal beside the extent of the data: any will do.
-  for (index j = static_cast<index>(chosen.size()); j < k; ++j) chosen.push_back(j % points.rows());
+  choose_in_double(points, options.weights, k, random, chosen, executor);
   return rows_of(points, chosen);
 }
 

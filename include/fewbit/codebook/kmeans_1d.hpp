@@ -4,7 +4,9 @@
 ///     const kmeans_result best = optimal_kmeans_1d(values, 16);     // values: n x 1
 ///
 /// In order, each cluster is an interval. Prefix sums of w and w x give the mean of any interval in
-/// constant time, so an iteration of Lloyd's is k binary searches instead of n k distances.
+/// constant time, so an iteration of Lloyd's is k binary searches instead of n k distances. Where a
+/// number far away or of great weight leaves a difference of prefix sums without digits, the
+/// interval is summed by itself.
 /// codebook/kmeans.hpp calls this for points of one dimension.
 
 #include <algorithm>
@@ -43,6 +45,7 @@ class sorted_points {
     moment_below_.reserve(words_.size() + 1);
     square_below_.reserve(words_.size() + 1);
     value_.reserve(words_.size());
+    weight_.reserve(words_.size());
     middle_ = value_of(words_[words_.size() / 2]);
     double weight = 0.0;
     double moment = 0.0;
@@ -53,8 +56,10 @@ class sorted_points {
       const float x = value_of(word);
       if (value_.empty() || value_.back() != x) {
         value_.push_back(x);
+        weight_.push_back(0.0);
         push_sums(weight, moment, square);
       }
+      weight_.back() += w;
       const double offset = double{x} - double{middle_};
       weight += w;
       moment += arch::rounded(w * offset);
@@ -85,21 +90,42 @@ class sorted_points {
            value_.begin();
   }
 
+  /// Weight of number i, and sum of weight * (x - some number in the middle)^2 of all.
+  [[nodiscard]] double weight(index i) const noexcept {
+    return weight_[static_cast<std::size_t>(i)];
+  }
+  [[nodiscard]] double spread() const noexcept { return square_below_.back(); }
+
+  /// The mean of some numbers, and the sum of weight * squared distance to it.
+  struct moments {
+    double mean;
+    double inertia;
+  };
+
+  /// Of numbers first .. end - 1.
+  [[nodiscard]] moments moments_of(index first, index end) const noexcept {
+    constexpr double enough = 0x1p-30;  // of a prefix sum: 23 bits are left
+    const double all = weight_below(end);
+    const double all_square = square_below_[static_cast<std::size_t>(end)];
+    const double weight = all - weight_below(first);
+    const double moment = moment_below(end) - moment_below(first);
+    const double square = all_square - square_below_[static_cast<std::size_t>(first)];
+    const double inertia = square - moment * moment / weight;
+    if (weight > enough * all && inertia > enough * all_square) {
+      return {double{middle_} + moment / weight, inertia};
+    }
+    return moments_alone(first, end);
+  }
+
   /// The mean of numbers first .. end - 1; it lies between them, rounding or not.
   [[nodiscard]] float mean(index first, index end) const noexcept {
-    const double offset =
-        (moment_below(end) - moment_below(first)) / (weight_below(end) - weight_below(first));
-    const auto mean = static_cast<float>(double{middle_} + offset);
-    return std::clamp(mean, value(first), value(end - 1));
+    return std::clamp(static_cast<float>(moments_of(first, end).mean), value(first),
+                      value(end - 1));
   }
 
   /// Sum of weight * squared distance to their mean of numbers first .. end - 1.
   [[nodiscard]] double inertia(index first, index end) const noexcept {
-    const double moment = moment_below(end) - moment_below(first);
-    const double square = square_below_[static_cast<std::size_t>(end)] -
-                          square_below_[static_cast<std::size_t>(first)];
-    const double weight = weight_below(end) - weight_below(first);
-    return std::max(square - moment * moment / weight, 0.0);
+    return moments_of(first, end).inertia;
   }
   [[nodiscard]] double inertia(const intervals& ends) const noexcept {
     double sum = 0.0;
@@ -109,6 +135,26 @@ class sorted_points {
   }
 
  private:
+  /// The same by sums of the interval alone, none of whose terms is negative until the last step.
+  [[nodiscard]] moments moments_alone(index first, index end) const noexcept {
+    const double least{value(first)};
+    double total = 0.0;
+    double moment = 0.0;
+    for (index i = first; i < end; ++i) {
+      total += weight(i);
+      moment += arch::rounded(weight(i) * (double{value(i)} - least));
+    }
+    const double offset = moment / total;
+    double rest = 0.0;  // of the moment
+    double square = 0.0;
+    for (index i = first; i < end; ++i) {
+      const double miss = (double{value(i)} - least) - offset;
+      rest += arch::rounded(weight(i) * miss);
+      square += arch::rounded(weight(i) * arch::rounded(miss * miss));
+    }
+    return {least + offset, std::max(square - rest * rest / total, 0.0)};
+  }
+
   void push_sums(double weight, double moment, double square) {
     weight_below_.push_back(weight);
     moment_below_.push_back(moment);
@@ -117,10 +163,86 @@ class sorted_points {
 
   std::vector<std::uint64_t> words_;
   std::vector<float> value_;
+  std::vector<double> weight_;
   std::vector<double> weight_below_;
   std::vector<double> moment_below_;
   std::vector<double> square_below_;
   float middle_ = 0.0F;
+};
+
+/// Neighbouring cells as one: their weight, their mean as the sum of two doubles, the second at most
+/// a unit in the last place of the first, and their inertia.
+struct cluster_sums {
+  double weight;
+  double mean;
+  double rest;
+  double inertia;
+};
+
+/// Of two intervals. No term is negative, so nothing cancels but the means, which hold more bits
+/// than floats that differ can share; the mean moves off that of the heavier interval.
+inline cluster_sums merged(const cluster_sums& a, const cluster_sums& b) noexcept {
+  const bool swap = a.weight < b.weight;
+  const cluster_sums& heavy = swap ? b : a;
+  const cluster_sums& light = swap ? a : b;
+  const double weight = a.weight + b.weight;
+  const double share = light.weight / weight;
+  const double gap = (light.mean - heavy.mean) + (light.rest - heavy.rest);
+  const double step = arch::rounded(share * gap);
+  const double sum = heavy.mean + step;
+  const double back = sum - heavy.mean;
+  const double lost = (heavy.mean - (sum - back)) + (step - back);
+  const double rest = heavy.rest + lost;
+  const double mean = sum + rest;
+  const double inertia = a.inertia + b.inertia + arch::rounded(heavy.weight * step * gap);
+  return {weight, mean, rest - (mean - sum), inertia};
+}
+
+/// The sums of any interval of cells from those of two, in 32 n log2 n bytes: at level l, blocks of
+/// 2^(l + 1) cells have the sums of all intervals that begin or end at their middle.
+class interval_table {
+ public:
+  interval_table() = default;
+
+  explicit interval_table(const std::vector<cluster_sums>& cells)
+      : count_(static_cast<index>(cells.size())) {
+    const int levels = std::max(1, static_cast<int>(std::bit_width(cells.size() - 1)));
+    table_.resize(static_cast<std::size_t>(levels * count_));
+    for (int level = 0; level < levels; ++level) {
+      const index half = index{1} << level;
+      const auto cell = [&](index i) { return cells[static_cast<std::size_t>(i)]; };
+      for (index middle = half; middle - half < count_; middle += 2 * half) {
+        const index begin = std::min(middle, count_);
+        for (index i = begin; i-- > middle - half;) {
+          at(level, i) = i + 1 == begin ? cell(i) : merged(cell(i), at(level, i + 1));
+        }
+        for (index i = middle; i < std::min(middle + half, count_); ++i) {
+          at(level, i) = i == middle ? cell(i) : merged(at(level, i - 1), cell(i));
+        }
+      }
+    }
+  }
+
+  [[nodiscard]] bool is_empty() const noexcept { return table_.empty(); }
+
+  /// Of cells first .. last.
+  [[nodiscard]] double inertia(index first, index last) const noexcept {
+    if (first == last) return at(0, first).inertia;
+    const int level =
+        static_cast<int>(std::bit_width(static_cast<std::uint64_t>(first ^ last))) - 1;
+    return merged(at(level, first), at(level, last)).inertia;
+  }
+
+ private:
+  [[nodiscard]] const cluster_sums& at(int level, index i) const noexcept {
+    return table_[static_cast<std::size_t>(level * count_ + i)];
+  }
+  [[nodiscard]] cluster_sums& at(int level, index i) noexcept {
+    return table_[static_cast<std::size_t>(level * count_ + i)];
+  }
+
+  index count_ = 0;
+  std::vector<cluster_sums> table_;
 };
 
 /// The best division of cells into k <= cells intervals, each a whole number of neighbouring
@@ -129,12 +251,15 @@ class sorted_points {
 /// With W and M the sums of w and w x of an interval, its squared distances to its mean sum to
 /// sum w x^2 - M^2 / W, so the sum of M^2 / W is what to maximise. The best last interval of a
 /// longer row of cells never begins earlier than that of a shorter one, which lets each of the k
-/// rounds halve its range: O(k c log c) for c cells.
+/// rounds halve its range: O(k c log c) for c cells. Where the inertia found is so small beside that
+/// of all numbers together that rounding may have decided, or weights are so different, a table of
+/// intervals decides again, by their inertia instead of that difference.
 /// Source: Wu 1991, "Optimal quantization by matrix searching"; Gronlund et al. 2017, "Fast exact
 /// k-means, k-medians and Bregman divergence clustering in 1D", arXiv:1701.07204.
 class interval_search {
  public:
-  interval_search(const sorted_points& points, const intervals& cells) : cells_(cells) {
+  interval_search(const sorted_points& points, const intervals& cells)
+      : points_(points), cells_(cells) {
     weight_.push_back(0.0);
     moment_.push_back(0.0);
     for (const index end : cells) {
@@ -144,6 +269,14 @@ class interval_search {
   }
 
   [[nodiscard]] intervals divide(index k) {
+    intervals ends = find(k);
+    if (is_certain(ends)) return ends;
+    table_ = interval_table(sums_of_cells());
+    return find(k);
+  }
+
+ private:
+  [[nodiscard]] intervals find(index k) {
     const auto count = static_cast<index>(cells_.size());
     begin_.assign(static_cast<std::size_t>(k * (count + 1)), 0);
     // Room behind the last for whole registers.
@@ -163,11 +296,33 @@ class interval_search {
     return ends;
   }
 
- private:
   static constexpr int width = 8;
   static constexpr double infinity = std::numeric_limits<double>::infinity();
 
+  /// Whether sums of 53 bits tell intervals apart.
+  [[nodiscard]] bool is_certain(const intervals& ends) const noexcept {
+    double least = infinity;
+    for (std::size_t j = 1; j < weight_.size(); ++j) {
+      least = std::min(least, weight_[j] - weight_[j - 1]);
+    }
+    return least > 0x1p-28 * weight_.back() && points_.inertia(ends) > 0x1p-20 * points_.spread();
+  }
+
+  [[nodiscard]] std::vector<cluster_sums> sums_of_cells() const {
+    std::vector<cluster_sums> sums;
+    index first = 0;
+    for (const index end : cells_) {
+      const sorted_points::moments m = points_.moments_of(first, end);
+      double weight = 0.0;
+      for (; first < end; ++first) weight += points_.weight(first);
+      sums.push_back({weight, m.mean, 0.0, m.inertia});
+    }
+    return sums;
+  }
+
+  /// What cells i .. j - 1 as one interval add to the sum that is to be the largest.
   [[nodiscard]] double gain(index i, index j) const noexcept {
+    if (!table_.is_empty()) return -table_.inertia(i, j - 1);
     const double m = moment_[static_cast<std::size_t>(j)] - moment_[static_cast<std::size_t>(i)];
     return m * m / (weight_[static_cast<std::size_t>(j)] - weight_[static_cast<std::size_t>(i)]);
   }
@@ -194,7 +349,7 @@ class interval_search {
     lanes best(-infinity);
     numbers where(low);
     index i = low;
-    for (; i + width <= high + 1; i += width) {
+    for (; table_.is_empty() && i + width <= high + 1; i += width) {
       const lanes m = moment - lanes::load(moment_.data() + i);
       const lanes w = weight - lanes::load(weight_.data() + i);
       const lanes sum = lanes::load(before_.data() + i) + m * m / w;
@@ -218,7 +373,9 @@ class interval_search {
     return {most, at};
   }
 
+  const sorted_points& points_;
   const intervals& cells_;
+  interval_table table_;
   std::vector<double> weight_;  // of the cells before each
   std::vector<double> moment_;
   std::vector<double> before_;  // best sums of q intervals
@@ -393,7 +550,9 @@ kmeans_result kmeans_of_numbers(const matrix_ref& points, index k, const kmeans_
 
 /// The k centroids of numbers with the least inertia there is, but for the rounding of sums in
 /// double and of centroids to float. Takes O(k n log n) steps and 4 k n bytes for n different
-/// numbers: for small k, and to judge other searches by. Iterations are 0.
+/// numbers, and 32 n log2 n bytes more where the inertia is less than 2^-20 of that of one cluster
+/// or a weight less than 2^-28 of their sum: for small k, and to judge other searches by. Iterations
+/// are 0.
 ///
 /// @param points   n x 1
 /// @param weights  of each point, or none

@@ -68,6 +68,8 @@ class lloyd {
       if (use_codes_) coded_panels_ = coded_panels(panels_, points.cols(), executor);
     }
     spread_ = inertia_of(points, weights, middle_, assignment_, executor);
+    const double square = middle_.cast<double>().squaredNorm();
+    for (index i = 0; i < points.rows(); ++i) about_zero_ += weight_of(weights, i) * square;
   }
 
   [[nodiscard]] const point_panels& panels() const noexcept { return panels_; }
@@ -102,30 +104,34 @@ class lloyd {
       if (weight[j] == 0.0) continue;
       double square = 0.0;
       for (index t = 0; t < d; ++t) {
-        const double mean = sum[j * d + t] / weight[j];
+        const double mean = sum[j * d + t] /= weight[j];
         const double offset = mean - double{middle_(0, t)};
         square += arch::rounded(offset * offset);
         centroids(j, t) = static_cast<float>(mean);
       }
       explained += arch::rounded(weight[j] * square);
     }
+    double inertia = spread_ - explained;
+    // A small difference of large sums is nothing but their rounding.
+    if (inertia < 0x1p-10 * spread_ + 0x1p-24 * about_zero_) inertia = inertia_about(sum);
     if (any_empty) fill_empty(centroids, {weight, weight + k_}, random);
-    return std::max(spread_ - explained, 0.0);
+    return inertia;
   }
 
  private:
   /// Doubles of a piece: k x d sums and k weights.
   [[nodiscard]] index sums() const noexcept { return k_ * (points_.cols() + 1); }
 
-  void find_nearest(index panel, const packed_centroids& centroids,
-                    std::int32_t* nearest) const noexcept {
+  /// As nearest_by_scores.
+  std::uint64_t find_nearest(index panel, const packed_centroids& centroids,
+                             std::int32_t* nearest) const noexcept {
     if constexpr (has_coded_search<Arch>) {
       if (use_codes_) {
         return nearest_by_codes<Arch>(centroids, coded_centroids_, panels_.panel(panel),
                                       coded_panels_.codes(panel), coded_panels_.of(panel), nearest);
       }
     }
-    nearest_in_panel<Arch>(centroids, panels_.panel(panel), nearest);
+    return nearest_by_scores<Arch>(centroids, panels_.panel(panel), nearest);
   }
 
   void assign_piece(index p, const packed_centroids& centroids) noexcept {
@@ -136,9 +142,10 @@ class lloyd {
     std::int32_t nearest[panel_points];
     index moved = 0;
     for (index panel = p * piece_; panel < std::min((p + 1) * piece_, panels_.panels()); ++panel) {
-      find_nearest(panel, centroids, nearest);
       const index first = panel * panel_points;
       const index count = std::min(panel_points, points_.rows() - first);
+      settle(centroids, find_nearest(panel, centroids, nearest), row_of(points_, first),
+             points_.outerStride(), count, nearest);
       for (index i = 0; i < count; ++i) {
         std::int32_t& cluster = assignment_[static_cast<std::size_t>(first + i)];
         moved += cluster != nearest[i] ? 1 : 0;
@@ -149,6 +156,28 @@ class lloyd {
       }
     }
     moved_[static_cast<std::size_t>(p)] = moved;
+  }
+
+  /// Sum of weight * |x - mean|^2, in pieces whose sums are added in order.
+  [[nodiscard]] double inertia_about(const double* means) const {
+    const index d = points_.cols();
+    std::vector<double> sums(static_cast<std::size_t>(pieces_), 0.0);
+    executor_.for_each(pieces_, [&](index p) {
+      const index end = std::min((p + 1) * piece_ * panel_points, points_.rows());
+      for (index i = p * piece_ * panel_points; i < end; ++i) {
+        const float* x = row_of(points_, i);
+        const double* mean = means + assignment_[static_cast<std::size_t>(i)] * d;
+        double square = 0.0;
+        for (index t = 0; t < d; ++t) {
+          const double miss = double{x[t]} - mean[t];
+          square += arch::rounded(miss * miss);
+        }
+        sums[static_cast<std::size_t>(p)] += arch::rounded(weight_of(weights_, i) * square);
+      }
+    });
+    double inertia = 0.0;
+    for (const double sum : sums) inertia += sum;
+    return inertia;
   }
 
   /// Gives each empty cluster half of another: both centroids move off the mean, in opposite random
@@ -200,6 +229,7 @@ class lloyd {
   index pieces_;
   row_matrix<float> middle_;  // of all points; what sums of squares are taken about
   double spread_ = 0.0;       // inertia of one cluster at the middle
+  double about_zero_ = 0.0;   // what the middle adds to the inertia of one cluster at 0
   aligned_buffer<double> piece_sums_;
   std::vector<index> moved_;  // in each piece
   std::vector<std::int32_t> assignment_;

@@ -3,15 +3,22 @@
 ///
 ///     const std::vector<std::int32_t> codes = nearest_centroids(points, centroids);
 ///
+/// The answer is exact: no centroid has a lesser distance in double, and of equal distances the
+/// centroid of the lower number wins. It is found in two steps.
+///
 /// |x - c|^2 = |x|^2 + 2 (|c|^2 / 2 - x . c), and |x|^2 is the same for all centroids, so the score
 /// |c|^2 / 2 - x . c decides. It begins at |c|^2 / 2 and subtracts the products one after the other
-/// by fused multiply-add, which gives the same bits on every processor; of equal scores the
-/// centroid of the lower number wins.
+/// by fused multiply-add, in float. What that may lose is bounded from |x|, the largest |c| and d.
 ///
 ///     48 points in lanes  ->  x_t: 3 registers (AVX-512)
 ///     8 centroids         ->  c_jt broadcast from memory: 24 sums in registers
 ///
-/// With many centroids only the least score of 8 is compared with the best so far: one minimum per
+/// The second step is for points for which the least score and the second least differ by no more
+/// than that bound, perhaps one in thousands: sums of (x_t - c_t)^2 of the coordinates as they were
+/// given, first in float, where no difference cancels, then in double for those that float cannot
+/// tell apart.
+///
+/// With many centroids only the least score of 8 is compared with those so far: one minimum per
 /// score and a comparison per 8 of them. Which of the 8 it was is found at the end, point by point,
 /// by computing their scores again with centroids in lanes.
 
@@ -40,7 +47,7 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 /// Centroids laid out for the search: groups of 8, of each first |c|^2 / 2 and then, coordinate by
 /// coordinate, -c_t, as moved by a centering. The last group is filled up with centroids that are
-/// infinitely far away.
+/// infinitely far away, and so is one that equals another before it, because that one wins.
 class packed_centroids {
  public:
   static constexpr int group = 8;
@@ -60,26 +67,37 @@ class packed_centroids {
     detail::expect(size_ <= most, "packed_centroids", "centroids.rows()", size_,
                    "at most " + std::to_string(most));
     memory_ = aligned_buffer<float>(groups() * group_floats());
+    given_ = aligned_buffer<float>(groups() * group * dimension_);
+    slots_.resize(std::bit_ceil(2 * static_cast<std::size_t>(size_)));
     pack(centroids);
   }
 
   /// Replaces the centroids by as many others of the same dimension, moved by the same map.
   void pack(const Eigen::Ref<const row_matrix<float>>& centroids) noexcept {
     assert(centroids.rows() == size_ && centroids.cols() == dimension_);
+    std::fill(slots_.begin(), slots_.end(), -1);
+    double largest = 0.0;
+    double least = std::numeric_limits<double>::infinity();
     for (index j = 0; j < groups() * group; ++j) {
       float* to = memory_.data() + j / group * group_floats() + j % group;
       if (j >= size_) {
         *to = std::numeric_limits<float>::infinity();
         continue;
       }
+      float* given = given_.data() + j / group * group * dimension_ + j % group;
       double norm = 0.0;
       for (index t = 0; t < dimension_; ++t) {
         const float c = map_(centroids(j, t), t);
         norm += double{c} * double{c};  // exact products
         to[(1 + t) * group] = -c;
+        given[t * group] = centroids(j, t);
       }
-      *to = static_cast<float>(norm / 2);
+      *to = is_new(j) ? static_cast<float>(norm / 2) : std::numeric_limits<float>::infinity();
+      largest = std::max(largest, norm);
+      least = std::min(least, norm);
     }
+    largest_norm_ = std::sqrt(largest);
+    least_norm_ = std::sqrt(least);
   }
 
   [[nodiscard]] index size() const noexcept { return size_; }
@@ -93,11 +111,65 @@ class packed_centroids {
     return memory_.data() + g * group_floats();
   }
 
+  /// Group g as it was given: d rows of 8 floats.
+  [[nodiscard]] const float* given(index g) const noexcept {
+    return given_.data() + g * group * dimension_;
+  }
+
+  /// How much more than the least the score of the nearest centroid to a point may be, where scores
+  /// are computed in float from a panel of this reach. Infinite if scores tell nothing.
+  ///
+  /// With u = 2^-24: the map leaves errors of u |c_t| and u |x_t|, the norm and d products one of u
+  /// times a sum that is at most |c|^2 / 2 + |c| |x|. That is (d + 3) u |c| (|c| / 2 + |x|) for one
+  /// score; d + 8 has room for the rounding of this bound and of what it is added to. A centroid
+  /// with |c| of 4 |x| and 4 times the least norm m has a score of |c|^2 / 4 or more, which is no
+  /// less than 4 max(|x|, m)^2, while that of the centroid of norm m is at most 3/2 max(|x|, m)^2:
+  /// such centroids are out of the question, and their norms with them.
+  [[nodiscard]] float doubt(float reach) const noexcept {
+    constexpr double most_norm = 0x1p40;  // beyond lies what the map has held back
+    const double norm = std::min(largest_norm_, 4 * std::max(double{reach}, least_norm_));
+    const double unit = 0x1p-24 * static_cast<double>(dimension_ + 8);
+    if (!(norm <= most_norm) || reach > detail::far_away || unit > 0x1p-6) {
+      return std::numeric_limits<float>::infinity();
+    }
+    const double one =
+        unit * (norm * (norm / 2 + double{reach}) + 0x1p-110 * (1.0 + norm + double{reach}));
+    return static_cast<float>(2.00001 * one);
+  }
+
  private:
+  /// Whether no centroid before the jth equals it.
+  bool is_new(index j) noexcept {
+    const float* c = given(j / group) + j % group;
+    std::uint64_t hash = 0;
+    for (index t = 0; t < dimension_; ++t) {
+      const float value = c[t * group] == 0.0F ? 0.0F : c[t * group];  // -0 equals 0
+      hash = (hash ^ std::bit_cast<std::uint32_t>(value)) * 0x9E3779B97F4A7C15ULL;
+      hash ^= hash >> 32;
+    }
+    const auto equals = [&](index i) {
+      const float* other = given(i / group) + i % group;
+      index t = 0;
+      while (t < dimension_ && other[t * group] == c[t * group]) ++t;
+      return t == dimension_;
+    };
+    for (std::size_t slot = hash & (slots_.size() - 1);; slot = (slot + 1) & (slots_.size() - 1)) {
+      if (slots_[slot] < 0) {
+        slots_[slot] = static_cast<std::int32_t>(j);
+        return true;
+      }
+      if (equals(slots_[slot])) return false;
+    }
+  }
+
   index size_;
   index dimension_;
   centering map_;
   aligned_buffer<float> memory_;
+  aligned_buffer<float> given_;
+  std::vector<std::int32_t> slots_;  // a table of the different centroids by their hash
+  double largest_norm_ = 0.0;        // as moved
+  double least_norm_ = 0.0;
 };
 
 namespace detail {
@@ -129,33 +201,6 @@ struct nearest_shape<arch::neon> {
   using lanes = arch::vec<float, 4>;
   static constexpr int registers = 3;
   static constexpr int centroids = 8;
-};
-
-/// The best score of each point of a tile so far, and where it was found.
-template <class Shape>
-struct best_scores {
-  using lanes = typename Shape::lanes;
-  using numbers = arch::rebind<lanes, std::int32_t>;
-
-  lanes score[Shape::registers];
-  numbers where[Shape::registers];
-
-  FEWBIT_ALWAYS_INLINE best_scores() noexcept {
-#pragma GCC unroll 4
-    for (int r = 0; r < Shape::registers; ++r) {
-      score[r] = lanes(std::numeric_limits<float>::infinity());
-      where[r] = numbers(0);
-    }
-  }
-
-  FEWBIT_ALWAYS_INLINE void compare(const lanes (&other)[Shape::registers], index place) noexcept {
-    const numbers here(static_cast<std::int32_t>(place));
-#pragma GCC unroll 4
-    for (int r = 0; r < Shape::registers; ++r) {
-      where[r] = arch::select(other[r] < score[r], here, where[r]);
-      score[r] = arch::min(other[r], score[r]);
-    }
-  }
 };
 
 /// Scores of a tile of points with some centroids of a group.
@@ -199,47 +244,88 @@ FEWBIT_ALWAYS_INLINE void lower_first(
   if constexpr (2 * Step < Shape::centroids) lower_first<Shape, 2 * Step>(sum);
 }
 
-/// For each point of a tile the least score and where it was found: by groups the number of the
-/// group, else of the centroid.
+/// The least score of each point of a tile, where it was found, and the least of all others.
+template <class Shape>
+struct two_least_scores {
+  using lanes = typename Shape::lanes;
+  using numbers = arch::rebind<lanes, std::int32_t>;
+
+  lanes least[Shape::registers];
+  lanes second[Shape::registers];
+  numbers where[Shape::registers];
+
+  FEWBIT_ALWAYS_INLINE two_least_scores() noexcept {
+#pragma GCC unroll 4
+    for (int r = 0; r < Shape::registers; ++r) {
+      least[r] = second[r] = lanes(std::numeric_limits<float>::infinity());
+      where[r] = numbers(0);
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE void compare(const lanes (&other)[Shape::registers], index place) noexcept {
+    const numbers here(static_cast<std::int32_t>(place));
+#pragma GCC unroll 4
+    for (int r = 0; r < Shape::registers; ++r) {
+      where[r] = arch::select(other[r] < least[r], here, where[r]);
+      second[r] = arch::min(arch::max(other[r], least[r]), second[r]);
+      least[r] = arch::min(other[r], least[r]);
+    }
+  }
+};
+
+/// For each point of a tile the least score plus the doubt, and where the least was found: by groups
+/// the number of the group, else of the centroid. Answers a bit for each point with another place
+/// whose score is no more than that.
 template <class Shape, bool ByGroups>
-void find_best(const packed_centroids& c, const float* points, float* score,
-               std::int32_t* where) noexcept {
+std::uint64_t find_least(const packed_centroids& c, const float* points, float doubt, float* limit,
+                         std::int32_t* where) noexcept {
   using lanes = typename Shape::lanes;
   constexpr index group = packed_centroids::group;
-  best_scores<Shape> best;
+  two_least_scores<Shape> scores;
   const float* centroids = c.data(0);
   for (index g = 0; g < c.groups(); ++g, centroids += c.group_floats()) {
+    lanes least[Shape::registers];
 #pragma GCC unroll 1
     for (index half = 0; half < group; half += Shape::centroids) {
       lanes sum[Shape::centroids][Shape::registers];
       find_scores<Shape>(points, centroids + half, c.dimension(), sum);
       if constexpr (ByGroups) {
         lower_first<Shape>(sum);
-        best.compare(sum[0], g);
+#pragma GCC unroll 4
+        for (int r = 0; r < Shape::registers; ++r) {
+          least[r] = half == 0 ? sum[0][r] : arch::min(sum[0][r], least[r]);
+        }
       } else {
 #pragma GCC unroll 8
-        for (int j = 0; j < Shape::centroids; ++j) best.compare(sum[j], g * group + half + j);
+        for (int j = 0; j < Shape::centroids; ++j) scores.compare(sum[j], g * group + half + j);
       }
     }
+    if constexpr (ByGroups) scores.compare(least, g);
   }
+  std::uint64_t open = 0;
 #pragma GCC unroll 4
   for (int r = 0; r < Shape::registers; ++r) {
-    best.score[r].store(score + r * lanes::lanes);
-    best.where[r].store(where + r * lanes::lanes);
+    const lanes most = scores.least[r] + lanes(doubt);
+    most.store(limit + r * lanes::lanes);
+    scores.where[r].store(where + r * lanes::lanes);
+    open |= std::uint64_t{arch::lanes_at_most(scores.second[r], most)} << (r * lanes::lanes);
   }
+  return open;
 }
 
-/// The first centroids whose scores with some neighbouring points of a panel are `score`, in the
-/// groups that `where` names; they replace it. Several points, because one waits for its sums.
+/// Replaces the groups of some neighbouring points of a panel by the first centroid in them whose
+/// score is no more than the limit; answers a bit for each point for which there is another.
+/// Several points, because one waits for its sums.
 template <int Points>
-FEWBIT_ALWAYS_INLINE void find_in_groups(const packed_centroids& c, const float* points,
-                                         const float* score, std::int32_t* where) noexcept {
+FEWBIT_ALWAYS_INLINE std::uint64_t find_in_groups(const packed_centroids& c, const float* points,
+                                                  const float* limit,
+                                                  std::int32_t* group) noexcept {
   using lanes = arch::vec<float, packed_centroids::group>;
   const float* centroids[Points];
   lanes sum[Points];
 #pragma GCC unroll 4
   for (int i = 0; i < Points; ++i) {
-    centroids[i] = c.data(where[i]);
+    centroids[i] = c.data(group[i]);
     sum[i] = lanes::load(centroids[i]);
   }
   for (index t = 1; t <= c.dimension(); ++t, points += panel_points) {
@@ -249,16 +335,120 @@ FEWBIT_ALWAYS_INLINE void find_in_groups(const packed_centroids& c, const float*
                                         lanes(points[i]), sum[i]);
     }
   }
+  std::uint64_t open = 0;
 #pragma GCC unroll 4
   for (int i = 0; i < Points; ++i) {
-    where[i] = where[i] * packed_centroids::group + arch::first_equal_lane(sum[i], score[i]);
+    const std::uint32_t near = arch::lanes_at_most(sum[i], lanes(limit[i]));
+    group[i] = group[i] * packed_centroids::group + std::countr_zero(near);
+    open |= std::uint64_t{(near & (near - 1)) != 0} << i;
   }
+  return open;
 }
 
 /// Whether searching groups and then within them takes less than comparing every score: it saves 2
 /// of 3 operations per score, and costs about d + 5 cycles per point.
 inline bool search_by_groups(const packed_centroids& c) noexcept {
   return c.size() >= 16 * (c.dimension() + 5);
+}
+
+/// Writes the numbers of the centroids nearest to the points of a panel as far as scores tell;
+/// answers a bit for each point for which they do not, whose number is any centroid's.
+template <class Arch>
+std::uint64_t nearest_by_scores(const packed_centroids& c, const float* panel,
+                                std::int32_t* nearest) noexcept {
+  using shape = nearest_shape<Arch>;
+  constexpr index tile = index{shape::registers} * shape::lanes::lanes;
+  static_assert(panel_points % tile == 0);
+  constexpr std::uint64_t all = (std::uint64_t{1} << panel_points) - 1;
+  const float doubt = c.doubt(panel[c.dimension() * panel_points]);
+  if (!is_finite(doubt)) {
+    std::fill_n(nearest, panel_points, 0);
+    return all;
+  }
+  float limit[panel_points];
+  const bool by_groups = search_by_groups(c);
+  std::uint64_t open = 0;
+  for (index i = 0; i < panel_points; i += tile) {
+    open |= (by_groups ? find_least<shape, true> : find_least<shape, false>)(c, panel + i, doubt,
+                                                                             limit + i, nearest + i)
+            << i;
+  }
+  if (!by_groups) return open;
+  constexpr int together = 4;
+  for (index i = 0; i < panel_points; i += together) {
+    open |= find_in_groups<together>(c, panel + i, limit + i, nearest + i) << i;
+  }
+  return open;
+}
+
+/// The centroid with the least distance to x in double; of equal distances the one of the lower
+/// number. `guess` is any centroid, the better the quicker.
+///
+/// A sum of d squares of differences in float is within (d + 2) 2^-24 of its value, and within
+/// d 2^-149 where squares are subnormal; where it overflows, the limit does too or is less.
+inline std::int32_t nearest_by_differences(const packed_centroids& c, const float* x,
+                                           std::int32_t guess) noexcept {
+  constexpr int group = packed_centroids::group;
+  using lanes = arch::vec<float, group>;
+  const index d = c.dimension();
+  const auto distance = [&](index j) {
+    const float* from = c.given(j / group) + j % group;
+    double sum = 0.0;
+    for (index t = 0; t < d; ++t) {
+      const double miss = double{x[t]} - double{from[t * group]};
+      sum += arch::rounded(miss * miss);
+    }
+    return sum;
+  };
+  const auto limit_of = [&](double least) {
+    const auto terms = static_cast<double>(d + 8);
+    const double limit = least * (1.0 + 0x1p-22 * terms) + 0x1p-148 * terms;
+    constexpr double most = std::numeric_limits<float>::max();
+    return limit < most ? static_cast<float>(limit) : std::numeric_limits<float>::infinity();
+  };
+  double least = distance(guess);
+  float limit = limit_of(least);
+  const auto examine = [&](const lanes& sum, index g) {
+    for (std::uint32_t near = arch::lanes_at_most(sum, lanes(limit)); near != 0; near &= near - 1) {
+      const auto j = static_cast<std::int32_t>(g * group + std::countr_zero(near));
+      if (j == guess || j >= c.size()) continue;
+      const double other = distance(j);
+      if (other > least || (other == least && j > guess)) continue;
+      least = other;
+      guess = j;
+      limit = limit_of(least);
+    }
+  };
+  const auto take = [&]<int groups>(index g) {
+    const float* from = c.given(g);
+    lanes sum[groups];
+#pragma GCC unroll 4
+    for (int i = 0; i < groups; ++i) sum[i] = lanes(0.0F);
+    for (index t = 0; t < d; ++t) {
+#pragma GCC unroll 4
+      for (int i = 0; i < groups; ++i) {
+        const lanes miss = lanes(x[t]) - lanes::load(from + (i * d + t) * group);
+        sum[i] += arch::rounded(lanes(miss * miss));
+      }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < groups; ++i) examine(sum[i], g + i);
+  };
+  index g = 0;
+  for (; g + 4 <= c.groups(); g += 4) take.template operator()<4>(g);
+  for (; g < c.groups(); ++g) take.template operator()<1>(g);
+  return guess;
+}
+
+/// Takes the second step for those of `count` points, rows that are `stride` apart, that `open`
+/// names.
+inline void settle(const packed_centroids& c, std::uint64_t open, const float* rows, index stride,
+                   index count, std::int32_t* nearest) noexcept {
+  open &= (std::uint64_t{1} << count) - 1;
+  for (; open != 0; open &= open - 1) {
+    const int i = std::countr_zero(open);
+    nearest[i] = nearest_by_differences(c, rows + i * stride, nearest[i]);
+  }
 }
 
 /// The values of an n x 1 matrix.
@@ -270,35 +460,22 @@ inline std::vector<float> column_of(const matrix_ref& m) {
 
 }  // namespace detail
 
-/// Writes the numbers of the centroids nearest to the 48 points of a panel, which was filled by
-/// `c.map()`. Allocates nothing.
+/// Writes the numbers of the centroids nearest to the points of a panel, which was filled by
+/// `c.map()` from `count` rows, `stride` apart. Allocates nothing.
 template <class Arch = arch::native>
-void nearest_in_panel(const packed_centroids& c, const float* panel,
-                      std::int32_t* nearest) noexcept {
+void nearest_in_panel(const packed_centroids& c, const float* panel, const float* rows,
+                      index stride, index count, std::int32_t* nearest) noexcept {
   static_assert(Arch::compiled,
                 "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
-  using shape = detail::nearest_shape<Arch>;
-  constexpr index tile = index{shape::registers} * shape::lanes::lanes;
-  static_assert(panel_points % tile == 0);
-  float score[panel_points];
-  const bool by_groups = detail::search_by_groups(c);
-  for (index i = 0; i < panel_points; i += tile) {
-    (by_groups ? detail::find_best<shape, true>
-               : detail::find_best<shape, false>)(c, panel + i, score + i, nearest + i);
-  }
-  if (!by_groups) return;
-  constexpr int together = 4;
-  for (index i = 0; i < panel_points; i += together) {
-    detail::find_in_groups<together>(c, panel + i, score + i, nearest + i);
-  }
+  detail::settle(c, detail::nearest_by_scores<Arch>(c, panel, nearest), rows, stride, count,
+                 nearest);
 }
 
 /// The number of the nearest centroid of each point.
 ///
-/// Distances are compared as scores in float (see above): where two centroids are equally near but
-/// for the last bits of the score, either may be named, the same one on every processor. In one
-/// dimension the midpoints of neighbouring centroids decide, exactly; a point on a midpoint belongs
-/// to the lower centroid.
+/// It has the least distance in double, sum (x_t - c_t)^2, whatever lies far away; of equal distances
+/// the centroid of the lower number is named. In one dimension the midpoints of neighbouring
+/// centroids decide, in double; a point on a midpoint belongs to the lower centroid.
 ///
 /// @param points     n x d
 /// @param centroids  k x d
@@ -324,13 +501,14 @@ template <class Arch = arch::native, Executor E = inline_executor>
   }
   const packed_centroids packed(centroids);
   executor.for_each(pieces, [&](index p) {
-    aligned_buffer<float> panel(points.cols() * panel_points, for_overwrite);
+    aligned_buffer<float> panel(panel_floats(points.cols()), for_overwrite);
     std::int32_t found[panel_points];
     for (index i = p * piece; i < std::min((p + 1) * piece, points.rows()); i += panel_points) {
       const index count = std::min(panel_points, points.rows() - i);
-      detail::load_panel(detail::row_of(points, i), points.outerStride(), count, points.cols(),
-                         packed.map(), panel.data());
-      nearest_in_panel<Arch>(packed, panel.data(), found);
+      const float* rows = detail::row_of(points, i);
+      detail::load_panel(rows, points.outerStride(), count, points.cols(), packed.map(),
+                         panel.data());
+      nearest_in_panel<Arch>(packed, panel.data(), rows, points.outerStride(), count, found);
       std::copy(found, found + count, nearest.begin() + i);
     }
   });

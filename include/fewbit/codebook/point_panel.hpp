@@ -4,7 +4,9 @@
 ///
 /// A panel is d rows of 48 floats: coordinate t of point i stands at panel[t * 48 + i]. 48 is a
 /// whole number of register tiles on every instruction set, so sums per panel do not depend on it,
-/// and a row of 192 bytes never brings all rows into the same set of a cache.
+/// and a row of 192 bytes never brings all rows into the same set of a cache. Behind the rows, at
+/// panel[d * 48], stands the reach of the panel: what the norm of none of its points exceeds. The
+/// search bounds its rounding by it.
 ///
 /// Read next: codebook/nearest.hpp.
 
@@ -12,6 +14,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "fewbit/arch/transpose.hpp"
@@ -26,6 +29,9 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 /// Points of one panel.
 inline constexpr index panel_points = 48;
+
+/// Floats of a panel of points of d coordinates: a whole number of cache lines.
+[[nodiscard]] constexpr index panel_floats(index d) noexcept { return d * panel_points + 16; }
 
 namespace detail {
 
@@ -67,6 +73,10 @@ struct centering {
     return map;
   }
 
+  /// The same scale without a shift. Differences of coordinates are then those of the points, none
+  /// of whose bits a shift has rounded away.
+  [[nodiscard]] centering unshifted() const { return {std::vector<float>(shift.size()), scale}; }
+
   /// Coordinate t of a point. What lies so far away that products could overflow is held back.
   [[nodiscard]] FEWBIT_ALWAYS_INLINE float operator()(float x, index t) const noexcept {
     const float moved = arch::rounded(x * scale) - shift[static_cast<std::size_t>(t)];
@@ -75,6 +85,29 @@ struct centering {
 };
 
 namespace detail {
+
+/// A norm so large beside the centroids, whose norms are about 1, that scores in float tell nothing.
+inline constexpr float far_away = 0x1p20F;
+
+/// The largest norm of the points of a panel, rounded up; infinite from far_away on.
+inline float reach_of(const float* panel, index d) noexcept {
+  using lanes = arch::vec<float, arch::native_lanes<float>>;
+  lanes largest(0.0F);
+  for (index i = 0; i < panel_points; i += lanes::lanes) {
+    lanes square(0.0F);
+    for (index t = 0; t < d; ++t) {
+      const lanes x = lanes::load(panel + t * panel_points + i);
+      square += arch::rounded(lanes(x * x));
+    }
+    largest = arch::max(square, largest);
+  }
+  // Squares below 2^-126 may be lost, and each of d products and sums may lose half a unit in the last place.
+  const double norm =
+      std::sqrt(double{arch::max_of_lanes(largest)}) + 0x1p-60 * std::sqrt(static_cast<double>(d));
+  const double up = 1.0 + 0x1p-23 * static_cast<double>(d + 4);
+  return norm * up < double{far_away} ? static_cast<float>(norm * up)
+                                      : std::numeric_limits<float>::infinity();
+}
 
 /// Fills a panel with `count` rows of d coordinates, `stride` apart; the other columns become 0.
 inline void load_panel(const float* rows, index stride, index count, index d, const centering& map,
@@ -105,6 +138,7 @@ inline void load_panel(const float* rows, index stride, index count, index d, co
     for (index i = 0; i < count; ++i) panel[t * panel_points + i] = map(rows[i * stride + t], t);
     for (index i = count; i < panel_points; ++i) panel[t * panel_points + i] = 0.0F;
   }
+  panel[d * panel_points] = reach_of(panel, d);
 }
 
 /// All points of a matrix in panels; those missing from the last are 0.
@@ -113,7 +147,7 @@ class point_panels {
   template <Executor E>
   point_panels(const matrix_ref& points, const centering& map, const E& executor)
       : points_(points.rows()),
-        floats_(points.cols() * panel_points),
+        floats_(panel_floats(points.cols())),
         memory_(panels() * floats_, for_overwrite) {
     executor.for_each(panels(), [&](index p) {
       const index first = p * panel_points;

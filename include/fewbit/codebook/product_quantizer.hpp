@@ -113,7 +113,7 @@ class product_quantizer {
     constexpr index piece = 16 * panel_points;
     row_matrix<std::uint8_t> codes(points.rows(), parts());
     executor.for_each((points.rows() + piece - 1) / piece, [&](index i) {
-      aligned_buffer<float> panel(width() * panel_points, for_overwrite);
+      aligned_buffer<float> panel(panel_floats(width()), for_overwrite);
       const index end = std::min((i + 1) * piece, points.rows());
       for (index first = i * piece; first < end; first += panel_points) {
         const index count = std::min(panel_points, end - first);
@@ -158,10 +158,10 @@ class product_quantizer {
   void encode_panel(const detail::matrix_ref& points, index first, index count, index part,
                     float* panel, row_matrix<std::uint8_t>& codes) const noexcept {
     const packed_centroids& search = search_[static_cast<std::size_t>(part)];
-    detail::load_panel(detail::row_of(points, first) + part * width(), points.outerStride(), count,
-                       width(), search.map(), panel);
+    const float* rows = detail::row_of(points, first) + part * width();
+    detail::load_panel(rows, points.outerStride(), count, width(), search.map(), panel);
     std::int32_t nearest[panel_points];
-    nearest_in_panel<Arch>(search, panel, nearest);
+    nearest_in_panel<Arch>(search, panel, rows, points.outerStride(), count, nearest);
     std::uint8_t* to = codes.data() + first * parts() + part;
     for (index i = 0; i < count; ++i) to[i * parts()] = static_cast<std::uint8_t>(nearest[i]);
   }

@@ -44,9 +44,10 @@ class random_sequence {
   generator at_;
 };
 
-/// k-means++ over the points of some panels. Distances are taken as they are, not as differences of
-/// norms, so that a point equal to a centroid is at distance 0 exactly. They are summed in float
-/// over the panels of a piece, column by column, and then in double.
+/// k-means++ over the points of some panels without a shift. Distances are taken as they are, not as
+/// differences of norms, so that a point equal to a centroid is at distance 0 exactly and one far
+/// away takes no precision of the others. They are summed in float over the panels of a piece,
+/// column by column, and then in double.
 template <class Arch, Executor E>
 class plus_plus {
   using shape = nearest_shape<Arch>;
@@ -235,6 +236,55 @@ class plus_plus {
   aligned_buffer<float> closest_;  // squared distance to the nearest centroid so far
   std::vector<double> panel_sum_;  // of weight * closest
 };
+
+/// Goes on to k points where distances are 0 in float, because their squares are less than 2^-149 of
+/// the square of the extent: k-means++ in double, without further candidates. There are at least k
+/// different points of positive weight.
+template <Executor E>
+void choose_in_double(const matrix_ref& points, std::span<const float> weights, index k,
+                      random_sequence& random, std::vector<index>& chosen, const E& executor) {
+  if (static_cast<index>(chosen.size()) >= k) return;
+  constexpr index piece = 4096;
+  const index pieces = (points.rows() + piece - 1) / piece;
+  std::vector<double> closest(static_cast<std::size_t>(points.rows()),
+                              std::numeric_limits<double>::max());
+  std::vector<double> sums(static_cast<std::size_t>(pieces));
+  const auto part = [&](index i) {
+    return weight_of(weights, i) * closest[static_cast<std::size_t>(i)];
+  };
+  const auto lower = [&](index centroid) {
+    executor.for_each(pieces, [&](index p) {
+      double sum = 0.0;
+      for (index i = p * piece; i < std::min((p + 1) * piece, points.rows()); ++i) {
+        double& least = closest[static_cast<std::size_t>(i)];
+        least = std::min(
+            least, squared_distance(row_of(points, i), row_of(points, centroid), points.cols()));
+        sum += arch::rounded(part(i));
+      }
+      sums[static_cast<std::size_t>(p)] = sum;
+    });
+  };
+  const auto draw = [&](double rest) {
+    std::size_t p = 0;
+    while (p + 1 < sums.size() && rest >= sums[p]) rest -= sums[p++];
+    while (sums[p] == 0.0) --p;  // rounding has led past the end
+    index last = static_cast<index>(p) * piece;
+    for (index i = last; i < std::min(static_cast<index>(p + 1) * piece, points.rows()); ++i) {
+      if (part(i) == 0.0) continue;
+      last = i;
+      if (rest < part(i)) break;
+      rest -= part(i);
+    }
+    return last;
+  };
+  for (const index i : chosen) lower(i);
+  while (static_cast<index>(chosen.size()) < k) {
+    double total = 0.0;
+    for (const double sum : sums) total += sum;
+    chosen.push_back(draw(random.next() * total));
+    lower(chosen.back());
+  }
+}
 
 /// The different points of positive weight, by the first row of each, and which of them each point
 /// is; -1 for weight 0.
