@@ -10,6 +10,8 @@
 #include "fewbit/calib/histogram_observer.hpp"
 #include "fewbit/calib/max_observer.hpp"
 #include "fewbit/calib/moving_average_observer.hpp"
+#include "fewbit/calib/per_channel.hpp"
+#include "fewbit/calib/threshold_observer.hpp"
 #include "fewbit/core/error.hpp"
 
 namespace {
@@ -21,6 +23,11 @@ void read(std::string_view text) {
     if (observer.to_text() != text) {
       std::fputs("accepted a text that it would not write\n", stderr);
       std::abort();
+    }
+    if constexpr (requires { observer.snapshot(fewbit::clip::affine); }) {
+      for (const auto ends : {fewbit::clip::symmetric, fewbit::clip::affine}) {
+        if (observer.count() != 0) (void)observer.range(fewbit::by_percentile{99.0}, ends);
+      }
     }
   } catch (const fewbit::error&) {
   }
@@ -34,5 +41,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   read<fewbit::moving_average_observer>(text);
   read<fewbit::histogram_observer>(text);
   read<fewbit::fixed_histogram>(text);
+  read<fewbit::percentile_observer>(text);
+  read<fewbit::per_channel<fewbit::max_observer>>(text);
+  read<fewbit::per_channel<fewbit::moving_average_observer>>(text);
+  read<fewbit::per_channel<fewbit::histogram_observer>>(text);
   return 0;
 }
