@@ -4,10 +4,6 @@
 /// An observer (calib/) answers a range, `choose_params` (params.hpp) turns it into a scale and a
 /// zero point. A range says nothing about bits: one range serves int8 and int4 alike.
 
-#include <bit>
-#include <cstdint>
-#include <string>
-
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
 
@@ -36,11 +32,6 @@ struct range {
 }  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
-
-/// By bit pattern, so that no compiler flag can optimise the question away.
-[[nodiscard]] constexpr bool is_finite(float x) noexcept {
-  return (std::bit_cast<std::uint32_t>(x) & 0x7F800000U) != 0x7F800000U;
-}
 
 /// Fails unless both ends are finite and in order.
 inline void expect_valid_range(const char* function, const range& r) {
