@@ -407,21 +407,23 @@ using fewbit::tests::sentence_of;
 TEST(fixed_point, refuses_factors_without_meaning) {
   const double infinity = std::numeric_limits<double>::infinity();
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  const std::string start = "fewbit: quantize_multiplier: the factor is ";
   const std::string finite = ", expected a finite number that is not negative";
   for (auto* make : {&fewbit::quantize_multiplier, &fewbit::quantize_multiplier_saturating}) {
+    const bool saturates = make == &fewbit::quantize_multiplier_saturating;
+    const std::string start = std::string("fewbit: quantize_multiplier") +
+                              (saturates ? "_saturating" : "") + ": real is ";
     EXPECT_EQ(sentence_of(make, -0.5), start + "-0.5" + finite);
     EXPECT_EQ(sentence_of(make, nan), start + "nan" + finite);
     EXPECT_EQ(sentence_of(make, infinity), start + "inf" + finite);
   }
   EXPECT_EQ(sentence_of(&fewbit::quantize_multiplier, 0x1p30),
-            start + "1.07374182e+09, expected less than 2^30");
+            "fewbit: quantize_multiplier: real is 1.07374182e+09, expected less than 2^30");
   const std::string range = ", expected at least 2^-32 and less than 256";
   for (double real : {0.0, 0x1p-33, 256.0, nan, infinity, -1.0}) {
     EXPECT_EQ(sentence_of(&fewbit::xnn_rndnu::multiplier, real),
-              "fewbit: xnn_rndnu: the factor is " + fewbit::detail::text(real) + range);
+              "fewbit: xnn_rndnu::multiplier: real is " + fewbit::detail::text(real) + range);
     EXPECT_EQ(sentence_of(&fewbit::xnn_fp32::multiplier, real),
-              "fewbit: xnn_fp32: the factor is " + fewbit::detail::text(real) + range);
+              "fewbit: xnn_fp32::multiplier: real is " + fewbit::detail::text(real) + range);
   }
 }
 #endif

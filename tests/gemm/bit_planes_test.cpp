@@ -94,14 +94,14 @@ TEST(bit_planes, refuse_a_code_of_another_format) {
   row_matrix<std::int8_t> a = row_matrix<std::int8_t>::Ones(3, 70);
   a(2, 65) = 0;
   EXPECT_EQ(tests::sentence_of([&] { return gemm::to_planes<gemm::binary_bits>(a); }),
-            "fewbit: pack: a(2, 65) is 0, expected -1 or 1");
+            "fewbit: to_planes: a(2, 65) is 0, expected -1 or 1");
   a(1, 3) = 2;
   EXPECT_EQ(tests::sentence_of([&] { return gemm::to_planes<gemm::ternary_bits>(a); }),
-            "fewbit: pack: a(1, 3) is 2, expected -1, 0 or 1");
+            "fewbit: to_planes: a(1, 3) is 2, expected -1, 0 or 1");
   EXPECT_EQ(tests::sentence_of([&] { return gemm::to_planes<gemm::sign_bits<2>>(a); }),
-            "fewbit: pack: a(1, 3) is 2, expected odd, -3 to 3");
+            "fewbit: to_planes: a(1, 3) is 2, expected odd, -3 to 3");
   EXPECT_EQ(tests::sentence_of([&] { return gemm::to_planes<gemm::signed_bits<2>>(a); }),
-            "fewbit: pack: a(1, 3) is 2, expected -2 to 1");
+            "fewbit: to_planes: a(1, 3) is 2, expected -2 to 1");
 }
 #endif
 

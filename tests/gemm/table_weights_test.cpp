@@ -84,7 +84,7 @@ TEST(table_weights, refuse_a_code_of_another_format) {
   row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Constant(2, 5, -1);
   w(1, 4) = 0;
   EXPECT_EQ(tests::sentence_of([&] { return gemm::pack_table<int8_bits, gemm::binary_bits>(w); }),
-            "fewbit: pack: w(1, 4) is 0, expected -1 or 1");
+            "fewbit: pack_table: w(1, 4) is 0, expected -1 or 1");
 }
 
 TEST(table_weights, refuse_a_depth_that_could_leave_int32) {
@@ -94,7 +94,7 @@ TEST(table_weights, refuse_a_depth_that_could_leave_int32) {
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, most + 1);
   EXPECT_NO_THROW(packed(w.leftCols(most)));
   EXPECT_EQ(tests::sentence_of([&] { return packed(w); }),
-            "fewbit: pack: depth is " + std::to_string(most + 1) + ", expected at most " +
+            "fewbit: pack_table: depth is " + std::to_string(most + 1) + ", expected at most " +
                 std::to_string(most));
 }
 #endif

@@ -4,13 +4,29 @@
 /// Preparation (quantize, pack, calibrate, load) checks all it is given, in release builds too, and
 /// fails with one sentence: `fewbit: <function>: <argument> is <got>, expected <want>`. With
 /// exceptions that is a `fewbit::error`; with -fno-exceptions the sentence goes to a handler, which
-/// the host may replace.
+/// the host may replace. Function and argument are those that the user wrote, and nothing is changed
+/// or written before the check.
+///
+/// One rule holds for all of them:
+///
+/// | input                      | must be                                                          |
+/// |----------------------------|------------------------------------------------------------------|
+/// | real numbers               | finite                                                           |
+/// | a scale                    | finite, at least 2^-126; of codes without a zero it may be 0     |
+/// | a factor of a stage        | finite                                                           |
+/// | a zero point, a code       | one of the codes of its type or storage                          |
+/// | a weight of an element     | finite, at least 0; if all are 0, none counts                    |
+/// | a matrix                   | of at least one row and one column                               |
+/// | a length                   | that of what it belongs to; never negative                       |
+/// | a pointer to numbers       | not null, unless there are none                                  |
 ///
 /// Calls on the hot path (layer(x, y), gemm::multiply) throw nothing. They compare shapes and the
 /// size of scratch memory, in release builds too. Where these do not fit, the sentence goes to the
 /// handler, with and without exceptions, and the program ends.
 
 #include <atomic>
+#include <bit>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -96,6 +112,11 @@ template <class Got, class Want>
             ", expected " + text(want));
 }
 
+/// By bit pattern, so that no compiler flag can optimise the question away.
+[[nodiscard]] constexpr bool is_finite(float x) noexcept {
+  return (std::bit_cast<std::uint32_t>(x) & 0x7F800000U) != 0x7F800000U;
+}
+
 template <class Got, class Want>
 void expect(bool condition, const char* function, const char* argument, const Got& got,
             const Want& want) {
@@ -105,6 +126,36 @@ void expect(bool condition, const char* function, const char* argument, const Go
 template <class Got, class Want>
 void expect_equal(const char* function, const char* argument, const Got& got, const Want& want) {
   if (!(got == want)) fail(function, argument, got, want);
+}
+
+[[noreturn]] inline void fail_null(const char* function, const char* argument) {
+  fail(function, argument, "null", "a pointer to numbers");
+}
+
+/// Fails if a pointer to numbers is null.
+inline void expect_pointer(const char* function, const char* argument, const void* pointer) {
+  if (pointer == nullptr) fail_null(function, argument);
+}
+
+/// Fails unless what has rows and columns has elements.
+template <class M>
+void expect_extents(const char* function, const char* argument, const M& m) {
+  if (m.rows() > 0 && m.cols() > 0) return;
+  fail(function, argument, text(m.rows()) + " x " + text(m.cols()),
+       "at least one row and one column");
+}
+
+/// Fails if a matrix has elements and no pointer to them.
+template <class M>
+void expect_data(const char* function, const char* argument, const M& m) {
+  if (m.rows() > 0 && m.cols() > 0) expect_pointer(function, argument, m.data());
+}
+
+/// Fails unless a matrix has elements.
+template <class M>
+void expect_elements(const char* function, const char* argument, const M& m) {
+  expect_extents(function, argument, m);
+  expect_pointer(function, argument, m.data());
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail

@@ -50,10 +50,10 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// The nearest multiplier without regard to the largest exponent.
-inline fixed_multiplier nearest_multiplier(double real) {
+/// The nearest multiplier without regard to the largest exponent; `function` is what was called.
+inline fixed_multiplier nearest_multiplier(const char* function, double real) {
   if (!(real >= 0.0 && real <= std::numeric_limits<double>::max())) {
-    fail("quantize_multiplier", "the factor", real, "a finite number that is not negative");
+    fail(function, "real", real, "a finite number that is not negative");
   }
   int exponent = 0;
   const double fraction = std::frexp(real, &exponent);  // in [0.5, 1), or 0
@@ -64,6 +64,29 @@ inline fixed_multiplier nearest_multiplier(double real) {
   }
   if (mantissa == 0 || exponent < -31) return {};
   return {static_cast<std::int32_t>(mantissa), exponent};
+}
+
+/// The nearest multiplier of a factor below 2^30.
+inline fixed_multiplier bounded_multiplier(const char* function, double real) {
+  const fixed_multiplier nearest = nearest_multiplier(function, real);
+  if (nearest.exponent > 30) fail(function, "real", real, "less than 2^30");
+  return nearest;
+}
+
+/// The same of any factor, where one too large becomes the largest multiplier.
+inline fixed_multiplier saturated_multiplier(const char* function, double real) {
+  const fixed_multiplier nearest = nearest_multiplier(function, real);
+  if (nearest.exponent > 30) return {std::numeric_limits<std::int32_t>::max(), 30};
+  return nearest;
+}
+
+/// A factor that XNNPACK takes, as a float.
+inline float xnn_factor(const char* function, double real) {
+  const auto factor = static_cast<float>(real);
+  if (!(factor >= 0x1p-32F && factor < 256.0F)) {
+    fail(function, "real", real, "at least 2^-32 and less than 256");
+  }
+  return factor;
 }
 
 /// x * 2^count, wrapping; count is taken modulo 32.
@@ -110,19 +133,13 @@ FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int64_t> scale_once(const V& acc, cons
 /// @throws fewbit::error unless 0 <= real < 2^30.
 /// Source: TFLite, QuantizeMultiplier.
 [[nodiscard]] inline fixed_multiplier quantize_multiplier(double real) {
-  const fixed_multiplier nearest = detail::nearest_multiplier(real);
-  if (nearest.exponent > 30) {
-    detail::fail("quantize_multiplier", "the factor", real, "less than 2^30");
-  }
-  return nearest;
+  return detail::bounded_multiplier("quantize_multiplier", real);
 }
 
 /// As `quantize_multiplier`, but a factor too large becomes the largest multiplier: what TFLite
 /// does when built for single rounding.
 [[nodiscard]] inline fixed_multiplier quantize_multiplier_saturating(double real) {
-  const fixed_multiplier nearest = detail::nearest_multiplier(real);
-  if (nearest.exponent > 30) return {std::numeric_limits<std::int32_t>::max(), 30};
-  return nearest;
+  return detail::saturated_multiplier("quantize_multiplier_saturating", real);
 }
 
 /// a * b / 2^31 rounded half up; the one product that does not fit, of the smallest integer with
@@ -165,9 +182,6 @@ namespace detail {
 /// @tparam AwayFromZero  ties of the second rounding go away from zero, else up
 template <bool Saturates, bool AwayFromZero>
 struct double_rounding {
-  [[nodiscard]] static fixed_multiplier multiplier(double real) {
-    return quantize_multiplier(real);
-  }
   template <class V>
   [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply(const V& acc, const V& mantissa,
                                                     const V& exponent) noexcept {
@@ -187,20 +201,32 @@ struct double_rounding {
 
 /// TFLite's built-in kernels and gemmlowp: two roundings, at most one unit from the exact product.
 /// acc * 2^max(exponent, 0) wraps; a caller's range must not reach that.
-struct tflite_double : detail::double_rounding<true, true> {};
+struct tflite_double : detail::double_rounding<true, true> {
+  [[nodiscard]] static fixed_multiplier multiplier(double real) {
+    return detail::bounded_multiplier("tflite_double::multiplier", real);
+  }
+};
 
 /// TFLite's kernels that requantize four rows at a time on NEON: unlike tflite_double, negative
 /// ties of the second rounding go up.
-struct tflite_double_neon : detail::double_rounding<true, false> {};
+struct tflite_double_neon : detail::double_rounding<true, false> {
+  [[nodiscard]] static fixed_multiplier multiplier(double real) {
+    return detail::bounded_multiplier("tflite_double_neon::multiplier", real);
+  }
+};
 
 /// CMSIS-NN as it is by default: tflite_double for every mantissa that is not negative.
-struct cmsis_default : detail::double_rounding<false, true> {};
+struct cmsis_default : detail::double_rounding<false, true> {
+  [[nodiscard]] static fixed_multiplier multiplier(double real) {
+    return detail::bounded_multiplier("cmsis_default::multiplier", real);
+  }
+};
 
 /// TFLite built for single rounding, ruy, and CMSIS-NN with the option of that name. A result
 /// beyond 32 bits wraps; a caller's range must not reach that.
 struct tflite_single {
   [[nodiscard]] static fixed_multiplier multiplier(double real) {
-    return quantize_multiplier_saturating(real);
+    return detail::saturated_multiplier("tflite_single::multiplier", real);
   }
   template <class V>
   [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply(const V& acc, const V& mantissa,
@@ -214,10 +240,7 @@ struct xnn_rndnu {
   /// The significand of the factor as a float, so no rounding but that to float.
   /// @throws fewbit::error unless 2^-32 <= real < 256.
   [[nodiscard]] static fixed_multiplier multiplier(double real) {
-    const auto factor = static_cast<float>(real);
-    if (!(factor >= 0x1p-32F && factor < 256.0F)) {
-      detail::fail("xnn_rndnu", "the factor", real, "at least 2^-32 and less than 256");
-    }
+    const float factor = detail::xnn_factor("xnn_rndnu::multiplier", real);
     const auto bits = std::bit_cast<std::uint32_t>(factor);
     return {static_cast<std::int32_t>((bits & 0x7FFFFF) | 0x800000),
             static_cast<int>(bits >> 23) - 119};
@@ -237,11 +260,7 @@ struct xnn_rndnu {
 struct xnn_fp32 {
   /// @throws fewbit::error unless 2^-32 <= real < 256.
   [[nodiscard]] static float multiplier(double real) {
-    const auto factor = static_cast<float>(real);
-    if (!(factor >= 0x1p-32F && factor < 256.0F)) {
-      detail::fail("xnn_fp32", "the factor", real, "at least 2^-32 and less than 256");
-    }
-    return factor;
+    return detail::xnn_factor("xnn_fp32::multiplier", real);
   }
 
   /// float(acc) * factor clamped to [lowest, highest], then rounded half to even. The bounds are

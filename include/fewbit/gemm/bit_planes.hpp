@@ -113,10 +113,10 @@ position first_foreign_code(const Codes& codes) noexcept {
 
 /// Fails if a code of the matrix `name` is none of F.
 template <class F, class Codes>
-void expect_codes_of(const Codes& codes, const char* name) {
+void expect_codes_of(const char* function, const char* name, const Codes& codes) {
   const auto [r, c] = first_foreign_code<F>(codes);
   if (r < 0) return;
-  fewbit::detail::fail("pack",
+  fewbit::detail::fail(function,
                        std::string(name) + "(" + std::to_string(r) + ", " + std::to_string(c) + ")",
                        static_cast<int>(codes.data()[r * codes.outerStride() + c]), F::expected());
 }
@@ -141,7 +141,8 @@ class bit_planes {
   /// @param a  m x k codes; an expression or a column-major matrix is evaluated once
   /// @throws fewbit::error if a code is none of F, naming its row and column
   explicit bit_planes(const Eigen::Ref<const row_matrix<code>>& a) : m_(a.rows()), k_(a.cols()) {
-    detail::expect_codes_of<F>(a, "a");
+    fewbit::detail::expect_data("to_planes", "a", a);
+    detail::expect_codes_of<F>("to_planes", "a", a);
     words_ = aligned_buffer<std::uint64_t>(m_ * F::planes * detail::words_of(k_), for_overwrite);
     detail::pack_groups<F, Unit>(a.data(), a.outerStride(), m_, k_, words_.data());
     if constexpr (counts_nonzeros) {
@@ -179,10 +180,13 @@ class bit_planes {
 };
 
 /// Packs A as planes of format F for an instruction set: `to_planes<binary_bits>(a)`.
-/// @throws fewbit::error as the constructor of bit_planes does
+/// A may have no rows, as a batch may.
+/// @throws fewbit::error if a has no columns, and as the constructor of bit_planes does
 template <BitFormat F, class Arch = arch::native>
 [[nodiscard]] bit_planes<F, default_bit_unit<Arch>> to_planes(
     const Eigen::Ref<const row_matrix<typename F::code>>& a) {
+  fewbit::detail::expect(a.cols() > 0, "to_planes", "number of columns of a", a.cols(),
+                         "at least 1");
   return bit_planes<F, default_bit_unit<Arch>>(a);
 }
 

@@ -67,6 +67,7 @@ class narrow_weights {
   template <Executor E = inline_executor>
   explicit narrow_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w,
                           int zero_point = default_zero_point, const E& executor = {}) {
+    fewbit::detail::expect_data("narrow_weights", "w", w);
     fewbit::detail::expect(zero_point >= 0 && zero_point <= largest_value + 1, "narrow_weights",
                            "zero_point", zero_point, "0 to " + std::to_string(largest_value + 1));
     fewbit::detail::expect(w.cols() <= max_depth, "narrow_weights", "depth", w.cols(),

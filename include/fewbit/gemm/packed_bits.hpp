@@ -96,9 +96,10 @@ class packed_bits {
   ///         above max_depth
   explicit packed_bits(const Eigen::Ref<const row_matrix<code>>& w)
       : panels_{w.rows()}, k_(w.cols()) {
-    fewbit::detail::expect(k_ <= max_depth, "pack", "depth", k_,
+    fewbit::detail::expect_data("pack_planes", "w", w);
+    fewbit::detail::expect(k_ <= max_depth, "pack_planes", "depth", k_,
                            "at most " + std::to_string(max_depth));
-    detail::expect_codes_of<W>(w, "w");
+    detail::expect_codes_of<W>("pack_planes", "w", w);
     words_ = aligned_buffer<std::uint64_t>(panels_.padded() * W::planes * detail::words_of(k_));
     detail::pack_panels<W, rule>(w.data(), w.outerStride(), k_, panels_, words_.data());
   }
@@ -134,10 +135,11 @@ class packed_bits {
 
 /// Packs W for activations of format A on an instruction set:
 /// `pack_planes<binary_bits, binary_bits>(w)`.
-/// @throws fewbit::error as the constructor of packed_bits does
+/// @throws fewbit::error if w has no rows or no columns, and as the constructor of packed_bits does
 template <BitFormat A, BitFormat W, class Arch = arch::native>
 [[nodiscard]] packed_bits<A, W, default_bit_unit<Arch>> pack_planes(
     const Eigen::Ref<const row_matrix<typename W::code>>& w) {
+  fewbit::detail::expect_elements("pack_planes", "w", w);
   return packed_bits<A, W, default_bit_unit<Arch>>(w);
 }
 

@@ -59,6 +59,7 @@ class packed_weights {
   template <Executor E = inline_executor>
   explicit packed_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0,
                           const E& executor = {}, index largest_activation = largest_code<Lhs>) {
+    fewbit::detail::expect_data("pack", "w", w);
     fewbit::detail::expect(block_depth >= 0, "pack", "block_depth", block_depth, "0 or more");
     fewbit::detail::expect(largest_activation >= 0 && largest_activation <= largest_code<Lhs>,
                            "pack", "largest_activation", largest_activation,
@@ -251,11 +252,13 @@ class packed_weights {
 };
 
 /// Packs W for activations of type Lhs on an instruction set: `pack<std::uint8_t>(w)`.
-/// @throws fewbit::error as the constructor of packed_weights does
+/// @throws fewbit::error if w has no rows or no columns, and as the constructor of packed_weights
+///         does, which takes such a w for products of nothing
 template <class Lhs, class Arch = arch::native>
 [[nodiscard]] packed_weights<Lhs, default_kernel<Lhs, Arch>> pack(
     const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0,
     index largest_activation = largest_code<Lhs>) {
+  fewbit::detail::expect_elements("pack", "w", w);
   return packed_weights<Lhs, default_kernel<Lhs, Arch>>(w, block_depth, inline_executor{},
                                                         largest_activation);
 }

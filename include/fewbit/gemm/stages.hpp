@@ -8,25 +8,52 @@
 /// Pointers are to arrays of at least n values (columns) or m values (rows) that live as long as
 /// the call; nothing is copied. Integer stages add modulo 2^32. A float product that is added to
 /// something is rounded first, so that no processor contracts the two.
+///
+/// A stage checks what it can when it is made, and throws fewbit::error: pointers are not null,
+/// factors are finite, bounds are in order. How far an array reaches it cannot know.
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <string>
 #include <type_traits>
 
 #include "fewbit/arch/convert.hpp"
+#include "fewbit/core/error.hpp"
 #include "fewbit/core/fixed_point.hpp"
 #include "fewbit/gemm/epilogue.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 
+namespace detail {
+
+inline void expect_finite_factor(const char* stage, const char* argument, float factor) {
+  if (!fewbit::detail::is_finite(factor)) {
+    fewbit::detail::fail(stage, argument, factor, "a finite number");
+  }
+}
+
+/// Fails unless there are factors, all finite.
+inline void expect_finite_factors(const char* stage, std::span<const float> factors) {
+  if (factors.empty()) fewbit::detail::fail(stage, "number of factors", 0, "at least 1");
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    if (fewbit::detail::is_finite(factors[i])) continue;
+    fewbit::detail::fail(stage, "factors[" + std::to_string(i) + "]", factors[i],
+                         "a finite number");
+  }
+}
+
+}  // namespace detail
+
 /// int32 + bias[col].
 struct add_bias : stage {
   const std::int32_t* bias;
 
-  explicit add_bias(const std::int32_t* b) noexcept : bias(b) {}
+  explicit add_bias(const std::int32_t* b) : bias(b) {
+    fewbit::detail::expect_pointer("add_bias", "bias", b);
+  }
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at& where) const noexcept {
@@ -39,7 +66,10 @@ struct subtract_outer : stage {
   const std::int32_t* rows;
   const std::int32_t* cols;
 
-  subtract_outer(const std::int32_t* r, const std::int32_t* c) noexcept : rows(r), cols(c) {}
+  subtract_outer(const std::int32_t* r, const std::int32_t* c) : rows(r), cols(c) {
+    fewbit::detail::expect_pointer("subtract_outer", "rows", r);
+    fewbit::detail::expect_pointer("subtract_outer", "cols", c);
+  }
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at& where) const noexcept {
@@ -60,7 +90,7 @@ struct to_float : stage {
 struct scale_by : stage {
   float factor;
 
-  explicit scale_by(float f) noexcept : factor(f) {}
+  explicit scale_by(float f) : factor(f) { detail::expect_finite_factor("scale_by", "factor", f); }
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at&) const noexcept {
@@ -72,7 +102,9 @@ struct scale_by : stage {
 struct scale_columns : stage {
   const float* factors;
 
-  explicit scale_columns(const float* f) noexcept : factors(f) {}
+  explicit scale_columns(const float* f) : factors(f) {
+    fewbit::detail::expect_pointer("scale_columns", "factors", f);
+  }
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at& where) const noexcept {
@@ -84,7 +116,9 @@ struct scale_columns : stage {
 struct scale_rows : stage {
   const float* factors;
 
-  explicit scale_rows(const float* f) noexcept : factors(f) {}
+  explicit scale_rows(const float* f) : factors(f) {
+    fewbit::detail::expect_pointer("scale_rows", "factors", f);
+  }
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at& where) const noexcept {
@@ -96,7 +130,9 @@ struct scale_rows : stage {
 struct add_columns : stage {
   const float* terms;
 
-  explicit add_columns(const float* t) noexcept : terms(t) {}
+  explicit add_columns(const float* t) : terms(t) {
+    fewbit::detail::expect_pointer("add_columns", "terms", t);
+  }
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at& where) const noexcept {
@@ -116,7 +152,11 @@ struct relu : stage {
 struct at_least : stage {
   float lowest;
 
-  explicit at_least(float l) noexcept : lowest(l) {}
+  explicit at_least(float l) : lowest(l) {
+    if (!(l <= std::numeric_limits<float>::infinity())) {
+      fewbit::detail::fail("at_least", "lowest", l, "a number");
+    }
+  }
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at&) const noexcept {
@@ -130,7 +170,10 @@ struct clamp_to : stage {
   T lo;
   T hi;
 
-  clamp_to(T l, T h) noexcept : lo(l), hi(h) {}
+  clamp_to(T l, T h) : lo(l), hi(h) {
+    if (!(l <= h))
+      fewbit::detail::fail("clamp_to", "lo", l, "at most hi, " + fewbit::detail::text(h));
+  }
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at&) const noexcept {
@@ -148,7 +191,10 @@ struct requantize : stage {
   const std::int32_t* mantissas;
   const std::int32_t* exponents;
 
-  requantize(const std::int32_t* m, const std::int32_t* e) noexcept : mantissas(m), exponents(e) {}
+  requantize(const std::int32_t* m, const std::int32_t* e) : mantissas(m), exponents(e) {
+    fewbit::detail::expect_pointer("requantize", "mantissas", m);
+    fewbit::detail::expect_pointer("requantize", "exponents", e);
+  }
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at& where) const noexcept {
@@ -158,14 +204,18 @@ struct requantize : stage {
 };
 
 /// The same in float: rne(float(int32) * factors[col]), at most 2^30 and at least -2^31.
+///
+/// Throws fewbit::error if there are no factors, or one is not finite.
 template <>
 struct requantize<xnn_fp32> : stage {
   const float* factors;
   bool below_one;  // so |int32 * factor| < 2^31, and no bound is needed before rounding
 
-  explicit requantize(std::span<const float> f) noexcept
+  explicit requantize(std::span<const float> f)
       : factors(f.data()),
-        below_one(std::all_of(f.begin(), f.end(), [](float x) { return std::fabs(x) < 1.0F; })) {}
+        below_one(std::all_of(f.begin(), f.end(), [](float x) { return std::fabs(x) < 1.0F; })) {
+    detail::expect_finite_factors("requantize", f);
+  }
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at& where) const noexcept {
@@ -180,7 +230,9 @@ template <>
 struct requantize<q7_pot> : stage {
   std::int32_t shift;
 
-  explicit requantize(std::int32_t s) noexcept : shift(s) {}
+  explicit requantize(std::int32_t s) : shift(s) {
+    fewbit::detail::expect(s >= 0 && s <= 31, "requantize", "shift", s, "0 to 31");
+  }
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at&) const noexcept {
@@ -197,7 +249,10 @@ struct saturate : stage {
   std::int32_t zero_point = 0;
 
   saturate() noexcept = default;
-  explicit saturate(std::int32_t zero) noexcept : zero_point(zero) {}
+  explicit saturate(std::int32_t zero) : zero_point(zero) {
+    fewbit::detail::expect(zero >= -255 && zero <= 255, "saturate", "zero_point", zero,
+                           "-255 to 255");
+  }
 
   template <class V>
   FEWBIT_ALWAYS_INLINE arch::rebind<V, Code> operator()(const V& value, const at&) const noexcept {
@@ -219,7 +274,7 @@ using to_uint8 = saturate<std::uint8_t>;
 struct nearest : stage {
   float factor;
 
-  explicit nearest(float f) noexcept : factor(f) {}
+  explicit nearest(float f) : factor(f) { detail::expect_finite_factor("nearest", "factor", f); }
 
   template <class V>
   FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int32_t> operator()(const V& value,
@@ -232,7 +287,10 @@ struct nearest : stage {
 /// the lowest code.
 template <class Code>
 [[nodiscard]] chain<nearest, saturate<Code>> to_codes(float inverse_scale,
-                                                      std::int32_t zero_point) noexcept {
+                                                      std::int32_t zero_point) {
+  detail::expect_finite_factor("to_codes", "inverse_scale", inverse_scale);
+  fewbit::detail::expect(zero_point >= -255 && zero_point <= 255, "to_codes", "zero_point",
+                         zero_point, "-255 to 255");
   return {nearest(inverse_scale), saturate<Code>(zero_point)};
 }
 

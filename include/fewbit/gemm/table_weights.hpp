@@ -138,9 +138,10 @@ class table_weights {
   /// @throws fewbit::error if a code is none of the format, naming its row and column, or if k is
   ///         above max_depth
   explicit table_weights(const Eigen::Ref<const row_matrix<code>>& w) : n_(w.rows()), k_(w.cols()) {
-    fewbit::detail::expect(k_ <= max_depth, "pack", "depth", k_,
+    fewbit::detail::expect_data("pack_table", "w", w);
+    fewbit::detail::expect(k_ <= max_depth, "pack_table", "depth", k_,
                            "at most " + std::to_string(max_depth));
-    detail::expect_codes_of<W>(w, "w");
+    detail::expect_codes_of<W>("pack_table", "w", w);
     indices_ = aligned_buffer<std::uint8_t>(panels() * Unit::lanes * W::planes * bytes_of_k());
     const index words = detail::words_of(k_);
     aligned_buffer<std::uint64_t> planes(W::planes * words, for_overwrite);
@@ -195,10 +196,11 @@ class table_weights {
 
 /// Packs W for activations of format A on an instruction set:
 /// `pack_table<signed_bits<8>, ternary_bits>(w)`.
-/// @throws fewbit::error as the constructor of table_weights does
+/// @throws fewbit::error if w has no rows or no columns, and as the constructor of table_weights does
 template <TwosComplement A, BitFormat W, class Arch = arch::native>
 [[nodiscard]] table_weights<A, W, default_table_unit<Arch>> pack_table(
     const Eigen::Ref<const row_matrix<typename W::code>>& w) {
+  fewbit::detail::expect_elements("pack_table", "w", w);
   return table_weights<A, W, default_table_unit<Arch>>(w);
 }
 

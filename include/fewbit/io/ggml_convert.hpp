@@ -198,11 +198,13 @@ template <GgmlBlock B>
 requires(!B::has_minimum) using scheme_of = typename detail::scheme_of_blocks<B>::type;
 
 /// The same values as codes, scales and zero points.
-/// @throws fewbit::error naming the first block that would not come back the same
+/// @throws fewbit::error if there are no blocks, or naming the first that would not come back the
+///         same
 template <GgmlBlock B>
 requires(!B::has_minimum)
     [[nodiscard]] quantized_matrix<scheme_of<B>> to_quantized(const block_matrix<B>& blocks) {
   using S = scheme_of<B>;
+  detail::expect_extents("to_quantized", "blocks", blocks);
   row_matrix<typename S::code> codes(blocks.rows(), blocks.cols());
   std::vector<float> scales;
   std::vector<typename S::code> zeros;
@@ -221,7 +223,9 @@ requires(!B::has_minimum)
 }
 
 /// q4_1 has no zero point that is a code, so its codes stay apart from its least values.
+/// @throws fewbit::error if there are no blocks
 [[nodiscard]] inline codes_with_minima to_quantized(const block_matrix<q4_1>& blocks) {
+  detail::expect_extents("to_quantized", "blocks", blocks);
   codes_with_minima q{row_matrix<std::uint8_t>(blocks.rows(), blocks.cols()),
                       row_matrix<float>(blocks.rows(), blocks.blocks_per_row()),
                       row_matrix<float>(blocks.rows(), blocks.blocks_per_row())};
@@ -247,6 +251,7 @@ requires(!B::has_minimum)
 template <GgmlBlock B>
 requires(!B::has_minimum)
     [[nodiscard]] block_matrix<B> to_blocks(const quantized_matrix<scheme_of<B>>& q) {
+  detail::expect_extents("to_blocks", "q", q);
   detail::expect_whole_blocks("to_blocks", q.cols());
   std::vector<B> blocks;
   std::vector<typename scheme_of<B>::code> row(static_cast<std::size_t>(q.cols()));
@@ -267,6 +272,7 @@ requires(!B::has_minimum)
 ///         or a least value is no finite half, or if a code is above 15
 [[nodiscard]] inline block_matrix<q4_1> to_blocks(const codes_with_minima& q) {
   const index rows = q.codes.rows(), groups = q.codes.cols() / ggml_block_size;
+  detail::expect_elements("to_blocks", "codes", q.codes);
   detail::expect_whole_blocks("to_blocks", q.codes.cols());
   for (const auto* m : {&q.scales, &q.minima}) {
     detail::expect_equal("to_blocks", m == &q.scales ? "shape of scales" : "shape of minima",
@@ -296,9 +302,11 @@ requires(!B::has_minimum)
 
 /// Every value as it was, but blocks of scale 0 as quantization makes them of zeros, so that
 /// to_quantized takes them.
+/// @throws fewbit::error if there are no blocks
 template <GgmlBlock B>
 requires(!B::has_minimum)
     [[nodiscard]] block_matrix<B> with_plain_zeros(const block_matrix<B>& matrix) {
+  detail::expect_extents("with_plain_zeros", "matrix", matrix);
   std::vector<B> blocks(matrix.blocks().begin(), matrix.blocks().end());
   for (B& b : blocks) {
     if (detail::read_half(b.d) == 0.0F) b = detail::block_of_zeros<B>();

@@ -115,6 +115,10 @@ inline void expect_and_make_positive(nbits_block& block, index r, index b) {
   if (!is_finite(block.scale)) {
     fail("from_matmul_nbits", name(), block.scale, "a finite number");
   }
+  const float size = block.scale < 0.0F ? -block.scale : block.scale;
+  if (size > 0.0F && size < min_scale) {
+    fail("from_matmul_nbits", name(), block.scale, "0 or at least 2^-126 in magnitude");
+  }
   if (block.scale == 0.0F) {
     if (!block.is_zero()) {
       fail("from_matmul_nbits", name(), block.scale,
@@ -138,7 +142,7 @@ inline void make_input(nbits_block& block, zero_point_input zero_points, index r
 }  // namespace detail
 
 /// @tparam G  attribute block_size: 16, 32, 64, 128 or 256
-/// @throws fewbit::error if sizes do not fit, a scale is not finite, or a block of scale 0 has
+/// @throws fewbit::error if sizes do not fit, a scale is not finite or smaller than 2^-126, or a block of scale 0 has
 ///         codes other than its zero point; naming the first
 template <index G>
 [[nodiscard]] quantized_matrix<uint4_grouped<G>> from_matmul_nbits(const matmul_nbits& w) {
@@ -168,11 +172,12 @@ template <index G>
 /// The constant inputs of a MatMulNBits node with the same values. Codes beyond k are zero points,
 /// and zero points beyond the last block 0.
 ///
-/// @throws fewbit::error if zero points are implied and one is neither 7 nor 8
+/// @throws fewbit::error if q is empty, or if zero points are implied and one is neither 7 nor 8
 template <index G>
 [[nodiscard]] matmul_nbits to_matmul_nbits(
     const quantized_matrix<uint4_grouped<G>>& q,
     zero_point_input zero_points = zero_point_input::written) {
+  detail::expect_extents("to_matmul_nbits", "q", q);
   const detail::nbits_extents<G> extents{q.rows(), q.cols()};
   matmul_nbits w{q.rows(), q.cols(), {}, {}, {}};
   w.codes.resize(static_cast<std::size_t>(w.n * extents.row_bytes()));

@@ -541,7 +541,7 @@ inline void expect_length(const char* function, const char* argument, index n) {
 /// Fails if there are numbers at `pointer`, n of them, and it is null.
 inline void expect_numbers_at(const char* function, const char* argument, const void* pointer,
                               index n) {
-  if (n > 0 && pointer == nullptr) fail(function, argument, "null", "a pointer to numbers");
+  if (n > 0) expect_pointer(function, argument, pointer);
 }
 
 template <class Code>

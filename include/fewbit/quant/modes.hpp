@@ -17,7 +17,6 @@
 /// A code type T is an integer type (std::int8_t, std::uint16_t) or a storage (int4).
 /// Use `quantize<S>` of quantize.hpp unless you must match someone.
 
-#include <cassert>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
@@ -246,12 +245,21 @@ struct tflite {
 
 /// Quantizes `in` into `out` as Mode does, in place and without allocation.
 ///
-/// @param in      row-major float: a matrix, Map or block
+/// @param in      row-major float: a matrix, Map or block; it may have no elements
 /// @param out     row-major codes of T, the same shape
-/// @param params  a positive scale and a zero point that is a code of T
+/// @param params  a finite scale of at least 2^-126, and a zero point that is a code of T
+/// @throws fewbit::error if the shapes differ or params are none; nothing is written then
 template <class Mode, CodeType T, RowMajorDense<float> In, MutableRowMajorDense<code_of<T>> Out>
-void quantize_with(const In& in, Out&& out, const quant_params& params) noexcept {
-  assert(in.rows() == out.rows() && in.cols() == out.cols());
+void quantize_with(const In& in, Out&& out, const quant_params& params) {
+  constexpr const char* function = "quantize_with";
+  using limits = detail::code_limits<T>;
+  if (in.rows() != out.rows() || in.cols() != out.cols()) {
+    detail::fail(function, "out", detail::text(out.rows()) + " x " + detail::text(out.cols()),
+                 detail::text(in.rows()) + " x " + detail::text(in.cols()));
+  }
+  detail::expect_positive_scale(function, "params.scale", params.scale);
+  detail::expect_zero_point(function, "params.zero_point", params.zero_point, limits::min,
+                            limits::max);
   using vec = arch::vec<float, arch::native_lanes<float>>;
   using codes = arch::rebind<vec, code_of<T>>;
   for (index r = 0; r < in.rows(); ++r) {

@@ -32,8 +32,10 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Fails unless `scale` is a finite number of at least 2^-126.
-inline void expect_positive_scale(const char* function, const std::string& argument, float scale) {
+/// Fails unless `scale` is a finite number of at least 2^-126. The argument is a literal or a
+/// std::string, and nothing is allocated before the failure.
+template <class Argument>
+void expect_positive_scale(const char* function, const Argument& argument, float scale) {
   if (!is_finite(scale) || !(scale > 0.0F)) {
     fail(function, argument, scale, "a finite positive number");
   }
@@ -44,8 +46,9 @@ inline std::string interval(int lo, int hi) {
   return lo == hi ? std::to_string(lo) : std::to_string(lo) + " to " + std::to_string(hi);
 }
 
-inline void expect_zero_point(const char* function, const std::string& argument, std::int32_t zero,
-                              int lo, int hi) {
+template <class Argument>
+void expect_zero_point(const char* function, const Argument& argument, std::int32_t zero, int lo,
+                       int hi) {
   if (zero < lo || zero > hi) fail(function, argument, zero, interval(lo, hi));
 }
 

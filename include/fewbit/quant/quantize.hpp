@@ -78,10 +78,7 @@ inline const float* row_of(const matrix_ref& w, index r) noexcept {
 
 /// Fails unless w has elements and all are finite.
 inline void expect_finite(const char* function, const char* argument, const matrix_ref& w) {
-  if (w.rows() <= 0 || w.cols() <= 0) {
-    fail(function, argument, text(w.rows()) + " x " + text(w.cols()),
-         "at least one row and one column");
-  }
+  expect_elements(function, argument, w);
   for (index r = 0; r < w.rows(); ++r) {
     const float* x = row_of(w, r);
     bool all = true;
@@ -311,12 +308,14 @@ quantized_matrix<S> encode_matrix(const matrix_ref& w, group_choices<S>&& choice
   return q;
 }
 
+/// `function` is what the user called, here and below.
 template <Scheme S, class Rule, class E>
-quantized_matrix<S> quantize_by_rule(const matrix_ref& w, const generator& g, const E& executor) {
+quantized_matrix<S> quantize_by_rule(const char* function, const matrix_ref& w, const generator& g,
+                                     const E& executor) {
   static_assert(RuleFor<Rule, S>,
                 "fewbit: this rule does not fit the storage: full_range is for integers, "
                 "mean_magnitude for binary, ternary_optimum and ternary_twn for ternary");
-  expect_finite("quantize", "w", w);
+  expect_finite(function, "w", w);
   const index count = S::granularity::count(w.rows(), w.cols());
   group_choices<S> choices(count);
   executor.for_each(count, [&](index i) {
@@ -332,18 +331,19 @@ quantized_matrix<S> quantize_by_rule(const matrix_ref& w, const generator& g, co
 }
 
 template <IntegerScheme S, class E>
-quantized_matrix<S> quantize_by_params(const matrix_ref& w, std::span<const quant_params> params,
-                                       const generator& g, const E& executor) {
-  expect_finite("quantize", "w", w);
+quantized_matrix<S> quantize_by_params(const char* function, const matrix_ref& w,
+                                       std::span<const quant_params> params, const generator& g,
+                                       const E& executor) {
+  expect_finite(function, "w", w);
   const index count = S::granularity::count(w.rows(), w.cols());
-  expect_equal("quantize", "number of params", static_cast<index>(params.size()), count);
+  expect_equal(function, "number of params", static_cast<index>(params.size()), count);
   group_choices<S> choices(count);
   for (index i = 0; i < count; ++i) {
     const quant_params& p = params[static_cast<std::size_t>(i)];
     constexpr int lo = S::is_affine ? S::storage::min : 0;
     constexpr int hi = S::is_affine ? S::storage::max : 0;
-    expect_valid_scale<S>("quantize", item("params", i) + ".scale", p.scale);
-    expect_zero_point("quantize", item("params", i) + ".zero_point", p.zero_point, lo, hi);
+    expect_valid_scale<S>(function, item("params", i) + ".scale", p.scale);
+    expect_zero_point(function, item("params", i) + ".zero_point", p.zero_point, lo, hi);
     choices.set(i, p);
   }
   return encode_matrix<S>(w, std::move(choices), g, executor);
@@ -459,12 +459,12 @@ quantized_matrix<S> encode_by_levels(const matrix_ref& w, std::vector<float>&& s
 
 /// A rule of level_rule.hpp, or one that learns from w and its scales.
 template <CodebookScheme S, class Rule, class E>
-quantized_matrix<S> quantize_by_rule(const matrix_ref& w, const generator& /*g*/,
-                                     const E& executor) {
+quantized_matrix<S> quantize_by_rule(const char* function, const matrix_ref& w,
+                                     const generator& /*g*/, const E& executor) {
   static_assert(RuleFor<Rule, S>,
                 "fewbit: this rule does not fit the storage: a codebook takes those of "
                 "level_rule.hpp, or lloyd_max of codebook/lloyd_max.hpp, which is to be included");
-  expect_finite("quantize", "w", w);
+  expect_finite(function, "w", w);
   std::vector<float> scales = codebook_scales<S>(w, executor);
   if constexpr (requires { Rule::template learn<S>(w, scales, executor); }) {
     std::vector<float> levels = Rule::template learn<S>(w, scales, executor);
@@ -483,6 +483,49 @@ constexpr void expect_no_generator() {
 template <Scheme S>
 constexpr void expect_generator() {
   static_assert(S::is_random, "fewbit: only stochastic rounding takes a generator");
+}
+
+/// All that quantize() takes, for functions of other names.
+template <Scheme S, class Rule = default_rule<S>, Executor E = inline_executor>
+[[nodiscard]] quantized_matrix<S> quantize_as(const char* function, const matrix_ref& w,
+                                              const E& executor = {}) {
+  expect_no_generator<S>();
+  return quantize_by_rule<S, Rule>(function, w, generator{}, executor);
+}
+template <Scheme S, class Rule = default_rule<S>, Executor E = inline_executor>
+[[nodiscard]] quantized_matrix<S> quantize_as(const char* function, const matrix_ref& w,
+                                              const generator& g, const E& executor = {}) {
+  expect_generator<S>();
+  return quantize_by_rule<S, Rule>(function, w, g, executor);
+}
+template <IntegerScheme S, Executor E = inline_executor>
+[[nodiscard]] quantized_matrix<S> quantize_as(const char* function, const matrix_ref& w,
+                                              std::span<const quant_params> params,
+                                              const E& executor = {}) {
+  expect_no_generator<S>();
+  return quantize_by_params<S>(function, w, params, generator{}, executor);
+}
+template <IntegerScheme S, Executor E = inline_executor>
+[[nodiscard]] quantized_matrix<S> quantize_as(const char* function, const matrix_ref& w,
+                                              std::span<const quant_params> params,
+                                              const generator& g, const E& executor = {}) {
+  expect_generator<S>();
+  return quantize_by_params<S>(function, w, params, g, executor);
+}
+template <IntegerScheme S, Executor E = inline_executor>
+requires std::is_same_v<typename S::granularity, per_tensor>
+[[nodiscard]] quantized_matrix<S> quantize_as(const char* function, const matrix_ref& w,
+                                              const quant_params& params, const E& executor = {}) {
+  return quantize_as<S>(function, w, std::span<const quant_params>(&params, 1), executor);
+}
+template <CodebookScheme S, Executor E = inline_executor>
+[[nodiscard]] quantized_matrix<S> quantize_as(const char* function, const matrix_ref& w,
+                                              std::span<const float> levels,
+                                              const E& executor = {}) {
+  expect_finite(function, "w", w);
+  expect_valid_levels<S::storage::bits>(function, levels);
+  return encode_by_levels<S>(w, codebook_scales<S>(w, executor), {levels.begin(), levels.end()},
+                             executor);
 }
 
 }  // namespace detail
@@ -506,8 +549,7 @@ constexpr void expect_generator() {
 template <Scheme S, class Rule = default_rule<S>, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                            const E& executor = {}) {
-  detail::expect_no_generator<S>();
-  return detail::quantize_by_rule<S, Rule>(w, generator{}, executor);
+  return detail::quantize_as<S, Rule>("quantize", w, executor);
 }
 
 /// The same for schemes with stochastic rounding. Element (r, c) uses number r * cols + c of the
@@ -515,8 +557,7 @@ template <Scheme S, class Rule = default_rule<S>, Executor E = inline_executor>
 template <Scheme S, class Rule = default_rule<S>, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                            const generator& g, const E& executor = {}) {
-  detail::expect_generator<S>();
-  return detail::quantize_by_rule<S, Rule>(w, g, executor);
+  return detail::quantize_as<S, Rule>("quantize", w, g, executor);
 }
 
 /// Quantizes `w` with given parameters, one for each group in the order of granularity::scale_of;
@@ -529,8 +570,7 @@ template <IntegerScheme S, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                            std::span<const quant_params> params,
                                            const E& executor = {}) {
-  detail::expect_no_generator<S>();
-  return detail::quantize_by_params<S>(w, params, generator{}, executor);
+  return detail::quantize_as<S>("quantize", w, params, executor);
 }
 
 /// Quantizes `w` with the one scale and zero point of a per_tensor scheme.
@@ -538,7 +578,7 @@ template <IntegerScheme S, Executor E = inline_executor>
 requires std::is_same_v<typename S::granularity, per_tensor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                            const quant_params& params, const E& executor = {}) {
-  return quantize<S>(w, std::span<const quant_params>(&params, 1), executor);
+  return detail::quantize_as<S>("quantize", w, params, executor);
 }
 
 /// Quantizes `w` with given levels; codebooks only. The scale of a group is its max|w|.
@@ -548,10 +588,7 @@ requires std::is_same_v<typename S::granularity, per_tensor>
 template <CodebookScheme S, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                            std::span<const float> levels, const E& executor = {}) {
-  detail::expect_finite("quantize", "w", w);
-  detail::expect_valid_levels<S::storage::bits>("quantize", levels);
-  return detail::encode_by_levels<S>(w, detail::codebook_scales<S>(w, executor),
-                                     {levels.begin(), levels.end()}, executor);
+  return detail::quantize_as<S>("quantize", w, levels, executor);
 }
 
 /// Given parameters and stochastic rounding.
@@ -559,8 +596,7 @@ template <IntegerScheme S, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                            std::span<const quant_params> params, const generator& g,
                                            const E& executor = {}) {
-  detail::expect_generator<S>();
-  return detail::quantize_by_params<S>(w, params, g, executor);
+  return detail::quantize_as<S>("quantize", w, params, g, executor);
 }
 
 namespace detail {
@@ -626,10 +662,11 @@ template <Scheme S, Executor E = inline_executor>
 
 /// What is left of `w` after quantization: dequantize(quantize<S>(w, more...)), where `more` is
 /// whatever that quantize takes (executor, generator, parameters).
+/// @throws fewbit::error as that quantize does, by the name fake_quantize
 template <Scheme S, class... More>
 [[nodiscard]] row_matrix<float> fake_quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                               const More&... more) {
-  return dequantize(quantize<S>(w, more...));
+  return dequantize(detail::quantize_as<S>("fake_quantize", w, more...));
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

@@ -129,6 +129,7 @@ class quantized_matrix {
                    std::span<const float> scales,
                    std::span<const value_type> zero_points = {}) requires(!CodebookScheme<S>)
       : quantized_matrix(codes.rows(), codes.cols()) {
+    detail::expect_pointer("quantized_matrix", "codes", codes.data());
     take_scales(scales);
     take_zero_points(zero_points);
     take_codes(codes);
@@ -141,6 +142,7 @@ class quantized_matrix {
                    std::span<const float> scales,
                    std::span<const float> levels) requires(CodebookScheme<S>)
       : quantized_matrix(codes.rows(), codes.cols()) {
+    detail::expect_pointer("quantized_matrix", "codes", codes.data());
     take_scales(scales);
     detail::expect_valid_levels<storage::bits>("quantized_matrix", levels);
     levels_.assign(levels.begin(), levels.end());

@@ -6,7 +6,6 @@
 
 #include <bit>
 #include <cstdint>
-#include <string>
 #include <type_traits>
 
 #include "fewbit/config.hpp"
@@ -37,11 +36,6 @@ struct range {
 }  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
-
-/// By bit pattern, so that no compiler flag can optimise the question away.
-[[nodiscard]] constexpr bool is_finite(float x) noexcept {
-  return (std::bit_cast<std::uint32_t>(x) & 0x7F800000U) != 0x7F800000U;
-}
 
 /// +0 for a zero of either sign, and any other number as it is. In integers, because
 /// -fno-signed-zeros lets a compiler drop a comparison of floats or a sum with 0.

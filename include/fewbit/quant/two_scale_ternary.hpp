@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "fewbit/core/error.hpp"
@@ -32,19 +33,13 @@ class two_scale_ternary {
   /// From parts made elsewhere, by training for one.
   ///
   /// @param codes     rows x cols of -1, 0 and 1
-  /// @param positive  a finite positive number for each row, what a code of 1 stands for
+  /// @param positive  a finite number of at least 2^-126 for each row, what a code of 1 stands for
   /// @param negative  the same for -1, without its sign
   /// @throws fewbit::error naming the first bad value and its position
   two_scale_ternary(const Eigen::Ref<const row_matrix<std::int8_t>>& codes,
                     std::span<const float> positive, std::span<const float> negative)
-      : positive_(codes, positive), negative_(negative.begin(), negative.end()) {
-    detail::expect_equal("two_scale_ternary", "number of negative scales",
-                         static_cast<index>(negative.size()), codes.rows());
-    for (index r = 0; r < codes.rows(); ++r) {
-      detail::expect_valid_scale<ternary_per_row>(
-          "two_scale_ternary", detail::item("negative scales", r), negative_scale(r));
-    }
-  }
+      : positive_((expect_valid(codes, positive, negative), codes), positive),
+        negative_(negative.begin(), negative.end()) {}
 
   [[nodiscard]] index rows() const noexcept { return positive_.rows(); }
   [[nodiscard]] index cols() const noexcept { return positive_.cols(); }
@@ -63,6 +58,30 @@ class two_scale_ternary {
   }
 
  private:
+  static void expect_valid(const Eigen::Ref<const row_matrix<std::int8_t>>& codes,
+                           std::span<const float> positive, std::span<const float> negative) {
+    constexpr const char* function = "two_scale_ternary";
+    detail::expect_elements(function, "codes", codes);
+    const auto expect_scales = [&](const std::string& name, std::span<const float> scales) {
+      detail::expect_equal(function, ("number of " + name).c_str(),
+                           static_cast<index>(scales.size()), codes.rows());
+      for (index r = 0; r < codes.rows(); ++r) {
+        detail::expect_positive_scale(function, detail::item(name.c_str(), r),
+                                      scales[static_cast<std::size_t>(r)]);
+      }
+    };
+    expect_scales("positive scales", positive);
+    expect_scales("negative scales", negative);
+    for (index r = 0; r < codes.rows(); ++r) {
+      for (index c = 0; c < codes.cols(); ++c) {
+        const int code = codes(r, c);
+        if (code < -1 || code > 1) {
+          detail::fail(function, detail::element("codes", r, c), code, detail::interval(-1, 1));
+        }
+      }
+    }
+  }
+
   quantized_matrix<ternary_per_row> positive_;  // with the scales of 1
   std::vector<float> negative_;
 };
