@@ -235,7 +235,7 @@ TEST(linear, keeps_rows_of_all_sizes) {
                                       [&](index i) { return factors[i % 6]; });
     linear<S> layer(w);
     linear<S, float_inputs> real(w);
-    linear<S, static_int8> fixed(w, Eigen::VectorXf(), quant_params{1.0F / 127.0F, 0});
+    linear<S, static_int8> fixed(w, Eigen::VectorXf(), quant_params{10.0F / 3 / 127, 0});
     tests::expect_products(layer, w, x, 0x1p-7);
     tests::expect_products(real, w, x, 0x1p-11);
     tests::expect_products(fixed, w, x, 0x1p-7);
@@ -257,7 +257,8 @@ TEST(linear, multiplies_small_by_large_numbers) {
     tests::expect_products(layer, w, scaled, 0x1p-7);
     tests::expect_products(real, w, scaled, 0x1p-11);
     if (of_inputs < 1e-35F) return;
-    linear<S, static_int8> fixed(w, Eigen::VectorXf(), quant_params{of_inputs / 127.0F, 0});
+    linear<S, static_int8> fixed(w, Eigen::VectorXf(),
+                                 quant_params{10.0F / 3 / 127 * of_inputs, 0});
     tests::expect_products(fixed, w, scaled, 0x1p-7);
   };
   for (const auto& [of_weights, of_inputs] : {std::pair{1e-36F, 1e36F},
@@ -402,7 +403,7 @@ TEST(linear, names_its_weights) {
               linear<int8_per_row, static_int8>(row_matrix<float>::Constant(3, 64, 1e-30F),
                                                 Eigen::VectorXf(), quant_params{1e-12F, 0});
             }),
-            "fewbit: linear: scale of weights(0, 0) times input scale is 7.00649e-45, expected at "
+            "fewbit: linear: scale of weights(0, 0) times input scale is 8.40779e-45, expected at "
             "least 2^-138");
   w(2, 5) = std::numeric_limits<float>::quiet_NaN();
   const std::string nan = "fewbit: linear: weights(2, 5) is nan, expected a finite number";

@@ -278,7 +278,7 @@ class linear {
     const float product = scale * input_params_.scale;
     const auto fail = [&](const char* want) {
       detail::fail("linear", "scale of " + detail::element("weights", j, c) + " times input scale",
-                   double{product}, want);
+                   product, want);
     };
     if (!detail::is_finite(product)) fail("a finite number");
     if (product < least) fail("at least 2^-138");
