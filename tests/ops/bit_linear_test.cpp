@@ -221,6 +221,30 @@ TEST(bit_linear, multiplies_numbers_of_all_sizes) {
   check_all([](index) { return 1e34F; }, 1e-33F);
 }
 
+/// A row of weights that are 0 has scale 0, because no binary code is 0.
+template <class Inputs>
+void expect_zero_rows_stay_zero() {
+  row_matrix<float> w = random_reals(3, 70, 1);
+  w.row(1).setZero();
+  w.row(2).setConstant(-1e-42F);
+  Eigen::VectorXf bias(3);
+  bias << 1.0F, 2.0F, 0.0F;
+  linear<binary_per_row, Inputs> layer(w, bias);
+  row_matrix<float> x = random_reals(4, 70, 2), y(4, 3);
+  x.row(3).setZero();
+  layer(x, y);
+  EXPECT_TRUE((y.col(1).array() == 2.0F).all());
+  EXPECT_TRUE((y.col(2).array() == 0.0F).all());
+  EXPECT_TRUE(y.allFinite());
+  EXPECT_EQ(y(3, 0), 1.0F);
+}
+
+TEST(bit_linear, of_a_row_of_zeros_is_its_bias) {
+  expect_zero_rows_stay_zero<binary_inputs>();
+  expect_zero_rows_stay_zero<ternary_inputs>();
+  expect_zero_rows_stay_zero<dynamic_int8>();
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
 TEST(bit_linear, says_what_is_wrong_with_its_parts) {
   using layer = linear<int8_per_row, few_bit_inputs<8>>;

@@ -163,8 +163,8 @@ TEST(weighted_quantize, does_not_depend_on_the_unit_of_importance_or_on_threads)
   EXPECT_EQ(weighted_quantize<int4_grouped<32>>(w, importance), expected);
 }
 
-/// The least cost of a row over all real scales: the codes of each scale between two at which a code
-/// changes, with the best scale for them.
+/// The least cost of a row over all real scales: the codes of each scale between two at which a
+/// code changes, with the best scale for them.
 template <class S>
 double least_cost_of_scales(const row_matrix<float>& w, const std::vector<float>& importance) {
   std::vector<std::pair<double, index>> changes;

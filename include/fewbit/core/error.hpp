@@ -4,21 +4,21 @@
 /// Preparation (quantize, pack, calibrate, load) checks all it is given, in release builds too, and
 /// fails with one sentence: `fewbit: <function>: <argument> is <got>, expected <want>`. With
 /// exceptions that is a `fewbit::error`; with -fno-exceptions the sentence goes to a handler, which
-/// the host may replace. Function and argument are those that the user wrote, and nothing is changed
-/// or written before the check.
+/// the host may replace. Function and argument are those that the user wrote, and nothing is
+/// changed or written before the check.
 ///
 /// One rule holds for all of them:
 ///
-/// | input                      | must be                                                          |
-/// |----------------------------|------------------------------------------------------------------|
-/// | real numbers               | finite                                                           |
-/// | a scale                    | finite, at least 2^-126; of codes without a zero it may be 0     |
-/// | a factor of a stage        | finite                                                           |
-/// | a zero point, a code       | one of the codes of its type or storage                          |
-/// | a weight of an element     | finite, at least 0; if all are 0, none counts                    |
-/// | a matrix                   | of at least one row and one column                               |
-/// | a length                   | that of what it belongs to; never negative                       |
-/// | a pointer to numbers       | not null, unless there are none                                  |
+/// | input                      | must be                                                         |
+/// |----------------------------|-----------------------------------------------------------------|
+/// | real numbers               | finite                                                          |
+/// | a scale                    | finite, at least 2^-126; of codes without a zero it may be 0    |
+/// | a factor of a stage        | finite                                                          |
+/// | a zero point, a code       | one of the codes of its type or storage                         |
+/// | a weight of an element     | finite, at least 0; if all are 0, none counts                   |
+/// | a matrix                   | of at least one row and one column                              |
+/// | a length                   | that of what it belongs to; never negative                      |
+/// | a pointer to numbers       | not null, unless there are none                                 |
 ///
 /// Calls on the hot path (layer(x, y), gemm::multiply) throw nothing. They compare shapes and the
 /// size of scratch memory, in release builds too. Where these do not fit, the sentence goes to the

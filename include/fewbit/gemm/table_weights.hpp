@@ -196,7 +196,8 @@ class table_weights {
 
 /// Packs W for activations of format A on an instruction set:
 /// `pack_table<signed_bits<8>, ternary_bits>(w)`.
-/// @throws fewbit::error if w has no rows or no columns, and as the constructor of table_weights does
+/// @throws fewbit::error if w has no rows or no columns, and as the constructor of table_weights
+///         does
 template <TwosComplement A, BitFormat W, class Arch = arch::native>
 [[nodiscard]] table_weights<A, W, default_table_unit<Arch>> pack_table(
     const Eigen::Ref<const row_matrix<typename W::code>>& w) {

@@ -142,8 +142,8 @@ inline void make_input(nbits_block& block, zero_point_input zero_points, index r
 }  // namespace detail
 
 /// @tparam G  attribute block_size: 16, 32, 64, 128 or 256
-/// @throws fewbit::error if sizes do not fit, a scale is not finite or smaller than 2^-126, or a block of scale 0 has
-///         codes other than its zero point; naming the first
+/// @throws fewbit::error if sizes do not fit, a scale is not finite or smaller than 2^-126, or a
+///         block of scale 0 has codes other than its zero point; naming the first
 template <index G>
 [[nodiscard]] quantized_matrix<uint4_grouped<G>> from_matmul_nbits(const matmul_nbits& w) {
   detail::expect_valid_inputs<G>(w);

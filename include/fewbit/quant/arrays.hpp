@@ -608,9 +608,11 @@ void dequantize_array(const Code* codes, index n, const quant_params& params, fl
 /// @param sums      for each row the sum of its codes, which the zero points of weights ask for;
 ///                  or nullptr
 /// @param executor  runs pieces of about 65536 numbers
-/// @throws fewbit::error if rows or cols is negative, or a pointer to numbers other than sums is null
+/// @throws fewbit::error if rows or cols is negative, or a pointer to numbers other than sums is
+///         null
 ///
-/// Near the largest float the scale of a row is one float less, so that each code times it is finite.
+/// Near the largest float the scale of a row is one float less, so that each code times it is
+/// finite.
 template <Executor E = inline_executor>
 void quantize_rows(const float* x, index rows, index cols, std::int8_t* codes, float* scales,
                    std::int32_t* sums, const E& executor = {}) {

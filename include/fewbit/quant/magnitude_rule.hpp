@@ -57,8 +57,8 @@ struct mean_magnitude {
 /// sigma.
 ///
 /// Only cuts between different magnitudes are tried: within a run of equal ones the objective falls
-/// and then rises in k, so that its maximum is at an end of the run. Where the mean is below 2^-126,
-/// alpha is 2^-126 and k is the best for that.
+/// and then rises in k, so that its maximum is at an end of the run. Where the mean is below
+/// 2^-126, alpha is 2^-126 and k is the best for that.
 struct ternary_optimum {
   template <Storage St>
   static constexpr bool fits = std::is_same_v<St, ternary>;

@@ -108,8 +108,8 @@ void expect_comparable(const char* function, const char* argument, const matrix_
   expect_finite(function, "w", w);
 }
 
-/// Whether x lies more than half a step beyond the values of the first and last code. The bounds are
-/// allowed the rounding errors of a quotient, so that amax itself never counts.
+/// Whether x lies more than half a step beyond the values of the first and last code. The bounds
+/// are allowed the rounding errors of a quotient, so that amax itself never counts.
 template <Scheme S>
 [[nodiscard]] bool is_clipped(float x, float scale, int zero_point) noexcept {
   const double step = scale;

@@ -394,8 +394,8 @@ class nearest_level {
   std::array<float, (std::size_t{1} << Bits) - 1> bounds_{};
 };
 
-/// The scale of group b, whose scale is 2^-126 so far. A group of zeros gets 1 if 0 is a level, else
-/// 0; another group gets 0 if that leaves the smaller squared error.
+/// The scale of group b, whose scale is 2^-126 so far. A group of zeros gets 1 if 0 is a level,
+/// else 0; another group gets 0 if that leaves the smaller squared error.
 template <int Bits>
 [[nodiscard]] float smallest_scale(const matrix_ref& w, const rectangle& b,
                                    std::span<const float> levels,
@@ -543,8 +543,8 @@ template <CodebookScheme S, Executor E = inline_executor>
 ///
 /// A group of zeros gets scale 1 and codes that stand for 0; where no code does, under binary and
 /// under a codebook without a level 0, scale 0. sign(0) = sign(-0) = +1.
-/// Any other scale is at least 2^-126, so that data smaller than half of that become 0. A group that
-/// this scale would make worse than 0, where no code stands for 0, gets scale 0, too.
+/// Any other scale is at least 2^-126, so that data smaller than half of that become 0. A group
+/// that this scale would make worse than 0, where no code stands for 0, gets scale 0, too.
 /// Sources: Wu et al. 2020, arXiv:2004.09602 (integers); magnitude_rule.hpp for the others.
 template <Scheme S, class Rule = default_rule<S>, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
@@ -651,8 +651,8 @@ void decode_row(const quantized_matrix<S>& q, index r, float* out) noexcept {
 
 }  // namespace detail
 
-/// The reals that the codes stand for: (code - zero_point) * scale, or level * scale. A product that
-/// is larger than the largest float becomes that, with its sign.
+/// The reals that the codes stand for: (code - zero_point) * scale, or level * scale. A product
+/// that is larger than the largest float becomes that, with its sign.
 template <Scheme S, Executor E = inline_executor>
 [[nodiscard]] row_matrix<float> dequantize(const quantized_matrix<S>& q, const E& executor = {}) {
   row_matrix<float> w(q.rows(), q.cols());

@@ -120,9 +120,9 @@ class quantized_matrix {
   /// From parts made elsewhere.
   ///
   /// @param codes        rows x cols codes, each in [S::code_min, S::code_max]; binary: -1 or 1
-  /// @param scales       granularity::count(rows, cols) finite numbers of at least 2^-126 (powers of
-  ///                     two if S says so), ordered by granularity::scale_of; binary: or 0, which
-  ///                     makes all values of the group 0
+  /// @param scales       granularity::count(rows, cols) finite numbers of at least 2^-126 (powers
+  ///                     of two if S says so), ordered by granularity::scale_of; binary: or 0,
+  ///                     which makes all values of the group 0
   /// @param zero_points  as many, in [storage::min, storage::max]; empty unless S is affine
   /// @throws fewbit::error naming the first bad value and its position
   quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,

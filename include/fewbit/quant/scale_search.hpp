@@ -1,12 +1,12 @@
 #pragma once
 /// The scale of a group that costs least: sum weight (x - scale * code)^2 over its elements.
 ///
-/// | group                                 | way                                      | cost          |
-/// |---------------------------------------|------------------------------------------|---------------|
-/// | elements * largest code up to 2^15    | scale_walk: every scale at which a code  | the least     |
-/// |                                       | changes, in order                        |               |
-/// | larger                                | scale_bisection: intervals of scales,    | at most 1 %   |
-/// |                                       | dropped where none can be the best       | above that    |
+/// | group                              | way                                      | cost       |
+/// |------------------------------------|------------------------------------------|------------|
+/// | elements * largest code up to 2^15 | scale_walk: every scale at which a code  | the least  |
+/// |                                    | changes, in order                        |            |
+/// | larger                             | scale_bisection: intervals of scales,    | 1 % above  |
+/// |                                    | dropped where none can be the best       | it at most |
 ///
 /// The first sorts as many scales as it tries. The second reads the group some hundred times and
 /// keeps nothing but the group and its intervals, so that time and memory grow with the elements.
