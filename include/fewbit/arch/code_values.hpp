@@ -7,8 +7,8 @@
 /// | and, or, sub | 2^23 + code, as bits of a float, less           | elsewhere                   |
 /// |              | 2^23 + zero                                     |                             |
 ///
-/// Both may be in units of a power of two. They are exact, so both give the same. Codes are unsigned; one bit comes as the two bits of
-/// the 0 or 2 that it counts.
+/// Both may be in units of a power of two. They are exact, so both give the same. Codes are
+/// unsigned; one bit comes as the two bits of the 0 or 2 that it counts.
 
 #include <bit>
 #include <cstdint>

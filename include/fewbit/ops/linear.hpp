@@ -165,16 +165,16 @@ class linear {
   /// @param x  m x k floats; for static inputs codes (input_code) as well
   /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
   ///           options().output_params, which must be given with a zero point that is one of them
-  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or each
-  /// other, the program ends (core/operands.hpp).
+  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
+  /// each other, the program ends (core/operands.hpp).
   template <class X, class Y>
   void operator()(const X& x, Y&& y) noexcept {
     std::as_const (*this)(x, y, scratch_);
   }
 
   /// The same with the caller's scratch memory, from make_scratch() or reserve(); any number of
-  /// threads may call at once, each with its own. If it is too small, the program ends. The executor
-  /// shares out the work of this one call. If it throws, std::terminate is called.
+  /// threads may call at once, each with its own. If it is too small, the program ends. The
+  /// executor shares out the work of this one call. If it throws, std::terminate is called.
   template <class X, class Y, Executor E = inline_executor>
   void operator()(const X& x, Y&& y, linear_scratch& scratch,
                   const E& executor = {}) const noexcept {

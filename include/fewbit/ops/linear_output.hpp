@@ -53,8 +53,8 @@ template <class X, class Y, class Code = float>
        layer);
 }
 
-/// Ends the program unless x is m x k, y m x n and, where y holds codes, output_params say what they
-/// mean.
+/// Ends the program unless x is m x k, y m x n and, where y holds codes, output_params say what
+/// they mean.
 template <class X, class Y>
 FEWBIT_ALWAYS_INLINE void expect_call(const char* layer, const X& x, const Y& y, index k, index n,
                                       const linear_options& options) noexcept {

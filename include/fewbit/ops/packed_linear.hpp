@@ -87,16 +87,16 @@ class layer_of_stored {
   /// @param x  m x k floats. A NaN counts as 0, an infinity as the last code of its side
   /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
   ///           options().output_params, which must be given with a zero point that is one of them
-  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or each
-  /// other, the program ends (core/operands.hpp).
+  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
+  /// each other, the program ends (core/operands.hpp).
   template <class X, class Y>
   void operator()(const X& x, Y&& y) noexcept {
     std::as_const (*this)(x, y, scratch_);
   }
 
   /// The same with the caller's scratch memory, from make_scratch() or reserve(); any number of
-  /// threads may call at once, each with its own. If it is too small, the program ends. The executor
-  /// shares out the work of this one call. If it throws, std::terminate is called.
+  /// threads may call at once, each with its own. If it is too small, the program ends. The
+  /// executor shares out the work of this one call. If it throws, std::terminate is called.
   template <class X, class Y, Executor E = inline_executor>
   void operator()(const X& x, Y&& y, linear_scratch& scratch,
                   const E& executor = {}) const noexcept {
@@ -229,8 +229,9 @@ class linear<S, Inputs, Arch> : public detail::layer_of_scheme<S, Inputs, Arch> 
 
   /// Packs quantized weights.
   /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if an
-  ///         output parameter is no scale or zero point, if groups are so deep that a sum could leave
-  ///         int32, or if scales are so large that a total could leave float, whatever the inputs
+  ///         output parameter is no scale or zero point, if groups are so deep that a sum could
+  ///         leave int32, or if scales are so large that a total could leave float, whatever the
+  ///         inputs
   explicit linear(const quantized_matrix<S>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})

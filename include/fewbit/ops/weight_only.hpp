@@ -214,8 +214,9 @@ class linear<S, float_inputs, Arch> {
   /// @param x  m x k floats
   /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
   ///           options().output_params, which must be given with a zero point that is one of them
-  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or each
-  /// other, the program ends (core/operands.hpp). If the executor throws, std::terminate is called.
+  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
+  /// each other, the program ends (core/operands.hpp). If the executor throws, std::terminate is
+  /// called.
   template <class X, class Y, Executor E = inline_executor>
   void operator()(const X& x, Y&& y, const E& executor = {}) const noexcept {
     if constexpr (detail::takes_operands<X, Y>()) {

@@ -166,8 +166,8 @@ template <Scheme S>
   return sum;
 }
 
-/// Totals of a layer are floats before they meet the scale of the inputs: fails where codes of up to
-/// `largest_input` could make them infinite, whatever that scale.
+/// Totals of a layer are floats before they meet the scale of the inputs: fails where codes of up
+/// to `largest_input` could make them infinite, whatever that scale.
 template <Scheme S>
 void expect_finite_totals(const quantized_matrix<S>& q, int largest_input) {
   constexpr double most = double{std::numeric_limits<float>::max()} * (1.0 - 0x1p-20);
