@@ -7,16 +7,16 @@
 namespace fewbit {
 namespace {
 
-/// Every code in every lane, other bits above it, less zero points.
+/// Every code in every lane, other bits above it, less zero points, times a unit.
 template <int Bits, int Lanes>
-void expect_values() {
+void expect_values(float unit) {
   using words = arch::vec<std::uint32_t, Lanes>;
   using reals = arch::vec<float, Lanes>;
   for (const int zero : {0, 1, 1 << (Bits - 1), (1 << Bits) - 1}) {
     reals zeros;
     for (int i = 0; i < Lanes; ++i) zeros.set(i, static_cast<float>((zero + i) % (1 << Bits)));
-    const arch::code_values<Bits, Lanes, false> of_all(zero);
-    const arch::code_values<Bits, Lanes, true> of_each(zeros);
+    const arch::code_values<Bits, Lanes, false> of_all(zero, unit);
+    const arch::code_values<Bits, Lanes, true> of_each(zeros, unit);
     for (int first = 0; first < 1 << Bits; ++first) {
       words codes;
       for (int i = 0; i < Lanes; ++i)
@@ -24,8 +24,9 @@ void expect_values() {
       const reals same = of_all(codes), own = of_each(codes);
       for (int i = 0; i < Lanes; ++i) {
         const int code = (first + i) % (1 << Bits);
-        ASSERT_EQ(same[i], static_cast<float>(code - zero)) << Bits << " bits, lane " << i;
-        ASSERT_EQ(own[i], static_cast<float>(code) - zeros[i]) << Bits << " bits, lane " << i;
+        ASSERT_EQ(same[i], static_cast<float>(code - zero) * unit) << Bits << " bits, lane " << i;
+        ASSERT_EQ(own[i], (static_cast<float>(code) - zeros[i]) * unit)
+            << Bits << " bits, lane " << i;
       }
     }
   }
@@ -33,9 +34,11 @@ void expect_values() {
 
 template <int Bits>
 void expect_values_in_all_lanes() {
-  expect_values<Bits, 4>();
-  expect_values<Bits, 8>();
-  expect_values<Bits, 16>();
+  for (const float unit : {1.0F, 0.5F, 0x1p-30F, 0x1p-100F}) {
+    expect_values<Bits, 4>(unit);
+    expect_values<Bits, 8>(unit);
+    expect_values<Bits, 16>(unit);
+  }
 }
 
 TEST(code_values, are_codes_less_their_zero_points) {

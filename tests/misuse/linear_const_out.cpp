@@ -1,4 +1,4 @@
-// expect: LinearProduct
+// expect: they must not be const
 #include "fewbit/ops/linear.hpp"
 
 using namespace fewbit;

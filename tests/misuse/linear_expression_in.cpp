@@ -1,4 +1,4 @@
-// expect: LinearProduct
+// expect: a layer reads inputs where they lie: as a row_matrix of float
 #include "fewbit/ops/linear.hpp"
 
 using namespace fewbit;

@@ -10,6 +10,8 @@
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "fewbit/ops/linear.hpp"
+#include "support/double_product.hpp"
+#include "support/layer_calls.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
@@ -189,6 +191,36 @@ TEST(bit_linear, of_nothing_does_nothing) {
   empty(row_matrix<float>(2, 0), nothing);
 }
 
+TEST(bit_linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
+  linear<binary_per_row, binary_inputs> layer(random_reals(20, 64, 1));
+  linear<int2_per_row, unsigned_inputs<2>> other(random_reals(20, 64, 1));
+  tests::expect_vectors_are_rows(layer);
+  tests::expect_vectors_are_rows(other);
+  tests::expect_misfits_end(layer, "linear");
+  linear<binary_per_row, ternary_inputs> of_codes(random_reals(20, 64, 1), Eigen::VectorXf(),
+                                                  {false, {0.1F, 200}});
+  tests::expect_zero_point_of_other_codes_ends(of_codes);
+}
+
+/// Inputs of -1 and 1 lose nothing, so that sizes alone are at stake.
+TEST(bit_linear, multiplies_numbers_of_all_sizes) {
+  const row_matrix<float> signs = random_reals(3, 64, 1).cwiseSign();
+  const float factors[] = {1.0F, 1e-10F, 1e10F, 0.0F, 1e-40F, 1e33F};
+  const auto check = [&]<class S, class Inputs>(const auto& factor, float of_inputs) {
+    const auto w = tests::with_scales(quantize<S>(random_reals(20, 64, 2)), factor);
+    linear<S, Inputs> layer(w);
+    tests::expect_products(layer, w, signs * of_inputs, 0x1p-20);
+  };
+  const auto check_all = [&](const auto& factor, float of_inputs) {
+    check.template operator()<binary_per_row, binary_inputs>(factor, of_inputs);
+    check.template operator()<ternary_per_row, ternary_inputs>(factor, of_inputs);
+    check.template operator()<int4_per_row, few_bit_inputs<4>>(factor, of_inputs);
+  };
+  check_all([&](index i) { return factors[i % 6]; }, 1.0F);
+  check_all([](index) { return 1e-40F; }, 1e35F);
+  check_all([](index) { return 1e34F; }, 1e-33F);
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
 TEST(bit_linear, says_what_is_wrong_with_its_parts) {
   using layer = linear<int8_per_row, few_bit_inputs<8>>;
@@ -199,6 +231,8 @@ TEST(bit_linear, says_what_is_wrong_with_its_parts) {
               layer(w, Eigen::VectorXf(), {false, {1.0F, 256}});
             }),
             "fewbit: linear: output_params.zero_point is 256, expected -128 to 255");
+  EXPECT_EQ(tests::sentence_of([&] { layer(row_matrix<float>(), Eigen::VectorXf::Zero(2)); }),
+            "fewbit: linear: weights is 0 x 0, expected at least one row and one column");
   EXPECT_EQ(tests::sentence_of([&] { (void)layer(w).make_scratch(0); }),
             "fewbit: linear: workers is 0, expected at least 1");
   EXPECT_EQ(tests::sentence_of([&] { layer(row_matrix<float>::Ones(1, 131072)); }),

@@ -7,6 +7,8 @@
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/codes.hpp"
+#include "support/double_product.hpp"
+#include "support/layer_calls.hpp"
 #include "support/plain_linear.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
@@ -224,6 +226,96 @@ TEST(linear, reads_and_writes_blocks) {
   EXPECT_EQ(inside, (row_matrix<float>::Constant(6, 9, 7.0F)));
 }
 
+/// Rows of sizes 1e10 and more apart, one of them 0.
+TEST(linear, keeps_rows_of_all_sizes) {
+  const row_matrix<float> x = random_reals(3, 64, 1);
+  const auto check = [&]<class S>() {
+    const float factors[] = {1.0F, 1e-10F, 1e10F, 0.0F, 1e-30F, 1e30F};
+    const auto w = tests::with_scales(quantize<S>(random_reals(20, 64, 2)),
+                                      [&](index i) { return factors[i % 6]; });
+    linear<S> layer(w);
+    linear<S, float_inputs> real(w);
+    linear<S, static_int8> fixed(w, Eigen::VectorXf(), quant_params{10.0F / 3 / 127, 0});
+    tests::expect_products(layer, w, x, 0x1p-7);
+    tests::expect_products(real, w, x, 0x1p-11);
+    tests::expect_products(fixed, w, x, 0x1p-7);
+  };
+  check.template operator()<int4_per_row>();
+  check.template operator()<int8_per_row>();
+  check.template operator()<uint8_affine_per_row>();
+  check.template operator()<binary_per_row>();
+}
+
+TEST(linear, multiplies_small_by_large_numbers) {
+  const row_matrix<float> x = random_reals(3, 64, 1);
+  const auto check = [&]<class S>(float of_weights, float of_inputs) {
+    const auto w =
+        tests::with_scales(quantize<S>(random_reals(5, 64, 2)), [&](index) { return of_weights; });
+    const row_matrix<float> scaled = x * of_inputs;
+    linear<S> layer(w);
+    linear<S, float_inputs> real(w);
+    tests::expect_products(layer, w, scaled, 0x1p-7);
+    tests::expect_products(real, w, scaled, 0x1p-11);
+    if (of_inputs < 1e-35F) return;
+    linear<S, static_int8> fixed(w, Eigen::VectorXf(),
+                                 quant_params{10.0F / 3 / 127 * of_inputs, 0});
+    tests::expect_products(fixed, w, scaled, 0x1p-7);
+  };
+  for (const auto& [of_weights, of_inputs] : {std::pair{1e-36F, 1e36F},
+                                              {1e-40F, 1e35F},
+                                              {1e-42F, 1e30F},
+                                              {1e30F, 1e-34F},
+                                              {1e33F, 1e-33F}}) {
+    check.template operator()<int8_per_row>(of_weights, of_inputs);
+    check.template operator()<int4_per_row>(of_weights, of_inputs);
+    check.template operator()<uint8_affine_per_row>(of_weights, of_inputs);
+    check.template operator()<ternary_per_row>(of_weights, of_inputs);
+  }
+}
+
+TEST(linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
+  const row_matrix<float> w = random_reals(20, 64, 1);
+  linear<int8_per_row> layer(w, random_reals(20, 1, 2));
+  linear<int4_per_row> narrow(w);
+  linear<int8_per_row, float_inputs> real(w);
+  linear<int8_per_row, static_int8> fixed(w, Eigen::VectorXf(), quant_params{0.01F, 3});
+  tests::expect_vectors_are_rows(layer);
+  tests::expect_vectors_are_rows(narrow);
+  tests::expect_vectors_are_rows(real);
+  tests::expect_vectors_are_rows(fixed);
+  tests::expect_misfits_end(layer, "linear");
+  tests::expect_misfits_end(real, "linear");
+  tests::expect_misfits_end(fixed, "linear");
+  Eigen::VectorXf y(20);
+  row_matrix<float> z(1, 20);
+  const Eigen::Matrix<std::int8_t, 64, 1> codes = Eigen::Matrix<std::int8_t, 64, 1>::Constant(5);
+  fixed(codes, y);
+  fixed(row_matrix<std::int8_t>::Constant(1, 64, 5).eval(), z);
+  EXPECT_EQ(y.transpose(), z.row(0));
+}
+
+TEST(linear, writes_no_codes_whose_zero_point_is_none_of_them) {
+  const row_matrix<float> w = random_reals(20, 64, 1);
+  const linear_options options{false, {0.1F, 200}};
+  linear<int8_per_row> layer(w, Eigen::VectorXf(), options);
+  linear<int8_per_row, float_inputs> real(w, Eigen::VectorXf(), options);
+  tests::expect_zero_point_of_other_codes_ends(layer);
+  tests::expect_zero_point_of_other_codes_ends(real);
+}
+
+TEST(linear_options, know_whether_output_params_are_given) {
+  EXPECT_FALSE(linear_options{}.output_params.are_given());
+  EXPECT_FALSE((linear_options{true, {}}.output_params.are_given()));
+  EXPECT_TRUE((linear_options{true, {1.0F, 0}}.output_params.are_given()));
+  EXPECT_TRUE((linear_options{true, quant_params{}}.output_params.are_given()));
+  linear_options set;
+  set.output_params.scale = 0.5F;
+  EXPECT_TRUE(set.output_params.are_given());
+  set.output_params = quant_params{1.0F, 0};
+  EXPECT_TRUE(set.output_params.are_given());
+  EXPECT_EQ(set.output_params, quant_params{});
+}
+
 TEST(linear, of_no_rows_does_nothing) {
   linear<int8_per_row> layer(random_reals(5, 12, 2), Eigen::VectorXf());
   row_matrix<float> y(0, 5);
@@ -277,7 +369,47 @@ TEST(linear, says_what_is_wrong_with_its_parts) {
   EXPECT_EQ(sentence_of([&] { (void)linear<int8_per_row>(random_reals(3, 4, 1)).make_scratch(0); }),
             "fewbit: linear: workers is 0, expected at least 1");
   EXPECT_EQ(sentence_of([&] { linear<int8_per_row>(row_matrix<float>(0, 4), Eigen::VectorXf()); }),
-            "fewbit: quantize: w is 0 x 4, expected at least one row and one column");
+            "fewbit: linear: weights is 0 x 4, expected at least one row and one column");
+}
+
+/// Empty weights with a bias, weights that are not finite, weights too large or too small for
+/// floats, in every form of the layer.
+TEST(linear, names_its_weights) {
+  const Eigen::VectorXf bias = Eigen::VectorXf::Zero(16);
+  const quant_params p{1.0F, 0};
+  const std::string empty =
+      "fewbit: linear: weights is 0 x 0, expected at least one row and one column";
+  EXPECT_EQ(sentence_of([&] { linear<int8_per_row>(row_matrix<float>(), bias); }), empty);
+  EXPECT_EQ(sentence_of([&] { linear<int8_per_row>(quantized_matrix<int8_per_row>(), bias); }),
+            empty);
+  EXPECT_EQ(sentence_of([&] { linear<int4_per_row>(quantized_matrix<int4_per_row>(), bias); }),
+            empty);
+  EXPECT_EQ(sentence_of([&] {
+              linear<int8_per_row, static_int8>(quantized_matrix<int8_per_row>(), bias, p);
+            }),
+            empty);
+  EXPECT_EQ(sentence_of([&] {
+              linear<int8_per_row, float_inputs>(quantized_matrix<int8_per_row>(), bias);
+            }),
+            empty);
+  row_matrix<float> w = row_matrix<float>::Constant(3, 64, 1e36F);
+  for (const std::string& sentence : {sentence_of([&] { return linear<int8_per_row>{w}; }),
+                                      sentence_of([&] { return linear<int4_per_row>{w}; }),
+                                      sentence_of([&] { return linear<ternary_per_row>{-w}; })}) {
+    EXPECT_EQ(sentence.substr(0, 67),
+              "fewbit: linear: largest sum of row 0 of weights by codes of inputs ");
+  }
+  EXPECT_EQ(sentence_of([&] {
+              linear<int8_per_row, static_int8>(row_matrix<float>::Constant(3, 64, 1e-30F),
+                                                Eigen::VectorXf(), quant_params{1e-12F, 0});
+            }),
+            "fewbit: linear: scale of weights(0, 0) times input scale is 8.40779e-45, expected at "
+            "least 2^-138");
+  w(2, 5) = std::numeric_limits<float>::quiet_NaN();
+  const std::string nan = "fewbit: linear: weights(2, 5) is nan, expected a finite number";
+  EXPECT_EQ(sentence_of([&] { linear<int8_per_row>{w}; }), nan);
+  EXPECT_EQ(sentence_of([&] { linear<int8_per_row, float_inputs>{w}; }), nan);
+  EXPECT_EQ(sentence_of([&] { linear<int8_per_row, static_int8>(w, bias, p); }), nan);
 }
 
 /// The sentence of a layer of `depth` inputs and one output.

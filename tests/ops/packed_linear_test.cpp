@@ -8,7 +8,9 @@
 #include <limits>
 
 #include "fewbit/core/executor_adapters.hpp"
+#include "support/double_product.hpp"
 #include "support/kept_scale.hpp"
+#include "support/layer_calls.hpp"
 #include "support/plain_linear.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
@@ -45,6 +47,83 @@ TYPED_TEST(packed_linear_test, is_close_to_the_product_of_dequantized_weights) {
       EXPECT_NEAR(y(i, j), sum, size * 0x1p-11) << i << " " << j;
     }
   }
+}
+
+/// Scales of groups and of rows that 16 bits of each cannot hold, one of them 0.
+TYPED_TEST(packed_linear_test, keeps_scales_far_apart) {
+  const row_matrix<float> x = random_reals(3, 200, 1);
+  const auto q = quantize<TypeParam>(random_reals(20, 200, 2));
+  const float factors[] = {1.0F, 1e-10F, 1e10F, 0.0F, 1e-30F, 1e-20F, 1e30F};
+  for (const index groups_of_factor : {index{1}, detail::scale_blocks<TypeParam>(200)}) {
+    const auto w =
+        tests::with_scales(q, [&](index i) { return factors[i / groups_of_factor % 7]; });
+    linear<TypeParam> layer(w);
+    linear<TypeParam, dynamic_int8_groups> by_groups(w);
+    linear<TypeParam, float_inputs> real(w);
+    tests::expect_products(layer, w, x, 0x1p-7);
+    tests::expect_products(by_groups, w, x, 0x1p-7);
+    tests::expect_products(real, w, x, 0x1p-11);
+  }
+}
+
+/// Weights as small as 1e-40 by inputs as large, and the other way round.
+TYPED_TEST(packed_linear_test, multiplies_small_by_large_numbers) {
+  const row_matrix<float> x = random_reals(3, 200, 1);
+  const auto q = quantize<TypeParam>(random_reals(20, 200, 2));
+  for (const auto& [of_weights, of_inputs] : {std::pair{1e-40F, 1e35F},
+                                              {1e-36F, 1e36F},
+                                              {1e-42F, 1e30F},
+                                              {1e30F, 1e-34F},
+                                              {1e33F, 1e-33F}}) {
+    const auto w = tests::with_scales(q, [&, s = of_weights](index) { return s; });
+    const row_matrix<float> scaled = x * of_inputs;
+    linear<TypeParam> layer(w);
+    linear<TypeParam, dynamic_int8_groups> by_groups(w);
+    linear<TypeParam, float_inputs> real(w);
+    tests::expect_products(layer, w, scaled, 0x1p-7);
+    tests::expect_products(by_groups, w, scaled, 0x1p-7);
+    tests::expect_products(real, w, scaled, 0x1p-11);
+  }
+}
+
+/// A group of zeros has scale 1.
+TEST(packed_linear, keeps_weights_beside_a_group_of_zeros) {
+  row_matrix<float> w(2, 64);
+  for (index i = 0; i < w.size(); ++i) w.data()[i] = 1e-12F * static_cast<float>(i % 15 - 7);
+  w.block(1, 32, 1, 32).setZero();
+  const row_matrix<float> x = random_reals(3, 64, 1);
+  const auto check = [&]<class S>(const row_matrix<float>& of) {
+    const auto q = quantize<S>(of);
+    linear<S> layer(q);
+    linear<S, dynamic_int8_groups> by_groups(q);
+    linear<S, float_inputs> real(q);
+    tests::expect_products(layer, q, x, 0x1p-7);
+    tests::expect_products(by_groups, q, x, 0x1p-7);
+    tests::expect_products(real, q, x, 0x1p-11);
+    EXPECT_EQ(layer.bytes(), linear<S>(row_matrix<float>::Ones(2, 64)).bytes()) << "short scales";
+  };
+  const auto large = tests::with_scales(quantize<int4_grouped<32>>(w),
+                                        [](index i) { return i == 3 ? 3e38F : 1.0F; });
+  linear<int4_grouped<32>, float_inputs> beside_large(large);
+  tests::expect_products(beside_large, large, x, 0x1p-11);
+  for (const float factor : {1.0F, -1.0F, 1e-8F, 1e24F, 0x1p-40F}) {
+    check.template operator()<int4_grouped<32>>(factor * w);
+    check.template operator()<uint4_grouped<32>>(factor * w);
+    check.template operator()<int8_grouped<16>>(factor * w);
+    check.template operator()<int4_grouped<32>>(factor * w.colwise().reverse().eval());
+    check.template operator()<int4_grouped<32>>(factor * w.rowwise().reverse().eval());
+  }
+}
+
+TEST(packed_linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
+  linear<int4_grouped<32>> layer(random_reals(20, 64, 1), random_reals(20, 1, 2));
+  linear<int4_grouped<32>, dynamic_int8_groups> by_groups(random_reals(20, 64, 1));
+  tests::expect_vectors_are_rows(layer);
+  tests::expect_vectors_are_rows(by_groups);
+  tests::expect_misfits_end(layer, "linear");
+  linear<int4_grouped<32>> of_codes(random_reals(20, 64, 1), Eigen::VectorXf(),
+                                    {false, {0.1F, 200}});
+  tests::expect_zero_point_of_other_codes_ends(of_codes);
 }
 
 /// The documented formula for inputs with a scale for each group of `depth` columns, in float.
@@ -235,6 +314,17 @@ TEST(packed_linear, says_what_is_wrong_with_its_parts) {
       "fewbit: linear: output_params.scale is 0, expected a finite number of at least 2^-126");
   EXPECT_EQ(tests::sentence_of([&] { (void)layer(w).make_scratch(0); }),
             "fewbit: linear: workers is 0, expected at least 1");
+  EXPECT_EQ(tests::sentence_of([&] { layer(row_matrix<float>(), bias); }),
+            "fewbit: linear: weights is 0 x 0, expected at least one row and one column");
+  EXPECT_EQ(tests::sentence_of([&] { layer(quantized_matrix<int4_grouped<1200000>>(), bias); }),
+            "fewbit: linear: weights is 0 x 0, expected at least one row and one column");
+  EXPECT_EQ(tests::sentence_of([&] { layer(row_matrix<float>::Constant(1, 2, -INFINITY)); }),
+            "fewbit: linear: weights(0, 0) is -inf, expected a finite number");
+  EXPECT_EQ(
+      tests::sentence_of([&] {
+        linear<int4_grouped<32>, dynamic_int8_groups>(row_matrix<float>::Constant(3, 64, 1e36F));
+      }).substr(0, 69),
+      "fewbit: linear: largest sum of row 0 of weights by codes of inputs is");
 }
 #endif
 

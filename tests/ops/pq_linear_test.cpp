@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "fewbit/core/executor_adapters.hpp"
+#include "support/layer_calls.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
@@ -184,6 +185,16 @@ TEST(pq_linear, bits_of_a_weight) {
   EXPECT_EQ(two.bytes(), 512 * 64 / 4 + 256 * 4 * 4 + 512 * 4);
 }
 
+TEST(pq_linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
+  const row_matrix<float> w = random_reals(40, 64, 1);
+  linear<pq<4, 4>> layer(w);
+  linear<pq<4, 4>, float_inputs> real(w);
+  tests::expect_vectors_are_rows(layer);
+  tests::expect_vectors_are_rows(real);
+  tests::expect_misfits_end(layer, "linear");
+  tests::expect_misfits_end(real, "linear");
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
 
 TEST(pq_linear, rejects_bad_input) {
@@ -206,6 +217,22 @@ TEST(pq_linear, rejects_bad_input) {
   w(3, 1) = std::numeric_limits<float>::quiet_NaN();
   EXPECT_EQ(tests::sentence_of([&] { return layer(w); }),
             "fewbit: linear: weights(3, 1) is nan, expected a finite number");
+  EXPECT_EQ(
+      tests::sentence_of([&] { return layer(row_matrix<float>(), Eigen::VectorXf::Zero(3)); }),
+      "fewbit: linear: weights is 0 x 0, expected at least one row and one column");
+  EXPECT_EQ(tests::sentence_of([&] {
+              return layer(quantizer, row_matrix<std::uint8_t>(0, 4), Eigen::VectorXf::Zero(3));
+            }),
+            "fewbit: linear: codes is 0 x 4, expected at least one row and one column");
+  EXPECT_EQ(tests::sentence_of([&] {
+              return layer(quantizer, row_matrix<std::uint8_t>::Zero(5, 1));
+            }).substr(0, 35),
+            "fewbit: linear: codes.cols() is 1, ");
+  EXPECT_EQ(tests::sentence_of([&] {
+              return layer(row_matrix<float>::Ones(20, 8), Eigen::VectorXf(), {},
+                           {.iterations = 0});
+            }),
+            "fewbit: linear: clustering.iterations is 0, expected at least 1");
 }
 
 #endif

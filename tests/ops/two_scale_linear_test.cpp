@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <vector>
+
 #include <array>
 #include <cmath>
 #include <cstdint>
 
 #include "support/kept_scale.hpp"
+#include "support/layer_calls.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
@@ -63,11 +67,49 @@ TEST(two_scale_linear, keeps_two_bits_for_each_weight) {
   EXPECT_EQ(layer.bytes(), 64 * (256 * 2 / 8 + 2 * 3 + 4));
 }
 
+TEST(two_scale_linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
+  two_scale_linear<> layer(quantize_ttq(random_reals(20, 64, 1)));
+  tests::expect_vectors_are_rows(layer);
+  tests::expect_misfits_end(layer, "two_scale_linear");
+}
+
+/// Positive and negative scales that 16 bits of each cannot hold.
+TEST(two_scale_linear, keeps_scales_far_apart) {
+  const row_matrix<std::int8_t> codes = row_matrix<std::int8_t>::NullaryExpr(
+      4, 64, [](index r, index c) { return static_cast<std::int8_t>((r + c) % 3 - 1); });
+  const std::vector<float> positive = {1.0F, 1e-20F, 1e10F, 1e-37F}, negative(4, 3.0F);
+  const row_matrix<float> x = random_reals(2, 64, 3);
+  for (const bool swapped : {false, true}) {
+    const two_scale_ternary w(codes, swapped ? negative : positive, swapped ? positive : negative);
+    two_scale_linear<> layer(w);
+    row_matrix<float> y(2, 4);
+    layer(x, y);
+    for (index i = 0; i < 2; ++i) {
+      for (index j = 0; j < 4; ++j) {
+        double sum = 0.0, size = 0.0;
+        for (index k = 0; k < 64; ++k) {
+          const double scale = double{codes(j, k) > 0 ? w.positive_scale(j) : w.negative_scale(j)};
+          sum += double{x(i, k)} * codes(j, k) * scale;
+          size += std::abs(codes(j, k)) * scale;
+        }
+        EXPECT_NEAR(y(i, j), sum, size * 0x1p-7) << i << " " << j;
+      }
+    }
+  }
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
 TEST(two_scale_linear, says_what_is_wrong_with_its_parts) {
   const auto w = quantize_ttq(random_reals(3, 4, 1));
   EXPECT_EQ(tests::sentence_of([&] { two_scale_linear<>(w, Eigen::VectorXf::Zero(2)); }),
-            "fewbit: linear: length of bias is 2, expected 3");
+            "fewbit: two_scale_linear: length of bias is 2, expected 3");
+  EXPECT_EQ(tests::sentence_of(
+                [&] { two_scale_linear<>(two_scale_ternary(), Eigen::VectorXf::Zero(2)); }),
+            "fewbit: two_scale_linear: weights is 0 x 0, expected at least one row and one column");
+  EXPECT_EQ(tests::sentence_of([&] {
+              two_scale_linear<>(quantize_ttq(row_matrix<float>::Constant(3, 64, 1e36F)));
+            }).substr(0, 76),
+            "fewbit: two_scale_linear: largest sum of row 0 of weights by codes of inputs");
 }
 #endif
 

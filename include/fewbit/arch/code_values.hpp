@@ -7,9 +7,10 @@
 /// | and, or, sub | 2^23 + code, as bits of a float, less           | elsewhere                   |
 /// |              | 2^23 + zero                                     |                             |
 ///
-/// Both are exact, so both give the same. Codes are unsigned; one bit comes as the two bits of
-/// the 0 or 2 that it counts.
+/// Both may be in units of a power of two. They are exact, so both give the same. Codes are
+/// unsigned; one bit comes as the two bits of the 0 or 2 that it counts.
 
+#include <bit>
 #include <cstdint>
 
 #include "fewbit/arch/vec.hpp"
@@ -20,7 +21,8 @@
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
 
-/// float(code - zero) of codes in the low Bits bits of lanes; what stands above them is ignored.
+/// float(code - zero) * unit of codes in the low Bits bits of lanes; what stands above them is
+/// ignored. The unit is a power of two of 2^-100 to 1.
 ///
 /// @tparam Affine  each lane may have a zero point of its own
 template <int Bits, int Lanes, bool Affine>
@@ -32,34 +34,34 @@ class code_values {
   using reals = vec<float, Lanes>;
 
   /// One zero point for all lanes.
-  FEWBIT_ALWAYS_INLINE explicit code_values(int zero) noexcept requires(!Affine)
-      : code_values(reals(static_cast<float>(zero)), zero) {}
+  FEWBIT_ALWAYS_INLINE explicit code_values(int zero, float unit = 1.0F) noexcept requires(!Affine)
+      : code_values(reals(static_cast<float>(zero)), zero, unit) {}
 
   /// Zero points of 0 .. 256.
-  FEWBIT_ALWAYS_INLINE explicit code_values(const reals& zeros) noexcept requires(Affine)
-      : code_values(zeros, 0) {}
+  FEWBIT_ALWAYS_INLINE explicit code_values(const reals& zeros, float unit = 1.0F) noexcept
+      requires(Affine)
+      : code_values(zeros, 0, unit) {}
 
   FEWBIT_ALWAYS_INLINE reals operator()(const words& codes) const noexcept {
     if constexpr (looks_up) {
       const reals values = look_up(codes);
       return Affine ? values - zeros_ : values;
     } else {
-      constexpr std::uint32_t exponent = 0x4B000000U;  // of 2^23
       const words counts = codes & words((1U << Bits) - 1);
-      return bits_as<float>(words(counts | words(exponent))) - table_;
+      return bits_as<float>(words(counts | words(exponent_))) - table_;
     }
   }
 
  private:
   static constexpr bool looks_up = FEWBIT_HAS_AVX512_VNNI && Lanes == 16 && Bits <= 4;
 
-  FEWBIT_ALWAYS_INLINE code_values(const reals& zeros, int zero_of_table) noexcept
-      : table_(reals(0x1p23F) + zeros), zeros_(zeros) {
+  FEWBIT_ALWAYS_INLINE code_values(const reals& zeros, int zero_of_table, float unit) noexcept
+      : table_((reals(0x1p23F) + zeros) * reals(unit)),
+        zeros_(zeros * reals(unit)),
+        exponent_(std::bit_cast<std::uint32_t>(0x1p23F * unit)) {
     if constexpr (looks_up) {
-      for (int i = 0; i < Lanes; ++i) {
-        const int value = i % (1 << Bits);
-        table_.set(i, static_cast<float>(value - zero_of_table));
-      }
+      for (int i = 0; i < Lanes; ++i) table_.set(i, static_cast<float>(i % (1 << Bits)));
+      table_ = (table_ - reals(static_cast<float>(zero_of_table))) * reals(unit);
     }
   }
 
@@ -75,6 +77,7 @@ class code_values {
 
   reals table_;  // what the low 4 bits count, less a zero point of all; or 2^23 + zero point
   reals zeros_;
+  std::uint32_t exponent_;  // of 2^23 units
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch

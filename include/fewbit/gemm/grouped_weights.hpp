@@ -50,8 +50,8 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
 /// Positive floats in 16 bits each.
 ///
 /// The upper 20 bits of a float, less what all of a matrix have in common: 12 significant bits, so
-/// a relative error of at most 2^-12, and 32 powers of two below the largest. `holds` says whether a
-/// scale is kept so well. Floats of 11 significant bits, as those of IEEE half precision, lose
+/// a relative error of at most 2^-12, and 32 powers of two below the largest. `holds` says whether
+/// a scale is kept so well. Floats of 11 significant bits, as those of IEEE half precision, lose
 /// nothing where they are that close. Reading one is a shift and an addition, on any processor.
 class short_scales {
  public:

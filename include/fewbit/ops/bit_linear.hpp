@@ -12,7 +12,6 @@
 /// Sources: XNOR-Net, arXiv:1603.05279; TBN, Wan et al. 2018, ECCV; DoReFa-Net, arXiv:1606.06160.
 
 #include <algorithm>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -130,23 +129,26 @@ class linear<S, Inputs, Arch> {
   linear() = default;
 
   /// Quantizes and packs float weights, n x k; bias has n values or none.
-  /// @throws fewbit::error as quantize() and the other constructor do
+  /// @throws fewbit::error if weights are empty or not finite, or as the other constructor does
   explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
-      : linear(quantize<S>(weights), bias, options) {}
+      : linear(detail::quantized_weights<S>(weights), bias, options) {}
 
   /// Packs quantized weights.
-  /// @throws fewbit::error if bias has another length or is not finite, if an output parameter is
-  ///         no scale or zero point, or if k is so deep that a sum could leave int32
+  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if an
+  ///         output parameter is no scale or zero point, if k is so deep that a sum could leave
+  ///         int32, or if scales are so large that a total could leave float, whatever the inputs
   explicit linear(const quantized_matrix<S>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
       : options_(options) {
-    detail::expect_valid_bias(bias, weights.rows());
-    detail::expect_valid_options(options);
+    detail::expect_not_empty("linear", "weights", weights.rows(), weights.cols());
+    detail::expect_valid_bias("linear", bias, weights.rows());
+    detail::expect_valid_options("linear", options);
     detail::expect(weights.cols() <= weights_type::max_depth, "linear", "number of inputs",
                    weights.cols(), "at most " + std::to_string(weights_type::max_depth));
+    detail::expect_finite_totals(weights, pair::lhs::largest);
     weights_ =
         weights_type(detail::signed_codes(weights).template cast<typename weights_type::code>());
     scales_ =
@@ -161,25 +163,31 @@ class linear<S, Inputs, Arch> {
 
   /// Y = X W^T + bias, with the layer's own scratch memory: one call at a time.
   ///
-  /// @param x  m x k, row-major floats
-  /// @param y  m x n row-major, no part of x; floats, or std::int8_t / std::uint8_t codes under
-  ///           options().output_params, whose zero point must be one of them
-  template <RowMajorDense<float> X, LinearOutput Y>
+  /// @param x  m x k floats
+  /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
+  ///           options().output_params, which must be given with a zero point that is one of them
+  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
+  /// each other, the program ends (core/operands.hpp).
+  template <class X, class Y>
   void operator()(const X& x, Y&& y) noexcept {
     std::as_const (*this)(x, y, scratch_);
   }
 
   /// The same with the caller's scratch memory, from make_scratch() or reserve(); any number of
-  /// threads may call at once, each with its own. The executor shares out the work of this one
-  /// call; if it throws, the program ends.
-  template <RowMajorDense<float> X, LinearOutput Y, Executor E = inline_executor>
+  /// threads may call at once, each with its own. If it is too small, the program ends. The
+  /// executor shares out the work of this one call. If it throws, std::terminate is called.
+  template <class X, class Y, Executor E = inline_executor>
   void operator()(const X& x, Y&& y, linear_scratch& scratch,
                   const E& executor = {}) const noexcept {
-    assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());
-    if (outputs() == 0) return;
-    assert(scratch.rows.slots() > 0 && scratch.rows.bytes_per_slot() >= layout().bytes);
-    for (index first = 0; first < x.rows(); first += rows_of_sums) {
-      run_rows(x, y, first, std::min(rows_of_sums, x.rows() - first), scratch, executor);
+    if constexpr (detail::takes_operands<X, Y>()) {
+      detail::expect_call("linear", x, y, inputs(), outputs(), options_);
+      if (outputs() == 0) return;
+      detail::expect_room("linear", "scratch.rows", scratch.rows, layout().bytes);
+      const auto& from = detail::rows_of(x);
+      auto&& to = detail::rows_of(y);
+      for (index first = 0; first < from.rows(); first += rows_of_sums) {
+        run_rows(from, to, first, std::min(rows_of_sums, from.rows() - first), scratch, executor);
+      }
     }
   }
 

@@ -17,7 +17,6 @@
 /// ops/bit_linear.hpp (binary_inputs and others of few bits).
 
 #include <algorithm>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -42,13 +41,6 @@
 #include "fewbit/quant/quantize.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
-
-/// What a layer can multiply and where to: row-major floats, or the codes of its static inputs;
-/// into row-major floats or 8-bit codes.
-template <class X, class Y, class Inputs>
-concept LinearProduct = (RowMajorDense<X, float> ||
-                         (Inputs::is_static && RowMajorDense<X, typename Inputs::code>)) &&
-                        LinearOutput<Y>;
 
 namespace detail {
 
@@ -108,7 +100,7 @@ inline constexpr bool stays_narrow =
 ///
 /// Weights of 1 to 4 bits stay so (gemm/narrow_weights.hpp) if a scale is that of a row or more,
 /// others are multiplied as bytes, and so are the levels of a codebook. Scales are the floats of
-/// quantize(), not rounded.
+/// quantize(), not rounded. A weight scale may be 0: its weights are 0.
 ///
 /// @tparam S       scheme of the weights; with dynamic inputs a codebook, or a scale for a row or
 ///                 more
@@ -138,19 +130,22 @@ class linear {
   linear() = default;
 
   /// Quantizes and packs float weights, n x k; bias has n values or none.
-  /// @throws fewbit::error as quantize() and the other constructor do
+  /// @throws fewbit::error if weights are empty or not finite, or as the other constructor does
   explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {}) requires(!Inputs::is_static)
-      : linear(quantize<S>(weights), bias, options) {}
+      : linear(detail::quantized_weights<S>(weights), bias, options) {}
   linear(const Eigen::Ref<const row_matrix<float>>& weights,
          const Eigen::Ref<const Eigen::VectorXf>& bias, const quant_params& input_params,
          const linear_options& options = {}) requires(Inputs::is_static)
-      : linear(quantize<S>(weights), bias, input_params, options) {}
+      : linear(detail::quantized_weights<S>(weights), bias, input_params, options) {}
 
   /// Packs quantized weights.
-  /// @throws fewbit::error if bias has another length or is not finite, if a parameter is no scale
-  ///         or zero point, or if k is so deep that a sum could leave int32
+  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if a
+  ///         parameter is no scale or zero point, if k is so deep that a sum could leave int32, or
+  ///         if scales are so large that a total could leave float, whatever the scale of dynamic
+  ///         inputs; with static inputs if a weight scale times that of the inputs is no float of
+  ///         12 significant bits
   explicit linear(const quantized_matrix<S>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {}) requires(!Inputs::is_static)
@@ -167,26 +162,33 @@ class linear {
 
   /// Y = X W^T + bias, with the layer's own scratch memory: one call at a time.
   ///
-  /// @param x  m x k row-major floats; for static inputs codes (input_code) as well
-  /// @param y  m x n row-major, no part of x; floats, or std::int8_t / std::uint8_t codes under
-  ///           options().output_params, whose zero point must be one of them
+  /// @param x  m x k floats; for static inputs codes (input_code) as well
+  /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
+  ///           options().output_params, which must be given with a zero point that is one of them
+  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
+  /// each other, the program ends (core/operands.hpp).
   template <class X, class Y>
-  requires LinearProduct<X, Y, Inputs>
-  void operator()(const X& x, Y&& y) noexcept { std::as_const (*this)(x, y, scratch_); }
+  void operator()(const X& x, Y&& y) noexcept {
+    std::as_const (*this)(x, y, scratch_);
+  }
 
   /// The same with the caller's scratch memory, from make_scratch() or reserve(); any number of
-  /// threads may call at once, each with its own. The executor shares out the work of this one
-  /// call; if it throws, the program ends.
+  /// threads may call at once, each with its own. If it is too small, the program ends. The
+  /// executor shares out the work of this one call. If it throws, std::terminate is called.
   template <class X, class Y, Executor E = inline_executor>
-  requires LinearProduct<X, Y, Inputs>
   void operator()(const X& x, Y&& y, linear_scratch& scratch,
                   const E& executor = {}) const noexcept {
-    assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());
-    if (outputs() == 0) return;
-    assert(scratch.rows.slots() > 0 && scratch.rows.bytes_per_slot() >= layout().bytes);
-    for (index first = 0; first < x.rows(); first += detail::rows_at_a_time) {
-      const index count = std::min(detail::rows_at_a_time, x.rows() - first);
-      run_rows(x, y, first, count, scratch, executor);
+    using code = std::conditional_t<Inputs::is_static, input_code, float>;
+    if constexpr (detail::takes_operands<X, Y, code>()) {
+      detail::expect_call("linear", x, y, inputs(), outputs(), options_);
+      if (outputs() == 0) return;
+      detail::expect_room("linear", "scratch.rows", scratch.rows, layout().bytes);
+      const auto& from = detail::rows_of(x);
+      auto&& to = detail::rows_of(y);
+      for (index first = 0; first < from.rows(); first += detail::rows_at_a_time) {
+        const index count = std::min(detail::rows_at_a_time, from.rows() - first);
+        run_rows(from, to, first, count, scratch, executor);
+      }
     }
   }
 
@@ -222,15 +224,17 @@ class linear {
          const quant_params& input_params, const linear_options& options, int)
       : input_params_(input_params), options_(options) {
     detail::expect_multipliable<S>();
-    detail::expect_valid_bias(bias, weights.rows());
-    detail::expect_valid_params("input_params", input_params, input_min, input_max);
-    detail::expect_valid_options(options);
+    detail::expect_not_empty("linear", "weights", weights.rows(), weights.cols());
+    detail::expect_valid_bias("linear", bias, weights.rows());
+    detail::expect_valid_params("linear", "input_params", input_params, input_min, input_max);
+    detail::expect_valid_options("linear", options);
     expect_depth(weights.cols());
+    if constexpr (!Inputs::is_static) detail::expect_finite_totals(weights, input_max);
     const row_matrix<std::int8_t> codes = detail::signed_codes(weights);
     weights_ = weights_type(codes, detail::stays_narrow<S> ? -S::storage::min : block_depth);
     bias_ = detail::bias_or_zeros(bias, weights.rows());
     scales_ = detail::block_table<float>(weights, [&](index j, index c) {
-      return Inputs::is_static ? product_scale(weights, j, c)
+      return Inputs::is_static ? product_scale(weights, codes, j, c)
                                : detail::signed_code_scale(weights, j, c);
     });
     if constexpr (S::is_affine) {
@@ -263,14 +267,22 @@ class linear {
                    "at most " + std::to_string(most));
   }
 
-  /// Weight scale times input scale of static inputs.
-  [[nodiscard]] float product_scale(const quantized_matrix<S>& weights, index j, index c) const {
-    const float scale = detail::signed_code_scale(weights, j, c) * input_params_.scale;
-    if (!detail::is_finite(scale)) {
+  /// Weight scale times input scale of static inputs; 0 where no code counts.
+  [[nodiscard]] float product_scale(const quantized_matrix<S>& weights,
+                                    const row_matrix<std::int8_t>& codes, index j, index c) const {
+    constexpr float least = 0x1p-138F;  // 12 significant bits
+    const int zero = weights.zero_point(j, c) - detail::code_shift<S>;
+    const auto group = codes.row(j).segment(c, std::min(depth_from(c), codes.cols() - c));
+    const float scale = detail::signed_code_scale(weights, j, c);
+    if (scale == 0.0F || (group.template cast<int>().array() == zero).all()) return 0.0F;
+    const float product = scale * input_params_.scale;
+    const auto fail = [&](const char* want) {
       detail::fail("linear", "scale of " + detail::element("weights", j, c) + " times input scale",
-                   scale, "a finite number");
-    }
-    return scale;
+                   product, want);
+    };
+    if (!detail::is_finite(product)) fail("a finite number");
+    if (product < least) fail("at least 2^-138");
+    return product;
   }
 
   /// Depth of the block of k that begins at c.

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "fewbit/arch/arch.hpp"
+#include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/quant/params.hpp"
@@ -60,10 +61,27 @@ struct few_bit_inputs {
 template <int Bits>
 using unsigned_inputs = few_bit_inputs<Bits, false>;
 
+/// Parameters that are given, or not: `{}` is not, `{0.1F, 3}` is, and so are any quant_params.
+struct optional_params : quant_params {
+  constexpr optional_params() noexcept = default;
+  constexpr optional_params(const quant_params& p) noexcept : quant_params(p), is_set_(true) {}
+  constexpr optional_params(float scale_of_codes, std::int32_t zero = 0) noexcept
+      : optional_params(quant_params{scale_of_codes, zero}) {}
+
+  /// Whether they came with a scale, or a member was changed afterwards.
+  [[nodiscard]] constexpr bool are_given() const noexcept {
+    return is_set_ || !(*this == quant_params{});
+  }
+
+ private:
+  bool is_set_ = false;
+};
+
 /// What a layer does to its outputs before it writes them.
 struct linear_options {
-  bool relu = false;             ///< max(y, 0)
-  quant_params output_params{};  ///< scale and zero point of outputs that are 8-bit codes
+  bool relu = false;  ///< max(y, 0)
+  /// Scale and zero point of outputs that are 8-bit codes; no codes are written without them.
+  optional_params output_params{};
 };
 
 /// Scratch memory of a call, sized once. One thread at a time may use it.
@@ -72,10 +90,10 @@ struct linear_scratch {
   workspace workers;  ///< one slot per worker of the product
 };
 
-/// What a layer writes to: row-major floats or 8-bit codes.
+/// What a layer writes to: rows of floats or of 8-bit codes (core/operands.hpp).
 template <class Y>
-concept LinearOutput = MutableRowMajorDense<Y, float> || MutableRowMajorDense<Y, std::int8_t> ||
-    MutableRowMajorDense<Y, std::uint8_t>;
+concept LinearOutput = MutableDenseRows<Y, float> || MutableDenseRows<Y, std::int8_t> ||
+    MutableDenseRows<Y, std::uint8_t>;
 
 namespace detail {
 

@@ -4,11 +4,11 @@
 /// This is linear<S, dynamic_int8> and linear<S, dynamic_int8_groups> of all grouped schemes. A
 /// product of few rows takes as long as reading its weights, and these are 4.5 bits each where 4
 /// bits stand in groups of 32: scales are rounded to 12 significant bits when weights are packed
-/// (gemm::short_scales); those of whole rows are few, and ops/linear.hpp keeps them as they are.
+/// (gemm::short_scales); those of whole rows are few, and ops/linear.hpp keeps them as they are. A
+/// scale may be 0: its weights are 0.
 /// Read next: gemm/multiply_grouped.hpp.
 
 #include <algorithm>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -84,26 +84,32 @@ class layer_of_stored {
 
   /// Y = X W^T + bias, with the layer's own scratch memory: one call at a time.
   ///
-  /// @param x  m x k, row-major floats. A NaN counts as 0, an infinity as the last code of its side
-  /// @param y  m x n row-major, no part of x; floats, or std::int8_t / std::uint8_t codes under
-  ///           options().output_params, whose zero point must be one of them
-  template <RowMajorDense<float> X, LinearOutput Y>
+  /// @param x  m x k floats. A NaN counts as 0, an infinity as the last code of its side
+  /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
+  ///           options().output_params, which must be given with a zero point that is one of them
+  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
+  /// each other, the program ends (core/operands.hpp).
+  template <class X, class Y>
   void operator()(const X& x, Y&& y) noexcept {
     std::as_const (*this)(x, y, scratch_);
   }
 
   /// The same with the caller's scratch memory, from make_scratch() or reserve(); any number of
-  /// threads may call at once, each with its own. The executor shares out the work of this one
-  /// call; if it throws, the program ends.
-  template <RowMajorDense<float> X, LinearOutput Y, Executor E = inline_executor>
+  /// threads may call at once, each with its own. If it is too small, the program ends. The
+  /// executor shares out the work of this one call. If it throws, std::terminate is called.
+  template <class X, class Y, Executor E = inline_executor>
   void operator()(const X& x, Y&& y, linear_scratch& scratch,
                   const E& executor = {}) const noexcept {
-    assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());
-    if (outputs() == 0) return;
-    assert(scratch.rows.slots() > 0 && scratch.rows.bytes_per_slot() >= row_bytes());
-    for (index first = 0; first < x.rows(); first += rows_at_a_time) {
-      const index count = std::min(rows_at_a_time, x.rows() - first);
-      run_rows(x, y, first, count, scratch, executor);
+    if constexpr (takes_operands<X, Y>()) {
+      expect_call(name, x, y, inputs(), outputs(), options_);
+      if (outputs() == 0) return;
+      expect_room(name, "scratch.rows", scratch.rows, row_bytes());
+      const auto& from = rows_of(x);
+      auto&& to = rows_of(y);
+      for (index first = 0; first < from.rows(); first += rows_at_a_time) {
+        const index count = std::min(rows_at_a_time, from.rows() - first);
+        run_rows(from, to, first, count, scratch, executor);
+      }
     }
   }
 
@@ -111,7 +117,7 @@ class layer_of_stored {
   /// that are called one after the other may share one.
   /// @throws fewbit::error unless workers >= 1
   void reserve(linear_scratch& scratch, index workers = 1) const {
-    expect(workers >= 1, "linear", "workers", workers, "at least 1");
+    expect(workers >= 1, name, "workers", workers, "at least 1");
     scratch.rows.reserve(row_bytes());
   }
 
@@ -135,11 +141,14 @@ class layer_of_stored {
   layer_of_stored(Weights&& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
                   const linear_options& options)
       : weights_(std::move(weights)), options_(options) {
-    expect_valid_bias(bias, outputs());
-    expect_valid_options(options);
+    expect_valid_bias(name, bias, outputs());
+    expect_valid_options(name, options);
     bias_ = bias_or_zeros(bias, outputs());
     scratch_ = make_scratch();
   }
+
+  /// What the user calls it.
+  static constexpr const char* name = Copies == 1 ? "linear" : "two_scale_linear";
 
  private:
   using lhs = gemm::grouped_lhs<Weights, Scaled>;
@@ -212,19 +221,21 @@ class linear<S, Inputs, Arch> : public detail::layer_of_scheme<S, Inputs, Arch> 
   linear() = default;
 
   /// Quantizes and packs float weights, n x k; bias has n values or none.
-  /// @throws fewbit::error as quantize() and the other constructor do
+  /// @throws fewbit::error if weights are empty or not finite, or as the other constructor does
   explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
-      : linear(quantize<S>(weights), bias, options) {}
+      : linear(detail::quantized_weights<S>(weights), bias, options) {}
 
   /// Packs quantized weights.
-  /// @throws fewbit::error if bias has another length or is not finite, if an output parameter is
-  ///         no scale or zero point, or if groups are so deep that a sum could leave int32
+  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if an
+  ///         output parameter is no scale or zero point, if groups are so deep that a sum could
+  ///         leave int32, or if scales are so large that a total could leave float, whatever the
+  ///         inputs
   explicit linear(const quantized_matrix<S>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
-      : detail::layer_of_scheme<S, Inputs, Arch>(detail::pack_grouped<Arch>(weights), bias,
+      : detail::layer_of_scheme<S, Inputs, Arch>(detail::pack_for_int8<Arch>(weights), bias,
                                                  options) {}
 };
 

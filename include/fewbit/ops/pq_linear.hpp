@@ -26,9 +26,10 @@
 /// codebook/output_aware.hpp, for codebooks that keep outputs rather than weights.
 
 #include <algorithm>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -104,6 +105,30 @@ struct pq_by_floats {
   }
 };
 
+/// Fails as a layer unless kmeans accepts the options for so many points.
+inline void expect_clustering(const kmeans_options& o, index points) {
+  const auto at_least = [](const char* argument, index got, index want) {
+    expect(got >= want, "linear", argument, got, "at least " + std::to_string(want));
+  };
+  at_least("clustering.iterations", o.iterations, 1);
+  at_least("clustering.restarts", o.restarts, 1);
+  at_least("clustering.candidates", o.candidates, 0);
+  at_least("clustering.seeding_points", o.seeding_points, 0);
+  expect(o.tolerance >= 0.0, "linear", "clustering.tolerance", o.tolerance, "at least 0");
+  if (o.weights.empty()) return;
+  const auto count = static_cast<index>(o.weights.size());
+  expect_equal("linear", "clustering.weights.size()", count, points);
+  double sum = 0.0;
+  for (index i = 0; i < count; ++i) {
+    const float weight = o.weights[static_cast<std::size_t>(i)];
+    if (!is_finite(weight) || weight < 0.0F) {
+      fail("linear", item("clustering.weights", i), weight, "a finite number of at least 0");
+    }
+    sum += double{weight};
+  }
+  expect(sum > 0.0, "linear", "largest of clustering.weights", 0, "more than 0");
+}
+
 /// What both layers have in common.
 template <index Width, int Bits, class Product>
 class pq_layer {
@@ -141,26 +166,33 @@ class pq_layer {
 
   /// Y = X W^T + bias, with the layer's own scratch memory: one call at a time.
   ///
-  /// @param x  m x k, row-major floats
-  /// @param y  m x n row-major, no part of x; floats, or std::int8_t / std::uint8_t codes under
-  ///           options().output_params, whose zero point must be one of them
-  template <RowMajorDense<float> X, LinearOutput Y>
+  /// @param x  m x k floats
+  /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
+  ///           options().output_params, which must be given with a zero point that is one of them
+  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
+  /// each other, the program ends (core/operands.hpp).
+  template <class X, class Y>
   void operator()(const X& x, Y&& y) noexcept {
     std::as_const (*this)(x, y, scratch_);
   }
 
   /// The same with the caller's scratch memory, from make_scratch() or reserve(); any number of
-  /// threads may call at once, each with its own. The executor shares out the work of this one
-  /// call; if it throws, the program ends.
-  template <RowMajorDense<float> X, LinearOutput Y, Executor E = inline_executor>
+  /// threads may call at once, each with its own. If it is too small, the program ends. The
+  /// executor shares out the work of this one call. If it throws, std::terminate is called.
+  template <class X, class Y, Executor E = inline_executor>
   void operator()(const X& x, Y&& y, linear_scratch& scratch,
                   const E& executor = {}) const noexcept {
-    assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());
-    if (outputs() == 0) return;
-    assert(scratch.rows.slots() > 0 && scratch.rows.bytes_per_slot() >= row_bytes());
-    with_output_stages<gemm::detail::scalar_of<Y>>(bias_.data(), options_, [&](const auto& stages) {
-      Product::multiply(x, weights_, y, stages, scratch.rows.slot(0), executor);
-    });
+    if constexpr (takes_operands<X, Y>()) {
+      expect_call("linear", x, y, inputs(), outputs(), options_);
+      if (outputs() == 0) return;
+      expect_room("linear", "scratch.rows", scratch.rows, row_bytes());
+      const auto& from = rows_of(x);
+      auto&& to = rows_of(y);
+      using out = gemm::detail::scalar_of<Y>;
+      with_output_stages<out>(bias_.data(), options_, [&](const auto& stages) {
+        Product::multiply(from, weights_, to, stages, scratch.rows.slot(0), executor);
+      });
+    }
   }
 
   /// Grows scratch memory to what this layer needs, whatever the executor. Layers that are called
@@ -183,8 +215,8 @@ class pq_layer {
   pq_layer(weights_type&& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
            const linear_options& options)
       : weights_(std::move(weights)), options_(options) {
-    expect_valid_bias(bias, outputs());
-    expect_valid_options(options);
+    expect_valid_bias("linear", bias, outputs());
+    expect_valid_options("linear", options);
     bias_ = bias_or_zeros(bias, outputs());
     scratch_ = make_scratch();
   }
@@ -193,6 +225,8 @@ class pq_layer {
   static weights_type trained(const matrix_ref& weights, const kmeans_options& clustering,
                               const E& executor) {
     expect_finite("linear", "weights", weights);
+    expect_clustering(clustering,
+                      weights.rows() * (Bits == 4 ? 1 : (weights.cols() + Width - 1) / Width));
     const row_matrix<float> whole = whole_parts<Width>(weights);
     const pq_options how{whole.cols() / Width, Bits, clustering};
     const product_quantizer quantizer = Bits == 4 ? train_product_quantizer(whole, how, executor)
@@ -204,6 +238,11 @@ class pq_layer {
                              const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index k) {
     expect_equal("linear", "quantizer.width()", quantizer.width(), Width);
     expect_equal("linear", "quantizer.bits()", quantizer.bits(), Bits);
+    expect_not_empty("linear", "codes", codes.rows(), codes.cols());
+    quantizer.expect_codes("linear", codes);
+    constexpr index most = std::numeric_limits<std::int32_t>::max() / 255;
+    expect(quantizer.parts() <= most, "linear", "number of parts", quantizer.parts(),
+           "at most " + std::to_string(most));
     return weights_type(quantizer, codes, k);
   }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -42,11 +43,28 @@ template <Scheme S>
   return codes;
 }
 
-/// Weights as the products take them.
-/// @throws fewbit::error if a group is so deep that a sum of int8 products could leave int32
+/// The one zero point of symmetric codes as they are stored. Of a codebook it is the place of the
+/// level 0, or beyond the list where there is none: no group of other levels counts for nothing.
+template <Scheme S>
+[[nodiscard]] int stored_zero_point([[maybe_unused]] const quantized_matrix<S>& q) noexcept {
+  if constexpr (CodebookScheme<S>) {
+    using packed = gemm::grouped_weights<stored_bits<S>>;
+    const auto zero = std::find(q.levels().begin(), q.levels().end(), 0.0F);
+    return zero == q.levels().end()
+               ? packed::largest_value + 1
+               : static_cast<int>(zero - q.levels().begin()) * packed::value_of_one;
+  } else {
+    return -S::storage::min;
+  }
+}
+
+/// Weights as the products take them, of scales times `factor`, a power of two.
+/// @throws fewbit::error if there are none, or a group is so deep that a sum of int8 products could
+///         leave int32
 template <class Arch, Scheme S>
-[[nodiscard]] gemm::grouped_weights<stored_bits<S>, Arch> pack_grouped(
-    const quantized_matrix<S>& q) {
+[[nodiscard]] gemm::grouped_weights<stored_bits<S>, Arch> pack_grouped(const quantized_matrix<S>& q,
+                                                                       float factor = 1.0F) {
+  expect_not_empty("linear", "weights", q.rows(), q.cols());
   constexpr index group = scale_depth<typename S::granularity>;
   using packed = gemm::grouped_weights<stored_bits<S>, Arch>;
   const index depth = group == 0 ? q.cols() : std::min(group, q.cols());
@@ -57,7 +75,8 @@ template <class Arch, Scheme S>
   std::vector<std::uint8_t> zeros;
   for (index j = 0; j < q.rows(); ++j) {
     for (index g = 0; g < groups; ++g) {
-      scales.push_back(q.scale(j, g * group));
+      // Where no code counts, a scale may be of any size.
+      scales.push_back(std::min(q.scale(j, g * group) * factor, std::numeric_limits<float>::max()));
       if constexpr (S::is_affine) {
         zeros.push_back(static_cast<std::uint8_t>(q.zero_point(j, g * group) - S::storage::min));
       }
@@ -66,8 +85,18 @@ template <class Arch, Scheme S>
   if constexpr (S::is_affine) {
     return packed(unsigned_codes(q), group, scales, zeros);
   } else {
-    return packed(unsigned_codes(q), group, scales, -S::storage::min);
+    return packed(unsigned_codes(q), group, scales, stored_zero_point(q));
   }
+}
+
+/// The same for inputs of 8 bits.
+/// @throws fewbit::error also if a total could leave float
+template <class Arch, Scheme S>
+[[nodiscard]] gemm::grouped_weights<stored_bits<S>, Arch> pack_for_int8(
+    const quantized_matrix<S>& q) {
+  expect_not_empty("linear", "weights", q.rows(), q.cols());
+  expect_finite_totals(q, 127);
+  return pack_grouped<Arch>(q);
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail

@@ -9,6 +9,7 @@
 /// Read next: ops/packed_linear.hpp.
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -20,14 +21,31 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
+/// As expect_finite_totals.
+inline void expect_finite_two_scale_totals(const two_scale_ternary& q) {
+  for (index j = 0; j < q.rows(); ++j) {
+    double total = 0.0;
+    for (index c = 0; c < q.cols(); ++c) {
+      const int code = q.code(j, c);
+      if (code != 0) total += 127.0 * double{code > 0 ? q.positive_scale(j) : q.negative_scale(j)};
+    }
+    if (total <= double{std::numeric_limits<float>::max()} * (1.0 - 0x1p-11)) continue;
+    fail("two_scale_linear",
+         "largest sum of row " + std::to_string(j) + " of weights by codes of inputs", total,
+         "at most " + text(std::numeric_limits<float>::max()));
+  }
+}
+
 /// A bit counts 0 or 2, so scales are halved. In the second group it stands for "not -1" and has a
 /// zero point of 2: its sum is that of -2 where the code is -1.
 template <class Arch>
 [[nodiscard]] gemm::grouped_weights<1, Arch> pack_two_scales(const two_scale_ternary& q) {
   using packed = gemm::grouped_weights<1, Arch>;
   const index n = q.rows(), k = q.cols();
-  expect(k <= packed::max_depth, "linear", "number of inputs", k,
+  expect_not_empty("two_scale_linear", "weights", n, k);
+  expect(k <= packed::max_depth, "two_scale_linear", "number of inputs", k,
          "at most " + std::to_string(packed::max_depth));
+  expect_finite_two_scale_totals(q);
   row_matrix<std::uint8_t> bits(n, 2 * k);
   std::vector<float> scales;
   std::vector<std::uint8_t> zeros;
@@ -62,8 +80,9 @@ class two_scale_linear : public detail::layer_of_stored<gemm::grouped_weights<1,
   two_scale_linear() = default;
 
   /// Packs quantized weights, n x k; bias has n values or none.
-  /// @throws fewbit::error if bias has another length or is not finite, if an output parameter is
-  ///         no scale or zero point, or if k is so deep that a sum could leave int32
+  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if an
+  ///         output parameter is no scale or zero point, if k is so deep that a sum could leave
+  ///         int32, or if scales are so large that a total could leave float, whatever the inputs
   explicit two_scale_linear(const two_scale_ternary& weights,
                             const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                             const linear_options& options = {})

@@ -4,11 +4,14 @@
 /// For products bound by the traffic of weights, few rows at a time: these stay as they are stored,
 /// 4.5 bits each where 4 bits stand in groups of 32 (gemm/grouped_weights.hpp). Each code becomes a
 /// float in registers; within a group the sum runs over k in order, product and sum rounded
-/// separately, so that results are the same bits on every processor. With many rows an integer
-/// product is several times faster. Read next: arch/code_values.hpp, arch/level_values.hpp.
+/// separately, so that results are the same bits on every processor. Codes and levels come in units
+/// of a power of two, and scales are multiplied by its inverse, so that no sum of large inputs
+/// overflows that small scales would bring back. With many rows an integer product is several times
+/// faster. Read next: arch/code_values.hpp, arch/level_values.hpp.
 
 #include <algorithm>
-#include <cassert>
+#include <bit>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -36,15 +39,16 @@ struct counted_codes {
   static constexpr int lanes = Weights::unit::cols;
   /// A step gives one bit as the 0 or 2 that it counts.
   using values = arch::code_values<std::max(Weights::bits, 2), lanes, Affine>;
+  float unit;
 
   /// Of a group, whose scales stand at `tail`.
   FEWBIT_ALWAYS_INLINE values values_of(const Weights& w, const std::uint8_t* tail) const noexcept {
     if constexpr (Affine) {
       arch::vec<std::uint8_t, lanes> kept;
       std::memcpy(&kept.data, tail + 2 * lanes, sizeof(kept.data));
-      return values(arch::convert<float>(arch::convert<std::int32_t>(kept)));
+      return values(arch::convert<float>(arch::convert<std::int32_t>(kept)), unit);
     } else {
-      return values(w.stored_zero() + Weights::unit::offset);
+      return values(w.stored_zero() + Weights::unit::offset, unit);
     }
   }
 };
@@ -175,25 +179,28 @@ class linear<S, float_inputs, Arch> {
   explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
-      : linear(quantize<S>(weights), bias, options) {}
+      : linear(detail::quantized_weights<S>(weights), bias, options) {}
 
   /// Packs quantized weights.
-  /// @throws fewbit::error if bias has another length or is not finite, if an output parameter is
-  ///         no scale or zero point, or if a group is deeper than gemm::grouped_weights takes
+  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if an
+  ///         output parameter is no scale or zero point, or if a group is deeper than
+  ///         gemm::grouped_weights takes
   explicit linear(const quantized_matrix<S>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
       : options_(options) {
     detail::expect_multipliable<S>();
-    detail::expect_valid_bias(bias, weights.rows());
-    detail::expect_valid_options(options);
-    weights_ = detail::pack_grouped<Arch>(weights);
+    detail::expect_not_empty("linear", "weights", weights.rows(), weights.cols());
+    detail::expect_valid_bias("linear", bias, weights.rows());
+    detail::expect_valid_options("linear", options);
+    unit_ = unit_of(weights);
+    weights_ = detail::pack_grouped<Arch>(weights, 1.0F / unit_);
     bias_ = detail::bias_or_zeros(bias, weights.rows());
     if constexpr (CodebookScheme<S>) {
       levels_ = aligned_buffer<float>(codes_type::values::list_size);
       for (index i = 0; i < levels_.size(); ++i) {
         const auto code = static_cast<std::size_t>(i / codes_type::step);
-        levels_.data()[i] = weights.levels()[code % weights.levels().size()];
+        levels_.data()[i] = weights.levels()[code % weights.levels().size()] * unit_;
       }
     }
   }
@@ -204,26 +211,33 @@ class linear<S, float_inputs, Arch> {
 
   /// Y = X W^T + bias. Needs no scratch memory, so any number of threads may call at once.
   ///
-  /// @param x  m x k, row-major floats
-  /// @param y  m x n row-major, no part of x; floats, or std::int8_t / std::uint8_t codes under
-  ///           options().output_params, whose zero point must be one of them
-  template <RowMajorDense<float> X, LinearOutput Y, Executor E = inline_executor>
+  /// @param x  m x k floats
+  /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
+  ///           options().output_params, which must be given with a zero point that is one of them
+  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
+  /// each other, the program ends (core/operands.hpp). If the executor throws, std::terminate is
+  /// called.
+  template <class X, class Y, Executor E = inline_executor>
   void operator()(const X& x, Y&& y, const E& executor = {}) const noexcept {
-    assert(x.cols() == inputs() && y.cols() == outputs() && x.rows() == y.rows());
-    using out = gemm::detail::scalar_of<Y>;
-    detail::with_output_stages<out>(bias_.data(), options_,
-                                    [&]<class Stages>(const Stages& stages) {
-                                      const gemm::detail::grouped_out<out, Stages> to{
-                                          y.data(), y.outerStride(), y.rows(), y.cols(), stages};
-                                      const index panels = outputs() == 0 ? 0 : weights_.panels();
-                                      executor.for_each((panels + 1) / 2, [&](index pair) {
-                                        if (2 * pair + 1 < panels) {
-                                          multiply<2>(x.data(), x.outerStride(), 2 * pair, to);
-                                        } else {
-                                          multiply<1>(x.data(), x.outerStride(), 2 * pair, to);
-                                        }
-                                      });
-                                    });
+    if constexpr (detail::takes_operands<X, Y>()) {
+      detail::expect_call("linear", x, y, inputs(), outputs(), options_);
+      using out = gemm::detail::scalar_of<Y>;
+      const auto& from = detail::rows_of(x);
+      auto&& rows = detail::rows_of(y);
+      const auto finish = [&]<class Stages>(const Stages& stages) {
+        const gemm::detail::grouped_out<out, Stages> to{rows.data(), rows.outerStride(),
+                                                        rows.rows(), rows.cols(), stages};
+        const index panels = outputs() == 0 ? 0 : weights_.panels();
+        executor.for_each((panels + 1) / 2, [&](index pair) {
+          if (2 * pair + 1 < panels) {
+            multiply<2>(from.data(), from.outerStride(), 2 * pair, to);
+          } else {
+            multiply<1>(from.data(), from.outerStride(), 2 * pair, to);
+          }
+        });
+      };
+      detail::with_output_stages<out>(bias_.data(), options_, finish);
+    }
   }
 
   /// Bytes held by the packed weights, their scales, zero points and levels, and the bias.
@@ -240,8 +254,20 @@ class linear<S, float_inputs, Arch> {
     if constexpr (CodebookScheme<S>) {
       return {levels_.data()};
     } else {
-      return {};
+      return {unit_};
     }
+  }
+
+  /// A power of two: 1 where scales are of 1 or more, else such that scales come near 1, or sums of
+  /// a group are no larger than the largest input.
+  [[nodiscard]] static float unit_of(const quantized_matrix<S>& q) {
+    const float largest = detail::largest_scale_that_counts(q);
+    if (largest == 0.0F) return 1.0F;
+    constexpr index group = detail::scale_depth<typename S::granularity>;
+    const index depth = group == 0 ? q.cols() : std::min(group, q.cols());
+    const index most = depth * (CodebookScheme<S> ? 1 : index{weights_type::largest_value} + 1);
+    const auto bits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(most)));
+    return std::ldexp(1.0F, -std::clamp(-std::ilogb(largest), 0, bits));
   }
 
   /// All rows by Count panels. One row or two take the panels side by side: a sum waits for the one
@@ -274,7 +300,8 @@ class linear<S, float_inputs, Arch> {
 
   weights_type weights_;
   aligned_buffer<float> bias_;
-  aligned_buffer<float> levels_;  // of a codebook
+  aligned_buffer<float> levels_;  // of a codebook, in units
+  float unit_ = 1.0F;
   linear_options options_;
 };
 

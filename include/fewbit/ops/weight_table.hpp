@@ -2,7 +2,10 @@
 /// A quantized matrix as the operators use it: signed 8-bit codes, and scales and zero points as
 /// tables of [block of k][output channel].
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -11,6 +14,7 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/types.hpp"
+#include "fewbit/quant/quantize.hpp"
 #include "fewbit/quant/quantized_matrix.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
@@ -97,15 +101,85 @@ template <class T, Scheme S, class F>
   return table;
 }
 
+/// Fails as a layer unless there are rows and columns of an argument.
+inline void expect_not_empty(const char* layer, const char* argument, index rows, index cols) {
+  if (rows > 0 && cols > 0) return;
+  fail(layer, argument, text(rows) + " x " + text(cols), "at least one row and one column");
+}
+
 /// Fails unless bias is empty or has one finite number per channel.
 template <class Vector>
-void expect_valid_bias(const Vector& bias, index channels) {
+void expect_valid_bias(const char* layer, const Vector& bias, index channels) {
   if (bias.size() == 0) return;
-  expect_equal("linear", "length of bias", bias.size(), channels);
+  expect_equal(layer, "length of bias", bias.size(), channels);
   for (index i = 0; i < bias.size(); ++i) {
-    if (!is_finite(bias[i])) {
-      fail("linear", "bias[" + std::to_string(i) + "]", bias[i], "a finite number");
+    if (!is_finite(bias[i])) fail(layer, item("bias", i), bias[i], "a finite number");
+  }
+}
+
+/// quantize<S>(weights), which speaks of a layer's weights where they are bad.
+template <Scheme S>
+[[nodiscard]] quantized_matrix<S> quantized_weights(
+    const Eigen::Ref<const row_matrix<float>>& weights) {
+  expect_finite("linear", "weights", weights);
+  return quantize<S>(weights);
+}
+
+/// What a code of (r, c) counts before its scale.
+template <Scheme S>
+[[nodiscard]] float counted(const quantized_matrix<S>& q, typename S::code code,
+                            [[maybe_unused]] index r, [[maybe_unused]] index c) noexcept {
+  if constexpr (CodebookScheme<S>) {
+    return q.levels()[code];
+  } else {
+    return static_cast<float>(code - q.zero_point(r, c));
+  }
+}
+
+/// The largest scale of a code that does not count 0; 0 if none does.
+template <Scheme S>
+[[nodiscard]] float largest_scale_that_counts(const quantized_matrix<S>& q) {
+  float largest = 0.0F;
+  std::vector<typename S::code> row(static_cast<std::size_t>(q.cols()));
+  for (index r = 0; r < q.rows(); ++r) {
+    q.unpack_row(r, row.data());
+    for (index c = 0; c < q.cols(); ++c) {
+      if (counted(q, row[static_cast<std::size_t>(c)], r, c) != 0.0F)
+        largest = std::max(largest, q.scale(r, c));
     }
+  }
+  return largest;
+}
+
+/// The magnitude of what each code of a row counts, times its scale, in double. Of a codebook it is
+/// the level, and half of what an integer kernel rounds it by.
+template <Scheme S>
+[[nodiscard]] double row_magnitude(const quantized_matrix<S>& q, index r,
+                                   std::vector<typename S::code>& row) {
+  q.unpack_row(r, row.data());
+  double sum = 0.0;
+  for (index c = 0; c < q.cols(); ++c) {
+    const float value = counted(q, row[static_cast<std::size_t>(c)], r, c);
+    const double rounded_by = CodebookScheme<S> ? 0.5 / 127.0 : 0.0;
+    sum += (std::fabs(double{value}) + rounded_by) * double{q.scale(r, c)};
+  }
+  return sum;
+}
+
+/// Totals of a layer are floats before they meet the scale of the inputs: fails where codes of up
+/// to `largest_input` could make them infinite, whatever that scale.
+template <Scheme S>
+void expect_finite_totals(const quantized_matrix<S>& q, int largest_input) {
+  constexpr double most = double{std::numeric_limits<float>::max()} * (1.0 - 0x1p-20);
+  const float largest = *std::max_element(q.scales().begin(), q.scales().end());
+  const double code = CodebookScheme<S> ? 2.0 : double{largest_signed_code<S>};
+  if (double{largest} * code * static_cast<double>(q.cols()) * largest_input <= most) return;
+  std::vector<typename S::code> row(static_cast<std::size_t>(q.cols()));
+  for (index r = 0; r < q.rows(); ++r) {
+    const double total = row_magnitude(q, r, row) * largest_input;
+    if (total <= most) continue;
+    fail("linear", "largest sum of row " + std::to_string(r) + " of weights by codes of inputs",
+         total, "at most " + text(std::numeric_limits<float>::max()));
   }
 }
 

@@ -1,0 +1,9 @@
+// expect: a layer reads inputs where they lie: as a row_matrix of float
+#include "fewbit/ops/linear.hpp"
+
+using namespace fewbit;
+
+void misuse(linear<binary_per_row, binary_inputs>& layer, const Eigen::MatrixXf& x,
+            row_matrix<float>& y) {
+  layer(x, y);
+}

@@ -1,0 +1,8 @@
+// expect: a vector, which is one row; copy others to a row_matrix first
+#include "fewbit/ops/linear.hpp"
+
+using namespace fewbit;
+
+void misuse(linear<int8_per_row>& layer, const row_matrix<float>& x, Eigen::VectorXf& y) {
+  layer(x.col(0), y);
+}

@@ -1,0 +1,8 @@
+// expect: a layer writes outputs where they stay: to a row_matrix of float
+#include "fewbit/ops/linear.hpp"
+
+using namespace fewbit;
+
+void misuse(linear<int4_grouped<32>>& layer, const row_matrix<float>& x, row_matrix<float>& y) {
+  layer(x, y.transpose());
+}

@@ -1,0 +1,9 @@
+// expect: a layer reads inputs where they lie: as a row_matrix of float
+#include "fewbit/ops/linear.hpp"
+#include "fewbit/ops/pq_linear.hpp"
+
+using namespace fewbit;
+
+void misuse(linear<pq<4, 4>>& layer, const Eigen::MatrixXf& x, row_matrix<float>& y) {
+  layer(x.leftCols(8), y);
+}

@@ -1,0 +1,8 @@
+// expect: a layer reads inputs where they lie: as a row_matrix of float
+#include "fewbit/ops/two_scale_linear.hpp"
+
+using namespace fewbit;
+
+void misuse(two_scale_linear<>& layer, const Eigen::VectorXf& x, Eigen::VectorXf& y) {
+  layer(2.0F * x, y);
+}
