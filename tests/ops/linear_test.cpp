@@ -303,17 +303,13 @@ TEST(linear, writes_no_codes_whose_zero_point_is_none_of_them) {
   tests::expect_zero_point_of_other_codes_ends(real);
 }
 
-TEST(linear_options, know_whether_output_params_are_given) {
-  EXPECT_FALSE(linear_options{}.output_params.are_given());
-  EXPECT_FALSE((linear_options{true, {}}.output_params.are_given()));
-  EXPECT_TRUE((linear_options{true, {1.0F, 0}}.output_params.are_given()));
-  EXPECT_TRUE((linear_options{true, quant_params{}}.output_params.are_given()));
+TEST(linear_options, have_no_output_params_until_they_are_given) {
+  EXPECT_EQ(linear_options{}.output_params, no_params);
+  EXPECT_EQ((linear_options{.relu = true}.output_params), no_params);
+  EXPECT_EQ((linear_options{true, {.scale = 0.5F, .zero_point = 3}}.output_params.zero_point), 3);
   linear_options set;
   set.output_params.scale = 0.5F;
-  EXPECT_TRUE(set.output_params.are_given());
-  set.output_params = quant_params{1.0F, 0};
-  EXPECT_TRUE(set.output_params.are_given());
-  EXPECT_EQ(set.output_params, quant_params{});
+  EXPECT_EQ(set.output_params, (quant_params{0.5F, 0}));
 }
 
 TEST(linear, of_no_rows_does_nothing) {

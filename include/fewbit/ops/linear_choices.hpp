@@ -5,6 +5,7 @@
 /// Read next: ops/linear.hpp.
 
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "fewbit/arch/arch.hpp"
@@ -61,27 +62,14 @@ struct few_bit_inputs {
 template <int Bits>
 using unsigned_inputs = few_bit_inputs<Bits, false>;
 
-/// Parameters that are given, or not: `{}` is not, `{0.1F, 3}` is, and so are any quant_params.
-struct optional_params : quant_params {
-  constexpr optional_params() noexcept = default;
-  constexpr optional_params(const quant_params& p) noexcept : quant_params(p), is_set_(true) {}
-  constexpr optional_params(float scale_of_codes, std::int32_t zero = 0) noexcept
-      : optional_params(quant_params{scale_of_codes, zero}) {}
-
-  /// Whether they came with a scale, or a member was changed afterwards.
-  [[nodiscard]] constexpr bool are_given() const noexcept {
-    return is_set_ || !(*this == quant_params{});
-  }
-
- private:
-  bool is_set_ = false;
-};
+/// What output parameters are until they are given: no scale is negative.
+inline constexpr quant_params no_params{std::numeric_limits<float>::lowest(), 0};
 
 /// What a layer does to its outputs before it writes them.
 struct linear_options {
   bool relu = false;  ///< max(y, 0)
   /// Scale and zero point of outputs that are 8-bit codes; no codes are written without them.
-  optional_params output_params{};
+  quant_params output_params = no_params;
 };
 
 /// Scratch memory of a call, sized once. One thread at a time may use it.

@@ -29,6 +29,7 @@ inline void expect_valid_params(const char* layer, const char* argument, const q
 }
 
 inline void expect_valid_options(const char* layer, const linear_options& options) {
+  if (options.output_params == no_params) return;
   expect_valid_params(layer, "output_params", options.output_params, -128, 255);
 }
 
@@ -63,7 +64,7 @@ FEWBIT_ALWAYS_INLINE void expect_call(const char* layer, const X& x, const Y& y,
   if constexpr (!std::is_same_v<out, float>) {
     using limits = std::numeric_limits<out>;
     const int zero = options.output_params.zero_point;
-    if (!options.output_params.are_given()) [[unlikely]]
+    if (options.output_params == no_params) [[unlikely]]
       stop_without_params(layer);
     if (zero < limits::min() || zero > limits::max()) [[unlikely]] {
       stop("fewbit: %s: output_params.zero_point is %d, expected %d to %d", layer, zero,
