@@ -92,6 +92,62 @@ TEST(code_search, distances_are_within_their_bound) {
   EXPECT_EQ(threads.distances, r.distances);
 }
 
+/// Distances and products of all vectors against long double.
+void expect_within_bounds(const product_quantizer& pq, const row_matrix<float>& queries) {
+  row_matrix<std::uint8_t> codes(40, pq.parts());
+  for (index i = 0; i < codes.size(); ++i) {
+    codes.data()[i] = static_cast<std::uint8_t>((7 * i + i / 5) % pq.codes());
+  }
+  const row_matrix<float> near = pq.decode(codes);
+  const packed_codes<> packed(pq, codes);
+  for (const nearness metric : {nearness::squared_distance, nearness::negative_product}) {
+    const search_result r = search(pq, packed, queries, 40, metric);
+    for (index q = 0; q < queries.rows(); ++q) {
+      for (index j = 0; j < 40; ++j) {
+        long double want = 0;
+        for (index t = 0; t < pq.dimension(); ++t) {
+          const long double x = queries(q, t), c = near(r.numbers(q, j), t);
+          want += metric == nearness::squared_distance ? (x - c) * (x - c) : -x * c;
+        }
+        const double off = std::abs(static_cast<double>(want - r.distances(q, j)));
+        EXPECT_LE(off, r.error_bounds[static_cast<std::size_t>(q)]) << "query " << q;
+      }
+    }
+  }
+}
+
+TEST(code_search, bounds_hold_for_queries_far_away) {
+  row_matrix<float> steps(16, 1);
+  for (index j = 0; j < 16; ++j) steps(j, 0) = static_cast<float>(j) / 16.0F;
+  for (const float size : {0x1p-70F, 1e-10F, 1.0F, 1e10F}) {
+    const product_quantizer one(std::vector<row_matrix<float>>{size * steps});
+    row_matrix<float> queries(7, 1);
+    queries << 1e5F, -1e5F, 3.3e4F, 0.3F, 1e-30F, 0.0F, 7.7e8F;
+    expect_within_bounds(one, size * queries);
+  }
+  for (const index codes : {16, 256}) {
+    for (const index width : {1, 5}) {
+      const product_quantizer pq = random_quantizer(17, codes, width);
+      row_matrix<float> queries = tests::random_reals(6, 17 * width, 15);
+      queries.row(1).array() += 1e6F;
+      queries.row(2) *= 1e12F;
+      queries.row(3) *= 1e-25F;
+      queries(4, 7) = -1e9F;
+      queries.row(5).setZero();
+      expect_within_bounds(pq, queries);
+    }
+  }
+}
+
+TEST(code_search, bounds_hold_beside_a_centroid_far_away) {
+  std::vector<row_matrix<float>> centroids;
+  for (std::uint32_t p = 0; p < 5; ++p) centroids.push_back(tests::random_reals(16, 3, p + 1));
+  centroids[2](9, 1) = 1e8F;
+  centroids[4].row(3).setConstant(-1e12F);
+  const row_matrix<float> queries = tests::random_reals(4, 15, 16);
+  expect_within_bounds(product_quantizer(centroids), queries);
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
 
 TEST(code_search, rejects_bad_input) {
@@ -110,6 +166,11 @@ TEST(code_search, rejects_bad_input) {
             "fewbit: search: packed.bits() is 4, expected 8");
   EXPECT_EQ(sentence(random_quantizer(2, 16, 2), 1),
             "fewbit: search: queries.cols() is 6, expected 4");
+  queries(2, 0) = 1e38F;
+  queries(2, 1) = -1e38F;  // infinities that cancel
+  EXPECT_EQ(tests::sentence_of(
+                [&] { return search(pq, packed, queries, 1, nearness::negative_product); }),
+            "fewbit: search: a distance of queries[2] is inf, expected a finite number");
   queries(2, 0) = 1e30F;
   EXPECT_EQ(sentence(pq, 1),
             "fewbit: search: a distance of queries[2] is inf, expected a finite number");

@@ -6,7 +6,7 @@
 ///
 /// Distances are summed in bytes (codebook/distance_tables.hpp), exactly, so the same vectors are
 /// found on every processor; they are within r.error_bounds of the distances to the decoded
-/// vectors. Whoever needs those computes them for the few that were found.
+/// vectors, whatever rounds them on the way. Whoever needs those computes them for the few that were found.
 
 #include <algorithm>
 #include <cmath>
@@ -179,6 +179,7 @@ template <class Arch, Executor E = inline_executor>
   detail::expect_equal("search", "queries.cols()", queries.cols(), pq.dimension());
   detail::expect_equal("search", "packed.parts()", packed.parts(), pq.parts());
   detail::expect_equal("search", "packed.bits()", packed.bits(), pq.bits());
+  detail::expect(packed.points() > 0, "search", "packed.points()", 0, "at least 1");
   detail::expect(k >= 1 && k <= packed.points(), "search", "k", k,
                  "1 to " + std::to_string(packed.points()));
   search_result result{row_matrix<index>(queries.rows(), k), row_matrix<float>(queries.rows(), k),

@@ -4,11 +4,13 @@
 ///
 ///     distance_tables tables(pq);                          // once, allocates
 ///     tables.set_squared_distances(query);                 // for each query
-///     sum over p of tables(p, code_p)                      // = |query - decode(codes)|^2
+///     sum over p of tables(p, code_p)                      // |query - decode(codes)|^2, rounded
 ///     tables.offset() + tables.scale() * (sum of bytes)    // the same, within error_bound()
 ///
 /// Bytes of entries are as codebook/entry_tables.hpp says, so sums of them miss those of entries by
-/// at most parts * scale / 2; the bound has room for what divisions and products lose in float.
+/// at most parts * scale / 2, and a little for divisions and products in float. The entries miss
+/// squared distances by what their own sums in float lose, which counts where a query lies far from
+/// all centroids. The bound has both terms.
 ///
 /// Read next: codebook/packed_codes.hpp (who sums), codebook/code_search.hpp.
 ///
@@ -16,8 +18,10 @@
 /// Scouarnec 2015, "Cache locality is not enough".
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "fewbit/arch/fused.hpp"
 #include "fewbit/arch/vec.hpp"
@@ -50,6 +54,9 @@ class distance_tables {
       const lanes miss = x - c;
       return arch::fused_multiply_add(miss, miss, sum);
     });
+    // The rounding of a difference counts twice, that of each sum once.
+    size_ = most_;
+    rounding_ = rounding_of(most_, pq_->width() + 2);
   }
 
   /// Entry (p, j) becomes -query_p . c_pj: the least sum is the largest product.
@@ -57,6 +64,11 @@ class distance_tables {
     fill(query, [](const lanes& x, const lanes& c, const lanes& sum) {
       return arch::fused_multiply_add(lanes(0.0F) - x, c, sum);
     });
+    size_ = 0.0;
+    for (index t = 0; t < pq_->dimension(); ++t) {
+      size_ += std::abs(double{query[t]}) * double{pq_->largest(t)};
+    }
+    rounding_ = rounding_of(size_, pq_->width());
   }
 
   [[nodiscard]] float operator()(index part, index code) const noexcept {
@@ -67,22 +79,34 @@ class distance_tables {
   /// parts x codes, and zeros up to a multiple of 8 parts.
   [[nodiscard]] const std::uint8_t* bytes() const noexcept { return bytes_.data(); }
 
-  /// Whether no sum of entries overflows a float.
+  /// Whether no entry and no sum of entries overflows a float.
   [[nodiscard]] bool is_finite() const noexcept {
-    return detail::is_finite(
-        static_cast<float>(offset_ + static_cast<double>(255 * pq_->parts()) * scale()));
+    return std::abs(offset_) + spread() + size_ < double{std::numeric_limits<float>::max()};
   }
 
   /// What a sum of bytes stands for is offset() + scale() * sum.
   [[nodiscard]] double offset() const noexcept { return offset_; }
   [[nodiscard]] double scale() const noexcept { return double{scale_}; }
-  /// How far that may be from the sum of the entries.
+  /// How far that, rounded to float or not, may be from the squared distance or product itself.
   [[nodiscard]] double error_bound() const noexcept {
-    return static_cast<double>(pq_->parts()) * scale() * detail::entry_error;
+    const double bytes = static_cast<double>(pq_->parts()) * scale() * detail::entry_error;
+    return bytes + rounding_ + 0x1p-23 * (std::abs(offset_) + spread());
   }
 
  private:
   using lanes = detail::entry_lanes;
+
+  /// The largest sum of bytes as a sum of entries above the offset.
+  [[nodiscard]] double spread() const noexcept {
+    return static_cast<double>(255 * pq_->parts()) * scale();
+  }
+
+  /// What sums of products lose, each rounded `times` to 24 bits or, if it is less than 2^-126, to
+  /// multiples of 2^-149; `size` is the sum of their magnitudes.
+  [[nodiscard]] double rounding_of(double size, index times) const noexcept {
+    const auto each = static_cast<double>(times + 2);
+    return each * (0x1p-24 * size + 0x1p-149 * static_cast<double>(pq_->parts()));
+  }
 
   template <class F>
   void fill(const float* query, F step) noexcept {
@@ -90,6 +114,7 @@ class distance_tables {
     const index codes = pq_->codes();
     float extent = 0.0F;
     offset_ = 0.0;
+    most_ = 0.0;
     for (index p = 0; p < pq_->parts(); ++p) {
       const auto [low, high] =
           detail::fill_entries(query + p * width, width, pq_->column(p * width), codes,
@@ -97,6 +122,7 @@ class distance_tables {
       extent = std::max(extent, high - low);
       least_[p] = low;
       offset_ += double{low};
+      most_ += double{high};
     }
     scale_ = detail::entry_scale(extent);
     for (index p = 0; p < pq_->parts(); ++p) {
@@ -111,6 +137,9 @@ class distance_tables {
   aligned_buffer<float> least_;  // entry of each part
   float scale_ = 1.0F;
   double offset_ = 0.0;
+  double most_ = 0.0;      // sum of the largest entry of each part
+  double size_ = 0.0;      // what no sum of magnitudes of terms exceeds
+  double rounding_ = 0.0;  // what entries may lose
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

@@ -81,6 +81,7 @@ class product_quantizer {
     for (index t = 0; t < dimension(); ++t) {
       const row_matrix<float>& c = this->centroids(t / width());
       for (index j = 0; j < codes(); ++j) columns_[t * codes() + j] = c(j, t % width());
+      largest_.push_back(c.col(t % width()).cwiseAbs().maxCoeff());
     }
   }
 
@@ -99,6 +100,10 @@ class product_quantizer {
   /// Coordinate t, of 0 to dimension() - 1, of all centroids of its part, side by side.
   [[nodiscard]] const float* column(index t) const noexcept {
     return columns_.data() + t * codes();
+  }
+  /// The largest magnitude in that column.
+  [[nodiscard]] float largest(index t) const noexcept {
+    return largest_[static_cast<std::size_t>(t)];
   }
 
   /// The codes of some points, each of 0 to codes() - 1 in a byte of its own: n x parts(). Which
@@ -169,6 +174,7 @@ class product_quantizer {
   std::vector<row_matrix<float>> centroids_;
   std::vector<packed_centroids> search_;
   aligned_buffer<float> columns_;
+  std::vector<float> largest_;
 };
 
 namespace detail {
