@@ -28,13 +28,21 @@ target_include_directories(fewbit_developer INTERFACE ${PROJECT_SOURCE_DIR}/exam
 find_package(Threads REQUIRED)
 find_package(nlohmann_json 3 CONFIG QUIET)
 if(TARGET nlohmann_json::nlohmann_json)
+  if(CMAKE_CROSSCOMPILING)
+    # Beside its headers the host's /usr/include has those of the host's C library.
+    get_target_property(json_headers nlohmann_json::nlohmann_json INTERFACE_INCLUDE_DIRECTORIES)
+    list(GET json_headers 0 json_headers)  # Debian's package names them twice
+    file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/json)
+    file(CREATE_LINK ${json_headers}/nlohmann ${PROJECT_BINARY_DIR}/json/nlohmann SYMBOLIC)
+    set_target_properties(nlohmann_json::nlohmann_json PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${PROJECT_BINARY_DIR}/json)
+  endif()
   target_link_libraries(fewbit_developer INTERFACE nlohmann_json::nlohmann_json)
 endif()
 
 # A cross build has no GoogleTest of its own to find: the Debian package ships the sources.
 if(CMAKE_CROSSCOMPILING)
   if(NOT EXISTS /usr/src/googletest/CMakeLists.txt)
-    message(FATAL_ERROR "fewbit: the sources of GoogleTest are missing; run cmake/setup.sh --cross")
+    message(FATAL_ERROR "fewbit: the sources of GoogleTest are missing; run cmake/setup.sh --cross or --targets")
   endif()
   set(INSTALL_GTEST OFF)
   set(BUILD_GMOCK OFF)

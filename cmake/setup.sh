@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # Installs with apt what the build needs and this machine lacks; silent when nothing is missing.
-#   cmake/setup.sh [--cross] [--clang]
-#     --cross  adds the aarch64 compiler and qemu
-#     --clang  adds clang, its sanitizer and fuzzer libraries, clang-format and clang-tidy
+#   cmake/setup.sh [--cross] [--targets] [--clang]
+#     --cross    adds the aarch64 compiler and qemu
+#     --targets  adds the compilers for s390x, armhf, riscv64 and Windows, qemu and wine: 1.6 GB
+#     --clang    adds clang, its sanitizer and fuzzer libraries, clang-format and clang-tidy
 set -euo pipefail
 
 packages=(g++ cmake ninja-build libeigen3-dev libgtest-dev libbenchmark-dev nlohmann-json3-dev pkg-config)
 for option in "$@"; do
   case "$option" in
     --cross) packages+=(g++-aarch64-linux-gnu qemu-user googletest) ;;
+    --targets) packages+=(g++-s390x-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu
+      g++-mingw-w64-x86-64-posix qemu-user wine64 googletest) ;;
     --clang) packages+=(clang libclang-rt-dev clang-format clang-tidy) ;;
-    *) echo "cmake/setup.sh: unknown option $option, expected --cross or --clang" >&2; exit 2 ;;
+    *) echo "cmake/setup.sh: unknown option $option, expected --cross, --targets or --clang" >&2; exit 2 ;;
   esac
 done
 

@@ -5,7 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 #include "fewbit/gemm/multiply.hpp"
@@ -14,8 +17,19 @@
 #include "fewbit/quant/modes.hpp"
 
 namespace {
+
 long allocations = 0;
+
+/// Frees what operator new aligned. It keeps the address that malloc gave in front, because
+/// std::aligned_alloc is missing on Windows.
+void free_aligned(void* p) noexcept {
+  if (p == nullptr) return;
+  void* memory;
+  std::memcpy(&memory, static_cast<std::byte*>(p) - sizeof(memory), sizeof(memory));
+  std::free(memory);
 }
+
+}  // namespace
 
 [[gnu::noinline]] void* operator new(std::size_t size) {
   ++allocations;
@@ -25,14 +39,18 @@ long allocations = 0;
 [[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
   ++allocations;
   const auto a = static_cast<std::size_t>(alignment);
-  if (void* p = std::aligned_alloc(a, (size + a - 1) / a * a)) return p;
-  std::abort();
+  auto* memory = static_cast<std::byte*>(std::malloc(size + a + sizeof(void*)));
+  if (memory == nullptr) std::abort();
+  std::byte* p = memory + sizeof(memory);
+  p += -reinterpret_cast<std::uintptr_t>(p) % a;
+  std::memcpy(p - sizeof(memory), &memory, sizeof(memory));
+  return p;
 }
 [[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { free_aligned(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
-  std::free(p);
+  free_aligned(p);
 }
 
 namespace fewbit {
