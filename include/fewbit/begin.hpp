@@ -92,8 +92,6 @@
 #pragma push_macro("degrees")
 #pragma push_macro("hypot")
 #pragma push_macro("index")
-#pragma push_macro("major")
-#pragma push_macro("minor")
 #pragma push_macro("move")
 #pragma push_macro("radians")
 #pragma push_macro("random")
@@ -110,8 +108,6 @@
 #undef degrees
 #undef hypot
 #undef index
-#undef major
-#undef minor
 #undef move
 #undef radians
 #undef random
@@ -237,7 +233,6 @@
 // Arduino
 #pragma push_macro("B0")
 #pragma push_macro("B1")
-#pragma push_macro("BIG_ENDIAN")
 #pragma push_macro("CHANGE")
 #pragma push_macro("D0")
 #pragma push_macro("D1")
@@ -253,7 +248,6 @@
 #pragma push_macro("INPUT")
 #pragma push_macro("INPUT_PULLUP")
 #pragma push_macro("INTERNAL")
-#pragma push_macro("LITTLE_ENDIAN")
 #pragma push_macro("LOW")
 #pragma push_macro("LSBFIRST")
 #pragma push_macro("MSBFIRST")
@@ -268,7 +262,6 @@
 #pragma push_macro("sq")
 #undef B0
 #undef B1
-#undef BIG_ENDIAN
 #undef CHANGE
 #undef D0
 #undef D1
@@ -284,7 +277,6 @@
 #undef INPUT
 #undef INPUT_PULLUP
 #undef INTERNAL
-#undef LITTLE_ENDIAN
 #undef LOW
 #undef LSBFIRST
 #undef MSBFIRST

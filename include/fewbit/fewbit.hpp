@@ -8,7 +8,7 @@
 ///     activations -> [quantize] -> product of codes -> epilogue -> out             often
 
 // ---- config.hpp: version, instruction sets of this build, inline namespaces
-// ---- begin.hpp, end.hpp: put macros and warnings of the host aside; first and last in every header
+// ---- begin.hpp, end.hpp: first and last in every header; put the host's macros aside
 
 // ---- arch: instruction sets as types, short vectors, the dot step of each instruction set
 #include "fewbit/arch/all.hpp"        // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
