@@ -1,9 +1,10 @@
-// A host that fewbit cannot be compiled with: C++11 and -Ofast. It reaches a layer through functions of
-// raw pointers (foreign_host/scorer.h), which stand compiled for two instruction sets in one program,
-// and chooses when it runs. examples/CMakeLists.txt has the flags; README.md says why.
+// A host that fewbit cannot be compiled with: C++11 and -Ofast. It reaches a layer through
+// functions of raw pointers (foreign_host/scorer.h), which stand compiled for two instruction sets
+// in one program, and chooses when it runs. foreign_host/CMakeLists.txt has the flags; README.md
+// says why.
 //
-// Prints a line for each instruction set that this processor has: equal bits, none of them lost to the
-// flags of the host.
+// Prints a line for each instruction set that this processor has: equal bits, none of them lost to
+// the flags of the host.
 
 #include <cmath>
 #include <cstdint>

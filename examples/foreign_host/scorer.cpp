@@ -1,5 +1,6 @@
-// The layer behind scorer.h, in C++20. It is compiled once for each instruction set, without -Ofast, and
-// each time linked as a shared library of its own, which exports one function: SCORER_NAME.
+// The layer behind scorer.h, in C++20. It is compiled once for each instruction set, without
+// -Ofast, and each time linked as a shared library of its own, which exports one function:
+// SCORER_NAME.
 
 #include "scorer.h"
 
@@ -8,8 +9,8 @@
 #include <exception>
 #include <fewbit/fewbit.hpp>
 
-// The default floating-point environment for the length of a call. A host that is linked with -Ofast
-// starts with subnormal numbers flushed to zero, and it may round in another direction.
+// The default floating-point environment for the length of a call. A host that is linked with
+// -Ofast starts with subnormal numbers flushed to zero, and it may round in another direction.
 class default_environment {
  public:
   default_environment() noexcept {

@@ -1,7 +1,7 @@
 #ifndef SCORER_H
 #define SCORER_H
-/* What a host sees of a layer of fewbit: raw pointers, so that the host may be in C or in an old C++ and
-   be compiled with flags that fewbit refuses. Matrices are row-major. */
+/* What a host sees of a layer of fewbit: raw pointers, so that the host may be in C or in an old
+   C++ and be compiled with flags that fewbit refuses. Matrices are row-major. */
 
 #include <stddef.h>
 

@@ -25,7 +25,7 @@
 
 #if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
     (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ != 0)
-#include "fewbit: -ffast-math breaks the promise of equal bits on every processor; compile without it"
+#include "fewbit: -ffast-math breaks the promise of equal bits on every processor"
 #endif
 
 #if defined(__NO_SIGNED_ZEROS__)

@@ -10,6 +10,8 @@
 /// Both may be in units of a power of two. They are exact, so both give the same. Codes are
 /// unsigned; one bit comes as the two bits of the 0 or 2 that it counts.
 
+#include "fewbit/begin.hpp"
+
 #include <bit>
 #include <cstdint>
 
@@ -81,3 +83,5 @@ class code_values {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

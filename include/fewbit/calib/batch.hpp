@@ -1,6 +1,8 @@
 #pragma once
 /// Reading a batch: extremes, number of values, non-finite values. Private to the observers.
 
+#include "fewbit/begin.hpp"
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -254,3 +256,5 @@ inline void read(text_reader& in, nan_policy policy, data_summary& seen) {
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

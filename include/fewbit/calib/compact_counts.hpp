@@ -1,6 +1,8 @@
 #pragma once
 /// Counts of 62 bits that take 4 bytes each. Private to the histogram observers.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -89,3 +91,5 @@ class compact_counts {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

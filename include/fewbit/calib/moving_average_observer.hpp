@@ -6,6 +6,8 @@
 /// of interleaved batches do not determine the average of all. Where batches must commute, use
 /// max_observer or histogram_observer.
 
+#include "fewbit/begin.hpp"
+
 #include <bit>
 #include <cstdint>
 #include <limits>
@@ -149,3 +151,5 @@ class moving_average_observer {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

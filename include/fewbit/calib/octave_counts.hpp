@@ -2,6 +2,8 @@
 /// Counts of values by sign, exponent and leading mantissa bits: bins as fine for small values as
 /// for large ones. Private to the histogram observers, whose percentiles need them.
 
+#include "fewbit/begin.hpp"
+
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -233,3 +235,5 @@ class octave_counts {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

@@ -14,6 +14,8 @@
 /// searches the same points often, as k-means does, gains; codes for a single search cost more than
 /// they save.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -464,3 +466,5 @@ std::uint64_t nearest_by_codes(const packed_centroids& c, const coded_centroids&
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

@@ -9,6 +9,8 @@
 /// interval is summed by itself.
 /// codebook/kmeans.hpp calls this for points of one dimension.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -578,3 +580,5 @@ template <Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

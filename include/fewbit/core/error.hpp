@@ -24,6 +24,8 @@
 /// size of scratch memory, in release builds too. Where these do not fit, the sentence goes to the
 /// handler, with and without exceptions, and the program ends.
 
+#include "fewbit/begin.hpp"
+
 #include <atomic>
 #include <bit>
 #include <cstdint>
@@ -159,3 +161,5 @@ void expect_elements(const char* function, const char* argument, const M& m) {
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

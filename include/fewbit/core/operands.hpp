@@ -6,6 +6,8 @@
 /// sentence; extents at each call, by some comparisons of integers, and where they do not fit the
 /// program ends (core/error.hpp). Read before: core/types.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <concepts>
 #include <type_traits>
 
@@ -142,3 +144,5 @@ template <class C, class T>
 }  // namespace detail
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

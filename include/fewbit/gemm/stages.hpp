@@ -12,6 +12,8 @@
 /// A stage checks what it can when it is made, and throws fewbit::error: pointers are not null,
 /// factors are finite, bounds are in order. How far an array reaches it cannot know.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -295,3 +297,5 @@ template <class Code>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -14,6 +14,8 @@
 /// Read next: quant/weighted_quantize.hpp, which finds the best of all scales for weights that need
 /// not be blocks of ggml.
 
+#include "fewbit/begin.hpp"
+
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -144,3 +146,5 @@ template <Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

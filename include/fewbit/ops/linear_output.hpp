@@ -3,6 +3,8 @@
 ///
 /// Read before: ops/linear_choices.hpp. Read next: gemm/stages.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -89,3 +91,5 @@ FEWBIT_ALWAYS_INLINE void with_output_stages(const float* bias, const linear_opt
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

@@ -9,6 +9,8 @@
 /// overflows that small scales would bring back. With many rows an integer product is several times
 /// faster. Read next: arch/code_values.hpp, arch/level_values.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -306,3 +308,5 @@ class linear<S, float_inputs, Arch> {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

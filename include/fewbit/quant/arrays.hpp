@@ -16,6 +16,8 @@
 /// is larger than `arch::streaming_bytes` is written past the caches.
 /// Read next: quantize.hpp (matrices, any scheme), gemm/stages.hpp (sums of products to codes).
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstdint>
@@ -627,3 +629,5 @@ void quantize_rows(const float* x, index rows, index cols, std::int8_t* codes, f
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -9,6 +9,8 @@
 /// both signs cost it precision; no square of a float is too large or too small for a double.
 /// The short names (mse, sqnr_db, ...) are for those who want one figure.
 
+#include "fewbit/begin.hpp"
+
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -221,3 +223,5 @@ template <class Approximation>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -12,6 +12,8 @@
 /// keeps nothing but the group and its intervals, so that time and memory grow with the elements.
 /// Both give the same bits on every processor. Read next: weighted_quantize.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -359,3 +361,5 @@ template <IntegerScheme S>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

@@ -9,6 +9,8 @@
 /// speed of the layer stay what they are. Worth most at 4 bits and less.
 /// Read before: quantize.hpp, which needs no data. Read next: scale_search.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <span>
 #include <type_traits>
 
@@ -79,3 +81,5 @@ template <WeightedScheme S, Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"
