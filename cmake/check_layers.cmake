@@ -30,12 +30,8 @@ set(contents fewbit.hpp arch/all.hpp)
 set(halves begin.hpp end.hpp)
 
 # Those that are not: what every header includes anyway, and what only other headers need.
-<<<<<<< HEAD
-set(private config.hpp arch/float_lookup.hpp arch/vnni.hpp calib/batch.hpp calib/compact_counts.hpp calib/mirrored_counts.hpp
-    calib/octave_counts.hpp calib/text.hpp)
-=======
-set(private config.hpp ${halves} arch/float_lookup.hpp arch/vnni.hpp calib/batch.hpp calib/mirrored_counts.hpp calib/text.hpp)
->>>>>>> 6335773
+set(private config.hpp ${halves} arch/float_lookup.hpp arch/vnni.hpp calib/batch.hpp calib/compact_counts.hpp
+    calib/mirrored_counts.hpp calib/octave_counts.hpp calib/text.hpp)
 
 # Each costs more compile time than the rest of a header.
 set(costly ranges format random thread iostream regex map unordered_map)
