@@ -7,6 +7,8 @@
 ///     float weights -> quantize<scheme> -> quantized_matrix -> packed weights      once
 ///     activations -> [quantize] -> product of codes -> epilogue -> out             often
 
+#include "fewbit/begin.hpp"
+
 // ---- config.hpp: version, instruction sets of this build, inline namespaces
 // ---- begin.hpp, end.hpp: first and last in every header; put the host's macros aside
 
@@ -157,3 +159,5 @@
 // fewbit/io/ggml_weighted.hpp         floats -> q4_0 by the importance of inputs
 // fewbit/io/half.hpp                  to_half, from_half
 // fewbit/io/onnx_blocks.hpp           weights of MatMulNBits <-> uint4_grouped<G>
+
+#include "fewbit/end.hpp"

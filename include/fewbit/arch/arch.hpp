@@ -6,6 +6,8 @@
 /// kernel<typename Arch::base> {};`. Read next: arch/vec.hpp (portable vectors), then the header of
 /// one instruction set.
 
+#include "fewbit/begin.hpp"
+
 #include "fewbit/config.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
@@ -104,3 +106,5 @@ using compiled = typename detail::filter<list<>, scalar, avx2, avx_vnni, avx512_
                                          neon, neon_dotprod, neon_i8mm>::type;
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

@@ -16,6 +16,8 @@
 /// Port bounds, vpmadd* on 2 and vpadd* on 3 ports: 48 operations per cycle by int16 operands, 64
 /// by pairs, 77 by fours.
 
+#include "fewbit/begin.hpp"
+
 #include <cstddef>
 #include <cstring>
 #include <type_traits>
@@ -291,3 +293,5 @@ struct stored_unit<avx2, Bits> : avx2_register, avx2_floats {
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 
 #endif
+
+#include "fewbit/end.hpp"

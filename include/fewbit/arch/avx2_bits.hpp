@@ -17,6 +17,8 @@
 /// 3 that prepare indices, which queries share; on 3 ports q queries take 2.7 + 1 / q cycles.
 /// Source: Mula, Kurz and Lemire 2016, arXiv:1611.07612.
 
+#include "fewbit/begin.hpp"
+
 #include "fewbit/arch/bit_unit.hpp"
 #include "fewbit/arch/lookup_unit.hpp"
 #include "fewbit/arch/table_unit.hpp"
@@ -93,3 +95,5 @@ struct lookup_unit<avx2, 4> {
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 
 #endif
+
+#include "fewbit/end.hpp"

@@ -33,6 +33,8 @@
 /// keeping its only port busy, with eight queries' indices 82 %, and with the last permutation of
 /// 32 parts 75 %.
 
+#include "fewbit/begin.hpp"
+
 #include "fewbit/arch/avx512_vnni.hpp"
 #include "fewbit/arch/bit_unit.hpp"
 #include "fewbit/arch/lookup_unit.hpp"
@@ -276,3 +278,5 @@ struct lookup_unit<avx512_bitalg, 4> {
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 
 #endif
+
+#include "fewbit/end.hpp"

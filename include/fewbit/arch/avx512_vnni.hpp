@@ -10,6 +10,8 @@
 /// Port bound: 2 vpdpbusd zmm per cycle (ports 0 and 5 of Intel servers, both multiply pipes of
 /// Zen 5).
 
+#include "fewbit/begin.hpp"
+
 #include "fewbit/arch/vnni.hpp"
 
 #if FEWBIT_HAS_AVX512_VNNI
@@ -60,3 +62,5 @@ struct stored_unit<avx512_vnni, Bits> : vnni_stored<avx512_vnni_word, 12, 16, Bi
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 
 #endif
+
+#include "fewbit/end.hpp"

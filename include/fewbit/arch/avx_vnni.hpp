@@ -8,6 +8,8 @@
 ///
 /// Port bound: one vpdpbusd per vector port that has it (2 per cycle on Golden Cove, Zen 5).
 
+#include "fewbit/begin.hpp"
+
 #include "fewbit/arch/avx2.hpp"
 #include "fewbit/arch/vnni.hpp"
 
@@ -48,3 +50,5 @@ struct stored_unit<avx_vnni, Bits> : vnni_stored<avx_vnni_word, 4, 4, Bits> {};
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 
 #endif
+
+#include "fewbit/end.hpp"

@@ -21,6 +21,8 @@
 /// `bit_unit<Arch>` falls back to the base of Arch. Read next: arch/avx512_bitalg.hpp,
 /// arch/avx2_bits.hpp, arch/neon_bits.hpp; the loop around the step is gemm/bit_tile.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <bit>
 #include <cstdint>
 
@@ -100,3 +102,5 @@ struct bit_unit<scalar> {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

@@ -7,6 +7,8 @@
 /// | vpmaddubsw, vpmaddwd | 8 sums of 4 bytes, exact: 4 * 255   |
 /// | saddlp, sadalp       | 4 sums of 4 bytes, exact            |
 
+#include "fewbit/begin.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -82,3 +84,5 @@ template <class Code>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

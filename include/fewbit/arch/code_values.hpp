@@ -10,6 +10,8 @@
 /// Both are exact, so both give the same. Codes are unsigned; one bit comes as the two bits of
 /// the 0 or 2 that it counts.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 
 #include "fewbit/arch/vec.hpp"
@@ -78,3 +80,5 @@ class code_values {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

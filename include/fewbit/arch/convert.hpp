@@ -11,6 +11,8 @@
 ///
 /// vpmovsdb and its kin would take 2 of p5 for each register.
 
+#include "fewbit/begin.hpp"
+
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -294,3 +296,5 @@ FEWBIT_ALWAYS_INLINE auto widened(const V& v) noexcept {
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

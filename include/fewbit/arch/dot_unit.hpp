@@ -30,6 +30,8 @@
 /// std::int8_t falls back to the base of Arch. Read next: arch/avx512_vnni.hpp, arch/neon.hpp; the
 /// loop around the step is gemm/micro_kernel.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -108,3 +110,5 @@ template <class Lhs>
 struct dot_unit<scalar, Lhs> : own_unit<reference_unit<Lhs, 1, 8, 2>> {};
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

@@ -2,6 +2,8 @@
 /// The smaller and the larger of two registers, where g++ 12 makes two instructions of a comparison
 /// and a selection: with AVX-512 it compares into a mask and blends.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 #include <type_traits>
 
@@ -71,3 +73,5 @@ FEWBIT_ALWAYS_INLINE void larger(const Storage& a, const Storage& b, Storage& r)
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch::detail
+
+#include "fewbit/end.hpp"

@@ -9,6 +9,8 @@
 ///
 /// Read next: codebook/pq_float_product.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 
 #include "fewbit/arch/vec.hpp"
@@ -64,3 +66,5 @@ FEWBIT_ALWAYS_INLINE vec<float, 16> lookup_floats(const float* table,
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

@@ -6,6 +6,8 @@
 /// where arch::rounded (arch/vec.hpp) would cost that. A processor without the instruction gets it
 /// from sums in double, about ten times slower.
 
+#include "fewbit/begin.hpp"
+
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -157,3 +159,5 @@ FEWBIT_ALWAYS_INLINE std::uint32_t lanes_at_most(const vec<float, N>& a,
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

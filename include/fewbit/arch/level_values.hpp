@@ -12,6 +12,8 @@
 ///
 /// Codes are unsigned. One bit is two of them: a list of 4 whose places 0 and 2 count.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 
 #include "fewbit/arch/vec.hpp"
@@ -77,3 +79,5 @@ class level_values {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

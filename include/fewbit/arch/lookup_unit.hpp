@@ -22,6 +22,8 @@
 /// `lookup_unit<Arch, Bits>` falls back to the base of Arch; the units of instruction sets stand in
 /// arch/avx2_bits.hpp and its like. The loop is codebook/packed_codes.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 
 #include "fewbit/arch/arch.hpp"
@@ -123,3 +125,5 @@ struct lookup_unit<scalar, 4> {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

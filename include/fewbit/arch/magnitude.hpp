@@ -6,6 +6,8 @@
 /// | vrangeps        | max(\|a\|, \|b\|)    | 1 of 2 (p05)   |
 /// | vandps, vpmaxsd | the same on integers | 2              |
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 #include <type_traits>
 
@@ -38,3 +40,5 @@ FEWBIT_ALWAYS_INLINE V larger_magnitude(const V& a, const V& b) noexcept {
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

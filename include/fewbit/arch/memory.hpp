@@ -1,6 +1,8 @@
 #pragma once
 /// What a kernel tells the processor and the compiler about memory.
 
+#include "fewbit/begin.hpp"
+
 #include <cstddef>
 #include <cstdint>
 
@@ -64,3 +66,5 @@ FEWBIT_ALWAYS_INLINE void forget_origin(T*& p) noexcept {
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

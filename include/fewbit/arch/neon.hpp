@@ -22,6 +22,8 @@
 /// 32768. So each smull is followed by its own sadalp. Without u8 x s8 instructions, u8 activations
 /// are copied as a - 128.
 
+#include "fewbit/begin.hpp"
+
 #include "fewbit/arch/dot_unit.hpp"
 #include "fewbit/arch/stored_unit.hpp"
 
@@ -262,3 +264,5 @@ struct dot_unit<neon_i8mm, Lhs> : own_unit<neon_i8mm_unit<Lhs>> {};
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 
 #endif
+
+#include "fewbit/end.hpp"

@@ -10,6 +10,8 @@
 /// Port bound: with eor a step is 3 instructions, so 256 operations of binary codes take 1.5 cycles
 /// where there are two vector ports.
 
+#include "fewbit/begin.hpp"
+
 #include "fewbit/arch/bit_unit.hpp"
 #include "fewbit/arch/lookup_unit.hpp"
 #include "fewbit/arch/table_unit.hpp"
@@ -60,3 +62,5 @@ struct lookup_unit<neon, 4> {
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
 
 #endif
+
+#include "fewbit/end.hpp"

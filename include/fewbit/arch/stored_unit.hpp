@@ -36,6 +36,8 @@
 /// whose processor has it offers `multiply_add(a, b, c)` of floats, a * b + c with one rounding.
 /// `stored_unit<Arch, Bits>` falls back to the base of Arch. The loop is gemm/multiply_grouped.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 #include <cstring>
 
@@ -169,3 +171,5 @@ struct stored_unit<scalar, Bits> {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

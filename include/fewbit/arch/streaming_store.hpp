@@ -10,6 +10,8 @@
 /// a float array is copied, of which this leaves two. What is read again soon belongs in a cache
 /// and is better stored the ordinary way. Processors without such an instruction store as always.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 
 #include "fewbit/arch/vec.hpp"
@@ -74,3 +76,5 @@ struct past_caches {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

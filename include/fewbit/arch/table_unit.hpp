@@ -15,6 +15,8 @@
 /// say. `table_unit<Arch>` falls back to the base of Arch; the units of instruction sets stand in
 /// arch/avx2_bits.hpp and its like. The loop is gemm/table_product.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 #include <cstring>
 
@@ -76,3 +78,5 @@ struct table_unit<scalar> {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

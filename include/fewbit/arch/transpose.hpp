@@ -1,6 +1,8 @@
 #pragma once
 /// Rows to columns in registers: a square of N x N lanes; and what a function makes of each row.
 
+#include "fewbit/begin.hpp"
+
 #include <utility>
 
 #include "fewbit/arch/vec.hpp"
@@ -66,3 +68,5 @@ FEWBIT_ALWAYS_INLINE vec<T, N> fold_rows(vec<T, N> (&rows)[N], const F& f) noexc
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

@@ -10,6 +10,8 @@
 /// Integer lanes wrap on overflow when T is unsigned; signed overflow is as undefined as in plain
 /// C++.
 
+#include "fewbit/begin.hpp"
+
 #include <array>
 #include <bit>
 #include <cmath>
@@ -510,3 +512,5 @@ FEWBIT_ALWAYS_INLINE T max_of_lanes(const vec<T, N>& v) noexcept {
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
+
+#include "fewbit/end.hpp"

@@ -7,6 +7,8 @@
 /// nothing is added to the loop. (The other way, weights as w + 128 and activations in place, needs
 /// the sum of each row of activations, which takes longer at small k.)
 
+#include "fewbit/begin.hpp"
+
 #include <cstring>
 #include <type_traits>
 
@@ -92,3 +94,5 @@ struct vnni_stored : Word {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+
+#include "fewbit/end.hpp"

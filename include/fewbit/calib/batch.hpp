@@ -1,6 +1,8 @@
 #pragma once
 /// Reading a batch: extremes, number of values, non-finite values. Private to the observers.
 
+#include "fewbit/begin.hpp"
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -181,3 +183,5 @@ inline void read(text_reader& in, data_summary& seen) {
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

@@ -4,6 +4,8 @@
 /// For activations with long tails; TensorRT's method. Wu et al. 2020, arXiv:2004.09602, section
 /// 3.2. Needs some 10,000 values or more: the divergence of a sparse histogram says little.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -136,3 +138,5 @@ struct by_entropy {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -4,6 +4,8 @@
 /// For matching the bins of another tool and for published reference values. Where nothing must be
 /// matched, histogram_observer needs no range and loses no resolution to a wrong guess.
 
+#include "fewbit/begin.hpp"
+
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -137,3 +139,5 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

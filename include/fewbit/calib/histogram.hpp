@@ -4,6 +4,8 @@
 /// histogram_observer and fixed_histogram produce it; a program that has counts of its own may fill
 /// one and search it too.
 
+#include "fewbit/begin.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -98,3 +100,5 @@ inline range symmetric_range(double threshold, const histogram& h) {
 }  // namespace detail
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -6,6 +6,8 @@
 /// threshold_observer.hpp for an observer that is bound to one, fixed_histogram.hpp where bins must
 /// equal those of another tool.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -213,3 +215,5 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -3,6 +3,8 @@
 ///
 /// For weights, and for activations without outliers. Read next: histogram_observer.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -69,3 +71,5 @@ class max_observer {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

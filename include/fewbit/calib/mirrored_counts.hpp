@@ -5,6 +5,8 @@
 /// Bin k >= 0 holds what lies k to k + 1 widths right of 0; bin -1 - k = ~k its mirror image left
 /// of 0. A zero of either sign is in bin 0. Folding the halves gives the histogram of |x| exactly.
 
+#include "fewbit/begin.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -160,3 +162,5 @@ class binned_values {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

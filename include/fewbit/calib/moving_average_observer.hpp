@@ -6,6 +6,8 @@
 /// of interleaved batches do not determine the average of all. Where batches must commute, use
 /// max_observer or histogram_observer.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -115,3 +117,5 @@ class moving_average_observer {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -4,6 +4,8 @@
 /// The usual choice for 4 bits and fewer. Wu et al. 2020, arXiv:2004.09602; Banner et al. 2018,
 /// arXiv:1810.05723. Values stand for the centre of their bin.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -151,3 +153,5 @@ struct by_mse {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

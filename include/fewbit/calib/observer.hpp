@@ -14,6 +14,8 @@
 /// All but the moving average are mergeable: their state depends on the multiset of values seen,
 /// not on order, batches or who saw them, and is equal to the last bit.
 
+#include "fewbit/begin.hpp"
+
 #include <Eigen/Core>
 #include <concepts>
 #include <cstdint>
@@ -58,3 +60,5 @@ concept MergeableObserver = Observer<O> && requires(O& o, const O& c) {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -4,6 +4,8 @@
 /// For weights or activations whose channels differ in range by more than quantization can bear.
 /// Observe W^T where a channel is a row: `observer.observe(w.transpose())`.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -111,3 +113,5 @@ class per_channel {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -5,6 +5,8 @@
 /// 2020, arXiv:2004.09602, section 3.2. Read next: entropy.hpp and mse.hpp, which choose the share
 /// themselves.
 
+#include "fewbit/begin.hpp"
+
 #include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
@@ -112,3 +114,5 @@ struct by_percentile {
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

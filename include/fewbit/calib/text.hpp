@@ -2,6 +2,8 @@
 /// The text form of observers: lines of `name value`, floats as their bits, so that reading gives
 /// back every bit in every locale. Private to the observers.
 
+#include "fewbit/begin.hpp"
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -192,3 +194,5 @@ template <class O>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

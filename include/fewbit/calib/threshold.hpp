@@ -4,6 +4,8 @@
 /// A method is a function object `range operator()(const histogram&) const`; a program's own serves
 /// wherever these do. Read next: percentile.hpp, entropy.hpp, mse.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <concepts>
 
 #include "fewbit/calib/entropy.hpp"
@@ -29,3 +31,5 @@ struct by_max {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -4,6 +4,8 @@
 /// For templates that want a type with observe, merge and range(). To compare methods, hold one
 /// histogram_observer instead and ask it for each.
 
+#include "fewbit/begin.hpp"
+
 #include <string>
 #include <string_view>
 #include <utility>
@@ -131,3 +133,5 @@ using entropy_observer = threshold_observer<by_entropy>;
 using mse_observer = threshold_observer<by_mse>;
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -3,6 +3,8 @@
 ///
 /// Read next: codebook/kmeans.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -151,3 +153,5 @@ inline void expect_options(const kmeans_options& o, index points) {
 }  // namespace detail
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

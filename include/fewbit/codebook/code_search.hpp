@@ -8,6 +8,8 @@
 /// found on every processor; they are within r.error_bounds of the distances to the decoded
 /// vectors. Whoever needs those computes them for the few that were found.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -215,3 +217,5 @@ template <class Arch, Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

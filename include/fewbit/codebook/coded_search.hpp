@@ -13,6 +13,8 @@
 /// searches the same points often, as k-means does, gains; codes for a single search cost more than
 /// they save.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -411,3 +413,5 @@ void nearest_by_codes(const packed_centroids& c, const coded_centroids& coded, c
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

@@ -9,6 +9,8 @@
 ///
 /// Read next: codebook/distance_tables.hpp (for searches), codebook/pq_weights.hpp (for products).
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <limits>
@@ -69,3 +71,5 @@ inline void entries_to_bytes(const float* values, index codes, float least, floa
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

@@ -8,6 +8,8 @@
 /// codebook/coded_search.hpp (the same, faster, for many coordinates), codebook/lloyd.hpp
 /// (iterations), codebook/kmeans_1d.hpp (one dimension, by sorting).
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -172,3 +174,5 @@ template <class Arch = arch::native, Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

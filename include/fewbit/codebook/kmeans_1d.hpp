@@ -7,6 +7,8 @@
 /// constant time, so an iteration of Lloyd's is k binary searches instead of n k distances.
 /// codebook/kmeans.hpp calls this for points of one dimension.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -419,3 +421,5 @@ template <Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

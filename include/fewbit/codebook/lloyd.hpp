@@ -4,6 +4,8 @@
 ///
 /// Read next: codebook/kmeans.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -206,3 +208,5 @@ class lloyd {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

@@ -9,6 +9,8 @@
 /// Source: Lloyd 1982, "Least squares quantization in PCM"; Max 1960, "Quantizing for minimum
 /// distortion".
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <span>
 #include <vector>
@@ -111,3 +113,5 @@ struct default_rule_of<codebook<Bits>> {
 }  // namespace detail
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -15,6 +15,8 @@
 /// score and a comparison per 8 of them. Which of the 8 it was is found at the end, point by point,
 /// by computing their scores again with centroids in lanes.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
@@ -338,3 +340,5 @@ template <class Arch = arch::native, Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

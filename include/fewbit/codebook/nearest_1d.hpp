@@ -3,6 +3,8 @@
 ///
 /// Read next: codebook/nearest.hpp (any dimension; it calls this one), codebook/kmeans_1d.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -94,3 +96,5 @@ class sorted_centroids {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -19,6 +19,8 @@
 /// Source: Stock et al. 2020, "And the bit goes down: revisiting the quantization of neural
 /// networks", whose two alternating steps these are.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -230,3 +232,5 @@ template <class Arch = arch::native, Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

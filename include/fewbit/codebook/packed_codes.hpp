@@ -12,6 +12,8 @@
 /// Read next: codebook/code_search.hpp, codebook/pq_weights.hpp (more parts than these sums of 16
 /// bits hold).
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -250,3 +252,5 @@ class packed_codes {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

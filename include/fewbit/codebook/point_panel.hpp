@@ -8,6 +8,8 @@
 ///
 /// Read next: codebook/nearest.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -138,3 +140,5 @@ class point_panels {
 }  // namespace detail
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -8,6 +8,8 @@
 /// their error. Codes are packed for arch::scalar, two parts of 64 rows in a line of 4-bit codes,
 /// one of 8-bit codes, whatever the processor.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
@@ -116,3 +118,5 @@ void multiply_pq_floats(const X& x, const pq_float_weights<Bits>& w, C&& c, cons
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -21,6 +21,8 @@
 /// Source: weights by product quantizers: Stock et al. 2020, "And the bit goes down"; tables of
 /// products: Jegou, Douze and Schmid 2011, "Product quantization for nearest neighbor search".
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
@@ -257,3 +259,5 @@ void multiply_pq(const pq_lhs<Weights>& a, const Weights& w, C&& c, const E& epi
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -13,6 +13,8 @@
 /// those of 16 to a part are 1/8 of the codes where a matrix has 4096 rows and 4 weights to a part,
 /// those of 256 would be more than the codes, so one codebook for all parts is kept once.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -120,3 +122,5 @@ class pq_weights {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

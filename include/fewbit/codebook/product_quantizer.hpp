@@ -11,6 +11,8 @@
 ///
 /// Source: Jegou, Douze and Schmid 2011, "Product quantization for nearest neighbor search".
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -248,3 +250,5 @@ template <class Arch = arch::native, Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -11,6 +11,8 @@
 /// Source: Chen, Guan and Wang 2010, "Approximate nearest neighbor search by residual vector
 /// quantization".
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 #include <utility>
 
@@ -95,3 +97,5 @@ template <class Arch = arch::native, Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -24,6 +24,8 @@
 /// neighbor search"; the rotation: Schoenemann 1966, "A generalized solution of the orthogonal
 /// Procrustes problem".
 
+#include "fewbit/begin.hpp"
+
 #include <Eigen/SVD>
 #include <algorithm>
 #include <cmath>
@@ -357,3 +359,5 @@ template <class Arch = arch::native, Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -8,6 +8,8 @@
 /// Source: Arthur and Vassilvitskii 2007, "k-means++: the advantages of careful seeding" (section
 /// 5 names the candidates; their number, 2 + log k, is theirs too).
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -288,3 +290,5 @@ inline index default_candidates(index k) noexcept {
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

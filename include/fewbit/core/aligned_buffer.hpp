@@ -5,6 +5,8 @@
 /// Eigen's. Read next: core/workspace.hpp (scratch for the hot path), core/bits.hpp (what sub-byte
 /// codes look like inside).
 
+#include "fewbit/begin.hpp"
+
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -143,3 +145,5 @@ class aligned_buffer {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -11,6 +11,8 @@
 ///
 /// This is storage. What order a kernel wants is the affair of gemm/.
 
+#include "fewbit/begin.hpp"
+
 #include <concepts>
 #include <cstdint>
 #include <type_traits>
@@ -105,3 +107,5 @@ constexpr void unpack_bits(const std::uint8_t* bytes, index n, Code* codes) noex
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

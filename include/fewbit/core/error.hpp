@@ -6,6 +6,8 @@
 /// exceptions that is a `fewbit::error`; with -fno-exceptions the sentence goes to a handler, which
 /// the host may replace.
 
+#include "fewbit/begin.hpp"
+
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -93,3 +95,5 @@ void expect_equal(const char* function, const char* argument, const Got& got, co
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

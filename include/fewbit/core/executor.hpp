@@ -5,6 +5,8 @@
 /// there are never depends on the executor, so results do not either. Read next:
 /// core/executor_adapters.hpp (OpenMP and std::thread, to use or to copy from), core/workspace.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <type_traits>
 
 #include "fewbit/config.hpp"
@@ -39,3 +41,5 @@ struct inline_executor {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -4,6 +4,8 @@
 ///
 /// Not part of fewbit.hpp: whoever wants threads includes this by name.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <atomic>
 #include <future>
@@ -52,3 +54,5 @@ struct thread_executor {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -23,6 +23,8 @@
 /// after. gemm/ applies these to tiles of accumulators; which factor belongs to which output
 /// channel is decided in ops/.
 
+#include "fewbit/begin.hpp"
+
 #include <bit>
 #include <cmath>
 #include <concepts>
@@ -287,3 +289,5 @@ template <FixedPointMode Mode, class V>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -5,6 +5,8 @@
 /// and in every order of asking. Use it for stochastic rounding, initial centroids and test data.
 /// Whoever draws n elements moves on by adding n to the counter.
 
+#include "fewbit/begin.hpp"
+
 #include <array>
 #include <bit>
 #include <cmath>
@@ -159,3 +161,5 @@ template <int N>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -1,6 +1,8 @@
 #pragma once
 /// The Eigen vocabulary of the library.
 
+#include "fewbit/begin.hpp"
+
 #include <Eigen/Core>
 #include <concepts>
 #include <type_traits>
@@ -40,3 +42,5 @@ concept MutableRowMajorDense = RowMajorDense<A, T> && requires(std::remove_refer
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

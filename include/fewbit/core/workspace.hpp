@@ -4,6 +4,8 @@
 /// Preparation reserves what the largest call will need; each call then takes its slots. One slot
 /// belongs to one piece of work given to an executor (core/executor.hpp).
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
@@ -72,3 +74,5 @@ class workspace {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

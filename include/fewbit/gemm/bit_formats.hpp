@@ -16,6 +16,8 @@
 /// arXiv:1605.04711 (TWN, ternary); Zhou et al. 2016, arXiv:1606.06160 (DoReFa-Net, and +
 /// popcount).
 
+#include "fewbit/begin.hpp"
+
 #include <concepts>
 #include <cstdint>
 #include <string>
@@ -124,3 +126,5 @@ concept TwosComplement = BitFormat<F> && requires {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -17,6 +17,8 @@
 /// Sources: Harley and Seal (carry-save counting, in Warren, "Hacker's Delight"); Mula, Kurz and
 /// Lemire 2016, arXiv:1611.07612.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <type_traits>
@@ -157,3 +159,5 @@ class parity_chains {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

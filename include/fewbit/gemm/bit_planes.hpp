@@ -6,6 +6,8 @@
 /// with zero bits. Words of sign_bits are stored as parities where that counts faster
 /// (gemm/bit_parities.hpp). Read before: gemm/bit_formats.hpp. Read next: gemm/packed_bits.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <limits>
@@ -187,3 +189,5 @@ template <BitFormat F, class Arch = arch::native>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -17,6 +17,8 @@
 /// Sources: XNOR-Net, arXiv:1603.05279; TBN, Wan et al. 2018, "Ternary-Binary Network", ECCV (its
 /// product of ternary activations and binary weights); DoReFa-Net, arXiv:1606.06160.
 
+#include "fewbit/begin.hpp"
+
 #include <array>
 #include <cstdint>
 
@@ -183,3 +185,5 @@ constexpr auto passes_of() noexcept {
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

@@ -13,6 +13,8 @@
 ///
 /// Read before: gemm/bit_products.hpp (what is counted). Read next: gemm/multiply_bits.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <span>
@@ -220,3 +222,5 @@ void sum_tiles(const bit_run& all, const bit_sums& out, index tiles, index w_til
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

@@ -13,6 +13,8 @@
 /// epilogue. So scales that change along k work on exact integers without this layer knowing what a
 /// scale is.
 
+#include "fewbit/begin.hpp"
+
 #include <concepts>
 #include <cstdint>
 
@@ -40,3 +42,5 @@ struct whole_depth : block_stage {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

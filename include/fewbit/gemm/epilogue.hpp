@@ -10,6 +10,8 @@
 /// while it is in registers, and every lane gets the same bits whatever the width of V. Read next:
 /// gemm/stages.hpp, the ready ones.
 
+#include "fewbit/begin.hpp"
+
 #include <concepts>
 #include <cstdint>
 #include <type_traits>
@@ -117,3 +119,5 @@ concept ProductInto =
     MutableRowMajorDense<C, detail::scalar_of<C>> && Epilogue<E, detail::scalar_of<C>, Total>;
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -13,6 +13,8 @@
 /// wait in L1 or L2 for the next chunk. Read before: gemm/panel_chunks.hpp. The calls are in
 /// gemm/multiply_narrow.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -127,3 +129,5 @@ class product_by_chunks {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

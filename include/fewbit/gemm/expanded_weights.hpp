@@ -4,6 +4,8 @@
 /// The walks over C (gemm/product.hpp, gemm/product_by_proof.hpp) take a window of expanded columns
 /// for packed weights: positions are those of all columns, extents those of the window.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -194,3 +196,5 @@ class expanded_weights {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

@@ -7,6 +7,8 @@
 /// multiply() applies its epilogue while sums are in registers, which saves writing and reading
 /// them. Read next: gemm/stages.hpp (ready stages), quant/arrays.hpp (floats to codes and back).
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <cstdint>
@@ -67,3 +69,5 @@ void finish(const Sums& sums, C&& c, const E& epilogue, const Ex& executor = {})
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

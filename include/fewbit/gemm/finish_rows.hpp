@@ -5,6 +5,8 @@
 /// Where an epilogue ends in 8-bit codes, four registers of sums become one of codes: what comes
 /// before `to_int8` or `to_uint8` sees single registers, what comes after sees the codes of four.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 #include <numeric>
 #include <type_traits>
@@ -217,3 +219,5 @@ inline constexpr int epilogue_lanes = std::gcd(Kernel::narrow_cols,
                                                arch::native_lanes<std::int32_t>);
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

@@ -14,6 +14,8 @@
 /// This is the one place below ops/ that knows scales: a table beside the codes would be a second
 /// stream, and a float for each scale a ninth of all that is read.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstdint>
@@ -296,3 +298,5 @@ class grouped_weights {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -16,6 +16,8 @@
 /// gemm/packed_weights.hpp (weights are packed here), gemm/micro_kernel.hpp (the loop),
 /// gemm/multiply.hpp (the product).
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 #include <limits>
 #include <type_traits>
@@ -114,3 +116,5 @@ template <class Lhs, class Arch = arch::native>
 using default_kernel = typename detail::default_kernel_of<Lhs, Arch>::type;
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -8,6 +8,8 @@
 /// to spare beside two dots, and addresses then cost nothing. Read next: gemm/prepared_lhs.hpp
 /// (where activations come from), gemm/multiply.hpp (which walks the tiles).
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -403,3 +405,5 @@ void sum_rows(index rows, const tile_run<Unit>& run, int lhs_offset, Side& ahead
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

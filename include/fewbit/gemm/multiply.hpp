@@ -2,6 +2,8 @@
 /// The product: C = epilogue(A W^T), integers in, whatever the epilogue makes of them out. The
 /// loops are in gemm/product.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
@@ -81,3 +83,5 @@ void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& 
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -11,6 +11,8 @@
 ///
 /// Read before: gemm/bit_formats.hpp (which codes), gemm/bit_products.hpp (which products).
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
@@ -291,3 +293,5 @@ void multiply(const Codes& a, const packed_bits<A, W, Unit>& w, C&& c, workspace
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -13,6 +13,8 @@
 /// [step][row][4], so that the loop reads them, too, from front to back. Read next:
 /// arch/stored_unit.hpp (one step), ops/packed_linear.hpp (floats in, floats out).
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cassert>
@@ -426,3 +428,5 @@ void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch>, Scaled>& a,
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -7,6 +7,8 @@
 /// chunks of k (gemm/expanded_chunks.hpp). A few rows (gemm/narrow_rows.hpp): weights are expanded
 /// in registers and nowhere else.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
@@ -138,3 +140,5 @@ void multiply(const A& a, const narrow_weights<Bits, Arch>& w, C&& c, const E& e
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

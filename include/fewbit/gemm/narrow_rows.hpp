@@ -8,6 +8,8 @@
 /// Units of up to four bits are exact for s = -128, too: 2 * 8 * 7 * 128 fits int16. Activations
 /// are copied as [tile][step][row][4], once.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -253,3 +255,5 @@ void multiply_few_rows(const Lhs* a, index a_stride, const narrow_weights<Bits, 
 
 }  // namespace detail
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -5,6 +5,8 @@
 /// panel being unit::cols rows of W side by side, a chunk as arch/stored_unit.hpp describes it.
 /// What is beyond n or k is code 0.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <limits>
@@ -157,3 +159,5 @@ class narrow_weights {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

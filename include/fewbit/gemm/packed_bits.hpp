@@ -6,6 +6,8 @@
 /// continue the parities that words are stored as (gemm/bit_parities.hpp). Read before:
 /// gemm/bit_formats.hpp. Read next: gemm/multiply_bits.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -142,3 +144,5 @@ template <BitFormat A, BitFormat W, class Arch = arch::native>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -6,6 +6,8 @@
 /// last ones narrower; each block of k is padded with zeros to whole steps, and columns beyond n
 /// are zero.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -261,3 +263,5 @@ template <class Lhs, class Arch = arch::native>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

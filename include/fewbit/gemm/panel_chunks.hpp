@@ -3,6 +3,8 @@
 /// costly (memory that is far, weights that are expanded) is paid once, as it stays in L1 until the
 /// last tile has met it. Sums wait in a buffer for the chunks that follow.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstdint>
 
@@ -61,3 +63,5 @@ void sum_by_chunks(const Lhs& lhs, index rows, index depth, index chunk_depth,
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

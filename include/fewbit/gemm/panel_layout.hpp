@@ -3,6 +3,8 @@
 /// order of a kernel, whatever they are kept in. gemm/packed_weights.hpp packs by it,
 /// gemm/narrow_weights.hpp expands by it.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 
 #include "fewbit/core/types.hpp"
@@ -79,3 +81,5 @@ class depth_layout {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

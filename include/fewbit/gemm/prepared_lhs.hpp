@@ -2,6 +2,8 @@
 /// Activations of a block of rows as the dot unit reads them: in place, or copied to scratch
 /// memory.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -198,3 +200,5 @@ class prepared_lhs {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

@@ -6,6 +6,8 @@
 /// packed_weights, or what looks like them: panels of expanded ones (gemm/multiply_narrow.hpp). The
 /// calls are in gemm/multiply.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -470,3 +472,5 @@ struct product {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

@@ -7,6 +7,8 @@
 /// there, a chunk at a time, for all rows of a block. Small neighbouring panels are taken together,
 /// so that C is written row by row.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -331,3 +333,5 @@ class product_by_proof {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

@@ -8,6 +8,8 @@
 /// is proven there once, and one that fails takes the kernel that is exact for all weights: no
 /// kernel ever saturates. Read next: gemm/product_by_proof.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -135,3 +137,5 @@ class panel_proofs {
 
 }  // namespace detail
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -1,6 +1,8 @@
 #pragma once
 /// How the rows of a block are cut into tiles.
 
+#include "fewbit/begin.hpp"
+
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/kernel.hpp"
 
@@ -20,3 +22,5 @@ void for_each_height(index block_rows, const F& f) noexcept {
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

@@ -9,6 +9,8 @@
 /// the call; nothing is copied. Integer stages add modulo 2^32. A float product that is added to
 /// something is rounded first, so that no processor contracts the two.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -237,3 +239,5 @@ template <class Code>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

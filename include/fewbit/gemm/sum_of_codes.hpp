@@ -1,6 +1,8 @@
 #pragma once
 /// Sums of 8-bit codes: what a zero point of one operand asks of the other.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 
 #include "fewbit/arch/byte_sums.hpp"
@@ -16,3 +18,5 @@ template <class Code>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

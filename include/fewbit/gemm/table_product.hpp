@@ -23,6 +23,8 @@
 /// Read before: gemm/table_weights.hpp.
 /// Source: Wei et al. 2024, arXiv:2407.00088 (T-MAC), which rounds its tables; these are exact.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cassert>
@@ -313,3 +315,5 @@ void multiply(const Codes& a, const table_weights<A, W, Unit>& w, C&& c, workspa
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -7,6 +7,8 @@
 /// 2 j and column j of the second in byte 2 j + 1, so that sums of pairs of bytes come out in
 /// order. Columns beyond n and bits beyond k are zero. Read before: gemm/bit_formats.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -203,3 +205,5 @@ template <TwosComplement A, BitFormat W, class Arch = arch::native>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

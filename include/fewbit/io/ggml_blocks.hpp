@@ -12,6 +12,8 @@
 /// is whole blocks.
 /// Read next: ggml_quantize.hpp (floats to blocks), ggml_convert.hpp (blocks and quantized_matrix).
 
+#include "fewbit/begin.hpp"
+
 #include <array>
 #include <concepts>
 #include <cstdint>
@@ -266,3 +268,5 @@ template <GgmlBlock B, Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

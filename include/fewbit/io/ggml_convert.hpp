@@ -18,6 +18,8 @@
 /// negative d or a code -128, and q5_0 with a negative d and no code 0, by which its sign comes
 /// back.
 
+#include "fewbit/begin.hpp"
+
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -307,3 +309,5 @@ requires(!B::has_minimum)
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

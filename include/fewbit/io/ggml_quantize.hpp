@@ -27,6 +27,8 @@
 /// In the other blocks the modes agree. Source: ggml-quants.c of ggml and its variants for
 /// processors.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <concepts>
@@ -372,3 +374,5 @@ template <GgmlBlock B, GgmlMode Mode = ggml_ref, Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

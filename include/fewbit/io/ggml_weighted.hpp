@@ -12,6 +12,8 @@
 /// Read next: quant/weighted_quantize.hpp, which finds the best of all scales for weights that need
 /// not be blocks of ggml.
 
+#include "fewbit/begin.hpp"
+
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -116,3 +118,5 @@ template <Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

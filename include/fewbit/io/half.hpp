@@ -5,6 +5,8 @@
 /// everywhere: a sign, 5 bits of exponent, 10 of fraction; subnormals are multiples of 2^-24 and
 /// 65504 is the largest number. Read next: io/ggml_blocks.hpp, which stores them.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 
 #include "fewbit/arch/convert.hpp"
@@ -53,3 +55,5 @@ FEWBIT_ALWAYS_INLINE arch::rebind<H, float> from_half(const H& half) noexcept {
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -13,6 +13,8 @@
 /// Values stay, but the sign of a zero, in both directions.
 /// Source: the operator's documentation in ONNX Runtime, domain com.microsoft.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <string>
@@ -198,3 +200,5 @@ template <index G>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

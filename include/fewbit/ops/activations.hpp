@@ -3,4 +3,8 @@
 /// detail::encode_dynamic for the scale of the row. The formula and the kernels are those of
 /// quant/arrays.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include "fewbit/quant/arrays.hpp"
+
+#include "fewbit/end.hpp"

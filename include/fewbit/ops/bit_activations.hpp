@@ -15,6 +15,8 @@
 /// Sources: Rastegari et al. 2016, arXiv:1603.05279 (XNOR-Net); Li et al. 2016, arXiv:1605.04711
 /// (TWN). Read before: ops/activations.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <bit>
 #include <cstdint>
 
@@ -133,3 +135,5 @@ float encode_row(few_bit_inputs<Bits, Signed>, const float* x, index n,
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

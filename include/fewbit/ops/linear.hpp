@@ -16,6 +16,8 @@
 /// ops/packed_linear.hpp (dynamic_int8 by weights in groups), ops/weight_only.hpp (float_inputs),
 /// ops/bit_linear.hpp (binary_inputs and others of few bits).
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
@@ -375,3 +377,5 @@ class linear {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

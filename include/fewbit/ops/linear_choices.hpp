@@ -4,6 +4,8 @@
 ///
 /// Read next: ops/linear.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 #include <type_traits>
 
@@ -101,3 +103,5 @@ inline constexpr index rows_at_a_time = 128;
 }  // namespace detail
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -3,6 +3,8 @@
 ///
 /// Read before: ops/linear_choices.hpp. Read next: gemm/stages.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <cassert>
 #include <limits>
 #include <string>
@@ -49,3 +51,5 @@ FEWBIT_ALWAYS_INLINE void with_output_stages(const float* bias, const linear_opt
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

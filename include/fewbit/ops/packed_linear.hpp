@@ -7,6 +7,8 @@
 /// (gemm::short_scales); those of whole rows are few, and ops/linear.hpp keeps them as they are.
 /// Read next: gemm/multiply_grouped.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
@@ -229,3 +231,5 @@ class linear<S, Inputs, Arch> : public detail::layer_of_scheme<S, Inputs, Arch> 
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

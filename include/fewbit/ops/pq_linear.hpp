@@ -25,6 +25,8 @@
 /// bit for a weight takes as long as int4_grouped<32>. Included by name. Read next:
 /// codebook/output_aware.hpp, for codebooks that keep outputs rather than weights.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
@@ -251,3 +253,5 @@ class linear<pq<Width, Bits>, float_inputs, Arch>
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -3,6 +3,8 @@
 ///
 /// Read before: gemm/grouped_weights.hpp. Read next: ops/packed_linear.hpp, ops/weight_only.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <string>
@@ -71,3 +73,5 @@ template <class Arch, Scheme S>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

@@ -8,6 +8,8 @@
 /// a scale of its own; inputs are multiplied by both. Read before: quant/two_scale_ternary.hpp.
 /// Read next: ops/packed_linear.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -72,3 +74,5 @@ class two_scale_linear : public detail::layer_of_stored<gemm::grouped_weights<1,
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -7,6 +7,8 @@
 /// separately, so that results are the same bits on every processor. With many rows an integer
 /// product is several times faster. Read next: arch/code_values.hpp, arch/level_values.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <cstdint>
@@ -281,3 +283,5 @@ class linear<S, float_inputs, Arch> {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -2,6 +2,8 @@
 /// A quantized matrix as the operators use it: signed 8-bit codes, and scales and zero points as
 /// tables of [block of k][output channel].
 
+#include "fewbit/begin.hpp"
+
 #include <cstdint>
 #include <string>
 #include <type_traits>
@@ -117,3 +119,5 @@ template <class Vector>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

@@ -15,6 +15,8 @@
 /// overlap. What is larger than `arch::streaming_bytes` is written past the caches.
 /// Read next: quantize.hpp (matrices, any scheme), gemm/stages.hpp (sums of products to codes).
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstdint>
@@ -569,3 +571,5 @@ void quantize_rows(const float* x, index rows, index cols, std::int8_t* codes, f
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

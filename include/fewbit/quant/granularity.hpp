@@ -10,6 +10,8 @@
 /// weight matrix are output channels, so per_row is what papers call per channel, and grouped<G>
 /// cuts the sum over inputs into blocks of G. Read next: zero_point.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <concepts>
 
 #include "fewbit/core/types.hpp"
@@ -106,3 +108,5 @@ concept Granularity = requires(index i) {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

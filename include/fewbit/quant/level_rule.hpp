@@ -8,6 +8,8 @@
 /// are positive, one is 0 and the rest are negative, so that a weight of 0 stays one.
 /// Read next: quantize.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <array>
 #include <cmath>
 #include <cstddef>
@@ -98,3 +100,5 @@ struct additive_powers_of_two {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -6,6 +6,8 @@
 /// `quantize<ternary_per_row, ternary_twn>(w)` says which one was used.
 /// Read next: quantize.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <functional>
 #include <limits>
@@ -96,3 +98,5 @@ struct ternary_twn {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

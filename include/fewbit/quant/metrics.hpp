@@ -7,6 +7,8 @@
 /// All figures come from one pass in double, summed in row order, so that they repeat to the bit.
 /// The short names (mse, sqnr_db, ...) are for those who want one figure.
 
+#include "fewbit/begin.hpp"
+
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -161,3 +163,5 @@ template <class Approximation>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

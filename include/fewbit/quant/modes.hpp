@@ -17,6 +17,8 @@
 /// A code type T is an integer type (std::int8_t, std::uint16_t) or a storage (int4).
 /// Use `quantize<S>` of quantize.hpp unless you must match someone.
 
+#include "fewbit/begin.hpp"
+
 #include <cassert>
 #include <cmath>
 #include <concepts>
@@ -269,3 +271,5 @@ void quantize_with(const In& in, Out&& out, const quant_params& params) noexcept
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -5,6 +5,8 @@
 /// scheme; computation is in double and rounded once to float.
 /// Read next: quantize.hpp, which applies them.
 
+#include "fewbit/begin.hpp"
+
 #include <cmath>
 #include <cstdint>
 
@@ -66,3 +68,5 @@ template <IntegerScheme S>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -13,6 +13,8 @@
 /// x / scale, and x_hat = level * scale. Results do not depend on the executor or the processor.
 /// Read next: metrics.hpp (what was lost), modes.hpp (the formulas of other libraries).
 
+#include "fewbit/begin.hpp"
+
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -598,3 +600,5 @@ template <Scheme S, class... More>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

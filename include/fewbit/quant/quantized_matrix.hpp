@@ -6,6 +6,8 @@
 /// (code(r, c) - zero_point(r, c)) * scale(r, c), or levels()[code(r, c)] * scale(r, c).
 /// Read next: quantize.hpp, which makes one from reals; gemm/ packs one for a kernel.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstdint>
@@ -292,3 +294,5 @@ struct quantized_matrix_access {
 }  // namespace detail
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

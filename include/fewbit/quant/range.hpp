@@ -4,6 +4,8 @@
 /// An observer (calib/) answers a range, `choose_params` (params.hpp) turns it into a scale and a
 /// zero point. A range says nothing about bits: one range serves int8 and int4 alike.
 
+#include "fewbit/begin.hpp"
+
 #include <bit>
 #include <cstdint>
 #include <string>
@@ -50,3 +52,5 @@ inline void expect_valid_range(const char* function, const range& r) {
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

@@ -4,6 +4,8 @@
 /// Each rule is written once for V = float and V = arch::vec<float, N> and asks |x| <= 2^22, which
 /// a quotient clamped to the code range always satisfies. Read next: scheme.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <concepts>
 #include <cstdint>
 
@@ -77,3 +79,5 @@ concept Rounding = requires {
     });
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -4,6 +4,8 @@
 /// Any float, or powers of two only: a power of two turns requantization into a shift and costs 0
 /// to 6.02 dB, because the step grows by up to a factor of two. Read next: rounding.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <cmath>
 #include <concepts>
 #include <limits>
@@ -43,3 +45,5 @@ concept Scale = requires(double step) {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

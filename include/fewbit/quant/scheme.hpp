@@ -15,6 +15,8 @@
 /// Every granularity goes with every storage. Any other mix does not compile.
 /// Read next: params.hpp (range -> scale and zero point), quantized_matrix.hpp, quantize.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <concepts>
 #include <type_traits>
 
@@ -158,3 +160,5 @@ template <int Bits, index G>
 using codebook_grouped = scheme<codebook<Bits>, grouped<G>>;
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

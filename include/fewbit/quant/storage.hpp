@@ -16,6 +16,8 @@
 /// a rule of their own (quantize.hpp); a code of a codebook is a place in a list of levels
 /// (level_rule.hpp). Read next: granularity.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <concepts>
 #include <cstdint>
 
@@ -160,3 +162,5 @@ template <class T>
 concept CodebookStorage = Storage<T> && detail::is_codebook<T>;
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -8,6 +8,8 @@
 /// ops/two_scale_linear.hpp. Source: Zhu et al. 2016, arXiv:1612.01064 (TTQ), which trains both
 /// scales from such a start; here they are the best for the codes.
 
+#include "fewbit/begin.hpp"
+
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -128,3 +130,5 @@ struct ternary_row {
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -9,6 +9,8 @@
 /// speed of the layer stay what they are. Worth most at 4 bits and less.
 /// Read next: quantize.hpp, which needs no data.
 
+#include "fewbit/begin.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -213,3 +215,5 @@ template <WeightedScheme S, Executor E = inline_executor>
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -5,6 +5,8 @@
 /// `zero_point`, so that a one-sided range such as [0, 6] wastes no codes; a product then owes a
 /// correction by row and column sums. Read next: scale.hpp.
 
+#include "fewbit/begin.hpp"
+
 #include <concepts>
 
 #include "fewbit/quant/storage.hpp"
@@ -61,3 +63,5 @@ concept ZeroPoint = requires {
 };
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"
