@@ -89,6 +89,8 @@ endmacro()
 macro(check_include line)
   if(line MATCHES "\"fewbit/(begin|end)\\.hpp\"")
     # Where they stand is checked for the whole header.
+  elseif(header STREQUAL "config.hpp" AND line MATCHES "\"fewbit[ :]")
+    # A sentence: no file has this name.
   elseif(line MATCHES "\"fewbit/([^\"]+)\"")
     check_own_include("${CMAKE_MATCH_1}")
   elseif(line MATCHES "\"")
@@ -121,6 +123,15 @@ foreach(header IN LISTS headers)
   file(READ "${ROOT}/${header}" content)
   if(NOT content MATCHES "^#pragma once\n///")
     offence("does not open with #pragma once and a /// block")
+  endif()
+  # The trees of tests/layers that break another rule have no halves.
+  if(begin.hpp IN_LIST headers AND NOT header STREQUAL "config.hpp")
+    if(NOT content MATCHES "^#pragma once\n(///[^\n]*\n)+\n#include \"fewbit/begin.hpp\"\n\n")
+      offence("does not include begin.hpp before all else")
+    endif()
+    if(NOT content MATCHES "\n\n#include \"fewbit/end.hpp\"\n$")
+      offence("does not end with the include of end.hpp")
+    endif()
   endif()
 
   # Brackets and semicolons would bend CMake's lists.

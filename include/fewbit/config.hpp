@@ -20,7 +20,7 @@
 #endif
 
 #if FEWBIT_DETAIL_LANGUAGE < 202002L
-#include "fewbit needs C++20; compile with -std=c++20 or later"
+#include "fewbit needs C++20, compile with -std=c++20 or later"
 #endif
 
 #if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \

@@ -1,4 +1,4 @@
-// expect only: fewbit needs C++20; compile with -std=c++20 or later
+// expect only: fewbit needs C++20, compile with -std=c++20 or later
 // flags: -std=c++11
 #include "fewbit/fewbit.hpp"
 

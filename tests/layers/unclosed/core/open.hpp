@@ -1,0 +1,6 @@
+#pragma once
+/// Never restores the macros of the host.
+
+#include "fewbit/begin.hpp"
+
+#include <cstddef>
