@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
@@ -208,12 +209,18 @@ class lloyd {
       for (index t = 0; t < d; ++t) {
         const double noise = deviation * (random.next() - 0.5) / 32;
         const double middle = centroids(donor, t);
-        centroids(empty, t) = static_cast<float>(middle + arch::rounded(noise));
-        centroids(donor, t) = static_cast<float>(middle - arch::rounded(noise));
+        centroids(empty, t) = nearest_float(middle + arch::rounded(noise));
+        centroids(donor, t) = nearest_float(middle - arch::rounded(noise));
       }
       weight[static_cast<std::size_t>(empty)] = weight[from] /= 2;
       spread[static_cast<std::size_t>(empty)] = spread[from] /= 2;
     }
+  }
+
+  /// The largest float of those sizes that are beyond it.
+  static float nearest_float(double x) noexcept {
+    constexpr double most = std::numeric_limits<float>::max();
+    return static_cast<float>(std::clamp(x, -most, most));
   }
 
   const matrix_ref& points_;
