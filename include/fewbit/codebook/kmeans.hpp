@@ -103,12 +103,15 @@ kmeans_result run_lloyd(const matrix_ref& points, index k, const kmeans_options&
   packed_centroids packed(result.centroids, clusters.map());
   clusters.restart();
   double inertia = std::numeric_limits<double>::max();
+  bool exact = true;
   while (go_on && !result.converged && result.iterations < options.iterations) {
     ++result.iterations;
-    const index moved = clusters.assign(packed);
+    const index moved = clusters.assign(packed, exact);
     const double last = std::exchange(inertia, clusters.update(result.centroids, noise));
     packed.pack(result.centroids);
-    result.converged = moved == 0 || last - inertia < options.tolerance * inertia;
+    const bool stays = moved == 0 || last - inertia < options.tolerance * inertia;
+    result.converged = stays && exact;
+    exact = stays || !clusters.scores_suffice(packed, inertia);
     go_on = progress(kmeans_step{restart, result.iterations, inertia, moved});
   }
   result.assignment = nearest_centroids<Arch>(points, result.centroids, executor);
