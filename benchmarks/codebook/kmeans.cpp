@@ -20,9 +20,7 @@ void run_assignment(benchmark::State& state, index d, index k) {
   std::vector<std::int32_t> nearest(static_cast<std::size_t>(panels.panels() * panel_points));
   for (auto _ : state) {
     for (index p = 0; p < panels.panels(); ++p) {
-      nearest_in_panel<Arch>(centroids, panels.panel(p), points.data() + p * panel_points * d, d,
-                             std::min(panel_points, points.rows() - p * panel_points),
-                             nearest.data() + p * panel_points);
+      nearest_in_panel<Arch>(centroids, panels.panel(p), nearest.data() + p * panel_points);
     }
     benchmark::ClobberMemory();
   }

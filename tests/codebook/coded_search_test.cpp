@@ -29,18 +29,19 @@ void expect_same_as_in_float(const row_matrix<float>& points, const row_matrix<f
     if constexpr (detail::has_coded_search<Arch>) {
       for (index p = 0; p < panels.panels(); ++p) {
         std::int32_t want[panel_points], got[panel_points];
+        nearest_in_panel<Arch>(packed, panels.panel(p), want);
+        detail::nearest_by_codes<Arch, false>(packed, codes, panels.panel(p), coded.codes(p),
+                                              coded.of(p), got);
+        EXPECT_TRUE(std::equal(want, want + panel_points, got)) << Arch::name << " in float";
         const index first = p * panel_points;
         const index count = std::min(panel_points, points.rows() - first);
         const float* rows = points.data() + first * points.cols();
-        std::fill(want, want + panel_points, 0);
-        std::fill(got, got + panel_points, 0);
         nearest_in_panel<Arch>(packed, panels.panel(p), rows, points.cols(), count, want);
         detail::settle(packed,
-                       detail::nearest_by_codes<Arch>(packed, codes, panels.panel(p),
-                                                      coded.codes(p), coded.of(p), got),
+                       detail::nearest_by_codes<Arch, true>(packed, codes, panels.panel(p),
+                                                            coded.codes(p), coded.of(p), got),
                        rows, points.cols(), count, got);
-        std::fill(want + count, want + panel_points, 0);
-        std::fill(got + count, got + panel_points, 0);
+        std::copy(want + count, want + panel_points, got + count);  // of no point
         EXPECT_TRUE(std::equal(want, want + panel_points, got))
             << Arch::name << " panel " << p << " d=" << points.cols() << " k=" << centroids.rows();
       }

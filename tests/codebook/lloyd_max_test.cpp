@@ -94,8 +94,8 @@ TEST(lloyd_max, is_what_quantize_does_by_itself) {
 }
 
 TEST(lloyd_max, of_few_numbers_are_these) {
-  row_matrix<float> w(2, 3);
-  w << 1.0F, -0.5F, 0.0F, 2.0F, -1.0F, 1.0F;
+  row_matrix<float> w(2, 4);
+  w << 1.0F, -0.5F, 0.0F, 0.5F, 2.0F, -1.0F, 1.0F, 1.0F;
   EXPECT_EQ(dequantize(quantize<codebook_per_row<2>>(w)), w);
   EXPECT_EQ(lloyd_max_levels<codebook_per_row<3>>(w),
             (std::vector<float>{-0.5F, 0.0F, 0.5F, 1.0F, 1.0F, 1.0F, 1.0F, 1.0F}));
@@ -121,6 +121,10 @@ TEST(lloyd_max, says_what_is_wrong) {
   EXPECT_EQ(learn({1.0F}), "fewbit: lloyd_max_levels: length of importance is 1, expected 3");
   EXPECT_EQ(learn({1.0F, -1.0F, 1.0F}),
             "fewbit: lloyd_max_levels: importance[1] is -1, expected a finite number, at least 0");
+  EXPECT_EQ(tests::sentence_of([&] { return lloyd_max_levels<codebook_per_row<3>>(w).size(); }),
+            "fewbit: lloyd_max_levels: w.size() is 6, expected at least 8, the number of levels");
+  EXPECT_EQ(tests::sentence_of([&] { return quantize<codebook_per_row<3>>(w).rows(); }),
+            "no error");
   w(0, 1) = std::numeric_limits<float>::quiet_NaN();
   EXPECT_EQ(learn({}), "fewbit: lloyd_max_levels: w(0, 1) is nan, expected a finite number");
 }

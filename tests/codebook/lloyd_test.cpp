@@ -16,12 +16,12 @@ using clusters = detail::lloyd<arch::native, inline_executor>;
 
 /// One iteration from given centroids, which become the next; answers the inertia.
 double iterate(const row_matrix<float>& points, const std::vector<float>& weights,
-               row_matrix<float>& centroids, index* moved = nullptr) {
+               row_matrix<float>& centroids, index* moved = nullptr, bool exact = true) {
   const detail::matrix_ref rows(points);
   const inline_executor executor;
   clusters c(rows, weights, centroids.rows(), executor);
   c.restart();
-  const index count = c.assign(packed_centroids(centroids, c.map()));
+  const index count = c.assign(packed_centroids(centroids, c.map()), exact);
   if (moved != nullptr) *moved = count;
   detail::random_sequence random({1});
   return c.update(centroids, random);
@@ -52,12 +52,49 @@ TEST(lloyd, an_iteration_is_what_plain_loops_make) {
         want += w * (points.row(i).cast<double>() - mean.row(nearest[static_cast<std::size_t>(i)]))
                         .squaredNorm();
       }
-      row_matrix<float> centroids = first;
-      index moved = 0;
-      EXPECT_NEAR(iterate(points, weights, centroids, &moved), want, 1e-6 * want) << "d=" << d;
-      EXPECT_EQ(moved, 5000);
-      EXPECT_LT((centroids.cast<double>() - mean).cwiseAbs().maxCoeff(), 1e-5) << "d=" << d;
+      for (const bool exact : {true, false}) {
+        row_matrix<float> centroids = first;
+        index moved = 0;
+        EXPECT_NEAR(iterate(points, weights, centroids, &moved, exact), want, 1e-6 * want)
+            << "d=" << d;
+        EXPECT_EQ(moved, 5000);
+        EXPECT_LT((centroids.cast<double>() - mean).cwiseAbs().maxCoeff(), 1e-5) << "d=" << d;
+      }
     }
+  }
+}
+
+/// What is left beside a point far away is not the difference of two large sums.
+TEST(lloyd, inertia_of_pairs_beside_a_point_far_away) {
+  row_matrix<float> points(5, 2), centroids(3, 2);
+  points << 0, 0, 0, 1, 10, 10, 10, 11, 1e6, 1e6;
+  centroids << 0, 0.25F, 10, 10, 1e6, 1e6;
+  for (const float far : {1e6F, 1e12F, -1e20F}) {
+    points.row(4).setConstant(far);
+    centroids.row(2).setConstant(far);
+    row_matrix<float> next = centroids;
+    index moved = 0;
+    EXPECT_EQ(iterate(points, {}, next, &moved), 1.0) << far;
+    EXPECT_EQ(next(0, 1), 0.5F);
+    EXPECT_EQ(next(1, 1), 10.5F);
+  }
+  const inline_executor executor;
+  const detail::matrix_ref rows(points);
+  const clusters c(rows, {}, 3, executor);
+  EXPECT_FALSE(c.scores_suffice(packed_centroids(centroids, c.map()), 1.0));
+}
+
+TEST(lloyd, scores_suffice_where_distances_are_large) {
+  const row_matrix<float> points = tests::random_reals(3000, 4, 1);
+  const inline_executor executor;
+  for (const float size : {0x1p-60F, 1.0F, 0x1p60F}) {
+    const row_matrix<float> sized = size * points;
+    const detail::matrix_ref sized_rows(sized);
+    const clusters c(sized_rows, {}, 9, executor);
+    const packed_centroids centroids(sized.topRows(9), c.map());
+    const double inertia = 3000.0 * double{size} * double{size};
+    EXPECT_TRUE(c.scores_suffice(centroids, inertia));
+    EXPECT_FALSE(c.scores_suffice(centroids, 1e-4 * inertia));
   }
 }
 

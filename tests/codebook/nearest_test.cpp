@@ -84,8 +84,10 @@ TYPED_TEST(nearest, the_same_as_one_fused_chain_per_score) {
   const row_matrix<float> centroids = tests::random_reals(301, 6, 4);
   const packed_centroids packed(centroids);
   const detail::point_panels panels(points, packed.map(), inline_executor{});
-  std::int32_t found[panel_points];
-  EXPECT_EQ(detail::nearest_by_scores<TypeParam>(packed, panels.panel(0), found), 0U);
+  std::int32_t found[panel_points], alone[panel_points];
+  nearest_in_panel<TypeParam>(packed, panels.panel(0), found);
+  nearest_in_panel<TypeParam>(packed, panels.panel(0), points.data(), 6, 48, alone);
+  EXPECT_TRUE(std::equal(found, found + 48, alone));
   for (index i = 0; i < 48; ++i) {
     index best = 0;
     float least = std::numeric_limits<float>::infinity();

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
@@ -161,6 +162,32 @@ TEST(output_aware, quantizes_part_by_part) {
   EXPECT_EQ(calls, 2);
 }
 
+/// Pairs of rows, a unit apart, far from zero, and one row farther away.
+TEST(output_aware, rows_far_away_take_no_precision_of_the_others) {
+  const row_matrix<float> inputs = tests::random_reals(30, 2, 4);
+  row_matrix<float> weights(9, 2);
+  for (index i = 0; i < 8; ++i) {
+    weights(i, 0) = 1e6F + static_cast<float>(i % 2);
+    weights(i, 1) = 1e6F + 10.0F * static_cast<float>(i / 2);
+  }
+  for (const float far : {1e7F, 1e12F, -1e9F}) {
+    weights.row(8).setConstant(far);
+    const kmeans_result pairs =
+        output_aware_kmeans(weights, inputs, 5, {.restarts = 4}, no_progress{});
+    for (index i = 0; i < 8; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      EXPECT_EQ(pairs.assignment[at], pairs.assignment[at - at % 2]) << far;
+    }
+    EXPECT_NEAR(pairs.inertia, 2.0 * inputs.col(0).cast<double>().squaredNorm(),
+                1e-6 * pairs.inertia);
+    const kmeans_result all = output_aware_kmeans(weights, inputs, 9, {}, no_progress{});
+    EXPECT_EQ(all.inertia, 0.0);
+    for (index i = 0; i < 9; ++i) {
+      EXPECT_EQ(all.centroids.row(all.assignment[static_cast<std::size_t>(i)]), weights.row(i));
+    }
+  }
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
 
 TEST(output_aware, rejects_bad_input) {
@@ -179,7 +206,18 @@ TEST(output_aware, rejects_bad_input) {
   EXPECT_EQ(tests::sentence_of([&] { return run(weights, inputs.leftCols(2), 3); }),
             "fewbit: output_aware_kmeans: inputs.cols() is 2, expected 6");
   EXPECT_EQ(tests::sentence_of([&] { return run(weights, inputs, 0); }),
-            "fewbit: kmeans: k is 0, expected 1 to 1073741824");
+            "fewbit: output_aware_kmeans: k is 0, expected 1 to " + std::to_string(weights.rows()) +
+                ", the number of points");
+  EXPECT_EQ(tests::sentence_of([&] { return run(weights, inputs, weights.rows() + 1); }),
+            "fewbit: output_aware_kmeans: k is " + std::to_string(weights.rows() + 1) +
+                ", expected 1 to " + std::to_string(weights.rows()) + ", the number of points");
+  EXPECT_EQ(sentence(inputs, {.parts = 2, .bits = 4, .clustering = {.restarts = 0}}),
+            "fewbit: train_output_aware: clustering.restarts is 0, expected at least 1");
+  EXPECT_EQ(tests::sentence_of([&] {
+              return train_output_aware(weights.topRows(15), inputs, {.parts = 2, .bits = 4});
+            }),
+            "fewbit: train_output_aware: weights.rows() is 15, expected at least 16, the number of "
+            "centroids of 4 bits");
   inputs(2, 3) = std::numeric_limits<float>::infinity();
   EXPECT_EQ(sentence(inputs, {.parts = 2}),
             "fewbit: train_output_aware: inputs(2, 3) is inf, expected a finite number");

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -163,6 +164,37 @@ TEST(product_quantizer, progress_sees_each_part_and_may_stop) {
             kmeans(points.rightCols(2), 16, {.iterations = 1, .seed = 2}).centroids);
 }
 
+/// Codes of a part are the nearest in double, and training finds the pairs beside a point far away.
+TEST(product_quantizer, a_coordinate_far_away_takes_no_precision_of_the_others) {
+  std::vector<row_matrix<float>> centroids = centroids_of(2, 16, 3);
+  centroids[0](5, 1) = 1e7F;
+  centroids[1].row(9).setConstant(-1e20F);
+  const product_quantizer pq(centroids);
+  const row_matrix<float> points = tests::random_reals(100, 6, 8);
+  const code_matrix codes = pq.encode(points);
+  for (index i = 0; i < 100; ++i) {
+    for (index p = 0; p < 2; ++p) {
+      std::vector<double> distances;
+      for (index j = 0; j < 16; ++j) {
+        double sum = 0.0;
+        for (index t = 0; t < 3; ++t) {
+          sum += std::pow(double{points(i, 3 * p + t)} - double{pq.centroids(p)(j, t)}, 2.0);
+        }
+        distances.push_back(sum);
+      }
+      EXPECT_EQ(codes(i, p),
+                std::min_element(distances.begin(), distances.end()) - distances.begin());
+    }
+  }
+  row_matrix<float> places(64, 4);
+  for (index i = 0; i < 64; ++i) places.row(i).setConstant(static_cast<float>(i % 15));
+  places.row(30).setConstant(1e9F);
+  places(31, 0) = places(31, 1) = 1e6F;
+  const row_matrix<float> only = places.topRows(31);
+  const product_quantizer trained = train_product_quantizer(only, {.parts = 2, .bits = 4});
+  EXPECT_EQ(trained.decode(trained.encode(only)), only);
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
 
 TEST(product_quantizer, rejects_bad_centroids) {
@@ -196,7 +228,25 @@ TEST(product_quantizer, rejects_bad_training) {
   EXPECT_EQ(sentence({.parts = 2, .bits = 5}),
             "fewbit: train_product_quantizer: bits is 5, expected 4 or 8");
   EXPECT_EQ(sentence({.parts = 2, .clustering = {.iterations = 0}}),
-            "fewbit: kmeans: iterations is 0, expected at least 1");
+            "fewbit: train_product_quantizer: clustering.iterations is 0, expected at least 1");
+  const std::vector<float> weights(39, 1.0F);
+  EXPECT_EQ(sentence({.parts = 2, .bits = 4, .clustering = {.weights = weights}}),
+            "fewbit: train_product_quantizer: clustering.weights.size() is 39, expected 40");
+  EXPECT_EQ(sentence({.parts = 2, .bits = 4}), "no error");
+  EXPECT_EQ(
+      sentence({.parts = 2}),
+      "fewbit: train_product_quantizer: points.rows() is 40, expected at least 256, the number "
+      "of centroids of 8 bits");
+  const auto shared = [&](index rows, const pq_options& o) {
+    return tests::sentence_of([&] { return train_shared_quantizer(points.topRows(rows), o); });
+  };
+  EXPECT_EQ(shared(8, {.parts = 2, .bits = 4}), "no error");
+  EXPECT_EQ(
+      shared(7, {.parts = 2, .bits = 4}),
+      "fewbit: train_shared_quantizer: points.rows() * parts is 14, expected at least 16, the "
+      "number of centroids of 4 bits");
+  EXPECT_EQ(shared(8, {.parts = 2, .bits = 4, .clustering = {.candidates = -1}}),
+            "fewbit: train_shared_quantizer: clustering.candidates is -1, expected at least 0");
   points(7, 4) = std::numeric_limits<float>::infinity();
   EXPECT_EQ(sentence({.parts = 2}),
             "fewbit: train_product_quantizer: points(7, 4) is inf, expected a finite number");

@@ -54,13 +54,30 @@ TEST(residual_quantizer, rejects_bad_input) {
             "fewbit: decode: codes.cols() is 1, expected 2");
   codes(4, 1) = 200;
   EXPECT_EQ(tests::sentence_of([&] { return rq.decode(codes); }),
-            "fewbit: decode: codes(4, 0) is 200, expected 0 to 15");
+            "fewbit: decode: codes(4, 1) is 200, expected 0 to 15");
   EXPECT_EQ(tests::sentence_of([&] { return rq.encode(tests::random_reals(5, 2, 1)); }),
             "fewbit: encode: points.cols() is 2, expected 3");
   const row_matrix<float> points = tests::random_reals(50, 6, 3);
   EXPECT_EQ(
       tests::sentence_of([&] { return train_residual_quantizer(points, coarse, {.parts = 4}); }),
-      "fewbit: train_residual_quantizer: parts is 4, expected a divisor of 6");
+      "fewbit: train_residual_quantizer: second.parts is 4, expected a divisor of 6");
+  EXPECT_EQ(
+      tests::sentence_of([&] { return train_residual_quantizer(points, {.parts = 5}, fine); }),
+      "fewbit: train_residual_quantizer: first.parts is 5, expected a divisor of 6");
+  EXPECT_EQ(tests::sentence_of([&] {
+              return train_residual_quantizer(
+                  points, {.parts = 2, .bits = 4, .clustering = {.iterations = 0}}, fine);
+            }),
+            "fewbit: train_residual_quantizer: first.clustering.iterations is 0, expected at least "
+            "1");
+  EXPECT_EQ(tests::sentence_of(
+                [&] { return train_residual_quantizer(points, {.parts = 2, .bits = 4}, fine); }),
+            "fewbit: train_residual_quantizer: points.rows() is 50, expected at least 256, the "
+            "number of centroids of 8 bits");
+  const row_matrix<float> most = row_matrix<float>::Constant(16, 3, 3e38F);
+  const residual_quantizer far(product_quantizer({most}), centroids(3));
+  EXPECT_EQ(tests::sentence_of([&] { return far.encode(-most); }),
+            "fewbit: encode: what first misses of points(0, 0) is -inf, expected a finite number");
 }
 
 #endif

@@ -225,13 +225,17 @@ TEST(rotated_quantizer, rejects_bad_points_and_options) {
     return tests::sentence_of([&] { return train_rotated_quantizer(points, o); });
   };
   EXPECT_EQ(training({.pq = {.parts = 3}}),
-            "fewbit: train_rotated_quantizer: parts is 3, expected a divisor of 8");
+            "fewbit: train_rotated_quantizer: pq.parts is 3, expected a divisor of 8");
   EXPECT_EQ(training({.pq = {.bits = 5}}),
-            "fewbit: train_rotated_quantizer: bits is 5, expected 4 or 8");
+            "fewbit: train_rotated_quantizer: pq.bits is 5, expected 4 or 8");
   EXPECT_EQ(training({.rounds = -1}),
             "fewbit: train_rotated_quantizer: rounds is -1, expected at least 0");
   EXPECT_EQ(training({.pq = {.clustering = {.iterations = 0}}}),
-            "fewbit: kmeans: iterations is 0, expected at least 1");
+            "fewbit: train_rotated_quantizer: pq.clustering.iterations is 0, expected at least 1");
+  EXPECT_EQ(
+      training({.pq = {.bits = 8}}),
+      "fewbit: train_rotated_quantizer: points.rows() is 60, expected at least 256, the number "
+      "of centroids of 8 bits");
   const rotated_quantizer rq(random_rotation(8, 2),
                              product_quantizer({tests::random_reals(16, 8, 2)}));
   EXPECT_EQ(tests::sentence_of([&] { return rq.rotate(points.leftCols(4)); }),
@@ -240,6 +244,8 @@ TEST(rotated_quantizer, rejects_bad_points_and_options) {
             "fewbit: decode: codes.cols() is 3, expected 1");
   points(5, 6) = std::numeric_limits<float>::infinity();
   EXPECT_EQ(tests::sentence_of([&] { return rq.encode(points); }),
+            "fewbit: encode: points(5, 6) is inf, expected a finite number");
+  EXPECT_EQ(tests::sentence_of([&] { return rq.rotate(points); }),
             "fewbit: rotate: points(5, 6) is inf, expected a finite number");
   EXPECT_EQ(training({}),
             "fewbit: train_rotated_quantizer: points(5, 6) is inf, expected a finite number");

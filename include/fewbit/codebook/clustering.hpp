@@ -9,6 +9,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -119,35 +120,61 @@ double inertia_of(const matrix_ref& points, std::span<const float> weights,
 }
 
 /// Fails unless there is one weight per point, or none at all, none negative and one positive.
-inline void expect_weights(const char* function, std::span<const float> weights, index points) {
+/// `name` is what the caller of `function` calls them.
+inline void expect_weights(const char* function, const std::string& name,
+                           std::span<const float> weights, index points) {
   if (weights.empty()) return;
-  expect_equal(function, "weights.size()", static_cast<index>(weights.size()), points);
+  if (static_cast<index>(weights.size()) != points) {
+    fail(function, name + ".size()", weights.size(), points);
+  }
   bool any = false;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     if (!is_finite(weights[i]) || weights[i] < 0.0F) {
-      fail(function, item("weights", static_cast<index>(i)), weights[i],
+      fail(function, item(name.c_str(), static_cast<index>(i)), weights[i],
            "a finite number of at least 0");
     }
     any |= weights[i] > 0.0F;
   }
-  if (!any) fail(function, "the largest weight", 0, "more than 0");
+  if (!any) fail(function, "the largest of " + name, 0, "more than 0");
 }
 
-inline void expect_clusters(const char* function, index k) {
+/// Fails unless k is 1 to the number of points. The rule for all that looks for as many clusters as
+/// its caller names: what more clusters than points should be, only the caller can know.
+inline void expect_clusters(const char* function, index k, index points) {
   constexpr index most = index{1} << 30;
-  if (k < 1 || k > most) fail(function, "k", k, "1 to " + std::to_string(most));
+  if (k >= 1 && k <= std::min(points, most)) return;
+  fail(function, "k", k,
+       points <= most ? "1 to " + std::to_string(points) + ", the number of points"
+                      : "1 to " + std::to_string(most));
 }
 
-inline void expect_options(const kmeans_options& o, index points) {
-  const auto at_least = [](const char* name, index got, index want) {
-    if (got < want) fail("kmeans", name, got, "at least " + std::to_string(want));
+/// Fails unless there are no more of `what` than points.
+inline void expect_points(const char* function, const char* argument, index points, index clusters,
+                          const std::string& what) {
+  if (points >= clusters) return;
+  fail(function, argument, points,
+       "at least " + std::to_string(clusters) + ", the number of " + what);
+}
+
+/// `prefix` is what the caller of `function` writes before the name of an option.
+inline void expect_options(const char* function, const std::string& prefix, const kmeans_options& o,
+                           index points) {
+  const auto at_least = [&](const char* name, index got, index want) {
+    if (got < want) fail(function, prefix + name, got, "at least " + std::to_string(want));
   };
   at_least("iterations", o.iterations, 1);
   at_least("restarts", o.restarts, 1);
   at_least("candidates", o.candidates, 0);
   at_least("seeding_points", o.seeding_points, 0);
-  if (!(o.tolerance >= 0.0)) fail("kmeans", "tolerance", o.tolerance, "at least 0");
-  expect_weights("kmeans", o.weights, points);
+  if (!(o.tolerance >= 0.0)) fail(function, prefix + "tolerance", o.tolerance, "at least 0");
+  expect_weights(function, prefix + "weights", o.weights, points);
+}
+
+/// Sorting numbers takes a word of 64 bits for each, half of it for its position.
+inline void expect_sortable(const char* function, const char* argument, index numbers) {
+  constexpr index most = std::numeric_limits<std::int32_t>::max();
+  if (numbers <= most) return;
+  fail(function, argument, numbers, "at most " + std::to_string(most) + " in one dimension");
 }
 
 }  // namespace detail

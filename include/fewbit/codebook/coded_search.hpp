@@ -343,8 +343,9 @@ struct candidate {
   std::uint16_t point;
 };
 
-/// What is known of the points of a panel: the least score, who has it, and a bit for each point
-/// where another score is within the doubt of it.
+/// What is known of the points of a panel: the least score, who has it, and, if Exact, a bit for each
+/// point where another score is within the doubt of it.
+template <bool Exact>
 struct scored_panel {
   float doubt;
   float* score;
@@ -356,9 +357,11 @@ struct scored_panel {
                                  float least, const candidate& from) noexcept {
     const index point = from.point;
     if (!(least <= score[point] + doubt)) return;
-    const std::uint32_t near = arch::lanes_at_most(scores, {least + doubt});
-    const bool several = (near & (near - 1)) != 0 || !(least + doubt < score[point]);
-    open = (open & ~(std::uint64_t{1} << point)) | (std::uint64_t{several} << point);
+    if constexpr (Exact) {
+      const std::uint32_t near = arch::lanes_at_most(scores, {least + doubt});
+      const bool several = (near & (near - 1)) != 0 || !(least + doubt < score[point]);
+      open = (open & ~(std::uint64_t{1} << point)) | (std::uint64_t{several} << point);
+    }
     const std::int32_t centroid =
         from.group * packed_centroids::group + arch::first_equal_lane(scores, least);
     if (least < score[point] || (least == score[point] && centroid < nearest[point])) {
@@ -369,10 +372,10 @@ struct scored_panel {
 };
 
 /// Scores some candidates in float, all of them at once, and keeps the best of each point.
-template <int Count>
+template <int Count, bool Exact>
 FEWBIT_ALWAYS_INLINE void score_candidates(const packed_centroids& c, const float* panel,
                                            const candidate* candidates,
-                                           scored_panel& result) noexcept {
+                                           scored_panel<Exact>& result) noexcept {
   using lanes = arch::vec<float, packed_centroids::group>;
   const float* centroids[Count];
   const float* points[Count];
@@ -399,9 +402,10 @@ FEWBIT_ALWAYS_INLINE void score_candidates(const packed_centroids& c, const floa
   }
 }
 
-inline void score_all_candidates(const packed_centroids& c, const float* panel,
-                                 const candidate* candidates, index count,
-                                 scored_panel& result) noexcept {
+template <bool Exact>
+void score_all_candidates(const packed_centroids& c, const float* panel,
+                          const candidate* candidates, index count,
+                          scored_panel<Exact>& result) noexcept {
   constexpr int together = 4;
   const index whole = count / together * together;
   for (index at = 0; at < whole; at += together) {
@@ -413,7 +417,7 @@ inline void score_all_candidates(const packed_centroids& c, const float* panel,
 }
 
 /// As nearest_by_scores. Where codes leave too many candidates it calls that.
-template <class Arch>
+template <class Arch, bool Exact>
 std::uint64_t nearest_by_codes(const packed_centroids& c, const coded_centroids& coded,
                                const float* panel, const std::int8_t* codes,
                                const coded_panels::about& about, std::int32_t* nearest) noexcept {
@@ -421,8 +425,8 @@ std::uint64_t nearest_by_codes(const packed_centroids& c, const coded_centroids&
   using lanes = typename shape::lanes;
   constexpr index tile = index{shape::registers} * lanes::lanes;
   constexpr index most_groups = most_coded_centroids / packed_centroids::group;
-  const float doubt = c.doubt(panel[c.dimension() * panel_points]);
-  if (!is_finite(doubt)) return nearest_by_scores<Arch>(c, panel, nearest);
+  const float doubt = Exact ? c.doubt(panel[c.dimension() * panel_points]) : 0.0F;
+  if (!is_finite(doubt)) return nearest_by_scores<Arch, Exact>(c, panel, nearest);
   float least[most_groups * panel_points];
   constexpr index line = arch::cache_line / sizeof(float);
   for (index i = 0; i < c.dimension() * panel_points; i += line) {
@@ -438,7 +442,7 @@ std::uint64_t nearest_by_codes(const packed_centroids& c, const coded_centroids&
     least[nearest[i] * panel_points + i] = std::numeric_limits<float>::infinity();
     score[i] = std::numeric_limits<float>::infinity();
   }
-  scored_panel result{doubt, score, nearest};
+  scored_panel<Exact> result{doubt, score, nearest};
   score_all_candidates(c, panel, found, panel_points, result);
   // What rounding to float may do to any of these sums: some units in the last place of its largest
   // term, for each term.
@@ -459,7 +463,7 @@ std::uint64_t nearest_by_codes(const packed_centroids& c, const coded_centroids&
                           static_cast<std::uint16_t>(column + std::countr_zero(near))};
       }
     }
-    if (count > room) return nearest_by_scores<Arch>(c, panel, nearest);
+    if (count > room) return nearest_by_scores<Arch, Exact>(c, panel, nearest);
   }
   score_all_candidates(c, panel, found, count, result);
   return result.open;

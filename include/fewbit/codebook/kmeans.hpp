@@ -105,18 +105,43 @@ kmeans_result run_lloyd(const matrix_ref& points, index k, const kmeans_options&
   packed_centroids packed(result.centroids, clusters.map());
   clusters.restart();
   double inertia = std::numeric_limits<double>::max();
+  bool exact = true;
   while (go_on && !result.converged && result.iterations < options.iterations) {
     ++result.iterations;
-    const index moved = clusters.assign(packed);
+    const index moved = clusters.assign(packed, exact);
     const double last = std::exchange(inertia, clusters.update(result.centroids, noise));
     packed.pack(result.centroids);
-    result.converged = moved == 0 || last - inertia < options.tolerance * inertia;
+    const bool stays = moved == 0 || last - inertia < options.tolerance * inertia;
+    result.converged = stays && exact;
+    exact = stays || !clusters.scores_suffice(packed, inertia);
     go_on = progress(kmeans_step{restart, result.iterations, inertia, moved});
   }
   result.assignment = nearest_centroids<Arch>(points, result.centroids, executor);
   result.inertia =
       inertia_of(points, options.weights, result.centroids, result.assignment, executor);
   return result;
+}
+
+/// k-means of what its callers have checked, of any k.
+template <class Arch, KmeansProgress P, Executor E>
+kmeans_result find_clusters(const matrix_ref& points, index k, const kmeans_options& options,
+                            P& progress, const E& executor) {
+  static_assert(Arch::compiled,
+                "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
+  if (points.cols() == 1) return kmeans_of_numbers(points, k, options, progress, executor);
+  const distinct_points distinct = find_distinct(points, options.weights, k);
+  if (static_cast<index>(distinct.rows.size()) <= k) {
+    return cluster_distinct<Arch>(points, k, distinct, executor);
+  }
+  lloyd<Arch, E> clusters(points, options.weights, k, executor);
+  kmeans_result best;
+  bool go_on = true;
+  for (index restart = 0; go_on && restart < options.restarts; ++restart) {
+    kmeans_result result =
+        run_lloyd(points, k, options, restart, clusters, progress, go_on, executor);
+    if (restart == 0 || result.inertia < best.inertia) best = std::move(result);
+  }
+  return best;
 }
 
 }  // namespace detail
@@ -127,8 +152,9 @@ kmeans_result run_lloyd(const matrix_ref& points, index k, const kmeans_options&
 ///
 /// @param points    n x d, one point per row: a matrix, Map or block; row-major rows are read in
 ///                  place
-/// @param k         1 to 2^30. If there are no more than k different points (of positive weight),
-///                  they are the centroids, the last one repeated, and the inertia is 0.
+/// @param k         1 to the number of points, at most 2^30. If there are no more than k different
+///                  points (of positive weight), they are the centroids, the last one repeated, and
+///                  the inertia is 0.
 /// @param progress  is called after each iteration; once it answers false, the best clustering so
 ///                  far is returned
 /// @throws fewbit::error if points are missing, a coordinate is a NaN or an infinity, k or an
@@ -144,27 +170,11 @@ template <class Arch = arch::native, KmeansProgress P, Executor E = inline_execu
 [[nodiscard]] kmeans_result kmeans(const Eigen::Ref<const row_matrix<float>>& points, index k,
                                    const kmeans_options& options, P&& progress,
                                    const E& executor = {}) {
-  static_assert(Arch::compiled,
-                "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
   detail::expect_finite("kmeans", "points", points);
-  detail::expect_clusters("kmeans", k);
-  detail::expect_options(options, points.rows());
-  if (points.cols() == 1) {
-    return detail::kmeans_of_numbers(points, k, options, progress, executor);
-  }
-  const detail::distinct_points distinct = detail::find_distinct(points, options.weights, k);
-  if (static_cast<index>(distinct.rows.size()) <= k) {
-    return detail::cluster_distinct<Arch>(points, k, distinct, executor);
-  }
-  detail::lloyd<Arch, E> clusters(points, options.weights, k, executor);
-  kmeans_result best;
-  bool go_on = true;
-  for (index restart = 0; go_on && restart < options.restarts; ++restart) {
-    kmeans_result result =
-        detail::run_lloyd(points, k, options, restart, clusters, progress, go_on, executor);
-    if (restart == 0 || result.inertia < best.inertia) best = std::move(result);
-  }
-  return best;
+  if (points.cols() == 1) detail::expect_sortable("kmeans", "points.rows()", points.rows());
+  detail::expect_clusters("kmeans", k, points.rows());
+  detail::expect_options("kmeans", "", options, points.rows());
+  return detail::find_clusters<Arch>(points, k, options, progress, executor);
 }
 
 /// The same without looking on.

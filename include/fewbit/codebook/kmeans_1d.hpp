@@ -508,19 +508,10 @@ inline std::vector<float> all_numbers(const sorted_points& points, index k) {
   return centroids;
 }
 
-inline void expect_numbers(const char* function, const matrix_ref& points) {
-  constexpr index most = std::numeric_limits<std::int32_t>::max();
-  expect_finite(function, "points", points);
-  expect_equal(function, "points.cols()", points.cols(), 1);
-  expect(points.rows() <= most, function, "points.rows()", points.rows(),
-         "at most " + std::to_string(most) + " in one dimension");
-}
-
-/// Lloyd's iterations from nearly optimal intervals.
+/// Lloyd's iterations from nearly optimal intervals; for what its callers have checked.
 template <KmeansProgress P, Executor E>
 kmeans_result kmeans_of_numbers(const matrix_ref& points, index k, const kmeans_options& options,
                                 P& progress, const E& executor) {
-  expect_numbers("kmeans", points);
   const sorted_points sorted(points, options.weights);
   std::vector<float> centroids;
   index iteration = 0;
@@ -564,9 +555,12 @@ template <Executor E = inline_executor>
 [[nodiscard]] kmeans_result optimal_kmeans_1d(const Eigen::Ref<const row_matrix<float>>& points,
                                               index k, std::span<const float> weights = {},
                                               const E& executor = {}) {
-  detail::expect_clusters("optimal_kmeans_1d", k);
-  detail::expect_numbers("optimal_kmeans_1d", points);
-  detail::expect_weights("optimal_kmeans_1d", weights, points.rows());
+  const char* function = "optimal_kmeans_1d";
+  detail::expect_finite(function, "points", points);
+  detail::expect_equal(function, "points.cols()", points.cols(), 1);
+  detail::expect_sortable(function, "points.rows()", points.rows());
+  detail::expect_clusters(function, k, points.rows());
+  detail::expect_weights(function, "weights", weights, points.rows());
   const detail::sorted_points sorted(points, weights);
   const std::vector<float> centroids =
       sorted.size() <= k

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
@@ -71,7 +72,11 @@ class lloyd {
     }
     spread_ = inertia_of(points, weights, middle_, assignment_, executor);
     const double square = middle_.cast<double>().squaredNorm();
-    for (index i = 0; i < points.rows(); ++i) about_zero_ += weight_of(weights, i) * square;
+    for (index i = 0; i < points.rows(); ++i) weight_ += weight_of(weights, i);
+    about_zero_ = weight_ * square;
+    for (index p = 0; p < panels_.panels(); ++p) {
+      reach_ = std::max(reach_, panels_.panel(p)[points.cols() * panel_points]);
+    }
   }
 
   [[nodiscard]] const point_panels& panels() const noexcept { return panels_; }
@@ -80,10 +85,20 @@ class lloyd {
   /// Forgets the clusters of a former run.
   void restart() { std::fill(assignment_.begin(), assignment_.end(), -1); }
 
-  /// Sends each point to its nearest centroid; answers how many changed their cluster.
-  index assign(const packed_centroids& centroids) {
+  /// Whether scores in float raise an inertia by less than a thousandth of it.
+  [[nodiscard]] bool scores_suffice(const packed_centroids& centroids,
+                                    double inertia) const noexcept {
+    const double scale = double{map_.scale};
+    return 2.0 * double{centroids.doubt(reach_)} * weight_ < 0x1p-10 * inertia * scale * scale;
+  }
+
+  /// Sends each point to its nearest centroid, by scores in float alone unless `exact`; answers how
+  /// many changed their cluster.
+  index assign(const packed_centroids& centroids, bool exact) {
     if (use_codes_) coded_centroids_.code(centroids);
-    executor_.for_each(pieces_, [&](index p) { assign_piece(p, centroids); });
+    executor_.for_each(pieces_, [&](index p) {
+      exact ? assign_piece<true>(p, centroids) : assign_piece<false>(p, centroids);
+    });
     index moved = 0;
     for (const index m : moved_) moved += m;
     return moved;
@@ -125,17 +140,20 @@ class lloyd {
   [[nodiscard]] index sums() const noexcept { return k_ * (points_.cols() + 1); }
 
   /// As nearest_by_scores.
+  template <bool Exact>
   std::uint64_t find_nearest(index panel, const packed_centroids& centroids,
                              std::int32_t* nearest) const noexcept {
     if constexpr (has_coded_search<Arch>) {
       if (use_codes_) {
-        return nearest_by_codes<Arch>(centroids, coded_centroids_, panels_.panel(panel),
-                                      coded_panels_.codes(panel), coded_panels_.of(panel), nearest);
+        return nearest_by_codes<Arch, Exact>(centroids, coded_centroids_, panels_.panel(panel),
+                                             coded_panels_.codes(panel), coded_panels_.of(panel),
+                                             nearest);
       }
     }
-    return nearest_by_scores<Arch>(centroids, panels_.panel(panel), nearest);
+    return nearest_by_scores<Arch, Exact>(centroids, panels_.panel(panel), nearest);
   }
 
+  template <bool Exact>
   void assign_piece(index p, const packed_centroids& centroids) noexcept {
     const index d = points_.cols();
     double* sum = piece_sums_.data() + p * sums();
@@ -146,7 +164,7 @@ class lloyd {
     for (index panel = p * piece_; panel < std::min((p + 1) * piece_, panels_.panels()); ++panel) {
       const index first = panel * panel_points;
       const index count = std::min(panel_points, points_.rows() - first);
-      settle(centroids, find_nearest(panel, centroids, nearest), row_of(points_, first),
+      settle(centroids, find_nearest<Exact>(panel, centroids, nearest), row_of(points_, first),
              points_.outerStride(), count, nearest);
       for (index i = 0; i < count; ++i) {
         std::int32_t& cluster = assignment_[static_cast<std::size_t>(first + i)];
@@ -210,12 +228,18 @@ class lloyd {
       for (index t = 0; t < d; ++t) {
         const double noise = deviation * (random.next() - 0.5) / 32;
         const double middle = centroids(donor, t);
-        centroids(empty, t) = static_cast<float>(middle + arch::rounded(noise));
-        centroids(donor, t) = static_cast<float>(middle - arch::rounded(noise));
+        centroids(empty, t) = nearest_float(middle + arch::rounded(noise));
+        centroids(donor, t) = nearest_float(middle - arch::rounded(noise));
       }
       weight[static_cast<std::size_t>(empty)] = weight[from] /= 2;
       spread[static_cast<std::size_t>(empty)] = spread[from] /= 2;
     }
+  }
+
+  /// The largest float of those sizes that are beyond it.
+  static float nearest_float(double x) noexcept {
+    constexpr double most = std::numeric_limits<float>::max();
+    return static_cast<float>(std::clamp(x, -most, most));
   }
 
   const matrix_ref& points_;
@@ -230,6 +254,8 @@ class lloyd {
   index piece_;  // panels of one
   index pieces_;
   row_matrix<float> middle_;  // of all points; what sums of squares are taken about
+  double weight_ = 0.0;       // of all points
+  float reach_ = 0.0F;        // of all panels
   double spread_ = 0.0;       // inertia of one cluster at the middle
   double about_zero_ = 0.0;   // what the middle adds to the inertia of one cluster at 0
   aligned_buffer<double> piece_sums_;

@@ -78,15 +78,20 @@ template <CodebookScheme S, class E>
 ///                    other number >= 0; only ratios count. None: all the same
 /// @return            2^bits levels of -1 to 1 in ascending order; if there are fewer different
 ///                    quotients, these, the last one repeated
-/// @throws fewbit::error if `w` is empty, not finite or of 2^31 elements or more, or if
-///         `importance` is of another length, negative or not finite
+/// @throws fewbit::error if `w` is empty, not finite, of fewer elements than levels or of 2^31 or
+///         more, or if `importance` is of another length, negative or not finite
+///
+/// quantize by learned levels takes fewer elements, too: each is then a level itself.
 template <CodebookScheme S, Executor E = inline_executor>
 [[nodiscard]] std::vector<float> lloyd_max_levels(const Eigen::Ref<const row_matrix<float>>& w,
                                                   std::span<const float> importance = {},
                                                   const E& executor = {}) {
-  detail::expect_finite("lloyd_max_levels", "w", w);
+  const char* function = "lloyd_max_levels";
+  detail::expect_finite(function, "w", w);
+  detail::expect_points(function, "w.size()", w.size(), index{1} << S::storage::bits, "levels");
+  detail::expect_sortable(function, "w.size()", w.size());
   if (!importance.empty()) {
-    detail::expect_valid_importance("lloyd_max_levels", importance, w.cols());
+    detail::expect_valid_importance(function, importance, w.cols());
   }
   return detail::learn_levels<S>(w, detail::codebook_scales<S>(w, executor), importance, executor);
 }
@@ -99,6 +104,7 @@ struct lloyd_max {
   template <CodebookScheme S, class E>
   [[nodiscard]] static std::vector<float> learn(const detail::matrix_ref& w,
                                                 std::span<const float> scales, const E& executor) {
+    detail::expect_sortable("quantize", "w.size()", w.size());
     return detail::learn_levels<S>(w, scales, {}, executor);
   }
 };

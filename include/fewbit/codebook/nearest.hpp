@@ -3,7 +3,7 @@
 ///
 ///     const std::vector<std::int32_t> codes = nearest_centroids(points, centroids);
 ///
-/// The answer is exact: no centroid has a lesser distance in double, and of equal distances the
+/// That answer is exact: no centroid has a lesser distance in double, and of equal distances the
 /// centroid of the lower number wins. It is found in two steps.
 ///
 /// |x - c|^2 = |x|^2 + 2 (|c|^2 / 2 - x . c), and |x|^2 is the same for all centroids, so the score
@@ -17,6 +17,10 @@
 /// than that bound, perhaps one in thousands: sums of (x_t - c_t)^2 of the coordinates as they were
 /// given, first in float, where no difference cancels, then in double for those that float cannot
 /// tell apart.
+///
+/// The iterations of k-means take the first step alone where the bound is small beside all distances,
+/// and make sure at the end: to find the second least score, too, takes two more operations for
+/// each, of d + 3.
 ///
 /// With many centroids only the least score of 8 is compared with those so far: one minimum per
 /// score and a comparison per 8 of them. Which of the 8 it was is found at the end, point by point,
@@ -246,9 +250,10 @@ FEWBIT_ALWAYS_INLINE void lower_first(
   if constexpr (2 * Step < Shape::centroids) lower_first<Shape, 2 * Step>(sum);
 }
 
-/// The least score of each point of a tile, where it was found, and the least of all others.
-template <class Shape>
-struct two_least_scores {
+/// The least score of each point of a tile, where it was found, and, if Exact, the least of all
+/// others.
+template <class Shape, bool Exact>
+struct least_scores {
   using lanes = typename Shape::lanes;
   using numbers = arch::rebind<lanes, std::int32_t>;
 
@@ -256,7 +261,7 @@ struct two_least_scores {
   lanes second[Shape::registers];
   numbers where[Shape::registers];
 
-  FEWBIT_ALWAYS_INLINE two_least_scores() noexcept {
+  FEWBIT_ALWAYS_INLINE least_scores() noexcept {
 #pragma GCC unroll 4
     for (int r = 0; r < Shape::registers; ++r) {
       least[r] = second[r] = lanes(std::numeric_limits<float>::infinity());
@@ -269,21 +274,21 @@ struct two_least_scores {
 #pragma GCC unroll 4
     for (int r = 0; r < Shape::registers; ++r) {
       where[r] = arch::select(other[r] < least[r], here, where[r]);
-      second[r] = arch::min(arch::max(other[r], least[r]), second[r]);
+      if constexpr (Exact) second[r] = arch::min(arch::max(other[r], least[r]), second[r]);
       least[r] = arch::min(other[r], least[r]);
     }
   }
 };
 
 /// For each point of a tile the least score plus the doubt, and where the least was found: by groups
-/// the number of the group, else of the centroid. Answers a bit for each point with another place
-/// whose score is no more than that.
-template <class Shape, bool ByGroups>
+/// the number of the group, else of the centroid. Answers, if Exact, a bit for each point with
+/// another place whose score is no more than that.
+template <class Shape, bool ByGroups, bool Exact>
 std::uint64_t find_least(const packed_centroids& c, const float* points, float doubt, float* limit,
                          std::int32_t* where) noexcept {
   using lanes = typename Shape::lanes;
   constexpr index group = packed_centroids::group;
-  two_least_scores<Shape> scores;
+  least_scores<Shape, Exact> scores;
   const float* centroids = c.data(0);
   for (index g = 0; g < c.groups(); ++g, centroids += c.group_floats()) {
     lanes least[Shape::registers];
@@ -354,15 +359,15 @@ inline bool search_by_groups(const packed_centroids& c) noexcept {
 }
 
 /// Writes the numbers of the centroids nearest to the points of a panel as far as scores tell;
-/// answers a bit for each point for which they do not, whose number is any centroid's.
-template <class Arch>
+/// answers, if Exact, a bit for each point for which they do not, whose number is any centroid's.
+template <class Arch, bool Exact>
 std::uint64_t nearest_by_scores(const packed_centroids& c, const float* panel,
                                 std::int32_t* nearest) noexcept {
   using shape = nearest_shape<Arch>;
   constexpr index tile = index{shape::registers} * shape::lanes::lanes;
   static_assert(panel_points % tile == 0);
   constexpr std::uint64_t all = (std::uint64_t{1} << panel_points) - 1;
-  const float doubt = c.doubt(panel[c.dimension() * panel_points]);
+  const float doubt = Exact ? c.doubt(panel[c.dimension() * panel_points]) : 0.0F;
   if (!is_finite(doubt)) {
     std::fill_n(nearest, panel_points, 0);
     return all;
@@ -371,16 +376,17 @@ std::uint64_t nearest_by_scores(const packed_centroids& c, const float* panel,
   const bool by_groups = search_by_groups(c);
   std::uint64_t open = 0;
   for (index i = 0; i < panel_points; i += tile) {
-    open |= (by_groups ? find_least<shape, true> : find_least<shape, false>)(c, panel + i, doubt,
-                                                                             limit + i, nearest + i)
-            << i;
+    open |=
+        (by_groups ? find_least<shape, true, Exact>
+                   : find_least<shape, false, Exact>)(c, panel + i, doubt, limit + i, nearest + i)
+        << i;
   }
   if (!by_groups) return open;
   constexpr int together = 4;
   for (index i = 0; i < panel_points; i += together) {
     open |= find_in_groups<together>(c, panel + i, limit + i, nearest + i) << i;
   }
-  return open;
+  return Exact ? open : 0;
 }
 
 /// The centroid with the least distance to x in double; of equal distances the one of the lower
@@ -462,6 +468,17 @@ inline std::vector<float> column_of(const matrix_ref& m) {
 
 }  // namespace detail
 
+/// Writes the numbers of the centroids of the least scores in float with the 48 points of a panel,
+/// which was filled by `c.map()`. A score misses its centroid's by half of
+/// c.doubt(panel[c.dimension() * 48]) at most. Allocates nothing.
+template <class Arch = arch::native>
+void nearest_in_panel(const packed_centroids& c, const float* panel,
+                      std::int32_t* nearest) noexcept {
+  static_assert(Arch::compiled,
+                "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
+  detail::nearest_by_scores<Arch, false>(c, panel, nearest);
+}
+
 /// Writes the numbers of the centroids nearest to the points of a panel, which was filled by
 /// `c.map()` from `count` rows, `stride` apart. Allocates nothing.
 template <class Arch = arch::native>
@@ -469,7 +486,7 @@ void nearest_in_panel(const packed_centroids& c, const float* panel, const float
                       index stride, index count, std::int32_t* nearest) noexcept {
   static_assert(Arch::compiled,
                 "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
-  detail::settle(c, detail::nearest_by_scores<Arch>(c, panel, nearest), rows, stride, count,
+  detail::settle(c, detail::nearest_by_scores<Arch, true>(c, panel, nearest), rows, stride, count,
                  nearest);
 }
 

@@ -85,24 +85,42 @@ inline row_matrix<double> factor_of(const row_matrix<double>& gram) {
   return a;
 }
 
-/// Rows A w of the rows w, scaled so that the largest value is about 1.
+/// The middle number of each column, or the greater of two.
+inline std::vector<double> medians_of(const matrix_ref& w) {
+  std::vector<double> medians;
+  std::vector<float> column(static_cast<std::size_t>(w.rows()));
+  for (index j = 0; j < w.cols(); ++j) {
+    for (index r = 0; r < w.rows(); ++r) column[static_cast<std::size_t>(r)] = w(r, j);
+    const auto middle = column.begin() + w.rows() / 2;
+    std::nth_element(column.begin(), middle, column.end());
+    medians.push_back(double{*middle});
+  }
+  return medians;
+}
+
+/// Rows A (w - m) of the rows w, scaled so that the largest value is about 1. All distances are those
+/// of A w; near the median m, where most rows are, floats hold more of them.
 template <Executor E>
 row_matrix<float> mapped_rows(const row_matrix<double>& a, const matrix_ref& w, const E& executor) {
   const index d = w.cols();
+  const std::vector<double> medians = medians_of(w);
+  const auto offset = [&](index r, index j) {
+    return double{w(r, j)} - medians[static_cast<std::size_t>(j)];
+  };
   double largest = 0.0;
   for (index i = 0; i < d; ++i) {
     for (index j = 0; j < d; ++j) largest = std::max(largest, std::abs(a(i, j)));
   }
   double most = 0.0;
   for (index r = 0; r < w.rows(); ++r) {
-    for (index j = 0; j < d; ++j) most = std::max(most, std::abs(double{w(r, j)}));
+    for (index j = 0; j < d; ++j) most = std::max(most, std::abs(offset(r, j)));
   }
   const double scale = largest > 0.0 && most > 0.0 ? 1.0 / largest / most : 0.0;
   row_matrix<float> y(w.rows(), d);
   executor.for_each(w.rows(), [&](index r) {
     for (index i = 0; i < d; ++i) {
       double sum = 0.0;
-      for (index j = i; j < d; ++j) sum += arch::rounded(a(i, j) * double{w(r, j)});
+      for (index j = i; j < d; ++j) sum += arch::rounded(a(i, j) * offset(r, j));
       y(r, i) = static_cast<float>(sum * scale);
     }
   });
@@ -137,32 +155,14 @@ inline row_matrix<float> means_of(const matrix_ref& w, std::span<const float> we
   return means;
 }
 
-}  // namespace detail
-
-/// Looks for the k centroids c_j that minimise the sum over rows w of `weights` of
-///
-///     min over j of |X (w - c_j)|^2
-///
-/// times the row's weight in options.weights, if there are any, and answers them, the assignment
-/// and, as inertia, that sum.
-///
-/// @param weights  n x d
-/// @param inputs   samples x d; if they say nothing of a direction, errors there cost nothing
-/// @throws fewbit::error if either is empty or holds a NaN or an infinity, the widths differ, or
-///         kmeans does not accept k or the options
-template <class Arch = arch::native, KmeansProgress P, Executor E = inline_executor>
-[[nodiscard]] kmeans_result output_aware_kmeans(const Eigen::Ref<const row_matrix<float>>& weights,
-                                                const Eigen::Ref<const row_matrix<float>>& inputs,
-                                                index k, const kmeans_options& options,
-                                                P&& progress, const E& executor = {}) {
-  const char* function = "output_aware_kmeans";
-  detail::expect_finite(function, "weights", weights);
-  detail::expect_finite(function, "inputs", inputs);
-  detail::expect_equal(function, "inputs.cols()", inputs.cols(), weights.cols());
-  const row_matrix<double> a = detail::factor_of(detail::gram_of(inputs));
+/// output_aware_kmeans of what its callers have checked, of any k.
+template <class Arch, KmeansProgress P, Executor E>
+kmeans_result find_output_clusters(const matrix_ref& weights, const matrix_ref& inputs, index k,
+                                   const kmeans_options& options, P& progress, const E& executor) {
+  const row_matrix<double> a = factor_of(gram_of(inputs));
   kmeans_result r =
-      kmeans<Arch>(detail::mapped_rows(a, weights, executor), k, options, progress, executor);
-  r.centroids = detail::means_of(weights, options.weights, r.assignment, k);
+      find_clusters<Arch>(mapped_rows(a, weights, executor), k, options, progress, executor);
+  r.centroids = means_of(weights, options.weights, r.assignment, k);
   r.inertia = 0.0;
   for (index i = 0; i < weights.rows(); ++i) {
     const float* c =
@@ -175,9 +175,37 @@ template <class Arch = arch::native, KmeansProgress P, Executor E = inline_execu
       }
       row += arch::rounded(miss * miss);
     }
-    r.inertia += arch::rounded(detail::weight_of(options.weights, i) * row);
+    r.inertia += arch::rounded(weight_of(options.weights, i) * row);
   }
   return r;
+}
+
+}  // namespace detail
+
+/// Looks for the k centroids c_j that minimise the sum over rows w of `weights` of
+///
+///     min over j of |X (w - c_j)|^2
+///
+/// times the row's weight in options.weights, if there are any, and answers them, the assignment
+/// and, as inertia, that sum.
+///
+/// @param weights  n x d
+/// @param inputs   samples x d; if they say nothing of a direction, errors there cost nothing
+/// @throws fewbit::error if either is empty or holds a NaN or an infinity, the widths differ, or
+///         kmeans does not accept k, of 1 to the number of weights, or the options
+template <class Arch = arch::native, KmeansProgress P, Executor E = inline_executor>
+[[nodiscard]] kmeans_result output_aware_kmeans(const Eigen::Ref<const row_matrix<float>>& weights,
+                                                const Eigen::Ref<const row_matrix<float>>& inputs,
+                                                index k, const kmeans_options& options,
+                                                P&& progress, const E& executor = {}) {
+  const char* function = "output_aware_kmeans";
+  detail::expect_finite(function, "weights", weights);
+  detail::expect_finite(function, "inputs", inputs);
+  detail::expect_equal(function, "inputs.cols()", inputs.cols(), weights.cols());
+  if (weights.cols() == 1) detail::expect_sortable(function, "weights.rows()", weights.rows());
+  detail::expect_clusters(function, k, weights.rows());
+  detail::expect_options(function, "", options, weights.rows());
+  return detail::find_output_clusters<Arch>(weights, inputs, k, options, progress, executor);
 }
 
 /// Trains a quantizer of weights part by part as output_aware_kmeans does, each part on the inputs'
@@ -185,7 +213,7 @@ template <class Arch = arch::native, KmeansProgress P, Executor E = inline_execu
 ///
 /// @param progress  as of train_product_quantizer
 /// @throws fewbit::error if weights or inputs is empty or holds a NaN or an infinity, the widths
-///         differ, bits is not 4 or 8, parts does not divide d, or kmeans does not accept the other
+///         differ, bits is not 4 or 8, weights has fewer than 2^bits rows, parts does not divide d, or kmeans does not accept the other
 ///         options
 ///
 /// The result is a function of weights, inputs and options alone, to the bit.
@@ -198,7 +226,8 @@ template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
   detail::expect_finite(function, "weights", weights);
   detail::expect_finite(function, "inputs", inputs);
   detail::expect_equal(function, "inputs.cols()", inputs.cols(), weights.cols());
-  detail::expect_pq_options(function, options, weights.cols());
+  detail::expect_pq_options(function, "", options, weights.rows(), weights.cols());
+  detail::expect_trainable(function, "weights.rows()", weights.rows(), options.bits);
   const index width = weights.cols() / options.parts;
   std::vector<row_matrix<float>> centroids;
   row_matrix<std::uint8_t> codes(weights.rows(), options.parts);
@@ -210,7 +239,7 @@ template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
       go_on = go_on && progress(pq_step{p, options.parts, step});
       return go_on;
     };
-    kmeans_result r = output_aware_kmeans<Arch>(
+    kmeans_result r = detail::find_output_clusters<Arch>(
         weights.middleCols(p * width, width), inputs.middleCols(p * width, width),
         index{1} << options.bits, clustering, report, executor);
     for (index i = 0; i < weights.rows(); ++i) {

@@ -117,6 +117,13 @@ class product_quantizer {
                                                 const E& executor = {}) const {
     detail::expect_finite("encode", "points", points);
     detail::expect_equal("encode", "points.cols()", points.cols(), dimension());
+    return encode_finite<Arch>(points, executor);
+  }
+
+  /// The same of what was checked before.
+  template <class Arch, Executor E>
+  [[nodiscard]] row_matrix<std::uint8_t> encode_finite(const detail::matrix_ref& points,
+                                                       const E& executor) const {
     constexpr index piece = 16 * panel_points;
     row_matrix<std::uint8_t> codes(points.rows(), parts());
     executor.for_each((points.rows() + piece - 1) / piece, [&](index i) {
@@ -147,14 +154,15 @@ class product_quantizer {
     return points;
   }
 
-  /// Fails as `function` unless codes are parts() wide and each is less than codes().
-  void expect_codes(const char* function,
-                    const Eigen::Ref<const row_matrix<std::uint8_t>>& matrix) const {
+  /// Fails as `function` unless codes are parts() wide and each is less than codes(). They may be
+  /// columns `first` and following of those that the caller of `function` gave.
+  void expect_codes(const char* function, const Eigen::Ref<const row_matrix<std::uint8_t>>& matrix,
+                    index first = 0) const {
     detail::expect_equal(function, "codes.cols()", matrix.cols(), parts());
     for (index i = 0; i < matrix.rows(); ++i) {
       for (index p = 0; p < parts(); ++p) {
         if (matrix(i, p) < codes()) continue;
-        detail::fail(function, detail::element("codes", i, p), int{matrix(i, p)},
+        detail::fail(function, detail::element("codes", i, first + p), int{matrix(i, p)},
                      "0 to " + std::to_string(codes() - 1));
       }
     }
@@ -181,33 +189,30 @@ class product_quantizer {
 
 namespace detail {
 
-inline void expect_pq_options(const char* function, const pq_options& o, index dimension) {
-  if (o.bits != 4 && o.bits != 8) fail(function, "bits", o.bits, "4 or 8");
+/// `prefix` is what the caller of `function` writes before the name of an option, `rows` the points
+/// that have weights, of which one for all parts or, if Shared, one for each.
+template <bool Shared = false>
+void expect_pq_options(const char* function, const std::string& prefix, const pq_options& o,
+                       index rows, index dimension) {
+  if (o.bits != 4 && o.bits != 8) fail(function, prefix + "bits", o.bits, "4 or 8");
   if (o.parts < 1 || dimension % o.parts != 0) {
-    fail(function, "parts", o.parts, "a divisor of " + std::to_string(dimension));
+    fail(function, prefix + "parts", o.parts, "a divisor of " + std::to_string(dimension));
   }
+  const index clustered = Shared ? rows * o.parts : rows;
+  if (dimension == o.parts) expect_sortable(function, "the number of points", clustered);
+  expect_options(function, prefix + "clustering.", o.clustering, clustered);
 }
 
-}  // namespace detail
+/// Fails unless there is a point for each centroid of a part.
+inline void expect_trainable(const char* function, const char* argument, index points, int bits) {
+  expect_points(function, argument, points, index{1} << bits,
+                "centroids of " + std::to_string(bits) + " bits");
+}
 
-/// Looks for the centroids of each part by k-means, so that the sum of |x - decode(encode(x))|^2
-/// becomes small.
-///
-/// @param points    n x d, in practice at least 40 for each of the 2^bits centroids; with fewer
-///                  different points than centroids some centroids are alike
-/// @param progress  is called after each iteration; once it answers false, one iteration for each
-///                  part that is left completes the training
-/// @throws fewbit::error if points is empty or holds a NaN or an infinity, bits is not 4 or 8,
-///         parts does not divide d, or kmeans does not accept the other options
-///
-/// The result is a function of points and options alone, to the bit.
-template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
-[[nodiscard]] product_quantizer train_product_quantizer(
-    const Eigen::Ref<const row_matrix<float>>& points, const pq_options& options, P&& progress,
-    const E& executor = {}) {
-  const char* function = "train_product_quantizer";
-  detail::expect_finite(function, "points", points);
-  detail::expect_pq_options(function, options, points.cols());
+/// train_product_quantizer of what its callers have checked, of any number of points.
+template <class Arch, PqProgress P, Executor E>
+product_quantizer train_parts(const matrix_ref& points, const pq_options& options, P& progress,
+                              const E& executor) {
   const index width = points.cols() / options.parts;
   std::vector<row_matrix<float>> centroids;
   bool go_on = true;
@@ -218,11 +223,50 @@ template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
       go_on = go_on && progress(pq_step{p, options.parts, step});
       return go_on;
     };
-    centroids.push_back(kmeans<Arch>(points.middleCols(p * width, width), index{1} << options.bits,
-                                     clustering, report, executor)
+    centroids.push_back(find_clusters<Arch>(points.middleCols(p * width, width),
+                                            index{1} << options.bits, clustering, report, executor)
                             .centroids);
   }
   return product_quantizer(std::move(centroids));
+}
+
+/// train_shared_quantizer of what its callers have checked, of any number of points.
+template <class Arch, Executor E>
+product_quantizer train_for_all_parts(const matrix_ref& points, const pq_options& options,
+                                      const E& executor) {
+  const row_matrix<float> together = points;
+  const index width = points.cols() / options.parts;
+  const Eigen::Map<const row_matrix<float>> all(together.data(), points.rows() * options.parts,
+                                                width);
+  no_progress none;
+  const auto found =
+      find_clusters<Arch>(all, index{1} << options.bits, options.clustering, none, executor);
+  return product_quantizer(
+      std::vector<row_matrix<float>>(static_cast<std::size_t>(options.parts), found.centroids));
+}
+
+}  // namespace detail
+
+/// Looks for the centroids of each part by k-means, so that the sum of |x - decode(encode(x))|^2
+/// becomes small.
+///
+/// @param points    n x d, at least 2^bits and in practice 40 for each of the 2^bits centroids; with
+///                  fewer different points than centroids some centroids are alike
+/// @param progress  is called after each iteration; once it answers false, one iteration for each
+///                  part that is left completes the training
+/// @throws fewbit::error if points are fewer than 2^bits or hold a NaN or an infinity, bits is not 4
+///         or 8, parts does not divide d, or kmeans does not accept the other options
+///
+/// The result is a function of points and options alone, to the bit.
+template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
+[[nodiscard]] product_quantizer train_product_quantizer(
+    const Eigen::Ref<const row_matrix<float>>& points, const pq_options& options, P&& progress,
+    const E& executor = {}) {
+  const char* function = "train_product_quantizer";
+  detail::expect_finite(function, "points", points);
+  detail::expect_pq_options(function, "", options, points.rows(), points.cols());
+  detail::expect_trainable(function, "points.rows()", points.rows(), options.bits);
+  return detail::train_parts<Arch>(points, options, progress, executor);
 }
 
 /// The same without looking on.
@@ -237,22 +281,18 @@ template <class Arch = arch::native, Executor E = inline_executor>
 /// One codebook for all parts, from all parts of all points: for weights, whose columns are alike,
 /// with so many codes that a codebook for each part would take more memory than they do.
 ///
-/// @throws fewbit::error as train_product_quantizer
+/// @throws fewbit::error as train_product_quantizer, but for the number of points: there are `parts`
+///         for each row, and as many weights
 template <class Arch = arch::native, Executor E = inline_executor>
 [[nodiscard]] product_quantizer train_shared_quantizer(
     const Eigen::Ref<const row_matrix<float>>& points, const pq_options& options = {},
     const E& executor = {}) {
-  detail::expect_finite("train_shared_quantizer", "points", points);
-  detail::expect_pq_options("train_shared_quantizer", options, points.cols());
-  const row_matrix<float> together = points;
-  const index width = points.cols() / options.parts;
-  const Eigen::Map<const row_matrix<float>> all(together.data(), points.rows() * options.parts,
-                                                width);
-  const auto always = [](const kmeans_step&) { return true; };
-  const auto found =
-      kmeans<Arch>(all, index{1} << options.bits, options.clustering, always, executor);
-  return product_quantizer(
-      std::vector<row_matrix<float>>(static_cast<std::size_t>(options.parts), found.centroids));
+  const char* function = "train_shared_quantizer";
+  detail::expect_finite(function, "points", points);
+  detail::expect_pq_options<true>(function, "", options, points.rows(), points.cols());
+  detail::expect_trainable(function, "points.rows() * parts", points.rows() * options.parts,
+                           options.bits);
+  return detail::train_for_all_parts<Arch>(points, options, executor);
 }
 
 }  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE

@@ -13,6 +13,7 @@
 
 #include "fewbit/begin.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -25,6 +26,18 @@
 #include "fewbit/quant/quantize.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+/// What codes of the first level miss of some points; fails as `function` if a difference overflows.
+inline row_matrix<float> rest_of(const char* function, const matrix_ref& points,
+                                 const row_matrix<float>& near) {
+  row_matrix<float> rest = points - near;
+  expect_finite(function, "what first misses of points", rest);
+  return rest;
+}
+
+}  // namespace detail
 
 /// x is taken for first.decode(a) + second.decode(b), where a codes x and b what a misses.
 class residual_quantizer {
@@ -42,14 +55,15 @@ class residual_quantizer {
   [[nodiscard]] index parts() const noexcept { return first_.parts() + second_.parts(); }
 
   /// n x parts(): codes of the first level, then of the second.
-  /// @throws fewbit::error as product_quantizer::encode
+  /// @throws fewbit::error as product_quantizer::encode, or if what the first level misses overflows
   template <class Arch = arch::native, Executor E = inline_executor>
   [[nodiscard]] row_matrix<std::uint8_t> encode(const Eigen::Ref<const row_matrix<float>>& points,
                                                 const E& executor = {}) const {
     row_matrix<std::uint8_t> codes(points.rows(), parts());
     codes.leftCols(first_.parts()) = first_.encode<Arch>(points, executor);
-    const row_matrix<float> rest = points - first_.decode(codes.leftCols(first_.parts()));
-    codes.rightCols(second_.parts()) = second_.encode<Arch>(rest, executor);
+    const row_matrix<float> near = first_.decode(codes.leftCols(first_.parts()));
+    codes.rightCols(second_.parts()) =
+        second_.encode_finite<Arch>(detail::rest_of("encode", points, near), executor);
     return codes;
   }
 
@@ -58,6 +72,7 @@ class residual_quantizer {
   [[nodiscard]] row_matrix<float> decode(
       const Eigen::Ref<const row_matrix<std::uint8_t>>& codes) const {
     detail::expect_equal("decode", "codes.cols()", codes.cols(), parts());
+    second_.expect_codes("decode", codes.rightCols(second_.parts()), first_.parts());
     row_matrix<float> points = first_.decode(codes.leftCols(first_.parts()));
     points += second_.decode(codes.rightCols(second_.parts()));
     return points;
@@ -77,13 +92,18 @@ template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
 [[nodiscard]] residual_quantizer train_residual_quantizer(
     const Eigen::Ref<const row_matrix<float>>& points, const pq_options& first,
     const pq_options& second, P&& progress, const E& executor = {}) {
-  detail::expect_finite("train_residual_quantizer", "points", points);
-  detail::expect_pq_options("train_residual_quantizer", second, points.cols());
+  const char* function = "train_residual_quantizer";
+  detail::expect_finite(function, "points", points);
+  detail::expect_pq_options(function, "first.", first, points.rows(), points.cols());
+  detail::expect_pq_options(function, "second.", second, points.rows(), points.cols());
+  detail::expect_trainable(function, "points.rows()", points.rows(),
+                           std::max(first.bits, second.bits));
   bool go_on = true;
   const auto report = [&](const pq_step& step) { return go_on = go_on && progress(step); };
-  product_quantizer coarse = train_product_quantizer<Arch>(points, first, report, executor);
-  const row_matrix<float> rest = points - coarse.decode(coarse.encode<Arch>(points, executor));
-  product_quantizer fine = train_product_quantizer<Arch>(rest, second, report, executor);
+  product_quantizer coarse = detail::train_parts<Arch>(points, first, report, executor);
+  const row_matrix<float> rest = detail::rest_of(
+      function, points, coarse.decode(coarse.encode_finite<Arch>(points, executor)));
+  product_quantizer fine = detail::train_parts<Arch>(rest, second, report, executor);
   return {std::move(coarse), std::move(fine)};
 }
 

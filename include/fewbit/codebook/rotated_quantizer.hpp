@@ -156,9 +156,7 @@ class rotated_quantizer {
   template <Executor E = inline_executor>
   [[nodiscard]] row_matrix<float> rotate(const Eigen::Ref<const row_matrix<float>>& points,
                                          const E& executor = {}) const {
-    detail::expect_finite("rotate", "points", points);
-    detail::expect_equal("rotate", "points.cols()", points.cols(), dimension());
-    return detail::product_in_order(points, transposed_, executor);
+    return rotated("rotate", points, executor);
   }
 
   /// The codes of the rotated points: n x quantizer().parts().
@@ -166,7 +164,9 @@ class rotated_quantizer {
   template <class Arch = arch::native, Executor E = inline_executor>
   [[nodiscard]] row_matrix<std::uint8_t> encode(const Eigen::Ref<const row_matrix<float>>& points,
                                                 const E& executor = {}) const {
-    return quantizer_.encode<Arch>(rotate(points, executor), executor);
+    const row_matrix<float> turned = rotated("encode", points, executor);
+    detail::expect_finite("encode", "rotated points", turned);
+    return quantizer_.encode_finite<Arch>(turned, executor);
   }
 
   /// What codes stand for, rotated back: n x dimension().
@@ -178,6 +178,14 @@ class rotated_quantizer {
   }
 
  private:
+  template <Executor E>
+  [[nodiscard]] row_matrix<float> rotated(const char* function, const detail::matrix_ref& points,
+                                          const E& executor) const {
+    detail::expect_finite(function, "points", points);
+    detail::expect_equal(function, "points.cols()", points.cols(), dimension());
+    return detail::product_in_order(points, transposed_, executor);
+  }
+
   row_matrix<float> rotation_;
   row_matrix<float> transposed_;
   product_quantizer quantizer_;
@@ -327,9 +335,9 @@ template <class Arch = arch::native, RotationProgress P, Executor E = inline_exe
   const char* function = "train_rotated_quantizer";
   const std::span<const float> weights = options.pq.clustering.weights;
   detail::expect_finite(function, "points", points);
-  detail::expect_pq_options(function, options.pq, points.cols());
-  detail::expect_options(options.pq.clustering, points.rows());
+  detail::expect_pq_options(function, "pq.", options.pq, points.rows(), points.cols());
   detail::expect(options.rounds >= 0, function, "rounds", options.rounds, "at least 0");
+  detail::expect_trainable(function, "points.rows()", points.rows(), options.pq.bits);
   bool go_on = true;
   const auto report = [&](const pq_step& step) {
     return go_on = go_on && progress(rotation_step{0, options.rounds, 0.0, step});
@@ -337,13 +345,15 @@ template <class Arch = arch::native, RotationProgress P, Executor E = inline_exe
   row_matrix<float> axes =
       detail::balanced_axes(detail::scatter_of(points, weights), options.pq.parts);
   row_matrix<float> rotated = detail::product_in_order(points, axes.transpose(), executor);
-  detail::rotation_search found{
-      std::move(axes), train_product_quantizer<Arch>(rotated, options.pq, report, executor)};
+  detail::expect_finite(function, "rotated points", rotated);
+  detail::rotation_search found{std::move(axes),
+                                detail::train_parts<Arch>(rotated, options.pq, report, executor)};
   for (index round = 1; go_on && round <= options.rounds; ++round) {
-    const auto codes = found.quantizer.template encode<Arch>(rotated, executor);
+    const auto codes = found.quantizer.template encode_finite<Arch>(rotated, executor);
     const double missed = detail::weighted_miss(rotated, found.quantizer.decode(codes), weights);
     found.improve(detail::sums_by_code(points, weights, codes, found.quantizer.codes(), executor));
     rotated = detail::product_in_order(points, found.rotation.transpose(), executor);
+    detail::expect_finite(function, "rotated points", rotated);
     go_on = progress(rotation_step{round, options.rounds, missed, {}});
   }
   return {std::move(found.rotation), std::move(found.quantizer)};
