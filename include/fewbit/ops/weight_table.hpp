@@ -87,7 +87,11 @@ inline constexpr int largest_signed_code = CodebookScheme<S> ? 127
 template <Scheme S>
 [[nodiscard]] index scale_blocks(index k) noexcept {
   constexpr index depth = scale_depth<typename S::granularity>;
-  return depth == 0 ? 1 : (k + depth - 1) / depth;
+  if constexpr (depth == 0) {
+    return 1;
+  } else {
+    return (k + depth - 1) / depth;
+  }
 }
 
 /// table[block * n + channel] = value(channel, first column of the block).
