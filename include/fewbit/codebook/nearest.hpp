@@ -278,8 +278,8 @@ struct least_scores {
   }
 };
 
-/// For each point of a tile the least score plus the doubt, and where the least was found: by groups
-/// the number of the group, else of the centroid. Answers, if Exact, a bit for each point with
+/// For each point of a tile where the least score was found: the number of the centroid or, by
+/// groups, of the group, with the least score plus the doubt as a limit. Answers, if Exact, a bit for each point with
 /// another place whose score is no more than that.
 template <class Shape, bool ByGroups, bool Exact>
 std::uint64_t find_least(const packed_centroids& c, const float* points, float doubt, float* limit,
@@ -311,9 +311,11 @@ std::uint64_t find_least(const packed_centroids& c, const float* points, float d
 #pragma GCC unroll 4
   for (int r = 0; r < Shape::registers; ++r) {
     const lanes most = scores.least[r] + lanes(doubt);
-    most.store(limit + r * lanes::lanes);
     scores.where[r].store(where + r * lanes::lanes);
-    open |= std::uint64_t{arch::lanes_at_most(scores.second[r], most)} << (r * lanes::lanes);
+    if constexpr (ByGroups) most.store(limit + r * lanes::lanes);
+    if constexpr (Exact) {
+      open |= std::uint64_t{arch::lanes_at_most(scores.second[r], most)} << (r * lanes::lanes);
+    }
   }
   return open;
 }
