@@ -20,8 +20,8 @@ template <class Arch>
 class nearest : public testing::Test {};
 TYPED_TEST_SUITE(nearest, tests::archs, tests::arch_names);
 
-/// That each point has the centroid of the least distance by plain loops in double, the first one if
-/// there are several.
+/// That each point has the centroid of the least distance by plain loops in double, the first one
+/// if there are several.
 void expect_nearest(const row_matrix<float>& points, const row_matrix<float>& centroids,
                     const std::vector<std::int32_t>& found) {
   ASSERT_EQ(static_cast<index>(found.size()), points.rows());

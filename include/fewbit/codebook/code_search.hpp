@@ -6,7 +6,8 @@
 ///
 /// Distances are summed in bytes (codebook/distance_tables.hpp), exactly, so the same vectors are
 /// found on every processor; they are within r.error_bounds of the distances to the decoded
-/// vectors, whatever rounds them on the way. Whoever needs those computes them for the few that were found.
+/// vectors, whatever rounds them on the way. Whoever needs those computes them for the few that
+/// were found.
 
 #include "fewbit/begin.hpp"
 

@@ -9,10 +9,10 @@
 ///     |x - x^| |c| + |x^| |c - c^|
 ///
 /// The group of the least score by codes is scored in float, as always, and then every group whose
-/// score by codes less that bound is no more than the best so far and its doubt: one or two for each
-/// point. Where two scores are too close for float, codebook/nearest.hpp settles the point. Who
-/// searches the same points often, as k-means does, gains; codes for a single search cost more than
-/// they save.
+/// score by codes less that bound is no more than the best so far and its doubt: one or two for
+/// each point. Where two scores are too close for float, codebook/nearest.hpp settles the point.
+/// Who searches the same points often, as k-means does, gains; codes for a single search cost more
+/// than they save.
 
 #include "fewbit/begin.hpp"
 
@@ -343,8 +343,8 @@ struct candidate {
   std::uint16_t point;
 };
 
-/// What is known of the points of a panel: the least score, who has it, and, if Exact, a bit for each
-/// point where another score is within the doubt of it.
+/// What is known of the points of a panel: the least score, who has it, and, if Exact, a bit for
+/// each point where another score is within the doubt of it.
 template <bool Exact>
 struct scored_panel {
   float doubt;

@@ -104,7 +104,7 @@ class sorted_points {
     double inertia;
   };
 
-  /// Of numbers first .. end - 1.
+  /// Those of numbers first .. end - 1.
   [[nodiscard]] moments moments_of(index first, index end) const noexcept {
     constexpr double enough = 0x1p-30;  // of a prefix sum: 23 bits are left
     const double all = weight_below(end);
@@ -172,8 +172,8 @@ class sorted_points {
   float middle_ = 0.0F;
 };
 
-/// Neighbouring cells as one: their weight, their mean as the sum of two doubles, the second at most
-/// a unit in the last place of the first, and their inertia.
+/// Neighbouring cells as one: their weight, their mean as the sum of two doubles, the second at
+/// most a unit in the last place of the first, and their inertia.
 struct cluster_sums {
   double weight;
   double mean;
@@ -181,8 +181,9 @@ struct cluster_sums {
   double inertia;
 };
 
-/// Of two intervals. No term is negative, so nothing cancels but the means, which hold more bits
-/// than floats that differ can share; the mean moves off that of the heavier interval.
+/// The sums of two intervals as one. No term is negative, so nothing cancels but the means, which
+/// hold more bits than floats that differ can share; the mean moves off that of the heavier
+/// interval.
 inline cluster_sums merged(const cluster_sums& a, const cluster_sums& b) noexcept {
   const bool swap = a.weight < b.weight;
   const cluster_sums& heavy = swap ? b : a;
@@ -227,7 +228,7 @@ class interval_table {
 
   [[nodiscard]] bool is_empty() const noexcept { return table_.empty(); }
 
-  /// Of cells first .. last.
+  /// That of cells first .. last.
   [[nodiscard]] double inertia(index first, index last) const noexcept {
     if (first == last) return at(0, first).inertia;
     const int level =
@@ -253,9 +254,9 @@ class interval_table {
 /// With W and M the sums of w and w x of an interval, its squared distances to its mean sum to
 /// sum w x^2 - M^2 / W, so the sum of M^2 / W is what to maximise. The best last interval of a
 /// longer row of cells never begins earlier than that of a shorter one, which lets each of the k
-/// rounds halve its range: O(k c log c) for c cells. Where the inertia found is so small beside that
-/// of all numbers together that rounding may have decided, or weights are so different, a table of
-/// intervals decides again, by their inertia instead of that difference.
+/// rounds halve its range: O(k c log c) for c cells. Where the inertia found is so small beside
+/// that of all numbers together that rounding may have decided, or weights are so different, a
+/// table of intervals decides again, by their inertia instead of that difference.
 /// Source: Wu 1991, "Optimal quantization by matrix searching"; Gronlund et al. 2017, "Fast exact
 /// k-means, k-medians and Bregman divergence clustering in 1D", arXiv:1701.07204.
 class interval_search {
@@ -544,8 +545,8 @@ kmeans_result kmeans_of_numbers(const matrix_ref& points, index k, const kmeans_
 /// The k centroids of numbers with the least inertia there is, but for the rounding of sums in
 /// double and of centroids to float. Takes O(k n log n) steps and 4 k n bytes for n different
 /// numbers, and 32 n log2 n bytes more where the inertia is less than 2^-20 of that of one cluster
-/// or a weight less than 2^-28 of their sum: for small k, and to judge other searches by. Iterations
-/// are 0.
+/// or a weight less than 2^-28 of their sum: for small k, and to judge other searches by.
+/// Iterations are 0.
 ///
 /// @param points   n x 1
 /// @param weights  of each point, or none

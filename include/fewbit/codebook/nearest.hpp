@@ -18,9 +18,9 @@
 /// given, first in float, where no difference cancels, then in double for those that float cannot
 /// tell apart.
 ///
-/// The iterations of k-means take the first step alone where the bound is small beside all distances,
-/// and make sure at the end: to find the second least score, too, takes two more operations for
-/// each, of d + 3.
+/// The iterations of k-means take the first step alone where the bound is small beside all
+/// distances, and make sure at the end: to find the second least score, too, takes two more
+/// operations for each, of d + 3.
 ///
 /// With many centroids only the least score of 8 is compared with those so far: one minimum per
 /// score and a comparison per 8 of them. Which of the 8 it was is found at the end, point by point,
@@ -138,8 +138,8 @@ class packed_centroids {
     if (!(norm <= most_norm) || reach > detail::far_away || unit > 0x1p-6) {
       return std::numeric_limits<float>::infinity();
     }
-    const double one =
-        unit * (norm * (norm / 2 + double{reach}) + 0x1p-110 * (1.0 + norm + double{reach}));
+    const double one = unit * (arch::rounded(norm * (norm / 2 + double{reach})) +
+                               0x1p-110 * (1.0 + norm + double{reach}));
     return static_cast<float>(2.00001 * one);
   }
 
@@ -280,9 +280,9 @@ struct least_scores {
   }
 };
 
-/// For each point of a tile the least score plus the doubt, and where the least was found: by groups
-/// the number of the group, else of the centroid. Answers, if Exact, a bit for each point with
-/// another place whose score is no more than that.
+/// For each point of a tile where the least score was found: the number of the centroid or, by
+/// groups, of the group, with the least score plus the doubt as a limit. Answers, if Exact, a bit
+/// for each point with another place whose score is no more than that.
 template <class Shape, bool ByGroups, bool Exact>
 std::uint64_t find_least(const packed_centroids& c, const float* points, float doubt, float* limit,
                          std::int32_t* where) noexcept {
@@ -313,9 +313,11 @@ std::uint64_t find_least(const packed_centroids& c, const float* points, float d
 #pragma GCC unroll 4
   for (int r = 0; r < Shape::registers; ++r) {
     const lanes most = scores.least[r] + lanes(doubt);
-    most.store(limit + r * lanes::lanes);
     scores.where[r].store(where + r * lanes::lanes);
-    open |= std::uint64_t{arch::lanes_at_most(scores.second[r], most)} << (r * lanes::lanes);
+    if constexpr (ByGroups) most.store(limit + r * lanes::lanes);
+    if constexpr (Exact) {
+      open |= std::uint64_t{arch::lanes_at_most(scores.second[r], most)} << (r * lanes::lanes);
+    }
   }
   return open;
 }
@@ -492,9 +494,9 @@ void nearest_in_panel(const packed_centroids& c, const float* panel, const float
 
 /// The number of the nearest centroid of each point.
 ///
-/// It has the least distance in double, sum (x_t - c_t)^2, whatever lies far away; of equal distances
-/// the centroid of the lower number is named. In one dimension the midpoints of neighbouring
-/// centroids decide, in double; a point on a midpoint belongs to the lower centroid.
+/// It has the least distance in double, sum (x_t - c_t)^2, whatever lies far away; of equal
+/// distances the centroid of the lower number is named. In one dimension the midpoints of
+/// neighbouring centroids decide, in double; a point on a midpoint belongs to the lower centroid.
 ///
 /// @param points     n x d
 /// @param centroids  k x d

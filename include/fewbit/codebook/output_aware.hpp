@@ -98,8 +98,8 @@ inline std::vector<double> medians_of(const matrix_ref& w) {
   return medians;
 }
 
-/// Rows A (w - m) of the rows w, scaled so that the largest value is about 1. All distances are those
-/// of A w; near the median m, where most rows are, floats hold more of them.
+/// Rows A (w - m) of the rows w, scaled so that the largest value is about 1. All distances are
+/// those of A w; near the median m, where most rows are, floats hold more of them.
 template <Executor E>
 row_matrix<float> mapped_rows(const row_matrix<double>& a, const matrix_ref& w, const E& executor) {
   const index d = w.cols();
@@ -213,8 +213,8 @@ template <class Arch = arch::native, KmeansProgress P, Executor E = inline_execu
 ///
 /// @param progress  as of train_product_quantizer
 /// @throws fewbit::error if weights or inputs is empty or holds a NaN or an infinity, the widths
-///         differ, bits is not 4 or 8, weights has fewer than 2^bits rows, parts does not divide d, or kmeans does not accept the other
-///         options
+///         differ, bits is not 4 or 8, weights has fewer than 2^bits rows, parts does not divide d,
+///         or kmeans does not accept the other options
 ///
 /// The result is a function of weights, inputs and options alone, to the bit.
 template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>

@@ -88,7 +88,8 @@ struct centering {
 
 namespace detail {
 
-/// A norm so large beside the centroids, whose norms are about 1, that scores in float tell nothing.
+/// A norm so large beside the centroids, whose norms are about 1, that scores in float tell
+/// nothing.
 inline constexpr float far_away = 0x1p20F;
 
 /// The largest norm of the points of a panel, rounded up; infinite from far_away on.
@@ -103,7 +104,8 @@ inline float reach_of(const float* panel, index d) noexcept {
     }
     largest = arch::max(square, largest);
   }
-  // Squares below 2^-126 may be lost, and each of d products and sums may lose half a unit in the last place.
+  // Squares below 2^-126 may be lost, and each of d products and sums may lose half a unit in the
+  // last place.
   const double norm =
       std::sqrt(double{arch::max_of_lanes(largest)}) + 0x1p-60 * std::sqrt(static_cast<double>(d));
   const double up = 1.0 + 0x1p-23 * static_cast<double>(d + 4);

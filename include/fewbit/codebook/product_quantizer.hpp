@@ -250,12 +250,12 @@ product_quantizer train_for_all_parts(const matrix_ref& points, const pq_options
 /// Looks for the centroids of each part by k-means, so that the sum of |x - decode(encode(x))|^2
 /// becomes small.
 ///
-/// @param points    n x d, at least 2^bits and in practice 40 for each of the 2^bits centroids; with
-///                  fewer different points than centroids some centroids are alike
+/// @param points    n x d, at least 2^bits and in practice 40 for each of the 2^bits centroids;
+///                  with fewer different points than centroids some centroids are alike
 /// @param progress  is called after each iteration; once it answers false, one iteration for each
 ///                  part that is left completes the training
-/// @throws fewbit::error if points are fewer than 2^bits or hold a NaN or an infinity, bits is not 4
-///         or 8, parts does not divide d, or kmeans does not accept the other options
+/// @throws fewbit::error if points are fewer than 2^bits or hold a NaN or an infinity, bits is not
+///         4 or 8, parts does not divide d, or kmeans does not accept the other options
 ///
 /// The result is a function of points and options alone, to the bit.
 template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
@@ -281,8 +281,8 @@ template <class Arch = arch::native, Executor E = inline_executor>
 /// One codebook for all parts, from all parts of all points: for weights, whose columns are alike,
 /// with so many codes that a codebook for each part would take more memory than they do.
 ///
-/// @throws fewbit::error as train_product_quantizer, but for the number of points: there are `parts`
-///         for each row, and as many weights
+/// @throws fewbit::error as train_product_quantizer; of points, however, there are
+///         `parts` for each row, and as many weights
 template <class Arch = arch::native, Executor E = inline_executor>
 [[nodiscard]] product_quantizer train_shared_quantizer(
     const Eigen::Ref<const row_matrix<float>>& points, const pq_options& options = {},

@@ -29,7 +29,8 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// What codes of the first level miss of some points; fails as `function` if a difference overflows.
+/// What codes of the first level miss of some points; fails as `function` if a difference
+/// overflows.
 inline row_matrix<float> rest_of(const char* function, const matrix_ref& points,
                                  const row_matrix<float>& near) {
   row_matrix<float> rest = points - near;
@@ -55,7 +56,8 @@ class residual_quantizer {
   [[nodiscard]] index parts() const noexcept { return first_.parts() + second_.parts(); }
 
   /// n x parts(): codes of the first level, then of the second.
-  /// @throws fewbit::error as product_quantizer::encode, or if what the first level misses overflows
+  /// @throws fewbit::error as product_quantizer::encode, or if what the first level misses
+  /// overflows
   template <class Arch = arch::native, Executor E = inline_executor>
   [[nodiscard]] row_matrix<std::uint8_t> encode(const Eigen::Ref<const row_matrix<float>>& points,
                                                 const E& executor = {}) const {

@@ -46,9 +46,9 @@ class random_sequence {
   generator at_;
 };
 
-/// k-means++ over the points of some panels without a shift. Distances are taken as they are, not as
-/// differences of norms, so that a point equal to a centroid is at distance 0 exactly and one far
-/// away takes no precision of the others. They are summed in float over the panels of a piece,
+/// k-means++ over the points of some panels without a shift. Distances are taken as they are, not
+/// as differences of norms, so that a point equal to a centroid is at distance 0 exactly and one
+/// far away takes no precision of the others. They are summed in float over the panels of a piece,
 /// column by column, and then in double.
 template <class Arch, Executor E>
 class plus_plus {
@@ -239,9 +239,9 @@ class plus_plus {
   std::vector<double> panel_sum_;  // of weight * closest
 };
 
-/// Goes on to k points where distances are 0 in float, because their squares are less than 2^-149 of
-/// the square of the extent: k-means++ in double, without further candidates. There are at least k
-/// different points of positive weight.
+/// Goes on to k points where distances are 0 in float, because their squares are less than 2^-149
+/// of the square of the extent: k-means++ in double, without further candidates. There are at least
+/// k different points of positive weight.
 template <Executor E>
 void choose_in_double(const matrix_ref& points, std::span<const float> weights, index k,
                       random_sequence& random, std::vector<index>& chosen, const E& executor) {
