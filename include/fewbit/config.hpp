@@ -29,7 +29,7 @@
 #endif
 
 #if defined(__NO_SIGNED_ZEROS__)
-#error "fewbit: -fno-signed-zeros lets results depend on the sign of a zero; compile without it"
+#include "fewbit: -fno-signed-zeros lets results depend on the sign of a zero"
 #endif
 
 // The vector types of gcc and clang; without them arch/vec.hpp falls back to arrays

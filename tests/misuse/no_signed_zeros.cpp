@@ -1,4 +1,4 @@
-// expect: -fno-signed-zeros lets results depend on the sign of a zero
+// expect only: -fno-signed-zeros lets results depend on the sign of a zero
 // flags: -fno-signed-zeros
 #include "fewbit/config.hpp"
 

@@ -58,8 +58,8 @@ struct octave_bin {
   std::uint64_t positive;
 };
 
-/// The 20 highest octaves that hold a value have 64 bins on each side of 0, so that a bin is at most
-/// 1/64 of its edge wide; the others have 4, of at most 1/4. Zeros are not counted.
+/// The 20 highest octaves that hold a value have 64 bins on each side of 0. Such a bin is at most
+/// 1/64 of its edge wide. The others have 4 bins, at most 1/4 wide. Zeros are not counted.
 ///
 /// The state is a function of the multiset of values alone: an octave can only fall in rank while
 /// values are added, and four bins hold what 64 would hold merged.
