@@ -6,9 +6,12 @@
 #include <limits>
 #include <vector>
 
+#include "support/exact.hpp"
+
 namespace {
 
 namespace arch = fewbit::arch;
+namespace tests = fewbit::tests;
 using arch::vec;
 
 constexpr std::int32_t lowest = std::numeric_limits<std::int32_t>::min();
@@ -90,9 +93,9 @@ TYPED_TEST(convert_test, nearest_int_half_away_is_round) {
       vec<float, lanes> values(x);
       values.set(lanes - 1, -x);
       const auto got = arch::nearest_int_half_away(values);
-      ASSERT_EQ(got[0], std::lround(x)) << x;
-      ASSERT_EQ(got[lanes - 1], std::lround(-x)) << -x;
-      ASSERT_EQ(arch::nearest_int_half_away(-x), std::lround(-x)) << -x;
+      ASSERT_EQ(got[0], tests::exact_round(x)) << x;
+      ASSERT_EQ(got[lanes - 1], tests::exact_round(-x)) << -x;
+      ASSERT_EQ(arch::nearest_int_half_away(-x), tests::exact_round(-x)) << -x;
     }
   }
 }

@@ -10,9 +10,12 @@
 #include <random>
 #include <vector>
 
+#include "support/exact.hpp"
+
 namespace {
 
 namespace arch = fewbit::arch;
+namespace tests = fewbit::tests;
 
 /// Triples whose fused result differs from two roundings, ties of the second rounding, results
 /// below the normal floats, and random ones of every kind.
@@ -59,7 +62,7 @@ std::vector<std::array<float, 3>> triples() {
 }
 
 void expect_same_bits(float got, const std::array<float, 3>& c) {
-  const float want = std::fma(c[0], c[1], c[2]);
+  const float want = tests::exact_fma(c[0], c[1], c[2]);
   EXPECT_EQ(std::bit_cast<std::uint32_t>(got), std::bit_cast<std::uint32_t>(want))
       << c[0] << " * " << c[1] << " + " << c[2] << ": " << got << ", not " << want;
 }

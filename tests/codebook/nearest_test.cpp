@@ -10,6 +10,7 @@
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/archs.hpp"
+#include "support/exact.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
@@ -96,7 +97,8 @@ TYPED_TEST(nearest, the_same_as_one_fused_chain_per_score) {
       for (index t = 0; t < 6; ++t) norm += std::pow(packed.map()(centroids(j, t), t), 2.0);
       auto score = static_cast<float>(norm / 2);
       for (index t = 0; t < 6; ++t) {
-        score = std::fma(-packed.map()(centroids(j, t), t), packed.map()(points(i, t), t), score);
+        score = tests::exact_fma(-packed.map()(centroids(j, t), t), packed.map()(points(i, t), t),
+                                 score);
       }
       if (score < least) best = j;
       least = std::min(least, score);

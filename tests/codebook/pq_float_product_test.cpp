@@ -12,6 +12,7 @@
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "fewbit/core/workspace.hpp"
+#include "support/exact.hpp"
 #include "support/reals.hpp"
 
 namespace fewbit {
@@ -29,7 +30,8 @@ row_matrix<float> in_stated_order(const row_matrix<float>& x, const product_quan
       for (index p = 0; p < pq.parts(); ++p) {
         float entry = 0.0F;
         for (index c = p * pq.width(); c < std::min((p + 1) * pq.width(), x.cols()); ++c) {
-          entry = std::fma(x(i, c), pq.centroids(p)(codes(j, p), c - p * pq.width()), entry);
+          entry =
+              tests::exact_fma(x(i, c), pq.centroids(p)(codes(j, p), c - p * pq.width()), entry);
         }
         sum += entry;
       }

@@ -8,6 +8,7 @@
 
 #include "fewbit/codebook/code_search.hpp"
 #include "fewbit/core/executor_adapters.hpp"
+#include "support/exact.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
@@ -138,7 +139,8 @@ TEST(rotated_quantizer, rotates_to_the_bits_of_plain_loops) {
   row_matrix<float> want = row_matrix<float>::Zero(9, 19);
   for (index i = 0; i < 9; ++i) {
     for (index j = 0; j < 19; ++j) {
-      for (index t = 0; t < 19; ++t) want(i, j) = std::fma(points(i, t), r(j, t), want(i, j));
+      for (index t = 0; t < 19; ++t)
+        want(i, j) = tests::exact_fma(points(i, t), r(j, t), want(i, j));
     }
   }
   EXPECT_EQ(rq.rotate(points), want);

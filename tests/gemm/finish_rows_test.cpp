@@ -20,7 +20,7 @@ struct tables {
     std::mt19937 random(5);
     for (index i = 0; i < rows * most_cols; ++i)
       sums.push_back(static_cast<std::int32_t>(random()) >> (random() % 24));
-    for (index j = 0; j < most_cols; ++j) {
+    for (index j = 0; j < most_cols + 2; ++j) {
       bias.push_back(static_cast<std::int32_t>(random() % 3000) - 1500);
       factors.push_back(static_cast<float>(random() % 1000) / 50000.0F);
     }

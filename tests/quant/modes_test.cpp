@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "quant/reference.hpp"
+#include "support/exact.hpp"
 #include "support/sanitized.hpp"
 #include "support/sentence.hpp"
 
@@ -36,7 +37,7 @@ struct fbgemm_oracle {
 struct tflite_oracle {
   using mode = tflite;
   static double rounded(float x, float scale) {
-    return std::round(static_cast<float>(double{x} / double{scale}));
+    return tests::exact_round(static_cast<float>(double{x} / double{scale}));
   }
 };
 

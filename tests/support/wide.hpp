@@ -56,14 +56,19 @@ class wide {
     return a.low_ <=> b.low_;
   }
 
+  /// 2^n for n = 0 .. 126.
+  static constexpr wide power_of_two(int n) { return wide(1).doubled(n); }
+
+  /// Bits of a number that is not negative.
+  [[nodiscard]] constexpr int width() const {
+    return static_cast<int>(high_ != 0 ? 64 + std::bit_width(high_) : std::bit_width(low_));
+  }
+
  private:
   static constexpr std::uint64_t half = 0xFFFFFFFFU;
 
   constexpr wide(std::uint64_t low, std::uint64_t high) : low_(low), high_(high) {}
 
-  [[nodiscard]] constexpr int width() const {
-    return static_cast<int>(high_ != 0 ? 64 + std::bit_width(high_) : std::bit_width(low_));
-  }
   /// Times 2^count.
   [[nodiscard]] constexpr wide doubled(int count) const {
     if (count == 0) return *this;

@@ -52,6 +52,12 @@ namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
+/// The nearest integer, ties away from zero. Some C libraries make 1 of the number before one half.
+inline double round_half_away(double x) noexcept {
+  const double whole = std::trunc(x);
+  return std::abs(x - whole) >= 0.5 ? whole + std::copysign(1.0, x) : whole;
+}
+
 /// The nearest multiplier without regard to the largest exponent; `function` is what was called.
 inline fixed_multiplier nearest_multiplier(const char* function, double real) {
   if (!(real >= 0.0 && real <= std::numeric_limits<double>::max())) {
@@ -59,7 +65,7 @@ inline fixed_multiplier nearest_multiplier(const char* function, double real) {
   }
   int exponent = 0;
   const double fraction = std::frexp(real, &exponent);  // in [0.5, 1), or 0
-  auto mantissa = static_cast<std::int64_t>(std::round(std::ldexp(fraction, 31)));
+  auto mantissa = static_cast<std::int64_t>(round_half_away(std::ldexp(fraction, 31)));
   if (mantissa == std::int64_t{1} << 31) {
     mantissa /= 2;
     ++exponent;

@@ -27,6 +27,7 @@
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
+#include "fewbit/core/fixed_point.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/params.hpp"
 #include "fewbit/quant/range.hpp"
@@ -241,7 +242,7 @@ struct tflite {
     const double scale = std::max((hi - lo) / (qmax - qmin), double{min_scale});
     const double zero = detail::zero_point_from_better_end(lo, hi, scale, qmin, qmax);
     const double clamped = zero < qmin ? qmin : zero > qmax ? qmax : zero;
-    return {scale, static_cast<std::int32_t>(std::round(clamped))};
+    return {scale, static_cast<std::int32_t>(detail::round_half_away(clamped))};
   }
 };
 
