@@ -333,8 +333,8 @@ class grouped_weights {
   FEWBIT_ALWAYS_INLINE static arch::rebind<V, float> widened(const V& upper,
                                                              const V& lower) noexcept {
     using words = arch::rebind<V, std::uint32_t>;
-    const words bits = (arch::widened(upper) << words(16U)) | arch::widened(lower);
-    return arch::bits_as<float>(bits);
+    const words both = (arch::widened(upper) << words(16U)) | arch::widened(lower);
+    return arch::bits_as<float>(both);
   }
 
   [[nodiscard]] std::int32_t choose_sum_zero() const noexcept {
