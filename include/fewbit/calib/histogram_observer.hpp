@@ -143,7 +143,7 @@ class bin_counter {
   FEWBIT_ALWAYS_INLINE std::size_t sort(const float* p, std::int32_t* bins, std::int32_t* keys,
                                         std::size_t small) const noexcept {
     using ints = arch::rebind<V, std::int32_t>;
-    constexpr std::size_t lanes = sizeof(V) / sizeof(float);
+    constexpr std::size_t lanes = sizeof(V) / sizeof(std::int32_t);
     std::array<std::int32_t, lanes> key;
     std::array<std::int32_t, lanes> is_small;
     const sorted<V> s = sort(arch::load<V>(p));

@@ -198,7 +198,8 @@ class octave_counts {
     const bool fine = begin < begin_of_coarse;
     const int left = sign & (fine ? octave_bins : coarse_bins);
     const int at = (magnitude & (octave_bins - 1)) >> (fine ? 0 : octave_bits - coarse_bits);
-    return static_cast<std::size_t>(begin + left + at);
+    const int place = begin + left + at;
+    return static_cast<std::size_t>(place);
   }
 
   void put(const octave_bin& b) {

@@ -78,6 +78,7 @@ FEWBIT_ALWAYS_INLINE void expect_call(const char* layer, const X& x, const Y& y,
 /// Calls finish(stages), where the stages make outputs of type Out of scaled totals: + bias[col],
 /// max(0, .) if asked for, and 8-bit codes unless Out is float.
 template <class Out, class F>
+// NOLINTNEXTLINE(bugprone-exception-escape): what stages check held when the layer was built
 FEWBIT_ALWAYS_INLINE void with_output_stages(const float* bias, const linear_options& options,
                                              const F& finish) noexcept {
   const gemm::at_least bound(options.relu ? 0.0F : -std::numeric_limits<float>::infinity());

@@ -76,9 +76,10 @@ class two_scale_ternary {
     expect_scales("negative scales", negative);
     for (index r = 0; r < codes.rows(); ++r) {
       for (index c = 0; c < codes.cols(); ++c) {
-        const int code = codes(r, c);
+        const std::int8_t code = codes(r, c);
         if (code < -1 || code > 1) {
-          detail::fail(function, detail::element("codes", r, c), code, detail::interval(-1, 1));
+          detail::fail(function, detail::element("codes", r, c), int{code},
+                       detail::interval(-1, 1));
         }
       }
     }
