@@ -5,8 +5,8 @@
 /// between the two. They are put aside here and restored there: the first header that the host
 /// includes does it for all that it includes. Warnings that the host asks for and that take an
 /// exact conversion for a mistake are silent between the two, in the host's instantiations, too: a
-/// signed extent used as a size, a float used as a double, a comparison with exactly zero, the format
-/// of a sentence handed on.
+/// signed extent used as a size, a float used as a double, a comparison with exactly zero, the
+/// format of a sentence handed on.
 ///
 /// Both are included often, so neither has a `#pragma once`. No name in the list is a macro of the
 /// standard library or of Eigen, whose headers are included between the two.

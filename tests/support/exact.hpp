@@ -1,6 +1,6 @@
 #pragma once
-/// fma() and round() for oracles, exact everywhere: the C library of mingw rounds twice in fmaf, and
-/// makes 1 of the float before one half.
+/// fma() and round() for oracles, exact everywhere: the C library of mingw rounds
+/// twice in fmaf, and makes 1 of the float before one half.
 
 #include <algorithm>
 #include <cmath>
