@@ -5,23 +5,24 @@
 cmake_minimum_required(VERSION 3.25)
 
 # The layers, lowest first, and what each may include directly; what those may include comes with it.
-set(layers config arch core quant gemm calib codebook ops equalize diagnose search train verify io)
+set(layers config arch core quant gemm calib codebook ops equalize diagnose search train verify formats io)
 set(config_may "")
 set(arch_may config)
 set(core_may arch)
-set(quant_may core arch)
-set(gemm_may core arch)
+set(quant_may core)
+set(gemm_may core)
 set(calib_may quant)
 set(codebook_may quant gemm)
 set(ops_may quant gemm codebook)
-set(equalize_may quant)
-set(diagnose_may ops calib equalize)
-set(search_may ops calib)
+set(equalize_may ops calib)
+set(diagnose_may equalize)
+set(search_may diagnose)
 set(train_may quant)
 set(verify_may ops)
-set(io_may quant codebook gemm)
+set(formats_may quant)
+set(io_may formats codebook ops)
 
-set(not_in_umbrella codebook io search train verify diagnose)
+set(not_in_umbrella codebook equalize diagnose search train verify formats io)
 
 # Headers of the other layers are named in a table of contents: the umbrella, or a folder's own.
 set(contents fewbit.hpp arch/all.hpp)
@@ -37,7 +38,7 @@ set(private config.hpp ${halves} arch/float_lookup.hpp arch/vnni.hpp calib/batch
 set(costly ranges format random thread iostream regex map unordered_map)
 
 # May include them all the same, because nothing but the user's own code includes these headers.
-set(by_name_only core/executor_adapters.hpp ops/pq_linear.hpp)
+set(by_name_only core/executor_adapters.hpp ops/linear/pq.hpp)
 
 set(intrinsic_name "(^|[^A-Za-z0-9_])(_mm(256|512)?_[a-z]|v(ld|st|add|mul|dot|mmla)[0-9a-z]*q?_[suf](8|16|32)|__builtin_ia32_|__builtin_neon_)")
 set(intrinsic_header "<(immintrin|x86intrin|[a-z]mmintrin|arm_neon|arm_acle)\\.h>")
@@ -58,7 +59,7 @@ macro(offence text)
   math(EXPR offences "${offences} + 1")
 endmacro()
 
-# "gemm" for gemm/multiply.hpp, "config" for config.hpp, "umbrella" for fewbit.hpp.
+# "gemm" for gemm/int8/multiply.hpp, "config" for config.hpp, "umbrella" for fewbit.hpp.
 function(layer_of path result)
   string(REGEX REPLACE "/.*$" "" layer "${path}")
   string(REGEX REPLACE "\\.hpp$" "" layer "${layer}")

@@ -16,7 +16,7 @@
 #include <fewbit/codebook/output_aware.hpp>
 #include <fewbit/codebook/product_quantizer.hpp>
 #include <fewbit/fewbit.hpp>
-#include <fewbit/io/half.hpp>
+#include <fewbit/core/half.hpp>
 #include <filesystem>
 #include <string>
 #include <utility>

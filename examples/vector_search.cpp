@@ -13,7 +13,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
-#include <fewbit/codebook/code_search.hpp>
+#include <fewbit/codebook/find_nearest.hpp>
 #include <fewbit/codebook/residual_quantizer.hpp>
 #include <fewbit/codebook/rotated_quantizer.hpp>
 #include <fewbit/fewbit.hpp>

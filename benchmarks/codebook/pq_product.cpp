@@ -14,7 +14,7 @@
 
 #include "fewbit/core/random.hpp"
 #include "fewbit/ops/linear.hpp"
-#include "fewbit/ops/pq_linear.hpp"
+#include "fewbit/ops/linear/pq.hpp"
 #include "support/caches.hpp"
 
 namespace fewbit::benchmarks {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "fewbit/codebook/code_search.hpp"
+#include "fewbit/codebook/find_nearest.hpp"
 #include "support/pq_rows.hpp"
 
 namespace fewbit::benchmarks {

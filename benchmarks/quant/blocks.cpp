@@ -12,7 +12,7 @@
 #include "fewbit/arch/arch.hpp"
 #include "fewbit/core/random.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/io/ggml_quantize.hpp"
+#include "fewbit/formats/ggml_quantize.hpp"
 
 namespace fewbit::benchmarks {
 namespace {

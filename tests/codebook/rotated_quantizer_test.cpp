@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "fewbit/codebook/code_search.hpp"
+#include "fewbit/codebook/find_nearest.hpp"
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/exact.hpp"
 #include "support/reals.hpp"

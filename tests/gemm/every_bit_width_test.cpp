@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "fewbit/gemm/multiply_bits.hpp"
+#include "fewbit/gemm/bit_planes/multiply.hpp"
 #include "support/bit_codes.hpp"
 
 namespace fewbit {

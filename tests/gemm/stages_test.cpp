@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "fewbit/gemm/multiply.hpp"
+#include "fewbit/gemm/int8/multiply.hpp"
 #include "support/codes.hpp"
 
 namespace fewbit {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "fewbit/gemm/multiply.hpp"
+#include "fewbit/gemm/int8/multiply.hpp"
 #include "fewbit/gemm/stages.hpp"
 #include "fewbit/gemm/sum_of_codes.hpp"
 #include "support/data.hpp"

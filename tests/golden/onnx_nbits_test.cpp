@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "fewbit/io/onnx_blocks.hpp"
+#include "fewbit/formats/onnx_blocks.hpp"
 #include "fewbit/ops/linear.hpp"
 #include "support/data.hpp"
 #include "support/kept_scale.hpp"

@@ -1,5 +1,5 @@
 // expect: sign_bits are multiplied by sign_bits, binary ones also by ternary_bits
-#include "fewbit/gemm/packed_bits.hpp"
+#include "fewbit/gemm/bit_planes/weights.hpp"
 
 using namespace fewbit;
 

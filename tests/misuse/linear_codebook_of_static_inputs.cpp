@@ -1,6 +1,6 @@
 // expect: a layer of product quantization takes dynamic_int8 or float_inputs
 #include "fewbit/ops/linear.hpp"
-#include "fewbit/ops/pq_linear.hpp"
+#include "fewbit/ops/linear/pq.hpp"
 
 using namespace fewbit;
 

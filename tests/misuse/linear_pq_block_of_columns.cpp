@@ -1,6 +1,6 @@
 // expect: a layer reads inputs where they lie: as a row_matrix of float
 #include "fewbit/ops/linear.hpp"
-#include "fewbit/ops/pq_linear.hpp"
+#include "fewbit/ops/linear/pq.hpp"
 
 using namespace fewbit;
 

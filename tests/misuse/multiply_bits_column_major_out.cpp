@@ -1,5 +1,5 @@
 // expect: a product is written where it stays: to a row_matrix
-#include "fewbit/gemm/multiply_bits.hpp"
+#include "fewbit/gemm/bit_planes/multiply.hpp"
 
 using namespace fewbit;
 

@@ -1,5 +1,5 @@
 // expect: codes are read where they lie: as a row_matrix
-#include "fewbit/gemm/multiply_narrow.hpp"
+#include "fewbit/gemm/few_bits/multiply.hpp"
 
 using namespace fewbit;
 

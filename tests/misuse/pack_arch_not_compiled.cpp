@@ -1,5 +1,5 @@
 // expect: this arch is not compiled in; add its -m flag, or use arch::native
-#include "fewbit/gemm/packed_weights.hpp"
+#include "fewbit/gemm/int8/weights.hpp"
 
 using namespace fewbit;
 

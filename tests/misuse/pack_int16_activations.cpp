@@ -1,5 +1,5 @@
 // expect: activations are std::uint8_t or std::int8_t
-#include "fewbit/gemm/packed_weights.hpp"
+#include "fewbit/gemm/int8/weights.hpp"
 
 using namespace fewbit;
 

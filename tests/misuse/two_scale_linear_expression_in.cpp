@@ -1,5 +1,5 @@
 // expect: a layer reads inputs where they lie: as a row_matrix of float
-#include "fewbit/ops/two_scale_linear.hpp"
+#include "fewbit/ops/linear/two_scale.hpp"
 
 using namespace fewbit;
 

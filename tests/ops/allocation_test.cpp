@@ -11,9 +11,9 @@
 #include <cstring>
 #include <new>
 
-#include "fewbit/gemm/multiply.hpp"
+#include "fewbit/gemm/int8/multiply.hpp"
 #include "fewbit/ops/linear.hpp"
-#include "fewbit/ops/pq_linear.hpp"
+#include "fewbit/ops/linear/pq.hpp"
 #include "fewbit/quant/modes.hpp"
 
 namespace {

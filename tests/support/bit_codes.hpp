@@ -9,8 +9,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "fewbit/gemm/bit_formats.hpp"
-#include "fewbit/gemm/bit_planes.hpp"
+#include "fewbit/gemm/bit_planes/formats.hpp"
+#include "fewbit/gemm/bit_planes/lhs.hpp"
 #include "support/odd_units.hpp"
 
 namespace fewbit::tests {

@@ -8,7 +8,7 @@
 #include <string>
 #include <type_traits>
 
-#include "fewbit/gemm/kernel.hpp"
+#include "fewbit/gemm/int8/kernel.hpp"
 #include "support/odd_units.hpp"
 
 namespace fewbit::tests {

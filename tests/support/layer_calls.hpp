@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 
-#include "fewbit/ops/linear_choices.hpp"
+#include "fewbit/ops/linear/choices.hpp"
 #include "support/reals.hpp"
 
 namespace fewbit::tests {

@@ -7,7 +7,7 @@
 #include <string>
 #include <type_traits>
 
-#include "fewbit/gemm/table_weights.hpp"
+#include "fewbit/gemm/lookup/weights.hpp"
 #include "support/odd_units.hpp"
 
 namespace fewbit::tests {

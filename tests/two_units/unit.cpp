@@ -6,8 +6,8 @@
 #include "fewbit/core/bits.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/gemm/epilogue.hpp"
-#include "fewbit/gemm/multiply.hpp"
-#include "fewbit/gemm/packed_weights.hpp"
+#include "fewbit/gemm/int8/multiply.hpp"
+#include "fewbit/gemm/int8/weights.hpp"
 
 #define FEWBIT_TEST_TEXT_OF(name) #name
 #define FEWBIT_TEST_TEXT(name) FEWBIT_TEST_TEXT_OF(name)

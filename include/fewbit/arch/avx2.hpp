@@ -8,7 +8,7 @@
 /// | the same, with vpaddw        | 8 sums of 8 products u8 x s8, int16 first | proven weights  |
 ///
 /// vpmaddubsw stops at the ends of int16: 255 * 127 + 255 * 127 does not fit. So it is left to
-/// weights whose pairs, or fours, cannot get there with any activations (gemm/proof.hpp). All
+/// weights whose pairs, or fours, cannot get there with any activations (gemm/int8/saturation_proof.hpp). All
 /// others are widened to int16: even bytes by two shifts, odd bytes by one, so that no shuffle is
 /// needed; activations are copied in the order that follows, 0 2 1 3. Many rows widen ahead of the
 /// sums, into a buffer: in the loop, shifts share the ports of the sums.

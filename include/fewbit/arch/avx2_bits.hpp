@@ -9,7 +9,7 @@
 /// | vpmovmskb   | the highest bit of 32 bytes, side by side | packs activations              |
 ///
 /// Port bound: with vpxor, vpsrlw and two vpand a step is 8 instructions on 3 ports, so 512
-/// operations of binary codes take 2.7 cycles. By adders over parities (gemm/bit_parities.hpp) four
+/// operations of binary codes take 2.7 cycles. By adders over parities (gemm/bit_planes/parities.hpp) four
 /// steps are 22 instructions in place of 32: on a Sapphire Rapids (512,512,4096) gains 30 %,
 /// (1024,1024,1024) 15 %.
 ///

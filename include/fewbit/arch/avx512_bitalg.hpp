@@ -16,7 +16,7 @@
 ///
 /// Port bounds on Intel servers, where 512-bit operations go to ports 0 and 5, vpopcntq to port 5
 /// alone: xor, vpopcntq and vpaddq are 3 on 2 ports, so 1024 operations of binary codes take 1.5
-/// cycles; ternary by ternary takes 6, in 3 cycles. Adders over parities (gemm/bit_parities.hpp)
+/// cycles; ternary by ternary takes 6, in 3 cycles. Adders over parities (gemm/bit_planes/parities.hpp)
 /// take 10 for four words in place of 12, but three registers for each sum, and 6 at the end. On a
 /// Sapphire Rapids (512,512,4096) gains 5 % by them and (1024,1024,1024) loses 7 %; per cycle it is
 /// 15 %, but the processor slows down. One row by 2048 columns: plain counts reach 73 to 78 % of

@@ -13,13 +13,13 @@
 ///   0 where counts are such sums themselves.
 /// - masked_xor: (a ^ b) & mask. sum_of_three, majority: the bits of a full adder. carry: its
 ///   second bit where parities before, at and behind its second operand are known.
-/// - least_parities: from how many words of k on such adders pay (gemm/bit_parities.hpp), at least
+/// - least_parities: from how many words of k on such adders pay (gemm/bit_planes/parities.hpp), at least
 ///   three; 0 where they never do.
 /// - low_halves (optional): the low halves of the lanes of two registers as int32.
 /// - plane: bit `bit` of 64 bytes as a word, the first byte the least significant.
 ///
 /// `bit_unit<Arch>` falls back to the base of Arch. Read next: arch/avx512_bitalg.hpp,
-/// arch/avx2_bits.hpp, arch/neon_bits.hpp; the loop around the step is gemm/bit_tile.hpp.
+/// arch/avx2_bits.hpp, arch/neon_bits.hpp; the loop around the step is gemm/bit_planes/tile.hpp.
 
 #include "fewbit/begin.hpp"
 

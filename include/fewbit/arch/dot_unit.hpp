@@ -21,14 +21,14 @@
 /// - load_lhs_turn, dot_of_turn; dot_two (optional): activations for several steps at once; the
 ///   dots of two steps together.
 /// - bytes, widened, pairs, fours (optional): units for the same weights, by what is proven of them
-///   (gemm/proof.hpp).
+///   (gemm/int8/saturation_proof.hpp).
 /// - dots: the unit without what it says of the caller's type: units of u8 and s8 activations that
 ///   multiply alike name the same, and share one loop.
 ///
 /// Additions are modulo 2^32 in every unit, so that a sum whose true value fits int32 is exact
 /// whatever the intermediate values were. `dot_unit<Arch, Lhs>` for Lhs = std::uint8_t or
 /// std::int8_t falls back to the base of Arch. Read next: arch/avx512_vnni.hpp, arch/neon.hpp; the
-/// loop around the step is gemm/micro_kernel.hpp.
+/// loop around the step is gemm/int8/micro_kernel.hpp.
 
 #include "fewbit/begin.hpp"
 

@@ -34,7 +34,7 @@
 /// `rows` says how many rows the loop takes at once, and `chains` how many sums where rows are
 /// fewer: beside a float total for each row, weights and scales they fit the registers. A unit
 /// whose processor has it offers `multiply_add(a, b, c)` of floats, a * b + c with one rounding.
-/// `stored_unit<Arch, Bits>` falls back to the base of Arch. The loop is gemm/multiply_grouped.hpp.
+/// `stored_unit<Arch, Bits>` falls back to the base of Arch. The loop is gemm/few_bits/multiply_grouped.hpp.
 
 #include "fewbit/begin.hpp"
 

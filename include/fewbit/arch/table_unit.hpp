@@ -13,7 +13,7 @@
 ///
 /// `rows` says how many rows the loop takes at once: so many tables look up what the same weights
 /// say. `table_unit<Arch>` falls back to the base of Arch; the units of instruction sets stand in
-/// arch/avx2_bits.hpp and its like. The loop is gemm/table_product.hpp.
+/// arch/avx2_bits.hpp and its like. The loop is gemm/lookup/multiply.hpp.
 
 #include "fewbit/begin.hpp"
 

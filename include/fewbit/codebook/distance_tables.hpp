@@ -12,7 +12,7 @@
 /// squared distances by what their own sums in float lose, which counts where a query lies far from
 /// all centroids. The bound has both terms.
 ///
-/// Read next: codebook/packed_codes.hpp (who sums), codebook/code_search.hpp.
+/// Read next: codebook/packed_codes.hpp (who sums), codebook/find_nearest.hpp.
 ///
 /// Source: asymmetric distances: Jegou, Douze and Schmid 2011; bytes: Andre, Kermarrec and Le
 /// Scouarnec 2015, "Cache locality is not enough".

@@ -5,7 +5,7 @@
 ///     const kmeans_result s = kmeans(points, 256, {.restarts = 4, .seed = 1}, pool);
 ///
 /// Pieces: codebook/seeding.hpp (first centroids), codebook/nearest.hpp (who is nearest),
-/// codebook/coded_search.hpp (the same, faster, for many coordinates), codebook/lloyd.hpp
+/// codebook/nearest_by_codes.hpp (the same, faster, for many coordinates), codebook/lloyd.hpp
 /// (iterations), codebook/kmeans_1d.hpp (one dimension, by sorting).
 
 #include "fewbit/begin.hpp"

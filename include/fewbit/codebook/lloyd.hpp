@@ -17,7 +17,7 @@
 
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/codebook/clustering.hpp"
-#include "fewbit/codebook/coded_search.hpp"
+#include "fewbit/codebook/nearest_by_codes.hpp"
 #include "fewbit/codebook/nearest.hpp"
 #include "fewbit/codebook/point_panel.hpp"
 #include "fewbit/codebook/seeding.hpp"

@@ -9,7 +9,7 @@
 /// Rows of bytes as arch/lookup_unit.hpp describes them; a part that is missing from the last row
 /// has tables of zeros.
 ///
-/// Read next: codebook/code_search.hpp, codebook/pq_weights.hpp (more parts than these sums of 16
+/// Read next: codebook/find_nearest.hpp, codebook/pq_weights.hpp (more parts than these sums of 16
 /// bits hold).
 
 #include "fewbit/begin.hpp"

@@ -23,7 +23,7 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/gemm/finish_rows.hpp"
+#include "fewbit/gemm/epilogue_rows.hpp"
 
 namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
 

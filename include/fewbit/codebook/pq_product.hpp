@@ -39,7 +39,7 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/gemm/finish_rows.hpp"
+#include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/stages.hpp"
 #include "fewbit/quant/arrays.hpp"
 

@@ -5,7 +5,7 @@
 ///     const rotated_quantizer rq = train_rotated_quantizer(points, {.pq = {.parts = 16}});
 ///     const row_matrix<float> near = rq.decode(rq.encode(points));
 ///     search(rq.quantizer(), packed_codes(rq.quantizer(), rq.encode(points)), rq.rotate(queries),
-///            10);                                      // codebook/code_search.hpp
+///            10);                                      // codebook/find_nearest.hpp
 ///
 /// Use it where coordinates depend on each other or differ in their spread; for coordinates that
 /// are independent and alike it gains nothing. With parts of one or two coordinates the first may

@@ -5,7 +5,7 @@
 ///     const row_matrix<float> w_hat = dequantize(q);
 ///
 /// w_hat is positive_scale where the code is 1, -negative_scale where it is -1, and 0. Read next:
-/// ops/two_scale_linear.hpp. Source: Zhu et al. 2016, arXiv:1612.01064 (TTQ), which trains both
+/// ops/linear/two_scale.hpp. Source: Zhu et al. 2016, arXiv:1612.01064 (TTQ), which trains both
 /// scales from such a start; here they are the best for the codes.
 
 #include "fewbit/begin.hpp"

@@ -1,0 +1,321 @@
+#pragma once
+/// Blocks of ggml <-> quantized matrices, without loss or not at all.
+///
+///     linear<uint4_grouped<32>> layer(to_quantized(blocks));
+///     block_matrix<q4_0> same = to_blocks<q4_0>(to_quantized(blocks));
+///
+/// | blocks | quantized         | codes, where d >= 0 | where d < 0          |
+/// |--------|-------------------|---------------------|----------------------|
+/// | q8_0   | int8_grouped<32>  | q                   | refused              |
+/// | q5_0   | int8_grouped<32>  | q - 16              | 16 - q               |
+/// | q4_0   | uint4_grouped<32> | q, zero point 8     | 15 - q, zero point 7 |
+/// | q4_1   | codes_with_minima | q                   | q                    |
+///
+/// A scale of a quantized_matrix is positive: it is |d|, and 2^-126, which no half is, where d is
+/// 0. Both directions keep every value (but the sign of a zero) and come back to the same bytes;
+/// what cannot is refused. That is, of what quantize_blocks makes, only a block whose d was rounded
+/// to 0 while its codes were not (with_plain_zeros helps); of what others make, also q8_0 with a
+/// negative d or a code -128, and q5_0 with a negative d and no code 0, by which its sign comes
+/// back.
+
+#include "fewbit/begin.hpp"
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "fewbit/config.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/formats/ggml_blocks.hpp"
+#include "fewbit/formats/ggml_quantize.hpp"
+#include "fewbit/core/half.hpp"
+#include "fewbit/quant/quantized_matrix.hpp"
+#include "fewbit/quant/scale.hpp"
+#include "fewbit/quant/scheme.hpp"
+
+namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+
+/// A matrix of 4-bit codes with a scale and a least value for each 32 columns of a row: value (r,
+/// c) is codes(r, c) * scales(r, c / 32) + minima(r, c / 32).
+struct codes_with_minima {
+  row_matrix<std::uint8_t> codes;  ///< rows x cols, 0 to 15
+  row_matrix<float> scales;        ///< rows x cols / 32
+  row_matrix<float> minima;        ///< rows x cols / 32
+};
+
+}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+template <class B>
+struct scheme_of_blocks;
+template <>
+struct scheme_of_blocks<q8_0> {
+  using type = int8_grouped<ggml_block_size>;
+};
+template <>
+struct scheme_of_blocks<q5_0> {
+  using type = int8_grouped<ggml_block_size>;
+};
+template <>
+struct scheme_of_blocks<q4_0> {
+  using type = uint4_grouped<ggml_block_size>;
+};
+
+/// A group of a quantized matrix: 32 codes, their scale and zero point.
+struct code_group {
+  block_codes codes;
+  float scale;
+  int zero;
+
+  [[nodiscard]] bool has(int code) const noexcept {
+    for (const std::int8_t c : codes) {
+      if (c == code) return true;
+    }
+    return false;
+  }
+  [[nodiscard]] bool is_zero() const noexcept {
+    for (const std::int8_t c : codes) {
+      if (c != zero) return false;
+    }
+    return true;
+  }
+  /// first - code for each code.
+  void turn(int first) noexcept {
+    for (std::int8_t& c : codes) c = static_cast<std::int8_t>(first - c);
+  }
+  void move(int offset) noexcept {
+    for (std::int8_t& c : codes) c = static_cast<std::int8_t>(c + offset);
+  }
+};
+
+/// What a group has for a scale where d is 0.
+[[nodiscard]] inline float positive_scale(float d) noexcept {
+  return d == 0.0F ? min_scale : std::fabs(d);
+}
+
+/// The group of a block, whose codes lie in it already, and why it would not come back, or nullptr.
+inline const char* fill_group(const q8_0& /*block*/, float d, code_group& group) noexcept {
+  group.zero = 0;
+  if (std::signbit(d)) return "of a negative scale";
+  if (group.has(-128)) return "with a code -128";
+  return nullptr;
+}
+
+inline const char* fill_group(const q5_0& block, float d, code_group& group) noexcept {
+  group.zero = 0;
+  const bool tells_sign = group.has(0);
+  if (!std::signbit(d)) {
+    group.move(-16);
+  } else {
+    group.turn(16);
+    if (d != 0.0F && !tells_sign) return "of a negative scale without a code 0";
+  }
+  const bool other_zero = d == 0.0F && block != block_of_zeros<q5_0>();
+  return other_zero ? "of scale 0 in another form than zeros have" : nullptr;
+}
+
+inline const char* fill_group(const q4_0& /*block*/, float d, code_group& group) noexcept {
+  group.zero = std::signbit(d) ? 7 : 8;
+  if (std::signbit(d)) group.turn(15);
+  return nullptr;
+}
+
+template <GgmlBlock B>
+[[nodiscard]] code_group group_of_block(const B& block, index r, index b) {
+  code_group group;
+  const float d = read_half(block.d);
+  unpack_block(block, group.codes);
+  group.scale = positive_scale(d);
+  const char* flaw = fill_group(block, d, group);
+  if (flaw == nullptr && d == 0.0F && !group.is_zero()) {
+    flaw = "of scale 0 with codes of other values";
+  }
+  if (flaw != nullptr) {
+    fail("to_quantized", block_name(r, b), flaw, "one that comes back the same");
+  }
+  return group;
+}
+
+[[nodiscard]] inline std::uint16_t exact_half(const char* name, float x, index r, index b) {
+  const std::uint16_t half = to_half(x);
+  if (from_half(half) != x || !is_finite(x)) {
+    fail("to_blocks", std::string(name) + " of " + block_name(r, b), x,
+         "a number of half precision");
+  }
+  return half;
+}
+
+/// Turns the codes of a group into those of the block and says whether d is negative.
+inline bool codes_of_block(const code_group& /*group*/, q8_0& /*block*/, index /*r*/,
+                           index /*b*/) noexcept {
+  return false;
+}
+
+inline bool codes_of_block(code_group& group, q5_0& /*block*/, index r, index b) {
+  const bool is_negative = group.has(16);
+  for (const std::int8_t c : group.codes) {
+    const int lo = is_negative ? -15 : -16, hi = is_negative ? 16 : 15;
+    if (c < lo || c > hi)
+      fail("to_blocks", "a code of " + block_name(r, b), int{c}, interval(lo, hi));
+  }
+  if (is_negative) {
+    group.turn(16);
+  } else {
+    group.move(16);
+  }
+  return is_negative;
+}
+
+inline bool codes_of_block(code_group& group, q4_0& /*block*/, index r, index b) {
+  if (group.zero != 7 && group.zero != 8) {
+    fail("to_blocks", "zero point of " + block_name(r, b), group.zero, "7 or 8");
+  }
+  if (group.zero == 7) group.turn(15);
+  return group.zero == 7;
+}
+
+template <GgmlBlock B>
+[[nodiscard]] B block_of_group(code_group& group, index r, index b) {
+  const bool is_no_scale = group.scale == min_scale && group.is_zero();
+  if (std::is_same_v<B, q5_0> && is_no_scale) return block_of_zeros<B>();
+  B block;
+  const bool is_negative = codes_of_block(group, block, r, b);
+  const std::uint16_t d = is_no_scale ? std::uint16_t{0} : exact_half("scale", group.scale, r, b);
+  write_half(static_cast<std::uint16_t>(d | (is_negative ? 0x8000 : 0)), block.d);
+  pack_block(group.codes, block);
+  return block;
+}
+
+}  // namespace detail
+
+/// The scheme that holds blocks B.
+template <GgmlBlock B>
+requires(!B::has_minimum) using scheme_of = typename detail::scheme_of_blocks<B>::type;
+
+/// The same values as codes, scales and zero points.
+/// @throws fewbit::error if there are no blocks, or naming the first that would not come back the
+///         same
+template <GgmlBlock B>
+requires(!B::has_minimum)
+    [[nodiscard]] quantized_matrix<scheme_of<B>> to_quantized(const block_matrix<B>& blocks) {
+  using S = scheme_of<B>;
+  detail::expect_extents("to_quantized", "blocks", blocks);
+  row_matrix<typename S::code> codes(blocks.rows(), blocks.cols());
+  std::vector<float> scales;
+  std::vector<typename S::code> zeros;
+  for (index r = 0; r < blocks.rows(); ++r) {
+    for (index b = 0; b < blocks.blocks_per_row(); ++b) {
+      const auto group = detail::group_of_block(blocks.row(r)[b], r, b);
+      scales.push_back(group.scale);
+      if constexpr (S::is_affine) zeros.push_back(static_cast<typename S::code>(group.zero));
+      for (index j = 0; j < ggml_block_size; ++j) {
+        codes(r, b * ggml_block_size + j) =
+            static_cast<typename S::code>(group.codes[static_cast<std::size_t>(j)]);
+      }
+    }
+  }
+  return quantized_matrix<S>(codes, scales, zeros);
+}
+
+/// q4_1 has no zero point that is a code, so its codes stay apart from its least values.
+/// @throws fewbit::error if there are no blocks
+[[nodiscard]] inline codes_with_minima to_quantized(const block_matrix<q4_1>& blocks) {
+  detail::expect_extents("to_quantized", "blocks", blocks);
+  codes_with_minima q{row_matrix<std::uint8_t>(blocks.rows(), blocks.cols()),
+                      row_matrix<float>(blocks.rows(), blocks.blocks_per_row()),
+                      row_matrix<float>(blocks.rows(), blocks.blocks_per_row())};
+  for (index r = 0; r < blocks.rows(); ++r) {
+    for (index b = 0; b < blocks.blocks_per_row(); ++b) {
+      const q4_1& block = blocks.row(r)[b];
+      q.scales(r, b) = detail::read_half(block.d);
+      q.minima(r, b) = detail::read_half(block.m);
+      detail::block_codes codes;
+      detail::unpack_block(block, codes);
+      for (index j = 0; j < ggml_block_size; ++j) {
+        q.codes(r, b * ggml_block_size + j) =
+            static_cast<std::uint8_t>(codes[static_cast<std::size_t>(j)]);
+      }
+    }
+  }
+  return q;
+}
+
+/// The same values as blocks.
+/// @throws fewbit::error if the columns are no whole blocks, or naming the first block that B
+///         cannot hold: a scale that is no half, a code or a zero point out of range
+template <GgmlBlock B>
+requires(!B::has_minimum)
+    [[nodiscard]] block_matrix<B> to_blocks(const quantized_matrix<scheme_of<B>>& q) {
+  detail::expect_extents("to_blocks", "q", q);
+  detail::expect_whole_blocks("to_blocks", q.cols());
+  std::vector<B> blocks;
+  std::vector<typename scheme_of<B>::code> row(static_cast<std::size_t>(q.cols()));
+  for (index r = 0; r < q.rows(); ++r) {
+    q.unpack_row(r, row.data());
+    for (index c = 0; c < q.cols(); c += ggml_block_size) {
+      detail::code_group group{{}, q.scale(r, c), q.zero_point(r, c)};
+      for (std::size_t j = 0; j < group.codes.size(); ++j) {
+        group.codes[j] = static_cast<std::int8_t>(row[static_cast<std::size_t>(c) + j]);
+      }
+      blocks.push_back(detail::block_of_group<B>(group, r, c / ggml_block_size));
+    }
+  }
+  return block_matrix<B>(q.rows(), q.cols(), std::move(blocks));
+}
+
+/// @throws fewbit::error if the columns are no whole blocks, if the shapes do not fit, if a scale
+///         or a least value is no finite half, or if a code is above 15
+[[nodiscard]] inline block_matrix<q4_1> to_blocks(const codes_with_minima& q) {
+  const index rows = q.codes.rows(), groups = q.codes.cols() / ggml_block_size;
+  detail::expect_elements("to_blocks", "codes", q.codes);
+  detail::expect_whole_blocks("to_blocks", q.codes.cols());
+  for (const auto* m : {&q.scales, &q.minima}) {
+    detail::expect_equal("to_blocks", m == &q.scales ? "shape of scales" : "shape of minima",
+                         detail::text(m->rows()) + " x " + detail::text(m->cols()),
+                         detail::text(rows) + " x " + detail::text(groups));
+  }
+  std::vector<q4_1> blocks;
+  for (index r = 0; r < rows; ++r) {
+    for (index b = 0; b < groups; ++b) {
+      q4_1 block;
+      detail::write_half(detail::exact_half("scale", q.scales(r, b), r, b), block.d);
+      detail::write_half(detail::exact_half("least value", q.minima(r, b), r, b), block.m);
+      detail::block_codes codes;
+      for (index j = 0; j < ggml_block_size; ++j) {
+        const int code = q.codes(r, b * ggml_block_size + j);
+        if (code > 15) {
+          detail::fail("to_blocks", "a code of " + detail::block_name(r, b), code, "0 to 15");
+        }
+        codes[static_cast<std::size_t>(j)] = static_cast<std::int8_t>(code);
+      }
+      detail::pack_block(codes, block);
+      blocks.push_back(block);
+    }
+  }
+  return block_matrix<q4_1>(rows, q.codes.cols(), std::move(blocks));
+}
+
+/// Every value as it was, but blocks of scale 0 as quantization makes them of zeros, so that
+/// to_quantized takes them.
+/// @throws fewbit::error if there are no blocks
+template <GgmlBlock B>
+requires(!B::has_minimum)
+    [[nodiscard]] block_matrix<B> with_plain_zeros(const block_matrix<B>& matrix) {
+  detail::expect_extents("with_plain_zeros", "matrix", matrix);
+  std::vector<B> blocks(matrix.blocks().begin(), matrix.blocks().end());
+  for (B& b : blocks) {
+    if (detail::read_half(b.d) == 0.0F) b = detail::block_of_zeros<B>();
+  }
+  return block_matrix<B>(matrix.rows(), matrix.cols(), std::move(blocks));
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

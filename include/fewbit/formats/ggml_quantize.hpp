@@ -1,0 +1,403 @@
+#pragma once
+/// Floats to blocks of ggml, bit for bit as one of its implementations makes them.
+///
+///     block_matrix<q4_0> b = quantize_blocks<q4_0>(w);
+///     block_matrix<q8_0> b = quantize_blocks<q8_0, ggml_x86>(w);
+///
+/// amax = max |x| of a block, x* the first x of that magnitude; h rounds to half precision; in
+/// float arithmetic, one operation after the other:
+///
+/// | block | d                | code                              |
+/// |-------|------------------|-----------------------------------|
+/// | q8_0  | amax / 127       | round(x id), as the mode says     |
+/// | q5_0  | x* / -16         | min(31, trunc(x id + 16.5))       |
+/// | q4_0  | x* / -8          | min(15, trunc(x id + 8.5))        |
+/// | q4_1  | (max - min) / 15 | min(15, trunc((x - min) id + .5)) |
+///
+/// The block keeps h(d), and q4_1 h(min), but id is the reciprocal of d itself, 0 if d is 0. So the
+/// codes of a block whose d rounds to 0 may stand for something else. ggml leaves open what becomes
+/// of codes where id is infinite, |d| <= 2^-128: here id is 0 there too.
+///
+/// | mode      | id in q8_0 | ties in q8_0 | stands for                    |
+/// |-----------|------------|--------------|-------------------------------|
+/// | ggml_ref  | 1 / d      | away from 0  | the reference, used for files |
+/// | ggml_x86  | 127 / amax | to even      | activations with AVX or AVX2  |
+/// | ggml_neon | 1 / d      | to even      | activations with NEON         |
+///
+/// In the other blocks the modes agree. Source: ggml-quants.c of ggml and its variants for
+/// processors.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "fewbit/arch/convert.hpp"
+#include "fewbit/arch/magnitude.hpp"
+#include "fewbit/arch/transpose.hpp"
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/config.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/formats/ggml_blocks.hpp"
+#include "fewbit/core/half.hpp"
+#include "fewbit/quant/quantize.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+struct ggml_ref {
+  static constexpr const char* name = "ggml_ref";
+  /// What the x of q8_0 are multiplied by; an infinity stands for 0.
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static V reciprocal(const V& /*amax*/, const V& d) noexcept {
+    return V(1.0F) / d;
+  }
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
+    return arch::nearest_int_half_away(x);
+  }
+};
+
+struct ggml_x86 {
+  static constexpr const char* name = "ggml_x86";
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static V reciprocal(const V& amax, const V& /*d*/) noexcept {
+    return V(127.0F) / amax;
+  }
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
+    return arch::nearest_int(x);
+  }
+};
+
+/// The reciprocal of ggml_ref, the rounding of ggml_x86.
+struct ggml_neon {
+  static constexpr const char* name = "ggml_neon";
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static V reciprocal(const V& amax, const V& d) noexcept {
+    return ggml_ref::reciprocal(amax, d);
+  }
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
+    return ggml_x86::round(x);
+  }
+};
+
+template <class T>
+concept GgmlMode =
+    std::same_as<T, ggml_ref> || std::same_as<T, ggml_x86> || std::same_as<T, ggml_neon>;
+
+namespace detail {
+
+/// 0 in place of an infinity.
+template <class V>
+FEWBIT_ALWAYS_INLINE V finite_or_zero(const V& x) noexcept {
+  using ints = arch::rebind<V, std::int32_t>;
+  const ints size = arch::bits_as<std::int32_t>(x) & ints(0x7FFFFFFF);
+  return arch::select(size < ints(0x7F800000), x, V(0.0F));
+}
+
+/// trunc(x id + offset) at most `last`; for finite x it is never negative.
+FEWBIT_ALWAYS_INLINE std::int8_t offset_code(float x, float id, float offset, int last) noexcept {
+  const float moved = arch::rounded(x * id) + offset;
+  return static_cast<std::int8_t>(moved < static_cast<float>(last) ? static_cast<int>(moved)
+                                                                   : last);
+}
+
+/// The first x of the largest magnitude.
+inline float first_largest(const float* x) noexcept {
+  float amax = 0.0F;
+  float largest = 0.0F;
+  for (index j = 0; j < ggml_block_size; ++j) {
+    const float size = std::fabs(x[j]);
+    largest = amax < size ? x[j] : largest;
+    amax = amax < size ? size : amax;
+  }
+  return largest;
+}
+
+template <GgmlMode Mode>
+void quantize_block(const float* x, q8_0& b) noexcept {
+  const float amax = std::fabs(first_largest(x));
+  const float d = amax / 127.0F;
+  const float id = finite_or_zero(Mode::reciprocal(amax, d));
+  write_half(to_half(d), b.d);
+  for (index j = 0; j < ggml_block_size; ++j) {
+    b.qs[j] = static_cast<std::int8_t>(Mode::round(x[j] * id));
+  }
+}
+
+/// Blocks whose codes are moved by `Zero` and whose scale takes the largest x to code 0.
+template <int Zero, class B>
+void quantize_signed_block(const float* x, B& b) noexcept {
+  const float d = first_largest(x) / static_cast<float>(-Zero);
+  const float id = finite_or_zero(1.0F / d);
+  write_half(to_half(d), b.d);
+  block_codes codes;
+  for (index j = 0; j < ggml_block_size; ++j) {
+    codes[static_cast<std::size_t>(j)] =
+        offset_code(x[j], id, static_cast<float>(Zero) + 0.5F, 2 * Zero - 1);
+  }
+  pack_block(codes, b);
+}
+
+template <GgmlMode Mode>
+void quantize_block(const float* x, q5_0& b) noexcept {
+  quantize_signed_block<16>(x, b);
+}
+
+template <GgmlMode Mode>
+void quantize_block(const float* x, q4_0& b) noexcept {
+  quantize_signed_block<8>(x, b);
+}
+
+template <GgmlMode Mode>
+void quantize_block(const float* x, q4_1& b) noexcept {
+  float lo = x[0];
+  float hi = x[0];
+  for (index j = 1; j < ggml_block_size; ++j) {
+    lo = x[j] < lo ? x[j] : lo;
+    hi = x[j] > hi ? x[j] : hi;
+  }
+  const float d = (hi - lo) / 15.0F;
+  const float id = finite_or_zero(1.0F / d);
+  write_half(to_half(d), b.d);
+  write_half(to_half(lo), b.m);
+  block_codes codes;
+  for (index j = 0; j < ggml_block_size; ++j) {
+    codes[static_cast<std::size_t>(j)] = offset_code(x[j] - lo, id, 0.5F, 15);
+  }
+  pack_block(codes, b);
+}
+
+/// The block that quantization makes of zeros.
+template <GgmlBlock B>
+[[nodiscard]] B block_of_zeros() noexcept {
+  const float zeros[ggml_block_size] = {};
+  B b;
+  quantize_block<ggml_ref>(zeros, b);
+  return b;
+}
+
+using block_floats = arch::vec<float, arch::native_lanes<float>>;
+using block_ints = arch::rebind<block_floats, std::int32_t>;
+
+/// Blocks whose scales are found at a time: a lane of a register each.
+inline constexpr int block_lanes = block_floats::lanes;
+
+/// Most blocks whose scales are found before their codes: the divisions of one batch then overlap
+/// the search of the next.
+inline constexpr int most_blocks = 8 * block_lanes;
+
+/// Scales of blocks between the search for them and the codes.
+struct block_scales {
+  float id[most_blocks];
+  std::uint16_t d[most_blocks];
+
+  void set(int first, const block_floats& scale, const block_floats& reciprocal) noexcept {
+    finite_or_zero(reciprocal).store(id + first);
+    to_half(scale).store(d + first);
+  }
+};
+
+/// Lane b: the largest magnitude of block b.
+FEWBIT_ALWAYS_INLINE block_floats amax_of_blocks(const float* x) noexcept {
+  block_floats largest[block_lanes];
+#pragma GCC unroll 16
+  for (int b = 0; b < block_lanes; ++b) {
+    largest[b] = block_floats(0.0F);
+#pragma GCC unroll 8
+    for (int j = 0; j < int{ggml_block_size}; j += block_lanes) {
+      const auto next = block_floats::load(x + b * int{ggml_block_size} + j);
+      largest[b] = arch::larger_magnitude(largest[b], next);
+    }
+  }
+  return arch::fold_rows(
+      largest, [](const block_floats& a, const block_floats& b) { return arch::max(a, b); });
+}
+
+/// Lane b: the first x of the largest magnitude in block b.
+FEWBIT_ALWAYS_INLINE block_floats first_largest_of_blocks(const float* x) noexcept {
+  block_floats lows[block_lanes], highs[block_lanes];
+#pragma GCC unroll 16
+  for (int b = 0; b < block_lanes; ++b) {
+    lows[b] = highs[b] = block_floats::load(x + b * int{ggml_block_size});
+#pragma GCC unroll 8
+    for (int j = block_lanes; j < int{ggml_block_size}; j += block_lanes) {
+      const auto next = block_floats::load(x + b * int{ggml_block_size} + j);
+      lows[b] = arch::min(lows[b], next);
+      highs[b] = arch::max(highs[b], next);
+    }
+  }
+  const auto smaller = [](const block_floats& a, const block_floats& b) { return arch::min(a, b); };
+  const auto larger = [](const block_floats& a, const block_floats& b) { return arch::max(a, b); };
+  const block_floats low = arch::fold_rows(lows, smaller);
+  const block_floats high = arch::fold_rows(highs, larger);
+  const block_floats below = block_floats(0.0F) - low;
+  block_floats largest = arch::select(below < high, high, low);
+  const block_ints is_tie = below == high;
+  if (arch::sum_of_lanes(is_tie) != 0) {
+    for (int b = 0; b < block_lanes; ++b) {
+      if (is_tie[b] != 0) largest.set(b, first_largest(x + b * int{ggml_block_size}));
+    }
+  }
+  return largest;
+}
+
+/// Codes that lie side by side.
+template <int N>
+FEWBIT_ALWAYS_INLINE void store_codes(const arch::vec<std::int8_t, N>& codes, q8_0* blocks,
+                                      int first_code) noexcept {
+  if constexpr (N == 64) {
+    arch::part<0, 32>(codes).store(blocks[first_code / 32].qs);
+    arch::part<1, 32>(codes).store(blocks[first_code / 32 + 1].qs);
+  } else {
+    codes.store(blocks[first_code / 32].qs + first_code % 32);
+  }
+}
+
+template <GgmlMode Mode>
+FEWBIT_ALWAYS_INLINE void find_scales(const float* x, const q8_0* /*blocks*/, int first,
+                                      block_scales& scales) noexcept {
+  const block_floats amax = amax_of_blocks(x);
+  const block_floats d = amax / block_floats(127.0F);
+  scales.set(first, d, Mode::reciprocal(amax, d));
+}
+
+template <GgmlMode Mode>
+FEWBIT_ALWAYS_INLINE void find_scales(const float* x, const q4_0* /*blocks*/, int first,
+                                      block_scales& scales) noexcept {
+  const block_floats d = first_largest_of_blocks(x) / block_floats(-8.0F);
+  scales.set(first, d, block_floats(1.0F) / d);
+}
+
+/// Codes of `count` blocks of q8_0, four registers at a time.
+template <GgmlMode Mode>
+void write_codes(const float* x, int count, const float* id, q8_0* blocks) noexcept {
+  for (int first = 0; first < count * int{ggml_block_size}; first += 4 * block_lanes) {
+    block_ints codes[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) {
+      const int at = first + v * block_lanes;
+      const block_floats scaled = block_floats::load(x + at) * block_floats(id[at / 32]);
+      codes[v] = Mode::round(scaled);
+    }
+    store_codes(arch::saturated<std::int8_t>(codes, 0), blocks, first);
+  }
+}
+
+/// Codes of q4_0, each in an int.
+FEWBIT_ALWAYS_INLINE block_ints offset_codes(const float* x, const block_floats& id) noexcept {
+  const block_floats moved =
+      arch::rounded(block_floats(block_floats::load(x) * id)) + block_floats(8.5F);
+  return arch::convert<std::int32_t>(arch::min(moved, block_floats(15.0F)));
+}
+
+/// Codes of `count` blocks of q4_0, four registers of low codes and four of high ones at a time.
+template <GgmlMode Mode>
+void write_codes(const float* x, int count, const float* id, q4_0* blocks) noexcept {
+  constexpr int half = int{ggml_block_size} / 2;
+  for (int first = 0; first < count * half; first += 4 * block_lanes) {
+    block_ints codes[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v) {
+      const int at = first + v * block_lanes, b = at / half;
+      const float* low = x + b * int{ggml_block_size} + at % half;
+      const block_floats scale(id[b]);
+      codes[v] = offset_codes(low, scale) | offset_codes(low + half, scale) << block_ints(4);
+    }
+    std::uint8_t bytes[4 * block_lanes];
+    arch::saturated<std::uint8_t>(codes, 0).store(bytes);
+#pragma GCC unroll 4
+    for (int b = 0; b < block_lanes / 4; ++b) {
+      std::memcpy(blocks[first / half + b].qs, bytes + b * half, half);
+    }
+  }
+}
+
+/// At least one batch of block_lanes blocks, at most most_blocks.
+template <GgmlMode Mode, class B>
+void quantize_blocks_at_once(const float* x, int count, B* blocks) noexcept {
+  block_scales scales;
+  int found = 0;
+  do {
+    find_scales<Mode>(x + found * int{ggml_block_size}, blocks, found, scales);
+    found += block_lanes;
+  } while (found < count);
+  write_codes<Mode>(x, count, scales.id, blocks);
+  for (int b = 0; b < count; ++b) write_half(scales.d[b], blocks[b].d);
+}
+
+/// Fails if a block holds a d or m that is no half, naming the weight to blame: that of the largest
+/// magnitude for d, the least for m.
+template <GgmlBlock B>
+void expect_finite_blocks(const char* function, const matrix_ref& w, const std::vector<B>& blocks) {
+  const index per_row = w.cols() / ggml_block_size;
+  for (index i = 0; i < static_cast<index>(blocks.size()); ++i) {
+    const B& block = blocks[static_cast<std::size_t>(i)];
+    const index r = i / per_row, first = i % per_row * ggml_block_size;
+    const float* x = row_of(w, r) + first;
+    const auto blame = [&](const auto& precedes, const char* want) {
+      const index at = std::max_element(x, x + ggml_block_size, precedes) - x;
+      fail(function, element("w", r, first + at), x[at], want);
+    };
+    if constexpr (B::has_minimum) {
+      if (!is_finite(read_half(block.m))) {
+        blame([](float a, float b) { return b < a; }, "a number within half precision, 65504");
+      }
+    }
+    if (is_finite(read_half(block.d))) continue;
+    blame([](float a, float b) { return std::fabs(a) < std::fabs(b); },
+          "a number whose block has a d within half precision, 65504");
+  }
+}
+
+template <class B>
+inline constexpr bool has_batches = std::is_same_v<B, q8_0> || std::is_same_v<B, q4_0>;
+
+}  // namespace detail
+
+/// Quantizes 32 * count finite floats to blocks, without a check: a d beyond half precision becomes
+/// infinite as in ggml. Other floats than finite ones give codes without a meaning.
+template <GgmlBlock B, GgmlMode Mode = ggml_ref>
+void quantize_row(const float* x, index count, B* blocks) noexcept {
+  const index in_batches = detail::has_batches<B> ? count - count % detail::block_lanes : 0;
+  if constexpr (detail::has_batches<B>) {
+    for (index b = 0; b < in_batches; b += detail::most_blocks) {
+      const index next = std::min(index{detail::most_blocks}, in_batches - b);
+      detail::quantize_blocks_at_once<Mode>(x + b * ggml_block_size, static_cast<int>(next),
+                                            blocks + b);
+    }
+  }
+  for (index b = in_batches; b < count; ++b) {
+    detail::quantize_block<Mode>(x + b * ggml_block_size, blocks[b]);
+  }
+}
+
+/// Quantizes a matrix of whole blocks.
+///
+/// @throws fewbit::error if `w` is empty or not finite, if its columns are no multiple of 32, or if
+///         a d or m is beyond half precision (from 65520 on), naming the weight to blame
+template <GgmlBlock B, GgmlMode Mode = ggml_ref, Executor E = inline_executor>
+[[nodiscard]] block_matrix<B> quantize_blocks(const Eigen::Ref<const row_matrix<float>>& w,
+                                              const E& executor = {}) {
+  detail::expect_finite("quantize_blocks", "w", w);
+  detail::expect_whole_blocks("quantize_blocks", w.cols());
+  const index per_row = w.cols() / ggml_block_size;
+  std::vector<B> blocks(static_cast<std::size_t>(w.rows() * per_row));
+  executor.for_each(w.rows(), [&](index r) {
+    quantize_row<B, Mode>(detail::row_of(w, r), per_row, blocks.data() + r * per_row);
+  });
+  detail::expect_finite_blocks<B>("quantize_blocks", w, blocks);
+  return block_matrix<B>(w.rows(), w.cols(), std::move(blocks));
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -1,0 +1,150 @@
+#pragma once
+/// Weights as bit planes in the order in which the loop reads them, packed once.
+///
+/// The order is [panel][plane][word of k][column]: a panel is Unit::registers registers of columns
+/// side by side, the last ones one register each; columns beyond n and bits beyond k are zero, or
+/// continue the parities that words are stored as (gemm/bit_planes/parities.hpp). Read before:
+/// gemm/bit_planes/formats.hpp. Read next: gemm/bit_planes/multiply.hpp.
+
+#include "fewbit/begin.hpp"
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/bit_planes/formats.hpp"
+#include "fewbit/gemm/bit_planes/lhs.hpp"
+#include "fewbit/gemm/bit_planes/rules.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+namespace detail {
+
+/// How n columns are cut into panels.
+template <class Unit>
+struct bit_panels {
+  static constexpr index tile_cols = index{Unit::lanes} * Unit::registers;
+
+  index n = 0;
+
+  /// n in whole registers.
+  [[nodiscard]] index padded() const noexcept {
+    return (n + Unit::lanes - 1) / Unit::lanes * Unit::lanes;
+  }
+  /// Columns of the panel that begins at `col`: a full tile's, or one register's near the end.
+  [[nodiscard]] index cols(index col) const noexcept {
+    return padded() - col >= tile_cols ? tile_cols : index{Unit::lanes};
+  }
+  /// The first column of the panel that column j belongs to.
+  [[nodiscard]] index first_of(index j) const noexcept {
+    const index first = j / tile_cols * tile_cols;
+    return cols(first) == tile_cols ? first : j / Unit::lanes * Unit::lanes;
+  }
+};
+
+/// Packs rows of W into panels of zeros, as the head of this file says.
+template <class W, class Rule, class Unit>
+void pack_panels(const typename W::code* codes, index stride, index k,
+                 const bit_panels<Unit>& panels, std::uint64_t* to) noexcept {
+  if (k == 0) return;
+  const index words = words_of(k);
+  for (index j = 0; j < panels.n; ++j) {
+    const index first = panels.first_of(j), width = panels.cols(first);
+    pack_row<W, Unit, Rule>(codes + j * stride, k, to + first * W::planes * words + (j - first),
+                            words * width, width);
+  }
+}
+
+/// What the loop asks of weights and of the formats, whatever these are: passes, extents, words.
+struct bit_operands {
+  std::span<const plane_pass> passes;
+  bool ends_negated;
+  index lhs_planes;
+  index rhs_planes;
+  const std::uint64_t* words;
+  index words_per_plane;  // of a column or a row
+  index n;
+  std::int32_t start;
+};
+
+}  // namespace detail
+
+/// W (n x k codes of format W, one output channel per row) for activations of format A.
+///
+/// Memory: W::planes * n * k / 8 bytes, k rounded up to 64 and n to whole registers.
+template <BitFormat A, BitFormat W, class Unit = default_bit_unit<>>
+class packed_bits {
+ public:
+  using lhs_format = A;
+  using rhs_format = W;
+  using unit = Unit;
+  using rule = typename detail::rule_of<A, W>::type;
+  using code = typename W::code;
+
+  /// The deepest k whose sums always fit int32.
+  static constexpr index max_depth =
+      std::numeric_limits<std::int32_t>::max() / (index{A::largest} * W::largest);
+
+  packed_bits() noexcept = default;
+
+  /// Packs W.
+  ///
+  /// @param w  n x k codes; an expression or a column-major matrix is evaluated once
+  /// @throws fewbit::error if a code is none of the format, naming its row and column, or if k is
+  ///         above max_depth
+  explicit packed_bits(const Eigen::Ref<const row_matrix<code>>& w)
+      : panels_{w.rows()}, k_(w.cols()) {
+    fewbit::detail::expect_data("pack_planes", "w", w);
+    fewbit::detail::expect(k_ <= max_depth, "pack_planes", "depth", k_,
+                           "at most " + std::to_string(max_depth));
+    detail::expect_codes_of<W>("pack_planes", "w", w);
+    words_ = aligned_buffer<std::uint64_t>(panels_.padded() * W::planes * detail::words_of(k_));
+    detail::pack_panels<W, rule>(w.data(), w.outerStride(), k_, panels_, words_.data());
+  }
+
+  [[nodiscard]] index n() const noexcept { return panels_.n; }
+  [[nodiscard]] index k() const noexcept { return k_; }
+
+  /// Bytes held.
+  [[nodiscard]] index bytes() const noexcept {
+    return words_.size() * index{sizeof(std::uint64_t)};
+  }
+
+  /// What the loop asks.
+  [[nodiscard]] detail::bit_operands operands() const noexcept {
+    static constexpr auto pairs = detail::passes_of<A, W>();
+    constexpr bool from_depth = rule::starts_from == detail::sum_start::depth;
+    const index start = from_depth ? k_ * A::largest * W::largest : 0;
+    return {{pairs.passes.data(), static_cast<std::size_t>(pairs.count)},
+            pairs.ends_negated,
+            A::planes,
+            W::planes,
+            words_.data(),
+            detail::words_of(k_),
+            n(),
+            static_cast<std::int32_t>(start)};
+  }
+
+ private:
+  detail::bit_panels<Unit> panels_;
+  index k_ = 0;
+  aligned_buffer<std::uint64_t> words_;
+};
+
+/// Packs W for activations of format A on an instruction set:
+/// `pack_planes<binary_bits, binary_bits>(w)`.
+/// @throws fewbit::error if w has no rows or no columns, and as the constructor of packed_bits does
+template <BitFormat A, BitFormat W, class Arch = arch::native>
+[[nodiscard]] packed_bits<A, W, default_bit_unit<Arch>> pack_planes(
+    const Eigen::Ref<const row_matrix<typename W::code>>& w) {
+  fewbit::detail::expect_elements("pack_planes", "w", w);
+  return packed_bits<A, W, default_bit_unit<Arch>>(w);
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -1,0 +1,133 @@
+#pragma once
+/// Many rows by narrow weights, a chunk of k of one panel at a time: it is expanded into L1, meets
+/// all rows of a block there and is forgotten.
+///
+///     for each block of rows:  activations are prepared
+///       for each panel:        for each chunk of k:  expand it, sums of all rows += its products
+///                              sums go to the epilogue
+///
+/// Expanded weights never leave L1, and activations are copied once, where windows
+/// (gemm/few_bits/expanded_weights.hpp) write to L2 and copy activations anew for each. What limits it are
+/// the dots, as with weights of 8 bits. A register of expanded codes costs about three operations
+/// on the same two ports and a store, a twelfth of the time at 49 rows (2 bits, AVX512-VNNI); sums
+/// wait in L1 or L2 for the next chunk. Read before: gemm/int8/panel_chunks.hpp. The calls are in
+/// gemm/few_bits/multiply.hpp.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/few_bits/expanded_weights.hpp"
+#include "fewbit/gemm/epilogue_rows.hpp"
+#include "fewbit/gemm/int8/kernel.hpp"
+#include "fewbit/gemm/few_bits/weights.hpp"
+#include "fewbit/gemm/int8/panel_chunks.hpp"
+#include "fewbit/gemm/int8/panel_layout.hpp"
+#include "fewbit/gemm/int8/lhs.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+
+/// Bytes of a chunk, of L1: 16 and 24 KiB are as fast, with 40 KiB (49,512,4608) loses 6 %.
+inline constexpr index expanded_chunk_bytes = 32 * 1024;
+
+/// Row tiles of a block, each of which meets a chunk.
+inline constexpr index row_tiles_per_chunk = 32;
+
+/// Rows up to which weights that no window holds are expanded by chunks: each block expands them
+/// anew. Speed as a share of that of weights of 8 bits, with windows and by chunks, 2 bits with
+/// AVX512-VNNI on a Sapphire Rapids: s8 (49,512,4608) 0.82 and 0.91, (64,1024,1024) 0.95 and 0.96,
+/// (128,1024,4096) 0.88 and 0.94, (512,512,4608) 0.94 and 0.94, (1024,1024,1024) 1.00 and 0.92; u8
+/// 0.86 and 0.93, 0.95 and 0.94, 0.88 and 0.93, 0.93 and 0.95, 0.95 and 0.89. Where a window holds
+/// them, s8 (512,512,512), 0.98 and 0.88. AVX-VNNI gains a tenth at 36 rows and nothing above.
+inline constexpr index chunked_rows = 512;
+
+template <class Lhs, class Arch>
+struct chunk_shape {
+  using kernel_type = default_kernel<Lhs, Arch>;
+  using unit = typename kernel_type::unit;
+  using tile = typename kernel_type::tile;
+  using prepared = prepared_lhs<kernel_type, row_tiles_per_chunk>;
+
+  /// Units whose weights stand as narrow ones do, four codes of a column side by side.
+  static constexpr bool fits = unit::rows == 1 && unit::depth == 4 && !Proving<unit>;
+
+  /// Codes of k, whole stored chunks of any width.
+  static constexpr index depth = expanded_chunk_bytes / tile::cols / 32 * 32;
+  static constexpr index chunk_bytes = depth * tile::cols;
+  static constexpr index sums_bytes = prepared::max_rows * tile::cols * index{sizeof(std::int32_t)};
+
+  [[nodiscard]] static index scratch_bytes(const depth_layout<unit::depth>& layout) noexcept {
+    return chunk_bytes + sums_bytes + prepared::bytes(layout);
+  }
+};
+
+template <class Lhs, int Bits, class Arch, class Out, class E>
+class product_by_chunks {
+  using shape = chunk_shape<Lhs, Arch>;
+  using kernel_type = typename shape::kernel_type;
+  using rhs_code = typename shape::unit::rhs_code;
+  using tile = typename shape::tile;
+  using prepared = typename shape::prepared;
+
+ public:
+  product_by_chunks(const Lhs* a, index a_stride, const narrow_weights<Bits, Arch>& w,
+                    const out_view<Out>& c, const E& epilogue, std::byte* scratch) noexcept
+      : a_(a),
+        a_stride_(a_stride),
+        w_(w),
+        window_(w, nullptr),
+        c_(c),
+        epilogue_(epilogue),
+        chunk_(reinterpret_cast<rhs_code*>(scratch)),
+        sums_(reinterpret_cast<std::int32_t*>(scratch + shape::chunk_bytes)),
+        copies_(scratch + shape::chunk_bytes + shape::sums_bytes) {}
+
+  /// The part of C from row_begin to row_end, more than one tile of rows, and of the full panels
+  /// from `col_begin` to `col_end`; returns the column behind them.
+  index rows(index row_begin, index row_end, index col_begin, index col_end) const noexcept {
+    const index end = std::max(std::min(col_end, window_.wide_cols()), col_begin);
+    const index blocks = (row_end - row_begin + prepared::max_rows - 1) / prepared::max_rows;
+    const index tiles = (row_end - row_begin + tile::rows - 1) / tile::rows;
+    const index most = (tiles + blocks - 1) / blocks * tile::rows;
+    for (index row = row_begin; row < row_end; row += most) {
+      const index count = std::min(most, row_end - row);
+      const prepared lhs(a_ + row * a_stride_, a_stride_, count, window_.layout(), copies_);
+      for (index col = col_begin; col < end; col += tile::cols) one_panel(lhs, row, count, col);
+    }
+    return end;
+  }
+
+ private:
+  void one_panel(const prepared& lhs, index row, index count, index col) const noexcept {
+    const auto chunk = [&](index k, index depth) {
+      window_.expand_chunk(w_, col, k, depth, chunk_);
+      return panel_chunk<kernel_type>{chunk_};
+    };
+    const auto finish = [&](index first, index height) {
+      finish_rows<epilogue_lanes<kernel_type>>(
+          sums_ + first * tile::cols, index{tile::cols},
+          out_view<Out>{c_.data, c_.stride, row + first, col, height,
+                        std::min(index{tile::cols}, c_.cols - col)},
+          epilogue_);
+    };
+    sum_by_chunks<kernel_type>(lhs, count, prepared::depth(window_.layout(), 0), shape::depth,
+                               window_.block_sums(0, col), sums_, chunk, finish);
+  }
+
+  const Lhs* a_;
+  index a_stride_;
+  const narrow_weights<Bits, Arch>& w_;
+  expanded_weights<Lhs, Arch> window_;
+  out_view<Out> c_;
+  const E& epilogue_;
+  rhs_code* chunk_;
+  std::int32_t* sums_;
+  std::byte* copies_;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

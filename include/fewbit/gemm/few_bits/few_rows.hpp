@@ -1,0 +1,255 @@
+#pragma once
+/// A few rows by narrow weights, which are expanded in registers: what counts is how fast they come
+/// from memory.
+///
+///     sum over k of a * w  =  sum of s * value  -  zero point * (sum of s)  +  offset * (sum of w)
+///
+/// with s = a - offset, which is signed: offset is 128 where activations are unsigned, else 0.
+/// Units of up to four bits are exact for s = -128, too: 2 * 8 * 7 * 128 fits int16. Activations
+/// are copied as [tile][step][row][4], once.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "fewbit/arch/memory.hpp"
+#include "fewbit/arch/stored_unit.hpp"
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/epilogue_rows.hpp"
+#include "fewbit/gemm/few_bits/weights.hpp"
+#include "fewbit/gemm/sum_of_codes.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+namespace detail {
+
+/// Rows that are taken together.
+template <class Arch>
+inline constexpr int narrow_tile_rows = arch::stored_unit<Arch, 4>::rows;
+
+/// Rows up to which weights are expanded in registers: two tiles where they are high, else one. On
+/// a Sapphire Rapids, weights of 2 bits, with AVX512-VNNI in tiles of 12: time of that as a share
+/// of the time with chunks of expanded ones (24,1024,4096) 0.95, (24,512,4608) 1.10, (24,1024,1024)
+/// 0.96, (36,1024,4096) 1.02, (36,512,4608) 1.13, (48,1024,4096) 1.07, (48,1024,1024) 1.01; with
+/// AVX2, in tiles of 4, as a share of the time with windows (4,1024,1024) 0.86, (8,1024,1024) 1.09,
+/// (16,1024,1024) 1.25, and less by a tenth where weights have 4 bits.
+template <class Arch>
+inline constexpr index narrow_rows = (narrow_tile_rows<Arch> > 4 ? 2 : 1) * narrow_tile_rows<Arch>;
+
+/// How far ahead of its use a line of weights is asked for.
+inline constexpr index narrow_ahead = 4608;
+
+/// Panels that are read side by side and meet all rows before others do: memory answers several
+/// streams faster than one, and sums of few rows wait for one another.
+inline constexpr int narrow_streams = 4;
+
+/// Rows up to which each of those panels is from another part of W. Time as a share of that with
+/// neighbouring panels, 4096 x 4096, AVX512-VNNI on a Sapphire Rapids: one row of 2 bits 0.87, of 4
+/// bits 0.98, two rows 0.89 and 0.96; 32 rows of 4 bits 1.06.
+inline constexpr index narrow_rows_apart = 2;
+
+/// How many of them a tile takes at a time.
+template <int R>
+inline constexpr int narrow_tile_panels = R <= 2 ? narrow_streams : 2;
+
+/// Some rows of activations in the order of the loop, and what their sums begin at, in scratch
+/// memory. Tiles are narrow_tile_rows high, the last as high as the next power of two of the rows
+/// that remain; what is missing is zeros.
+template <class Lhs, int Bits, class Arch>
+class narrow_lhs {
+  using weights = narrow_weights<Bits, Arch>;
+  static constexpr index most = narrow_tile_rows<Arch>;
+  static constexpr bool is_unsigned = std::is_unsigned_v<Lhs>;
+
+ public:
+  /// Bytes of memory for as many rows as weights are expanded in registers for.
+  [[nodiscard]] static index bytes(const weights& w) noexcept {
+    return narrow_rows<Arch> * (depth(w) + index{sizeof(std::int32_t)});
+  }
+
+  narrow_lhs(const Lhs* a, index stride, index rows, const weights& w, std::byte* memory) noexcept
+      : depth_(depth(w)),
+        rows_(rows),
+        starts_(reinterpret_cast<std::int32_t*>(memory)),
+        codes_(reinterpret_cast<std::int8_t*>(starts_ + narrow_rows<Arch>)) {
+    for (index t = 0; t < tiles(); ++t) {
+      for (index r = 0; r < height(t); ++r) {
+        const index row = t * most + r, count = row < rows ? w.k() : 0;
+        const Lhs* from = a + row * stride;
+        copy_row(from, count, codes_ + t * most * depth_ + r * 4, height(t) * 4);
+        const auto moved = static_cast<std::int32_t>(is_unsigned ? 128 * count : 0);
+        starts_[row] = -w.zero_point() * (sum_of_codes(from, count) - moved);
+      }
+    }
+  }
+
+  [[nodiscard]] index tiles() const noexcept { return (rows_ + most - 1) / most; }
+  /// Rows of tile t, those of zeros included.
+  [[nodiscard]] index height(index t) const noexcept {
+    const auto rest = static_cast<std::size_t>(std::min(most, rows_ - t * most));
+    return std::min(static_cast<index>(std::bit_ceil(rest)), most);
+  }
+  /// [step][row][4] of tile t.
+  [[nodiscard]] const std::int8_t* codes(index t) const noexcept {
+    return codes_ + t * most * depth_;
+  }
+  [[nodiscard]] const std::int32_t* starts(index t) const noexcept { return starts_ + t * most; }
+
+ private:
+  static index depth(const weights& w) noexcept { return w.chunks() * weights::chunk_codes; }
+
+  /// Four codes every `stride` bytes.
+  void copy_row(const Lhs* from, index count, std::int8_t* to, index stride) const noexcept {
+    const std::uint32_t moved = is_unsigned ? 0x80808080U : 0U;
+    index k = 0;
+    for (; k + 4 <= count; k += 4, to += stride) {
+      std::uint32_t quad;
+      std::memcpy(&quad, from + k, 4);
+      quad ^= moved;
+      std::memcpy(to, &quad, 4);
+    }
+    for (; k < depth_; k += 4, to += stride) {
+      for (index d = 0; d < 4; ++d) {
+        const int code = k + d < count ? from[k + d] - (is_unsigned ? 128 : 0) : 0;
+        to[d] = static_cast<std::int8_t>(code);
+      }
+    }
+  }
+
+  index depth_;
+  index rows_;
+  std::int32_t* starts_;
+  std::int8_t* codes_;
+};
+
+/// All rows by some panels.
+template <class Lhs, int Bits, class Arch, class Out, class E>
+class narrow_rows_product {
+  using weights = narrow_weights<Bits, Arch>;
+  using unit = typename weights::unit;
+  using ints = typename unit::accumulator;
+  static constexpr bool is_unsigned = std::is_unsigned_v<Lhs>;
+  static constexpr int cols = unit::cols;
+
+ public:
+  narrow_rows_product(const narrow_lhs<Lhs, Bits, Arch>& a, const weights& w,
+                      const out_view<Out>& c, const E& epilogue) noexcept
+      : a_(a), w_(w), c_(c), epilogue_(epilogue) {}
+
+  /// Panels begin .. end - 1.
+  void panels(index begin, index end) const noexcept {
+    const index length = (end - begin) / narrow_streams;
+    const bool is_apart = c_.rows <= narrow_rows_apart;
+    const index stride = is_apart ? length : 1, next = is_apart ? 1 : narrow_streams;
+    for (index i = 0; i < length; ++i) all_rows<narrow_streams>(begin + i * next, stride);
+    for (index p = begin + narrow_streams * length; p < end; ++p) all_rows<1>(p, 0);
+  }
+
+ private:
+  /// All rows by Count panels, the first of which is `panel`, `stride` panels apart.
+  template <int Count>
+  void all_rows(index panel, index stride) const noexcept {
+    for (index t = 0; t < a_.tiles(); ++t) {
+      with_height(a_.height(t), [&](auto height) {
+        constexpr int rows = decltype(height)::value;
+        constexpr int step = std::min(Count, narrow_tile_panels<rows>);
+        for (int p = 0; p < Count; p += step) tile<rows, step>(t, panel + p * stride, stride);
+      });
+    }
+  }
+
+  /// f(h) for a height that is unit::rows or a lower power of two.
+  template <class F>
+  static void with_height(index h, const F& f) noexcept {
+    if (h == unit::rows) {
+      f(std::integral_constant<int, unit::rows>{});
+    } else if (h == 1) {
+      f(std::integral_constant<int, 1>{});
+    } else if (h == 2) {
+      f(std::integral_constant<int, 2>{});
+    } else if (h == 4 || unit::rows <= 8) {
+      f(std::integral_constant<int, 4>{});
+    } else {
+      f(std::integral_constant<int, 8>{});
+    }
+  }
+
+  /// R rows by P panels.
+  template <int R, int P>
+  void tile(index t, index panel, index stride) const noexcept {
+    const std::uint8_t* from[P];
+    ints sums[P][R];
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) {
+      from[p] = w_.panel(panel + p * stride);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) sums[p][r] = ints(a_.starts(t)[r]);
+    }
+    const std::int8_t* a = a_.codes(t);
+    for (index i = 0; i < w_.chunks(); ++i) {
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) {
+        if constexpr (R <= 4) {
+#pragma GCC unroll 4
+          for (index line = 0; line < weights::chunk_bytes; line += arch::cache_line)
+            arch::prefetch_to_l1(from[p] + narrow_ahead + line);
+        }
+        unit::add_chunk(sums[p], a, from[p]);
+        from[p] += weights::chunk_bytes;
+      }
+      a += weights::chunk_codes * R;
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) finish(t, panel + p * stride, sums[p]);
+  }
+
+  template <int R>
+  void finish(index t, index panel, const ints (&sums)[R]) const noexcept {
+    alignas(64) std::int32_t rows[R * cols];
+    const index col = panel * cols, row = t * unit::rows;
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      ints total = sums[r];
+      if constexpr (is_unsigned) {
+        const ints of_weights = ints::load(w_.column_sums() + col);
+        total = arch::add_wrapping(total, arch::multiply_wrapping(of_weights, ints(128)));
+      }
+      total.store(rows + r * cols);
+    }
+    finish_rows<lanes>(
+        &rows[0], cols,
+        out_view<Out>{c_.data, c_.stride, row, col, std::min(index{R}, c_.rows - row),
+                      std::min(index{cols}, c_.cols - col)},
+        epilogue_);
+  }
+
+  static constexpr int lanes = epilogue_lanes<default_kernel<Lhs, Arch>>;
+
+  const narrow_lhs<Lhs, Bits, Arch>& a_;
+  const weights& w_;
+  out_view<Out> c_;
+  const E& epilogue_;
+};
+
+/// Part `part` of `parts` parts of C, of columns.
+template <class Lhs, int Bits, class Arch, class Out, class E>
+void multiply_few_rows(const Lhs* a, index a_stride, const narrow_weights<Bits, Arch>& w,
+                       const out_view<Out>& c, const E& epilogue, index part, index parts,
+                       std::byte* scratch) noexcept {
+  constexpr index cols = narrow_weights<Bits, Arch>::unit::cols;
+  const index panels = (c.cols + cols - 1) / cols;
+  const narrow_lhs<Lhs, Bits, Arch> rows(a, a_stride, c.rows, w, scratch);
+  narrow_rows_product<Lhs, Bits, Arch, Out, E>(rows, w, c, epilogue)
+      .panels(panels * part / parts, panels * (part + 1) / parts);
+}
+
+}  // namespace detail
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

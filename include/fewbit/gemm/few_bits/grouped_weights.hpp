@@ -1,0 +1,396 @@
+#pragma once
+/// Weights of one to eight bits with a scale for each group of k, in the order of reading.
+///
+/// Weights are packed here; the loop is in gemm/few_bits/multiply_grouped.hpp. The order is [panel][group],
+/// a panel being unit::cols rows of W side by side, so that a product of one row reads memory from
+/// the first byte to the last. One group of a panel:
+///
+///     codes    [chunk][register][column][4]    as arch/stored_unit.hpp describes them
+///     scales   [column]                        16 bits each
+///     zeros    [column]                        8 bits each, only where zero points are given
+///     rests    [column]                        16 bits each, only where scales are wide
+///
+/// In groups of 32 that makes 4.5 bits per weight of 4 bits, 2.5 of 2 bits, always half a bit more.
+/// Scales are wide, floats in two halves, where 16 bits cannot hold all of a matrix: some are more
+/// than 32 powers of two apart, or subnormal, or 0.
+///
+/// This is the one place below ops/ that knows scales: a table beside the codes would be a second
+/// stream, and a float for each scale a ninth of all that is read.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <span>
+#include <string>
+
+#include "fewbit/arch/all.hpp"
+#include "fewbit/arch/convert.hpp"
+#include "fewbit/arch/stored_unit.hpp"
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+/// The nearest number of 12 significant bits, ties to even, but never infinity. x is finite and not
+/// negative.
+[[nodiscard]] inline float with_12_bits(float x) noexcept {
+  constexpr int dropped = 12;
+  constexpr std::uint32_t largest_finite = 0x7F7FFFFFU >> dropped;
+  const float lift = x < std::numeric_limits<float>::min() ? 0x1p24F : 1.0F;  // to normal numbers
+  const auto bits = std::bit_cast<std::uint32_t>(x * lift);
+  const std::uint32_t half = (1U << (dropped - 1)) - 1 + (bits >> dropped & 1U);
+  const std::uint32_t kept = std::min((bits + half) >> dropped, largest_finite);
+  return std::bit_cast<float>(kept << dropped) / lift;
+}
+
+/// Positive floats in 16 bits each.
+///
+/// The upper 20 bits of a float, less what all of a matrix have in common: 12 significant bits, so
+/// a relative error of at most 2^-12, and 32 powers of two below the largest. `holds` says whether
+/// a scale is kept so well. Floats of 11 significant bits, as those of IEEE half precision, lose
+/// nothing where they are that close. Reading one is a shift and an addition, on any processor.
+class short_scales {
+ public:
+  short_scales() noexcept = default;
+
+  /// @param largest  the largest finite positive number to be written
+  explicit short_scales(float largest) noexcept {
+    const std::uint32_t top = upper_bits(largest);
+    base_ = top > most ? top - most : 0;
+  }
+
+  /// No scale that is kept is larger.
+  [[nodiscard]] float largest() const noexcept { return decode(std::uint16_t{most}); }
+
+  /// Whether a scale of 0 or more keeps 12 significant bits.
+  [[nodiscard]] bool holds(float scale) const noexcept {
+    return decode(encode(scale)) == with_12_bits(scale);
+  }
+
+  /// The nearest that is kept.
+  [[nodiscard]] std::uint16_t encode(float scale) const noexcept {
+    const std::uint32_t bits = upper_bits(scale);
+    return static_cast<std::uint16_t>(bits > base_ ? std::min(bits - base_, most) : 0);
+  }
+
+  /// One scale, or a vector of them.
+  template <class V>
+  FEWBIT_ALWAYS_INLINE arch::rebind<V, float> decode(const V& shorts) const noexcept {
+    using words = arch::rebind<V, std::uint32_t>;
+    const words bits = arch::widened(shorts) + words(base_);
+    return arch::bits_as<float>(words(bits << words(std::uint32_t{dropped})));
+  }
+
+ private:
+  static constexpr int dropped = 12;
+  static constexpr std::uint32_t most = 0xFFFF;
+
+  static std::uint32_t upper_bits(float x) noexcept {
+    return std::bit_cast<std::uint32_t>(with_12_bits(x)) >> dropped;
+  }
+
+  std::uint32_t base_ = 0;
+};
+
+/// W (n x k, one output channel per row) of unsigned codes: the weight of a code is
+/// (code - zero point) * scale, one scale and zero point for each `group` codes of a row. A code of
+/// one bit counts twice: less a zero point of 1 it is -1 or 1.
+///
+/// @tparam Bits  1, 2, 3, 4 or 8; codes are 0 .. 2^Bits - 1
+/// @tparam Arch  the instruction set that will multiply
+template <int Bits, class Arch = arch::native>
+class grouped_weights {
+  static_assert(Arch::compiled,
+                "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
+
+ public:
+  using arch_type = Arch;
+  using unit = arch::stored_unit<Arch, Bits>;
+  using layout = arch::stored_layout<Bits>;
+
+  static constexpr int bits = Bits;
+  static constexpr int largest_code = (1 << Bits) - 1;
+  /// What the largest code counts.
+  static constexpr int largest_value = Bits == 1 ? 2 : largest_code;
+  /// What a code of 1 counts.
+  static constexpr int value_of_one = Bits == 1 ? 2 : 1;
+
+  /// Deepest group whose sums fit int32: depth * 127 * largest_value <= 2^31 - 1.
+  static constexpr index max_depth =
+      index{std::numeric_limits<std::int32_t>::max()} / (127 * largest_value);
+
+  /// 0 x 0.
+  grouped_weights() noexcept = default;
+
+  /// One zero point for all.
+  ///
+  /// @param codes       n x k
+  /// @param group       codes of a row that share a scale, the last of a row may be fewer; 0: all
+  /// @param scales      [row][group], finite, 0 or more; kept with 12 significant bits
+  /// @param zero_point  0 .. largest_value + 1
+  /// @throws fewbit::error if group is negative or above max_depth, if scales are too few or too
+  ///         many or one is negative or not finite, if a code or zero point is out of range
+  grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
+                  std::span<const float> scales, int zero_point)
+      : grouped_weights(codes, group, scales, {}, false, zero_point) {
+    fewbit::detail::expect(zero_point >= 0 && zero_point <= largest_value + 1, "grouped_weights",
+                           "zero_point", zero_point, "0 to " + std::to_string(largest_value + 1));
+  }
+
+  /// A zero point for each scale, 0 .. largest_value.
+  /// @throws fewbit::error as above
+  grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
+                  std::span<const float> scales, std::span<const std::uint8_t> zero_points)
+      : grouped_weights(codes, group, scales, zero_points, true, 0) {}
+
+  [[nodiscard]] index n() const noexcept { return n_; }
+  [[nodiscard]] index k() const noexcept { return k_; }
+  [[nodiscard]] index group() const noexcept { return group_; }
+  [[nodiscard]] index groups() const noexcept { return (k_ + group_ - 1) / group_; }
+  /// Codes of group g: group(), or fewer in the last.
+  [[nodiscard]] index depth_of(index g) const noexcept { return std::min(group_, k_ - g * group_); }
+  /// Chunks of group g; zeros fill the last.
+  [[nodiscard]] index chunks_of(index g) const noexcept { return chunks_for(depth_of(g)); }
+  /// Chunks of a row.
+  [[nodiscard]] index chunks() const noexcept {
+    return (groups() - 1) * chunks_for(group_) + chunks_of(groups() - 1);
+  }
+
+  /// Whether each group has a zero point of its own.
+  [[nodiscard]] bool is_affine() const noexcept { return is_affine_; }
+  /// What the sum of the activations of a group is multiplied by and taken off: the zero point as
+  /// codes are stored. Where groups have their own it is the offset of the unit, to take off these.
+  [[nodiscard]] std::int32_t stored_zero() const noexcept { return stored_zero_; }
+  /// Whether scales take 32 bits each.
+  [[nodiscard]] bool is_wide() const noexcept { return is_wide_; }
+  /// What the first 16 bits of scales mean where these are not wide.
+  [[nodiscard]] const short_scales& scales() const noexcept { return scales_; }
+
+  /// The scales of a group of a panel as vectors of Reals; `tail` is what follows its codes.
+  template <class Reals>
+  FEWBIT_ALWAYS_INLINE Reals scales_at(const std::uint8_t* tail) const noexcept {
+    const auto kept = halves_at<Reals>(tail);
+    return is_wide_ ? widened(kept, halves_at<Reals>(tail + rest_begin())) : scales_.decode(kept);
+  }
+  /// The same where they are not wide.
+  template <class Reals>
+  FEWBIT_ALWAYS_INLINE Reals short_scales_at(const std::uint8_t* tail) const noexcept {
+    return scales_.decode(halves_at<Reals>(tail));
+  }
+
+  /// What sums begin at, beside their zero point: bits of `float_zero`, or 0.
+  ///
+  /// What an integer of 22 bits and a sign adds to the bits of 1.5 * 2^23 it adds to that float. So
+  /// such a sum needs no conversion, and (sum - float_zero) * scale is one fused multiply-add, as
+  /// exact as float(sum) * scale because float_zero * scale is exact. Sums of deeper groups, scales
+  /// near the largest float, wide ones and processors without the instruction take the conversion.
+  [[nodiscard]] std::int32_t sum_zero() const noexcept { return sum_zero_; }
+  static constexpr float float_zero = 0x1.8p23F;
+
+  /// The scale of row j and group g as it is kept.
+  [[nodiscard]] float scale(index j, index g) const noexcept {
+    const std::uint8_t* at = bytes_.data() + scale_begin(j, g);
+    std::uint16_t kept, rest = 0;
+    std::memcpy(&kept, at, sizeof(kept));
+    if (!is_wide_) return scales_.decode(kept);
+    std::memcpy(&rest, at + rest_begin(), sizeof(rest));
+    return widened(kept, rest);
+  }
+
+  [[nodiscard]] index panels() const noexcept { return (n_ + unit::cols - 1) / unit::cols; }
+  [[nodiscard]] const std::uint8_t* panel(index p) const noexcept {
+    return bytes_.data() + p * panel_bytes();
+  }
+
+  [[nodiscard]] index panel_bytes() const noexcept {
+    return chunks() * chunk_bytes + groups() * tail_bytes();
+  }
+
+  /// Codes of a row in a chunk.
+  static constexpr index chunk_codes = index{4} * layout::steps;
+  /// Bytes of a chunk of a panel, and of what follows the codes of a group.
+  static constexpr index chunk_bytes = index{4} * unit::cols * layout::registers;
+  [[nodiscard]] index tail_bytes() const noexcept {
+    return rest_begin() + (is_wide_ ? index{unit::cols} * 2 : 0);
+  }
+
+  /// Bytes held.
+  [[nodiscard]] index bytes() const noexcept { return bytes_.size(); }
+
+ private:
+  grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
+                  std::span<const float> scales, std::span<const std::uint8_t> zero_points,
+                  bool is_affine, int zero_point)
+      : n_(codes.rows()),
+        k_(codes.cols()),
+        group_(group == 0 ? std::max(k_, index{1}) : group),
+        is_affine_(is_affine),
+        stored_zero_(is_affine_ ? unit::offset : zero_point - unit::offset) {
+    expect_shape(group);
+    expect_values(codes, scales, zero_points);
+    choose_scales(codes, scales, zero_points, zero_point);
+    sum_zero_ = choose_sum_zero();
+    bytes_ = aligned_buffer<std::uint8_t>(panels() * panel_bytes());
+    for (index j = 0; j < n_; ++j) {
+      for (index g = 0; g < groups(); ++g) {
+        const auto i = static_cast<std::size_t>(j * groups() + g);
+        put_codes(j, g, codes.data() + j * codes.outerStride() + g * group_);
+        put_scale(j, g, scales[i]);
+        if (is_affine_) bytes_[tail_begin(j, g) + 2 * unit::cols + j % unit::cols] = zero_points[i];
+      }
+    }
+  }
+
+  void expect_shape(index group) const {
+    const auto at_least_one = [](const char* argument, index extent) {
+      fewbit::detail::expect(extent > 0, "grouped_weights", argument, extent, "at least 1");
+    };
+    at_least_one("number of rows", n_);
+    at_least_one("number of columns", k_);
+    fewbit::detail::expect(group >= 0, "grouped_weights", "group", group, "0 or more");
+    const index deepest = std::min(group_, k_);
+    fewbit::detail::expect(deepest <= max_depth, "grouped_weights", "depth of a group", deepest,
+                           "at most " + std::to_string(max_depth));
+  }
+
+  void expect_values(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
+                     std::span<const float> scales,
+                     std::span<const std::uint8_t> zero_points) const {
+    const std::string range = "0 to " + std::to_string(largest_code);
+    for (index j = 0; j < n_; ++j) {
+      for (index i = 0; i < k_; ++i) {
+        if (codes(j, i) <= largest_code) continue;
+        fewbit::detail::fail("grouped_weights",
+                             "codes(" + std::to_string(j) + ", " + std::to_string(i) + ")",
+                             int{codes(j, i)}, range);
+      }
+    }
+    fewbit::detail::expect_equal("grouped_weights", "number of scales",
+                                 static_cast<index>(scales.size()), n_ * groups());
+    for (std::size_t i = 0; i < scales.size(); ++i) {
+      if (scales[i] >= 0.0F && scales[i] <= std::numeric_limits<float>::max()) continue;
+      fewbit::detail::fail("grouped_weights", "scales[" + std::to_string(i) + "]", scales[i],
+                           "a finite number of at least 0");
+    }
+    fewbit::detail::expect_equal("grouped_weights", "number of zero points",
+                                 static_cast<index>(zero_points.size()),
+                                 is_affine_ ? n_ * groups() : 0);
+    for (std::size_t i = 0; i < zero_points.size(); ++i) {
+      if (zero_points[i] <= largest_value) continue;
+      fewbit::detail::fail("grouped_weights", "zero_points[" + std::to_string(i) + "]",
+                           int{zero_points[i]}, "0 to " + std::to_string(largest_value));
+    }
+  }
+
+  /// The base that the 16 bits of scales have in common, or wide scales. Groups whose codes all
+  /// are their zero point count for nothing, whatever their scale: it stays out of the choice.
+  void choose_scales(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
+                     std::span<const float> scales, std::span<const std::uint8_t> zero_points,
+                     int zero_point) {
+    const auto for_each_scale = [&](const auto& f) {
+      for (index j = 0; j < n_; ++j) {
+        for (index g = 0; g < groups(); ++g) {
+          const auto i = static_cast<std::size_t>(j * groups() + g);
+          const int zero = is_affine_ ? zero_points[i] : zero_point;
+          const std::uint8_t* from = codes.data() + j * codes.outerStride() + g * group_;
+          const auto is_zero = [&](std::uint8_t code) { return code * value_of_one == zero; };
+          if (!std::all_of(from, from + depth_of(g), is_zero)) f(scales[i]);
+        }
+      }
+    };
+    float largest = 0.0F;
+    for_each_scale([&](float scale) { largest = std::max(largest, scale); });
+    scales_ = short_scales(largest > 0.0F ? largest : 1.0F);
+    for_each_scale([&](float scale) { is_wide_ = is_wide_ || !scales_.holds(scale); });
+  }
+
+  void put_scale(index j, index g, float scale) noexcept {
+    std::uint8_t* to = bytes_.data() + scale_begin(j, g);
+    const auto all = std::bit_cast<std::uint32_t>(with_12_bits(scale));
+    const auto kept = is_wide_ ? static_cast<std::uint16_t>(all >> 16) : scales_.encode(scale);
+    std::memcpy(to, &kept, sizeof(kept));
+    if (!is_wide_) return;
+    const auto rest = static_cast<std::uint16_t>(all & 0xFFFFU);
+    std::memcpy(to + rest_begin(), &rest, sizeof(rest));
+  }
+
+  template <class Reals>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<Reals, std::uint16_t> halves_at(
+      const std::uint8_t* from) noexcept {
+    arch::rebind<Reals, std::uint16_t> halves;
+    std::memcpy(&halves.data, from, sizeof(halves.data));
+    return halves;
+  }
+
+  /// Floats of their upper and lower 16 bits.
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, float> widened(const V& upper,
+                                                             const V& lower) noexcept {
+    using words = arch::rebind<V, std::uint32_t>;
+    const words both = (arch::widened(upper) << words(16U)) | arch::widened(lower);
+    return arch::bits_as<float>(both);
+  }
+
+  [[nodiscard]] std::int32_t choose_sum_zero() const noexcept {
+    using reals = arch::rebind<typename unit::accumulator, float>;
+    constexpr bool fuses = requires(reals x) { unit::multiply_add(x, x, x); };
+    constexpr index deepest = (index{1} << 22) / (127 * (largest_value + 1));
+    const bool is_finite = scales_.largest() <= std::numeric_limits<float>::max() / float_zero;
+    return fuses && !is_wide_ && std::min(group_, k_) <= deepest && is_finite
+               ? std::bit_cast<std::int32_t>(float_zero)
+               : 0;
+  }
+
+  /// Codes of row j and group g to their places.
+  void put_codes(index j, index g, const std::uint8_t* from) noexcept {
+    constexpr int register_bytes = 4 * unit::cols;
+    const int column = static_cast<int>(j % unit::cols);
+    for (index i = 0; i < depth_of(g); ++i) {
+      std::uint8_t* chunk = bytes_.data() + group_begin(j, g) + i / chunk_codes * chunk_bytes;
+      layout::put(chunk, register_bytes, static_cast<int>(i % chunk_codes / 4),
+                  column * 4 + static_cast<int>(i % 4),
+                  static_cast<std::uint8_t>(from[i] - unit::offset));
+    }
+  }
+
+  [[nodiscard]] static index chunks_for(index depth) noexcept {
+    return (depth + chunk_codes - 1) / chunk_codes;
+  }
+
+  /// Where the panel of row j has its group g.
+  [[nodiscard]] index group_begin(index j, index g) const noexcept {
+    return j / unit::cols * panel_bytes() + g * (chunks_for(group_) * chunk_bytes + tail_bytes());
+  }
+  /// Where the scales of the panel of row j and group g begin.
+  [[nodiscard]] index tail_begin(index j, index g) const noexcept {
+    return group_begin(j, g) + chunks_of(g) * chunk_bytes;
+  }
+  /// Where the scale of row j and group g stands.
+  [[nodiscard]] index scale_begin(index j, index g) const noexcept {
+    return tail_begin(j, g) + j % unit::cols * 2;
+  }
+  /// From the first halves of scales to the second.
+  [[nodiscard]] index rest_begin() const noexcept {
+    return index{unit::cols} * (is_affine_ ? 3 : 2);
+  }
+
+  index n_ = 0;
+  index k_ = 0;
+  index group_ = 1;
+  bool is_affine_ = false;
+  bool is_wide_ = false;
+  std::int32_t stored_zero_ = 0;
+  std::int32_t sum_zero_ = 0;
+  short_scales scales_;
+  aligned_buffer<std::uint8_t> bytes_;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

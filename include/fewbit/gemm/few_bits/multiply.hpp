@@ -1,0 +1,158 @@
+#pragma once
+/// The product of 8-bit activations with narrow_weights: C = epilogue(A W^T), exact in int32.
+///
+/// Many rows: some columns of W are expanded into scratch memory, in the order of the kernel of
+/// 8-bit weights, and meet all rows as those do. That costs n * k once, and weights come from
+/// memory in few bits. Some hundred rows by weights that would take several such turns: the same by
+/// chunks of k (gemm/few_bits/expanded_chunks.hpp). A few rows (gemm/few_bits/few_rows.hpp): weights are expanded
+/// in registers and nowhere else.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/operands.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/core/workspace.hpp"
+#include "fewbit/gemm/epilogue.hpp"
+#include "fewbit/gemm/few_bits/expanded_chunks.hpp"
+#include "fewbit/gemm/few_bits/expanded_weights.hpp"
+#include "fewbit/gemm/few_bits/few_rows.hpp"
+#include "fewbit/gemm/few_bits/weights.hpp"
+#include "fewbit/gemm/int8/walk.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+namespace detail {
+
+/// Scratch bytes of one worker for activations of type Lhs and any number of rows.
+template <class Lhs, int Bits, class Arch>
+[[nodiscard]] index narrow_scratch_bytes(const narrow_weights<Bits, Arch>& w) noexcept {
+  using expanded = expanded_weights<Lhs, Arch>;
+  using kernel_type = typename expanded::kernel_type;
+  const expanded window(w, nullptr);
+  const index rest = [&] {
+    if constexpr (Proving<typename kernel_type::unit>) {
+      return product_by_proof<expanded, std::int32_t, raw>::scratch_bytes(window);
+    } else {
+      return prepared_lhs<kernel_type>::bytes(window.layout());
+    }
+  }();
+  const index windows =
+      std::max(expanded::bytes_for(w) + rest, narrow_lhs<Lhs, Bits, Arch>::bytes(w));
+  using chunks = chunk_shape<Lhs, Arch>;
+  if constexpr (chunks::fits) {
+    return std::max(windows, chunks::scratch_bytes(window.layout()));
+  } else {
+    return windows;
+  }
+}
+
+/// Part `part` of `parts` parts of C: columns are shared out, so that no two workers expand the
+/// same, or rows where there are few columns.
+template <class Lhs, int Bits, class Arch, class Out, class E>
+void multiply_expanded(const Lhs* a, index a_stride, const narrow_weights<Bits, Arch>& w,
+                       const out_view<Out>& c, const E& epilogue, index part, index parts,
+                       std::byte* scratch) noexcept {
+  using expanded = expanded_weights<Lhs, Arch>;
+  using tile = typename expanded::kernel_type::tile;
+  const auto share = [&](index total, index unit, index extent) {
+    const index begin = total * part / parts * unit, end = total * (part + 1) / parts * unit;
+    return std::pair{std::min(begin, extent), std::min(end, extent)};
+  };
+  const index panels = (c.cols + tile::cols - 1) / tile::cols;
+  const bool by_columns = panels >= parts;
+  const auto [col, col_end] =
+      by_columns ? share(panels, tile::cols, c.cols) : std::pair{index{0}, c.cols};
+  const auto [row, row_end] =
+      by_columns ? std::pair{index{0}, c.rows}
+                 : share((c.rows + tile::rows - 1) / tile::rows, tile::rows, c.rows);
+  if (row == row_end) return;
+  expanded window(w, scratch);
+  index first = col;
+  if constexpr (chunk_shape<Lhs, Arch>::fits) {
+    if (col_end - col > window.most_cols() && row_end - row > tile::rows &&
+        row_end - row <= chunked_rows) {
+      const product_by_chunks<Lhs, Bits, Arch, Out, E> p(a, a_stride, w, c, epilogue, scratch);
+      first = p.rows(row, row_end, col, col_end);
+    }
+  }
+  const whole_depth blocks;
+  const product<expanded, Out, whole_depth, E> p{a, a_stride, window, c, blocks, epilogue};
+  while (first < col_end) {
+    const index end = window.expand(w, first, col_end);
+    p.rows(row, row_end, first, std::min(end, col_end), scratch + expanded::bytes_for(w));
+    first = end;
+  }
+}
+
+/// Whether a product can read A in place as codes of 8 bits, else one sentence of the compiler.
+template <class A>
+[[nodiscard]] consteval bool reads_bytes_in_place() {
+  if constexpr (fewbit::DenseRows<A, std::uint8_t>) {
+    return true;
+  } else {
+    return fewbit::detail::reads_in_place<A, std::int8_t>();
+  }
+}
+
+}  // namespace detail
+
+/// Scratch bytes that one worker needs to multiply with W, for `workspace::reserve`.
+template <int Bits, class Arch>
+[[nodiscard]] index scratch_bytes(const narrow_weights<Bits, Arch>& w) noexcept {
+  return std::max(detail::narrow_scratch_bytes<std::uint8_t>(w),
+                  detail::narrow_scratch_bytes<std::int8_t>(w));
+}
+
+/// C(i, j) = epilogue(sum over k of A(i, k) * W(j, k)), exact in int32. Nothing is allocated and
+/// nothing throws. If the executor throws, std::terminate is called.
+///
+/// @param a         m x k codes, std::uint8_t or std::int8_t, row-major
+/// @param w         n x k weights, packed
+/// @param c         m x n, row-major, of what the epilogue returns; must not overlap a
+/// @param epilogue  applied to each element (gemm/epilogue.hpp)
+/// @param scratch   at least scratch_bytes(w) per slot; the work is cut into one part per slot
+/// @param executor  runs the parts; results depend neither on it nor on the number of slots
+/// If shapes do not fit or scratch memory is too small, the program ends (core/operands.hpp).
+template <class A, int Bits, class Arch, class C, class E = raw, Executor Workers = inline_executor>
+requires ProductEpilogue<C, E, std::int32_t>
+void multiply(const A& a, const narrow_weights<Bits, Arch>& w, C&& c, const E& epilogue,
+              workspace& scratch, const Workers& executor = {}) noexcept {
+  using out = detail::scalar_of<C>;
+  if constexpr (detail::reads_bytes_in_place<A>() && fewbit::detail::writes_in_place<C, out>()) {
+    const auto& from = fewbit::detail::rows_of(a);
+    auto&& rows = fewbit::detail::rows_of(c);
+    fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w));
+    const detail::out_view<out> to{rows.data(), rows.outerStride(), 0, 0, rows.rows(), rows.cols()};
+    const index parts = scratch.slots();
+    executor.for_each(parts, [&](index part) {
+      if (from.rows() <= detail::narrow_rows<Arch>) {
+        detail::multiply_few_rows(from.data(), from.outerStride(), w, to, epilogue, part, parts,
+                                  scratch.slot(part));
+      } else {
+        detail::multiply_expanded(from.data(), from.outerStride(), w, to, epilogue, part, parts,
+                                  scratch.slot(part));
+      }
+    });
+  }
+}
+
+/// The same for one call in one thread: scratch memory is allocated.
+template <class A, int Bits, class Arch, class C, class E = raw>
+requires ProductEpilogue<C, E, std::int32_t>
+void multiply(const A& a, const narrow_weights<Bits, Arch>& w, C&& c, const E& epilogue = {}) {
+  workspace scratch(scratch_bytes(w));
+  multiply(a, w, c, epilogue, scratch);
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

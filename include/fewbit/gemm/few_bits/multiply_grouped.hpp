@@ -1,0 +1,437 @@
+#pragma once
+/// The product of 8-bit activations with grouped_weights, a float total for each element.
+///
+///     total(i, j) = sum over groups g, in order, of rne(float(T(i, j, g)) * scale(j, g))
+///     T(i, j, g)  = sum over k in g of A(i, k) * (W(j, k) - zero point(j, g))     exact in int32
+///
+/// Where activations have a scale for each group, too, what is rounded is multiplied by it and
+/// rounded again. Products are rounded before they are added, so that totals are the same bits on
+/// every processor, whatever the number of rows or threads.
+///
+/// Zero points cost nothing in the loop: sums begin at -zero point * (sum of the activations of the
+/// group), known once activations are in place. Rows are taken unit::rows at a time, in the order
+/// [step][row][4], so that the loop reads them, too, from front to back. Read next:
+/// arch/stored_unit.hpp (one step), ops/linear/grouped.hpp (floats in, floats out).
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "fewbit/arch/convert.hpp"
+#include "fewbit/arch/memory.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/operands.hpp"
+#include "fewbit/gemm/epilogue.hpp"
+#include "fewbit/gemm/few_bits/grouped_weights.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+/// Activations in the order of the loop, in memory of the caller's.
+///
+/// Up to unit::rows rows make a tile; the last is as high as the next power of two of the rows that
+/// remain, and what is missing is filled with zeros.
+///
+/// @tparam Scaled  whether activations have a scale for each group of W
+template <class Weights, bool Scaled = false>
+class grouped_lhs {
+  using unit = typename Weights::unit;
+
+ public:
+  /// Bytes of memory that `rows` rows need; it starts on a multiple of 4.
+  [[nodiscard]] static index bytes(const Weights& w, index rows) noexcept {
+    return padded(rows) * (w.chunks() * Weights::chunk_codes + w.groups() * bytes_of_group);
+  }
+
+  grouped_lhs(const Weights& w, index rows, std::byte* memory) noexcept
+      : weights_(w),
+        rows_(rows),
+        starts_(reinterpret_cast<std::int32_t*>(memory)),
+        codes_(reinterpret_cast<std::int8_t*>(memory) +
+               padded(rows) * w.groups() * bytes_of_group) {}
+
+  [[nodiscard]] index rows() const noexcept { return rows_; }
+  [[nodiscard]] index tiles() const noexcept { return (rows_ + unit::rows - 1) / unit::rows; }
+  /// Rows of tile t, zeros included.
+  [[nodiscard]] index height(index t) const noexcept {
+    return height_for(std::min(index{unit::rows}, rows_ - t * unit::rows));
+  }
+  /// Rows to fill: rows(), and those of zeros.
+  [[nodiscard]] index padded_rows() const noexcept { return padded(rows_); }
+
+  [[nodiscard]] const std::int8_t* codes(index t) const noexcept {
+    return codes_ + t * unit::rows * weights_.chunks() * Weights::chunk_codes;
+  }
+  /// [group][row]: what sums begin at, or minus the sum of the activations if the weights are
+  /// affine.
+  [[nodiscard]] const std::int32_t* starts(index t) const noexcept {
+    return starts_ + t * unit::rows * weights_.groups();
+  }
+
+  /// [group][row]: the scales of the activations.
+  [[nodiscard]] const float* scales(index t) const noexcept requires Scaled {
+    return reinterpret_cast<const float*>(starts_ + padded(rows_) * weights_.groups()) +
+           t * unit::rows * weights_.groups();
+  }
+
+  /// Fills row r < padded_rows() and sums its groups. `source.template operator()<V>(k)` gives the
+  /// codes from k on as V, a vector of std::int8_t or one of them: -127..127. It is not asked where
+  /// r >= rows(). Where activations are scaled, `source.of_group(begin, end)` gives such a source
+  /// for the codes of a group, and its `scale`.
+  template <class Source>
+  void fill_row(index r, const Source& source) noexcept {
+    const index t = r / unit::rows, h = height(t);
+    std::int8_t* to = const_cast<std::int8_t*>(codes(t)) + r % unit::rows * 4;
+    std::int32_t* starts = const_cast<std::int32_t*>(this->starts(t)) + r % unit::rows;
+    for (index g = 0; g < weights_.groups(); ++g) {
+      const index begin = g * weights_.group();
+      const index end = r < rows_ ? begin + weights_.depth_of(g) : begin;
+      const index depth = weights_.chunks_of(g) * Weights::chunk_codes;
+      std::int32_t sum;
+      if constexpr (Scaled) {
+        const auto of_group = source.of_group(begin, end);
+        const_cast<float*>(scales(t))[g * h + r % unit::rows] = of_group.scale;
+        sum = fill_group(of_group, begin, end, depth, to, h * 4);
+      } else {
+        sum = fill_group(source, begin, end, depth, to, h * 4);
+      }
+      starts[g * h] =
+          weights_.is_affine()
+              ? -sum
+              : arch::add_wrapping(arch::multiply_wrapping(-sum, weights_.stored_zero()),
+                                   weights_.sum_zero());
+      to += depth * h;
+    }
+  }
+
+ private:
+  /// Beside the codes.
+  static constexpr index bytes_of_group =
+      index{sizeof(std::int32_t)} + (Scaled ? index{sizeof(float)} : 0);
+
+  static index height_for(index rows) noexcept {
+    const auto ceiling = static_cast<index>(std::bit_ceil(static_cast<std::size_t>(rows)));
+    return std::min(ceiling, index{unit::rows});
+  }
+  static index padded(index rows) noexcept {
+    const index full = rows / unit::rows * unit::rows;
+    return full + (rows == full ? 0 : height_for(rows - full));
+  }
+
+  /// Codes begin .. end - 1, then zeros up to `padded_depth` codes, four every `stride` bytes;
+  /// answers their sum.
+  template <class Source>
+  static std::int32_t fill_group(const Source& source, index begin, index end, index padded_depth,
+                                 std::int8_t* to, index stride) noexcept {
+    using bytes = arch::vec<std::int8_t, arch::native_lanes<std::int32_t>>;
+    arch::rebind<bytes, std::int32_t> sums(0);
+    index k = begin;
+    for (; k + bytes::lanes <= end; k += bytes::lanes) {
+      const bytes codes = source.template operator()<bytes>(k);
+      sums += arch::widened(codes);
+      std::int8_t lanes[bytes::lanes];
+      codes.store(lanes);
+      for (int i = 0; i < bytes::lanes; i += 4, to += stride) std::memcpy(to, lanes + i, 4);
+    }
+    std::int32_t sum = arch::sum_of_lanes(sums);
+    for (; k < begin + padded_depth; k += 4, to += stride) {
+      for (index d = 0; d < 4; ++d) {
+        to[d] = k + d < end ? source.template operator()<std::int8_t>(k + d) : std::int8_t{0};
+        sum += to[d];
+      }
+    }
+    return sum;
+  }
+
+  const Weights& weights_;
+  index rows_;
+  std::int32_t* starts_;
+  std::int8_t* codes_;
+};
+
+namespace detail {
+
+/// How far ahead of their use lines are asked for: weights from memory, and activations, which do
+/// not all fit the first level beside them.
+inline constexpr index grouped_ahead = 2304;
+inline constexpr index grouped_lhs_ahead = 1024;
+
+/// Panels that one row reads side by side. W4 in groups of 32, 4096 x 4096, on a Sapphire Rapids,
+/// shares of the rates at which memory and L3 can be read: two panels 0.90 and 0.95, four 0.91 and
+/// 0.95, eight 0.88 and 0.90.
+inline constexpr int grouped_streams = 4;
+
+/// How the sums of a group begin, and what becomes of them, for R rows and a panel; `tail` is what
+/// follows the codes of the group.
+template <class Weights, int R>
+struct grouped_ends {
+  using unit = typename Weights::unit;
+  using ints = typename unit::accumulator;
+  using reals = arch::rebind<ints, float>;
+
+  template <bool Affine>
+  FEWBIT_ALWAYS_INLINE static void start(const Weights& w, const std::uint8_t* tail,
+                                         const std::int32_t* starts, ints (&sums)[R]) noexcept {
+    if constexpr (Affine) {
+      arch::rebind<ints, std::uint8_t> kept;
+      std::memcpy(&kept.data, tail + 2 * unit::cols, sizeof(kept.data));
+      const ints zeros = arch::convert<std::int32_t>(kept) - ints(w.stored_zero());
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        sums[r] =
+            arch::add_wrapping(arch::multiply_wrapping(ints(starts[r]), zeros), ints(w.sum_zero()));
+      }
+    } else {
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) sums[r] = ints(starts[r]);
+    }
+  }
+
+  /// `lhs_scale(r, product)` is what a row's own scale makes of a product.
+  template <class F>
+  FEWBIT_ALWAYS_INLINE static void add_scaled(const Weights& w, const std::uint8_t* tail,
+                                              const ints (&sums)[R], const F& lhs_scale,
+                                              reals (&totals)[R]) noexcept {
+    if constexpr (requires(reals x) { unit::multiply_add(x, x, x); }) {
+      if (w.sum_zero() != 0) {
+        const reals scale = w.template short_scales_at<reals>(tail);
+        const reals shift = scale * reals(-Weights::float_zero);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+          totals[r] +=
+              lhs_scale(r, unit::multiply_add(arch::bits_as<float>(sums[r]), scale, shift));
+        }
+        return;
+      }
+    }
+    const reals scale = w.template scales_at<reals>(tail);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+      totals[r] += lhs_scale(r, arch::rounded(reals(arch::convert<float>(sums[r]) * scale)));
+  }
+};
+
+/// Totals of R rows and the columns of P panels. One row reads several panels side by side, because
+/// memory answers several streams faster than one.
+///
+/// Of R rows and groups of 32 a group takes 8 R dots, 2 R floating-point operations and, of W4, 12
+/// to expand its weights: with 12 rows at most 0.70 of the time is left to dots.
+template <class Weights, int R, int P, bool Affine, bool Scaled>
+class grouped_tile {
+  using unit = typename Weights::unit;
+  using ends = grouped_ends<Weights, R>;
+  using ints = typename ends::ints;
+  using reals = typename ends::reals;
+
+ public:
+  /// @param lhs_scales  [group][row], or nullptr where rows are not scaled
+  FEWBIT_ALWAYS_INLINE grouped_tile(const Weights& w, const std::uint8_t* panel,
+                                    const std::int8_t* codes, const std::int32_t* starts,
+                                    const float* lhs_scales) noexcept
+      : weights_(w), panel_bytes_(w.panel_bytes()), lhs_scales_(lhs_scales) {
+    for (auto& of_panel : totals_) {
+      for (reals& total : of_panel) total = reals(0.0F);
+    }
+    const index last = w.groups() - 1, chunks = w.chunks_of(0);
+    const stride next{chunks * Weights::chunk_bytes + w.tail_bytes(),
+                      chunks * Weights::chunk_codes * R};
+    index g = 0;
+    if constexpr (side_by_side > 1) {
+      for (; g + side_by_side <= last; g += side_by_side) {
+        add_groups<side_by_side>(chunks, next, panel, codes, starts);
+        panel += side_by_side * next.weights;
+        codes += side_by_side * next.codes;
+        starts += side_by_side * R;
+      }
+    }
+    for (; g <= last; ++g) {
+      add_groups<1>(w.chunks_of(g), next, panel, codes, starts);
+      panel += next.weights;
+      codes += next.codes;
+      starts += R;
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE const reals (&totals(int p) const noexcept)[R] { return totals_[p]; }
+
+ private:
+  /// Groups taken side by side: the sums of few rows are too few chains to fill the time that each
+  /// addition takes. One row waits for memory instead.
+  static constexpr int side_by_side = R == 1 ? 1 : std::clamp(unit::chains / R, 1, 4);
+
+  /// From one group to the next, in bytes.
+  struct stride {
+    index weights;
+    index codes;
+  };
+
+  template <int G>
+  FEWBIT_ALWAYS_INLINE void add_groups(index chunks, const stride& next, const std::uint8_t* codes,
+                                       const std::int8_t* a, const std::int32_t* starts) noexcept {
+    const std::uint8_t* w_of[P][G];
+    const std::int8_t* a_of[G];
+    ints sums[P][G][R];
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) {
+      a_of[g] = a + g * next.codes;
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) {
+        w_of[p][g] = codes + p * panel_bytes_ + g * next.weights;
+        ends::template start<Affine>(weights_, w_of[p][g] + chunks * Weights::chunk_bytes,
+                                     starts + g * R, sums[p][g]);
+      }
+    }
+    for (index i = 0; i < chunks; ++i) {
+#pragma GCC unroll 4
+      for (int g = 0; g < G; ++g) {
+        arch::forget_origin(a_of[g]);
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p) {
+          add_chunk(w_of[p][g], a_of[g], sums[p][g]);
+          w_of[p][g] += Weights::chunk_bytes;
+        }
+        a_of[g] += Weights::chunk_codes * R;
+      }
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 4
+      for (int g = 0; g < G; ++g) {
+        const auto lhs_scale = [&](int r, const reals& product) {
+          if constexpr (Scaled) {
+            return arch::rounded(reals(product * reals(lhs_scales_[g * R + r])));
+          } else {
+            return product;
+          }
+        };
+        ends::add_scaled(weights_, w_of[p][g], sums[p][g], lhs_scale, totals_[p]);
+      }
+    }
+    if constexpr (Scaled) lhs_scales_ += G * R;
+  }
+
+  /// A chunk of one panel.
+  FEWBIT_ALWAYS_INLINE static void add_chunk(const std::uint8_t* codes, const std::int8_t* a,
+                                             ints (&sums)[R]) noexcept {
+    constexpr index lhs_bytes = Weights::chunk_codes * R;
+#pragma GCC unroll 4
+    for (index i = 0; i < Weights::chunk_bytes; i += arch::cache_line)
+      arch::prefetch_to_l1(codes + grouped_ahead + i);
+    if constexpr (lhs_bytes >= arch::cache_line) {
+#pragma GCC unroll 8
+      for (index i = 0; i < lhs_bytes; i += arch::cache_line)
+        arch::prefetch_to_l1(a + grouped_lhs_ahead + i);
+    }
+    unit::add_chunk(sums, a, codes);
+  }
+
+  const Weights& weights_;
+  index panel_bytes_;
+  const float* lhs_scales_;
+  reals totals_[P][R];
+};
+
+/// Where totals go.
+template <class Out, class E>
+struct grouped_out {
+  Out* data;
+  index stride;
+  index rows, cols;
+  const E& epilogue;
+};
+
+/// Writes the totals of R rows from `row` on and a panel whose first column is `col`.
+template <int R, class V, class Out, class E>
+FEWBIT_ALWAYS_INLINE void store_totals(const V (&totals)[R], index row, index col,
+                                       const grouped_out<Out, E>& out) noexcept {
+  const int valid = static_cast<int>(std::min(index{V::lanes}, out.cols - col));
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+    if (row + r >= out.rows) break;
+    const at where{row + r, col, valid};
+    where.store_columns(out.epilogue(totals[r], where), out.data + (row + r) * out.stride);
+  }
+}
+
+template <int R, int P, bool Affine, class Weights, bool Scaled, class Out, class E>
+void multiply_grouped_tile(const Weights& w, const grouped_lhs<Weights, Scaled>& a, index panel,
+                           index t, const grouped_out<Out, E>& out) noexcept {
+  constexpr index cols = Weights::unit::cols, tile_rows = Weights::unit::rows;
+  const float* lhs_scales = nullptr;
+  if constexpr (Scaled) lhs_scales = a.scales(t);
+  const grouped_tile<Weights, R, P, Affine, Scaled> tile(w, w.panel(panel), a.codes(t), a.starts(t),
+                                                         lhs_scales);
+#pragma GCC unroll 8
+  for (int p = 0; p < P; ++p) store_totals(tile.totals(p), t * tile_rows, (panel + p) * cols, out);
+}
+
+/// All tiles of panels first .. end - 1.
+template <bool Affine, class Weights, bool Scaled, class Out, class E>
+void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights, Scaled>& a, index first,
+                             index end, const grouped_out<Out, E>& out) noexcept {
+  constexpr int most = Weights::unit::rows;
+  if (a.rows() == 1) {
+    for (; first + grouped_streams <= end; first += grouped_streams)
+      multiply_grouped_tile<1, grouped_streams, Affine>(w, a, first, 0, out);
+  }
+  for (; first < end; ++first) {
+    for (index t = 0; t < a.tiles(); ++t) {
+      const index h = a.height(t);
+      if (h == most) {
+        multiply_grouped_tile<most, 1, Affine>(w, a, first, t, out);
+      } else if (h == 1) {
+        multiply_grouped_tile<1, 1, Affine>(w, a, first, t, out);
+      } else if (h == 2) {
+        multiply_grouped_tile<2, 1, Affine>(w, a, first, t, out);
+      } else if (h == 4 || most == 8) {
+        multiply_grouped_tile<4, 1, Affine>(w, a, first, t, out);
+      } else {
+        multiply_grouped_tile<8, 1, Affine>(w, a, first, t, out);
+      }
+    }
+  }
+}
+
+}  // namespace detail
+
+/// C(i, j) = epilogue(total(i, j)), a float. Nothing is allocated and nothing throws. If the
+/// executor throws, std::terminate is called.
+///
+/// @param a         rows of k codes, filled (padded_rows() of them)
+/// @param w         n x k
+/// @param c         a.rows() x n, row-major, of what the epilogue returns
+/// @param epilogue  applied to each total (gemm/epilogue.hpp)
+/// @param executor  runs the parts, a few panels each; results do not depend on it
+/// If shapes do not fit, the program ends (core/operands.hpp).
+template <int Bits, class Arch, bool Scaled, class C, class E = raw,
+          Executor Workers = inline_executor>
+requires ProductEpilogue<C, E, float>
+void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch>, Scaled>& a,
+                      const grouped_weights<Bits, Arch>& w, C&& c, const E& epilogue = {},
+                      const Workers& executor = {}) noexcept {
+  using out = detail::scalar_of<C>;
+  constexpr index panels_of_part = 8;
+  if constexpr (fewbit::detail::writes_in_place<C, out>()) {
+    auto&& rows = fewbit::detail::rows_of(c);
+    fewbit::detail::expect_rows("multiply_grouped", "c", c, a.rows());
+    fewbit::detail::expect_cols("multiply_grouped", "c", c, w.n());
+    const detail::grouped_out<out, E> to{rows.data(), rows.outerStride(), rows.rows(), rows.cols(),
+                                         epilogue};
+    executor.for_each((w.panels() + panels_of_part - 1) / panels_of_part, [&](index part) {
+      const index end = std::min(w.panels(), (part + 1) * panels_of_part);
+      if (w.is_affine()) {
+        detail::multiply_grouped_panels<true>(w, a, part * panels_of_part, end, to);
+      } else {
+        detail::multiply_grouped_panels<false>(w, a, part * panels_of_part, end, to);
+      }
+    });
+  }
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -1,0 +1,164 @@
+#pragma once
+/// Weights of one to four bits that stay so: about bits / 8 bytes each.
+///
+/// Weights are packed here; the product is gemm/few_bits/multiply.hpp. The order is [panel][chunk], a
+/// panel being unit::cols rows of W side by side, a chunk as arch/stored_unit.hpp describes it.
+/// What is beyond n or k is code 0.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <string>
+
+#include "fewbit/arch/all.hpp"
+#include "fewbit/arch/stored_unit.hpp"
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/int8/kernel.hpp"
+#include "fewbit/gemm/int8/panel_layout.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+/// W (n x k, one output channel per row) in `Bits` bits each, for activations of 8 bits of either
+/// signedness.
+///
+/// A weight is a code less the zero point: with the default one they are -1 and 1 for one bit, -2
+/// .. 1 for two (ternary ones among them), -8 .. 7 for four. One bit counts twice, so that other
+/// zero points make it 0 and 2, or -2 and 0.
+///
+/// Memory: n * k * Bits / 8 bytes, padded to whole chunks and registers, and one int32 per column.
+///
+/// @tparam Bits  1, 2, 3 or 4
+/// @tparam Arch  the instruction set that will multiply
+template <int Bits, class Arch = arch::native>
+class narrow_weights {
+  static_assert(Bits >= 1 && Bits <= 4, "fewbit: narrow weights have 1, 2, 3 or 4 bits");
+  static_assert(Arch::compiled,
+                "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
+  using layout = arch::stored_layout<Bits>;
+
+ public:
+  using unit = arch::stored_unit<Arch, Bits>;
+  using panels_type = panel_layout<default_kernel<std::uint8_t, Arch>>;
+
+  /// What the largest code counts.
+  static constexpr int largest_value = Bits == 1 ? 2 : (1 << Bits) - 1;
+  static constexpr int default_zero_point = 1 << (Bits - 1);
+
+  /// Deepest k whose sums fit int32: k * 255 * max|w| <= 2^31 - 1 with any zero point.
+  static constexpr index max_depth =
+      std::numeric_limits<std::int32_t>::max() / (255 * (largest_value + 1));
+
+  /// Codes of a column in a chunk, and bytes of a chunk of a panel.
+  static constexpr index chunk_codes = index{4} * layout::steps;
+  static constexpr index chunk_bytes = index{4} * unit::cols * layout::registers;
+
+  /// 0 x 0.
+  narrow_weights() noexcept = default;
+
+  /// Packs W.
+  ///
+  /// @param w           n x k; an expression or a column-major matrix is evaluated once
+  /// @param zero_point  0 .. largest_value + 1; weights are -zero_point .. largest_value -
+  ///                    zero_point, every other one of them for one bit
+  /// @throws fewbit::error if zero_point or a weight is out of range, or k above max_depth
+  template <Executor E = inline_executor>
+  explicit narrow_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w,
+                          int zero_point = default_zero_point, const E& executor = {}) {
+    fewbit::detail::expect_data("narrow_weights", "w", w);
+    fewbit::detail::expect(zero_point >= 0 && zero_point <= largest_value + 1, "narrow_weights",
+                           "zero_point", zero_point, "0 to " + std::to_string(largest_value + 1));
+    fewbit::detail::expect(w.cols() <= max_depth, "narrow_weights", "depth", w.cols(),
+                           "at most " + std::to_string(max_depth));
+    expect_weights(w, zero_point);
+    panels_ = panels_type(w.rows());
+    k_ = w.cols();
+    zero_point_ = zero_point;
+    bytes_ = aligned_buffer<std::uint8_t>(panels_.padded_n() / unit::cols * panel_bytes());
+    sums_ = aligned_buffer<std::int32_t>(panels_.padded_n());
+    executor.for_each((n() + unit::cols - 1) / unit::cols, [&](index panel) {
+      for (index j = panel * unit::cols; j < std::min(n(), (panel + 1) * unit::cols); ++j)
+        put_row(j, w.data() + j * w.outerStride());
+    });
+  }
+
+  [[nodiscard]] index n() const noexcept { return panels_.n(); }
+  [[nodiscard]] index k() const noexcept { return k_; }
+  [[nodiscard]] int zero_point() const noexcept { return zero_point_; }
+
+  /// w(j, i), as it was packed.
+  [[nodiscard]] int weight(index j, index i) const noexcept {
+    const std::uint8_t* chunk = panel(j / unit::cols) + i / chunk_codes * chunk_bytes;
+    const auto step = static_cast<int>(i % chunk_codes / 4);
+    return layout::get(chunk, register_bytes, step, static_cast<int>(j % unit::cols * 4 + i % 4)) -
+           zero_point_;
+  }
+
+  /// Panels of the kernel that weights are expanded for; each is one or several stored ones.
+  [[nodiscard]] const panels_type& panels() const noexcept { return panels_; }
+
+  /// Chunks of a column.
+  [[nodiscard]] index chunks() const noexcept { return (k_ + chunk_codes - 1) / chunk_codes; }
+  [[nodiscard]] index panel_bytes() const noexcept { return chunks() * chunk_bytes; }
+  /// Stored codes of columns p * unit::cols on.
+  [[nodiscard]] const std::uint8_t* panel(index p) const noexcept {
+    return bytes_.data() + p * panel_bytes();
+  }
+
+  /// sum over k of w(j, k) for each column j of C, padded to whole panels.
+  [[nodiscard]] const std::int32_t* column_sums() const noexcept { return sums_.data(); }
+
+  /// Bytes held: codes and sums.
+  [[nodiscard]] index bytes() const noexcept {
+    return bytes_.size() + sums_.size() * index{sizeof(std::int32_t)};
+  }
+
+ private:
+  static constexpr int register_bytes = 4 * unit::cols;
+
+  static void expect_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w, int zero_point) {
+    constexpr int step = Bits == 1 ? 2 : 1;
+    for (index j = 0; j < w.rows(); ++j) {
+      for (index i = 0; i < w.cols(); ++i) {
+        const int value = w(j, i) + zero_point;
+        if (value >= 0 && value <= largest_value && value % step == 0) continue;
+        fewbit::detail::fail("narrow_weights",
+                             "w(" + std::to_string(j) + ", " + std::to_string(i) + ")",
+                             int{w(j, i)},
+                             std::to_string(-zero_point) + (Bits == 1 ? " or " : " to ") +
+                                 std::to_string(largest_value - zero_point));
+      }
+    }
+  }
+
+  /// Codes of row j to their places, and their sum.
+  void put_row(index j, const std::int8_t* w) noexcept {
+    std::uint8_t* chunk = bytes_.data() + j / unit::cols * panel_bytes();
+    const int column = static_cast<int>(j % unit::cols);
+    std::int32_t sum = 0;
+    for (index first = 0; first < k_; first += chunk_codes, chunk += chunk_bytes) {
+      const int count = static_cast<int>(std::min(chunk_codes, k_ - first));
+      for (int i = 0; i < count; ++i) {
+        const int value = w[first + i] + zero_point_;
+        layout::put(chunk, register_bytes, i / 4, column * 4 + i % 4,
+                    static_cast<std::uint8_t>(Bits == 1 ? value / 2 : value));
+        sum += w[first + i];
+      }
+    }
+    sums_[j] = sum;
+  }
+
+  panels_type panels_;
+  index k_ = 0;
+  int zero_point_ = default_zero_point;
+  aligned_buffer<std::uint8_t> bytes_;
+  aligned_buffer<std::int32_t> sums_;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -1,0 +1,118 @@
+#pragma once
+/// The product: C = epilogue(A W^T), integers in, whatever the epilogue makes of them out. The
+/// loops are in gemm/int8/walk.hpp.
+
+#include "fewbit/begin.hpp"
+
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/operands.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/core/workspace.hpp"
+#include "fewbit/gemm/int8/weights.hpp"
+#include "fewbit/gemm/int8/walk.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+/// Scratch bytes that one worker needs to multiply with W, for `workspace::reserve`.
+template <class Lhs, class Kernel>
+[[nodiscard]] index scratch_bytes(const packed_weights<Lhs, Kernel>& w) noexcept {
+  if constexpr (detail::Proving<typename Kernel::unit>) {
+    return detail::product_by_proof<packed_weights<Lhs, Kernel>, std::int32_t, raw>::scratch_bytes(
+        w);
+  } else {
+    return detail::prepared_lhs<Kernel>::bytes(w.layout());
+  }
+}
+
+namespace detail {
+
+inline constexpr fewbit::detail::operand_names product_names{"multiply", "a", "c"};
+
+/// Ends the program if sums of all of k could leave int32.
+FEWBIT_ALWAYS_INLINE void expect_whole_depth(index k, index most) noexcept {
+  if (k > most) [[unlikely]] {
+    fewbit::detail::stop(
+        "fewbit: multiply: w.k() is %lld, expected at most %lld without a block stage",
+        static_cast<long long>(k), static_cast<long long>(most));
+  }
+}
+
+}  // namespace detail
+
+/// C(i, j) = epilogue(blocks(sum over k of A(i, k) * W(j, k))), exact in int32. Nothing is
+/// allocated and nothing throws. If the executor throws, std::terminate is called.
+///
+/// @param a         m x k codes of type Lhs, row-major; read in place where the unit allows
+/// @param w         n x k weights, packed
+/// @param c         m x n, row-major, of what the epilogue returns; must not overlap a
+/// @param epilogue  applied to each element (gemm/epilogue.hpp)
+/// @param scratch   at least scratch_bytes(w) per slot; the work is cut into one part per slot
+/// @param executor  runs the parts; results depend neither on it nor on the number of slots
+/// @param blocks    what to do with the sums of each block of k (gemm/block_stage.hpp)
+/// If shapes do not fit or scratch memory is too small, the program ends (core/operands.hpp).
+/// Activations are asserted where packing was told how large they get.
+template <class Lhs, class Kernel, class A, class C, class E = raw,
+          Executor Workers = inline_executor, BlockStage Blocks = whole_depth>
+requires ProductEpilogue<C, E, typename Blocks::total>
+void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& epilogue,
+              workspace& scratch, const Workers& executor = {},
+              const Blocks& blocks = {}) noexcept {
+  using out = detail::scalar_of<C>;
+  if constexpr (fewbit::detail::reads_in_place<A, Lhs>() &&
+                fewbit::detail::writes_in_place<C, out>()) {
+    const auto& from = fewbit::detail::rows_of(a);
+    auto&& to = fewbit::detail::rows_of(c);
+    fewbit::detail::expect_shapes(detail::product_names, a, c, w.k(), w.n());
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w));
+    if constexpr (std::is_same_v<Blocks, whole_depth>) {
+      detail::expect_whole_depth(w.k(), Kernel::max_depth);
+    }
+    assert(detail::are_taken(from, w.largest_activation()));
+    const detail::product<packed_weights<Lhs, Kernel>, out, Blocks, E> p{
+        from.data(), from.outerStride(),
+        w,           {to.data(), to.outerStride(), 0, 0, to.rows(), to.cols()},
+        blocks,      epilogue};
+    const index parts = scratch.slots();
+    executor.for_each(parts, [&](index part) { p.run(part, parts, scratch.slot(part)); });
+  }
+}
+
+/// The same for one call in one thread: scratch memory is taken from the stack, or allocated where
+/// it is large.
+template <class Lhs, class Kernel, class A, class C, class E = raw>
+requires ProductEpilogue<C, E, std::int32_t>
+void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& epilogue = {}) {
+  using out = detail::scalar_of<C>;
+  constexpr index on_stack = 16384;
+  if constexpr (fewbit::detail::reads_in_place<A, Lhs>() &&
+                fewbit::detail::writes_in_place<C, out>()) {
+    const auto& from = fewbit::detail::rows_of(a);
+    auto&& to = fewbit::detail::rows_of(c);
+    fewbit::detail::expect_shapes(detail::product_names, a, c, w.k(), w.n());
+    detail::expect_whole_depth(w.k(), Kernel::max_depth);
+    assert(detail::are_taken(from, w.largest_activation()));
+    const whole_depth blocks;
+    const detail::product<packed_weights<Lhs, Kernel>, out, whole_depth, E> p{
+        from.data(), from.outerStride(),
+        w,           {to.data(), to.outerStride(), 0, 0, to.rows(), to.cols()},
+        blocks,      epilogue};
+    const index needed = scratch_bytes(w);
+    if (needed <= on_stack) {
+      alignas(64) std::byte scratch[on_stack];
+      p.run(0, 1, scratch);
+    } else {
+      aligned_buffer<std::byte> scratch(needed);
+      p.run(0, 1, scratch.data());
+    }
+  }
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

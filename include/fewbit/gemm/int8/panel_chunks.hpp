@@ -1,0 +1,67 @@
+#pragma once
+/// A full panel against the row tiles of a block, a chunk of k at a time: what makes the chunk
+/// costly (memory that is far, weights that are expanded) is paid once, as it stays in L1 until the
+/// last tile has met it. Sums wait in a buffer for the chunks that follow.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/int8/kernel.hpp"
+#include "fewbit/gemm/int8/micro_kernel.hpp"
+#include "fewbit/gemm/int8/row_tiles.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+
+/// A chunk of k of a panel, and what is to be fetched while it is multiplied.
+template <class Kernel>
+struct panel_chunk {
+  const typename Kernel::unit::rhs_code* codes;
+  prefetcher ahead = {};
+};
+
+/// The sums of `rows` rows, more than one tile of them: `chunk(k, count)` is the panel_chunk of
+/// `count` codes from code k on, `finish(first, height)` is called for each tile once its sums are
+/// complete.
+///
+/// @param lhs          prepared activations
+/// @param depth        codes of k of `lhs`; chunk_depth of them, whole steps, are a chunk
+/// @param column_sums  as tile_run has them
+/// @param sums         room for rows x tile::cols; row r begins at r * tile::cols
+template <class Kernel, class Lhs, class Chunk, class Finish>
+void sum_by_chunks(const Lhs& lhs, index rows, index depth, index chunk_depth,
+                   const std::int32_t* column_sums, std::int32_t* sums, const Chunk& chunk,
+                   const Finish& finish) noexcept {
+  using dots = typename Kernel::unit::dots;
+  constexpr int most = Kernel::row_registers, least = (most + 1) / 2;
+  constexpr index cols = Kernel::tile::cols;
+  static_assert(Kernel::unit::rows == 1);
+  for (index k = 0; k == 0 || k < depth; k += chunk_depth) {
+    const index count = std::min(chunk_depth, depth - k);
+    const bool is_last = k + count == depth;
+    panel_chunk<Kernel> weights = chunk(k, count);
+    const auto add = [&](index first, index height, index down) {
+      const auto a = lhs.from(first);
+      const tile_run<dots> run{a.codes + k, a.stride, weights.codes,
+                               0,           count,    k > 0 ? nullptr : column_sums,
+                               nullptr,     down,     1};
+      std::int32_t* to = sums + first * cols;
+      const collect_sums<dots> sink{{to, cols}, k > 0 ? to : nullptr, cols};
+      sum_rows<dots, most, Kernel::col_registers, least>(height, run, Kernel::unit::lhs_offset,
+                                                         weights.ahead, sink);
+    };
+    for_each_height<Kernel>(rows, [&](index first, index height, index down) {
+      if (!is_last) return add(first, height, down);
+      for (index i = 0; i < down; ++i, first += height) {
+        add(first, height, 1);
+        finish(first, height);
+      }
+    });
+  }
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

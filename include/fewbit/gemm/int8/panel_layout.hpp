@@ -1,0 +1,85 @@
+#pragma once
+/// How columns of C are cut into panels and k into blocks and steps: the shape of weights in the
+/// order of a kernel, whatever they are kept in. gemm/int8/weights.hpp packs by it,
+/// gemm/few_bits/weights.hpp expands by it.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/int8/kernel.hpp"
+#include "fewbit/gemm/int8/saturation_proof.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+/// How n columns are cut: panels of tile::cols, then such of narrow_cols.
+template <class Kernel>
+class panel_layout {
+ public:
+  panel_layout() noexcept = default;
+  explicit panel_layout(index n) noexcept : n_(n) {}
+
+  [[nodiscard]] index n() const noexcept { return n_; }
+  /// n in whole registers, or in whole tiles where a unit with proofs wastes little by it: on a
+  /// Sapphire Rapids, narrow tiles among wide ones slow both down, (128,1024,1024) by a fifteenth.
+  [[nodiscard]] index padded_n() const noexcept {
+    const auto padded_to = [&](index cols) { return (n_ + cols - 1) / cols * cols; };
+    const index registers = padded_to(Kernel::narrow_cols), tiles = padded_to(Kernel::tile::cols);
+    return detail::Proving<typename Kernel::unit> && tiles - registers <= n_ / 32 ? tiles
+                                                                                  : registers;
+  }
+  /// Columns of the panel that begins at `col`: tile::cols, or narrow_cols near the end.
+  [[nodiscard]] index panel_cols(index col) const noexcept {
+    return padded_n() - col >= Kernel::tile::cols ? index{Kernel::tile::cols}
+                                                  : index{Kernel::narrow_cols};
+  }
+  /// Columns in panels of tile::cols, before the narrow ones.
+  [[nodiscard]] index wide_cols() const noexcept {
+    return padded_n() / Kernel::tile::cols * Kernel::tile::cols;
+  }
+
+ private:
+  index n_ = 0;
+};
+
+/// How k is cut: `blocks` blocks of `block_depth` (the last may be shorter), each padded to whole
+/// steps of `Depth`.
+template <int Depth>
+class depth_layout {
+ public:
+  depth_layout() noexcept = default;
+  depth_layout(index k, index block_depth) noexcept
+      : k_(k),
+        block_depth_(block_depth > 0 && block_depth < k ? block_depth : std::max(k, index{1})),
+        blocks_(std::max((k + block_depth_ - 1) / block_depth_, index{1})),
+        padded_((blocks_ - 1) * padded_block() + steps(blocks_ - 1) * Depth) {}
+
+  [[nodiscard]] index k() const noexcept { return k_; }
+  [[nodiscard]] index block_depth() const noexcept { return block_depth_; }
+  [[nodiscard]] index blocks() const noexcept { return blocks_; }
+  [[nodiscard]] index depth_of(index block) const noexcept {
+    return std::min(block_depth_, k_ - block * block_depth_);
+  }
+  [[nodiscard]] index steps(index block) const noexcept {
+    return (depth_of(block) + Depth - 1) / Depth;
+  }
+  /// k rounded up block by block: packed codes of one column.
+  [[nodiscard]] index padded() const noexcept { return padded_; }
+  /// Where a block begins in the packed codes of one column.
+  [[nodiscard]] index padded_begin(index block) const noexcept { return block * padded_block(); }
+
+ private:
+  [[nodiscard]] index padded_block() const noexcept {
+    return (block_depth_ + Depth - 1) / Depth * Depth;
+  }
+
+  index k_ = 0;
+  index block_depth_ = 1;
+  index blocks_ = 1;
+  index padded_ = 0;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -1,0 +1,26 @@
+#pragma once
+/// How the rows of a block are cut into tiles.
+
+#include "fewbit/begin.hpp"
+
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/int8/kernel.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+
+/// Calls f(first row of registers, height, count) for the row tiles of a block: as few and as equal
+/// as can be, so of one or two heights, because a tile of one or two rows leaves most of the
+/// processor idle.
+template <class Kernel, class F>
+void for_each_height(index block_rows, const F& f) noexcept {
+  constexpr int unit_rows = Kernel::unit::rows;
+  const index registers = (block_rows + unit_rows - 1) / unit_rows;
+  const index tiles = (registers + Kernel::row_registers - 1) / Kernel::row_registers;
+  const index low = registers / tiles, high_tiles = registers % tiles;
+  if (high_tiles > 0) f(index{0}, low + 1, high_tiles);
+  f(high_tiles * (low + 1), low, tiles - high_tiles);
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

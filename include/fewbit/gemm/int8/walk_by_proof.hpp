@@ -1,0 +1,337 @@
+#pragma once
+/// The walk over C where each panel of weights takes the fastest dots it is proven for.
+///
+/// Panels without a proof meet activations widened to int16, those with one u8 activations; a block
+/// of rows is prepared in the forms its panels ask for. k is cut into chunks whose weights stay in
+/// L1, sums of later chunks are added to those of earlier ones; panels without a proof are widened
+/// there, a chunk at a time, for all rows of a block. Small neighbouring panels are taken together,
+/// so that C is written row by row.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "fewbit/gemm/epilogue_rows.hpp"
+#include "fewbit/gemm/int8/micro_kernel.hpp"
+#include "fewbit/gemm/int8/panel_layout.hpp"
+#include "fewbit/gemm/int8/lhs.hpp"
+#include "fewbit/gemm/int8/saturation_proof.hpp"
+#include "fewbit/gemm/int8/row_tiles.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+
+/// Widens `count` packed codes of panels that are `width` columns wide.
+template <class Kernel>
+void widen_panels(const std::int8_t* codes, index count, index width, std::int16_t* to) noexcept {
+  using widened = typename Kernel::unit::widened;
+  const index steps = count / (width * Kernel::unit::depth);
+  if (width == Kernel::tile::cols) {
+    widened::template widen<Kernel::col_registers>(codes, steps, to);
+  } else {
+    widened::template widen<Kernel::narrow_registers>(codes, steps, to);
+  }
+}
+
+/// Rows up to which widening in registers is as fast as widening ahead of the sums: in chunks that
+/// stay in L1, and in whole panels, as blocks of k ask.
+inline constexpr index few_rows = 2;
+inline constexpr index few_rows_in_blocks = 12;
+
+/// Row tiles of a block: many, because each block widens its panels anew, and few enough for
+/// activations of 4096 codes to stay in 2 MiB of L2.
+inline constexpr index row_tiles_by_proof = 48;
+
+template <class Weights, class Out, class Epilogue>
+class product_by_proof {
+  using kernel_type = typename Weights::kernel_type;
+  using lhs_type = typename kernel_type::lhs;
+  using unit = typename kernel_type::unit;
+  using dots = typename unit::dots;
+  using widened = typename unit::widened;
+  using tile = typename kernel_type::tile;
+  using proven_kernel = kernel<lhs_type, typename unit::bytes, kernel_type::row_registers,
+                               kernel_type::col_registers, kernel_type::narrow_registers>;
+  using exact_lhs = prepared_lhs<kernel_type, row_tiles_by_proof>;
+  using proven_lhs = prepared_lhs<proven_kernel, row_tiles_by_proof>;
+  static_assert(exact_lhs::max_rows == proven_lhs::max_rows);
+
+  /// Bytes of a chunk of weights, as its dots read them.
+  static constexpr index chunk_bytes = 24 * 1024;
+
+  /// Packed weights beyond this many bytes are asked for ahead of their use: by a chunk, or by
+  /// `ahead_bytes` where a single row tile streams them.
+  static constexpr index far_bytes = 1024 * 1024;
+  static constexpr index ahead_bytes = 4096;
+
+  /// Sums of a slice of rows that an epilogue has still to see.
+  static constexpr index buffered_sums = 4096;
+
+  /// Panels that an epilogue takes at a time: four registers of sums become one of codes.
+  static constexpr int finished_panels = 4;
+
+ public:
+  /// Scratch bytes of one worker.
+  static index scratch_bytes(const Weights& w) noexcept {
+    return sums_bytes(w) + so_far_bytes(w) + wide_bytes(w) + exact_lhs::bytes(w.layout()) +
+           proven_lhs::bytes(w.layout());
+  }
+
+  product_by_proof(const lhs_type* a, index a_stride, const Weights& w, const out_view<Out>& c,
+                   const Epilogue& epilogue, std::byte* scratch) noexcept
+      : a_(a), a_stride_(a_stride), w_(w), c_(c), epilogue_(epilogue) {
+    sums_ = reinterpret_cast<std::int32_t*>(scratch);
+    scratch += sums_bytes(w);
+    so_far_ = reinterpret_cast<std::int32_t*>(scratch);
+    scratch += so_far_bytes(w);
+    wide_ = reinterpret_cast<std::int16_t*>(scratch);
+    exact_scratch_ = scratch + wide_bytes(w);
+    proven_scratch_ = exact_scratch_ + exact_lhs::bytes(w.layout());
+  }
+
+  /// The part of C from row_begin to row_end, col_begin to col_end.
+  void rows(index row_begin, index row_end, index col_begin, index col_end) const noexcept {
+    const index count = row_end - row_begin;
+    const index blocks = (count + exact_lhs::max_rows - 1) / exact_lhs::max_rows;
+    const index most =
+        blocks == 0 ? 1
+                    : ((count + blocks - 1) / blocks + tile::rows - 1) / tile::rows * tile::rows;
+    const bool any_exact = any(col_begin, col_end, [](proof p) { return p == proof::none; });
+    const bool any_proven = any(col_begin, col_end, [](proof p) { return p != proof::none; });
+    for (index row = row_begin; row < row_end; row += most) {
+      const index block_rows = std::min(most, row_end - row);
+      const lhs_type* a = a_ + row * a_stride_;
+      const auto& layout = w_.layout();
+      const exact_lhs exact(a, a_stride_, any_exact ? block_rows : 0, layout, exact_scratch_);
+      const proven_lhs proven(a, a_stride_, any_proven ? block_rows : 0, layout, proven_scratch_,
+                              -shift());
+      const block b{exact.from(0), proven.from(0), row, block_rows};
+      for (index col = col_begin; col < col_end;) {
+        col = multiply_strip(b, col, col_end);
+      }
+    }
+  }
+
+ private:
+  /// A block of rows of C and their activations.
+  struct block {
+    lhs_view<std::int16_t> exact;
+    lhs_view<std::uint8_t> proven;
+    index row;
+    index rows;
+  };
+
+  /// Neighbouring panels of one width and one proof.
+  struct panels {
+    index col;
+    index width;
+    index along;
+    proof proven;
+
+    [[nodiscard]] index cols() const noexcept { return along * width; }
+  };
+
+  /// Rows of a block whose sums are finished together.
+  struct slice {
+    index first;
+    index rows;
+    std::int32_t* sums;
+    index stride;
+  };
+
+  template <class F>
+  [[nodiscard]] bool any(index col_begin, index col_end, const F& f) const noexcept {
+    for (index col = col_begin; col < col_end; col += w_.panel_cols(col)) {
+      if (f(w_.proven(col))) return true;
+    }
+    return false;
+  }
+
+  static index sums_bytes(const Weights& w) noexcept {
+    constexpr index most = finished_panels * tile::cols;
+    return exact_lhs::max_rows * std::min(w.padded_n(), most) * index{sizeof(std::int32_t)};
+  }
+
+  static index so_far_bytes(const Weights& w) noexcept {
+    if (w.layout().padded() <= chunk_depth(proof::none)) return 0;
+    return exact_lhs::max_rows * tile::cols * index{sizeof(std::int32_t)};
+  }
+
+  static index wide_bytes(const Weights& w) noexcept {
+    const index all = w.padded_n() * w.layout().padded() * index{sizeof(std::int16_t)};
+    return std::min((all + 63) / 64 * 64, chunk_bytes);
+  }
+
+  [[nodiscard]] int shift() const noexcept {
+    return static_cast<int>(unsigned_shift<lhs_type>(w_.largest_activation()));
+  }
+
+  /// Codes of k in a chunk.
+  static index chunk_depth(proof p) noexcept {
+    return chunk_bytes / tile::cols / (p == proof::none ? 2 : 1);
+  }
+
+  panels panels_at(index col, index col_end) const noexcept {
+    panels p{col, w_.panel_cols(col), 1, w_.proven(col)};
+    const index depth = chunk_depth(p.proven), padded = std::max(w_.layout().padded(), index{1});
+    if (padded > depth) return p;
+    const index most =
+        std::min(depth * tile::cols / (padded * p.width), buffered_sums / (tile::rows * p.width));
+    for (index next = col + p.width; next < col_end && p.along < most; next += p.width) {
+      if (w_.panel_cols(next) != p.width || w_.proven(next) != p.proven) break;
+      ++p.along;
+    }
+    return p;
+  }
+
+  /// Multiplies some columns from `col` on and returns where the next ones begin.
+  index multiply_strip(const block& b, index col, index col_end) const noexcept {
+    panels p = panels_at(col, col_end);
+    if constexpr (std::is_same_v<Epilogue, raw>) {
+      if (p.along > 1 && p.col + p.cols() > c_.cols) --p.along;  // the last one goes elsewhere
+      if (p.col + p.cols() <= c_.cols) {
+        sum(b, p, {0, b.rows, c_.data + b.row * c_.stride + p.col, c_.stride});
+        return p.col + p.cols();
+      }
+    }
+    if (p.along >= finished_panels) {
+      p.along -= p.along % finished_panels;
+      row_by_row(b, p);
+      return p.col + p.cols();
+    }
+    return panel_by_panel(b, col, col_end);
+  }
+
+  /// A few rows at a time, so that their sums stay in L1.
+  void row_by_row(const block& b, const panels& p) const noexcept {
+    const index most = std::max(buffered_sums / p.cols() / tile::rows, index{1}) * tile::rows;
+    for (index first = 0; first < b.rows; first += most) {
+      const slice s{first, std::min(most, b.rows - first), sums_, p.cols()};
+      sum(b, p, s);
+      finish(b, s, p.col);
+    }
+  }
+
+  /// Panels whose columns an epilogue takes together: as many as fill its registers.
+  index panel_by_panel(const block& b, index col, index col_end) const noexcept {
+    index cols = 0;
+    for (int i = 0; i < finished_panels && col + cols < col_end; ++i)
+      cols += w_.panel_cols(col + cols);
+    for (index done = 0; done < cols;) {
+      const panels p = panels_at(col + done, col + cols);
+      sum(b, p, {0, b.rows, sums_ + done, cols});
+      done += p.cols();
+    }
+    finish(b, {0, b.rows, sums_, cols}, col);
+    return col + cols;
+  }
+
+  void finish(const block& b, const slice& s, index col) const noexcept {
+    finish_rows<epilogue_lanes<kernel_type>>(
+        s.sums, s.stride,
+        out_view<Out>{c_.data, c_.stride, b.row + s.first, col, s.rows,
+                      std::min(s.stride, c_.cols - col)},
+        epilogue_);
+  }
+
+  void sum(const block& b, const panels& p, const slice& s) const noexcept {
+    switch (p.proven) {
+      case proof::fours:
+        return sum_chunks<typename unit::fours>(p, s, b.proven);
+      case proof::pairs:
+        return sum_chunks<typename unit::pairs>(p, s, b.proven);
+      case proof::none:
+        if (b.rows > few_rows) return sum_chunks<widened>(p, s, b.exact);
+        return sum_chunks<dots>(p, s, b.exact);
+    }
+  }
+
+  /// All of k. Where there are several chunks there is one panel, and the slice is the block. Sums
+  /// stay in a buffer of their own until the last chunk: rows of C may lie a power of two apart.
+  template <class Dots>
+  void sum_chunks(const panels& p, const slice& s,
+                  const lhs_view<typename Dots::lhs_code>& lhs) const noexcept {
+    const index padded = w_.layout().padded();
+    const index most = s.rows <= few_rows ? std::max(padded, index{1}) : chunk_depth(p.proven);
+    const index chunks = std::max((padded + most - 1) / most, index{1});
+    const index depth = ((padded + chunks - 1) / chunks + 15) / 16 * 16;
+    const slice so_far{s.first, s.rows, so_far_, p.width};
+    index k = 0;
+    for (; k + depth < padded; k += depth)
+      sum_chunk<Dots>(p, so_far, k > 0 ? so_far_ : nullptr, lhs, k, depth);
+    sum_chunk<Dots>(p, s, k > 0 ? so_far_ : nullptr, lhs, k, padded - k);
+  }
+
+  template <class Dots>
+  void sum_chunk(const panels& p, const slice& s, const std::int32_t* before,
+                 const lhs_view<typename Dots::lhs_code>& lhs, index k,
+                 index depth) const noexcept {
+    constexpr bool in_bytes = std::is_same_v<typename Dots::lhs_code, std::uint8_t>;
+    const std::int8_t* codes = w_.panel(p.col) + k * p.width;
+    tile_run<Dots> run{nullptr, lhs.stride, nullptr, p.width * w_.layout().padded(), depth, nullptr,
+                       nullptr, 0,          p.along};
+    if constexpr (std::is_same_v<Dots, widened>) {
+      if (s.first == 0) widen_panels<kernel_type>(codes, p.cols() * depth, p.width, wide_);
+      run.w = wide_;
+    } else {
+      run.w = codes;
+    }
+    if constexpr (in_bytes) {
+      run.depth = std::min(depth, proven_lhs::depth(w_.layout(), 0) - k);
+      if (shift() != 0 && k == 0) run.column_sums = w_.column_sums().data() + p.col;
+    }
+    prefetcher ahead = ahead_of<Dots>(codes, p, depth, s.rows);
+    for_each_height<kernel_type>(s.rows, [&](index first, index height, index count) {
+      run.a = lhs.codes + (s.first + first) * lhs.stride + k;
+      run.down = count;
+      const store_sums<Dots> to{s.sums + first * s.stride, s.stride};
+      const auto sink = [&] {
+        if constexpr (std::is_same_v<Dots, dots>) {  // all of k is one chunk
+          return to;
+        } else {
+          return collect_sums<Dots>{to, before == nullptr ? nullptr : before + first * p.width,
+                                    p.width};
+        }
+      }();
+      constexpr int most = kernel_type::row_registers;
+      if (p.width == tile::cols) {
+        sum_rows<Dots, most, kernel_type::col_registers>(height, run, -shift(), ahead, sink);
+      } else {
+        sum_rows<Dots, most, kernel_type::narrow_registers>(height, run, -shift(), ahead, sink);
+      }
+    });
+  }
+
+  /// Spreads the next chunk over the turns of this one; where there is one row tile, the weights a
+  /// little ahead.
+  template <class Dots>
+  prefetcher ahead_of(const std::int8_t* codes, const panels& p, index depth,
+                      index rows) const noexcept {
+    if (w_.bytes() < far_bytes) return {};
+    const index bytes = p.cols() * depth;
+    const index tiles = (rows + tile::rows - 1) / tile::rows;
+    const index turns = std::max(depth / (Dots::depth * steps_per_turn<Dots>), index{1});
+    const index spread = tiles * turns * p.along;
+    const index lines = (bytes + arch::cache_line - 1) / arch::cache_line;
+    const auto* from = reinterpret_cast<const std::byte*>(codes) +
+                       (std::is_same_v<Dots, widened> || tiles > 1 ? bytes : ahead_bytes);
+    return {from, from + bytes, static_cast<int>((lines + spread - 1) / spread)};
+  }
+
+  const lhs_type* a_;
+  index a_stride_;
+  const Weights& w_;
+  const out_view<Out>& c_;
+  const Epilogue& epilogue_;
+  std::int32_t* sums_;
+  std::int32_t* so_far_;
+  std::int16_t* wide_;
+  std::byte* exact_scratch_;
+  std::byte* proven_scratch_;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+
+#include "fewbit/end.hpp"

@@ -1,0 +1,270 @@
+#pragma once
+/// Weights in the order in which the micro-kernel reads them, packed once.
+///
+/// Weights are packed here; the loops are in gemm/int8/micro_kernel.hpp and gemm/int8/multiply.hpp. The order
+/// is [panel][block of k][step][column][depth]: a panel is tile::cols rows of W side by side, the
+/// last ones narrower; each block of k is padded with zeros to whole steps, and columns beyond n
+/// are zero.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+
+#include "fewbit/arch/memory.hpp"
+#include "fewbit/arch/transpose.hpp"
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/int8/kernel.hpp"
+#include "fewbit/gemm/int8/micro_kernel.hpp"
+#include "fewbit/gemm/int8/panel_layout.hpp"
+#include "fewbit/gemm/int8/saturation_proof.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+/// W (n x k, one output channel per row, codes -128..127) packed for activations of type Lhs.
+///
+/// Memory: n * k codes, padded to whole steps and registers, and one int32 per column.
+///
+/// On AVX2 weights decide how fast a product is (gemm/int8/saturation_proof.hpp). Who knows that activations stay
+/// small may say so: with `largest_activation` 127 almost all weights take the fast ways, with 255
+/// those that are small themselves.
+template <class Lhs, class Kernel = default_kernel<Lhs>>
+class packed_weights {
+ public:
+  using kernel_type = Kernel;
+  using unit = typename Kernel::unit;
+  using rhs_code = typename unit::rhs_code;
+  using layout_type = depth_layout<unit::depth>;
+
+  /// The deepest sum.
+  static constexpr index max_depth = Kernel::max_depth;
+
+  packed_weights() noexcept = default;
+
+  /// Packs W.
+  ///
+  /// @param w            n x k; an expression or a column-major matrix is evaluated once
+  /// @param block_depth  codes of k that a block stage gets the sums of; 0: all of k is one block
+  /// @param largest_activation  multiply() will get codes of 0 to this, or, where they are signed,
+  ///         from -this - 1 on; asserted there
+  /// @throws fewbit::error if the depth of one sum, min(k, block_depth), is above
+  ///         Kernel::max_depth, where int32 could overflow, if block_depth is negative, or if
+  ///         largest_activation is no code of Lhs
+  template <Executor E = inline_executor>
+  explicit packed_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0,
+                          const E& executor = {}, index largest_activation = largest_code<Lhs>) {
+    fewbit::detail::expect_data("pack", "w", w);
+    fewbit::detail::expect(block_depth >= 0, "pack", "block_depth", block_depth, "0 or more");
+    fewbit::detail::expect(largest_activation >= 0 && largest_activation <= largest_code<Lhs>,
+                           "pack", "largest_activation", largest_activation,
+                           "0 to " + std::to_string(largest_code<Lhs>));
+    const layout_type layout(w.cols(), block_depth);
+    const index deepest = std::min(layout.block_depth(), w.cols());
+    fewbit::detail::expect(deepest <= Kernel::max_depth, "pack",
+                           layout.blocks() == 1 ? "depth" : "block_depth", deepest,
+                           "at most " + std::to_string(Kernel::max_depth));
+    panels_ = panel_layout<Kernel>(w.rows());
+    layout_ = layout;
+    largest_activation_ = largest_activation;
+    codes_ = aligned_buffer<rhs_code>(padded_n() * layout.padded(), for_overwrite);
+    sums_ = aligned_buffer<std::int32_t>(keeps_sums() ? padded_n() * layout.blocks() : 0);
+    const index wide = wide_cols() / Kernel::tile::cols;
+    executor.for_each(wide + (padded_n() - wide_cols()) / Kernel::narrow_cols, [&](index i) {
+      pack_panel(
+          w, i < wide ? i * Kernel::tile::cols : wide_cols() + (i - wide) * Kernel::narrow_cols);
+    });
+    if constexpr (detail::Proving<unit>) prove(executor);
+  }
+
+  [[nodiscard]] index n() const noexcept { return panels_.n(); }
+  [[nodiscard]] index k() const noexcept { return layout_.k(); }
+  /// n in whole registers or tiles, as panel_layout says.
+  [[nodiscard]] index padded_n() const noexcept { return panels_.padded_n(); }
+  [[nodiscard]] const layout_type& layout() const noexcept { return layout_; }
+
+  /// The largest activation code that multiply() may be given.
+  [[nodiscard]] index largest_activation() const noexcept { return largest_activation_; }
+
+  /// What is proven of the panel whose first column is `col`.
+  [[nodiscard]] proof proven(index col) const noexcept requires detail::Proving<unit> {
+    return proofs_[col / Kernel::narrow_cols];
+  }
+
+  /// sum over k of w(j, k) for each column j of C; empty when k is cut into several blocks.
+  [[nodiscard]] std::span<const std::int32_t> column_sums() const noexcept {
+    if (layout_.blocks() != 1) return {};
+    return {sums_.data(), static_cast<std::size_t>(n())};
+  }
+
+  /// Sums of one block for the columns from `col` on, padded to whole registers; nullptr where the
+  /// unit does not need them.
+  [[nodiscard]] const std::int32_t* block_sums(index block, index col) const noexcept {
+    if constexpr (unit::lhs_offset == 0) {
+      return nullptr;
+    } else {
+      return sums_.data() + block * padded_n() + col;
+    }
+  }
+
+  /// Codes of the panel whose first column is `col`.
+  [[nodiscard]] const rhs_code* panel(index col) const noexcept {
+    return codes_.data() + col * layout_.padded();
+  }
+
+  /// Columns of the panel that begins at `col`: tile::cols, or narrow_cols near the end.
+  [[nodiscard]] index panel_cols(index col) const noexcept { return panels_.panel_cols(col); }
+
+  /// Columns in panels of tile::cols, before the narrow ones.
+  [[nodiscard]] index wide_cols() const noexcept { return panels_.wide_cols(); }
+
+  /// Bytes held: codes and sums.
+  [[nodiscard]] index bytes() const noexcept {
+    return codes_.size() * index{sizeof(rhs_code)} + sums_.size() * index{sizeof(std::int32_t)};
+  }
+
+ private:
+  [[nodiscard]] bool keeps_sums() const noexcept {
+    return unit::lhs_offset != 0 || layout_.blocks() == 1;
+  }
+
+  /// Proves each panel what can be proven; blocks of k are summed one by one without a proof.
+  template <class E>
+  void prove(const E& executor) {
+    const detail::proof_bounds bounds(largest_activation_ +
+                                      detail::unsigned_shift<Lhs>(largest_activation_));
+    proofs_ = detail::panel_proofs(padded_n() / Kernel::narrow_cols);
+    if (layout_.blocks() != 1) return;
+    executor.for_each(padded_n() / Kernel::narrow_cols, [&](index i) {
+      const index col = i * Kernel::narrow_cols;
+      if (col < wide_cols() && col % Kernel::tile::cols != 0) return;
+      proofs_.set(
+          i, detail::proof_of(panel(col), layout_.steps(0), panel_cols(col) * unit::depth, bounds));
+    });
+  }
+
+  /// Packs the panel that begins at column `first`, a chunk of k at a time: [step][column][depth]
+  /// of a chunk lie side by side.
+  void pack_panel(const Eigen::Ref<const row_matrix<std::int8_t>>& w, index first) noexcept {
+    const index width = panel_cols(first), count = std::min(n() - first, width);
+    const index stride = w.outerStride();
+    for (index block = 0; block < layout_.blocks(); ++block) {
+      const std::int8_t* from = w.data() + first * stride + block * layout_.block_depth();
+      rhs_code* to = codes_.data() + first * layout_.padded() + layout_.padded_begin(block) * width;
+      std::int32_t* sums = keeps_sums() ? sums_.data() + block * padded_n() + first : nullptr;
+      for (index k = 0; k < layout_.depth_of(block); k += chunk, to += chunk * width) {
+        const index codes = std::min(chunk, layout_.depth_of(block) - k);
+        spread(from + k, stride, count, codes, width, to);
+        if (sums != nullptr) add_sums(to, codes, width, sums);
+      }
+    }
+  }
+
+  /// Spreads `codes` codes of `count` columns over their steps; what is missing is zero.
+  static void spread(const std::int8_t* from, index stride, index count, index codes, index width,
+                     rhs_code* to) noexcept {
+    constexpr index depth = unit::depth, cols = Kernel::narrow_cols;
+    if constexpr (steps_are_words) {
+      if (codes == chunk && count == width) {
+        for (index j = 0; j < width; ++j) arch::prefetch_to_l2(from + j * stride + packed_ahead);
+        for (index j = 0; j < width; j += cols)
+          transpose_chunk(from + j * stride, stride, width, to + j * depth);
+        return;
+      }
+    }
+    std::fill_n(to, (codes + depth - 1) / depth * width * depth, rhs_code{0});
+    for (index j = 0; j < count; ++j) {
+      for (index k = 0; k < codes; ++k)
+        to[(k / depth * width + j) * depth + k % depth] = from[j * stride + k];
+    }
+  }
+
+  /// A chunk of narrow_cols columns: squares of words, each the codes of a column in one step.
+  static void transpose_chunk(const std::int8_t* from, index stride, index width,
+                              rhs_code* to) noexcept {
+    constexpr int cols = Kernel::narrow_cols, depth = unit::depth;
+    using word = std::conditional_t<depth * sizeof(rhs_code) == 8, std::uint64_t, std::uint32_t>;
+    for (index k = 0; k < chunk; k += cols * depth) {
+      arch::vec<word, cols> words[cols];
+#pragma GCC unroll 32
+      for (int j = 0; j < cols; ++j) {
+        const auto codes = arch::convert<rhs_code>(
+            arch::vec<std::int8_t, cols * depth>::load(from + j * stride + k));
+        std::memcpy(&words[j].data, &codes.data, sizeof(words[j]));
+      }
+      arch::transpose(words);
+#pragma GCC unroll 32
+      for (int step = 0; step < cols; ++step)
+        std::memcpy(to + (k + step * depth) * width, &words[step].data, sizeof(words[step]));
+    }
+  }
+
+  /// Adds sum over k of w(j, k) for each column j of a packed chunk: its product with ones.
+  static void add_sums(const rhs_code* packed, index codes, index width,
+                       std::int32_t* sums) noexcept {
+    using dots = typename unit::dots;
+    using lhs_code = typename unit::lhs_code;
+    static constexpr auto ones = [] {
+      std::array<lhs_code, chunk * unit::rows> row;
+      row.fill(lhs_code{1});
+      return row;
+    }();
+    alignas(64) std::int32_t chunk_sums[unit::rows * Kernel::tile::cols];
+    const index depth = (codes + unit::depth - 1) / unit::depth * unit::depth;
+    const detail::tile_run<dots> run{ones.data(), 0, packed, 0, depth, nullptr, nullptr, 1, 1};
+    const detail::store_sums<dots> sink{&chunk_sums[0], width};
+    detail::prefetcher nothing;
+    if (width == Kernel::tile::cols) {
+      detail::sum_rows<dots, 1, Kernel::col_registers>(1, run, 0, nothing, sink);
+    } else {
+      detail::sum_rows<dots, 1, Kernel::narrow_registers>(1, run, 0, nothing, sink);
+    }
+    for (index j = 0; j < width; ++j) sums[j] += chunk_sums[j];
+  }
+
+  static constexpr bool steps_are_words =
+      (unit::depth * sizeof(rhs_code) == 4 || unit::depth * sizeof(rhs_code) == 8) &&
+      std::has_single_bit(static_cast<unsigned>(Kernel::narrow_cols)) && Kernel::narrow_cols > 1;
+
+  /// Codes of a column that are packed at a time: a cache line, or a square of words.
+  static constexpr index chunk =
+      index{unit::depth} * Kernel::narrow_cols *
+      std::max(index{arch::cache_line} / (unit::depth * Kernel::narrow_cols), index{1});
+
+  /// How far ahead of its use W is asked for: so many rows side by side are more than processors
+  /// follow by themselves. 16384 x 16384 with AVX512-VNNI: 63 ms, without 128.
+  static constexpr index packed_ahead = 512;
+
+  struct empty {};
+
+  panel_layout<Kernel> panels_;
+  layout_type layout_;
+  aligned_buffer<rhs_code> codes_;
+  aligned_buffer<std::int32_t> sums_;
+  index largest_activation_ = largest_code<Lhs>;
+  [[no_unique_address]] std::conditional_t<detail::Proving<unit>, detail::panel_proofs, empty>
+      proofs_;
+};
+
+/// Packs W for activations of type Lhs on an instruction set: `pack<std::uint8_t>(w)`.
+/// @throws fewbit::error if w has no rows or no columns, and as the constructor of packed_weights
+///         does, which takes such a w for products of nothing
+template <class Lhs, class Arch = arch::native>
+[[nodiscard]] packed_weights<Lhs, default_kernel<Lhs, Arch>> pack(
+    const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0,
+    index largest_activation = largest_code<Lhs>) {
+  fewbit::detail::expect_elements("pack", "w", w);
+  return packed_weights<Lhs, default_kernel<Lhs, Arch>>(w, block_depth, inline_executor{},
+                                                        largest_activation);
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

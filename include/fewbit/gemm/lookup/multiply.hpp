@@ -1,0 +1,324 @@
+#pragma once
+/// The product of codes by weights of few bits through tables: C = A W^T in int32, exact at every
+/// length.
+///
+/// Each four activations of a row have a table of their 16 partial sums,
+///
+///     table[i] = sum over d of a[d] * (bit d of i)        d = 0 .. 3
+///
+/// and four bits of a plane of weights are an index into it: one lookup does four products of one
+/// column. The sums of a plane are weighted by what its bits count (gemm/bit_planes/formats.hpp). Entries
+/// are moved up until none is negative and, where they have too many bits for sums in bytes, cut in
+/// two parts, each looked up in a table of its own; what was added is taken off at the end.
+///
+/// | activations                    | bits of an entry | parts | sums of a byte |
+/// |--------------------------------|------------------|-------|----------------|
+/// | unsigned_bits<2>, signed ones  | 4                | 1     | 21             |
+/// | unsigned_bits<4>, signed ones  | 6                | 1     | 4              |
+/// | signed_bits<8>, unsigned ones  | 10               | 2     | 8              |
+///
+/// Use it for one or few rows of int8 (most_bits_by_table says where that pays), and for two bits
+/// by two where no instruction counts the ones of words (table_beats_planes).
+///
+/// Read before: gemm/lookup/weights.hpp.
+/// Source: Wei et al. 2024, arXiv:2407.00088 (T-MAC), which rounds its tables; these are exact.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "fewbit/arch/memory.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/operands.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/core/workspace.hpp"
+#include "fewbit/gemm/bit_planes/tile.hpp"
+#include "fewbit/gemm/lookup/weights.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+namespace detail {
+
+/// How entries of tables of activations of format A are stored.
+template <class A>
+struct table_entries {
+  static constexpr int bits = A::planes + 2;
+  /// What is added to an entry, so that none is negative.
+  static constexpr int moved_by = A::is_signed ? int{codes_of_index} * A::largest : 0;
+  static constexpr int largest = int{codes_of_index} * ((1 << A::planes) - 1);
+
+  static constexpr int parts = 2 * largest > 255 ? 2 : 1;
+  static constexpr int bits_of_part = (bits + parts - 1) / parts;
+  static constexpr int mask = (1 << bits_of_part) - 1;
+  static constexpr int largest_part = parts == 1 ? largest : mask;
+  /// Bytes of weights, of two entries each, whose parts fit a byte together.
+  static constexpr index bytes_per_fold = 255 / largest_part / 2;
+  static_assert(2 * table_block * largest_part < 65536, "fewbit: a block overflows its sums");
+
+  static constexpr index size = 16;
+  using entries = arch::vec<std::uint16_t, 16>;
+
+  /// Writes the parts of the table of `count` activations, at most four, and zeros.
+  FEWBIT_ALWAYS_INLINE static void write(const typename A::code* a, index count,
+                                         std::uint8_t* to) noexcept {
+    entries table(static_cast<std::uint16_t>(moved_by));
+    for (int d = 0; d < count; ++d) {
+      table += entries(static_cast<std::uint16_t>(a[d])) &
+               entries::load(masks[static_cast<std::size_t>(d)].data());
+    }
+    for (int p = 0; p < parts; ++p) {
+      const entries part =
+          (table >> entries(static_cast<std::uint16_t>(p * bits_of_part))) & entries(mask);
+      arch::convert<std::uint8_t>(part).store(to + p * size);
+    }
+  }
+
+ private:
+  /// All bits of entry i where bit d of i is one.
+  static constexpr auto masks_of() noexcept {
+    std::array<std::array<std::uint16_t, 16>, 4> of{};
+    for (std::size_t d = 0; d < 4; ++d) {
+      for (std::size_t i = 0; i < 16; ++i) of[d][i] = (i >> d & 1) != 0 ? 0xFFFF : 0;
+    }
+    return of;
+  }
+  static constexpr auto masks = masks_of();
+};
+
+/// How far ahead of its use a single row asks for weights: (1,4096,4096) by AVX2 gains 20 % on a
+/// Sapphire Rapids, the same from 1024 to 4096 bytes.
+inline constexpr index prefetched_ahead = 1024;
+
+/// The sums of Rows rows by a panel in one plane.
+template <class Unit, class Entries, int Rows>
+struct table_tile {
+  using bytes = typename Unit::bytes;
+  using pairs = typename Unit::pairs;
+  static constexpr int parts = Entries::parts;
+  static constexpr index bytes_of_index = Rows * parts * Entries::size;
+
+  /// Adds factor times the sums to `sums`. Tables lie as [index][row][part].
+  static void add(const std::uint8_t* tables, const std::uint8_t* w, index count,
+                  std::int32_t factor, std::uint32_t* sums) noexcept {
+    table_tile tile;
+    while (count > 0) {
+      if constexpr (Rows == 1) prefetch(w + prefetched_ahead);
+      const index most = std::min(count, Entries::bytes_per_fold);
+      tile.take(tables, w, most);
+      tables += most * 2 * bytes_of_index;
+      w += most * Unit::lanes;
+      count -= most;
+    }
+    tile.store(static_cast<std::uint32_t>(factor), sums);
+  }
+
+ private:
+  /// Sums of pairs of bytes as they are, and of their second bytes: less those, of their first.
+  struct halves {
+    pairs all;
+    pairs second;
+  };
+  halves sums_[Rows][parts];
+
+  /// Weights of a single row come from beyond the first caches and are read once.
+  FEWBIT_ALWAYS_INLINE static void prefetch(const std::uint8_t* w) noexcept {
+#pragma GCC unroll 16
+    for (index i = 0; i < Entries::bytes_per_fold * Unit::lanes; i += arch::cache_line)
+      arch::prefetch_to_l1(w + i);
+  }
+
+  FEWBIT_ALWAYS_INLINE table_tile() noexcept {
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+      for (int p = 0; p < parts; ++p) sums_[r][p] = {pairs(0), pairs(0)};
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE void take(const std::uint8_t* tables, const std::uint8_t* w,
+                                 index count) noexcept {
+    bytes found[Rows][parts];
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+      for (int p = 0; p < parts; ++p) found[r][p] = bytes(0);
+    }
+    for (; count > 0; --count, w += Unit::lanes, tables += 2 * bytes_of_index) {
+      const auto indices = Unit::load(w);
+#pragma GCC unroll 4
+      for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+        for (int p = 0; p < parts; ++p) {
+          const std::uint8_t* table = tables + (r * parts + p) * Entries::size;
+          found[r][p] += Unit::lookup(table, indices.low);
+          found[r][p] += Unit::lookup(table + bytes_of_index, indices.high);
+        }
+      }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+      for (int p = 0; p < parts; ++p) {
+        const pairs both = Unit::as_pairs(found[r][p]);
+        sums_[r][p].all += both;
+        sums_[r][p].second += both >> pairs(8);
+      }
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE void store(std::uint32_t factor, std::uint32_t* sums) const noexcept {
+    constexpr int half = Unit::lanes / 2;
+    using words = arch::vec<std::uint32_t, half>;
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+      words first(0), second(0);
+#pragma GCC unroll 2
+      for (int p = parts - 1; p >= 0; --p) {
+        const halves& of = sums_[r][p];
+        const words scale(std::uint32_t{1} << Entries::bits_of_part);
+        first =
+            first * scale + arch::convert<std::uint32_t>(pairs(of.all - (of.second << pairs(8))));
+        second = second * scale + arch::convert<std::uint32_t>(of.second);
+      }
+      std::uint32_t* to = sums + r * Unit::lanes;
+      (words::load(to) + first * words(factor)).store(to);
+      (words::load(to + half) + second * words(factor)).store(to + half);
+    }
+  }
+};
+
+template <class A, class W, class Unit>
+struct table_product {
+  using weights = table_weights<A, W, Unit>;
+  using entries = table_entries<A>;
+  static constexpr auto factors = factors_of<W>();
+  static constexpr index bytes_of_tables =
+      2 * table_block * Unit::rows * entries::parts * entries::size;
+
+  const typename A::code* a;
+  index a_stride;
+  index m;
+  const weights& w;
+  std::int32_t* c;
+  index c_stride;
+
+  /// Part `part` of `parts` equal parts of C: tiles of rows are shared out, or panels where there
+  /// are few rows, whose tables each part then makes.
+  void run(index part, index parts, std::byte* scratch) const noexcept {
+    const index tiles = (m + Unit::rows - 1) / Unit::rows, panels = w.panels();
+    if (tiles >= parts) {
+      run(tiles * part / parts, tiles * (part + 1) / parts, 0, panels, scratch);
+    } else {
+      run(0, tiles, panels * part / parts, panels * (part + 1) / parts, scratch);
+    }
+  }
+
+ private:
+  void run(index tile_begin, index tile_end, index panel_begin, index panel_end,
+           std::byte* scratch) const noexcept {
+    auto* tables = reinterpret_cast<std::uint8_t*>(scratch);
+    const index col = panel_begin * Unit::lanes;
+    const index cols = std::min(panel_end * Unit::lanes, w.n()) - col;
+    if (cols <= 0) return;
+    for (index tile = tile_begin; tile < tile_end; ++tile) {
+      const index row = tile * Unit::rows, rows = std::min(index{Unit::rows}, m - row);
+      for (index r = row; r < row + rows; ++r) std::fill_n(c + r * c_stride + col, cols, start(r));
+      with_height<Unit::rows>(rows, [&](auto height) {
+        for (index first = 0; first < w.bytes_of_k(); first += table_block) {
+          const index bytes = std::min(table_block, w.bytes_of_k() - first);
+          write_tables<decltype(height)::value>(row, first, bytes, tables);
+          for (index p = panel_begin; p < panel_end; ++p)
+            add_panel<decltype(height)::value>(tables, first, bytes, row, p);
+        }
+      });
+    }
+  }
+
+  /// What all sums of a row begin with.
+  [[nodiscard]] std::int32_t start(index row) const noexcept {
+    std::uint32_t sum = 0;
+    const auto* codes = a + row * a_stride;
+    for (index k = 0; k < w.k(); ++k) sum += static_cast<std::uint32_t>(codes[k]);
+    const auto moved = static_cast<std::uint32_t>(2 * w.bytes_of_k() * entries::moved_by);
+    return static_cast<std::int32_t>(static_cast<std::uint32_t>(factors.offset) * sum -
+                                     static_cast<std::uint32_t>(factors.sum()) * moved);
+  }
+
+  template <int Rows>
+  void write_tables(index row, index first, index bytes, std::uint8_t* to) const noexcept {
+    for (index i = 0; i < 2 * bytes; ++i) {
+      const index k = first * codes_of_byte + i * codes_of_index;
+      const index count = std::clamp(w.k() - k, index{0}, codes_of_index);
+      for (int r = 0; r < Rows; ++r, to += entries::parts * entries::size) {
+        const auto* codes = a + (row + r) * a_stride + k;
+        if (count == codes_of_index) {
+          entries::write(codes, codes_of_index, to);
+        } else {
+          entries::write(codes, count, to);
+        }
+      }
+    }
+  }
+
+  template <int Rows>
+  void add_panel(const std::uint8_t* tables, index first, index bytes, index row,
+                 index panel) const noexcept {
+    alignas(64) std::uint32_t sums[Rows * Unit::lanes] = {};
+    const std::uint8_t* plane = w.block(first, bytes, panel);
+    for (const std::int32_t factor : factors.factors) {
+      table_tile<Unit, entries, Rows>::add(tables, plane, bytes, factor, &sums[0]);
+      plane += bytes * Unit::lanes;
+    }
+    const index col = panel * Unit::lanes, cols = std::min(index{Unit::lanes}, w.n() - col);
+    for (index r = 0; r < Rows; ++r) {
+      std::int32_t* to = c + (row + r) * c_stride + col;
+      const std::uint32_t* from = &sums[r * Unit::lanes];
+      for (index j = 0; j < cols; ++j)
+        to[j] = static_cast<std::int32_t>(static_cast<std::uint32_t>(to[j]) + from[j]);
+    }
+  }
+};
+
+}  // namespace detail
+
+/// Scratch bytes that one worker needs, for `workspace::reserve`.
+template <class A, class W, class Unit>
+[[nodiscard]] index scratch_bytes(const table_weights<A, W, Unit>&) noexcept {
+  return detail::table_product<A, W, Unit>::bytes_of_tables;
+}
+
+/// C(i, j) = sum over k of A(i, k) * W(j, k). Nothing is allocated and nothing throws. If the
+/// executor throws, std::terminate is called.
+///
+/// @param a         m x k codes, row-major, of the format that w was packed for; asserted, because
+///                  the sums of others mean nothing
+/// @param w         n x k weights
+/// @param c         m x n of int32, row-major
+/// @param scratch   at least scratch_bytes(w) per slot; the work is cut into one part per slot
+/// @param executor  runs the parts; results do not depend on it
+/// If shapes do not fit or scratch memory is too small, the program ends (core/operands.hpp).
+template <class A, class W, class Unit, class Codes, class C, Executor Workers = inline_executor>
+void multiply(const Codes& a, const table_weights<A, W, Unit>& w, C&& c, workspace& scratch,
+              const Workers& executor = {}) noexcept {
+  if constexpr (fewbit::detail::reads_in_place<Codes, typename A::code>() &&
+                fewbit::detail::writes_in_place<C, std::int32_t>()) {
+    const auto& from = fewbit::detail::rows_of(a);
+    auto&& to = fewbit::detail::rows_of(c);
+    fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w));
+    assert(detail::first_foreign_code<A>(from).row < 0);
+    const detail::table_product<A, W, Unit> p{from.data(), from.outerStride(), from.rows(),
+                                              w,           to.data(),          to.outerStride()};
+    const index parts = scratch.slots();
+    executor.for_each(parts, [&](index part) { p.run(part, parts, scratch.slot(part)); });
+  }
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

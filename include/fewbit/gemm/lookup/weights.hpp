@@ -1,0 +1,212 @@
+#pragma once
+/// Weights of few bits as indices into tables of sums of activations, packed once.
+///
+/// Bit p of four codes of k is the index of a sum in a table of 16 (gemm/lookup/multiply.hpp); a byte
+/// holds the indices of eight codes of a column. The order is [block of k][panel][plane][byte of
+/// k][column]: a panel is Unit::lanes columns, of which column j of the first half stands in byte
+/// 2 j and column j of the second in byte 2 j + 1, so that sums of pairs of bytes come out in
+/// order. Columns beyond n and bits beyond k are zero. Read before: gemm/bit_planes/formats.hpp.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <string>
+
+#include "fewbit/arch/all.hpp"
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/bit_planes/formats.hpp"
+#include "fewbit/gemm/bit_planes/lhs.hpp"
+#include "fewbit/gemm/bit_planes/rules.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+
+namespace detail {
+
+template <class Arch>
+struct table_unit_of {
+  static_assert(Arch::compiled,
+                "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
+  using type = typename arch::table_unit<Arch>::type;
+};
+
+}  // namespace detail
+
+/// Weights of at most so many bits multiply a row of int8 faster by tables than by dot products of
+/// codes that are expanded as they are read. One row by 4096 and 11008 columns of k = 4096 on a
+/// Sapphire Rapids, GOPS by tables and by dots:
+///
+/// |               | 1 bit                | 2 bits               |
+/// |---------------|----------------------|----------------------|
+/// | avx2          | 390, 366 to 173, 169 | 183, 184 to 168, 164 |
+/// | avx_vnni      | 430, 413 to 210, 200 | 203, 200 to 209, 199 |
+/// | avx512_bitalg | 521, 444 to 278, 283 | 224, 220 to 226, 225 |
+///
+/// Two bits are as fast as the last level of caches can be read. For NEON the choice follows from
+/// the number of instructions: 6 for 64 weights of one bit in place of four dots and what expands
+/// them.
+template <class Arch>
+inline constexpr int most_bits_by_table = most_bits_by_table<typename Arch::base>;
+template <>
+inline constexpr int most_bits_by_table<arch::scalar> = 0;
+template <>
+inline constexpr int most_bits_by_table<arch::avx2> = 2;
+template <>
+inline constexpr int most_bits_by_table<arch::avx_vnni> = 1;
+template <>
+inline constexpr int most_bits_by_table<arch::avx512_vnni> = 1;
+template <>
+inline constexpr int most_bits_by_table<arch::neon> = 1;
+
+/// Whether two bits by two multiply faster by tables than by planes: so where no instruction counts
+/// the ones of words. (1024,1024,1024) on a Sapphire Rapids, GOPS by tables and by planes, beside
+/// 160 of int8 by AVX2: avx2 372 to 162, avx512_bitalg 472 to 610. NEON counts ones of bytes.
+template <class Arch>
+inline constexpr bool table_beats_planes = table_beats_planes<typename Arch::base>;
+template <>
+inline constexpr bool table_beats_planes<arch::scalar> = false;
+template <>
+inline constexpr bool table_beats_planes<arch::avx2> = true;
+template <>
+inline constexpr bool table_beats_planes<arch::avx512_bitalg> = false;
+
+/// The unit of an instruction set that products by tables are made of.
+template <class Arch = arch::native>
+using default_table_unit = typename detail::table_unit_of<Arch>::type;
+
+namespace detail {
+
+/// A code of format W is offset + sum over planes p of factors[p] * bit p.
+template <int Planes>
+struct plane_factors {
+  std::int32_t offset;
+  std::array<std::int32_t, std::size_t{Planes}> factors;
+
+  [[nodiscard]] constexpr std::int32_t sum() const noexcept {
+    std::int32_t total = 0;
+    for (const std::int32_t f : factors) total += f;
+    return total;
+  }
+};
+
+template <class W>
+constexpr plane_factors<W::planes> factors_of() noexcept {
+  plane_factors<W::planes> of{};
+  for (int p = 0; p < W::planes; ++p) {
+    auto& factor = of.factors[static_cast<std::size_t>(p)];
+    if constexpr (TwosComplement<W>) {
+      factor = W::is_signed && p == W::planes - 1 ? -(1 << p) : 1 << p;
+    } else {
+      factor = -(2 << p);
+    }
+  }
+  if constexpr (!TwosComplement<W>) of.offset = W::largest;
+  return of;
+}
+
+/// Bytes of k that are multiplied before the next ones: the tables of a row, 8 or 16 KB, then stay
+/// in the first-level cache, and sums of 16 bits hold.
+inline constexpr index table_block = 256;
+inline constexpr index codes_of_index = 4;
+inline constexpr index codes_of_byte = 2 * codes_of_index;
+
+}  // namespace detail
+
+/// W (n x k codes of format W, one output channel per row) for activations of format A, which has
+/// the codes of a two's complement (int8 is signed_bits<8>).
+///
+/// Memory: W::planes * n * k / 8 bytes, k rounded up to 8 and n to whole panels.
+template <TwosComplement A, BitFormat W, class Unit = default_table_unit<>>
+class table_weights {
+ public:
+  using lhs_format = A;
+  using rhs_format = W;
+  using unit = Unit;
+  using code = typename W::code;
+
+  /// The deepest k whose sums always fit int32.
+  static constexpr index max_depth =
+      std::numeric_limits<std::int32_t>::max() / (index{A::largest} * W::largest);
+
+  table_weights() noexcept = default;
+
+  /// Packs W.
+  ///
+  /// @param w  n x k codes; an expression or a column-major matrix is evaluated once
+  /// @throws fewbit::error if a code is none of the format, naming its row and column, or if k is
+  ///         above max_depth
+  explicit table_weights(const Eigen::Ref<const row_matrix<code>>& w) : n_(w.rows()), k_(w.cols()) {
+    fewbit::detail::expect_data("pack_table", "w", w);
+    fewbit::detail::expect(k_ <= max_depth, "pack_table", "depth", k_,
+                           "at most " + std::to_string(max_depth));
+    detail::expect_codes_of<W>("pack_table", "w", w);
+    indices_ = aligned_buffer<std::uint8_t>(panels() * Unit::lanes * W::planes * bytes_of_k());
+    const index words = detail::words_of(k_);
+    aligned_buffer<std::uint64_t> planes(W::planes * words, for_overwrite);
+    for (index j = 0; j < n_; ++j) {
+      detail::pack_row<W, default_bit_unit<>, detail::and_rule>(w.data() + j * w.outerStride(), k_,
+                                                                planes.data(), words, 1);
+      for (int p = 0; p < W::planes; ++p) place(j, p, planes.data() + p * words);
+    }
+  }
+
+  [[nodiscard]] index n() const noexcept { return n_; }
+  [[nodiscard]] index k() const noexcept { return k_; }
+  [[nodiscard]] index panels() const noexcept { return (n_ + Unit::lanes - 1) / Unit::lanes; }
+  /// Bytes of a plane of a column.
+  [[nodiscard]] index bytes_of_k() const noexcept {
+    return (k_ + detail::codes_of_byte - 1) / detail::codes_of_byte;
+  }
+
+  /// The planes of a panel from byte `first` of k on, the first of a block of `bytes`.
+  [[nodiscard]] const std::uint8_t* block(index first, index bytes, index panel) const noexcept {
+    return indices_.data() + block_begin(first, bytes, panel);
+  }
+
+  /// Bytes held.
+  [[nodiscard]] index bytes() const noexcept { return indices_.size(); }
+
+ private:
+  [[nodiscard]] index block_begin(index first, index bytes, index panel) const noexcept {
+    return (first * panels() + panel * bytes) * W::planes * Unit::lanes;
+  }
+
+  /// Plane p of column j, from its words.
+  void place(index j, int p, const std::uint64_t* words) noexcept {
+    constexpr index half = Unit::lanes / 2, bytes_of_word = 8;
+    const index c = j % Unit::lanes, lane = c % half * 2 + c / half;
+    for (index first = 0; first < bytes_of_k(); first += detail::table_block) {
+      const index bytes = std::min(detail::table_block, bytes_of_k() - first);
+      std::uint8_t* to =
+          indices_.data() + block_begin(first, bytes, j / Unit::lanes) + p * bytes * Unit::lanes;
+      for (index i = 0; i < bytes; ++i) {
+        const std::uint64_t word = words[(first + i) / bytes_of_word];
+        to[i * Unit::lanes + lane] =
+            static_cast<std::uint8_t>(word >> (first + i) % bytes_of_word * 8);
+      }
+    }
+  }
+
+  index n_ = 0;
+  index k_ = 0;
+  aligned_buffer<std::uint8_t> indices_;
+};
+
+/// Packs W for activations of format A on an instruction set:
+/// `pack_table<signed_bits<8>, ternary_bits>(w)`.
+/// @throws fewbit::error if w has no rows or no columns, and as the constructor of table_weights
+///         does
+template <TwosComplement A, BitFormat W, class Arch = arch::native>
+[[nodiscard]] table_weights<A, W, default_table_unit<Arch>> pack_table(
+    const Eigen::Ref<const row_matrix<typename W::code>>& w) {
+  fewbit::detail::expect_elements("pack_table", "w", w);
+  return table_weights<A, W, default_table_unit<Arch>>(w);
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+
+#include "fewbit/end.hpp"

@@ -1,0 +1,312 @@
+#pragma once
+/// The linear layer whose inputs stay float: linear<S, float_inputs>.
+///
+/// For products bound by the traffic of weights, few rows at a time: these stay as they are stored,
+/// 4.5 bits each where 4 bits stand in groups of 32 (gemm/few_bits/grouped_weights.hpp). Each code becomes a
+/// float in registers; within a group the sum runs over k in order, product and sum rounded
+/// separately, so that results are the same bits on every processor. Codes and levels come in units
+/// of a power of two, and scales are multiplied by its inverse, so that no sum of large inputs
+/// overflows that small scales would bring back. With many rows an integer product is several times
+/// faster. Read next: arch/code_values.hpp, arch/level_values.hpp.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "fewbit/arch/code_values.hpp"
+#include "fewbit/arch/convert.hpp"
+#include "fewbit/arch/level_values.hpp"
+#include "fewbit/arch/memory.hpp"
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/gemm/few_bits/multiply_grouped.hpp"
+#include "fewbit/ops/linear/choices.hpp"
+#include "fewbit/ops/linear/output.hpp"
+#include "fewbit/ops/linear/grouped_weights.hpp"
+#include "fewbit/ops/linear/weight_table.hpp"
+#include "fewbit/quant/quantize.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+/// What stored codes count before their scale: codes less zero points.
+template <class Weights, bool Affine>
+struct counted_codes {
+  static constexpr int lanes = Weights::unit::cols;
+  /// A step gives one bit as the 0 or 2 that it counts.
+  using values = arch::code_values<std::max(Weights::bits, 2), lanes, Affine>;
+  float unit;
+
+  /// Of a group, whose scales stand at `tail`.
+  FEWBIT_ALWAYS_INLINE values values_of(const Weights& w, const std::uint8_t* tail) const noexcept {
+    if constexpr (Affine) {
+      arch::vec<std::uint8_t, lanes> kept;
+      std::memcpy(&kept.data, tail + 2 * lanes, sizeof(kept.data));
+      return values(arch::convert<float>(arch::convert<std::int32_t>(kept)), unit);
+    } else {
+      return values(w.stored_zero() + Weights::unit::offset, unit);
+    }
+  }
+};
+
+/// The same of a codebook: levels.
+template <class Weights>
+struct listed_codes {
+  using values = arch::level_values<std::max(Weights::bits, 2), Weights::unit::cols>;
+  /// What a code is multiplied by to be a place in the list: one bit comes as 0 or 2.
+  static constexpr index step = Weights::bits == 1 ? 2 : 1;
+  const float* levels;  // values::list_size
+
+  FEWBIT_ALWAYS_INLINE values values_of(const Weights& /*w*/,
+                                        const std::uint8_t* /*tail*/) const noexcept {
+    return values(levels);
+  }
+};
+
+/// Totals of R rows of floats and the columns of P panels of stored weights; Codes is counted_codes
+/// or listed_codes.
+template <class Weights, int R, int P, class Codes>
+class float_tile {
+  using unit = typename Weights::unit;
+  static constexpr int bits = Weights::bits;
+  static constexpr int lanes = unit::cols;
+  static constexpr index chunk_codes = Weights::chunk_codes;
+
+ public:
+  using reals = arch::vec<float, lanes>;
+
+  FEWBIT_ALWAYS_INLINE float_tile(const Weights& w, const Codes& meaning, index panel,
+                                  const float* x, index stride) noexcept {
+#pragma GCC unroll 2
+    for (int p = 0; p < P; ++p) clear(totals_[p]);
+    const std::uint8_t* codes = w.panel(panel);
+    for (index g = 0; g < w.groups(); ++g) {
+      add_group(w, meaning, codes, w.depth_of(g), x, stride);
+      codes += w.chunks_of(g) * Weights::chunk_bytes + w.tail_bytes();
+      x += w.depth_of(g);
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE const reals (&totals(int p) const noexcept)[R] { return totals_[p]; }
+
+ private:
+  using words = arch::vec<std::uint32_t, lanes>;
+  using values = typename Codes::values;
+
+  FEWBIT_ALWAYS_INLINE void add_group(const Weights& w, const Codes& meaning,
+                                      const std::uint8_t* codes, index depth, const float* x,
+                                      index stride) noexcept {
+    const index next_panel = w.panel_bytes();
+    const std::uint8_t* tail =
+        codes + (depth + chunk_codes - 1) / chunk_codes * Weights::chunk_bytes;
+    const values first = meaning.values_of(w, tail);
+    const values second = meaning.values_of(w, tail + (P - 1) * next_panel);
+    reals sums[P][R];
+#pragma GCC unroll 2
+    for (int p = 0; p < P; ++p) clear(sums[p]);
+    index k = 0;
+    for (; k + chunk_codes <= depth; k += chunk_codes, codes += Weights::chunk_bytes) {
+      add_chunk(sums[0], codes, first, x + k, stride);
+      if constexpr (P == 2) add_chunk(sums[1], codes + next_panel, second, x + k, stride);
+    }
+    if (k < depth) {
+      // Zeros leave a sum as it is, because none is ever -0.
+      float rest[R * chunk_codes] = {};
+      for (int r = 0; r < R; ++r)
+        std::copy_n(x + r * stride + k, depth - k, &rest[r * chunk_codes]);
+      add_chunk(sums[0], codes, first, &rest[0], chunk_codes);
+      if constexpr (P == 2) add_chunk(sums[1], codes + next_panel, second, &rest[0], chunk_codes);
+    }
+#pragma GCC unroll 2
+    for (int p = 0; p < P; ++p) {
+      const reals scale = w.template scales_at<reals>(tail + p * next_panel);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) totals_[p][r] += arch::rounded(reals(sums[p][r] * scale));
+    }
+  }
+
+  /// A chunk of one panel.
+  FEWBIT_ALWAYS_INLINE static void add_chunk(reals (&sums)[R], const std::uint8_t* codes,
+                                             const values& value, const float* x,
+                                             index stride) noexcept {
+    if constexpr (R <= 2) {
+#pragma GCC unroll 4
+      for (index line = 0; line < Weights::chunk_bytes; line += arch::cache_line)
+        arch::prefetch_to_l1(codes + gemm::detail::grouped_ahead + line);
+    }
+    const arch::stored_chunk<bits, lanes> chunk(codes);
+#pragma GCC unroll 8
+    for (int step = 0; step < arch::stored_layout<bits>::steps; ++step) {
+      words bytes = chunk.step(step);
+      if constexpr (unit::offset == 128) bytes = bytes ^ words(0x80808080U);
+#pragma GCC unroll 4
+      for (int d = 0; d < 4; ++d) {
+        const reals weight = value(bytes >> words(arch::byte_shift<std::uint32_t>(d)));
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r)
+          sums[r] += arch::rounded(reals(reals(x[r * stride + step * 4 + d]) * weight));
+      }
+    }
+  }
+
+  FEWBIT_ALWAYS_INLINE static void clear(reals (&of_rows)[R]) noexcept {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) of_rows[r] = reals(0.0F);
+  }
+
+  reals totals_[P][R];
+};
+
+}  // namespace detail
+
+/// y(i, j) = sum over groups g of rne(s(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) -
+/// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits; of a
+/// codebook the level of w_code stands in place of the difference. A NaN or an infinity in x comes
+/// out as arithmetic has it.
+template <Scheme S, class Arch>
+class linear<S, float_inputs, Arch> {
+  static_assert(std::is_same_v<Arch, arch::native>,
+                "fewbit: a layer with float inputs runs on arch::native alone");
+
+ public:
+  linear() = default;
+
+  /// Quantizes and packs float weights, n x k; bias has n values or none.
+  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : linear(detail::quantized_weights<S>(weights), bias, options) {}
+
+  /// Packs quantized weights.
+  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if an
+  ///         output parameter is no scale or zero point, or if a group is deeper than
+  ///         gemm::grouped_weights takes
+  explicit linear(const quantized_matrix<S>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : options_(options) {
+    detail::expect_multipliable<S>();
+    detail::expect_not_empty("linear", "weights", weights.rows(), weights.cols());
+    detail::expect_valid_bias("linear", bias, weights.rows());
+    detail::expect_valid_options("linear", options);
+    unit_ = unit_of(weights);
+    weights_ = detail::pack_grouped<Arch>(weights, 1.0F / unit_);
+    bias_ = detail::bias_or_zeros(bias, weights.rows());
+    if constexpr (CodebookScheme<S>) {
+      levels_ = aligned_buffer<float>(codes_type::values::list_size);
+      for (index i = 0; i < levels_.size(); ++i) {
+        const auto code = static_cast<std::size_t>(i / codes_type::step);
+        levels_.data()[i] = weights.levels()[code % weights.levels().size()] * unit_;
+      }
+    }
+  }
+
+  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
+  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
+  [[nodiscard]] const linear_options& options() const noexcept { return options_; }
+
+  /// Y = X W^T + bias. Needs no scratch memory, so any number of threads may call at once.
+  ///
+  /// @param x  m x k floats
+  /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
+  ///           options().output_params, which must be given with a zero point that is one of them
+  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
+  /// each other, the program ends (core/operands.hpp). If the executor throws, std::terminate is
+  /// called.
+  template <class X, class Y, Executor E = inline_executor>
+  void operator()(const X& x, Y&& y, const E& executor = {}) const noexcept {
+    if constexpr (detail::takes_operands<X, Y>()) {
+      detail::expect_call("linear", x, y, inputs(), outputs(), options_);
+      using out = gemm::detail::scalar_of<Y>;
+      const auto& from = detail::rows_of(x);
+      auto&& rows = detail::rows_of(y);
+      const auto finish = [&]<class Stages>(const Stages& stages) {
+        const gemm::detail::grouped_out<out, Stages> to{rows.data(), rows.outerStride(),
+                                                        rows.rows(), rows.cols(), stages};
+        const index panels = outputs() == 0 ? 0 : weights_.panels();
+        executor.for_each((panels + 1) / 2, [&](index pair) {
+          if (2 * pair + 1 < panels) {
+            multiply<2>(from.data(), from.outerStride(), 2 * pair, to);
+          } else {
+            multiply<1>(from.data(), from.outerStride(), 2 * pair, to);
+          }
+        });
+      };
+      detail::with_output_stages<out>(bias_.data(), options_, finish);
+    }
+  }
+
+  /// Bytes held by the packed weights, their scales, zero points and levels, and the bias.
+  [[nodiscard]] index bytes() const noexcept {
+    return weights_.bytes() + (bias_.size() + levels_.size()) * index{sizeof(float)};
+  }
+
+ private:
+  using weights_type = gemm::grouped_weights<detail::stored_bits<S>, Arch>;
+  using codes_type = std::conditional_t<CodebookScheme<S>, detail::listed_codes<weights_type>,
+                                        detail::counted_codes<weights_type, S::is_affine>>;
+
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE codes_type meaning() const noexcept {
+    if constexpr (CodebookScheme<S>) {
+      return {levels_.data()};
+    } else {
+      return {unit_};
+    }
+  }
+
+  /// A power of two: 1 where scales are of 1 or more, else such that scales come near 1, or sums of
+  /// a group are no larger than the largest input.
+  [[nodiscard]] static float unit_of(const quantized_matrix<S>& q) {
+    const float largest = detail::largest_scale_that_counts(q);
+    if (largest == 0.0F) return 1.0F;
+    constexpr index group = detail::scale_depth<typename S::granularity>;
+    const index depth = group == 0 ? q.cols() : std::min(group, q.cols());
+    const index most = depth * (CodebookScheme<S> ? 1 : index{weights_type::largest_value} + 1);
+    const auto bits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(most)));
+    return std::ldexp(1.0F, -std::clamp(-std::ilogb(largest), 0, bits));
+  }
+
+  /// All rows by Count panels. One row or two take the panels side by side: a sum waits for the one
+  /// before it.
+  template <int Count, class Out>
+  void multiply(const float* x, index stride, index panel, const Out& out) const noexcept {
+    index row = 0;
+    const auto take = [&]<int R>() {
+      constexpr int side_by_side = R <= 2 ? Count : 1;
+      for (; row + R <= out.rows; row += R) {
+        for (index p = panel; p < panel + Count; p += side_by_side)
+          tile<R, side_by_side>(x + row * stride, stride, p, row, out);
+      }
+    };
+    take.template operator()<8>();
+    take.template operator()<4>();
+    take.template operator()<2>();
+    take.template operator()<1>();
+  }
+
+  template <int R, int P, class Out>
+  void tile(const float* x, index stride, index panel, index row, const Out& out) const noexcept {
+    const detail::float_tile<weights_type, R, P, codes_type> tile(weights_, meaning(), panel, x,
+                                                                  stride);
+#pragma GCC unroll 2
+    for (int p = 0; p < P; ++p) {
+      gemm::detail::store_totals(tile.totals(p), row, (panel + p) * weights_type::unit::cols, out);
+    }
+  }
+
+  weights_type weights_;
+  aligned_buffer<float> bias_;
+  aligned_buffer<float> levels_;  // of a codebook, in units
+  float unit_ = 1.0F;
+  linear_options options_;
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

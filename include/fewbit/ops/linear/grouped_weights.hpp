@@ -1,0 +1,106 @@
+#pragma once
+/// Quantized matrices as gemm::grouped_weights, for the layers that leave codes as they are stored.
+///
+/// Read before: gemm/few_bits/grouped_weights.hpp. Read next: ops/linear/grouped.hpp, ops/linear/float_inputs.hpp.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "fewbit/core/error.hpp"
+#include "fewbit/gemm/few_bits/grouped_weights.hpp"
+#include "fewbit/ops/linear/weight_table.hpp"
+#include "fewbit/quant/quantized_matrix.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+
+/// Schemes whose weights meet dynamic inputs as they are stored, in groups. The codes of a codebook
+/// are places in a list, which no integer product takes.
+template <class S>
+concept MultipliedAsStored =
+    !CodebookScheme<S> && S::storage::bits <= 8 && (scale_depth<typename S::granularity>) > 0;
+
+/// Bits of a weight as it is stored: codes of a codebook of 5 to 7 take 8.
+template <Scheme S>
+inline constexpr int stored_bits = S::storage::bits <= 4 ? S::storage::bits : 8;
+
+/// n x k codes less the smallest of their storage; 0 and 1 where there are two.
+template <Scheme S>
+[[nodiscard]] row_matrix<std::uint8_t> unsigned_codes(const quantized_matrix<S>& q) {
+  row_matrix<std::uint8_t> codes(q.rows(), q.cols());
+  std::vector<typename S::code> row(static_cast<std::size_t>(q.cols()));
+  for (index r = 0; r < q.rows(); ++r) {
+    q.unpack_row(r, row.data());
+    for (index c = 0; c < q.cols(); ++c) {
+      const int code = row[static_cast<std::size_t>(c)] - S::storage::min;
+      codes(r, c) =
+          static_cast<std::uint8_t>(std::is_same_v<typename S::storage, binary> ? code / 2 : code);
+    }
+  }
+  return codes;
+}
+
+/// The one zero point of symmetric codes as they are stored. Of a codebook it is the place of the
+/// level 0, or beyond the list where there is none: no group of other levels counts for nothing.
+template <Scheme S>
+[[nodiscard]] int stored_zero_point([[maybe_unused]] const quantized_matrix<S>& q) noexcept {
+  if constexpr (CodebookScheme<S>) {
+    using packed = gemm::grouped_weights<stored_bits<S>>;
+    const auto zero = std::find(q.levels().begin(), q.levels().end(), 0.0F);
+    return zero == q.levels().end()
+               ? packed::largest_value + 1
+               : static_cast<int>(zero - q.levels().begin()) * packed::value_of_one;
+  } else {
+    return -S::storage::min;
+  }
+}
+
+/// Weights as the products take them, of scales times `factor`, a power of two.
+/// @throws fewbit::error if there are none, or a group is so deep that a sum of int8 products could
+///         leave int32
+template <class Arch, Scheme S>
+[[nodiscard]] gemm::grouped_weights<stored_bits<S>, Arch> pack_grouped(const quantized_matrix<S>& q,
+                                                                       float factor = 1.0F) {
+  expect_not_empty("linear", "weights", q.rows(), q.cols());
+  constexpr index group = scale_depth<typename S::granularity>;
+  using packed = gemm::grouped_weights<stored_bits<S>, Arch>;
+  const index depth = group == 0 ? q.cols() : std::min(group, q.cols());
+  expect(depth <= packed::max_depth, "linear", "number of inputs", q.cols(),
+         "at most " + std::to_string(packed::max_depth));
+  const index groups = scale_blocks<S>(q.cols());
+  std::vector<float> scales;
+  std::vector<std::uint8_t> zeros;
+  for (index j = 0; j < q.rows(); ++j) {
+    for (index g = 0; g < groups; ++g) {
+      // Where no code counts, a scale may be of any size.
+      scales.push_back(std::min(q.scale(j, g * group) * factor, std::numeric_limits<float>::max()));
+      if constexpr (S::is_affine) {
+        zeros.push_back(static_cast<std::uint8_t>(q.zero_point(j, g * group) - S::storage::min));
+      }
+    }
+  }
+  if constexpr (S::is_affine) {
+    return packed(unsigned_codes(q), group, scales, zeros);
+  } else {
+    return packed(unsigned_codes(q), group, scales, stored_zero_point(q));
+  }
+}
+
+/// The same for inputs of 8 bits.
+/// @throws fewbit::error also if a total could leave float
+template <class Arch, Scheme S>
+[[nodiscard]] gemm::grouped_weights<stored_bits<S>, Arch> pack_for_int8(
+    const quantized_matrix<S>& q) {
+  expect_not_empty("linear", "weights", q.rows(), q.cols());
+  expect_finite_totals(q, 127);
+  return pack_grouped<Arch>(q);
+}
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+
+#include "fewbit/end.hpp"

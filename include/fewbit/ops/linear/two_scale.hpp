@@ -1,0 +1,97 @@
+#pragma once
+/// The linear layer of TTQ weights: two_scale_linear.
+///
+///     two_scale_linear<> layer(quantize_ttq(weights), bias);   // once: packs two bits each
+///     layer(inputs, outputs);                                  // often: no allocation
+///
+/// Weights are two rows of bits, one where the code is 1 and one where it is -1, each a group with
+/// a scale of its own; inputs are multiplied by both. Read before: quant/two_scale_ternary.hpp.
+/// Read next: ops/linear/grouped.hpp.
+
+#include "fewbit/begin.hpp"
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "fewbit/gemm/few_bits/grouped_weights.hpp"
+#include "fewbit/ops/linear/grouped.hpp"
+#include "fewbit/quant/two_scale_ternary.hpp"
+
+namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+/// As expect_finite_totals.
+inline void expect_finite_two_scale_totals(const two_scale_ternary& q) {
+  for (index j = 0; j < q.rows(); ++j) {
+    double total = 0.0;
+    for (index c = 0; c < q.cols(); ++c) {
+      const int code = q.code(j, c);
+      if (code != 0) total += 127.0 * double{code > 0 ? q.positive_scale(j) : q.negative_scale(j)};
+    }
+    if (total <= double{std::numeric_limits<float>::max()} * (1.0 - 0x1p-11)) continue;
+    fail("two_scale_linear",
+         "largest sum of row " + std::to_string(j) + " of weights by codes of inputs", total,
+         "at most " + text(std::numeric_limits<float>::max()));
+  }
+}
+
+/// A bit counts 0 or 2, so scales are halved. In the second group it stands for "not -1" and has a
+/// zero point of 2: its sum is that of -2 where the code is -1.
+template <class Arch>
+[[nodiscard]] gemm::grouped_weights<1, Arch> pack_two_scales(const two_scale_ternary& q) {
+  using packed = gemm::grouped_weights<1, Arch>;
+  const index n = q.rows(), k = q.cols();
+  expect_not_empty("two_scale_linear", "weights", n, k);
+  expect(k <= packed::max_depth, "two_scale_linear", "number of inputs", k,
+         "at most " + std::to_string(packed::max_depth));
+  expect_finite_two_scale_totals(q);
+  row_matrix<std::uint8_t> bits(n, 2 * k);
+  std::vector<float> scales;
+  std::vector<std::uint8_t> zeros;
+  for (index j = 0; j < n; ++j) {
+    for (index c = 0; c < k; ++c) {
+      bits(j, c) = q.code(j, c) == 1 ? 1 : 0;
+      bits(j, k + c) = q.code(j, c) == -1 ? 0 : 1;
+    }
+    scales.push_back(q.positive_scale(j) * 0.5F);
+    scales.push_back(q.negative_scale(j) * 0.5F);
+    zeros.push_back(0);
+    zeros.push_back(2);
+  }
+  return packed(bits, k, scales, zeros);
+}
+
+}  // namespace detail
+
+/// A linear layer of n outputs and k inputs that become int8 codes at each call.
+///
+/// @tparam Arch  instruction set, for comparing; programs leave it alone
+///
+/// y(i, j) = s_x(i) * (rne(float(2 P) * p(j)) + rne(float(-2 N) * q(j))) + bias(j), where P and N
+/// are the exact sums of the input codes where the weight is 1 and -1, p and q half the positive
+/// and the negative scale, rounded to 12 significant bits, and s_x(i) = max|x(i)| / 127 of the
+/// finite inputs. The float operations are in that order, uncontracted, so results are the same
+/// bits everywhere.
+template <class Arch = arch::native>
+class two_scale_linear : public detail::layer_of_stored<gemm::grouped_weights<1, Arch>, 2> {
+ public:
+  /// 0 x 0.
+  two_scale_linear() = default;
+
+  /// Packs quantized weights, n x k; bias has n values or none.
+  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if an
+  ///         output parameter is no scale or zero point, if k is so deep that a sum could leave
+  ///         int32, or if scales are so large that a total could leave float, whatever the inputs
+  explicit two_scale_linear(const two_scale_ternary& weights,
+                            const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                            const linear_options& options = {})
+      : detail::layer_of_stored<gemm::grouped_weights<1, Arch>, 2>(
+            detail::pack_two_scales<Arch>(weights), bias, options) {}
+};
+
+}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+
+#include "fewbit/end.hpp"

@@ -1,0 +1,103 @@
+#include "fewbit/gemm/bit_planes/weights.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <string>
+
+#include "support/bit_codes.hpp"
+#include "support/sentence.hpp"
+
+namespace fewbit {
+namespace {
+
+using tests::random_codes_of;
+
+template <class U>
+class packed_bits_test : public testing::Test {
+ public:
+  using unit_type = typename U::type;
+};
+
+TYPED_TEST_SUITE(packed_bits_test, tests::bit_units, tests::bit_unit_names);
+
+TYPED_TEST(packed_bits_test, lie_by_panel_plane_word_and_column_with_zeros_elsewhere) {
+  using unit = typename TestFixture::unit_type;
+  using format = gemm::signed_bits<3>;
+  constexpr index tile = index{unit::lanes} * unit::registers;
+  for (const index n : {index{1}, tile, tile + 1, 2 * tile + unit::lanes}) {
+    for (const index k : {0, 1, 64, 130}) {
+      SCOPED_TRACE(testing::Message() << "n=" << n << " k=" << k);
+      const auto w = random_codes_of<format>(n, k, 1);
+      const gemm::packed_bits<format, format, unit> packed(w);
+      const std::uint64_t* next = packed.operands().words;
+      const index words = (k + 63) / 64;
+      index wrong = 0, width = tile;
+      for (index first = 0; first < n; first += width) {
+        if ((n - first + unit::lanes - 1) / unit::lanes < unit::registers) width = unit::lanes;
+        for (index at = 0; at < format::planes * words * width; ++at, ++next) {
+          const index p = at / (words * width), word = at / width % words, j = first + at % width;
+          for (index i = 0; i < 64; ++i) {
+            const bool exists = j < n && 64 * word + i < k;
+            const int expected = exists ? format::stored(w(j, 64 * word + i)) >> p & 1 : 0;
+            if (static_cast<int>(*next >> i & 1) != expected) ++wrong;
+          }
+        }
+      }
+      EXPECT_EQ(wrong, 0);
+      EXPECT_EQ((next - packed.operands().words) * 8, packed.bytes());
+    }
+  }
+}
+
+/// One panel of one register, of 33 words.
+TYPED_TEST(packed_bits_test, store_signs_by_signs_as_parities_alone) {
+  using unit = typename TestFixture::unit_type;
+  using gemm::binary_bits, gemm::ternary_bits;
+  constexpr index width = unit::lanes, words = 33;
+  const auto w = random_codes_of<binary_bits>(1, 64 * words - 1, 1);
+  const gemm::packed_bits<binary_bits, binary_bits, unit> packed(w);
+  const gemm::packed_bits<ternary_bits, binary_bits, unit> plain(w);
+  std::uint64_t before = 0;
+  for (index i = 0; i < words; ++i) {
+    const bool follows = i < tests::parities_among<unit>(words);
+    const std::uint64_t bits = plain.operands().words[i * width];
+    EXPECT_EQ(packed.operands().words[i * width], bits ^ (follows ? before : 0)) << i;
+    before = packed.operands().words[i * width];
+  }
+}
+
+TEST(packed_bits, say_their_extents) {
+  const auto packed = gemm::pack_planes<gemm::binary_bits, gemm::binary_bits, arch::scalar>(
+      random_codes_of<gemm::binary_bits>(3, 129, 1));
+  EXPECT_EQ(packed.n(), 3);
+  EXPECT_EQ(packed.k(), 129);
+  EXPECT_EQ(packed.bytes(), 3 * 3 * 8);
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+TEST(packed_bits, refuse_a_code_of_another_format) {
+  using gemm::binary_bits, gemm::ternary_bits;
+  row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Constant(2, 5, -1);
+  w(1, 4) = 0;
+  EXPECT_EQ(tests::sentence_of([&] { return gemm::pack_planes<ternary_bits, binary_bits>(w); }),
+            "fewbit: pack_planes: w(1, 4) is 0, expected -1 or 1");
+  w(0, 2) = 2;
+  EXPECT_EQ(tests::sentence_of([&] { return gemm::pack_planes<ternary_bits, ternary_bits>(w); }),
+            "fewbit: pack_planes: w(0, 2) is 2, expected -1, 0 or 1");
+}
+
+TEST(packed_bits, refuse_a_depth_that_could_leave_int32) {
+  using packed = gemm::packed_bits<gemm::unsigned_bits<8>, gemm::signed_bits<8>>;
+  const index most = packed::max_depth;
+  EXPECT_EQ(most, 65793);  // 65793 * 255 * 128 <= 2^31 - 1
+  const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, most + 1);
+  EXPECT_NO_THROW(packed(w.leftCols(most)));
+  EXPECT_EQ(tests::sentence_of([&] { return packed(w); }),
+            "fewbit: pack_planes: depth is " + std::to_string(most + 1) + ", expected at most " +
+                std::to_string(most));
+}
+#endif
+
+}  // namespace
+}  // namespace fewbit

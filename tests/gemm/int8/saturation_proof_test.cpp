@@ -1,0 +1,130 @@
+#include "fewbit/gemm/int8/saturation_proof.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <vector>
+
+#include "support/codes.hpp"
+
+namespace fewbit {
+namespace {
+
+using gemm::proof;
+
+/// Weights of a panel of `cols` columns, in its order [step][column][4], zero at first.
+struct panel {
+  index steps;
+  index cols;
+  std::vector<std::int8_t> codes;
+
+  panel(index s, index c) : steps(s), cols(c), codes(static_cast<std::size_t>(s * c * 4)) {}
+
+  std::int8_t& at(index k, index col) {
+    return codes[static_cast<std::size_t>((k / 4 * cols + col) * 4 + k % 4)];
+  }
+  [[nodiscard]] proof proven(index largest) const {
+    return gemm::detail::proof_of(codes.data(), steps, cols * 4,
+                                  gemm::detail::proof_bounds(largest));
+  }
+};
+
+/// Two weights of a pair or of a four, the others zero.
+proof of_two(index k, int first, index other, int second, index largest = 255) {
+  panel p(5, 24);
+  p.at(k, 13) = static_cast<std::int8_t>(first);
+  p.at(other, 13) = static_cast<std::int8_t>(second);
+  return p.proven(largest);
+}
+
+TEST(proof, ends_where_a_sum_could_leave_int16) {
+  for (const index k : {0, 2, 6, 10, 14}) {
+    EXPECT_EQ(of_two(k, 127, k + 1, 1), proof::fours) << k;
+    EXPECT_EQ(of_two(k, 127, k + 1, 2), proof::none) << k;
+    EXPECT_EQ(of_two(k, -128, k + 1, 0), proof::fours) << k;
+    EXPECT_EQ(of_two(k, -127, k + 1, -2), proof::none) << k;
+    EXPECT_EQ(of_two(k, -128, k + 1, 127), proof::fours) << "signs do not add up";
+  }
+  EXPECT_EQ(of_two(16, 127, 17, 2), proof::none) << "the last step of an odd number";
+}
+
+TEST(proof, of_fours_takes_steps_two_by_two) {
+  EXPECT_EQ(of_two(0, 64, 4, 64), proof::fours);
+  EXPECT_EQ(of_two(0, 64, 4, 65), proof::pairs);
+  EXPECT_EQ(of_two(1, 65, 4, 64), proof::pairs);
+  EXPECT_EQ(of_two(2, -64, 7, -64), proof::fours);
+  EXPECT_EQ(of_two(3, -65, 6, -64), proof::pairs);
+  EXPECT_EQ(of_two(4, 127, 8, 127), proof::fours) << "steps 1 and 2 do not meet";
+  EXPECT_EQ(of_two(8, 127, 12, 127), proof::pairs);
+  EXPECT_EQ(of_two(1, 127, 2, 127), proof::fours) << "nor do codes 1 and 2";
+}
+
+TEST(proof, is_easier_for_small_activations) {
+  EXPECT_EQ(of_two(0, -128, 1, -128, 127), proof::fours);
+  EXPECT_EQ(of_two(0, -128, 1, -128, 128), proof::fours) << "-128 * 256 fits";
+  EXPECT_EQ(of_two(0, -128, 1, -128, 129), proof::none);
+  EXPECT_EQ(of_two(0, 127, 1, 127, 129), proof::fours) << "129 * 254 fits";
+  EXPECT_EQ(of_two(0, 127, 1, 127, 130), proof::none);
+  EXPECT_EQ(of_two(0, 127, 1, 127, 0), proof::fours);
+}
+
+/// What is claimed, computed the long way: the extreme of each int16 over all activations.
+proof proven_slowly(const panel& given, index largest) {
+  panel p = given;
+  bool pairs = true, fours = true;
+  for (index col = 0; col < p.cols; ++col) {
+    for (index k = 0; k < 4 * p.steps; k += 2) {
+      const auto extremes = [&](index from, index& low, index& high) {
+        for (const index i : {from, from + 1})
+          (p.at(i, col) < 0 ? low : high) += largest * p.at(i, col);
+      };
+      index low = 0, high = 0;
+      extremes(k, low, high);
+      pairs = pairs && low >= -32768 && high <= 32767;
+      if (k / 4 % 2 == 0 && k / 4 + 1 < p.steps) extremes(k + 4, low, high);
+      fours = fours && low >= -32768 && high <= 32767;
+    }
+  }
+  return fours ? proof::fours : pairs ? proof::pairs : proof::none;
+}
+
+TEST(proof, equals_the_extremes_over_all_activations) {
+  std::mt19937 random(1);
+  int seen[3] = {};
+  for (int round = 0; round < 3000; ++round) {
+    panel p(static_cast<index>(random() % 7), random() % 2 == 0 ? 8 : 24);
+    const int span = 20 + static_cast<int>(random() % 110);
+    for (auto& code : p.codes) {
+      const int c = static_cast<int>(random() % static_cast<unsigned>(2 * span)) - span;
+      code = static_cast<std::int8_t>(std::clamp(c, -128, 127));
+    }
+    const auto largest = static_cast<index>(random() % 256);
+    const proof expected = proven_slowly(p, largest);
+    ++seen[static_cast<int>(expected)];
+    ASSERT_EQ(p.proven(largest), expected) << "round " << round;
+  }
+  for (const int count : seen) EXPECT_GT(count, 100);
+}
+
+TEST(proof, looks_at_all_of_a_deep_panel) {
+  for (const index k : {0, 127, 128, 200, 511, 1023}) {
+    panel p(256, 8);
+    p.at(k, 7) = 127;
+    EXPECT_EQ(p.proven(255), proof::fours) << k;
+    p.at(k ^ 1, 7) = 127;
+    EXPECT_EQ(p.proven(255), proof::none) << k;
+  }
+}
+
+TEST(are_taken, compares_with_what_packing_was_told) {
+  const row_matrix<std::int8_t> a = (row_matrix<std::int8_t>(1, 2) << -64, 63).finished();
+  EXPECT_TRUE(gemm::detail::are_taken(a, 63));
+  EXPECT_FALSE(gemm::detail::are_taken(a, 62));
+  EXPECT_TRUE(gemm::detail::are_taken((row_matrix<std::int8_t>(0, 3)), 1));
+  const auto b = row_matrix<std::uint8_t>::Constant(1, 1, 128).eval();
+  EXPECT_TRUE(gemm::detail::are_taken(b, 128));
+  EXPECT_FALSE(gemm::detail::are_taken(b, 127));
+}
+
+}  // namespace
+}  // namespace fewbit

@@ -1,0 +1,250 @@
+#include "fewbit/gemm/int8/walk_by_proof.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "fewbit/gemm/int8/multiply.hpp"
+#include "fewbit/gemm/stages.hpp"
+#include "support/codes.hpp"
+#include "support/kernels.hpp"
+
+namespace fewbit {
+namespace {
+
+#if FEWBIT_HAS_AVX2
+
+using gemm::proof;
+using tests::random_codes;
+using tests::wide_product;
+
+/// What activations reach where packing is told, so that their u8 form fills 7 bits.
+template <class Lhs>
+constexpr index seven_bits = std::is_signed_v<Lhs> ? 63 : 127;
+
+template <class Lhs>
+class product_by_proof_test : public testing::Test {
+ public:
+  using weights = gemm::packed_weights<Lhs, gemm::default_kernel<Lhs, arch::avx2>>;
+  using tile_type = typename weights::kernel_type::tile;
+  static constexpr index full = gemm::largest_code<Lhs>;
+
+  /// Random weights that have the proof and are as large as it allows.
+  static row_matrix<std::int8_t> weights_of(proof p, index n, index k, std::uint32_t seed) {
+    const auto random = random_codes<std::int8_t>(n, k, seed);
+    const int most = p == proof::none ? 128 : p == proof::pairs ? 64 : 32;
+    return random.unaryExpr([=](std::int8_t code) {
+      return static_cast<std::int8_t>(std::clamp(int{code}, -most, std::min(most, 127)));
+    });
+  }
+
+  /// Activations at random, or all the smallest, or all the largest.
+  static std::vector<row_matrix<Lhs>> activations(index m, index k, index largest) {
+    row_matrix<Lhs> random = random_codes<Lhs>(m, k, 77);
+    const auto low = static_cast<Lhs>(std::is_signed_v<Lhs> ? -largest - 1 : 0);
+    for (index i = 0; i < random.size(); ++i)
+      random.data()[i] = std::clamp(random.data()[i], low, static_cast<Lhs>(largest));
+    return {random, row_matrix<Lhs>::Constant(m, k, static_cast<Lhs>(largest)),
+            row_matrix<Lhs>::Constant(m, k, low)};
+  }
+
+  static void expect_exact(const row_matrix<std::int8_t>& w, index m, index largest = full) {
+    const weights packed(w, 0, inline_executor{}, largest);
+    workspace scratch(gemm::scratch_bytes(packed));
+    for (const auto& a : activations(m, w.cols(), largest)) {
+      row_matrix<std::int32_t> c = row_matrix<std::int32_t>::Constant(m, w.rows(), 12345);
+      gemm::multiply(a, packed, c, gemm::raw{}, scratch);
+      ASSERT_EQ(c.template cast<std::int64_t>().eval(), wide_product(a, w))
+          << "m=" << m << " n=" << w.rows() << " k=" << w.cols() << " largest " << largest
+          << " a(0, 0)=" << int{a(0, 0)};
+    }
+  }
+};
+
+struct lhs_names {
+  template <class Lhs>
+  static std::string GetName(int) {
+    return std::is_signed_v<Lhs> ? "s8" : "u8";
+  }
+};
+
+using lhs_types = testing::Types<std::uint8_t, std::int8_t>;
+TYPED_TEST_SUITE(product_by_proof_test, lhs_types, lhs_names);
+
+constexpr proof proofs[] = {proof::none, proof::pairs, proof::fours};
+
+TYPED_TEST(product_by_proof_test, is_exact_on_every_remainder) {
+  using tile = typename TestFixture::tile_type;
+  constexpr index t = tile::rows, cols = tile::cols;
+  for (const proof p : proofs) {
+    for (const index m : {index{1}, t - 1, t, t + 1, 2 * t + 1}) {
+      for (const index n : {index{1}, cols - 1, cols, cols + 1, 2 * cols + 1, 8 * cols + 9}) {
+        for (const index k : {1, 3, 4, 5, 8, 9, 16, 31, 67})
+          this->expect_exact(this->weights_of(p, n, k, 5), m);
+      }
+    }
+  }
+}
+
+TYPED_TEST(product_by_proof_test, is_exact_over_several_chunks_of_k) {
+  for (const proof p : proofs) {
+    for (const index k : {511, 512, 513, 1024, 1027, 1540, 2049}) {
+      this->expect_exact(this->weights_of(p, 25, k, 6), 7);
+      this->expect_exact(this->weights_of(p, 9, k, 7), 2);
+    }
+  }
+}
+
+TYPED_TEST(product_by_proof_test, is_exact_over_several_blocks_of_rows) {
+  for (const proof p : proofs) {
+    for (const index m : {143, 144, 145, 433}) {
+      this->expect_exact(this->weights_of(p, 33, 20, 8), m);
+      this->expect_exact(this->weights_of(p, 25, 600, 9), m);
+    }
+  }
+}
+
+/// One four of weights anywhere, its int16 filled to the brim and then by one more.
+TYPED_TEST(product_by_proof_test, is_exact_at_the_edge_of_each_proof) {
+  const auto of = [](std::initializer_list<int> codes) {
+    row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(3, 17);
+    index k = 0;
+    for (const int code : codes) w(1, k++) = static_cast<std::int8_t>(code);
+    return w;
+  };
+  const auto proven = [](const row_matrix<std::int8_t>& w) {
+    return typename TestFixture::weights(w).proven(0);
+  };
+  const struct {
+    row_matrix<std::int8_t> w;
+    proof expected;
+  } cases[] = {
+      {of({127, 1}), proof::fours},
+      {of({127, 2}), proof::none},
+      {of({0, 0, 1, 127}), proof::fours},
+      {of({0, 0, 2, 127}), proof::none},
+      {of({-128, 0}), proof::fours},
+      {of({-128, -1}), proof::none},
+      {of({64, 0, 0, 0, 1, 63}), proof::fours},
+      {of({64, 0, 0, 0, 1, 64}), proof::pairs},
+      {of({-64, 0, 0, 0, -1, -63}), proof::fours},
+      {of({-64, 0, 0, 0, -1, -64}), proof::pairs},
+      {of({0, 0, 127, 1, 0, 0, 127, 1}), proof::pairs},
+      {of({-128, 127, 0, 0, 0, 1, 0, 0}), proof::fours},
+  };
+  for (const auto& [w, expected] : cases) {
+    EXPECT_EQ(proven(w), expected) << w.row(1).template cast<int>();
+    for (const index m : {1, 3, 5}) this->expect_exact(w, m);
+  }
+}
+
+TYPED_TEST(product_by_proof_test, takes_each_panel_as_it_is_proven) {
+  using tile = typename TestFixture::tile_type;
+  for (const index k : {40, 530, 1100}) {
+    row_matrix<std::int8_t> w(7 * tile::cols + 9, k);
+    for (index first = 0, i = 0; first < w.rows(); first += tile::cols, ++i) {
+      const index count = std::min(index{tile::cols}, w.rows() - first);
+      w.middleRows(first, count) = this->weights_of(proofs[i * 5 % 7 % 3], count, k, 3);
+    }
+    const typename TestFixture::weights packed(w);
+    for (index i = 0; i < 7; ++i)
+      EXPECT_EQ(packed.proven(i * tile::cols), proofs[i * 5 % 7 % 3]) << "panel " << i;
+    for (const index m : {1, 2, 5, 150}) this->expect_exact(w, m);
+  }
+}
+
+TYPED_TEST(product_by_proof_test, proves_more_where_activations_are_small) {
+  constexpr index small = seven_bits<TypeParam>;
+  for (const index k : {17, 1100}) {
+    const auto any = this->weights_of(proof::none, 30, k, 4);
+    const auto half = this->weights_of(proof::pairs, 30, k, 4);
+    using packed = typename TestFixture::weights;
+    EXPECT_EQ(packed(any).proven(0), proof::none);
+    EXPECT_EQ(packed(any, 0, inline_executor{}, small).proven(0), proof::pairs);
+    EXPECT_EQ(packed(half).proven(0), proof::pairs);
+    EXPECT_EQ(packed(half, 0, inline_executor{}, small).proven(0), proof::fours);
+    for (const index m : {1, 4}) {
+      this->expect_exact(any, m, small);
+      this->expect_exact(half, m, small);
+      this->expect_exact(any, m, 5);
+      this->expect_exact(any, m, 0);
+    }
+  }
+}
+
+TYPED_TEST(product_by_proof_test, hands_sums_of_all_proofs_to_the_epilogue) {
+  for (const proof p : proofs) {
+    for (const index k : {12, 530}) {
+      for (const index n : {9, 100, 210}) {
+        const auto w = this->weights_of(p, n, k, 2);
+        std::vector<std::int32_t> bias;
+        for (index j = 0; j < n; ++j) bias.push_back(static_cast<std::int32_t>(j - 9));
+        for (const index m : {1, 8, 150}) {
+          const row_matrix<TypeParam> a = this->activations(m, k, TestFixture::full)[0];
+          row_matrix<std::int8_t> c(m, n);
+          gemm::multiply(a, typename TestFixture::weights(w), c,
+                         gemm::add_bias(bias.data()) | gemm::to_int8{5});
+          row_matrix<std::int64_t> sums = wide_product(a, w);
+          for (index j = 0; j < n; ++j) sums.col(j).array() += j - 4;
+          const row_matrix<std::int8_t> expected =
+              sums.cwiseMax(-128).cwiseMin(127).template cast<std::int8_t>();
+          ASSERT_EQ(c, expected) << "m=" << m << " n=" << n << " k=" << k;
+        }
+      }
+    }
+  }
+}
+
+TYPED_TEST(product_by_proof_test, does_without_proofs_where_k_is_cut_into_blocks) {
+  const auto w = this->weights_of(proof::fours, 30, 64, 1);
+  const typename TestFixture::weights packed(w, 32);
+  EXPECT_EQ(packed.proven(0), proof::none);
+  const auto a = random_codes<TypeParam>(5, 64, 2);
+  row_matrix<std::int32_t> c(5, 30);
+  gemm::multiply(a, packed, c);
+  EXPECT_EQ(c.template cast<std::int64_t>().eval(), wide_product(a, w));
+}
+
+/// total = 3 total + sum, so that a block too many, too few or out of place shows.
+struct weigh_blocks : gemm::block_stage {
+  using total = std::int32_t;
+  template <class V>
+  V operator()(const V& so_far, const V& sum, index, const gemm::at&) const noexcept {
+    return so_far * V(3) + sum;
+  }
+};
+
+/// Few rows widen weights in registers, many rows whole panels.
+TYPED_TEST(product_by_proof_test, hands_blocks_of_k_to_the_block_stage_for_any_number_of_rows) {
+  constexpr index n = 33, k = 40;
+  const auto w = this->weights_of(proof::none, n, k, 1);
+  for (const index depth : {7, 32}) {
+    const typename TestFixture::weights packed(w, depth);
+    workspace scratch(gemm::scratch_bytes(packed));
+    for (const index m : {1, 2, 3, 12, 13, 47, 48, 49, 145}) {
+      const row_matrix<TypeParam> a = random_codes<TypeParam>(m, k, 2);
+      row_matrix<std::int64_t> expected = row_matrix<std::int64_t>::Zero(m, n);
+      for (index first = 0; first < k; first += depth) {
+        const index count = std::min(depth, k - first);
+        expected = 3 * expected + wide_product(a.middleCols(first, count).eval(),
+                                               w.middleCols(first, count).eval());
+      }
+      row_matrix<std::int32_t> c(m, n);
+      gemm::multiply(a, packed, c, gemm::raw{}, scratch, inline_executor{}, weigh_blocks{});
+      ASSERT_EQ(c.template cast<std::int64_t>().eval(), expected) << "m=" << m << " by " << depth;
+    }
+  }
+}
+
+#else
+
+TEST(product_by_proof, is_for_avx2) { GTEST_SKIP() << "no unit of this build has proofs"; }
+
+#endif
+
+}  // namespace
+}  // namespace fewbit

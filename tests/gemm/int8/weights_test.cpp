@@ -1,0 +1,139 @@
+#include "fewbit/gemm/int8/weights.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "support/codes.hpp"
+#include "support/kernels.hpp"
+#include "support/sentence.hpp"
+
+namespace fewbit {
+namespace {
+
+using tests::random_codes;
+
+template <class K>
+class packed_weights_test : public testing::Test {
+ public:
+  using kernel = typename K::type;
+  using weights = gemm::packed_weights<typename kernel::lhs, kernel>;
+};
+
+TYPED_TEST_SUITE(packed_weights_test, tests::kernels, tests::kernel_names);
+
+TYPED_TEST(packed_weights_test, keeps_the_sum_of_each_column) {
+  for (const index n : {1, 5, 70}) {
+    const auto w = random_codes<std::int8_t>(n, 37, 1);
+    const typename TestFixture::weights packed(w);
+    ASSERT_EQ(packed.column_sums().size(), static_cast<std::size_t>(n));
+    for (index j = 0; j < n; ++j) {
+      EXPECT_EQ(packed.column_sums()[static_cast<std::size_t>(j)], w.row(j).cast<int>().sum());
+    }
+  }
+}
+
+TYPED_TEST(packed_weights_test, lays_codes_out_by_panel_step_and_column) {
+  using tile = typename TestFixture::kernel::tile;
+  constexpr index depth = tile::depth;
+  for (const index n : {index{1}, index{tile::cols}, index{2 * tile::cols + 1}}) {
+    for (const index k : {index{depth}, 64 * depth, 3 * 64 * depth + 1}) {
+      SCOPED_TRACE(testing::Message() << "n=" << n << " k=" << k);
+      const auto w = random_codes<std::int8_t>(n, k, 1);
+      const typename TestFixture::weights packed(w);
+      index wrong = 0;
+      for (index col = 0; col < n; col += packed.panel_cols(col)) {
+        const index width = packed.panel_cols(col);
+        for (index j = 0; j < width; ++j) {
+          for (index i = 0; i < packed.layout().padded(); ++i) {
+            const int expected = col + j < n && i < k ? w(col + j, i) : 0;
+            const auto got = packed.panel(col)[(i / depth * width + j) * depth + i % depth];
+            if (got != expected) ++wrong;
+          }
+        }
+      }
+      EXPECT_EQ(wrong, 0);
+    }
+  }
+}
+
+TYPED_TEST(packed_weights_test, says_its_extents_and_takes_little_more_than_the_codes) {
+  const index n = 4 * TestFixture::kernel::tile::cols, k = 64 * TestFixture::kernel::tile::depth;
+  const typename TestFixture::weights packed(random_codes<std::int8_t>(n, k, 1));
+  EXPECT_EQ(packed.n(), n);
+  EXPECT_EQ(packed.k(), k);
+  const index code = sizeof(typename TestFixture::weights::rhs_code);
+  EXPECT_LE(packed.bytes(), n * k * code + 4 * n);
+}
+
+TYPED_TEST(packed_weights_test, takes_expressions_and_column_major_weights) {
+  const auto w = random_codes<std::int8_t>(9, 11, 1);
+  const Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic> column_major = w;
+  const typename TestFixture::weights a(w), b(column_major), c(w.transpose().eval().transpose());
+  const auto codes = [](const auto& packed) {
+    std::vector<int> all;
+    for (index col = 0; col < packed.n(); col += packed.panel_cols(col)) {
+      const auto* panel = packed.panel(col);
+      all.insert(all.end(), panel, panel + packed.panel_cols(col) * packed.layout().padded());
+    }
+    return all;
+  };
+  EXPECT_GE(codes(a).size(), 9U * 11U);
+  EXPECT_EQ(codes(a), codes(b));
+  EXPECT_EQ(codes(a), codes(c));
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+TYPED_TEST(packed_weights_test, refuses_a_depth_that_could_leave_int32) {
+  const index most = TestFixture::kernel::max_depth;
+  const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, most + 1);
+  EXPECT_NO_THROW((typename TestFixture::weights(w.leftCols(most))));
+  EXPECT_EQ(tests::sentence_of([&] { typename TestFixture::weights packed(w); }),
+            "fewbit: pack: depth is " + std::to_string(most + 1) + ", expected at most " +
+                std::to_string(most));
+  EXPECT_NO_THROW((typename TestFixture::weights(w, 64))) << "blocks are summed one by one";
+}
+
+TEST(packed_weights, refuses_a_negative_block_depth) {
+  EXPECT_EQ(tests::sentence_of(
+                [] { return gemm::pack<std::uint8_t>(row_matrix<std::int8_t>::Zero(1, 1), -2); }),
+            "fewbit: pack: block_depth is -2, expected 0 or more");
+}
+
+TEST(packed_weights, refuse_a_largest_activation_that_is_no_code) {
+  const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, 1);
+  EXPECT_EQ(tests::sentence_of([&] { return gemm::pack<std::uint8_t>(w, 0, 256); }),
+            "fewbit: pack: largest_activation is 256, expected 0 to 255");
+  EXPECT_EQ(tests::sentence_of([&] { return gemm::pack<std::int8_t>(w, 0, -1); }),
+            "fewbit: pack: largest_activation is -1, expected 0 to 127");
+  EXPECT_EQ(gemm::pack<std::int8_t>(w, 0, 0).largest_activation(), 0);
+  EXPECT_EQ(gemm::pack<std::uint8_t>(w).largest_activation(), 255);
+}
+#endif
+
+/// The order is a decision, not an accident: [panel][step][column][depth], zeros where there is
+/// nothing.
+TEST(packed_weights, stand_in_the_documented_order) {
+  using kernel = gemm::reference_kernel<std::uint8_t, gemm::tile_shape<1, 2, 3>>;
+  row_matrix<std::int8_t> w(3, 4);
+  w << 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12;
+  const gemm::packed_weights<std::uint8_t, kernel> packed(w);
+  const std::vector<int> expected = {1, 2,  3,  5, 6, 7, 4,  0, 0, 8, 0, 0,
+                                     9, 10, 11, 0, 0, 0, 12, 0, 0, 0, 0, 0};
+  EXPECT_EQ(std::vector<int>(packed.panel(0), packed.panel(0) + 24), expected);
+}
+
+TEST(packed_weights, pad_each_block_of_depth_on_its_own) {
+  using kernel = gemm::reference_kernel<std::uint8_t, gemm::tile_shape<1, 1, 2>>;
+  row_matrix<std::int8_t> w(1, 5);
+  w << 1, 2, 3, 4, 5;
+  const gemm::packed_weights<std::uint8_t, kernel> packed(w, 3);
+  EXPECT_EQ(packed.layout().blocks(), 2);
+  EXPECT_EQ(std::vector<int>(packed.panel(0), packed.panel(0) + 6),
+            (std::vector<int>{1, 2, 3, 0, 4, 5}));
+  EXPECT_TRUE(packed.column_sums().empty());
+}
+
+}  // namespace
+}  // namespace fewbit

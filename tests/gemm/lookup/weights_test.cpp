@@ -1,0 +1,103 @@
+#include "fewbit/gemm/lookup/weights.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+#include "support/bit_codes.hpp"
+#include "support/sentence.hpp"
+#include "support/table_units.hpp"
+
+namespace fewbit {
+namespace {
+
+using tests::random_codes_of;
+using int8_bits = gemm::signed_bits<8>;
+
+template <class U>
+class table_weights_test : public testing::Test {
+ public:
+  using unit_type = typename U::type;
+};
+
+TYPED_TEST_SUITE(table_weights_test, tests::table_units, tests::table_unit_names);
+
+/// 2051 codes are 257 bytes, one more than a block.
+TYPED_TEST(table_weights_test, lie_by_block_panel_plane_byte_and_column_with_zeros_elsewhere) {
+  using unit = typename TestFixture::unit_type;
+  using format = gemm::ternary_bits;
+  constexpr index lanes = unit::lanes, half = lanes / 2;
+  for (const index n : {index{1}, half + 1, lanes, 2 * lanes + 1}) {
+    for (const index k : {0, 1, 8, 13, 2051}) {
+      SCOPED_TRACE(testing::Message() << "n=" << n << " k=" << k);
+      const auto w = random_codes_of<format>(n, k, 1);
+      const gemm::table_weights<int8_bits, format, unit> packed(w);
+      const index bytes = (k + 7) / 8, panels = (n + lanes - 1) / lanes;
+      EXPECT_EQ(packed.bytes(), bytes * 2 * panels * lanes);
+      index wrong = 0;
+      for (index at = 0; at < panels * lanes * 2 * bytes * 8; ++at) {
+        const index i = at % (bytes * 8), p = at / (bytes * 8) % 2, j = at / (bytes * 8) / 2;
+        const index first = i / 8 / 256 * 256, c = j % lanes;
+        const index count = std::min(index{256}, bytes - first);
+        const std::uint8_t byte = packed.block(
+            first, count, j / lanes)[(p * count + i / 8 - first) * lanes + c % half * 2 + c / half];
+        const int expected = j < n && i < k ? format::stored(w(j, i)) >> p & 1 : 0;
+        if ((byte >> i % 8 & 1) != expected) ++wrong;
+      }
+      EXPECT_EQ(wrong, 0);
+    }
+  }
+}
+
+TEST(table_weights, say_their_extents) {
+  const auto packed = gemm::pack_table<int8_bits, gemm::binary_bits, arch::scalar>(
+      random_codes_of<gemm::binary_bits>(9, 129, 1));
+  EXPECT_EQ(packed.n(), 9);
+  EXPECT_EQ(packed.k(), 129);
+  EXPECT_EQ(packed.bytes(), 2 * 8 * 17);
+}
+
+/// What bits count, from all codes of a format.
+template <class W>
+void expect_bits_to_give_codes() {
+  constexpr auto factors = gemm::detail::factors_of<W>();
+  for (const auto code : tests::codes_of<W>()) {
+    int value = factors.offset;
+    for (int p = 0; p < W::planes; ++p)
+      value += factors.factors[static_cast<std::size_t>(p)] * (W::stored(code) >> p & 1);
+    EXPECT_EQ(value, code);
+  }
+}
+
+TEST(table_weights, know_what_bits_count) {
+  expect_bits_to_give_codes<gemm::binary_bits>();
+  expect_bits_to_give_codes<gemm::sign_bits<3>>();
+  expect_bits_to_give_codes<gemm::ternary_bits>();
+  expect_bits_to_give_codes<gemm::unsigned_bits<2>>();
+  expect_bits_to_give_codes<gemm::signed_bits<4>>();
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+TEST(table_weights, refuse_a_code_of_another_format) {
+  row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Constant(2, 5, -1);
+  w(1, 4) = 0;
+  EXPECT_EQ(tests::sentence_of([&] { return gemm::pack_table<int8_bits, gemm::binary_bits>(w); }),
+            "fewbit: pack_table: w(1, 4) is 0, expected -1 or 1");
+}
+
+TEST(table_weights, refuse_a_depth_that_could_leave_int32) {
+  using packed = gemm::table_weights<int8_bits, gemm::signed_bits<8>>;
+  const index most = packed::max_depth;
+  EXPECT_EQ(most, 131071);  // 131071 * 128 * 128 <= 2^31 - 1
+  const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, most + 1);
+  EXPECT_NO_THROW(packed(w.leftCols(most)));
+  EXPECT_EQ(tests::sentence_of([&] { return packed(w); }),
+            "fewbit: pack_table: depth is " + std::to_string(most + 1) + ", expected at most " +
+                std::to_string(most));
+}
+#endif
+
+}  // namespace
+}  // namespace fewbit
