@@ -14,6 +14,9 @@ set(warning_flags -Wall -Wextra -Wconversion -Wshadow -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 takes the undefined lanes of its own AVX-512 intrinsics for mistakes of the caller.
   list(APPEND warning_flags -Wno-maybe-uninitialized -Wno-uninitialized)
+  if(CMAKE_SYSTEM_PROCESSOR STREQUAL "arm")
+    list(APPEND warning_flags -Wno-psabi)  # notes on what g++ 7 changed, for each iterator of a vector
+  endif()
 endif()
 
 # Links the library with the flags of this build: what every own program links.

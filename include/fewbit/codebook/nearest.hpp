@@ -159,7 +159,8 @@ class packed_centroids {
       while (t < dimension_ && other[t * group] == c[t * group]) ++t;
       return t == dimension_;
     };
-    for (std::size_t slot = hash & (slots_.size() - 1);; slot = (slot + 1) & (slots_.size() - 1)) {
+    const std::size_t mask = slots_.size() - 1;
+    for (std::size_t slot = static_cast<std::size_t>(hash) & mask;; slot = (slot + 1) & mask) {
       if (slots_[slot] < 0) {
         slots_[slot] = static_cast<std::int32_t>(j);
         return true;
