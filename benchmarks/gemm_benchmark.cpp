@@ -25,8 +25,8 @@
 // Counters: GOPS, 2 m n k operations per second; GBps, bytes of weights per second, where m is 1 or
 // 8; exact, whether elements spread over the result equalled what 64-bit sums give, before it was
 // timed; bytes_per_weight; pairs and fours, the shares of a network's weights that AVX2 sums in 16
-// bits (gemm/int8/saturation_proof.hpp). The label is the tile of a kernel, the instruction set of oneDNN
-// or the core type of OpenBLAS.
+// bits (gemm/int8/saturation_proof.hpp). The label is the tile of a kernel, the instruction set of
+// oneDNN or the core type of OpenBLAS.
 //
 // Weights are packed ahead where the library can; what is done to activations is inside the time;
 // one thread. In the environment: OPENBLAS_CORETYPE (Haswell, SkylakeX ...) sets the kernels of

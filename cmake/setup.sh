@@ -3,7 +3,7 @@
 #   cmake/setup.sh [--cross] [--targets] [--clang]
 #     --cross    adds the aarch64 compiler and qemu
 #     --targets  adds the compilers for s390x, armhf, riscv64 and Windows, qemu and wine: 1.6 GB
-#     --clang    adds clang, its sanitizer and fuzzer libraries, clang-format and clang-tidy
+#     --clang    adds clang, its sanitizer and fuzzer libraries, clang-format 16 and clang-tidy
 set -euo pipefail
 
 packages=(g++ cmake ninja-build libeigen3-dev libgtest-dev libbenchmark-dev nlohmann-json3-dev pkg-config)
@@ -12,7 +12,7 @@ for option in "$@"; do
     --cross) packages+=(g++-aarch64-linux-gnu qemu-user googletest) ;;
     --targets) packages+=(g++-s390x-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu
       g++-mingw-w64-x86-64-posix qemu-user wine64 googletest) ;;
-    --clang) packages+=(clang libclang-rt-dev clang-format clang-tidy) ;;
+    --clang) packages+=(clang libclang-rt-dev clang-format-16 clang-tidy) ;;
     *) echo "cmake/setup.sh: unknown option $option, expected --cross, --targets or --clang" >&2; exit 2 ;;
   esac
 done
@@ -20,7 +20,7 @@ done
 # A tool counts as present wherever it comes from; a library must be the package.
 present() {
   case "$1" in
-    g++ | cmake | clang | clang-format | clang-tidy) command -v "$1" >/dev/null ;;
+    g++ | cmake | clang | clang-format-16 | clang-tidy) command -v "$1" >/dev/null ;;
     ninja-build) command -v ninja >/dev/null ;;
     pkg-config) command -v pkg-config >/dev/null ;;
     *) dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed ;;

@@ -15,8 +15,8 @@
 #include <fewbit/codebook/lloyd_max.hpp>
 #include <fewbit/codebook/output_aware.hpp>
 #include <fewbit/codebook/product_quantizer.hpp>
-#include <fewbit/fewbit.hpp>
 #include <fewbit/core/half.hpp>
+#include <fewbit/fewbit.hpp>
 #include <filesystem>
 #include <string>
 #include <utility>

@@ -9,8 +9,7 @@
 #include "fewbit/codebook/kmeans.hpp"
 #include "support/kmeans_rows.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 template <class Arch>
 void run_assignment(benchmark::State& state, index d, index k) {

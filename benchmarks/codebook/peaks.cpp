@@ -11,8 +11,7 @@
 #if FEWBIT_HAS_AVX2
 #include <immintrin.h>
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 #if defined(__AVX512F__)
 using vector = __m512;

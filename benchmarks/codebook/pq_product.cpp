@@ -17,8 +17,7 @@
 #include "fewbit/ops/linear/pq.hpp"
 #include "support/caches.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 struct gemv_shape {
   index m, n, k;

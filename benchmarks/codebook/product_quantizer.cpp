@@ -9,8 +9,7 @@
 #include "fewbit/codebook/find_nearest.hpp"
 #include "support/pq_rows.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 template <class Arch>
 void run_sums(benchmark::State& state, const coded_case& c, index queries) {

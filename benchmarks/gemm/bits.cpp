@@ -10,8 +10,7 @@
 #include "support/bit_cases.hpp"
 #include "support/gemm_rows.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 /// Squares, long sums, and one row by weights from the second and the last level of caches.
 constexpr shape binary_shapes[] = {

@@ -14,8 +14,7 @@
 #include "support/network_rows.hpp"
 #include "support/thread_pool.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 /// One part of the product for each thread of a pool that outlives the calls.
 template <class Arch>

@@ -13,8 +13,7 @@
 #include "support/gemm_rows.hpp"
 #include "support/grouped.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 /// With `is_cold`, as many copies of the weights, used in turn, as no cache holds.
 template <class S, class Inputs, class Arch>

@@ -14,8 +14,7 @@
 #include "support/caches.hpp"
 #include "support/gemm_rows.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 /// Activations of 8 bits by codes of a format of bit planes.
 template <class LhsCode, class Format>

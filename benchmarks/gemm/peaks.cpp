@@ -15,8 +15,7 @@
 #if FEWBIT_HAS_AVX2
 #include <immintrin.h>
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 // `sums` registers that do not wait for one another are each added to by `dot`, or by `multiply`,
 // `widen` and `add` one after the other. Constraint "x" keeps VEX instructions on their registers.

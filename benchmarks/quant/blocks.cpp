@@ -14,8 +14,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/formats/ggml_quantize.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 /// Stored before it is used, so that no product fuses with a sum.
 float product(float a, float b) {

@@ -5,8 +5,7 @@
 #include "fewbit/fewbit.hpp"
 #include "support/quant_rows.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 struct fewbit_quantize {
   quantize_case& data;

@@ -11,8 +11,7 @@
 #include "support/quant_rows.hpp"
 #include "support/reads.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 void run_memcpy(benchmark::State& state, index n) {
   const index bytes = 5 * n / 2;

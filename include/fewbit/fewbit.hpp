@@ -1,7 +1,7 @@
 #pragma once
 /// fewbit: integer quantization of neural networks and vectors, on Eigen. This header includes the
-/// whole library but for what is included by name (last lines), and is its table of contents. A
-/// layer uses only layers above it here.
+/// library and is its table of contents: first what programs call, then what is inside. The last
+/// lines list the headers that a program includes by name.
 ///
 ///     float data -> calib observer -> range -> quant params -> quantize -> codes
 ///     float weights -> quantize<scheme> -> quantized_matrix -> packed weights      once
@@ -12,45 +12,45 @@
 // ======== What programs call ========
 
 // ---- quant: real numbers <-> codes
-#include "fewbit/quant/quantize.hpp"  // quantize, dequantize, fake_quantize
-#include "fewbit/quant/quantized_matrix.hpp"  // quantized_matrix<S>
-#include "fewbit/quant/scheme.hpp"  // scheme<...>, int8_per_row, int4_grouped<32> ...
-#include "fewbit/quant/params.hpp"  // quant_params, choose_params
-#include "fewbit/quant/range.hpp"  // range
-#include "fewbit/quant/metrics.hpp"  // mse, sqnr_db, cosine, max_error, clipped_share
-#include "fewbit/quant/arrays.hpp"  // how float rows become codes
-#include "fewbit/quant/weighted_quantize.hpp"  // scales by the importance of inputs
+#include "fewbit/quant/arrays.hpp"             // how float rows become codes
+#include "fewbit/quant/metrics.hpp"            // mse, sqnr_db, cosine, max_error, clipped_share
+#include "fewbit/quant/modes.hpp"              // onnx, fbgemm, tflite: as others do it
+#include "fewbit/quant/params.hpp"             // quant_params, choose_params
+#include "fewbit/quant/quantize.hpp"           // quantize, dequantize, fake_quantize
+#include "fewbit/quant/quantized_matrix.hpp"   // quantized_matrix<S>
+#include "fewbit/quant/range.hpp"              // range
+#include "fewbit/quant/scheme.hpp"             // scheme<...>, int8_per_row, int4_grouped<32> ...
 #include "fewbit/quant/two_scale_ternary.hpp"  // quantize_ttq
-#include "fewbit/quant/modes.hpp"  // onnx, fbgemm, tflite: as others do it
+#include "fewbit/quant/weighted_quantize.hpp"  // scales by the importance of inputs
 
 // ---- calib: observers that watch float data and answer a range
-#include "fewbit/calib/histogram_observer.hpp"  // histogram_observer: streaming
-#include "fewbit/calib/max_observer.hpp"  // max_observer
+#include "fewbit/calib/entropy.hpp"                  // by_entropy
+#include "fewbit/calib/histogram_observer.hpp"       // histogram_observer: streaming
+#include "fewbit/calib/max_observer.hpp"             // max_observer
 #include "fewbit/calib/moving_average_observer.hpp"  // moving_average_observer
-#include "fewbit/calib/per_channel.hpp"  // per_channel<Observer>
-#include "fewbit/calib/percentile.hpp"  // by_percentile
-#include "fewbit/calib/entropy.hpp"  // by_entropy
-#include "fewbit/calib/mse.hpp"  // by_mse
-#include "fewbit/calib/threshold.hpp"  // by_max, ThresholdMethod
-#include "fewbit/calib/threshold_observer.hpp"  // entropy_observer, mse_observer ...
+#include "fewbit/calib/mse.hpp"                      // by_mse
+#include "fewbit/calib/per_channel.hpp"              // per_channel<Observer>
+#include "fewbit/calib/percentile.hpp"               // by_percentile
+#include "fewbit/calib/threshold.hpp"                // by_max, ThresholdMethod
+#include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- ops: the operators that an inference program calls
-#include "fewbit/ops/linear.hpp"  // linear<S, Inputs>: the door to linear layers
+#include "fewbit/ops/linear.hpp"          // linear<S, Inputs>: the door to linear layers
 #include "fewbit/ops/linear/choices.hpp"  // dynamic_int8, dynamic_int8_groups, float_inputs ...
 
 // ---- gemm: exact products of codes
-#include "fewbit/gemm/multiply.hpp"  // the door to products of codes: which kind for what
-#include "fewbit/gemm/epilogue.hpp"  // at, stage, operator|, raw, Epilogue
-#include "fewbit/gemm/stages.hpp"  // add_bias, requantize<Mode>, relu, to_int8 ...
 #include "fewbit/gemm/apply_epilogue.hpp"  // finish: sums -> epilogue -> C
-#include "fewbit/gemm/block_stage.hpp"  // sums of blocks of k, for grouped scales
+#include "fewbit/gemm/block_stage.hpp"     // sums of blocks of k, for grouped scales
+#include "fewbit/gemm/epilogue.hpp"        // at, stage, operator|, raw, Epilogue
+#include "fewbit/gemm/multiply.hpp"        // the door to products of codes: which kind for what
+#include "fewbit/gemm/stages.hpp"          // add_bias, requantize<Mode>, relu, to_int8 ...
 
 // ---- core: what every layer speaks
-#include "fewbit/core/error.hpp"  // fewbit::error, set_error_handler
-#include "fewbit/core/executor.hpp"  // Executor, inline_executor
-#include "fewbit/core/types.hpp"  // index, row_matrix, RowMajorDense
-#include "fewbit/core/random.hpp"  // generator: counter-based random numbers
+#include "fewbit/core/error.hpp"        // fewbit::error, set_error_handler
+#include "fewbit/core/executor.hpp"     // Executor, inline_executor
 #include "fewbit/core/fixed_point.hpp"  // tflite_double, tflite_single, xnn_fp32, q7_pot ...
+#include "fewbit/core/random.hpp"       // generator: counter-based random numbers
+#include "fewbit/core/types.hpp"        // index, row_matrix, RowMajorDense
 
 // ======== What is inside ========
 
@@ -58,96 +58,96 @@
 // begin.hpp, end.hpp: first and last in every header; put the host's macros aside
 
 // ---- arch: instruction sets as types, short vectors, the units that kernels are made of
-#include "fewbit/arch/all.hpp"  // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
-#include "fewbit/arch/arch.hpp"  // arch::native, arch::compiled
-#include "fewbit/arch/bit_unit.hpp"  // what a kernel of bit planes is made of
+#include "fewbit/arch/all.hpp"        // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
+#include "fewbit/arch/arch.hpp"       // arch::native, arch::compiled
+#include "fewbit/arch/bit_unit.hpp"   // what a kernel of bit planes is made of
 #include "fewbit/arch/byte_sums.hpp"  // add_fours: sums of neighbouring bytes
-#include "fewbit/arch/code_values.hpp"  // codes of a few bits as floats
-#include "fewbit/arch/convert.hpp"  // nearest_int, saturated, widened: float -> int32 -> codes
-#include "fewbit/arch/dot_unit.hpp"  // what a matrix kernel is made of
-#include "fewbit/arch/extrema.hpp"  // one-instruction minima and maxima
-#include "fewbit/arch/fused.hpp"  // fused_multiply_add, the same bits everywhere
+#include "fewbit/arch/code_values.hpp"   // codes of a few bits as floats
+#include "fewbit/arch/convert.hpp"       // nearest_int, saturated, widened: float -> int32 -> codes
+#include "fewbit/arch/dot_unit.hpp"      // what a matrix kernel is made of
+#include "fewbit/arch/extrema.hpp"       // one-instruction minima and maxima
+#include "fewbit/arch/fused.hpp"         // fused_multiply_add, the same bits everywhere
 #include "fewbit/arch/level_values.hpp"  // levels of a codebook by their codes
-#include "fewbit/arch/lookup_unit.hpp"  // what a search by codes is made of
-#include "fewbit/arch/magnitude.hpp"  // larger_magnitude
-#include "fewbit/arch/memory.hpp"  // prefetch
-#include "fewbit/arch/stored_unit.hpp"  // the same for weights as they are stored, 1 to 8 bits
+#include "fewbit/arch/lookup_unit.hpp"   // what a search by codes is made of
+#include "fewbit/arch/magnitude.hpp"     // larger_magnitude
+#include "fewbit/arch/memory.hpp"        // prefetch
+#include "fewbit/arch/stored_unit.hpp"   // the same for weights as they are stored, 1 to 8 bits
 #include "fewbit/arch/streaming_store.hpp"  // streaming_store, end_streaming
-#include "fewbit/arch/table_unit.hpp"  // what a product by table lookup is made of
-#include "fewbit/arch/transpose.hpp"  // rows to columns in registers
-#include "fewbit/arch/vec.hpp"  // arch::vec<T, N>: select, convert, round_to_int ...
+#include "fewbit/arch/table_unit.hpp"       // what a product by table lookup is made of
+#include "fewbit/arch/transpose.hpp"        // rows to columns in registers
+#include "fewbit/arch/vec.hpp"              // arch::vec<T, N>: select, convert, round_to_int ...
 
 // ---- core
 #include "fewbit/core/aligned_buffer.hpp"  // aligned_buffer<T>
-#include "fewbit/core/bits.hpp"  // pack_bits, unpack_bits: 1, 2, 4, 8, 16 bits
-#include "fewbit/core/half.hpp"  // to_half, from_half
-#include "fewbit/core/operands.hpp"  // DenseRows: what the hot path reads and writes
-#include "fewbit/core/workspace.hpp"  // workspace
+#include "fewbit/core/bits.hpp"            // pack_bits, unpack_bits: 1, 2, 4, 8, 16 bits
+#include "fewbit/core/half.hpp"            // to_half, from_half
+#include "fewbit/core/operands.hpp"        // DenseRows: what the hot path reads and writes
+#include "fewbit/core/workspace.hpp"       // workspace
 
 // ---- quant
-#include "fewbit/quant/granularity.hpp"  // per_tensor, per_row, grouped<G> ...
-#include "fewbit/quant/level_rule.hpp"  // normal_quantiles, powers_of_two ...
+#include "fewbit/quant/granularity.hpp"     // per_tensor, per_row, grouped<G> ...
+#include "fewbit/quant/level_rule.hpp"      // normal_quantiles, powers_of_two ...
 #include "fewbit/quant/magnitude_rule.hpp"  // mean_magnitude, ternary_optimum, ternary_twn
-#include "fewbit/quant/rounding.hpp"  // nearest_even, half_away, toward_zero, stochastic
-#include "fewbit/quant/scale.hpp"  // real_scale, power_of_two
-#include "fewbit/quant/scale_search.hpp"  // the scale of a group that costs least
-#include "fewbit/quant/storage.hpp"  // int8, uint8, int16, int4 ... binary, codebook<B>
-#include "fewbit/quant/zero_point.hpp"  // symmetric, symmetric_full, affine
+#include "fewbit/quant/rounding.hpp"        // nearest_even, half_away, toward_zero, stochastic
+#include "fewbit/quant/scale.hpp"           // real_scale, power_of_two
+#include "fewbit/quant/scale_search.hpp"    // the scale of a group that costs least
+#include "fewbit/quant/storage.hpp"         // int8, uint8, int16, int4 ... binary, codebook<B>
+#include "fewbit/quant/zero_point.hpp"      // symmetric, symmetric_full, affine
 
 // ---- gemm: parts of every product
 #include "fewbit/gemm/epilogue_rows.hpp"  // sums in a buffer -> epilogue -> C
-#include "fewbit/gemm/sum_of_codes.hpp"  // sum_of_codes
+#include "fewbit/gemm/sum_of_codes.hpp"   // sum_of_codes
 
 // ---- gemm/int8: weights of 8 bits
-#include "fewbit/gemm/int8/kernel.hpp"  // default_kernel; picture and glossary
-#include "fewbit/gemm/int8/lhs.hpp"  // activations in place or copied
-#include "fewbit/gemm/int8/micro_kernel.hpp"  // the loop
-#include "fewbit/gemm/int8/multiply.hpp"  // multiply, scratch_bytes of packed_weights
-#include "fewbit/gemm/int8/panel_chunks.hpp"  // a panel against a block of rows, chunk by chunk
-#include "fewbit/gemm/int8/panel_layout.hpp"  // panels of columns, blocks and steps of k
-#include "fewbit/gemm/int8/row_tiles.hpp"  // how rows are cut into tiles
+#include "fewbit/gemm/int8/kernel.hpp"            // default_kernel; picture and glossary
+#include "fewbit/gemm/int8/lhs.hpp"               // activations in place or copied
+#include "fewbit/gemm/int8/micro_kernel.hpp"      // the loop
+#include "fewbit/gemm/int8/multiply.hpp"          // multiply, scratch_bytes of packed_weights
+#include "fewbit/gemm/int8/panel_chunks.hpp"      // a panel against a block of rows, chunk by chunk
+#include "fewbit/gemm/int8/panel_layout.hpp"      // panels of columns, blocks and steps of k
+#include "fewbit/gemm/int8/row_tiles.hpp"         // how rows are cut into tiles
 #include "fewbit/gemm/int8/saturation_proof.hpp"  // which weights 16-bit sums are exact for
-#include "fewbit/gemm/int8/walk.hpp"  // the walk over C
-#include "fewbit/gemm/int8/walk_by_proof.hpp"  // each panel by the fastest dots it allows
-#include "fewbit/gemm/int8/weights.hpp"  // packed_weights, pack
+#include "fewbit/gemm/int8/walk.hpp"              // the walk over C
+#include "fewbit/gemm/int8/walk_by_proof.hpp"     // each panel by the fastest dots it allows
+#include "fewbit/gemm/int8/weights.hpp"           // packed_weights, pack
 
 // ---- gemm/few_bits: weights of 1 to 8 bits, multiplied as they are stored
-#include "fewbit/gemm/few_bits/expanded_chunks.hpp"  // narrow weights, a chunk of k at a time
-#include "fewbit/gemm/few_bits/expanded_weights.hpp"  // narrow weights as the kernel of 8 bits wants them
-#include "fewbit/gemm/few_bits/few_rows.hpp"  // a few rows by narrow weights
-#include "fewbit/gemm/few_bits/grouped_weights.hpp"  // 1 to 8 bits, a scale for each group
-#include "fewbit/gemm/few_bits/multiply.hpp"  // multiply, of narrow_weights
+#include "fewbit/gemm/few_bits/expanded_chunks.hpp"   // narrow weights, a chunk of k at a time
+#include "fewbit/gemm/few_bits/expanded_weights.hpp"  // narrow weights in the order of int8/
+#include "fewbit/gemm/few_bits/few_rows.hpp"          // a few rows by narrow weights
+#include "fewbit/gemm/few_bits/grouped_weights.hpp"   // 1 to 8 bits, a scale for each group
+#include "fewbit/gemm/few_bits/multiply.hpp"          // multiply, of narrow_weights
 #include "fewbit/gemm/few_bits/multiply_grouped.hpp"  // multiply_grouped, grouped_lhs
 #include "fewbit/gemm/few_bits/weights.hpp"  // narrow_weights: 1 to 4 bits that stay packed
 
 // ---- gemm/bit_planes: codes as bit planes, multiplied by counting
-#include "fewbit/gemm/bit_planes/formats.hpp"  // binary_bits, ternary_bits, signed_bits<B> ...
-#include "fewbit/gemm/bit_planes/lhs.hpp"  // bit_planes, to_planes: activations in planes
+#include "fewbit/gemm/bit_planes/formats.hpp"   // binary_bits, ternary_bits, signed_bits<B> ...
+#include "fewbit/gemm/bit_planes/lhs.hpp"       // bit_planes, to_planes: activations in planes
 #include "fewbit/gemm/bit_planes/multiply.hpp"  // multiply, of bit planes
 #include "fewbit/gemm/bit_planes/parities.hpp"  // signs counted by carry-save adders
-#include "fewbit/gemm/bit_planes/rules.hpp"  // which planes meet, and what they count
-#include "fewbit/gemm/bit_planes/tile.hpp"  // the loop of bit planes
-#include "fewbit/gemm/bit_planes/weights.hpp"  // packed_bits, pack_planes: weights in planes
+#include "fewbit/gemm/bit_planes/rules.hpp"     // which planes meet, and what they count
+#include "fewbit/gemm/bit_planes/tile.hpp"      // the loop of bit planes
+#include "fewbit/gemm/bit_planes/weights.hpp"   // packed_bits, pack_planes: weights in planes
 
 // ---- gemm/lookup: tables of sums
 #include "fewbit/gemm/lookup/multiply.hpp"  // multiply, by table lookup
-#include "fewbit/gemm/lookup/weights.hpp"  // table_weights, pack_table: one and two bits
+#include "fewbit/gemm/lookup/weights.hpp"   // table_weights, pack_table: one and two bits
 
 // ---- calib
 #include "fewbit/calib/fixed_histogram.hpp"  // fixed_histogram: range given
-#include "fewbit/calib/histogram.hpp"  // histogram: counts as plain data
-#include "fewbit/calib/observer.hpp"  // Observer, nan_policy
+#include "fewbit/calib/histogram.hpp"        // histogram: counts as plain data
+#include "fewbit/calib/observer.hpp"         // Observer, nan_policy
 
 // ---- ops
-#include "fewbit/ops/linear/bit_inputs.hpp"  // rows to codes of one to eight bits
-#include "fewbit/ops/linear/bit_planes.hpp"  // linear<S, binary_inputs> ...: bits on both sides
+#include "fewbit/ops/linear/bit_inputs.hpp"    // rows to codes of one to eight bits
+#include "fewbit/ops/linear/bit_planes.hpp"    // linear<S, binary_inputs> ...: bits on both sides
 #include "fewbit/ops/linear/float_inputs.hpp"  // linear<S, float_inputs>
-#include "fewbit/ops/linear/grouped.hpp"  // linear<S> of weights in groups, as they are stored
-#include "fewbit/ops/linear/grouped_weights.hpp"  // weights of few bits for the layers that keep them so
-#include "fewbit/ops/linear/int8.hpp"  // a scale per row, static inputs, codebooks
-#include "fewbit/ops/linear/output.hpp"  // bias, bound, codes
-#include "fewbit/ops/linear/two_scale.hpp"  // the layer of quantize_ttq
-#include "fewbit/ops/linear/weight_table.hpp"  // scales and zero points by block and channel
+#include "fewbit/ops/linear/grouped.hpp"       // linear<S> of weights in groups, as they are stored
+#include "fewbit/ops/linear/grouped_weights.hpp"  // scheme -> weights in groups
+#include "fewbit/ops/linear/int8.hpp"             // a scale per row, static inputs, codebooks
+#include "fewbit/ops/linear/output.hpp"           // bias, bound, codes
+#include "fewbit/ops/linear/two_scale.hpp"        // the layer of quantize_ttq
+#include "fewbit/ops/linear/weight_table.hpp"     // scales and zero points by block and channel
 
 // ---- by name only, because each compiled line has its price
 // fewbit/core/executor_adapters.hpp          OpenMP, std::thread
@@ -175,8 +175,8 @@
 // fewbit/codebook/rotated_quantizer.hpp      rotated_quantizer: parts of turned vectors (OPQ)
 // fewbit/codebook/seeding.hpp                k-means++
 //
-// ops: the layer that includes codebook
-// fewbit/ops/linear/pq.hpp                   linear<pq<Width, Bits>>: one or two bits for each weight
+// ops: the layer that includes codebook fewbit/ops/linear/pq.hpp                   linear<pq<Width,
+// Bits>>: one or two bits for each weight
 //
 // formats: memory layouts of others
 // fewbit/formats/ggml_blocks.hpp             q8_0, q5_0, q4_0, q4_1: blocks of 32 weights

@@ -9,8 +9,7 @@
 #include "fewbit/arch/all.hpp"
 #include "support/bit_codes.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 template <class U>
 class bit_unit_test : public testing::Test {

@@ -4,8 +4,7 @@
 
 #include <cstdint>
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// Every code in every lane, other bits above it, less zero points, times a unit.
 template <int Bits, int Lanes>

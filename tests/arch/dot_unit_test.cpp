@@ -11,8 +11,7 @@
 
 #include "support/kernels.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// Codes of one step as the unit's table in arch/dot_unit.hpp describes them: activations as
 /// [row][depth], weights as [column][depth].

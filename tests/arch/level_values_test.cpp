@@ -6,8 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// Every code in every lane, other bits above it; no two levels are equal.
 template <int Bits, int Lanes>

@@ -11,8 +11,7 @@
 
 #include "fewbit/arch/all.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// A chunk as arch/stored_unit.hpp describes it, for R rows: [row][k] activations, [column][k]
 /// weights.

@@ -7,8 +7,7 @@
 
 #include "support/table_units.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 template <class U>
 class table_unit_test : public testing::Test {

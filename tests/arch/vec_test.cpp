@@ -41,7 +41,7 @@ void expect_lanes(const vec<T, N>& got, F expected) {
 /// A lane type and a number of lanes; 0 stands for one native register, -1 for two of them.
 template <class T, int N>
 struct shape {
-  static constexpr int lanes = N > 0 ? N : arch::native_lanes<T>*(1 - N);
+  static constexpr int lanes = N > 0 ? N : arch::native_lanes<T> * (1 - N);
   using element = T;
   using vector = vec<T, lanes>;
   using values = std::array<T, static_cast<std::size_t>(lanes)>;

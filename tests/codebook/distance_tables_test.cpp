@@ -7,8 +7,7 @@
 
 #include "support/reals.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 product_quantizer random_quantizer(index parts, index codes, index width, float scale = 1.0F) {
   std::vector<row_matrix<float>> centroids;

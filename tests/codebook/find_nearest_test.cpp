@@ -13,8 +13,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 product_quantizer random_quantizer(index parts, index codes, index width) {
   std::vector<row_matrix<float>> centroids;

@@ -15,8 +15,7 @@
 #include "support/samples.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 row_matrix<float> column(const std::vector<float>& values) {
   return Eigen::Map<const row_matrix<float>>(values.data(), static_cast<index>(values.size()), 1);

@@ -15,8 +15,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// Runs pieces backwards.
 struct reverse_executor {

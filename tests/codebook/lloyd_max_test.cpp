@@ -12,8 +12,7 @@
 #include "support/samples.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 row_matrix<float> gaussian(index rows, index cols) {
   const auto values = tests::normal_quantiles(static_cast<int>(rows * cols));

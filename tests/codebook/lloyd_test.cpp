@@ -9,8 +9,7 @@
 
 #include "support/reals.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using clusters = detail::lloyd<arch::native, inline_executor>;
 

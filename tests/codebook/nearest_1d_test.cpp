@@ -7,8 +7,7 @@
 #include <random>
 #include <vector>
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// The nearest by all distances; of equally near ones the smaller, and of equal ones the first.
 std::int32_t plain_nearest(const std::vector<float>& centroids, float x) {

@@ -10,8 +10,7 @@
 
 #include "support/reals.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using detail::coded_centroids;
 using detail::coded_panels;

@@ -13,8 +13,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 kmeans_result run(const row_matrix<float>& weights, const row_matrix<float>& inputs, index k,
                   const kmeans_options& options = {}) {

@@ -9,8 +9,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using code_matrix = row_matrix<std::uint8_t>;
 

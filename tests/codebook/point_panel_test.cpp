@@ -7,8 +7,7 @@
 
 #include "support/reals.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 TEST(point_panel, holds_points_in_columns_and_zeros_beyond_the_last) {
   for (const index d : {1, 7, 8, 9, 17, 24}) {

@@ -15,8 +15,7 @@
 #include "support/exact.hpp"
 #include "support/reals.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using tests::random_reals;
 

@@ -9,8 +9,7 @@
 
 #include "support/reals.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using detail::find_distinct;
 using detail::plus_plus;

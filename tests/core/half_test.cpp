@@ -7,8 +7,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// By the definition of the format.
 double value_of(unsigned half) {

@@ -4,8 +4,7 @@
 
 #include <utility>
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using matrix = row_matrix<float>;
 using column_major = Eigen::MatrixXf;

@@ -18,8 +18,7 @@
 
 #if FEWBIT_HAS_EXCEPTIONS
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 constexpr float inf = std::numeric_limits<float>::infinity();

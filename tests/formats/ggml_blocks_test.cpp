@@ -9,8 +9,7 @@
 
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using bytes = std::vector<std::uint8_t>;
 

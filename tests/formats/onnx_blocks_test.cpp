@@ -11,8 +11,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// Codes, scales of both signs and zero points from anywhere.
 matmul_nbits random_inputs(index n, index k, index size, bool has_zeros, unsigned seed) {

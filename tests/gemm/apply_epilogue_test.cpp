@@ -8,8 +8,7 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/gemm/stages.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 struct tables {
   row_matrix<std::int32_t> sums;

@@ -5,8 +5,7 @@
 #include <random>
 #include <vector>
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 constexpr int lanes = arch::native_lanes<std::int32_t>;
 constexpr index most_cols = 9 * lanes + 3;

@@ -6,8 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using gemm::at;
 

@@ -7,8 +7,7 @@
 #include "fewbit/gemm/bit_planes/multiply.hpp"
 #include "support/bit_codes.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// Rows of the lowest code, of the highest, of both in turn, and of chance.
 template <class F>
@@ -44,8 +43,7 @@ void expect_exact_at_every_width() {
           expect_exact<A<i / 8 + 1>, W<i % 8 + 1>>();
         }(),
         ...);
-  }
-  (std::make_integer_sequence<int, 64>());
+  }(std::make_integer_sequence<int, 64>());
 }
 
 TEST(every_bit_width, unsigned_by_signed) {

@@ -12,8 +12,7 @@
 #include "fewbit/gemm/int8/multiply.hpp"
 #include "support/codes.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using gemm::at;
 

@@ -9,8 +9,7 @@
 
 #include "support/codes.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 template <class Code>
 class sum_of_codes_test : public testing::Test {};

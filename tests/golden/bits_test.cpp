@@ -12,8 +12,7 @@
 #include "fewbit/codebook/kmeans.hpp"
 #include "fewbit/fewbit.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// FNV-1a over the bytes of values, least significant first.
 class digest {

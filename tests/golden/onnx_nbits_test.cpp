@@ -12,8 +12,7 @@
 #include "support/kept_scale.hpp"
 #include "support/onnx_cases.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using tests::node;
 

@@ -14,8 +14,7 @@
 #include "support/data.hpp"
 #include "support/onnx_cases.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using tests::integer_at;
 using tests::node;

@@ -53,8 +53,7 @@ void free_aligned(void* p) noexcept {
   free_aligned(p);
 }
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// Allocations of one call.
 template <class F>

@@ -15,8 +15,7 @@
 #include "support/plain_linear.hpp"
 #include "support/reals.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using tests::block_depth;
 using tests::random_reals;

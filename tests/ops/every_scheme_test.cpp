@@ -8,8 +8,7 @@
 #include "support/plain_linear.hpp"
 #include "support/reals.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using tests::coding;
 using tests::coding_of;

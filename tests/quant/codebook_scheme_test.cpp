@@ -16,8 +16,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// 2^bits levels without any order in their distances, two of them equal.
 std::vector<float> uneven_levels(int bits) {

@@ -8,8 +8,7 @@
 #include "fewbit/quant/quantize.hpp"
 #include "quant/oracle.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using tests::for_each_type;
 using tests::types;

@@ -4,8 +4,7 @@
 
 #include <vector>
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 template <class T>
 class granularity_test : public testing::Test {};

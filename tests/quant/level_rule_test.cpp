@@ -8,8 +8,7 @@
 
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// Ascending from -1 to 1 by way of 0.
 template <class Levels>

@@ -8,8 +8,7 @@
 
 #include "quant/reference.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 constexpr float inf = std::numeric_limits<float>::infinity();
 

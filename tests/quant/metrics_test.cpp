@@ -12,8 +12,7 @@
 #include "quant/reference.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 TEST(metrics, small_case_by_hand) {
   row_matrix<float> w(1, 4);

@@ -8,8 +8,7 @@
 
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// round(x / S) + z, written out in double.
 int code(double x, const quant_params& p) {

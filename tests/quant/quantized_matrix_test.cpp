@@ -10,8 +10,7 @@
 #include "quant/reference.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 template <class S>
 class quantized_matrix_test : public testing::Test {

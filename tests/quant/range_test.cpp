@@ -8,8 +8,7 @@
 
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();

@@ -10,8 +10,7 @@
 #include "safetensors.hpp"
 #include "support/data.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// The convolutions as matrices of one row for each output channel.
 std::vector<row_matrix<float>> convolutions(const char* name) {

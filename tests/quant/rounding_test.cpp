@@ -7,8 +7,7 @@
 
 #include "support/exact.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// Quarters, their neighbours, and ends of the code ranges.
 std::vector<float> quotients() {

@@ -5,8 +5,7 @@
 #include <cfloat>
 #include <cmath>
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 static_assert(Scale<real_scale> && Scale<power_of_two> && !Scale<int>);
 static_assert(min_scale == 0x1p-126F);

@@ -4,15 +4,14 @@
 
 #include <type_traits>
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 template <class S, class St, class G, class Z, class Sc, int Min, int Max>
 constexpr bool is =
-    std::is_same_v<typename S::storage, St>&& std::is_same_v<typename S::granularity, G>&&
-        std::is_same_v<typename S::zero_point, Z>&& std::is_same_v<typename S::scale, Sc>&&
-            std::is_same_v<typename S::rounding, nearest_even>&& S::code_min == Min&& S::code_max ==
-    Max&& Scheme<S>;
+    std::is_same_v<typename S::storage, St> && std::is_same_v<typename S::granularity, G> &&
+    std::is_same_v<typename S::zero_point, Z> && std::is_same_v<typename S::scale, Sc> &&
+    std::is_same_v<typename S::rounding, nearest_even> && S::code_min == Min &&
+    S::code_max == Max && Scheme<S>;
 
 static_assert(is<int8_per_tensor, int8, per_tensor, symmetric, real_scale, -127, 127>);
 static_assert(is<int8_per_row, int8, per_row, symmetric, real_scale, -127, 127>);

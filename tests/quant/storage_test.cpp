@@ -6,8 +6,7 @@
 #include <string>
 #include <type_traits>
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 template <class T>
 class storage_test : public testing::Test {};

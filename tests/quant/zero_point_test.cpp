@@ -2,8 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 static_assert(symmetric::code_min<int8> == -127 && symmetric::code_max<int8> == 127);
 static_assert(symmetric::steps<int8> == 127 && symmetric::steps<int4> == 7);

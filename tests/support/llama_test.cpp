@@ -18,8 +18,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit::examples {
-namespace {
+namespace fewbit::examples { namespace {
 
 using matrices = std::map<std::string, row_matrix<float>>;
 using metadata = std::map<std::string, std::string>;

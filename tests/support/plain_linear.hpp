@@ -49,9 +49,9 @@ constexpr index block_depth<grouped<G>> = G;
 /// Layers of float inputs, and of dynamic ones by weights in groups, keep 12 significant bits of
 /// scales.
 template <class S, class Inputs>
-constexpr bool keeps_short_scales = std::is_same_v<Inputs, float_inputs> ||
-                                    (std::is_same_v<Inputs, dynamic_int8> &&
-                                     block_depth<typename S::granularity> != 0);
+constexpr bool keeps_short_scales =
+    std::is_same_v<Inputs, float_inputs> ||
+    (std::is_same_v<Inputs, dynamic_int8> && block_depth<typename S::granularity> != 0);
 
 /// Weights as a layer with such inputs has them.
 template <class Inputs, class S>

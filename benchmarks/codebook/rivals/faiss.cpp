@@ -2,8 +2,7 @@
 
 #include "support/faiss.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 void run_faiss_encoding(benchmark::State& state) {
   const coded_case& c = coded_case::of(16, 8);

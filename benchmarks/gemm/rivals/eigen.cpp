@@ -4,8 +4,7 @@
 
 #include "support/gemm_rows.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 [[maybe_unused]] const bool added = [] {
   add_rows<eigen_product<floats_case>>("eigen");

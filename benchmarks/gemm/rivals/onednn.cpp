@@ -5,8 +5,7 @@
 #include "support/gemm_rows.hpp"
 #include "support/network_rows.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 [[maybe_unused]] const bool added = [] {
   hold_to_native_arch();

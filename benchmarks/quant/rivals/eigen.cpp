@@ -4,8 +4,7 @@
 
 #include "support/quant_rows.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 using codes = Eigen::Map<Eigen::Array<std::int8_t, Eigen::Dynamic, 1>>;
 using reals = Eigen::Map<Eigen::ArrayXf>;

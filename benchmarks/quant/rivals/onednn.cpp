@@ -5,8 +5,7 @@
 
 #include "support/quant_rows.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 /// out = factor[column] * in + zero point, rounded and clamped where out is codes.
 class onednn_reorder {

@@ -5,8 +5,7 @@
 
 #include "support/quant_rows.hpp"
 
-namespace fewbit::benchmarks {
-namespace {
+namespace fewbit::benchmarks { namespace {
 
 struct xnnpack_quantize : xnnpack_operator {
   explicit xnnpack_quantize(quantize_case& data) {

@@ -10,7 +10,7 @@
 
 #include "fewbit/config.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// Plain C++ loops; what the compiler makes of them is its affair.
 struct scalar {
@@ -105,6 +105,6 @@ struct filter<list<Done...>, First, Rest...> {
 using compiled = typename detail::filter<list<>, scalar, avx2, avx_vnni, avx512_vnni, avx512_bitalg,
                                          neon, neon_dotprod, neon_i8mm>::type;
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

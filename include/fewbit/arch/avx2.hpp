@@ -8,10 +8,11 @@
 /// | the same, with vpaddw        | 8 sums of 8 products u8 x s8, int16 first | proven weights  |
 ///
 /// vpmaddubsw stops at the ends of int16: 255 * 127 + 255 * 127 does not fit. So it is left to
-/// weights whose pairs, or fours, cannot get there with any activations (gemm/int8/saturation_proof.hpp). All
-/// others are widened to int16: even bytes by two shifts, odd bytes by one, so that no shuffle is
-/// needed; activations are copied in the order that follows, 0 2 1 3. Many rows widen ahead of the
-/// sums, into a buffer: in the loop, shifts share the ports of the sums.
+/// weights whose pairs, or fours, cannot get there with any activations
+/// (gemm/int8/saturation_proof.hpp). All others are widened to int16: even bytes by two shifts, odd
+/// bytes by one, so that no shuffle is needed; activations are copied in the order that follows, 0
+/// 2 1 3. Many rows widen ahead of the sums, into a buffer: in the loop, shifts share the ports of
+/// the sums.
 ///
 /// Port bounds, vpmadd* on 2 and vpadd* on 3 ports: 48 operations per cycle by int16 operands, 64
 /// by pairs, 77 by fours.
@@ -28,7 +29,7 @@
 #if FEWBIT_HAS_AVX2
 #include <immintrin.h>
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// Multiplication and addition with one rounding, which has a flag of its own.
 struct avx2_floats {
@@ -290,7 +291,7 @@ struct stored_unit<avx2, Bits> : avx2_register, avx2_floats {
   }
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #endif
 

@@ -9,9 +9,9 @@
 /// | vpmovmskb   | the highest bit of 32 bytes, side by side | packs activations              |
 ///
 /// Port bound: with vpxor, vpsrlw and two vpand a step is 8 instructions on 3 ports, so 512
-/// operations of binary codes take 2.7 cycles. By adders over parities (gemm/bit_planes/parities.hpp) four
-/// steps are 22 instructions in place of 32: on a Sapphire Rapids (512,512,4096) gains 30 %,
-/// (1024,1024,1024) 15 %.
+/// operations of binary codes take 2.7 cycles. By adders over parities
+/// (gemm/bit_planes/parities.hpp) four steps are 22 instructions in place of 32: on a Sapphire
+/// Rapids (512,512,4096) gains 30 %, (1024,1024,1024) 15 %.
 ///
 /// Sums of lookups (arch/lookup_unit.hpp): 64 lookups take 2 vpshufb, 6 instructions that add and
 /// 3 that prepare indices, which queries share; on 3 ports q queries take 2.7 + 1 / q cycles.
@@ -26,7 +26,7 @@
 #if FEWBIT_HAS_AVX2
 #include <immintrin.h>
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 struct avx2_bits : bit_words<4, 4, 4> {
   using counts = vec<std::uint8_t, 32>;
@@ -92,7 +92,7 @@ struct lookup_unit<avx2, 4> {
   using type = paired_lookups4<avx2_table>;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #endif
 

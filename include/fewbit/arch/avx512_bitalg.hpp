@@ -16,13 +16,13 @@
 ///
 /// Port bounds on Intel servers, where 512-bit operations go to ports 0 and 5, vpopcntq to port 5
 /// alone: xor, vpopcntq and vpaddq are 3 on 2 ports, so 1024 operations of binary codes take 1.5
-/// cycles; ternary by ternary takes 6, in 3 cycles. Adders over parities (gemm/bit_planes/parities.hpp)
-/// take 10 for four words in place of 12, but three registers for each sum, and 6 at the end. On a
-/// Sapphire Rapids (512,512,4096) gains 5 % by them and (1024,1024,1024) loses 7 %; per cycle it is
-/// 15 %, but the processor slows down. One row by 2048 columns: plain counts reach 73 to 78 % of
-/// their bound at k = 1024, adders 81 to 86 % of the same bound at k = 4096. There L2 is next:
-/// loads alone take 1.33 to 1.41 cycles for 64 bytes from 1 MiB, the ports 1.27. Requests ahead of
-/// the loads, into L1 or L2, only take slots.
+/// cycles; ternary by ternary takes 6, in 3 cycles. Adders over parities
+/// (gemm/bit_planes/parities.hpp) take 10 for four words in place of 12, but three registers for
+/// each sum, and 6 at the end. On a Sapphire Rapids (512,512,4096) gains 5 % by them and
+/// (1024,1024,1024) loses 7 %; per cycle it is 15 %, but the processor slows down. One row by 2048
+/// columns: plain counts reach 73 to 78 % of their bound at k = 1024, adders 81 to 86 % of the same
+/// bound at k = 4096. There L2 is next: loads alone take 1.33 to 1.41 cycles for 64 bytes from 1
+/// MiB, the ports 1.27. Requests ahead of the loads, into L1 or L2, only take slots.
 ///
 /// Lookups: vpermb and vpshufb go to port 5 alone, 64 bytes per cycle; vpermi2b keeps it for two
 /// cycles (measured). With 8-bit codes 64 lookups take 2 vpermi2b and 5 operations more, at least 4
@@ -47,7 +47,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 struct avx512_bits : bit_words<8, 6, 4> {
   using counts = words;
@@ -275,7 +275,7 @@ struct lookup_unit<avx512_bitalg, 4> {
   using type = avx512_lookups4;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #endif
 

@@ -17,7 +17,7 @@
 #if FEWBIT_HAS_AVX512_VNNI
 #include <immintrin.h>
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 struct avx512_vnni_word {
   using fields = shifted_fields;
@@ -59,7 +59,7 @@ struct dot_unit<avx512_vnni, Lhs> : own_unit<vnni_unit<avx512_vnni_word, Lhs>> {
 template <int Bits>
 struct stored_unit<avx512_vnni, Bits> : vnni_stored<avx512_vnni_word, 12, 16, Bits> {};
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #endif
 

@@ -16,7 +16,7 @@
 #if FEWBIT_HAS_AVX_VNNI
 #include <immintrin.h>
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 struct avx_vnni_word : avx2_floats {
   using fields = shifted_fields;
@@ -47,7 +47,7 @@ struct dot_unit<avx_vnni, Lhs> : own_unit<vnni_unit<avx_vnni_word, Lhs>> {};
 template <int Bits>
 struct stored_unit<avx_vnni, Bits> : vnni_stored<avx_vnni_word, 4, 4, Bits> {};
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #endif
 

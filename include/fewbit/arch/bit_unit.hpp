@@ -13,8 +13,8 @@
 ///   0 where counts are such sums themselves.
 /// - masked_xor: (a ^ b) & mask. sum_of_three, majority: the bits of a full adder. carry: its
 ///   second bit where parities before, at and behind its second operand are known.
-/// - least_parities: from how many words of k on such adders pay (gemm/bit_planes/parities.hpp), at least
-///   three; 0 where they never do.
+/// - least_parities: from how many words of k on such adders pay (gemm/bit_planes/parities.hpp), at
+///   least three; 0 where they never do.
 /// - low_halves (optional): the low halves of the lanes of two registers as int32.
 /// - plane: bit `bit` of 64 bytes as a word, the first byte the least significant.
 ///
@@ -29,7 +29,7 @@
 #include "fewbit/arch/arch.hpp"
 #include "fewbit/arch/vec.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// What units share: `Lanes` words side by side, tiles of at most Rows x Registers.
 template <int Lanes, int Rows, int Registers>
@@ -101,6 +101,6 @@ struct bit_unit<scalar> {
   using type = reference_bits<1, 2, 2>;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

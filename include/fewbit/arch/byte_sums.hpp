@@ -21,7 +21,7 @@
 #include <arm_neon.h>
 #endif
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// sums + the sums of four neighbouring codes each, in any order of lanes: only the sum of all
 /// lanes has a meaning that all processors share.
@@ -83,6 +83,6 @@ template <class Code>
   return sum;
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

@@ -21,7 +21,7 @@
 #include <immintrin.h>
 #endif
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// float(code - zero) * unit of codes in the low Bits bits of lanes; what stands above them is
 /// ignored. The unit is a power of two of 2^-100 to 1.
@@ -36,12 +36,13 @@ class code_values {
   using reals = vec<float, Lanes>;
 
   /// One zero point for all lanes.
-  FEWBIT_ALWAYS_INLINE explicit code_values(int zero, float unit = 1.0F) noexcept requires(!Affine)
+  FEWBIT_ALWAYS_INLINE explicit code_values(int zero, float unit = 1.0F) noexcept
+    requires(!Affine)
       : code_values(reals(static_cast<float>(zero)), zero, unit) {}
 
   /// Zero points of 0 .. 256.
   FEWBIT_ALWAYS_INLINE explicit code_values(const reals& zeros, float unit = 1.0F) noexcept
-      requires(Affine)
+    requires(Affine)
       : code_values(zeros, 0, unit) {}
 
   FEWBIT_ALWAYS_INLINE reals operator()(const words& codes) const noexcept {
@@ -82,6 +83,6 @@ class code_values {
   std::uint32_t exponent_;  // of 2^23 units
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

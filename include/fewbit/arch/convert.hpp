@@ -27,7 +27,7 @@
 #include <arm_neon.h>
 #endif
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// Nearest integer, ties to even, for x < 2^31; what is below -2^31 becomes -2^31. Of the rest an
 /// x86 makes -2^31, an Arm 2^31 - 1, and 0 of a NaN.
@@ -295,6 +295,6 @@ FEWBIT_ALWAYS_INLINE auto widened(const V& v) noexcept {
   }
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

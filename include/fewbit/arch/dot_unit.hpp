@@ -40,7 +40,7 @@
 #include "fewbit/arch/arch.hpp"
 #include "fewbit/arch/vec.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// Plain loops for any shape: the scalar arch, and with odd shapes and offsets the test of
 /// everything around a unit.
@@ -109,6 +109,6 @@ struct own_unit : Unit {
 template <class Lhs>
 struct dot_unit<scalar, Lhs> : own_unit<reference_unit<Lhs, 1, 8, 2>> {};
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

@@ -13,7 +13,7 @@
 #include <immintrin.h>
 #endif
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch::detail {
 
 /// r = a < b ? a : b, lane by lane. (A register as the value of a function is something else in
 /// every unit's flags, and g++ says so.)
@@ -72,6 +72,6 @@ FEWBIT_ALWAYS_INLINE void larger(const Storage& a, const Storage& b, Storage& r)
 #endif
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch::detail
+}}}  // namespace fewbit::arch::detail
 
 #include "fewbit/end.hpp"

@@ -20,7 +20,7 @@
 #include <immintrin.h>
 #endif
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 #if FEWBIT_HAS_AVX2 && !FEWBIT_HAS_AVX512_VNNI
 namespace detail {
@@ -65,6 +65,6 @@ FEWBIT_ALWAYS_INLINE vec<float, 16> lookup_floats(const float* table,
 #endif
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

@@ -22,7 +22,7 @@
 #include <arm_neon.h>
 #endif
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 namespace detail {
 
@@ -158,6 +158,6 @@ FEWBIT_ALWAYS_INLINE std::uint32_t lanes_at_most(const vec<float, N>& a,
   return bits;
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

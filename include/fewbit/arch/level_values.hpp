@@ -24,7 +24,7 @@
 #include <arm_neon.h>
 #endif
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// levels[code] of codes in the low Bits bits of lanes; what stands above them is ignored.
 template <int Bits, int Lanes>
@@ -78,6 +78,6 @@ class level_values {
   const float* levels_;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

@@ -30,7 +30,7 @@
 #include "fewbit/arch/table_unit.hpp"
 #include "fewbit/arch/vec.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// 8-bit codes by plain loads.
 struct plain_lookups8 {
@@ -124,6 +124,6 @@ struct lookup_unit<scalar, 4> {
   using type = paired_lookups4<typename table_unit<scalar>::type>;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

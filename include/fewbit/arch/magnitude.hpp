@@ -17,7 +17,7 @@
 #include <immintrin.h>
 #endif
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// Bits of |x|; as integers they are ordered like the numbers, then infinity, then NaN.
 template <class V>
@@ -39,6 +39,6 @@ FEWBIT_ALWAYS_INLINE V larger_magnitude(const V& a, const V& b) noexcept {
   return bits_as<float>(max(bits_as<std::int32_t>(a), magnitude_bits(b)));
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

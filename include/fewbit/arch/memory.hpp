@@ -8,7 +8,7 @@
 
 #include "fewbit/config.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// Bytes of a cache line, or of a pair of half-lines where they are shorter.
 inline constexpr int cache_line = 64;
@@ -65,6 +65,6 @@ FEWBIT_ALWAYS_INLINE void forget_origin(T*& p) noexcept {
 #endif
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

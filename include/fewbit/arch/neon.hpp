@@ -30,7 +30,7 @@
 #if FEWBIT_HAS_NEON
 #include <arm_neon.h>
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// What the units of baseline and dotprod share: four columns per register, one row, `Depth` s8
 /// activations repeated for each column.
@@ -261,7 +261,7 @@ template <class Lhs>
 struct dot_unit<neon_i8mm, Lhs> : own_unit<neon_i8mm_unit<Lhs>> {};
 #endif
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #endif
 

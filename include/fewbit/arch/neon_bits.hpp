@@ -19,7 +19,7 @@
 #if FEWBIT_HAS_NEON
 #include <arm_neon.h>
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 struct neon_bits : bit_words<2, 4, 4> {
   using counts = vec<std::uint8_t, 16>;
@@ -59,7 +59,7 @@ struct lookup_unit<neon, 4> {
   using type = paired_lookups4<neon_table>;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #endif
 

@@ -34,7 +34,8 @@
 /// `rows` says how many rows the loop takes at once, and `chains` how many sums where rows are
 /// fewer: beside a float total for each row, weights and scales they fit the registers. A unit
 /// whose processor has it offers `multiply_add(a, b, c)` of floats, a * b + c with one rounding.
-/// `stored_unit<Arch, Bits>` falls back to the base of Arch. The loop is gemm/few_bits/multiply_grouped.hpp.
+/// `stored_unit<Arch, Bits>` falls back to the base of Arch. The loop is
+/// gemm/few_bits/multiply_grouped.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -44,7 +45,7 @@
 #include "fewbit/arch/arch.hpp"
 #include "fewbit/arch/vec.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// How codes of `Bits` bits stand in a chunk.
 template <int Bits>
@@ -170,6 +171,6 @@ struct stored_unit<scalar, Bits> {
   }
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

@@ -20,7 +20,7 @@
 #include <immintrin.h>
 #endif
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// Writes v to p, which is aligned to the size of V.
 template <class V>
@@ -75,6 +75,6 @@ struct past_caches {
   }
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

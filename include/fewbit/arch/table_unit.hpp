@@ -23,7 +23,7 @@
 #include "fewbit/arch/arch.hpp"
 #include "fewbit/arch/vec.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// What units share: `Lanes` bytes side by side, a multiple of four, tiles of at most Rows rows.
 template <int Lanes, int Rows>
@@ -79,6 +79,6 @@ struct table_unit<scalar> {
   using type = reference_table<8, 2>;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

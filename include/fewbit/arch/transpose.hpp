@@ -7,7 +7,7 @@
 
 #include "fewbit/arch/vec.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 namespace detail {
 
@@ -67,6 +67,6 @@ FEWBIT_ALWAYS_INLINE vec<T, N> fold_rows(vec<T, N> (&rows)[N], const F& f) noexc
   return rows[0];
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

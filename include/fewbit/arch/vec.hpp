@@ -28,7 +28,7 @@
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors never pass through a real call: all is inlined
 #endif
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 namespace detail {
 
@@ -39,7 +39,8 @@ struct vec_storage {
 
 #if FEWBIT_HAS_VECTOR_TYPES
 template <class T, int N>
-requires(std::has_single_bit(static_cast<unsigned>(N)) && N > 1) struct vec_storage<T, N> {
+  requires(std::has_single_bit(static_cast<unsigned>(N)) && N > 1)
+struct vec_storage<T, N> {
   typedef T type __attribute__((vector_size(sizeof(T) * N)));
 };
 #endif
@@ -414,8 +415,8 @@ namespace detail {
 
 /// Whether V fills one register of this build.
 template <class V>
-inline constexpr bool is_register = V::is_native && sizeof(V) >= 16 &&
-                                    sizeof(V) <= sizeof(lane<V>) * native_lanes<lane<V>>;
+inline constexpr bool is_register =
+    V::is_native && sizeof(V) >= 16 && sizeof(V) <= sizeof(lane<V>) * native_lanes<lane<V>>;
 
 }  // namespace detail
 
@@ -529,7 +530,7 @@ FEWBIT_ALWAYS_INLINE T max_of_lanes(const vec<T, N>& v) noexcept {
   }
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop

@@ -15,7 +15,7 @@
 #include "fewbit/arch/dot_unit.hpp"
 #include "fewbit/arch/stored_unit.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 /// `Word` supplies lanes (int32 per register), broadcast(four bytes) and dpbusd(sum, unsigned
 /// bytes, signed bytes).
@@ -93,6 +93,6 @@ struct vnni_stored : Word {
   }
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::arch
+}}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

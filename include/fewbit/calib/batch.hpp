@@ -14,7 +14,7 @@
 #include "fewbit/calib/text.hpp"
 #include "fewbit/core/error.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 using batch_ref = Eigen::Ref<const row_matrix<float>>;
 
@@ -255,6 +255,6 @@ inline void read(text_reader& in, nan_policy policy, data_summary& seen) {
   expect(spread, in.function(), "count", seen.count, "at least 2 where lo and hi differ");
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

@@ -11,7 +11,7 @@
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// The low 32 bits of every count, and the rest of those few that reach 2^32: 8 bytes each.
 ///
@@ -90,6 +90,6 @@ class compact_counts {
   std::vector<high_part> carries_;  // by ascending position
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

@@ -17,7 +17,7 @@
 #include "fewbit/calib/histogram.hpp"
 #include "fewbit/core/random.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -137,6 +137,6 @@ struct by_entropy {
   }
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

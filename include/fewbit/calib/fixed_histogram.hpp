@@ -19,7 +19,7 @@
 #include "fewbit/calib/mirrored_counts.hpp"
 #include "fewbit/calib/observer.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// `bins` equal bins over [0, max] and as many over [-max, 0]: bin k holds
 /// k * w <= |x| < (k + 1) * w with w = max / bins in double, and the last one |x| = max too.
@@ -173,6 +173,6 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
   std::uint64_t clipped_ = 0;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -17,7 +17,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/range.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// Which ends a method chooses.
 enum class clip : std::uint8_t {
@@ -25,9 +25,9 @@ enum class clip : std::uint8_t {
   affine,     ///< both ends, on x itself
 };
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// A number of values from lo to hi. Right of 0 lo <= x < hi, left of it lo < x <= hi; zeros have
 /// lo = hi = 0.
@@ -170,6 +170,6 @@ inline range symmetric_range(double threshold, const histogram& h) {
 
 }  // namespace detail
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

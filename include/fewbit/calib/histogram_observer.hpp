@@ -24,7 +24,7 @@
 #include "fewbit/calib/mirrored_counts.hpp"
 #include "fewbit/calib/observer.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -392,6 +392,6 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
   }
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

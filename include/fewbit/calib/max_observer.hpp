@@ -12,7 +12,7 @@
 #include "fewbit/calib/batch.hpp"
 #include "fewbit/calib/observer.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// range() is [min, max] of all values seen; its amax() serves symmetric schemes.
 class max_observer {
@@ -90,6 +90,6 @@ class max_observer {
   nan_policy policy_ = nan_policy::fail;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -21,7 +21,7 @@
 #include "fewbit/calib/text.hpp"
 #include "fewbit/calib/threshold.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 class mirrored_counts {
  public:
@@ -234,6 +234,6 @@ class binned_values {
   }
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

@@ -17,7 +17,7 @@
 #include "fewbit/calib/batch.hpp"
 #include "fewbit/calib/observer.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// The first batch sets lo and hi to its extremes; each later one moves them:
 ///     lo = momentum * lo + (1 - momentum) * min(batch), and so for hi,
@@ -150,6 +150,6 @@ class moving_average_observer {
   nan_policy policy_ = nan_policy::fail;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -26,7 +26,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/range.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// What an observer does with NaN and infinity.
 enum class nan_policy : std::uint8_t {
@@ -34,31 +34,30 @@ enum class nan_policy : std::uint8_t {
   skip,  ///< leave them out and count them in skipped()
 };
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// `observe` takes one batch of any shape with at least one value (an expression or a column-major
 /// matrix is evaluated once). `range` fails before the first value. `from_text` reads what
 /// `to_text` wrote, exactly, and fails on anything else. A call that fails changes nothing.
 template <class O>
-concept Observer = std::copyable<O> &&
+concept Observer =
+    std::copyable<O> &&
     requires(O& o, const O& c, const Eigen::Ref<const row_matrix<float>>& x, std::string_view t) {
-  o.observe(x);
-  { c.range() } -> std::same_as<fewbit::range>;
-  { c.policy() } -> std::same_as<nan_policy>;
-  { c.skipped() } -> std::same_as<std::uint64_t>;
-  { c.to_text() } -> std::same_as<std::string>;
-  { O::from_text(t) } -> std::same_as<O>;
-};
+      o.observe(x);
+      { c.range() } -> std::same_as<fewbit::range>;
+      { c.policy() } -> std::same_as<nan_policy>;
+      { c.skipped() } -> std::same_as<std::uint64_t>;
+      { c.to_text() } -> std::same_as<std::string>;
+      { O::from_text(t) } -> std::same_as<O>;
+    };
 
 /// `a.merge(b)` leaves in `a` the state of having seen both, in either order, bit for bit. Both
 /// must have been built with the same settings.
 template <class O>
-concept MergeableObserver = Observer<O> && requires(O& o, const O& c) {
-  o.merge(c);
-};
+concept MergeableObserver = Observer<O> && requires(O& o, const O& c) { o.merge(c); };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

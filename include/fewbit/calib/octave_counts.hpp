@@ -16,7 +16,7 @@
 #include "fewbit/calib/text.hpp"
 #include "fewbit/core/error.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// 2^e, for e of a normal double.
 inline double two_to_the(int e) noexcept {
@@ -235,6 +235,6 @@ class octave_counts {
   compact_counts counts_;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

@@ -17,7 +17,7 @@
 #include "fewbit/calib/batch.hpp"
 #include "fewbit/calib/observer.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Column c of every batch goes to channel c and nowhere else: the state of a channel equals that
 /// of an O which saw the column alone.
@@ -59,7 +59,9 @@ class per_channel {
   }
 
   /// @throws fewbit::error if the number of channels or the settings differ.
-  void merge(const per_channel& other) requires MergeableObserver<O> {
+  void merge(const per_channel& other)
+    requires MergeableObserver<O>
+  {
     constexpr detail::caller by{"per_channel", "merge"};
     detail::expect_same(by, "channels of other", other.channels(), channels());
     std::vector<O> merged = channels_;
@@ -135,9 +137,9 @@ class per_channel {
 
   /// The library's own observers take the function for the sentences of their errors.
   static constexpr bool names_caller =
-      requires(O & o, const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
-    o.observe(by, x);
-  };
+      requires(O& o, const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
+        o.observe(by, x);
+      };
 
   static index checked(const char* function, index channels) {
     detail::expect(channels >= 1, function, "channels", channels, "at least 1");
@@ -157,6 +159,6 @@ class per_channel {
   std::vector<O> channels_;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

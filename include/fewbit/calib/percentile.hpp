@@ -16,7 +16,7 @@
 #include "fewbit/calib/batch.hpp"
 #include "fewbit/calib/histogram.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -132,6 +132,6 @@ struct by_percentile {
   return *nth;
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

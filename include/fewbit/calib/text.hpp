@@ -18,7 +18,7 @@
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 template <class Float>
 using bits_of_float = std::conditional_t<sizeof(Float) == 4, std::uint32_t, std::uint64_t>;
@@ -217,6 +217,6 @@ template <class O>
   return made;
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

@@ -13,7 +13,7 @@
 #include "fewbit/calib/mse.hpp"
 #include "fewbit/calib/percentile.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 template <class M>
 concept ThresholdMethod = std::copyable<M> && requires(const M& method, const histogram& h) {
@@ -30,6 +30,6 @@ struct by_max {
   friend bool operator==(const by_max&, const by_max&) = default;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -13,7 +13,7 @@
 #include "fewbit/calib/histogram_observer.hpp"
 #include "fewbit/calib/threshold.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -184,6 +184,6 @@ using percentile_observer = threshold_observer<by_percentile>;
 using entropy_observer = threshold_observer<by_entropy>;
 using mse_observer = threshold_observer<by_mse>;
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

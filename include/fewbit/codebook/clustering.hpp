@@ -21,7 +21,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// How k-means searches. What is not named keeps its value here.
 struct kmeans_options {
@@ -45,9 +45,9 @@ struct kmeans_step {
   index moved = 0;       ///< points that changed their cluster
 };
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// k centroids and the points that belong to them.
 struct kmeans_result {
@@ -179,6 +179,6 @@ inline void expect_sortable(const char* function, const char* argument, index nu
 
 }  // namespace detail
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -35,7 +35,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Tables of one query at a time.
 class distance_tables {
@@ -144,6 +144,6 @@ class distance_tables {
   double rounding_ = 0.0;  // what entries may lose
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -20,7 +20,7 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// A multiple of which, 16 and 256, is a table.
 using entry_lanes = arch::vec<float, 16>;
@@ -70,6 +70,6 @@ inline void entries_to_bytes(const float* values, index codes, float least, floa
   }
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

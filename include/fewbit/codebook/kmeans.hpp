@@ -28,7 +28,7 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -184,6 +184,6 @@ template <class Arch = arch::native, Executor E = inline_executor>
   return kmeans<Arch>(points, k, options, no_progress{}, executor);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

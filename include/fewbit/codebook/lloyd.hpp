@@ -17,8 +17,8 @@
 
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/codebook/clustering.hpp"
-#include "fewbit/codebook/nearest_by_codes.hpp"
 #include "fewbit/codebook/nearest.hpp"
+#include "fewbit/codebook/nearest_by_codes.hpp"
 #include "fewbit/codebook/point_panel.hpp"
 #include "fewbit/codebook/seeding.hpp"
 #include "fewbit/config.hpp"
@@ -26,7 +26,7 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// sum += weight * x in double, where the products are exact.
 FEWBIT_ALWAYS_INLINE void add_point(const float* x, double weight, index d, double* sum) noexcept {
@@ -263,6 +263,6 @@ class lloyd {
   std::vector<std::int32_t> assignment_;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

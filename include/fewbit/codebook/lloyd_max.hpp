@@ -24,7 +24,7 @@
 #include "fewbit/quant/quantize.hpp"
 #include "fewbit/quant/weighted_quantize.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -118,6 +118,6 @@ struct default_rule_of<codebook<Bits>> {
 
 }  // namespace detail
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -49,7 +49,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Centroids laid out for the search: groups of 8, of each first |c|^2 / 2 and then, coordinate by
 /// coordinate, -c_t, as moved by a centering. The last group is filled up with centroids that are
@@ -537,6 +537,6 @@ template <class Arch = arch::native, Executor E = inline_executor>
   return nearest;
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -14,7 +14,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/range.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -96,6 +96,6 @@ class sorted_centroids {
   std::vector<double> middle_;  // between neighbours
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -42,7 +42,7 @@
 #include "fewbit/arch/avx512_vnni.hpp"
 #endif
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// Whether an instruction set multiplies four bytes from memory by four bytes of each lane.
 template <class Arch>
@@ -469,6 +469,6 @@ std::uint64_t nearest_by_codes(const packed_centroids& c, const coded_centroids&
   return result.open;
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

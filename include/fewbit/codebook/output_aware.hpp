@@ -40,7 +40,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Centroids and codes of weights.
 struct output_aware_codes {
@@ -260,6 +260,6 @@ template <class Arch = arch::native, Executor E = inline_executor>
   return train_output_aware<Arch>(weights, inputs, options, always, executor);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -29,7 +29,7 @@
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Parts whose table entries of a byte a 16-bit sum holds.
 inline constexpr index most_summed_parts = 256;
@@ -251,6 +251,6 @@ class packed_codes {
   aligned_buffer<std::uint8_t> memory_;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -27,7 +27,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Points of one panel.
 inline constexpr index panel_points = 48;
@@ -175,6 +175,6 @@ class point_panels {
 
 }  // namespace detail
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

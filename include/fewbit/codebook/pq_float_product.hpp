@@ -25,7 +25,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/epilogue_rows.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Weights as float tables ask for them.
 template <int Bits>
@@ -86,7 +86,7 @@ void sum_float_block(const pq_float_weights<Bits>& w, const float* entries, inde
 /// @param c       m x w.n(); if shapes do not fit, the program ends (core/operands.hpp)
 /// @param memory  pq_float_bytes(w) of them, on a cache line
 template <int Bits, RowMajorDense<float> X, class C, class E, Executor Workers = inline_executor>
-requires gemm::ProductInto<C, E, float>
+  requires gemm::ProductInto<C, E, float>
 void multiply_pq_floats(const X& x, const pq_float_weights<Bits>& w, C&& c, const E& epilogue,
                         std::byte* memory, const Workers& executor = {}) noexcept {
   using out = gemm::detail::scalar_of<C>;
@@ -117,6 +117,6 @@ void multiply_pq_floats(const X& x, const pq_float_weights<Bits>& w, C&& c, cons
   }
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -43,7 +43,7 @@
 #include "fewbit/gemm/stages.hpp"
 #include "fewbit/quant/arrays.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -240,7 +240,7 @@ void sum_pq_block(const pq_lhs<Weights>& a, const Weights& w, index block,
 /// @param a  tables of w
 /// @param c  a.rows() x w.n(); the program ends if it is not (core/operands.hpp)
 template <class Weights, class C, class E, Executor Workers = inline_executor>
-requires gemm::ProductInto<C, E, std::int32_t>
+  requires gemm::ProductInto<C, E, std::int32_t>
 void multiply_pq(const pq_lhs<Weights>& a, const Weights& w, C&& c, const E& epilogue,
                  const Workers& executor = {}) noexcept {
   using out = gemm::detail::scalar_of<C>;
@@ -260,6 +260,6 @@ void multiply_pq(const pq_lhs<Weights>& a, const Weights& w, C&& c, const E& epi
   });
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

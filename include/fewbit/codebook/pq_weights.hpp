@@ -29,7 +29,7 @@
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// n x k weights by codes of Bits = 4 or 8 bits, for one instruction set.
 template <int Bits, class Arch = arch::native>
@@ -121,6 +121,6 @@ class pq_weights {
   aligned_buffer<std::uint8_t> memory_;  // centroids, then codes: read in this order
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -33,7 +33,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// How a product quantizer is trained.
 struct pq_options {
@@ -49,9 +49,9 @@ struct pq_step {
   kmeans_step clustering = {};
 };
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Called after each iteration with a `pq_step`; answers whether to go on.
 template <class P>
@@ -295,6 +295,6 @@ template <class Arch = arch::native, Executor E = inline_executor>
   return detail::train_for_all_parts<Arch>(points, options, executor);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

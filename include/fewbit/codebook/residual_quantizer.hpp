@@ -25,7 +25,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -118,6 +118,6 @@ template <class Arch = arch::native, Executor E = inline_executor>
   return train_residual_quantizer<Arch>(points, first, second, always, executor);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

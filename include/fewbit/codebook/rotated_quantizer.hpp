@@ -47,7 +47,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// How a rotated quantizer is trained.
 struct rotation_options {
@@ -63,9 +63,9 @@ struct rotation_step {
   pq_step training = {};  ///< in round 0
 };
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Called with a `rotation_step`; answers whether to go on.
 template <class P>
@@ -368,6 +368,6 @@ template <class Arch = arch::native, Executor E = inline_executor>
   return train_rotated_quantizer<Arch>(points, options, always, executor);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -30,7 +30,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/range.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// Random numbers in [0, 1), one after the other.
 class random_sequence {
@@ -340,6 +340,6 @@ inline index default_candidates(index k) noexcept {
   return count;
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

@@ -25,7 +25,7 @@
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Asks a buffer not to zero its elements.
 struct for_overwrite_t {};
@@ -144,6 +144,6 @@ class aligned_buffer {
   index size_ = 0;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

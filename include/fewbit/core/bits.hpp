@@ -20,7 +20,7 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// The integer a code of so many bits is read as: int8_t, uint8_t, int16_t or uint16_t.
 template <int Bits, bool Signed>
@@ -106,6 +106,6 @@ constexpr void unpack_bits(const std::uint8_t* bytes, index n, Code* codes) noex
   }
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -37,7 +37,7 @@
 
 #include "fewbit/config.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// Bad input to a preparing function; the object that was asked keeps its former value.
 class error : public std::invalid_argument {
@@ -64,9 +64,9 @@ inline error_handler set_error_handler(error_handler handler) noexcept {
   return current_error_handler.exchange(handler != nullptr ? handler : &abort_with_message);
 }
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 [[noreturn]] inline void fail_with(const std::string& sentence) {
 #if FEWBIT_HAS_EXCEPTIONS
@@ -92,7 +92,8 @@ inline std::string text(const char* value) { return value; }
 
 /// Numbers as a reader would write them: 0.1, 1e-40, nan, -inf, 42.
 template <class T>
-requires std::is_arithmetic_v<T> std::string text(T value) {
+  requires std::is_arithmetic_v<T>
+std::string text(T value) {
   if constexpr (std::is_floating_point_v<T>) {
     if (value != value) return "nan";  // printf would show its sign
     char buffer[40];
@@ -160,6 +161,6 @@ void expect_elements(const char* function, const char* argument, const M& m) {
   expect_pointer(function, argument, m.data());
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

@@ -12,7 +12,7 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -28,9 +28,7 @@ struct example_task {
 /// held by pointer or reference.
 template <class E>
 concept Executor = requires(const std::remove_cvref_t<E>& e, index n,
-                            const detail::example_task& f) {
-  e.for_each(n, f);
-};
+                            const detail::example_task& f) { e.for_each(n, f); };
 
 /// Runs every piece in the calling thread, in order; the default everywhere.
 struct inline_executor {
@@ -40,6 +38,6 @@ struct inline_executor {
   }
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

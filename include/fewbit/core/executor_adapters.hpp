@@ -16,7 +16,7 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 #if defined(_OPENMP)
 
@@ -53,6 +53,6 @@ struct thread_executor {
   }
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

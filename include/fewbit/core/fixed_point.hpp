@@ -35,7 +35,7 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// The real number mantissa * 2^(exponent - 31). From `quantize_multiplier`, mantissa is 0 or in
 /// [2^30, 2^31) and exponent in [-31, 30].
@@ -46,9 +46,9 @@ struct fixed_multiplier {
   friend bool operator==(const fixed_multiplier&, const fixed_multiplier&) = default;
 };
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -177,8 +177,7 @@ template <class V>
 template <class Mode>
 concept FixedPointMode = requires(std::int32_t v, double real) {
   { Mode::multiplier(real) } -> std::same_as<fixed_multiplier>;
-  { Mode::apply(v, v, v) }
-  noexcept->std::same_as<std::int32_t>;
+  { Mode::apply(v, v, v) } noexcept -> std::same_as<std::int32_t>;
 };
 
 namespace detail {
@@ -313,6 +312,6 @@ template <FixedPointMode Mode, class V>
   return static_cast<std::int32_t>(static_cast<std::int64_t>(product + half) >> places);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

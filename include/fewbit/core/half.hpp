@@ -13,7 +13,7 @@
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// The nearest half, ties to even; from 65520 on infinity. A NaN becomes 0x7E00 with its sign.
 ///
@@ -54,6 +54,6 @@ FEWBIT_ALWAYS_INLINE arch::rebind<H, float> from_half(const H& half) noexcept {
   return arch::bits_as<float>(ints(value | sign));
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -16,7 +16,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/core/workspace.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -35,8 +35,9 @@ concept DenseColumn = requires(const std::remove_cvref_t<A>& a) {
 /// Rows of T that the hot path reads where they lie: RowMajorDense, or a compile-time vector of
 /// neighbouring elements, which is one row.
 template <class A, class T>
-concept DenseRows = RowMajorDense<A, T> ||
-    (detail::DenseColumn<A>&& std::same_as<typename std::remove_cvref_t<A>::Scalar, T>);
+concept DenseRows =
+    RowMajorDense<A, T> ||
+    (detail::DenseColumn<A> && std::same_as<typename std::remove_cvref_t<A>::Scalar, T>);
 
 /// DenseRows whose elements may be written.
 template <class A, class T>
@@ -143,6 +144,6 @@ template <class C, class T>
 
 }  // namespace detail
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

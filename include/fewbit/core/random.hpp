@@ -16,7 +16,7 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// A stream and the place to start in it.
 struct generator {
@@ -26,9 +26,9 @@ struct generator {
   friend bool operator==(const generator&, const generator&) = default;
 };
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -160,6 +160,6 @@ template <int N>
   return static_cast<float>(inverse_normal_cdf((static_cast<double>(high) + 0.5) * 0x1p-52));
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

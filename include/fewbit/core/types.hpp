@@ -9,7 +9,7 @@
 
 #include "fewbit/config.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// Extents and positions; signed, as in Eigen.
 using index = Eigen::Index;
@@ -17,9 +17,9 @@ using index = Eigen::Index;
 template <class T>
 using row_matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// A row-major matrix, Map or block of T whose rows are contiguous: what the hot path reads and
 /// writes in place. Whatever would need a hidden copy (an expression, a column-major matrix) does
@@ -41,6 +41,6 @@ concept MutableRowMajorDense = RowMajorDense<A, T> && requires(std::remove_refer
   { a.data() } -> std::same_as<T*>;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -17,7 +17,7 @@
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Equal slots of bytes. Each starts on a 64-byte line and shares none with its neighbours; the
 /// distance between slots is an odd number of lines, so that up to 64 slots start at different
@@ -73,6 +73,6 @@ class workspace {
   index slots_ = 0;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

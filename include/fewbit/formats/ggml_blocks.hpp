@@ -27,11 +27,11 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/executor.hpp"
-#include "fewbit/core/types.hpp"
 #include "fewbit/core/half.hpp"
+#include "fewbit/core/types.hpp"
 #include "fewbit/quant/range.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// Weights of a block.
 inline constexpr index ggml_block_size = 32;
@@ -76,13 +76,13 @@ struct q4_1 {
 
 template <class B>
 concept GgmlBlock = std::same_as<B, q8_0> || std::same_as<B, q5_0> || std::same_as<B, q4_0> ||
-    std::same_as<B, q4_1>;
+                    std::same_as<B, q4_1>;
 
 static_assert(sizeof(q8_0) == 34 && sizeof(q5_0) == 22 && sizeof(q4_0) == 18 && sizeof(q4_1) == 20);
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -267,6 +267,6 @@ template <GgmlBlock B, Executor E = inline_executor>
   return w;
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -29,15 +29,15 @@
 
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
+#include "fewbit/core/half.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/formats/ggml_blocks.hpp"
 #include "fewbit/formats/ggml_quantize.hpp"
-#include "fewbit/core/half.hpp"
 #include "fewbit/quant/quantized_matrix.hpp"
 #include "fewbit/quant/scale.hpp"
 #include "fewbit/quant/scheme.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// A matrix of 4-bit codes with a scale and a least value for each 32 columns of a row: value (r,
 /// c) is codes(r, c) * scales(r, c / 32) + minima(r, c / 32).
@@ -47,9 +47,9 @@ struct codes_with_minima {
   row_matrix<float> minima;        ///< rows x cols / 32
 };
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -197,14 +197,15 @@ template <GgmlBlock B>
 
 /// The scheme that holds blocks B.
 template <GgmlBlock B>
-requires(!B::has_minimum) using scheme_of = typename detail::scheme_of_blocks<B>::type;
+  requires(!B::has_minimum)
+using scheme_of = typename detail::scheme_of_blocks<B>::type;
 
 /// The same values as codes, scales and zero points.
 /// @throws fewbit::error if there are no blocks, or naming the first that would not come back the
 ///         same
 template <GgmlBlock B>
-requires(!B::has_minimum)
-    [[nodiscard]] quantized_matrix<scheme_of<B>> to_quantized(const block_matrix<B>& blocks) {
+  requires(!B::has_minimum)
+[[nodiscard]] quantized_matrix<scheme_of<B>> to_quantized(const block_matrix<B>& blocks) {
   using S = scheme_of<B>;
   detail::expect_extents("to_quantized", "blocks", blocks);
   row_matrix<typename S::code> codes(blocks.rows(), blocks.cols());
@@ -251,8 +252,8 @@ requires(!B::has_minimum)
 /// @throws fewbit::error if the columns are no whole blocks, or naming the first block that B
 ///         cannot hold: a scale that is no half, a code or a zero point out of range
 template <GgmlBlock B>
-requires(!B::has_minimum)
-    [[nodiscard]] block_matrix<B> to_blocks(const quantized_matrix<scheme_of<B>>& q) {
+  requires(!B::has_minimum)
+[[nodiscard]] block_matrix<B> to_blocks(const quantized_matrix<scheme_of<B>>& q) {
   detail::expect_extents("to_blocks", "q", q);
   detail::expect_whole_blocks("to_blocks", q.cols());
   std::vector<B> blocks;
@@ -306,8 +307,8 @@ requires(!B::has_minimum)
 /// to_quantized takes them.
 /// @throws fewbit::error if there are no blocks
 template <GgmlBlock B>
-requires(!B::has_minimum)
-    [[nodiscard]] block_matrix<B> with_plain_zeros(const block_matrix<B>& matrix) {
+  requires(!B::has_minimum)
+[[nodiscard]] block_matrix<B> with_plain_zeros(const block_matrix<B>& matrix) {
   detail::expect_extents("with_plain_zeros", "matrix", matrix);
   std::vector<B> blocks(matrix.blocks().begin(), matrix.blocks().end());
   for (B& b : blocks) {
@@ -316,6 +317,6 @@ requires(!B::has_minimum)
   return block_matrix<B>(matrix.rows(), matrix.cols(), std::move(blocks));
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -44,12 +44,12 @@
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/half.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/formats/ggml_blocks.hpp"
-#include "fewbit/core/half.hpp"
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 struct ggml_ref {
   static constexpr const char* name = "ggml_ref";
@@ -398,6 +398,6 @@ template <GgmlBlock B, GgmlMode Mode = ggml_ref, Executor E = inline_executor>
   return block_matrix<B>(w.rows(), w.cols(), std::move(blocks));
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -26,14 +26,14 @@
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/half.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/formats/ggml_blocks.hpp"
 #include "fewbit/formats/ggml_quantize.hpp"
-#include "fewbit/core/half.hpp"
 #include "fewbit/quant/quantize.hpp"
 #include "fewbit/quant/weighted_quantize.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -145,6 +145,6 @@ template <Executor E = inline_executor>
   return block_matrix<q4_0>(w.rows(), w.cols(), std::move(blocks));
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -29,7 +29,7 @@
 #include "fewbit/quant/scale.hpp"
 #include "fewbit/quant/scheme.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// The constant inputs of a MatMulNBits node of 4 bits. b = ceil(k / G) is the number of blocks of
 /// a row.
@@ -47,9 +47,9 @@ enum class zero_point_input {
   implied,  ///< 8, and 7 as 8 with a negative scale
 };
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -204,6 +204,6 @@ template <index G>
   return w;
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -19,7 +19,7 @@
 #include "fewbit/gemm/epilogue.hpp"
 #include "fewbit/gemm/epilogue_rows.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
@@ -60,7 +60,8 @@ void finish(const In* sums, index stride, const out_view<Out>& c, const E& epilo
 ///
 /// More than arch::streaming_bytes go past the caches if rows of c begin on cache lines.
 template <class Sums, class C, class E, Executor Ex = inline_executor>
-requires RowMajorDense<Sums, detail::scalar_of<Sums>> && ProductInto<C, E, detail::scalar_of<Sums>>
+  requires RowMajorDense<Sums, detail::scalar_of<Sums>> &&
+           ProductInto<C, E, detail::scalar_of<Sums>>
 void finish(const Sums& sums, C&& c, const E& epilogue, const Ex& executor = {}) noexcept {
   assert(sums.rows() == c.rows() && sums.cols() == c.cols());
   const detail::out_view<detail::scalar_of<C>> to{c.data(), c.outerStride(), 0,
@@ -68,6 +69,6 @@ void finish(const Sums& sums, C&& c, const E& epilogue, const Ex& executor = {})
   detail::finish(sums.data(), sums.outerStride(), to, epilogue, arch::streaming_bytes, executor);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

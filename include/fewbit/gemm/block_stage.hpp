@@ -20,15 +20,13 @@
 
 #include "fewbit/gemm/epilogue.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// Base of block stages.
 struct block_stage {};
 
 template <class S>
-concept BlockStage = std::derived_from<S, block_stage> && requires {
-  typename S::total;
-};
+concept BlockStage = std::derived_from<S, block_stage> && requires { typename S::total; };
 
 /// The total is the sum of all blocks, at no cost where k is one block.
 struct whole_depth : block_stage {
@@ -41,6 +39,6 @@ struct whole_depth : block_stage {
   }
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -19,7 +19,7 @@
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// Position in C of a value, or of the first lane of a vector; the first `valid` lanes are inside
 /// C.
@@ -94,8 +94,7 @@ namespace detail {
 
 template <class E, class In, class Out>
 concept maps = requires(const E& e, const In& in, const at& where) {
-  { e(in, where) }
-  noexcept->std::same_as<Out>;
+  { e(in, where) } noexcept -> std::same_as<Out>;
 };
 
 }  // namespace detail
@@ -121,6 +120,6 @@ concept ProductEpilogue = Epilogue<E, detail::scalar_of<C>, Total>;
 template <class C, class E, class Total>
 concept ProductInto = MutableRowMajorDense<C, detail::scalar_of<C>> && ProductEpilogue<C, E, Total>;
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -17,7 +17,7 @@
 #include "fewbit/gemm/int8/micro_kernel.hpp"
 #include "fewbit/gemm/stages.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
 /// Where a rectangle of C goes.
 template <class Out>
@@ -54,7 +54,8 @@ struct narrowing<chain<First, saturate<Code>>> {
 };
 
 template <class First, class Second>
-requires(narrowing<First>::found) struct narrowing<chain<First, Second>> {
+  requires(narrowing<First>::found)
+struct narrowing<chain<First, Second>> {
   using type = chain<First, Second>;
   static constexpr bool found = true;
   static decltype(auto) before(const type& e) noexcept { return narrowing<First>::before(e.first); }
@@ -79,7 +80,8 @@ struct leading_bias<add_bias> {
 };
 
 template <class First, class Second>
-requires(leading_bias<First>::found) struct leading_bias<chain<First, Second>> {
+  requires(leading_bias<First>::found)
+struct leading_bias<chain<First, Second>> {
   using type = chain<First, Second>;
   static constexpr bool found = true;
   static const std::int32_t* bias(const type& e) noexcept {
@@ -215,9 +217,9 @@ void finish_rows(const In* sums, index stride, out_view<Out> c, E epilogue) noex
 /// Lanes of the vectors that an epilogue gets: what a register of the native arch holds, or less
 /// where panels are narrower.
 template <class Kernel>
-inline constexpr int epilogue_lanes = std::gcd(Kernel::narrow_cols,
-                                               arch::native_lanes<std::int32_t>);
+inline constexpr int epilogue_lanes =
+    std::gcd(Kernel::narrow_cols, arch::native_lanes<std::int32_t>);
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+}}}  // namespace fewbit::gemm::detail
 
 #include "fewbit/end.hpp"

@@ -27,7 +27,7 @@
 #include "fewbit/core/fixed_point.hpp"
 #include "fewbit/gemm/epilogue.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
@@ -296,6 +296,6 @@ template <class Code>
   return {nearest(inverse_scale), saturate<Code>(zero_point)};
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -8,7 +8,7 @@
 #include "fewbit/arch/byte_sums.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// The sum of `count` codes, exact up to 2^23 of them.
 template <class Code>
@@ -17,6 +17,6 @@ template <class Code>
   return arch::sum_of_bytes(codes, count);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -35,7 +35,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/params.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -628,6 +628,6 @@ void quantize_rows(const float* x, index rows, index cols, std::int8_t* codes, f
   detail::quantize_rows(x, rows, cols, codes, scales, sums, streaming, executor);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -16,7 +16,7 @@
 
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// A rectangle of a matrix.
 struct rectangle {
@@ -107,6 +107,6 @@ concept Granularity = requires(index i) {
   { T::name } -> std::convertible_to<const char*>;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -17,7 +17,7 @@
 #include "fewbit/config.hpp"
 #include "fewbit/quant/storage.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -53,7 +53,7 @@ template <int Bits, class Positive, class Negative>
 /// by the largest: at 4 bits NF4. Dettmers et al. 2023, arXiv:2305.14314 (QLoRA).
 struct normal_quantiles {
   template <Storage St>
-  static constexpr bool fits = CodebookStorage<St>&& St::bits >= 2;
+  static constexpr bool fits = CodebookStorage<St> && St::bits >= 2;
 
   template <int Bits>
   [[nodiscard]] static std::array<float, std::size_t{1} << Bits> levels() {
@@ -74,7 +74,7 @@ struct normal_quantiles {
 /// 1, 1/2, 1/4 ...: a product is a shift. Miyashita et al. 2016, arXiv:1603.01025.
 struct powers_of_two {
   template <Storage St>
-  static constexpr bool fits = CodebookStorage<St>&& St::bits >= 2 && St::bits <= 4;
+  static constexpr bool fits = CodebookStorage<St> && St::bits >= 2 && St::bits <= 4;
 
   template <int Bits>
   [[nodiscard]] static std::array<float, std::size_t{1} << Bits> levels() {
@@ -89,7 +89,7 @@ struct powers_of_two {
 /// Li et al. 2020, arXiv:1909.13144 (APoT).
 struct additive_powers_of_two {
   template <Storage St>
-  static constexpr bool fits = CodebookStorage<St>&& St::bits == 4;
+  static constexpr bool fits = CodebookStorage<St> && St::bits == 4;
 
   template <int Bits>
   [[nodiscard]] static std::array<float, std::size_t{1} << Bits> levels() {
@@ -99,6 +99,6 @@ struct additive_powers_of_two {
   }
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -19,7 +19,7 @@
 #include "fewbit/quant/scale.hpp"
 #include "fewbit/quant/storage.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Elements with |w| >= threshold get the code of their sign, the others 0 (binary codes ignore the
 /// threshold). A ternary group of zeros keeps these defaults. No element of a ternary group that is
@@ -112,6 +112,6 @@ struct ternary_twn {
   }
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

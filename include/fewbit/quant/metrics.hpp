@@ -23,7 +23,7 @@
 #include "fewbit/quant/quantize.hpp"
 #include "fewbit/quant/quantized_matrix.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// With w the reference, w_hat the approximation and e = w - w_hat:
 struct error_report {
@@ -34,9 +34,9 @@ struct error_report {
   double clipped_share = 0;  ///< share of elements outside what the codes cover; 0 without codes
 };
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -222,6 +222,6 @@ template <class Approximation>
   return detail::error_between("max_error", "approximation", w, approximation).max_error;
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -35,7 +35,7 @@
 #include "fewbit/quant/scale.hpp"
 #include "fewbit/quant/storage.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -43,7 +43,8 @@ template <class T>
 struct code_limits;
 
 template <std::integral T>
-requires(sizeof(T) <= 2) struct code_limits<T> {
+  requires(sizeof(T) <= 2)
+struct code_limits<T> {
   using code = T;
   static constexpr int min = std::numeric_limits<T>::min();
   static constexpr int max = std::numeric_limits<T>::max();
@@ -86,9 +87,7 @@ inline double zero_point_from_better_end(double lo, double hi, double scale, int
 
 /// Types a mode can quantize to.
 template <class T>
-concept CodeType = requires {
-  typename detail::code_limits<T>::code;
-};
+concept CodeType = requires { typename detail::code_limits<T>::code; };
 
 /// The C++ type of one code of T.
 template <CodeType T>
@@ -279,6 +278,6 @@ void quantize_with(const In& in, Out&& out, const quant_params& params) {
   }
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

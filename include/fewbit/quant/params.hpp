@@ -18,7 +18,7 @@
 #include "fewbit/quant/range.hpp"
 #include "fewbit/quant/scheme.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// Value of a code: (code - zero_point) * scale.
 struct quant_params {
@@ -28,9 +28,9 @@ struct quant_params {
   friend constexpr bool operator==(const quant_params&, const quant_params&) = default;
 };
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -128,6 +128,6 @@ template <IntegerScheme S>
   return choose_params<typename S::storage, typename S::zero_point, typename S::scale>(r);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -36,7 +36,7 @@
 #include "fewbit/quant/range.hpp"
 #include "fewbit/quant/scheme.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// The scale covers all data of its group: max|x|, or min and max when affine (choose_params).
 struct full_range {
@@ -276,10 +276,9 @@ void encode_row(const matrix_ref& w, index r, const group_choices<S>& choices, c
 }
 
 template <Scheme S>
-requires(!S::is_integer && !CodebookScheme<S>) void encode_row(const matrix_ref& w, index r,
-                                                               const group_choices<S>& choices,
-                                                               const generator& /*g*/,
-                                                               std::uint8_t* bytes) noexcept {
+  requires(!S::is_integer && !CodebookScheme<S>)
+void encode_row(const matrix_ref& w, index r, const group_choices<S>& choices,
+                const generator& /*g*/, std::uint8_t* bytes) noexcept {
   using code = typename S::code;
   std::array<code, encode_chunk> codes;
   const float* x = row_of(w, r);
@@ -515,7 +514,7 @@ template <IntegerScheme S, Executor E = inline_executor>
   return quantize_by_params<S>(function, w, params, g, executor);
 }
 template <IntegerScheme S, Executor E = inline_executor>
-requires std::is_same_v<typename S::granularity, per_tensor>
+  requires std::is_same_v<typename S::granularity, per_tensor>
 [[nodiscard]] quantized_matrix<S> quantize_as(const char* function, const matrix_ref& w,
                                               const quant_params& params, const E& executor = {}) {
   return quantize_as<S>(function, w, std::span<const quant_params>(&params, 1), executor);
@@ -577,7 +576,7 @@ template <IntegerScheme S, Executor E = inline_executor>
 
 /// Quantizes `w` with the one scale and zero point of a per_tensor scheme.
 template <IntegerScheme S, Executor E = inline_executor>
-requires std::is_same_v<typename S::granularity, per_tensor>
+  requires std::is_same_v<typename S::granularity, per_tensor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                            const quant_params& params, const E& executor = {}) {
   return detail::quantize_as<S>("quantize", w, params, executor);
@@ -671,6 +670,6 @@ template <Scheme S, class... More>
   return dequantize(detail::quantize_as<S>("fake_quantize", w, more...));
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

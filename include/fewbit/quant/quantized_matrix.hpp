@@ -26,7 +26,7 @@
 #include "fewbit/quant/range.hpp"
 #include "fewbit/quant/scheme.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -128,8 +128,8 @@ class quantized_matrix {
   /// @param zero_points  as many, in [storage::min, storage::max]; empty unless S is affine
   /// @throws fewbit::error naming the first bad value and its position
   quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
-                   std::span<const float> scales,
-                   std::span<const value_type> zero_points = {}) requires(!CodebookScheme<S>)
+                   std::span<const float> scales, std::span<const value_type> zero_points = {})
+    requires(!CodebookScheme<S>)
       : quantized_matrix(codes.rows(), codes.cols()) {
     detail::expect_pointer("quantized_matrix", "codes", codes.data());
     take_scales(scales);
@@ -141,8 +141,8 @@ class quantized_matrix {
   ///
   /// @param levels  2^bits finite numbers of -1 to 1 in ascending order; some may be equal
   quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
-                   std::span<const float> scales,
-                   std::span<const float> levels) requires(CodebookScheme<S>)
+                   std::span<const float> scales, std::span<const float> levels)
+    requires(CodebookScheme<S>)
       : quantized_matrix(codes.rows(), codes.cols()) {
     detail::expect_pointer("quantized_matrix", "codes", codes.data());
     take_scales(scales);
@@ -296,6 +296,6 @@ struct quantized_matrix_access {
 
 }  // namespace detail
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -13,7 +13,7 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
 
-namespace fewbit::inline FEWBIT_VERSION_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// [lo, hi] with lo <= hi, both finite.
 struct range {
@@ -35,9 +35,9 @@ struct range {
   return {a.lo < b.lo ? a.lo : b.lo, a.hi > b.hi ? a.hi : b.hi};
 }
 
-}  // namespace fewbit::inline FEWBIT_VERSION_NAMESPACE
+}}  // namespace fewbit
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// +0 for a zero of either sign, and any other number as it is. In integers, because
 /// -fno-signed-zeros lets a compiler drop a comparison of floats or a sum with 0.
@@ -55,6 +55,6 @@ inline void expect_valid_range(const char* function, const range& r) {
   if (r.lo > r.hi) fail(function, "range.lo", r.lo, "at most range.hi, " + text(r.hi));
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

@@ -13,7 +13,7 @@
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Nearest integer, ties to even: 0.5 -> 0, 1.5 -> 2, 2.5 -> 2.
 struct nearest_even {
@@ -66,18 +66,19 @@ struct stochastic {
 };
 
 template <class T>
-concept Rounding = requires {
-  { T::is_random } -> std::convertible_to<bool>;
-  { T::name } -> std::convertible_to<const char*>;
-}
-&&(
-    requires(float x) {
-      { T::round(x) } -> std::same_as<std::int32_t>;
-    } ||
-    requires(float x) {
-      { T::round(x, x) } -> std::same_as<std::int32_t>;
-    });
+concept Rounding =
+    requires {
+      { T::is_random } -> std::convertible_to<bool>;
+      { T::name } -> std::convertible_to<const char*>;
+    } &&
+    (
+        requires(float x) {
+          { T::round(x) } -> std::same_as<std::int32_t>;
+        } ||
+        requires(float x) {
+          { T::round(x, x) } -> std::same_as<std::int32_t>;
+        });
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -12,7 +12,7 @@
 
 #include "fewbit/config.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// The smallest scale: 2^-126, the smallest normal float, so that 1 / scale is finite.
 inline constexpr float min_scale = std::numeric_limits<float>::min();
@@ -55,6 +55,6 @@ concept Scale = requires(double step) {
   { T::name } -> std::convertible_to<const char*>;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

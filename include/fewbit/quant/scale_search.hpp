@@ -31,7 +31,7 @@
 #include "fewbit/quant/scale.hpp"
 #include "fewbit/quant/scheme.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// The elements that share a scale and count: those of a weight above 0 that are not 0. Zeros that
 /// change no sum fill the last step of a loop.
@@ -360,6 +360,6 @@ template <IntegerScheme S>
   return group.error<S>(best) < plain_error ? quant_params{best, 0} : plain;
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

@@ -27,7 +27,7 @@
 #include "fewbit/quant/storage.hpp"
 #include "fewbit/quant/zero_point.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -159,6 +159,6 @@ using codebook_per_row = scheme<codebook<Bits>, per_row>;
 template <int Bits, index G>
 using codebook_grouped = scheme<codebook<Bits>, grouped<G>>;
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -23,7 +23,7 @@
 
 #include "fewbit/config.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 struct int8 {
   using code = std::int8_t;
@@ -161,6 +161,6 @@ inline constexpr bool is_codebook<codebook<Bits>> = true;
 template <class T>
 concept CodebookStorage = Storage<T> && detail::is_codebook<T>;
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -24,7 +24,7 @@
 #include "fewbit/quant/scale.hpp"
 #include "fewbit/quant/scheme.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Codes of -1, 0 and 1 of a rows x cols matrix, and two scales for each row.
 class two_scale_ternary {
@@ -151,6 +151,6 @@ struct ternary_row {
   return w;
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

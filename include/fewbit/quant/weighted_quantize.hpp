@@ -20,7 +20,7 @@
 #include "fewbit/quant/quantize.hpp"
 #include "fewbit/quant/scale_search.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -80,6 +80,6 @@ template <WeightedScheme S, Executor E = inline_executor>
   return detail::encode_matrix<S>(w, std::move(choices), generator{}, executor);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -11,7 +11,7 @@
 
 #include "fewbit/quant/storage.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Codes [-max, max] (narrow range, so that -code is a code); amax takes code max.
 /// Wu et al. 2020, arXiv:2004.09602.
@@ -62,6 +62,6 @@ concept ZeroPoint = requires {
   { T::name } -> std::convertible_to<const char*>;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

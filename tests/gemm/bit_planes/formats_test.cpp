@@ -6,8 +6,7 @@
 
 #include "support/bit_codes.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using tests::codes_of;
 

@@ -9,8 +9,7 @@
 #include "support/bit_codes.hpp"
 #include "support/sanitized.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using gemm::binary_bits, gemm::ternary_bits;
 using tests::random_codes_of, tests::wide_product_of;

@@ -9,8 +9,7 @@
 
 #include "support/bit_codes.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using gemm::detail::parity_chains, gemm::detail::to_parities, gemm::detail::words_in_parities;
 

@@ -5,8 +5,7 @@
 #include <map>
 #include <utility>
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// The factor that each pair of planes has in the sum, by doing what the passes say.
 template <class A, class W>

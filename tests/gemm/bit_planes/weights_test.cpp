@@ -8,8 +8,7 @@
 #include "support/bit_codes.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using tests::random_codes_of;
 

@@ -13,8 +13,7 @@
 #include "support/codes.hpp"
 #include "support/narrow.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using tests::random_codes, tests::random_weights, tests::wide_product;
 

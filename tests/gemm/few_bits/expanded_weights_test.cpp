@@ -9,8 +9,7 @@
 #include "support/archs.hpp"
 #include "support/narrow.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using tests::random_weights;
 

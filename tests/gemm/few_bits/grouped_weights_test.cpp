@@ -11,8 +11,7 @@
 #include "support/kept_scale.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using gemm::grouped_weights;
 using gemm::short_scales;

@@ -10,8 +10,7 @@
 #include "fewbit/core/executor_adapters.hpp"
 #include "fewbit/gemm/stages.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 /// A product of which all is known: codes, scales of few bits, zero points.
 struct sample {

@@ -16,8 +16,7 @@
 #include "support/narrow.hpp"
 #include "support/sanitized.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using tests::for_each_width, tests::random_codes, tests::random_weights, tests::wide_product;
 

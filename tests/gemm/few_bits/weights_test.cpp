@@ -9,8 +9,7 @@
 #include "support/narrow.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using tests::for_each_width, tests::largest_value_of, tests::random_weights;
 

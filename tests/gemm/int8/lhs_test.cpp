@@ -7,8 +7,7 @@
 #include "support/codes.hpp"
 #include "support/kernels.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 template <class K>
 class prepared_lhs_test : public testing::Test {

@@ -6,8 +6,7 @@
 
 #include "support/kernels.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 template <class K>
 class row_tiles_test : public testing::Test {};

@@ -7,8 +7,7 @@
 
 #include "support/codes.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using gemm::proof;
 

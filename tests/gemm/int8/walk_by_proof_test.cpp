@@ -13,8 +13,7 @@
 #include "support/codes.hpp"
 #include "support/kernels.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 #if FEWBIT_HAS_AVX2
 

@@ -9,8 +9,7 @@
 #include "support/kernels.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using tests::random_codes;
 

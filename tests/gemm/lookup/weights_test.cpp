@@ -10,8 +10,7 @@
 #include "support/sentence.hpp"
 #include "support/table_units.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 using tests::random_codes_of;
 using int8_bits = gemm::signed_bits<8>;

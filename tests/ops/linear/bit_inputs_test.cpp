@@ -10,8 +10,7 @@
 
 #include "quant/reference.hpp"
 
-namespace fewbit {
-namespace {
+namespace fewbit { namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();

@@ -10,8 +10,8 @@
 /// | signed_bits<B>   | -2^(B - 1) .. 2^(B - 1) - 1 | B      | the same, the highest negative |
 ///
 /// B is 1 to 8. Zero bits are what padding at the end of k has in every plane; products make it
-/// count nothing. Read next: gemm/bit_planes/rules.hpp (what two formats give), gemm/bit_planes/lhs.hpp and
-/// gemm/bit_planes/weights.hpp (activations and weights in planes).
+/// count nothing. Read next: gemm/bit_planes/rules.hpp (what two formats give),
+/// gemm/bit_planes/lhs.hpp and gemm/bit_planes/weights.hpp (activations and weights in planes).
 /// Sources: Rastegari et al. 2016, arXiv:1603.05279 (XNOR-Net, binary); Li et al. 2016,
 /// arXiv:1605.04711 (TWN, ternary); Zhou et al. 2016, arXiv:1606.06160 (DoReFa-Net, and +
 /// popcount).
@@ -25,7 +25,7 @@
 
 #include "fewbit/config.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
@@ -125,6 +125,6 @@ concept TwosComplement = BitFormat<F> && requires {
   { F::is_signed } -> std::convertible_to<bool>;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -1,10 +1,11 @@
 #pragma once
 /// Activations as bit planes, packed ahead or block by block while they are multiplied.
 ///
-/// Rows are packed in groups of Unit::rows, the last one smaller; a group lies as
-/// [plane][word of k][row], so that a tile reads one run of words. The last word of a row is padded
-/// with zero bits. Words of sign_bits are stored as parities where that counts faster
-/// (gemm/bit_planes/parities.hpp). Read before: gemm/bit_planes/formats.hpp. Read next: gemm/bit_planes/weights.hpp.
+/// Rows are packed in groups of Unit::rows, the last one smaller; a group lies as [plane][word of
+/// k][row], so that a tile reads one run of words. The last word of a row is padded with zero bits.
+/// Words of sign_bits are stored as parities where that counts faster
+/// (gemm/bit_planes/parities.hpp). Read before: gemm/bit_planes/formats.hpp. Read next:
+/// gemm/bit_planes/weights.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -21,7 +22,7 @@
 #include "fewbit/gemm/bit_planes/parities.hpp"
 #include "fewbit/gemm/bit_planes/rules.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
@@ -192,6 +193,6 @@ template <BitFormat F, class Arch = arch::native>
   return bit_planes<F, default_bit_unit<Arch>>(a);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -9,7 +9,8 @@
 ///     const auto w = gemm::pack_planes<gemm::binary_bits, gemm::binary_bits>(signs);   // once
 ///     gemm::multiply(gemm::to_planes<gemm::binary_bits>(a), w, c);                     // often
 ///
-/// Read before: gemm/bit_planes/formats.hpp (which codes), gemm/bit_planes/rules.hpp (which products).
+/// Read before: gemm/bit_planes/formats.hpp (which codes), gemm/bit_planes/rules.hpp (which
+/// products).
 
 #include "fewbit/begin.hpp"
 
@@ -28,7 +29,7 @@
 #include "fewbit/gemm/bit_planes/tile.hpp"
 #include "fewbit/gemm/bit_planes/weights.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
@@ -304,6 +305,6 @@ void multiply(const Codes& a, const packed_bits<A, W, Unit>& w, C&& c, workspace
   }
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -27,14 +27,14 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/bit_planes/rules.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
 inline constexpr index words_of_start = 3;
 inline constexpr index words_of_step = 4;
 
 /// Whether a unit counts by parities what a rule counts, if there are words enough.
 template <class Unit, class Rule>
-inline constexpr bool knows_parities = std::is_same_v<Rule, xor_rule>&& Unit::least_parities > 0;
+inline constexpr bool knows_parities = std::is_same_v<Rule, xor_rule> && Unit::least_parities > 0;
 
 /// How many of so many words are stored as parities.
 template <class Unit, class Rule>
@@ -158,6 +158,6 @@ class parity_chains {
   chain chains_[Rows][Registers];
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+}}}  // namespace fewbit::gemm::detail
 
 #include "fewbit/end.hpp"

@@ -25,7 +25,7 @@
 #include "fewbit/config.hpp"
 #include "fewbit/gemm/bit_planes/formats.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
 /// A step of each rule: what one word of `lhs_planes` planes of a row and one register of
 /// `rhs_planes` planes of weights add to `counts` counts, and the sum that these make with what it
@@ -184,6 +184,6 @@ constexpr auto passes_of() noexcept {
   }
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+}}}  // namespace fewbit::gemm::detail
 
 #include "fewbit/end.hpp"

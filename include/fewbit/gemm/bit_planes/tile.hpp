@@ -11,7 +11,8 @@
 ///     row 1  word  --->  |  counts  |  counts  |
 ///                        +----------+----------+
 ///
-/// Read before: gemm/bit_planes/rules.hpp (what is counted). Read next: gemm/bit_planes/multiply.hpp.
+/// Read before: gemm/bit_planes/rules.hpp (what is counted). Read next:
+/// gemm/bit_planes/multiply.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -27,7 +28,7 @@
 #include "fewbit/gemm/bit_planes/parities.hpp"
 #include "fewbit/gemm/bit_planes/rules.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
 /// What a tile reads: planes, each [word][row of the group] or [word][column of the panel].
 struct bit_run {
@@ -70,10 +71,8 @@ struct bit_tile {
 
  private:
   /// Registers that become one of int32.
-  static constexpr int regs_of_part = Registers % 2 == 0 && requires(words w) {
-    Unit::low_halves(w, w);
-  }
-  ? 2 : 1;
+  static constexpr int regs_of_part =
+      Registers % 2 == 0 && requires(words w) { Unit::low_halves(w, w); } ? 2 : 1;
 
   static constexpr int parts = Registers / regs_of_part;
 
@@ -221,6 +220,6 @@ void sum_tiles(const bit_run& all, const bit_sums& out, index tiles, index w_til
   }
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+}}}  // namespace fewbit::gemm::detail
 
 #include "fewbit/end.hpp"

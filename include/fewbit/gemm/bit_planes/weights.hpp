@@ -20,7 +20,7 @@
 #include "fewbit/gemm/bit_planes/lhs.hpp"
 #include "fewbit/gemm/bit_planes/rules.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
@@ -145,6 +145,6 @@ template <BitFormat A, BitFormat W, class Arch = arch::native>
   return packed_bits<A, W, default_bit_unit<Arch>>(w);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -7,11 +7,11 @@
 ///                              sums go to the epilogue
 ///
 /// Expanded weights never leave L1, and activations are copied once, where windows
-/// (gemm/few_bits/expanded_weights.hpp) write to L2 and copy activations anew for each. What limits it are
-/// the dots, as with weights of 8 bits. A register of expanded codes costs about three operations
-/// on the same two ports and a store, a twelfth of the time at 49 rows (2 bits, AVX512-VNNI); sums
-/// wait in L1 or L2 for the next chunk. Read before: gemm/int8/panel_chunks.hpp. The calls are in
-/// gemm/few_bits/multiply.hpp.
+/// (gemm/few_bits/expanded_weights.hpp) write to L2 and copy activations anew for each. What limits
+/// it are the dots, as with weights of 8 bits. A register of expanded codes costs about three
+/// operations on the same two ports and a store, a twelfth of the time at 49 rows (2 bits,
+/// AVX512-VNNI); sums wait in L1 or L2 for the next chunk. Read before: gemm/int8/panel_chunks.hpp.
+/// The calls are in gemm/few_bits/multiply.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -20,15 +20,15 @@
 #include <cstdint>
 
 #include "fewbit/core/types.hpp"
-#include "fewbit/gemm/few_bits/expanded_weights.hpp"
 #include "fewbit/gemm/epilogue_rows.hpp"
-#include "fewbit/gemm/int8/kernel.hpp"
+#include "fewbit/gemm/few_bits/expanded_weights.hpp"
 #include "fewbit/gemm/few_bits/weights.hpp"
+#include "fewbit/gemm/int8/kernel.hpp"
+#include "fewbit/gemm/int8/lhs.hpp"
 #include "fewbit/gemm/int8/panel_chunks.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
-#include "fewbit/gemm/int8/lhs.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
 /// Bytes of a chunk, of L1: 16 and 24 KiB are as fast, with 40 KiB (49,512,4608) loses 6 %.
 inline constexpr index expanded_chunk_bytes = 32 * 1024;
@@ -128,6 +128,6 @@ class product_by_chunks {
   std::byte* copies_;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+}}}  // namespace fewbit::gemm::detail
 
 #include "fewbit/end.hpp"

@@ -1,8 +1,8 @@
 #pragma once
 /// Some columns of narrow weights as packed_weights would have them, in scratch memory.
 ///
-/// The walks over C (gemm/int8/walk.hpp, gemm/int8/walk_by_proof.hpp) take a window of expanded columns
-/// for packed weights: positions are those of all columns, extents those of the window.
+/// The walks over C (gemm/int8/walk.hpp, gemm/int8/walk_by_proof.hpp) take a window of expanded
+/// columns for packed weights: positions are those of all columns, extents those of the window.
 
 #include "fewbit/begin.hpp"
 
@@ -16,12 +16,12 @@
 #include "fewbit/arch/stored_unit.hpp"
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/gemm/int8/kernel.hpp"
 #include "fewbit/gemm/few_bits/weights.hpp"
+#include "fewbit/gemm/int8/kernel.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
 #include "fewbit/gemm/int8/saturation_proof.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
 /// Columns that are expanded together fill this many bytes, of L2, or one panel: activations that
 /// are copied for a kernel are copied anew for each window.
@@ -195,6 +195,6 @@ class expanded_weights {
   index end_;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+}}}  // namespace fewbit::gemm::detail
 
 #include "fewbit/end.hpp"

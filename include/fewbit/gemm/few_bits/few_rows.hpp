@@ -25,9 +25,7 @@
 #include "fewbit/gemm/few_bits/weights.hpp"
 #include "fewbit/gemm/sum_of_codes.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
-
-namespace detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm { namespace detail {
 
 /// Rows that are taken together.
 template <class Arch>
@@ -250,6 +248,6 @@ void multiply_few_rows(const Lhs* a, index a_stride, const narrow_weights<Bits, 
 }
 
 }  // namespace detail
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

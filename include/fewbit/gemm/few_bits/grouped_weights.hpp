@@ -1,9 +1,9 @@
 #pragma once
 /// Weights of one to eight bits with a scale for each group of k, in the order of reading.
 ///
-/// Weights are packed here; the loop is in gemm/few_bits/multiply_grouped.hpp. The order is [panel][group],
-/// a panel being unit::cols rows of W side by side, so that a product of one row reads memory from
-/// the first byte to the last. One group of a panel:
+/// Weights are packed here; the loop is in gemm/few_bits/multiply_grouped.hpp. The order is
+/// [panel][group], a panel being unit::cols rows of W side by side, so that a product of one row
+/// reads memory from the first byte to the last. One group of a panel:
 ///
 ///     codes    [chunk][register][column][4]    as arch/stored_unit.hpp describes them
 ///     scales   [column]                        16 bits each
@@ -35,7 +35,7 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// The nearest number of 12 significant bits, ties to even, but never infinity. x is finite and not
 /// negative.
@@ -391,6 +391,6 @@ class grouped_weights {
   aligned_buffer<std::uint8_t> bytes_;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

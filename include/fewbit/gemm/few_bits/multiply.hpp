@@ -4,8 +4,8 @@
 /// Many rows: some columns of W are expanded into scratch memory, in the order of the kernel of
 /// 8-bit weights, and meet all rows as those do. That costs n * k once, and weights come from
 /// memory in few bits. Some hundred rows by weights that would take several such turns: the same by
-/// chunks of k (gemm/few_bits/expanded_chunks.hpp). A few rows (gemm/few_bits/few_rows.hpp): weights are expanded
-/// in registers and nowhere else.
+/// chunks of k (gemm/few_bits/expanded_chunks.hpp). A few rows (gemm/few_bits/few_rows.hpp):
+/// weights are expanded in registers and nowhere else.
 
 #include "fewbit/begin.hpp"
 
@@ -27,7 +27,7 @@
 #include "fewbit/gemm/few_bits/weights.hpp"
 #include "fewbit/gemm/int8/walk.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
@@ -122,7 +122,7 @@ template <int Bits, class Arch>
 /// @param executor  runs the parts; results depend neither on it nor on the number of slots
 /// If shapes do not fit or scratch memory is too small, the program ends (core/operands.hpp).
 template <class A, int Bits, class Arch, class C, class E = raw, Executor Workers = inline_executor>
-requires ProductEpilogue<C, E, std::int32_t>
+  requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const A& a, const narrow_weights<Bits, Arch>& w, C&& c, const E& epilogue,
               workspace& scratch, const Workers& executor = {}) noexcept {
   using out = detail::scalar_of<C>;
@@ -147,12 +147,12 @@ void multiply(const A& a, const narrow_weights<Bits, Arch>& w, C&& c, const E& e
 
 /// The same for one call in one thread: scratch memory is allocated.
 template <class A, int Bits, class Arch, class C, class E = raw>
-requires ProductEpilogue<C, E, std::int32_t>
+  requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const A& a, const narrow_weights<Bits, Arch>& w, C&& c, const E& epilogue = {}) {
   workspace scratch(scratch_bytes(w));
   multiply(a, w, c, epilogue, scratch);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -29,7 +29,7 @@
 #include "fewbit/gemm/epilogue.hpp"
 #include "fewbit/gemm/few_bits/grouped_weights.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// Activations in the order of the loop, in memory of the caller's.
 ///
@@ -73,7 +73,9 @@ class grouped_lhs {
   }
 
   /// [group][row]: the scales of the activations.
-  [[nodiscard]] const float* scales(index t) const noexcept requires Scaled {
+  [[nodiscard]] const float* scales(index t) const noexcept
+    requires Scaled
+  {
     return reinterpret_cast<const float*>(starts_ + padded(rows_) * weights_.groups()) +
            t * unit::rows * weights_.groups();
   }
@@ -409,7 +411,7 @@ void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights, Scaled
 /// If shapes do not fit, the program ends (core/operands.hpp).
 template <int Bits, class Arch, bool Scaled, class C, class E = raw,
           Executor Workers = inline_executor>
-requires ProductEpilogue<C, E, float>
+  requires ProductEpilogue<C, E, float>
 void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch>, Scaled>& a,
                       const grouped_weights<Bits, Arch>& w, C&& c, const E& epilogue = {},
                       const Workers& executor = {}) noexcept {
@@ -432,6 +434,6 @@ void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch>, Scaled>& a,
   }
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

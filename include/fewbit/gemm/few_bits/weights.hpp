@@ -1,8 +1,8 @@
 #pragma once
 /// Weights of one to four bits that stay so: about bits / 8 bytes each.
 ///
-/// Weights are packed here; the product is gemm/few_bits/multiply.hpp. The order is [panel][chunk], a
-/// panel being unit::cols rows of W side by side, a chunk as arch/stored_unit.hpp describes it.
+/// Weights are packed here; the product is gemm/few_bits/multiply.hpp. The order is [panel][chunk],
+/// a panel being unit::cols rows of W side by side, a chunk as arch/stored_unit.hpp describes it.
 /// What is beyond n or k is code 0.
 
 #include "fewbit/begin.hpp"
@@ -21,7 +21,7 @@
 #include "fewbit/gemm/int8/kernel.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// W (n x k, one output channel per row) in `Bits` bits each, for activations of 8 bits of either
 /// signedness.
@@ -159,6 +159,6 @@ class narrow_weights {
   aligned_buffer<std::int32_t> sums_;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -25,7 +25,7 @@
 #include "fewbit/arch/all.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// Extents of the part of C that one call of the micro-kernel computes, and of one step of k.
 template <int Rows, int Cols, int Depth>
@@ -115,6 +115,6 @@ struct default_kernel_of {
 template <class Lhs, class Arch = arch::native>
 using default_kernel = typename detail::default_kernel_of<Lhs, Arch>::type;
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -13,7 +13,7 @@
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
 /// Row tiles that are prepared together and meet one panel after the other, so that the panel stays
 /// in cache: 16 tiles of 4 to 6 rows, 64 to 96 rows.
@@ -199,6 +199,6 @@ class prepared_lhs {
   lhs_view<lhs_code> view_;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+}}}  // namespace fewbit::gemm::detail
 
 #include "fewbit/end.hpp"

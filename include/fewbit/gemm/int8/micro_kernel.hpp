@@ -20,14 +20,14 @@
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/gemm/int8/kernel.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
 /// Steps of k in one turn of the loop, where the unit does not say. (3136,64,576) and 512^3 with
 /// AVX512-VNNI on a Cascade Lake: four steps 1.06 and 1.08 times oneDNN, one step 0.96 and 0.90.
 template <class Unit>
 inline constexpr int steps_per_turn = 4;
 template <class Unit>
-requires requires { Unit::steps_per_turn; }
+  requires requires { Unit::steps_per_turn; }
 inline constexpr int steps_per_turn<Unit> = Unit::steps_per_turn;
 
 /// Dots that should be in flight: two per cycle of four to five cycles' latency. A tile of fewer
@@ -35,7 +35,7 @@ inline constexpr int steps_per_turn<Unit> = Unit::steps_per_turn;
 template <class Unit>
 inline constexpr int dots_in_flight = 8;
 template <class Unit>
-requires requires { Unit::dots_in_flight; }
+  requires requires { Unit::dots_in_flight; }
 inline constexpr int dots_in_flight<Unit> = Unit::dots_in_flight;
 
 /// The lines of C that a tile will write are asked for ahead where tiles take long enough that the
@@ -404,6 +404,6 @@ void sum_rows(index rows, const tile_run<Unit>& run, int lhs_offset, Side& ahead
   sum_run<Unit, R, C>(run, lhs_offset, ahead, sink);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+}}}  // namespace fewbit::gemm::detail
 
 #include "fewbit/end.hpp"

@@ -14,10 +14,10 @@
 #include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/core/workspace.hpp"
-#include "fewbit/gemm/int8/weights.hpp"
 #include "fewbit/gemm/int8/walk.hpp"
+#include "fewbit/gemm/int8/weights.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// Scratch bytes that one worker needs to multiply with W, for `workspace::reserve`.
 template <class Lhs, class Kernel>
@@ -59,7 +59,7 @@ FEWBIT_ALWAYS_INLINE void expect_whole_depth(index k, index most) noexcept {
 /// Activations are asserted where packing was told how large they get.
 template <class Lhs, class Kernel, class A, class C, class E = raw,
           Executor Workers = inline_executor, BlockStage Blocks = whole_depth>
-requires ProductEpilogue<C, E, typename Blocks::total>
+  requires ProductEpilogue<C, E, typename Blocks::total>
 void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& epilogue,
               workspace& scratch, const Workers& executor = {},
               const Blocks& blocks = {}) noexcept {
@@ -86,7 +86,7 @@ void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& 
 /// The same for one call in one thread: scratch memory is taken from the stack, or allocated where
 /// it is large.
 template <class Lhs, class Kernel, class A, class C, class E = raw>
-requires ProductEpilogue<C, E, std::int32_t>
+  requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& epilogue = {}) {
   using out = detail::scalar_of<C>;
   constexpr index on_stack = 16384;
@@ -113,6 +113,6 @@ void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& 
   }
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

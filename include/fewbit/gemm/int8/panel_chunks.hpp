@@ -13,7 +13,7 @@
 #include "fewbit/gemm/int8/micro_kernel.hpp"
 #include "fewbit/gemm/int8/row_tiles.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
 /// A chunk of k of a panel, and what is to be fetched while it is multiplied.
 template <class Kernel>
@@ -62,6 +62,6 @@ void sum_by_chunks(const Lhs& lhs, index rows, index depth, index chunk_depth,
   }
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+}}}  // namespace fewbit::gemm::detail
 
 #include "fewbit/end.hpp"

@@ -11,7 +11,7 @@
 #include "fewbit/gemm/int8/kernel.hpp"
 #include "fewbit/gemm/int8/saturation_proof.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// How n columns are cut: panels of tile::cols, then such of narrow_cols.
 template <class Kernel>
@@ -80,6 +80,6 @@ class depth_layout {
   index padded_ = 0;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -6,7 +6,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/int8/kernel.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
 /// Calls f(first row of registers, height, count) for the row tiles of a block: as few and as equal
 /// as can be, so of one or two heights, because a tile of one or two rows leaves most of the
@@ -21,6 +21,6 @@ void for_each_height(index block_rows, const F& f) noexcept {
   f(high_tiles * (low + 1), low, tiles - high_tiles);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+}}}  // namespace fewbit::gemm::detail
 
 #include "fewbit/end.hpp"

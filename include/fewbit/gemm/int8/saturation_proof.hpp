@@ -20,7 +20,7 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/types.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// What an int16 is proven to hold: `pairs`, the products of two neighbouring codes of k; `fours`,
 /// those and their likes of the next step. Fours imply pairs.
@@ -136,6 +136,6 @@ class panel_proofs {
 };
 
 }  // namespace detail
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -1,10 +1,10 @@
 #pragma once
 /// The walk over C, whatever memory the weights are in.
 ///
-/// C goes by blocks of rows and panels of columns, in rectangles of tiles; gemm/int8/micro_kernel.hpp
-/// sums a rectangle, gemm/epilogue_rows.hpp hands the sums to the epilogue. Weights are
-/// packed_weights, or what looks like them: panels of expanded ones (gemm/few_bits/multiply.hpp). The
-/// calls are in gemm/int8/multiply.hpp.
+/// C goes by blocks of rows and panels of columns, in rectangles of tiles;
+/// gemm/int8/micro_kernel.hpp sums a rectangle, gemm/epilogue_rows.hpp hands the sums to the
+/// epilogue. Weights are packed_weights, or what looks like them: panels of expanded ones
+/// (gemm/few_bits/multiply.hpp). The calls are in gemm/int8/multiply.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -17,14 +17,14 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/block_stage.hpp"
 #include "fewbit/gemm/epilogue_rows.hpp"
+#include "fewbit/gemm/int8/lhs.hpp"
 #include "fewbit/gemm/int8/micro_kernel.hpp"
 #include "fewbit/gemm/int8/panel_chunks.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
-#include "fewbit/gemm/int8/lhs.hpp"
-#include "fewbit/gemm/int8/walk_by_proof.hpp"
 #include "fewbit/gemm/int8/row_tiles.hpp"
+#include "fewbit/gemm/int8/walk_by_proof.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
 /// Packed weights of up to this many bytes stay in L1 beside a tile of activations. C is then
 /// written row by row, which the prefetchers of the processor follow, else panel by panel.
@@ -471,6 +471,6 @@ struct product {
   }
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+}}}  // namespace fewbit::gemm::detail
 
 #include "fewbit/end.hpp"

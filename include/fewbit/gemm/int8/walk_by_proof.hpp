@@ -15,13 +15,13 @@
 #include <type_traits>
 
 #include "fewbit/gemm/epilogue_rows.hpp"
+#include "fewbit/gemm/int8/lhs.hpp"
 #include "fewbit/gemm/int8/micro_kernel.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
-#include "fewbit/gemm/int8/lhs.hpp"
-#include "fewbit/gemm/int8/saturation_proof.hpp"
 #include "fewbit/gemm/int8/row_tiles.hpp"
+#include "fewbit/gemm/int8/saturation_proof.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
 /// Widens `count` packed codes of panels that are `width` columns wide.
 template <class Kernel>
@@ -332,6 +332,6 @@ class product_by_proof {
   std::byte* proven_scratch_;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm::detail
+}}}  // namespace fewbit::gemm::detail
 
 #include "fewbit/end.hpp"

@@ -1,10 +1,10 @@
 #pragma once
 /// Weights in the order in which the micro-kernel reads them, packed once.
 ///
-/// Weights are packed here; the loops are in gemm/int8/micro_kernel.hpp and gemm/int8/multiply.hpp. The order
-/// is [panel][block of k][step][column][depth]: a panel is tile::cols rows of W side by side, the
-/// last ones narrower; each block of k is padded with zeros to whole steps, and columns beyond n
-/// are zero.
+/// Weights are packed here; the loops are in gemm/int8/micro_kernel.hpp and gemm/int8/multiply.hpp.
+/// The order is [panel][block of k][step][column][depth]: a panel is tile::cols rows of W side by
+/// side, the last ones narrower; each block of k is padded with zeros to whole steps, and columns
+/// beyond n are zero.
 
 #include "fewbit/begin.hpp"
 
@@ -27,15 +27,15 @@
 #include "fewbit/gemm/int8/panel_layout.hpp"
 #include "fewbit/gemm/int8/saturation_proof.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// W (n x k, one output channel per row, codes -128..127) packed for activations of type Lhs.
 ///
 /// Memory: n * k codes, padded to whole steps and registers, and one int32 per column.
 ///
-/// On AVX2 weights decide how fast a product is (gemm/int8/saturation_proof.hpp). Who knows that activations stay
-/// small may say so: with `largest_activation` 127 almost all weights take the fast ways, with 255
-/// those that are small themselves.
+/// On AVX2 weights decide how fast a product is (gemm/int8/saturation_proof.hpp). Who knows that
+/// activations stay small may say so: with `largest_activation` 127 almost all weights take the
+/// fast ways, with 255 those that are small themselves.
 template <class Lhs, class Kernel = default_kernel<Lhs>>
 class packed_weights {
  public:
@@ -94,7 +94,9 @@ class packed_weights {
   [[nodiscard]] index largest_activation() const noexcept { return largest_activation_; }
 
   /// What is proven of the panel whose first column is `col`.
-  [[nodiscard]] proof proven(index col) const noexcept requires detail::Proving<unit> {
+  [[nodiscard]] proof proven(index col) const noexcept
+    requires detail::Proving<unit>
+  {
     return proofs_[col / Kernel::narrow_cols];
   }
 
@@ -265,6 +267,6 @@ template <class Lhs, class Arch = arch::native>
                                                         largest_activation);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -7,9 +7,10 @@
 ///     table[i] = sum over d of a[d] * (bit d of i)        d = 0 .. 3
 ///
 /// and four bits of a plane of weights are an index into it: one lookup does four products of one
-/// column. The sums of a plane are weighted by what its bits count (gemm/bit_planes/formats.hpp). Entries
-/// are moved up until none is negative and, where they have too many bits for sums in bytes, cut in
-/// two parts, each looked up in a table of its own; what was added is taken off at the end.
+/// column. The sums of a plane are weighted by what its bits count (gemm/bit_planes/formats.hpp).
+/// Entries are moved up until none is negative and, where they have too many bits for sums in
+/// bytes, cut in two parts, each looked up in a table of its own; what was added is taken off at
+/// the end.
 ///
 /// | activations                    | bits of an entry | parts | sums of a byte |
 /// |--------------------------------|------------------|-------|----------------|
@@ -40,7 +41,7 @@
 #include "fewbit/gemm/bit_planes/tile.hpp"
 #include "fewbit/gemm/lookup/weights.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
@@ -319,6 +320,6 @@ void multiply(const Codes& a, const table_weights<A, W, Unit>& w, C&& c, workspa
   }
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -1,10 +1,10 @@
 #pragma once
 /// Weights of few bits as indices into tables of sums of activations, packed once.
 ///
-/// Bit p of four codes of k is the index of a sum in a table of 16 (gemm/lookup/multiply.hpp); a byte
-/// holds the indices of eight codes of a column. The order is [block of k][panel][plane][byte of
-/// k][column]: a panel is Unit::lanes columns, of which column j of the first half stands in byte
-/// 2 j and column j of the second in byte 2 j + 1, so that sums of pairs of bytes come out in
+/// Bit p of four codes of k is the index of a sum in a table of 16 (gemm/lookup/multiply.hpp); a
+/// byte holds the indices of eight codes of a column. The order is [block of k][panel][plane][byte
+/// of k][column]: a panel is Unit::lanes columns, of which column j of the first half stands in
+/// byte 2 j and column j of the second in byte 2 j + 1, so that sums of pairs of bytes come out in
 /// order. Columns beyond n and bits beyond k are zero. Read before: gemm/bit_planes/formats.hpp.
 
 #include "fewbit/begin.hpp"
@@ -23,7 +23,7 @@
 #include "fewbit/gemm/bit_planes/lhs.hpp"
 #include "fewbit/gemm/bit_planes/rules.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
@@ -207,6 +207,6 @@ template <TwosComplement A, BitFormat W, class Arch = arch::native>
   return table_weights<A, W, default_table_unit<Arch>>(w);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::gemm
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

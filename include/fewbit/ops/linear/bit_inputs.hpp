@@ -22,10 +22,10 @@
 
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/quant/arrays.hpp"
 #include "fewbit/ops/linear/choices.hpp"
+#include "fewbit/quant/arrays.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// What the finite magnitudes of a row that are above a threshold sum to.
 class magnitude_sum {
@@ -134,6 +134,6 @@ float encode_row(few_bit_inputs<Bits, Signed>, const float* x, index n,
   return scale;
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

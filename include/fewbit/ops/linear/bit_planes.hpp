@@ -23,9 +23,9 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/bit_planes/formats.hpp"
-#include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/bit_planes/multiply.hpp"
 #include "fewbit/gemm/bit_planes/weights.hpp"
+#include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/lookup/multiply.hpp"
 #include "fewbit/gemm/lookup/weights.hpp"
 #include "fewbit/ops/linear/bit_inputs.hpp"
@@ -34,7 +34,7 @@
 #include "fewbit/ops/linear/weight_table.hpp"
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -85,9 +85,8 @@ struct bit_pair<few_bit_inputs<Bits, Signed>, ternary> : few_bit_pair<Bits, Sign
 
 /// Formats of two bits that an instruction set multiplies faster by tables.
 template <class Lhs, class Rhs, class Arch>
-concept MultipliedByTables =
-    gemm::TwosComplement<Lhs> && gemm::TwosComplement<Rhs> && Lhs::planes <= 2 &&
-    Rhs::planes <= 2 && gemm::table_beats_planes<Arch>;
+concept MultipliedByTables = gemm::TwosComplement<Lhs> && gemm::TwosComplement<Rhs> &&
+                             Lhs::planes <= 2 && Rhs::planes <= 2 && gemm::table_beats_planes<Arch>;
 
 /// How the weights of a pair of formats are kept.
 template <class Lhs, class Rhs, class Arch>
@@ -95,7 +94,7 @@ struct bit_weights {
   using type = gemm::packed_bits<Lhs, Rhs, gemm::default_bit_unit<Arch>>;
 };
 template <class Lhs, class Rhs, class Arch>
-requires MultipliedByTables<Lhs, Rhs, Arch>
+  requires MultipliedByTables<Lhs, Rhs, Arch>
 struct bit_weights<Lhs, Rhs, Arch> {
   using type = gemm::table_weights<Lhs, Rhs, gemm::default_table_unit<Arch>>;
 };
@@ -111,7 +110,7 @@ struct bit_weights<Lhs, Rhs, Arch> {
 /// of x_code * w_code, s the weight scale and s_x(i) the scale of row i. The float operations are
 /// in that order, uncontracted, so results are the same bits everywhere.
 template <Scheme S, class Inputs, class Arch>
-requires detail::BitInputs<Inputs>
+  requires detail::BitInputs<Inputs>
 class linear<S, Inputs, Arch> {
   static_assert(S::storage::bits <= 8, "fewbit: operators take weights of up to 8 bits");
   static_assert(!CodebookScheme<S>,
@@ -264,6 +263,6 @@ class linear<S, Inputs, Arch> {
   linear_scratch scratch_;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

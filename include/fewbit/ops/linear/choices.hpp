@@ -17,7 +17,7 @@
 #include "fewbit/quant/params.hpp"
 #include "fewbit/quant/scheme.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Inputs are quantized at each call, each row symmetrically with the scale max|row| / 127.
 struct dynamic_int8 {
@@ -45,7 +45,8 @@ using static_uint8 = static_codes<std::uint8_t>;
 struct float_inputs {};
 
 /// Inputs become codes of one or a few bits at each call, each row with a scale of its own, and
-/// meet weights in bit planes (ops/linear/bit_planes.hpp; ops/linear/bit_inputs.hpp has the formulas).
+/// meet weights in bit planes (ops/linear/bit_planes.hpp; ops/linear/bit_inputs.hpp has the
+/// formulas).
 struct binary_inputs {
   using code = std::int8_t;
 };
@@ -83,7 +84,7 @@ struct linear_scratch {
 /// What a layer writes to: rows of floats or of 8-bit codes (core/operands.hpp).
 template <class Y>
 concept LinearOutput = MutableDenseRows<Y, float> || MutableDenseRows<Y, std::int8_t> ||
-    MutableDenseRows<Y, std::uint8_t>;
+                       MutableDenseRows<Y, std::uint8_t>;
 
 namespace detail {
 
@@ -108,6 +109,6 @@ inline constexpr index rows_at_a_time = 128;
 
 }  // namespace detail
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

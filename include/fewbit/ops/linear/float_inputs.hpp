@@ -2,12 +2,12 @@
 /// The linear layer whose inputs stay float: linear<S, float_inputs>.
 ///
 /// For products bound by the traffic of weights, few rows at a time: these stay as they are stored,
-/// 4.5 bits each where 4 bits stand in groups of 32 (gemm/few_bits/grouped_weights.hpp). Each code becomes a
-/// float in registers; within a group the sum runs over k in order, product and sum rounded
-/// separately, so that results are the same bits on every processor. Codes and levels come in units
-/// of a power of two, and scales are multiplied by its inverse, so that no sum of large inputs
-/// overflows that small scales would bring back. With many rows an integer product is several times
-/// faster. Read next: arch/code_values.hpp, arch/level_values.hpp.
+/// 4.5 bits each where 4 bits stand in groups of 32 (gemm/few_bits/grouped_weights.hpp). Each code
+/// becomes a float in registers; within a group the sum runs over k in order, product and sum
+/// rounded separately, so that results are the same bits on every processor. Codes and levels come
+/// in units of a power of two, and scales are multiplied by its inverse, so that no sum of large
+/// inputs overflows that small scales would bring back. With many rows an integer product is
+/// several times faster. Read next: arch/code_values.hpp, arch/level_values.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -26,12 +26,12 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/gemm/few_bits/multiply_grouped.hpp"
 #include "fewbit/ops/linear/choices.hpp"
-#include "fewbit/ops/linear/output.hpp"
 #include "fewbit/ops/linear/grouped_weights.hpp"
+#include "fewbit/ops/linear/output.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -307,6 +307,6 @@ class linear<S, float_inputs, Arch> {
   linear_options options_;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

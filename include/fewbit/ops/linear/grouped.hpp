@@ -4,8 +4,8 @@
 /// This is linear<S, dynamic_int8> and linear<S, dynamic_int8_groups> of all grouped schemes. A
 /// product of few rows takes as long as reading its weights, and these are 4.5 bits each where 4
 /// bits stand in groups of 32: scales are rounded to 12 significant bits when weights are packed
-/// (gemm::short_scales); those of whole rows are few, and ops/linear/int8.hpp keeps them as they are. A
-/// scale may be 0: its weights are 0.
+/// (gemm::short_scales); those of whole rows are few, and ops/linear/int8.hpp keeps them as they
+/// are. A scale may be 0: its weights are 0.
 /// Read next: gemm/few_bits/multiply_grouped.hpp.
 
 #include "fewbit/begin.hpp"
@@ -21,14 +21,14 @@
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/few_bits/multiply_grouped.hpp"
 #include "fewbit/gemm/stages.hpp"
-#include "fewbit/quant/arrays.hpp"
 #include "fewbit/ops/linear/choices.hpp"
-#include "fewbit/ops/linear/output.hpp"
 #include "fewbit/ops/linear/grouped_weights.hpp"
+#include "fewbit/ops/linear/output.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
+#include "fewbit/quant/arrays.hpp"
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -216,7 +216,7 @@ concept DynamicInt8 =
 /// With dynamic_int8_groups y(i, j) = sum over g of rne(rne(float(T) * s(j, g)) * s_x(i, g)), plus
 /// bias(j), where s_x(i, g) = max|x(i)| / 127 of the finite inputs of group g.
 template <Scheme S, detail::DynamicInt8 Inputs, class Arch>
-requires detail::MultipliedAsStored<S>
+  requires detail::MultipliedAsStored<S>
 class linear<S, Inputs, Arch> : public detail::layer_of_scheme<S, Inputs, Arch> {
  public:
   /// 0 x 0.
@@ -241,6 +241,6 @@ class linear<S, Inputs, Arch> : public detail::layer_of_scheme<S, Inputs, Arch> 
                                                  options) {}
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -1,7 +1,8 @@
 #pragma once
 /// Quantized matrices as gemm::grouped_weights, for the layers that leave codes as they are stored.
 ///
-/// Read before: gemm/few_bits/grouped_weights.hpp. Read next: ops/linear/grouped.hpp, ops/linear/float_inputs.hpp.
+/// Read before: gemm/few_bits/grouped_weights.hpp. Read next: ops/linear/grouped.hpp,
+/// ops/linear/float_inputs.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -17,7 +18,7 @@
 #include "fewbit/ops/linear/weight_table.hpp"
 #include "fewbit/quant/quantized_matrix.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// Schemes whose weights meet dynamic inputs as they are stored, in groups. The codes of a codebook
 /// are places in a list, which no integer product takes.
@@ -101,6 +102,6 @@ template <class Arch, Scheme S>
   return pack_grouped<Arch>(q);
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

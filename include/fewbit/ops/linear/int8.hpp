@@ -13,8 +13,8 @@
 /// each, whose weights of up to four bits stay packed, of static inputs by weights in groups, and
 /// of codebooks; others specialise it. Codebooks that are to be learned from float weights need
 /// codebook/lloyd_max.hpp. Read next: quant/arrays.hpp (how X becomes codes),
-/// ops/linear/grouped.hpp (dynamic_int8 by weights in groups), ops/linear/float_inputs.hpp (float_inputs),
-/// ops/linear/bit_planes.hpp (binary_inputs and others of few bits).
+/// ops/linear/grouped.hpp (dynamic_int8 by weights in groups), ops/linear/float_inputs.hpp
+/// (float_inputs), ops/linear/bit_planes.hpp (binary_inputs and others of few bits).
 
 #include "fewbit/begin.hpp"
 
@@ -28,18 +28,18 @@
 
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/workspace.hpp"
-#include "fewbit/gemm/int8/multiply.hpp"
 #include "fewbit/gemm/few_bits/multiply.hpp"
+#include "fewbit/gemm/int8/multiply.hpp"
 #include "fewbit/gemm/stages.hpp"
 #include "fewbit/gemm/sum_of_codes.hpp"
-#include "fewbit/quant/arrays.hpp"
 #include "fewbit/ops/linear/choices.hpp"
 #include "fewbit/ops/linear/output.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
+#include "fewbit/quant/arrays.hpp"
 #include "fewbit/quant/params.hpp"
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -132,11 +132,13 @@ class linear {
   /// @throws fewbit::error if weights are empty or not finite, or as the other constructor does
   explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                  const linear_options& options = {}) requires(!Inputs::is_static)
+                  const linear_options& options = {})
+    requires(!Inputs::is_static)
       : linear(detail::quantized_weights<S>(weights), bias, options) {}
   linear(const Eigen::Ref<const row_matrix<float>>& weights,
          const Eigen::Ref<const Eigen::VectorXf>& bias, const quant_params& input_params,
-         const linear_options& options = {}) requires(Inputs::is_static)
+         const linear_options& options = {})
+    requires(Inputs::is_static)
       : linear(detail::quantized_weights<S>(weights), bias, input_params, options) {}
 
   /// Packs quantized weights.
@@ -147,11 +149,12 @@ class linear {
   ///         12 significant bits
   explicit linear(const quantized_matrix<S>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                  const linear_options& options = {}) requires(!Inputs::is_static)
+                  const linear_options& options = {})
+    requires(!Inputs::is_static)
       : linear(weights, bias, quant_params{}, options, 0) {}
   linear(const quantized_matrix<S>& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
-         const quant_params& input_params,
-         const linear_options& options = {}) requires(Inputs::is_static)
+         const quant_params& input_params, const linear_options& options = {})
+    requires(Inputs::is_static)
       : linear(weights, bias, input_params, options, 0) {}
 
   [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
@@ -385,6 +388,6 @@ class linear {
   linear_scratch scratch_;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

@@ -17,7 +17,7 @@
 #include "fewbit/quant/quantized_matrix.hpp"
 #include "fewbit/quant/range.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// Fails unless the scale is a normal number and the zero point from lowest to highest.
 inline void expect_valid_params(const char* layer, const char* argument, const quant_params& p,
@@ -91,6 +91,6 @@ FEWBIT_ALWAYS_INLINE void with_output_stages(const float* bias, const linear_opt
   }
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"

@@ -46,7 +46,7 @@
 #include "fewbit/ops/linear/output.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Weights that stand in parts of Width neighbouring columns, a code of Bits bits for each.
 template <index Width, int Bits>
@@ -296,6 +296,6 @@ class linear<pq<Width, Bits>, float_inputs, Arch>
   using detail::pq_layer<Width, Bits, detail::pq_by_floats<Bits>>::pq_layer;
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

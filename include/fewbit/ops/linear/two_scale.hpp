@@ -19,7 +19,7 @@
 #include "fewbit/ops/linear/grouped.hpp"
 #include "fewbit/quant/two_scale_ternary.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
@@ -92,6 +92,6 @@ class two_scale_linear : public detail::layer_of_stored<gemm::grouped_weights<1,
             detail::pack_two_scales<Arch>(weights), bias, options) {}
 };
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

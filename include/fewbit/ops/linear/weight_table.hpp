@@ -19,7 +19,7 @@
 #include "fewbit/quant/quantize.hpp"
 #include "fewbit/quant/quantized_matrix.hpp"
 
-namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// Codes of k that share a scale: 0 for all of a row, -1 if scales cannot leave the sum over k.
 template <class Granularity>
@@ -196,6 +196,6 @@ template <class Vector>
   return values;
 }
 
-}  // namespace fewbit::inline FEWBIT_ARCH_NAMESPACE::detail
+}}}  // namespace fewbit::detail
 
 #include "fewbit/end.hpp"
