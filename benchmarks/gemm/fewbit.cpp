@@ -20,7 +20,7 @@ namespace fewbit::benchmarks { namespace {
 template <class Arch>
 void run_threads(benchmark::State& state, const shape& s, int threads) {
   sums_case<std::uint8_t> data(s);
-  const auto packed = gemm::pack<std::uint8_t, Arch>(data.w);
+  const auto packed = gemm::pack_int8<std::uint8_t, Arch>(data.w);
   workspace scratch(gemm::scratch_bytes(packed), threads);
   thread_pool pool(threads);
   auto product = [&] {
@@ -50,7 +50,7 @@ void add_thread_rows(const std::string& who) {
 
 template <class Arch>
 index pack_anew(const row_matrix<std::int8_t>& w) {
-  return gemm::pack<std::uint8_t, Arch>(w).bytes();
+  return gemm::pack_int8<std::uint8_t, Arch>(w).bytes();
 }
 
 /// What packing is measured by, into memory that was written before or, like packed weights, into

@@ -48,7 +48,7 @@ struct narrow_case {
 /// With `is_cold`, as many copies of the weights, used in turn, as no cache holds.
 template <class Case, class Arch>
 void run_narrow(benchmark::State& state, const shape& s, bool is_cold) {
-  using weights = gemm::narrow_weights<Case::weight_bits, Arch>;
+  using weights = gemm::few_bit_weights<Case::weight_bits, Arch>;
   Case data(s);
   const weights packed(data.w);
   const index copies = is_cold ? beyond_caches() / packed.bytes() + 1 : 1;

@@ -38,7 +38,7 @@ class fewbit_requantize {
         epilogue_(gemm::add_bias(data.bias.data()) | gemm::requantize<xnn_fp32>(data.factors) |
                   gemm::to_int8(data.zero_point)) {}
 
-  void operator()() { gemm::finish(sums_, codes_, epilogue_); }
+  void operator()() { gemm::apply_epilogue(sums_, codes_, epilogue_); }
 
  private:
   using first_stages = gemm::chain<gemm::add_bias, gemm::requantize<xnn_fp32>>;

@@ -82,11 +82,11 @@ class bit_product {
  private:
   using lhs_format = typename operands::lhs_format;
   using unit = gemm::default_bit_unit<Arch>;
-  using planes = gemm::bit_planes<lhs_format, unit>;
+  using planes = gemm::plane_lhs<lhs_format, unit>;
   static constexpr bool packs_ahead = std::is_same_v<lhs_format, gemm::binary_bits>;
 
   operands& data_;
-  gemm::packed_bits<lhs_format, typename operands::rhs_format, unit> packed_;
+  gemm::plane_weights<lhs_format, typename operands::rhs_format, unit> packed_;
   workspace scratch_;
   planes planes_;
 };

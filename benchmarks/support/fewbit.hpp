@@ -17,7 +17,7 @@ class fewbit_product {
 
   explicit fewbit_product(operands& data)
       : data_(data),
-        packed_(gemm::pack<typename operands::lhs, Arch>(data.w, 0, largest_activation())),
+        packed_(gemm::pack_int8<typename operands::lhs, Arch>(data.w, 0, largest_activation())),
         scratch_(gemm::scratch_bytes(packed_)) {}
 
   void operator()() {
@@ -57,7 +57,7 @@ class fewbit_product {
   }
 
   operands& data_;
-  gemm::packed_weights<typename operands::lhs, gemm::default_kernel<typename operands::lhs, Arch>>
+  gemm::int8_weights<typename operands::lhs, gemm::default_kernel<typename operands::lhs, Arch>>
       packed_;
   workspace scratch_;
 };

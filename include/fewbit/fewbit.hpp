@@ -102,23 +102,23 @@
 #include "fewbit/gemm/int8/kernel.hpp"            // default_kernel; picture and glossary
 #include "fewbit/gemm/int8/lhs.hpp"               // activations in place or copied
 #include "fewbit/gemm/int8/micro_kernel.hpp"      // the loop
-#include "fewbit/gemm/int8/multiply.hpp"          // multiply, scratch_bytes of packed_weights
+#include "fewbit/gemm/int8/multiply.hpp"          // multiply, scratch_bytes of int8_weights
 #include "fewbit/gemm/int8/panel_chunks.hpp"      // a panel against a block of rows, chunk by chunk
 #include "fewbit/gemm/int8/panel_layout.hpp"      // panels of columns, blocks and steps of k
 #include "fewbit/gemm/int8/row_tiles.hpp"         // how rows are cut into tiles
 #include "fewbit/gemm/int8/saturation_proof.hpp"  // which weights 16-bit sums are exact for
 #include "fewbit/gemm/int8/walk.hpp"              // the walk over C
 #include "fewbit/gemm/int8/walk_by_proof.hpp"     // each panel by the fastest dots it allows
-#include "fewbit/gemm/int8/weights.hpp"           // packed_weights, pack
+#include "fewbit/gemm/int8/weights.hpp"           // int8_weights, pack
 
 // ---- gemm/few_bits: weights of 1 to 8 bits, multiplied as they are stored
 #include "fewbit/gemm/few_bits/expanded_chunks.hpp"   // narrow weights, a chunk of k at a time
 #include "fewbit/gemm/few_bits/expanded_weights.hpp"  // narrow weights in the order of int8/
 #include "fewbit/gemm/few_bits/few_rows.hpp"          // a few rows by narrow weights
 #include "fewbit/gemm/few_bits/grouped_weights.hpp"   // 1 to 8 bits, a scale for each group
-#include "fewbit/gemm/few_bits/multiply.hpp"          // multiply, of narrow_weights
+#include "fewbit/gemm/few_bits/multiply.hpp"          // multiply, of few_bit_weights
 #include "fewbit/gemm/few_bits/multiply_grouped.hpp"  // multiply_grouped, grouped_lhs
-#include "fewbit/gemm/few_bits/weights.hpp"  // narrow_weights: 1 to 4 bits that stay packed
+#include "fewbit/gemm/few_bits/weights.hpp"  // few_bit_weights: 1 to 4 bits that stay packed
 
 // ---- gemm/bit_planes: codes as bit planes, multiplied by counting
 #include "fewbit/gemm/bit_planes/formats.hpp"   // binary_bits, ternary_bits, signed_bits<B> ...
@@ -127,7 +127,7 @@
 #include "fewbit/gemm/bit_planes/parities.hpp"  // signs counted by carry-save adders
 #include "fewbit/gemm/bit_planes/rules.hpp"     // which planes meet, and what they count
 #include "fewbit/gemm/bit_planes/tile.hpp"      // the loop of bit planes
-#include "fewbit/gemm/bit_planes/weights.hpp"   // packed_bits, pack_planes: weights in planes
+#include "fewbit/gemm/bit_planes/weights.hpp"   // plane_weights, pack_planes: weights in planes
 
 // ---- gemm/lookup: tables of sums
 #include "fewbit/gemm/lookup/multiply.hpp"  // multiply, by table lookup

@@ -363,15 +363,15 @@ TEST(percentile_test, searches_a_histogram_of_ones_own) {
   const std::string words =
       "fewbit: by_percentile: histogram.narrow is a count of other values, expected the values of "
       "the bins that it splits";
-  for (const std::vector<fewbit::narrow_bin>& narrow :
-       std::vector<std::vector<fewbit::narrow_bin>>{{},
-                                                    {{0, 0, 10}},
-                                                    {{0.125, 0.25, 91}},
-                                                    {{0.5, 0.75, 90}},
-                                                    {{-0.25, -0.125, 90}},
-                                                    {{0.125, 0.25, 10}, {0.125, 0.25, 80}},
-                                                    {{0.25, 0.125, 90}},
-                                                    {{-0.5, 0.25, 90}}}) {
+  for (const std::vector<fewbit::small_bin>& narrow :
+       std::vector<std::vector<fewbit::small_bin>>{{},
+                                                   {{0, 0, 10}},
+                                                   {{0.125, 0.25, 91}},
+                                                   {{0.5, 0.75, 90}},
+                                                   {{-0.25, -0.125, 90}},
+                                                   {{0.125, 0.25, 10}, {0.125, 0.25, 80}},
+                                                   {{0.25, 0.125, 90}},
+                                                   {{-0.5, 0.25, 90}}}) {
     h.narrow = narrow;
     expect_error([&] { (void)by_percentile{90}(h); }, words);
   }

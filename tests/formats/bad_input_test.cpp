@@ -257,10 +257,10 @@ void expect_packs_w(const std::string& name, const F& pack) {
                   {[&] { pack(Eigen::Map<const codes>(nullptr, 2, 4)); }, name + ": w" + is_null}});
 }
 
-TEST(bad_input, packed_weights) {
+TEST(bad_input, int8_weights) {
   using gemm::binary_bits, gemm::signed_bits, gemm::ternary_bits;
-  expect_packs_w("pack", [](const auto& w) { (void)gemm::pack<std::int8_t>(w); });
-  expect_packs_w("pack", [](const auto& w) { (void)gemm::pack<std::uint8_t>(w, 2); });
+  expect_packs_w("pack", [](const auto& w) { (void)gemm::pack_int8<std::int8_t>(w); });
+  expect_packs_w("pack", [](const auto& w) { (void)gemm::pack_int8<std::uint8_t>(w, 2); });
   expect_packs_w("pack_planes",
                  [](const auto& w) { (void)gemm::pack_planes<binary_bits, binary_bits>(w); });
   expect_packs_w("pack_planes",
@@ -279,14 +279,14 @@ TEST(bad_input, packed_weights) {
         "to_planes: number of columns of a is 0, expected at least 1"},
        {[&] { (void)gemm::to_planes<binary_bits>(Eigen::Map<const codes>(nullptr, 2, 4)); },
         "to_planes: a" + is_null},
-       {[&] { (void)gemm::pack<std::uint8_t>(twos, -1); },
+       {[&] { (void)gemm::pack_int8<std::uint8_t>(twos, -1); },
         "pack: block_depth is -1, expected 0 or more"},
-       {[&] { (void)gemm::pack<std::uint8_t>(twos, 0, 256); },
+       {[&] { (void)gemm::pack_int8<std::uint8_t>(twos, 0, 256); },
         "pack: largest_activation is 256, expected 0 to 255"},
-       {[&] { (void)gemm::narrow_weights<2>(Eigen::Map<const codes>(nullptr, 2, 4)); },
-        "narrow_weights: w" + is_null},
-       {[&] { (void)gemm::narrow_weights<2>(twos); },
-        "narrow_weights: w(0, 0) is 2, expected -2 to 1"}});
+       {[&] { (void)gemm::few_bit_weights<2>(Eigen::Map<const codes>(nullptr, 2, 4)); },
+        "few_bit_weights: w" + is_null},
+       {[&] { (void)gemm::few_bit_weights<2>(twos); },
+        "few_bit_weights: w(0, 0) is 2, expected -2 to 1"}});
 }
 
 TEST(bad_input, stages) {

@@ -40,7 +40,7 @@ void check(index m, index n, const MakeEpilogue& make) {
     for (const index streaming : {index{0}, index{1} << 40}) {
       aligned_buffer<Out> out(m * stride + 1);
       const gemm::detail::out_view<Out> c{out.data(), stride, 0, 0, m, n};
-      gemm::detail::finish(t.sums.data(), n, c, epilogue, streaming, inline_executor{});
+      gemm::detail::apply_epilogue(t.sums.data(), n, c, epilogue, streaming, inline_executor{});
       const Eigen::Map<const row_matrix<Out>, 0, Eigen::OuterStride<>> got(
           out.data(), m, n, Eigen::OuterStride<>(stride));
       ASSERT_EQ(got, expected) << m << " x " << n << " by " << stride;
@@ -68,7 +68,7 @@ TEST(finish, takes_matrices) {
   const tables t(4, 30);
   row_matrix<std::uint8_t> c(4, 30);
   const auto epilogue = gemm::add_bias(t.bias.data()) | gemm::to_uint8{3};
-  gemm::finish(t.sums, c, epilogue);
+  gemm::apply_epilogue(t.sums, c, epilogue);
   EXPECT_EQ(c(3, 29), epilogue(t.sums(3, 29), gemm::at{3, 29, 1}));
 }
 

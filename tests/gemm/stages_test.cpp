@@ -300,7 +300,7 @@ TEST(stages, requantize_a_product_on_every_arch) {
   arch::compiled::for_each([&]<class Arch>() {
     row_matrix<std::uint8_t> c(m, n);
     gemm::multiply(
-        a, gemm::pack<std::uint8_t, Arch>(w), c,
+        a, gemm::pack_int8<std::uint8_t, Arch>(w), c,
         gemm::add_bias(bias.data()) |
             gemm::requantize<tflite_single>(data().mantissas.data(), data().exponents.data()) |
             gemm::to_uint8{9});

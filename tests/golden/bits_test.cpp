@@ -149,7 +149,7 @@ TEST(bits, of_requantized_products) {
   std::vector<float> factors(70);
   for (std::size_t j = 0; j < 70; ++j) factors[j] = 0.0001F * static_cast<float>(j + 1);
   row_matrix<std::int8_t> c(50, 70);
-  gemm::multiply(a, gemm::pack<std::uint8_t>(w), c,
+  gemm::multiply(a, gemm::pack_int8<std::uint8_t>(w), c,
                  gemm::requantize<xnn_fp32>(factors) | gemm::to_int8{3});
   EXPECT_EQ(digest_of(c), 0xF68BD75F15F1487BULL);
 }

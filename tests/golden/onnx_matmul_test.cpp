@@ -71,7 +71,7 @@ void expect_product(const node& n, const signed_weights& w, int a_zero, int w_ze
   const zero_terms zeros(a, w.codes, a_zero, w_zero - w.shift);
   arch::compiled::for_each([&]<class Arch>() {
     row_matrix<Out> c(a.rows(), w.codes.rows());
-    gemm::multiply(a, gemm::pack<Lhs, Arch>(w.codes), c, finish(zeros.stages()));
+    gemm::multiply(a, gemm::pack_int8<Lhs, Arch>(w.codes), c, finish(zeros.stages()));
     for (index i = 0; i < c.size(); ++i) {
       ASSERT_EQ(std::int64_t{c.data()[i]}, integer_at(expected, i))
           << Arch::name << ", element " << i;

@@ -70,7 +70,7 @@ int codes() {
 
   const row_matrix<std::int8_t> signs = row_matrix<std::int8_t>::Constant(16, 100, -1);
   row_matrix<std::int32_t> sums(16, 16);
-  gemm::multiply(signs, gemm::pack<std::int8_t>(signs), sums);
+  gemm::multiply(signs, gemm::pack_int8<std::int8_t>(signs), sums);
   failures += sums(3, 5) == 100 ? 0 : 1;
   const auto planes = gemm::pack_planes<gemm::binary_bits, gemm::binary_bits>(signs);
   gemm::multiply(gemm::to_planes<gemm::binary_bits>(signs), planes, sums);
@@ -80,7 +80,7 @@ int codes() {
   const std::vector<float> factors(16, 0.02F);
   row_matrix<std::int8_t> out(16, 16);
   gemm::multiply(
-      signs, gemm::pack<std::int8_t>(signs), out,
+      signs, gemm::pack_int8<std::int8_t>(signs), out,
       gemm::add_bias(bias.data()) | gemm::requantize<xnn_fp32>(factors) | gemm::to_int8{-5});
   return failures;
 }

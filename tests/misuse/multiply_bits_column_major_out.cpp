@@ -4,7 +4,7 @@
 using namespace fewbit;
 
 void misuse(const row_matrix<std::int8_t>& a,
-            const gemm::packed_bits<gemm::binary_bits, gemm::binary_bits>& w, Eigen::MatrixXi& c,
+            const gemm::plane_weights<gemm::binary_bits, gemm::binary_bits>& w, Eigen::MatrixXi& c,
             workspace& scratch) {
   gemm::multiply(a, w, c, scratch);
 }

@@ -10,7 +10,7 @@ struct doubled : gemm::stage {
   }
 };
 
-void misuse(const row_matrix<std::int8_t>& a, const gemm::packed_weights<std::int8_t>& w,
+void misuse(const row_matrix<std::int8_t>& a, const gemm::int8_weights<std::int8_t>& w,
             row_matrix<std::int32_t>& c) {
   gemm::multiply(a, w, c, doubled{});
 }

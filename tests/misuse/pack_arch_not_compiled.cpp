@@ -9,4 +9,4 @@ using foreign = arch::avx2;
 using foreign = arch::neon;
 #endif
 
-void misuse(const row_matrix<std::int8_t>& w) { (void)gemm::pack<std::int8_t, foreign>(w); }
+void misuse(const row_matrix<std::int8_t>& w) { (void)gemm::pack_int8<std::int8_t, foreign>(w); }

@@ -3,4 +3,4 @@
 
 using namespace fewbit;
 
-void misuse(const row_matrix<std::int8_t>& w) { (void)gemm::pack<std::int16_t>(w); }
+void misuse(const row_matrix<std::int8_t>& w) { (void)gemm::pack_int8<std::int16_t>(w); }

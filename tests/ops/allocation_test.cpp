@@ -163,7 +163,7 @@ TEST(allocation, none_in_a_product_by_blocks) {
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Ones(70, 3000);
   row_matrix<std::int32_t> c(200, 70);
   arch::compiled::for_each([&]<class Arch>() {
-    const auto packed = gemm::pack<std::uint8_t, Arch>(w, 100);
+    const auto packed = gemm::pack_int8<std::uint8_t, Arch>(w, 100);
     for (const index slots : {1, 3}) {
       workspace scratch(gemm::scratch_bytes(packed), slots);
       EXPECT_EQ(allocations_of([&] {
@@ -182,7 +182,7 @@ TEST(allocation, none_in_a_product_with_scratch_memory) {
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Ones(70, 3000);
   row_matrix<std::int32_t> c(200, 70);
   arch::compiled::for_each([&]<class Arch>() {
-    const auto packed = gemm::pack<std::int8_t, Arch>(w);
+    const auto packed = gemm::pack_int8<std::int8_t, Arch>(w);
     workspace scratch(gemm::scratch_bytes(packed), 2);
     EXPECT_EQ(allocations_of([&] { gemm::multiply(a, packed, c, gemm::raw{}, scratch); }), 0)
         << Arch::name;

@@ -41,7 +41,7 @@ using output = Eigen::Map<fewbit::row_matrix<T>>;
 void multiply(const problem& p, std::int32_t* sums, float* scaled, float* one_by_one) {
   const input<std::int8_t> w(p.weights, cols, depth);
   const input<std::uint8_t> a(p.activations, rows, depth);
-  const auto packed = gemm::pack<std::uint8_t>(w);
+  const auto packed = gemm::pack_int8<std::uint8_t>(w);
   gemm::multiply(a, packed, output<std::int32_t>(sums, rows, cols), gemm::raw{});
   const scale_and_bias epilogue(p.scale, p.bias);
   gemm::multiply(a, packed, output<float>(scaled, rows, cols), epilogue);
@@ -56,7 +56,7 @@ const void* scalar_product() {
   using a = input<std::uint8_t>;
   using c = output<std::int32_t>;
   using function =
-      void(const a&, const gemm::packed_weights<std::uint8_t, kernel>&, c&&, const gemm::raw&);
+      void(const a&, const gemm::int8_weights<std::uint8_t, kernel>&, c&&, const gemm::raw&);
   return reinterpret_cast<const void*>(
       static_cast<function*>(&gemm::multiply<std::uint8_t, kernel, a, c, gemm::raw>));
 }

@@ -31,7 +31,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// A number of values from lo to hi. Right of 0 lo <= x < hi, left of it lo < x <= hi; zeros have
 /// lo = hi = 0.
-struct narrow_bin {
+struct small_bin {
   double lo = 0.0;
   double hi = 0.0;
   std::uint64_t count = 0;
@@ -57,7 +57,7 @@ struct histogram {
   index zero = 0;
   range extremes;   ///< smallest and largest x seen, exactly, also where the counts are of |x|
   index split = 0;  ///< 0 if narrow is empty
-  std::vector<narrow_bin> narrow;  ///< ascending; no two share a value
+  std::vector<small_bin> narrow;  ///< ascending; no two share a value
 
   [[nodiscard]] index bins() const noexcept { return static_cast<index>(counts.size()); }
   [[nodiscard]] double edge(index i) const noexcept {
@@ -103,7 +103,7 @@ inline void expect_searchable(const char* function, const histogram& h) {
 }
 
 /// Bin i as an interval; the first and the last one reach to infinity.
-inline narrow_bin wide_bin(const histogram& h, index i) noexcept {
+inline small_bin wide_bin(const histogram& h, index i) noexcept {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const bool open_below = i == 0 && h.zero != 0;
   const bool open_above = i == h.bins() - 1 && h.zero != h.bins();
@@ -111,18 +111,18 @@ inline narrow_bin wide_bin(const histogram& h, index i) noexcept {
 }
 
 /// Whether some x can be in both bins, of which `narrow` may be that of the zeros.
-inline bool share_a_value(const narrow_bin& wide, const narrow_bin& narrow) noexcept {
+inline bool share_a_value(const small_bin& wide, const small_bin& narrow) noexcept {
   if (narrow.lo == narrow.hi) return wide.lo == 0.0;
   return std::max(wide.lo, narrow.lo) < std::min(wide.hi, narrow.hi);
 }
 
 /// Whether `narrow` can count the same values as the bins that it splits: the i-th value of one
 /// must be able to be the i-th value of the other.
-inline bool narrow_bins_fit(const histogram& h) noexcept {
+inline bool small_bins_fit(const histogram& h) noexcept {
   index i = h.first_split();
   std::uint64_t left = 0;  // of bin i - 1
   double reached = -std::numeric_limits<double>::infinity();
-  for (const narrow_bin& b : h.narrow) {
+  for (const small_bin& b : h.narrow) {
     const bool one_side = b.lo < b.hi ? b.lo >= 0.0 || b.hi <= 0.0 : b.lo == 0.0 && b.hi == 0.0;
     if (!one_side || b.lo < reached) return false;
     reached = b.hi;

@@ -124,9 +124,9 @@ class mirrored_counts {
 };
 
 /// The narrow bins of the counts by octave and of `zeros`, of |x| if symmetric, of x if affine.
-inline std::vector<narrow_bin> narrow_bins(const octave_counts& counts, std::uint64_t zeros,
-                                           clip ends) {
-  std::vector<narrow_bin> out;
+inline std::vector<small_bin> small_bins(const octave_counts& counts, std::uint64_t zeros,
+                                         clip ends) {
+  std::vector<small_bin> out;
   if (ends == clip::affine) {
     counts.for_each([&](const octave_bin& b) {
       const double far_edge = -edge_of_key(b.key + b.keys);
@@ -206,7 +206,7 @@ class binned_values {
     const auto& self = static_cast<const Derived&>(*this);
     octaves_.read(in, key_end, counts_.sum(self.split_bins()));
     const histogram h = bins_of(clip::affine);
-    expect(narrow_bins_fit(h), in.function(), "octave bins", "a count of other values",
+    expect(small_bins_fit(h), in.function(), "octave bins", "a count of other values",
            "the values of the linear bins");
     if (h.narrow.empty()) return;
     const bool begins = bin_of_lo < -h.split || h.narrow.front().contains(seen_.lo);
@@ -229,7 +229,7 @@ class binned_values {
                         : counts_.of_values(first, last, self.width());
     out.extremes = {seen_.lo, seen_.hi};
     out.split = self.split_bins();
-    out.narrow = narrow_bins(octaves_, counts_.sum(out.split) - octaves_.total(), ends);
+    out.narrow = small_bins(octaves_, counts_.sum(out.split) - octaves_.total(), ends);
     return out;
   }
 };

@@ -35,19 +35,19 @@ inline std::uint64_t rank(std::uint64_t n, double p) {
 }
 
 inline void expect_narrow_bins_fit(const char* function, const histogram& h) {
-  expect(h.split >= 0 && narrow_bins_fit(h), function, "histogram.narrow",
-         "a count of other values", "the values of the bins that it splits");
+  expect(h.split >= 0 && small_bins_fit(h), function, "histogram.narrow", "a count of other values",
+         "the values of the bins that it splits");
 }
 
 /// The narrowest interval known to hold the k-th value from below.
-inline narrow_bin bin_of_rank(const histogram& h, std::uint64_t k) {
+inline small_bin bin_of_rank(const histogram& h, std::uint64_t k) {
   std::uint64_t below = 0;
   index i = 0;
   for (; i + 1 < h.bins() && below + h.count(i) < k; ++i) below += h.count(i);
-  narrow_bin found = wide_bin(h, i);
+  small_bin found = wide_bin(h, i);
   if (i < h.first_split() || i >= h.last_split()) return found;
   below = h.count_of(0, h.first_split());
-  for (const narrow_bin& b : h.narrow) {
+  for (const small_bin& b : h.narrow) {
     below += b.count;
     if (below < k) continue;
     found.lo = std::max(found.lo, b.lo);

@@ -110,7 +110,7 @@ void multiply_pq_floats(const X& x, const pq_float_weights<Bits>& w, C&& c, cons
       for (index j = 0; j < cols; j += block) {
         detail::sum_float_block(w, entries, (first + j) / block, sums + j);
       }
-      gemm::detail::finish_rows<arch::native_lanes<float>>(
+      gemm::detail::apply_to_rows<arch::native_lanes<float>>(
           sums, piece, gemm::detail::out_view<out>{c.data(), c.outerStride(), r, first, 1, cols},
           epilogue);
     });

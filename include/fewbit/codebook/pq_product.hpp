@@ -254,7 +254,7 @@ void multiply_pq(const pq_lhs<Weights>& a, const Weights& w, C&& c, const E& epi
     for (index j = 0; j < cols; j += block) {
       detail::sum_pq_block(a, w, (first + j) / block, totals + j);
     }
-    gemm::detail::finish_rows<arch::native_lanes<std::int32_t>>(
+    gemm::detail::apply_to_rows<arch::native_lanes<std::int32_t>>(
         totals, piece,
         gemm::detail::out_view<out>{c.data(), c.outerStride(), 0, first, a.rows(), cols}, epilogue);
   });

@@ -2,7 +2,7 @@
 /// An epilogue for sums that are there already: whatever a product has written, or anything else in
 /// int32.
 ///
-///     finish(sums, codes, add_bias{b} | requantize<xnn_fp32>{factors} | to_int8{zero_point});
+///     apply_epilogue(sums, codes, add_bias{b} | requantize<xnn_fp32>{factors} | to_int8{zero_point});
 ///
 /// multiply() applies its epilogue while sums are in registers, which saves writing and reading
 /// them. Read next: gemm/stages.hpp (ready stages), quant/arrays.hpp (floats to codes and back).
@@ -24,28 +24,28 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 namespace detail {
 
 /// Numbers in rows that are one piece of work.
-inline constexpr index finish_piece = index{1} << 16;
+inline constexpr index epilogue_piece = index{1} << 16;
 
 /// Past the caches if what is read and written is `streaming` bytes or more and rows of c begin on
 /// cache lines.
 template <class In, class Out, class E, class Ex>
-void finish(const In* sums, index stride, const out_view<Out>& c, const E& epilogue,
-            index streaming, const Ex& executor) noexcept {
+void apply_epilogue(const In* sums, index stride, const out_view<Out>& c, const E& epilogue,
+                    index streaming, const Ex& executor) noexcept {
   constexpr int lanes = arch::native_lanes<In>;
   constexpr index line = arch::cache_line;
   const index bytes = c.rows * c.cols * index{sizeof(In) + sizeof(Out)};
   const bool on_lines = reinterpret_cast<std::uintptr_t>(c.data) % line == 0 &&
                         c.stride * index{sizeof(Out)} % line == 0;
-  const index at_once = std::max(index{1}, finish_piece / std::max(index{1}, c.cols));
+  const index at_once = std::max(index{1}, epilogue_piece / std::max(index{1}, c.cols));
   executor.for_each((c.rows + at_once - 1) / at_once, [&](index i) {
     const index first = i * at_once;
     const out_view<Out> part{c.data, c.stride, first, 0, std::min(at_once, c.rows - first), c.cols};
     if (on_lines && bytes >= streaming) {
-      finish_rows<lanes, from_memory, arch::past_caches>(sums + first * stride, stride, part,
-                                                         epilogue);
+      apply_to_rows<lanes, from_memory, arch::past_caches>(sums + first * stride, stride, part,
+                                                           epilogue);
       arch::end_streaming();
     } else {
-      finish_rows<lanes, from_l2>(sums + first * stride, stride, part, epilogue);
+      apply_to_rows<lanes, from_l2>(sums + first * stride, stride, part, epilogue);
     }
   });
 }
@@ -62,11 +62,12 @@ void finish(const In* sums, index stride, const out_view<Out>& c, const E& epilo
 template <class Sums, class C, class E, Executor Ex = inline_executor>
   requires RowMajorDense<Sums, detail::scalar_of<Sums>> &&
            ProductInto<C, E, detail::scalar_of<Sums>>
-void finish(const Sums& sums, C&& c, const E& epilogue, const Ex& executor = {}) noexcept {
+void apply_epilogue(const Sums& sums, C&& c, const E& epilogue, const Ex& executor = {}) noexcept {
   assert(sums.rows() == c.rows() && sums.cols() == c.cols());
   const detail::out_view<detail::scalar_of<C>> to{c.data(), c.outerStride(), 0,
                                                   0,        c.rows(),        c.cols()};
-  detail::finish(sums.data(), sums.outerStride(), to, epilogue, arch::streaming_bytes, executor);
+  detail::apply_epilogue(sums.data(), sums.outerStride(), to, epilogue, arch::streaming_bytes,
+                         executor);
 }
 
 }}}  // namespace fewbit::gemm

@@ -32,12 +32,12 @@ struct out_view {
 
 /// An epilogue cut in two at its last saturate stage.
 template <class E>
-struct narrowing {
+struct split_at_saturate {
   static constexpr bool found = false;
 };
 
 template <class Code>
-struct narrowing<saturate<Code>> {
+struct split_at_saturate<saturate<Code>> {
   static constexpr bool found = true;
   static raw before(const saturate<Code>&) noexcept { return {}; }
   static const saturate<Code>& cut(const saturate<Code>& e) noexcept { return e; }
@@ -45,7 +45,7 @@ struct narrowing<saturate<Code>> {
 };
 
 template <class First, class Code>
-struct narrowing<chain<First, saturate<Code>>> {
+struct split_at_saturate<chain<First, saturate<Code>>> {
   using type = chain<First, saturate<Code>>;
   static constexpr bool found = true;
   static const First& before(const type& e) noexcept { return e.first; }
@@ -54,13 +54,19 @@ struct narrowing<chain<First, saturate<Code>>> {
 };
 
 template <class First, class Second>
-  requires(narrowing<First>::found)
-struct narrowing<chain<First, Second>> {
+  requires(split_at_saturate<First>::found)
+struct split_at_saturate<chain<First, Second>> {
   using type = chain<First, Second>;
   static constexpr bool found = true;
-  static decltype(auto) before(const type& e) noexcept { return narrowing<First>::before(e.first); }
-  static decltype(auto) cut(const type& e) noexcept { return narrowing<First>::cut(e.first); }
-  static auto after(const type& e) noexcept { return narrowing<First>::after(e.first) | e.second; }
+  static decltype(auto) before(const type& e) noexcept {
+    return split_at_saturate<First>::before(e.first);
+  }
+  static decltype(auto) cut(const type& e) noexcept {
+    return split_at_saturate<First>::cut(e.first);
+  }
+  static auto after(const type& e) noexcept {
+    return split_at_saturate<First>::after(e.first) | e.second;
+  }
 };
 
 /// An epilogue that begins with a bias, cut behind it: sums may begin at the bias, which then costs
@@ -92,9 +98,9 @@ struct leading_bias<chain<First, Second>> {
 
 /// Four registers of sums to one of codes; `row` is the row of C.
 template <class Store = arch::plain_store, class In, int Lanes, class Out, class E>
-FEWBIT_ALWAYS_INLINE void finish_four(const arch::vec<In, Lanes> (&sums)[4], const at& where,
-                                      Out* row, const E& epilogue) noexcept {
-  using cut = narrowing<E>;
+FEWBIT_ALWAYS_INLINE void apply_to_four(const arch::vec<In, Lanes> (&sums)[4], const at& where,
+                                        Out* row, const E& epilogue) noexcept {
+  using cut = split_at_saturate<E>;
   arch::vec<std::int32_t, Lanes> values[4];
 #pragma GCC unroll 4
   for (int j = 0; j < 4; ++j)
@@ -107,7 +113,7 @@ FEWBIT_ALWAYS_INLINE void finish_four(const arch::vec<In, Lanes> (&sums)[4], con
 /// on a Cascade Lake at 1.27 times the rate through a buffer; (784,32,24), in narrow panels, on a
 /// Sapphire Rapids at 1.65 times.
 template <class Unit, class Out, class E>
-struct finish_registers {
+struct apply_in_registers {
   out_view<Out> c;  // what remains of the tiles of the run
   E epilogue;
   index col = 0;
@@ -124,7 +130,7 @@ struct finish_registers {
       for (int r = 0; r < R; ++r) {
         typename Unit::accumulator sums[C];
         tile.row(r, sums);
-        finish_four(sums, at{c.row + r, col, C * Unit::cols}, to, epilogue);
+        apply_to_four(sums, at{c.row + r, col, C * Unit::cols}, to, epilogue);
         to += c.stride;
         arch::forget_origin(to);
       }
@@ -141,7 +147,7 @@ struct finish_registers {
   template <int R, int C>
   FEWBIT_ALWAYS_INLINE void take_four(const register_tile<Unit, R, C>& tile, int first,
                                       Out* to) const noexcept {
-    using cut = narrowing<E>;
+    using cut = split_at_saturate<E>;
     arch::vec<std::int32_t, Unit::cols> values[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
@@ -181,12 +187,12 @@ struct from_memory {
 /// the caches asks for rows of C that begin on cache lines.
 template <int Lanes, class Source = from_l1, class Store = arch::plain_store, class In, class Out,
           class E>
-void finish_rows(const In* sums, index stride, out_view<Out> c, E epilogue) noexcept {
+void apply_to_rows(const In* sums, index stride, out_view<Out> c, E epilogue) noexcept {
   using register_type = arch::vec<In, Lanes>;
   for (index r = 0; r < c.rows; ++r, sums += stride) {
     Out* row = c.data + (c.row + r) * c.stride;
     index col = 0;
-    if constexpr (narrowing<E>::found) {
+    if constexpr (split_at_saturate<E>::found) {
       for (; col + 4 * Lanes <= c.cols; col += 4 * Lanes) {
         register_type four[4];
 #pragma GCC unroll 4
@@ -195,7 +201,7 @@ void finish_rows(const In* sums, index stride, out_view<Out> c, E epilogue) noex
           Source::prefetch(from);
           four[j] = register_type::load(from);
         }
-        finish_four<Store>(four, at{c.row + r, c.col + col, 4 * Lanes}, row, epilogue);
+        apply_to_four<Store>(four, at{c.row + r, c.col + col, 4 * Lanes}, row, epilogue);
       }
     }
     for (; col + Lanes <= c.cols; col += Lanes) {
@@ -217,8 +223,7 @@ void finish_rows(const In* sums, index stride, out_view<Out> c, E epilogue) noex
 /// Lanes of the vectors that an epilogue gets: what a register of the native arch holds, or less
 /// where panels are narrower.
 template <class Kernel>
-inline constexpr int epilogue_lanes =
-    std::gcd(Kernel::narrow_cols, arch::native_lanes<std::int32_t>);
+inline constexpr int epilogue_lanes = std::gcd(Kernel::edge_cols, arch::native_lanes<std::int32_t>);
 
 }}}  // namespace fewbit::gemm::detail
 

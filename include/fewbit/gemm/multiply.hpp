@@ -4,10 +4,10 @@
 ///
 /// | folder      | weights         | made by        | inputs A     | use it for                              |
 /// |-------------|-----------------|----------------|--------------|-----------------------------------------|
-/// | int8/       | packed_weights  | pack           | u8, s8       | 8-bit weights, any number of rows       |
-/// | few_bits/   | narrow_weights  | constructor    | u8, s8       | 1 to 4 bits with scales by row: memory  |
+/// | int8/       | int8_weights  | pack_int8        | u8, s8       | 8-bit weights, any number of rows       |
+/// | few_bits/   | few_bit_weights  | constructor    | u8, s8       | 1 to 4 bits with scales by row: memory  |
 /// |             | grouped_weights | constructor    | s8           | 1 to 8 bits with scales by group        |
-/// | bit_planes/ | packed_bits     | pack_planes    | 1 to 8 bits  | 1 or 2 bits on both sides               |
+/// | bit_planes/ | plane_weights     | pack_planes    | 1 to 8 bits  | 1 or 2 bits on both sides               |
 /// | lookup/     | table_weights   | pack_table     | 1 to 8 bits  | one row by 1 or 2 bits; AVX2            |
 ///
 /// Read next: gemm/epilogue.hpp (what happens to sums), gemm/stages.hpp (ready stages).

@@ -25,7 +25,7 @@ class bit_planes_test : public testing::Test {
   template <class F>
   static index wrong_bits(index m, index k) {
     const auto a = random_codes_of<F>(m, k, 1);
-    const gemm::bit_planes<F, unit_type> planes(a);
+    const gemm::plane_lhs<F, unit_type> planes(a);
     const index words = (k + 63) / 64;
     const index parities = is_sign<F> ? parities_among<unit_type>(words) : 0;
     index wrong = 0;
@@ -65,7 +65,7 @@ TYPED_TEST(bit_planes_test, lie_by_group_plane_word_and_row_with_zeros_behind_k)
 TYPED_TEST(bit_planes_test, count_what_is_not_zero_in_ternary_rows) {
   using unit = typename TestFixture::unit_type;
   const auto a = random_codes_of<gemm::ternary_bits>(5, 131, 2);
-  const gemm::bit_planes<gemm::ternary_bits, unit> planes(a);
+  const gemm::plane_lhs<gemm::ternary_bits, unit> planes(a);
   for (index r = 0; r < a.rows(); ++r)
     EXPECT_EQ(*planes.nonzeros(r), a.row(r).cast<int>().cwiseAbs().sum());
 }

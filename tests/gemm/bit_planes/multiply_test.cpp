@@ -21,7 +21,7 @@ class multiply_bits_test : public testing::Test {
   static constexpr index cols = index{unit_type::lanes} * unit_type::registers;
 
   template <class A, class W>
-  using weights = gemm::packed_bits<A, W, unit_type>;
+  using weights = gemm::plane_weights<A, W, unit_type>;
 
   /// Both ways: activations packed ahead, and as codes.
   template <class A, class W>
@@ -30,7 +30,7 @@ class multiply_bits_test : public testing::Test {
     const weights<A, W> packed(w);
     row_matrix<std::int32_t> c = row_matrix<std::int32_t>::Constant(a.rows(), w.rows(), 12345);
     row_matrix<std::int32_t> of_codes = c;
-    gemm::multiply(gemm::bit_planes<A, unit_type>(a), packed, c);
+    gemm::multiply(gemm::plane_lhs<A, unit_type>(a), packed, c);
     workspace scratch(gemm::scratch_bytes(packed));
     gemm::multiply(a, packed, of_codes, scratch);
     EXPECT_EQ(c, of_codes);
@@ -153,7 +153,7 @@ TYPED_TEST(multiply_bits_test, reads_and_writes_blocks_and_nothing_else) {
   const auto big_a = random_codes_of<ternary_bits>(m + 4, k + 9, 1);
   const auto w = random_codes_of<ternary_bits>(n, k, 2);
   const auto a = big_a.block(1, 3, m, k);
-  const gemm::packed_bits<ternary_bits, ternary_bits, unit> packed(w);
+  const gemm::plane_weights<ternary_bits, ternary_bits, unit> packed(w);
   workspace scratch(gemm::scratch_bytes(packed));
   row_matrix<std::int32_t> big_c = row_matrix<std::int32_t>::Constant(m + 2, n + 5, 777);
   gemm::multiply(a, packed, big_c.block(1, 2, m, n), scratch);
@@ -167,10 +167,10 @@ TYPED_TEST(multiply_bits_test, does_not_depend_on_slots_or_threads) {
   using unit = typename TestFixture::unit_type;
   const index n = 5 * TestFixture::cols + 1, k = 2051;
   const auto w = random_codes_of<binary_bits>(n, k, 3);
-  const gemm::packed_bits<ternary_bits, binary_bits, unit> packed(w);
+  const gemm::plane_weights<ternary_bits, binary_bits, unit> packed(w);
   for (const index m : {index{1}, index{3}, index{400}}) {
     const auto a = random_codes_of<ternary_bits>(m, k, 4);
-    const gemm::bit_planes<ternary_bits, unit> planes(a);
+    const gemm::plane_lhs<ternary_bits, unit> planes(a);
     row_matrix<std::int32_t> expected(m, n);
     gemm::multiply(planes, packed, expected);
     for (const index i : {index{0}, index{191}, index{192}, m - 1}) {
@@ -192,7 +192,7 @@ TYPED_TEST(multiply_bits_test, does_not_depend_on_slots_or_threads) {
 
 TYPED_TEST(multiply_bits_test, is_exact_at_the_deepest_sum) {
   using unit = typename TestFixture::unit_type;
-  using packed = gemm::packed_bits<gemm::unsigned_bits<8>, gemm::signed_bits<8>, unit>;
+  using packed = gemm::plane_weights<gemm::unsigned_bits<8>, gemm::signed_bits<8>, unit>;
   const index k = packed::max_depth;
   const row_matrix<std::uint8_t> a = row_matrix<std::uint8_t>::Constant(1, k, 255);
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Constant(2, k, -128);

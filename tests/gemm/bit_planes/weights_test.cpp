@@ -28,7 +28,7 @@ TYPED_TEST(packed_bits_test, lie_by_panel_plane_word_and_column_with_zeros_elsew
     for (const index k : {0, 1, 64, 130}) {
       SCOPED_TRACE(testing::Message() << "n=" << n << " k=" << k);
       const auto w = random_codes_of<format>(n, k, 1);
-      const gemm::packed_bits<format, format, unit> packed(w);
+      const gemm::plane_weights<format, format, unit> packed(w);
       const std::uint64_t* next = packed.operands().words;
       const index words = (k + 63) / 64;
       index wrong = 0, width = tile;
@@ -55,8 +55,8 @@ TYPED_TEST(packed_bits_test, store_signs_by_signs_as_parities_alone) {
   using gemm::binary_bits, gemm::ternary_bits;
   constexpr index width = unit::lanes, words = 33;
   const auto w = random_codes_of<binary_bits>(1, 64 * words - 1, 1);
-  const gemm::packed_bits<binary_bits, binary_bits, unit> packed(w);
-  const gemm::packed_bits<ternary_bits, binary_bits, unit> plain(w);
+  const gemm::plane_weights<binary_bits, binary_bits, unit> packed(w);
+  const gemm::plane_weights<ternary_bits, binary_bits, unit> plain(w);
   std::uint64_t before = 0;
   for (index i = 0; i < words; ++i) {
     const bool follows = i < tests::parities_among<unit>(words);
@@ -66,7 +66,7 @@ TYPED_TEST(packed_bits_test, store_signs_by_signs_as_parities_alone) {
   }
 }
 
-TEST(packed_bits, say_their_extents) {
+TEST(plane_weights, say_their_extents) {
   const auto packed = gemm::pack_planes<gemm::binary_bits, gemm::binary_bits, arch::scalar>(
       random_codes_of<gemm::binary_bits>(3, 129, 1));
   EXPECT_EQ(packed.n(), 3);
@@ -75,7 +75,7 @@ TEST(packed_bits, say_their_extents) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(packed_bits, refuse_a_code_of_another_format) {
+TEST(plane_weights, refuse_a_code_of_another_format) {
   using gemm::binary_bits, gemm::ternary_bits;
   row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Constant(2, 5, -1);
   w(1, 4) = 0;
@@ -86,8 +86,8 @@ TEST(packed_bits, refuse_a_code_of_another_format) {
             "fewbit: pack_planes: w(0, 2) is 2, expected -1, 0 or 1");
 }
 
-TEST(packed_bits, refuse_a_depth_that_could_leave_int32) {
-  using packed = gemm::packed_bits<gemm::unsigned_bits<8>, gemm::signed_bits<8>>;
+TEST(plane_weights, refuse_a_depth_that_could_leave_int32) {
+  using packed = gemm::plane_weights<gemm::unsigned_bits<8>, gemm::signed_bits<8>>;
   const index most = packed::max_depth;
   EXPECT_EQ(most, 65793);  // 65793 * 255 * 128 <= 2^31 - 1
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, most + 1);

@@ -36,7 +36,7 @@ class expanded_chunks_test : public testing::Test {
     const Eigen::RowVectorX<std::int32_t> bias =
         Eigen::RowVectorX<std::int32_t>::LinSpaced(n, -70, 990);
     row_matrix<std::int32_t> c = row_matrix<std::int32_t>::Constant(m, n, 777);
-    const gemm::narrow_weights<Bits, Arch> packed(w, 1);
+    const gemm::few_bit_weights<Bits, Arch> packed(w, 1);
     const gemm::add_bias epilogue{bias.data()};
     const gemm::detail::out_view<std::int32_t> to{c.data(), n, 0, 0, m, n};
     aligned_buffer<std::byte> scratch(shape<Lhs>::scratch_bytes({k, 0}));
@@ -86,8 +86,9 @@ TYPED_TEST(expanded_chunks_test, are_what_multiply_takes_for_some_hundred_rows) 
   constexpr index cols = TestFixture::tile::cols;
   const index deep = gemm::detail::expanded_bytes / cols / 2 + 1, n = 2 * cols + 1;
   const auto w = random_weights(n, deep, 2, 1, 2);
-  const gemm::narrow_weights<2, TypeParam> packed(w, 1);
-  for (const index m : {gemm::detail::narrow_rows<TypeParam> + 1, gemm::detail::chunked_rows + 1}) {
+  const gemm::few_bit_weights<2, TypeParam> packed(w, 1);
+  for (const index m :
+       {gemm::detail::most_few_rows<TypeParam> + 1, gemm::detail::chunked_rows + 1}) {
     const auto a = random_codes<std::int8_t>(m, deep, 3);
     row_matrix<std::int32_t> c(m, n);
     gemm::multiply(a, packed, c);

@@ -16,7 +16,7 @@ using tests::random_weights;
 template <class Arch>
 class expanded_weights_test : public testing::Test {
  public:
-  /// Weights of columns first .. last - 1 that are not where packed_weights has them.
+  /// Weights of columns first .. last - 1 that are not where int8_weights has them.
   template <class Expanded, class Packed>
   static index misplaced(const Expanded& window, const Packed& packed, index first, index last) {
     index wrong = 0;
@@ -37,8 +37,8 @@ class expanded_weights_test : public testing::Test {
   static void expect_as_packed(index n, index k) {
     SCOPED_TRACE(testing::Message() << "bits=" << Bits << " n=" << n << " k=" << k);
     const auto w = random_weights(n, k, Bits, 1, 1);
-    const gemm::narrow_weights<Bits, Arch> narrow(w, 1);
-    const auto packed = gemm::pack<Lhs, Arch>(w);
+    const gemm::few_bit_weights<Bits, Arch> narrow(w, 1);
+    const auto packed = gemm::pack_int8<Lhs, Arch>(w);
     using expanded = gemm::detail::expanded_weights<Lhs, Arch>;
     aligned_buffer<std::byte> memory(expanded::bytes_for(narrow));
     expanded window(narrow, memory.data());

@@ -32,7 +32,7 @@ class multiply_narrow_test : public testing::Test {
                  << (std::is_signed_v<Lhs> ? "s8" : "u8") << " bits=" << Bits << " m=" << a.rows()
                  << " n=" << w.rows() << " k=" << w.cols() << " zero_point=" << zero_point);
     row_matrix<std::int32_t> c = row_matrix<std::int32_t>::Constant(a.rows(), w.rows(), 12345);
-    gemm::multiply(a, gemm::narrow_weights<Bits, Arch>(w, zero_point), c);
+    gemm::multiply(a, gemm::few_bit_weights<Bits, Arch>(w, zero_point), c);
     EXPECT_EQ(c.template cast<std::int64_t>().eval(), wide_product(a, w));
   }
 
@@ -51,12 +51,12 @@ TYPED_TEST_SUITE(multiply_narrow_test, tests::archs, tests::arch_names);
 TYPED_TEST(multiply_narrow_test, equals_wide_integer_product_on_every_remainder) {
   for_each_width([]<int Bits>() {
     using tile = typename TestFixture::tile_type;
-    const index chunk = gemm::narrow_weights<Bits, TypeParam>::chunk_codes;
-    const index rows = gemm::detail::narrow_tile_rows<TypeParam>;
+    const index chunk = gemm::few_bit_weights<Bits, TypeParam>::chunk_codes;
+    const index rows = gemm::detail::few_rows_tile_rows<TypeParam>;
     std::uint32_t seed = 1;
     for (const index m : {index{1}, index{2}, index{3}, rows - 1, rows, rows + 1, 2 * rows + 3,
-                          gemm::detail::narrow_rows<TypeParam>, index{tile::rows + 1},
-                          gemm::detail::narrow_rows<TypeParam> + 2 * tile::rows + 1}) {
+                          gemm::detail::most_few_rows<TypeParam>, index{tile::rows + 1},
+                          gemm::detail::most_few_rows<TypeParam> + 2 * tile::rows + 1}) {
       for (const index n :
            {index{1}, index{tile::cols - 1}, index{tile::cols}, index{2 * tile::cols + 1}}) {
         for (const index k : {index{1}, chunk - 1, chunk, chunk + 5})
@@ -107,11 +107,11 @@ TYPED_TEST(multiply_narrow_test, is_exact_on_extreme_codes) {
 }
 
 TYPED_TEST(multiply_narrow_test, is_exact_at_the_deepest_sum) {
-  using weights = gemm::narrow_weights<4, TypeParam>;
+  using weights = gemm::few_bit_weights<4, TypeParam>;
   const index k = weights::max_depth;
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Constant(2, k, -16);
   const weights packed(w, 16);
-  for (const index m : {index{1}, gemm::detail::narrow_rows<TypeParam> + 1}) {
+  for (const index m : {index{1}, gemm::detail::most_few_rows<TypeParam> + 1}) {
     const row_matrix<std::uint8_t> u = row_matrix<std::uint8_t>::Constant(m, k, 255);
     const row_matrix<std::int8_t> s = row_matrix<std::int8_t>::Constant(m, k, -128);
     row_matrix<std::int32_t> c(m, 2);
@@ -126,11 +126,11 @@ TYPED_TEST(multiply_narrow_test, is_exact_at_the_deepest_sum) {
 TYPED_TEST(multiply_narrow_test, walks_several_windows_of_columns) {
   using tile = typename TestFixture::tile_type;
   const index deep = gemm::detail::expanded_bytes / tile::cols / 2 + 1;
-  const index n = 3 * tile::cols + 1, m = gemm::detail::narrow_rows<TypeParam> + 1;
+  const index n = 3 * tile::cols + 1, m = gemm::detail::most_few_rows<TypeParam> + 1;
   const auto a = random_codes<std::int8_t>(m, deep, 1);
   const auto w = random_weights(n, deep, 2, 1, 2);
   row_matrix<std::int32_t> c(m, n);
-  gemm::multiply(a, gemm::narrow_weights<2, TypeParam>(w, 1), c);
+  gemm::multiply(a, gemm::few_bit_weights<2, TypeParam>(w, 1), c);
   for (const index col : {index{0}, index{tile::cols}, n - 2, n - 1}) {
     EXPECT_EQ(c.col(col).template cast<std::int64_t>().eval(),
               wide_product(a, row_matrix<std::int8_t>(w.row(col))).col(0))
@@ -149,7 +149,7 @@ TYPED_TEST(multiply_narrow_test, of_nothing_is_nothing) {
 TYPED_TEST(multiply_narrow_test, reads_and_writes_blocks_and_nothing_else) {
   const index n = TestFixture::tile_type::cols + 3, k = 21;
   const auto w = random_weights(n, k, 2, 1, 2);
-  const gemm::narrow_weights<2, TypeParam> packed(w, 1);
+  const gemm::few_bit_weights<2, TypeParam> packed(w, 1);
   for (const index m : {1, 3, 30, 60}) {
     const auto big_a = random_codes<std::int8_t>(m + 4, k + 9, 1);
     row_matrix<std::int32_t> big_c = row_matrix<std::int32_t>::Constant(m + 2, n + 5, 777);
@@ -164,7 +164,7 @@ TYPED_TEST(multiply_narrow_test, reads_and_writes_blocks_and_nothing_else) {
 
 TYPED_TEST(multiply_narrow_test, does_not_depend_on_slots_or_threads) {
   const auto w = random_weights(3 * TestFixture::tile_type::cols + 1, 40, 2, 1, 3);
-  const gemm::narrow_weights<2, TypeParam> packed(w, 1);
+  const gemm::few_bit_weights<2, TypeParam> packed(w, 1);
   for (const index m : {1, 3, 20, 50}) {
     const auto a = random_codes<std::int8_t>(m, 40, 4);
     for (const index slots : {1, 2, 3, 17}) {
@@ -183,8 +183,8 @@ TYPED_TEST(multiply_narrow_test, does_not_depend_on_slots_or_threads) {
 TYPED_TEST(multiply_narrow_test, hands_sums_to_the_epilogue_as_packed_weights_do) {
   const index n = 2 * TestFixture::tile_type::cols + 5, k = 70;
   const auto w = random_weights(n, k, 2, 1, 5);
-  const gemm::narrow_weights<2, TypeParam> narrow(w, 1);
-  const auto wide = gemm::pack<std::int8_t, TypeParam>(w);
+  const gemm::few_bit_weights<2, TypeParam> narrow(w, 1);
+  const auto wide = gemm::pack_int8<std::int8_t, TypeParam>(w);
   std::vector<std::int32_t> bias;
   std::vector<float> factors;
   for (index j = 0; j < n; ++j) {
@@ -206,7 +206,7 @@ TYPED_TEST(multiply_narrow_test, hands_sums_to_the_epilogue_as_packed_weights_do
 TEST(multiply_narrow, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
   using codes = row_matrix<std::uint8_t>;
   using sums = row_matrix<std::int32_t>;
-  const gemm::narrow_weights<4> w(row_matrix<std::int8_t>::Constant(5, 9, 2));
+  const gemm::few_bit_weights<4> w(row_matrix<std::int8_t>::Constant(5, 9, 2));
   workspace none;
   sums c(2, 4);
   EXPECT_DEATH(gemm::multiply(codes(2, 8), w, c), "fewbit: multiply: a.cols.. is 8, expected 9");

@@ -19,7 +19,7 @@ class narrow_weights_test : public testing::Test {};
 TYPED_TEST_SUITE(narrow_weights_test, tests::archs, tests::arch_names);
 
 template <int Bits, class Arch>
-index wrong_weights(const gemm::narrow_weights<Bits, Arch>& packed,
+index wrong_weights(const gemm::few_bit_weights<Bits, Arch>& packed,
                     const row_matrix<std::int8_t>& w) {
   index wrong = 0;
   for (index j = 0; j < w.rows(); ++j) {
@@ -35,7 +35,7 @@ index wrong_weights(const gemm::narrow_weights<Bits, Arch>& packed,
 
 TYPED_TEST(narrow_weights_test, keep_all_weights_at_odd_lengths_with_any_zero_point) {
   for_each_width([]<int Bits>() {
-    using packed_type = gemm::narrow_weights<Bits, TypeParam>;
+    using packed_type = gemm::few_bit_weights<Bits, TypeParam>;
     constexpr index cols = packed_type::unit::cols;
     for (const index n : {index{1}, cols - 1, cols + 1, 9 * cols + 3}) {
       for (const index k : {1, 3, 15, 33, 67}) {
@@ -52,7 +52,7 @@ TYPED_TEST(narrow_weights_test, keep_all_weights_at_odd_lengths_with_any_zero_po
 
 TYPED_TEST(narrow_weights_test, keep_zero_beyond_the_last_weight) {
   for_each_width([]<int Bits>() {
-    using packed_type = gemm::narrow_weights<Bits, TypeParam>;
+    using packed_type = gemm::few_bit_weights<Bits, TypeParam>;
     const packed_type packed(random_weights(1, 5, Bits, 0, 1), 0);
     for (index j = 0; j < packed.panels().padded_n(); ++j) {
       for (index i = 0; i < packed_type::chunk_codes; ++i) {
@@ -67,7 +67,7 @@ TYPED_TEST(narrow_weights_test, take_little_more_than_their_bits) {
   for_each_width([]<int Bits>() {
     const index n = 384, k = 1024;
     const auto w = random_weights(n, k, Bits, 0, 1);
-    const gemm::narrow_weights<Bits, TypeParam> packed(w, 0);
+    const gemm::few_bit_weights<Bits, TypeParam> packed(w, 0);
     EXPECT_EQ(packed.n(), n);
     EXPECT_EQ(packed.k(), k);
     EXPECT_EQ(packed.zero_point(), 0);
@@ -75,52 +75,54 @@ TYPED_TEST(narrow_weights_test, take_little_more_than_their_bits) {
   });
 }
 
-TEST(narrow_weights, take_column_major_weights_and_an_executor) {
+TEST(few_bit_weights, take_column_major_weights_and_an_executor) {
   const auto w = random_weights(70, 37, 2, 1, 1);
   const Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic> column_major = w;
-  EXPECT_EQ(wrong_weights(gemm::narrow_weights<2>(column_major, 1, thread_executor{2}), w), 0);
+  EXPECT_EQ(wrong_weights(gemm::few_bit_weights<2>(column_major, 1, thread_executor{2}), w), 0);
 }
 
-TEST(narrow_weights, may_be_none) {
-  EXPECT_EQ(gemm::narrow_weights<2>().n(), 0);
-  EXPECT_EQ(gemm::narrow_weights<2>(row_matrix<std::int8_t>(0, 5)).bytes(), 0);
-  EXPECT_EQ(gemm::narrow_weights<2>(row_matrix<std::int8_t>(3, 0)).column_sums()[2], 0);
+TEST(few_bit_weights, may_be_none) {
+  EXPECT_EQ(gemm::few_bit_weights<2>().n(), 0);
+  EXPECT_EQ(gemm::few_bit_weights<2>(row_matrix<std::int8_t>(0, 5)).bytes(), 0);
+  EXPECT_EQ(gemm::few_bit_weights<2>(row_matrix<std::int8_t>(3, 0)).column_sums()[2], 0);
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
 template <int Bits>
 std::string sentence_of_packing(const row_matrix<std::int8_t>& w, int zero_point) {
-  return tests::sentence_of([&] { return gemm::narrow_weights<Bits>(w, zero_point); });
+  return tests::sentence_of([&] { return gemm::few_bit_weights<Bits>(w, zero_point); });
 }
 
-TEST(narrow_weights, refuse_a_weight_of_more_bits) {
+TEST(few_bit_weights, refuse_a_weight_of_more_bits) {
   row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Constant(3, 5, 1);
   w(2, 4) = 2;
-  EXPECT_EQ(sentence_of_packing<2>(w, 2), "fewbit: narrow_weights: w(2, 4) is 2, expected -2 to 1");
+  EXPECT_EQ(sentence_of_packing<2>(w, 2),
+            "fewbit: few_bit_weights: w(2, 4) is 2, expected -2 to 1");
   EXPECT_EQ(sentence_of_packing<2>(w, 1), "no error");
   w(0, 3) = -2;
   EXPECT_EQ(sentence_of_packing<2>(w, 1),
-            "fewbit: narrow_weights: w(0, 3) is -2, expected -1 to 2");
+            "fewbit: few_bit_weights: w(0, 3) is -2, expected -1 to 2");
   w.setConstant(-1);
   w(1, 0) = 0;
-  EXPECT_EQ(sentence_of_packing<1>(w, 1), "fewbit: narrow_weights: w(1, 0) is 0, expected -1 or 1");
+  EXPECT_EQ(sentence_of_packing<1>(w, 1),
+            "fewbit: few_bit_weights: w(1, 0) is 0, expected -1 or 1");
 }
 
-TEST(narrow_weights, refuse_a_zero_point_that_is_no_value) {
+TEST(few_bit_weights, refuse_a_zero_point_that_is_no_value) {
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, 1);
   EXPECT_EQ(sentence_of_packing<2>(w, -1),
-            "fewbit: narrow_weights: zero_point is -1, expected 0 to 4");
+            "fewbit: few_bit_weights: zero_point is -1, expected 0 to 4");
   EXPECT_EQ(sentence_of_packing<4>(w, 17),
-            "fewbit: narrow_weights: zero_point is 17, expected 0 to 16");
+            "fewbit: few_bit_weights: zero_point is 17, expected 0 to 16");
 }
 
-TEST(narrow_weights, refuse_a_depth_that_could_leave_int32) {
-  const index most = gemm::narrow_weights<4>::max_depth;
+TEST(few_bit_weights, refuse_a_depth_that_could_leave_int32) {
+  const index most = gemm::few_bit_weights<4>::max_depth;
   EXPECT_EQ(most, 526344);  // 526344 * 255 * 16 <= 2^31 - 1
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, most + 1);
   EXPECT_EQ(sentence_of_packing<4>(w.leftCols(most), 8), "no error");
   EXPECT_EQ(sentence_of_packing<4>(w, 8),
-            "fewbit: narrow_weights: depth is 526345, expected at most 526344");
+            "fewbit: few_bit_weights: depth is 526345, expected at most 526344");
 }
 #endif
 

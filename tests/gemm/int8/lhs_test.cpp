@@ -14,7 +14,7 @@ class prepared_lhs_test : public testing::Test {
  public:
   using kernel = typename K::type;
   using unit = typename kernel::unit;
-  using prepared = gemm::detail::prepared_lhs<kernel>;
+  using prepared = gemm::detail::int8_lhs<kernel>;
   using layout_type = gemm::depth_layout<unit::depth>;
 
   /// The code of row `row`, block `block`, position `k` in it, as the unit would read it.

@@ -25,7 +25,7 @@ class multiply_test : public testing::Test {
   using kernel = typename K::type;
   using lhs_type = typename kernel::lhs;
   using tile_type = typename kernel::tile;
-  using weights = gemm::packed_weights<lhs_type, kernel>;
+  using weights = gemm::int8_weights<lhs_type, kernel>;
 
   static row_matrix<std::int32_t> product(const row_matrix<lhs_type>& a,
                                           const row_matrix<std::int8_t>& w) {
@@ -276,12 +276,13 @@ TEST(multiply, takes_maps_of_raw_pointers) {
   std::vector<std::int32_t> c(2);
   const row_matrix<std::int8_t> w = (row_matrix<std::int8_t>(1, 2) << 5, -6).finished();
   gemm::multiply(Eigen::Map<const row_matrix<std::uint8_t>>(a.data(), 2, 2),
-                 gemm::pack<std::uint8_t>(w), Eigen::Map<row_matrix<std::int32_t>>(c.data(), 2, 1));
+                 gemm::pack_int8<std::uint8_t>(w),
+                 Eigen::Map<row_matrix<std::int32_t>>(c.data(), 2, 1));
   EXPECT_EQ(c, (std::vector<std::int32_t>{-7, -9}));
 }
 
 TEST(multiply, with_scratch_memory_does_not_throw) {
-  const auto w = gemm::pack<std::int8_t>(random_codes<std::int8_t>(3, 4, 1));
+  const auto w = gemm::pack_int8<std::int8_t>(random_codes<std::int8_t>(3, 4, 1));
   const row_matrix<std::int8_t> a = random_codes<std::int8_t>(2, 4, 2);
   row_matrix<std::int32_t> c(2, 3);
   workspace scratch(gemm::scratch_bytes(w));
@@ -295,7 +296,7 @@ TEST(multiply, without_scratch_memory_serves_deep_products) {
   const auto w = random_codes<std::int8_t>(5, 3000, 2);
   arch::compiled::for_each([&]<class Arch>() {
     row_matrix<std::int32_t> c(97, 5);
-    gemm::multiply(a, gemm::pack<std::int8_t, Arch>(w), c);
+    gemm::multiply(a, gemm::pack_int8<std::int8_t, Arch>(w), c);
     EXPECT_EQ(c.cast<std::int64_t>().eval(), wide_product(a, w)) << Arch::name;
   });
 }
@@ -304,7 +305,7 @@ TEST(multiply, without_scratch_memory_serves_deep_products) {
 TEST(multiply, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
   using codes = row_matrix<std::int8_t>;
   using sums = row_matrix<std::int32_t>;
-  const auto w = gemm::pack<std::int8_t>(codes::Constant(5, 9, 2));
+  const auto w = gemm::pack_int8<std::int8_t>(codes::Constant(5, 9, 2));
   workspace scratch(gemm::scratch_bytes(w)), none;
   const auto end = [&](const auto& a, auto&& c, const char* words) {
     EXPECT_DEATH(gemm::multiply(a, w, c), words);

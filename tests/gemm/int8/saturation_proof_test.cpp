@@ -9,7 +9,7 @@
 
 namespace fewbit { namespace {
 
-using gemm::proof;
+using gemm::saturation_proof;
 
 /// Weights of a panel of `cols` columns, in its order [step][column][4], zero at first.
 struct panel {
@@ -22,53 +22,53 @@ struct panel {
   std::int8_t& at(index k, index col) {
     return codes[static_cast<std::size_t>((k / 4 * cols + col) * 4 + k % 4)];
   }
-  [[nodiscard]] proof proven(index largest) const {
-    return gemm::detail::proof_of(codes.data(), steps, cols * 4,
-                                  gemm::detail::proof_bounds(largest));
+  [[nodiscard]] saturation_proof proven(index largest) const {
+    return gemm::detail::saturation_proof_of(codes.data(), steps, cols * 4,
+                                             gemm::detail::proof_bounds(largest));
   }
 };
 
 /// Two weights of a pair or of a four, the others zero.
-proof of_two(index k, int first, index other, int second, index largest = 255) {
+saturation_proof of_two(index k, int first, index other, int second, index largest = 255) {
   panel p(5, 24);
   p.at(k, 13) = static_cast<std::int8_t>(first);
   p.at(other, 13) = static_cast<std::int8_t>(second);
   return p.proven(largest);
 }
 
-TEST(proof, ends_where_a_sum_could_leave_int16) {
+TEST(saturation_proof, ends_where_a_sum_could_leave_int16) {
   for (const index k : {0, 2, 6, 10, 14}) {
-    EXPECT_EQ(of_two(k, 127, k + 1, 1), proof::fours) << k;
-    EXPECT_EQ(of_two(k, 127, k + 1, 2), proof::none) << k;
-    EXPECT_EQ(of_two(k, -128, k + 1, 0), proof::fours) << k;
-    EXPECT_EQ(of_two(k, -127, k + 1, -2), proof::none) << k;
-    EXPECT_EQ(of_two(k, -128, k + 1, 127), proof::fours) << "signs do not add up";
+    EXPECT_EQ(of_two(k, 127, k + 1, 1), saturation_proof::fours) << k;
+    EXPECT_EQ(of_two(k, 127, k + 1, 2), saturation_proof::none) << k;
+    EXPECT_EQ(of_two(k, -128, k + 1, 0), saturation_proof::fours) << k;
+    EXPECT_EQ(of_two(k, -127, k + 1, -2), saturation_proof::none) << k;
+    EXPECT_EQ(of_two(k, -128, k + 1, 127), saturation_proof::fours) << "signs do not add up";
   }
-  EXPECT_EQ(of_two(16, 127, 17, 2), proof::none) << "the last step of an odd number";
+  EXPECT_EQ(of_two(16, 127, 17, 2), saturation_proof::none) << "the last step of an odd number";
 }
 
-TEST(proof, of_fours_takes_steps_two_by_two) {
-  EXPECT_EQ(of_two(0, 64, 4, 64), proof::fours);
-  EXPECT_EQ(of_two(0, 64, 4, 65), proof::pairs);
-  EXPECT_EQ(of_two(1, 65, 4, 64), proof::pairs);
-  EXPECT_EQ(of_two(2, -64, 7, -64), proof::fours);
-  EXPECT_EQ(of_two(3, -65, 6, -64), proof::pairs);
-  EXPECT_EQ(of_two(4, 127, 8, 127), proof::fours) << "steps 1 and 2 do not meet";
-  EXPECT_EQ(of_two(8, 127, 12, 127), proof::pairs);
-  EXPECT_EQ(of_two(1, 127, 2, 127), proof::fours) << "nor do codes 1 and 2";
+TEST(saturation_proof, of_fours_takes_steps_two_by_two) {
+  EXPECT_EQ(of_two(0, 64, 4, 64), saturation_proof::fours);
+  EXPECT_EQ(of_two(0, 64, 4, 65), saturation_proof::pairs);
+  EXPECT_EQ(of_two(1, 65, 4, 64), saturation_proof::pairs);
+  EXPECT_EQ(of_two(2, -64, 7, -64), saturation_proof::fours);
+  EXPECT_EQ(of_two(3, -65, 6, -64), saturation_proof::pairs);
+  EXPECT_EQ(of_two(4, 127, 8, 127), saturation_proof::fours) << "steps 1 and 2 do not meet";
+  EXPECT_EQ(of_two(8, 127, 12, 127), saturation_proof::pairs);
+  EXPECT_EQ(of_two(1, 127, 2, 127), saturation_proof::fours) << "nor do codes 1 and 2";
 }
 
-TEST(proof, is_easier_for_small_activations) {
-  EXPECT_EQ(of_two(0, -128, 1, -128, 127), proof::fours);
-  EXPECT_EQ(of_two(0, -128, 1, -128, 128), proof::fours) << "-128 * 256 fits";
-  EXPECT_EQ(of_two(0, -128, 1, -128, 129), proof::none);
-  EXPECT_EQ(of_two(0, 127, 1, 127, 129), proof::fours) << "129 * 254 fits";
-  EXPECT_EQ(of_two(0, 127, 1, 127, 130), proof::none);
-  EXPECT_EQ(of_two(0, 127, 1, 127, 0), proof::fours);
+TEST(saturation_proof, is_easier_for_small_activations) {
+  EXPECT_EQ(of_two(0, -128, 1, -128, 127), saturation_proof::fours);
+  EXPECT_EQ(of_two(0, -128, 1, -128, 128), saturation_proof::fours) << "-128 * 256 fits";
+  EXPECT_EQ(of_two(0, -128, 1, -128, 129), saturation_proof::none);
+  EXPECT_EQ(of_two(0, 127, 1, 127, 129), saturation_proof::fours) << "129 * 254 fits";
+  EXPECT_EQ(of_two(0, 127, 1, 127, 130), saturation_proof::none);
+  EXPECT_EQ(of_two(0, 127, 1, 127, 0), saturation_proof::fours);
 }
 
 /// What is claimed, computed the long way: the extreme of each int16 over all activations.
-proof proven_slowly(const panel& given, index largest) {
+saturation_proof proven_slowly(const panel& given, index largest) {
   panel p = given;
   bool pairs = true, fours = true;
   for (index col = 0; col < p.cols; ++col) {
@@ -84,10 +84,10 @@ proof proven_slowly(const panel& given, index largest) {
       fours = fours && low >= -32768 && high <= 32767;
     }
   }
-  return fours ? proof::fours : pairs ? proof::pairs : proof::none;
+  return fours ? saturation_proof::fours : pairs ? saturation_proof::pairs : saturation_proof::none;
 }
 
-TEST(proof, equals_the_extremes_over_all_activations) {
+TEST(saturation_proof, equals_the_extremes_over_all_activations) {
   std::mt19937 random(1);
   int seen[3] = {};
   for (int round = 0; round < 3000; ++round) {
@@ -98,31 +98,31 @@ TEST(proof, equals_the_extremes_over_all_activations) {
       code = static_cast<std::int8_t>(std::clamp(c, -128, 127));
     }
     const auto largest = static_cast<index>(random() % 256);
-    const proof expected = proven_slowly(p, largest);
+    const saturation_proof expected = proven_slowly(p, largest);
     ++seen[static_cast<int>(expected)];
     ASSERT_EQ(p.proven(largest), expected) << "round " << round;
   }
   for (const int count : seen) EXPECT_GT(count, 100);
 }
 
-TEST(proof, looks_at_all_of_a_deep_panel) {
+TEST(saturation_proof, looks_at_all_of_a_deep_panel) {
   for (const index k : {0, 127, 128, 200, 511, 1023}) {
     panel p(256, 8);
     p.at(k, 7) = 127;
-    EXPECT_EQ(p.proven(255), proof::fours) << k;
+    EXPECT_EQ(p.proven(255), saturation_proof::fours) << k;
     p.at(k ^ 1, 7) = 127;
-    EXPECT_EQ(p.proven(255), proof::none) << k;
+    EXPECT_EQ(p.proven(255), saturation_proof::none) << k;
   }
 }
 
-TEST(are_taken, compares_with_what_packing_was_told) {
+TEST(are_at_most, compares_with_what_packing_was_told) {
   const row_matrix<std::int8_t> a = (row_matrix<std::int8_t>(1, 2) << -64, 63).finished();
-  EXPECT_TRUE(gemm::detail::are_taken(a, 63));
-  EXPECT_FALSE(gemm::detail::are_taken(a, 62));
-  EXPECT_TRUE(gemm::detail::are_taken((row_matrix<std::int8_t>(0, 3)), 1));
+  EXPECT_TRUE(gemm::detail::are_at_most(a, 63));
+  EXPECT_FALSE(gemm::detail::are_at_most(a, 62));
+  EXPECT_TRUE(gemm::detail::are_at_most((row_matrix<std::int8_t>(0, 3)), 1));
   const auto b = row_matrix<std::uint8_t>::Constant(1, 1, 128).eval();
-  EXPECT_TRUE(gemm::detail::are_taken(b, 128));
-  EXPECT_FALSE(gemm::detail::are_taken(b, 127));
+  EXPECT_TRUE(gemm::detail::are_at_most(b, 128));
+  EXPECT_FALSE(gemm::detail::are_at_most(b, 127));
 }
 
 }  // namespace

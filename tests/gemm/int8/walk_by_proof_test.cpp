@@ -17,7 +17,7 @@ namespace fewbit { namespace {
 
 #if FEWBIT_HAS_AVX2
 
-using gemm::proof;
+using gemm::saturation_proof;
 using tests::random_codes;
 using tests::wide_product;
 
@@ -28,14 +28,15 @@ constexpr index seven_bits = std::is_signed_v<Lhs> ? 63 : 127;
 template <class Lhs>
 class product_by_proof_test : public testing::Test {
  public:
-  using weights = gemm::packed_weights<Lhs, gemm::default_kernel<Lhs, arch::avx2>>;
+  using weights = gemm::int8_weights<Lhs, gemm::default_kernel<Lhs, arch::avx2>>;
   using tile_type = typename weights::kernel_type::tile;
   static constexpr index full = gemm::largest_code<Lhs>;
 
   /// Random weights that have the proof and are as large as it allows.
-  static row_matrix<std::int8_t> weights_of(proof p, index n, index k, std::uint32_t seed) {
+  static row_matrix<std::int8_t> weights_of(saturation_proof p, index n, index k,
+                                            std::uint32_t seed) {
     const auto random = random_codes<std::int8_t>(n, k, seed);
-    const int most = p == proof::none ? 128 : p == proof::pairs ? 64 : 32;
+    const int most = p == saturation_proof::none ? 128 : p == saturation_proof::pairs ? 64 : 32;
     return random.unaryExpr([=](std::int8_t code) {
       return static_cast<std::int8_t>(std::clamp(int{code}, -most, std::min(most, 127)));
     });
@@ -74,12 +75,13 @@ struct lhs_names {
 using lhs_types = testing::Types<std::uint8_t, std::int8_t>;
 TYPED_TEST_SUITE(product_by_proof_test, lhs_types, lhs_names);
 
-constexpr proof proofs[] = {proof::none, proof::pairs, proof::fours};
+constexpr saturation_proof proofs[] = {saturation_proof::none, saturation_proof::pairs,
+                                       saturation_proof::fours};
 
 TYPED_TEST(product_by_proof_test, is_exact_on_every_remainder) {
   using tile = typename TestFixture::tile_type;
   constexpr index t = tile::rows, cols = tile::cols;
-  for (const proof p : proofs) {
+  for (const saturation_proof p : proofs) {
     for (const index m : {index{1}, t - 1, t, t + 1, 2 * t + 1}) {
       for (const index n : {index{1}, cols - 1, cols, cols + 1, 2 * cols + 1, 8 * cols + 9}) {
         for (const index k : {1, 3, 4, 5, 8, 9, 16, 31, 67})
@@ -90,7 +92,7 @@ TYPED_TEST(product_by_proof_test, is_exact_on_every_remainder) {
 }
 
 TYPED_TEST(product_by_proof_test, is_exact_over_several_chunks_of_k) {
-  for (const proof p : proofs) {
+  for (const saturation_proof p : proofs) {
     for (const index k : {511, 512, 513, 1024, 1027, 1540, 2049}) {
       this->expect_exact(this->weights_of(p, 25, k, 6), 7);
       this->expect_exact(this->weights_of(p, 9, k, 7), 2);
@@ -99,7 +101,7 @@ TYPED_TEST(product_by_proof_test, is_exact_over_several_chunks_of_k) {
 }
 
 TYPED_TEST(product_by_proof_test, is_exact_over_several_blocks_of_rows) {
-  for (const proof p : proofs) {
+  for (const saturation_proof p : proofs) {
     for (const index m : {143, 144, 145, 433}) {
       this->expect_exact(this->weights_of(p, 33, 20, 8), m);
       this->expect_exact(this->weights_of(p, 25, 600, 9), m);
@@ -120,20 +122,20 @@ TYPED_TEST(product_by_proof_test, is_exact_at_the_edge_of_each_proof) {
   };
   const struct {
     row_matrix<std::int8_t> w;
-    proof expected;
+    saturation_proof expected;
   } cases[] = {
-      {of({127, 1}), proof::fours},
-      {of({127, 2}), proof::none},
-      {of({0, 0, 1, 127}), proof::fours},
-      {of({0, 0, 2, 127}), proof::none},
-      {of({-128, 0}), proof::fours},
-      {of({-128, -1}), proof::none},
-      {of({64, 0, 0, 0, 1, 63}), proof::fours},
-      {of({64, 0, 0, 0, 1, 64}), proof::pairs},
-      {of({-64, 0, 0, 0, -1, -63}), proof::fours},
-      {of({-64, 0, 0, 0, -1, -64}), proof::pairs},
-      {of({0, 0, 127, 1, 0, 0, 127, 1}), proof::pairs},
-      {of({-128, 127, 0, 0, 0, 1, 0, 0}), proof::fours},
+      {of({127, 1}), saturation_proof::fours},
+      {of({127, 2}), saturation_proof::none},
+      {of({0, 0, 1, 127}), saturation_proof::fours},
+      {of({0, 0, 2, 127}), saturation_proof::none},
+      {of({-128, 0}), saturation_proof::fours},
+      {of({-128, -1}), saturation_proof::none},
+      {of({64, 0, 0, 0, 1, 63}), saturation_proof::fours},
+      {of({64, 0, 0, 0, 1, 64}), saturation_proof::pairs},
+      {of({-64, 0, 0, 0, -1, -63}), saturation_proof::fours},
+      {of({-64, 0, 0, 0, -1, -64}), saturation_proof::pairs},
+      {of({0, 0, 127, 1, 0, 0, 127, 1}), saturation_proof::pairs},
+      {of({-128, 127, 0, 0, 0, 1, 0, 0}), saturation_proof::fours},
   };
   for (const auto& [w, expected] : cases) {
     EXPECT_EQ(proven(w), expected) << w.row(1).template cast<int>();
@@ -159,13 +161,13 @@ TYPED_TEST(product_by_proof_test, takes_each_panel_as_it_is_proven) {
 TYPED_TEST(product_by_proof_test, proves_more_where_activations_are_small) {
   constexpr index small = seven_bits<TypeParam>;
   for (const index k : {17, 1100}) {
-    const auto any = this->weights_of(proof::none, 30, k, 4);
-    const auto half = this->weights_of(proof::pairs, 30, k, 4);
+    const auto any = this->weights_of(saturation_proof::none, 30, k, 4);
+    const auto half = this->weights_of(saturation_proof::pairs, 30, k, 4);
     using packed = typename TestFixture::weights;
-    EXPECT_EQ(packed(any).proven(0), proof::none);
-    EXPECT_EQ(packed(any, 0, inline_executor{}, small).proven(0), proof::pairs);
-    EXPECT_EQ(packed(half).proven(0), proof::pairs);
-    EXPECT_EQ(packed(half, 0, inline_executor{}, small).proven(0), proof::fours);
+    EXPECT_EQ(packed(any).proven(0), saturation_proof::none);
+    EXPECT_EQ(packed(any, 0, inline_executor{}, small).proven(0), saturation_proof::pairs);
+    EXPECT_EQ(packed(half).proven(0), saturation_proof::pairs);
+    EXPECT_EQ(packed(half, 0, inline_executor{}, small).proven(0), saturation_proof::fours);
     for (const index m : {1, 4}) {
       this->expect_exact(any, m, small);
       this->expect_exact(half, m, small);
@@ -176,7 +178,7 @@ TYPED_TEST(product_by_proof_test, proves_more_where_activations_are_small) {
 }
 
 TYPED_TEST(product_by_proof_test, hands_sums_of_all_proofs_to_the_epilogue) {
-  for (const proof p : proofs) {
+  for (const saturation_proof p : proofs) {
     for (const index k : {12, 530}) {
       for (const index n : {9, 100, 210}) {
         const auto w = this->weights_of(p, n, k, 2);
@@ -199,9 +201,9 @@ TYPED_TEST(product_by_proof_test, hands_sums_of_all_proofs_to_the_epilogue) {
 }
 
 TYPED_TEST(product_by_proof_test, does_without_proofs_where_k_is_cut_into_blocks) {
-  const auto w = this->weights_of(proof::fours, 30, 64, 1);
+  const auto w = this->weights_of(saturation_proof::fours, 30, 64, 1);
   const typename TestFixture::weights packed(w, 32);
-  EXPECT_EQ(packed.proven(0), proof::none);
+  EXPECT_EQ(packed.proven(0), saturation_proof::none);
   const auto a = random_codes<TypeParam>(5, 64, 2);
   row_matrix<std::int32_t> c(5, 30);
   gemm::multiply(a, packed, c);
@@ -220,7 +222,7 @@ struct weigh_blocks : gemm::block_stage {
 /// Few rows widen weights in registers, many rows whole panels.
 TYPED_TEST(product_by_proof_test, hands_blocks_of_k_to_the_block_stage_for_any_number_of_rows) {
   constexpr index n = 33, k = 40;
-  const auto w = this->weights_of(proof::none, n, k, 1);
+  const auto w = this->weights_of(saturation_proof::none, n, k, 1);
   for (const index depth : {7, 32}) {
     const typename TestFixture::weights packed(w, depth);
     workspace scratch(gemm::scratch_bytes(packed));
@@ -241,7 +243,7 @@ TYPED_TEST(product_by_proof_test, hands_blocks_of_k_to_the_block_stage_for_any_n
 
 #else
 
-TEST(product_by_proof, is_for_avx2) { GTEST_SKIP() << "no unit of this build has proofs"; }
+TEST(walk_by_proof, is_for_avx2) { GTEST_SKIP() << "no unit of this build has proofs"; }
 
 #endif
 

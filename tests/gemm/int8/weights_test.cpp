@@ -17,7 +17,7 @@ template <class K>
 class packed_weights_test : public testing::Test {
  public:
   using kernel = typename K::type;
-  using weights = gemm::packed_weights<typename kernel::lhs, kernel>;
+  using weights = gemm::int8_weights<typename kernel::lhs, kernel>;
 };
 
 TYPED_TEST_SUITE(packed_weights_test, tests::kernels, tests::kernel_names);
@@ -94,40 +94,41 @@ TYPED_TEST(packed_weights_test, refuses_a_depth_that_could_leave_int32) {
   EXPECT_NO_THROW((typename TestFixture::weights(w, 64))) << "blocks are summed one by one";
 }
 
-TEST(packed_weights, refuses_a_negative_block_depth) {
-  EXPECT_EQ(tests::sentence_of(
-                [] { return gemm::pack<std::uint8_t>(row_matrix<std::int8_t>::Zero(1, 1), -2); }),
+TEST(int8_weights, refuses_a_negative_block_depth) {
+  EXPECT_EQ(tests::sentence_of([] {
+              return gemm::pack_int8<std::uint8_t>(row_matrix<std::int8_t>::Zero(1, 1), -2);
+            }),
             "fewbit: pack: block_depth is -2, expected 0 or more");
 }
 
-TEST(packed_weights, refuse_a_largest_activation_that_is_no_code) {
+TEST(int8_weights, refuse_a_largest_activation_that_is_no_code) {
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, 1);
-  EXPECT_EQ(tests::sentence_of([&] { return gemm::pack<std::uint8_t>(w, 0, 256); }),
+  EXPECT_EQ(tests::sentence_of([&] { return gemm::pack_int8<std::uint8_t>(w, 0, 256); }),
             "fewbit: pack: largest_activation is 256, expected 0 to 255");
-  EXPECT_EQ(tests::sentence_of([&] { return gemm::pack<std::int8_t>(w, 0, -1); }),
+  EXPECT_EQ(tests::sentence_of([&] { return gemm::pack_int8<std::int8_t>(w, 0, -1); }),
             "fewbit: pack: largest_activation is -1, expected 0 to 127");
-  EXPECT_EQ(gemm::pack<std::int8_t>(w, 0, 0).largest_activation(), 0);
-  EXPECT_EQ(gemm::pack<std::uint8_t>(w).largest_activation(), 255);
+  EXPECT_EQ(gemm::pack_int8<std::int8_t>(w, 0, 0).largest_activation(), 0);
+  EXPECT_EQ(gemm::pack_int8<std::uint8_t>(w).largest_activation(), 255);
 }
 #endif
 
 /// The order is a decision, not an accident: [panel][step][column][depth], zeros where there is
 /// nothing.
-TEST(packed_weights, stand_in_the_documented_order) {
+TEST(int8_weights, stand_in_the_documented_order) {
   using kernel = gemm::reference_kernel<std::uint8_t, gemm::tile_shape<1, 2, 3>>;
   row_matrix<std::int8_t> w(3, 4);
   w << 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12;
-  const gemm::packed_weights<std::uint8_t, kernel> packed(w);
+  const gemm::int8_weights<std::uint8_t, kernel> packed(w);
   const std::vector<int> expected = {1, 2,  3,  5, 6, 7, 4,  0, 0, 8, 0, 0,
                                      9, 10, 11, 0, 0, 0, 12, 0, 0, 0, 0, 0};
   EXPECT_EQ(std::vector<int>(packed.panel(0), packed.panel(0) + 24), expected);
 }
 
-TEST(packed_weights, pad_each_block_of_depth_on_its_own) {
+TEST(int8_weights, pad_each_block_of_depth_on_its_own) {
   using kernel = gemm::reference_kernel<std::uint8_t, gemm::tile_shape<1, 1, 2>>;
   row_matrix<std::int8_t> w(1, 5);
   w << 1, 2, 3, 4, 5;
-  const gemm::packed_weights<std::uint8_t, kernel> packed(w, 3);
+  const gemm::int8_weights<std::uint8_t, kernel> packed(w, 3);
   EXPECT_EQ(packed.layout().blocks(), 2);
   EXPECT_EQ(std::vector<int>(packed.panel(0), packed.panel(0) + 6),
             (std::vector<int>{1, 2, 3, 0, 4, 5}));

@@ -131,19 +131,19 @@ void expect_codes_of(const char* function, const char* name, const Codes& codes)
 /// Memory: F::planes * m * k / 8 bytes, k rounded up to 64, and four bytes per row where F has a
 /// code of zero besides -1 and 1.
 template <BitFormat F, class Unit = default_bit_unit<>>
-class bit_planes {
+class plane_lhs {
  public:
   using format = F;
   using unit = Unit;
   using code = typename F::code;
 
-  bit_planes() noexcept = default;
+  plane_lhs() noexcept = default;
 
   /// Packs A.
   ///
   /// @param a  m x k codes; an expression or a column-major matrix is evaluated once
   /// @throws fewbit::error if a code is none of F, naming its row and column
-  explicit bit_planes(const Eigen::Ref<const row_matrix<code>>& a) : m_(a.rows()), k_(a.cols()) {
+  explicit plane_lhs(const Eigen::Ref<const row_matrix<code>>& a) : m_(a.rows()), k_(a.cols()) {
     fewbit::detail::expect_data("to_planes", "a", a);
     detail::expect_codes_of<F>("to_planes", "a", a);
     words_ = aligned_buffer<std::uint64_t>(m_ * F::planes * detail::words_of(k_), for_overwrite);
@@ -186,11 +186,11 @@ class bit_planes {
 /// A may have no rows, as a batch may.
 /// @throws fewbit::error if a has no columns, and as the constructor of bit_planes does
 template <BitFormat F, class Arch = arch::native>
-[[nodiscard]] bit_planes<F, default_bit_unit<Arch>> to_planes(
+[[nodiscard]] plane_lhs<F, default_bit_unit<Arch>> to_planes(
     const Eigen::Ref<const row_matrix<typename F::code>>& a) {
   fewbit::detail::expect(a.cols() > 0, "to_planes", "number of columns of a", a.cols(),
                          "at least 1");
-  return bit_planes<F, default_bit_unit<Arch>>(a);
+  return plane_lhs<F, default_bit_unit<Arch>>(a);
 }
 
 }}}  // namespace fewbit::gemm

@@ -195,7 +195,7 @@ struct bit_product {
 /// Codes that are packed a block of rows at a time.
 template <class A, class W, class Unit>
 struct product_of_codes {
-  using weights = packed_bits<A, W, Unit>;
+  using weights = plane_weights<A, W, Unit>;
   using rule = typename weights::rule;
   using product = bit_product<Unit, rule>;
   using panels = typename product::panels;
@@ -261,14 +261,14 @@ struct product_of_codes {
 /// @param executor  runs pieces of C; results do not depend on it
 /// If shapes do not fit, the program ends (core/operands.hpp).
 template <class A, class W, class Unit, class C, Executor Workers = inline_executor>
-void multiply(const bit_planes<A, Unit>& a, const packed_bits<A, W, Unit>& w, C&& c,
+void multiply(const plane_lhs<A, Unit>& a, const plane_weights<A, W, Unit>& w, C&& c,
               const Workers& executor = {}) noexcept {
   if constexpr (fewbit::detail::writes_in_place<C, std::int32_t>()) {
     auto&& to = fewbit::detail::rows_of(c);
     fewbit::detail::expect_extent("multiply", "", "a", ".k()", a.k(), w.k());
     fewbit::detail::expect_rows("multiply", "c", c, a.m());
     fewbit::detail::expect_cols("multiply", "c", c, w.n());
-    using product = detail::bit_product<Unit, typename packed_bits<A, W, Unit>::rule>;
+    using product = detail::bit_product<Unit, typename plane_weights<A, W, Unit>::rule>;
     const product p{w.operands(), to.data(), to.outerStride()};
     p.run_in_pieces({a.group(0), a.nonzeros(0), a.m()}, executor);
   }
@@ -276,7 +276,7 @@ void multiply(const bit_planes<A, Unit>& a, const packed_bits<A, W, Unit>& w, C&
 
 /// Scratch bytes that one worker needs to multiply codes with W, for `workspace::reserve`.
 template <class A, class W, class Unit>
-[[nodiscard]] index scratch_bytes(const packed_bits<A, W, Unit>& w) noexcept {
+[[nodiscard]] index scratch_bytes(const plane_weights<A, W, Unit>& w) noexcept {
   return detail::product_of_codes<A, W, Unit>::scratch_bytes(w);
 }
 
@@ -286,7 +286,7 @@ template <class A, class W, class Unit>
 ///                 the sums of others mean nothing
 /// @param scratch  at least scratch_bytes(w) per slot; the work is cut into one part per slot
 template <class A, class W, class Unit, class Codes, class C, Executor Workers = inline_executor>
-void multiply(const Codes& a, const packed_bits<A, W, Unit>& w, C&& c, workspace& scratch,
+void multiply(const Codes& a, const plane_weights<A, W, Unit>& w, C&& c, workspace& scratch,
               const Workers& executor = {}) noexcept {
   if constexpr (fewbit::detail::reads_in_place<Codes, typename A::code>() &&
                 fewbit::detail::writes_in_place<C, std::int32_t>()) {

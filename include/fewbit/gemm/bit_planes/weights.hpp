@@ -77,7 +77,7 @@ struct bit_operands {
 ///
 /// Memory: W::planes * n * k / 8 bytes, k rounded up to 64 and n to whole registers.
 template <BitFormat A, BitFormat W, class Unit = default_bit_unit<>>
-class packed_bits {
+class plane_weights {
  public:
   using lhs_format = A;
   using rhs_format = W;
@@ -89,14 +89,14 @@ class packed_bits {
   static constexpr index max_depth =
       std::numeric_limits<std::int32_t>::max() / (index{A::largest} * W::largest);
 
-  packed_bits() noexcept = default;
+  plane_weights() noexcept = default;
 
   /// Packs W.
   ///
   /// @param w  n x k codes; an expression or a column-major matrix is evaluated once
   /// @throws fewbit::error if a code is none of the format, naming its row and column, or if k is
   ///         above max_depth
-  explicit packed_bits(const Eigen::Ref<const row_matrix<code>>& w)
+  explicit plane_weights(const Eigen::Ref<const row_matrix<code>>& w)
       : panels_{w.rows()}, k_(w.cols()) {
     fewbit::detail::expect_data("pack_planes", "w", w);
     fewbit::detail::expect(k_ <= max_depth, "pack_planes", "depth", k_,
@@ -137,12 +137,13 @@ class packed_bits {
 
 /// Packs W for activations of format A on an instruction set:
 /// `pack_planes<binary_bits, binary_bits>(w)`.
-/// @throws fewbit::error if w has no rows or no columns, and as the constructor of packed_bits does
+/// @throws fewbit::error if w has no rows or no columns, and as the constructor of plane_weights
+///          does
 template <BitFormat A, BitFormat W, class Arch = arch::native>
-[[nodiscard]] packed_bits<A, W, default_bit_unit<Arch>> pack_planes(
+[[nodiscard]] plane_weights<A, W, default_bit_unit<Arch>> pack_planes(
     const Eigen::Ref<const row_matrix<typename W::code>>& w) {
   fewbit::detail::expect_elements("pack_planes", "w", w);
-  return packed_bits<A, W, default_bit_unit<Arch>>(w);
+  return plane_weights<A, W, default_bit_unit<Arch>>(w);
 }
 
 }}}  // namespace fewbit::gemm

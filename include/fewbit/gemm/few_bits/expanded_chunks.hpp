@@ -49,7 +49,7 @@ struct chunk_shape {
   using kernel_type = default_kernel<Lhs, Arch>;
   using unit = typename kernel_type::unit;
   using tile = typename kernel_type::tile;
-  using prepared = prepared_lhs<kernel_type, row_tiles_per_chunk>;
+  using prepared = int8_lhs<kernel_type, row_tiles_per_chunk>;
 
   /// Units whose weights stand as narrow ones do, four codes of a column side by side.
   static constexpr bool fits = unit::rows == 1 && unit::depth == 4 && !Proving<unit>;
@@ -73,7 +73,7 @@ class product_by_chunks {
   using prepared = typename shape::prepared;
 
  public:
-  product_by_chunks(const Lhs* a, index a_stride, const narrow_weights<Bits, Arch>& w,
+  product_by_chunks(const Lhs* a, index a_stride, const few_bit_weights<Bits, Arch>& w,
                     const out_view<Out>& c, const E& epilogue, std::byte* scratch) noexcept
       : a_(a),
         a_stride_(a_stride),
@@ -107,7 +107,7 @@ class product_by_chunks {
       return panel_chunk<kernel_type>{chunk_};
     };
     const auto finish = [&](index first, index height) {
-      finish_rows<epilogue_lanes<kernel_type>>(
+      apply_to_rows<epilogue_lanes<kernel_type>>(
           sums_ + first * tile::cols, index{tile::cols},
           out_view<Out>{c_.data, c_.stride, row + first, col, height,
                         std::min(index{tile::cols}, c_.cols - col)},
@@ -119,7 +119,7 @@ class product_by_chunks {
 
   const Lhs* a_;
   index a_stride_;
-  const narrow_weights<Bits, Arch>& w_;
+  const few_bit_weights<Bits, Arch>& w_;
   expanded_weights<Lhs, Arch> window_;
   out_view<Out> c_;
   const E& epilogue_;

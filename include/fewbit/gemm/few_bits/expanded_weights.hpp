@@ -1,5 +1,5 @@
 #pragma once
-/// Some columns of narrow weights as packed_weights would have them, in scratch memory.
+/// Some columns of narrow weights as int8_weights would have them, in scratch memory.
 ///
 /// The walks over C (gemm/int8/walk.hpp, gemm/int8/walk_by_proof.hpp) take a window of expanded
 /// columns for packed weights: positions are those of all columns, extents those of the window.
@@ -44,7 +44,7 @@ class expanded_weights {
  public:
   /// No column yet. `memory` is for bytes_for(w), or never used.
   template <int Bits>
-  expanded_weights(const narrow_weights<Bits, Arch>& w, std::byte* memory) noexcept
+  expanded_weights(const few_bit_weights<Bits, Arch>& w, std::byte* memory) noexcept
       : panels_(w.panels()),
         layout_(w.k(), 0),
         sums_(w.column_sums()),
@@ -53,7 +53,7 @@ class expanded_weights {
 
   /// Bytes of memory for the largest window.
   template <int Bits>
-  [[nodiscard]] static index bytes_for(const narrow_weights<Bits, Arch>& w) noexcept {
+  [[nodiscard]] static index bytes_for(const few_bit_weights<Bits, Arch>& w) noexcept {
     const index codes = expanded_weights(w, nullptr).bytes();
     return (codes + arch::cache_line - 1) / arch::cache_line * arch::cache_line;
   }
@@ -61,7 +61,7 @@ class expanded_weights {
   /// Expands whole panels from column `first` on, up to column `last`, and returns the column
   /// behind them.
   template <int Bits>
-  index expand(const narrow_weights<Bits, Arch>& w, index first, index last) noexcept {
+  index expand(const few_bit_weights<Bits, Arch>& w, index first, index last) noexcept {
     first_ = first;
     end_ = first;
     while (end_ < last && end_ - first < most_cols()) {
@@ -75,9 +75,9 @@ class expanded_weights {
   /// Expands `depth` codes of k from code `k` on, the first of a stored chunk, of the full panel
   /// that begins at `col`.
   template <int Bits>
-  void expand_chunk(const narrow_weights<Bits, Arch>& w, index col, index k, index depth,
+  void expand_chunk(const few_bit_weights<Bits, Arch>& w, index col, index k, index depth,
                     rhs_code* to) const noexcept {
-    using weights = narrow_weights<Bits, Arch>;
+    using weights = few_bit_weights<Bits, Arch>;
     const std::uint8_t* from =
         w.panel(col / cols) + k / weights::chunk_codes * weights::chunk_bytes;
     expand_registers<tile::cols / cols>(w, from, depth, to);
@@ -110,16 +110,16 @@ class expanded_weights {
   }
 
   /// Four weights of at most 16 in magnitude add up to 64 at most: always.
-  [[nodiscard]] proof proven(index) const noexcept { return proof::fours; }
+  [[nodiscard]] saturation_proof proven(index) const noexcept { return saturation_proof::fours; }
   [[nodiscard]] index largest_activation() const noexcept { return largest_code<Lhs>; }
 
  private:
-  static constexpr int cols = kernel_type::narrow_cols;
+  static constexpr int cols = kernel_type::edge_cols;
   using step_codes = arch::vec<std::uint8_t, 4 * cols>;
 
   template <int Bits>
-  void expand_panel(const narrow_weights<Bits, Arch>& w, index col, index width) const noexcept {
-    static_assert(narrow_weights<Bits, Arch>::unit::cols == cols,
+  void expand_panel(const few_bit_weights<Bits, Arch>& w, index col, index width) const noexcept {
+    static_assert(few_bit_weights<Bits, Arch>::unit::cols == cols,
                   "fewbit: a stored panel is a narrow one");
     rhs_code* to = codes_ + (col - first_) * layout_.padded();
     if (width == tile::cols) {
@@ -132,7 +132,7 @@ class expanded_weights {
   /// `count` codes of k of a panel of Registers stored ones. What the loop needs is copied: stores
   /// of bytes could change whatever is referred to.
   template <int Registers, int Bits>
-  void expand_registers(const narrow_weights<Bits, Arch>& w, const std::uint8_t* from, index count,
+  void expand_registers(const few_bit_weights<Bits, Arch>& w, const std::uint8_t* from, index count,
                         rhs_code* to) const noexcept {
     using stored_chunk = arch::stored_chunk<Bits, cols>;
     constexpr int steps = arch::stored_layout<Bits>::steps;
@@ -147,7 +147,7 @@ class expanded_weights {
         for (int i = 0; i < steps; ++i)
           place<Registers>(less(chunk.step(i), zero_point), i, j, 4, to);
       }
-      from += narrow_weights<Bits, Arch>::chunk_bytes;
+      from += few_bit_weights<Bits, Arch>::chunk_bytes;
       to += steps * 4 * Registers * cols;
     }
     for (int j = 0; j < Registers && k < count; ++j) {

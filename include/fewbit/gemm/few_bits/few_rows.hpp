@@ -29,7 +29,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm { nam
 
 /// Rows that are taken together.
 template <class Arch>
-inline constexpr int narrow_tile_rows = arch::stored_unit<Arch, 4>::rows;
+inline constexpr int few_rows_tile_rows = arch::stored_unit<Arch, 4>::rows;
 
 /// Rows up to which weights are expanded in registers: two tiles where they are high, else one. On
 /// a Sapphire Rapids, weights of 2 bits, with AVX512-VNNI in tiles of 12: time of that as a share
@@ -38,44 +38,45 @@ inline constexpr int narrow_tile_rows = arch::stored_unit<Arch, 4>::rows;
 /// AVX2, in tiles of 4, as a share of the time with windows (4,1024,1024) 0.86, (8,1024,1024) 1.09,
 /// (16,1024,1024) 1.25, and less by a tenth where weights have 4 bits.
 template <class Arch>
-inline constexpr index narrow_rows = (narrow_tile_rows<Arch> > 4 ? 2 : 1) * narrow_tile_rows<Arch>;
+inline constexpr index most_few_rows =
+    (few_rows_tile_rows<Arch> > 4 ? 2 : 1) * few_rows_tile_rows<Arch>;
 
 /// How far ahead of its use a line of weights is asked for.
-inline constexpr index narrow_ahead = 4608;
+inline constexpr index few_rows_ahead = 4608;
 
 /// Panels that are read side by side and meet all rows before others do: memory answers several
 /// streams faster than one, and sums of few rows wait for one another.
-inline constexpr int narrow_streams = 4;
+inline constexpr int few_rows_streams = 4;
 
 /// Rows up to which each of those panels is from another part of W. Time as a share of that with
 /// neighbouring panels, 4096 x 4096, AVX512-VNNI on a Sapphire Rapids: one row of 2 bits 0.87, of 4
 /// bits 0.98, two rows 0.89 and 0.96; 32 rows of 4 bits 1.06.
-inline constexpr index narrow_rows_apart = 2;
+inline constexpr index most_rows_apart = 2;
 
 /// How many of them a tile takes at a time.
 template <int R>
-inline constexpr int narrow_tile_panels = R <= 2 ? narrow_streams : 2;
+inline constexpr int few_rows_tile_panels = R <= 2 ? few_rows_streams : 2;
 
 /// Some rows of activations in the order of the loop, and what their sums begin at, in scratch
-/// memory. Tiles are narrow_tile_rows high, the last as high as the next power of two of the rows
+/// memory. Tiles are few_rows_tile_rows high, the last as high as the next power of two of the rows
 /// that remain; what is missing is zeros.
 template <class Lhs, int Bits, class Arch>
-class narrow_lhs {
-  using weights = narrow_weights<Bits, Arch>;
-  static constexpr index most = narrow_tile_rows<Arch>;
+class few_bit_lhs {
+  using weights = few_bit_weights<Bits, Arch>;
+  static constexpr index most = few_rows_tile_rows<Arch>;
   static constexpr bool is_unsigned = std::is_unsigned_v<Lhs>;
 
  public:
   /// Bytes of memory for as many rows as weights are expanded in registers for.
   [[nodiscard]] static index bytes(const weights& w) noexcept {
-    return narrow_rows<Arch> * (depth(w) + index{sizeof(std::int32_t)});
+    return most_few_rows<Arch> * (depth(w) + index{sizeof(std::int32_t)});
   }
 
-  narrow_lhs(const Lhs* a, index stride, index rows, const weights& w, std::byte* memory) noexcept
+  few_bit_lhs(const Lhs* a, index stride, index rows, const weights& w, std::byte* memory) noexcept
       : depth_(depth(w)),
         rows_(rows),
         starts_(reinterpret_cast<std::int32_t*>(memory)),
-        codes_(reinterpret_cast<std::int8_t*>(starts_ + narrow_rows<Arch>)) {
+        codes_(reinterpret_cast<std::int8_t*>(starts_ + most_few_rows<Arch>)) {
     for (index t = 0; t < tiles(); ++t) {
       for (index r = 0; r < height(t); ++r) {
         const index row = t * most + r, count = row < rows ? w.k() : 0;
@@ -128,25 +129,25 @@ class narrow_lhs {
 
 /// All rows by some panels.
 template <class Lhs, int Bits, class Arch, class Out, class E>
-class narrow_rows_product {
-  using weights = narrow_weights<Bits, Arch>;
+class few_rows_product {
+  using weights = few_bit_weights<Bits, Arch>;
   using unit = typename weights::unit;
   using ints = typename unit::accumulator;
   static constexpr bool is_unsigned = std::is_unsigned_v<Lhs>;
   static constexpr int cols = unit::cols;
 
  public:
-  narrow_rows_product(const narrow_lhs<Lhs, Bits, Arch>& a, const weights& w,
-                      const out_view<Out>& c, const E& epilogue) noexcept
+  few_rows_product(const few_bit_lhs<Lhs, Bits, Arch>& a, const weights& w, const out_view<Out>& c,
+                   const E& epilogue) noexcept
       : a_(a), w_(w), c_(c), epilogue_(epilogue) {}
 
   /// Panels begin .. end - 1.
   void panels(index begin, index end) const noexcept {
-    const index length = (end - begin) / narrow_streams;
-    const bool is_apart = c_.rows <= narrow_rows_apart;
-    const index stride = is_apart ? length : 1, next = is_apart ? 1 : narrow_streams;
-    for (index i = 0; i < length; ++i) all_rows<narrow_streams>(begin + i * next, stride);
-    for (index p = begin + narrow_streams * length; p < end; ++p) all_rows<1>(p, 0);
+    const index length = (end - begin) / few_rows_streams;
+    const bool is_apart = c_.rows <= most_rows_apart;
+    const index stride = is_apart ? length : 1, next = is_apart ? 1 : few_rows_streams;
+    for (index i = 0; i < length; ++i) all_rows<few_rows_streams>(begin + i * next, stride);
+    for (index p = begin + few_rows_streams * length; p < end; ++p) all_rows<1>(p, 0);
   }
 
  private:
@@ -156,7 +157,7 @@ class narrow_rows_product {
     for (index t = 0; t < a_.tiles(); ++t) {
       with_height(a_.height(t), [&](auto height) {
         constexpr int rows = decltype(height)::value;
-        constexpr int step = std::min(Count, narrow_tile_panels<rows>);
+        constexpr int step = std::min(Count, few_rows_tile_panels<rows>);
         for (int p = 0; p < Count; p += step) tile<rows, step>(t, panel + p * stride, stride);
       });
     }
@@ -196,7 +197,7 @@ class narrow_rows_product {
         if constexpr (R <= 4) {
 #pragma GCC unroll 4
           for (index line = 0; line < weights::chunk_bytes; line += arch::cache_line)
-            arch::prefetch_to_l1(from[p] + narrow_ahead + line);
+            arch::prefetch_to_l1(from[p] + few_rows_ahead + line);
         }
         unit::add_chunk(sums[p], a, from[p]);
         from[p] += weights::chunk_bytes;
@@ -220,7 +221,7 @@ class narrow_rows_product {
       }
       total.store(rows + r * cols);
     }
-    finish_rows<lanes>(
+    apply_to_rows<lanes>(
         &rows[0], cols,
         out_view<Out>{c_.data, c_.stride, row, col, std::min(index{R}, c_.rows - row),
                       std::min(index{cols}, c_.cols - col)},
@@ -229,7 +230,7 @@ class narrow_rows_product {
 
   static constexpr int lanes = epilogue_lanes<default_kernel<Lhs, Arch>>;
 
-  const narrow_lhs<Lhs, Bits, Arch>& a_;
+  const few_bit_lhs<Lhs, Bits, Arch>& a_;
   const weights& w_;
   out_view<Out> c_;
   const E& epilogue_;
@@ -237,13 +238,13 @@ class narrow_rows_product {
 
 /// Part `part` of `parts` parts of C, of columns.
 template <class Lhs, int Bits, class Arch, class Out, class E>
-void multiply_few_rows(const Lhs* a, index a_stride, const narrow_weights<Bits, Arch>& w,
+void multiply_few_rows(const Lhs* a, index a_stride, const few_bit_weights<Bits, Arch>& w,
                        const out_view<Out>& c, const E& epilogue, index part, index parts,
                        std::byte* scratch) noexcept {
-  constexpr index cols = narrow_weights<Bits, Arch>::unit::cols;
+  constexpr index cols = few_bit_weights<Bits, Arch>::unit::cols;
   const index panels = (c.cols + cols - 1) / cols;
-  const narrow_lhs<Lhs, Bits, Arch> rows(a, a_stride, c.rows, w, scratch);
-  narrow_rows_product<Lhs, Bits, Arch, Out, E>(rows, w, c, epilogue)
+  const few_bit_lhs<Lhs, Bits, Arch> rows(a, a_stride, c.rows, w, scratch);
+  few_rows_product<Lhs, Bits, Arch, Out, E>(rows, w, c, epilogue)
       .panels(panels * part / parts, panels * (part + 1) / parts);
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-/// The product of 8-bit activations with narrow_weights: C = epilogue(A W^T), exact in int32.
+/// The product of 8-bit activations with few_bit_weights: C = epilogue(A W^T), exact in int32.
 ///
 /// Many rows: some columns of W are expanded into scratch memory, in the order of the kernel of
 /// 8-bit weights, and meet all rows as those do. That costs n * k once, and weights come from
@@ -33,19 +33,19 @@ namespace detail {
 
 /// Scratch bytes of one worker for activations of type Lhs and any number of rows.
 template <class Lhs, int Bits, class Arch>
-[[nodiscard]] index narrow_scratch_bytes(const narrow_weights<Bits, Arch>& w) noexcept {
+[[nodiscard]] index few_bit_scratch_bytes(const few_bit_weights<Bits, Arch>& w) noexcept {
   using expanded = expanded_weights<Lhs, Arch>;
   using kernel_type = typename expanded::kernel_type;
   const expanded window(w, nullptr);
   const index rest = [&] {
     if constexpr (Proving<typename kernel_type::unit>) {
-      return product_by_proof<expanded, std::int32_t, raw>::scratch_bytes(window);
+      return walk_by_proof<expanded, std::int32_t, raw>::scratch_bytes(window);
     } else {
-      return prepared_lhs<kernel_type>::bytes(window.layout());
+      return int8_lhs<kernel_type>::bytes(window.layout());
     }
   }();
   const index windows =
-      std::max(expanded::bytes_for(w) + rest, narrow_lhs<Lhs, Bits, Arch>::bytes(w));
+      std::max(expanded::bytes_for(w) + rest, few_bit_lhs<Lhs, Bits, Arch>::bytes(w));
   using chunks = chunk_shape<Lhs, Arch>;
   if constexpr (chunks::fits) {
     return std::max(windows, chunks::scratch_bytes(window.layout()));
@@ -57,7 +57,7 @@ template <class Lhs, int Bits, class Arch>
 /// Part `part` of `parts` parts of C: columns are shared out, so that no two workers expand the
 /// same, or rows where there are few columns.
 template <class Lhs, int Bits, class Arch, class Out, class E>
-void multiply_expanded(const Lhs* a, index a_stride, const narrow_weights<Bits, Arch>& w,
+void multiply_expanded(const Lhs* a, index a_stride, const few_bit_weights<Bits, Arch>& w,
                        const out_view<Out>& c, const E& epilogue, index part, index parts,
                        std::byte* scratch) noexcept {
   using expanded = expanded_weights<Lhs, Arch>;
@@ -106,9 +106,9 @@ template <class A>
 
 /// Scratch bytes that one worker needs to multiply with W, for `workspace::reserve`.
 template <int Bits, class Arch>
-[[nodiscard]] index scratch_bytes(const narrow_weights<Bits, Arch>& w) noexcept {
-  return std::max(detail::narrow_scratch_bytes<std::uint8_t>(w),
-                  detail::narrow_scratch_bytes<std::int8_t>(w));
+[[nodiscard]] index scratch_bytes(const few_bit_weights<Bits, Arch>& w) noexcept {
+  return std::max(detail::few_bit_scratch_bytes<std::uint8_t>(w),
+                  detail::few_bit_scratch_bytes<std::int8_t>(w));
 }
 
 /// C(i, j) = epilogue(sum over k of A(i, k) * W(j, k)), exact in int32. Nothing is allocated and
@@ -123,7 +123,7 @@ template <int Bits, class Arch>
 /// If shapes do not fit or scratch memory is too small, the program ends (core/operands.hpp).
 template <class A, int Bits, class Arch, class C, class E = raw, Executor Workers = inline_executor>
   requires ProductEpilogue<C, E, std::int32_t>
-void multiply(const A& a, const narrow_weights<Bits, Arch>& w, C&& c, const E& epilogue,
+void multiply(const A& a, const few_bit_weights<Bits, Arch>& w, C&& c, const E& epilogue,
               workspace& scratch, const Workers& executor = {}) noexcept {
   using out = detail::scalar_of<C>;
   if constexpr (detail::reads_bytes_in_place<A>() && fewbit::detail::writes_in_place<C, out>()) {
@@ -134,7 +134,7 @@ void multiply(const A& a, const narrow_weights<Bits, Arch>& w, C&& c, const E& e
     const detail::out_view<out> to{rows.data(), rows.outerStride(), 0, 0, rows.rows(), rows.cols()};
     const index parts = scratch.slots();
     executor.for_each(parts, [&](index part) {
-      if (from.rows() <= detail::narrow_rows<Arch>) {
+      if (from.rows() <= detail::most_few_rows<Arch>) {
         detail::multiply_few_rows(from.data(), from.outerStride(), w, to, epilogue, part, parts,
                                   scratch.slot(part));
       } else {
@@ -148,7 +148,7 @@ void multiply(const A& a, const narrow_weights<Bits, Arch>& w, C&& c, const E& e
 /// The same for one call in one thread: scratch memory is allocated.
 template <class A, int Bits, class Arch, class C, class E = raw>
   requires ProductEpilogue<C, E, std::int32_t>
-void multiply(const A& a, const narrow_weights<Bits, Arch>& w, C&& c, const E& epilogue = {}) {
+void multiply(const A& a, const few_bit_weights<Bits, Arch>& w, C&& c, const E& epilogue = {}) {
   workspace scratch(scratch_bytes(w));
   multiply(a, w, c, epilogue, scratch);
 }

@@ -35,7 +35,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 /// @tparam Bits  1, 2, 3 or 4
 /// @tparam Arch  the instruction set that will multiply
 template <int Bits, class Arch = arch::native>
-class narrow_weights {
+class few_bit_weights {
   static_assert(Bits >= 1 && Bits <= 4, "fewbit: narrow weights have 1, 2, 3 or 4 bits");
   static_assert(Arch::compiled,
                 "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
@@ -58,7 +58,7 @@ class narrow_weights {
   static constexpr index chunk_bytes = index{4} * unit::cols * layout::registers;
 
   /// 0 x 0.
-  narrow_weights() noexcept = default;
+  few_bit_weights() noexcept = default;
 
   /// Packs W.
   ///
@@ -67,12 +67,12 @@ class narrow_weights {
   ///                    zero_point, every other one of them for one bit
   /// @throws fewbit::error if zero_point or a weight is out of range, or k above max_depth
   template <Executor E = inline_executor>
-  explicit narrow_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w,
-                          int zero_point = default_zero_point, const E& executor = {}) {
-    fewbit::detail::expect_data("narrow_weights", "w", w);
-    fewbit::detail::expect(zero_point >= 0 && zero_point <= largest_value + 1, "narrow_weights",
+  explicit few_bit_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w,
+                           int zero_point = default_zero_point, const E& executor = {}) {
+    fewbit::detail::expect_data("few_bit_weights", "w", w);
+    fewbit::detail::expect(zero_point >= 0 && zero_point <= largest_value + 1, "few_bit_weights",
                            "zero_point", zero_point, "0 to " + std::to_string(largest_value + 1));
-    fewbit::detail::expect(w.cols() <= max_depth, "narrow_weights", "depth", w.cols(),
+    fewbit::detail::expect(w.cols() <= max_depth, "few_bit_weights", "depth", w.cols(),
                            "at most " + std::to_string(max_depth));
     expect_weights(w, zero_point);
     panels_ = panels_type(w.rows());
@@ -126,7 +126,7 @@ class narrow_weights {
       for (index i = 0; i < w.cols(); ++i) {
         const int value = w(j, i) + zero_point;
         if (value >= 0 && value <= largest_value && value % step == 0) continue;
-        fewbit::detail::fail("narrow_weights",
+        fewbit::detail::fail("few_bit_weights",
                              "w(" + std::to_string(j) + ", " + std::to_string(i) + ")",
                              int{w(j, i)},
                              std::to_string(-zero_point) + (Bits == 1 ? " or " : " to ") +

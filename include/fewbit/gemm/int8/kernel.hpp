@@ -50,8 +50,8 @@ struct kernel {
   using tile = tile_shape<RowRegisters * Unit::rows, ColRegisters * Unit::cols, Unit::depth>;
   static constexpr int row_registers = RowRegisters;
   static constexpr int col_registers = ColRegisters;
-  static constexpr int narrow_registers = NarrowRegisters;
-  static constexpr int narrow_cols = NarrowRegisters * Unit::cols;
+  static constexpr int edge_registers = NarrowRegisters;
+  static constexpr int edge_cols = NarrowRegisters * Unit::cols;
 
   /// Deepest k whose sums fit int32 for all codes: k * max|a| * max|w| <= 2^31 - 1.
   static constexpr index max_depth = std::numeric_limits<std::int32_t>::max() /

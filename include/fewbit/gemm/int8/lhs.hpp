@@ -71,7 +71,7 @@ struct lhs_view {
 
 /// `RowTiles` are prepared together where they are copied.
 template <class Kernel, index RowTiles = row_tiles_per_block>
-class prepared_lhs {
+class int8_lhs {
   using unit = typename Kernel::unit;
   using lhs = typename Kernel::lhs;
   using lhs_code = typename unit::lhs_code;
@@ -115,8 +115,8 @@ class prepared_lhs {
 
   /// Rows a[0] .. a[rows - 1], `stride` codes apart; `scratch` has bytes(layout) bytes, of which
   /// the first `copied` are ready where copies_ahead(). `offset` is taken off, as the unit asks.
-  prepared_lhs(const lhs* a, index stride, index rows, const layout_type& layout,
-               std::byte* scratch, int offset = unit::lhs_offset, index copied = 0) noexcept {
+  int8_lhs(const lhs* a, index stride, index rows, const layout_type& layout, std::byte* scratch,
+           int offset = unit::lhs_offset, index copied = 0) noexcept {
     if constexpr (unit::in_place) {
       view_ = {a, stride, layout.block_depth()};
     } else {

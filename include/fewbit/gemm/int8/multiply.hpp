@@ -21,12 +21,11 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// Scratch bytes that one worker needs to multiply with W, for `workspace::reserve`.
 template <class Lhs, class Kernel>
-[[nodiscard]] index scratch_bytes(const packed_weights<Lhs, Kernel>& w) noexcept {
+[[nodiscard]] index scratch_bytes(const int8_weights<Lhs, Kernel>& w) noexcept {
   if constexpr (detail::Proving<typename Kernel::unit>) {
-    return detail::product_by_proof<packed_weights<Lhs, Kernel>, std::int32_t, raw>::scratch_bytes(
-        w);
+    return detail::walk_by_proof<int8_weights<Lhs, Kernel>, std::int32_t, raw>::scratch_bytes(w);
   } else {
-    return detail::prepared_lhs<Kernel>::bytes(w.layout());
+    return detail::int8_lhs<Kernel>::bytes(w.layout());
   }
 }
 
@@ -60,7 +59,7 @@ FEWBIT_ALWAYS_INLINE void expect_whole_depth(index k, index most) noexcept {
 template <class Lhs, class Kernel, class A, class C, class E = raw,
           Executor Workers = inline_executor, BlockStage Blocks = whole_depth>
   requires ProductEpilogue<C, E, typename Blocks::total>
-void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& epilogue,
+void multiply(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& epilogue,
               workspace& scratch, const Workers& executor = {},
               const Blocks& blocks = {}) noexcept {
   using out = detail::scalar_of<C>;
@@ -73,8 +72,8 @@ void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& 
     if constexpr (std::is_same_v<Blocks, whole_depth>) {
       detail::expect_whole_depth(w.k(), Kernel::max_depth);
     }
-    assert(detail::are_taken(from, w.largest_activation()));
-    const detail::product<packed_weights<Lhs, Kernel>, out, Blocks, E> p{
+    assert(detail::are_at_most(from, w.largest_activation()));
+    const detail::product<int8_weights<Lhs, Kernel>, out, Blocks, E> p{
         from.data(), from.outerStride(),
         w,           {to.data(), to.outerStride(), 0, 0, to.rows(), to.cols()},
         blocks,      epilogue};
@@ -87,7 +86,7 @@ void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& 
 /// it is large.
 template <class Lhs, class Kernel, class A, class C, class E = raw>
   requires ProductEpilogue<C, E, std::int32_t>
-void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& epilogue = {}) {
+void multiply(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& epilogue = {}) {
   using out = detail::scalar_of<C>;
   constexpr index on_stack = 16384;
   if constexpr (fewbit::detail::reads_in_place<A, Lhs>() &&
@@ -96,9 +95,9 @@ void multiply(const A& a, const packed_weights<Lhs, Kernel>& w, C&& c, const E& 
     auto&& to = fewbit::detail::rows_of(c);
     fewbit::detail::expect_shapes(detail::product_names, a, c, w.k(), w.n());
     detail::expect_whole_depth(w.k(), Kernel::max_depth);
-    assert(detail::are_taken(from, w.largest_activation()));
+    assert(detail::are_at_most(from, w.largest_activation()));
     const whole_depth blocks;
-    const detail::product<packed_weights<Lhs, Kernel>, out, whole_depth, E> p{
+    const detail::product<int8_weights<Lhs, Kernel>, out, whole_depth, E> p{
         from.data(), from.outerStride(),
         w,           {to.data(), to.outerStride(), 0, 0, to.rows(), to.cols()},
         blocks,      epilogue};

@@ -13,7 +13,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
-/// How n columns are cut: panels of tile::cols, then such of narrow_cols.
+/// How n columns are cut: panels of tile::cols, then such of edge_cols.
 template <class Kernel>
 class panel_layout {
  public:
@@ -25,14 +25,14 @@ class panel_layout {
   /// Sapphire Rapids, narrow tiles among wide ones slow both down, (128,1024,1024) by a fifteenth.
   [[nodiscard]] index padded_n() const noexcept {
     const auto padded_to = [&](index cols) { return (n_ + cols - 1) / cols * cols; };
-    const index registers = padded_to(Kernel::narrow_cols), tiles = padded_to(Kernel::tile::cols);
+    const index registers = padded_to(Kernel::edge_cols), tiles = padded_to(Kernel::tile::cols);
     return detail::Proving<typename Kernel::unit> && tiles - registers <= n_ / 32 ? tiles
                                                                                   : registers;
   }
-  /// Columns of the panel that begins at `col`: tile::cols, or narrow_cols near the end.
+  /// Columns of the panel that begins at `col`: tile::cols, or edge_cols near the end.
   [[nodiscard]] index panel_cols(index col) const noexcept {
     return padded_n() - col >= Kernel::tile::cols ? index{Kernel::tile::cols}
-                                                  : index{Kernel::narrow_cols};
+                                                  : index{Kernel::edge_cols};
   }
   /// Columns in panels of tile::cols, before the narrow ones.
   [[nodiscard]] index wide_cols() const noexcept {

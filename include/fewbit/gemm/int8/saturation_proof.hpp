@@ -24,7 +24,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// What an int16 is proven to hold: `pairs`, the products of two neighbouring codes of k; `fours`,
 /// those and their likes of the next step. Fours imply pairs.
-enum class proof : std::uint8_t { none, pairs, fours };
+enum class saturation_proof : std::uint8_t { none, pairs, fours };
 
 /// The largest activation code of a type.
 template <class Lhs>
@@ -50,7 +50,7 @@ template <class Lhs>
 
 /// Whether all activations are what packing was told.
 template <class A>
-[[nodiscard]] bool are_taken(const A& a, index largest) noexcept {
+[[nodiscard]] bool are_at_most(const A& a, index largest) noexcept {
   if (largest == largest_code<typename A::Scalar> || a.size() == 0) return true;
   return a.maxCoeff() <= largest && a.minCoeff() >= -largest - 1;
 }
@@ -99,8 +99,9 @@ struct weight_sums {
 
 /// What holds for a panel of `steps` steps of `step_codes` codes, four of each column. Fours are of
 /// steps 0 and 1, 2 and 3 and so on; the last of an odd number stands alone.
-[[nodiscard]] inline proof proof_of(const std::int8_t* codes, index steps, index step_codes,
-                                    const proof_bounds& bounds) noexcept {
+[[nodiscard]] inline saturation_proof saturation_proof_of(const std::int8_t* codes, index steps,
+                                                          index step_codes,
+                                                          const proof_bounds& bounds) noexcept {
   constexpr index register_codes = 2 * weight_sums::words::lanes;
   constexpr index steps_between_looks = 32;
   weight_sums pairs, fours;
@@ -117,9 +118,9 @@ struct weight_sums {
         fours.raise_to(one.plus(next));
       }
     }
-    if (!pairs.within(bounds)) return proof::none;
+    if (!pairs.within(bounds)) return saturation_proof::none;
   }
-  return fours.within(bounds) ? proof::fours : proof::pairs;
+  return fours.within(bounds) ? saturation_proof::fours : saturation_proof::pairs;
 }
 
 /// The proofs of all panels.
@@ -128,11 +129,13 @@ class panel_proofs {
   panel_proofs() noexcept = default;
   explicit panel_proofs(index panels) : proofs_(panels) {}
 
-  [[nodiscard]] proof operator[](index panel) const noexcept { return proofs_.data()[panel]; }
-  void set(index panel, proof p) noexcept { proofs_.data()[panel] = p; }
+  [[nodiscard]] saturation_proof operator[](index panel) const noexcept {
+    return proofs_.data()[panel];
+  }
+  void set(index panel, saturation_proof p) noexcept { proofs_.data()[panel] = p; }
 
  private:
-  aligned_buffer<proof> proofs_;
+  aligned_buffer<saturation_proof> proofs_;
 };
 
 }  // namespace detail

@@ -3,7 +3,7 @@
 ///
 /// C goes by blocks of rows and panels of columns, in rectangles of tiles;
 /// gemm/int8/micro_kernel.hpp sums a rectangle, gemm/epilogue_rows.hpp hands the sums to the
-/// epilogue. Weights are packed_weights, or what looks like them: panels of expanded ones
+/// epilogue. Weights are int8_weights, or what looks like them: panels of expanded ones
 /// (gemm/few_bits/multiply.hpp). The calls are in gemm/int8/multiply.hpp.
 
 #include "fewbit/begin.hpp"
@@ -88,11 +88,11 @@ struct product {
             std::byte* scratch) const noexcept {
     if constexpr (Proving<unit> && std::is_same_v<Blocks, whole_depth>) {
       if (w.layout().blocks() == 1) {
-        const product_by_proof<Weights, Out, Epilogue> p(a, a_stride, w, c, epilogue, scratch);
+        const walk_by_proof<Weights, Out, Epilogue> p(a, a_stride, w, c, epilogue, scratch);
         return p.rows(row_begin, row_end, col_begin, col_end);
       }
     }
-    using prepared = prepared_lhs<kernel_type>;
+    using prepared = int8_lhs<kernel_type>;
     const index most = prepared::rows_per_block(w.layout(), w.bytes());
     const bool copies_ahead = prepared::copies_ahead(a_stride, w.layout(), most);
     std::byte* other = scratch + (copies_ahead ? prepared::block_bytes(w.layout(), most) : 0);
@@ -129,7 +129,7 @@ struct product {
 
   /// One block of rows of C.
   struct block {
-    const prepared_lhs<kernel_type>& lhs;
+    const int8_lhs<kernel_type>& lhs;
     index row;
     index rows;
     index col_begin;
@@ -148,7 +148,7 @@ struct product {
         return;
       }
     }
-    in_blocks_of_depth(b, scratch + prepared_lhs<kernel_type>::bytes(w.layout()));
+    in_blocks_of_depth(b, scratch + int8_lhs<kernel_type>::bytes(w.layout()));
   }
 
   /// Row tiles one after the other, each against all panels.
@@ -196,11 +196,11 @@ struct product {
                            count * index{tile::cols * sizeof(rhs_code)}, row_tiles(b.rows), count)};
         };
         const auto finish = [&](index first, index height) {
-          finish_rows<epilogue_lanes<kernel_type>>(
+          apply_to_rows<epilogue_lanes<kernel_type>>(
               &sums[first * tile::cols], index{tile::cols},
               clipped(b, {first, height, 1, col, tile::cols, 1}), epilogue);
         };
-        const index depth = prepared_lhs<kernel_type>::depth(w.layout(), 0);
+        const index depth = int8_lhs<kernel_type>::depth(w.layout(), 0);
         sum_by_chunks<kernel_type>(b.lhs, b.rows, depth, chunk_depth, w.block_sums(0, col),
                                    &sums[0], chunk, finish);
       }
@@ -277,7 +277,7 @@ struct product {
   /// many rows; false where it is not, and nothing has happened.
   bool compute_while_copying([[maybe_unused]] const block& b, const rectangle& r,
                              [[maybe_unused]] copier& copying) const noexcept {
-    if constexpr (prepared_lhs<kernel_type>::may_copy_ahead) {
+    if constexpr (int8_lhs<kernel_type>::may_copy_ahead) {
       if (r.height < least_finished || r.width != tile::cols) return false;
       if constexpr (std::is_same_v<Epilogue, raw>) {
         if (is_inside(b, r)) return sum_into_place<least_finished>(b, r, copying), true;
@@ -302,21 +302,22 @@ struct product {
   /// An epilogue costs a compilation of the loop for each height: the two that occur when there are
   /// many rows have it.
   static constexpr int least_finished = std::max(kernel_type::row_registers - 1, 1);
-  static constexpr bool finishes_in_registers = narrowing<Epilogue>::found && unit::rows == 1;
+  static constexpr bool finishes_in_registers =
+      split_at_saturate<Epilogue>::found && unit::rows == 1;
 
   template <class Side>
   void compute_in_registers(const block& b, const rectangle& r, Side& ahead) const noexcept {
     using start = leading_bias<Epilogue>;
     const std::int32_t* bias = start::bias(epilogue);
     using rest = std::remove_cvref_t<decltype(start::rest(epilogue))>;
-    const finish_registers<dots, Out, rest> sink{clipped(b, r), start::rest(epilogue)};
+    const apply_in_registers<dots, Out, rest> sink{clipped(b, r), start::rest(epilogue)};
     const tile_run<dots> run = run_of(b, r, 0, start::found ? bias + r.col : nullptr);
     constexpr int most = kernel_type::row_registers;
     if (r.width == tile::cols) {
       sum_rows<dots, most, kernel_type::col_registers, least_finished>(
           r.height, run, unit::lhs_offset, ahead, sink);
     } else if constexpr (std::is_same_v<Side, prefetcher>) {
-      sum_rows<dots, most, kernel_type::narrow_registers, least_finished>(
+      sum_rows<dots, most, kernel_type::edge_registers, least_finished>(
           r.height, run, unit::lhs_offset, ahead, sink);
     }
   }
@@ -335,8 +336,8 @@ struct product {
       }
     }
     sum(b, r, 0, bias, &sums[0], r.cols(), ahead);
-    finish_rows<epilogue_lanes<kernel_type>>(&sums[0], r.cols(), clipped(b, r),
-                                             start::rest(epilogue));
+    apply_to_rows<epilogue_lanes<kernel_type>>(&sums[0], r.cols(), clipped(b, r),
+                                               start::rest(epilogue));
   }
 
   /// The part of C that a rectangle covers.
@@ -358,7 +359,7 @@ struct product {
             lhs.stride,
             w.panel(r.col) + layout.padded_begin(k_block) * r.width,
             r.width * layout.padded(),
-            prepared_lhs<kernel_type>::depth(layout, k_block),
+            int8_lhs<kernel_type>::depth(layout, k_block),
             w.block_sums(k_block, r.col),
             bias,
             r.down,
@@ -376,8 +377,8 @@ struct product {
       sum_rows<dots, most, kernel_type::col_registers, Least>(r.height, run, unit::lhs_offset,
                                                               ahead, sink);
     } else if constexpr (std::is_same_v<Side, prefetcher>) {
-      sum_rows<dots, most, kernel_type::narrow_registers, Least>(r.height, run, unit::lhs_offset,
-                                                                 ahead, sink);
+      sum_rows<dots, most, kernel_type::edge_registers, Least>(r.height, run, unit::lhs_offset,
+                                                               ahead, sink);
     }
   }
 
@@ -396,7 +397,7 @@ struct product {
     }
   }
 
-  /// All of a panel in int16. Its scratch memory is that of product_by_proof, which prepares more
+  /// All of a panel in int16. Its scratch memory is that of walk_by_proof, which prepares more
   /// rows.
   const std::int16_t* widen_panel(index col, std::byte* scratch) const noexcept {
     static_assert((row_tiles_by_proof - row_tiles_per_block) * tile::rows >= tile::cols);
@@ -416,7 +417,7 @@ struct product {
                                 lhs.stride,
                                 wide + layout.padded_begin(k_block) * r.width,
                                 0,
-                                prepared_lhs<kernel_type>::depth(layout, k_block),
+                                int8_lhs<kernel_type>::depth(layout, k_block),
                                 nullptr,
                                 nullptr,
                                 1,
@@ -427,7 +428,7 @@ struct product {
     if (r.width == tile::cols) {
       sum_rows<widened, most, kernel_type::col_registers>(r.height, run, 0, nothing, sink);
     } else {
-      sum_rows<widened, most, kernel_type::narrow_registers>(r.height, run, 0, nothing, sink);
+      sum_rows<widened, most, kernel_type::edge_registers>(r.height, run, 0, nothing, sink);
     }
   }
 
@@ -442,7 +443,7 @@ struct product {
       sum_block(b, r, k_block, wide, &sums[0]);
       add_block(to, k_block, r.width, &sums[0], &totals[0]);
     }
-    finish_rows<epilogue_lanes<kernel_type>>(&totals[0], r.width, to, epilogue);
+    apply_to_rows<epilogue_lanes<kernel_type>>(&totals[0], r.width, to, epilogue);
   }
 
   void sum_block(const block& b, const rectangle& r, index k_block,

@@ -31,7 +31,7 @@ void widen_panels(const std::int8_t* codes, index count, index width, std::int16
   if (width == Kernel::tile::cols) {
     widened::template widen<Kernel::col_registers>(codes, steps, to);
   } else {
-    widened::template widen<Kernel::narrow_registers>(codes, steps, to);
+    widened::template widen<Kernel::edge_registers>(codes, steps, to);
   }
 }
 
@@ -45,7 +45,7 @@ inline constexpr index few_rows_in_blocks = 12;
 inline constexpr index row_tiles_by_proof = 48;
 
 template <class Weights, class Out, class Epilogue>
-class product_by_proof {
+class walk_by_proof {
   using kernel_type = typename Weights::kernel_type;
   using lhs_type = typename kernel_type::lhs;
   using unit = typename kernel_type::unit;
@@ -53,9 +53,9 @@ class product_by_proof {
   using widened = typename unit::widened;
   using tile = typename kernel_type::tile;
   using proven_kernel = kernel<lhs_type, typename unit::bytes, kernel_type::row_registers,
-                               kernel_type::col_registers, kernel_type::narrow_registers>;
-  using exact_lhs = prepared_lhs<kernel_type, row_tiles_by_proof>;
-  using proven_lhs = prepared_lhs<proven_kernel, row_tiles_by_proof>;
+                               kernel_type::col_registers, kernel_type::edge_registers>;
+  using exact_lhs = int8_lhs<kernel_type, row_tiles_by_proof>;
+  using proven_lhs = int8_lhs<proven_kernel, row_tiles_by_proof>;
   static_assert(exact_lhs::max_rows == proven_lhs::max_rows);
 
   /// Bytes of a chunk of weights, as its dots read them.
@@ -79,8 +79,8 @@ class product_by_proof {
            proven_lhs::bytes(w.layout());
   }
 
-  product_by_proof(const lhs_type* a, index a_stride, const Weights& w, const out_view<Out>& c,
-                   const Epilogue& epilogue, std::byte* scratch) noexcept
+  walk_by_proof(const lhs_type* a, index a_stride, const Weights& w, const out_view<Out>& c,
+                const Epilogue& epilogue, std::byte* scratch) noexcept
       : a_(a), a_stride_(a_stride), w_(w), c_(c), epilogue_(epilogue) {
     sums_ = reinterpret_cast<std::int32_t*>(scratch);
     scratch += sums_bytes(w);
@@ -98,8 +98,10 @@ class product_by_proof {
     const index most =
         blocks == 0 ? 1
                     : ((count + blocks - 1) / blocks + tile::rows - 1) / tile::rows * tile::rows;
-    const bool any_exact = any(col_begin, col_end, [](proof p) { return p == proof::none; });
-    const bool any_proven = any(col_begin, col_end, [](proof p) { return p != proof::none; });
+    const bool any_exact =
+        any(col_begin, col_end, [](saturation_proof p) { return p == saturation_proof::none; });
+    const bool any_proven =
+        any(col_begin, col_end, [](saturation_proof p) { return p != saturation_proof::none; });
     for (index row = row_begin; row < row_end; row += most) {
       const index block_rows = std::min(most, row_end - row);
       const lhs_type* a = a_ + row * a_stride_;
@@ -128,7 +130,7 @@ class product_by_proof {
     index col;
     index width;
     index along;
-    proof proven;
+    saturation_proof proven;
 
     [[nodiscard]] index cols() const noexcept { return along * width; }
   };
@@ -155,7 +157,7 @@ class product_by_proof {
   }
 
   static index so_far_bytes(const Weights& w) noexcept {
-    if (w.layout().padded() <= chunk_depth(proof::none)) return 0;
+    if (w.layout().padded() <= chunk_depth(saturation_proof::none)) return 0;
     return exact_lhs::max_rows * tile::cols * index{sizeof(std::int32_t)};
   }
 
@@ -169,8 +171,8 @@ class product_by_proof {
   }
 
   /// Codes of k in a chunk.
-  static index chunk_depth(proof p) noexcept {
-    return chunk_bytes / tile::cols / (p == proof::none ? 2 : 1);
+  static index chunk_depth(saturation_proof p) noexcept {
+    return chunk_bytes / tile::cols / (p == saturation_proof::none ? 2 : 1);
   }
 
   panels panels_at(index col, index col_end) const noexcept {
@@ -229,7 +231,7 @@ class product_by_proof {
   }
 
   void finish(const block& b, const slice& s, index col) const noexcept {
-    finish_rows<epilogue_lanes<kernel_type>>(
+    apply_to_rows<epilogue_lanes<kernel_type>>(
         s.sums, s.stride,
         out_view<Out>{c_.data, c_.stride, b.row + s.first, col, s.rows,
                       std::min(s.stride, c_.cols - col)},
@@ -238,11 +240,11 @@ class product_by_proof {
 
   void sum(const block& b, const panels& p, const slice& s) const noexcept {
     switch (p.proven) {
-      case proof::fours:
+      case saturation_proof::fours:
         return sum_chunks<typename unit::fours>(p, s, b.proven);
-      case proof::pairs:
+      case saturation_proof::pairs:
         return sum_chunks<typename unit::pairs>(p, s, b.proven);
-      case proof::none:
+      case saturation_proof::none:
         if (b.rows > few_rows) return sum_chunks<widened>(p, s, b.exact);
         return sum_chunks<dots>(p, s, b.exact);
     }
@@ -299,7 +301,7 @@ class product_by_proof {
       if (p.width == tile::cols) {
         sum_rows<Dots, most, kernel_type::col_registers>(height, run, -shift(), ahead, sink);
       } else {
-        sum_rows<Dots, most, kernel_type::narrow_registers>(height, run, -shift(), ahead, sink);
+        sum_rows<Dots, most, kernel_type::edge_registers>(height, run, -shift(), ahead, sink);
       }
     });
   }

@@ -37,7 +37,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 /// activations stay small may say so: with `largest_activation` 127 almost all weights take the
 /// fast ways, with 255 those that are small themselves.
 template <class Lhs, class Kernel = default_kernel<Lhs>>
-class packed_weights {
+class int8_weights {
  public:
   using kernel_type = Kernel;
   using unit = typename Kernel::unit;
@@ -47,7 +47,7 @@ class packed_weights {
   /// The deepest sum.
   static constexpr index max_depth = Kernel::max_depth;
 
-  packed_weights() noexcept = default;
+  int8_weights() noexcept = default;
 
   /// Packs W.
   ///
@@ -59,16 +59,16 @@ class packed_weights {
   ///         Kernel::max_depth, where int32 could overflow, if block_depth is negative, or if
   ///         largest_activation is no code of Lhs
   template <Executor E = inline_executor>
-  explicit packed_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0,
-                          const E& executor = {}, index largest_activation = largest_code<Lhs>) {
-    fewbit::detail::expect_data("pack", "w", w);
-    fewbit::detail::expect(block_depth >= 0, "pack", "block_depth", block_depth, "0 or more");
+  explicit int8_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0,
+                        const E& executor = {}, index largest_activation = largest_code<Lhs>) {
+    fewbit::detail::expect_data("pack_int8", "w", w);
+    fewbit::detail::expect(block_depth >= 0, "pack_int8", "block_depth", block_depth, "0 or more");
     fewbit::detail::expect(largest_activation >= 0 && largest_activation <= largest_code<Lhs>,
-                           "pack", "largest_activation", largest_activation,
+                           "pack_int8", "largest_activation", largest_activation,
                            "0 to " + std::to_string(largest_code<Lhs>));
     const layout_type layout(w.cols(), block_depth);
     const index deepest = std::min(layout.block_depth(), w.cols());
-    fewbit::detail::expect(deepest <= Kernel::max_depth, "pack",
+    fewbit::detail::expect(deepest <= Kernel::max_depth, "pack_int8",
                            layout.blocks() == 1 ? "depth" : "block_depth", deepest,
                            "at most " + std::to_string(Kernel::max_depth));
     panels_ = panel_layout<Kernel>(w.rows());
@@ -77,9 +77,9 @@ class packed_weights {
     codes_ = aligned_buffer<rhs_code>(padded_n() * layout.padded(), for_overwrite);
     sums_ = aligned_buffer<std::int32_t>(keeps_sums() ? padded_n() * layout.blocks() : 0);
     const index wide = wide_cols() / Kernel::tile::cols;
-    executor.for_each(wide + (padded_n() - wide_cols()) / Kernel::narrow_cols, [&](index i) {
-      pack_panel(
-          w, i < wide ? i * Kernel::tile::cols : wide_cols() + (i - wide) * Kernel::narrow_cols);
+    executor.for_each(wide + (padded_n() - wide_cols()) / Kernel::edge_cols, [&](index i) {
+      pack_panel(w,
+                 i < wide ? i * Kernel::tile::cols : wide_cols() + (i - wide) * Kernel::edge_cols);
     });
     if constexpr (detail::Proving<unit>) prove(executor);
   }
@@ -94,10 +94,10 @@ class packed_weights {
   [[nodiscard]] index largest_activation() const noexcept { return largest_activation_; }
 
   /// What is proven of the panel whose first column is `col`.
-  [[nodiscard]] proof proven(index col) const noexcept
+  [[nodiscard]] saturation_proof proven(index col) const noexcept
     requires detail::Proving<unit>
   {
-    return proofs_[col / Kernel::narrow_cols];
+    return proofs_[col / Kernel::edge_cols];
   }
 
   /// sum over k of w(j, k) for each column j of C; empty when k is cut into several blocks.
@@ -121,7 +121,7 @@ class packed_weights {
     return codes_.data() + col * layout_.padded();
   }
 
-  /// Columns of the panel that begins at `col`: tile::cols, or narrow_cols near the end.
+  /// Columns of the panel that begins at `col`: tile::cols, or edge_cols near the end.
   [[nodiscard]] index panel_cols(index col) const noexcept { return panels_.panel_cols(col); }
 
   /// Columns in panels of tile::cols, before the narrow ones.
@@ -142,13 +142,13 @@ class packed_weights {
   void prove(const E& executor) {
     const detail::proof_bounds bounds(largest_activation_ +
                                       detail::unsigned_shift<Lhs>(largest_activation_));
-    proofs_ = detail::panel_proofs(padded_n() / Kernel::narrow_cols);
+    proofs_ = detail::panel_proofs(padded_n() / Kernel::edge_cols);
     if (layout_.blocks() != 1) return;
-    executor.for_each(padded_n() / Kernel::narrow_cols, [&](index i) {
-      const index col = i * Kernel::narrow_cols;
+    executor.for_each(padded_n() / Kernel::edge_cols, [&](index i) {
+      const index col = i * Kernel::edge_cols;
       if (col < wide_cols() && col % Kernel::tile::cols != 0) return;
-      proofs_.set(
-          i, detail::proof_of(panel(col), layout_.steps(0), panel_cols(col) * unit::depth, bounds));
+      proofs_.set(i, detail::saturation_proof_of(panel(col), layout_.steps(0),
+                                                 panel_cols(col) * unit::depth, bounds));
     });
   }
 
@@ -172,7 +172,7 @@ class packed_weights {
   /// Spreads `codes` codes of `count` columns over their steps; what is missing is zero.
   static void spread(const std::int8_t* from, index stride, index count, index codes, index width,
                      rhs_code* to) noexcept {
-    constexpr index depth = unit::depth, cols = Kernel::narrow_cols;
+    constexpr index depth = unit::depth, cols = Kernel::edge_cols;
     if constexpr (steps_are_words) {
       if (codes == chunk && count == width) {
         for (index j = 0; j < width; ++j) arch::prefetch_to_l2(from + j * stride + packed_ahead);
@@ -188,10 +188,10 @@ class packed_weights {
     }
   }
 
-  /// A chunk of narrow_cols columns: squares of words, each the codes of a column in one step.
+  /// A chunk of edge_cols columns: squares of words, each the codes of a column in one step.
   static void transpose_chunk(const std::int8_t* from, index stride, index width,
                               rhs_code* to) noexcept {
-    constexpr int cols = Kernel::narrow_cols, depth = unit::depth;
+    constexpr int cols = Kernel::edge_cols, depth = unit::depth;
     using word = std::conditional_t<depth * sizeof(rhs_code) == 8, std::uint64_t, std::uint32_t>;
     for (index k = 0; k < chunk; k += cols * depth) {
       arch::vec<word, cols> words[cols];
@@ -226,19 +226,19 @@ class packed_weights {
     if (width == Kernel::tile::cols) {
       detail::sum_rows<dots, 1, Kernel::col_registers>(1, run, 0, nothing, sink);
     } else {
-      detail::sum_rows<dots, 1, Kernel::narrow_registers>(1, run, 0, nothing, sink);
+      detail::sum_rows<dots, 1, Kernel::edge_registers>(1, run, 0, nothing, sink);
     }
     for (index j = 0; j < width; ++j) sums[j] += chunk_sums[j];
   }
 
   static constexpr bool steps_are_words =
       (unit::depth * sizeof(rhs_code) == 4 || unit::depth * sizeof(rhs_code) == 8) &&
-      std::has_single_bit(static_cast<unsigned>(Kernel::narrow_cols)) && Kernel::narrow_cols > 1;
+      std::has_single_bit(static_cast<unsigned>(Kernel::edge_cols)) && Kernel::edge_cols > 1;
 
   /// Codes of a column that are packed at a time: a cache line, or a square of words.
   static constexpr index chunk =
-      index{unit::depth} * Kernel::narrow_cols *
-      std::max(index{arch::cache_line} / (unit::depth * Kernel::narrow_cols), index{1});
+      index{unit::depth} * Kernel::edge_cols *
+      std::max(index{arch::cache_line} / (unit::depth * Kernel::edge_cols), index{1});
 
   /// How far ahead of its use W is asked for: so many rows side by side are more than processors
   /// follow by themselves. 16384 x 16384 with AVX512-VNNI: 63 ms, without 128.
@@ -255,16 +255,16 @@ class packed_weights {
       proofs_;
 };
 
-/// Packs W for activations of type Lhs on an instruction set: `pack<std::uint8_t>(w)`.
-/// @throws fewbit::error if w has no rows or no columns, and as the constructor of packed_weights
+/// Packs W for activations of type Lhs on an instruction set: `pack_int8<std::uint8_t>(w)`.
+/// @throws fewbit::error if w has no rows or no columns, and as the constructor of int8_weights
 ///         does, which takes such a w for products of nothing
 template <class Lhs, class Arch = arch::native>
-[[nodiscard]] packed_weights<Lhs, default_kernel<Lhs, Arch>> pack(
+[[nodiscard]] int8_weights<Lhs, default_kernel<Lhs, Arch>> pack_int8(
     const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0,
     index largest_activation = largest_code<Lhs>) {
-  fewbit::detail::expect_elements("pack", "w", w);
-  return packed_weights<Lhs, default_kernel<Lhs, Arch>>(w, block_depth, inline_executor{},
-                                                        largest_activation);
+  fewbit::detail::expect_elements("pack_int8", "w", w);
+  return int8_weights<Lhs, default_kernel<Lhs, Arch>>(w, block_depth, inline_executor{},
+                                                      largest_activation);
 }
 
 }}}  // namespace fewbit::gemm

@@ -91,7 +91,7 @@ concept MultipliedByTables = gemm::TwosComplement<Lhs> && gemm::TwosComplement<R
 /// How the weights of a pair of formats are kept.
 template <class Lhs, class Rhs, class Arch>
 struct bit_weights {
-  using type = gemm::packed_bits<Lhs, Rhs, gemm::default_bit_unit<Arch>>;
+  using type = gemm::plane_weights<Lhs, Rhs, gemm::default_bit_unit<Arch>>;
 };
 template <class Lhs, class Rhs, class Arch>
   requires MultipliedByTables<Lhs, Rhs, Arch>
@@ -251,7 +251,7 @@ class linear<S, Inputs, Arch> {
           gemm::to_float{} | gemm::scale_columns(scales_.data()) | gemm::scale_rows(scales) | rest;
       executor.for_each(count, [&](index r) {
         const gemm::detail::out_view<out> row{to, y.outerStride(), r, 0, 1, outputs()};
-        gemm::detail::finish_rows<lanes>(sums + r * outputs(), outputs(), row, stages);
+        gemm::detail::apply_to_rows<lanes>(sums + r * outputs(), outputs(), row, stages);
       });
     });
   }

@@ -90,7 +90,7 @@ struct scale_sums : gemm::stage {
 
 /// Weights of up to four bits stay packed where sums take all of a row.
 template <Scheme S>
-inline constexpr bool stays_narrow =
+inline constexpr bool stays_packed =
     !CodebookScheme<S> && S::storage::bits <= 4 && scale_depth<typename S::granularity> == 0;
 
 }  // namespace detail
@@ -122,8 +122,8 @@ class linear {
  public:
   using input_code = typename Inputs::code;
   using weights_type =
-      std::conditional_t<detail::stays_narrow<S>, gemm::narrow_weights<S::storage::bits, Arch>,
-                         gemm::packed_weights<input_code, gemm::default_kernel<input_code, Arch>>>;
+      std::conditional_t<detail::stays_packed<S>, gemm::few_bit_weights<S::storage::bits, Arch>,
+                         gemm::int8_weights<input_code, gemm::default_kernel<input_code, Arch>>>;
 
   /// 0 x 0.
   linear() = default;
@@ -233,7 +233,7 @@ class linear {
     expect_depth(weights.cols());
     if constexpr (!Inputs::is_static) detail::expect_finite_totals(weights, input_max);
     const row_matrix<std::int8_t> codes = detail::signed_codes(weights);
-    weights_ = weights_type(codes, detail::stays_narrow<S> ? -S::storage::min : block_depth);
+    weights_ = weights_type(codes, detail::stays_packed<S> ? -S::storage::min : block_depth);
     bias_ = detail::bias_or_zeros(bias, weights.rows());
     scales_ = detail::block_table<float>(weights, [&](index j, index c) {
       return Inputs::is_static ? product_scale(weights, codes, j, c)
