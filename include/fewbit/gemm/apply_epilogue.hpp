@@ -2,7 +2,7 @@
 /// An epilogue for sums that are there already: whatever a product has written, or anything else in
 /// int32.
 ///
-///     apply_epilogue(sums, codes, add_bias{b} | requantize<xnn_fp32>{factors} | to_int8{zero_point});
+///     apply_epilogue(sums, codes, add_bias{b} | requantize<xnn_fp32>{factors} | to_int8{zero});
 ///
 /// multiply() applies its epilogue while sums are in registers, which saves writing and reading
 /// them. Read next: gemm/stages.hpp (ready stages), quant/arrays.hpp (floats to codes and back).
