@@ -29,6 +29,9 @@
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuseless-cast"
+// g++ 12 warns about the undefined lanes of its own AVX-512 intrinsics where they are inlined here.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 #endif
 
@@ -91,9 +94,12 @@
 #pragma push_macro("access")
 #pragma push_macro("bit")
 #pragma push_macro("clear")
+#pragma push_macro("columns")
 #pragma push_macro("degrees")
 #pragma push_macro("hypot")
 #pragma push_macro("index")
+#pragma push_macro("key_end")
+#pragma push_macro("lines")
 #pragma push_macro("move")
 #pragma push_macro("radians")
 #pragma push_macro("random")
@@ -107,9 +113,12 @@
 #undef access
 #undef bit
 #undef clear
+#undef columns
 #undef degrees
 #undef hypot
 #undef index
+#undef key_end
+#undef lines
 #undef move
 #undef radians
 #undef random

@@ -33,19 +33,19 @@ class workspace {
   /// invalidates pointers to slots and forgets what was in them.
   /// @throws fewbit::error if a number is negative or the product too large; nothing changes then.
   void reserve(index bytes_per_slot, index slots = 1) {
-    constexpr index line = index{aligned_buffer<std::byte>::alignment};
-    constexpr index most = std::numeric_limits<index>::max() - 2 * line;
-    if (bytes_per_slot < 0 || bytes_per_slot > most) {
-      detail::fail("workspace", "bytes_per_slot", bytes_per_slot, "0 to " + std::to_string(most));
+    constexpr index most_bytes = std::numeric_limits<index>::max() - 2 * line;
+    if (bytes_per_slot < 0 || bytes_per_slot > most_bytes) {
+      detail::fail("workspace", "bytes_per_slot", bytes_per_slot,
+                   "0 to " + std::to_string(most_bytes));
     }
     bytes_per_slot = std::max(bytes_per_slot, bytes_per_slot_);
-    const index stride = (((bytes_per_slot + line - 1) / line) | 1) * line;
-    const index most_slots = aligned_buffer<std::byte>::max_size / stride;
-    if (slots < 0 || slots > most_slots) {
-      detail::fail("workspace", "slots", slots, "0 to " + std::to_string(most_slots));
+    const index stride = stride_for(bytes_per_slot);
+    const index most = most_slots(bytes_per_slot);
+    if (slots < 0 || slots > most) {
+      detail::fail("workspace", "slots", slots, "0 to " + std::to_string(most));
     }
     slots = std::max(slots, slots_);
-    if (slots > most_slots) {
+    if (slots > most) {
       detail::fail("workspace", "bytes_per_slot", bytes_per_slot,
                    "less with " + std::to_string(slots) + " slots");
     }
@@ -64,9 +64,19 @@ class workspace {
   }
 
   [[nodiscard]] index slots() const noexcept { return slots_; }
+  /// The most slots of so many bytes that an address space has room for.
+  [[nodiscard]] static index most_slots(index bytes_per_slot) noexcept {
+    return aligned_buffer<std::byte>::max_size / stride_for(bytes_per_slot);
+  }
   [[nodiscard]] index bytes_per_slot() const noexcept { return bytes_per_slot_; }
 
  private:
+  static constexpr index line = index{aligned_buffer<std::byte>::alignment};
+
+  static index stride_for(index bytes_per_slot) noexcept {
+    return (((bytes_per_slot + line - 1) / line) | 1) * line;
+  }
+
   aligned_buffer<std::byte> memory_;
   index stride_ = 0;
   index bytes_per_slot_ = 0;

@@ -252,7 +252,8 @@ struct saturate : stage {
 
   saturate() noexcept = default;
   explicit saturate(std::int32_t zero) : zero_point(zero) {
-    fewbit::detail::expect(zero >= -255 && zero <= 255, "saturate", "zero_point", zero,
+    fewbit::detail::expect(zero >= -255 && zero <= 255,
+                           std::is_signed_v<Code> ? "to_int8" : "to_uint8", "zero_point", zero,
                            "-255 to 255");
   }
 

@@ -4,16 +4,16 @@
 /// For products bound by the traffic of weights, few rows at a time: these stay as they are stored,
 /// 4.5 bits each where 4 bits stand in groups of 32 (gemm/few_bits/grouped_weights.hpp). Each code
 /// becomes a float in registers; within a group the sum runs over k in order, product and sum
-/// rounded separately, so that results are the same bits on every processor. Codes and levels come
-/// in units of a power of two, and scales are multiplied by its inverse, so that no sum of large
-/// inputs overflows that small scales would bring back. With many rows an integer product is
-/// several times faster. Read next: arch/code_values.hpp, arch/level_values.hpp.
+/// rounded separately, so that results are the same bits on every processor. A row of inputs so
+/// large that the sum of a group could overflow is multiplied by codes scaled down by a power of
+/// two, and its totals are scaled back: a small scale of a group then still gives a finite output.
+/// With many rows an integer product is several times faster. Read next: arch/code_values.hpp,
+/// arch/level_values.hpp.
 
 #include "fewbit/begin.hpp"
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -94,6 +94,15 @@ class float_tile {
   }
 
   FEWBIT_ALWAYS_INLINE const reals (&totals(int p) const noexcept)[R] { return totals_[p]; }
+
+  FEWBIT_ALWAYS_INLINE void scale(float factor) noexcept {
+#pragma GCC unroll 2
+    for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r)
+        totals_[p][r] = arch::rounded(reals(totals_[p][r] * reals(factor)));
+    }
+  }
 
  private:
   using words = arch::vec<std::uint32_t, lanes>;
@@ -195,14 +204,14 @@ class linear<S, float_inputs, Arch> {
     detail::expect_not_empty("linear", "weights", weights.rows(), weights.cols());
     detail::expect_valid_bias("linear", bias, weights.rows());
     detail::expect_valid_options("linear", options);
-    unit_ = unit_of(weights);
-    weights_ = detail::pack_grouped<Arch>(weights, 1.0F / unit_);
+    weights_ = detail::pack_grouped<Arch>(weights);
     bias_ = detail::bias_or_zeros(bias, weights.rows());
     if constexpr (CodebookScheme<S>) {
-      levels_ = aligned_buffer<float>(codes_type::values::list_size);
-      for (index i = 0; i < levels_.size(); ++i) {
+      levels_ = aligned_buffer<float>(2 * list_size());
+      for (index i = 0; i < list_size(); ++i) {
         const auto code = static_cast<std::size_t>(i / codes_type::step);
-        levels_.data()[i] = weights.levels()[code % weights.levels().size()] * unit_;
+        levels_[i] = weights.levels()[code % weights.levels().size()];
+        levels_[list_size() + i] = levels_[i] * small_unit();
       }
     }
   }
@@ -230,11 +239,20 @@ class linear<S, float_inputs, Arch> {
         const gemm::detail::grouped_out<out, Stages> to{rows.data(), rows.outerStride(),
                                                         rows.rows(), rows.cols(), stages};
         const index panels = outputs() == 0 ? 0 : weights_.panels();
+        const float_rows all{from.data(), from.outerStride(), 0, from.rows()};
+        const bool any_large = has_large(all);
         executor.for_each((panels + 1) / 2, [&](index pair) {
-          if (2 * pair + 1 < panels) {
-            multiply<2>(from.data(), from.outerStride(), 2 * pair, to);
-          } else {
-            multiply<1>(from.data(), from.outerStride(), 2 * pair, to);
+          const auto run = [&](const float_rows& some, bool are_large) {
+            if (2 * pair + 1 < panels) {
+              multiply<2>(some, are_large, 2 * pair, to);
+            } else {
+              multiply<1>(some, are_large, 2 * pair, to);
+            }
+          };
+          if (!any_large) return run(all, false);
+          for (index row = 0; row < all.end; ++row) {
+            const float_rows one{all.x, all.stride, row, row + 1};
+            run(one, has_large(one));
           }
         });
       };
@@ -252,36 +270,51 @@ class linear<S, float_inputs, Arch> {
   using codes_type = std::conditional_t<CodebookScheme<S>, detail::listed_codes<weights_type>,
                                         detail::counted_codes<weights_type, S::is_affine>>;
 
-  [[nodiscard]] FEWBIT_ALWAYS_INLINE codes_type meaning() const noexcept {
+  /// Rows begin .. end - 1 of the inputs.
+  struct float_rows {
+    const float* x;  // row 0
+    index stride;
+    index begin, end;
+  };
+
+  static constexpr index list_size() noexcept { return codes_type::values::list_size; }
+
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE codes_type meaning(bool is_large) const noexcept {
     if constexpr (CodebookScheme<S>) {
-      return {levels_.data()};
+      return {levels_.data() + (is_large ? list_size() : 0)};
     } else {
-      return {unit_};
+      return {is_large ? small_unit() : 1.0F};
     }
   }
 
-  /// A power of two: 1 where scales are of 1 or more, else such that scales come near 1, or sums of
-  /// a group are no larger than the largest input.
-  [[nodiscard]] static float unit_of(const quantized_matrix<S>& q) {
-    const float largest = detail::largest_scale_that_counts(q);
-    if (largest == 0.0F) return 1.0F;
-    constexpr index group = detail::scale_depth<typename S::granularity>;
-    const index depth = group == 0 ? q.cols() : std::min(group, q.cols());
-    const index most = depth * (CodebookScheme<S> ? 1 : index{weights_type::largest_value} + 1);
-    const auto bits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(most)));
-    return std::ldexp(1.0F, -std::clamp(-std::ilogb(largest), 0, bits));
+  /// A power of two, 1 / (the largest sum of a group of inputs 1) or less.
+  [[nodiscard]] float small_unit() const noexcept {
+    const index most =
+        weights_.depth_of(0) * (CodebookScheme<S> ? 1 : index{weights_type::largest_value} + 1);
+    return 1.0F / static_cast<float>(std::bit_ceil(static_cast<std::uint64_t>(most)));
   }
 
-  /// All rows by Count panels. One row or two take the panels side by side: a sum waits for the one
-  /// before it.
+  /// Whether the sum of a group could leave float.
+  [[nodiscard]] bool has_large(const float_rows& rows) const noexcept {
+    const float most = 0x1p127F * small_unit();
+    for (index row = rows.begin; row < rows.end; ++row) {
+      if (detail::finite_amax(rows.x + row * rows.stride, inputs()) > most) return true;
+    }
+    return false;
+  }
+
+  /// Some rows by Count panels. One row or two take the panels side by side: a sum waits for the
+  /// one before it.
   template <int Count, class Out>
-  void multiply(const float* x, index stride, index panel, const Out& out) const noexcept {
-    index row = 0;
+  void multiply(const float_rows& rows, bool are_large, index panel,
+                const Out& out) const noexcept {
+    index row = rows.begin;
     const auto take = [&]<int R>() {
       constexpr int side_by_side = R <= 2 ? Count : 1;
-      for (; row + R <= out.rows; row += R) {
-        for (index p = panel; p < panel + Count; p += side_by_side)
-          tile<R, side_by_side>(x + row * stride, stride, p, row, out);
+      for (; row + R <= rows.end; row += R) {
+        for (index p = panel; p < panel + Count; p += side_by_side) {
+          tile<R, side_by_side>(rows.x + row * rows.stride, rows.stride, are_large, p, row, out);
+        }
       }
     };
     take.template operator()<8>();
@@ -291,9 +324,12 @@ class linear<S, float_inputs, Arch> {
   }
 
   template <int R, int P, class Out>
-  void tile(const float* x, index stride, index panel, index row, const Out& out) const noexcept {
-    const detail::float_tile<weights_type, R, P, codes_type> tile(weights_, meaning(), panel, x,
-                                                                  stride);
+  void tile(const float* x, index stride, bool is_large, index panel, index row,
+            const Out& out) const noexcept {
+    detail::float_tile<weights_type, R, P, codes_type> tile(weights_, meaning(is_large), panel, x,
+                                                            stride);
+    if (is_large) [[unlikely]]
+      tile.scale(1.0F / small_unit());
 #pragma GCC unroll 2
     for (int p = 0; p < P; ++p) {
       gemm::detail::store_totals(tile.totals(p), row, (panel + p) * weights_type::unit::cols, out);
@@ -302,8 +338,7 @@ class linear<S, float_inputs, Arch> {
 
   weights_type weights_;
   aligned_buffer<float> bias_;
-  aligned_buffer<float> levels_;  // of a codebook, in units
-  float unit_ = 1.0F;
+  aligned_buffer<float> levels_;  // of a codebook, then times small_unit()
   linear_options options_;
 };
 

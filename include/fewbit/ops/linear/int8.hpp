@@ -198,7 +198,7 @@ class linear {
   /// that are called one after the other may share one.
   /// @throws fewbit::error unless workers >= 1
   void reserve(linear_scratch& scratch, index workers = 1) const {
-    detail::expect(workers >= 1, "linear", "workers", workers, "at least 1");
+    detail::expect_workers("linear", workers, gemm::scratch_bytes(weights_));
     scratch.rows.reserve(layout().bytes);
     scratch.workers.reserve(gemm::scratch_bytes(weights_), workers);
   }

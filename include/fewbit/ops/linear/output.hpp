@@ -35,6 +35,13 @@ inline void expect_valid_options(const char* layer, const linear_options& option
   expect_valid_params(layer, "output_params", options.output_params, -128, 255);
 }
 
+/// Fails unless the product of a layer has room for so many workers, each with so much memory.
+inline void expect_workers(const char* layer, index workers, index bytes) {
+  expect(workers >= 1, layer, "workers", workers, "at least 1");
+  const index most = workspace::most_slots(bytes);
+  expect(workers <= most, layer, "workers", workers, "at most " + std::to_string(most));
+}
+
 /// Whether a layer can read X and write Y where they lie, else one sentence of the compiler.
 /// `Code` is that of static inputs, or float.
 template <class X, class Y, class Code = float>

@@ -142,21 +142,6 @@ template <Scheme S>
   }
 }
 
-/// The largest scale of a code that does not count 0; 0 if none does.
-template <Scheme S>
-[[nodiscard]] float largest_scale_that_counts(const quantized_matrix<S>& q) {
-  float largest = 0.0F;
-  std::vector<typename S::code> row(static_cast<std::size_t>(q.cols()));
-  for (index r = 0; r < q.rows(); ++r) {
-    q.unpack_row(r, row.data());
-    for (index c = 0; c < q.cols(); ++c) {
-      if (counted(q, row[static_cast<std::size_t>(c)], r, c) != 0.0F)
-        largest = std::max(largest, q.scale(r, c));
-    }
-  }
-  return largest;
-}
-
 /// The magnitude of what each code of a row counts, times its scale, in double. Of a codebook it is
 /// the level, and half of what an integer kernel rounds it by.
 template <Scheme S>
@@ -172,11 +157,13 @@ template <Scheme S>
   return sum;
 }
 
-/// Totals of a layer are floats before they meet the scale of the inputs: fails where codes of up
-/// to `largest_input` could make them infinite, whatever that scale.
+/// Totals of a layer are floats before they are multiplied by the scale of the inputs: fails where
+/// codes of up to `largest_input` could make them infinite, whatever that scale.
+/// @param scales_grow_by  how much a kept scale may be above that of q, relative
 template <Scheme S>
-void expect_finite_totals(const quantized_matrix<S>& q, int largest_input) {
-  constexpr double most = double{std::numeric_limits<float>::max()} * (1.0 - 0x1p-20);
+void expect_finite_totals(const quantized_matrix<S>& q, int largest_input,
+                          double scales_grow_by = 0.0) {
+  const double most = double{std::numeric_limits<float>::max()} * (1.0 - 0x1p-20 - scales_grow_by);
   const float largest = *std::max_element(q.scales().begin(), q.scales().end());
   const double code = CodebookScheme<S> ? 2.0 : double{largest_signed_code<S>};
   if (double{largest} * code * static_cast<double>(q.cols()) * largest_input <= most) return;
