@@ -96,13 +96,15 @@
 
 // ---- gemm: parts of every product
 #include "fewbit/gemm/epilogue_rows.hpp"  // sums in a buffer -> epilogue -> C
+#include "fewbit/gemm/parts.hpp"          // C cut into parts, one per slot of scratch memory
 #include "fewbit/gemm/sum_of_codes.hpp"   // sum_of_codes
 
 // ---- gemm/int8: weights of 8 bits
-#include "fewbit/gemm/int8/kernel.hpp"            // default_kernel; picture and glossary
-#include "fewbit/gemm/int8/lhs.hpp"               // activations in place or copied
-#include "fewbit/gemm/int8/micro_kernel.hpp"      // the loop
-#include "fewbit/gemm/int8/multiply.hpp"          // multiply, scratch_bytes of int8_weights
+#include "fewbit/gemm/int8/epilogue_registers.hpp"  // epilogues on sums in registers
+#include "fewbit/gemm/int8/kernel.hpp"              // default_kernel; picture and glossary
+#include "fewbit/gemm/int8/lhs.hpp"                 // activations in place or copied
+#include "fewbit/gemm/int8/micro_kernel.hpp"        // the loop
+#include "fewbit/gemm/int8/multiply.hpp"            // multiply, scratch_bytes of int8_weights
 #include "fewbit/gemm/int8/panel_chunks.hpp"      // a panel against a block of rows, chunk by chunk
 #include "fewbit/gemm/int8/panel_layout.hpp"      // panels of columns, blocks and steps of k
 #include "fewbit/gemm/int8/row_tiles.hpp"         // how rows are cut into tiles
@@ -175,8 +177,8 @@
 // fewbit/codebook/rotated_quantizer.hpp      rotated_quantizer: parts of turned vectors (OPQ)
 // fewbit/codebook/seeding.hpp                k-means++
 //
-// ops: the layer that includes codebook fewbit/ops/linear/pq.hpp                   linear<pq<Width,
-// Bits>>: one or two bits for each weight
+// ops: the layer of weights by a product quantizer
+// fewbit/ops/linear/pq.hpp                   linear<pq<Width, Bits>>: 1 or 2 bits per weight
 //
 // formats: memory layouts of others
 // fewbit/formats/ggml_blocks.hpp             q8_0, q5_0, q4_0, q4_1: blocks of 32 weights
