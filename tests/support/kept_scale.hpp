@@ -1,5 +1,5 @@
 #pragma once
-/// Scales as layers keep them in 16 bits.
+/// Scales rounded as layers store them in 16 bits.
 
 #include <cmath>
 

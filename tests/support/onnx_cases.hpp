@@ -1,6 +1,6 @@
 #pragma once
-/// Node tests of ONNX (onnx_node/) and outputs of ONNX Runtime (onnxruntime_vectors/), case by
-/// case.
+/// Node tests of ONNX (onnx_node/) and outputs of ONNX Runtime (onnxruntime_vectors/), as test
+/// cases.
 
 #include <gtest/gtest.h>
 
