@@ -1,11 +1,11 @@
 /// Every header includes this file first and its counterpart, fewbit/end.hpp, last.
 ///
 /// Programs define macros with common names (windows.h, X11, Arduino, curses). Such macros would
-/// change the code between the two files. This file saves and undefines them, end.hpp restores
-/// them; the outermost header does so for all headers that it includes. Some warnings are also
-/// disabled between the two files, because they report correct code: a signed extent used as a
-/// size, a float used as a double, a comparison with exactly zero, a format string passed on by a
-/// function. They stay disabled in templates that the program instantiates.
+/// change the code between the two files. This file saves and undefines the macros, and end.hpp
+/// restores them. Only the outermost header does so, for all headers that it includes. Some
+/// warnings are also disabled between the two files, because they report correct code: a signed
+/// extent used as a size, a float used as a double, a comparison with exactly zero, a format string
+/// passed on by a function. They stay disabled in templates that the program instantiates.
 ///
 /// Both files are included many times, so neither has a `#pragma once`. No name in the list may be
 /// a macro of the standard library or of Eigen, because their headers are included between the two.

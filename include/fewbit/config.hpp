@@ -9,7 +9,8 @@
 #define FEWBIT_VERSION_PATCH 0
 
 // Required compiler flags. The message is the name of a missing file, because gcc and clang stop at
-// once only for a missing file. After an #error they continue and report a thousand errors more.
+// once only for a missing file. After an #error they continue and report about a thousand further
+// errors.
 #if defined(_MSVC_LANG)
 #define FEWBIT_DETAIL_LANGUAGE _MSVC_LANG
 #elif defined(__cplusplus)
@@ -32,8 +33,8 @@
 #endif
 
 // Whether to use the vector types of gcc and clang. Without them arch/vec.hpp uses arrays, and only
-// the scalar arch is available. They are off for clang on 32-bit Arm, which would compute them in
-// NEON, and NEON flushes subnormal floats to zero.
+// the scalar arch is available. They are off for clang on 32-bit Arm: clang compiles them to NEON
+// there, which flushes subnormal floats to zero.
 #if !defined(FEWBIT_HAS_VECTOR_TYPES)
 #if defined(__GNUC__) && !(defined(__clang__) && defined(__arm__))
 #define FEWBIT_HAS_VECTOR_TYPES 1

@@ -25,7 +25,7 @@ std::vector<std::array<float, 3>> triples() {
   std::vector<std::array<float, 3>> cases = {
       {1.0F + 0x1p-12F, 1.0F + 0x1p-12F, -1.0F - 0x1p-11F},
       {1.0F + 0x1p-23F, 1.0F - 0x1p-23F, -1.0F},
-      // 2^-70 away from a tie of floats, which double cannot represent.
+      // The exact sum is 2^-70 away from a tie of floats; double cannot hold this difference.
       {0x1.000002p-12F, 0x1.fffffcp-13F, 1.0F + 0x1p-23F},
       {-0x1.000002p-12F, 0x1.fffffcp-13F, 1.0F + 0x1p-23F},
       {0x1.000002p-12F, 0x1.fffffcp-13F, -1.0F - 0x1p-23F},

@@ -46,7 +46,7 @@ struct shape {
   using vector = vec<T, lanes>;
   using values = std::array<T, static_cast<std::size_t>(lanes)>;
 
-  /// Small numbers, negative too where T has them, whose products and sums fit T.
+  /// Small numbers whose products and sums fit T; some are negative if T is signed.
   static values small(int start) {
     values result{};
     for (int i = 0; i < lanes; ++i) {
@@ -74,8 +74,8 @@ using shapes =
                shape<std::int64_t, 5>, shape<std::uint64_t, 5>, shape<float, 5>, shape<double, 5>,
                shape<std::int32_t, -1>, shape<float, -1>, shape<std::int32_t, 1>, shape<float, 2>>;
 
-/// Runs f for every shape. (A typed test for each shape would need more code to register than to
-/// run.)
+/// Runs f for every shape. (Typed tests for all shapes would add more code to register them than to
+/// run them.)
 template <class Shapes = shapes, class F>
 void for_each_shape(F f) {
   Shapes::for_each([&]<class S>() {

@@ -25,7 +25,7 @@ class bits_test : public testing::Test {
   static constexpr int lowest = Format::is_signed && Format::bits > 1 ? -(1 << (Format::bits - 1))
                                                                       : 0;
 
-  /// All codes, one after another. The sequence has no period of a power of two.
+  /// All codes, one after another. The period of the sequence is not a power of two.
   static std::vector<typename Format::code> codes(index n) {
     std::vector<typename Format::code> result;
     for (index i = 0; i < n; ++i) {

@@ -1,5 +1,5 @@
 #pragma once
-/// Products in double by plain loops, with the values of weight codes, and weights of all sizes.
+/// Products in double by plain loops, and quantized weights with chosen scales.
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 #pragma once
-/// Scales rounded as layers store them in 16 bits.
+/// Scales rounded to the 16 bits in which layers store them.
 
 #include <cmath>
 

@@ -51,7 +51,7 @@ matrices random_weights() {
   return all;
 }
 
-/// A file that lives as long as this object; one at a time.
+/// A file that exists as long as this object. Only one may exist at a time.
 class temporary_file {
  public:
   explicit temporary_file(const std::string& bytes)
@@ -188,7 +188,7 @@ class whole_text {
   const matrices& weights_;
 };
 
-const tokens text = {1, 10, 0, 7, 7, 3, 2};  // as long as there are positions
+const tokens text = {1, 10, 0, 7, 7, 3, 2};  // as many tokens as positions
 
 TEST(llama, token_by_token_equals_the_whole_text) {
   const matrices weights = random_weights();

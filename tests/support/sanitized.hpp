@@ -1,6 +1,6 @@
 #pragma once
-/// Whether this program runs with sanitizers. It then takes twenty times as long, so loops over all
-/// lengths or zero points use only some of them.
+/// Whether this program runs with sanitizers. Sanitizers make it twenty times slower, so loops over
+/// all lengths or zero points then test only some of them.
 
 namespace fewbit::tests {
 

@@ -73,7 +73,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-/// Codes and floats from a linear congruential sequence, which varies every bit.
+/// Codes and floats from a linear congruential sequence, so that every bit varies.
 struct inputs {
   std::vector<std::uint8_t> activations = std::vector<std::uint8_t>(rows * depth);
   std::vector<std::int8_t> weights = std::vector<std::int8_t>(cols * depth);

@@ -1,6 +1,6 @@
 #pragma once
-/// What two translation units built with different -m flags may pass to each other: raw pointers
-/// and fewbit's untagged types.
+/// The interface between translation units built with different -m flags: raw pointers and untagged
+/// types of fewbit.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,11 +1,11 @@
 #pragma once
 /// AVX2: the dot units and stored units for 16 registers of 256 bits.
 ///
-/// | instructions                 | compute                                             | exact for       | operations per cycle |
-/// |------------------------------|-----------------------------------------------------|-----------------|----------------------|
-/// | vpmaddwd, vpaddd             | 8 int32 sums of 2 products of int16                 | all 8-bit codes | 48                   |
-/// | vpmaddubsw, vpmaddwd, vpaddd | 8 int32 sums of 4 products u8 x s8, pairs in int16  | proven weights  | 64                   |
-/// | the same and vpaddw          | 8 int32 sums of 8 products u8 x s8, fours in int16  | proven weights  | 77                   |
+/// | instructions                 | compute                                            | exact for       | operations per cycle |
+/// |------------------------------|----------------------------------------------------|-----------------|----------------------|
+/// | vpmaddwd, vpaddd             | 8 int32 sums of 2 products of int16                | all 8-bit codes | 48                   |
+/// | vpmaddubsw, vpmaddwd, vpaddd | 8 int32 sums of 4 products u8 x s8, pairs in int16 | see below       | 64                   |
+/// | the same and vpaddw          | 8 int32 sums of 8 products u8 x s8, fours in int16 | see below       | 77                   |
 ///
 /// The last column is the port bound: vpmadd* runs on 2 ports, vpadd* on 3.
 ///
@@ -64,8 +64,8 @@ struct avx2_register {
   FEWBIT_ALWAYS_INLINE static accumulator add(const accumulator& sum, __m256i terms) noexcept {
     __m256i next = reinterpret_cast<__m256i>(sum.data);
     // g++ treats the intrinsic as a plain sum and reorders it across the steps of an iteration
-    // until no register is left. A tile of 3 x 24 reaches 0.95 of the rate of the instruction chain
-    // in the order written here, and 0.53 in the order of g++ 12.
+    // until no register is left. A tile of 3 x 24 reaches 0.95 of the rate of its chain of
+    // instructions in the order written here, and 0.53 in the order that g++ 12 chooses.
     asm("vpaddd %1, %0, %0" : "+x"(next) : "x"(terms));
     return accumulator::from(reinterpret_cast<accumulator::storage>(next));
   }
@@ -76,7 +76,7 @@ struct avx2_register {
     return add(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
 
-  /// Bytes 0 and 2 of each column as int16; odd_bytes: bytes 1 and 3.
+  /// even_bytes: bytes 0 and 2 of each column as int16. odd_bytes: bytes 1 and 3.
   FEWBIT_ALWAYS_INLINE static __m256i even_bytes(__m256i codes) noexcept {
     return _mm256_srai_epi16(_mm256_slli_epi16(codes, 8), 8);
   }
@@ -192,7 +192,7 @@ struct avx2_pairs : avx2_register {
   }
 };
 
-/// Exact if the sum of four products, two of one step and two of the next, fits int16.
+/// Exact if the sum of four products fits int16: two products of one step and two of the next.
 struct avx2_fours : avx2_pairs {
   /// Two steps at once. Weights are memory operands, because six registers of weights do not fit
   /// next to the sums.
@@ -256,7 +256,7 @@ struct avx2_unit : avx2_dots {
 template <class Lhs>
 struct dot_unit<avx2, Lhs> : own_unit<avx2_unit<Lhs>> {};
 
-/// Adds the pairs of a chunk in int16; see arch/stored_unit.hpp for why they fit.
+/// Adds the pairs of a chunk in int16; arch/stored_unit.hpp proves that they fit.
 template <int Bits>
 struct stored_unit<avx2, Bits> : avx2_register, avx2_floats {
   static constexpr int rows = 4;

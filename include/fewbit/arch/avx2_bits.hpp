@@ -1,12 +1,12 @@
 #pragma once
 /// AVX2: counts the ones of words with a table of nibbles; 16 registers of 256 bits.
 ///
-/// | instruction | computes                             | use                                          |
-/// |-------------|--------------------------------------|----------------------------------------------|
-/// | vpshufb     | the ones of 32 nibbles, from a table | twice per step of 256 bits                   |
-/// | vpaddb      | 32 counts of bytes                   | twice per step, for at most 31 steps         |
-/// | vpsadbw     | 4 sums of 8 counts                   | once per 31 steps                            |
-/// | vpmovmskb   | the highest bit of each of 32 bytes  | packs activations                            |
+/// | instruction | computes                             | use                                  |
+/// |-------------|--------------------------------------|--------------------------------------|
+/// | vpshufb     | the ones of 32 nibbles, from a table | twice per step of 256 bits           |
+/// | vpaddb      | 32 counts of bytes                   | twice per step, for at most 31 steps |
+/// | vpsadbw     | 4 sums of 8 counts                   | once per 31 steps                    |
+/// | vpmovmskb   | the highest bit of each of 32 bytes  | packs activations                    |
 ///
 /// Port bound: with vpxor, vpsrlw and two vpand a step is 8 instructions on 3 ports, so 512
 /// operations of binary codes take 2.7 cycles. With adders over parities
@@ -19,8 +19,8 @@
 /// | 1024, 1024, 1024 | 15 % |
 ///
 /// Sums of lookups (arch/lookup_unit.hpp): 64 lookups take 2 vpshufb, 6 instructions that add, and
-/// 3 that prepare the indices. All queries share the indices, so on 3 ports with q queries 64
-/// lookups take 2.7 + 1 / q cycles.
+/// 3 that prepare the indices. All queries share the indices, so on 3 ports 64 lookups take 2.7 + 1
+/// / q cycles for each of q queries.
 /// Source: Mula, Kurz and Lemire 2016, arXiv:1611.07612.
 
 #include "fewbit/begin.hpp"

@@ -2,26 +2,26 @@
 /// AVX512-VPOPCNTDQ counts the ones of eight words in one instruction; BITALG, VBMI and GFNI pack
 /// codes, look up bytes and expand stored weights. 32 registers of 512 bits.
 ///
-/// | instruction      | computes                                    | why here                              |
-/// |------------------|---------------------------------------------|---------------------------------------|
-/// | vpopcntq         | the ones of each of 8 words                 | 512 bits at a time                    |
-/// | vpaddq           | 8 sums                                      | 64-bit sums never overflow            |
-/// | vpxorq, vpandq   | product of two planes                       | runs on both ports                    |
-/// | vpternlogq       | (a ^ b) & mask                              | product of ternary codes, in one      |
-/// | vpternlogq       | sum bit or carry bit of a full adder        | one instruction for each bit          |
-/// | vpbroadcastq m64 | a word of activations, copied to 8 columns  | runs on a load port                   |
-/// | vptestmb         | one bit of each of 64 bytes, as a word      | packs activations                     |
-/// | vpermi2b         | 64 bytes from a table of 128                | lookups by 8-bit codes                |
-/// | vpermb           | 64 bytes from a table of 64                 | lookups by 4-bit codes                |
-/// | vgf2p8affineqb   | each byte times a matrix of 8 x 8 bits      | a shift and a mask in one             |
+/// | instruction      | computes                                   | why here                              |
+/// |------------------|--------------------------------------------|---------------------------------------|
+/// | vpopcntq         | the ones of each of 8 words                | 512 bits at a time                    |
+/// | vpaddq           | 8 sums                                     | 64-bit sums never overflow            |
+/// | vpxorq, vpandq   | product of two planes                      | runs on both ports                    |
+/// | vpternlogq       | (a ^ b) & mask                             | one instruction for ternary products  |
+/// | vpternlogq       | sum bit or carry bit of a full adder       | one instruction for each bit          |
+/// | vpbroadcastq m64 | a word of activations, copied to 8 columns | runs on a load port                   |
+/// | vptestmb         | one bit of each of 64 bytes, as a word     | packs activations                     |
+/// | vpermi2b         | 64 bytes from a table of 128               | lookups by 8-bit codes                |
+/// | vpermb           | 64 bytes from a table of 64                | lookups by 4-bit codes                |
+/// | vgf2p8affineqb   | each byte times a matrix of 8 x 8 bits     | a shift and a mask in one instruction |
 ///
 /// Port bounds on Intel servers, where 512-bit operations run on ports 0 and 5, and vpopcntq on
 /// port 5 only:
 ///
-/// | 1024 operations of     | instructions               | cycles |
-/// |------------------------|----------------------------|--------|
-/// | binary by binary       | 3: xor, vpopcntq, vpaddq   | 1.5    |
-/// | ternary by ternary     | 6                          | 3      |
+/// | 1024 operations of | instructions             | cycles |
+/// |--------------------|--------------------------|--------|
+/// | binary by binary   | 3: xor, vpopcntq, vpaddq | 1.5    |
+/// | ternary by ternary | 6                        | 3      |
 ///
 /// Adders over parities (gemm/bit_planes/parities.hpp) take 10 instructions for four words instead
 /// of 12, but also three registers for each sum and 6 instructions at the end. On a Sapphire Rapids
@@ -30,10 +30,10 @@
 ///
 /// One row by 2048 columns, as a share of the port bound of plain counts:
 ///
-/// | counts               | k    | share        |
-/// |----------------------|------|--------------|
-/// | plain                | 1024 | 73 to 78 %   |
-/// | adders over parities | 4096 | 81 to 86 %   |
+/// | counts               | k    | share      |
+/// |----------------------|------|------------|
+/// | plain                | 1024 | 73 to 78 % |
+/// | adders over parities | 4096 | 81 to 86 % |
 ///
 /// At k = 4096 the next limit is L2: per 64 bytes, loads alone from 1 MiB take 1.33 to 1.41 cycles,
 /// the ports 1.27. Prefetching into L1 or L2 does not help; it only occupies load slots.
@@ -48,16 +48,16 @@
 ///
 /// Measured on a Sapphire Rapids with 4-bit codes, as a share of the lookups of vpshufb alone:
 ///
-/// | what                                                | share |
-/// |-----------------------------------------------------|-------|
-/// | sums of 32 parts, one query                         | 40 %  |
-/// | sums of 32 parts, eight queries                     | 67 %  |
-/// | sums of 128 parts, eight queries                    | 73 %  |
-/// | registers only: vpermb and vpdpbusd alternate       | 86 %  |
-/// | ... and the indices of eight queries                | 82 %  |
-/// | ... and the last permutation of 32 parts            | 75 %  |
+/// | what                                          | share |
+/// |-----------------------------------------------|-------|
+/// | sums of 32 parts, one query                   | 40 %  |
+/// | sums of 32 parts, eight queries               | 67 %  |
+/// | sums of 128 parts, eight queries              | 73 %  |
+/// | registers only: vpermb and vpdpbusd alternate | 86 %  |
+/// | ... and the indices of eight queries          | 82 %  |
+/// | ... and the last permutation of 32 parts      | 75 %  |
 ///
-/// In the registers-only case, vpermb and vpdpbusd each keep their only port busy.
+/// In the first registers-only case, vpermb and vpdpbusd each keep their only port busy.
 
 #include "fewbit/begin.hpp"
 
@@ -141,7 +141,7 @@ struct bit_unit<avx512_bitalg> {
 };
 
 /// Expands a step of stored weights in one instruction; the first step needs only a mask. Bit i of
-/// a result byte is the parity of (byte & byte 7 - i of the matrix).
+/// a result byte is the parity of the source byte masked by byte 7 - i of the matrix.
 struct avx512_fields {
   template <std::uint8_t Mask, class Words>
   FEWBIT_ALWAYS_INLINE static Words of(const Words& w, int by) noexcept {
@@ -237,8 +237,8 @@ struct lookup_unit<avx512_bitalg, 8> {
   using type = avx512_lookups8;
 };
 
-/// 4-bit codes. Byte 4 i + j of an index register is 16 j + the code of part j of point i. It is an
-/// index into four tables of 16 bytes, one after another.
+/// 4-bit codes. Byte 4 i + j of an index register is 16 j + the code of part j of point i. It
+/// selects a byte from four tables of 16 that follow one another.
 struct avx512_lookups4 {
   static constexpr int points = 32;
   static constexpr int parts = 8;
@@ -250,7 +250,7 @@ struct avx512_lookups4 {
 
   struct sums {
     __m512i first = _mm512_setzero_si512();   // int32 sums of points 0 .. 15
-    __m512i second = _mm512_setzero_si512();  // and of points 16 .. 31
+    __m512i second = _mm512_setzero_si512();  // int32 sums of points 16 .. 31
   };
   using tables = const std::uint8_t*;
   struct codes {

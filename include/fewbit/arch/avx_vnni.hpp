@@ -4,7 +4,7 @@
 /// | instruction      | computes                                      | why here                  |
 /// |------------------|-----------------------------------------------|---------------------------|
 /// | vpdpbusd ymm     | 8 sums of 4 products u8 x s8, added in int32  | 64 operations, exact      |
-/// | vpbroadcastd m32 | four activations to all columns               | on a load port            |
+/// | vpbroadcastd m32 | copies four activations to all columns        | runs on a load port       |
 ///
 /// Port bound: one vpdpbusd per cycle on each port that executes it (2 per cycle on Golden Cove and
 /// Zen 5).

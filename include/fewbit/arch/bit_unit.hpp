@@ -8,12 +8,12 @@
 ///
 /// - rows, registers: the largest tile: rows of A, and registers of columns of W.
 /// - streams: number of panels, of `registers` registers each, that one row reads side by side.
-/// - words: a register with one word along k for each column. counts: the type of the sums of
-///   `add`.
-/// - steps_per_fold: number of calls of `add` after which `fold` must add the counts to 64-bit
+/// - words: type of a register with one word along k for each column. counts: type of the sums that
+///   `add` computes.
+/// - steps_per_fold: largest number of calls of `add` before `fold` must add the counts to 64-bit
 ///   sums; 0 if counts are 64-bit sums themselves.
 /// - masked_xor: (a ^ b) & mask. sum_of_three, majority: sum bit and carry bit of a full adder.
-///   carry(a, a ^ b, a ^ b ^ c): the same carry bit, from running parities.
+///   carry(a, a ^ b, a ^ b ^ c): the same carry bit, computed from parities.
 /// - least_parities: number of words along k from which such adders are faster
 ///   (gemm/bit_planes/parities.hpp), at least three; 0 if they never are.
 /// - low_halves (optional): the low halves of the lanes of two registers, as int32.
@@ -76,8 +76,8 @@ struct bit_words {
   }
 };
 
-/// Plain loops for any shape. The scalar arch uses it, and tests use it with odd shapes to check
-/// the code around a unit.
+/// Plain loops for any shape. They are the unit of the scalar arch. Tests use them with odd shapes
+/// to check the code around a unit.
 template <int Lanes, int Rows, int Registers>
 struct reference_bits : bit_words<Lanes, Rows, Registers> {
   using words = typename bit_words<Lanes, Rows, Registers>::words;

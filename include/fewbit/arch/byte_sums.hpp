@@ -1,11 +1,11 @@
 #pragma once
 /// Sums of neighbouring bytes.
 ///
-/// | instructions         | compute                             |
-/// |----------------------|-------------------------------------|
-/// | vpdpbusd             | 16 sums of 4 bytes, added in int32  |
-/// | vpmaddubsw, vpmaddwd | 8 sums of 4 bytes, at most 4 * 255  |
-/// | saddlp, sadalp       | 4 sums of 4 bytes, exact            |
+/// | instructions         | compute                              |
+/// |----------------------|--------------------------------------|
+/// | vpdpbusd             | 16 sums of 4 bytes, added in int32   |
+/// | vpmaddubsw, vpmaddwd | 8 sums of 4 bytes, exact: <= 4 * 255 |
+/// | saddlp, sadalp       | 4 sums of 4 bytes, exact             |
 
 #include "fewbit/begin.hpp"
 

@@ -100,7 +100,7 @@ FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> nearest_int_half_away(const V& x) n
 
 namespace detail {
 
-/// Deleted, because no instruction narrows registers of this width.
+/// No instruction narrows registers of this width; `narrowed` then uses a loop.
 template <class Code, class Values, class F>
 void narrow_by_packs(const Values&, const F&) = delete;
 
@@ -229,7 +229,7 @@ FEWBIT_ALWAYS_INLINE V add_saturating(const V& a, const V& b) noexcept {
 
 /// Narrows four consecutive vectors to 8-bit codes: saturates each value to int16, applies f, and
 /// saturates the result to a code. f maps a vec<std::int16_t, 2 N> lane by lane. It is called
-/// twice; which values each call gets, and in which lanes, depends on the processor.
+/// twice. The processor determines which values each call gets, and in which lanes.
 template <class Code, int N, class F>
 FEWBIT_ALWAYS_INLINE vec<Code, 4 * N> narrowed(const vec<std::int32_t, N> (&values)[4],
                                                const F& f) noexcept {

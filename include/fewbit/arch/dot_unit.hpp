@@ -18,8 +18,9 @@
 ///   that may read in place, load_lhs_tail.
 /// - lhs_position, copy_lhs (optional): the position of code d of a step in a copy, and the
 ///   function that copies, for a unit that needs another order of codes.
-/// - load_lhs_turn, dot_of_turn (optional): load the activations of several steps at once, and use
-///   them. dot_two (optional): the dots of two steps together.
+/// - load_lhs_turn, dot_of_turn (optional): load_lhs_turn loads the activations of all steps in one
+///   iteration of the loop; dot_of_turn uses those of one step. dot_two (optional): the dots of two
+///   steps together.
 /// - bytes, widened, pairs, fours (optional): further units for the same weights. Which of them are
 ///   exact depends on the weights (gemm/int8/saturation_proof.hpp).
 /// - dots: the part of the unit that does not depend on Lhs. Units of u8 and s8 activations that
@@ -42,8 +43,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// Plain loops for any shape. The scalar arch uses it, and tests use it with odd shapes and offsets
-/// to check the code around a unit.
+/// Plain loops for any shape. They are the unit of the scalar arch. Tests use them with odd shapes
+/// and offsets to check the code around a unit.
 template <class Lhs, int Rows, int Cols, int Depth, int LhsOffset = 0>
 struct reference_unit {
   using dots = reference_unit;

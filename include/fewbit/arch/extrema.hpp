@@ -1,7 +1,7 @@
 #pragma once
 /// Minimum and maximum of two registers, lane by lane. With AVX-512, g++ 12 compiles a comparison
-/// and a selection to two instructions, a compare into a mask and a blend; the intrinsics here are
-/// one.
+/// and a selection to two instructions: a comparison into a mask, and a blend. The intrinsics here
+/// are one instruction.
 
 #include "fewbit/begin.hpp"
 

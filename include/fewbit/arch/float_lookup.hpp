@@ -1,5 +1,5 @@
 #pragma once
-/// Looks up 16 floats at a time, by codes, in a table of 16 or 256.
+/// Looks up 16 floats at a time in a table of 16 or 256 floats. Codes are the indices.
 ///
 /// | arch   | 16 floats                           | 256 floats     |
 /// |--------|-------------------------------------|----------------|

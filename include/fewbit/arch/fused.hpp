@@ -33,8 +33,8 @@ inline constexpr bool has_fused = false;
 #endif
 
 /// a * b + c, computed in double, where the product of two floats is exact. The sum is rounded to
-/// odd: an inexact sum becomes the neighbour whose last bit is 1. An inexact sum therefore never
-/// looks like a tie in the second rounding, to float.
+/// odd: an inexact sum becomes the neighbour whose last bit is 1. Therefore the second rounding, to
+/// float, never takes an inexact sum for a tie.
 /// Source: Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums: proved
 /// algorithms using rounding to odd"; the error of the sum is computed by Knuth's method (TwoSum).
 template <class V>

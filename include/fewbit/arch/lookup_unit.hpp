@@ -1,5 +1,6 @@
 #pragma once
-/// The basic step of sums of table lookups in portable form, for search by product-quantized codes.
+/// The basic step of sums of table lookups in portable form. Search by product-quantized codes uses
+/// it.
 ///
 /// A row of codes holds `parts` codes for each of `points` points, one code for each part. The code
 /// of part p is looked up in table p of the row. The unit adds the results exactly, in 16 bits or

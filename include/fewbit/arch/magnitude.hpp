@@ -19,8 +19,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// Bits of |x|. Compared as integers they have the order of the numbers; infinity and then NaN come
-/// last.
+/// Bits of |x|. Compared as integers, they have the order of the magnitudes; NaN is above infinity.
 template <class V>
 FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> magnitude_bits(const V& x) noexcept {
   static_assert(std::is_same_v<lane<V>, float>);

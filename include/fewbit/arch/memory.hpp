@@ -13,9 +13,9 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 /// Bytes of a cache line, or of two lines where a line has 32 bytes.
 inline constexpr int cache_line = 64;
 
-/// The address `bytes` bytes after p, to prefetch it. It may lie outside of any object.
+/// The address that is `bytes` bytes after p, for a prefetch. It need not lie in an object.
 FEWBIT_ALWAYS_INLINE const void* beyond(const void* p, std::ptrdiff_t bytes) noexcept {
-  // Pointer arithmetic that leaves an object is undefined, even if the result is not used.
+  // Computes with integers, because pointer arithmetic outside an object is undefined.
   // NOLINTNEXTLINE(performance-no-int-to-ptr)
   return reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(p) +
                                        static_cast<std::uintptr_t>(bytes));

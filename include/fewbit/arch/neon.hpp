@@ -11,17 +11,17 @@
 /// Port bounds of one iteration of the loop over the full tile, in the processor models of llvm-mca
 /// 19, and the cycles that llvm-mca computes for the code of g++ 12:
 ///
-/// | arch         | model       | products | instructions | bound, cycles | cycles | limit               |
-/// |--------------|-------------|----------|--------------|---------------|--------|---------------------|
-/// | neon         | neoverse-n1 | 384      | 136          | 54            | 54.2   | both vector ports   |
-/// | neon_dotprod | neoverse-n1 | 1280     | 113          | 40            | 40.1   | sdot, both ports    |
-/// | neon_dotprod | neoverse-v1 | 1280     | 113          | 20            | 20.1   | sdot, all 4 ports   |
-/// | neon_i8mm    | neoverse-v1 | 2048     | 104          | 17            | 17.1   | smmla, all 4 ports  |
+/// | arch         | model       | products | instructions | bound, cycles | cycles | limit              |
+/// |--------------|-------------|----------|--------------|---------------|--------|--------------------|
+/// | neon         | neoverse-n1 | 384      | 136          | 54            | 54.2   | both vector ports  |
+/// | neon_dotprod | neoverse-n1 | 1280     | 113          | 40            | 40.1   | sdot, both ports   |
+/// | neon_dotprod | neoverse-v1 | 1280     | 113          | 20            | 20.1   | sdot, all 4 ports  |
+/// | neon_i8mm    | neoverse-v1 | 2048     | 104          | 17            | 17.1   | smmla, all 4 ports |
 ///
-/// smlal could add a second product to the int16 result of smull, which would save one instruction
-/// in two, but the sum can overflow: -128 * -128 * 2 = 32768. Therefore each smull is followed by
-/// its own sadalp. neon and neon_dotprod have no u8 x s8 instruction, so u8 activations are copied
-/// as a - 128.
+/// smlal could add a second product to the int16 result of smull and save every second instruction.
+/// The sum can overflow, however: -128 * -128 * 2 = 32768. Therefore each smull is followed by its
+/// own sadalp. neon and neon_dotprod have no u8 x s8 instruction, so u8 activations are copied as a
+/// - 128.
 
 #include "fewbit/begin.hpp"
 
@@ -113,7 +113,7 @@ struct neon_stored {
   }
 };
 
-/// Adds the pairs of a chunk in int16; see arch/stored_unit.hpp for why they fit.
+/// Adds the pairs of a chunk in int16; arch/stored_unit.hpp proves that they fit.
 template <int Bits>
 struct stored_unit<neon, Bits> : neon_stored<Bits> {
   using base = neon_stored<Bits>;

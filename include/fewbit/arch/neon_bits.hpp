@@ -1,11 +1,11 @@
 #pragma once
 /// aarch64 Advanced SIMD: counts the ones of bytes in one instruction; 32 registers of 128 bits.
 ///
-/// | instruction    | computes                 | use                                  |
-/// |----------------|--------------------------|--------------------------------------|
-/// | cnt            | the ones of 16 bytes     | once per step of 128 bits            |
-/// | add            | 16 counts of bytes       | once per step, for at most 31 steps  |
-/// | uaddlp, uadalp | 2 sums of 8 counts       | three instructions per 31 steps      |
+/// | instruction    | computes             | use                                 |
+/// |----------------|----------------------|-------------------------------------|
+/// | cnt            | the ones of 16 bytes | once per step of 128 bits           |
+/// | add            | 16 counts of bytes   | once per step, for at most 31 steps |
+/// | uaddlp, uadalp | 2 sums of 8 counts   | three instructions per 31 steps     |
 ///
 /// Port bound: with eor, a step is 3 instructions. On two vector ports, 256 operations of binary
 /// codes take 1.5 cycles.

@@ -21,16 +21,17 @@
 /// Codes are unsigned, 0 .. 2^bits - 1. A 1-bit code means 0 or 2; after the zero point 1 is
 /// subtracted it is -1 or 1. Codes are stored minus `offset`, which makes 8-bit codes signed for
 /// units that multiply signed bytes. The caller adds offset * (sum of the activations). Activations
-/// are -127 .. 127; without -128 the sums of pairs below are exact.
+/// are -127 .. 127; -128 is excluded so that the sums of pairs below are exact.
 ///
-/// | arch         | up to 4 bits                            | 8 bits                                     |
-/// |--------------|-----------------------------------------|--------------------------------------------|
-/// | *_vnni       | vpdpbusd; codes are the unsigned side   | the same                                   |
-/// | avx2         | vpmaddubsw, a chunk's pairs in int16    | the same on abs and sign: 2 * 128 * 127    |
-/// | neon_dotprod | sdot; codes are below 128               | sdot; codes are stored minus 128           |
-/// | neon         | smull, smlal, addp: pairs in int16 too  | the same: 2 * 128 * 127                    |
+/// | arch         | up to 4 bits                          | 8 bits                                     |
+/// |--------------|---------------------------------------|--------------------------------------------|
+/// | *_vnni       | vpdpbusd; codes are the unsigned side | the same                                   |
+/// | avx2         | vpmaddubsw; sums of pairs in int16    | of abs(w), a * sign(w): 2 * 128 * 127 fits |
+/// | neon_dotprod | sdot; codes are below 128             | sdot; codes are stored minus 128           |
+/// | neon         | smull, smlal, addp; sums of pairs too | the same: 2 * 128 * 127 fits               |
 ///
-/// Pairs fit int16: up to 4 bits the largest sum is 2 * 8 * 7 * 127 = 14224, at 3 bits.
+/// The sums of pairs fit int16. With up to 4 bits the largest is 2 * 8 * 7 * 127 = 14224, for 3
+/// bits.
 ///
 /// `rows` is the number of rows that the loop processes at once. `chains` is the number of
 /// independent sums if there are fewer rows. These sums fit the registers together with a float
@@ -146,7 +147,7 @@ FEWBIT_ALWAYS_INLINE std::int32_t quad_of(const std::int8_t* p) noexcept {
 template <class Arch, int Bits>
 struct stored_unit : stored_unit<typename Arch::base, Bits> {};
 
-/// Plain loops.
+/// Plain loops for the scalar arch.
 template <int Bits>
 struct stored_unit<scalar, Bits> {
   static constexpr int rows = 4;

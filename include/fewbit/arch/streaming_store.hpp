@@ -1,10 +1,10 @@
 #pragma once
 /// Stores that bypass the caches, for results larger than the caches.
 ///
-/// | instruction | computes                                             |
-/// |-------------|------------------------------------------------------|
-/// | vmovntdq    | writes a register, without reading its line first    |
-/// | sfence      | orders these stores before all later stores          |
+/// | instruction | computes                                          |
+/// |-------------|---------------------------------------------------|
+/// | vmovntdq    | writes a register, without reading its line first |
+/// | sfence      | orders these stores before all later stores       |
 ///
 /// An ordinary store first reads the cache line and later writes it back. Copying an array of
 /// floats then takes three memory transfers; streaming stores reduce them to two. Use ordinary
@@ -58,11 +58,11 @@ FEWBIT_ALWAYS_INLINE void end_streaming() noexcept {
 /// last-level caches leave for one core. Streaming compared with ordinary stores on a Sapphire
 /// Rapids with a cache of 480 MiB:
 ///
-/// | bytes                      | streaming is               |
-/// |----------------------------|----------------------------|
-/// | below 5 MB, where L2 helps | up to 2 times slower       |
-/// | 5 to 40 MB                 | equally fast               |
-/// | from 170 MB                | 1.2 to 2.3 times faster    |
+/// | bytes                      | streaming is            |
+/// |----------------------------|-------------------------|
+/// | below 5 MB, where L2 helps | up to 2 times slower    |
+/// | 5 to 40 MB                 | equally fast            |
+/// | from 170 MB                | 1.2 to 2.3 times faster |
 inline constexpr std::int64_t streaming_bytes = std::int64_t{32} << 20;
 
 /// How a kernel stores its results.

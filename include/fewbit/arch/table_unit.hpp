@@ -58,8 +58,8 @@ struct table_bytes {
   }
 };
 
-/// Plain loops for any shape. The scalar arch uses it, and tests use it with odd shapes to check
-/// the code around a unit.
+/// Plain loops for any shape. They are the unit of the scalar arch. Tests use them with odd shapes
+/// to check the code around a unit.
 template <int Lanes, int Rows>
 struct reference_table : table_bytes<Lanes, Rows> {
   using typename table_bytes<Lanes, Rows>::bytes;

@@ -4,8 +4,8 @@
 ///
 /// `vec<T, N>` holds N lanes of T. With gcc and clang it is stored in their vector type. Elsewhere,
 /// and if N is not a power of two, it is stored in an array. Every free function here also takes a
-/// plain scalar, so one template serves both. The scalar instance processes the tail of a loop and
-/// gives the same bits as the vector instance.
+/// plain scalar, so one template serves vectors and scalars. The scalar instance processes the tail
+/// of a loop and gives the same bits as the vector instance.
 ///
 /// Unsigned lanes wrap on overflow. Signed overflow is undefined, as in plain C++.
 
@@ -176,7 +176,8 @@ struct vec {
   }
 
  private:
-  /// Result type that undoes integer promotion in the array form. The vector form has no promotion.
+  /// Type to convert a result back to after integer promotion. Only the array form promotes
+  /// integers.
   template <class R>
   using narrow = std::remove_reference_t<R>;
 
@@ -356,8 +357,8 @@ template <class Word>
   return static_cast<Word>(8 * (low_byte_first ? i : int{sizeof(Word)} - 1 - i));
 }
 
-/// a where the condition holds, else b. The condition is a comparison of lanes as wide as V's
-/// lanes.
+/// a where the condition holds, else b. The condition is the result of a comparison of lanes as
+/// wide as V's.
 template <class M, class V>
 FEWBIT_ALWAYS_INLINE V select(const M& condition, const V& a, const V& b) noexcept {
   if constexpr (!is_vec<V>) {

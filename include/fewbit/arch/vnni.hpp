@@ -65,8 +65,8 @@ struct vnni_unit : vnni_dots<Word> {
 
 /// Stored weights are the unsigned operand. Activations are the signed operand and are read in
 /// place. `Word` also provides dpbusd_quad(sum, unsigned bytes, four signed bytes in memory) and
-/// `fields`, which expands codes if there is one row. With more rows `fields` is not faster, and at
-/// 3 bits its operands need too many registers.
+/// `fields`, which expands codes if there is only one row. With more rows `fields` is no faster
+/// than shifted_fields, and at 3 bits its operands need too many registers.
 template <class Word, int Rows, int Chains, int Bits>
 struct vnni_stored : Word {
   static constexpr int rows = Rows;

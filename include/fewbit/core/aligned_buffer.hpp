@@ -73,7 +73,7 @@ class aligned_buffer {
     if (size > 0) std::memset(static_cast<void*>(data_), 0, bytes_for(size));
   }
 
-  /// The elements are not initialized. For callers that write all elements: large memory is then
+  /// Does not initialize the elements. Use it if you write all elements: large memory is then
   /// written only once.
   ///
   /// @throws fewbit::error as above.

@@ -15,7 +15,7 @@
 /// | a scale                    | finite, at least 2^-126; may be 0 for codes that have no zero   |
 /// | a factor of a stage        | finite                                                          |
 /// | a zero point, a code       | one of the codes of its type or storage                         |
-/// | a weight of an element     | finite, at least 0; if all are 0, no element counts             |
+/// | a weight of an element     | finite, at least 0; if all are 0, they are ignored              |
 /// | a matrix                   | at least one row and one column                                 |
 /// | a length                   | not negative, and the length of the data that it describes      |
 /// | a pointer to numbers       | not null, unless there are no numbers                           |
@@ -76,8 +76,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 #endif
 }
 
-/// Reports a mismatch on the hot path and terminates the program. `format` is that of printf. The
-/// sentence is built without allocation.
+/// Reports a mismatch on the hot path and terminates the program. `format` is a format of printf.
+/// Nothing is allocated.
 template <class... Parts>
 [[noreturn, gnu::cold, gnu::noinline]] void stop(const char* format, Parts... parts) noexcept {
   char sentence[256];

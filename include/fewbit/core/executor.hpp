@@ -1,5 +1,5 @@
 #pragma once
-/// Executors: the library starts no thread; an executor runs its loops.
+/// Executors: they run the loops of the library, which starts no threads itself.
 ///
 /// Every long function takes an Executor as its last argument and gives it independent pieces of
 /// work. The number of pieces does not depend on the executor, so results do not depend on it

@@ -59,8 +59,8 @@ inline double round_half_away(double x) noexcept {
   return std::abs(x - whole) >= 0.5 ? whole + std::copysign(1.0, x) : whole;
 }
 
-/// The nearest multiplier. Its exponent may be above the largest, 30. `function` is named in the
-/// error sentence.
+/// The nearest multiplier. Its exponent may exceed 30, the largest of quantize_multiplier. The
+/// error sentence names `function`.
 inline fixed_multiplier nearest_multiplier(const char* function, double real) {
   if (!(real >= 0.0 && real <= std::numeric_limits<double>::max())) {
     fail(function, "real", real, "a finite number that is not negative");
@@ -187,7 +187,7 @@ namespace detail {
 /// Computes x = acc * 2^max(exponent, 0), which wraps; then y = x * mantissa / 2^31, rounded half
 /// up; then y / 2^max(-exponent, 0), rounded again.
 ///
-/// @tparam Saturates     the product of the smallest integer with itself becomes the largest
+/// @tparam Saturates the smallest integer times itself becomes the largest integer
 /// @tparam AwayFromZero  ties of the second rounding go away from zero, else up
 template <bool Saturates, bool AwayFromZero>
 struct double_rounding {
@@ -247,8 +247,8 @@ struct tflite_single {
 
 /// XNNPACK's integer kernels: the 24 bits of a float factor, one rounding, saturating.
 struct xnn_rndnu {
-  /// The mantissa is the significand of the factor as a float, so the only rounding is the one to
-  /// float.
+  /// The mantissa is the significand of the factor as a float, so only the conversion to float
+  /// rounds.
   /// @throws fewbit::error unless 2^-32 <= real < 256.
   [[nodiscard]] static fixed_multiplier multiplier(double real) {
     const float factor = detail::xnn_factor("xnn_rndnu::multiplier", real);

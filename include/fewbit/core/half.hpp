@@ -3,8 +3,8 @@
 ///
 /// Conversions use no special instruction and no type of the compiler, so their bits are the same
 /// everywhere. A half has 1 sign bit, 5 exponent bits and 10 fraction bits. Subnormals are
-/// multiples of 2^-24, and the largest number is 65504. Read next: formats/ggml_blocks.hpp, which
-/// stores them.
+/// multiples of 2^-24. The largest number is 65504. Read next: formats/ggml_blocks.hpp, which
+/// stores scales in this format.
 
 #include "fewbit/begin.hpp"
 
@@ -26,7 +26,7 @@ FEWBIT_ALWAYS_INLINE arch::rebind<V, std::uint16_t> to_half(const V& x) noexcept
   const ints bits = arch::bits_as<std::int32_t>(x);
   const ints sign = (bits >> ints(16)) & ints(0x8000);
   const ints size = bits & ints(0x7FFFFFFF);
-  // Halves from 2^-14 up are the float with an exponent lower by 112; a carry rounds the fraction.
+  // From 2^-14 up, a half is the float with an exponent lower by 112; a carry rounds the fraction.
   const ints kept = arch::min(size, ints(0x47800000));
   const ints odd = (kept >> ints(13)) & ints(1);
   const ints normal = ((kept + odd + ints(0xFFF)) >> ints(13)) - ints(112 << 10);

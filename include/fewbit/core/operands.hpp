@@ -2,9 +2,9 @@
 /// Operands of calls on the hot path, and the checks of them.
 ///
 /// Operands are read and written in place, so their rows must be contiguous: a row_matrix, a
-/// row-major Map or block of one, or a compile-time vector, which is one row. The compiler checks
-/// layouts and reports a bad one in one sentence. Each call compares extents; a mismatch terminates
-/// the program (core/error.hpp). Read first: core/types.hpp.
+/// row-major Map or block of one, or a compile-time vector, which is one row. Layouts are checked
+/// at compile time; a wrong one gives one error sentence. Each call compares extents; a mismatch
+/// terminates the program (core/error.hpp). Read first: core/types.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -60,8 +60,8 @@ template <class A>
   }
 }
 
-/// Terminates the program unless `got` equals `want`. The sentence names the argument by `before`,
-/// `name` and `after`, joined.
+/// Terminates the program unless `got` equals `want`. The sentence calls the argument `before` +
+/// `name` + `after`.
 FEWBIT_ALWAYS_INLINE void expect_extent(const char* function, const char* before, const char* name,
                                         const char* after, index got, index want) noexcept {
   if (got != want) [[unlikely]] {

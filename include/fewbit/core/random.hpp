@@ -1,5 +1,5 @@
 #pragma once
-/// Random numbers by position: element i of a stream is a function of seed and counter + i.
+/// Random numbers by position: element i of a stream depends only on seed and counter + i.
 ///
 /// There is no hidden state, so the numbers are the same on every platform, for every number of
 /// threads and in every order of calls. Use it for stochastic rounding, initial centroids and test
@@ -79,9 +79,8 @@ double polynomial(const double (&c)[N], double x) noexcept {
 }
 
 /// Natural logarithm of a normal x > 0, relative error below 1e-15. std::log of different libraries
-/// differs in the last bit. This function uses only operations whose results IEEE 754 defines. x =
-/// m * 2^e with m near 1; log m = 2 atanh(s) with s = (m - 1) / (m + 1), computed as a series in
-/// s^2.
+/// differs in the last bit. This function uses only operations whose results IEEE 754 defines. With
+/// x = m * 2^e and m near 1: log m = 2 atanh(s), s = (m - 1) / (m + 1), as a series in s^2.
 inline double portable_log(double x) noexcept {
   static constexpr double series[] = {1.0,      1.0 / 3,  1.0 / 5,  1.0 / 7,  1.0 / 9, 1.0 / 11,
                                       1.0 / 13, 1.0 / 15, 1.0 / 17, 1.0 / 19, 1.0 / 21};

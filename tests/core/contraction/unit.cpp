@@ -1,6 +1,6 @@
 // Compiled twice: in one unit the compiler may fuse a product with the sum that follows it, in the
-// other not. The build gives namespace fewbit a different name in each unit, so that the linker
-// keeps both.
+// other unit it may not. The build gives namespace fewbit a different name in each unit, so that
+// the linker keeps both.
 
 #include "core/contraction/unit.hpp"
 
