@@ -1,11 +1,11 @@
 #pragma once
 /// AVX2: the dot units and stored units for 16 registers of 256 bits.
 ///
-/// | instructions                 | compute                                            | exact for       | operations per cycle |
-/// |------------------------------|----------------------------------------------------|-----------------|----------------------|
-/// | vpmaddwd, vpaddd             | 8 int32 sums of 2 products of int16                | all 8-bit codes | 48                   |
-/// | vpmaddubsw, vpmaddwd, vpaddd | 8 int32 sums of 4 products u8 x s8, pairs in int16 | see below       | 64                   |
-/// | the same and vpaddw          | 8 int32 sums of 8 products u8 x s8, fours in int16 | see below       | 77                   |
+/// | instructions                 | compute                                                | exact for       | operations per cycle |
+/// |------------------------------|--------------------------------------------------------|-----------------|----------------------|
+/// | vpmaddwd, vpaddd             | 8 int32 sums of 2 products of int16                    | all 8-bit codes | 48                   |
+/// | vpmaddubsw, vpmaddwd, vpaddd | 8 int32 sums of 4 products u8 x s8; sums of 2 in int16 | see below       | 64                   |
+/// | the same and vpaddw          | 8 int32 sums of 8 products u8 x s8; sums of 4 in int16 | see below       | 77                   |
 ///
 /// The last column is the port bound: vpmadd* runs on 2 ports, vpadd* on 3.
 ///

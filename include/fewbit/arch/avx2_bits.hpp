@@ -19,8 +19,8 @@
 /// | 1024, 1024, 1024 | 15 % |
 ///
 /// Sums of lookups (arch/lookup_unit.hpp): 64 lookups take 2 vpshufb, 6 instructions that add, and
-/// 3 that prepare the indices. All queries share the indices, so on 3 ports 64 lookups take 2.7 + 1
-/// / q cycles for each of q queries.
+/// 3 that prepare the indices. All queries share the indices, so with q queries, on 3 ports, 64
+/// lookups of one query take 2.7 + 1/q cycles.
 /// Source: Mula, Kurz and Lemire 2016, arXiv:1611.07612.
 
 #include "fewbit/begin.hpp"

@@ -1,6 +1,6 @@
 #pragma once
-/// AVX512-VPOPCNTDQ counts the ones of eight words in one instruction; BITALG, VBMI and GFNI pack
-/// codes, look up bytes and expand stored weights. 32 registers of 512 bits.
+/// AVX512-VPOPCNTDQ counts the ones of eight words in one instruction. VBMI looks up bytes. GFNI
+/// expands stored weights. There are 32 registers of 512 bits.
 ///
 /// | instruction      | computes                                   | why here                              |
 /// |------------------|--------------------------------------------|---------------------------------------|
@@ -36,7 +36,8 @@
 /// | adders over parities | 4096 | 81 to 86 % |
 ///
 /// At k = 4096 the next limit is L2: per 64 bytes, loads alone from 1 MiB take 1.33 to 1.41 cycles,
-/// the ports 1.27. Prefetching into L1 or L2 does not help; it only occupies load slots.
+/// and the port bound is 1.27 cycles. Prefetching into L1 or L2 does not help; it only occupies
+/// load slots.
 ///
 /// Lookups: vpermb and vpshufb run on port 5 only, 64 bytes per cycle. vpermi2b occupies port 5 for
 /// two cycles (measured). With q queries at once:

@@ -78,7 +78,7 @@ class code_values {
     return reals(0.0F);
   }
 
-  reals table_;  // value of each 4-bit index less the common zero point; or 2^23 + zero
+  reals table_;  // value of each 4-bit index minus the common zero point; or 2^23 + zero
   reals zeros_;
   std::uint32_t exponent_;  // bits of the float 2^23 * unit
 };

@@ -1,7 +1,7 @@
 #pragma once
 /// Minimum and maximum of two registers, lane by lane. With AVX-512, g++ 12 compiles a comparison
-/// and a selection to two instructions: a comparison into a mask, and a blend. The intrinsics here
-/// are one instruction.
+/// and a selection to two instructions: a comparison into a mask, and a blend. Each intrinsic here
+/// is one instruction.
 
 #include "fewbit/begin.hpp"
 

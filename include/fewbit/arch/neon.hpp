@@ -20,8 +20,8 @@
 ///
 /// smlal could add a second product to the int16 result of smull and save every second instruction.
 /// The sum can overflow, however: -128 * -128 * 2 = 32768. Therefore each smull is followed by its
-/// own sadalp. neon and neon_dotprod have no u8 x s8 instruction, so u8 activations are copied as a
-/// - 128.
+/// own sadalp. neon and neon_dotprod have no u8 x s8 instruction. They therefore read a copy of u8
+/// activations, which contains a - 128.
 
 #include "fewbit/begin.hpp"
 

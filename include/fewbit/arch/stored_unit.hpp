@@ -10,28 +10,28 @@
 /// Byte [c][d] of a register holds the code [c][d] of each of its steps, the first step in the
 /// lowest bits. A shift and a mask expand one step, once for all rows:
 ///
-/// | bits | steps | registers of a chunk                         | a step expands to                    |
-/// |------|-------|----------------------------------------------|--------------------------------------|
-/// | 8    | 1     | one                                          | the register                         |
-/// | 4    | 2     | one                                          | w >> 4i & 15                         |
-/// | 3    | 8     | two of low bits (as 2 bits), one of the high | low >> 2i & 3, or high >> i << 2 & 4 |
-/// | 2    | 4     | one                                          | w >> 2i & 3                          |
-/// | 1    | 8     | one                                          | w >> i << 1 & 2                      |
+/// | bits | steps | registers of a chunk              | a step expands to                    |
+/// |------|-------|-----------------------------------|--------------------------------------|
+/// | 8    | 1     | one                               | the register                         |
+/// | 4    | 2     | one                               | w >> 4i & 15                         |
+/// | 3    | 8     | two of low bits, one of high bits | low >> 2i & 3, or high >> i << 2 & 4 |
+/// | 2    | 4     | one                               | w >> 2i & 3                          |
+/// | 1    | 8     | one                               | w >> i << 1 & 2                      |
 ///
 /// Codes are unsigned, 0 .. 2^bits - 1. A 1-bit code means 0 or 2; after the zero point 1 is
 /// subtracted it is -1 or 1. Codes are stored minus `offset`, which makes 8-bit codes signed for
 /// units that multiply signed bytes. The caller adds offset * (sum of the activations). Activations
 /// are -127 .. 127; -128 is excluded so that the sums of pairs below are exact.
 ///
-/// | arch         | up to 4 bits                          | 8 bits                                     |
-/// |--------------|---------------------------------------|--------------------------------------------|
-/// | *_vnni       | vpdpbusd; codes are the unsigned side | the same                                   |
-/// | avx2         | vpmaddubsw; sums of pairs in int16    | of abs(w), a * sign(w): 2 * 128 * 127 fits |
-/// | neon_dotprod | sdot; codes are below 128             | sdot; codes are stored minus 128           |
-/// | neon         | smull, smlal, addp; sums of pairs too | the same: 2 * 128 * 127 fits               |
+/// | arch         | up to 4 bits                               | 8 bits                               |
+/// |--------------|--------------------------------------------|--------------------------------------|
+/// | *_vnni       | vpdpbusd; codes are the unsigned side      | the same                             |
+/// | avx2         | vpmaddubsw; sums of pairs in int16         | vpmaddubsw of abs(w) and a * sign(w) |
+/// | neon_dotprod | sdot; codes are below 128                  | sdot; codes are stored minus 128     |
+/// | neon         | smull, smlal, addp; sums of pairs in int16 | the same                             |
 ///
-/// The sums of pairs fit int16. With up to 4 bits the largest is 2 * 8 * 7 * 127 = 14224, for 3
-/// bits.
+/// The sums of pairs fit int16. The largest is 2 * 8 * 7 * 127 = 14224 with up to 4 bits (at 3
+/// bits), and 2 * 128 * 127 = 32512 with 8 bits.
 ///
 /// `rows` is the number of rows that the loop processes at once. `chains` is the number of
 /// independent sums if there are fewer rows. These sums fit the registers together with a float

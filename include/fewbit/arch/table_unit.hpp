@@ -6,11 +6,11 @@
 ///
 ///     lookup(table, i)[c] = table[i[c]]        c = 0 .. lanes - 1, i[c] = 0 .. 15
 ///
-/// | arch          | lookup                                          | lanes |
-/// |---------------|-------------------------------------------------|-------|
-/// | avx2          | vpshufb, the table broadcast to both halves     | 32    |
-/// | avx512_bitalg | vpshufb, broadcast to four quarters; one port   | 64    |
-/// | neon          | tbl                                             | 16    |
+/// | arch          | lookup                                                                   | lanes |
+/// |---------------|--------------------------------------------------------------------------|-------|
+/// | avx2          | vpshufb, the table broadcast to both halves                              | 32    |
+/// | avx512_bitalg | vpshufb, the table broadcast to four quarters; runs on one port, not two | 64    |
+/// | neon          | tbl                                                                      | 16    |
 ///
 /// `rows` is the number of rows that the loop processes at once: the same indices are looked up in
 /// that many tables. `table_unit<Arch>` falls back to the base of Arch. Units of instruction sets

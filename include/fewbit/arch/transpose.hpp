@@ -32,8 +32,7 @@ FEWBIT_ALWAYS_INLINE V interleave(const V& a, const V& b,
 
 }  // namespace detail
 
-/// Swaps rows[i][j] and rows[j][i]. Takes log2(N) rounds. Each round interleaves row i with row i +
-/// N/2.
+/// Swaps rows[i][j] and rows[j][i]. Takes log2(N) rounds. Each round interleaves rows i and i+N/2.
 template <class T, int N>
 FEWBIT_ALWAYS_INLINE void transpose(vec<T, N> (&rows)[N]) noexcept {
   static_assert(std::has_single_bit(static_cast<unsigned>(N)));

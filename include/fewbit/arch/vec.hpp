@@ -309,9 +309,9 @@ FEWBIT_ALWAYS_INLINE rebind<V, U> convert(const V& v) noexcept {
   } else if constexpr (std::is_same_v<U, lane<V>>) {
     return v;
   } else {
-    using stop = decltype(detail::conversion_step<lane<V>, U>());
-    if constexpr (!std::is_same_v<stop, U>) {
-      return convert<U>(convert<stop>(v));
+    using step = decltype(detail::conversion_step<lane<V>, U>());
+    if constexpr (!std::is_same_v<step, U>) {
+      return convert<U>(convert<step>(v));
     } else {
       rebind<V, U> r;
 #if FEWBIT_HAS_VECTOR_TYPES

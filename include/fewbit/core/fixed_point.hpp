@@ -2,9 +2,9 @@
 /// Multiplies integer accumulators by a real factor, with the rounding modes of other libraries,
 /// bit for bit.
 ///
-/// The factor S_input * S_weight / S_output converts an accumulator to an output code. Programs
-/// that must reproduce TFLite, CMSIS-NN or XNNPACK have to round this product in the same way. Each
-/// rounding mode is a type, chosen at compile time:
+/// An accumulator times S_input * S_weight / S_output is an output code. Programs that must
+/// reproduce TFLite, CMSIS-NN or XNNPACK have to round this product in the same way. Each rounding
+/// mode is a type, chosen at compile time:
 ///
 /// | type               | factor      | rounding of acc * factor                               |
 /// |--------------------|-------------|--------------------------------------------------------|
