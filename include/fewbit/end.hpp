@@ -1,4 +1,5 @@
-/// What every header includes last: restores what fewbit/begin.hpp put aside.
+/// Every header includes this file last. It restores the macros and warnings that fewbit/begin.hpp
+/// changed.
 
 #if defined(FEWBIT_DETAIL_OUTERMOST)
 #undef FEWBIT_DETAIL_HOST_IS_ASIDE

@@ -1,8 +1,8 @@
 #pragma once
-/// Scratch memory sized once, so that the hot path allocates nothing.
+/// Scratch memory that is allocated once, so that the hot path does not allocate.
 ///
-/// Preparation reserves what the largest call will need; each call then takes its slots. One slot
-/// belongs to one piece of work given to an executor (core/executor.hpp).
+/// Preparation reserves the memory that the largest call needs. Each piece of work given to an
+/// executor (core/executor.hpp) uses one slot.
 
 #include "fewbit/begin.hpp"
 
@@ -19,9 +19,9 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Equal slots of bytes. Each starts on a 64-byte line and shares none with its neighbours; the
-/// distance between slots is an odd number of lines, so that up to 64 slots start at different
-/// offsets of a 4096-byte page and their loads and stores do not alias.
+/// Slots of equal size. Each slot starts on a 64-byte line and shares no line with another slot.
+/// The distance between slots is an odd number of lines. Therefore up to 64 slots start at
+/// different offsets in a 4096-byte page, and their loads and stores do not alias.
 class workspace {
  public:
   workspace() noexcept = default;
@@ -29,9 +29,10 @@ class workspace {
   /// @throws fewbit::error as `reserve` does.
   explicit workspace(index bytes_per_slot, index slots = 1) { reserve(bytes_per_slot, slots); }
 
-  /// Makes room for `slots` slots of `bytes_per_slot` bytes; never shrinks in either. Growing
-  /// invalidates pointers to slots and forgets what was in them.
-  /// @throws fewbit::error if a number is negative or the product too large; nothing changes then.
+  /// Makes room for `slots` slots of `bytes_per_slot` bytes; neither number ever shrinks. Growing
+  /// invalidates pointers to slots and loses their contents.
+  /// @throws fewbit::error if a number is negative or the product is too large; the workspace is
+  /// then unchanged.
   void reserve(index bytes_per_slot, index slots = 1) {
     constexpr index most_bytes = std::numeric_limits<index>::max() - 2 * line;
     if (bytes_per_slot < 0 || bytes_per_slot > most_bytes) {
@@ -57,7 +58,7 @@ class workspace {
     slots_ = slots;
   }
 
-  /// First byte of slot i, 0 <= i < slots(). Slots hold no promised values.
+  /// First byte of slot i, 0 <= i < slots(). Its contents are unspecified.
   [[nodiscard]] std::byte* slot(index i) noexcept {
     assert(i >= 0 && i < slots_);
     return memory_.data() + i * stride_;
