@@ -5,8 +5,11 @@
 /// Every header includes this one. It decides nothing at run time: what the compiler was told by -m
 /// flags is what the kernels use.
 
+/// A new one may change anything.
 #define FEWBIT_VERSION_MAJOR 0
-#define FEWBIT_VERSION_MINOR 1
+/// While the major version is 0, a new one may rename what is public.
+#define FEWBIT_VERSION_MINOR 2
+/// A new one changes no public name and no bit of a result.
 #define FEWBIT_VERSION_PATCH 0
 
 // What a compiler must be told. The sentence is the name of a missing file: that alone ends the
