@@ -15,7 +15,7 @@ BEGIN {
   says["is_random"] = "Whether rounding takes random numbers."
   says["is_static"] = "Whether the scale is known before the call."
   says["is_affine"] = "Whether codes have a zero point."
-  says["fits"] = "Whether the parts of a matrix are whole."
+  says["fits"] = "Whether it works with this storage."
   says["n"] = "Columns of the product: outputs."
   says["k"] = "Depth of the product: inputs."
   says["rows"] = "The number of rows."
@@ -27,7 +27,7 @@ BEGIN {
   says["size"] = "The number of elements."
   says["begin"] = "The first element."
   says["end"] = "Behind the last element."
-  says["data"] = "The first element."
+  says["data"] = "The elements."
   says["swap"] = "Exchanges the contents."
   says["count"] = "The number of values that were seen."
   says["skipped"] = "The number of values that were skipped by the policy."
@@ -36,7 +36,7 @@ BEGIN {
   says["observe"] = "Adds all elements of a matrix."
   says["range"] = "The range of what was seen."
   says["to_text"] = "The state as text, for from_text."
-  says["storage"] = "How a code is stored."
+  says["storage"] = "How a value is stored."
   says["granularity"] = "Which elements share a scale."
   says["groups"] = "The number of groups of a row."
   says["group"] = "Elements of a group."
@@ -74,7 +74,7 @@ BEGIN {
   says["clipped"] = "The number of values outside the range."
   says["lo"] = "The least value."
   says["hi"] = "The largest value."
-  says["ends"] = "The least and the largest value."
+  says["ends"] = "Whether the range is symmetric."
   says["counts"] = "The number of values of each bin."
   says["zero"] = "The code or the bin of the number 0."
   says["bins"] = "The number of bins."
@@ -122,16 +122,17 @@ BEGIN {
   says["col"] = "A column, or its number."
   says["valid"] = "Lanes inside C."
   says["has_minimum"] = "Whether a block has a minimum beside its scale."
-  says["d"] = "The scale, a half-precision number."
-  says["m"] = "The minimum, a half-precision number."
-  says["qs"] = "The codes."
-  says["qh"] = "The high bits of the codes."
+  says["m"] = "The number of rows, m."
+  says["d[]"] = "The scale, a half-precision number."
+  says["m[]"] = "The minimum, a half-precision number."
+  says["qs[]"] = "The codes."
+  says["qh[]"] = "The high bits of the codes."
   says["lhs_format"] = "The format of the activations."
   says["rhs_format"] = "The format of the weights."
   says["lhs_code"] = "The C++ type of the activations."
   says["rhs_code"] = "The C++ type of the weights."
   says["rule"] = "Which planes are multiplied."
-  says["panels"] = "How columns are cut into panels."
+  says["panels"] = "How columns are cut into panels, or the number of panels."
   says["panel"] = "The codes of a panel."
   says["panel_bytes"] = "Bytes of a panel."
   says["tail_bytes"] = "Bytes of the scales and zero points of a group."
@@ -177,11 +178,25 @@ BEGIN {
   says["offset"] = "What is added to the sums of row r."
   says["map"] = "The centroids as a matrix."
   says["planes_of"] = "Bit planes of a code."
+
+  # The same names where they mean something else: <header>.<name>.
+  says["fixed_histogram.max"] = "The largest magnitude that has a bin."
+  says["granularity.count"] = "The number of scales."
+  says["granularity.group"] = "The elements that share scale i."
+  says["granularity.size"] = "Columns of a group, or rows of a block."
+  says["granularity.row"] = "The first row."
+  says["granularity.col"] = "The first column."
+  says["scheme.zero_point"] = "symmetric, symmetric_full or affine."
+  says["scheme.scale"] = "real_scale or power_of_two."
+  says["histogram.count"] = "The number of values, in all or of bin i."
+  says["magnitude_rule.threshold"] = "Smaller magnitudes become 0."
+  says["stages.rows"] = "One number for each row."
+  says["stages.cols"] = "One number for each column."
   before = ""
 }
 
 # The name that a declaration declares, or "".
-function declared(line, text) {
+function declared(line, text, array) {
   text = line
   while (sub(/ (\[\[nodiscard\]\]|FEWBIT_ALWAYS_INLINE|static|constexpr|friend|explicit|const) /, " ", text)) {}
   if (match(text, /operator[^ (]+\(/) || match(text, /operator\(\)\(/)) {
@@ -190,14 +205,19 @@ function declared(line, text) {
   }
   if (text ~ /^ *using [a-z_0-9]+ = /) { sub(/^ *using /, "", text); sub(/ =.*/, "", text); return text }
   if (text !~ /^ +[A-Za-z]/ || text ~ /^ *(return|for|if|while|static_assert|requires)[ (]/) return ""
+  array = text ~ /^[^(={]*\[[0-9]+\];/ ? "[]" : ""
   sub(/ *[({=\[;].*/, "", text)
   if (text !~ /[A-Za-z>*&0-9] [a-z_0-9]+$/) return ""
   sub(/.*[ *&]/, "", text)
-  return text
+  return text array
 }
 
-function explained(line, name) {
+function explained(line, name, header) {
   name = declared(line)
+  header = FILENAME
+  sub(/.*\//, "", header)
+  sub(/hpp$/, "", header)
+  if (header name in says) return "/** " says[header name] " */ "
   if (name in says) return "/** " says[name] " */ "
   if (name ~ /^(u?int[0-9]+|ternary|binary|codebook)_(affine|grouped|per_)/) return "/** A scheme by its parts. */ "
   if (line ~ "^  (explicit |constexpr )*" type "\\(") return "/** From the values of the members, or as the constructor before it. */ "
