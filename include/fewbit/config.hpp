@@ -4,8 +4,11 @@
 /// Every header includes this one. Kernels use the instruction sets that the -m flags allow;
 /// nothing is chosen at run time.
 
+/// A new one may change anything.
 #define FEWBIT_VERSION_MAJOR 0
-#define FEWBIT_VERSION_MINOR 1
+/// While the major version is 0, a new one may rename what is public.
+#define FEWBIT_VERSION_MINOR 2
+/// A new one changes no public name and no bit of a result.
 #define FEWBIT_VERSION_PATCH 0
 
 // Required compiler flags. The message is the name of a missing file, because gcc and clang stop at

@@ -70,6 +70,7 @@ struct neon_i8mm {
 /// The strongest instruction set that the flags of this translation unit allow.
 using native = FEWBIT_NATIVE_ARCH;
 
+/// Instruction sets in order, to call something for each.
 template <class... Archs>
 struct list {
   static constexpr int size = sizeof...(Archs);

@@ -29,6 +29,7 @@ FEWBIT_ALWAYS_INLINE void prefetch_to_l1(const void* p) noexcept {
   (void)p;
 #endif
 }
+/// The same into L2 only.
 FEWBIT_ALWAYS_INLINE void prefetch_to_l2(const void* p) noexcept {
 #if defined(__GNUC__)
   __builtin_prefetch(p, 0, 2);

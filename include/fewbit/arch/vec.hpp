@@ -69,6 +69,7 @@ struct signed_of_size<8> {
 template <class T>
 using mask_lane = typename detail::signed_of_size<sizeof(T)>::type;
 
+/// N numbers of type T, in one register or several; +, -, *, / and comparisons work on each lane.
 template <class T, int N>
 struct vec {
   using value_type = T;
@@ -209,8 +210,10 @@ struct vec {
   }
 };
 
+/// Whether V is a vec, not one number.
 template <class V>
 inline constexpr bool is_vec = false;
+/// A vec is one.
 template <class T, int N>
 inline constexpr bool is_vec<vec<T, N>> = true;
 
@@ -261,6 +264,7 @@ FEWBIT_ALWAYS_INLINE V load(const lane<V>* p) noexcept {
   }
 }
 
+/// Writes one number or all lanes to memory; any alignment.
 template <class V>
 FEWBIT_ALWAYS_INLINE void store(lane<V>* p, const V& v) noexcept {
   if constexpr (is_vec<V>) {
@@ -385,6 +389,7 @@ FEWBIT_ALWAYS_INLINE V min(const V& a, const V& b) noexcept {
   return select(a < b, a, b);
 }
 
+/// The larger in each lane; the second where one is a NaN.
 template <class V>
 FEWBIT_ALWAYS_INLINE V max(const V& a, const V& b) noexcept {
   if constexpr (is_vec<V>) {
@@ -521,6 +526,7 @@ FEWBIT_ALWAYS_INLINE T sum_of_lanes(const vec<T, N>& v) noexcept {
   }
 }
 
+/// The largest lane.
 template <class T, int N>
 FEWBIT_ALWAYS_INLINE T max_of_lanes(const vec<T, N>& v) noexcept {
   if constexpr (vec<T, N>::is_native && N % 2 == 0 && N > 2) {

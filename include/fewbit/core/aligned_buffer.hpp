@@ -29,6 +29,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Tag of the constructor that does not zero the elements.
 struct for_overwrite_t {};
+/// The value of that type.
 inline constexpr for_overwrite_t for_overwrite;
 
 namespace detail {

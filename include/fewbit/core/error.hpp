@@ -55,6 +55,7 @@ inline void abort_with_message(const char* sentence) {
   std::abort();
 }
 
+/// The handler in use; set_error_handler() replaces it.
 inline std::atomic<error_handler> current_error_handler{&abort_with_message};
 
 /// Installs a handler and returns the former one. `nullptr` restores the default, which prints the

@@ -14,6 +14,7 @@ namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 /// Extents and positions; signed, as in Eigen.
 using index = Eigen::Index;
 
+/// A matrix of any size whose rows are contiguous in memory.
 template <class T>
 using row_matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 

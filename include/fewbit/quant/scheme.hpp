@@ -58,6 +58,7 @@ struct scheme_codes<St, Zp> {
 
 }  // namespace detail
 
+/// How real numbers become codes, as the head of this file says; an empty type.
 template <class StorageT, class GranularityT, class ZeroPointT = symmetric,
           class ScaleT = real_scale, class RoundingT = nearest_even>
 struct scheme : detail::scheme_codes<StorageT, ZeroPointT> {

@@ -38,7 +38,9 @@ struct static_codes {
   using code = Code;
   static constexpr bool is_static = true;
 };
+/// Calibrated inputs of -128 to 127.
 using static_int8 = static_codes<std::int8_t>;
+/// Calibrated inputs of 0 to 255.
 using static_uint8 = static_codes<std::uint8_t>;
 
 /// Inputs stay float; weights alone are quantized (ops/linear/float_inputs.hpp).
@@ -50,6 +52,7 @@ struct float_inputs {};
 struct binary_inputs {
   using code = std::int8_t;
 };
+/// Two bits of an input: -1, 0 and 1.
 struct ternary_inputs {
   using code = std::int8_t;
 };
@@ -62,6 +65,7 @@ struct few_bit_inputs {
   using code = std::conditional_t<Signed, std::int8_t, std::uint8_t>;
   static constexpr int largest = (1 << (Signed ? Bits - 1 : Bits)) - 1;
 };
+/// Codes 0 to 2^Bits - 1, for inputs that are never negative.
 template <int Bits>
 using unsigned_inputs = few_bit_inputs<Bits, false>;
 
