@@ -16,6 +16,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 
 #include "fewbit/arch/code_values.hpp"
@@ -25,9 +26,9 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/gemm/few_bits/multiply_grouped.hpp"
+#include "fewbit/ops/layer.hpp"
 #include "fewbit/ops/linear/choices.hpp"
 #include "fewbit/ops/linear/grouped_weights.hpp"
-#include "fewbit/ops/linear/output.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
 #include "fewbit/quant/quantize.hpp"
 
@@ -172,40 +173,24 @@ class float_tile {
   reals totals_[P][R];
 };
 
-}  // namespace detail
-
-/// y(i, j) = sum over groups g of rne(s(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) -
-/// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits; of a
-/// codebook the level of w_code stands in place of the difference. A NaN or an infinity in x comes
-/// out as arithmetic has it.
+/// Weights of linear<S, float_inputs> as they are stored, and their product.
 template <Scheme S, class Arch>
-class linear<S, float_inputs, Arch> {
+class float_product {
   static_assert(std::is_same_v<Arch, arch::native>,
                 "fewbit: a layer with float inputs runs on arch::native alone");
 
  public:
-  linear() = default;
+  static constexpr const char* name = "linear";
+  static constexpr index most_rows = std::numeric_limits<index>::max();
+  using inputs_type = float_inputs;
+  using weights_type = gemm::grouped_weights<stored_bits<S>, Arch>;
 
-  /// Quantizes and packs float weights, n x k; bias has n values or none.
-  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
-                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                  const linear_options& options = {})
-      : linear(detail::quantized_weights<S>(weights), bias, options) {}
+  float_product() = default;
 
-  /// Packs quantized weights.
-  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if an
-  ///         output parameter is no scale or zero point, or if a group is deeper than
-  ///         gemm::grouped_weights takes
-  explicit linear(const quantized_matrix<S>& weights,
-                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                  const linear_options& options = {})
-      : options_(options) {
-    detail::expect_multipliable<S>();
-    detail::expect_not_empty("linear", "weights", weights.rows(), weights.cols());
-    detail::expect_valid_bias("linear", bias, weights.rows());
-    detail::expect_valid_options("linear", options);
-    weights_ = detail::pack_grouped<Arch>(weights);
-    bias_ = detail::bias_or_zeros(bias, weights.rows());
+  explicit float_product(const quantized_matrix<S>& weights) {
+    expect_multipliable<S>();
+    expect_not_empty("linear", "weights", weights.rows(), weights.cols());
+    weights_ = pack_grouped<Arch>(weights);
     if constexpr (CodebookScheme<S>) {
       levels_ = aligned_buffer<float>(2 * list_size());
       for (index i = 0; i < list_size(); ++i) {
@@ -218,63 +203,48 @@ class linear<S, float_inputs, Arch> {
 
   [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
   [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
-  [[nodiscard]] const linear_options& options() const noexcept { return options_; }
+  [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
+  [[nodiscard]] index bytes() const noexcept {
+    return weights_.bytes() + levels_.size() * index{sizeof(float)};
+  }
+  [[nodiscard]] index memory_bytes(index /*rows*/) const noexcept { return 0; }
+  [[nodiscard]] index worker_bytes(index /*rows*/) const noexcept { return 0; }
 
-  /// Y = X W^T + bias. Needs no scratch memory, so any number of threads may call at once.
-  ///
-  /// @param x  m x k floats
-  /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
-  ///           options().output_params, which must be given with a zero point that is one of them
-  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
-  /// each other, the program ends (core/operands.hpp). If the executor throws, std::terminate is
-  /// called.
-  template <class X, class Y, Executor E = inline_executor>
-  void operator()(const X& x, Y&& y, const E& executor = {}) const noexcept {
-    if constexpr (detail::takes_operands<X, Y>()) {
-      detail::expect_call("linear", x, y, inputs(), outputs(), options_);
-      using out = gemm::detail::scalar_of<Y>;
-      const auto& from = detail::rows_of(x);
-      auto&& rows = detail::rows_of(y);
-      const auto finish = [&]<class Stages>(const Stages& stages) {
-        const gemm::detail::grouped_out<out, Stages> to{rows.data(), rows.outerStride(),
-                                                        rows.rows(), rows.cols(), stages};
-        const index panels = outputs() == 0 ? 0 : weights_.panels();
-        const float_rows all{from.data(), from.outerStride(), 0, from.rows()};
-        const bool any_large = has_large(all);
-        executor.for_each((panels + 1) / 2, [&](index pair) {
-          const auto run = [&](const float_rows& some, bool are_large) {
-            if (2 * pair + 1 < panels) {
-              multiply<2>(some, are_large, 2 * pair, to);
-            } else {
-              multiply<1>(some, are_large, 2 * pair, to);
-            }
-          };
-          if (!any_large) return run(all, false);
-          for (index row = 0; row < all.end; ++row) {
-            const float_rows one{all.x, all.stride, row, row + 1};
-            run(one, has_large(one));
-          }
-        });
+  template <class Out, class Stages, class E>
+  void run(const float_rows& x, const output_rows<Out>& y, const Stages& stages,
+           std::byte* /*memory*/, workspace& /*workers*/, const E& executor) const noexcept {
+    const gemm::detail::grouped_out<Out, Stages> to{y.data, y.stride, y.rows, y.cols, stages};
+    const index panels = weights_.panels();
+    const bool any_large = has_large(x, 0, y.rows);
+    executor.for_each((panels + 1) / 2, [&](index pair) {
+      const auto multiply_rows = [&](const row_run& rows) {
+        if (2 * pair + 1 < panels) {
+          multiply<2>(x, rows, 2 * pair, to);
+        } else {
+          multiply<1>(x, rows, 2 * pair, to);
+        }
       };
-      detail::with_output_stages<out>(bias_.data(), options_, finish);
-    }
+      if (!any_large) return multiply_rows({0, y.rows, false});
+      for (index row = 0; row < y.rows; ++row)
+        multiply_rows({row, row + 1, has_large(x, row, row + 1)});
+    });
   }
 
-  /// Bytes held by the packed weights, their scales, zero points and levels, and the bias.
-  [[nodiscard]] index bytes() const noexcept {
-    return weights_.bytes() + (bias_.size() + levels_.size()) * index{sizeof(float)};
+  template <class Out, class Stages>
+  void run_on_stack(const float_rows& x, const output_rows<Out>& y, const Stages& stages,
+                    std::byte* memory) const noexcept {
+    workspace none;
+    run(x, y, stages, memory, none, inline_executor{});
   }
 
  private:
-  using weights_type = gemm::grouped_weights<detail::stored_bits<S>, Arch>;
-  using codes_type = std::conditional_t<CodebookScheme<S>, detail::listed_codes<weights_type>,
-                                        detail::counted_codes<weights_type, S::is_affine>>;
+  using codes_type = std::conditional_t<CodebookScheme<S>, listed_codes<weights_type>,
+                                        counted_codes<weights_type, S::is_affine>>;
 
-  /// Rows begin .. end - 1 of the inputs.
-  struct float_rows {
-    const float* x;  // row 0
-    index stride;
+  /// Rows begin .. end - 1 of the inputs, all of the same kind.
+  struct row_run {
     index begin, end;
+    bool are_large;
   };
 
   static constexpr index list_size() noexcept { return codes_type::values::list_size; }
@@ -294,11 +264,11 @@ class linear<S, float_inputs, Arch> {
     return 1.0F / static_cast<float>(std::bit_ceil(static_cast<std::uint64_t>(most)));
   }
 
-  /// Whether the sum of a group could leave float.
-  [[nodiscard]] bool has_large(const float_rows& rows) const noexcept {
+  /// Whether the sum of a group could leave float in one of rows begin .. end - 1.
+  [[nodiscard]] bool has_large(const float_rows& x, index begin, index end) const noexcept {
     const float most = 0x1p127F * small_unit();
-    for (index row = rows.begin; row < rows.end; ++row) {
-      if (detail::finite_amax(rows.x + row * rows.stride, inputs()) > most) return true;
+    for (index row = begin; row < end; ++row) {
+      if (finite_amax(x.data + row * x.stride, inputs()) > most) return true;
     }
     return false;
   }
@@ -306,15 +276,14 @@ class linear<S, float_inputs, Arch> {
   /// Some rows by Count panels. One row or two take the panels side by side: a sum waits for the
   /// one before it.
   template <int Count, class Out>
-  void multiply(const float_rows& rows, bool are_large, index panel,
+  void multiply(const float_rows& x, const row_run& rows, index panel,
                 const Out& out) const noexcept {
     index row = rows.begin;
     const auto take = [&]<int R>() {
       constexpr int side_by_side = R <= 2 ? Count : 1;
       for (; row + R <= rows.end; row += R) {
-        for (index p = panel; p < panel + Count; p += side_by_side) {
-          tile<R, side_by_side>(rows.x + row * rows.stride, rows.stride, are_large, p, row, out);
-        }
+        for (index p = panel; p < panel + Count; p += side_by_side)
+          tile<R, side_by_side>(x.data + row * x.stride, x.stride, rows.are_large, p, row, out);
       }
     };
     take.template operator()<8>();
@@ -326,8 +295,7 @@ class linear<S, float_inputs, Arch> {
   template <int R, int P, class Out>
   void tile(const float* x, index stride, bool is_large, index panel, index row,
             const Out& out) const noexcept {
-    detail::float_tile<weights_type, R, P, codes_type> tile(weights_, meaning(is_large), panel, x,
-                                                            stride);
+    float_tile<weights_type, R, P, codes_type> tile(weights_, meaning(is_large), panel, x, stride);
     if (is_large) [[unlikely]]
       tile.scale(1.0F / small_unit());
 #pragma GCC unroll 2
@@ -337,9 +305,41 @@ class linear<S, float_inputs, Arch> {
   }
 
   weights_type weights_;
-  aligned_buffer<float> bias_;
   aligned_buffer<float> levels_;  // of a codebook, then times small_unit()
-  linear_options options_;
+};
+
+}  // namespace detail
+
+/// A linear layer of n outputs and k float inputs (ops/layer.hpp has the calls). Its calls use no
+/// scratch memory.
+///
+/// y(i, j) = sum over groups g of rne(s(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) -
+/// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits; of a
+/// codebook the level of w_code stands in place of the difference. A NaN or an infinity in x comes
+/// out as arithmetic has it.
+template <Scheme S, class Arch>
+class linear<S, float_inputs, Arch> : public layer<detail::float_product<S, Arch>> {
+  using base = layer<detail::float_product<S, Arch>>;
+
+ public:
+  /// 0 x 0.
+  linear() = default;
+
+  /// Quantizes and packs float weights, n x k; bias has n values or none.
+  /// @throws fewbit::error if weights are empty or not finite, or as the other constructor does
+  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : linear(detail::quantized_weights<S>(weights), bias, options) {}
+
+  /// Packs quantized weights.
+  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if an
+  ///         output parameter is no scale or zero point, or if a group is deeper than
+  ///         gemm::grouped_weights takes
+  explicit linear(const quantized_matrix<S>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : base(detail::float_product<S, Arch>(weights), bias, options) {}
 };
 
 }}  // namespace fewbit

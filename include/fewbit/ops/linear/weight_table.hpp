@@ -113,16 +113,6 @@ inline void expect_not_empty(const char* layer, const char* argument, index rows
   fail(layer, argument, text(rows) + " x " + text(cols), "at least one row and one column");
 }
 
-/// Fails unless bias is empty or has one finite number per channel.
-template <class Vector>
-void expect_valid_bias(const char* layer, const Vector& bias, index channels) {
-  if (bias.size() == 0) return;
-  expect_equal(layer, "length of bias", bias.size(), channels);
-  for (index i = 0; i < bias.size(); ++i) {
-    if (!is_finite(bias[i])) fail(layer, item("bias", i), bias[i], "a finite number");
-  }
-}
-
 /// quantize<S>(weights), which speaks of a layer's weights where they are bad.
 template <Scheme S>
 [[nodiscard]] quantized_matrix<S> quantized_weights(
@@ -174,13 +164,6 @@ void expect_finite_totals(const quantized_matrix<S>& q, int largest_input,
     fail("linear", "largest sum of row " + std::to_string(r) + " of weights by codes of inputs",
          total, "at most " + text(std::numeric_limits<float>::max()));
   }
-}
-
-template <class Vector>
-[[nodiscard]] aligned_buffer<float> bias_or_zeros(const Vector& bias, index channels) {
-  aligned_buffer<float> values(channels);
-  for (index i = 0; i < bias.size(); ++i) values.data()[i] = bias[i];
-  return values;
 }
 
 }}}  // namespace fewbit::detail
