@@ -279,8 +279,8 @@ template <GgmlBlock B>
   detail::expect_whole_blocks("to_blocks", q.codes.cols());
   for (const auto* m : {&q.scales, &q.minima}) {
     detail::expect_equal("to_blocks", m == &q.scales ? "shape of scales" : "shape of minima",
-                         detail::text(m->rows()) + " x " + detail::text(m->cols()),
-                         detail::text(rows) + " x " + detail::text(groups));
+                         detail::shape_text(m->rows(), m->cols()),
+                         detail::shape_text(rows, groups));
   }
   std::vector<q4_1> blocks;
   for (index r = 0; r < rows; ++r) {

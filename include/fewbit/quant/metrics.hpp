@@ -19,8 +19,9 @@
 
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
+#include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/quant/quantize.hpp"
+#include "fewbit/quant/dequantize.hpp"
 #include "fewbit/quant/quantized_matrix.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
@@ -94,13 +95,6 @@ struct error_sums {
     return r;
   }
 };
-
-inline void expect_same_shape(const char* function, const char* argument, index rows, index cols,
-                              index got_rows, index got_cols) {
-  if (rows == got_rows && cols == got_cols) return;
-  fail(function, argument, text(got_rows) + " x " + text(got_cols),
-       text(rows) + " x " + text(cols));
-}
 
 /// Fails unless w has elements, all finite, and codes `q` have its shape.
 template <Scheme S>

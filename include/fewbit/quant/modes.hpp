@@ -28,6 +28,7 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/fixed_point.hpp"
+#include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/params.hpp"
 #include "fewbit/quant/range.hpp"
@@ -255,10 +256,7 @@ template <class Mode, CodeType T, RowMajorDense<float> In, MutableRowMajorDense<
 void quantize_with(const In& in, Out&& out, const quant_params& params) {
   constexpr const char* function = "quantize_with";
   using limits = detail::code_limits<T>;
-  if (in.rows() != out.rows() || in.cols() != out.cols()) {
-    detail::fail(function, "out", detail::text(out.rows()) + " x " + detail::text(out.cols()),
-                 detail::text(in.rows()) + " x " + detail::text(in.cols()));
-  }
+  detail::expect_same_shape(function, "out", in.rows(), in.cols(), out.rows(), out.cols());
   detail::expect_positive_scale(function, "params.scale", params.scale);
   detail::expect_zero_point(function, "params.zero_point", params.zero_point, limits::min,
                             limits::max);

@@ -44,10 +44,6 @@ void expect_positive_scale(const char* function, const Argument& argument, float
   if (scale < min_scale) fail(function, argument, scale, "at least 2^-126");
 }
 
-inline std::string interval(int lo, int hi) {
-  return lo == hi ? std::to_string(lo) : std::to_string(lo) + " to " + std::to_string(hi);
-}
-
 template <class Argument>
 void expect_zero_point(const char* function, const Argument& argument, std::int32_t zero, int lo,
                        int hi) {

@@ -60,16 +60,6 @@ template <Storage St>
   return std::is_same_v<St, binary> ? 1 - 2 * stored : stored;
 }
 
-/// "w(2, 3)".
-inline std::string element(const char* name, index r, index c) {
-  return std::string(name) + "(" + std::to_string(r) + ", " + std::to_string(c) + ")";
-}
-
-/// "scales[3]".
-inline std::string item(const char* name, index i) {
-  return std::string(name) + "[" + std::to_string(i) + "]";
-}
-
 /// Storages that may have no code for 0. A group of zeros then has scale 0.
 template <Storage St>
 inline constexpr bool may_lack_zero = std::is_same_v<St, binary> || CodebookStorage<St>;
@@ -211,7 +201,7 @@ class quantized_matrix {
 
   quantized_matrix(index rows, index cols) : rows_(rows), cols_(cols) {
     if (rows <= 0 || cols <= 0) {
-      detail::fail("quantized_matrix", "codes", detail::text(rows) + " x " + detail::text(cols),
+      detail::fail("quantized_matrix", "codes", detail::shape_text(rows, cols),
                    "at least one row and one column");
     }
     bytes_ = aligned_buffer<std::uint8_t>(rows * row_bytes());

@@ -39,15 +39,6 @@ struct range {
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// +0 for a zero of either sign, and any other number as it is. In integers, because
-/// -fno-signed-zeros lets a compiler drop a comparison of floats or a sum with 0.
-template <class Float>
-[[nodiscard]] constexpr Float without_minus_zero(Float x) noexcept {
-  using word = std::conditional_t<sizeof(Float) == 4, std::uint32_t, std::uint64_t>;
-  const auto bits = std::bit_cast<word>(x);
-  return std::bit_cast<Float>(static_cast<word>(bits << 1U) == 0 ? word{0} : bits);
-}
-
 /// Fails unless both ends are finite and in order.
 inline void expect_valid_range(const char* function, const range& r) {
   if (!is_finite(r.lo)) fail(function, "range.lo", r.lo, "a finite number");

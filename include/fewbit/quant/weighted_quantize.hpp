@@ -16,26 +16,12 @@
 
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/finite.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
 #include "fewbit/quant/scale_search.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
-
-namespace detail {
-
-inline void expect_valid_importance(const char* function, std::span<const float> importance,
-                                    index cols) {
-  expect_equal(function, "length of importance", static_cast<index>(importance.size()), cols);
-  for (index c = 0; c < cols; ++c) {
-    const float value = importance[static_cast<std::size_t>(c)];
-    if (!is_finite(value) || value < 0.0F) {
-      fail(function, item("importance", c), value, "a finite number, at least 0");
-    }
-  }
-}
-
-}  // namespace detail
 
 /// A scheme whose scales weighted_quantize can choose.
 template <class S>

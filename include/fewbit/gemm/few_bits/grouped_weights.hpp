@@ -266,8 +266,7 @@ class grouped_weights {
     for (index j = 0; j < n_; ++j) {
       for (index i = 0; i < k_; ++i) {
         if (codes(j, i) <= largest_code) continue;
-        fewbit::detail::fail("grouped_weights",
-                             "codes(" + std::to_string(j) + ", " + std::to_string(i) + ")",
+        fewbit::detail::fail("grouped_weights", fewbit::detail::element("codes", j, i),
                              int{codes(j, i)}, range);
       }
     }
@@ -275,15 +274,16 @@ class grouped_weights {
                                  static_cast<index>(scales.size()), n_ * groups());
     for (std::size_t i = 0; i < scales.size(); ++i) {
       if (scales[i] >= 0.0F && scales[i] <= std::numeric_limits<float>::max()) continue;
-      fewbit::detail::fail("grouped_weights", "scales[" + std::to_string(i) + "]", scales[i],
-                           "a finite number of at least 0");
+      fewbit::detail::fail("grouped_weights", fewbit::detail::item("scales", static_cast<index>(i)),
+                           scales[i], "a finite number of at least 0");
     }
     fewbit::detail::expect_equal("grouped_weights", "number of zero points",
                                  static_cast<index>(zero_points.size()),
                                  is_affine_ ? n_ * groups() : 0);
     for (std::size_t i = 0; i < zero_points.size(); ++i) {
       if (zero_points[i] <= largest_value) continue;
-      fewbit::detail::fail("grouped_weights", "zero_points[" + std::to_string(i) + "]",
+      fewbit::detail::fail("grouped_weights",
+                           fewbit::detail::item("zero_points", static_cast<index>(i)),
                            int{zero_points[i]}, "0 to " + std::to_string(largest_value));
     }
   }

@@ -1,0 +1,89 @@
+#pragma once
+/// Codes to the reals that they stand for.
+///
+///     row_matrix<float> w_hat = dequantize(q);
+///
+/// x_hat = (code - zero_point) * scale, or level * scale for a codebook. Read before:
+/// quantized_matrix.hpp. Read next: metrics.hpp (the error of quantization).
+
+#include "fewbit/begin.hpp"
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <span>
+
+#include "fewbit/arch/convert.hpp"
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/quant/element_params.hpp"
+#include "fewbit/quant/quantized_matrix.hpp"
+#include "fewbit/quant/scheme.hpp"
+
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+template <class Code, class Params>
+void decode_stretch(const Code* codes, index n, const Params& params, float* out) noexcept {
+  using vec = arch::vec<float, arch::native_lanes<float>>;
+  constexpr float largest = std::numeric_limits<float>::max();
+  const auto decode = [&]<class V>(index i) {
+    const auto code = arch::convert<std::int32_t>(arch::load<arch::rebind<V, Code>>(codes + i));
+    using integers = arch::rebind<V, std::int32_t>;
+    const integers steps = code - params.template zero_at<V>(i);
+    const V value = arch::convert<float>(steps) * params.template scale_at<V>(i);
+    arch::store<V>(out + i, arch::clamp(value, V(-largest), V(largest)));
+  };
+  index i = 0;
+  for (; i + vec::lanes <= n; i += vec::lanes) decode.template operator()<vec>(i);
+  for (; i < n; ++i) decode.template operator()<float>(i);
+}
+
+template <CodebookScheme S>
+void decode_row(const quantized_matrix<S>& q, index r, float* out) noexcept {
+  std::array<typename S::code, encode_chunk> codes;
+  const std::span<const float> levels = q.levels();
+  const std::uint8_t* bytes = q.bytes().data() + r * q.row_bytes();
+  for (index c = 0; c < q.cols(); c += encode_chunk) {
+    const index end = q.cols() - c < encode_chunk ? q.cols() : c + encode_chunk;
+    unpack_codes<typename S::storage>(bytes + c * S::storage::bits / 8, end - c, codes.data());
+    for_each_stretch<S>(r, c, end, q.cols(), q.scales(), {},
+                        [&](index first, index n, const auto& params) {
+                          for (index i = 0; i < n; ++i) {
+                            const auto code = codes[static_cast<std::size_t>(first - c + i)];
+                            out[first + i] = levels[code] * params.template scale_at<float>(i);
+                          }
+                        });
+  }
+}
+
+template <Scheme S>
+void decode_row(const quantized_matrix<S>& q, index r, float* out) noexcept {
+  std::array<typename S::code, encode_chunk> codes;
+  const std::uint8_t* bytes = q.bytes().data() + r * q.row_bytes();
+  for (index c = 0; c < q.cols(); c += encode_chunk) {
+    const index end = q.cols() - c < encode_chunk ? q.cols() : c + encode_chunk;
+    unpack_codes<typename S::storage>(bytes + c * S::storage::bits / 8, end - c, codes.data());
+    for_each_stretch<S>(r, c, end, q.cols(), q.scales(), q.zero_points(),
+                        [&](index first, index n, const auto& params) {
+                          decode_stretch(codes.data() + (first - c), n, params, out + first);
+                        });
+  }
+}
+
+}  // namespace detail
+
+/// The reals that the codes stand for: (code - zero_point) * scale, or level * scale. A product
+/// that is larger than the largest float becomes that, with its sign.
+template <Scheme S, Executor E = inline_executor>
+[[nodiscard]] row_matrix<float> dequantize(const quantized_matrix<S>& q, const E& executor = {}) {
+  row_matrix<float> w(q.rows(), q.cols());
+  executor.for_each(q.rows(), [&](index r) { detail::decode_row(q, r, w.data() + r * q.cols()); });
+  return w;
+}
+
+}}  // namespace fewbit
+
+#include "fewbit/end.hpp"
