@@ -1,5 +1,6 @@
 #pragma once
-/// The scale and zero point of each element of a row: private to quantize() and dequantize().
+/// The scale and zero point, or minimum, of each element of a row: private to quantize() and
+/// dequantize().
 ///
 /// A row is cut into stretches. All elements of a stretch share one scale, or each has its own
 /// (per_col); the loops take both forms through scale_at(i) and zero_at(i).
@@ -7,6 +8,7 @@
 #include "fewbit/begin.hpp"
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <type_traits>
 
@@ -54,26 +56,54 @@ struct column_params {
   }
 };
 
+/// One scale and minimum for a stretch.
+///
+/// In a group whose values span more than the largest float, differences and products would be
+/// infinite. They are then computed with a quarter of the scale, which leaves their digits as they
+/// are. A scale of 0 takes the same way.
+struct shared_minimum {
+  float scale;
+  float minimum;
+  bool is_ordinary;
+
+  template <Scheme S>
+  static shared_minimum of(float scale, float minimum) noexcept {
+    constexpr double largest = std::numeric_limits<float>::max();
+    return {scale, minimum, scale != 0.0F && double{scale} * S::code_max <= largest};
+  }
+};
+
+/// Parameters of all groups, in the order of granularity::scale_of.
+template <Scheme S>
+struct params_of_groups {
+  std::span<const float> scales;
+  std::span<const typename S::code> zeros = {};  ///< affine schemes
+  std::span<const float> minima = {};            ///< schemes with minima
+};
+
 /// Cuts columns [first, last) of row r into stretches with one parameter source each and calls
 /// f(column, length, params).
 template <Scheme S, class F>
 FEWBIT_ALWAYS_INLINE void for_each_stretch(index r, index first, index last, index cols,
-                                           std::span<const float> scales,
-                                           std::span<const typename S::code> zeros, const F& f) {
+                                           const params_of_groups<S>& all, const F& f) {
   using granularity = typename S::granularity;
   if constexpr (std::is_same_v<granularity, per_col>) {
     f(first, last - first,
-      column_params<typename S::code>{scales.data() + first,
-                                      S::is_affine ? zeros.data() + first : nullptr});
+      column_params<typename S::code>{all.scales.data() + first,
+                                      S::is_affine ? all.zeros.data() + first : nullptr});
   } else {
     const index run = granularity::run(cols);
     for (index c = first; c < last;) {
       const index run_end = (c / run + 1) * run;
       const index end = run_end < last ? run_end : last;
       const auto g = static_cast<std::size_t>(granularity::scale_of(r, c, cols));
-      std::int32_t zero = 0;
-      if constexpr (S::is_affine) zero = zeros[g];
-      f(c, end - c, shared_params{scales[g], zero});
+      if constexpr (S::has_minimum) {
+        f(c, end - c, shared_minimum::of<S>(all.scales[g], all.minima[g]));
+      } else {
+        std::int32_t zero = 0;
+        if constexpr (S::is_affine) zero = all.zeros[g];
+        f(c, end - c, shared_params{all.scales[g], zero});
+      }
       c = end;
     }
   }

@@ -1,12 +1,16 @@
 #pragma once
 /// Codes of integer storages: rounded quotients. Private to quantize().
 ///
-///     code = clamp(round(x / scale), code_min - zero_point, code_max - zero_point) + zero_point
+///     code = round(clamp(x / scale, code_min - zero_point, code_max - zero_point)) + zero_point
+///     code = round(clamp((x - minimum) / scale, 0, code_max))                     real_minimum
+///
+/// The difference and the quotient are rounded to float, one after the other.
 
 #include "fewbit/begin.hpp"
 
 #include <array>
 #include <cstdint>
+#include <limits>
 
 #include "fewbit/arch/convert.hpp"
 #include "fewbit/arch/vec.hpp"
@@ -54,6 +58,24 @@ FEWBIT_ALWAYS_INLINE arch::rebind<V, typename S::code> encode(const V& x, const 
   return arch::convert<typename S::code>(integers(rounded + zero));
 }
 
+template <IntegerScheme S, class V>
+FEWBIT_ALWAYS_INLINE arch::rebind<V, typename S::code> encode(const V& x,
+                                                              const shared_minimum& params,
+                                                              const element_draws& draws,
+                                                              index i) noexcept {
+  const float factor = params.is_ordinary ? 1.0F : 0.25F;
+  // A scale of 0 gives code 0 to every x.
+  const float divisor =
+      params.scale == 0.0F ? std::numeric_limits<float>::infinity() : params.scale * factor;
+  const V above = x * V(factor) - V(params.minimum * factor);  // products are exact
+  const V quotient = arch::clamp(V(above / V(divisor)), V(0.0F), V(float{S::code_max}));
+  if constexpr (S::is_random) {
+    return arch::convert<typename S::code>(S::rounding::round(quotient, draws.at<V>(i)));
+  } else {
+    return arch::convert<typename S::code>(S::rounding::round(quotient));
+  }
+}
+
 template <IntegerScheme S, class Params>
 void encode_stretch(const float* x, index n, const Params& params, const element_draws& draws,
                     typename S::code* out) noexcept {
@@ -73,12 +95,11 @@ void encode_row(const matrix_ref& w, index r, const group_choices<S>& choices, c
   const float* x = row_of(w, r);
   for (index c = 0; c < w.cols(); c += encode_chunk) {
     const index end = w.cols() - c < encode_chunk ? w.cols() : c + encode_chunk;
-    for_each_stretch<S>(r, c, end, w.cols(), choices.scales, choices.zero_points,
-                        [&](index first, index n, const auto& params) {
-                          const element_draws draws{g, r * w.cols() + first};
-                          encode_stretch<S>(x + first, n, params, draws,
-                                            codes.data() + (first - c));
-                        });
+    for_each_stretch<S>(
+        r, c, end, w.cols(), choices.params(), [&](index first, index n, const auto& params) {
+          const element_draws draws{g, r * w.cols() + first};
+          encode_stretch<S>(x + first, n, params, draws, codes.data() + (first - c));
+        });
     pack_codes<typename S::storage>(codes.data(), end - c, bytes + c * S::storage::bits / 8);
   }
 }

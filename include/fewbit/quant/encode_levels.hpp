@@ -109,7 +109,7 @@ void encode_row(const matrix_ref& w, index r, std::span<const float> scales,
   for (index c = 0; c < w.cols(); c += encode_chunk) {
     const index end = w.cols() - c < encode_chunk ? w.cols() : c + encode_chunk;
     for_each_stretch<S>(
-        r, c, end, w.cols(), scales, {}, [&](index first, index n, const auto& params) {
+        r, c, end, w.cols(), {scales}, [&](index first, index n, const auto& params) {
           for (index i = 0; i < n; ++i) {
             const float scale = params.template scale_at<float>(i);
             const float divisor = scale == 0.0F ? min_scale : scale;

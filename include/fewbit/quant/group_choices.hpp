@@ -10,6 +10,7 @@
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
+#include "fewbit/quant/element_params.hpp"
 #include "fewbit/quant/granularity.hpp"
 #include "fewbit/quant/magnitude_rule.hpp"
 #include "fewbit/quant/params.hpp"
@@ -57,10 +58,12 @@ template <Scheme S>
 struct group_choices {
   std::vector<float> scales;
   std::vector<typename S::code> zero_points;  ///< affine schemes
+  std::vector<float> minima;                  ///< schemes with minima
   std::vector<float> thresholds;              ///< ternary and binary schemes
 
   explicit group_choices(index count) : scales(static_cast<std::size_t>(count)) {
     if constexpr (S::is_affine) zero_points.resize(static_cast<std::size_t>(count));
+    if constexpr (S::has_minimum) minima.resize(static_cast<std::size_t>(count));
     if constexpr (!S::is_integer && !CodebookScheme<S>) {
       thresholds.resize(static_cast<std::size_t>(count));
     }
@@ -72,9 +75,17 @@ struct group_choices {
       zero_points[static_cast<std::size_t>(i)] = static_cast<typename S::code>(p.zero_point);
     }
   }
+  void set(index i, const minimum_params& p) noexcept {
+    scales[static_cast<std::size_t>(i)] = p.scale;
+    minima[static_cast<std::size_t>(i)] = p.minimum;
+  }
   void set(index i, const magnitude_choice& m) noexcept {
     scales[static_cast<std::size_t>(i)] = m.scale;
     thresholds[static_cast<std::size_t>(i)] = m.threshold;
+  }
+
+  [[nodiscard]] params_of_groups<S> params() const noexcept {
+    return {scales, zero_points, minima};
   }
 };
 

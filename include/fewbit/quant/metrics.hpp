@@ -22,6 +22,7 @@
 #include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/dequantize.hpp"
+#include "fewbit/quant/quantize.hpp"
 #include "fewbit/quant/quantized_matrix.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
@@ -107,11 +108,11 @@ void expect_comparable(const char* function, const char* argument, const matrix_
 /// Whether x lies more than half a step beyond the values of the first and last code. The bounds
 /// are allowed the rounding errors of a quotient, so that amax itself never counts.
 template <Scheme S>
-[[nodiscard]] bool is_clipped(float x, float scale, int zero_point) noexcept {
+[[nodiscard]] bool is_clipped(float x, float scale, int zero_point, float minimum) noexcept {
   const double step = scale;
   const double slack = 0.5 * step + std::abs(double{x}) * 0x1p-22;
-  const double lowest = (S::code_min - zero_point) * step;
-  const double highest = (S::code_max - zero_point) * step;
+  const double lowest = (S::code_min - zero_point) * step + double{minimum};
+  const double highest = (S::code_max - zero_point) * step + double{minimum};
   return double{x} > highest + slack || double{x} < lowest - slack;
 }
 
@@ -157,7 +158,8 @@ template <Scheme S>
       if constexpr (CodebookScheme<S>) {
         clipped += is_outside(w(r, c), q.scale(r, c), q.levels()) ? 1 : 0;
       } else {
-        clipped += is_clipped<S>(w(r, c), q.scale(r, c), q.zero_point(r, c)) ? 1 : 0;
+        clipped +=
+            is_clipped<S>(w(r, c), q.scale(r, c), q.zero_point(r, c), q.minimum(r, c)) ? 1 : 0;
       }
     }
   }

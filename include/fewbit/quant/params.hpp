@@ -10,11 +10,11 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <string>
 #include <type_traits>
 
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
+#include "fewbit/core/finite.hpp"
 #include "fewbit/quant/range.hpp"
 #include "fewbit/quant/scheme.hpp"
 
@@ -28,9 +28,25 @@ struct quant_params {
   friend constexpr bool operator==(const quant_params&, const quant_params&) = default;
 };
 
+/// Value of a code under real_minimum: code * scale + minimum.
+struct minimum_params {
+  float scale = 1.0F;
+  float minimum = 0.0F;
+
+  friend constexpr bool operator==(const minimum_params&, const minimum_params&) = default;
+};
+
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
+
+/// The parameters of a group under a zero point: quant_params, or minimum_params of real_minimum.
+template <ZeroPoint Zp>
+using params_of_zero_point = std::conditional_t<Zp::has_minimum, minimum_params, quant_params>;
+
+/// The parameters of a group of a scheme.
+template <Scheme S>
+using params_of = params_of_zero_point<typename S::zero_point>;
 
 namespace detail {
 
@@ -70,6 +86,37 @@ template <ZeroPoint Zp, Scale Sc>
 inline constexpr bool keeps_codes_finite =
     std::is_same_v<Sc, real_scale> || std::is_same_v<Zp, symmetric>;
 
+/// The scale of a range of one value is 0: the minimum is that value, and every code stands for it.
+template <IntegerStorage St, ZeroPoint Zp, Scale Sc>
+[[nodiscard]] minimum_params choose_minimum(const range& r) noexcept {
+  const double covered = double{r.hi} - double{r.lo};
+  const float scale = covered == 0.0 ? 0.0F : Sc::round_step(covered / Zp::template steps<St>);
+  return {scale, without_minus_zero(r.lo)};
+}
+
+template <IntegerStorage St, ZeroPoint Zp, Scale Sc>
+[[nodiscard]] quant_params choose_zero_point(const range& r) noexcept {
+  const double lo = r.lo < 0.0F ? r.lo : 0.0;
+  const double hi = r.hi > 0.0F ? r.hi : 0.0;
+  const double covered = Zp::is_affine ? hi - lo : double{r.amax()};
+  if (covered == 0.0) return {};
+
+  quant_params params{Sc::round_step(covered / Zp::template steps<St>), 0};
+  if constexpr (Zp::is_affine) {
+    const double zero = std::nearbyint(St::min - lo / double{params.scale});
+    params.zero_point = zero < St::min   ? St::min
+                        : zero > St::max ? St::max
+                                         : static_cast<std::int32_t>(zero);
+  }
+  if constexpr (keeps_codes_finite<Zp, Sc>) {
+    const int reach = farthest_code<St, Zp>(params.zero_point);
+    if (double{params.scale} * reach > double{std::numeric_limits<float>::max()}) {
+      params.scale = largest_scale<Sc>(reach);
+    }
+  }
+  return params;
+}
+
 }  // namespace detail
 
 /// Parameters that cover `r`, which must be finite with lo <= hi.
@@ -78,6 +125,7 @@ inline constexpr bool keeps_codes_finite =
 /// affine:                     r is first widened to hold 0;
 ///                             scale = (hi - lo) / (max - min),
 ///                             zero_point = clamp(rne(min - lo / scale), min, max)
+/// real_minimum:               scale = (hi - lo) / (max - min), minimum = lo; 0 and lo if hi = lo
 ///
 /// where rne rounds to nearest, ties to even, and scale is already the rounded one (a power of two,
 /// or a float), so that x_hat(zero_point) = 0 exactly. The range [0, 0] gets scale 1 and zero point
@@ -92,35 +140,21 @@ inline constexpr bool keeps_codes_finite =
 ///
 /// Sources: Jacob et al. 2018, arXiv:1712.05877; Wu et al. 2020, arXiv:2004.09602.
 template <IntegerStorage St, ZeroPoint Zp, Scale Sc>
-[[nodiscard]] quant_params choose_params(const range& r) {
-  static_assert(St::is_signed || Zp::is_affine,
-                "fewbit: an unsigned storage needs the affine zero point, because symmetric codes "
-                "are as often negative as positive");
+[[nodiscard]] params_of_zero_point<Zp> choose_params(const range& r) {
+  static_assert(St::is_signed || Zp::is_affine || Zp::has_minimum,
+                "fewbit: an unsigned storage needs the affine zero point or real_minimum, because "
+                "symmetric codes are as often negative as positive");
   detail::expect_valid_range("choose_params", r);
-  const double lo = r.lo < 0.0F ? r.lo : 0.0;
-  const double hi = r.hi > 0.0F ? r.hi : 0.0;
-  const double covered = Zp::is_affine ? hi - lo : double{r.amax()};
-  if (covered == 0.0) return {};
-
-  quant_params params{Sc::round_step(covered / Zp::template steps<St>), 0};
-  if constexpr (Zp::is_affine) {
-    const double zero = std::nearbyint(St::min - lo / double{params.scale});
-    params.zero_point = zero < St::min   ? St::min
-                        : zero > St::max ? St::max
-                                         : static_cast<std::int32_t>(zero);
+  if constexpr (Zp::has_minimum) {
+    return detail::choose_minimum<St, Zp, Sc>(r);
+  } else {
+    return detail::choose_zero_point<St, Zp, Sc>(r);
   }
-  if constexpr (detail::keeps_codes_finite<Zp, Sc>) {
-    const int reach = detail::farthest_code<St, Zp>(params.zero_point);
-    if (double{params.scale} * reach > double{std::numeric_limits<float>::max()}) {
-      params.scale = detail::largest_scale<Sc>(reach);
-    }
-  }
-  return params;
 }
 
 /// The same for the choices of a scheme.
 template <IntegerScheme S>
-[[nodiscard]] quant_params choose_params(const range& r) {
+[[nodiscard]] params_of<S> choose_params(const range& r) {
   return choose_params<typename S::storage, typename S::zero_point, typename S::scale>(r);
 }
 

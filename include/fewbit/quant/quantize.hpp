@@ -49,6 +49,9 @@ quantized_matrix<S> encode_matrix(const matrix_ref& w, group_choices<S>&& choice
     encode_row<S>(w, r, choices, g, quantized_matrix_access::row(q, r));
   });
   quantized_matrix_access::set_params(q, std::move(choices.scales), std::move(choices.zero_points));
+  if constexpr (S::has_minimum) {
+    quantized_matrix_access::set_minima(q, std::move(choices.minima));
+  }
   return q;
 }
 
@@ -76,18 +79,24 @@ quantized_matrix<S> quantize_by_rule(const char* function, const matrix_ref& w, 
 
 template <IntegerScheme S, class E>
 quantized_matrix<S> quantize_by_params(const char* function, const matrix_ref& w,
-                                       std::span<const quant_params> params, const generator& g,
+                                       std::span<const params_of<S>> params, const generator& g,
                                        const E& executor) {
   expect_finite(function, "w", w);
   const index count = S::granularity::count(w.rows(), w.cols());
   expect_equal(function, "number of params", static_cast<index>(params.size()), count);
   group_choices<S> choices(count);
   for (index i = 0; i < count; ++i) {
-    const quant_params& p = params[static_cast<std::size_t>(i)];
-    constexpr int lo = S::is_affine ? S::storage::min : 0;
-    constexpr int hi = S::is_affine ? S::storage::max : 0;
+    const params_of<S>& p = params[static_cast<std::size_t>(i)];
     expect_valid_scale<S>(function, item("params", i) + ".scale", p.scale);
-    expect_zero_point(function, item("params", i) + ".zero_point", p.zero_point, lo, hi);
+    if constexpr (S::has_minimum) {
+      if (!is_finite(p.minimum)) {
+        fail(function, item("params", i) + ".minimum", p.minimum, "a finite number");
+      }
+    } else {
+      constexpr int lo = S::is_affine ? S::storage::min : 0;
+      constexpr int hi = S::is_affine ? S::storage::max : 0;
+      expect_zero_point(function, item("params", i) + ".zero_point", p.zero_point, lo, hi);
+    }
     choices.set(i, p);
   }
   return encode_matrix<S>(w, std::move(choices), g, executor);
@@ -136,14 +145,14 @@ template <Scheme S, class Rule = default_rule<S>, Executor E = inline_executor>
 }
 template <IntegerScheme S, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize_as(const char* function, const matrix_ref& w,
-                                              std::span<const quant_params> params,
+                                              std::span<const params_of<S>> params,
                                               const E& executor = {}) {
   expect_no_generator<S>();
   return quantize_by_params<S>(function, w, params, generator{}, executor);
 }
 template <IntegerScheme S, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize_as(const char* function, const matrix_ref& w,
-                                              std::span<const quant_params> params,
+                                              std::span<const params_of<S>> params,
                                               const generator& g, const E& executor = {}) {
   expect_generator<S>();
   return quantize_by_params<S>(function, w, params, g, executor);
@@ -204,7 +213,7 @@ template <Scheme S, class Rule = default_rule<S>, Executor E = inline_executor>
 ///         no code (must be 0 if S is symmetric)
 template <IntegerScheme S, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
-                                           std::span<const quant_params> params,
+                                           std::span<const params_of<S>> params,
                                            const E& executor = {}) {
   return detail::quantize_as<S>("quantize", w, params, executor);
 }
@@ -230,7 +239,7 @@ template <CodebookScheme S, Executor E = inline_executor>
 /// Given parameters and stochastic rounding.
 template <IntegerScheme S, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
-                                           std::span<const quant_params> params, const generator& g,
+                                           std::span<const params_of<S>> params, const generator& g,
                                            const E& executor = {}) {
   return detail::quantize_as<S>("quantize", w, params, g, executor);
 }

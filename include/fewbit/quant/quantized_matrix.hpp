@@ -3,7 +3,11 @@
 ///
 /// The scheme is part of the type. Codes are row-major and packed to the bits of their storage
 /// (core/bits.hpp); each row starts on a byte. The value of an element is
-/// (code(r, c) - zero_point(r, c)) * scale(r, c), or levels()[code(r, c)] * scale(r, c).
+///
+///     (code(r, c) - zero_point(r, c)) * scale(r, c)
+///     code(r, c) * scale(r, c) + minimum(r, c)           real_minimum
+///     levels()[code(r, c)] * scale(r, c)                 codebooks
+///
 /// Read next: quantize.hpp, which makes one from reals; gemm/ packs one for a kernel.
 
 #include "fewbit/begin.hpp"
@@ -65,10 +69,10 @@ template <Storage St>
 inline constexpr bool may_lack_zero = std::is_same_v<St, binary> || CodebookStorage<St>;
 
 /// Fails unless `scale` may be a scale of S: a finite number of at least 2^-126, or 0 if S may lack
-/// a code for 0.
+/// a code for 0 or has minima.
 template <Scheme S>
 void expect_valid_scale(const char* function, const std::string& argument, float scale) {
-  constexpr bool may_be_zero = may_lack_zero<typename S::storage>;
+  constexpr bool may_be_zero = may_lack_zero<typename S::storage> || S::has_minimum;
   if (may_be_zero && std::bit_cast<std::uint32_t>(scale) == 0) return;
   expect_positive_scale(function, argument, scale);
   if constexpr (std::is_same_v<typename S::scale, power_of_two>) {
@@ -119,7 +123,7 @@ class quantized_matrix {
   /// @throws fewbit::error naming the first bad value and its position
   quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
                    std::span<const float> scales, std::span<const value_type> zero_points = {})
-    requires(!CodebookScheme<S>)
+    requires(!CodebookScheme<S> && !S::has_minimum)
       : quantized_matrix(codes.rows(), codes.cols()) {
     detail::expect_pointer("quantized_matrix", "codes", codes.data());
     take_scales(scales);
@@ -141,6 +145,19 @@ class quantized_matrix {
     take_codes(codes);
   }
 
+  /// The same under real_minimum, whose scales may be 0: all values of the group are its minimum.
+  ///
+  /// @param minima  as many finite numbers as scales
+  quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
+                   std::span<const float> scales, std::span<const float> minima)
+    requires(S::has_minimum)
+      : quantized_matrix(codes.rows(), codes.cols()) {
+    detail::expect_pointer("quantized_matrix", "codes", codes.data());
+    take_scales(scales);
+    take_minima(minima);
+    take_codes(codes);
+  }
+
   [[nodiscard]] index rows() const noexcept { return rows_; }
   [[nodiscard]] index cols() const noexcept { return cols_; }
 
@@ -159,10 +176,21 @@ class quantized_matrix {
     }
   }
 
+  /// 0 unless S has minima.
+  [[nodiscard]] float minimum(index r, index c) const noexcept {
+    if constexpr (S::has_minimum) {
+      return minima_[static_cast<std::size_t>(granularity::scale_of(r, c, cols_))];
+    } else {
+      return 0.0F;
+    }
+  }
+
   /// Ordered by granularity::scale_of.
   [[nodiscard]] std::span<const float> scales() const noexcept { return scales_; }
   /// As many as scales if S is affine, else none.
   [[nodiscard]] std::span<const value_type> zero_points() const noexcept { return zero_points_; }
+  /// As many as scales if S has minima, else none.
+  [[nodiscard]] std::span<const float> minima() const noexcept { return minima_; }
   /// 2^bits numbers of -1 to 1 in ascending order if S is of a codebook, else none.
   [[nodiscard]] std::span<const float> levels() const noexcept { return levels_; }
 
@@ -183,16 +211,17 @@ class quantized_matrix {
     return all;
   }
 
-  /// Bytes this matrix would take in a file: codes, 4 for each scale and level, zero points.
+  /// Bytes of this matrix in a file: codes, 4 for each scale, minimum and level, and zero points.
   [[nodiscard]] index storage_bytes() const noexcept {
-    return bytes_.size() + static_cast<index>((scales_.size() + levels_.size()) * sizeof(float)) +
+    const std::size_t floats = scales_.size() + minima_.size() + levels_.size();
+    return bytes_.size() + static_cast<index>(floats * sizeof(float)) +
            static_cast<index>(zero_points_.size() * sizeof(value_type));
   }
 
-  /// Equal shape, codes, scales, zero points and levels.
+  /// Equal shape, codes, scales, zero points, minima and levels.
   friend bool operator==(const quantized_matrix& a, const quantized_matrix& b) noexcept {
     return a.rows_ == b.rows_ && a.cols_ == b.cols_ && a.scales_ == b.scales_ &&
-           a.zero_points_ == b.zero_points_ && a.levels_ == b.levels_ &&
+           a.zero_points_ == b.zero_points_ && a.minima_ == b.minima_ && a.levels_ == b.levels_ &&
            std::equal(a.bytes_.begin(), a.bytes_.end(), b.bytes_.begin(), b.bytes_.end());
   }
 
@@ -230,6 +259,18 @@ class quantized_matrix {
     zero_points_.assign(zero_points.begin(), zero_points.end());
   }
 
+  void take_minima(std::span<const float> minima) {
+    const index count = granularity::count(rows_, cols_);
+    detail::expect_equal("quantized_matrix", "number of minima", static_cast<index>(minima.size()),
+                         count);
+    for (index i = 0; i < count; ++i) {
+      const float minimum = minima[static_cast<std::size_t>(i)];
+      if (detail::is_finite(minimum)) continue;
+      detail::fail("quantized_matrix", detail::item("minima", i), minimum, "a finite number");
+    }
+    minima_.assign(minima.begin(), minima.end());
+  }
+
   void take_codes(const Eigen::Ref<const row_matrix<value_type>>& codes) {
     for (index r = 0; r < rows_; ++r) {
       for (index c = 0; c < cols_; ++c) expect_valid_code(r, c, codes(r, c));
@@ -255,6 +296,7 @@ class quantized_matrix {
   aligned_buffer<std::uint8_t> bytes_;
   std::vector<float> scales_;
   std::vector<value_type> zero_points_;
+  std::vector<float> minima_;
   std::vector<float> levels_;
 };
 
@@ -275,6 +317,10 @@ struct quantized_matrix_access {
                          std::vector<typename S::code>&& zero_points) noexcept {
     q.scales_ = std::move(scales);
     q.zero_points_ = std::move(zero_points);
+  }
+  template <Scheme S>
+  static void set_minima(quantized_matrix<S>& q, std::vector<float>&& minima) noexcept {
+    q.minima_ = std::move(minima);
   }
   template <CodebookScheme S>
   static void set_levels(quantized_matrix<S>& q, std::vector<float>&& scales,

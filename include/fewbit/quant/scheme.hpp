@@ -8,11 +8,12 @@
 /// | storage          | zero point                        | scale                    | rounding |
 /// |------------------|-----------------------------------|--------------------------|----------|
 /// | int2 to int16    | symmetric, symmetric_full, affine | real_scale, power_of_two | any      |
-/// | uint8, uint4     | affine                            | real_scale, power_of_two | any      |
+/// | uint2 to uint8   | affine, real_minimum              | real_scale, power_of_two | any      |
 /// | ternary, binary  | symmetric                         | real_scale               | none     |
 /// | codebook<B>      | symmetric                         | real_scale               | none     |
 ///
-/// Every granularity goes with every storage. Any other mix does not compile.
+/// Every granularity goes with every storage; real_minimum needs per_row or grouped<G>. Any other
+/// mix does not compile.
 /// Read next: params.hpp (range -> scale and zero point), quantized_matrix.hpp, quantize.hpp.
 
 #include "fewbit/begin.hpp"
@@ -40,6 +41,7 @@ template <Storage St, ZeroPoint Zp>
 struct scheme_codes<St, Zp> {
   static constexpr bool is_integer = St::is_integer;
   static constexpr bool is_affine = Zp::is_affine;
+  static constexpr bool has_minimum = Zp::has_minimum;
   /// First and last code that quantization produces.
   static constexpr int code_min = CodebookStorage<St> ? St::min : Zp::template code_min<St>;
   static constexpr int code_max = Zp::template code_max<St>;
@@ -49,12 +51,21 @@ struct scheme_codes<St, Zp> {
   static_assert(!CodebookStorage<St> || std::is_same_v<Zp, symmetric>,
                 "fewbit: the levels of a codebook stand where they stand; it takes no other zero "
                 "point than symmetric");
-  static_assert(!St::is_integer || St::is_signed || Zp::is_affine,
-                "fewbit: an unsigned storage needs the affine zero point, because symmetric codes "
-                "are as often negative as positive");
+  static_assert(!St::is_integer || St::is_signed || Zp::is_affine || Zp::has_minimum,
+                "fewbit: an unsigned storage needs the affine zero point or real_minimum, because "
+                "symmetric codes are as often negative as positive");
+  static_assert(!Zp::has_minimum || (St::is_integer && !St::is_signed),
+                "fewbit: real_minimum needs an unsigned storage (uint8, uint4, uint3, uint2), "
+                "because codes count from the minimum");
   static_assert(St::is_integer || CodebookStorage<St> || std::is_same_v<Zp, symmetric>,
                 "fewbit: ternary and binary codes are symmetric; they take no other zero point");
 };
+
+/// Granularities whose groups lie within one row.
+template <class G>
+inline constexpr bool is_within_row = std::is_same_v<G, per_row>;
+template <index Size>
+inline constexpr bool is_within_row<grouped<Size>> = true;
 
 }  // namespace detail
 
@@ -63,13 +74,15 @@ template <class StorageT, class GranularityT, class ZeroPointT = symmetric,
 struct scheme : detail::scheme_codes<StorageT, ZeroPointT> {
   static_assert(Storage<StorageT>,
                 "fewbit: the first choice of a scheme is a storage: int8, uint8, int16, int4, "
-                "uint4, int3, int2, ternary, binary or codebook<B>");
+                "uint4, int3, uint3, int2, uint2, ternary, binary or codebook<B>");
   static_assert(Granularity<GranularityT>,
                 "fewbit: the second choice of a scheme is a granularity: per_tensor, per_row, "
                 "per_col, grouped<G> or sub_tensor<G>");
   static_assert(ZeroPoint<ZeroPointT>,
-                "fewbit: the third choice of a scheme is a zero point: symmetric, symmetric_full "
-                "or affine");
+                "fewbit: the third choice of a scheme is a zero point: symmetric, symmetric_full, "
+                "affine or real_minimum");
+  static_assert(!std::is_same_v<ZeroPointT, real_minimum> || detail::is_within_row<GranularityT>,
+                "fewbit: real_minimum needs groups within a row: per_row or grouped<G>");
   static_assert(Scale<ScaleT>,
                 "fewbit: the fourth choice of a scheme is a scale: real_scale or power_of_two");
   static_assert(Rounding<RoundingT>,
@@ -137,6 +150,9 @@ template <index G>
 using int4_grouped = scheme<int4, grouped<G>>;
 template <index G>
 using uint4_grouped = scheme<uint4, grouped<G>, affine>;
+/// A scale and a minimum for each group: ggml's Q4_1 with G = 32, HQQ and AWQ with G = 64 or 128.
+template <index G>
+using uint4_grouped_minimum = scheme<uint4, grouped<G>, real_minimum>;
 
 using int3_per_row = scheme<int3, per_row>;
 template <index G>

@@ -6,8 +6,8 @@
 /// | int8, uint8 | 8    | -128..127, 0..255 | int8_t, uint8_t   |
 /// | int16       | 16   | -32768..32767     | int16_t           |
 /// | int4, uint4 | 4    | -8..7, 0..15      | int8_t, uint8_t   |
-/// | int3        | 3    | -4..3             | int8_t            |
-/// | int2        | 2    | -2..1             | int8_t            |
+/// | int3, uint3 | 3    | -4..3, 0..7       | int8_t, uint8_t   |
+/// | int2, uint2 | 2    | -2..1, 0..3       | int8_t, uint8_t   |
 /// | ternary     | 2    | -1, 0, 1          | int8_t            |
 /// | binary      | 1    | -1, 1             | int8_t            |
 /// | codebook<B> | B    | 0..2^B - 1        | uint8_t           |
@@ -85,6 +85,16 @@ struct int3 {
   static constexpr const char* name = "int3";
 };
 
+struct uint3 {
+  using code = std::uint8_t;
+  static constexpr int bits = 3;
+  static constexpr int min = 0;
+  static constexpr int max = 7;
+  static constexpr bool is_signed = false;
+  static constexpr bool is_integer = true;
+  static constexpr const char* name = "uint3";
+};
+
 struct int2 {
   using code = std::int8_t;
   static constexpr int bits = 2;
@@ -93,6 +103,16 @@ struct int2 {
   static constexpr bool is_signed = true;
   static constexpr bool is_integer = true;
   static constexpr const char* name = "int2";
+};
+
+struct uint2 {
+  using code = std::uint8_t;
+  static constexpr int bits = 2;
+  static constexpr int min = 0;
+  static constexpr int max = 3;
+  static constexpr bool is_signed = false;
+  static constexpr bool is_integer = true;
+  static constexpr const char* name = "uint2";
 };
 
 /// -1, 0 and 1 in two bits, two's complement. Li et al. 2016, arXiv:1605.04711.

@@ -25,8 +25,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// A scheme whose scales weighted_quantize can choose.
 template <class S>
-concept WeightedScheme = IntegerScheme<S> && !S::is_affine && S::storage::bits <= 8 &&
-                         std::is_same_v<typename S::scale, real_scale> &&
+concept WeightedScheme = IntegerScheme<S> && !S::is_affine && !S::has_minimum &&
+                         S::storage::bits <= 8 && std::is_same_v<typename S::scale, real_scale> &&
                          (std::is_same_v<typename S::rounding, nearest_even> ||
                           std::is_same_v<typename S::rounding, half_away>);
 
