@@ -70,7 +70,7 @@ class bit_product {
     if constexpr (packs_ahead) {
       gemm::multiply(planes_, packed_, data_.c);
     } else {
-      gemm::multiply(data_.a, packed_, data_.c, scratch_);
+      gemm::multiply(data_.a, packed_, data_.c, gemm::raw{}, scratch_);
     }
   }
 
@@ -100,7 +100,7 @@ class table_product {
   explicit table_product(operands& data)
       : data_(data), packed_(data.w), scratch_(gemm::scratch_bytes(packed_)) {}
 
-  void operator()() { gemm::multiply(data_.a, packed_, data_.c, scratch_); }
+  void operator()() { gemm::multiply(data_.a, packed_, data_.c, gemm::raw{}, scratch_); }
 
   static std::string label() {
     return "tile " + std::to_string(unit::rows) + "x" + std::to_string(unit::lanes);

@@ -1,20 +1,17 @@
 #pragma once
-/// From sums to C: the epilogue, in the registers of a tile or row by row from a buffer that stays
-/// in L1.
+/// Applies an epilogue to rows of sums that lie in memory, and writes C. All products share it.
 ///
-/// Where an epilogue ends in 8-bit codes, four registers of sums become one of codes: what comes
-/// before `to_int8` or `to_uint8` sees single registers, what comes after sees the codes of four.
+/// Where an epilogue ends in 8-bit codes, four registers of sums become one register of codes. The
+/// stages before `to_int8` or `to_uint8` get one register of sums at a time; the stages after it
+/// get the register of codes. Read next: gemm/int8/epilogue_registers.hpp (sums in registers).
 
 #include "fewbit/begin.hpp"
 
 #include <cstdint>
-#include <numeric>
 #include <type_traits>
 
 #include "fewbit/arch/memory.hpp"
 #include "fewbit/arch/streaming_store.hpp"
-#include "fewbit/gemm/int8/kernel.hpp"
-#include "fewbit/gemm/int8/micro_kernel.hpp"
 #include "fewbit/gemm/stages.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
@@ -109,67 +106,6 @@ FEWBIT_ALWAYS_INLINE void apply_to_four(const arch::vec<In, Lanes> (&sums)[4], c
   Store::put(row + where.col, cut::after(epilogue)(codes, where));
 }
 
-/// Makes codes of the sums of whole tiles in their registers: (784,192,32) to u8 with AVX512-VNNI
-/// on a Cascade Lake at 1.27 times the rate through a buffer; (784,32,24), in narrow panels, on a
-/// Sapphire Rapids at 1.65 times.
-template <class Unit, class Out, class E>
-struct apply_in_registers {
-  out_view<Out> c;  // what remains of the tiles of the run
-  E epilogue;
-  index col = 0;
-
-  FEWBIT_ALWAYS_INLINE void begin_row() noexcept { col = c.col; }
-  template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void expect(index) const noexcept {}
-  template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void take(const register_tile<Unit, R, C>& tile) noexcept {
-    static_assert(Unit::rows == 1);
-    Out* to = c.data + c.row * c.stride;
-    if constexpr (C == 4) {
-#pragma GCC unroll 32
-      for (int r = 0; r < R; ++r) {
-        typename Unit::accumulator sums[C];
-        tile.row(r, sums);
-        apply_to_four(sums, at{c.row + r, col, C * Unit::cols}, to, epilogue);
-        to += c.stride;
-        arch::forget_origin(to);
-      }
-    } else {
-#pragma GCC unroll 32
-      for (int first = 0; first < R * C; first += 4) take_four<R, C>(tile, first, to);
-    }
-    col += C * Unit::cols;
-  }
-  FEWBIT_ALWAYS_INLINE void end_row(index rows) noexcept { c.row += rows; }
-
- private:
-  /// Registers first .. first + 3 of the tile, row after row; missing ones are repeated.
-  template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void take_four(const register_tile<Unit, R, C>& tile, int first,
-                                      Out* to) const noexcept {
-    using cut = split_at_saturate<E>;
-    arch::vec<std::int32_t, Unit::cols> values[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      const int r = std::min(first + i, R * C - 1) / C, j = std::min(first + i, R * C - 1) % C;
-      typename Unit::accumulator sums[C];
-      tile.row(r, sums);
-      values[i] = cut::before(epilogue)(sums[j], at{c.row + r, col + j * Unit::cols, Unit::cols});
-    }
-    const auto codes = cut::cut(epilogue).narrow(values);
-    const auto store = [&](int i, const auto& part) {
-      const int r = (first + i) / C, j = (first + i) % C;
-      if (first + i >= R * C) return;
-      cut::after(epilogue)(part, at{c.row + r, col + j * Unit::cols, Unit::cols})
-          .store(to + r * c.stride + col + j * Unit::cols);
-    };
-    store(0, arch::part<0, Unit::cols>(codes));
-    store(1, arch::part<1, Unit::cols>(codes));
-    store(2, arch::part<2, Unit::cols>(codes));
-    store(3, arch::part<3, Unit::cols>(codes));
-  }
-};
-
 /// Where sums come from: what was just written is in L1, the rest is asked for ahead of its use, at
 /// 1.1 times the rate from L2 and 1.3 times from memory.
 struct from_l1 {
@@ -219,11 +155,6 @@ void apply_to_rows(const In* sums, index stride, out_view<Out> c, E epilogue) no
     }
   }
 }
-
-/// Lanes of the vectors that an epilogue gets: what a register of the native arch holds, or less
-/// where panels are narrower.
-template <class Kernel>
-inline constexpr int epilogue_lanes = std::gcd(Kernel::edge_cols, arch::native_lanes<std::int32_t>);
 
 }}}  // namespace fewbit::gemm::detail
 

@@ -7,6 +7,7 @@
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/bit_codes.hpp"
+#include "support/epilogue_oracle.hpp"
 #include "support/sanitized.hpp"
 
 namespace fewbit { namespace {
@@ -32,7 +33,7 @@ class multiply_bits_test : public testing::Test {
     row_matrix<std::int32_t> of_codes = c;
     gemm::multiply(gemm::plane_lhs<A, unit_type>(a), packed, c);
     workspace scratch(gemm::scratch_bytes(packed));
-    gemm::multiply(a, packed, of_codes, scratch);
+    gemm::multiply(a, packed, of_codes, gemm::raw{}, scratch);
     EXPECT_EQ(c, of_codes);
     return c;
   }
@@ -156,7 +157,7 @@ TYPED_TEST(multiply_bits_test, reads_and_writes_blocks_and_nothing_else) {
   const gemm::plane_weights<ternary_bits, ternary_bits, unit> packed(w);
   workspace scratch(gemm::scratch_bytes(packed));
   row_matrix<std::int32_t> big_c = row_matrix<std::int32_t>::Constant(m + 2, n + 5, 777);
-  gemm::multiply(a, packed, big_c.block(1, 2, m, n), scratch);
+  gemm::multiply(a, packed, big_c.block(1, 2, m, n), gemm::raw{}, scratch);
   EXPECT_EQ(big_c.block(1, 2, m, n).template cast<std::int64_t>().eval(), wide_product_of(a, w));
   big_c.block(1, 2, m, n).setConstant(777);
   EXPECT_EQ(big_c, (row_matrix<std::int32_t>::Constant(m + 2, n + 5, 777)));
@@ -179,13 +180,41 @@ TYPED_TEST(multiply_bits_test, does_not_depend_on_slots_or_threads) {
                 wide_product_of(a.row(i).eval(), w).row(0).eval());
     }
     row_matrix<std::int32_t> c = row_matrix<std::int32_t>::Zero(m, n);
-    gemm::multiply(planes, packed, c, thread_executor{2});
+    gemm::multiply(planes, packed, c, gemm::raw{}, thread_executor{2});
     EXPECT_EQ(c, expected) << "m=" << m;
     for (const index slots : {1, 2, 3, 7}) {
       workspace scratch(gemm::scratch_bytes(packed), slots);
       c.setZero();
-      gemm::multiply(a, packed, c, scratch, thread_executor{2});
+      gemm::multiply(a, packed, c, gemm::raw{}, scratch, thread_executor{2});
       EXPECT_EQ(c, expected) << "m=" << m << " slots=" << slots;
+    }
+  }
+}
+
+/// Few columns and many, so that one row takes several runs of panels; rows of one tile and more.
+TYPED_TEST(multiply_bits_test, applies_an_epilogue_to_each_sum) {
+  using unit = typename TestFixture::unit_type;
+  const index k = 131;
+  for (const index n : {index{unit::lanes} + 1, 2 * TestFixture::cols + 3, index{2500}}) {
+    const auto w = random_codes_of<ternary_bits>(n, k, 5);
+    const tests::epilogue_cases cases(n);
+    const gemm::plane_weights<ternary_bits, ternary_bits, unit> packed(w);
+    for (const index m : {1, 2, unit::rows + 1}) {
+      SCOPED_TRACE(testing::Message() << "m=" << m << " n=" << n);
+      const auto a = random_codes_of<ternary_bits>(m, k, 6);
+      const auto sums = wide_product_of(a, w);
+      const auto check = [&]<class Out>(Out none, const auto& epilogue) {
+        const auto expected = tests::applied_to_each<Out>(sums, epilogue);
+        row_matrix<Out> c = row_matrix<Out>::Constant(m, n, none);
+        gemm::multiply(gemm::plane_lhs<ternary_bits, unit>(a), packed, c, epilogue);
+        EXPECT_EQ(c, expected);
+        c.setConstant(none);
+        workspace scratch(gemm::scratch_bytes(packed), 3);
+        gemm::multiply(a, packed, c, epilogue, scratch);
+        EXPECT_EQ(c, expected);
+      };
+      check(std::int8_t{77}, cases.to_codes());
+      check(77.0F, cases.to_reals());
     }
   }
 }
@@ -208,8 +237,8 @@ TEST(multiply_bits, does_not_throw) {
   row_matrix<std::int32_t> c(2, 3);
   workspace scratch(gemm::scratch_bytes(w));
   static_assert(noexcept(gemm::multiply(planes, w, c)));
-  static_assert(noexcept(gemm::multiply(a, w, c, scratch)));
-  gemm::multiply(a, w, c, scratch);
+  static_assert(noexcept(gemm::multiply(a, w, c, gemm::raw{}, scratch)));
+  gemm::multiply(a, w, c, gemm::raw{}, scratch);
   EXPECT_EQ(c.cast<std::int64_t>().eval(),
             wide_product_of(a, random_codes_of<binary_bits>(3, 4, 1)));
 }
@@ -222,10 +251,12 @@ TEST(multiply_bits, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
   workspace scratch(gemm::scratch_bytes(w)), none;
   const codes a = codes::Constant(2, 70, 1);
   sums c(2, 4), right(2, 5);
-  EXPECT_DEATH(gemm::multiply(codes::Constant(2, 7, 1).eval(), w, right, scratch),
+  EXPECT_DEATH(gemm::multiply(codes::Constant(2, 7, 1).eval(), w, right, gemm::raw{}, scratch),
                "fewbit: multiply: a.cols.. is 7, expected 70");
-  EXPECT_DEATH(gemm::multiply(a, w, c, scratch), "fewbit: multiply: c.cols.. is 4, expected 5");
-  EXPECT_DEATH(gemm::multiply(a, w, right, none), "fewbit: multiply: scratch.slots.. is 0");
+  EXPECT_DEATH(gemm::multiply(a, w, c, gemm::raw{}, scratch),
+               "fewbit: multiply: c.cols.. is 4, expected 5");
+  EXPECT_DEATH(gemm::multiply(a, w, right, gemm::raw{}, none),
+               "fewbit: multiply: scratch.slots.. is 0");
   const auto planes = gemm::to_planes<format>(a);
   EXPECT_DEATH(gemm::multiply(planes, w, c), "fewbit: multiply: c.cols.. is 4, expected 5");
   EXPECT_DEATH(gemm::multiply(planes, w, sums(1, 5)),
@@ -233,7 +264,7 @@ TEST(multiply_bits, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
   EXPECT_DEATH(gemm::multiply(gemm::to_planes<format>(a.leftCols(9).eval()), w, right),
                "fewbit: multiply: a.k.. is 9, expected 70");
   Eigen::VectorXi y(5);
-  gemm::multiply(Eigen::Matrix<std::int8_t, 70, 1>::Constant(1).eval(), w, y, scratch);
+  gemm::multiply(Eigen::Matrix<std::int8_t, 70, 1>::Constant(1).eval(), w, y, gemm::raw{}, scratch);
   EXPECT_EQ(y, Eigen::VectorXi::Constant(5, -70));
 }
 

@@ -7,6 +7,7 @@
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/bit_codes.hpp"
+#include "support/epilogue_oracle.hpp"
 #include "support/table_units.hpp"
 
 namespace fewbit { namespace {
@@ -25,7 +26,7 @@ class table_product_test : public testing::Test {
     const gemm::table_weights<A, W, unit_type> packed(w);
     row_matrix<std::int32_t> c = row_matrix<std::int32_t>::Constant(a.rows(), w.rows(), 12345);
     workspace scratch(gemm::scratch_bytes(packed));
-    gemm::multiply(a, packed, c, scratch);
+    gemm::multiply(a, packed, c, gemm::raw{}, scratch);
     return c;
   }
 
@@ -114,6 +115,36 @@ TYPED_TEST(table_product_test, of_nothing_is_nothing) {
             (row_matrix<std::int32_t>::Zero(3, 3)));
 }
 
+/// One block of k and several, one tile of rows and more.
+TYPED_TEST(table_product_test, applies_an_epilogue_to_each_sum) {
+  using unit = typename TestFixture::unit_type;
+  using format = gemm::unsigned_bits<2>;
+  using weights = gemm::signed_bits<2>;
+  for (const index k : {70, 2100}) {
+    for (const index n : {index{1}, index{unit::lanes}, 3 * index{unit::lanes} + 1}) {
+      const auto w = random_codes_of<weights>(n, k, 5);
+      const tests::epilogue_cases cases(n);
+      const gemm::table_weights<format, weights, unit> packed(w);
+      for (const index m : {1, unit::rows + 1}) {
+        SCOPED_TRACE(testing::Message() << "m=" << m << " n=" << n << " k=" << k);
+        const auto a = random_codes_of<format>(m, k, 6);
+        const auto sums = wide_product_of(a, w);
+        const auto check = [&]<class Out>(Out none, const auto& epilogue) {
+          const auto expected = tests::applied_to_each<Out>(sums, epilogue);
+          for (const index slots : {1, 3}) {
+            row_matrix<Out> c = row_matrix<Out>::Constant(m, n, none);
+            workspace scratch(gemm::scratch_bytes(packed), slots);
+            gemm::multiply(a, packed, c, epilogue, scratch);
+            EXPECT_EQ(c, expected) << slots << " slots";
+          }
+        };
+        check(std::int8_t{77}, cases.to_codes());
+        check(77.0F, cases.to_reals());
+      }
+    }
+  }
+}
+
 TYPED_TEST(table_product_test, reads_and_writes_blocks_and_nothing_else) {
   using unit = typename TestFixture::unit_type;
   const index m = unit::rows + 2, n = unit::lanes + 1, k = 70;
@@ -123,7 +154,7 @@ TYPED_TEST(table_product_test, reads_and_writes_blocks_and_nothing_else) {
   const gemm::table_weights<signed_bits<8>, ternary_bits, unit> packed(w);
   workspace scratch(gemm::scratch_bytes(packed));
   row_matrix<std::int32_t> big_c = row_matrix<std::int32_t>::Constant(m + 2, n + 5, 777);
-  gemm::multiply(a, packed, big_c.block(1, 2, m, n), scratch);
+  gemm::multiply(a, packed, big_c.block(1, 2, m, n), gemm::raw{}, scratch);
   EXPECT_EQ(big_c.block(1, 2, m, n).template cast<std::int64_t>().eval(), wide_product_of(a, w));
   big_c.block(1, 2, m, n).setConstant(777);
   EXPECT_EQ(big_c, (row_matrix<std::int32_t>::Constant(m + 2, n + 5, 777)));
@@ -140,7 +171,7 @@ TYPED_TEST(table_product_test, does_not_depend_on_slots_or_threads) {
     for (const index slots : {1, 2, 3, 7}) {
       workspace scratch(gemm::scratch_bytes(packed), slots);
       row_matrix<std::int32_t> c = row_matrix<std::int32_t>::Zero(m, n);
-      gemm::multiply(a, packed, c, scratch, thread_executor{2});
+      gemm::multiply(a, packed, c, gemm::raw{}, scratch, thread_executor{2});
       EXPECT_EQ(c, expected) << "m=" << m << " slots=" << slots;
     }
   }
@@ -152,7 +183,7 @@ TEST(table_product, does_not_throw) {
   const auto a = random_codes_of<signed_bits<8>>(2, 4, 2);
   row_matrix<std::int32_t> c(2, 3);
   workspace scratch(gemm::scratch_bytes(w));
-  static_assert(noexcept(gemm::multiply(a, w, c, scratch)));
+  static_assert(noexcept(gemm::multiply(a, w, c, gemm::raw{}, scratch)));
 }
 
 TEST(table_product, ends_where_shapes_do_not_fit) {
@@ -162,10 +193,12 @@ TEST(table_product, ends_where_shapes_do_not_fit) {
   workspace scratch(gemm::scratch_bytes(w)), none;
   const codes a = codes::Constant(2, 70, 1);
   row_matrix<std::int32_t> c(2, 4), right(2, 5);
-  EXPECT_DEATH(gemm::multiply(codes::Constant(2, 7, 1).eval(), w, right, scratch),
+  EXPECT_DEATH(gemm::multiply(codes::Constant(2, 7, 1).eval(), w, right, gemm::raw{}, scratch),
                "fewbit: multiply: a.cols.. is 7, expected 70");
-  EXPECT_DEATH(gemm::multiply(a, w, c, scratch), "fewbit: multiply: c.cols.. is 4, expected 5");
-  EXPECT_DEATH(gemm::multiply(a, w, right, none), "fewbit: multiply: scratch.slots.. is 0");
+  EXPECT_DEATH(gemm::multiply(a, w, c, gemm::raw{}, scratch),
+               "fewbit: multiply: c.cols.. is 4, expected 5");
+  EXPECT_DEATH(gemm::multiply(a, w, right, gemm::raw{}, none),
+               "fewbit: multiply: scratch.slots.. is 0");
 }
 
 }  // namespace

@@ -28,6 +28,9 @@
 #include "fewbit/gemm/bit_planes/rules.hpp"
 #include "fewbit/gemm/bit_planes/tile.hpp"
 #include "fewbit/gemm/bit_planes/weights.hpp"
+#include "fewbit/gemm/epilogue.hpp"
+#include "fewbit/gemm/epilogue_rows.hpp"
+#include "fewbit/gemm/parts.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -82,9 +85,12 @@ struct bit_pieces {
   }
 };
 
-template <class Unit, class Rule>
+template <class Unit, class Rule, class Out, class E>
 struct bit_product {
   using panels = bit_panels<Unit>;
+
+  /// Sums are C itself: no epilogue changes them.
+  static constexpr bool is_raw = std::is_same_v<E, raw> && std::is_same_v<Out, std::int32_t>;
 
   /// Rules with several counts per pair have tiles of fewer rows.
   static constexpr int tile_rows = Unit::rows / Rule::counts > 0 ? Unit::rows / Rule::counts : 1;
@@ -92,8 +98,9 @@ struct bit_product {
   static constexpr int streams = Rule::counts == 1 ? Unit::streams : 1;
 
   bit_operands w;
-  std::int32_t* c;
+  Out* c;
   index stride;
+  const E& epilogue;
 
   /// All of A, in pieces.
   template <class Workers>
@@ -138,10 +145,45 @@ struct bit_product {
     index col;
   };
 
-  /// Sums a tile, or for one row `times` of them, of Streams full panels each, one after the other:
-  /// a call for each costs 5 % of the time of one row by 2048 columns at k = 1024, 3 % at k = 4096.
+  /// Columns that one row sums before an epilogue reads them from L1.
+  static constexpr index buffered_cols = 1024;
+
+  /// A tile, or for one row `times` tiles of Streams full panels each, one after the other.
   template <int Streams>
   void tile(const bit_rows& a, const place& at, index times) const noexcept {
+    if constexpr (is_raw) {
+      sum_into<Streams>(a, at, times, {c + at.row * stride + at.col, stride, w.n - at.col});
+    } else {
+      // Several tiles side by side have one row, so that both cases need about as much memory.
+      constexpr index width = Streams * panels::tile_cols;
+      constexpr index together = std::max(buffered_cols / width, index{1});
+      constexpr int lanes = arch::native_lanes<std::int32_t>;
+      alignas(64) std::int32_t sums[std::max(index{tile_rows}, together) * width + lanes];
+      const index rows = std::min(index{tile_rows}, at.height - at.r);
+      for (index done = 0; done < times; done += together) {
+        const index count = std::min(together, times - done), row_step = count * width;
+        place part = at;
+        part.col += done * width;
+        const index full = Streams > 1 ? width : panels{w.n}.cols(part.col);
+        const index cols = std::min(count > 1 ? row_step : full, w.n - part.col);
+        sum_into<Streams>(a, part, count, {&sums[0], row_step, cols});
+        apply_to_rows<lanes>(&sums[0], row_step,
+                             out_view<Out>{c, stride, part.row, part.col, rows, cols}, epilogue);
+      }
+    }
+  }
+
+  /// Where sums go: columns from `cols` on are not written.
+  struct target {
+    std::int32_t* sums;
+    index stride;
+    index cols;
+  };
+
+  /// Sums a tile, or for one row `times` of them. One call for all of them: a call for each costs
+  /// 5 % of the time of one row by 2048 columns at k = 1024, 3 % at k = 4096.
+  template <int Streams>
+  void sum_into(const bit_rows& a, const place& at, index times, const target& to) const noexcept {
     const index words = w.words_per_plane, width = panels{w.n}.cols(at.col);
     const index begin = words == 0 ? 0 : at.first * w.lhs_planes * words + at.r;
     const bit_run run{a.groups + begin,
@@ -155,7 +197,7 @@ struct bit_product {
                       w.passes,
                       w.ends_negated};
     constexpr bool by_row = Rule::starts_from == sum_start::nonzeros;
-    const bit_sums out{c + at.row * stride + at.col, stride, w.n - at.col,
+    const bit_sums out{to.sums, to.stride, to.cols,
                        by_row ? a.nonzeros + at.first + at.r : &w.start, by_row ? 1 : 0};
     if constexpr (Streams > 1) {
       sum<1, Streams>(run, out, times);
@@ -193,11 +235,11 @@ struct bit_product {
 };
 
 /// Codes that are packed a block of rows at a time.
-template <class A, class W, class Unit>
+template <class A, class W, class Unit, class Out, class E>
 struct product_of_codes {
   using weights = plane_weights<A, W, Unit>;
   using rule = typename weights::rule;
-  using product = bit_product<Unit, rule>;
+  using product = bit_product<Unit, rule, Out, E>;
   using panels = typename product::panels;
 
   const typename A::code* a;
@@ -206,30 +248,12 @@ struct product_of_codes {
   index k;
   product p;
 
-  /// Bytes of scratch memory for a block.
-  [[nodiscard]] static index scratch_bytes(const weights& w) noexcept {
-    const index words = words_of(w.k());
-    return rows_per_bit_block<Unit>(A::planes, words) *
-           (A::planes * words * index{sizeof(std::uint64_t)} + index{sizeof(std::int32_t)});
-  }
-
   /// Part `part` of `parts` equal parts of C: groups of rows are shared out, or panels where there
   /// are few rows, which each part then packs.
   void run(index part, index parts, std::byte* scratch) const noexcept {
-    const index padded_n = panels{p.w.n}.padded();
-    const auto share = [&](index count, index size, index end) {
-      const auto begin_of = [&](index i) { return std::min(count * i / parts * size, end); };
-      return std::pair(begin_of(part), begin_of(part + 1));
-    };
-    const index groups = (m + Unit::rows - 1) / Unit::rows;
-    if (groups >= parts) {
-      const auto [begin, end] = share(groups, Unit::rows, m);
-      rows(begin, end, 0, padded_n, scratch);
-    } else {
-      const auto [begin, end] = share((padded_n + panels::tile_cols - 1) / panels::tile_cols,
-                                      panels::tile_cols, padded_n);
-      rows(0, m, begin, end, scratch);
-    }
+    const auto [row, row_end, col, col_end] =
+        part_by_rows({m, Unit::rows}, {panels{p.w.n}.padded(), panels::tile_cols}, part, parts);
+    rows(row, row_end, col, col_end, scratch);
   }
 
  private:
@@ -252,24 +276,29 @@ struct product_of_codes {
 
 }  // namespace detail
 
-/// C(i, j) = sum over k of A(i, k) * W(j, k). Nothing is allocated and nothing throws. If the
-/// executor throws, std::terminate is called.
+/// C(i, j) = epilogue(sum over k of A(i, k) * W(j, k)), exact in int32. Does not allocate and does
+/// not throw. If the executor throws, std::terminate is called.
 ///
 /// @param a         m x k codes, packed as planes
 /// @param w         n x k weights, packed for the format of a and the same unit
-/// @param c         m x n of int32, row-major
+/// @param c         m x n, row-major, of what the epilogue returns
+/// @param epilogue  applied to each element (gemm/epilogue.hpp)
 /// @param executor  runs pieces of C; results do not depend on it
-/// If shapes do not fit, the program ends (core/operands.hpp).
-template <class A, class W, class Unit, class C, Executor Workers = inline_executor>
+/// If shapes do not fit, the error handler is called and the program terminates
+/// (core/operands.hpp).
+template <class A, class W, class Unit, class C, class E = raw, Executor Workers = inline_executor>
+  requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const plane_lhs<A, Unit>& a, const plane_weights<A, W, Unit>& w, C&& c,
-              const Workers& executor = {}) noexcept {
-  if constexpr (fewbit::detail::writes_in_place<C, std::int32_t>()) {
+              const E& epilogue = {}, const Workers& executor = {}) noexcept {
+  using out = detail::scalar_of<C>;
+  if constexpr (fewbit::detail::writes_in_place<C, out>()) {
     auto&& to = fewbit::detail::rows_of(c);
     fewbit::detail::expect_extent("multiply", "", "a", ".k()", a.k(), w.k());
     fewbit::detail::expect_rows("multiply", "c", c, a.m());
     fewbit::detail::expect_cols("multiply", "c", c, w.n());
-    using product = detail::bit_product<Unit, typename plane_weights<A, W, Unit>::rule>;
-    const product p{w.operands(), to.data(), to.outerStride()};
+    using rule = typename plane_weights<A, W, Unit>::rule;
+    const detail::bit_product<Unit, rule, out, E> p{w.operands(), to.data(), to.outerStride(),
+                                                    epilogue};
     p.run_in_pieces({a.group(0), a.nonzeros(0), a.m()}, executor);
   }
 }
@@ -277,32 +306,46 @@ void multiply(const plane_lhs<A, Unit>& a, const plane_weights<A, W, Unit>& w, C
 /// Scratch bytes that one worker needs to multiply codes with W, for `workspace::reserve`.
 template <class A, class W, class Unit>
 [[nodiscard]] index scratch_bytes(const plane_weights<A, W, Unit>& w) noexcept {
-  return detail::product_of_codes<A, W, Unit>::scratch_bytes(w);
+  const index words = detail::words_of(w.k());
+  return detail::rows_per_bit_block<Unit>(A::planes, words) *
+         (A::planes * words * index{sizeof(std::uint64_t)} + index{sizeof(std::int32_t)});
 }
 
-/// The same for activations as codes, packed a block of rows at a time.
+/// The same for activations as codes, which are packed into planes a block of rows at a time.
 ///
 /// @param a        m x k codes, row-major, of the format that w was packed for; asserted, because
-///                 the sums of others mean nothing
-/// @param scratch  at least scratch_bytes(w) per slot; the work is cut into one part per slot
-template <class A, class W, class Unit, class Codes, class C, Executor Workers = inline_executor>
-void multiply(const Codes& a, const plane_weights<A, W, Unit>& w, C&& c, workspace& scratch,
-              const Workers& executor = {}) noexcept {
+///                 sums of other codes are wrong
+/// @param scratch  at least scratch_bytes(w) per slot; C is cut into one part per slot
+template <class A, class W, class Unit, class Codes, class C, class E,
+          Executor Workers = inline_executor>
+  requires ProductEpilogue<C, E, std::int32_t>
+void multiply(const Codes& a, const plane_weights<A, W, Unit>& w, C&& c, const E& epilogue,
+              workspace& scratch, const Workers& executor = {}) noexcept {
+  using out = detail::scalar_of<C>;
   if constexpr (fewbit::detail::reads_in_place<Codes, typename A::code>() &&
-                fewbit::detail::writes_in_place<C, std::int32_t>()) {
+                fewbit::detail::writes_in_place<C, out>()) {
     const auto& from = fewbit::detail::rows_of(a);
     auto&& to = fewbit::detail::rows_of(c);
     fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
     fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w));
     assert(detail::first_foreign_code<A>(from).row < 0);
-    const detail::product_of_codes<A, W, Unit> p{from.data(),
-                                                 from.outerStride(),
-                                                 from.rows(),
-                                                 w.k(),
-                                                 {w.operands(), to.data(), to.outerStride()}};
+    const detail::product_of_codes<A, W, Unit, out, E> p{
+        from.data(),
+        from.outerStride(),
+        from.rows(),
+        w.k(),
+        {w.operands(), to.data(), to.outerStride(), epilogue}};
     const index parts = scratch.slots();
     executor.for_each(parts, [&](index part) { p.run(part, parts, scratch.slot(part)); });
   }
+}
+
+/// The same for one call in one thread: scratch memory is allocated.
+template <class A, class W, class Unit, class Codes, class C, class E = raw>
+  requires ProductEpilogue<C, E, std::int32_t>
+void multiply(const Codes& a, const plane_weights<A, W, Unit>& w, C&& c, const E& epilogue = {}) {
+  workspace scratch(scratch_bytes(w));
+  multiply(a, w, c, epilogue, scratch);
 }
 
 }}}  // namespace fewbit::gemm

@@ -27,6 +27,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/bit_planes/parities.hpp"
 #include "fewbit/gemm/bit_planes/rules.hpp"
+#include "fewbit/gemm/parts.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
@@ -180,15 +181,6 @@ struct bit_tile {
     }
   }
 };
-
-/// Calls f(std::integral_constant<int, n>) for the n of 1 to Most that `height` is.
-template <int Most, class F>
-FEWBIT_ALWAYS_INLINE void with_height(index height, const F& f) noexcept {
-  if constexpr (Most > 1) {
-    if (height < Most) return with_height<Most - 1>(height, f);
-  }
-  f(std::integral_constant<int, Most>{});
-}
 
 /// Where the tile's first element goes; beyond `cols` columns nothing is written.
 struct bit_sums {

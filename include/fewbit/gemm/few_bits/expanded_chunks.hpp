@@ -23,6 +23,7 @@
 #include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/few_bits/expanded_weights.hpp"
 #include "fewbit/gemm/few_bits/weights.hpp"
+#include "fewbit/gemm/int8/epilogue_registers.hpp"
 #include "fewbit/gemm/int8/kernel.hpp"
 #include "fewbit/gemm/int8/lhs.hpp"
 #include "fewbit/gemm/int8/panel_chunks.hpp"

@@ -23,6 +23,8 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/few_bits/weights.hpp"
+#include "fewbit/gemm/int8/epilogue_registers.hpp"
+#include "fewbit/gemm/parts.hpp"
 #include "fewbit/gemm/sum_of_codes.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm { namespace detail {
@@ -155,27 +157,11 @@ class few_rows_product {
   template <int Count>
   void all_rows(index panel, index stride) const noexcept {
     for (index t = 0; t < a_.tiles(); ++t) {
-      with_height(a_.height(t), [&](auto height) {
+      with_power_of_two_height<unit::rows>(a_.height(t), [&](auto height) {
         constexpr int rows = decltype(height)::value;
         constexpr int step = std::min(Count, few_rows_tile_panels<rows>);
         for (int p = 0; p < Count; p += step) tile<rows, step>(t, panel + p * stride, stride);
       });
-    }
-  }
-
-  /// f(h) for a height that is unit::rows or a lower power of two.
-  template <class F>
-  static void with_height(index h, const F& f) noexcept {
-    if (h == unit::rows) {
-      f(std::integral_constant<int, unit::rows>{});
-    } else if (h == 1) {
-      f(std::integral_constant<int, 1>{});
-    } else if (h == 2) {
-      f(std::integral_constant<int, 2>{});
-    } else if (h == 4 || unit::rows <= 8) {
-      f(std::integral_constant<int, 4>{});
-    } else {
-      f(std::integral_constant<int, 8>{});
     }
   }
 

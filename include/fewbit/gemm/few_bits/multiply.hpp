@@ -26,6 +26,7 @@
 #include "fewbit/gemm/few_bits/few_rows.hpp"
 #include "fewbit/gemm/few_bits/weights.hpp"
 #include "fewbit/gemm/int8/walk.hpp"
+#include "fewbit/gemm/parts.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -62,17 +63,8 @@ void multiply_expanded(const Lhs* a, index a_stride, const few_bit_weights<Bits,
                        std::byte* scratch) noexcept {
   using expanded = expanded_weights<Lhs, Arch>;
   using tile = typename expanded::kernel_type::tile;
-  const auto share = [&](index total, index unit, index extent) {
-    const index begin = total * part / parts * unit, end = total * (part + 1) / parts * unit;
-    return std::pair{std::min(begin, extent), std::min(end, extent)};
-  };
-  const index panels = (c.cols + tile::cols - 1) / tile::cols;
-  const bool by_columns = panels >= parts;
-  const auto [col, col_end] =
-      by_columns ? share(panels, tile::cols, c.cols) : std::pair{index{0}, c.cols};
-  const auto [row, row_end] =
-      by_columns ? std::pair{index{0}, c.rows}
-                 : share((c.rows + tile::rows - 1) / tile::rows, tile::rows, c.rows);
+  const auto [row, row_end, col, col_end] =
+      part_by_cols({c.rows, tile::rows}, {c.cols, tile::cols}, part, parts);
   if (row == row_end) return;
   expanded window(w, scratch);
   index first = col;

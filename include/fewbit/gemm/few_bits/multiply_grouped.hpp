@@ -28,6 +28,7 @@
 #include "fewbit/core/operands.hpp"
 #include "fewbit/gemm/epilogue.hpp"
 #include "fewbit/gemm/few_bits/grouped_weights.hpp"
+#include "fewbit/gemm/parts.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -382,18 +383,9 @@ void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights, Scaled
   }
   for (; first < end; ++first) {
     for (index t = 0; t < a.tiles(); ++t) {
-      const index h = a.height(t);
-      if (h == most) {
-        multiply_grouped_tile<most, 1, Affine>(w, a, first, t, out);
-      } else if (h == 1) {
-        multiply_grouped_tile<1, 1, Affine>(w, a, first, t, out);
-      } else if (h == 2) {
-        multiply_grouped_tile<2, 1, Affine>(w, a, first, t, out);
-      } else if (h == 4 || most == 8) {
-        multiply_grouped_tile<4, 1, Affine>(w, a, first, t, out);
-      } else {
-        multiply_grouped_tile<8, 1, Affine>(w, a, first, t, out);
-      }
+      with_power_of_two_height<most>(a.height(t), [&](auto height) {
+        multiply_grouped_tile<decltype(height)::value, 1, Affine>(w, a, first, t, out);
+      });
     }
   }
 }

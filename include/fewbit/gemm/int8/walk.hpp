@@ -17,12 +17,14 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/block_stage.hpp"
 #include "fewbit/gemm/epilogue_rows.hpp"
+#include "fewbit/gemm/int8/epilogue_registers.hpp"
 #include "fewbit/gemm/int8/lhs.hpp"
 #include "fewbit/gemm/int8/micro_kernel.hpp"
 #include "fewbit/gemm/int8/panel_chunks.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
 #include "fewbit/gemm/int8/row_tiles.hpp"
 #include "fewbit/gemm/int8/walk_by_proof.hpp"
+#include "fewbit/gemm/parts.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
@@ -70,17 +72,9 @@ struct product {
   /// Part `part` of `parts` equal parts of C: rows are shared out, or columns where there are few
   /// rows.
   void run(index part, index parts, std::byte* scratch) const noexcept {
-    const index tiles = row_tiles(c.rows);
-    if (tiles >= parts) {
-      const index begin = tiles * part / parts * tile::rows;
-      const index end = std::min(c.rows, tiles * (part + 1) / parts * tile::rows);
-      rows(begin, end, 0, c.cols, scratch);
-    } else {
-      const index panels = (c.cols + tile::cols - 1) / tile::cols;
-      const index begin = panels * part / parts * tile::cols;
-      const index end = std::min(c.cols, panels * (part + 1) / parts * tile::cols);
-      rows(0, c.rows, begin, end, scratch);
-    }
+    const auto [row, row_end, col, col_end] =
+        part_by_rows({c.rows, tile::rows}, {c.cols, tile::cols}, part, parts);
+    rows(row, row_end, col, col_end, scratch);
   }
 
   /// The part of C from row_begin to row_end, col_begin to col_end.

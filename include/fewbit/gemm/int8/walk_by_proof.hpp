@@ -15,6 +15,7 @@
 #include <type_traits>
 
 #include "fewbit/gemm/epilogue_rows.hpp"
+#include "fewbit/gemm/int8/epilogue_registers.hpp"
 #include "fewbit/gemm/int8/lhs.hpp"
 #include "fewbit/gemm/int8/micro_kernel.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"

@@ -38,8 +38,10 @@
 #include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/core/workspace.hpp"
-#include "fewbit/gemm/bit_planes/tile.hpp"
+#include "fewbit/gemm/epilogue.hpp"
+#include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/lookup/weights.hpp"
+#include "fewbit/gemm/parts.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -193,51 +195,70 @@ struct table_tile {
   }
 };
 
-template <class A, class W, class Unit>
+/// Bytes of the tables of a block of k of a tile.
+template <class A, class Unit>
+inline constexpr index table_bytes =
+    2 * table_block * Unit::rows * table_entries<A>::parts * table_entries<A>::size;
+
+template <class A, class W, class Unit, class Out, class E>
 struct table_product {
   using weights = table_weights<A, W, Unit>;
   using entries = table_entries<A>;
   static constexpr auto factors = factors_of<W>();
-  static constexpr index bytes_of_tables =
-      2 * table_block * Unit::rows * entries::parts * entries::size;
+  static constexpr index bytes_of_tables = table_bytes<A, Unit>;
+  /// Sums are C itself: no epilogue changes them.
+  static constexpr bool is_raw = std::is_same_v<E, raw> && std::is_same_v<Out, std::int32_t>;
 
   const typename A::code* a;
   index a_stride;
   index m;
   const weights& w;
-  std::int32_t* c;
+  Out* c;
   index c_stride;
+  const E& epilogue;
 
   /// Part `part` of `parts` equal parts of C: tiles of rows are shared out, or panels where there
   /// are few rows, whose tables each part then makes.
   void run(index part, index parts, std::byte* scratch) const noexcept {
-    const index tiles = (m + Unit::rows - 1) / Unit::rows, panels = w.panels();
-    if (tiles >= parts) {
-      run(tiles * part / parts, tiles * (part + 1) / parts, 0, panels, scratch);
-    } else {
-      run(0, tiles, panels * part / parts, panels * (part + 1) / parts, scratch);
-    }
+    const auto [row, row_end, col, col_end] =
+        part_by_rows({m, Unit::rows}, {w.n(), Unit::lanes}, part, parts);
+    if (col == col_end) return;
+    for (index first = row; first < row_end; first += Unit::rows)
+      tile(first, std::min(index{Unit::rows}, row_end - first), col, col_end, scratch);
   }
 
  private:
-  void run(index tile_begin, index tile_end, index panel_begin, index panel_end,
-           std::byte* scratch) const noexcept {
-    auto* tables = reinterpret_cast<std::uint8_t*>(scratch);
-    const index col = panel_begin * Unit::lanes;
-    const index cols = std::min(panel_end * Unit::lanes, w.n()) - col;
-    if (cols <= 0) return;
-    for (index tile = tile_begin; tile < tile_end; ++tile) {
-      const index row = tile * Unit::rows, rows = std::min(index{Unit::rows}, m - row);
-      for (index r = row; r < row + rows; ++r) std::fill_n(c + r * c_stride + col, cols, start(r));
-      with_height<Unit::rows>(rows, [&](auto height) {
-        for (index first = 0; first < w.bytes_of_k(); first += table_block) {
-          const index bytes = std::min(table_block, w.bytes_of_k() - first);
-          write_tables<decltype(height)::value>(row, first, bytes, tables);
-          for (index p = panel_begin; p < panel_end; ++p)
-            add_panel<decltype(height)::value>(tables, first, bytes, row, p);
-        }
-      });
+  /// Sums of some rows of C, all of their columns from col to col_end.
+  struct tile_sums {
+    std::int32_t* data;
+    index stride;
+    index col, col_end;
+  };
+
+  void tile(index row, index rows, index col, index col_end, std::byte* scratch) const noexcept {
+    if constexpr (is_raw) {
+      sum_tile(row, rows, {c + row * c_stride, c_stride, col, col_end}, scratch);
+    } else {
+      const index stride = w.panels() * Unit::lanes;
+      auto* sums = reinterpret_cast<std::int32_t*>(scratch + bytes_of_tables);
+      sum_tile(row, rows, {sums, stride, col, col_end}, scratch);
+      apply_to_rows<arch::native_lanes<std::int32_t>>(
+          sums + col, stride, out_view<Out>{c, c_stride, row, col, rows, col_end - col}, epilogue);
     }
+  }
+
+  void sum_tile(index row, index rows, const tile_sums& to, std::byte* scratch) const noexcept {
+    auto* tables = reinterpret_cast<std::uint8_t*>(scratch);
+    for (index r = 0; r < rows; ++r)
+      std::fill_n(to.data + r * to.stride + to.col, to.col_end - to.col, start(row + r));
+    with_height<Unit::rows>(rows, [&](auto height) {
+      for (index first = 0; first < w.bytes_of_k(); first += table_block) {
+        const index bytes = std::min(table_block, w.bytes_of_k() - first);
+        write_tables<decltype(height)::value>(row, first, bytes, tables);
+        for (index col = to.col; col < to.col_end; col += Unit::lanes)
+          add_panel<decltype(height)::value>(tables, first, bytes, to, col);
+      }
+    });
   }
 
   /// What all sums of a row begin with.
@@ -267,20 +288,20 @@ struct table_product {
   }
 
   template <int Rows>
-  void add_panel(const std::uint8_t* tables, index first, index bytes, index row,
-                 index panel) const noexcept {
+  void add_panel(const std::uint8_t* tables, index first, index bytes, const tile_sums& to,
+                 index col) const noexcept {
     alignas(64) std::uint32_t sums[Rows * Unit::lanes] = {};
-    const std::uint8_t* plane = w.block(first, bytes, panel);
+    const std::uint8_t* plane = w.block(first, bytes, col / Unit::lanes);
     for (const std::int32_t factor : factors.factors) {
       table_tile<Unit, entries, Rows>::add(tables, plane, bytes, factor, &sums[0]);
       plane += bytes * Unit::lanes;
     }
-    const index col = panel * Unit::lanes, cols = std::min(index{Unit::lanes}, w.n() - col);
+    const index cols = std::min(index{Unit::lanes}, w.n() - col);
     for (index r = 0; r < Rows; ++r) {
-      std::int32_t* to = c + (row + r) * c_stride + col;
+      std::int32_t* row = to.data + r * to.stride + col;
       const std::uint32_t* from = &sums[r * Unit::lanes];
       for (index j = 0; j < cols; ++j)
-        to[j] = static_cast<std::int32_t>(static_cast<std::uint32_t>(to[j]) + from[j]);
+        row[j] = static_cast<std::int32_t>(static_cast<std::uint32_t>(row[j]) + from[j]);
     }
   }
 };
@@ -289,35 +310,49 @@ struct table_product {
 
 /// Scratch bytes that one worker needs, for `workspace::reserve`.
 template <class A, class W, class Unit>
-[[nodiscard]] index scratch_bytes(const table_weights<A, W, Unit>&) noexcept {
-  return detail::table_product<A, W, Unit>::bytes_of_tables;
+[[nodiscard]] index scratch_bytes(const table_weights<A, W, Unit>& w) noexcept {
+  const index sums = Unit::rows * w.panels() * Unit::lanes + arch::native_lanes<std::int32_t>;
+  return detail::table_bytes<A, Unit> + sums * index{sizeof(std::int32_t)};
 }
 
-/// C(i, j) = sum over k of A(i, k) * W(j, k). Nothing is allocated and nothing throws. If the
-/// executor throws, std::terminate is called.
+/// C(i, j) = epilogue(sum over k of A(i, k) * W(j, k)), exact in int32. Does not allocate and does
+/// not throw. If the executor throws, std::terminate is called.
 ///
 /// @param a         m x k codes, row-major, of the format that w was packed for; asserted, because
 ///                  the sums of others mean nothing
 /// @param w         n x k weights
-/// @param c         m x n of int32, row-major
-/// @param scratch   at least scratch_bytes(w) per slot; the work is cut into one part per slot
+/// @param c         m x n, row-major, of what the epilogue returns
+/// @param epilogue  applied to each element (gemm/epilogue.hpp)
+/// @param scratch   at least scratch_bytes(w) per slot; C is cut into one part per slot
 /// @param executor  runs the parts; results do not depend on it
-/// If shapes do not fit or scratch memory is too small, the program ends (core/operands.hpp).
-template <class A, class W, class Unit, class Codes, class C, Executor Workers = inline_executor>
-void multiply(const Codes& a, const table_weights<A, W, Unit>& w, C&& c, workspace& scratch,
-              const Workers& executor = {}) noexcept {
+/// If shapes do not fit or scratch memory is too small, the error handler is called and the program
+/// terminates (core/operands.hpp).
+template <class A, class W, class Unit, class Codes, class C, class E,
+          Executor Workers = inline_executor>
+  requires ProductEpilogue<C, E, std::int32_t>
+void multiply(const Codes& a, const table_weights<A, W, Unit>& w, C&& c, const E& epilogue,
+              workspace& scratch, const Workers& executor = {}) noexcept {
+  using out = detail::scalar_of<C>;
   if constexpr (fewbit::detail::reads_in_place<Codes, typename A::code>() &&
-                fewbit::detail::writes_in_place<C, std::int32_t>()) {
+                fewbit::detail::writes_in_place<C, out>()) {
     const auto& from = fewbit::detail::rows_of(a);
     auto&& to = fewbit::detail::rows_of(c);
     fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
     fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w));
     assert(detail::first_foreign_code<A>(from).row < 0);
-    const detail::table_product<A, W, Unit> p{from.data(), from.outerStride(), from.rows(),
-                                              w,           to.data(),          to.outerStride()};
+    const detail::table_product<A, W, Unit, out, E> p{
+        from.data(), from.outerStride(), from.rows(), w, to.data(), to.outerStride(), epilogue};
     const index parts = scratch.slots();
     executor.for_each(parts, [&](index part) { p.run(part, parts, scratch.slot(part)); });
   }
+}
+
+/// The same for one call in one thread: scratch memory is allocated.
+template <class A, class W, class Unit, class Codes, class C, class E = raw>
+  requires ProductEpilogue<C, E, std::int32_t>
+void multiply(const Codes& a, const table_weights<A, W, Unit>& w, C&& c, const E& epilogue = {}) {
+  workspace scratch(scratch_bytes(w));
+  multiply(a, w, c, epilogue, scratch);
 }
 
 }}}  // namespace fewbit::gemm

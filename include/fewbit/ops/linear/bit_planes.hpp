@@ -242,8 +242,8 @@ class linear<S, Inputs, Arch> {
       scales[r] = detail::encode_row(Inputs{}, row, inputs(), codes + r * inputs());
     });
     gemm::multiply(Eigen::Map<const row_matrix<input_code>>(codes, count, inputs()), weights_,
-                   Eigen::Map<row_matrix<std::int32_t>>(sums, count, outputs()), scratch.workers,
-                   executor);
+                   Eigen::Map<row_matrix<std::int32_t>>(sums, count, outputs()), gemm::raw{},
+                   scratch.workers, executor);
     using out = gemm::detail::scalar_of<Y>;
     out* to = y.data() + first * y.outerStride();
     detail::with_output_stages<out>(bias_.data(), options_, [&](const auto& rest) {

@@ -1,0 +1,78 @@
+#pragma once
+/// How C is cut into parts, one for each slot of scratch memory, and how the number of rows of a
+/// tile becomes a constant. All products share both.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "fewbit/core/types.hpp"
+
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
+
+/// Rows row .. row_end - 1 and columns col .. col_end - 1 of C.
+struct part_of_c {
+  index row, row_end;
+  index col, col_end;
+};
+
+/// An extent of C and the extent of a tile along it: parts begin between tiles.
+struct tiled_extent {
+  index size;
+  index tile;
+
+  [[nodiscard]] index tiles() const noexcept { return (size + tile - 1) / tile; }
+  /// Where part `part` of `parts` equal parts begins; that of part `parts` is `size`.
+  [[nodiscard]] index begin(index part, index parts) const noexcept {
+    return std::min(size, tiles() * part / parts * tile);
+  }
+};
+
+/// Part `part` of `parts`: some rows and all columns. If C has fewer row tiles than parts: all rows
+/// and some columns.
+[[nodiscard]] inline part_of_c part_by_rows(const tiled_extent& rows, const tiled_extent& cols,
+                                            index part, index parts) noexcept {
+  if (rows.tiles() >= parts)
+    return {rows.begin(part, parts), rows.begin(part + 1, parts), 0, cols.size};
+  return {0, rows.size, cols.begin(part, parts), cols.begin(part + 1, parts)};
+}
+
+/// Part `part` of `parts`: some columns and all rows. If C has fewer tiles of columns than parts:
+/// all columns and some rows. For weights that each worker expands: no two expand the same ones.
+[[nodiscard]] inline part_of_c part_by_cols(const tiled_extent& rows, const tiled_extent& cols,
+                                            index part, index parts) noexcept {
+  if (cols.tiles() >= parts)
+    return {0, rows.size, cols.begin(part, parts), cols.begin(part + 1, parts)};
+  return {rows.begin(part, parts), rows.begin(part + 1, parts), 0, cols.size};
+}
+
+/// Calls f(std::integral_constant<int, h>) for the h of 1 .. Most that equals `height`.
+template <int Most, class F>
+FEWBIT_ALWAYS_INLINE void with_height(index height, const F& f) noexcept {
+  if constexpr (Most > 1) {
+    if (height < Most) return with_height<Most - 1>(height, f);
+  }
+  f(std::integral_constant<int, Most>{});
+}
+
+/// The same for heights that are Most, or a power of two below it.
+template <int Most, class F>
+FEWBIT_ALWAYS_INLINE void with_power_of_two_height(index height, const F& f) noexcept {
+  static_assert(Most <= 16);
+  if (height == Most) {
+    f(std::integral_constant<int, Most>{});
+  } else if (height == 1) {
+    f(std::integral_constant<int, 1>{});
+  } else if (height == 2) {
+    f(std::integral_constant<int, 2>{});
+  } else if (height == 4 || Most <= 8) {
+    f(std::integral_constant<int, 4>{});
+  } else {
+    f(std::integral_constant<int, 8>{});
+  }
+}
+
+}}}  // namespace fewbit::gemm::detail
+
+#include "fewbit/end.hpp"
