@@ -1,5 +1,5 @@
-// Every legal integer scheme against the oracle: storage x granularity x zero point x scale x
-// rounding. (Ternary and binary schemes are in quantize_test.cpp.)
+// Compares every legal integer scheme with the oracle: storage x granularity x zero point x scale x
+// rounding. quantize_test.cpp has ternary and binary schemes.
 
 #include <gtest/gtest.h>
 

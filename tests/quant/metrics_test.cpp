@@ -129,7 +129,7 @@ struct long_report {
     cosine = sum(p) / std::sqrt(reference) / std::sqrt(approximation);
   }
 
-  /// Terms of opposite signs and equal sizes first, which are exact.
+  /// Adds terms of opposite sign and equal size first; these sums are exact.
   static long double sum(std::vector<long double> terms) {
     std::sort(terms.begin(), terms.end(),
               [](long double x, long double y) { return std::abs(x) < std::abs(y); });

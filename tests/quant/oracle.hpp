@@ -1,6 +1,6 @@
 #pragma once
-/// Quantization written out element by element in double, with its own idea of which elements
-/// belong together: what quantize() is compared with.
+/// The oracle of quantize(): quantization of one element at a time in double. It has its own map
+/// from elements to groups.
 
 #include <gtest/gtest.h>
 
@@ -53,7 +53,7 @@ inline float oracle_scale(power_of_two /*s*/, double step) {
   return static_cast<float>(std::ldexp(1.0, e));
 }
 
-/// No code of a real or a symmetric scheme stands for more than the largest float.
+/// Limits the scale of real and of symmetric schemes so that every code stands for a finite float.
 inline void keep_finite(oracle_params& p, real_scale /*s*/, int code_min, int code_max) {
   const double most = double{FLT_MAX} / std::max(code_max - p.zero, p.zero - code_min);
   if (double{p.scale} * std::max(code_max - p.zero, p.zero - code_min) <= double{FLT_MAX}) return;
@@ -111,7 +111,7 @@ std::map<int, oracle_params> oracle_groups(const row_matrix<float>& w) {
 
 template <class S>
 int oracle_code(float x, const oracle_params& p, float u) {
-  // A quotient of floats rounded through double is the float quotient.
+  // A quotient of two floats, rounded to double and then to float, is the float quotient.
   const auto quotient = static_cast<float>(double{x} / double{p.scale});
   const double rounded = std::isinf(quotient)
                              ? double{quotient}
@@ -132,8 +132,8 @@ quantized_matrix<S> quantize_any(const row_matrix<float>& w) {
   }
 }
 
-/// Rows of every kind the scales must survive; 300 columns are more than one chunk and no multiple
-/// of anything.
+/// Rows of every kind that scales must handle. 300 columns are more than one chunk, and no multiple
+/// of a register.
 inline std::vector<row_matrix<float>> inputs() {
   std::vector<row_matrix<float>> all = {noise_matrix(5, 300, 1), noise_matrix(1, 1, 2),
                                         noise_matrix(7, 21, 3, 1e-3)};
@@ -170,8 +170,8 @@ void expect_equal_to_oracle(const row_matrix<float>& w) {
       ASSERT_EQ(w_hat(r, c),
                 static_cast<float>(std::clamp(exact, -double{FLT_MAX}, double{FLT_MAX})));
       if (!S::is_random && !std::is_same_v<typename S::rounding, toward_zero>) {
-        // The zero point and the last code of the full range may each cost half a step, and so may
-        // a power of two that is kept small.
+        // The rounded zero point costs up to half a step. So do the last code of the full range and
+        // a limited power of two.
         const bool is_huge = std::abs(w(r, c)) > 1e38F;
         const bool is_narrow = std::is_same_v<typename S::zero_point, symmetric>;
         const double bound = (is_narrow && !is_huge ? 0.5 : 1.0) * double{p.scale} * (1 + 1e-2);
@@ -181,7 +181,7 @@ void expect_equal_to_oracle(const row_matrix<float>& w) {
   }
 }
 
-/// x in 24 bits, with an exponent that may be larger than that of a float.
+/// x rounded to 24 significant bits, also if it is larger than the largest float.
 inline double in_24_bits(double x) {
   return std::abs(x) < 0x1p100 ? double{static_cast<float>(x)}
                                : double{static_cast<float>(x / 16)} * 16;

@@ -10,7 +10,7 @@
 
 namespace fewbit { namespace {
 
-/// round(x / S) + z, written out in double.
+/// round(x / S) + z in double.
 int code(double x, const quant_params& p) {
   return static_cast<int>(std::nearbyint(x / p.scale)) + p.zero_point;
 }
@@ -97,7 +97,7 @@ void expect_finite_codes(bool however_wide) {
         ASSERT_TRUE(std::isfinite(first * p.scale) && std::isfinite(last * p.scale))
             << St::name << " " << Zp::name << " " << Sc::name << " " << lo << " " << hi;
       }
-      // Both ends of the range are within a step of the values of codes.
+      // Both ends of the range are at most one step from the values of codes.
       const bool is_affine = Zp::is_affine;
       const double lowest = double{first} * double{p.scale},
                    highest = double{last} * double{p.scale};

@@ -24,7 +24,7 @@ using tests::granularities;
 using tests::group_of;
 using tests::inputs;
 
-/// One scheme for each way through the code; every_scheme_test.cpp has them all.
+/// One scheme for each path through the code. every_scheme_test.cpp has all schemes.
 using some_schemes =
     tests::types<int8_per_row, int8_per_col, uint8_affine, int16_per_row, scheme<int4, grouped<20>>,
                  scheme<uint4, grouped<20>, affine, power_of_two>,
@@ -41,7 +41,7 @@ TEST(quantize, equals_the_oracle) {
   });
 }
 
-/// Codes and scale by definition: sign, or the cut with the least squared error.
+/// Checks codes and scales against their definition: the sign, and the mean magnitude.
 void expect_signs(const row_matrix<float>& w, const quantized_matrix<binary_per_row>& q) {
   for (index r = 0; r < w.rows(); ++r) {
     for (index c = 0; c < w.cols(); ++c) EXPECT_EQ(q.code(r, c), w(r, c) >= 0 ? 1 : -1);
@@ -59,13 +59,13 @@ TEST(binary_quantize, codes_are_signs_and_zero_is_positive) {
   EXPECT_EQ(zeros.code(0, 2), 1);
 }
 
-/// Scale of the elements of a group that keep their sign, and the smallest magnitude among them.
+/// The scale of the elements of a group that keep their sign, and their smallest magnitude.
 struct kept_part {
   double scale = 1.0;
   double smallest = std::numeric_limits<double>::infinity();
 };
 
-/// Mean of the magnitudes of at least `least` above 0.
+/// The mean of the magnitudes >= `least`, and the smallest of them.
 kept_part keep_from(const std::vector<double>& magnitudes, double least) {
   double sum = 0.0, count = 0.0, smallest = std::numeric_limits<double>::infinity();
   for (const double m : magnitudes) {
@@ -93,7 +93,7 @@ kept_part expected_part(ternary_twn, const std::vector<double>& magnitudes) {
   return part;
 }
 
-/// The cut with the least squared error, every magnitude tried as the smallest that is kept.
+/// The cut with the least squared error. Tries every magnitude as the smallest one that is kept.
 kept_part expected_part(ternary_optimum, const std::vector<double>& magnitudes) {
   kept_part best;
   double best_error = std::numeric_limits<double>::infinity();
@@ -123,7 +123,7 @@ kept_part expected_part(ternary_optimum, const std::vector<double>& magnitudes) 
   return best;
 }
 
-/// Codes and scales of a rule by its definition, searched group by group.
+/// Checks codes and scales of a rule against its definition, group by group.
 template <class S, class Rule>
 void expect_rule_per_group(const row_matrix<float>& w) {
   const quantized_matrix<S> q = quantize<S, Rule>(w);
@@ -207,7 +207,7 @@ TEST(quantize, error_of_an_element_is_half_the_step_of_its_block) {
   }
 }
 
-/// Channels with amax 2^-c: the sub-tensor case.
+/// Channel c has amax 2^-c.
 row_matrix<float> fading_channels() {
   row_matrix<float> w = tests::noise_matrix(12, 400, 8);
   for (index c = 0; c < 12; ++c) {
@@ -323,7 +323,7 @@ TEST(quantize, subnormals_round_on_the_smallest_scale) {
   EXPECT_EQ(q.code(0, 2), 0);
 }
 
-/// No value of a group of equal elements comes back farther from it than 0 is.
+/// An element of a group of equal elements comes back at most as far away as 0 is.
 template <class S>
 void expect_small_groups_come_back() {
   for (const float size : {0.0F, 1e-45F, 1e-42F, FLT_MIN / 4, FLT_MIN / 2, FLT_MIN * 0.75F, FLT_MIN,

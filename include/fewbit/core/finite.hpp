@@ -1,7 +1,7 @@
 #pragma once
-/// Finite numbers: bit patterns, the largest finite magnitude of a row, checks of arrays.
+/// Finite numbers: tests by bit pattern, the largest finite magnitude of a row, checks of arrays.
 ///
-/// Everything here looks at bits, so that no compiler flag can remove the test. Vectors and single
+/// The functions compare bit patterns, so no compiler flag can remove a test. Vectors and single
 /// floats take the same functions. Read before: core/error.hpp (is_finite of one float). Read next:
 /// core/rows.hpp (matrices).
 

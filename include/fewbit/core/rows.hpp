@@ -1,5 +1,5 @@
 #pragma once
-/// Matrices of floats that preparation reads: a reference to rows, their addresses, their checks.
+/// Row access and checks for matrices of floats that preparing functions read.
 ///
 /// Functions that prepare take `const matrix_ref&`. An expression or a column-major matrix is then
 /// evaluated once into a temporary, and one instantiation serves all. Functions on the hot path

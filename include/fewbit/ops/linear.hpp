@@ -15,6 +15,8 @@
 /// | any, in groups                       | static_int8, static_uint8   | int8.hpp          | 1                   |
 /// | any, in groups                       | dynamic_int8,               | grouped.hpp       | bits / 8 + 2 / group|
 /// |                                      | dynamic_int8_groups         |                   |                     |
+/// | integers with minima (real_minimum)  | dynamic_int8,               | grouped.hpp       | bits / 8 + 6 / group|
+/// |                                      | dynamic_int8_groups         |                   |                     |
 /// | any                                  | float_inputs                | float_inputs.hpp  | bits / 8 + 2 / group|
 /// | symmetric, a scale per row           | binary_inputs,              | bit_planes.hpp    | bits / 8            |
 /// |                                      | ternary_inputs,             |                   |                     |

@@ -18,19 +18,19 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// A code that fills a byte.
+/// A code of one byte.
 template <class T>
 concept ByteCode = std::is_same_v<T, std::int8_t> || std::is_same_v<T, std::uint8_t>;
 
 namespace detail {
 
-/// Numbers of an array that are one piece of work.
+/// Numbers in one piece of work.
 inline constexpr index array_piece = index{1} << 16;
 
-/// Bytes of a number as float and as code.
+/// Bytes of one number: 4 as a float and 1 as a code.
 inline constexpr index bytes_per_number = 5;
 
-/// work(from, n, to), or work.stream if `streaming`, by pieces.
+/// Calls work(from, n, to), or work.stream(from, n, to) if `streaming`, for each piece.
 template <class Work, class In, class Out, class E>
 void run_by_pieces(const Work& work, const In* from, index n, Out* to, bool streaming,
                    const E& executor) noexcept {
@@ -48,7 +48,7 @@ inline void expect_length(const char* function, const char* argument, index n) {
   expect(n >= 0, function, argument, n, "0 or more");
 }
 
-/// Fails if there are numbers at `pointer`, n of them, and it is null.
+/// Fails if n > 0 and `pointer` is null.
 inline void expect_numbers_at(const char* function, const char* argument, const void* pointer,
                               index n) {
   if (n > 0) expect_pointer(function, argument, pointer);

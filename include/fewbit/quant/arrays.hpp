@@ -1,19 +1,29 @@
 #pragma once
-/// Arrays of floats to 8-bit codes and back, at the rate of the memory: for buffers that are no
-/// matrix of a scheme, and for what an operator does to its inputs.
+/// Converts arrays of floats to 8-bit codes and back at memory speed. Use these functions for
+/// buffers that are not matrices of a scheme. Operators convert their inputs in the same way.
 ///
 ///     quantize_array(x, n, params, codes);                     // one scale and zero point
-///     quantize_rows(x, rows, cols, codes, scales, sums);       // a scale for each row, from it
+///     quantize_rows(x, rows, cols, codes, scales, sums);       // each row has its own scale
 ///     dequantize_array(codes, n, params, x);
 ///
 ///     code = clamp(rne(x * (1 / scale)) + zero_point)          x = (code - zero_point) * scale
 ///
-/// The reciprocal is rounded to float once, so that this differs from quantize(), which divides, at
-/// and beside ties alone (and never for a power-of-two scale). Lengths, pointers and parameters are
-/// checked at each call, before anything is written; after that nothing throws, and nothing is
-/// allocated. A NaN becomes the zero point, an infinity the last code of its side, and neither
-/// counts for the scale of a row. Pointers need no alignment; input and output do not overlap. What
-/// is larger than `arch::streaming_bytes` is written past the caches.
+/// The reciprocal 1 / scale is rounded to float once. quantize() divides instead, so a code can
+/// differ where x / scale is a tie or next to one. It never differs for a power-of-two scale.
+///
+/// Each call checks lengths, pointers and parameters before it writes anything. After these checks
+/// it does not throw and does not allocate. A NaN becomes the zero point; an infinity becomes the
+/// first or the last code, by its sign. Neither affects the scale of a row. Pointers need no
+/// alignment. Input and output must not overlap. Arrays larger than `arch::streaming_bytes` are
+/// written with streaming stores, past the caches.
+///
+/// | header                | function                                             |
+/// |-----------------------|------------------------------------------------------|
+/// | quantize_array.hpp    | quantize_array                                       |
+/// | quantize_rows.hpp     | quantize_rows                                        |
+/// | dequantize_array.hpp  | dequantize_array                                     |
+/// | row_quantizer.hpp     | dynamic_scale, row_quantizer: one row, for operators |
+///
 /// Read next: quantize.hpp (matrices, any scheme), gemm/stages.hpp (sums of products to codes).
 
 #include "fewbit/begin.hpp"

@@ -1,11 +1,11 @@
 #pragma once
-/// Which rule chooses the scales of a scheme if the user names none.
+/// The rule that chooses the scales of a scheme if the user does not name one.
 ///
-/// | storage   | rule            | header                                  |
-/// |-----------|-----------------|-----------------------------------------|
-/// | integers  | full_range      | this one                                |
-/// | binary    | mean_magnitude  | quant/magnitude_rule.hpp                |
-/// | ternary   | ternary_optimum | quant/magnitude_rule.hpp                |
+/// | storage   | rule            | header                                   |
+/// |-----------|-----------------|------------------------------------------|
+/// | integers  | full_range      | this one                                 |
+/// | binary    | mean_magnitude  | quant/magnitude_rule.hpp                 |
+/// | ternary   | ternary_optimum | quant/magnitude_rule.hpp                 |
 /// | codebooks | lloyd_max       | codebook/lloyd_max.hpp, included by name |
 ///
 /// Read next: quantize.hpp.
@@ -44,7 +44,7 @@ struct default_rule_of<ternary> {
 template <Scheme S>
 using default_rule = typename default_rule_of<typename S::storage>::type;
 
-/// A rule that can choose the scales of S.
+/// A rule that fits the storage of S.
 template <class R, class S>
 concept RuleFor = R::template fits<typename S::storage>;
 

@@ -1,13 +1,13 @@
 #pragma once
-/// Codes to the reals that they stand for.
+/// Converts codes to the real numbers that they stand for.
 ///
 ///     row_matrix<float> w_hat = dequantize(q);
 ///
-/// | scheme       | x_hat                                                                 |
-/// |--------------|-----------------------------------------------------------------------|
-/// | integers     | rne((code - zero_point) * scale)                                      |
+/// | scheme       | x_hat                                                                  |
+/// |--------------|------------------------------------------------------------------------|
+/// | integers     | rne((code - zero_point) * scale)                                       |
 /// | real_minimum | rne(rne(code * scale) + minimum): the product is rounded, then the sum |
-/// | codebooks    | rne(level * scale)                                                    |
+/// | codebooks    | rne(level * scale)                                                     |
 ///
 /// rne rounds to the nearest float. Read before: quantized_matrix.hpp. Read next: metrics.hpp (the
 /// error of quantization).
@@ -52,7 +52,8 @@ void decode_stretch(const Code* codes, index n, const shared_minimum& params, fl
   using vec = arch::vec<float, arch::native_lanes<float>>;
   constexpr float largest = std::numeric_limits<float>::max();
   if (!params.is_ordinary) {
-    // The sum of a product of 24 bits and a float is rounded to float once, by way of double.
+    // A double holds enough bits: rounding the sum to double and then to float gives the same as
+    // rounding it once.
     for (index i = 0; i < n; ++i) {
       const float product = arch::rounded(static_cast<float>(codes[i]) * (params.scale * 0.25F));
       const double value = double{product} * 4.0 + double{params.minimum};

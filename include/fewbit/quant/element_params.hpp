@@ -1,9 +1,9 @@
 #pragma once
-/// The scale and zero point, or minimum, of each element of a row: private to quantize() and
+/// The scale and zero point, or minimum, of each element of a row. Private to quantize() and
 /// dequantize().
 ///
-/// A row is cut into stretches. All elements of a stretch share one scale, or each has its own
-/// (per_col); the loops take both forms through scale_at(i) and zero_at(i).
+/// A row is cut into stretches. The elements of a stretch share one scale, or each has its own
+/// scale (per_col). Loops read both forms through scale_at(i) and zero_at(i).
 
 #include "fewbit/begin.hpp"
 
@@ -21,7 +21,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// Columns that are packed or unpacked at a time: whole bytes of any storage.
+/// Columns that are packed or unpacked together. They fill whole bytes for every storage.
 inline constexpr index encode_chunk = 256;
 
 /// One scale and zero point for a stretch.
@@ -58,9 +58,9 @@ struct column_params {
 
 /// One scale and minimum for a stretch.
 ///
-/// In a group whose values span more than the largest float, differences and products would be
-/// infinite. They are then computed with a quarter of the scale, which leaves their digits as they
-/// are. A scale of 0 takes the same way.
+/// If the values of a group span more than the largest float, differences and products would
+/// overflow. Then everything is computed on a quarter of the values, which does not change their
+/// significant bits. A scale of 0 is treated in the same way.
 struct shared_minimum {
   float scale;
   float minimum;
@@ -81,8 +81,7 @@ struct params_of_groups {
   std::span<const float> minima = {};            ///< schemes with minima
 };
 
-/// Cuts columns [first, last) of row r into stretches with one parameter source each and calls
-/// f(column, length, params).
+/// Cuts columns [first, last) of row r into stretches and calls f(column, length, params) for each.
 template <Scheme S, class F>
 FEWBIT_ALWAYS_INLINE void for_each_stretch(index r, index first, index last, index cols,
                                            const params_of_groups<S>& all, const F& f) {

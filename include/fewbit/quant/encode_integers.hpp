@@ -1,5 +1,5 @@
 #pragma once
-/// Codes of integer storages: rounded quotients. Private to quantize().
+/// Computes codes of integer storages by rounding quotients. Private to quantize().
 ///
 ///     code = round(clamp(x / scale, code_min - zero_point, code_max - zero_point)) + zero_point
 ///     code = round(clamp((x - minimum) / scale, 0, code_max))                     real_minimum
@@ -64,7 +64,7 @@ FEWBIT_ALWAYS_INLINE arch::rebind<V, typename S::code> encode(const V& x,
                                                               const element_draws& draws,
                                                               index i) noexcept {
   const float factor = params.is_ordinary ? 1.0F : 0.25F;
-  // A scale of 0 gives code 0 to every x.
+  // With scale 0, every x gets code 0.
   const float divisor =
       params.scale == 0.0F ? std::numeric_limits<float>::infinity() : params.scale * factor;
   const V above = x * V(factor) - V(params.minimum * factor);  // products are exact

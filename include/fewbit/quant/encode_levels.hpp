@@ -1,7 +1,8 @@
 #pragma once
-/// Codes of codebooks: the level nearest to x / scale.
+/// Computes codes of codebooks: the place of the level nearest to x / scale.
 ///
-/// The scale of a group is its largest magnitude, so quotients are -1 to 1. Read next: quantize.hpp.
+/// The scale of a group is its largest magnitude, so quotients are in [-1, 1]. Read next:
+/// quantize.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -61,7 +62,7 @@ class nearest_level {
   }
 
  private:
-  /// The largest float up to x; a float is above the one if and only if it is above the other.
+  /// The largest float <= x. A float is above it if and only if it is above x.
   static float rounded_down(double x) noexcept {
     const auto nearest = static_cast<float>(x);
     return double{nearest} > x ? std::nextafter(nearest, -2.0F) : nearest;
@@ -70,8 +71,8 @@ class nearest_level {
   std::array<float, (std::size_t{1} << Bits) - 1> bounds_{};
 };
 
-/// The scale of group b, whose scale is 2^-126 so far. A group of zeros gets 1 if 0 is a level,
-/// else 0; another group gets 0 if that leaves the smaller squared error.
+/// The scale of a group b without magnitudes above 2^-126. Zeros get scale 1 if 0 is a level, else
+/// 0. Other values get scale 2^-126, or 0 if that gives a smaller squared error.
 template <int Bits>
 [[nodiscard]] float smallest_scale(const matrix_ref& w, const rectangle& b,
                                    std::span<const float> levels,

@@ -1,5 +1,5 @@
 #pragma once
-/// Codes of binary and ternary storages: signs. Private to quantize().
+/// Computes codes of binary and ternary storages from signs. Private to quantize().
 ///
 ///     binary    x < 0 ? -1 : 1
 ///     ternary   |x| >= threshold ? sign(x) : 0

@@ -1,5 +1,5 @@
 #pragma once
-/// What quantization reads from a group, and what it chooses for each group: private to quantize().
+/// Ranges and magnitudes of groups, and the scales chosen from them. Private to quantize().
 
 #include "fewbit/begin.hpp"
 
@@ -19,7 +19,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// Smallest and largest of n > 0 finite values, merged into r.
+/// Widens r to hold n > 0 finite values.
 inline void widen(range& r, const float* x, index n) noexcept {
   using vec = arch::vec<float, arch::native_lanes<float>>;
   index i = 0;

@@ -1,9 +1,12 @@
 #pragma once
-/// From a range to a scale and a zero point.
+/// Turns a range into a scale and a zero point, or a scale and a minimum.
 ///
-/// x_hat = (code - zero_point) * scale. One function, `choose_params`, holds the formulas of every
-/// scheme; computation is in double and rounded once to float.
-/// Read next: quantize.hpp, which applies them.
+///     const quant_params p = choose_params<uint8_affine>(r);
+///     const minimum_params m = choose_params<uint4_grouped_minimum<32>>(r);
+///
+/// `choose_params` has the formulas of every scheme. It computes in double and rounds once to
+/// float.
+/// Read next: quantize.hpp, which applies the parameters.
 
 #include "fewbit/begin.hpp"
 
@@ -50,8 +53,7 @@ using params_of = params_of_zero_point<typename S::zero_point>;
 
 namespace detail {
 
-/// Fails unless `scale` is a finite number of at least 2^-126. The argument is a literal or a
-/// std::string, and nothing is allocated before the failure.
+/// Fails unless `scale` is a finite number of at least 2^-126. Does not allocate unless it fails.
 template <class Argument>
 void expect_positive_scale(const char* function, const Argument& argument, float scale) {
   if (!is_finite(scale) || !(scale > 0.0F)) {
@@ -66,13 +68,13 @@ void expect_zero_point(const char* function, const Argument& argument, std::int3
   if (zero < lo || zero > hi) fail(function, argument, zero, interval(lo, hi));
 }
 
-/// The largest scale of which `reach` steps are a finite float.
+/// The largest scale for which reach * scale is a finite float.
 template <Scale Sc>
 [[nodiscard]] float largest_scale(int reach) noexcept {
   return Sc::round_down(double{std::numeric_limits<float>::max()} / reach);
 }
 
-/// Steps from the zero point to the code that is farthest from it.
+/// The distance from the zero point to the farthest code.
 template <Storage St, ZeroPoint Zp>
 [[nodiscard]] constexpr int farthest_code(int zero_point) noexcept {
   const int above = Zp::template code_max<St> - zero_point;
@@ -80,8 +82,8 @@ template <Storage St, ZeroPoint Zp>
   return above > below ? above : below;
 }
 
-/// Whether scales are kept so small that every code stands for a finite float. Powers of two are
-/// not where that could halve the range; dequantize() then answers the largest float.
+/// Whether scales are limited so that every code stands for a finite float. For powers of two that
+/// are not symmetric, the limit could halve the range; they have none, and dequantize() saturates.
 template <ZeroPoint Zp, Scale Sc>
 inline constexpr bool keeps_codes_finite =
     std::is_same_v<Sc, real_scale> || std::is_same_v<Zp, symmetric>;
@@ -127,16 +129,17 @@ template <IntegerStorage St, ZeroPoint Zp, Scale Sc>
 ///                             zero_point = clamp(rne(min - lo / scale), min, max)
 /// real_minimum:               scale = (hi - lo) / (max - min), minimum = lo; 0 and lo if hi = lo
 ///
-/// where rne rounds to nearest, ties to even, and scale is already the rounded one (a power of two,
-/// or a float), so that x_hat(zero_point) = 0 exactly. The range [0, 0] gets scale 1 and zero point
-/// 0; a scale is never below 2^-126.
+/// where rne rounds to nearest, ties to even, and `scale` is already rounded to a float or a power
+/// of two. So x_hat(zero_point) = 0 exactly. The range [0, 0] gets scale 1 and zero point 0, or
+/// scale 0 under real_minimum. Every other scale is at least 2^-126.
 ///
-/// Near the largest float a step is made smaller, so that every code stands for a finite float: the
-/// scale, if it is real or the zero point symmetric, is at most
+/// Near the largest float the scale is limited, so that every code stands for a finite float. If
+/// the scale is real or the zero point symmetric, the scale is at most
 ///
 ///     FLT_MAX / max(code_max - zero_point, zero_point - code_min)
 ///
-/// rounded down, with the zero point of the scale before that.
+/// rounded down. The zero point is computed before the limit applies. real_minimum has no limit:
+/// dequantize() saturates instead.
 ///
 /// Sources: Jacob et al. 2018, arXiv:1712.05877; Wu et al. 2020, arXiv:2004.09602.
 template <IntegerStorage St, ZeroPoint Zp, Scale Sc>

@@ -1,17 +1,24 @@
 #pragma once
-/// Real numbers to codes and back.
+/// Converts a matrix of floats to codes.
 ///
-///     auto q = quantize<int4_grouped<32>>(w);            // scales from the data
-///     auto q = quantize<int8_affine>(x, params);         // scales given, from calibration
+///     auto q = quantize<int4_grouped<32>>(w);              // scales from the data
+///     auto q = quantize<int8_affine>(x, params);           // scales given, from calibration
 ///     auto q = quantize<ternary_per_row, ternary_twn>(w);  // another rule for the scales
 ///     auto q = quantize<codebook_per_row<4>>(w, levels);   // levels given; else learned from w
-///     row_matrix<float> w_hat = dequantize(q);
+///     row_matrix<float> w_hat = dequantize(q);             // dequantize.hpp
 ///
-/// code = clamp(round(x / scale) + zero_point, code_min, code_max), with a true division; the clamp
-/// comes before the conversion to integer, so that any x / scale is defined.
-/// x_hat = (code - zero_point) * scale. Of a codebook the code is that of the level nearest to
-/// x / scale, and x_hat = level * scale. Results do not depend on the executor or the processor.
-/// Read next: metrics.hpp (what was lost), modes.hpp (the formulas of other libraries).
+/// | scheme       | code                                                     |
+/// |--------------|----------------------------------------------------------|
+/// | integers     | clamp(round(x / scale) + zero_point, code_min, code_max) |
+/// | real_minimum | clamp(round((x - minimum) / scale), 0, code_max)         |
+/// | binary       | the sign of x                                            |
+/// | ternary      | the sign of x, or 0 below the threshold of the rule      |
+/// | codebooks    | the place of the level nearest to x / scale              |
+///
+/// Division is a float division, not a product with the reciprocal. The clamp comes before the
+/// conversion to integer, so every x / scale has a code. Results do not depend on the executor or
+/// the processor. Read next: metrics.hpp (the error of quantization), modes.hpp (the formulas of
+/// other libraries), default_rule.hpp, encode_integers.hpp, encode_signs.hpp, encode_levels.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -55,7 +62,7 @@ quantized_matrix<S> encode_matrix(const matrix_ref& w, group_choices<S>&& choice
   return q;
 }
 
-/// `function` is what the user called, here and below.
+/// Error sentences name the called function `function`, here and below.
 template <Scheme S, class Rule, class E>
 quantized_matrix<S> quantize_by_rule(const char* function, const matrix_ref& w, const generator& g,
                                      const E& executor) {
@@ -102,7 +109,7 @@ quantized_matrix<S> quantize_by_params(const char* function, const matrix_ref& w
   return encode_matrix<S>(w, std::move(choices), g, executor);
 }
 
-/// A rule of level_rule.hpp, or one that learns from w and its scales.
+/// Rule is one of level_rule.hpp, or computes the levels from w and its scales.
 template <CodebookScheme S, class Rule, class E>
 quantized_matrix<S> quantize_by_rule(const char* function, const matrix_ref& w,
                                      const generator& /*g*/, const E& executor) {
@@ -130,7 +137,7 @@ constexpr void expect_generator() {
   static_assert(S::is_random, "fewbit: only stochastic rounding takes a generator");
 }
 
-/// All that quantize() takes, for functions of other names.
+/// The overloads of quantize(), for callers with another name in their error sentences.
 template <Scheme S, class Rule = default_rule<S>, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize_as(const char* function, const matrix_ref& w,
                                               const E& executor = {}) {
@@ -177,19 +184,20 @@ template <CodebookScheme S, Executor E = inline_executor>
 
 /// Quantizes `w` under scheme S with scales chosen from the data.
 ///
-/// @tparam Rule     how the scale of a group is chosen: by default full_range for integer storages,
-///                  mean_magnitude for binary, ternary_optimum for ternary; how the levels are
-///                  chosen for a codebook, by default lloyd_max
+/// @tparam Rule     chooses the scale of a group, or the levels of a codebook; default_rule.hpp
+///                  lists the defaults
 /// @param w         rows = output channels, cols = inputs; an expression or a column-major matrix
 ///                  is evaluated once into a temporary
 /// @param executor  runs the groups, then the rows
 /// @return          codes in [S::code_min, S::code_max] and one scale for each group
 /// @throws fewbit::error if `w` is empty or holds a NaN or an infinity
 ///
-/// A group of zeros gets scale 1 and codes that stand for 0; where no code does, under binary and
-/// under a codebook without a level 0, scale 0. sign(0) = sign(-0) = +1.
-/// Any other scale is at least 2^-126, so that data smaller than half of that become 0. A group
-/// that this scale would make worse than 0, where no code stands for 0, gets scale 0, too.
+/// A group of zeros gets scale 1 and codes that mean 0. Binary codes and codebooks without a level
+/// 0 have no such code: the group gets scale 0. Under real_minimum, a group of equal values gets
+/// scale 0 and that value as its minimum. sign(0) = sign(-0) = +1.
+///
+/// Every other scale is at least 2^-126, so magnitudes below 2^-127 become 0. Where no code means
+/// 0, a group gets scale 0 if 2^-126 would give a larger error.
 /// Sources: Wu et al. 2020, arXiv:2004.09602 (integers); magnitude_rule.hpp for the others.
 template <Scheme S, class Rule = default_rule<S>, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
@@ -197,20 +205,21 @@ template <Scheme S, class Rule = default_rule<S>, Executor E = inline_executor>
   return detail::quantize_as<S, Rule>("quantize", w, executor);
 }
 
-/// The same for schemes with stochastic rounding. Element (r, c) uses number r * cols + c of the
-/// generator, so equal generators give equal codes; advance its counter between calls.
+/// The same for schemes with stochastic rounding. Element (r, c) uses random number r * cols + c of
+/// the generator, so equal generators give equal codes. Advance its counter between calls.
 template <Scheme S, class Rule = default_rule<S>, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                            const generator& g, const E& executor = {}) {
   return detail::quantize_as<S, Rule>("quantize", w, g, executor);
 }
 
-/// Quantizes `w` with given parameters, one for each group in the order of granularity::scale_of;
-/// integer storages only.
+/// Quantizes `w` with given parameters: one quant_params for each group, or one minimum_params
+/// under real_minimum, in the order of granularity::scale_of. Integer storages only.
 ///
-/// @throws fewbit::error if `w` is empty or not finite, if the number of parameters is wrong, a
-///         scale is not a finite positive number (a power of two if S says so), or a zero point is
-///         no code (must be 0 if S is symmetric)
+/// @throws fewbit::error if `w` is empty or not finite, if the number of parameters is wrong, if a
+///         scale is not a finite number of at least 2^-126 (or not a power of two where S needs
+///         one; 0 is allowed under real_minimum), if a zero point is not a code (not 0 if S is
+///         symmetric), or if a minimum is not finite
 template <IntegerScheme S, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                            std::span<const params_of<S>> params,
@@ -218,7 +227,7 @@ template <IntegerScheme S, Executor E = inline_executor>
   return detail::quantize_as<S>("quantize", w, params, executor);
 }
 
-/// Quantizes `w` with the one scale and zero point of a per_tensor scheme.
+/// Quantizes `w` with one scale and zero point; per_tensor schemes only.
 template <IntegerScheme S, Executor E = inline_executor>
   requires std::is_same_v<typename S::granularity, per_tensor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
@@ -229,14 +238,14 @@ template <IntegerScheme S, Executor E = inline_executor>
 /// Quantizes `w` with given levels; codebooks only. The scale of a group is its max|w|.
 ///
 /// @param levels  2^bits finite numbers of -1 to 1 in ascending order; some may be equal
-/// @throws fewbit::error if `w` is empty or not finite, or levels are none
+/// @throws fewbit::error if `w` is empty or not finite, or if `levels` are not as described
 template <CodebookScheme S, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                            std::span<const float> levels, const E& executor = {}) {
   return detail::quantize_as<S>("quantize", w, levels, executor);
 }
 
-/// Given parameters and stochastic rounding.
+/// Quantizes `w` with given parameters and stochastic rounding.
 template <IntegerScheme S, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                            std::span<const params_of<S>> params, const generator& g,
@@ -244,9 +253,9 @@ template <IntegerScheme S, Executor E = inline_executor>
   return detail::quantize_as<S>("quantize", w, params, g, executor);
 }
 
-/// What is left of `w` after quantization: dequantize(quantize<S>(w, more...)), where `more` is
-/// whatever that quantize takes (executor, generator, parameters).
-/// @throws fewbit::error as that quantize does, by the name fake_quantize
+/// Quantizes `w` and converts the codes back: dequantize(quantize<S>(w, more...)), where `more` are
+/// further arguments of quantize() (executor, generator, parameters).
+/// @throws fewbit::error as quantize() does; the sentence names fake_quantize
 template <Scheme S, class... More>
 [[nodiscard]] row_matrix<float> fake_quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                               const More&... more) {

@@ -23,7 +23,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 ///
 /// @param params    a finite scale of at least 2^-126, and a zero point that is a code
 /// @param executor  runs pieces of 65536 numbers
-/// @throws fewbit::error if n is negative, a pointer to n > 0 numbers is null, or params are none
+/// @throws fewbit::error if n is negative, if n > 0 and a pointer is null, or if the scale or the
+///         zero point is out of range
 template <ByteCode Code, Executor E = inline_executor>
 void quantize_array(const float* x, index n, const quant_params& params, Code* codes,
                     const E& executor = {}) {

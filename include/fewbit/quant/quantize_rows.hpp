@@ -27,20 +27,20 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// What a row's codes say besides.
+/// The scale of a row and the sum of its codes.
 struct row_result {
   float scale;
   std::int32_t sum;
 };
 
-/// Codes of a row of any floats by its own scale.
+/// Codes of one row, under the scale of that row. Values may be non-finite.
 inline row_result encode_dynamic(const float* x, index n, std::int8_t* codes) noexcept {
   const float scale = dynamic_scale(finite_amax(x, n));
   row_quantizer<std::int8_t>({scale, 0}, -127, 127)(x, n, codes);
   return {scale, arch::sum_of_bytes(codes, n)};
 }
 
-/// max|x| of whole registers of codes; garbage if there is a NaN.
+/// A running max|x|, one register of codes at a time. The result is meaningless if there is a NaN.
 class magnitude_look {
  public:
   FEWBIT_ALWAYS_INLINE void see(const float* x) noexcept {
@@ -67,21 +67,21 @@ class magnitude_look {
   return look.largest();
 }
 
-/// Codes of rows by their own scales, while the magnitudes of rows to come are looked at: one is
-/// the work of the ports, the other that of the caches. Rows are at least a register of codes long
-/// and a few of them fit L1.
+/// Codes of rows, each under its own scale. While one row is encoded, the maximum of a later row is
+/// computed: encoding is limited by the execution ports, the maximum by the caches. Rows have at
+/// least one register of codes, and three of them fit L1.
 template <class Store>
 class row_pipeline {
  public:
   row_pipeline(const float* x, index stride, index cols) noexcept
       : x_(x), stride_(stride), cols_(cols) {}
 
-  /// take(r, row_result) for each row r, in order. False if any of them held something else than
-  /// finite numbers; then all is to be done again.
+  /// Calls take(r, row_result) for each row r, in order. Returns false if a value is not finite;
+  /// the caller must then encode all rows again.
   template <class Take>
   [[nodiscard]] bool run(index rows, std::int8_t* codes, const Take& take) noexcept {
-    // A scale takes two divisions after the last number of its row was seen, so the look is two
-    // rows ahead.
+    // Two divisions follow the maximum of a row before its codes can start, so the maximum is
+    // computed two rows ahead.
     float amax = rough_amax(x_, cols_);
     float next_amax = rows > 1 ? rough_amax(x_ + stride_, cols_) : 0.0F;
     bool finite = true;
@@ -108,13 +108,13 @@ class row_pipeline {
         });
   }
 
-  /// Codes of x and their sum. No finite number comes to 127.5, so there is no code to clamp, but a
-  /// NaN becomes -128 or makes the scale infinite or NaN.
+  /// Writes the codes of x and returns their sum. No quotient of finite numbers reaches 127.5, so
+  /// codes need no clamp. A NaN becomes -128, or makes the scale infinite or NaN.
   template <bool Looks>
   FEWBIT_ALWAYS_INLINE std::int32_t encode(const float* x, const float* ahead, float scale,
                                            std::int8_t* codes, float& amax_ahead) noexcept {
     const reals inverse(1.0F / scale);
-    const index cols = cols_;  // stores of codes could change the member
+    const index cols = cols_;  // a local: stores of codes may alias the member
     arch::vec<std::int32_t, int{code_lanes / 4}> sums(0);
     codes_type least = least_;
     magnitude_look look;
@@ -148,7 +148,7 @@ class row_pipeline {
   codes_type least_ = codes_type(0);
 };
 
-/// Floats of a row that a pipeline may hold in L1 three times.
+/// The longest row for row_pipeline: three such rows of floats fit L1.
 inline constexpr index pipeline_cols = 3072;
 
 template <class Store>
@@ -187,20 +187,20 @@ void quantize_rows(const float* x, index rows, index cols, std::int8_t* codes, f
 
 }  // namespace detail
 
-/// Each row by its own symmetric scale, as linear<S, dynamic_int8> takes its inputs.
+/// Quantizes each row under its own symmetric scale, as linear<S, dynamic_int8> does with its
+/// inputs.
 ///
 /// @param x         rows x cols floats, row after row
-/// @param codes     as many codes, in [-127, 127]
-/// @param scales    for each row max|x| / 127 of its finite values; 1 if all are 0, and never below
-///                  2^-126
-/// @param sums      for each row the sum of its codes, which the zero points of weights ask for;
-///                  or nullptr
+/// @param codes     rows x cols codes in [-127, 127]
+/// @param scales    one for each row: max|x| / 127 of its finite values, at least 2^-126; 1 if all
+///                  are 0
+/// @param sums      one for each row: the sum of its codes, which a product with affine weights
+///                  needs; or nullptr
 /// @param executor  runs pieces of about 65536 numbers
-/// @throws fewbit::error if rows or cols is negative, or a pointer to numbers other than sums is
-///         null
+/// @throws fewbit::error if rows or cols is negative, or if a pointer other than `sums` is null and
+///         there are numbers
 ///
-/// Near the largest float the scale of a row is one float less, so that each code times it is
-/// finite.
+/// Near the largest float, the scale of a row is one float less, so that code * scale is finite.
 template <Executor E = inline_executor>
 void quantize_rows(const float* x, index rows, index cols, std::int8_t* codes, float* scales,
                    std::int32_t* sums, const E& executor = {}) {

@@ -1,14 +1,14 @@
 #pragma once
-/// A matrix of codes with its scales: what quantization produces and operators consume.
+/// A matrix of codes with its scales: the result of quantize() and the input of operators.
 ///
 /// The scheme is part of the type. Codes are row-major and packed to the bits of their storage
-/// (core/bits.hpp); each row starts on a byte. The value of an element is
+/// (core/bits.hpp). Each row starts on a byte. The value of an element is
 ///
 ///     (code(r, c) - zero_point(r, c)) * scale(r, c)
 ///     code(r, c) * scale(r, c) + minimum(r, c)           real_minimum
 ///     levels()[code(r, c)] * scale(r, c)                 codebooks
 ///
-/// Read next: quantize.hpp, which makes one from reals; gemm/ packs one for a kernel.
+/// Read next: quantize.hpp (floats to codes), dequantize.hpp (codes to floats).
 
 #include "fewbit/begin.hpp"
 
@@ -34,7 +34,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Packs n codes of a row; a binary code becomes its sign bit.
+/// Packs n codes of a row. A binary code is stored as its sign bit.
 template <Storage St>
 void pack_codes(const typename St::code* codes, index n, std::uint8_t* bytes) noexcept {
   if constexpr (std::is_same_v<St, binary>) {
@@ -64,7 +64,7 @@ template <Storage St>
   return std::is_same_v<St, binary> ? 1 - 2 * stored : stored;
 }
 
-/// Storages that may have no code for 0. A group of zeros then has scale 0.
+/// Storages that may have no code for 0. A group of zeros then gets scale 0.
 template <Storage St>
 inline constexpr bool may_lack_zero = std::is_same_v<St, binary> || CodebookStorage<St>;
 
@@ -95,12 +95,12 @@ void expect_valid_levels(const char* function, std::span<const float> levels) {
   }
 }
 
-/// How quantize() hands over rows it has packed itself.
+/// Gives quantize() access to the parts of a quantized_matrix.
 struct quantized_matrix_access;
 
 }  // namespace detail
 
-/// Codes, scales and (only if S is affine) zero points of a rows x cols matrix.
+/// Codes and scales of a rows x cols matrix, and its zero points, minima or levels if S has them.
 template <Scheme S>
 class quantized_matrix {
  public:
@@ -113,14 +113,15 @@ class quantized_matrix {
   /// 0 x 0, without scales.
   quantized_matrix() = default;
 
-  /// From parts made elsewhere.
+  /// Copies codes and scales that were made elsewhere.
   ///
   /// @param codes        rows x cols codes, each in [S::code_min, S::code_max]; binary: -1 or 1
-  /// @param scales       granularity::count(rows, cols) finite numbers of at least 2^-126 (powers
-  ///                     of two if S says so), ordered by granularity::scale_of; binary: or 0,
-  ///                     which makes all values of the group 0
-  /// @param zero_points  as many, in [storage::min, storage::max]; empty unless S is affine
-  /// @throws fewbit::error naming the first bad value and its position
+  /// @param scales       granularity::count(rows, cols) finite numbers of at least 2^-126, ordered
+  ///                     by granularity::scale_of; powers of two if S has power_of_two. A binary
+  ///                     scale may be 0: all values of the group are then 0
+  /// @param zero_points  one for each scale, in [storage::min, storage::max]; empty unless S is
+  ///                     affine
+  /// @throws fewbit::error with the first bad value and its position
   quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
                    std::span<const float> scales, std::span<const value_type> zero_points = {})
     requires(!CodebookScheme<S> && !S::has_minimum)
@@ -131,7 +132,7 @@ class quantized_matrix {
     take_codes(codes);
   }
 
-  /// The same of a codebook, whose scales may be 0 as those of binary codes may.
+  /// The same for a codebook. A scale may be 0.
   ///
   /// @param levels  2^bits finite numbers of -1 to 1 in ascending order; some may be equal
   quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
@@ -145,9 +146,9 @@ class quantized_matrix {
     take_codes(codes);
   }
 
-  /// The same under real_minimum, whose scales may be 0: all values of the group are its minimum.
+  /// The same for real_minimum. A scale may be 0: all values of the group are then its minimum.
   ///
-  /// @param minima  as many finite numbers as scales
+  /// @param minima  one finite number for each scale
   quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
                    std::span<const float> scales, std::span<const float> minima)
     requires(S::has_minimum)
@@ -187,11 +188,11 @@ class quantized_matrix {
 
   /// Ordered by granularity::scale_of.
   [[nodiscard]] std::span<const float> scales() const noexcept { return scales_; }
-  /// As many as scales if S is affine, else none.
+  /// One for each scale if S is affine, else empty.
   [[nodiscard]] std::span<const value_type> zero_points() const noexcept { return zero_points_; }
-  /// As many as scales if S has minima, else none.
+  /// One for each scale if S has minima, else empty.
   [[nodiscard]] std::span<const float> minima() const noexcept { return minima_; }
-  /// 2^bits numbers of -1 to 1 in ascending order if S is of a codebook, else none.
+  /// 2^bits numbers of -1 to 1 in ascending order if S has a codebook, else empty.
   [[nodiscard]] std::span<const float> levels() const noexcept { return levels_; }
 
   /// The packed codes, rows() times row_bytes() bytes.
@@ -218,7 +219,7 @@ class quantized_matrix {
            static_cast<index>(zero_points_.size() * sizeof(value_type));
   }
 
-  /// Equal shape, codes, scales, zero points, minima and levels.
+  /// Whether shape, codes, scales, zero points, minima and levels are equal.
   friend bool operator==(const quantized_matrix& a, const quantized_matrix& b) noexcept {
     return a.rows_ == b.rows_ && a.cols_ == b.cols_ && a.scales_ == b.scales_ &&
            a.zero_points_ == b.zero_points_ && a.minima_ == b.minima_ && a.levels_ == b.levels_ &&
@@ -303,7 +304,7 @@ class quantized_matrix {
 namespace detail {
 
 struct quantized_matrix_access {
-  /// Zero bits and no scales: the caller fills in both, unchecked.
+  /// A matrix of zero bits without scales. The caller fills in both; nothing is checked.
   template <Scheme S>
   static quantized_matrix<S> make(index rows, index cols) {
     return quantized_matrix<S>(rows, cols);

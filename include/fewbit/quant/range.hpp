@@ -1,8 +1,8 @@
 #pragma once
-/// The interval of real values that a quantizer must cover.
+/// The interval of real values that codes must cover.
 ///
-/// An observer (calib/) answers a range, `choose_params` (params.hpp) turns it into a scale and a
-/// zero point. A range says nothing about bits: one range serves int8 and int4 alike.
+/// An observer (calib/) returns a range. `choose_params` (params.hpp) turns it into a scale and a
+/// zero point. A range does not depend on the bits of a code: the same range serves int8 and int4.
 
 #include "fewbit/begin.hpp"
 
@@ -20,7 +20,7 @@ struct range {
   float lo = 0.0F;
   float hi = 0.0F;
 
-  /// max(|lo|, |hi|): what a symmetric quantizer must cover.
+  /// max(|lo|, |hi|): the largest magnitude.
   [[nodiscard]] FEWBIT_ALWAYS_INLINE constexpr float amax() const noexcept {
     const float below = lo < 0.0F ? -lo : lo;
     const float above = hi < 0.0F ? -hi : hi;

@@ -1,9 +1,9 @@
 #pragma once
-/// A scheme: five independent choices that say how real numbers become codes.
+/// A scheme: five independent choices that define how real numbers become codes.
 ///
-/// `scheme<int8, per_row>` is an empty type; `quantize<scheme<int8, per_row>>(w)` carries it into a
-/// `quantized_matrix`, so that an operator built for one scheme cannot be handed another. Names for
-/// the schemes people use stand at the end.
+/// `scheme<int8, per_row>` is an empty type. It is part of the type of the `quantized_matrix` that
+/// `quantize<scheme<int8, per_row>>(w)` returns, so an operator for one scheme does not compile
+/// with another. The end of this header names common schemes.
 ///
 /// | storage          | zero point                        | scale                    | rounding |
 /// |------------------|-----------------------------------|--------------------------|----------|
@@ -32,8 +32,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// What a scheme derives from its storage and zero point; empty when they are no such things, so
-/// that only the sentence of the failed static_assert is reported.
+/// The members that a scheme derives from its storage and zero point. Empty if the arguments are
+/// not a storage and a zero point, so that the compiler reports only the failed static_assert.
 template <class St, class Zp>
 struct scheme_codes {};
 
@@ -42,15 +42,14 @@ struct scheme_codes<St, Zp> {
   static constexpr bool is_integer = St::is_integer;
   static constexpr bool is_affine = Zp::is_affine;
   static constexpr bool has_minimum = Zp::has_minimum;
-  /// First and last code that quantization produces.
+  /// The first and the last code that quantization produces.
   static constexpr int code_min = CodebookStorage<St> ? St::min : Zp::template code_min<St>;
   static constexpr int code_max = Zp::template code_max<St>;
   /// One unpacked code.
   using code = typename St::code;
 
   static_assert(!CodebookStorage<St> || std::is_same_v<Zp, symmetric>,
-                "fewbit: the levels of a codebook stand where they stand; it takes no other zero "
-                "point than symmetric");
+                "fewbit: the levels of a codebook are fixed; its zero point must be symmetric");
   static_assert(!St::is_integer || St::is_signed || Zp::is_affine || Zp::has_minimum,
                 "fewbit: an unsigned storage needs the affine zero point or real_minimum, because "
                 "symmetric codes are as often negative as positive");
@@ -90,8 +89,8 @@ struct scheme : detail::scheme_codes<StorageT, ZeroPointT> {
                 "toward_zero or stochastic");
   static_assert(!CodebookStorage<StorageT> ||
                     (std::is_same_v<ScaleT, real_scale> && std::is_same_v<RoundingT, nearest_even>),
-                "fewbit: a codebook takes real scales, and of its levels the nearest; it has no "
-                "other scale and no rounding");
+                "fewbit: a codebook takes real scales and the nearest level; it has no other scale "
+                "and no rounding");
   static_assert(!Storage<StorageT> || IntegerStorage<StorageT> || CodebookStorage<StorageT> ||
                     std::is_same_v<ScaleT, real_scale>,
                 "fewbit: ternary and binary scales are means of |w|; a power-of-two scale needs an "
@@ -134,11 +133,11 @@ using int8_per_row = scheme<int8, per_row>;
 using int8_per_col = scheme<int8, per_col>;
 template <index G>
 using int8_grouped = scheme<int8, grouped<G>>;
-/// One power-of-two scale: the Qm.n fixed-point formats.
+/// One power-of-two scale, as in the Qm.n fixed-point formats.
 using int8_power_of_two = scheme<int8, per_tensor, symmetric, power_of_two>;
 using int8_affine = scheme<int8, per_tensor, affine>;
 using int8_affine_per_row = scheme<int8, per_row, affine>;
-/// What ONNX, PyTorch and TFLite use for activations.
+/// ONNX, PyTorch and TFLite use this one for activations.
 using uint8_affine = scheme<uint8, per_tensor, affine>;
 using uint8_affine_per_row = scheme<uint8, per_row, affine>;
 
@@ -150,7 +149,7 @@ template <index G>
 using int4_grouped = scheme<int4, grouped<G>>;
 template <index G>
 using uint4_grouped = scheme<uint4, grouped<G>, affine>;
-/// A scale and a minimum for each group: ggml's Q4_1 with G = 32, HQQ and AWQ with G = 64 or 128.
+/// A scale and a minimum for each group, as Q4_1 of ggml with G = 32.
 template <index G>
 using uint4_grouped_minimum = scheme<uint4, grouped<G>, real_minimum>;
 

@@ -12,9 +12,9 @@
 /// | binary      | 1    | -1, 1             | int8_t            |
 /// | codebook<B> | B    | 0..2^B - 1        | uint8_t           |
 ///
-/// An integer storage holds the rounded quotient x / scale. Ternary and binary codes are chosen by
-/// a rule of their own (quantize.hpp); a code of a codebook is a place in a list of levels
-/// (level_rule.hpp). Read next: granularity.hpp.
+/// A code of an integer storage is a rounded quotient x / scale. Ternary and binary codes are signs
+/// (magnitude_rule.hpp). A code of a codebook is a place in a list of levels (level_rule.hpp).
+/// Read next: granularity.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -126,7 +126,7 @@ struct ternary {
   static constexpr const char* name = "ternary";
 };
 
-/// -1 and 1 in one bit; the stored bit is set for -1, so that a dot product of length n is
+/// -1 and 1 in one bit. The stored bit is 1 for -1, so a dot product of length n is
 /// n - 2 popcount(a ^ b). Rastegari et al. 2016, arXiv:1603.05279.
 struct binary {
   using code = std::int8_t;
@@ -138,8 +138,8 @@ struct binary {
   static constexpr const char* name = "binary";
 };
 
-/// Places in a list of 2^Bits levels: floats of -1 to 1 in ascending order, of which each matrix
-/// has one list. A code stands for level * scale.
+/// A code is a place in a list of 2^Bits levels and stands for level * scale. Levels are floats in
+/// [-1, 1] in ascending order. Each matrix has one list.
 template <int Bits>
 struct codebook {
   static_assert(Bits >= 1 && Bits <= 8, "fewbit: the codes of a codebook have 1 to 8 bits");

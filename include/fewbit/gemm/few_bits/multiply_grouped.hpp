@@ -255,8 +255,8 @@ struct sums_of_lhs {
 };
 template <>
 struct sums_of_lhs<true> {
-  const float* lhs_sums;
-  explicit sums_of_lhs(const float* sums) noexcept : lhs_sums(sums) {}
+  const float* next_sums;
+  explicit sums_of_lhs(const float* sums) noexcept : next_sums(sums) {}
 };
 
 /// Totals of R rows and the columns of P panels. One row reads several panels side by side, because
@@ -358,12 +358,12 @@ class grouped_tile : sums_of_lhs<Weights::has_minimum> {
         };
         ends::add_scaled(weights_, w_of[p][g], sums[p][g], lhs_scale, totals_[p]);
         if constexpr (Weights::has_minimum) {
-          add_minima(weights_, w_of[p][g], this->lhs_sums + g * R, lhs_scale, totals_[p]);
+          add_minima(weights_, w_of[p][g], this->next_sums + g * R, lhs_scale, totals_[p]);
         }
       }
     }
     if constexpr (Scaled) lhs_scales_ += G * R;
-    if constexpr (Weights::has_minimum) this->lhs_sums += G * R;
+    if constexpr (Weights::has_minimum) this->next_sums += G * R;
   }
 
   /// A chunk of one panel.
@@ -468,7 +468,9 @@ void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch, HasMinimum>,
                                          epilogue};
     executor.for_each((w.panels() + panels_of_part - 1) / panels_of_part, [&](index part) {
       const index end = std::min(w.panels(), (part + 1) * panels_of_part);
-      if (w.is_affine()) {
+      if constexpr (HasMinimum) {
+        detail::multiply_grouped_panels<false>(w, a, part * panels_of_part, end, to);
+      } else if (w.is_affine()) {
         detail::multiply_grouped_panels<true>(w, a, part * panels_of_part, end, to);
       } else {
         detail::multiply_grouped_panels<false>(w, a, part * panels_of_part, end, to);

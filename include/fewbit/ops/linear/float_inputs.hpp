@@ -36,17 +36,17 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 namespace detail {
 
 /// The sum of n inputs times `unit`, a power of two: what the minimum of a group is multiplied by.
-/// 16 partial sums take every 16th input each and are added in their order, so the bits are the same
-/// on every processor.
+/// 16 partial sums take every 16th input each and are added in their order, so the bits are the
+/// same on every processor.
 [[nodiscard]] inline float sum_in_units(const float* x, index n, float unit) noexcept {
   constexpr int parts = 16, lanes = arch::native_lanes<float>;
-  using reals = arch::vec<float, lanes>;
-  reals sums[parts / lanes] = {};
+  using vec = arch::vec<float, lanes>;
+  vec sums[parts / lanes] = {};
   index i = 0;
   for (; i + parts <= n; i += parts) {
 #pragma GCC unroll 4
     for (int j = 0; j < parts / lanes; ++j)
-      sums[j] += arch::rounded(reals(reals::load(x + i + j * lanes) * reals(unit)));
+      sums[j] += arch::rounded(vec(vec::load(x + i + j * lanes) * vec(unit)));
   }
   float part[parts];
   for (int j = 0; j < parts / lanes; ++j) sums[j].store(&part[j * lanes]);
@@ -198,9 +198,9 @@ class float_tile {
 
 /// y(i, j) = sum over groups g of rne(s(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) -
 /// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits; of a
-/// codebook the level of w_code stands in place of the difference. Weights with minima add
-/// rne((sum over k in g of x(i, k)) * minimum(j, g)) after each group. A NaN or an infinity in x comes
-/// out as arithmetic has it.
+/// codebook the level of w_code stands in place of the difference. Weights with minima add rne((sum
+/// over k in g of x(i, k)) * minimum(j, g)) after each group. A NaN or an infinity in x comes out
+/// as arithmetic has it.
 template <Scheme S, class Arch>
 class linear<S, float_inputs, Arch> {
   static_assert(std::is_same_v<Arch, arch::native>,

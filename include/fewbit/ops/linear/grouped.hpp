@@ -213,8 +213,8 @@ concept DynamicInt8 =
 /// significant bits and s_x(i) = max|x(i)| / 127 of the finite inputs. The float operations are in
 /// that order, uncontracted, so results are the same bits everywhere.
 ///
-/// Weights with minima (real_minimum) add rne(float(sum of x_code over g) * minimum(j, g)) to the sum
-/// over groups, after the product of each group.
+/// Weights with minima (real_minimum) add rne(float(sum of x_code over g) * minimum(j, g)) to the
+/// sum over groups, after the product of each group.
 ///
 /// With dynamic_int8_groups y(i, j) = sum over g of rne(rne(float(T) * s(j, g)) * s_x(i, g)), plus
 /// bias(j), where s_x(i, g) = max|x(i)| / 127 of the finite inputs of group g.

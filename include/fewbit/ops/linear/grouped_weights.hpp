@@ -20,11 +20,11 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// Schemes whose weights meet dynamic inputs as they are stored, in groups. The codes of a codebook
-/// are places in a list, which no integer product takes.
+/// Schemes whose weights meet dynamic inputs as they are stored: in groups, or with minima. The
+/// codes of a codebook are places in a list, which no integer product takes.
 template <class S>
-concept MultipliedAsStored =
-    !CodebookScheme<S> && S::storage::bits <= 8 && (scale_depth<typename S::granularity>) > 0;
+concept MultipliedAsStored = !CodebookScheme<S> && S::storage::bits <= 8 &&
+                             (scale_depth<typename S::granularity> > 0 || S::has_minimum);
 
 /// Bits of a weight as it is stored: codes of a codebook of 5 to 7 take 8.
 template <Scheme S>

@@ -114,6 +114,9 @@ inline constexpr bool stays_packed =
 /// weight takes a byte here; float_inputs keep levels and few bits.
 template <LinearWeights S, class Inputs, class Arch>
 class linear {
+  static_assert(!S::has_minimum,
+                "fewbit: weights with minima (real_minimum) take dynamic_int8, "
+                "dynamic_int8_groups or float_inputs");
   static_assert(Scheme<S>,
                 "fewbit: a layer of product quantization takes dynamic_int8 or float_inputs");
   static_assert(!std::is_same_v<Inputs, dynamic_int8_groups>,
