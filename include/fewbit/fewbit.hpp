@@ -12,11 +12,12 @@
 // ======== What programs call ========
 
 // ---- quant: real numbers <-> codes
-#include "fewbit/quant/arrays.hpp"             // how float rows become codes
+#include "fewbit/quant/arrays.hpp"             // quantize_array, quantize_rows, dequantize_array
+#include "fewbit/quant/dequantize.hpp"         // dequantize
 #include "fewbit/quant/metrics.hpp"            // mse, sqnr_db, cosine, max_error, clipped_share
 #include "fewbit/quant/modes.hpp"              // onnx, fbgemm, tflite: as others do it
 #include "fewbit/quant/params.hpp"             // quant_params, choose_params
-#include "fewbit/quant/quantize.hpp"           // quantize, dequantize, fake_quantize
+#include "fewbit/quant/quantize.hpp"           // quantize, fake_quantize
 #include "fewbit/quant/quantized_matrix.hpp"   // quantized_matrix<S>
 #include "fewbit/quant/range.hpp"              // range
 #include "fewbit/quant/scheme.hpp"             // scheme<...>, int8_per_row, int4_grouped<32> ...
@@ -82,19 +83,27 @@
 // ---- core
 #include "fewbit/core/aligned_buffer.hpp"  // aligned_buffer<T>
 #include "fewbit/core/bits.hpp"            // pack_bits, unpack_bits: 1, 2, 4, 8, 16 bits
+#include "fewbit/core/finite.hpp"          // finite_amax, without_nan: finite numbers by their bits
 #include "fewbit/core/half.hpp"            // to_half, from_half
 #include "fewbit/core/operands.hpp"        // DenseRows: what the hot path reads and writes
-#include "fewbit/core/workspace.hpp"       // workspace
+#include "fewbit/core/rows.hpp"       // matrix_ref, row_of, expect_finite: what preparation reads
+#include "fewbit/core/workspace.hpp"  // workspace
 
 // ---- quant
-#include "fewbit/quant/granularity.hpp"     // per_tensor, per_row, grouped<G> ...
-#include "fewbit/quant/level_rule.hpp"      // normal_quantiles, powers_of_two ...
-#include "fewbit/quant/magnitude_rule.hpp"  // mean_magnitude, ternary_optimum, ternary_twn
-#include "fewbit/quant/rounding.hpp"        // nearest_even, half_away, toward_zero, stochastic
-#include "fewbit/quant/scale.hpp"           // real_scale, power_of_two
-#include "fewbit/quant/scale_search.hpp"    // the scale of a group that costs least
-#include "fewbit/quant/storage.hpp"         // int8, uint8, int16, int4 ... binary, codebook<B>
-#include "fewbit/quant/zero_point.hpp"      // symmetric, symmetric_full, affine
+#include "fewbit/quant/default_rule.hpp"      // full_range, default_rule<S>
+#include "fewbit/quant/dequantize_array.hpp"  // 8-bit codes -> array
+#include "fewbit/quant/encode_levels.hpp"     // codes of codebooks, codebook_scales
+#include "fewbit/quant/granularity.hpp"       // per_tensor, per_row, grouped<G> ...
+#include "fewbit/quant/level_rule.hpp"        // normal_quantiles, powers_of_two ...
+#include "fewbit/quant/magnitude_rule.hpp"    // mean_magnitude, ternary_optimum, ternary_twn
+#include "fewbit/quant/quantize_array.hpp"    // array -> 8-bit codes, one scale
+#include "fewbit/quant/quantize_rows.hpp"     // rows -> 8-bit codes, a scale for each row
+#include "fewbit/quant/rounding.hpp"          // nearest_even, half_away, toward_zero, stochastic
+#include "fewbit/quant/row_quantizer.hpp"     // dynamic_scale, row_quantizer: what operators use
+#include "fewbit/quant/scale.hpp"             // real_scale, power_of_two
+#include "fewbit/quant/scale_search.hpp"      // the scale of a group that costs least
+#include "fewbit/quant/storage.hpp"           // int8, uint8, int16, int4 ... binary, codebook<B>
+#include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine
 
 // ---- gemm: parts of every product
 #include "fewbit/gemm/epilogue_rows.hpp"  // sums in a buffer -> epilogue -> C

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "fewbit/config.hpp"
+#include "fewbit/core/finite.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/quant/range.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 

@@ -37,11 +37,11 @@
 #include "fewbit/codebook/pq_weights.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/finite.hpp"
 #include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/stages.hpp"
-#include "fewbit/quant/arrays.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 

@@ -107,6 +107,27 @@ std::string text(T value) {
   }
 }
 
+/// "2 x 3": rows and columns.
+template <class Extent>
+std::string shape_text(Extent rows, Extent cols) {
+  return text(rows) + " x " + text(cols);
+}
+
+/// "w(2, 3)": row and column.
+inline std::string element(const std::string& name, std::int64_t r, std::int64_t c) {
+  return name + "(" + std::to_string(r) + ", " + std::to_string(c) + ")";
+}
+
+/// "scales[3]".
+inline std::string item(const std::string& name, std::int64_t i) {
+  return name + "[" + std::to_string(i) + "]";
+}
+
+/// "1 to 4", or "1" if both are 1.
+inline std::string interval(int lo, int hi) {
+  return lo == hi ? std::to_string(lo) : std::to_string(lo) + " to " + std::to_string(hi);
+}
+
 /// Fails with "fewbit: <function>: <argument> is <got>, expected <want>".
 template <class Got, class Want>
 [[noreturn]] void fail(const char* function, const std::string& argument, const Got& got,
@@ -144,8 +165,7 @@ inline void expect_pointer(const char* function, const char* argument, const voi
 template <class M>
 void expect_extents(const char* function, const char* argument, const M& m) {
   if (m.rows() > 0 && m.cols() > 0) return;
-  fail(function, argument, text(m.rows()) + " x " + text(m.cols()),
-       "at least one row and one column");
+  fail(function, argument, shape_text(m.rows(), m.cols()), "at least one row and one column");
 }
 
 /// Fails if a matrix has elements but its pointer is null.

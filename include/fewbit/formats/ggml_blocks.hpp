@@ -29,7 +29,6 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/half.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/quant/range.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
@@ -148,9 +147,7 @@ inline void expect_whole_blocks(const char* function, index cols) {
 }
 
 /// "block (2, 3)": row and position in it.
-inline std::string block_name(index r, index b) {
-  return "block (" + std::to_string(r) + ", " + std::to_string(b) + ")";
-}
+inline std::string block_name(index r, index b) { return element("block ", r, b); }
 
 }  // namespace detail
 
@@ -223,7 +220,7 @@ class block_matrix {
   /// By division: a product of hostile sizes could wrap.
   void expect_shape(std::size_t bytes) const {
     if (rows_ <= 0 || cols_ <= 0 || cols_ % ggml_block_size != 0) {
-      detail::fail("block_matrix", "shape", detail::text(rows_) + " x " + detail::text(cols_),
+      detail::fail("block_matrix", "shape", detail::shape_text(rows_, cols_),
                    "at least one row of whole blocks of 32");
     }
     const auto rows = static_cast<std::size_t>(rows_);

@@ -45,9 +45,9 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/half.hpp"
+#include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/formats/ggml_blocks.hpp"
-#include "fewbit/quant/quantize.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 

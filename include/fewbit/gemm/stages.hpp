@@ -42,7 +42,7 @@ inline void expect_finite_factors(const char* stage, std::span<const float> fact
   if (factors.empty()) fewbit::detail::fail(stage, "number of factors", 0, "at least 1");
   for (std::size_t i = 0; i < factors.size(); ++i) {
     if (fewbit::detail::is_finite(factors[i])) continue;
-    fewbit::detail::fail(stage, "factors[" + std::to_string(i) + "]", factors[i],
+    fewbit::detail::fail(stage, fewbit::detail::item("factors", static_cast<index>(i)), factors[i],
                          "a finite number");
   }
 }

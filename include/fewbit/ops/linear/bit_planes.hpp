@@ -107,7 +107,7 @@ class bit_product_of_layer {
   static_assert(S::storage::bits <= 8, "fewbit: operators take weights of up to 8 bits");
   static_assert(!CodebookScheme<S>,
                 "fewbit: a layer of bit planes takes integers; the levels of a codebook are none");
-  static_assert(!S::is_affine,
+  static_assert(!S::is_affine && !S::has_minimum,
                 "fewbit: a layer of bit planes takes symmetric weights, which have no zero points");
   static_assert(scale_depth<typename S::granularity> == 0,
                 "fewbit: a layer of bit planes takes one scale for each row of weights, or fewer");

@@ -36,6 +36,27 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
+/// The sum of n inputs times `unit`, a power of two: what the minimum of a group is multiplied by.
+/// 16 partial sums take every 16th input each and are added in their order, so the bits are the
+/// same on every processor.
+[[nodiscard]] inline float sum_in_units(const float* x, index n, float unit) noexcept {
+  constexpr int parts = 16, lanes = arch::native_lanes<float>;
+  using vec = arch::vec<float, lanes>;
+  vec sums[parts / lanes] = {};
+  index i = 0;
+  for (; i + parts <= n; i += parts) {
+#pragma GCC unroll 4
+    for (int j = 0; j < parts / lanes; ++j)
+      sums[j] += arch::rounded(vec(vec::load(x + i + j * lanes) * vec(unit)));
+  }
+  float part[parts];
+  for (int j = 0; j < parts / lanes; ++j) sums[j].store(&part[j * lanes]);
+  for (index j = 0; i + j < n; ++j) part[j] += arch::rounded(x[i + j] * unit);
+  float sum = 0.0F;
+  for (const float p : part) sum += p;
+  return sum;
+}
+
 /// What stored codes count before their scale: codes less zero points.
 template <class Weights, bool Affine>
 struct counted_codes {
@@ -139,6 +160,16 @@ class float_tile {
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) totals_[p][r] += arch::rounded(reals(sums[p][r] * scale));
     }
+    if constexpr (Weights::has_minimum) {
+      for (int r = 0; r < R; ++r) {
+        const reals sum(sum_in_units(x + r * stride, depth, meaning.unit));
+#pragma GCC unroll 2
+        for (int p = 0; p < P; ++p) {
+          const reals minimum = w.template minima_at<reals>(tail + p * next_panel);
+          totals_[p][r] += arch::rounded(reals(sum * minimum));
+        }
+      }
+    }
   }
 
   /// A chunk of one panel.
@@ -183,7 +214,7 @@ class float_product {
   static constexpr const char* name = "linear";
   static constexpr index most_rows = std::numeric_limits<index>::max();
   using inputs_type = float_inputs;
-  using weights_type = gemm::grouped_weights<stored_bits<S>, Arch>;
+  using weights_type = grouped_weights_of<S, Arch>;
 
   float_product() = default;
 
@@ -315,8 +346,9 @@ class float_product {
 ///
 /// y(i, j) = sum over groups g of rne(s(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) -
 /// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits; of a
-/// codebook the level of w_code stands in place of the difference. A NaN or an infinity in x comes
-/// out as arithmetic has it.
+/// codebook the level of w_code stands in place of the difference. Weights with minima add rne((sum
+/// over k in g of x(i, k)) * minimum(j, g)) after each group. A NaN or an infinity in x comes out
+/// as arithmetic has it.
 template <Scheme S, class Arch>
 class linear<S, float_inputs, Arch> : public layer<detail::float_product<S, Arch>> {
   using base = layer<detail::float_product<S, Arch>>;

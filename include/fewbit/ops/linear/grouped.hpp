@@ -343,8 +343,8 @@ class stored_product {
 
 /// The layer of a scheme.
 template <Scheme S, class Inputs, class Arch>
-using layer_of_groups = layer<stored_product<gemm::grouped_weights<S::storage::bits, Arch>, 1,
-                                             std::is_same_v<Inputs, dynamic_int8_groups>>>;
+using layer_of_groups = layer<
+    stored_product<grouped_weights_of<S, Arch>, 1, std::is_same_v<Inputs, dynamic_int8_groups>>>;
 
 /// Inputs that become 8-bit codes at each call.
 template <class Inputs>
@@ -359,6 +359,9 @@ concept DynamicInt8 =
 /// exact integer sum over group g of x_code * (w_code - w_zero), s the weight scale rounded to 12
 /// significant bits and s_x(i) = max|x(i)| / 127 of the finite inputs. The float operations are in
 /// that order, uncontracted, so results are the same bits everywhere.
+///
+/// Weights with minima (real_minimum) add rne(float(sum of x_code over g) * minimum(j, g)) to the
+/// sum over groups, after the product of each group.
 ///
 /// With dynamic_int8_groups y(i, j) = sum over g of rne(rne(float(T) * s(j, g)) * s_x(i, g)), plus
 /// bias(j), where s_x(i, g) = max|x(i)| / 127 of the finite inputs of group g.

@@ -100,6 +100,10 @@ inline constexpr bool stays_packed =
 /// Weights of linear<S, Inputs>, and their product.
 template <Scheme S, class Inputs, class Arch>
 class int8_product {
+  static_assert(!S::has_minimum,
+                "fewbit: weights with minima (real_minimum) take dynamic_int8, "
+                "dynamic_int8_groups or float_inputs");
+
  public:
   static constexpr const char* name = "linear";
   static constexpr index most_rows = rows_at_a_time;

@@ -143,6 +143,7 @@ template <Scheme S>
     const float value = counted(q, row[static_cast<std::size_t>(c)], r, c);
     const double rounded_by = CodebookScheme<S> ? 0.5 / 127.0 : 0.0;
     sum += (std::fabs(double{value}) + rounded_by) * double{q.scale(r, c)};
+    if constexpr (S::has_minimum) sum += std::fabs(double{q.minimum(r, c)});
   }
   return sum;
 }
@@ -156,7 +157,10 @@ void expect_finite_totals(const quantized_matrix<S>& q, int largest_input,
   const double most = double{std::numeric_limits<float>::max()} * (1.0 - 0x1p-20 - scales_grow_by);
   const float largest = *std::max_element(q.scales().begin(), q.scales().end());
   const double code = CodebookScheme<S> ? 2.0 : double{largest_signed_code<S>};
-  if (double{largest} * code * static_cast<double>(q.cols()) * largest_input <= most) return;
+  double minimum = 0.0;
+  for (const float m : q.minima()) minimum = std::max(minimum, std::fabs(double{m}));
+  const double weight = double{largest} * code + minimum;
+  if (weight * static_cast<double>(q.cols()) * largest_input <= most) return;
   std::vector<typename S::code> row(static_cast<std::size_t>(q.cols()));
   for (index r = 0; r < q.rows(); ++r) {
     const double total = row_magnitude(q, r, row) * largest_input;
