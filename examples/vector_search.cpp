@@ -83,7 +83,7 @@ numbers exact_search(const matrix& vectors, const Eigen::RowVectorXf& squares,
 numbers search_and_rank(const product_quantizer& pq, const packed_codes<>& packed,
                         const matrix& queries) {
   constexpr index candidates = 4 * found_vectors;
-  const search_result near = search(pq, packed, queries, candidates);
+  const find_nearest_result near = find_nearest(pq, packed, queries, candidates);
   distance_tables tables(pq);
   numbers found(queries.rows(), found_vectors);
   std::array<std::pair<float, index>, candidates> some;
@@ -132,7 +132,7 @@ class recall_table {
     for (const index bytes : sizes) {
       const product_quantizer pq = train_product_quantizer(vectors_, options_of(bits, bytes));
       const packed_codes packed(pq, pq.encode(vectors_));
-      add_search(line, bytes, [&] { return search(pq, packed, queries_, found_vectors).numbers; });
+      add_search(line, bytes, [&] { return find_nearest(pq, packed, queries_, found_vectors).numbers; });
       bar.update(static_cast<index>(line.points.size()));
     }
     chart_.add(std::move(line));
@@ -149,7 +149,7 @@ class recall_table {
       const rotated_quantizer& rq = trained.back();
       const packed_codes packed(rq.quantizer(), rq.encode(vectors_));
       add_search(line, bytes, [&] {
-        return search(rq.quantizer(), packed, rq.rotate(queries_), found_vectors).numbers;
+        return find_nearest(rq.quantizer(), packed, rq.rotate(queries_), found_vectors).numbers;
       });
       bar.update(static_cast<index>(line.points.size()));
     }

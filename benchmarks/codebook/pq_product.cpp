@@ -73,7 +73,7 @@ struct coded_layer {
     for (index p = 0; p < w.parts(); ++p) {
       double norm = 0.0;
       for (index t = 0; t < Width; ++t) norm += std::abs(double{x(0, p * Width + t)});
-      spread = std::max(spread, 2 * norm * double{w.largest()});
+      spread = std::max(spread, 2 * norm * double{w.largest_magnitude()});
     }
     const double bound = 6 * spread / 255 * std::sqrt(static_cast<double>(w.parts()) / 12);
     for (index j = y.cols() - 1; j >= 0; j -= y.cols() / 40 + 1) {

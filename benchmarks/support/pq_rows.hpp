@@ -88,7 +88,7 @@ void run_encoding(benchmark::State& state, const coded_case& c, Encode encode) {
     codes = encode(c.points);
     benchmark::ClobberMemory();
   }
-  const index distances = c.points.rows() * c.pq.parts() * c.pq.codes();
+  const index distances = c.points.rows() * c.pq.parts() * c.pq.code_count();
   constexpr auto rate = benchmark::Counter::kIsIterationInvariantRate;
   state.counters["Gps"] = {1e-9 * static_cast<double>(distances), rate};
 }

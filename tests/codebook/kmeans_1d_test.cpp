@@ -253,7 +253,7 @@ TEST(kmeans_1d, sorts_every_kind_of_number) {
   }
   std::vector<std::uint64_t> words;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    words.push_back(detail::sortable(values[i], static_cast<index>(i)));
+    words.push_back(detail::sortable_word(values[i], static_cast<index>(i)));
   }
   detail::sort_by_value(words);
   for (std::size_t i = 0; i < words.size(); ++i) {
@@ -261,8 +261,8 @@ TEST(kmeans_1d, sorts_every_kind_of_number) {
     if (i == 0) continue;
     EXPECT_LE(detail::value_of(words[i - 1]), detail::value_of(words[i]));
   }
-  EXPECT_EQ(detail::position_of(detail::sortable(-0.0F, 5)), 5U);
-  EXPECT_EQ(detail::sortable(-0.0F, 1), detail::sortable(0.0F, 1));
+  EXPECT_EQ(detail::position_of(detail::sortable_word(-0.0F, 5)), 5U);
+  EXPECT_EQ(detail::sortable_word(-0.0F, 1), detail::sortable_word(0.0F, 1));
 }
 
 TEST(kmeans_1d, no_more_different_numbers_than_centroids) {

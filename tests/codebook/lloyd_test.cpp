@@ -19,7 +19,7 @@ double iterate(const row_matrix<float>& points, const std::vector<float>& weight
   const detail::matrix_ref rows(points);
   const inline_executor executor;
   clusters c(rows, weights, centroids.rows(), executor);
-  c.restart();
+  c.clear_assignment();
   const index count = c.assign(packed_centroids(centroids, c.map()), exact);
   if (moved != nullptr) *moved = count;
   detail::random_sequence random({1});

@@ -31,7 +31,7 @@ TEST(nearest_1d, equals_all_distances_on_a_grid_full_of_ties) {
     std::size_t place = 0;
     for (float x = -10.0F; x <= 10.0F; x += 0.25F) {
       EXPECT_EQ(sorted.nearest(x), plain_nearest(centroids, x)) << "k=" << k << " x=" << x;
-      place = sorted.next(place, x);
+      place = sorted.advance_to_nearest(place, x);
       EXPECT_EQ(sorted.number(place), sorted.nearest(x));
     }
   }

@@ -36,10 +36,11 @@ void expect_same_as_in_float(const row_matrix<float>& points, const row_matrix<f
         const index count = std::min(panel_points, points.rows() - first);
         const float* rows = points.data() + first * points.cols();
         nearest_in_panel<Arch>(packed, panels.panel(p), rows, points.cols(), count, want);
-        detail::settle(packed,
-                       detail::nearest_by_codes<Arch, true>(packed, codes, panels.panel(p),
-                                                            coded.codes(p), coded.of(p), got),
-                       rows, points.cols(), count, got);
+        detail::decide_in_double(
+            packed,
+            detail::nearest_by_codes<Arch, true>(packed, codes, panels.panel(p), coded.codes(p),
+                                                 coded.of(p), got),
+            rows, points.cols(), count, got);
         std::copy(want + count, want + panel_points, got + count);  // of no point
         EXPECT_TRUE(std::equal(want, want + panel_points, got))
             << Arch::name << " panel " << p << " d=" << points.cols() << " k=" << centroids.rows();
@@ -152,25 +153,26 @@ TEST(coded_search, norms_are_rounded_up_but_little) {
     for (index i = 0; i < 48; ++i) {
       const float* x = panels.panel(0) + i;
       std::vector<int> codes;
-      const auto row = detail::code_row::of(x, panel_points, d, [&](index t, int code) {
+      const auto row = detail::coded_row::of(x, panel_points, d, [&](index t, int code) {
         EXPECT_EQ(t, static_cast<index>(codes.size()));
         codes.push_back(code);
       });
       const true_norms one = norms_of(x, d, double{row.scale},
                                       [&](index t) { return codes[static_cast<std::size_t>(t)]; });
       EXPECT_GE(double{row.norm}, one.norm);
-      EXPECT_GE(double{row.miss}, one.miss);
-      EXPECT_LE(double{row.miss}, 1.0001 * one.miss + 1e-7);
+      EXPECT_GE(double{row.error_norm}, one.miss);
+      EXPECT_LE(double{row.error_norm}, 1.0001 * one.miss + 1e-7);
 
-      const coded_panels::about& about = coded.of(0);
+      const coded_panels::point_data& data = coded.of(0);
       const auto code = [&](index t) { return coded.codes(0)[(t / 4 * 48 + i) * 4 + t % 4]; };
-      const true_norms many = norms_of(x, d, 1.0 / double{about.inverse[i]}, code);
-      EXPECT_GE(double{about.norm[i]} / double{about.inverse[i]}, many.norm);
-      EXPECT_GE(double{about.miss[i]} / double{about.inverse[i]}, many.miss);
-      EXPECT_LE(double{about.miss[i]} / double{about.inverse[i]}, 1.001 * many.miss + 1e-4);
+      const true_norms many = norms_of(x, d, 1.0 / double{data.inverse_scale[i]}, code);
+      EXPECT_GE(double{data.norm[i]} / double{data.inverse_scale[i]}, many.norm);
+      EXPECT_GE(double{data.error_norm[i]} / double{data.inverse_scale[i]}, many.miss);
+      EXPECT_LE(double{data.error_norm[i]} / double{data.inverse_scale[i]},
+                1.001 * many.miss + 1e-4);
       int sum = 0;
       for (index t = 0; t < d; ++t) sum += code(t);
-      EXPECT_EQ(about.start[i], -128 * sum);
+      EXPECT_EQ(data.start_sum[i], -128 * sum);
     }
   }
 }

@@ -97,7 +97,7 @@ TEST(product_quantizer, shapes) {
   EXPECT_EQ(pq.parts(), 5);
   EXPECT_EQ(pq.width(), 3);
   EXPECT_EQ(pq.dimension(), 15);
-  EXPECT_EQ(pq.codes(), 16);
+  EXPECT_EQ(pq.code_count(), 16);
   EXPECT_EQ(pq.bits(), 4);
   EXPECT_EQ(product_quantizer(centroids_of(1, 256, 1)).bits(), 8);
 }

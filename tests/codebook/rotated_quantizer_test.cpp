@@ -83,7 +83,7 @@ TEST(rotated_quantizer, begins_with_axes_and_misses_less_in_each_round) {
   const auto note = [&](const rotation_step& step) {
     EXPECT_EQ(step.rounds, 12);
     EXPECT_EQ(step.round, static_cast<index>(misses.size()) + (step.training.parts > 0 ? 0 : 1));
-    if (step.round > 0) misses.push_back(step.missed);
+    if (step.round > 0) misses.push_back(step.squared_error);
     return true;
   };
   const rotated_quantizer rotated =
@@ -150,7 +150,8 @@ TEST(rotated_quantizer, search_takes_rotated_queries) {
   const rotated_quantizer rq =
       train_rotated_quantizer(points, {.pq = {.parts = 4, .bits = 8}, .rounds = 2});
   const packed_codes packed(rq.quantizer(), rq.encode(points));
-  const search_result found = search(rq.quantizer(), packed, rq.rotate(points.topRows(50)), 5);
+  const find_nearest_result found =
+      find_nearest(rq.quantizer(), packed, rq.rotate(points.topRows(50)), 5);
   index hits = 0;
   for (index q = 0; q < 50; ++q) hits += (found.numbers.row(q).array() == q).any() ? 1 : 0;
   EXPECT_GE(hits, 48);

@@ -12,14 +12,14 @@
 namespace fewbit { namespace {
 
 using detail::find_distinct;
-using detail::plus_plus;
+using detail::kmeans_plus_plus;
 using detail::point_panels;
 using detail::random_sequence;
 
 std::vector<index> choose(const row_matrix<float>& points, index k, std::uint64_t seed,
                           const std::vector<float>& weights = {}, index candidates = 3) {
   const point_panels panels(points, centering::of(points), inline_executor{});
-  return plus_plus<arch::native, inline_executor>(panels, points.cols(), weights, {})
+  return kmeans_plus_plus<arch::native, inline_executor>(panels, points.cols(), weights, {})
       .choose(k, candidates, random_sequence({seed}));
 }
 

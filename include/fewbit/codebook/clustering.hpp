@@ -81,15 +81,15 @@ inline double squared_distance(const float* a, const float* b, index d) noexcept
   if (d >= width) {
     lanes sums(0.0);
     for (; t + width <= d; t += width) {
-      const lanes miss =
+      const lanes difference =
           arch::convert<double>(floats::load(a + t)) - arch::convert<double>(floats::load(b + t));
-      sums += arch::rounded(lanes(miss * miss));
+      sums += arch::rounded(lanes(difference * difference));
     }
     for (int lane = 0; lane < width; ++lane) sum += sums[lane];
   }
   for (; t < d; ++t) {
-    const double miss = double{a[t]} - double{b[t]};
-    sum += arch::rounded(miss * miss);
+    const double difference = double{a[t]} - double{b[t]};
+    sum += arch::rounded(difference * difference);
   }
   return sum;
 }

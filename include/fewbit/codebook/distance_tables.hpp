@@ -7,8 +7,8 @@
 ///     sum over p of tables(p, code_p)                      // |query - decode(codes)|^2, rounded
 ///     tables.offset() + tables.scale() * (sum of bytes)    // the same, within error_bound()
 ///
-/// Bytes of entries are as codebook/entry_tables.hpp says, so sums of them miss those of entries by
-/// at most parts * scale / 2, and a little for divisions and products in float. The entries miss
+/// Bytes of entries are as codebook/entry_tables.hpp says, so sums of them difference those of entries by
+/// at most parts * scale / 2, and a little for divisions and products in float. The entries difference
 /// squared distances by what their own sums in float lose, which counts where a query lies far from
 /// all centroids. The bound has both terms.
 ///
@@ -43,47 +43,47 @@ class distance_tables {
   /// Keeps a reference to pq.
   explicit distance_tables(const product_quantizer& pq)
       : pq_(&pq),
-        values_(pq.parts() * pq.codes()),
-        bytes_(detail::padded_parts(pq.parts()) * pq.codes()),
-        least_(pq.parts()) {}
+        values_(pq.parts() * pq.code_count()),
+        bytes_(detail::padded_parts(pq.parts()) * pq.code_count()),
+        least_entry_(pq.parts()) {}
 
   explicit distance_tables(product_quantizer&&) = delete;
 
   /// Entry (p, j) becomes |query_p - c_pj|^2; sums are squared Euclidean distances. `query` has
   /// pq.dimension() finite values.
   void set_squared_distances(const float* query) noexcept {
-    fill(query, [](const lanes& x, const lanes& c, const lanes& sum) {
-      const lanes miss = x - c;
-      return arch::fused_multiply_add(miss, miss, sum);
+    fill_tables(query, [](const lanes& x, const lanes& c, const lanes& sum) {
+      const lanes difference = x - c;
+      return arch::fused_multiply_add(difference, difference, sum);
     });
     // The rounding of a difference counts twice, that of each sum once.
-    size_ = most_;
-    rounding_ = rounding_of(most_, pq_->width() + 2);
+    magnitude_ = sum_of_largest_;
+    entry_rounding_ = rounding_bound(sum_of_largest_, pq_->width() + 2);
   }
 
   /// Entry (p, j) becomes -query_p . c_pj: the least sum is the largest product.
   void set_negative_products(const float* query) noexcept {
-    fill(query, [](const lanes& x, const lanes& c, const lanes& sum) {
+    fill_tables(query, [](const lanes& x, const lanes& c, const lanes& sum) {
       return arch::fused_multiply_add(lanes(0.0F) - x, c, sum);
     });
-    size_ = 0.0;
+    magnitude_ = 0.0;
     for (index t = 0; t < pq_->dimension(); ++t) {
-      size_ += std::abs(double{query[t]}) * double{pq_->largest(t)};
+      magnitude_ += std::abs(double{query[t]}) * double{pq_->largest_magnitude(t)};
     }
-    rounding_ = rounding_of(size_, pq_->width());
+    entry_rounding_ = rounding_bound(magnitude_, pq_->width());
   }
 
   [[nodiscard]] float operator()(index part, index code) const noexcept {
-    return values_[part * pq_->codes() + code];
+    return values_[part * pq_->code_count() + code];
   }
   /// parts x codes
-  [[nodiscard]] const float* values() const noexcept { return values_.data(); }
+  [[nodiscard]] const float* float_tables() const noexcept { return values_.data(); }
   /// parts x codes, and zeros up to a multiple of 8 parts.
-  [[nodiscard]] const std::uint8_t* bytes() const noexcept { return bytes_.data(); }
+  [[nodiscard]] const std::uint8_t* byte_tables() const noexcept { return bytes_.data(); }
 
   /// Whether no entry and no sum of entries overflows a float.
   [[nodiscard]] bool is_finite() const noexcept {
-    return std::abs(offset_) + spread() + size_ < double{std::numeric_limits<float>::max()};
+    return std::abs(offset_) + spread() + magnitude_ < double{std::numeric_limits<float>::max()};
   }
 
   /// What a sum of bytes stands for is offset() + scale() * sum.
@@ -92,7 +92,7 @@ class distance_tables {
   /// How far that, rounded to float or not, may be from the squared distance or product itself.
   [[nodiscard]] double error_bound() const noexcept {
     const double bytes = static_cast<double>(pq_->parts()) * scale() * detail::entry_error;
-    return bytes + rounding_ + 0x1p-23 * (std::abs(offset_) + spread());
+    return bytes + entry_rounding_ + 0x1p-23 * (std::abs(offset_) + spread());
   }
 
  private:
@@ -105,30 +105,30 @@ class distance_tables {
 
   /// What sums of products lose, each rounded `times` to 24 bits or, if it is less than 2^-126, to
   /// multiples of 2^-149; `size` is the sum of their magnitudes.
-  [[nodiscard]] double rounding_of(double size, index times) const noexcept {
+  [[nodiscard]] double rounding_bound(double magnitude, index times) const noexcept {
     const auto each = static_cast<double>(times + 2);
-    return each * (0x1p-24 * size + 0x1p-149 * static_cast<double>(pq_->parts()));
+    return each * (0x1p-24 * magnitude + 0x1p-149 * static_cast<double>(pq_->parts()));
   }
 
   template <class F>
-  void fill(const float* query, F step) noexcept {
+  void fill_tables(const float* query, F step) noexcept {
     const index width = pq_->width();
-    const index codes = pq_->codes();
+    const index codes = pq_->code_count();
     float extent = 0.0F;
     offset_ = 0.0;
-    most_ = 0.0;
+    sum_of_largest_ = 0.0;
     for (index p = 0; p < pq_->parts(); ++p) {
       const auto [low, high] =
           detail::fill_entries(query + p * width, width, pq_->column(p * width), codes,
                                values_.data() + p * codes, step);
       extent = std::max(extent, high - low);
-      least_[p] = low;
+      least_entry_[p] = low;
       offset_ += double{low};
-      most_ += double{high};
+      sum_of_largest_ += double{high};
     }
     scale_ = detail::entry_scale(extent);
     for (index p = 0; p < pq_->parts(); ++p) {
-      detail::entries_to_bytes(values_.data() + p * codes, codes, least_[p], scale_,
+      detail::entries_to_bytes(values_.data() + p * codes, codes, least_entry_[p], scale_,
                                bytes_.data() + p * codes);
     }
   }
@@ -136,12 +136,12 @@ class distance_tables {
   const product_quantizer* pq_;
   aligned_buffer<float> values_;
   aligned_buffer<std::uint8_t> bytes_;
-  aligned_buffer<float> least_;  // entry of each part
+  aligned_buffer<float> least_entry_;  // entry of each part
   float scale_ = 1.0F;
   double offset_ = 0.0;
-  double most_ = 0.0;      // sum of the largest entry of each part
-  double size_ = 0.0;      // what no sum of magnitudes of terms exceeds
-  double rounding_ = 0.0;  // what entries may lose
+  double sum_of_largest_ = 0.0;  // sum of the largest entry of each part
+  double magnitude_ = 0.0;       // what no sum of magnitudes of terms exceeds
+  double entry_rounding_ = 0.0;  // what entries may lose
 };
 
 }}  // namespace fewbit

@@ -2,7 +2,7 @@
 /// The nearest of many coded vectors to a query that is not coded.
 ///
 ///     const packed_codes packed(pq, pq.encode(points));
-///     const search_result r = search(pq, packed, queries, 10);   // r.numbers(q, 0): the nearest
+///     const find_nearest_result r = find_nearest(pq, packed, queries, 10);   // r.numbers(q, 0): the nearest
 ///
 /// Distances are summed in bytes (codebook/distance_tables.hpp), exactly, so the same vectors are
 /// found on every processor; they are within r.error_bounds of the distances to the decoded
@@ -36,14 +36,14 @@
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// What a search calls near: the least squared Euclidean distance or the largest product.
-enum class nearness { squared_distance, negative_product };
+enum class distance_metric { squared_distance, negative_product };
 
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// The k vectors found for each query, the nearest first.
-struct search_result {
+struct find_nearest_result {
   row_matrix<index> numbers;         ///< queries x k
   row_matrix<float> distances;       ///< squared distances or negative products
   std::vector<double> error_bounds;  ///< of each query: how far its distances may be off
@@ -68,14 +68,14 @@ class least_sums {
   void clear() noexcept { entries_.clear(); }
 
   /// Sums of vectors first, first + 1 ...
-  void show(const std::uint16_t* sums, index count, index first) noexcept {
+  void add(const std::uint16_t* sums, index count, index first) noexcept {
     using lanes = arch::vec<std::uint16_t, 32>;
     index i = 0;
     for (; entries_.size() < k_ && i < count; ++i) insert({sums[i], first + i});
     if (entries_.size() < k_) return;
     for (; i + lanes::lanes <= count; i += lanes::lanes) {
       const lanes next = lanes::load(sums + i);
-      if (!any(next < lanes(entries_.front().sum))) continue;
+      if (!is_any_set(next < lanes(entries_.front().sum))) continue;
       for (index j = i; j < i + lanes::lanes; ++j) replace({sums[j], first + j});
     }
     for (; i < count; ++i) replace({sums[i], first + i});
@@ -89,7 +89,7 @@ class least_sums {
 
  private:
   template <class Mask>
-  static bool any(const Mask& mask) noexcept {
+  static bool is_any_set(const Mask& mask) noexcept {
     std::uint64_t words[sizeof(mask.data) / 8];
     std::memcpy(words, &mask.data, sizeof(words));
     std::uint64_t all = 0;
@@ -118,12 +118,12 @@ class least_sums {
 template <class Arch>
 class query_group {
  public:
-  static constexpr int most = packed_codes<Arch>::queries;
+  static constexpr int most_queries = packed_codes<Arch>::most_queries;
 
   query_group(const product_quantizer& pq, const packed_codes<Arch>& packed, int queries, index k)
       : packed_(packed),
-        blocks_(packed.blocks_together()),
-        stride_(packed.sums_together()),
+        blocks_(packed.blocks_at_a_time()),
+        stride_(packed.sums_stride()),
         sums_(queries * stride_, for_overwrite) {
     for (int q = 0; q < queries; ++q) {
       tables_.emplace_back(pq);
@@ -135,19 +135,19 @@ class query_group {
     return tables_[static_cast<std::size_t>(q)];
   }
 
-  void run() noexcept {
+  void sum_all_blocks() noexcept {
     const auto queries = static_cast<int>(tables_.size());
-    const std::uint8_t* bytes[most];
+    const std::uint8_t* bytes[most_queries];
     for (int q = 0; q < queries; ++q) {
-      bytes[q] = tables(q).bytes();
+      bytes[q] = tables(q).byte_tables();
       found(q).clear();
     }
     for (index b = 0; b < packed_.blocks(); b += blocks_) {
       packed_.sum_lookups(bytes, queries, b, std::min(blocks_, packed_.blocks() - b), sums_.data(),
                           stride_);
-      const index first = b * packed_.block();
-      const index count = std::min(blocks_ * packed_.block(), packed_.points() - first);
-      for (int q = 0; q < queries; ++q) found(q).show(sums_.data() + q * stride_, count, first);
+      const index first = b * packed_.points_per_block();
+      const index count = std::min(blocks_ * packed_.points_per_block(), packed_.points() - first);
+      for (int q = 0; q < queries; ++q) found(q).add(sums_.data() + q * stride_, count, first);
     }
   }
 
@@ -173,33 +173,35 @@ class query_group {
 ///         pq.dimension() wide, a value is a NaN or an infinity, distances overflow, or k is out of
 ///         range
 template <class Arch, Executor E = inline_executor>
-[[nodiscard]] search_result search(const product_quantizer& pq, const packed_codes<Arch>& packed,
-                                   const Eigen::Ref<const row_matrix<float>>& queries, index k,
-                                   nearness metric = nearness::squared_distance,
-                                   const E& executor = {}) {
+[[nodiscard]] find_nearest_result find_nearest(
+    const product_quantizer& pq, const packed_codes<Arch>& packed,
+    const Eigen::Ref<const row_matrix<float>>& queries, index k,
+    distance_metric metric = distance_metric::squared_distance, const E& executor = {}) {
   using group = detail::query_group<Arch>;
-  detail::expect_finite("search", "queries", queries);
-  detail::expect_equal("search", "queries.cols()", queries.cols(), pq.dimension());
-  detail::expect_equal("search", "packed.parts()", packed.parts(), pq.parts());
-  detail::expect_equal("search", "packed.bits()", packed.bits(), pq.bits());
-  detail::expect(packed.points() > 0, "search", "packed.points()", 0, "at least 1");
-  detail::expect(k >= 1 && k <= packed.points(), "search", "k", k,
+  detail::expect_finite("find_nearest", "queries", queries);
+  detail::expect_equal("find_nearest", "queries.cols()", queries.cols(), pq.dimension());
+  detail::expect_equal("find_nearest", "packed.parts()", packed.parts(), pq.parts());
+  detail::expect_equal("find_nearest", "packed.bits()", packed.bits(), pq.bits());
+  detail::expect(packed.points() > 0, "find_nearest", "packed.points()", 0, "at least 1");
+  detail::expect(k >= 1 && k <= packed.points(), "find_nearest", "k", k,
                  "1 to " + std::to_string(packed.points()));
-  search_result result{row_matrix<index>(queries.rows(), k), row_matrix<float>(queries.rows(), k),
-                       std::vector<double>(static_cast<std::size_t>(queries.rows()))};
-  executor.for_each((queries.rows() + group::most - 1) / group::most, [&](index g) {
-    const index first = g * group::most;
-    const auto count = static_cast<int>(std::min<index>(group::most, queries.rows() - first));
+  find_nearest_result result{row_matrix<index>(queries.rows(), k),
+                             row_matrix<float>(queries.rows(), k),
+                             std::vector<double>(static_cast<std::size_t>(queries.rows()))};
+  executor.for_each((queries.rows() + group::most_queries - 1) / group::most_queries, [&](index g) {
+    const index first = g * group::most_queries;
+    const auto count =
+        static_cast<int>(std::min<index>(group::most_queries, queries.rows() - first));
     group searcher(pq, packed, count, k);
     for (int q = 0; q < count; ++q) {
       distance_tables& tables = searcher.tables(q);
       const float* query = detail::row_of(queries, first + q);
-      metric == nearness::squared_distance ? tables.set_squared_distances(query)
-                                           : tables.set_negative_products(query);
+      metric == distance_metric::squared_distance ? tables.set_squared_distances(query)
+                                                  : tables.set_negative_products(query);
       result.error_bounds[static_cast<std::size_t>(first + q)] =
           tables.is_finite() ? tables.error_bound() : std::numeric_limits<double>::infinity();
     }
-    searcher.run();
+    searcher.sum_all_blocks();
     for (int q = 0; q < count; ++q) {
       const distance_tables& tables = searcher.tables(q);
       index j = 0;
@@ -212,7 +214,8 @@ template <class Arch, Executor E = inline_executor>
   });
   for (index q = 0; q < queries.rows(); ++q) {
     if (std::isinf(result.error_bounds[static_cast<std::size_t>(q)])) {
-      detail::fail("search", detail::item("a distance of queries", q), "inf", "a finite number");
+      detail::fail("find_nearest", detail::item("a distance of queries", q), "inf",
+                   "a finite number");
     }
   }
   return result;

@@ -79,13 +79,13 @@ row_matrix<float> first_centroids(const matrix_ref& points, index k, const kmean
     }
     const row_matrix<float> rows = rows_of(points, sample);
     const point_panels panels(rows, map, executor);
-    chosen = plus_plus<Arch, E>(panels, points.cols(), weights, executor)
+    chosen = kmeans_plus_plus<Arch, E>(panels, points.cols(), weights, executor)
                  .choose(k, candidates, random_sequence(g));
     for (index& i : chosen) i = sample[static_cast<std::size_t>(i)];
   }
   if (static_cast<index>(chosen.size()) < k) {
     const point_panels panels(points, map, executor);
-    chosen = plus_plus<Arch, E>(panels, points.cols(), options.weights, executor)
+    chosen = kmeans_plus_plus<Arch, E>(panels, points.cols(), options.weights, executor)
                  .choose(k, candidates, random_sequence(g));
   }
   choose_in_double(points, options.weights, k, random, chosen, executor);
@@ -103,7 +103,7 @@ kmeans_result run_lloyd(const matrix_ref& points, index k, const kmeans_options&
   kmeans_result result;
   result.centroids = first_centroids(points, k, options, clusters, first, executor);
   packed_centroids packed(result.centroids, clusters.map());
-  clusters.restart();
+  clusters.clear_assignment();
   double inertia = std::numeric_limits<double>::max();
   bool exact = true;
   while (go_on && !result.converged && result.iterations < options.iterations) {

@@ -41,7 +41,7 @@ class sorted_points {
  public:
   sorted_points(const matrix_ref& points, std::span<const float> weights) {
     words_.reserve(static_cast<std::size_t>(points.rows()));
-    for (index i = 0; i < points.rows(); ++i) words_.push_back(sortable(points(i, 0), i));
+    for (index i = 0; i < points.rows(); ++i) words_.push_back(sortable_word(points(i, 0), i));
     sort_by_value(words_);
     weight_below_.reserve(words_.size() + 1);
     moment_below_.reserve(words_.size() + 1);
@@ -116,7 +116,7 @@ class sorted_points {
     if (weight > enough * all && inertia > enough * all_square) {
       return {double{middle_} + moment / weight, inertia};
     }
-    return moments_alone(first, end);
+    return moments_from_values(first, end);
   }
 
   /// The mean of numbers first .. end - 1; it lies between them, rounding or not.
@@ -138,7 +138,7 @@ class sorted_points {
 
  private:
   /// The same by sums of the interval alone, none of whose terms is negative until the last step.
-  [[nodiscard]] moments moments_alone(index first, index end) const noexcept {
+  [[nodiscard]] moments moments_from_values(index first, index end) const noexcept {
     const double least{value(first)};
     double total = 0.0;
     double moment = 0.0;
@@ -147,14 +147,14 @@ class sorted_points {
       moment += arch::rounded(weight(i) * (double{value(i)} - least));
     }
     const double offset = moment / total;
-    double rest = 0.0;  // of the moment
+    double remainder = 0.0;  // of the moment
     double square = 0.0;
     for (index i = first; i < end; ++i) {
-      const double miss = (double{value(i)} - least) - offset;
-      rest += arch::rounded(weight(i) * miss);
-      square += arch::rounded(weight(i) * arch::rounded(miss * miss));
+      const double difference = (double{value(i)} - least) - offset;
+      remainder += arch::rounded(weight(i) * difference);
+      square += arch::rounded(weight(i) * arch::rounded(difference * difference));
     }
-    return {least + offset, std::max(square - rest * rest / total, 0.0)};
+    return {least + offset, std::max(square - remainder * remainder / total, 0.0)};
   }
 
   void push_sums(double weight, double moment, double square) {
@@ -177,7 +177,7 @@ class sorted_points {
 struct cluster_sums {
   double weight;
   double mean;
-  double rest;
+  double mean_low;
   double inertia;
 };
 
@@ -190,15 +190,15 @@ inline cluster_sums merged(const cluster_sums& a, const cluster_sums& b) noexcep
   const cluster_sums& light = swap ? a : b;
   const double weight = a.weight + b.weight;
   const double share = light.weight / weight;
-  const double gap = (light.mean - heavy.mean) + (light.rest - heavy.rest);
+  const double gap = (light.mean - heavy.mean) + (light.mean_low - heavy.mean_low);
   const double step = arch::rounded(share * gap);
   const double sum = heavy.mean + step;
   const double back = sum - heavy.mean;
   const double lost = (heavy.mean - (sum - back)) + (step - back);
-  const double rest = heavy.rest + lost;
-  const double mean = sum + rest;
+  const double low = heavy.mean_low + lost;
+  const double mean = sum + low;
   const double inertia = a.inertia + b.inertia + arch::rounded(heavy.weight * step * gap);
-  return {weight, mean, rest - (mean - sum), inertia};
+  return {weight, mean, low - (mean - sum), inertia};
 }
 
 /// The sums of any interval of cells from those of two, in 32 n log2 n bytes: at level l, blocks of
@@ -288,7 +288,7 @@ class interval_search {
     for (index j = 1; j <= count; ++j) after_[static_cast<std::size_t>(j)] = gain(0, j);
     for (index q = 1; q < k; ++q) {
       before_.swap(after_);
-      fill(q, q + 1, count, q, count - 1);
+      find_best_begins(q, q + 1, count, q, count - 1);
     }
     intervals ends(static_cast<std::size_t>(k));
     index end = count;
@@ -332,15 +332,15 @@ class interval_search {
 
   /// The best sums of q + 1 intervals that end at cells first .. last, the last of which begins in
   /// low .. high.
-  void fill(index q, index first, index last, index low, index high) noexcept {
+  void find_best_begins(index q, index first, index last, index low, index high) noexcept {
     if (first > last) return;
     const index j = first + (last - first) / 2;
     const auto [best, at] = best_begin(j, std::max(low, q), std::min(high, j - 1));
     after_[static_cast<std::size_t>(j)] = best;
     begin_[static_cast<std::size_t>(q * static_cast<index>(weight_.size()) + j)] =
         static_cast<std::int32_t>(at);
-    fill(q, first, j - 1, low, at);
-    fill(q, j + 1, last, at, high);
+    find_best_begins(q, first, j - 1, low, at);
+    find_best_begins(q, j + 1, last, at, high);
   }
 
   /// The largest before_[i] + gain(i, j) for low <= i <= high, and the first i that has it.
@@ -395,7 +395,7 @@ inline intervals single_cells(index count) {
 }
 
 /// Splits intervals at their means, the one of the largest inertia first, until there are k.
-inline void split_until(const sorted_points& points, intervals& ends, index k) {
+inline void split_to_count(const sorted_points& points, intervals& ends, index k) {
   struct part {
     double inertia;  // negative if it cannot be split
     index first;
@@ -446,7 +446,7 @@ inline intervals first_intervals(const sorted_points& points, index k) {
     }
   }
   intervals ends = {points.size()};
-  split_until(points, ends, cells);
+  split_to_count(points, ends, cells);
   return cells > k ? interval_search(points, ends).divide(k) : ends;
 }
 
@@ -469,7 +469,7 @@ inline intervals nearest_intervals(const sorted_points& points,
             : points.count_up_to(sorted_centroids::midpoint(centroids[j], centroids[j + 1]));
     if (end > (ends.empty() ? 0 : ends.back())) ends.push_back(end);
   }
-  split_until(points, ends, static_cast<index>(centroids.size()));
+  split_to_count(points, ends, static_cast<index>(centroids.size()));
   return ends;
 }
 
@@ -492,11 +492,11 @@ kmeans_result result_of(const matrix_ref& points, const sorted_points& sorted,
   result.centroids = Eigen::Map<const row_matrix<float>>(centroids.data(),
                                                          static_cast<index>(centroids.size()), 1);
   result.assignment.resize(static_cast<std::size_t>(points.rows()));
-  const sorted_centroids search(centroids);
+  const sorted_centroids in_order(centroids);
   std::size_t at = 0;
   for (const std::uint64_t word : sorted.words()) {
-    at = search.next(at, value_of(word));
-    result.assignment[position_of(word)] = search.number(at);
+    at = in_order.advance_to_nearest(at, value_of(word));
+    result.assignment[position_of(word)] = in_order.number(at);
   }
   result.inertia = inertia_of(points, weights, result.centroids, result.assignment, executor);
   return result;

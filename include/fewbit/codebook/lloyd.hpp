@@ -67,15 +67,15 @@ class lloyd {
       middle_(0, t) = map_.shift[static_cast<std::size_t>(t)] / map_.scale;
     }
     if constexpr (has_coded_search<Arch>) {
-      use_codes_ = codes_pay(points.cols(), k);
+      use_codes_ = is_faster_by_codes(points.cols(), k);
       if (use_codes_) coded_panels_ = coded_panels(panels_, points.cols(), executor);
     }
     spread_ = inertia_of(points, weights, middle_, assignment_, executor);
     const double square = middle_.cast<double>().squaredNorm();
     for (index i = 0; i < points.rows(); ++i) weight_ += weight_of(weights, i);
-    about_zero_ = weight_ * square;
+    middle_inertia_ = weight_ * square;
     for (index p = 0; p < panels_.panels(); ++p) {
-      reach_ = std::max(reach_, panels_.panel(p)[points.cols() * panel_points]);
+      norm_bound_ = std::max(norm_bound_, panels_.panel(p)[points.cols() * panel_points]);
     }
   }
 
@@ -83,13 +83,14 @@ class lloyd {
   [[nodiscard]] const centering& map() const noexcept { return map_; }
 
   /// Forgets the clusters of a former run.
-  void restart() { std::fill(assignment_.begin(), assignment_.end(), -1); }
+  void clear_assignment() { std::fill(assignment_.begin(), assignment_.end(), -1); }
 
   /// Whether scores in float raise an inertia by less than a thousandth of it.
   [[nodiscard]] bool scores_suffice(const packed_centroids& centroids,
                                     double inertia) const noexcept {
     const double scale = double{map_.scale};
-    return 2.0 * double{centroids.doubt(reach_)} * weight_ < 0x1p-10 * inertia * scale * scale;
+    return 2.0 * double{centroids.margin(norm_bound_)} * weight_ <
+           0x1p-10 * inertia * scale * scale;
   }
 
   /// Sends each point to its nearest centroid, by scores in float alone unless `exact`; answers how
@@ -130,8 +131,8 @@ class lloyd {
     }
     double inertia = spread_ - explained;
     // A small difference of large sums is nothing but their rounding.
-    if (inertia < 0x1p-10 * spread_ + 0x1p-24 * about_zero_) inertia = inertia_about(sum);
-    if (any_empty) fill_empty(centroids, {weight, weight + k_}, random);
+    if (inertia < 0x1p-10 * spread_ + 0x1p-24 * middle_inertia_) inertia = inertia_about(sum);
+    if (any_empty) split_into_empty(centroids, {weight, weight + k_}, random);
     return inertia;
   }
 
@@ -141,13 +142,13 @@ class lloyd {
 
   /// As nearest_by_scores.
   template <bool Exact>
-  std::uint64_t find_nearest(index panel, const packed_centroids& centroids,
-                             std::int32_t* nearest) const noexcept {
+  std::uint64_t nearest_in_panel_by_scores(index panel, const packed_centroids& centroids,
+                                           std::int32_t* nearest) const noexcept {
     if constexpr (has_coded_search<Arch>) {
       if (use_codes_) {
         return nearest_by_codes<Arch, Exact>(centroids, coded_centroids_, panels_.panel(panel),
-                                             coded_panels_.codes(panel), coded_panels_.of(panel),
-                                             nearest);
+                                             coded_panels_.codes(panel),
+                                             coded_panels_.data_of(panel), nearest);
       }
     }
     return nearest_by_scores<Arch, Exact>(centroids, panels_.panel(panel), nearest);
@@ -164,8 +165,8 @@ class lloyd {
     for (index panel = p * piece_; panel < std::min((p + 1) * piece_, panels_.panels()); ++panel) {
       const index first = panel * panel_points;
       const index count = std::min(panel_points, points_.rows() - first);
-      settle(centroids, find_nearest<Exact>(panel, centroids, nearest), row_of(points_, first),
-             points_.outerStride(), count, nearest);
+      decide_in_double(centroids, nearest_in_panel_by_scores<Exact>(panel, centroids, nearest),
+                       row_of(points_, first), points_.outerStride(), count, nearest);
       for (index i = 0; i < count; ++i) {
         std::int32_t& cluster = assignment_[static_cast<std::size_t>(first + i)];
         moved += cluster != nearest[i] ? 1 : 0;
@@ -189,8 +190,8 @@ class lloyd {
         const double* mean = means + assignment_[static_cast<std::size_t>(i)] * d;
         double square = 0.0;
         for (index t = 0; t < d; ++t) {
-          const double miss = double{x[t]} - mean[t];
-          square += arch::rounded(miss * miss);
+          const double difference = double{x[t]} - mean[t];
+          square += arch::rounded(difference * difference);
         }
         sums[static_cast<std::size_t>(p)] += arch::rounded(weight_of(weights_, i) * square);
       }
@@ -202,8 +203,8 @@ class lloyd {
 
   /// Gives each empty cluster half of another: both centroids move off the mean, in opposite random
   /// directions, by up to a 64th of the cluster's standard deviation.
-  void fill_empty(row_matrix<float>& centroids, std::vector<double> weight,
-                  random_sequence& random) const {
+  void split_into_empty(row_matrix<float>& centroids, std::vector<double> weight,
+                        random_sequence& random) const {
     const index d = points_.cols();
     std::vector<double> spread(static_cast<std::size_t>(k_), 0.0);
     for (index i = 0; i < points_.rows(); ++i) {
@@ -228,8 +229,8 @@ class lloyd {
       for (index t = 0; t < d; ++t) {
         const double noise = deviation * (random.next() - 0.5) / 32;
         const double middle = centroids(donor, t);
-        centroids(empty, t) = nearest_float(middle + arch::rounded(noise));
-        centroids(donor, t) = nearest_float(middle - arch::rounded(noise));
+        centroids(empty, t) = clamp_to_float(middle + arch::rounded(noise));
+        centroids(donor, t) = clamp_to_float(middle - arch::rounded(noise));
       }
       weight[static_cast<std::size_t>(empty)] = weight[from] /= 2;
       spread[static_cast<std::size_t>(empty)] = spread[from] /= 2;
@@ -237,7 +238,7 @@ class lloyd {
   }
 
   /// The largest float of those sizes that are beyond it.
-  static float nearest_float(double x) noexcept {
+  static float clamp_to_float(double x) noexcept {
     constexpr double most = std::numeric_limits<float>::max();
     return static_cast<float>(std::clamp(x, -most, most));
   }
@@ -253,11 +254,11 @@ class lloyd {
   coded_centroids coded_centroids_;
   index piece_;  // panels of one
   index pieces_;
-  row_matrix<float> middle_;  // of all points; what sums of squares are taken about
-  double weight_ = 0.0;       // of all points
-  float reach_ = 0.0F;        // of all panels
-  double spread_ = 0.0;       // inertia of one cluster at the middle
-  double about_zero_ = 0.0;   // what the middle adds to the inertia of one cluster at 0
+  row_matrix<float> middle_;     // of all points; what sums of squares are taken about
+  double weight_ = 0.0;          // of all points
+  float norm_bound_ = 0.0F;      // of all panels
+  double spread_ = 0.0;          // inertia of one cluster at the middle
+  double middle_inertia_ = 0.0;  // what the middle adds to the inertia of one cluster at 0
   aligned_buffer<double> piece_sums_;
   std::vector<index> moved_;  // in each piece
   std::vector<std::int32_t> assignment_;

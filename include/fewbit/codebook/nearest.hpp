@@ -18,7 +18,7 @@
 /// given, first in float, where no difference cancels, then in double for those that float cannot
 /// tell apart.
 ///
-/// The iterations of k-means take the first step alone where the bound is small beside all
+/// The iterations of k-means scan_groups the first step alone where the bound is small beside all
 /// distances, and make sure at the end: to find the second least score, too, takes two more
 /// operations for each, of d + 3.
 ///
@@ -73,7 +73,7 @@ class packed_centroids {
     detail::expect(size_ <= most, "packed_centroids", "centroids.rows()", size_,
                    "at most " + std::to_string(most));
     memory_ = aligned_buffer<float>(groups() * group_floats());
-    given_ = aligned_buffer<float>(groups() * group * dimension_);
+    original_ = aligned_buffer<float>(groups() * group * dimension_);
     slots_.resize(std::bit_ceil(2 * static_cast<std::size_t>(size_)));
     pack(centroids);
   }
@@ -90,15 +90,16 @@ class packed_centroids {
         *to = std::numeric_limits<float>::infinity();
         continue;
       }
-      float* given = given_.data() + j / group * group * dimension_ + j % group;
+      float* original = original_.data() + j / group * group * dimension_ + j % group;
       double norm = 0.0;
       for (index t = 0; t < dimension_; ++t) {
         const float c = map_(centroids(j, t), t);
         norm += double{c} * double{c};  // exact products
         to[(1 + t) * group] = -c;
-        given[t * group] = centroids(j, t);
+        original[t * group] = centroids(j, t);
       }
-      *to = is_new(j) ? static_cast<float>(norm / 2) : std::numeric_limits<float>::infinity();
+      *to = is_first_of_equals(j) ? static_cast<float>(norm / 2)
+                                  : std::numeric_limits<float>::infinity();
       largest = std::max(largest, norm);
       least = std::min(least, norm);
     }
@@ -118,12 +119,12 @@ class packed_centroids {
   }
 
   /// Group g as it was given: d rows of 8 floats.
-  [[nodiscard]] const float* given(index g) const noexcept {
-    return given_.data() + g * group * dimension_;
+  [[nodiscard]] const float* original(index g) const noexcept {
+    return original_.data() + g * group * dimension_;
   }
 
   /// How much more than the least the score of the nearest centroid to a point may be, where scores
-  /// are computed in float from a panel of this reach. Infinite if scores tell nothing.
+  /// are computed in float from a panel of this norm_bound. Infinite if scores tell nothing.
   ///
   /// With u = 2^-24: the map leaves errors of u |c_t| and u |x_t|, the norm and d products one of u
   /// times a sum that is at most |c|^2 / 2 + |c| |x|. That is (d + 3) u |c| (|c| / 2 + |x|) for one
@@ -131,22 +132,22 @@ class packed_centroids {
   /// with |c| of 4 |x| and 4 times the least norm m has a score of |c|^2 / 4 or more, which is no
   /// less than 4 max(|x|, m)^2, while that of the centroid of norm m is at most 3/2 max(|x|, m)^2:
   /// such centroids are out of the question, and their norms with them.
-  [[nodiscard]] float doubt(float reach) const noexcept {
+  [[nodiscard]] float margin(float norm_bound) const noexcept {
     constexpr double most_norm = 0x1p40;  // beyond lies what the map has held back
-    const double norm = std::min(largest_norm_, 4 * std::max(double{reach}, least_norm_));
+    const double norm = std::min(largest_norm_, 4 * std::max(double{norm_bound}, least_norm_));
     const double unit = 0x1p-24 * static_cast<double>(dimension_ + 8);
-    if (!(norm <= most_norm) || reach > detail::far_away || unit > 0x1p-6) {
+    if (!(norm <= most_norm) || norm_bound > detail::largest_useful_norm || unit > 0x1p-6) {
       return std::numeric_limits<float>::infinity();
     }
-    const double one = unit * (arch::rounded(norm * (norm / 2 + double{reach})) +
-                               0x1p-110 * (1.0 + norm + double{reach}));
+    const double one = unit * (arch::rounded(norm * (norm / 2 + double{norm_bound})) +
+                               0x1p-110 * (1.0 + norm + double{norm_bound}));
     return static_cast<float>(2.00001 * one);
   }
 
  private:
   /// Whether no centroid before the jth equals it.
-  bool is_new(index j) noexcept {
-    const float* c = given(j / group) + j % group;
+  bool is_first_of_equals(index j) noexcept {
+    const float* c = original(j / group) + j % group;
     std::uint64_t hash = 0;
     for (index t = 0; t < dimension_; ++t) {
       const float value = c[t * group] == 0.0F ? 0.0F : c[t * group];  // -0 equals 0
@@ -154,7 +155,7 @@ class packed_centroids {
       hash ^= hash >> 32;
     }
     const auto equals = [&](index i) {
-      const float* other = given(i / group) + i % group;
+      const float* other = original(i / group) + i % group;
       index t = 0;
       while (t < dimension_ && other[t * group] == c[t * group]) ++t;
       return t == dimension_;
@@ -173,7 +174,7 @@ class packed_centroids {
   index dimension_;
   centering map_;
   aligned_buffer<float> memory_;
-  aligned_buffer<float> given_;
+  aligned_buffer<float> original_;
   std::vector<std::int32_t> slots_;  // a table of the different centroids by their hash
   double largest_norm_ = 0.0;        // as moved
   double least_norm_ = 0.0;
@@ -212,7 +213,7 @@ struct nearest_shape<arch::neon> {
 
 /// Scores of a tile of points with some centroids of a group.
 template <class Shape>
-FEWBIT_ALWAYS_INLINE void find_scores(
+FEWBIT_ALWAYS_INLINE void compute_scores(
     const float* points, const float* centroids, index d,
     typename Shape::lanes (&sum)[Shape::centroids][Shape::registers]) noexcept {
   using lanes = typename Shape::lanes;
@@ -241,14 +242,14 @@ FEWBIT_ALWAYS_INLINE void find_scores(
 /// Lowers sum[0] to the least of all, in pairs of pairs. Not a loop over the distance: g++ 12 would
 /// keep the sums in memory.
 template <class Shape, int Step = 1>
-FEWBIT_ALWAYS_INLINE void lower_first(
+FEWBIT_ALWAYS_INLINE void reduce_to_least(
     typename Shape::lanes (&sum)[Shape::centroids][Shape::registers]) noexcept {
 #pragma GCC unroll 8
   for (int j = 0; j < Shape::centroids; j += 2 * Step) {
 #pragma GCC unroll 4
     for (int r = 0; r < Shape::registers; ++r) sum[j][r] = arch::min(sum[j + Step][r], sum[j][r]);
   }
-  if constexpr (2 * Step < Shape::centroids) lower_first<Shape, 2 * Step>(sum);
+  if constexpr (2 * Step < Shape::centroids) reduce_to_least<Shape, 2 * Step>(sum);
 }
 
 /// The least score of each point of a tile, where it was found, and, if Exact, the least of all
@@ -282,11 +283,11 @@ struct least_scores {
 };
 
 /// For each point of a tile where the least score was found: the number of the centroid or, by
-/// groups, of the group, with the least score plus the doubt as a limit. Answers, if Exact, a bit
+/// groups, of the group, with the least score plus the margin as a limit. Answers, if Exact, a bit
 /// for each point with another place whose score is no more than that.
 template <class Shape, bool ByGroups, bool Exact>
-std::uint64_t find_least(const packed_centroids& c, const float* points, float doubt, float* limit,
-                         std::int32_t* where) noexcept {
+std::uint64_t find_least_scores(const packed_centroids& c, const float* points, float margin,
+                                float* limit, std::int32_t* where) noexcept {
   using lanes = typename Shape::lanes;
   constexpr index group = packed_centroids::group;
   least_scores<Shape, Exact> scores;
@@ -296,9 +297,9 @@ std::uint64_t find_least(const packed_centroids& c, const float* points, float d
 #pragma GCC unroll 1
     for (index half = 0; half < group; half += Shape::centroids) {
       lanes sum[Shape::centroids][Shape::registers];
-      find_scores<Shape>(points, centroids + half, c.dimension(), sum);
+      compute_scores<Shape>(points, centroids + half, c.dimension(), sum);
       if constexpr (ByGroups) {
-        lower_first<Shape>(sum);
+        reduce_to_least<Shape>(sum);
 #pragma GCC unroll 4
         for (int r = 0; r < Shape::registers; ++r) {
           least[r] = half == 0 ? sum[0][r] : arch::min(sum[0][r], least[r]);
@@ -310,26 +311,26 @@ std::uint64_t find_least(const packed_centroids& c, const float* points, float d
     }
     if constexpr (ByGroups) scores.compare(least, g);
   }
-  std::uint64_t open = 0;
+  std::uint64_t undecided = 0;
 #pragma GCC unroll 4
   for (int r = 0; r < Shape::registers; ++r) {
-    const lanes most = scores.least[r] + lanes(doubt);
+    const lanes most = scores.least[r] + lanes(margin);
     scores.where[r].store(where + r * lanes::lanes);
     if constexpr (ByGroups) most.store(limit + r * lanes::lanes);
     if constexpr (Exact) {
-      open |= std::uint64_t{arch::lanes_at_most(scores.second[r], most)} << (r * lanes::lanes);
+      undecided |= std::uint64_t{arch::lanes_at_most(scores.second[r], most)} << (r * lanes::lanes);
     }
   }
-  return open;
+  return undecided;
 }
 
 /// Replaces the groups of some neighbouring points of a panel by the first centroid in them whose
 /// score is no more than the limit; answers a bit for each point for which there is another.
 /// Several points, because one waits for its sums.
 template <int Points>
-FEWBIT_ALWAYS_INLINE std::uint64_t find_in_groups(const packed_centroids& c, const float* points,
-                                                  const float* limit,
-                                                  std::int32_t* group) noexcept {
+FEWBIT_ALWAYS_INLINE std::uint64_t find_centroids_in_groups(const packed_centroids& c,
+                                                            const float* points, const float* limit,
+                                                            std::int32_t* group) noexcept {
   using lanes = arch::vec<float, packed_centroids::group>;
   const float* centroids[Points];
   lanes sum[Points];
@@ -345,19 +346,19 @@ FEWBIT_ALWAYS_INLINE std::uint64_t find_in_groups(const packed_centroids& c, con
                                         lanes(points[i]), sum[i]);
     }
   }
-  std::uint64_t open = 0;
+  std::uint64_t undecided = 0;
 #pragma GCC unroll 4
   for (int i = 0; i < Points; ++i) {
     const std::uint32_t near = arch::lanes_at_most(sum[i], lanes(limit[i]));
     group[i] = group[i] * packed_centroids::group + std::countr_zero(near);
-    open |= std::uint64_t{(near & (near - 1)) != 0} << i;
+    undecided |= std::uint64_t{(near & (near - 1)) != 0} << i;
   }
-  return open;
+  return undecided;
 }
 
 /// Whether searching groups and then within them takes less than comparing every score: it saves 2
 /// of 3 operations per score, and costs about d + 5 cycles per point.
-inline bool search_by_groups(const packed_centroids& c) noexcept {
+inline bool is_faster_by_groups(const packed_centroids& c) noexcept {
   return c.size() >= 16 * (c.dimension() + 5);
 }
 
@@ -370,26 +371,26 @@ std::uint64_t nearest_by_scores(const packed_centroids& c, const float* panel,
   constexpr index tile = index{shape::registers} * shape::lanes::lanes;
   static_assert(panel_points % tile == 0);
   constexpr std::uint64_t all = (std::uint64_t{1} << panel_points) - 1;
-  const float doubt = Exact ? c.doubt(panel[c.dimension() * panel_points]) : 0.0F;
-  if (!is_finite(doubt)) {
+  const float margin = Exact ? c.margin(panel[c.dimension() * panel_points]) : 0.0F;
+  if (!is_finite(margin)) {
     std::fill_n(nearest, panel_points, 0);
     return all;
   }
   float limit[panel_points];
-  const bool by_groups = search_by_groups(c);
-  std::uint64_t open = 0;
+  const bool by_groups = is_faster_by_groups(c);
+  std::uint64_t undecided = 0;
   for (index i = 0; i < panel_points; i += tile) {
-    open |=
-        (by_groups ? find_least<shape, true, Exact>
-                   : find_least<shape, false, Exact>)(c, panel + i, doubt, limit + i, nearest + i)
-        << i;
+    undecided |= (by_groups ? find_least_scores<shape, true, Exact>
+                            : find_least_scores<shape, false, Exact>)(c, panel + i, margin,
+                                                                      limit + i, nearest + i)
+                 << i;
   }
-  if (!by_groups) return open;
+  if (!by_groups) return undecided;
   constexpr int together = 4;
   for (index i = 0; i < panel_points; i += together) {
-    open |= find_in_groups<together>(c, panel + i, limit + i, nearest + i) << i;
+    undecided |= find_centroids_in_groups<together>(c, panel + i, limit + i, nearest + i) << i;
   }
-  return Exact ? open : 0;
+  return Exact ? undecided : 0;
 }
 
 /// The centroid with the least distance to x in double; of equal distances the one of the lower
@@ -403,11 +404,11 @@ inline std::int32_t nearest_by_differences(const packed_centroids& c, const floa
   using lanes = arch::vec<float, group>;
   const index d = c.dimension();
   const auto distance = [&](index j) {
-    const float* from = c.given(j / group) + j % group;
+    const float* from = c.original(j / group) + j % group;
     double sum = 0.0;
     for (index t = 0; t < d; ++t) {
-      const double miss = double{x[t]} - double{from[t * group]};
-      sum += arch::rounded(miss * miss);
+      const double difference = double{x[t]} - double{from[t * group]};
+      sum += arch::rounded(difference * difference);
     }
     return sum;
   };
@@ -419,7 +420,7 @@ inline std::int32_t nearest_by_differences(const packed_centroids& c, const floa
   };
   double least = distance(guess);
   float limit = limit_of(least);
-  const auto examine = [&](const lanes& sum, index g) {
+  const auto check_lanes = [&](const lanes& sum, index g) {
     for (std::uint32_t near = arch::lanes_at_most(sum, lanes(limit)); near != 0; near &= near - 1) {
       const auto j = static_cast<std::int32_t>(g * group + std::countr_zero(near));
       if (j == guess || j >= c.size()) continue;
@@ -430,34 +431,34 @@ inline std::int32_t nearest_by_differences(const packed_centroids& c, const floa
       limit = limit_of(least);
     }
   };
-  const auto take = [&]<int groups>(index g) {
-    const float* from = c.given(g);
+  const auto scan_groups = [&]<int groups>(index g) {
+    const float* from = c.original(g);
     lanes sum[groups];
 #pragma GCC unroll 4
     for (int i = 0; i < groups; ++i) sum[i] = lanes(0.0F);
     for (index t = 0; t < d; ++t) {
 #pragma GCC unroll 4
       for (int i = 0; i < groups; ++i) {
-        const lanes miss = lanes(x[t]) - lanes::load(from + (i * d + t) * group);
-        sum[i] += arch::rounded(lanes(miss * miss));
+        const lanes difference = lanes(x[t]) - lanes::load(from + (i * d + t) * group);
+        sum[i] += arch::rounded(lanes(difference * difference));
       }
     }
 #pragma GCC unroll 4
-    for (int i = 0; i < groups; ++i) examine(sum[i], g + i);
+    for (int i = 0; i < groups; ++i) check_lanes(sum[i], g + i);
   };
   index g = 0;
-  for (; g + 4 <= c.groups(); g += 4) take.template operator()<4>(g);
-  for (; g < c.groups(); ++g) take.template operator()<1>(g);
+  for (; g + 4 <= c.groups(); g += 4) scan_groups.template operator()<4>(g);
+  for (; g < c.groups(); ++g) scan_groups.template operator()<1>(g);
   return guess;
 }
 
-/// Takes the second step for those of `count` points, rows that are `stride` apart, that `open`
+/// Takes the second step for those of `count` points, rows that are `stride` apart, that `undecided`
 /// names.
-inline void settle(const packed_centroids& c, std::uint64_t open, const float* rows, index stride,
-                   index count, std::int32_t* nearest) noexcept {
-  open &= (std::uint64_t{1} << count) - 1;
-  for (; open != 0; open &= open - 1) {
-    const int i = std::countr_zero(open);
+inline void decide_in_double(const packed_centroids& c, std::uint64_t undecided, const float* rows,
+                             index stride, index count, std::int32_t* nearest) noexcept {
+  undecided &= (std::uint64_t{1} << count) - 1;
+  for (; undecided != 0; undecided &= undecided - 1) {
+    const int i = std::countr_zero(undecided);
     nearest[i] = nearest_by_differences(c, rows + i * stride, nearest[i]);
   }
 }
@@ -473,7 +474,7 @@ inline std::vector<float> column_of(const matrix_ref& m) {
 
 /// Writes the numbers of the centroids of the least scores in float with the 48 points of a panel,
 /// which was filled by `c.map()`. A score misses its centroid's by half of
-/// c.doubt(panel[c.dimension() * 48]) at most. Allocates nothing.
+/// c.margin(panel[c.dimension() * 48]) at most. Allocates nothing.
 template <class Arch = arch::native>
 void nearest_in_panel(const packed_centroids& c, const float* panel,
                       std::int32_t* nearest) noexcept {
@@ -489,8 +490,8 @@ void nearest_in_panel(const packed_centroids& c, const float* panel, const float
                       index stride, index count, std::int32_t* nearest) noexcept {
   static_assert(Arch::compiled,
                 "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
-  detail::settle(c, detail::nearest_by_scores<Arch, true>(c, panel, nearest), rows, stride, count,
-                 nearest);
+  detail::decide_in_double(c, detail::nearest_by_scores<Arch, true>(c, panel, nearest), rows,
+                           stride, count, nearest);
 }
 
 /// The number of the nearest centroid of each point.

@@ -20,7 +20,7 @@ namespace detail {
 
 /// A number and its position, in one word that compares as the number does: -0 as +0, then by
 /// position.
-inline std::uint64_t sortable(float x, index position) noexcept {
+inline std::uint64_t sortable_word(float x, index position) noexcept {
   const auto bits = std::bit_cast<std::uint32_t>(without_minus_zero(x));
   const std::uint32_t key = bits ^ ((bits >> 31) != 0 ? 0xFFFFFFFFU : 0x80000000U);
   return (std::uint64_t{key} << 32) | static_cast<std::uint64_t>(position);
@@ -55,7 +55,7 @@ class sorted_centroids {
     std::vector<std::uint64_t> words;
     words.reserve(centroids.size());
     for (const float c : centroids) {
-      words.push_back(detail::sortable(c, static_cast<index>(words.size())));
+      words.push_back(detail::sortable_word(c, static_cast<index>(words.size())));
     }
     detail::sort_by_value(words);
     float last = 0.0F;
@@ -85,7 +85,7 @@ class sorted_centroids {
   }
 
   /// The place in order of the nearest centroid, which is not before `place`, and its number.
-  [[nodiscard]] std::size_t next(std::size_t place, float x) const noexcept {
+  [[nodiscard]] std::size_t advance_to_nearest(std::size_t place, float x) const noexcept {
     while (place < middle_.size() && middle_[place] < double{x}) ++place;
     return place;
   }

@@ -68,7 +68,7 @@ inline row_matrix<double> gram_of(const matrix_ref& x) {
 
 /// The upper triangular A with A' A = gram, by Cholesky's steps; a row whose pivot is lost in
 /// rounding is zero.
-inline row_matrix<double> factor_of(const row_matrix<double>& gram) {
+inline row_matrix<double> cholesky_factor_of(const row_matrix<double>& gram) {
   const index d = gram.rows();
   row_matrix<double> a = row_matrix<double>::Zero(d, d);
   for (index i = 0; i < d; ++i) {
@@ -159,7 +159,7 @@ inline row_matrix<float> means_of(const matrix_ref& w, std::span<const float> we
 template <class Arch, KmeansProgress P, Executor E>
 kmeans_result find_output_clusters(const matrix_ref& weights, const matrix_ref& inputs, index k,
                                    const kmeans_options& options, P& progress, const E& executor) {
-  const row_matrix<double> a = factor_of(gram_of(inputs));
+  const row_matrix<double> a = cholesky_factor_of(gram_of(inputs));
   kmeans_result r =
       find_clusters<Arch>(mapped_rows(a, weights, executor), k, options, progress, executor);
   r.centroids = means_of(weights, options.weights, r.assignment, k);
@@ -169,11 +169,11 @@ kmeans_result find_output_clusters(const matrix_ref& weights, const matrix_ref& 
         r.centroids.data() + r.assignment[static_cast<std::size_t>(i)] * weights.cols();
     double row = 0.0;
     for (index s = 0; s < weights.cols(); ++s) {
-      double miss = 0.0;
+      double difference = 0.0;
       for (index t = s; t < weights.cols(); ++t) {
-        miss += arch::rounded(a(s, t) * (double{weights(i, t)} - double{c[t]}));
+        difference += arch::rounded(a(s, t) * (double{weights(i, t)} - double{c[t]}));
       }
-      row += arch::rounded(miss * miss);
+      row += arch::rounded(difference * difference);
     }
     r.inertia += arch::rounded(weight_of(options.weights, i) * row);
   }

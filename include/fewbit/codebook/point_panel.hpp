@@ -5,7 +5,7 @@
 /// A panel is d rows of 48 floats: coordinate t of point i stands at panel[t * 48 + i]. 48 is a
 /// whole number of register tiles on every instruction set, so sums per panel do not depend on it,
 /// and a row of 192 bytes never brings all rows into the same set of a cache. Behind the rows, at
-/// panel[d * 48], stands the reach of the panel: what the norm of none of its points exceeds. The
+/// panel[d * 48], stands the norm_bound of the panel: what the norm of none of its points exceeds. The
 /// search bounds its rounding by it.
 ///
 /// Read next: codebook/nearest.hpp.
@@ -90,10 +90,10 @@ namespace detail {
 
 /// A norm so large beside the centroids, whose norms are about 1, that scores in float tell
 /// nothing.
-inline constexpr float far_away = 0x1p20F;
+inline constexpr float largest_useful_norm = 0x1p20F;
 
-/// The largest norm of the points of a panel, rounded up; infinite from far_away on.
-inline float reach_of(const float* panel, index d) noexcept {
+/// The largest norm of the points of a panel, rounded up; infinite from largest_useful_norm on.
+inline float norm_bound_of(const float* panel, index d) noexcept {
   using lanes = arch::vec<float, arch::native_lanes<float>>;
   lanes largest(0.0F);
   for (index i = 0; i < panel_points; i += lanes::lanes) {
@@ -109,8 +109,8 @@ inline float reach_of(const float* panel, index d) noexcept {
   const double norm =
       std::sqrt(double{arch::max_of_lanes(largest)}) + 0x1p-60 * std::sqrt(static_cast<double>(d));
   const double up = 1.0 + 0x1p-23 * static_cast<double>(d + 4);
-  return norm * up < double{far_away} ? static_cast<float>(norm * up)
-                                      : std::numeric_limits<float>::infinity();
+  return norm * up < double{largest_useful_norm} ? static_cast<float>(norm * up)
+                                                 : std::numeric_limits<float>::infinity();
 }
 
 /// Fills a panel with `count` rows of d coordinates, `stride` apart; the other columns become 0.
@@ -142,7 +142,7 @@ inline void load_panel(const float* rows, index stride, index count, index d, co
     for (index i = 0; i < count; ++i) panel[t * panel_points + i] = map(rows[i * stride + t], t);
     for (index i = count; i < panel_points; ++i) panel[t * panel_points + i] = 0.0F;
   }
-  panel[d * panel_points] = reach_of(panel, d);
+  panel[d * panel_points] = norm_bound_of(panel, d);
 }
 
 /// All points of a matrix in panels; those missing from the last are 0.

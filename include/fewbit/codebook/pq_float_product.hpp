@@ -46,14 +46,14 @@ void sum_float_block(const pq_float_weights<Bits>& w, const float* entries, inde
   using layout = typename pq_float_weights<Bits>::layout;
   using unit = typename pq_float_weights<Bits>::unit;
   constexpr int centroids = 1 << Bits;
-  constexpr int registers = static_cast<int>(layout::block) / entry_lanes::lanes;
-  static_assert(layout::block == layout::stride && unit::parts == 8 / Bits);
+  constexpr int registers = static_cast<int>(layout::points_per_block) / entry_lanes::lanes;
+  static_assert(layout::points_per_block == layout::stride && unit::parts == 8 / Bits);
   const std::uint8_t* codes = w.block(block);
   entry_lanes sum[registers];
 #pragma GCC unroll 4
   for (int i = 0; i < registers; ++i) sum[i] = entry_lanes(0.0F);
   for (index row = 0; row < layout::rows(w.parts()); ++row, codes += layout::stride) {
-    arch::prefetch_to_l1(arch::beyond(codes, codes_ahead));
+    arch::prefetch_to_l1(arch::beyond(codes, code_prefetch_distance));
 #pragma GCC unroll 4
     for (int i = 0; i < registers; ++i) {
       using bytes = arch::vec<std::uint8_t, entry_lanes::lanes>;
@@ -68,10 +68,10 @@ void sum_float_block(const pq_float_weights<Bits>& w, const float* entries, inde
     }
     entries += unit::parts * centroids;
   }
-  alignas(64) float of_bytes[layout::block];
-  for (int i = 0; i < registers; ++i) sum[i].store(of_bytes + i * entry_lanes::lanes);
-  for (int i = 0; i < static_cast<int>(layout::block); ++i) {
-    sums[i] = of_bytes[i / unit::points * unit::row_bytes + unit::byte_of(i % unit::points)];
+  alignas(64) float by_byte[layout::points_per_block];
+  for (int i = 0; i < registers; ++i) sum[i].store(by_byte + i * entry_lanes::lanes);
+  for (int i = 0; i < static_cast<int>(layout::points_per_block); ++i) {
+    sums[i] = by_byte[i / unit::points * unit::row_bytes + unit::byte_of(i % unit::points)];
   }
 }
 
@@ -90,9 +90,9 @@ template <int Bits, RowMajorDense<float> X, class C, class E, Executor Workers =
 void multiply_pq_floats(const X& x, const pq_float_weights<Bits>& w, C&& c, const E& epilogue,
                         std::byte* memory, const Workers& executor = {}) noexcept {
   using out = gemm::detail::scalar_of<C>;
-  constexpr index piece = detail::pq_piece, centroids = index{1} << Bits;
-  constexpr index block = pq_float_weights<Bits>::layout::block;
-  constexpr index parts_together = detail::entries_together / centroids;
+  constexpr index piece = detail::pq_rows_per_piece, centroids = index{1} << Bits;
+  constexpr index block = pq_float_weights<Bits>::layout::points_per_block;
+  constexpr index parts_together = detail::entries_per_piece / centroids;
   detail::expect_shapes({"multiply_pq_floats", "x", "c"}, x, c, w.k(), w.n());
   auto* entries = reinterpret_cast<float*>(memory);
   std::fill_n(entries + w.parts() * centroids, centroids, 0.0F);

@@ -65,7 +65,7 @@ struct from_lookups : gemm::stage {
 };
 
 /// Entries whose making is one piece of work.
-inline constexpr index entries_together = 8192;
+inline constexpr index entries_per_piece = 8192;
 
 /// Products of the coordinates of part p with all centroids of the part.
 template <class Weights>
@@ -73,7 +73,7 @@ entry_range fill_products(const Weights& w, const float* x, index p, float* valu
   const index first = p * w.width();
   if (!w.is_shared()) {
     for (index t = 0; t < w.width() * Weights::centroids; t += arch::cache_line / 4) {
-      arch::prefetch_to_l1(arch::beyond(w.columns(p) + t, codes_ahead));
+      arch::prefetch_to_l1(arch::beyond(w.columns(p) + t, code_prefetch_distance));
     }
   }
   return fill_entries(x + first, std::min(w.width(), w.k() - first), w.columns(p),
@@ -88,7 +88,7 @@ template <class Weights>
 bool has_finite_products(const Weights& w, const float* x) noexcept {
   bool finite = true;
   for (index c = 0; c < w.k(); ++c) finite &= is_finite(x[c]);
-  const double largest = double{finite_amax(x, w.k())} * double{w.largest()};
+  const double largest = double{finite_amax(x, w.k())} * double{w.largest_magnitude()};
   return finite && largest * static_cast<double>(w.width()) < 0x1p125;
 }
 
@@ -99,7 +99,7 @@ template <class Weights>
 class pq_lhs {
  public:
   /// Rows that are multiplied in one pass over the codes.
-  static constexpr index most_rows = detail::queries_together;
+  static constexpr index most_rows = detail::most_queries_at_a_time;
 
   /// Bytes of memory that tables of some rows take.
   [[nodiscard]] static index bytes(const Weights& w, index rows) noexcept {
@@ -178,7 +178,7 @@ class pq_lhs {
   [[nodiscard]] const std::uint8_t* const* tables() const noexcept { return tables_; }
 
  private:
-  static constexpr index parts_together = detail::entries_together / Weights::centroids;
+  static constexpr index parts_together = detail::entries_per_piece / Weights::centroids;
 
   static index table_bytes(const Weights& w) noexcept {
     return detail::padded_parts(w.parts()) * Weights::centroids;
@@ -203,9 +203,9 @@ class pq_lhs {
 namespace detail {
 
 /// Rows of weights that are one piece of work, whole blocks of every unit.
-inline constexpr index pq_piece = 512;
+inline constexpr index pq_rows_per_piece = 512;
 
-/// totals[r * pq_piece + i] = sum of all lookups of row r of the inputs by point i of a block.
+/// totals[r * pq_rows_per_piece + i] = sum of all lookups of row r of the inputs by point i of a block.
 template <class Weights>
 void sum_pq_block(const pq_lhs<Weights>& a, const Weights& w, index block,
                   std::int32_t* totals) noexcept {
@@ -214,18 +214,20 @@ void sum_pq_block(const pq_lhs<Weights>& a, const Weights& w, index block,
   constexpr index most = most_summed_parts / unit::parts;
   using pairs = arch::vec<std::uint16_t, 16>;
   using words = arch::vec<std::int32_t, 16>;
-  alignas(64) std::uint16_t sums[queries_together * layout::block];
+  alignas(64) std::uint16_t sums[most_queries_at_a_time * layout::points_per_block];
   const std::uint8_t* codes = w.block(block);
-  const std::uint8_t* tables[queries_together];
+  const std::uint8_t* tables[most_queries_at_a_time];
   const auto rows = static_cast<int>(a.rows());
   for (index first = 0; first < layout::rows(w.parts()); first += most) {
     for (int r = 0; r < rows; ++r) tables[r] = a.tables()[r] + first * unit::table_bytes;
     sum_block<unit>(tables, rows, codes + first * layout::stride,
-                    std::min(most, layout::rows(w.parts()) - first), sums, layout::block);
+                    std::min(most, layout::rows(w.parts()) - first), sums,
+                    layout::points_per_block);
     for (int r = 0; r < rows; ++r) {
-      for (index i = 0; i < layout::block; i += words::lanes) {
-        std::int32_t* to = totals + r * pq_piece + i;
-        const words sum = arch::convert<std::int32_t>(pairs::load(sums + r * layout::block + i));
+      for (index i = 0; i < layout::points_per_block; i += words::lanes) {
+        std::int32_t* to = totals + r * pq_rows_per_piece + i;
+        const words sum =
+            arch::convert<std::int32_t>(pairs::load(sums + r * layout::points_per_block + i));
         (first == 0 ? sum : words::load(to) + sum).store(to);
       }
     }
@@ -244,7 +246,7 @@ template <class Weights, class C, class E, Executor Workers = inline_executor>
 void multiply_pq(const pq_lhs<Weights>& a, const Weights& w, C&& c, const E& epilogue,
                  const Workers& executor = {}) noexcept {
   using out = gemm::detail::scalar_of<C>;
-  constexpr index piece = detail::pq_piece, block = Weights::layout::block;
+  constexpr index piece = detail::pq_rows_per_piece, block = Weights::layout::points_per_block;
   static_assert(piece % block == 0);
   detail::expect_rows("multiply_pq", "c", c, a.rows());
   detail::expect_cols("multiply_pq", "c", c, w.n());

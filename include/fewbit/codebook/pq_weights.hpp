@@ -49,7 +49,7 @@ class pq_weights {
 
   /// @param codes  n x pq.parts(), as pq.encode makes them
   /// @throws fewbit::error if pq has codes of other bits or so many parts that a sum could leave
-  ///         int32, codes is not as wide as pq has parts, or a code is not less than pq.codes()
+  ///         int32, codes is not as wide as pq has parts, or a code is not less than pq.code_count()
   pq_weights(const product_quantizer& pq, const Eigen::Ref<const row_matrix<std::uint8_t>>& codes)
       : pq_weights(pq, codes, pq.dimension()) {}
 
@@ -82,15 +82,15 @@ class pq_weights {
            (shared_ ? 0 : part * width_ * centroids);
   }
   /// The largest magnitude in a centroid.
-  [[nodiscard]] float largest() const noexcept { return largest_; }
+  [[nodiscard]] float largest_magnitude() const noexcept { return largest_magnitude_; }
 
-  /// Codes of rows block * layout::block and those that follow.
+  /// Codes of rows block * layout::points_per_block and those that follow.
   [[nodiscard]] const std::uint8_t* block(index block) const noexcept {
     return memory_.data() + centroid_bytes() + block * layout::block_bytes(parts_);
   }
   /// Number of the centroid in part p of row j.
   [[nodiscard]] int code(index j, index p) const noexcept {
-    return layout::code(block(j / layout::block), j % layout::block, p);
+    return layout::code(block(j / layout::points_per_block), j % layout::points_per_block, p);
   }
 
   /// Bytes held by codes and centroids.
@@ -105,7 +105,7 @@ class pq_weights {
     shared_ = true;
     for (index p = 0; p < parts_; ++p) {
       shared_ = shared_ && pq.centroids(p) == pq.centroids(0);
-      largest_ = std::max(largest_, pq.centroids(p).cwiseAbs().maxCoeff());
+      largest_magnitude_ = std::max(largest_magnitude_, pq.centroids(p).cwiseAbs().maxCoeff());
     }
     memory_ = aligned_buffer<std::uint8_t>(centroid_bytes() + layout::bytes(n_, parts_));
     std::copy_n(pq.column(0), centroid_bytes() / index{sizeof(float)},
@@ -117,7 +117,7 @@ class pq_weights {
   index parts_ = 0;
   index width_ = 1;
   bool shared_ = false;
-  float largest_ = 0.0F;
+  float largest_magnitude_ = 0.0F;
   aligned_buffer<std::uint8_t> memory_;  // centroids, then codes: read in this order
 };
 

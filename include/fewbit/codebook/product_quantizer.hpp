@@ -37,9 +37,10 @@ namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// How a product quantizer is trained.
 struct pq_options {
-  index parts = 8;                 ///< as many codes for each vector; divides its width
-  int bits = 8;                    ///< of a code: 4 or 8
-  kmeans_options clustering = {};  ///< of each part; part p takes the seed plus p
+  index parts = 8;                  ///< as many codes for each vector; divides its width
+  int bits = 8;                     ///< of a code: 4 or 8
+  kmeans_options clustering = {};   ///< of each part; part p takes the seed plus p
+  bool allow_fewer_points = false;  ///< than centroids: some centroids are then equal
 };
 
 /// What an iteration of the training did.
@@ -74,16 +75,16 @@ class product_quantizer {
       if (c.rows() != 16 && c.rows() != 256) {
         detail::fail(function, name + ".rows()", c.rows(), "16 or 256");
       }
-      detail::expect_equal(function, (name + ".rows()").c_str(), c.rows(), codes());
+      detail::expect_equal(function, (name + ".rows()").c_str(), c.rows(), code_count());
       detail::expect_finite(function, name.c_str(), c);
       detail::expect_equal(function, (name + ".cols()").c_str(), c.cols(), width());
-      search_.emplace_back(c);
+      packed_.emplace_back(c);
     }
-    columns_ = aligned_buffer<float>(dimension() * codes(), for_overwrite);
+    columns_ = aligned_buffer<float>(dimension() * code_count(), for_overwrite);
     for (index t = 0; t < dimension(); ++t) {
       const row_matrix<float>& c = this->centroids(t / width());
-      for (index j = 0; j < codes(); ++j) columns_[t * codes() + j] = c(j, t % width());
-      largest_.push_back(c.col(t % width()).cwiseAbs().maxCoeff());
+      for (index j = 0; j < code_count(); ++j) columns_[t * code_count() + j] = c(j, t % width());
+      largest_magnitude_.push_back(c.col(t % width()).cwiseAbs().maxCoeff());
     }
   }
 
@@ -92,23 +93,23 @@ class product_quantizer {
   [[nodiscard]] index width() const noexcept { return centroids_.front().cols(); }
   [[nodiscard]] index dimension() const noexcept { return parts() * width(); }
   /// Different codes of a part: 16 or 256.
-  [[nodiscard]] index codes() const noexcept { return centroids_.front().rows(); }
-  [[nodiscard]] int bits() const noexcept { return codes() == 16 ? 4 : 8; }
-  /// codes() x width()
+  [[nodiscard]] index code_count() const noexcept { return centroids_.front().rows(); }
+  [[nodiscard]] int bits() const noexcept { return code_count() == 16 ? 4 : 8; }
+  /// code_count() x width()
   [[nodiscard]] const row_matrix<float>& centroids(index part) const noexcept {
     return centroids_[static_cast<std::size_t>(part)];
   }
 
   /// Coordinate t, of 0 to dimension() - 1, of all centroids of its part, side by side.
   [[nodiscard]] const float* column(index t) const noexcept {
-    return columns_.data() + t * codes();
+    return columns_.data() + t * code_count();
   }
   /// The largest magnitude in that column.
-  [[nodiscard]] float largest(index t) const noexcept {
-    return largest_[static_cast<std::size_t>(t)];
+  [[nodiscard]] float largest_magnitude(index t) const noexcept {
+    return largest_magnitude_[static_cast<std::size_t>(t)];
   }
 
-  /// The codes of some points, each of 0 to codes() - 1 in a byte of its own: n x parts(). Which
+  /// The codes of some points, each of 0 to code_count() - 1 in a byte of its own: n x parts(). Which
   /// centroid is nearest is decided as by nearest_centroids: the same codes on every processor.
   /// @throws fewbit::error if points is empty or holds a NaN or an infinity, or is not dimension()
   ///         wide
@@ -140,7 +141,7 @@ class product_quantizer {
   }
 
   /// The centroids that codes name, side by side: n x dimension().
-  /// @throws fewbit::error if codes is not parts() wide or a code is not less than codes()
+  /// @throws fewbit::error if codes is not parts() wide or a code is not less than code_count()
   [[nodiscard]] row_matrix<float> decode(
       const Eigen::Ref<const row_matrix<std::uint8_t>>& codes) const {
     expect_codes("decode", codes);
@@ -154,16 +155,16 @@ class product_quantizer {
     return points;
   }
 
-  /// Fails as `function` unless codes are parts() wide and each is less than codes(). They may be
+  /// Fails as `function` unless codes are parts() wide and each is less than code_count(). They may be
   /// columns `first` and following of those that the caller of `function` gave.
   void expect_codes(const char* function, const Eigen::Ref<const row_matrix<std::uint8_t>>& matrix,
                     index first = 0) const {
     detail::expect_equal(function, "codes.cols()", matrix.cols(), parts());
     for (index i = 0; i < matrix.rows(); ++i) {
       for (index p = 0; p < parts(); ++p) {
-        if (matrix(i, p) < codes()) continue;
+        if (matrix(i, p) < code_count()) continue;
         detail::fail(function, detail::element("codes", i, first + p), int{matrix(i, p)},
-                     "0 to " + std::to_string(codes() - 1));
+                     "0 to " + std::to_string(code_count() - 1));
       }
     }
   }
@@ -172,19 +173,19 @@ class product_quantizer {
   template <class Arch>
   void encode_panel(const detail::matrix_ref& points, index first, index count, index part,
                     float* panel, row_matrix<std::uint8_t>& codes) const noexcept {
-    const packed_centroids& search = search_[static_cast<std::size_t>(part)];
+    const packed_centroids& packed = packed_[static_cast<std::size_t>(part)];
     const float* rows = detail::row_of(points, first) + part * width();
-    detail::load_panel(rows, points.outerStride(), count, width(), search.map(), panel);
+    detail::load_panel(rows, points.outerStride(), count, width(), packed.map(), panel);
     std::int32_t nearest[panel_points];
-    nearest_in_panel<Arch>(search, panel, rows, points.outerStride(), count, nearest);
-    std::uint8_t* to = codes.data() + first * parts() + part;
-    for (index i = 0; i < count; ++i) to[i * parts()] = static_cast<std::uint8_t>(nearest[i]);
+    nearest_in_panel<Arch>(packed, panel, rows, points.outerStride(), count, nearest);
+    std::uint8_t* out = codes.data() + first * parts() + part;
+    for (index i = 0; i < count; ++i) out[i * parts()] = static_cast<std::uint8_t>(nearest[i]);
   }
 
   std::vector<row_matrix<float>> centroids_;
-  std::vector<packed_centroids> search_;
+  std::vector<packed_centroids> packed_;
   aligned_buffer<float> columns_;
-  std::vector<float> largest_;
+  std::vector<float> largest_magnitude_;
 };
 
 namespace detail {
@@ -232,8 +233,8 @@ product_quantizer train_parts(const matrix_ref& points, const pq_options& option
 
 /// train_shared_quantizer of what its callers have checked, of any number of points.
 template <class Arch, Executor E>
-product_quantizer train_for_all_parts(const matrix_ref& points, const pq_options& options,
-                                      const E& executor) {
+product_quantizer train_shared_parts(const matrix_ref& points, const pq_options& options,
+                                     const E& executor) {
   const row_matrix<float> together = points;
   const index width = points.cols() / options.parts;
   const Eigen::Map<const row_matrix<float>> all(together.data(), points.rows() * options.parts,
@@ -265,7 +266,9 @@ template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
   const char* function = "train_product_quantizer";
   detail::expect_finite(function, "points", points);
   detail::expect_pq_options(function, "", options, points.rows(), points.cols());
-  detail::expect_trainable(function, "points.rows()", points.rows(), options.bits);
+  if (!options.allow_fewer_points) {
+    detail::expect_trainable(function, "points.rows()", points.rows(), options.bits);
+  }
   return detail::train_parts<Arch>(points, options, progress, executor);
 }
 
@@ -290,9 +293,11 @@ template <class Arch = arch::native, Executor E = inline_executor>
   const char* function = "train_shared_quantizer";
   detail::expect_finite(function, "points", points);
   detail::expect_pq_options<true>(function, "", options, points.rows(), points.cols());
-  detail::expect_trainable(function, "points.rows() * parts", points.rows() * options.parts,
-                           options.bits);
-  return detail::train_for_all_parts<Arch>(points, options, executor);
+  if (!options.allow_fewer_points) {
+    detail::expect_trainable(function, "points.rows() * parts", points.rows() * options.parts,
+                             options.bits);
+  }
+  return detail::train_shared_parts<Arch>(points, options, executor);
 }
 
 }}  // namespace fewbit

@@ -31,11 +31,11 @@ namespace detail {
 
 /// What codes of the first level miss of some points; fails as `function` if a difference
 /// overflows.
-inline row_matrix<float> rest_of(const char* function, const matrix_ref& points,
-                                 const row_matrix<float>& near) {
-  row_matrix<float> rest = points - near;
-  expect_finite(function, "what first misses of points", rest);
-  return rest;
+inline row_matrix<float> residuals_of(const char* function, const matrix_ref& points,
+                                      const row_matrix<float>& near) {
+  row_matrix<float> residuals = points - near;
+  expect_finite(function, "what first misses of points", residuals);
+  return residuals;
 }
 
 }  // namespace detail
@@ -65,7 +65,7 @@ class residual_quantizer {
     codes.leftCols(first_.parts()) = first_.encode<Arch>(points, executor);
     const row_matrix<float> near = first_.decode(codes.leftCols(first_.parts()));
     codes.rightCols(second_.parts()) =
-        second_.encode_finite<Arch>(detail::rest_of("encode", points, near), executor);
+        second_.encode_finite<Arch>(detail::residuals_of("encode", points, near), executor);
     return codes;
   }
 
@@ -103,9 +103,9 @@ template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
   bool go_on = true;
   const auto report = [&](const pq_step& step) { return go_on = go_on && progress(step); };
   product_quantizer coarse = detail::train_parts<Arch>(points, first, report, executor);
-  const row_matrix<float> rest = detail::rest_of(
+  const row_matrix<float> residuals = detail::residuals_of(
       function, points, coarse.decode(coarse.encode_finite<Arch>(points, executor)));
-  product_quantizer fine = detail::train_parts<Arch>(rest, second, report, executor);
+  product_quantizer fine = detail::train_parts<Arch>(residuals, second, report, executor);
   return {std::move(coarse), std::move(fine)};
 }
 

@@ -1,10 +1,10 @@
 #pragma once
-/// Product quantization after a rotation (OPQ): the parts of a turned vector depend less on each
+/// Product quantization after a rotation (OPQ): the parts of a rotated_points vector depend less on each
 /// other and share out evenly what there is to code.
 ///
 ///     const rotated_quantizer rq = train_rotated_quantizer(points, {.pq = {.parts = 16}});
 ///     const row_matrix<float> near = rq.decode(rq.encode(points));
-///     search(rq.quantizer(), packed_codes(rq.quantizer(), rq.encode(points)), rq.rotate(queries),
+///     find_nearest(rq.quantizer(), packed_codes(rq.quantizer(), rq.encode(points)), rq.rotate(queries),
 ///            10);                                      // codebook/find_nearest.hpp
 ///
 /// Use it where coordinates depend on each other or differ in their spread; for coordinates that
@@ -137,9 +137,9 @@ class rotated_quantizer {
     transposed_ = rotation_.transpose();
     row_matrix<float> square = detail::product_in_order(rotation_, transposed_, inline_executor{});
     square.diagonal().array() -= 1.0F;
-    const float off = square.cwiseAbs().maxCoeff();
-    if (!(off <= 1e-3F)) {
-      detail::fail(function, "the largest entry of |rotation * rotation' - 1|", off,
+    const float largest_error = square.cwiseAbs().maxCoeff();
+    if (!(largest_error <= 1e-3F)) {
+      detail::fail(function, "the largest entry of |rotation * rotation' - 1|", largest_error,
                    "at most 0.001");
     }
   }
@@ -164,9 +164,9 @@ class rotated_quantizer {
   template <class Arch = arch::native, Executor E = inline_executor>
   [[nodiscard]] row_matrix<std::uint8_t> encode(const Eigen::Ref<const row_matrix<float>>& points,
                                                 const E& executor = {}) const {
-    const row_matrix<float> turned = rotated("encode", points, executor);
-    detail::expect_finite("encode", "rotated points", turned);
-    return quantizer_.encode_finite<Arch>(turned, executor);
+    const row_matrix<float> rotated_points = rotated("encode", points, executor);
+    detail::expect_finite("encode", "rotated points", rotated_points);
+    return quantizer_.encode_finite<Arch>(rotated_points, executor);
   }
 
   /// What codes stand for, rotated back: n x dimension().
@@ -194,12 +194,12 @@ class rotated_quantizer {
 namespace detail {
 
 /// Of the decompositions in Eigen the one that compiles fastest, by far.
-using singular_values = Eigen::JacobiSVD<Eigen::MatrixXd, Eigen::NoQRPreconditioner>;
+using jacobi_svd = Eigen::JacobiSVD<Eigen::MatrixXd, Eigen::NoQRPreconditioner>;
 
 /// The orthogonal R with the least sum of |R x - y|^2, from the sum of y x'.
 inline row_matrix<float> nearest_rotation(const Eigen::MatrixXd& products) {
-  const singular_values svd(products, Eigen::ComputeFullU | Eigen::ComputeFullV);
-  return (svd.matrixU() * svd.matrixV().transpose()).cast<float>();
+  const jacobi_svd decomposition(products, Eigen::ComputeFullU | Eigen::ComputeFullV);
+  return (decomposition.matrixU() * decomposition.matrixV().transpose()).cast<float>();
 }
 
 /// Sum of weight * (x - mean) (x - mean)'.
@@ -230,7 +230,7 @@ inline Eigen::MatrixXd scatter_of(const matrix_ref& points, std::span<const floa
 inline row_matrix<float> balanced_axes(const Eigen::MatrixXd& scatter, index parts) {
   const index d = scatter.rows();
   const index width = d / parts;
-  const singular_values axes(scatter, Eigen::ComputeFullU | Eigen::ComputeFullV);
+  const jacobi_svd axes(scatter, Eigen::ComputeFullU | Eigen::ComputeFullV);
   const Eigen::VectorXd& variances = axes.singularValues();  // descending
   const double unit =
       std::max({variances[d - 1], 1e-10 * variances[0], std::numeric_limits<double>::min()});
@@ -276,8 +276,8 @@ std::vector<coded_sums> sums_by_code(const matrix_ref& points, std::span<const f
 }
 
 /// Sum of weight * |a - b|^2 over the rows.
-inline double weighted_miss(const row_matrix<float>& a, const row_matrix<float>& b,
-                            std::span<const float> weights) {
+inline double weighted_squared_error(const row_matrix<float>& a, const row_matrix<float>& b,
+                                     std::span<const float> weights) {
   double sum = 0.0;
   for (index i = 0; i < a.rows(); ++i) {
     sum += weight_of(weights, i) * squared_distance(row_of(a, i), row_of(b, i), a.cols());
@@ -294,12 +294,13 @@ struct rotation_search {
   /// they are, and so does the sum of y x', with one product for each code instead of each point.
   void improve(const std::vector<coded_sums>& sums) {
     const index width = quantizer.width();
-    const Eigen::MatrixXd turn = rotation.cast<double>();
-    Eigen::MatrixXd products(turn.rows(), turn.cols());
+    const Eigen::MatrixXd rotation_in_double = rotation.cast<double>();
+    Eigen::MatrixXd products(rotation_in_double.rows(), rotation_in_double.cols());
     std::vector<row_matrix<float>> centroids;
     for (index p = 0; p < quantizer.parts(); ++p) {
       const coded_sums& s = sums[static_cast<std::size_t>(p)];
-      row_matrix<double> means = s.points * turn.middleRows(p * width, width).transpose();
+      row_matrix<double> means =
+          s.points * rotation_in_double.middleRows(p * width, width).transpose();
       for (index j = 0; j < means.rows(); ++j) {
         if (s.weights[j] > 0.0) {
           means.row(j) /= s.weights[j];
@@ -350,11 +351,13 @@ template <class Arch = arch::native, RotationProgress P, Executor E = inline_exe
                                 detail::train_parts<Arch>(rotated, options.pq, report, executor)};
   for (index round = 1; go_on && round <= options.rounds; ++round) {
     const auto codes = found.quantizer.template encode_finite<Arch>(rotated, executor);
-    const double missed = detail::weighted_miss(rotated, found.quantizer.decode(codes), weights);
-    found.improve(detail::sums_by_code(points, weights, codes, found.quantizer.codes(), executor));
+    const double squared_error =
+        detail::weighted_squared_error(rotated, found.quantizer.decode(codes), weights);
+    found.improve(
+        detail::sums_by_code(points, weights, codes, found.quantizer.code_count(), executor));
     rotated = detail::product_in_order(points, found.rotation.transpose(), executor);
     detail::expect_finite(function, "rotated points", rotated);
-    go_on = progress(rotation_step{round, options.rounds, missed, {}});
+    go_on = progress(rotation_step{round, options.rounds, squared_error, {}});
   }
   return {std::move(found.rotation), std::move(found.quantizer)};
 }

@@ -51,7 +51,7 @@ class random_sequence {
 /// far away takes no precision of the others. They are summed in float over the panels of a piece,
 /// column by column, and then in double.
 template <class Arch, Executor E>
-class plus_plus {
+class kmeans_plus_plus {
   using shape = nearest_shape<Arch>;
   using lanes = typename shape::lanes;
   static constexpr index tile = index{shape::registers} * lanes::lanes;
@@ -59,7 +59,8 @@ class plus_plus {
 
  public:
   /// @param weights  of each point, or none
-  plus_plus(const point_panels& panels, index d, std::span<const float> weights, const E& executor)
+  kmeans_plus_plus(const point_panels& panels, index d, std::span<const float> weights,
+                   const E& executor)
       : panels_(panels),
         d_(d),
         executor_(executor),
@@ -87,7 +88,7 @@ class plus_plus {
       }
       chosen.push_back(best_of(tried));
       const std::vector<float> centroid = coordinates(chosen.back());
-      executor_.for_each(pieces(), [&](index p) { lower(p, centroid.data()); });
+      executor_.for_each(pieces(), [&](index p) { add_centroid(p, centroid.data()); });
     }
     return chosen;
   }
@@ -157,8 +158,8 @@ class plus_plus {
   }
 
   /// min(closest, |x - centroid|^2) of a tile of points.
-  FEWBIT_ALWAYS_INLINE void lowered(index panel, index column, const float* centroid,
-                                    lanes (&distance)[shape::registers]) const noexcept {
+  FEWBIT_ALWAYS_INLINE void distances_with(index panel, index column, const float* centroid,
+                                           lanes (&distance)[shape::registers]) const noexcept {
     const float* x = panels_.panel(panel) + column;
 #pragma GCC unroll 4
     for (int r = 0; r < shape::registers; ++r) distance[r] = lanes(0.0F);
@@ -166,8 +167,8 @@ class plus_plus {
       const lanes c(centroid[t]);
 #pragma GCC unroll 4
       for (int r = 0; r < shape::registers; ++r) {
-        const lanes miss = lanes::load(x + r * lanes::lanes) - c;
-        distance[r] = arch::fused_multiply_add(miss, miss, distance[r]);
+        const lanes difference = lanes::load(x + r * lanes::lanes) - c;
+        distance[r] = arch::fused_multiply_add(difference, difference, distance[r]);
       }
     }
     const float* closest = closest_.data() + panel * panel_points + column;
@@ -186,7 +187,7 @@ class plus_plus {
       for (int r = 0; r < shape::registers; ++r) sums[r] = lanes(0.0F);
       for_each_panel(p, [&](index panel) {
         lanes distance[shape::registers];
-        lowered(panel, column, centroid, distance);
+        distances_with(panel, column, centroid, distance);
         const float* weight = weight_.data() + panel * panel_points + column;
 #pragma GCC unroll 4
         for (int r = 0; r < shape::registers; ++r) {
@@ -202,11 +203,11 @@ class plus_plus {
   }
 
   /// Takes note of a chosen centroid.
-  void lower(index p, const float* centroid) noexcept {
+  void add_centroid(index p, const float* centroid) noexcept {
     for_each_panel(p, [&](index panel) {
       for (index column = 0; column < panel_points; column += tile) {
         lanes distance[shape::registers];
-        lowered(panel, column, centroid, distance);
+        distances_with(panel, column, centroid, distance);
         for (int r = 0; r < shape::registers; ++r) {
           distance[r].store(closest_.data() + panel * panel_points + column + r * lanes::lanes);
         }
@@ -254,7 +255,7 @@ void choose_in_double(const matrix_ref& points, std::span<const float> weights, 
   const auto part = [&](index i) {
     return weight_of(weights, i) * closest[static_cast<std::size_t>(i)];
   };
-  const auto lower = [&](index centroid) {
+  const auto add_centroid = [&](index centroid) {
     executor.for_each(pieces, [&](index p) {
       double sum = 0.0;
       for (index i = p * piece; i < std::min((p + 1) * piece, points.rows()); ++i) {
@@ -279,12 +280,12 @@ void choose_in_double(const matrix_ref& points, std::span<const float> weights, 
     }
     return last;
   };
-  for (const index i : chosen) lower(i);
+  for (const index i : chosen) add_centroid(i);
   while (static_cast<index>(chosen.size()) < k) {
     double total = 0.0;
     for (const double sum : sums) total += sum;
     chosen.push_back(draw(random.next() * total));
-    lower(chosen.back());
+    add_centroid(chosen.back());
   }
 }
 
