@@ -1,4 +1,4 @@
-// Rows of the library's own product quantizer on every compiled instruction set.
+// Rows of the library's own product quantizer for every compiled instruction set.
 
 #include "fewbit/codebook/product_quantizer.hpp"
 

@@ -18,7 +18,8 @@ product_quantizer random_quantizer(index parts, index codes, index width, float 
   return product_quantizer(centroids);
 }
 
-/// Entries against double, bytes against the rule of the header, sums against the bound.
+/// Compares entries with double, bytes with the rule of entry_tables.hpp, and the largest and least
+/// sums with the error bound.
 void expect_tables(const distance_tables& tables, const product_quantizer& pq,
                    const row_matrix<double>& want) {
   double offset = 0.0;
@@ -102,7 +103,6 @@ TEST(distance_tables, equal_tiny_and_huge_entries) {
   EXPECT_TRUE(huge.is_finite());
 }
 
-/// What sums of tables mean: the distance to the decoded vector.
 TEST(distance_tables, sums_are_distances_to_decoded_vectors) {
   const product_quantizer pq = random_quantizer(4, 16, 2);
   const row_matrix<float> points = tests::random_reals(50, 8, 8);

@@ -23,7 +23,7 @@ product_quantizer random_quantizer(index parts, index codes, index width) {
   return product_quantizer(centroids);
 }
 
-/// Sums of bytes by plain loops, all of them sorted.
+/// All sums of bytes by plain loops, sorted.
 std::vector<std::pair<int, index>> plain_search(const product_quantizer& pq,
                                                 const row_matrix<std::uint8_t>& codes,
                                                 const distance_tables& tables) {
@@ -93,7 +93,7 @@ TEST(find_nearest_test, distances_are_within_their_bound) {
   EXPECT_EQ(threads.distances, r.distances);
 }
 
-/// Distances and products of all vectors against long double.
+/// Compares the distances and products of all vectors with long double.
 void expect_within_bounds(const product_quantizer& pq, const row_matrix<float>& queries) {
   row_matrix<std::uint8_t> codes(40, pq.parts());
   for (index i = 0; i < codes.size(); ++i) {

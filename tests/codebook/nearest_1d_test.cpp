@@ -9,7 +9,7 @@
 
 namespace fewbit { namespace {
 
-/// The nearest by all distances; of equally near ones the smaller, and of equal ones the first.
+/// The nearest by comparing all distances. A tie goes to the smaller number, then to the first one.
 std::int32_t plain_nearest(const std::vector<float>& centroids, float x) {
   std::size_t best = 0;
   for (std::size_t j = 1; j < centroids.size(); ++j) {

@@ -30,7 +30,7 @@ void expect_same_as_in_float(const row_matrix<float>& points, const row_matrix<f
         std::int32_t want[panel_points], got[panel_points];
         nearest_in_panel<Arch>(packed, panels.panel(p), want);
         detail::nearest_by_codes<Arch, false>(packed, codes, panels.panel(p), coded.codes(p),
-                                              coded.of(p), got);
+                                              coded.data_of(p), got);
         EXPECT_TRUE(std::equal(want, want + panel_points, got)) << Arch::name << " in float";
         const index first = p * panel_points;
         const index count = std::min(panel_points, points.rows() - first);
@@ -39,9 +39,9 @@ void expect_same_as_in_float(const row_matrix<float>& points, const row_matrix<f
         detail::decide_in_double(
             packed,
             detail::nearest_by_codes<Arch, true>(packed, codes, panels.panel(p), coded.codes(p),
-                                                 coded.of(p), got),
+                                                 coded.data_of(p), got),
             rows, points.cols(), count, got);
-        std::copy(want + count, want + panel_points, got + count);  // of no point
+        std::copy(want + count, want + panel_points, got + count);  // columns without a point
         EXPECT_TRUE(std::equal(want, want + panel_points, got))
             << Arch::name << " panel " << p << " d=" << points.cols() << " k=" << centroids.rows();
       }
@@ -79,7 +79,7 @@ TEST(coded_search, same_answer_for_uneven_sizes) {
   expect_same_as_in_float(points, row_matrix<float>::Zero(70, 33), as_is);
 }
 
-/// Small integers: many centroids at the same distance, of which the first counts.
+/// Small integers: many centroids have the same distance, and the first one wins.
 TEST(coded_search, same_answer_for_ties) {
   std::mt19937 random(6);
   row_matrix<float> points(96, 24), centroids(200, 24);
@@ -89,11 +89,11 @@ TEST(coded_search, same_answer_for_ties) {
   }
   centroids.bottomRows(100) = centroids.topRows(100);
   expect_same_as_in_float(points, centroids, {std::vector<float>(24, 0.0F), 1.0F});
-  // All alike: more candidates than there is room for.
+  // Equal centroids: more candidates than fit.
   expect_same_as_in_float(points, row_matrix<float>::Constant(1000, 24, 0.5F));
 }
 
-/// Where the farther ones leave no room in the scale, each point is settled in double.
+/// Distant points use up the range of the scale, so each point is decided in double.
 TEST(coded_search, same_answer_beside_one_far_away) {
   row_matrix<float> points = tests::random_reals(150, 30, 10);
   row_matrix<float> centroids = tests::random_reals(90, 30, 11);
@@ -105,15 +105,15 @@ TEST(coded_search, same_answer_beside_one_far_away) {
   }
 }
 
-/// Neighbouring floats, whose codes are the same.
+/// Neighbouring floats have the same codes.
 TEST(coded_search, same_answer_for_centroids_closer_than_codes) {
   const row_matrix<float> centroids = 1.0F + 1e-3F * tests::random_reals(300, 40, 7).array();
   const row_matrix<float> points = 1.0F + 1e-3F * tests::random_reals(96, 40, 8).array();
   expect_same_as_in_float(points, centroids, {std::vector<float>(40, 0.0F), 1.0F});
 }
 
-/// Codes are exact, and the true distances of eight centroids equal: only what rounding does to the
-/// scores in float, in the order of their terms, tells them apart.
+/// Codes are exact, and the true distances of eight centroids are equal. Only the rounding of the
+/// float scores, in the order of their terms, makes them different.
 TEST(coded_search, same_answer_where_rounding_decides) {
   row_matrix<float> points(48, 1000);
   for (index i = 0; i < 48; ++i) points.row(i).setConstant(0.3F + 0.01F * static_cast<float>(i));
@@ -163,7 +163,7 @@ TEST(coded_search, norms_are_rounded_up_but_little) {
       EXPECT_GE(double{row.error_norm}, one.miss);
       EXPECT_LE(double{row.error_norm}, 1.0001 * one.miss + 1e-7);
 
-      const coded_panels::point_data& data = coded.of(0);
+      const coded_panels::point_data& data = coded.data_of(0);
       const auto code = [&](index t) { return coded.codes(0)[(t / 4 * 48 + i) * 4 + t % 4]; };
       const true_norms many = norms_of(x, d, 1.0 / double{data.inverse_scale[i]}, code);
       EXPECT_GE(double{data.norm[i]} / double{data.inverse_scale[i]}, many.norm);

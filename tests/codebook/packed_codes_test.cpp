@@ -18,7 +18,7 @@ product_quantizer quantizer(index parts, index codes) {
                                                           row_matrix<float>::Ones(codes, 1)));
 }
 
-/// Tables of some queries, padded as sum_lookups asks.
+/// Tables of some queries, with the padding that sum_lookups needs.
 struct byte_tables {
   byte_tables(int queries, index parts, index codes, std::uint32_t seed) {
     std::mt19937 random(seed);

@@ -1,13 +1,13 @@
 #pragma once
-/// The nearest of many coded vectors to a query that is not coded.
+/// find_nearest: the coded vectors nearest to queries that are not coded.
 ///
 ///     const packed_codes packed(pq, pq.encode(points));
-///     const find_nearest_result r = find_nearest(pq, packed, queries, 10);   // r.numbers(q, 0): the nearest
+///     const find_nearest_result r = find_nearest(pq, packed, queries, 10);  // r.numbers(q, 0)
 ///
-/// Distances are summed in bytes (codebook/distance_tables.hpp), exactly, so the same vectors are
-/// found on every processor; they are within r.error_bounds of the distances to the decoded
-/// vectors, whatever rounds them on the way. Whoever needs those computes them for the few that
-/// were found.
+/// Distances are sums of bytes (codebook/distance_tables.hpp). The sums are exact, so every
+/// processor finds the same vectors. A distance differs from that to the decoded vector by at most
+/// r.error_bounds[q], including all rounding. If you need exact distances, compute them for the
+/// vectors found.
 
 #include "fewbit/begin.hpp"
 
@@ -35,23 +35,24 @@
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
-/// What a search calls near: the least squared Euclidean distance or the largest product.
+/// The nearest vector has the least squared Euclidean distance or the largest product, which is the
+/// least negative product.
 enum class distance_metric { squared_distance, negative_product };
 
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// The k vectors found for each query, the nearest first.
+/// The k vectors found for each query, nearest first.
 struct find_nearest_result {
   row_matrix<index> numbers;         ///< queries x k
   row_matrix<float> distances;       ///< squared distances or negative products
-  std::vector<double> error_bounds;  ///< of each query: how far its distances may be off
+  std::vector<double> error_bounds;  ///< one per query: |distance - exact distance| is at most this
 };
 
 namespace detail {
 
-/// The k least of the sums it is shown, of equal ones those shown first.
+/// Keeps the k least sums of those added. If two sums are equal, the one added first is kept.
 class least_sums {
  public:
   struct entry {
@@ -67,7 +68,7 @@ class least_sums {
 
   void clear() noexcept { entries_.clear(); }
 
-  /// Sums of vectors first, first + 1 ...
+  /// Adds the sums of vectors first, first + 1 ...
   void add(const std::uint16_t* sums, index count, index first) noexcept {
     using lanes = arch::vec<std::uint16_t, 32>;
     index i = 0;
@@ -81,7 +82,7 @@ class least_sums {
     for (; i < count; ++i) replace({sums[i], first + i});
   }
 
-  /// In ascending order; ends the showing.
+  /// The kept sums in ascending order. Call clear() before the next add().
   const std::vector<entry>& sorted() noexcept {
     std::sort_heap(entries_.begin(), entries_.end());
     return entries_;
@@ -110,11 +111,11 @@ class least_sums {
   }
 
   std::size_t k_;
-  std::vector<entry> entries_;  // a heap, the worst in front
+  std::vector<entry> entries_;  // a heap, the largest sum first
 };
 
-/// Searches for some queries at once, block of codes by block. Everything it needs is allocated at
-/// its birth.
+/// Searches for some queries together, some blocks of codes at a time. The constructor allocates
+/// all memory.
 template <class Arch>
 class query_group {
  public:
@@ -155,8 +156,8 @@ class query_group {
 
  private:
   const packed_codes<Arch>& packed_;
-  index blocks_;  // at a time
-  index stride_;  // of the sums of a query
+  index blocks_;  // summed at a time
+  index stride_;  // between the sums of two queries
   aligned_buffer<std::uint16_t> sums_;
   std::vector<distance_tables> tables_;
   std::vector<least_sums> found_;
@@ -164,13 +165,13 @@ class query_group {
 
 }  // namespace detail
 
-/// Looks for the k coded vectors nearest to each query; of equally near ones that of the lower
-/// number.
+/// Finds the k coded vectors nearest to each query. If vectors are equally near, the lower number
+/// is first.
 ///
 /// @param queries  q x pq.dimension()
 /// @param k        1 to packed.points()
-/// @throws fewbit::error if packed is not of pq's parts and bits, queries is empty or not
-///         pq.dimension() wide, a value is a NaN or an infinity, distances overflow, or k is out of
+/// @throws fewbit::error if packed has other parts or bits than pq, queries is empty, not
+///         pq.dimension() wide or holds a NaN or an infinity, a distance overflows, or k is out of
 ///         range
 template <class Arch, Executor E = inline_executor>
 [[nodiscard]] find_nearest_result find_nearest(

@@ -1,30 +1,32 @@
 #pragma once
-/// Which centroid is nearest: the loop that k-means and product quantization spend their time in.
+/// The nearest centroid of each point. k-means and product quantization spend most of their time in
+/// this loop.
 ///
 ///     const std::vector<std::int32_t> codes = nearest_centroids(points, centroids);
 ///
-/// That answer is exact: no centroid has a lesser distance in double, and of equal distances the
-/// centroid of the lower number wins. It is found in two steps.
+/// The result is exact: no centroid has a smaller distance in double, and if distances are equal,
+/// the lower number wins. The search has two steps.
 ///
-/// |x - c|^2 = |x|^2 + 2 (|c|^2 / 2 - x . c), and |x|^2 is the same for all centroids, so the score
-/// |c|^2 / 2 - x . c decides. It begins at |c|^2 / 2 and subtracts the products one after the other
-/// by fused multiply-add, in float. What that may lose is bounded from |x|, the largest |c| and d.
+/// Step 1. |x - c|^2 = |x|^2 + 2 (|c|^2 / 2 - x . c), where |x|^2 is the same for all centroids. So
+/// the least score |c|^2 / 2 - x . c decides. It starts from |c|^2 / 2 and subtracts the products
+/// one by one with fused multiply-adds, in float. Its rounding error is bounded by |x|, the largest
+/// |c| and d.
 ///
 ///     48 points in lanes  ->  x_t: 3 registers (AVX-512)
 ///     8 centroids         ->  c_jt broadcast from memory: 24 sums in registers
 ///
-/// The second step is for points for which the least score and the second least differ by no more
-/// than that bound, perhaps one in thousands: sums of (x_t - c_t)^2 of the coordinates as they were
-/// given, first in float, where no difference cancels, then in double for those that float cannot
-/// tell apart.
+/// Step 2. If the least and the second least score differ by no more than the error bound, the
+/// point is undecided: perhaps one point in thousands. For such points the sums of (x_t - c_t)^2
+/// are computed from the original coordinates, first in float, where no large terms cancel, then in
+/// double for the centroids that float cannot tell apart.
 ///
-/// The iterations of k-means scan_groups the first step alone where the bound is small beside all
-/// distances, and make sure at the end: to find the second least score, too, takes two more
-/// operations for each, of d + 3.
+/// The iterations of k-means use step 1 alone if the bound is small relative to all distances, and
+/// both steps at the end. Finding the second least score costs two more operations per score, which
+/// has d + 3.
 ///
-/// With many centroids only the least score of 8 is compared with those so far: one minimum per
-/// score and a comparison per 8 of them. Which of the 8 it was is found at the end, point by point,
-/// by computing their scores again with centroids in lanes.
+/// With many centroids, only the least score of each group of 8 is compared with the least so far:
+/// one minimum per score and one comparison per group. At the end, the scores of the best group of
+/// each point are computed again, with centroids in lanes, to find the centroid in the group.
 
 #include "fewbit/begin.hpp"
 
@@ -51,21 +53,24 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Centroids laid out for the search: groups of 8, of each first |c|^2 / 2 and then, coordinate by
-/// coordinate, -c_t, as moved by a centering. The last group is filled up with centroids that are
-/// infinitely far away, and so is one that equals another before it, because that one wins.
+/// Centroids in the memory order of the search: groups of 8. A group has 8 values |c|^2 / 2, then 8
+/// values -c_t for each coordinate t, all after the centering map. Missing centroids of the last
+/// group are infinitely far away. So is a centroid that equals an earlier one, because the lower
+/// number wins.
 class packed_centroids {
  public:
+  /// The number of centroids of a group.
   static constexpr int group = 8;
 
   /// @param centroids  k x d, k and d at least 1
-  /// @throws fewbit::error if there are none, more than 2^31 - 8, or a value is not finite
+  /// @throws fewbit::error if centroids is empty, has more than 2^31 - 8 rows, or a value is not
+  ///         finite
   explicit packed_centroids(const Eigen::Ref<const row_matrix<float>>& centroids)
       : packed_centroids(centroids,
                          (detail::expect_finite("packed_centroids", "centroids", centroids),
                           centering::of(centroids))) {}
 
-  /// For points that were moved by `map`.
+  /// Uses the map that the points were mapped with.
   packed_centroids(const Eigen::Ref<const row_matrix<float>>& centroids, centering map)
       : size_(centroids.rows()), dimension_(centroids.cols()), map_(std::move(map)) {
     detail::expect_finite("packed_centroids", "centroids", centroids);
@@ -78,7 +83,7 @@ class packed_centroids {
     pack(centroids);
   }
 
-  /// Replaces the centroids by as many others of the same dimension, moved by the same map.
+  /// Replaces the centroids by the same number of others of the same dimension. The map stays.
   void pack(const Eigen::Ref<const row_matrix<float>>& centroids) noexcept {
     assert(centroids.rows() == size_ && centroids.cols() == dimension_);
     std::fill(slots_.begin(), slots_.end(), -1);
@@ -118,22 +123,23 @@ class packed_centroids {
     return memory_.data() + g * group_floats();
   }
 
-  /// Group g as it was given: d rows of 8 floats.
+  /// Group g before the map: d rows of 8 floats.
   [[nodiscard]] const float* original(index g) const noexcept {
     return original_.data() + g * group * dimension_;
   }
 
-  /// How much more than the least the score of the nearest centroid to a point may be, where scores
-  /// are computed in float from a panel of this norm_bound. Infinite if scores tell nothing.
+  /// The nearest centroid of a point has a float score of at most the least score plus this margin.
+  /// `norm_bound` is that of the point's panel. Infinite if scores cannot decide.
   ///
-  /// With u = 2^-24: the map leaves errors of u |c_t| and u |x_t|, the norm and d products one of u
-  /// times a sum that is at most |c|^2 / 2 + |c| |x|. That is (d + 3) u |c| (|c| / 2 + |x|) for one
-  /// score; d + 8 has room for the rounding of this bound and of what it is added to. A centroid
-  /// with |c| of 4 |x| and 4 times the least norm m has a score of |c|^2 / 4 or more, which is no
-  /// less than 4 max(|x|, m)^2, while that of the centroid of norm m is at most 3/2 max(|x|, m)^2:
-  /// such centroids are out of the question, and their norms with them.
+  /// Derivation, with u = 2^-24: the map has errors of u |c_t| and u |x_t|. The norm and each of d
+  /// products add an error of u times a sum of at most |c|^2 / 2 + |c| |x|. One score therefore has
+  /// an error of at most (d + 3) u |c| (|c| / 2 + |x|). The code uses d + 8, to cover the rounding
+  /// of the margin itself and of the sum it is added to. Let m be the least norm. A centroid with
+  /// |c| >= 4 |x| and |c| >= 4 m has a score of at least |c|^2 / 4 >= 4 max(|x|, m)^2. The centroid
+  /// with norm m has a score of at most 3/2 max(|x|, m)^2. So centroids with larger norms cannot be
+  /// nearest, and the margin ignores their norms.
   [[nodiscard]] float margin(float norm_bound) const noexcept {
-    constexpr double most_norm = 0x1p40;  // beyond lies what the map has held back
+    constexpr double most_norm = 0x1p40;  // mapped coordinates are clamped beyond this
     const double norm = std::min(largest_norm_, 4 * std::max(double{norm_bound}, least_norm_));
     const double unit = 0x1p-24 * static_cast<double>(dimension_ + 8);
     if (!(norm <= most_norm) || norm_bound > detail::largest_useful_norm || unit > 0x1p-6) {
@@ -145,7 +151,7 @@ class packed_centroids {
   }
 
  private:
-  /// Whether no centroid before the jth equals it.
+  /// Whether no earlier centroid equals centroid j.
   bool is_first_of_equals(index j) noexcept {
     const float* c = original(j / group) + j % group;
     std::uint64_t hash = 0;
@@ -175,15 +181,15 @@ class packed_centroids {
   centering map_;
   aligned_buffer<float> memory_;
   aligned_buffer<float> original_;
-  std::vector<std::int32_t> slots_;  // a table of the different centroids by their hash
-  double largest_norm_ = 0.0;        // as moved
+  std::vector<std::int32_t> slots_;  // hash table of the different centroids
+  double largest_norm_ = 0.0;        // after the map
   double least_norm_ = 0.0;
 };
 
 namespace detail {
 
-/// Registers of points and centroids at a time that an instruction set's registers hold the sums
-/// of.
+/// The tile of a kernel: `registers` registers of points by `centroids` centroids, whose sums fit
+/// in the registers of the instruction set.
 template <class Arch>
 struct nearest_shape : nearest_shape<typename Arch::base> {};
 template <>
@@ -211,7 +217,7 @@ struct nearest_shape<arch::neon> {
   static constexpr int centroids = 8;
 };
 
-/// Scores of a tile of points with some centroids of a group.
+/// The scores of a tile of points with some centroids of a group.
 template <class Shape>
 FEWBIT_ALWAYS_INLINE void compute_scores(
     const float* points, const float* centroids, index d,
@@ -239,8 +245,8 @@ FEWBIT_ALWAYS_INLINE void compute_scores(
   }
 }
 
-/// Lowers sum[0] to the least of all, in pairs of pairs. Not a loop over the distance: g++ 12 would
-/// keep the sums in memory.
+/// Sets sum[0] to the least of all sums, by pairs. Recursion instead of a loop: with a loop g++ 12
+/// keeps the sums in memory.
 template <class Shape, int Step = 1>
 FEWBIT_ALWAYS_INLINE void reduce_to_least(
     typename Shape::lanes (&sum)[Shape::centroids][Shape::registers]) noexcept {
@@ -252,8 +258,7 @@ FEWBIT_ALWAYS_INLINE void reduce_to_least(
   if constexpr (2 * Step < Shape::centroids) reduce_to_least<Shape, 2 * Step>(sum);
 }
 
-/// The least score of each point of a tile, where it was found, and, if Exact, the least of all
-/// others.
+/// For each point of a tile: the least score, its place and, if Exact, the second least score.
 template <class Shape, bool Exact>
 struct least_scores {
   using lanes = typename Shape::lanes;
@@ -282,9 +287,10 @@ struct least_scores {
   }
 };
 
-/// For each point of a tile where the least score was found: the number of the centroid or, by
-/// groups, of the group, with the least score plus the margin as a limit. Answers, if Exact, a bit
-/// for each point with another place whose score is no more than that.
+/// Writes the place of the least score of each point of a tile to where: a centroid or, if
+/// ByGroups, a group of centroids. If ByGroups, also writes the least score plus the margin to
+/// limit. If Exact, returns one bit per point: whether the score of another place is at most that
+/// limit.
 template <class Shape, bool ByGroups, bool Exact>
 std::uint64_t find_least_scores(const packed_centroids& c, const float* points, float margin,
                                 float* limit, std::int32_t* where) noexcept {
@@ -324,9 +330,9 @@ std::uint64_t find_least_scores(const packed_centroids& c, const float* points, 
   return undecided;
 }
 
-/// Replaces the groups of some neighbouring points of a panel by the first centroid in them whose
-/// score is no more than the limit; answers a bit for each point for which there is another.
-/// Several points, because one waits for its sums.
+/// Replaces the group of each of some neighbouring points by the first centroid of the group whose
+/// score is at most the limit. Returns one bit per point: whether another centroid of the group is
+/// within the limit, too. Several points at once hide the latency of the sums.
 template <int Points>
 FEWBIT_ALWAYS_INLINE std::uint64_t find_centroids_in_groups(const packed_centroids& c,
                                                             const float* points, const float* limit,
@@ -356,14 +362,15 @@ FEWBIT_ALWAYS_INLINE std::uint64_t find_centroids_in_groups(const packed_centroi
   return undecided;
 }
 
-/// Whether searching groups and then within them takes less than comparing every score: it saves 2
-/// of 3 operations per score, and costs about d + 5 cycles per point.
+/// Whether searching groups first is faster than comparing every score. It saves 2 of 3 operations
+/// per score and costs about d + 5 cycles per point.
 inline bool is_faster_by_groups(const packed_centroids& c) noexcept {
   return c.size() >= 16 * (c.dimension() + 5);
 }
 
-/// Writes the numbers of the centroids nearest to the points of a panel as far as scores tell;
-/// answers, if Exact, a bit for each point for which they do not, whose number is any centroid's.
+/// Step 1: writes the number of the nearest centroid of each point of a panel. If Exact, returns
+/// one bit per point: whether scores cannot decide. The number of such a point is that of any
+/// centroid.
 template <class Arch, bool Exact>
 std::uint64_t nearest_by_scores(const packed_centroids& c, const float* panel,
                                 std::int32_t* nearest) noexcept {
@@ -393,11 +400,12 @@ std::uint64_t nearest_by_scores(const packed_centroids& c, const float* panel,
   return Exact ? undecided : 0;
 }
 
-/// The centroid with the least distance to x in double; of equal distances the one of the lower
-/// number. `guess` is any centroid, the better the quicker.
+/// Step 2: the centroid with the least distance to x in double. If distances are equal, the lower
+/// number wins. `guess` is any centroid; a near one makes the search faster.
 ///
-/// A sum of d squares of differences in float is within (d + 2) 2^-24 of its value, and within
-/// d 2^-149 where squares are subnormal; where it overflows, the limit does too or is less.
+/// A float sum of d squared differences has a relative error of at most (d + 2) 2^-24, plus d
+/// 2^-149 if squares are subnormal. If it overflows, the limit is infinite, too, or smaller than
+/// the sum.
 inline std::int32_t nearest_by_differences(const packed_centroids& c, const float* x,
                                            std::int32_t guess) noexcept {
   constexpr int group = packed_centroids::group;
@@ -452,8 +460,8 @@ inline std::int32_t nearest_by_differences(const packed_centroids& c, const floa
   return guess;
 }
 
-/// Takes the second step for those of `count` points, rows that are `stride` apart, that `undecided`
-/// names.
+/// Step 2 for the points whose bit in `undecided` is set. The `count` points are rows, `stride`
+/// apart.
 inline void decide_in_double(const packed_centroids& c, std::uint64_t undecided, const float* rows,
                              index stride, index count, std::int32_t* nearest) noexcept {
   undecided &= (std::uint64_t{1} << count) - 1;
@@ -463,7 +471,6 @@ inline void decide_in_double(const packed_centroids& c, std::uint64_t undecided,
   }
 }
 
-/// The values of an n x 1 matrix.
 inline std::vector<float> column_of(const matrix_ref& m) {
   std::vector<float> values(static_cast<std::size_t>(m.rows()));
   for (index i = 0; i < m.rows(); ++i) values[static_cast<std::size_t>(i)] = m(i, 0);
@@ -472,9 +479,9 @@ inline std::vector<float> column_of(const matrix_ref& m) {
 
 }  // namespace detail
 
-/// Writes the numbers of the centroids of the least scores in float with the 48 points of a panel,
-/// which was filled by `c.map()`. A score misses its centroid's by half of
-/// c.margin(panel[c.dimension() * 48]) at most. Allocates nothing.
+/// Step 1 alone: writes the numbers of the centroids with the least float scores for the 48 points
+/// of a panel. The panel must be filled with c.map(). A score has an error of at most
+/// c.margin(panel[c.dimension() * 48]) / 2. Allocates nothing.
 template <class Arch = arch::native>
 void nearest_in_panel(const packed_centroids& c, const float* panel,
                       std::int32_t* nearest) noexcept {
@@ -483,8 +490,8 @@ void nearest_in_panel(const packed_centroids& c, const float* panel,
   detail::nearest_by_scores<Arch, false>(c, panel, nearest);
 }
 
-/// Writes the numbers of the centroids nearest to the points of a panel, which was filled by
-/// `c.map()` from `count` rows, `stride` apart. Allocates nothing.
+/// Both steps: writes the numbers of the nearest centroids for the points of a panel. The panel
+/// must be filled with c.map() from `count` rows, `stride` apart. Allocates nothing.
 template <class Arch = arch::native>
 void nearest_in_panel(const packed_centroids& c, const float* panel, const float* rows,
                       index stride, index count, std::int32_t* nearest) noexcept {
@@ -494,11 +501,11 @@ void nearest_in_panel(const packed_centroids& c, const float* panel, const float
                            stride, count, nearest);
 }
 
-/// The number of the nearest centroid of each point.
+/// The number of the nearest centroid of each point: the least distance sum (x_t - c_t)^2 in
+/// double. If distances are equal, the lower number wins.
 ///
-/// It has the least distance in double, sum (x_t - c_t)^2, whatever lies far away; of equal
-/// distances the centroid of the lower number is named. In one dimension the midpoints of
-/// neighbouring centroids decide, in double; a point on a midpoint belongs to the lower centroid.
+/// If d = 1, the midpoints of neighbouring centroids decide, in double. A point on a midpoint
+/// belongs to the smaller centroid.
 ///
 /// @param points     n x d
 /// @param centroids  k x d

@@ -1,18 +1,21 @@
 #pragma once
-/// The nearest centroid by way of 8-bit codes: the same answer as codebook/nearest.hpp in less than
-/// half the time where bytes are multiplied four at a time (VNNI) and points have many
-/// coordinates.
+/// The nearest centroid with the help of 8-bit codes: the same result as codebook/nearest.hpp in
+/// less than half the time. It needs VNNI (products of four bytes) and points of many coordinates.
 ///
-/// Points x and centroids c are rounded to 8 bits, each with a scale of its own. The product of the
-/// codes misses x . c by at most
+/// Points x and centroids c are rounded to 8 bits: x^ and c^. Each point and centroid has its own
+/// scale. The product of the codes differs from x . c by at most
 ///
 ///     |x - x^| |c| + |x^| |c - c^|
 ///
-/// The group of the least score by codes is scored in float, as always, and then every group whose
-/// score by codes less that bound is no more than the best so far and its margin: one or two for
-/// each point. Where two scores are too close for float, codebook/nearest.hpp settles the point.
-/// Who searches the same points often, as k-means does, gains; codes for a single search cost more
-/// than they save.
+/// 1. All scores are computed from codes.
+/// 2. For each point, the group of the least score by codes is scored in float. Its best score,
+/// plus the margin of codebook/nearest.hpp, is a limit.
+/// 3. Every other group whose score by codes, minus the bound above, is within the limit is scored
+/// in float, too: one or two groups per point.
+/// 4. Points whose float scores are too close are left to step 2 of codebook/nearest.hpp.
+///
+/// Use it if the same points are searched often, as in k-means. For a single search, coding the
+/// points costs more than it saves.
 
 #include "fewbit/begin.hpp"
 
@@ -44,26 +47,26 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// Whether an instruction set multiplies four bytes from memory by four bytes of each lane.
+/// Whether the instruction set multiplies four bytes from memory by four bytes of each lane.
 template <class Arch>
 inline constexpr bool has_coded_search =
     (FEWBIT_HAS_AVX_VNNI && std::is_same_v<Arch, arch::avx_vnni>) ||
     (FEWBIT_HAS_AVX512_VNNI &&
      (std::is_same_v<Arch, arch::avx512_vnni> || std::is_same_v<Arch, arch::avx512_bitalg>));
 
-/// Beyond this many centroids the least scores of all groups would not stay in the first cache.
+/// With more centroids the least scores of all groups do not fit in L1.
 inline constexpr index most_coded_centroids = 1024;
 
-/// Where the search by codes is the faster one.
+/// Whether the search by codes is the faster one.
 inline constexpr bool is_faster_by_codes(index d, index k) noexcept {
   return d >= 24 && k >= 64 && k <= most_coded_centroids;
 }
 
-/// A centroid rounded to multiples of a scale, from -127 to 127.
+/// Scale and norms of a centroid that is rounded to multiples of the scale, -127 to 127.
 struct coded_row {
   float scale = 1.0F;       // 1 for a row of zeros
-  float norm = 0.0F;        // of the row as rounded
-  float error_norm = 0.0F;  // norm of the difference
+  float norm = 0.0F;        // of the rounded row
+  float error_norm = 0.0F;  // norm of the rounding error
 
   /// Reads x[t * stride] and calls write(t, code) for t = 0 .. d - 1. Norms are rounded up.
   template <class F>
@@ -88,16 +91,16 @@ struct coded_row {
   }
 };
 
-/// What a panel of points is by codes: coordinates 4 q .. 4 q + 3 of point i stand at
-/// codes[(q * 48 + i) * 4].
+/// The codes of the points of all panels. Coordinates 4 q .. 4 q + 3 of point i are codes[(q * 48 +
+/// i) * 4] and the next three.
 class coded_panels {
  public:
-  /// Behind the codes of a panel.
+  /// Scales and norms of the points of a panel.
   struct point_data {
     std::int32_t start_sum[panel_points];  // -128 times the sum of the codes
-    float inverse_scale[panel_points];     // of the scale
-    float norm[panel_points];              // |x^| and |x - x^| divided by the scale
-    float error_norm[panel_points];
+    float inverse_scale[panel_points];     // 1 / scale
+    float norm[panel_points];              // |x^| / scale
+    float error_norm[panel_points];        // |x - x^| / scale
   };
 
   coded_panels() = default;
@@ -123,8 +126,8 @@ class coded_panels {
   using lanes = arch::vec<float, arch::native_lanes<float>>;
   using numbers = arch::vec<std::int32_t, lanes::lanes>;
 
-  /// Points in lanes. Norms are rounded up: by what the sums of d squares in float may lose, and by
-  /// what a code times its scale may.
+  /// Codes some points, one per lane. Norms are rounded up to cover two errors: that of float sums
+  /// of d squares, and that of the product code * scale.
   static void code_points(const float* points, index d, index column, std::int8_t* codes,
                           point_data& data) noexcept {
     lanes largest(0.0F);
@@ -132,7 +135,8 @@ class coded_panels {
       const lanes x = lanes::load(points + t * panel_points);
       largest = arch::max(largest, arch::max(x, lanes(0.0F) - x));
     }
-    // Smaller points have codes of 0: squares of what they miss would be subnormal.
+    // Points with smaller coordinates get the scale 1 and codes of 0: squares of their rounding
+    // errors would be subnormal.
     const lanes scale =
         arch::select(largest > lanes(0x1p-30F), largest / lanes(127.0F), lanes(1.0F));
     const lanes inverse = lanes(1.0F) / scale;
@@ -170,13 +174,13 @@ class coded_panels {
   aligned_buffer<point_data> data_;
 };
 
-/// Centroids by codes, in the groups of packed_centroids: per group (d + 3) / 4 rows of 8 centroids
-/// of 4 codes plus 128.
+/// The codes of the centroids plus 128, in the groups of packed_centroids: (d + 3) / 4 rows of 8
+/// centroids by 4 codes for each group.
 class coded_centroids {
  public:
   static constexpr int group = packed_centroids::group;
 
-  /// The largest of a group: |c|, not rounded to codes, and |c - c^|.
+  /// The largest of a group: |c| before rounding, and |c - c^|.
   struct bounds {
     float norm = 0.0F;
     float error_norm = 0.0F;
@@ -184,7 +188,7 @@ class coded_centroids {
 
   coded_centroids() = default;
 
-  /// Replaces what was coded before; allocates only if the sizes change.
+  /// Replaces all codes. Allocates only if the sizes change.
   void code(const packed_centroids& c) {
     quads_ = (c.dimension() + 3) / 4;
     if (codes_.size() != c.groups() * group_bytes()) {
@@ -217,7 +221,7 @@ class coded_centroids {
     return negative_scale_.data() + g * group;
   }
   [[nodiscard]] const bounds& bounds_of(index g) const noexcept { return bounds_[g]; }
-  [[nodiscard]] float largest_norm() const noexcept { return largest_norm_; }  // the largest of all
+  [[nodiscard]] float largest_norm() const noexcept { return largest_norm_; }  // of all groups
 
  private:
   [[nodiscard]] index group_bytes() const noexcept { return quads_ * 4 * group; }
@@ -229,7 +233,7 @@ class coded_centroids {
   float largest_norm_ = 0.0F;
 };
 
-/// The best score of each point of a tile so far, and where it was found.
+/// The best score of each point of a tile so far, and its place.
 template <class Shape>
 struct best_scores {
   using lanes = typename Shape::lanes;
@@ -256,8 +260,8 @@ struct best_scores {
   }
 };
 
-/// Writes the least score that a group of centroids may have with each point of a tile, divided by
-/// the point's scale, to least[g * 48], and the group of the least score by codes to group.
+/// Writes two results for each point of a tile: to least[g * 48 + i], the least score that group g
+/// can have, divided by the scale of the point; to group, the group of the least score by codes.
 template <class Arch>
 void score_by_codes(const packed_centroids& c, const coded_centroids& coded,
                     const std::int8_t* points, const coded_panels::point_data& data, index column,
@@ -338,14 +342,14 @@ void score_by_codes(const packed_centroids& c, const coded_centroids& coded,
   }
 }
 
-/// A group of centroids that may hold the nearest to a point of a panel.
+/// A group of centroids that may contain the nearest centroid of a point.
 struct candidate {
   std::uint16_t group;
   std::uint16_t point;
 };
 
-/// What is known of the points of a panel: the least score, who has it, and, if Exact, a bit for
-/// each point where another score is within the margin of it.
+/// The least float score of each point of a panel so far, and its centroid. If Exact, also one bit
+/// per point: whether another score is within the margin of the least.
 template <bool Exact>
 struct scored_panel {
   float margin;
@@ -353,7 +357,7 @@ struct scored_panel {
   std::int32_t* nearest;
   std::uint64_t undecided = 0;
 
-  /// Takes note of 8 scores, of which `least` is the least.
+  /// Adds the 8 scores of a candidate. `least` is the least of them.
   FEWBIT_ALWAYS_INLINE void add(const arch::vec<float, packed_centroids::group>& scores,
                                 float least, const candidate& from) noexcept {
     const index point = from.point;
@@ -372,7 +376,7 @@ struct scored_panel {
   }
 };
 
-/// Scores some candidates in float, all of them at once, and keeps the best of each point.
+/// Scores some candidates in float, side by side, and adds the scores to the result.
 template <int Count, bool Exact>
 FEWBIT_ALWAYS_INLINE void score_candidates(const packed_centroids& c, const float* panel,
                                            const candidate* candidates,
@@ -417,7 +421,8 @@ void score_all_candidates(const packed_centroids& c, const float* panel,
   }
 }
 
-/// As nearest_by_scores. Where codes leave too many candidates it calls that.
+/// The same result as nearest_by_scores. Calls that function if the codes leave too many
+/// candidates.
 template <class Arch, bool Exact>
 std::uint64_t nearest_by_codes(const packed_centroids& c, const coded_centroids& coded,
                                const float* panel, const std::int8_t* codes,
@@ -446,7 +451,7 @@ std::uint64_t nearest_by_codes(const packed_centroids& c, const coded_centroids&
   }
   scored_panel<Exact> result{margin, score, nearest};
   score_all_candidates(c, panel, found, panel_points, result);
-  // What rounding to float may do to any of these sums: some units in the last place of its largest
+  // Bound of the float rounding error of these sums: some units in the last place of the largest
   // term, for each term.
   const float unit = 0x1p-21F * static_cast<float>(c.dimension() + 16);
   float limit[panel_points];

@@ -1,16 +1,26 @@
 #pragma once
-/// Codes of a product quantizer as a search reads them, and the loop that sums table lookups.
+/// The codes of a product quantizer in the memory order of a search, and the loop that sums table
+/// lookups.
 ///
 ///     const packed_codes packed(pq, codes);
 ///     tables.set_squared_distances(query);          // codebook/distance_tables.hpp
 ///     const std::uint8_t* bytes = tables.byte_tables();
 ///     packed.sum_lookups(&bytes, 1, 0, packed.blocks(), sums, 0);
 ///
-/// Rows of bytes as arch/lookup_unit.hpp describes them; a part that is missing from the last row
-/// has tables of zeros.
+/// Example: the vector of codebook/product_quantizer.hpp, 8 numbers in 2 parts, has the 4-bit codes
+/// 3 and 12.
 ///
-/// Read next: codebook/find_nearest.hpp, codebook/pq_weights.hpp (more parts than these sums of 16
-/// bits hold).
+///     as floats        32 bytes
+///     pq.encode        2 bytes: 3, 12
+///     packed_codes     1 byte: 3 | 12 << 4 = 195    (without AVX512-VBMI)
+///     sum_lookups      tables[3] + tables[16 + 12]  (16 bytes of table for each part)
+///
+/// The bytes of points are interleaved as arch/lookup_unit.hpp describes. With AVX512-VBMI the two
+/// codes of a byte belong to parts p and p + 4, elsewhere to parts p and p + 1. If the parts do not
+/// fill the last row, the missing parts have code 0 and tables of zeros.
+///
+/// Read next: codebook/find_nearest.hpp, codebook/pq_weights.hpp (more parts than a 16-bit sum
+/// holds).
 
 #include "fewbit/begin.hpp"
 
@@ -31,26 +41,27 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Parts whose table entries of a byte a 16-bit sum holds.
+/// The largest number of table bytes that a 16-bit sum holds: 256 * 255 < 2^16.
 inline constexpr index most_summed_parts = 256;
 
 namespace detail {
 
-/// Tables in memory are a whole number of the widest row of any instruction set.
+/// Tables are padded to this many parts: the widest row of any instruction set.
 inline constexpr index table_padding = 8;
 inline index padded_parts(index parts) noexcept {
   return (parts + table_padding - 1) / table_padding * table_padding;
 }
 
-/// How far ahead of its use codes are asked for: 4096 x 1024 of 4 bits are read from memory at 14.9
-/// GB/s on a Sapphire Rapids, at 13.0 if they are not, 11.7 with twice the distance.
+/// Codes are prefetched this many bytes early. Measured on a Sapphire Rapids, 4096 x 1024 codes of
+/// 4 bits read from memory: 14.9 GB/s; 13.0 GB/s without prefetch; 11.7 GB/s with twice the
+/// distance.
 inline constexpr index code_prefetch_distance = 2048;
 
-/// Where codes stand in memory, in rows of a unit: `groups` of them, of points that follow one
-/// another, side by side, then the same of the next parts.
+/// The order of codes in memory. `groups` rows of a unit are neighbours: they hold the same parts
+/// of consecutive groups of points. The rows of the next parts follow.
 template <class Unit>
 struct code_layout {
-  /// Points of a block, in which sums are found.
+  /// The points whose rows are neighbours. Sums are computed for whole blocks.
   static constexpr index points_per_block = index{Unit::groups} * Unit::points;
   static constexpr index stride = index{Unit::groups} * Unit::row_bytes;
 
@@ -65,7 +76,7 @@ struct code_layout {
     return (points + points_per_block - 1) / points_per_block * block_bytes(parts);
   }
 
-  /// Writes codes, points x parts, into memory of bytes() zeros.
+  /// Writes codes, points x parts, to zeroed memory of bytes() bytes.
   static void pack(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
                    std::uint8_t* memory) noexcept {
     for (index i = 0; i < codes.rows(); ++i) {
@@ -97,8 +108,8 @@ struct code_layout {
   }
 };
 
-/// Sums over `rows` rows of `Groups` neighbouring groups of points for some queries, whose sums are
-/// `out_stride` apart.
+/// Sums over `rows` rows for `Groups` neighbouring groups of points and `Queries` queries. The sums
+/// of two queries are `out_stride` apart.
 template <class Unit, int Groups, int Queries>
 void sum_groups(const std::uint8_t* const* tables, const std::uint8_t* codes, index rows,
                 std::uint16_t* out, index out_stride) noexcept {
@@ -132,11 +143,11 @@ void sum_groups(const std::uint8_t* const* tables, const std::uint8_t* codes, in
   }
 }
 
-/// Queries that sum_block takes at most.
+/// The largest number of queries in a call of sum_block.
 inline constexpr int most_queries_at_a_time = 8;
 
-/// out[q * out_stride + i] = sum over `rows` rows of what the codes of point i of a block find in
-/// tables[q], exactly.
+/// out[q * out_stride + i] = sum over `rows` rows of the entries of tables[q] that the codes of
+/// point i select. Exact.
 template <class Unit>
 void sum_block(const std::uint8_t* const* tables, int queries, const std::uint8_t* codes,
                index rows, std::uint16_t* out, index out_stride) noexcept {
@@ -168,12 +179,12 @@ class packed_codes {
   using unit4 = typename arch::lookup_unit<Arch, 4>::type;
 
  public:
-  /// Queries that sum_lookups takes at most.
+  /// The largest number of queries in a call of sum_lookups.
   static constexpr int most_queries = detail::most_queries_at_a_time;
 
-  /// @param codes  n x pq.parts(), as pq.encode makes them; n may be 0
-  /// @throws fewbit::error if pq has more than 256 parts, codes is not as wide as pq has parts, or
-  ///         a code is not less than pq.code_count()
+  /// @param codes  n x pq.parts(), from pq.encode; n may be 0
+  /// @throws fewbit::error if pq has more than 256 parts, codes is not pq.parts() wide, or a code
+  ///         is not less than pq.code_count()
   packed_codes(const product_quantizer& pq, const Eigen::Ref<const row_matrix<std::uint8_t>>& codes)
       : points_(codes.rows()), parts_(pq.parts()), bits_(pq.bits()) {
     detail::expect(parts_ <= most_summed_parts, "packed_codes", "pq.parts()", parts_,
@@ -191,12 +202,12 @@ class packed_codes {
   [[nodiscard]] int bits() const noexcept { return bits_; }
   [[nodiscard]] index bytes() const noexcept { return memory_.size(); }
 
-  /// The code of a part of a point, as it was given.
+  /// The code of a part of a point, as it was passed to the constructor.
   [[nodiscard]] int code(index point, index part) const noexcept {
     return bits_ == 8 ? code_of<unit8>(point, part) : code_of<unit4>(point, part);
   }
 
-  /// Points of a block, in which the sums are found.
+  /// Sums are computed for whole blocks of this many points.
   [[nodiscard]] index points_per_block() const noexcept {
     return bits_ == 8 ? detail::code_layout<unit8>::points_per_block
                       : detail::code_layout<unit4>::points_per_block;
@@ -205,18 +216,21 @@ class packed_codes {
     return (points_ + points_per_block() - 1) / points_per_block();
   }
 
-  /// How many blocks a caller does best to sum at a time, so that the sums stay in the first cache,
-  /// and how far apart it puts those of different queries, so that they do not meet in its sets.
+  /// The number of blocks to sum per call, so that the sums stay in L1.
   [[nodiscard]] index blocks_at_a_time() const noexcept {
     return std::max<index>(1024 / points_per_block(), 1);
   }
+  /// The distance between the sums of two queries for that many blocks. The 96 extra sums place the
+  /// queries in different cache sets.
   [[nodiscard]] index sums_stride() const noexcept {
     return blocks_at_a_time() * points_per_block() + 96;
   }
 
-  /// out[q * out_stride + i] = sum over parts p of tables[q][p * codes + code(first * points_per_block() + i,
-  /// p)] for the points i of `count` blocks, exactly; those beyond points() get any value. Each
-  /// table has zeros up to a multiple of 8 parts; 1 to `queries` tables.
+  /// out[q * out_stride + i] = sum over parts p of tables[q][p * code_count + code(point, p)],
+  /// exactly, where point = first * points_per_block() + i and i runs over the points of `count`
+  /// blocks. Sums of points from points() on have arbitrary values.
+  ///
+  /// @param tables  1 to `most_queries` tables, each padded with zeros to a multiple of 8 parts
   void sum_lookups(const std::uint8_t* const* tables, int count_of_tables, index first, index count,
                    std::uint16_t* out, index out_stride) const noexcept {
     if (bits_ == 8) {
