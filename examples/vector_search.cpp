@@ -7,8 +7,8 @@
 // Euclidean distance. Read main() and run() first.
 //
 // If codes have few bytes, a rotation finds more. If they have many, the result is limited by the
-// byte tables of the search, not by the codes. The rows "ranked again" show this: they rank the
-// vectors found by float tables.
+// byte tables of the search, not by the codes. The rows "ranked again" show this: the
+// vectors found are ranked again by float tables.
 
 #include <algorithm>
 #include <array>

@@ -86,7 +86,8 @@ TEST(distance_tables, equal_tiny_and_huge_entries) {
   distance_tables equal(same);
   equal.set_squared_distances(query.data());
   for (index i = 0; i < 32; ++i) EXPECT_EQ(equal.byte_tables()[i], 0);
-  EXPECT_LT(equal.error_bound(), 1e-6 * equal.offset()) << "entries are rounded all the same";
+  EXPECT_LT(equal.error_bound(), 1e-6 * equal.offset())
+      << "float entries still have rounding errors";
 
   const product_quantizer near = random_quantizer(2, 16, 3, 1e-25F);
   distance_tables tiny(near);

@@ -75,7 +75,7 @@ TEST(kmeans_1d, optimal_equals_brute_force) {
       const double least = least_inertia(sorted, sorted_weights, 0, k);
       EXPECT_NEAR(r.inertia, least, 1e-4 * least + 1e-9) << "n=" << n << " k=" << k;
       const kmeans_result found = kmeans(column(values), k, {.weights = weights});
-      EXPECT_NEAR(found.inertia, least, 1e-4 * least + 1e-9) << "few numbers: as good";
+      EXPECT_NEAR(found.inertia, least, 1e-4 * least + 1e-9) << "kmeans is optimal for few numbers";
     }
   }
 }
@@ -124,7 +124,7 @@ void expect_optimal(const std::vector<float>& values, const std::vector<float>& 
     EXPECT_NEAR(optimal_kmeans_1d(column(signed_values), k, weights).inertia, least, 1e-6 * least)
         << "sign=" << sign << " k=" << k;
     EXPECT_NEAR(kmeans(column(signed_values), k, {.weights = weights}).inertia, least, 1e-6 * least)
-        << "sign=" << sign << " k=" << k << ": few numbers, as good";
+        << "sign=" << sign << " k=" << k << ": kmeans is optimal for few numbers";
   }
 }
 

@@ -68,7 +68,7 @@ TEST(output_aware, inertia_is_the_error_of_the_outputs) {
   }
 }
 
-/// A weight counts its row that often. A cluster of rows with weight 0 still has a mean.
+/// A row of weight w counts as w rows. A cluster of rows with weight 0 still has a mean.
 TEST(output_aware, regards_the_weights_of_rows) {
   const row_matrix<float> weights = tests::random_reals(60, 3, 1);
   const row_matrix<float> inputs = correlated_inputs(20, 3);

@@ -130,7 +130,7 @@ TEST(rotated_quantizer, rotates_there_and_back) {
   }
 }
 
-/// The expected bits come from one fused multiply-add after another.
+/// The expected bits are those of a plain loop of fused multiply-adds.
 TEST(rotated_quantizer, rotates_to_the_bits_of_plain_loops) {
   const row_matrix<float> r = random_rotation(19, 5);
   const rotated_quantizer rq(r, product_quantizer({tests::random_reals(16, 19, 2)}));

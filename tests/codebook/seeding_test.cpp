@@ -111,7 +111,7 @@ TEST(seeding, distinct_points_by_value_and_weight) {
   const auto weighted = find_distinct(points, weights, 3);
   EXPECT_EQ(weighted.rows, (std::vector<index>{1, 2, 4}));
   EXPECT_EQ(weighted.number, (std::vector<std::int32_t>{-1, 0, 1, 0, 2, -1}));
-  EXPECT_EQ(find_distinct(points, {}, 2).rows.size(), 3U) << "one more than asked, and no further";
+  EXPECT_EQ(find_distinct(points, {}, 2).rows.size(), 3U) << "stops after k + 1 points";
   EXPECT_EQ(find_distinct(points, {}, index{1} << 30).rows.size(), 4U);
 }
 

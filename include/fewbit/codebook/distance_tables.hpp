@@ -105,9 +105,9 @@ class distance_tables {
     return static_cast<double>(255 * pq_->parts()) * scale();
   }
 
-  /// A bound of the rounding error of sums of products, where each value is rounded `times` times
-  /// to 24 bits or, below 2^-126, to multiples of 2^-149. `magnitude` is the sum of the magnitudes
-  /// of the terms.
+  /// Bounds the rounding error of sums of products. Each value is rounded `times` times: to 24 bits
+  /// or, below 2^-126, to a multiple of 2^-149. `magnitude` is the sum of the magnitudes of the
+  /// terms.
   [[nodiscard]] double rounding_bound(double magnitude, index times) const noexcept {
     const auto each = static_cast<double>(times + 2);
     return each * (0x1p-24 * magnitude + 0x1p-149 * static_cast<double>(pq_->parts()));

@@ -5,8 +5,8 @@
 ///
 /// In sorted order each cluster is an interval. Prefix sums of w and w x give the mean of any
 /// interval in constant time. So an iteration of Lloyd needs k binary searches instead of n k
-/// distances. If a distant or heavy number leaves no significant digits in a difference of prefix
-/// sums, the interval is summed directly.
+/// distances. If a number is very large or very heavy, differences of prefix sums lose their
+/// significant digits, and the interval is summed directly.
 ///
 /// codebook/kmeans.hpp calls this for points of one dimension.
 
@@ -110,8 +110,8 @@ class sorted_points {
 
   /// The moments of numbers first .. end - 1.
   [[nodiscard]] moments moments_of(index first, index end) const noexcept {
-    constexpr double enough =
-        0x1p-30;  // of a prefix sum: 23 bits of the difference are significant
+    // A larger share of a prefix sum leaves 23 significant bits in a difference.
+    constexpr double enough = 0x1p-30;
     const double all = weight_below(end);
     const double all_square = square_below_[static_cast<std::size_t>(end)];
     const double weight = all - weight_below(first);
@@ -186,9 +186,9 @@ struct cluster_sums {
   double inertia;
 };
 
-/// The sums of two intervals together. No term is negative, so only the means cancel. They have
-/// more bits than two different floats can have in common. The new mean is computed from the mean
-/// of the heavier interval.
+/// The sums of two intervals together. No term is negative, so nothing cancels except in the
+/// difference of the means. The means have more bits than two different floats can share, so that
+/// difference stays accurate. The new mean is the mean of the heavier interval plus a correction.
 inline cluster_sums merged(const cluster_sums& a, const cluster_sums& b) noexcept {
   const bool swap = a.weight < b.weight;
   const cluster_sums& heavy = swap ? b : a;
@@ -260,9 +260,9 @@ class interval_table {
 /// best division maximises the sum of M^2 / W. If more cells are divided, the best last interval
 /// never begins earlier. So each of the k rounds is a divide and conquer: O(k c log c) for c cells.
 ///
-/// Rounding can decide if the inertia found is tiny relative to that of all numbers together, or if
-/// weights differ very much. The search is then repeated with a table of intervals, which holds
-/// their inertia without that cancellation.
+/// The difference sum w x^2 - M^2 / W is inaccurate if the inertia found is tiny relative to that
+/// of all numbers together, or if weights differ very much. The search is then repeated with an
+/// interval_table, which holds inertias that are computed without that difference.
 ///
 /// Source: Wu 1991, "Optimal quantization by matrix searching"; Gronlund et al. 2017, "Fast exact
 /// k-means, k-medians and Bregman divergence clustering in 1D", arXiv:1701.07204.
@@ -437,9 +437,9 @@ inline void split_to_count(const sorted_points& points, intervals& ends, index k
   }
 }
 
-/// Nearly the best k intervals of more than k numbers. Splitting makes 2 k to 256 k cells, as many
-/// as 4 million steps allow. The result is the best division of these cells. If even 2 k cells
-/// would take too long, splitting alone makes the k intervals.
+/// Nearly the best k intervals of more than k numbers. First the numbers are split into 2 k to
+/// 256 k cells, limited by 4 million steps of the search. The result is the best division of these
+/// cells. If k > 1024, the numbers are split into k intervals without a search.
 inline intervals first_intervals(const sorted_points& points, index k) {
   constexpr index steps = index{1} << 22;
   const auto cost = [&](index cells) {

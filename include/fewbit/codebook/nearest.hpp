@@ -21,8 +21,8 @@
 /// double for the centroids that float cannot tell apart.
 ///
 /// The iterations of k-means use step 1 alone if the bound is small relative to all distances, and
-/// both steps at the end. Finding the second least score costs two more operations per score, which
-/// has d + 3.
+/// both steps at the end. A score takes d + 3 operations. Finding the second least score as well
+/// takes two more for each.
 ///
 /// With many centroids, only the least score of each group of 8 is compared with the least so far:
 /// one minimum per score and one comparison per group. At the end, the scores of the best group of
@@ -129,7 +129,7 @@ class packed_centroids {
   }
 
   /// The nearest centroid of a point has a float score of at most the least score plus this margin.
-  /// `norm_bound` is that of the point's panel. Infinite if scores cannot decide.
+  /// The margin is infinite if scores cannot decide. `norm_bound` is the last float of the panel.
   ///
   /// Derivation, with u = 2^-24: the map has errors of u |c_t| and u |x_t|. The norm and each of d
   /// products add an error of u times a sum of at most |c|^2 / 2 + |c| |x|. One score therefore has
@@ -245,8 +245,8 @@ FEWBIT_ALWAYS_INLINE void compute_scores(
   }
 }
 
-/// Sets sum[0] to the least of all sums, by pairs. Recursion instead of a loop: with a loop g++ 12
-/// keeps the sums in memory.
+/// Sets sum[0] to the least of all sums, by pairs. This is a recursion, because g++ 12 keeps the
+/// sums of a loop in memory.
 template <class Shape, int Step = 1>
 FEWBIT_ALWAYS_INLINE void reduce_to_least(
     typename Shape::lanes (&sum)[Shape::centroids][Shape::registers]) noexcept {
@@ -287,10 +287,10 @@ struct least_scores {
   }
 };
 
-/// Writes the place of the least score of each point of a tile to where: a centroid or, if
-/// ByGroups, a group of centroids. If ByGroups, also writes the least score plus the margin to
-/// limit. If Exact, returns one bit per point: whether the score of another place is at most that
-/// limit.
+/// Writes the place of the least score of each point of a tile to `where`. A place is a centroid
+/// or, if ByGroups, a group of centroids. If ByGroups, also writes the least score plus the margin
+/// to `limit`. If Exact, returns one bit per point: whether another place has a score of at most
+/// that limit.
 template <class Shape, bool ByGroups, bool Exact>
 std::uint64_t find_least_scores(const packed_centroids& c, const float* points, float margin,
                                 float* limit, std::int32_t* where) noexcept {
@@ -403,9 +403,9 @@ std::uint64_t nearest_by_scores(const packed_centroids& c, const float* panel,
 /// Step 2: the centroid with the least distance to x in double. If distances are equal, the lower
 /// number wins. `guess` is any centroid; a near one makes the search faster.
 ///
-/// A float sum of d squared differences has a relative error of at most (d + 2) 2^-24, plus d
-/// 2^-149 if squares are subnormal. If it overflows, the limit is infinite, too, or smaller than
-/// the sum.
+/// A float sum of d squared differences has an error of at most (d + 2) 2^-24 times its value, plus
+/// d 2^-149 if squares are subnormal. If the sum overflows, the limit is either infinite, too, or
+/// correctly smaller.
 inline std::int32_t nearest_by_differences(const packed_centroids& c, const float* x,
                                            std::int32_t guess) noexcept {
   constexpr int group = packed_centroids::group;

@@ -9,10 +9,10 @@
 ///
 /// 1. All scores are computed from codes.
 /// 2. For each point, the group of the least score by codes is scored in float. Its best score,
-/// plus the margin of codebook/nearest.hpp, is a limit.
-/// 3. Every other group whose score by codes, minus the bound above, is within the limit is scored
-/// in float, too: one or two groups per point.
-/// 4. Points whose float scores are too close are left to step 2 of codebook/nearest.hpp.
+///    plus the margin of codebook/nearest.hpp, is a limit.
+/// 3. A further group is scored in float if its score by codes, minus the bound above, is within
+///    the limit: one or two groups per point.
+/// 4. Points whose float scores are too close are decided by step 2 of codebook/nearest.hpp.
 ///
 /// Use it if the same points are searched often, as in k-means. For a single search, coding the
 /// points costs more than it saves.
@@ -126,8 +126,8 @@ class coded_panels {
   using lanes = arch::vec<float, arch::native_lanes<float>>;
   using numbers = arch::vec<std::int32_t, lanes::lanes>;
 
-  /// Codes some points, one per lane. Norms are rounded up to cover two errors: that of float sums
-  /// of d squares, and that of the product code * scale.
+  /// Codes some points, one per lane. Norms are rounded up. This covers the errors of the float
+  /// sums of d squares and of the product code * scale.
   static void code_points(const float* points, index d, index column, std::int8_t* codes,
                           point_data& data) noexcept {
     lanes largest(0.0F);
@@ -260,8 +260,8 @@ struct best_scores {
   }
 };
 
-/// Writes two results for each point of a tile: to least[g * 48 + i], the least score that group g
-/// can have, divided by the scale of the point; to group, the group of the least score by codes.
+/// Writes two results for each point i of a tile. least[g * 48 + i] is the least score that group g
+/// can have, divided by the scale of the point. group[i] is the group of the least score by codes.
 template <class Arch>
 void score_by_codes(const packed_centroids& c, const coded_centroids& coded,
                     const std::int8_t* points, const coded_panels::point_data& data, index column,

@@ -7,10 +7,13 @@
 ///     const row_matrix<float> w = r.quantizer.decode(r.codes);   // approximates weights
 ///
 /// Weights are n x d, one output channel per row. Inputs are samples x d. Let X_p be the columns of
-/// the inputs that belong to part p. An error w - c of a part costs |X_p (w - c)|^2 = (w - c)' H (w
-/// - c), where H = X_p' X_p = A' A. After multiplication with A this is a squared Euclidean
-/// distance, so k-means clusters the points A w. The best centroid of a cluster is the mean of its
-/// w, whatever the rank of X_p: A times the mean is the mean of the A w.
+/// the inputs that belong to part p. An error w - c of a part costs
+///
+///     |X_p (w - c)|^2 = (w - c)' H (w - c) = |A (w - c)|^2, where H = X_p' X_p = A' A
+///
+/// This is the squared distance of A w and A c, so k-means clusters the points A w. The mean of the
+/// w of a cluster is a best centroid for any rank of X_p, because A times the mean of the w is the
+/// mean of the A w.
 ///
 /// Use the codes that come with the quantizer. quantizer.encode(weights) would choose other codes,
 /// because it compares the weights themselves. Read first: codebook/product_quantizer.hpp.

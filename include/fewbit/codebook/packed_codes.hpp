@@ -41,12 +41,12 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// The largest number of table bytes that a 16-bit sum holds: 256 * 255 < 2^16.
+/// A 16-bit sum holds the table bytes of this many parts: 256 * 255 < 2^16.
 inline constexpr index most_summed_parts = 256;
 
 namespace detail {
 
-/// Tables are padded to this many parts: the widest row of any instruction set.
+/// Tables are padded to a multiple of this many parts: the widest row of any instruction set.
 inline constexpr index table_padding = 8;
 inline index padded_parts(index parts) noexcept {
   return (parts + table_padding - 1) / table_padding * table_padding;

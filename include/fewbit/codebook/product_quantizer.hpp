@@ -52,7 +52,8 @@ struct pq_options {
   index parts = 8;                 ///< number of codes per vector; must divide its width
   int bits = 8;                    ///< bits of a code: 4 or 8
   kmeans_options clustering = {};  ///< for each part; part p uses seed + p
-  /// Accept fewer points than 2^bits. Some centroids are then equal.
+  /// train_product_quantizer and train_shared_quantizer then accept fewer points than 2^bits, and
+  /// some centroids are equal. The other quantizers ignore this option.
   bool allow_fewer_points = false;
 };
 
@@ -271,8 +272,8 @@ product_quantizer train_shared_parts(const matrix_ref& points, const pq_options&
 ///                  equal.
 /// @param progress  called after each iteration. After it returns false, each remaining part is
 ///                  trained with one iteration.
-/// @throws fewbit::error if there are fewer than 2^bits points, points holds a NaN or an infinity,
-///         bits is not 4 or 8, parts does not divide d, or kmeans rejects the other options
+/// @throws fewbit::error if there are too few points, points holds a NaN or an infinity, bits is
+///         not 4 or 8, parts does not divide d, or kmeans rejects the other options
 ///
 /// The result depends on points and options only, bit for bit.
 template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>

@@ -34,14 +34,14 @@ namespace detail {
 inline row_matrix<float> residuals_of(const char* function, const matrix_ref& points,
                                       const row_matrix<float>& near) {
   row_matrix<float> residuals = points - near;
-  expect_finite(function, "what first misses of points", residuals);
+  expect_finite(function, "residuals", residuals);
   return residuals;
 }
 
 }  // namespace detail
 
-/// x is approximated by first.decode(a) + second.decode(b): a are the codes of x, b the codes of x
-/// - first.decode(a).
+/// Approximates x by first.decode(a) + second.decode(b), where a = first.encode(x) and
+/// b = second.encode(x - first.decode(a)).
 class residual_quantizer {
  public:
   /// @throws fewbit::error if the dimensions of the two quantizers differ

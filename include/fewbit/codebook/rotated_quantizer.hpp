@@ -22,8 +22,8 @@
 ///
 /// 1. Each point takes the codes of its nearest centroids.
 /// 2. Each centroid becomes the mean of its points.
-/// 3. R becomes the orthogonal matrix U V' with the least sum, where U S V' is the singular value
-/// decomposition of the sum of y x'.
+/// 3. R becomes the orthogonal matrix with the least sum: U V', where U S V' is the singular value
+///    decomposition of the sum of y x'.
 ///
 /// Source: Ge, He, Ke and Sun 2013, "Optimized product quantization for approximate nearest
 /// neighbor search"; the rotation: Schoenemann 1966, "A generalized solution of the orthogonal
@@ -184,7 +184,6 @@ class rotated_quantizer {
   }
 
  private:
-  /// The coded_sums of each part.
   template <Executor E>
   [[nodiscard]] row_matrix<float> rotated(const char* function, const detail::matrix_ref& points,
                                           const E& executor) const {
@@ -264,7 +263,7 @@ struct coded_sums {
   Eigen::VectorXd weights;
 };
 
-/// Of each part.
+/// The coded_sums of each part.
 template <Executor E>
 std::vector<coded_sums> sums_by_code(const matrix_ref& points, std::span<const float> weights,
                                      const row_matrix<std::uint8_t>& codes, index different,
@@ -337,7 +336,7 @@ struct rotation_search {
 /// The executor does not change the result. The instruction set and the compiler may: the last bits
 /// of the rotation depend on Eigen's decompositions. If you need the same codes everywhere, store
 /// the rotation and the centroids: everything computed from them is the same bit for bit. The time
-/// of a decomposition is proportional to d^3.
+/// of a decomposition grows with d^3.
 template <class Arch = arch::native, RotationProgress P, Executor E = inline_executor>
 [[nodiscard]] rotated_quantizer train_rotated_quantizer(
     const Eigen::Ref<const row_matrix<float>>& points, const rotation_options& options,
