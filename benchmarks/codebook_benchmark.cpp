@@ -23,18 +23,18 @@
 // Implementations:
 //   fewbit          the best instruction set of this build
 //   fewbit_<arch>   one instruction set
-//   faiss           see support/faiss.hpp for the calls
-//   faiss_exact     only d = 1
+//   faiss           support/faiss.hpp describes the calls
+//   faiss_exact     the same library, for d = 1 only
 // kmeans_sklearn.py adds the rows of scikit-learn to the same table.
 //
 // Counters, on one thread:
 //   inertia   of the timed centroids, by plain loops in double over all points and centroids
-//   Gps       kmeans: 25 n k distances per call, in 1e9 per second; assign: n k distances;
-//             pq_encode: 256 distances for each code; adc: one lookup for each code and query
-//   found     the share of the true nearest decoded points among those found
-//   GBps      gemv: bytes of weights, with scales or centroids, in 1e9 per second
-//   Geps      gemv: weights times input rows, in 1e9 per second
-//   GOPS      two operations for each fused multiply-add
+//   Gps       1e9 distances or lookups per second. Distances: 25 n k for a call of kmeans, n k for
+//             assign, 256 for each code of pq_encode. Lookups: one for each code and query of adc
+//   found     the share of the true nearest decoded points that were found
+//   GBps      gemv: 1e9 bytes of weights per second, with scales or centroids
+//   Geps      gemv: 1e9 weights per second, times the number of input rows
+//   GOPS      1e9 operations per second, two for each fused multiply-add
 
 #include <benchmark/benchmark.h>
 

@@ -6,9 +6,9 @@
 // images are the queries, and all other images are searched. "Nearest" means the least squared
 // Euclidean distance. Read main() and run() first.
 //
-// If codes have few bytes, a rotation finds more. If they have many, the result is limited by the
-// byte tables of the search, not by the codes. The rows "ranked again" show this: the
-// vectors found are ranked again by float tables.
+// If codes have few bytes, a rotation finds more. If codes have many bytes, the byte tables of the
+// search limit the result, not the codes. The rows "ranked again" show this: float tables rank the
+// vectors that were found.
 
 #include <algorithm>
 #include <array>

@@ -102,7 +102,7 @@ struct grouped_layer {
   }
 };
 
-/// If is_cold, uses more copies of the weights than any cache holds, in turn. Otherwise uses one copy.
+/// If is_cold, uses more copies of the weights than any cache holds, in turn. Otherwise one copy.
 template <class Kind, class Arch>
 void run_gemv(benchmark::State& state, const gemv_shape& s, bool is_cold) {
   using layer_type = typename Kind::template type<Arch>;

@@ -46,8 +46,8 @@ void run_sums(benchmark::State& state, const coded_case& c, index queries) {
 template <class Arch>
 void run_own_search(benchmark::State& state, const coded_case& c, index queries) {
   const packed_codes<Arch> packed(c.pq, c.codes);
-  run_search(state, c, queries, [&](const row_matrix<float>& asked) {
-    return find_nearest(c.pq, packed, asked, found_points).numbers;
+  run_search(state, c, queries, [&](const row_matrix<float>& batch) {
+    return find_nearest(c.pq, packed, batch, found_points).numbers;
   });
 }
 

@@ -97,15 +97,15 @@ void run_encoding(benchmark::State& state, const coded_case& c, Encode encode) {
 /// `search`: queries -> numbers of the nearest.
 template <class Search>
 void run_search(benchmark::State& state, const coded_case& c, index queries, Search search) {
-  const row_matrix<float> asked = c.queries.topRows(queries);
-  number_matrix found = search(asked);
+  const row_matrix<float> batch = c.queries.topRows(queries);
+  number_matrix found = search(batch);
   const double share = share_found(c, found);
   if (share < 0.8) {
     state.SkipWithError("not the nearest points");
     return;
   }
   for (auto _ : state) {
-    found = search(asked);
+    found = search(batch);
     benchmark::ClobberMemory();
   }
   const index lookups = c.points.rows() * c.pq.parts() * queries;

@@ -62,9 +62,9 @@ row_matrix<float> first_centroids(const matrix_ref& points, index k, const kmean
                                   const lloyd<Arch, E>& all, const generator& g,
                                   const E& executor) {
   const index candidates = options.candidates > 0 ? options.candidates : default_candidates(k);
-  const index asked =
+  const index wanted =
       options.seeding_points > 0 ? options.seeding_points : std::max<index>(16 * k, 4096);
-  const index count = std::clamp(asked, std::min(k, points.rows()), points.rows());
+  const index count = std::clamp(wanted, std::min(k, points.rows()), points.rows());
   const centering map = all.map().unshifted();
   std::vector<index> chosen;
   random_sequence random({g.seed, g.counter + (std::uint64_t{1} << 39)});

@@ -139,7 +139,7 @@ class packed_centroids {
   /// with norm m has a score of at most 3/2 max(|x|, m)^2. So centroids with larger norms cannot be
   /// nearest, and the margin ignores their norms.
   [[nodiscard]] float margin(float norm_bound) const noexcept {
-    constexpr double most_norm = 0x1p40;  // mapped coordinates are clamped beyond this
+    constexpr double most_norm = 0x1p40;  // larger norms can contain clamped coordinates
     const double norm = std::min(largest_norm_, 4 * std::max(double{norm_bound}, least_norm_));
     const double unit = 0x1p-24 * static_cast<double>(dimension_ + 8);
     if (!(norm <= most_norm) || norm_bound > detail::largest_useful_norm || unit > 0x1p-6) {

@@ -47,8 +47,8 @@ inline void sort_by_value(std::vector<std::uint64_t>& words) {
 
 }  // namespace detail
 
-/// Numbers in ascending order with their original positions. Of equal numbers only the first is
-/// kept.
+/// Numbers in ascending order with their original positions. Only the first of
+/// equal numbers is kept.
 class sorted_centroids {
  public:
   /// @param centroids  at least one, all finite

@@ -87,7 +87,7 @@ inline row_matrix<double> cholesky_factor_of(const row_matrix<double>& gram) {
   return a;
 }
 
-/// The median of each column. Of two middle numbers the larger one is taken.
+/// The median of each column. If there are two middle numbers, the larger one is the median.
 inline std::vector<double> medians_of(const matrix_ref& w) {
   std::vector<double> medians;
   std::vector<float> column(static_cast<std::size_t>(w.rows()));
