@@ -1,13 +1,14 @@
 #!/usr/bin/python3
-"""k-means of scikit-learn on the points of codebook_benchmark, in one table with its rows.
+"""Compares k-means of scikit-learn with the rows of codebook_benchmark, on the same points.
 
   benchmarks/kmeans_sklearn.py <codebook_benchmark> [--filter REGEX] [--out run.json]
 
-Runs the benchmark, which leaves its points in a folder, then scikit-learn on the same points:
-k-means++ with its default number of candidates, 25 iterations of Lloyd's algorithm, one thread. Needs
-python3-sklearn of the system's own Python. Prints a table in Markdown: milliseconds of the fastest of
-three runs, inertia, and inertia against scikit-learn's (the mean over its seeds).
---out writes the rows of both as the benchmark would, for plot_kmeans.py.
+Runs the benchmark, which writes its points to a temporary folder. Then runs scikit-learn on these points:
+k-means++ with the default number of candidates, 25 iterations of Lloyd's algorithm, one thread.
+Needs python3-sklearn of the system's Python.
+
+Prints a Markdown table: milliseconds (fastest of three runs), inertia, and inertia divided by that of
+scikit-learn (mean over its seeds). --out writes all rows in the JSON format of the benchmark, for plot_kmeans.py.
 """
 import argparse
 import json
@@ -24,7 +25,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before numpy is load
 import numpy as np
 from sklearn.cluster import KMeans
 
-RUNS = 3  # the time is that of the fastest; scikit-learn's differ in their seed
+RUNS = 3  # the fastest gives the time; each run of scikit-learn has its own seed
 
 
 def benchmark_rows(program, row_filter, folder):

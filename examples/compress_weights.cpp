@@ -1,13 +1,18 @@
-// The weights of a trained network in few bits, on real images: uniform steps, codebooks, and
+// The weights of a trained network in few bits, on real images: uniform levels, codebooks, and
 // product quantization.
 //
-// The network is ResNet-20 (support/resnet.hpp), every layer of it; inputs and sums stay float, so
-// that only the weights count. Rows of the table of one size differ in where the levels of a weight
-// stand (evenly, at quantiles or powers of two, or learned), and whether what was learned regards
-// the inputs that weights meet (activation-aware) or the weights alone. Bytes are those of codes,
-// scales, levels and centroids. Read main() and run() first.
+// The network is ResNet-20 (support/resnet.hpp). All its layers are compressed. Inputs and sums
+// stay float, so only the weights lose accuracy. Rows with the same number of bits differ in two
+// ways:
 //
-// The data are not part of this project; support/resnet.hpp says which files --data must hold.
+// - the levels of a weight: uniform, at quantiles, at powers of two, or learned;
+// - what the training minimises: the error of the weights, or the error of the outputs for sample
+//   inputs ("activation-aware").
+//
+// Bytes include codes, scales, levels and centroids. Read main() and run() first.
+//
+// The data are not part of this project; support/resnet.hpp lists the files that --data must
+// contain.
 
 #include <algorithm>
 #include <cstdint>
@@ -29,13 +34,12 @@
 
 namespace fewbit::examples {
 
-// ---- what the inputs of a layer are like
+// ---- sample inputs of a layer
 
-/// Some rows of inputs as a layer multiplies them: of a convolution, patches of the first image of
-/// each batch.
+/// Some rows of inputs of a layer. For a convolution: patches of the first image of each batch.
 class input_sample {
  public:
-  /// @param side  of the images that a convolution reads; 0 for another layer
+  /// @param side  side length of the images of a convolution; 0 for another layer
   input_sample(index side, index stride) : side_(side), stride_(stride) {}
 
   void observe(const matrix& x) {
@@ -48,7 +52,7 @@ class input_sample {
     add(patches);
   }
 
-  /// One row for each input that was seen.
+  /// The sampled inputs, one per row.
   [[nodiscard]] matrix rows() const {
     return Eigen::Map<const matrix>(values_.data(), count_, width_);
   }
@@ -60,7 +64,7 @@ class input_sample {
   }
 
  private:
-  /// A few, because batches are many; by odd steps, which meet every pixel in its turn.
+  /// Keeps four rows per batch. The step of 17 rows reaches every pixel after some batches.
   void add(const matrix& x) {
     const index kept = std::min(index{4}, x.rows());
     for (index i = 0; i < kept; ++i) {
@@ -95,11 +99,11 @@ std::vector<input_sample> sample_inputs(const std::vector<float_weights>& layers
   return samples;
 }
 
-// ---- the ways to compress it
+// ---- ways to compress a layer
 
 using codebook4 = codebook_per_row<4>;
 
-/// Adds the network whose layer i has the weights quantized(layer i, i), which are of scheme S.
+/// Adds the network whose layer i has the weights quantized(layer i, i) under scheme S.
 template <class S, class Quantized>
 void add(comparison& all, const std::string& name, const std::vector<float_weights>& layers,
          const Quantized& quantized) {
@@ -114,13 +118,13 @@ void add(comparison& all, const std::string& name, const std::vector<float_weigh
           resnet<linear<S, float_inputs>, float>(std::move(made)));
 }
 
-/// Scales and levels from the weights alone.
+/// Scales and levels are computed from the weights alone.
 template <class S, class Rule = default_rule<S>>
 void add_plain(comparison& all, const std::string& name, const std::vector<float_weights>& layers) {
   add<S>(all, name, layers, [](const matrix& w, std::size_t) { return quantize<S, Rule>(w); });
 }
 
-/// Weights as (output, dy, dx, channel) in the order (output, channel, dy, dx).
+/// Reorders weights from (output, dy, dx, channel) to (output, channel, dy, dx).
 matrix by_channel(const matrix& w) {
   const index channels = w.cols() / 9;
   matrix out(w.rows(), w.cols());
@@ -128,16 +132,16 @@ matrix by_channel(const matrix& w) {
   return out;
 }
 
-/// What is left of a layer, and how many bytes that takes.
+/// The decoded weights of a layer, and the bytes of its codes and centroids.
 struct coded_layer {
   matrix weights;
   index bytes;
 };
 
-/// One list of 256 centroids for all blocks of a layer, kept in half precision; with rows of inputs
-/// those that keep outputs, else those that keep weights. A block is `width` neighbouring ones of
-/// the nine weights of a channel, or those of some channels; what its inputs have in common is that
-/// they are neighbouring pixels.
+/// One codebook of 256 centroids in half precision for all blocks of a layer. With rows of inputs
+/// the centroids preserve the outputs, otherwise the weights. A block is `width` neighbouring
+/// weights in the order of by_channel; each channel has nine. So the inputs of a block are
+/// neighbouring pixels.
 coded_layer by_products(const matrix& w, index width, const matrix* inputs) {
   const auto cut = [&](const matrix& rows) {
     const matrix ordered = by_channel(rows);
@@ -163,14 +167,13 @@ coded_layer by_products(const matrix& w, index width, const matrix* inputs) {
   return {patch_order(ordered), codes.size() + centroids.size() * index{sizeof(std::uint16_t)}};
 }
 
-/// Levels that regard the inputs.
+/// Learned levels, weighted by the mean square of the inputs.
 quantized_matrix<codebook4> by_levels(const matrix& w, const input_sample& inputs) {
   return quantize<codebook4>(w, lloyd_max_levels<codebook4>(w, inputs.importance()));
 }
 
-/// Product quantization of the layers of 64 outputs, three quarters of all weights. The others
-/// are too small for centroids of their own; their 4-bit codebooks are the same whether centroids
-/// regard the inputs or not.
+/// Product quantization of the layers with 64 outputs: three quarters of all weights. The other
+/// layers are too small for their own centroids and get 4-bit codebooks, the same in both variants.
 void add_products(comparison& all, const std::string& name,
                   const std::vector<float_weights>& layers, const std::vector<input_sample>& inputs,
                   index width, bool regard_inputs) {
@@ -194,7 +197,7 @@ void add_products(comparison& all, const std::string& name,
   all.add(name, static_cast<double>(bytes), in_float(coded));
 }
 
-/// @param few  leaves out levels that ask no data, and large blocks
+/// @param few  omits levels that do not depend on data, and large blocks
 table compare(const std::vector<float_weights>& layers, const std::vector<input_sample>& inputs,
               comparison all, bool few) {
   all.add("float32", float_weight_bytes(layers), in_float(layers));
@@ -253,7 +256,7 @@ int main(int argc, char** argv) {
       argc, argv, "compress_weights: a trained network's weights in few bits, on CIFAR-10.",
       {{"--data", "DIR", "folder with resnet/ and cifar10/"},
        {"--images", "N", "how many test images, all by default"},
-       {"--rows", "WHICH", "all, or few: no levels that ask no data, no large blocks"},
+       {"--rows", "WHICH", "all, or few: without data-independent levels and large blocks"},
        {"--json", "PATH", "writes the table as JSON, too"},
        {"--svg", "PATH", "writes a picture of top-1 against bytes"}});
   return fewbit::examples::run(given);

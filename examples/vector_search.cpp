@@ -1,12 +1,14 @@
-// Search among real vectors by codes of a few bytes: how many of the nearest it finds, how fast.
+// Search among real vectors by codes of a few bytes: how many of the nearest vectors it finds, and
+// how fast.
 //
-// The vectors are what the last layer of ResNet-20 reads, 64 averages of channels, for images of
-// CIFAR-10 (support/resnet.hpp says which files that takes; --data names their folder). Queries are
-// the last test images, what is searched are all others; the nearest by squared Euclidean distance
-// count. Read main() and run() first.
+// The vectors are the inputs of the last layer of ResNet-20, 64 averages of channels, for images of
+// CIFAR-10. --data names the folder of the files that support/resnet.hpp lists. The last test
+// images are the queries, and all other images are searched. "Nearest" means the least squared
+// Euclidean distance. Read main() and run() first.
 //
-// A rotation finds more as long as bytes are few. With many, the bytes of the search's tables limit
-// what it tells apart, not the codes: what is ranked again by floats shows that.
+// If codes have few bytes, a rotation finds more. If codes have many bytes, the byte tables of the
+// search limit the result, not the codes. The rows "ranked again" show this: float tables rank the
+// vectors that were found.
 
 #include <algorithm>
 #include <array>
@@ -34,11 +36,11 @@
 namespace fewbit::examples {
 
 constexpr index found_vectors = 10;
-constexpr std::array<index, 4> sizes{4, 8, 16, 32};  // bytes of a vector's codes
+constexpr std::array<index, 4> sizes{4, 8, 16, 32};  // bytes of the codes of a vector
 
-using numbers = row_matrix<index>;  // of the vectors found: a row for each query
+using numbers = row_matrix<index>;  // the vectors found, a row per query
 
-/// What goes into the last layer for each image.
+/// The inputs of the last layer for each image.
 matrix features_of(const std::vector<float_weights>& layers, const image_set& images,
                    const std::string& label) {
   auto network = in_float(layers);
@@ -54,7 +56,7 @@ matrix features_of(const std::vector<float_weights>& layers, const image_set& im
   return features;
 }
 
-/// The nearest by float distances to all vectors: a product of matrices, then a choice.
+/// The nearest by float distances to all vectors: a product of matrices, then a selection.
 numbers exact_search(const matrix& vectors, const Eigen::RowVectorXf& squares,
                      const matrix& queries) {
   constexpr index queries_at_a_time = 64;
@@ -78,12 +80,11 @@ numbers exact_search(const matrix& vectors, const Eigen::RowVectorXf& squares,
   return found;
 }
 
-/// The nearest by codes: some more than asked by sums of bytes, of those the nearest by the sums of
-/// floats that the bytes stand for.
+/// The nearest by codes. Sums of bytes select more vectors than needed; float tables rank them.
 numbers search_and_rank(const product_quantizer& pq, const packed_codes<>& packed,
                         const matrix& queries) {
   constexpr index candidates = 4 * found_vectors;
-  const search_result near = search(pq, packed, queries, candidates);
+  const find_nearest_result near = find_nearest(pq, packed, queries, candidates);
   distance_tables tables(pq);
   numbers found(queries.rows(), found_vectors);
   std::array<std::pair<float, index>, candidates> some;
@@ -103,7 +104,7 @@ numbers search_and_rank(const product_quantizer& pq, const packed_codes<>& packe
   return found;
 }
 
-/// How many of the exact nearest are among those found.
+/// The percentage of the exact nearest vectors that were found.
 double percent_recalled(const numbers& found, const numbers& exact) {
   index hits = 0;
   for (index q = 0; q < exact.rows(); ++q) {
@@ -112,7 +113,7 @@ double percent_recalled(const numbers& found, const numbers& exact) {
   return 100.0 * static_cast<double>(hits) / static_cast<double>(exact.size());
 }
 
-/// Measures one way to search after the other: a row of the table and a point of the drawing each.
+/// Measures each way to search: a row of the table and a point of the chart.
 class recall_table {
  public:
   recall_table(matrix vectors, matrix queries)
@@ -132,13 +133,14 @@ class recall_table {
     for (const index bytes : sizes) {
       const product_quantizer pq = train_product_quantizer(vectors_, options_of(bits, bytes));
       const packed_codes packed(pq, pq.encode(vectors_));
-      add_search(line, bytes, [&] { return search(pq, packed, queries_, found_vectors).numbers; });
+      add_search(line, bytes,
+                 [&] { return find_nearest(pq, packed, queries_, found_vectors).numbers; });
       bar.update(static_cast<index>(line.points.size()));
     }
     chart_.add(std::move(line));
   }
 
-  /// With what search answers, and, if `ranked`, ranked again by floats.
+  /// Adds the vectors that find_nearest returns and, if `ranked`, the same ranked again by floats.
   void add_rotated(int bits, bool ranked) {
     chart_line line{std::to_string(bits) + "-bit codes, rotated", {}};
     chart_line again{line.label + ", ranked again", {}};
@@ -149,7 +151,7 @@ class recall_table {
       const rotated_quantizer& rq = trained.back();
       const packed_codes packed(rq.quantizer(), rq.encode(vectors_));
       add_search(line, bytes, [&] {
-        return search(rq.quantizer(), packed, rq.rotate(queries_), found_vectors).numbers;
+        return find_nearest(rq.quantizer(), packed, rq.rotate(queries_), found_vectors).numbers;
       });
       bar.update(static_cast<index>(line.points.size()));
     }
@@ -164,8 +166,8 @@ class recall_table {
     chart_.add(std::move(again));
   }
 
-  /// A byte for the nearest of 256 centroids, then codes of what it misses. Nothing searches by
-  /// such codes yet: what they stand for is searched exactly, and no speed is shown.
+  /// One byte for the nearest of 256 centroids, then codes of the residual. The library has no
+  /// search by such codes, so the decoded vectors are searched exactly and no speed is shown.
   void add_residual() {
     chart_line line{"8-bit codes of residuals", {}};
     progress bar(line.label, steps - 1);

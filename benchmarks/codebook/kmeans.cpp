@@ -1,4 +1,4 @@
-// Rows of the library's own k-means on every compiled instruction set.
+// Rows of the library's own k-means for every compiled instruction set.
 
 #include <algorithm>
 #include <cstdint>

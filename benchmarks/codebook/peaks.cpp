@@ -1,6 +1,6 @@
-// What the processor can do at most: fused multiply-adds and byte lookups on registers alone.
+// Peak rates of the processor: fused multiply-adds and byte lookups on registers alone.
 //
-// The loops do not depend on the library's kernels.
+// The loops do not use the kernels of the library.
 
 #include <benchmark/benchmark.h>
 

@@ -1,5 +1,5 @@
-// Rows of products with weights that are codes of a product quantizer, and with weights of 4 bits
-// in groups of 32 beside them.
+// Rows of products whose weights are codes of a product quantizer and, for comparison, 4-bit
+// weights in groups of 32.
 
 #include <benchmark/benchmark.h>
 
@@ -29,7 +29,7 @@ row_matrix<float> random_matrix(index rows, index cols, std::uint64_t seed) {
   return x;
 }
 
-/// Codebooks and codes as good as any for the time that a product takes.
+/// Random codebooks and codes. The time of a product does not depend on their values.
 template <index Width, int Bits>
 struct coded_weights {
   explicit coded_weights(const gemv_shape& s)
@@ -63,9 +63,8 @@ struct coded_layer {
     return {w.quantizer, w.codes};
   }
 
-  /// Some outputs beside sums in double over the centroids that codes name. Errors of bytes are as
-  /// good as independent: their sum is
-  /// beyond six of its standard deviations once in 500 million.
+  /// Compares some outputs with sums in double over the centroids. The errors of bytes are nearly
+  /// independent. Their sum exceeds six standard deviations once in 500 million cases.
   template <class Layer>
   static bool is_right(const Layer& layer, const row_matrix<float>& x, const row_matrix<float>& y) {
     const auto& w = layer.weights();
@@ -73,7 +72,7 @@ struct coded_layer {
     for (index p = 0; p < w.parts(); ++p) {
       double norm = 0.0;
       for (index t = 0; t < Width; ++t) norm += std::abs(double{x(0, p * Width + t)});
-      spread = std::max(spread, 2 * norm * double{w.largest()});
+      spread = std::max(spread, 2 * norm * double{w.largest_magnitude()});
     }
     const double bound = 6 * spread / 255 * std::sqrt(static_cast<double>(w.parts()) / 12);
     for (index j = y.cols() - 1; j >= 0; j -= y.cols() / 40 + 1) {
@@ -103,7 +102,7 @@ struct grouped_layer {
   }
 };
 
-/// As many copies of the weights, used in turn, as no cache holds, or one that stays where it is.
+/// If is_cold, uses more copies of the weights than any cache holds, in turn. Otherwise one copy.
 template <class Kind, class Arch>
 void run_gemv(benchmark::State& state, const gemv_shape& s, bool is_cold) {
   using layer_type = typename Kind::template type<Arch>;

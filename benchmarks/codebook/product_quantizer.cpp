@@ -1,4 +1,4 @@
-// Rows of the library's own product quantizer on every compiled instruction set.
+// Rows of the library's own product quantizer for every compiled instruction set.
 
 #include "fewbit/codebook/product_quantizer.hpp"
 
@@ -19,10 +19,10 @@ void run_sums(benchmark::State& state, const coded_case& c, index queries) {
   for (index q = 0; q < queries; ++q) {
     tables[static_cast<std::size_t>(q)].set_squared_distances(c.queries.data() +
                                                               q * coded_dimension);
-    bytes.push_back(tables[static_cast<std::size_t>(q)].bytes());
+    bytes.push_back(tables[static_cast<std::size_t>(q)].byte_tables());
   }
-  const index blocks = packed.blocks_together();
-  const index stride = packed.sums_together();
+  const index blocks = packed.blocks_at_a_time();
+  const index stride = packed.sums_stride();
   std::vector<std::uint16_t> sums(static_cast<std::size_t>(queries * stride));
   for (auto _ : state) {
     for (index b = 0; b < packed.blocks(); b += blocks) {
@@ -30,11 +30,11 @@ void run_sums(benchmark::State& state, const coded_case& c, index queries) {
     }
     benchmark::ClobberMemory();
   }
-  const index first = coded_points - blocks * packed.block();
-  for (index i = 0; i < blocks * packed.block(); ++i) {
+  const index first = coded_points - blocks * packed.points_per_block();
+  for (index i = 0; i < blocks * packed.points_per_block(); ++i) {
     int want = 0;
     for (index p = 0; p < c.pq.parts(); ++p) {
-      want += bytes[0][p * c.pq.codes() + c.codes(first + i, p)];
+      want += bytes[0][p * c.pq.code_count() + c.codes(first + i, p)];
     }
     if (sums[static_cast<std::size_t>(i)] != want) state.SkipWithError("wrong sums");
   }
@@ -46,8 +46,8 @@ void run_sums(benchmark::State& state, const coded_case& c, index queries) {
 template <class Arch>
 void run_own_search(benchmark::State& state, const coded_case& c, index queries) {
   const packed_codes<Arch> packed(c.pq, c.codes);
-  run_search(state, c, queries, [&](const row_matrix<float>& asked) {
-    return search(c.pq, packed, asked, found_points).numbers;
+  run_search(state, c, queries, [&](const row_matrix<float>& batch) {
+    return find_nearest(c.pq, packed, batch, found_points).numbers;
   });
 }
 

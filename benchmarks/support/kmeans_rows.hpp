@@ -1,5 +1,5 @@
 #pragma once
-/// How a clustering becomes rows of the codebook benchmark.
+/// The clustering rows of the codebook benchmark.
 ///
 /// An implementation is a callable: (points, k) -> centroids, 25 iterations.
 
@@ -19,8 +19,8 @@ namespace fewbit::benchmarks {
 inline constexpr index clustered_points = 65536;
 inline constexpr index clustering_iterations = 25;
 
-/// The same for every implementation. Where FEWBIT_WRITE_POINTS names a folder, they are left there
-/// too, as floats in <folder>/d<D>.f32, for programs in other languages.
+/// The points, the same for every implementation. If FEWBIT_WRITE_POINTS names a folder, they are
+/// also written to <folder>/d<D>.f32 as floats, for programs in other languages.
 inline const row_matrix<float>& points_to_cluster(index d) {
   static std::map<index, row_matrix<float>> made;
   row_matrix<float>& points = made[d];

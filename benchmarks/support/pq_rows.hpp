@@ -1,6 +1,6 @@
 #pragma once
-/// How product quantization becomes rows of the codebook benchmark: the same centroids, points and
-/// queries for every implementation.
+/// The product quantization rows of the codebook benchmark. Every implementation uses the same
+/// centroids, points and queries.
 
 #include <benchmark/benchmark.h>
 
@@ -23,7 +23,7 @@ inline constexpr index coded_queries = 8;
 inline constexpr index found_points = 10;
 
 using code_matrix = row_matrix<std::uint8_t>;
-using number_matrix = row_matrix<index>;  // of the points found: a row for each query
+using number_matrix = row_matrix<index>;  // numbers of the points found, a row per query
 
 inline row_matrix<float> normal_points(index rows, std::uint64_t seed) {
   row_matrix<float> points(rows, coded_dimension);
@@ -31,7 +31,8 @@ inline row_matrix<float> normal_points(index rows, std::uint64_t seed) {
   return points;
 }
 
-/// Points and queries, quantized by `bits` bits for each of `parts` parts.
+/// Points, queries, a quantizer with `bits` bits for each of `parts` parts, and the codes of the
+/// points.
 struct coded_case {
   coded_case(index parts, int bits)
       : points(normal_points(coded_points, 1)),
@@ -56,7 +57,7 @@ struct coded_case {
   code_matrix codes;
 };
 
-/// The share of the nearest decoded points, by plain loops, that were found.
+/// The share of the nearest decoded points, found by plain loops, that `found` contains.
 inline double share_found(const coded_case& c, const number_matrix& found) {
   const row_matrix<float> near = c.pq.decode(c.codes);
   index hits = 0;
@@ -88,7 +89,7 @@ void run_encoding(benchmark::State& state, const coded_case& c, Encode encode) {
     codes = encode(c.points);
     benchmark::ClobberMemory();
   }
-  const index distances = c.points.rows() * c.pq.parts() * c.pq.codes();
+  const index distances = c.points.rows() * c.pq.parts() * c.pq.code_count();
   constexpr auto rate = benchmark::Counter::kIsIterationInvariantRate;
   state.counters["Gps"] = {1e-9 * static_cast<double>(distances), rate};
 }
@@ -96,15 +97,15 @@ void run_encoding(benchmark::State& state, const coded_case& c, Encode encode) {
 /// `search`: queries -> numbers of the nearest.
 template <class Search>
 void run_search(benchmark::State& state, const coded_case& c, index queries, Search search) {
-  const row_matrix<float> asked = c.queries.topRows(queries);
-  number_matrix found = search(asked);
+  const row_matrix<float> batch = c.queries.topRows(queries);
+  number_matrix found = search(batch);
   const double share = share_found(c, found);
   if (share < 0.8) {
     state.SkipWithError("not the nearest points");
     return;
   }
   for (auto _ : state) {
-    found = search(asked);
+    found = search(batch);
     benchmark::ClobberMemory();
   }
   const index lookups = c.points.rows() * c.pq.parts() * queries;

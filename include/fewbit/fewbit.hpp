@@ -173,7 +173,7 @@
 //
 // codebook: levels that the data chooses
 // fewbit/codebook/clustering.hpp             kmeans_options, kmeans_result
-// fewbit/codebook/find_nearest.hpp           search: the nearest of many coded vectors
+// fewbit/codebook/find_nearest.hpp           find_nearest: the nearest of many coded vectors
 // fewbit/codebook/nearest_by_codes.hpp       the nearest centroid by way of 8-bit codes
 // fewbit/codebook/distance_tables.hpp        a query beside all centroids, in float and bytes
 // fewbit/codebook/entry_tables.hpp           tables of one part, in float and bytes

@@ -18,7 +18,8 @@ product_quantizer random_quantizer(index parts, index codes, index width, float 
   return product_quantizer(centroids);
 }
 
-/// Entries against double, bytes against the rule of the header, sums against the bound.
+/// Compares entries with double, bytes with the rule of entry_tables.hpp, and the largest and least
+/// sums with the error bound.
 void expect_tables(const distance_tables& tables, const product_quantizer& pq,
                    const row_matrix<double>& want) {
   double offset = 0.0;
@@ -34,10 +35,10 @@ void expect_tables(const distance_tables& tables, const product_quantizer& pq,
   for (index p = 0; p < pq.parts(); ++p) {
     double low = 0.0, high = 0.0;
     float least = tables(p, 0);
-    for (index j = 0; j < pq.codes(); ++j) least = std::min(least, tables(p, j));
-    for (index j = 0; j < pq.codes(); ++j) {
+    for (index j = 0; j < pq.code_count(); ++j) least = std::min(least, tables(p, j));
+    for (index j = 0; j < pq.code_count(); ++j) {
       EXPECT_NEAR(tables(p, j), want(p, j), 1e-5 * size);
-      const std::uint8_t byte = tables.bytes()[p * pq.codes() + j];
+      const std::uint8_t byte = tables.byte_tables()[p * pq.code_count() + j];
       const double miss = double{tables(p, j)} - double{least} - tables.scale() * byte;
       EXPECT_LE(std::abs(miss), tables.scale() * (0.5 + 0x1p-12));
       low = std::min(low, miss);
@@ -48,8 +49,9 @@ void expect_tables(const distance_tables& tables, const product_quantizer& pq,
   }
   EXPECT_LE(std::max(worst[0], worst[1]), tables.error_bound());
   EXPECT_LE(tables.error_bound(), 0.51 * static_cast<double>(pq.parts()) * tables.scale());
-  for (index i = pq.parts() * pq.codes(); i < (pq.parts() + 7) / 8 * 8 * pq.codes(); ++i) {
-    EXPECT_EQ(tables.bytes()[i], 0);
+  for (index i = pq.parts() * pq.code_count(); i < (pq.parts() + 7) / 8 * 8 * pq.code_count();
+       ++i) {
+    EXPECT_EQ(tables.byte_tables()[i], 0);
   }
 }
 
@@ -83,8 +85,9 @@ TEST(distance_tables, equal_tiny_and_huge_entries) {
   const product_quantizer same(std::vector<row_matrix<float>>(2, row_matrix<float>::Ones(16, 3)));
   distance_tables equal(same);
   equal.set_squared_distances(query.data());
-  for (index i = 0; i < 32; ++i) EXPECT_EQ(equal.bytes()[i], 0);
-  EXPECT_LT(equal.error_bound(), 1e-6 * equal.offset()) << "entries are rounded all the same";
+  for (index i = 0; i < 32; ++i) EXPECT_EQ(equal.byte_tables()[i], 0);
+  EXPECT_LT(equal.error_bound(), 1e-6 * equal.offset())
+      << "float entries still have rounding errors";
 
   const product_quantizer near = random_quantizer(2, 16, 3, 1e-25F);
   distance_tables tiny(near);
@@ -101,7 +104,6 @@ TEST(distance_tables, equal_tiny_and_huge_entries) {
   EXPECT_TRUE(huge.is_finite());
 }
 
-/// What sums of tables mean: the distance to the decoded vector.
 TEST(distance_tables, sums_are_distances_to_decoded_vectors) {
   const product_quantizer pq = random_quantizer(4, 16, 2);
   const row_matrix<float> points = tests::random_reals(50, 8, 8);
@@ -114,7 +116,7 @@ TEST(distance_tables, sums_are_distances_to_decoded_vectors) {
     int bytes = 0;
     for (index p = 0; p < 4; ++p) {
       sum += double{tables(p, codes(i, p))};
-      bytes += tables.bytes()[p * 16 + codes(i, p)];
+      bytes += tables.byte_tables()[p * 16 + codes(i, p)];
     }
     const double want = (points.row(3) - near.row(i)).cast<double>().squaredNorm();
     EXPECT_NEAR(sum, want, 1e-5 * (1 + want));

@@ -23,14 +23,15 @@ product_quantizer random_quantizer(index parts, index codes, index width) {
   return product_quantizer(centroids);
 }
 
-/// Sums of bytes by plain loops, all of them sorted.
+/// All sums of bytes by plain loops, sorted.
 std::vector<std::pair<int, index>> plain_search(const product_quantizer& pq,
                                                 const row_matrix<std::uint8_t>& codes,
                                                 const distance_tables& tables) {
   std::vector<std::pair<int, index>> all;
   for (index i = 0; i < codes.rows(); ++i) {
     int sum = 0;
-    for (index p = 0; p < pq.parts(); ++p) sum += tables.bytes()[p * pq.codes() + codes(i, p)];
+    for (index p = 0; p < pq.parts(); ++p)
+      sum += tables.byte_tables()[p * pq.code_count() + codes(i, p)];
     all.emplace_back(sum, i);
   }
   std::sort(all.begin(), all.end());
@@ -38,10 +39,10 @@ std::vector<std::pair<int, index>> plain_search(const product_quantizer& pq,
 }
 
 template <class Arch>
-class code_search : public testing::Test {};
-TYPED_TEST_SUITE(code_search, tests::archs, tests::arch_names);
+class find_nearest_test : public testing::Test {};
+TYPED_TEST_SUITE(find_nearest_test, tests::archs, tests::arch_names);
 
-TYPED_TEST(code_search, finds_the_least_sums) {
+TYPED_TEST(find_nearest_test, finds_the_least_sums) {
   for (const index codes : {16, 256}) {
     const product_quantizer pq = random_quantizer(5, codes, 2);
     for (const index n : {1, 65, 3000}) {
@@ -49,11 +50,12 @@ TYPED_TEST(code_search, finds_the_least_sums) {
       const packed_codes<TypeParam> packed(pq, coded);
       const row_matrix<float> queries = tests::random_reals(11, 10, 12);
       distance_tables tables(pq);
-      for (const nearness metric : {nearness::squared_distance, nearness::negative_product}) {
+      for (const distance_metric metric :
+           {distance_metric::squared_distance, distance_metric::negative_product}) {
         for (const index k : {index{1}, std::min<index>(10, n), std::min<index>(700, n)}) {
-          const search_result r = search(pq, packed, queries, k, metric);
+          const find_nearest_result r = find_nearest(pq, packed, queries, k, metric);
           for (index q = 0; q < 11; ++q) {
-            metric == nearness::squared_distance
+            metric == distance_metric::squared_distance
                 ? tables.set_squared_distances(queries.data() + q * 10)
                 : tables.set_negative_products(queries.data() + q * 10);
             const auto all = plain_search(pq, coded, tables);
@@ -71,13 +73,13 @@ TYPED_TEST(code_search, finds_the_least_sums) {
   }
 }
 
-TEST(code_search, distances_are_within_their_bound) {
+TEST(find_nearest_test, distances_are_within_their_bound) {
   const product_quantizer pq = random_quantizer(8, 256, 2);
   const row_matrix<std::uint8_t> codes = pq.encode(tests::random_reals(500, 16, 11));
   const row_matrix<float> near = pq.decode(codes);
   const row_matrix<float> queries = tests::random_reals(5, 16, 12);
   const packed_codes<> packed(pq, codes);
-  const search_result r = search(pq, packed, queries, 20);
+  const find_nearest_result r = find_nearest(pq, packed, queries, 20);
   for (index q = 0; q < 5; ++q) {
     for (index j = 0; j < 20; ++j) {
       const double want = (near.row(r.numbers(q, j)) - queries.row(q)).cast<double>().squaredNorm();
@@ -85,28 +87,29 @@ TEST(code_search, distances_are_within_their_bound) {
                   r.error_bounds[static_cast<std::size_t>(q)] + 1e-4 * want);
     }
   }
-  const search_result threads =
-      search(pq, packed, queries, 20, nearness::squared_distance, thread_executor{3});
+  const find_nearest_result threads =
+      find_nearest(pq, packed, queries, 20, distance_metric::squared_distance, thread_executor{3});
   EXPECT_EQ(threads.numbers, r.numbers);
   EXPECT_EQ(threads.distances, r.distances);
 }
 
-/// Distances and products of all vectors against long double.
+/// Compares the distances and products of all vectors with long double.
 void expect_within_bounds(const product_quantizer& pq, const row_matrix<float>& queries) {
   row_matrix<std::uint8_t> codes(40, pq.parts());
   for (index i = 0; i < codes.size(); ++i) {
-    codes.data()[i] = static_cast<std::uint8_t>((7 * i + i / 5) % pq.codes());
+    codes.data()[i] = static_cast<std::uint8_t>((7 * i + i / 5) % pq.code_count());
   }
   const row_matrix<float> near = pq.decode(codes);
   const packed_codes<> packed(pq, codes);
-  for (const nearness metric : {nearness::squared_distance, nearness::negative_product}) {
-    const search_result r = search(pq, packed, queries, 40, metric);
+  for (const distance_metric metric :
+       {distance_metric::squared_distance, distance_metric::negative_product}) {
+    const find_nearest_result r = find_nearest(pq, packed, queries, 40, metric);
     for (index q = 0; q < queries.rows(); ++q) {
       for (index j = 0; j < 40; ++j) {
         long double want = 0;
         for (index t = 0; t < pq.dimension(); ++t) {
           const long double x = queries(q, t), c = near(r.numbers(q, j), t);
-          want += metric == nearness::squared_distance ? (x - c) * (x - c) : -x * c;
+          want += metric == distance_metric::squared_distance ? (x - c) * (x - c) : -x * c;
         }
         const double off = std::abs(static_cast<double>(want - r.distances(q, j)));
         EXPECT_LE(off, r.error_bounds[static_cast<std::size_t>(q)]) << "query " << q;
@@ -115,7 +118,7 @@ void expect_within_bounds(const product_quantizer& pq, const row_matrix<float>& 
   }
 }
 
-TEST(code_search, bounds_hold_for_queries_far_away) {
+TEST(find_nearest_test, bounds_hold_for_queries_far_away) {
   row_matrix<float> steps(16, 1);
   for (index j = 0; j < 16; ++j) steps(j, 0) = static_cast<float>(j) / 16.0F;
   for (const float size : {0x1p-70F, 1e-10F, 1.0F, 1e10F}) {
@@ -138,7 +141,7 @@ TEST(code_search, bounds_hold_for_queries_far_away) {
   }
 }
 
-TEST(code_search, bounds_hold_beside_a_centroid_far_away) {
+TEST(find_nearest_test, bounds_hold_beside_a_centroid_far_away) {
   std::vector<row_matrix<float>> centroids;
   for (std::uint32_t p = 0; p < 5; ++p) centroids.push_back(tests::random_reals(16, 3, p + 1));
   centroids[2](9, 1) = 1e8F;
@@ -149,32 +152,34 @@ TEST(code_search, bounds_hold_beside_a_centroid_far_away) {
 
 #if FEWBIT_HAS_EXCEPTIONS
 
-TEST(code_search, rejects_bad_input) {
+TEST(find_nearest_test, rejects_bad_input) {
   const product_quantizer pq = random_quantizer(2, 16, 3);
   row_matrix<float> queries = tests::random_reals(3, 6, 1);
   const packed_codes<> packed(pq, pq.encode(tests::random_reals(9, 6, 2)));
   const auto sentence = [&](const product_quantizer& with, index k) {
-    return tests::sentence_of([&] { return search(with, packed, queries, k); });
+    return tests::sentence_of([&] { return find_nearest(with, packed, queries, k); });
   };
   EXPECT_EQ(sentence(pq, 9), "no error");
-  EXPECT_EQ(sentence(pq, 0), "fewbit: search: k is 0, expected 1 to 9");
-  EXPECT_EQ(sentence(pq, 10), "fewbit: search: k is 10, expected 1 to 9");
+  EXPECT_EQ(sentence(pq, 0), "fewbit: find_nearest: k is 0, expected 1 to 9");
+  EXPECT_EQ(sentence(pq, 10), "fewbit: find_nearest: k is 10, expected 1 to 9");
   EXPECT_EQ(sentence(random_quantizer(3, 16, 2), 1),
-            "fewbit: search: packed.parts() is 2, expected 3");
+            "fewbit: find_nearest: packed.parts() is 2, expected 3");
   EXPECT_EQ(sentence(random_quantizer(2, 256, 3), 1),
-            "fewbit: search: packed.bits() is 4, expected 8");
+            "fewbit: find_nearest: packed.bits() is 4, expected 8");
   EXPECT_EQ(sentence(random_quantizer(2, 16, 2), 1),
-            "fewbit: search: queries.cols() is 6, expected 4");
+            "fewbit: find_nearest: queries.cols() is 6, expected 4");
   queries(2, 0) = 1e38F;
   queries(2, 1) = -1e38F;  // infinities that cancel
-  EXPECT_EQ(tests::sentence_of(
-                [&] { return search(pq, packed, queries, 1, nearness::negative_product); }),
-            "fewbit: search: a distance of queries[2] is inf, expected a finite number");
+  EXPECT_EQ(tests::sentence_of([&] {
+              return find_nearest(pq, packed, queries, 1, distance_metric::negative_product);
+            }),
+            "fewbit: find_nearest: a distance of queries[2] is inf, expected a finite number");
   queries(2, 0) = 1e30F;
   EXPECT_EQ(sentence(pq, 1),
-            "fewbit: search: a distance of queries[2] is inf, expected a finite number");
+            "fewbit: find_nearest: a distance of queries[2] is inf, expected a finite number");
   queries(1, 4) = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_EQ(sentence(pq, 1), "fewbit: search: queries(1, 4) is nan, expected a finite number");
+  EXPECT_EQ(sentence(pq, 1),
+            "fewbit: find_nearest: queries(1, 4) is nan, expected a finite number");
 }
 
 #endif

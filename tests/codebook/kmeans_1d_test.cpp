@@ -21,7 +21,7 @@ row_matrix<float> column(const std::vector<float>& values) {
   return Eigen::Map<const row_matrix<float>>(values.data(), static_cast<index>(values.size()), 1);
 }
 
-/// Squared distances of values[first .. end) to their mean.
+/// The sum of squared distances of values[first .. end) to their mean.
 double cost(const std::vector<float>& values, const std::vector<float>& weights, std::size_t first,
             std::size_t end) {
   double weight = 0, sum = 0, squares = 0;
@@ -35,7 +35,7 @@ double cost(const std::vector<float>& values, const std::vector<float>& weights,
   return weight > 0 ? squares : 0.0;
 }
 
-/// The least inertia of k intervals of values in order, by trying all of them.
+/// The least inertia of k intervals of sorted values. Tries all divisions.
 double least_inertia(const std::vector<float>& values, const std::vector<float>& weights,
                      std::size_t first, int k) {
   if (k == 1) return cost(values, weights, first, values.size());
@@ -71,17 +71,16 @@ TEST(kmeans_1d, optimal_equals_brute_force) {
     for (int k = 1; k <= static_cast<int>(std::min<std::size_t>(n, 5)); ++k) {
       const kmeans_result r = optimal_kmeans_1d(
           column(values), k, weighted ? std::span<const float>(weights) : std::span<const float>{});
-      // Some of the intervals may split equal numbers, which gains nothing.
+      // least_inertia also tries divisions between equal numbers. They are never better.
       const double least = least_inertia(sorted, sorted_weights, 0, k);
       EXPECT_NEAR(r.inertia, least, 1e-4 * least + 1e-9) << "n=" << n << " k=" << k;
       const kmeans_result found = kmeans(column(values), k, {.weights = weights});
-      EXPECT_NEAR(found.inertia, least, 1e-4 * least + 1e-9) << "few numbers: as good";
+      EXPECT_NEAR(found.inertia, least, 1e-4 * least + 1e-9) << "kmeans is optimal for few numbers";
     }
   }
 }
 
-/// The least inertia of k intervals about means rounded to float: each interval by plain loops in
-/// long double.
+/// The least inertia of k intervals about means rounded to float, by plain loops in long double.
 double least_inertia_of_intervals(std::vector<std::pair<float, float>> points, index k) {
   std::sort(points.begin(), points.end());
   const std::size_t n = points.size();
@@ -111,7 +110,8 @@ double least_inertia_of_intervals(std::vector<std::pair<float, float>> points, i
   return static_cast<double>(least[n]);
 }
 
-/// Compares with that for some weights, or none, and the mirror image.
+/// Compares the result with least_inertia_of_intervals, for the values and their mirror image. The
+/// weights may be empty.
 void expect_optimal(const std::vector<float>& values, const std::vector<float>& weights, index k) {
   for (const float sign : {1.0F, -1.0F}) {
     std::vector<std::pair<float, float>> points;
@@ -124,7 +124,7 @@ void expect_optimal(const std::vector<float>& values, const std::vector<float>& 
     EXPECT_NEAR(optimal_kmeans_1d(column(signed_values), k, weights).inertia, least, 1e-6 * least)
         << "sign=" << sign << " k=" << k;
     EXPECT_NEAR(kmeans(column(signed_values), k, {.weights = weights}).inertia, least, 1e-6 * least)
-        << "sign=" << sign << " k=" << k << ": few numbers, as good";
+        << "sign=" << sign << " k=" << k << ": kmeans is optimal for few numbers";
   }
 }
 
@@ -179,7 +179,7 @@ TEST(kmeans_1d, optimal_for_numbers_and_weights_of_very_different_sizes) {
   }
 }
 
-/// More numbers than those a table of all intervals is needed for, and more than 256 for each k.
+/// More numbers than 256 k, so first_intervals uses cells of several numbers.
 TEST(kmeans_1d, many_numbers_beside_one_far_away) {
   std::vector<float> values = tests::normal_quantiles(3000);
   const double near = optimal_kmeans_1d(column(values), 4).inertia;
@@ -212,7 +212,7 @@ TEST(kmeans_1d, gaussian_levels_are_those_of_lloyd_and_max) {
   }
 }
 
-/// Mixtures of narrow and wide parts, an outlier far away, and long tails.
+/// Mixtures of narrow and wide clusters, a distant outlier, and long tails.
 std::vector<std::vector<float>> uneven_data() {
   std::mt19937 random(3);
   const auto uniform = [&] { return static_cast<float>(random() % 100000) / 100000.0F; };
@@ -271,7 +271,7 @@ TEST(kmeans_1d, sorts_every_kind_of_number) {
   }
   std::vector<std::uint64_t> words;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    words.push_back(detail::sortable(values[i], static_cast<index>(i)));
+    words.push_back(detail::sortable_word(values[i], static_cast<index>(i)));
   }
   detail::sort_by_value(words);
   for (std::size_t i = 0; i < words.size(); ++i) {
@@ -279,8 +279,8 @@ TEST(kmeans_1d, sorts_every_kind_of_number) {
     if (i == 0) continue;
     EXPECT_LE(detail::value_of(words[i - 1]), detail::value_of(words[i]));
   }
-  EXPECT_EQ(detail::position_of(detail::sortable(-0.0F, 5)), 5U);
-  EXPECT_EQ(detail::sortable(-0.0F, 1), detail::sortable(0.0F, 1));
+  EXPECT_EQ(detail::position_of(detail::sortable_word(-0.0F, 5)), 5U);
+  EXPECT_EQ(detail::sortable_word(-0.0F, 1), detail::sortable_word(0.0F, 1));
 }
 
 TEST(kmeans_1d, no_more_different_numbers_than_centroids) {
@@ -312,9 +312,9 @@ TEST(kmeans_1d, splitting_takes_the_interval_of_most_inertia_first) {
   const std::vector<float> values = {0, 1, 2, 3, 50, 51, 100};
   const detail::sorted_points sorted(column(values), {});
   detail::intervals ends = {4, 6, 7};
-  detail::split_until(sorted, ends, 4);
+  detail::split_to_count(sorted, ends, 4);
   EXPECT_EQ(ends, (detail::intervals{2, 4, 6, 7}));
-  detail::split_until(sorted, ends, 7);
+  detail::split_to_count(sorted, ends, 7);
   EXPECT_EQ(ends, (detail::intervals{1, 2, 3, 4, 5, 6, 7}));
 }
 

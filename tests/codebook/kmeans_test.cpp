@@ -17,7 +17,7 @@
 
 namespace fewbit { namespace {
 
-/// Runs pieces backwards.
+/// An executor that runs the pieces in reverse order.
 struct reverse_executor {
   template <class F>
   void for_each(index n, F&& f) const {
@@ -45,7 +45,7 @@ double plain_inertia(const row_matrix<float>& points, const kmeans_result& r,
   return sum;
 }
 
-/// Points around `places` far corners, corner i % places.
+/// Points around `places` distant corners; point i is near corner i % places.
 row_matrix<float> blobs(index n, index d, index places, std::uint32_t seed) {
   row_matrix<float> points = 0.1F * tests::random_reals(n, d, seed);
   const row_matrix<float> corners = 10.0F * tests::random_reals(places, d, 99);
@@ -132,7 +132,7 @@ TEST(kmeans, weights_are_repetitions) {
 TEST(kmeans, no_more_different_points_than_centroids) {
   row_matrix<float> points(600, 3);
   for (index i = 0; i < 600; ++i) {
-    points.row(i).setConstant(1.0F + static_cast<float>(i % 5) * 0x1p-23F);  // hardly different
+    points.row(i).setConstant(1.0F + static_cast<float>(i % 5) * 0x1p-23F);  // neighbouring floats
   }
   for (const index k : {5, 6, 300, 600}) {
     const kmeans_result r = kmeans(points, k);
@@ -150,7 +150,7 @@ TEST(kmeans, no_more_different_points_than_centroids) {
   EXPECT_EQ(kmeans(points, 2, {.weights = weights}).inertia, 0.0);
 }
 
-/// Different points whose squared distances vanish beside one far away.
+/// Different points whose squared distances are tiny relative to that of a distant point.
 TEST(kmeans, differences_below_all_resolution_do_no_harm) {
   row_matrix<float> points = 1e-30F * tests::random_reals(500, 2, 1);
   points.row(7).setConstant(1e30F);
@@ -160,7 +160,7 @@ TEST(kmeans, differences_below_all_resolution_do_no_harm) {
   EXPECT_EQ(r.centroids.rows(), 20);
 }
 
-/// Two pairs and a point far away: 1/2 of each pair is all there is to miss.
+/// Two pairs and a distant point. The least inertia is 1/2 for each pair.
 TEST(kmeans, one_point_far_away_takes_no_precision_of_the_others) {
   row_matrix<float> points(5, 2);
   points << 0, 0, 0, 1, 10, 10, 10, 11, 1e6, 1e6;
@@ -183,7 +183,7 @@ TEST(kmeans, one_point_far_away_takes_no_precision_of_the_others) {
   }
 }
 
-/// Steps report what plain loops do, however small it is beside the extent.
+/// The reported inertia equals that of plain loops, even if it is tiny relative to the extent.
 TEST(kmeans, steps_are_exact_beside_a_point_far_away) {
   row_matrix<float> points = blobs(3000, 3, 8, 6);
   const double near = kmeans(points, 8, {.restarts = 5}).inertia;

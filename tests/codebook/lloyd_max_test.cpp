@@ -25,7 +25,7 @@ double gaussian_error() {
   return measure_error(w, quantize<scheme<codebook<Bits>, per_tensor>>(w)).mse;
 }
 
-/// Lloyd's and Max's tables of the normal distribution.
+/// The levels for the normal distribution in the tables of Lloyd and Max.
 TEST(lloyd_max, has_the_known_error_of_a_gaussian) {
   EXPECT_NEAR(gaussian_error<1>(), 0.363380, 0.02 * 0.363380);
   EXPECT_NEAR(gaussian_error<2>(), 0.117482, 0.02 * 0.117482);

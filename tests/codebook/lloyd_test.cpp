@@ -13,13 +13,13 @@ namespace fewbit { namespace {
 
 using clusters = detail::lloyd<arch::native, inline_executor>;
 
-/// One iteration from given centroids, which become the next; answers the inertia.
+/// Runs one iteration, replaces the centroids by the new ones and returns the inertia.
 double iterate(const row_matrix<float>& points, const std::vector<float>& weights,
                row_matrix<float>& centroids, index* moved = nullptr, bool exact = true) {
   const detail::matrix_ref rows(points);
   const inline_executor executor;
   clusters c(rows, weights, centroids.rows(), executor);
-  c.restart();
+  c.clear_assignment();
   const index count = c.assign(packed_centroids(centroids, c.map()), exact);
   if (moved != nullptr) *moved = count;
   detail::random_sequence random({1});
@@ -63,7 +63,7 @@ TEST(lloyd, an_iteration_is_what_plain_loops_make) {
   }
 }
 
-/// What is left beside a point far away is not the difference of two large sums.
+/// With a distant point the inertia is not computed as the difference of two large sums.
 TEST(lloyd, inertia_of_pairs_beside_a_point_far_away) {
   row_matrix<float> points(5, 2), centroids(3, 2);
   points << 0, 0, 0, 1, 10, 10, 10, 11, 1e6, 1e6;
@@ -97,14 +97,14 @@ TEST(lloyd, scores_suffice_where_distances_are_large) {
   }
 }
 
-/// 80 points around 0 and 20 around (100, 0); centroids 2 to 4 see none of them.
+/// 80 points around 0 and 20 around (100, 0); no point is nearest to centroids 2 to 4.
 TEST(lloyd, empty_clusters_split_the_most_populated) {
   row_matrix<float> points = 0.1F * tests::random_reals(100, 2, 3);
   for (index i = 0; i < 20; ++i) points(5 * i, 0) += 100.0F;
   row_matrix<float> centroids(5, 2);
   centroids << 0, 0, 100, 0, 50, 9000, 50, 9000, 50, -9000;
   iterate(points, {}, centroids);
-  // 80 to 40 and 40, one 40 to 20 and 20, the other to 20 and 20.
+  // 80 is split into 40 and 40, then each 40 into 20 and 20.
   for (const index j : {0, 2, 3, 4}) EXPECT_LT(centroids.row(j).norm(), 0.2F) << j;
   EXPECT_NEAR(centroids(1, 0), 100.0F, 0.2F);
   std::set<float> different;

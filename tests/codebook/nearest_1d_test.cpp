@@ -9,7 +9,7 @@
 
 namespace fewbit { namespace {
 
-/// The nearest by all distances; of equally near ones the first.
+/// The nearest by comparing all distances. A tie goes to the first one.
 std::int32_t plain_nearest(const std::vector<float>& centroids, float x) {
   std::size_t best = 0;
   for (std::size_t j = 1; j < centroids.size(); ++j) {
@@ -31,7 +31,7 @@ TEST(nearest_1d, equals_all_distances_on_a_grid_full_of_ties) {
     std::size_t place = 0;
     for (float x = -10.0F; x <= 10.0F; x += 0.25F) {
       EXPECT_EQ(sorted.nearest(x), plain_nearest(centroids, x)) << "k=" << k << " x=" << x;
-      place = sorted.next(place, x);
+      place = sorted.advance_to_nearest(place, x);
       EXPECT_EQ(sorted.number(place), sorted.nearest(x));
     }
   }

@@ -30,17 +30,18 @@ void expect_same_as_in_float(const row_matrix<float>& points, const row_matrix<f
         std::int32_t want[panel_points], got[panel_points];
         nearest_in_panel<Arch>(packed, panels.panel(p), want);
         detail::nearest_by_codes<Arch, false>(packed, codes, panels.panel(p), coded.codes(p),
-                                              coded.of(p), got);
+                                              coded.data_of(p), got);
         EXPECT_TRUE(std::equal(want, want + panel_points, got)) << Arch::name << " in float";
         const index first = p * panel_points;
         const index count = std::min(panel_points, points.rows() - first);
         const float* rows = points.data() + first * points.cols();
         nearest_in_panel<Arch>(packed, panels.panel(p), rows, points.cols(), count, want);
-        detail::settle(packed,
-                       detail::nearest_by_codes<Arch, true>(packed, codes, panels.panel(p),
-                                                            coded.codes(p), coded.of(p), got),
-                       rows, points.cols(), count, got);
-        std::copy(want + count, want + panel_points, got + count);  // of no point
+        detail::decide_in_double(
+            packed,
+            detail::nearest_by_codes<Arch, true>(packed, codes, panels.panel(p), coded.codes(p),
+                                                 coded.data_of(p), got),
+            rows, points.cols(), count, got);
+        std::copy(want + count, want + panel_points, got + count);  // columns without a point
         EXPECT_TRUE(std::equal(want, want + panel_points, got))
             << Arch::name << " panel " << p << " d=" << points.cols() << " k=" << centroids.rows();
       }
@@ -78,7 +79,7 @@ TEST(coded_search, same_answer_for_uneven_sizes) {
   expect_same_as_in_float(points, row_matrix<float>::Zero(70, 33), as_is);
 }
 
-/// Small integers: many centroids at the same distance, of which the first counts.
+/// Small integers: many centroids have the same distance, and the first one wins.
 TEST(coded_search, same_answer_for_ties) {
   std::mt19937 random(6);
   row_matrix<float> points(96, 24), centroids(200, 24);
@@ -88,11 +89,11 @@ TEST(coded_search, same_answer_for_ties) {
   }
   centroids.bottomRows(100) = centroids.topRows(100);
   expect_same_as_in_float(points, centroids, {std::vector<float>(24, 0.0F), 1.0F});
-  // All alike: more candidates than there is room for.
+  // Equal centroids: more candidates than fit.
   expect_same_as_in_float(points, row_matrix<float>::Constant(1000, 24, 0.5F));
 }
 
-/// Where the farther ones leave no room in the scale, each point is settled in double.
+/// Distant points use up the range of the scale, so each point is decided in double.
 TEST(coded_search, same_answer_beside_one_far_away) {
   row_matrix<float> points = tests::random_reals(150, 30, 10);
   row_matrix<float> centroids = tests::random_reals(90, 30, 11);
@@ -104,15 +105,15 @@ TEST(coded_search, same_answer_beside_one_far_away) {
   }
 }
 
-/// Neighbouring floats, whose codes are the same.
+/// Neighbouring floats have the same codes.
 TEST(coded_search, same_answer_for_centroids_closer_than_codes) {
   const row_matrix<float> centroids = 1.0F + 1e-3F * tests::random_reals(300, 40, 7).array();
   const row_matrix<float> points = 1.0F + 1e-3F * tests::random_reals(96, 40, 8).array();
   expect_same_as_in_float(points, centroids, {std::vector<float>(40, 0.0F), 1.0F});
 }
 
-/// Codes are exact, and the true distances of eight centroids equal: only what rounding does to the
-/// scores in float, in the order of their terms, tells them apart.
+/// Codes are exact, and the true distances of eight centroids are equal. Only the rounding of the
+/// float scores, in the order of their terms, makes them different.
 TEST(coded_search, same_answer_where_rounding_decides) {
   row_matrix<float> points(48, 1000);
   for (index i = 0; i < 48; ++i) points.row(i).setConstant(0.3F + 0.01F * static_cast<float>(i));
@@ -152,25 +153,26 @@ TEST(coded_search, norms_are_rounded_up_but_little) {
     for (index i = 0; i < 48; ++i) {
       const float* x = panels.panel(0) + i;
       std::vector<int> codes;
-      const auto row = detail::code_row::of(x, panel_points, d, [&](index t, int code) {
+      const auto row = detail::coded_row::of(x, panel_points, d, [&](index t, int code) {
         EXPECT_EQ(t, static_cast<index>(codes.size()));
         codes.push_back(code);
       });
       const true_norms one = norms_of(x, d, double{row.scale},
                                       [&](index t) { return codes[static_cast<std::size_t>(t)]; });
       EXPECT_GE(double{row.norm}, one.norm);
-      EXPECT_GE(double{row.miss}, one.miss);
-      EXPECT_LE(double{row.miss}, 1.0001 * one.miss + 1e-7);
+      EXPECT_GE(double{row.error_norm}, one.miss);
+      EXPECT_LE(double{row.error_norm}, 1.0001 * one.miss + 1e-7);
 
-      const coded_panels::about& about = coded.of(0);
+      const coded_panels::point_data& data = coded.data_of(0);
       const auto code = [&](index t) { return coded.codes(0)[(t / 4 * 48 + i) * 4 + t % 4]; };
-      const true_norms many = norms_of(x, d, 1.0 / double{about.inverse[i]}, code);
-      EXPECT_GE(double{about.norm[i]} / double{about.inverse[i]}, many.norm);
-      EXPECT_GE(double{about.miss[i]} / double{about.inverse[i]}, many.miss);
-      EXPECT_LE(double{about.miss[i]} / double{about.inverse[i]}, 1.001 * many.miss + 1e-4);
+      const true_norms many = norms_of(x, d, 1.0 / double{data.inverse_scale[i]}, code);
+      EXPECT_GE(double{data.norm[i]} / double{data.inverse_scale[i]}, many.norm);
+      EXPECT_GE(double{data.error_norm[i]} / double{data.inverse_scale[i]}, many.miss);
+      EXPECT_LE(double{data.error_norm[i]} / double{data.inverse_scale[i]},
+                1.001 * many.miss + 1e-4);
       int sum = 0;
       for (index t = 0; t < d; ++t) sum += code(t);
-      EXPECT_EQ(about.start[i], -128 * sum);
+      EXPECT_EQ(data.start_sum[i], -128 * sum);
     }
   }
 }

@@ -20,8 +20,8 @@ template <class Arch>
 class nearest : public testing::Test {};
 TYPED_TEST_SUITE(nearest, tests::archs, tests::arch_names);
 
-/// That each point has the centroid of the least distance by plain loops in double, the first one
-/// if there are several.
+/// Checks that each point has the centroid of the least distance, by plain loops in double; of
+/// equal distances, the first centroid.
 void expect_nearest(const row_matrix<float>& points, const row_matrix<float>& centroids,
                     const std::vector<std::int32_t>& found) {
   ASSERT_EQ(static_cast<index>(found.size()), points.rows());
@@ -54,7 +54,7 @@ TYPED_TEST(nearest, no_other_centroid_is_nearer) {
   }
 }
 
-/// Small integers, of which every score is exact, so that ties are ties.
+/// Small integers: every score is exact, so equal distances have equal scores.
 TYPED_TEST(nearest, of_equal_distances_the_lower_number_wins) {
   std::mt19937 random(5);
   const auto fill = [&](row_matrix<float>& m) {
@@ -137,7 +137,7 @@ TEST(nearest_centroids, any_executor_and_layout_give_the_same) {
   EXPECT_EQ(nearest_centroids(Eigen::MatrixXf(points), Eigen::MatrixXf(centroids)), found);
 }
 
-/// The same for every instruction set and size, for the data and its mirror images.
+/// Repeats the check for every instruction set and size, with the data and its mirror images.
 template <class Arch>
 void expect_nearest_of_all(const row_matrix<float>& points, const row_matrix<float>& centroids) {
   const auto check = [](const row_matrix<float>& x, const row_matrix<float>& c) {
@@ -161,7 +161,7 @@ TYPED_TEST(nearest, one_centroid_far_away_takes_no_precision_of_the_others) {
   for (const float far : {1e4F, 1e6F, 1e9F, -1e6F}) {
     centroids.row(2).setConstant(far);
     expect_nearest_of_all<TypeParam>(points, centroids);
-    centroids.row(2) << 3.0F, far;  // in one coordinate alone
+    centroids.row(2) << 3.0F, far;  // distant in one coordinate only
     expect_nearest_of_all<TypeParam>(points, centroids);
   }
   for (const index d : {3, 8, 33}) {

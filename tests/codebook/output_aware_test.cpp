@@ -34,14 +34,14 @@ double output_error(const row_matrix<float>& inputs, const row_matrix<float>& w,
   return (inputs.cast<double>() * (w - near).cast<double>().transpose()).squaredNorm();
 }
 
-/// Inputs whose coordinates depend on each other and count differently.
+/// Inputs whose coordinates are correlated and differ in size.
 row_matrix<float> correlated_inputs(index samples, index d) {
   row_matrix<float> x = tests::random_reals(samples, d, 31);
   for (index t = 1; t < d; ++t) x.col(t) = 0.3F * x.col(t) + x.col(t - 1) / static_cast<float>(t);
   return x;
 }
 
-/// The published case: the coordinate that no input reads decides for plain k-means.
+/// The case of the paper: inputs are 0 in one coordinate, and plain k-means clusters by it.
 TEST(output_aware, what_no_input_reads_costs_nothing) {
   row_matrix<float> weights(4, 2), inputs(3, 2);
   weights << 1.0F, 10.0F, 1.1F, -10.0F, 5.0F, 10.0F, 5.1F, -10.0F;
@@ -59,7 +59,7 @@ TEST(output_aware, what_no_input_reads_costs_nothing) {
 
 TEST(output_aware, inertia_is_the_error_of_the_outputs) {
   const row_matrix<float> weights = tests::random_reals(300, 5, 1);
-  for (const index samples : {3, 40}) {  // of lower and of full rank
+  for (const index samples : {3, 40}) {  // lower rank, full rank
     const row_matrix<float> inputs = correlated_inputs(samples, 5);
     const kmeans_result aware = run(weights, inputs, 20);
     const double error = output_error(inputs, weights, reconstruction(aware));
@@ -68,7 +68,7 @@ TEST(output_aware, inertia_is_the_error_of_the_outputs) {
   }
 }
 
-/// Rows count as often as their weights say; those of clusters that weigh nothing have a mean, too.
+/// A row of weight w counts as w rows. A cluster of rows with weight 0 still has a mean.
 TEST(output_aware, regards_the_weights_of_rows) {
   const row_matrix<float> weights = tests::random_reals(60, 3, 1);
   const row_matrix<float> inputs = correlated_inputs(20, 3);
@@ -99,7 +99,7 @@ TEST(output_aware, regards_the_weights_of_rows) {
   EXPECT_LT((mean.row(0) - weights.colwise().mean()).norm(), 1e-6F);
 }
 
-/// No other code and no other centroid would lower the error: both steps have settled.
+/// Both steps have converged: no other code and no other centroid lowers the error.
 TEST(output_aware, is_a_fixed_point_of_both_steps) {
   const row_matrix<float> weights = tests::random_reals(60, 3, 1);
   const row_matrix<float> inputs = correlated_inputs(20, 3);
@@ -161,7 +161,7 @@ TEST(output_aware, quantizes_part_by_part) {
   EXPECT_EQ(calls, 2);
 }
 
-/// Pairs of rows, a unit apart, far from zero, and one row farther away.
+/// Pairs of rows far from zero, the two rows of a pair at distance 1, and one more distant row.
 TEST(output_aware, rows_far_away_take_no_precision_of_the_others) {
   const row_matrix<float> inputs = tests::random_reals(30, 2, 4);
   row_matrix<float> weights(9, 2);

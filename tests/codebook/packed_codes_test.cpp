@@ -18,7 +18,7 @@ product_quantizer quantizer(index parts, index codes) {
                                                           row_matrix<float>::Ones(codes, 1)));
 }
 
-/// Tables of some queries, padded as sum_lookups asks.
+/// Tables of some queries, with the padding that sum_lookups needs.
 struct byte_tables {
   byte_tables(int queries, index parts, index codes, std::uint32_t seed) {
     std::mt19937 random(seed);
@@ -48,7 +48,7 @@ class packed_codes_test : public testing::Test {
     }
     const packed_codes<Arch> packed(quantizer(parts, k), codes);
     const byte_tables tables(queries, parts, k, seed);
-    const index stride = packed.blocks() * packed.block();
+    const index stride = packed.blocks() * packed.points_per_block();
     std::vector<std::uint16_t> sums(static_cast<std::size_t>(queries * stride));
     packed.sum_lookups(tables.pointers.data(), queries, 0, packed.blocks(), sums.data(), stride);
     for (int q = 0; q < queries; ++q) {
@@ -95,11 +95,12 @@ TYPED_TEST(packed_codes_test, blocks_from_the_middle) {
     for (index i = 0; i < codes.size(); ++i) codes.data()[i] = static_cast<std::uint8_t>(i % 13);
     const packed_codes<TypeParam> packed(quantizer(3, k), codes);
     const byte_tables tables(1, 3, k, 9);
-    std::vector<std::uint16_t> all(static_cast<std::size_t>(packed.blocks() * packed.block()));
+    std::vector<std::uint16_t> all(
+        static_cast<std::size_t>(packed.blocks() * packed.points_per_block()));
     packed.sum_lookups(tables.pointers.data(), 1, 0, packed.blocks(), all.data(), 0);
-    std::vector<std::uint16_t> one(static_cast<std::size_t>(packed.block()));
+    std::vector<std::uint16_t> one(static_cast<std::size_t>(packed.points_per_block()));
     packed.sum_lookups(tables.pointers.data(), 1, 1, 1, one.data(), 0);
-    EXPECT_TRUE(std::equal(one.begin(), one.end(), all.begin() + packed.block()));
+    EXPECT_TRUE(std::equal(one.begin(), one.end(), all.begin() + packed.points_per_block()));
   }
 }
 
@@ -108,7 +109,7 @@ TEST(packed_codes, shapes) {
   EXPECT_EQ(packed.points(), 77);
   EXPECT_EQ(packed.parts(), 3);
   EXPECT_EQ(packed.bits(), 4);
-  EXPECT_GE(packed.blocks() * packed.block(), 77);
+  EXPECT_GE(packed.blocks() * packed.points_per_block(), 77);
   EXPECT_EQ(packed_codes<>(quantizer(3, 16), code_matrix(0, 3)).blocks(), 0);
 }
 

@@ -13,7 +13,7 @@ TEST(point_panel, holds_points_in_columns_and_zeros_beyond_the_last) {
   for (const index d : {1, 7, 8, 9, 17, 24}) {
     const row_matrix<float> wide = tests::random_reals(110, d + 3, 1);
     for (const index n : {1, 7, 8, 47, 48, 49, 97}) {
-      const auto points = wide.block(1, 2, n, d);  // rows apart
+      const auto points = wide.block(1, 2, n, d);  // rows that are not contiguous
       const centering map = centering::of(points);
       const detail::point_panels panels(points, map, inline_executor{});
       ASSERT_EQ(panels.panels(), (n + 47) / 48);

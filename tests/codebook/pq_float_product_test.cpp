@@ -19,7 +19,7 @@ namespace fewbit { namespace {
 
 using tests::random_reals;
 
-/// The order that the header states, by plain loops.
+/// Plain loops in the order of the header.
 row_matrix<float> in_stated_order(const row_matrix<float>& x, const product_quantizer& pq,
                                   const row_matrix<std::uint8_t>& codes) {
   row_matrix<float> y(x.rows(), codes.rows());

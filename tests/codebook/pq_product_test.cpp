@@ -38,7 +38,7 @@ code_matrix random_codes(index n, index parts, index centroids) {
   return codes;
 }
 
-/// Tables of some rows, in memory that held something else.
+/// Tables of some rows, in memory filled with other values.
 template <class Weights>
 struct tables_of {
   tables_of(const Weights& w, const row_matrix<float>& x)
@@ -53,7 +53,7 @@ struct tables_of {
 template <class Arch>
 class pq_product_test : public testing::Test {
  public:
-  /// Sums against those of the bytes; floats against products in double.
+  /// Compares sums with plain sums of bytes, and floats with products in double.
   template <int Bits>
   static void expect_product(index m, index n, index parts, index width, index missing = 0) {
     SCOPED_TRACE(testing::Message() << "bits=" << Bits << " m=" << m << " n=" << n << " parts="
@@ -81,7 +81,7 @@ class pq_product_test : public testing::Test {
         }
         ASSERT_EQ(sums(i, j), want) << i << ", " << j;
         const double exact = x.row(i).template cast<double>().dot(decoded.row(j));
-        const double lost = 1e-6 * static_cast<double>(k) * 12;  // of entries in float
+        const double lost = 1e-6 * static_cast<double>(k) * 12;  // rounding of float entries
         ASSERT_NEAR(double{y(i, j)}, exact, tables.lhs.error_bound(i) + lost) << i << ", " << j;
       }
     }
@@ -117,7 +117,7 @@ TYPED_TEST(pq_product_test, coordinates_missing_from_the_last_part) {
   }
 }
 
-/// All bytes 255, in more parts than sums of 16 bits hold.
+/// All bytes are 255, with more parts than a 16-bit sum holds.
 TYPED_TEST(pq_product_test, largest_sums_fit) {
   const auto check = [&]<int Bits>() {
     using weights = pq_weights<Bits, TypeParam>;
@@ -152,7 +152,7 @@ TYPED_TEST(pq_product_test, has_the_bits_of_the_scalar_arch) {
   check.template operator()<8>();
 }
 
-/// The rule of the bytes, whose entries are products in double.
+/// The bytes by the rule of entry_tables.hpp, from products in double.
 TEST(pq_product, bytes_are_within_half_a_step_of_products) {
   const product_quantizer pq = random_quantizer(5, 16, 3);
   const pq_weights<4> w(pq, random_codes(2, 5, 16));
@@ -182,7 +182,7 @@ TEST(pq_product, rows_that_are_not_finite_become_nan) {
   row_matrix<float> x = random_reals(5, 8, 2);
   x(1, 7) = std::numeric_limits<float>::quiet_NaN();
   x(2, 0) = -std::numeric_limits<float>::infinity();
-  x(3, 3) = 3e38F;  // times a centroid beyond all floats
+  x(3, 3) = 3e38F;  // overflows when multiplied by a centroid
   const tables_of<pq_weights<4>> tables(w, x);
   row_matrix<float> y(5, 20);
   multiply_pq(tables.lhs, w, y, tables.lhs.to_float());

@@ -27,7 +27,7 @@ std::vector<row_matrix<float>> centroids_of(index parts, index codes, index widt
   return all;
 }
 
-/// In double, by plain loops; the lower number where two are equally near.
+/// The nearest centroid in double, by plain loops; of equally near ones, the lower number.
 code_matrix plain_codes(const std::vector<row_matrix<float>>& centroids,
                         const row_matrix<float>& points) {
   const auto parts = static_cast<index>(centroids.size());
@@ -97,7 +97,7 @@ TEST(product_quantizer, shapes) {
   EXPECT_EQ(pq.parts(), 5);
   EXPECT_EQ(pq.width(), 3);
   EXPECT_EQ(pq.dimension(), 15);
-  EXPECT_EQ(pq.codes(), 16);
+  EXPECT_EQ(pq.code_count(), 16);
   EXPECT_EQ(pq.bits(), 4);
   EXPECT_EQ(product_quantizer(centroids_of(1, 256, 1)).bits(), 8);
 }
@@ -163,7 +163,7 @@ TEST(product_quantizer, progress_sees_each_part_and_may_stop) {
             kmeans(points.rightCols(2), 16, {.iterations = 1, .seed = 2}).centroids);
 }
 
-/// Codes of a part are the nearest in double, and training finds the pairs beside a point far away.
+/// Codes are the nearest centroids in double, and training finds the pairs despite a distant point.
 TEST(product_quantizer, a_coordinate_far_away_takes_no_precision_of_the_others) {
   std::vector<row_matrix<float>> centroids = centroids_of(2, 16, 3);
   centroids[0](5, 1) = 1e7F;

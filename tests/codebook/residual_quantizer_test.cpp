@@ -76,7 +76,7 @@ TEST(residual_quantizer, rejects_bad_input) {
   const row_matrix<float> most = row_matrix<float>::Constant(16, 3, 3e38F);
   const residual_quantizer far(product_quantizer({most}), centroids(3));
   EXPECT_EQ(tests::sentence_of([&] { return far.encode(-most); }),
-            "fewbit: encode: what first misses of points(0, 0) is -inf, expected a finite number");
+            "fewbit: encode: residuals(0, 0) is -inf, expected a finite number");
 }
 
 #endif

@@ -18,7 +18,7 @@ double missed(const row_matrix<float>& a, const row_matrix<float>& b) {
   return (a.cast<double>() - b.cast<double>()).squaredNorm();
 }
 
-/// Reflections about random planes, one after the other: orthogonal without any decomposition.
+/// A product of reflections about random planes: orthogonal without a decomposition.
 row_matrix<float> random_rotation(index d, std::uint32_t seed) {
   row_matrix<double> r = row_matrix<double>::Identity(d, d);
   const row_matrix<double> normals = tests::random_reals(d, d, seed).cast<double>();
@@ -38,8 +38,8 @@ double off_orthogonal(const row_matrix<float>& r) {
 
 const pq_options four_parts{.parts = 4, .bits = 4};
 
-/// 8 coordinates in the best order for four parts: beside each of four large ones, of different
-/// variances so that the principal axes are unique, a small one.
+/// 8 coordinates in the best order for four parts: each part has a large and a small coordinate.
+/// The large variances differ, so the principal axes are unique.
 row_matrix<float> balanced_points() {
   row_matrix<float> points = tests::random_reals(3000, 8, 5);
   for (index t = 0; t < 8; ++t) {
@@ -83,7 +83,7 @@ TEST(rotated_quantizer, begins_with_axes_and_misses_less_in_each_round) {
   const auto note = [&](const rotation_step& step) {
     EXPECT_EQ(step.rounds, 12);
     EXPECT_EQ(step.round, static_cast<index>(misses.size()) + (step.training.parts > 0 ? 0 : 1));
-    if (step.round > 0) misses.push_back(step.missed);
+    if (step.round > 0) misses.push_back(step.squared_error);
     return true;
   };
   const rotated_quantizer rotated =
@@ -130,7 +130,7 @@ TEST(rotated_quantizer, rotates_there_and_back) {
   }
 }
 
-/// By std::fma, one product after the other.
+/// The expected bits are those of a plain loop of fused multiply-adds.
 TEST(rotated_quantizer, rotates_to_the_bits_of_plain_loops) {
   const row_matrix<float> r = random_rotation(19, 5);
   const rotated_quantizer rq(r, product_quantizer({tests::random_reals(16, 19, 2)}));
@@ -150,7 +150,8 @@ TEST(rotated_quantizer, search_takes_rotated_queries) {
   const rotated_quantizer rq =
       train_rotated_quantizer(points, {.pq = {.parts = 4, .bits = 8}, .rounds = 2});
   const packed_codes packed(rq.quantizer(), rq.encode(points));
-  const search_result found = search(rq.quantizer(), packed, rq.rotate(points.topRows(50)), 5);
+  const find_nearest_result found =
+      find_nearest(rq.quantizer(), packed, rq.rotate(points.topRows(50)), 5);
   index hits = 0;
   for (index q = 0; q < 50; ++q) hits += (found.numbers.row(q).array() == q).any() ? 1 : 0;
   EXPECT_GE(hits, 48);

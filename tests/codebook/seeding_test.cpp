@@ -12,19 +12,19 @@
 namespace fewbit { namespace {
 
 using detail::find_distinct;
-using detail::plus_plus;
+using detail::kmeans_plus_plus;
 using detail::point_panels;
 using detail::random_sequence;
 
 std::vector<index> choose(const row_matrix<float>& points, index k, std::uint64_t seed,
                           const std::vector<float>& weights = {}, index candidates = 3) {
   const point_panels panels(points, centering::of(points), inline_executor{});
-  return plus_plus<arch::native, inline_executor>(panels, points.cols(), weights, {})
+  return kmeans_plus_plus<arch::native, inline_executor>(panels, points.cols(), weights, {})
       .choose(k, candidates, random_sequence({seed}));
 }
 
-/// 20 points in each of 10 far places.
-row_matrix<float> ten_places() {
+/// 200 points in 30 distant places: one for each pair of residues mod 3 and mod 10.
+row_matrix<float> thirty_places() {
   row_matrix<float> points = 0.01F * tests::random_reals(200, 3, 1);
   for (index i = 0; i < 200; ++i) points(i, i % 3) += 100.0F * static_cast<float>(i % 10 - 5);
   for (index i = 0; i < 200; ++i) points(i, (i + 1) % 3) += 1000.0F * static_cast<float>(i % 10);
@@ -32,8 +32,7 @@ row_matrix<float> ten_places() {
 }
 
 TEST(seeding, finds_every_far_place) {
-  const row_matrix<float> points = ten_places();
-  // 200 points in residues mod 3 and mod 10: 30 places.
+  const row_matrix<float> points = thirty_places();
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
     std::set<index> places;
     for (const index i : choose(points, 30, seed)) places.insert(i % 30);
@@ -58,7 +57,7 @@ TEST(seeding, never_chooses_points_without_weight) {
   for (const index i : choose(points, 50, 1, weights)) EXPECT_EQ(i % 3, 0);
 }
 
-/// The first of two places is drawn by weight: 9 to 1.
+/// The first centroid is drawn by weight: 9 to 1.
 TEST(seeding, draws_by_weight) {
   row_matrix<float> points(2, 2);
   points << 0, 0, 1, 1;
@@ -69,7 +68,7 @@ TEST(seeding, draws_by_weight) {
   EXPECT_NEAR(first, 1800, 60);
 }
 
-/// Without further candidates the second place is drawn by squared distance: 1 to 9.
+/// With one candidate the second centroid is drawn by squared distance: 1 to 9.
 TEST(seeding, draws_by_squared_distance) {
   row_matrix<float> points(3, 1);
   points << 0, 1, -3;
@@ -112,7 +111,7 @@ TEST(seeding, distinct_points_by_value_and_weight) {
   const auto weighted = find_distinct(points, weights, 3);
   EXPECT_EQ(weighted.rows, (std::vector<index>{1, 2, 4}));
   EXPECT_EQ(weighted.number, (std::vector<std::int32_t>{-1, 0, 1, 0, 2, -1}));
-  EXPECT_EQ(find_distinct(points, {}, 2).rows.size(), 3U) << "one more than asked, and no further";
+  EXPECT_EQ(find_distinct(points, {}, 2).rows.size(), 3U) << "stops after k + 1 points";
   EXPECT_EQ(find_distinct(points, {}, index{1} << 30).rows.size(), 4U);
 }
 

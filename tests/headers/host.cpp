@@ -48,7 +48,7 @@ int layers() {
   return failures;
 }
 
-int codes() {
+int code_count() {
   using namespace fewbit;
   const reals w = numbers(16, 64);
   int failures = 0;
@@ -119,7 +119,7 @@ int by_name() {
   options.bits = 4;
   const product_quantizer pq = train_product_quantizer(points, options);
   const row_matrix<std::uint8_t> codes = pq.encode(points);
-  failures += search(pq, packed_codes<>(pq, codes), points, 1).numbers.rows() == 300 ? 0 : 1;
+  failures += find_nearest(pq, packed_codes<>(pq, codes), points, 1).numbers.rows() == 300 ? 0 : 1;
   rotation_options rotation;
   rotation.pq = options;
   failures += train_rotated_quantizer(points, rotation).decode(codes).rows() == 300 ? 0 : 1;
@@ -134,7 +134,7 @@ int by_name() {
 }  // namespace
 
 int main() {
-  const int failures = layers() + codes() + calibration() + by_name();
+  const int failures = layers() + code_count() + calibration() + by_name();
   std::printf("%d failures\n", failures);
   return failures;
 }

@@ -13,7 +13,7 @@ void run_faiss_encoding(benchmark::State& state) {
 void run_faiss_search(benchmark::State& state, const coded_case& c, const faiss::Index& index,
                       fewbit::index queries) {
   run_search(state, c, queries,
-             [&](const row_matrix<float>& asked) { return faiss_search(index, asked); });
+             [&](const row_matrix<float>& batch) { return faiss_search(index, batch); });
 }
 
 [[maybe_unused]] const bool added = [] {

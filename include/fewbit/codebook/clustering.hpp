@@ -1,5 +1,5 @@
 #pragma once
-/// What k-means is asked and what it answers.
+/// Options, progress reports and result of k-means, and the checks of its arguments.
 ///
 /// Read next: codebook/kmeans.hpp.
 
@@ -23,21 +23,21 @@
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
-/// How k-means searches. What is not named keeps its value here.
+/// How k-means searches.
 struct kmeans_options {
-  index iterations = 25;  ///< at most, in each restart; at least 1
-  index restarts = 1;     ///< runs from other first centroids, of which the best is kept
+  index iterations = 25;  ///< limit for each restart; at least 1
+  index restarts = 1;     ///< runs with different first centroids; the best is kept
   std::uint64_t seed = 0;
-  double tolerance = 0.0;  ///< stops once an iteration lowers the inertia by less than this share
-  index candidates = 0;    ///< points tried for each first centroid; 0: 2 + floor(log k)
-  /// First centroids are chosen among this many points, spread over the data; 0: 16 k, at least
-  /// 4096. More gained nothing measurable on Gaussian data, and all of them take as long as many
-  /// iterations.
+  double tolerance = 0.0;  ///< stop when an iteration lowers the inertia by less than this share
+  index candidates = 0;    ///< points compared for each first centroid; 0: 2 + floor(log k)
+  /// First centroids are chosen among this many points, spread over the data. 0: 16 k, at least
+  /// 4096. With Gaussian data more points gained nothing measurable, and using all points takes as
+  /// long as many iterations.
   index seeding_points = 0;
-  std::span<const float> weights = {};  ///< of each point, as if it stood there so often; none: 1
+  std::span<const float> weights = {};  ///< one per point, 2 counts as two points; none: all 1
 };
 
-/// What an iteration of k-means did.
+/// Progress of k-means after one iteration.
 struct kmeans_step {
   index restart = 0;
   index iteration = 0;   ///< from 1
@@ -49,29 +49,30 @@ struct kmeans_step {
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// k centroids and the points that belong to them.
+/// k centroids and the assignment of the points.
 struct kmeans_result {
-  row_matrix<float> centroids;           ///< k x d; in one dimension in ascending order
-  std::vector<std::int32_t> assignment;  ///< of each point, its nearest centroid
+  row_matrix<float> centroids;           ///< k x d; in ascending order if d = 1
+  std::vector<std::int32_t> assignment;  ///< one per point: the number of its nearest centroid
   double inertia = 0.0;                  ///< sum of weight * |x - centroid|^2
   index iterations = 0;                  ///< of the restart that was kept
-  bool converged = false;                ///< stopped before the last iteration it was allowed
+  bool converged = false;                ///< whether it stopped before the iteration limit
 };
 
-/// Called after each iteration with a `kmeans_step`; answers whether to go on.
+/// Called with a `kmeans_step` after each iteration. Returns whether to continue.
 template <class P>
 concept KmeansProgress = requires(P&& progress, const kmeans_step& step) {
   { progress(step) } -> std::convertible_to<bool>;
 };
 
-/// Never stops.
+/// Always continues.
 struct no_progress {
   bool operator()(const kmeans_step&) const noexcept { return true; }
 };
 
 namespace detail {
 
-/// |a - b|^2 in double, coordinates eight by eight and then the rest: one order for all processors.
+/// Squared distance in double: eight coordinates at a time, then the rest. Every processor adds in
+/// the same order.
 inline double squared_distance(const float* a, const float* b, index d) noexcept {
   constexpr int width = 8;
   using lanes = arch::vec<double, width>;
@@ -81,15 +82,15 @@ inline double squared_distance(const float* a, const float* b, index d) noexcept
   if (d >= width) {
     lanes sums(0.0);
     for (; t + width <= d; t += width) {
-      const lanes miss =
+      const lanes difference =
           arch::convert<double>(floats::load(a + t)) - arch::convert<double>(floats::load(b + t));
-      sums += arch::rounded(lanes(miss * miss));
+      sums += arch::rounded(lanes(difference * difference));
     }
     for (int lane = 0; lane < width; ++lane) sum += sums[lane];
   }
   for (; t < d; ++t) {
-    const double miss = double{a[t]} - double{b[t]};
-    sum += arch::rounded(miss * miss);
+    const double difference = double{a[t]} - double{b[t]};
+    sum += arch::rounded(difference * difference);
   }
   return sum;
 }
@@ -98,7 +99,8 @@ inline double weight_of(std::span<const float> weights, index i) noexcept {
   return weights.empty() ? 1.0 : double{weights[static_cast<std::size_t>(i)]};
 }
 
-/// Sum of weight * |x - centroid|^2, in pieces whose sums are added in order.
+/// Sum of weight * |x - centroid|^2. The points are cut into pieces; the sums of the pieces are
+/// added in order.
 template <Executor E>
 double inertia_of(const matrix_ref& points, std::span<const float> weights,
                   const row_matrix<float>& centroids, const std::vector<std::int32_t>& assignment,
@@ -119,8 +121,8 @@ double inertia_of(const matrix_ref& points, std::span<const float> weights,
   return inertia;
 }
 
-/// Fails unless there is one weight per point, or none at all, none negative and one positive.
-/// `name` is what the caller of `function` calls them.
+/// Fails unless weights is empty, or has one finite weight >= 0 per point and at least one > 0.
+/// `name` is the argument name in the error sentence.
 inline void expect_weights(const char* function, const std::string& name,
                            std::span<const float> weights, index points) {
   if (weights.empty()) return;
@@ -138,8 +140,8 @@ inline void expect_weights(const char* function, const std::string& name,
   if (!any) fail(function, "the largest of " + name, 0, "more than 0");
 }
 
-/// Fails unless k is 1 to the number of points. The rule for all that looks for as many clusters as
-/// its caller names: what more clusters than points should be, only the caller can know.
+/// Fails unless k is 1 to the number of points. For functions whose caller chooses k: only the
+/// caller can decide what to do with more clusters than points.
 inline void expect_clusters(const char* function, index k, index points) {
   constexpr index most = index{1} << 30;
   if (k >= 1 && k <= std::min(points, most)) return;
@@ -148,7 +150,7 @@ inline void expect_clusters(const char* function, index k, index points) {
                       : "1 to " + std::to_string(most));
 }
 
-/// Fails unless there are no more of `what` than points.
+/// Fails if there are fewer points than clusters. `what` names the clusters in the error sentence.
 inline void expect_points(const char* function, const char* argument, index points, index clusters,
                           const std::string& what) {
   if (points >= clusters) return;
@@ -156,7 +158,7 @@ inline void expect_points(const char* function, const char* argument, index poin
        "at least " + std::to_string(clusters) + ", the number of " + what);
 }
 
-/// `prefix` is what the caller of `function` writes before the name of an option.
+/// `prefix` precedes the names of the options in an error sentence.
 inline void expect_options(const char* function, const std::string& prefix, const kmeans_options& o,
                            index points) {
   const auto at_least = [&](const char* name, index got, index want) {
@@ -170,7 +172,7 @@ inline void expect_options(const char* function, const std::string& prefix, cons
   expect_weights(function, prefix + "weights", o.weights, points);
 }
 
-/// Sorting numbers takes a word of 64 bits for each, half of it for its position.
+/// Sorting stores each number and its position in one 64-bit word: 32 bits for the position.
 inline void expect_sortable(const char* function, const char* argument, index numbers) {
   constexpr index most = std::numeric_limits<std::int32_t>::max();
   if (numbers <= most) return;

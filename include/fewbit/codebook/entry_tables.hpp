@@ -1,11 +1,10 @@
 #pragma once
-/// What some coordinates of a query make with all centroids of their part: entries of a table, in
-/// float and in bytes.
+/// The table of one part of a query: one entry per centroid of the part, in float and in bytes.
 ///
-/// The byte of an entry t of part p is the integer nearest to (t - min_p) / scale, where min_p is
-/// the least entry of the part and the scale, one for all parts, sends the largest t - min_p to
-/// 255. So an entry is min_p + scale * byte within scale * (1/2 + 2^-12): half a step, and what
-/// divisions and products lose in float.
+/// The byte of entry t of part p is the integer nearest to (t - min_p) / scale. min_p is the least
+/// entry of the part. All parts share one scale, which maps the largest t - min_p to 255. So min_p
+/// + scale * byte differs from the entry by at most scale * (1/2 + 2^-12): half a step, plus the
+/// rounding of float divisions and products.
 ///
 /// Read next: codebook/distance_tables.hpp (for searches), codebook/pq_weights.hpp (for products).
 
@@ -22,20 +21,20 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// A multiple of which, 16 and 256, is a table.
+/// The size of a table, 16 or 256, is a multiple of these lanes.
 using entry_lanes = arch::vec<float, 16>;
 
-/// How far an entry of a byte is from its float at most, in scales.
+/// The largest difference of a byte entry from its float entry, in units of the scale.
 inline constexpr double entry_error = 0.5 + 0x1p-12;
 
-/// The extremes of a table.
+/// The least and the largest entry of a table.
 struct entry_range {
   float least;
   float most;
 };
 
-/// values[j] = step of query[0] and columns[j], then of query[1] and columns[codes + j] and so on,
-/// beginning with 0.
+/// values[j] = s_width, where s_0 = 0 and s_(t + 1) = step(query[t], columns[t * codes + j], s_t).
+/// Returns the least and the largest value.
 template <class F>
 entry_range fill_entries(const float* query, index width, const float* columns, index codes,
                          float* values, const F& step) noexcept {
@@ -53,13 +52,13 @@ entry_range fill_entries(const float* query, index width, const float* columns, 
   return {-arch::max_of_lanes(entry_lanes(entry_lanes(0.0F) - least)), arch::max_of_lanes(most)};
 }
 
-/// The scale of the bytes of entries that spread by `extent` at most: at least 2^-126, whose inverse
-/// is a float. So bytes of products below 2^-118 have fewer than 8 bits.
+/// The scale of byte entries whose range in a part is at most `extent`. It is at least 2^-126, whose
+/// inverse is a float: products below 2^-118 have fewer than 8 bits.
 [[nodiscard]] inline float entry_scale(float extent) noexcept {
   return std::max(extent / 255.0F, 0x1p-126F);
 }
 
-/// Bytes of the entries of one part.
+/// The byte entries of one part.
 inline void entries_to_bytes(const float* values, index codes, float least, float scale,
                              std::uint8_t* bytes) noexcept {
   const entry_lanes inverse(1.0F / scale);

@@ -1,13 +1,13 @@
 #pragma once
-/// The nearest of many coded vectors to a query that is not coded.
+/// find_nearest: the coded vectors nearest to queries that are not coded.
 ///
 ///     const packed_codes packed(pq, pq.encode(points));
-///     const search_result r = search(pq, packed, queries, 10);   // r.numbers(q, 0): the nearest
+///     const find_nearest_result r = find_nearest(pq, packed, queries, 10);  // r.numbers(q, 0)
 ///
-/// Distances are summed in bytes (codebook/distance_tables.hpp), exactly, so the same vectors are
-/// found on every processor; they are within r.error_bounds of the distances to the decoded
-/// vectors, whatever rounds them on the way. Whoever needs those computes them for the few that
-/// were found.
+/// Distances are sums of bytes (codebook/distance_tables.hpp). The sums are exact, so every
+/// processor finds the same vectors. A distance differs from that to the decoded vector by at most
+/// r.error_bounds[q], including all rounding. If you need exact distances, compute them for the
+/// vectors found.
 
 #include "fewbit/begin.hpp"
 
@@ -35,23 +35,24 @@
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
-/// What a search calls near: the least squared Euclidean distance or the largest product.
-enum class nearness { squared_distance, negative_product };
+/// The nearest vector has the least squared Euclidean distance or the largest product, which is the
+/// least negative product.
+enum class distance_metric { squared_distance, negative_product };
 
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// The k vectors found for each query, the nearest first.
-struct search_result {
+/// The k vectors found for each query, nearest first.
+struct find_nearest_result {
   row_matrix<index> numbers;         ///< queries x k
   row_matrix<float> distances;       ///< squared distances or negative products
-  std::vector<double> error_bounds;  ///< of each query: how far its distances may be off
+  std::vector<double> error_bounds;  ///< one per query: |distance - exact distance| is at most this
 };
 
 namespace detail {
 
-/// The k least of the sums it is shown, of equal ones those shown first.
+/// Keeps the k least sums of those added. If two sums are equal, the one added first is kept.
 class least_sums {
  public:
   struct entry {
@@ -67,21 +68,21 @@ class least_sums {
 
   void clear() noexcept { entries_.clear(); }
 
-  /// Sums of vectors first, first + 1 ...
-  void show(const std::uint16_t* sums, index count, index first) noexcept {
+  /// Adds the sums of vectors first, first + 1 ...
+  void add(const std::uint16_t* sums, index count, index first) noexcept {
     using lanes = arch::vec<std::uint16_t, 32>;
     index i = 0;
     for (; entries_.size() < k_ && i < count; ++i) insert({sums[i], first + i});
     if (entries_.size() < k_) return;
     for (; i + lanes::lanes <= count; i += lanes::lanes) {
       const lanes next = lanes::load(sums + i);
-      if (!any(next < lanes(entries_.front().sum))) continue;
+      if (!is_any_set(next < lanes(entries_.front().sum))) continue;
       for (index j = i; j < i + lanes::lanes; ++j) replace({sums[j], first + j});
     }
     for (; i < count; ++i) replace({sums[i], first + i});
   }
 
-  /// In ascending order; ends the showing.
+  /// The kept sums in ascending order. Call clear() before the next add().
   const std::vector<entry>& sorted() noexcept {
     std::sort_heap(entries_.begin(), entries_.end());
     return entries_;
@@ -89,7 +90,7 @@ class least_sums {
 
  private:
   template <class Mask>
-  static bool any(const Mask& mask) noexcept {
+  static bool is_any_set(const Mask& mask) noexcept {
     std::uint64_t words[sizeof(mask.data) / 8];
     std::memcpy(words, &mask.data, sizeof(words));
     std::uint64_t all = 0;
@@ -110,20 +111,20 @@ class least_sums {
   }
 
   std::size_t k_;
-  std::vector<entry> entries_;  // a heap, the worst in front
+  std::vector<entry> entries_;  // a heap, the largest sum first
 };
 
-/// Searches for some queries at once, block of codes by block. Everything it needs is allocated at
-/// its birth.
+/// Searches for some queries together, some blocks of codes at a time. The constructor allocates
+/// all memory.
 template <class Arch>
 class query_group {
  public:
-  static constexpr int most = packed_codes<Arch>::queries;
+  static constexpr int most_queries = packed_codes<Arch>::most_queries;
 
   query_group(const product_quantizer& pq, const packed_codes<Arch>& packed, int queries, index k)
       : packed_(packed),
-        blocks_(packed.blocks_together()),
-        stride_(packed.sums_together()),
+        blocks_(packed.blocks_at_a_time()),
+        stride_(packed.sums_stride()),
         sums_(queries * stride_, for_overwrite) {
     for (int q = 0; q < queries; ++q) {
       tables_.emplace_back(pq);
@@ -135,19 +136,19 @@ class query_group {
     return tables_[static_cast<std::size_t>(q)];
   }
 
-  void run() noexcept {
+  void sum_all_blocks() noexcept {
     const auto queries = static_cast<int>(tables_.size());
-    const std::uint8_t* bytes[most];
+    const std::uint8_t* bytes[most_queries];
     for (int q = 0; q < queries; ++q) {
-      bytes[q] = tables(q).bytes();
+      bytes[q] = tables(q).byte_tables();
       found(q).clear();
     }
     for (index b = 0; b < packed_.blocks(); b += blocks_) {
       packed_.sum_lookups(bytes, queries, b, std::min(blocks_, packed_.blocks() - b), sums_.data(),
                           stride_);
-      const index first = b * packed_.block();
-      const index count = std::min(blocks_ * packed_.block(), packed_.points() - first);
-      for (int q = 0; q < queries; ++q) found(q).show(sums_.data() + q * stride_, count, first);
+      const index first = b * packed_.points_per_block();
+      const index count = std::min(blocks_ * packed_.points_per_block(), packed_.points() - first);
+      for (int q = 0; q < queries; ++q) found(q).add(sums_.data() + q * stride_, count, first);
     }
   }
 
@@ -155,8 +156,8 @@ class query_group {
 
  private:
   const packed_codes<Arch>& packed_;
-  index blocks_;  // at a time
-  index stride_;  // of the sums of a query
+  index blocks_;  // summed at a time
+  index stride_;  // between the sums of two queries
   aligned_buffer<std::uint16_t> sums_;
   std::vector<distance_tables> tables_;
   std::vector<least_sums> found_;
@@ -164,42 +165,44 @@ class query_group {
 
 }  // namespace detail
 
-/// Looks for the k coded vectors nearest to each query; of equally near ones that of the lower
-/// number.
+/// Finds the k coded vectors nearest to each query. If vectors are equally near, the lower number
+/// is first.
 ///
 /// @param queries  q x pq.dimension()
 /// @param k        1 to packed.points()
-/// @throws fewbit::error if packed is not of pq's parts and bits, queries is empty or not
-///         pq.dimension() wide, a value is a NaN or an infinity, distances overflow, or k is out of
+/// @throws fewbit::error if packed has other parts or bits than pq, queries is empty, not
+///         pq.dimension() wide or holds a NaN or an infinity, a distance overflows, or k is out of
 ///         range
 template <class Arch, Executor E = inline_executor>
-[[nodiscard]] search_result search(const product_quantizer& pq, const packed_codes<Arch>& packed,
-                                   const Eigen::Ref<const row_matrix<float>>& queries, index k,
-                                   nearness metric = nearness::squared_distance,
-                                   const E& executor = {}) {
+[[nodiscard]] find_nearest_result find_nearest(
+    const product_quantizer& pq, const packed_codes<Arch>& packed,
+    const Eigen::Ref<const row_matrix<float>>& queries, index k,
+    distance_metric metric = distance_metric::squared_distance, const E& executor = {}) {
   using group = detail::query_group<Arch>;
-  detail::expect_finite("search", "queries", queries);
-  detail::expect_equal("search", "queries.cols()", queries.cols(), pq.dimension());
-  detail::expect_equal("search", "packed.parts()", packed.parts(), pq.parts());
-  detail::expect_equal("search", "packed.bits()", packed.bits(), pq.bits());
-  detail::expect(packed.points() > 0, "search", "packed.points()", 0, "at least 1");
-  detail::expect(k >= 1 && k <= packed.points(), "search", "k", k,
+  detail::expect_finite("find_nearest", "queries", queries);
+  detail::expect_equal("find_nearest", "queries.cols()", queries.cols(), pq.dimension());
+  detail::expect_equal("find_nearest", "packed.parts()", packed.parts(), pq.parts());
+  detail::expect_equal("find_nearest", "packed.bits()", packed.bits(), pq.bits());
+  detail::expect(packed.points() > 0, "find_nearest", "packed.points()", 0, "at least 1");
+  detail::expect(k >= 1 && k <= packed.points(), "find_nearest", "k", k,
                  "1 to " + std::to_string(packed.points()));
-  search_result result{row_matrix<index>(queries.rows(), k), row_matrix<float>(queries.rows(), k),
-                       std::vector<double>(static_cast<std::size_t>(queries.rows()))};
-  executor.for_each((queries.rows() + group::most - 1) / group::most, [&](index g) {
-    const index first = g * group::most;
-    const auto count = static_cast<int>(std::min<index>(group::most, queries.rows() - first));
+  find_nearest_result result{row_matrix<index>(queries.rows(), k),
+                             row_matrix<float>(queries.rows(), k),
+                             std::vector<double>(static_cast<std::size_t>(queries.rows()))};
+  executor.for_each((queries.rows() + group::most_queries - 1) / group::most_queries, [&](index g) {
+    const index first = g * group::most_queries;
+    const auto count =
+        static_cast<int>(std::min<index>(group::most_queries, queries.rows() - first));
     group searcher(pq, packed, count, k);
     for (int q = 0; q < count; ++q) {
       distance_tables& tables = searcher.tables(q);
       const float* query = detail::row_of(queries, first + q);
-      metric == nearness::squared_distance ? tables.set_squared_distances(query)
-                                           : tables.set_negative_products(query);
+      metric == distance_metric::squared_distance ? tables.set_squared_distances(query)
+                                                  : tables.set_negative_products(query);
       result.error_bounds[static_cast<std::size_t>(first + q)] =
           tables.is_finite() ? tables.error_bound() : std::numeric_limits<double>::infinity();
     }
-    searcher.run();
+    searcher.sum_all_blocks();
     for (int q = 0; q < count; ++q) {
       const distance_tables& tables = searcher.tables(q);
       index j = 0;
@@ -212,7 +215,8 @@ template <class Arch, Executor E = inline_executor>
   });
   for (index q = 0; q < queries.rows(); ++q) {
     if (std::isinf(result.error_bounds[static_cast<std::size_t>(q)])) {
-      detail::fail("search", detail::item("a distance of queries", q), "inf", "a finite number");
+      detail::fail("find_nearest", detail::item("a distance of queries", q), "inf",
+                   "a finite number");
     }
   }
   return result;

@@ -1,11 +1,11 @@
 #pragma once
-/// k-means: k centroids such that the points lie near them.
+/// k-means: finds k centroids with a small sum of squared distances from the points.
 ///
 ///     const kmeans_result r = kmeans(points, 256);
 ///     const kmeans_result s = kmeans(points, 256, {.restarts = 4, .seed = 1}, pool);
 ///
-/// Pieces: codebook/seeding.hpp (first centroids), codebook/nearest.hpp (who is nearest),
-/// codebook/nearest_by_codes.hpp (the same, faster, for many coordinates), codebook/lloyd.hpp
+/// Parts: codebook/seeding.hpp (first centroids), codebook/nearest.hpp (nearest centroids),
+/// codebook/nearest_by_codes.hpp (the same, faster for many coordinates), codebook/lloyd.hpp
 /// (iterations), codebook/kmeans_1d.hpp (one dimension, by sorting).
 
 #include "fewbit/begin.hpp"
@@ -32,14 +32,14 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Rows of points as a matrix.
+/// Copies some rows of points.
 inline row_matrix<float> rows_of(const matrix_ref& points, const std::vector<index>& rows) {
   row_matrix<float> m(static_cast<index>(rows.size()), points.cols());
   for (index i = 0; i < m.rows(); ++i) m.row(i) = points.row(rows[static_cast<std::size_t>(i)]);
   return m;
 }
 
-/// Centroids for no more than k different points of positive weight.
+/// The clustering of points with at most k different values of positive weight.
 template <class Arch, Executor E>
 kmeans_result cluster_distinct(const matrix_ref& points, index k, const distinct_points& distinct,
                                const E& executor) {
@@ -55,16 +55,16 @@ kmeans_result cluster_distinct(const matrix_ref& points, index k, const distinct
   return result;
 }
 
-/// First centroids by k-means++ among some points, one from each of as many equal parts of the
-/// data.
+/// First centroids by k-means++ on a sample: the data is cut into equal parts, and one point is
+/// drawn from each.
 template <class Arch, Executor E>
 row_matrix<float> first_centroids(const matrix_ref& points, index k, const kmeans_options& options,
                                   const lloyd<Arch, E>& all, const generator& g,
                                   const E& executor) {
   const index candidates = options.candidates > 0 ? options.candidates : default_candidates(k);
-  const index asked =
+  const index wanted =
       options.seeding_points > 0 ? options.seeding_points : std::max<index>(16 * k, 4096);
-  const index count = std::clamp(asked, std::min(k, points.rows()), points.rows());
+  const index count = std::clamp(wanted, std::min(k, points.rows()), points.rows());
   const centering map = all.map().unshifted();
   std::vector<index> chosen;
   random_sequence random({g.seed, g.counter + (std::uint64_t{1} << 39)});
@@ -79,21 +79,21 @@ row_matrix<float> first_centroids(const matrix_ref& points, index k, const kmean
     }
     const row_matrix<float> rows = rows_of(points, sample);
     const point_panels panels(rows, map, executor);
-    chosen = plus_plus<Arch, E>(panels, points.cols(), weights, executor)
+    chosen = kmeans_plus_plus<Arch, E>(panels, points.cols(), weights, executor)
                  .choose(k, candidates, random_sequence(g));
     for (index& i : chosen) i = sample[static_cast<std::size_t>(i)];
   }
   if (static_cast<index>(chosen.size()) < k) {
     const point_panels panels(points, map, executor);
-    chosen = plus_plus<Arch, E>(panels, points.cols(), options.weights, executor)
+    chosen = kmeans_plus_plus<Arch, E>(panels, points.cols(), options.weights, executor)
                  .choose(k, candidates, random_sequence(g));
   }
   choose_in_double(points, options.weights, k, random, chosen, executor);
   return rows_of(points, chosen);
 }
 
-/// One restart: iterations until nothing changes or options say so. `go_on` is what `progress`
-/// answered.
+/// One restart: iterates until no point moves or a limit of the options is reached. `go_on`
+/// receives the last return value of `progress`.
 template <class Arch, KmeansProgress P, Executor E>
 kmeans_result run_lloyd(const matrix_ref& points, index k, const kmeans_options& options,
                         index restart, lloyd<Arch, E>& clusters, P& progress, bool& go_on,
@@ -103,7 +103,7 @@ kmeans_result run_lloyd(const matrix_ref& points, index k, const kmeans_options&
   kmeans_result result;
   result.centroids = first_centroids(points, k, options, clusters, first, executor);
   packed_centroids packed(result.centroids, clusters.map());
-  clusters.restart();
+  clusters.clear_assignment();
   double inertia = std::numeric_limits<double>::max();
   bool exact = true;
   while (go_on && !result.converged && result.iterations < options.iterations) {
@@ -122,7 +122,7 @@ kmeans_result run_lloyd(const matrix_ref& points, index k, const kmeans_options&
   return result;
 }
 
-/// k-means of what its callers have checked, of any k.
+/// kmeans without checks, for any k.
 template <class Arch, KmeansProgress P, Executor E>
 kmeans_result find_clusters(const matrix_ref& points, index k, const kmeans_options& options,
                             P& progress, const E& executor) {
@@ -146,23 +146,23 @@ kmeans_result find_clusters(const matrix_ref& points, index k, const kmeans_opti
 
 }  // namespace detail
 
-/// Looks for the k centroids c_j that minimise the inertia
+/// Finds k centroids c_j with a small inertia
 ///
 ///     sum over points of weight * min over j of |x - c_j|^2
 ///
-/// @param points    n x d, one point per row: a matrix, Map or block; row-major rows are read in
-///                  place
-/// @param k         1 to the number of points, at most 2^30. If there are no more than k different
-///                  points (of positive weight), they are the centroids, the last one repeated, and
-///                  the inertia is 0.
-/// @param progress  is called after each iteration; once it answers false, the best clustering so
-///                  far is returned
-/// @throws fewbit::error if points are missing, a coordinate is a NaN or an infinity, k or an
-///         option is out of range, or weights are not one per point, finite, >= 0 and some > 0
+/// @param points    n x d, one point per row: a matrix, Map or block. Row-major rows are not
+///                  copied.
+/// @param k         1 to n, at most 2^30. If there are at most k different points of positive
+///                  weight, these are the centroids, the last one is repeated, and the inertia is
+///                  0.
+/// @param progress  called after each iteration. After it returns false, the best clustering so far
+///                  is returned.
+/// @throws fewbit::error if points is empty or holds a NaN or an infinity, k or an option is out of
+///         range, or weights is not one finite number >= 0 per point with at least one > 0
 ///
-/// The result is a function of points, k and options alone: no executor, no number of threads and
-/// no instruction set changes a bit of it. In one dimension the first centroids are nearly optimal
-/// without chance, so that seed and restarts change nothing.
+/// The result depends on points, k and options only, bit for bit: not on the executor, the number
+/// of threads or the instruction set. If d = 1, the first centroids are nearly optimal and not
+/// random, so seed and restarts have no effect.
 ///
 /// Source: Lloyd 1982, "Least squares quantization in PCM"; first centroids by greedy k-means++,
 /// Arthur and Vassilvitskii 2007.
@@ -177,7 +177,7 @@ template <class Arch = arch::native, KmeansProgress P, Executor E = inline_execu
   return detail::find_clusters<Arch>(points, k, options, progress, executor);
 }
 
-/// The same without looking on.
+/// The same without progress reports.
 template <class Arch = arch::native, Executor E = inline_executor>
 [[nodiscard]] kmeans_result kmeans(const Eigen::Ref<const row_matrix<float>>& points, index k,
                                    const kmeans_options& options = {}, const E& executor = {}) {

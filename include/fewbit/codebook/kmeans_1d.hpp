@@ -1,12 +1,13 @@
 #pragma once
-/// k-means of numbers: exact by dynamic programming, fast by sorting.
+/// k-means of numbers: optimal by dynamic programming, or fast by sorting.
 ///
 ///     const kmeans_result best = optimal_kmeans_1d(values, 16);     // values: n x 1
 ///
-/// In order, each cluster is an interval. Prefix sums of w and w x give the mean of any interval in
-/// constant time, so an iteration of Lloyd's is k binary searches instead of n k distances. Where a
-/// number far away or of great weight leaves a difference of prefix sums without digits, the
-/// interval is summed by itself.
+/// In sorted order each cluster is an interval. Prefix sums of w and w x give the mean of any
+/// interval in constant time. So an iteration of Lloyd needs k binary searches instead of n k
+/// distances. If a number is very large or very heavy, differences of prefix sums lose their
+/// significant digits, and the interval is summed directly.
+///
 /// codebook/kmeans.hpp calls this for points of one dimension.
 
 #include "fewbit/begin.hpp"
@@ -33,15 +34,15 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Ends of intervals: numbers ends[j - 1] .. ends[j] - 1 are the jth.
+/// The ends of intervals: interval j has the numbers ends[j - 1] .. ends[j] - 1.
 using intervals = std::vector<index>;
 
-/// Different numbers in order, each with the weight of all points that have it.
+/// The different numbers in ascending order, each with the total weight of its points.
 class sorted_points {
  public:
   sorted_points(const matrix_ref& points, std::span<const float> weights) {
     words_.reserve(static_cast<std::size_t>(points.rows()));
-    for (index i = 0; i < points.rows(); ++i) words_.push_back(sortable(points(i, 0), i));
+    for (index i = 0; i < points.rows(); ++i) words_.push_back(sortable_word(points(i, 0), i));
     sort_by_value(words_);
     weight_below_.reserve(words_.size() + 1);
     moment_below_.reserve(words_.size() + 1);
@@ -74,28 +75,31 @@ class sorted_points {
   [[nodiscard]] float value(index i) const noexcept { return value_[static_cast<std::size_t>(i)]; }
   [[nodiscard]] const std::vector<float>& values() const noexcept { return value_; }
 
-  /// All points in order, those of weight 0 too: see value_of and position_of.
+  /// All points in ascending order, including those of weight 0. value_of and position_of
+  /// (nearest_1d.hpp) decode a word.
   [[nodiscard]] const std::vector<std::uint64_t>& words() const noexcept { return words_; }
 
-  /// Sum of weights, and of weight * (x - some number in the middle), of numbers 0 .. i - 1.
+  /// Sum of the weights of numbers 0 .. i - 1.
   [[nodiscard]] double weight_below(index i) const noexcept {
     return weight_below_[static_cast<std::size_t>(i)];
   }
+  /// Sum of weight * (x - middle) over numbers 0 .. i - 1, where middle is the median point.
   [[nodiscard]] double moment_below(index i) const noexcept {
     return moment_below_[static_cast<std::size_t>(i)];
   }
 
-  /// How many numbers are at most x.
+  /// The number of values that are at most x.
   [[nodiscard]] index count_up_to(double x) const noexcept {
     return std::upper_bound(value_.begin(), value_.end(), x,
                             [](double a, float b) { return a < double{b}; }) -
            value_.begin();
   }
 
-  /// Weight of number i, and sum of weight * (x - some number in the middle)^2 of all.
+  /// The weight of number i.
   [[nodiscard]] double weight(index i) const noexcept {
     return weight_[static_cast<std::size_t>(i)];
   }
+  /// Sum of weight * (x - middle)^2 over all numbers.
   [[nodiscard]] double spread() const noexcept { return square_below_.back(); }
 
   /// The mean of some numbers, and the sum of weight * squared distance to it.
@@ -104,9 +108,10 @@ class sorted_points {
     double inertia;
   };
 
-  /// Those of numbers first .. end - 1.
+  /// The moments of numbers first .. end - 1.
   [[nodiscard]] moments moments_of(index first, index end) const noexcept {
-    constexpr double enough = 0x1p-30;  // of a prefix sum: 23 bits are left
+    // A larger share of a prefix sum leaves 23 significant bits in a difference.
+    constexpr double enough = 0x1p-30;
     const double all = weight_below(end);
     const double all_square = square_below_[static_cast<std::size_t>(end)];
     const double weight = all - weight_below(first);
@@ -116,16 +121,16 @@ class sorted_points {
     if (weight > enough * all && inertia > enough * all_square) {
       return {double{middle_} + moment / weight, inertia};
     }
-    return moments_alone(first, end);
+    return moments_from_values(first, end);
   }
 
-  /// The mean of numbers first .. end - 1; it lies between them, rounding or not.
+  /// The mean of numbers first .. end - 1, clamped to their range because of rounding.
   [[nodiscard]] float mean(index first, index end) const noexcept {
     return std::clamp(static_cast<float>(moments_of(first, end).mean), value(first),
                       value(end - 1));
   }
 
-  /// Sum of weight * squared distance to their mean of numbers first .. end - 1.
+  /// The inertia of numbers first .. end - 1.
   [[nodiscard]] double inertia(index first, index end) const noexcept {
     return moments_of(first, end).inertia;
   }
@@ -137,10 +142,11 @@ class sorted_points {
   }
 
  private:
-  /// The same by sums over the interval alone.
-  [[nodiscard]] moments moments_alone(index first, index end) const noexcept {
-    // A base costs the mean 2^-53 of its distance. Where that is more than the spread of the
-    // numbers can bear, the base moves to the number nearest to the mean; each move takes off 2^53.
+  /// The moments from the numbers of the interval.
+  [[nodiscard]] moments moments_from_values(index first, index end) const noexcept {
+    // Rounding moves the mean by up to 2^-53 of its distance from the base. If that is too much for
+    // the spread of the numbers, the base moves to the number nearest to the mean. Each move makes
+    // the distance about 2^53 times smaller.
     constexpr int most_moves = 8;
     double base{value(first)};
     for (int move = 0;; ++move) {
@@ -152,7 +158,7 @@ class sorted_points {
     }
   }
 
-  /// The weight, the mean less a base, and the inertia of an interval.
+  /// Of an interval: its weight, its mean minus a base, and its inertia.
   struct offset_moments {
     double weight;
     double offset;
@@ -167,15 +173,15 @@ class sorted_points {
       moment += arch::rounded(weight(i) * (double{value(i)} - base));
     }
     const double offset = moment / total;
-    double rest = 0.0;  // of the moment
+    double remainder = 0.0;  // of the moment: 0 without rounding
     double square = 0.0;
     for (index i = first; i < end; ++i) {
-      const double miss = (double{value(i)} - base) - offset;
-      rest += arch::rounded(weight(i) * miss);
-      square += arch::rounded(weight(i) * arch::rounded(miss * miss));
+      const double difference = (double{value(i)} - base) - offset;
+      remainder += arch::rounded(weight(i) * difference);
+      square += arch::rounded(weight(i) * arch::rounded(difference * difference));
     }
-    const double missed = rest / total;
-    return {total, offset + missed, std::max(square - arch::rounded(rest * missed), 0.0)};
+    const double missing = remainder / total;
+    return {total, offset + missing, std::max(square - arch::rounded(remainder * missing), 0.0)};
   }
 
   /// The number of an interval that is nearest to x.
@@ -203,37 +209,38 @@ class sorted_points {
   float middle_ = 0.0F;
 };
 
-/// Neighbouring cells as one: their weight, their mean as the sum of two doubles, the second at
-/// most a unit in the last place of the first, and their inertia.
+/// The sums of some neighbouring cells. The mean is mean + mean_low; mean_low is at most one unit
+/// in the last place of mean.
 struct cluster_sums {
   double weight;
   double mean;
-  double rest;
+  double mean_low;
   double inertia;
 };
 
-/// The sums of two intervals as one. No term is negative, so nothing cancels but the means, which
-/// hold more bits than floats that differ can share; the mean moves off that of the heavier
-/// interval.
+/// The sums of two intervals together. No term is negative, so nothing cancels except in the
+/// difference of the means. The means have more bits than two different floats can share, so that
+/// difference stays accurate. The new mean is the mean of the heavier interval plus a correction.
 inline cluster_sums merged(const cluster_sums& a, const cluster_sums& b) noexcept {
   const bool swap = a.weight < b.weight;
   const cluster_sums& heavy = swap ? b : a;
   const cluster_sums& light = swap ? a : b;
   const double weight = a.weight + b.weight;
   const double share = light.weight / weight;
-  const double gap = (light.mean - heavy.mean) + (light.rest - heavy.rest);
+  const double gap = (light.mean - heavy.mean) + (light.mean_low - heavy.mean_low);
   const double step = arch::rounded(share * gap);
   const double sum = heavy.mean + step;
   const double back = sum - heavy.mean;
   const double lost = (heavy.mean - (sum - back)) + (step - back);
-  const double rest = heavy.rest + lost;
-  const double mean = sum + rest;
+  const double low = heavy.mean_low + lost;
+  const double mean = sum + low;
   const double inertia = a.inertia + b.inertia + arch::rounded(heavy.weight * step * gap);
-  return {weight, mean, rest - (mean - sum), inertia};
+  return {weight, mean, low - (mean - sum), inertia};
 }
 
-/// The sums of any interval of cells from those of two, in 32 n log2 n bytes: at level l, blocks of
-/// 2^(l + 1) cells have the sums of all intervals that begin or end at their middle.
+/// The sums of any interval of cells from two table entries. Needs 32 n log2 n bytes. Level l has
+/// blocks of 2^(l + 1) cells, with the sums of all intervals that begin or end at the middle of a
+/// block.
 class interval_table {
  public:
   interval_table() = default;
@@ -259,7 +266,7 @@ class interval_table {
 
   [[nodiscard]] bool is_empty() const noexcept { return table_.empty(); }
 
-  /// That of cells first .. last.
+  /// The inertia of cells first .. last.
   [[nodiscard]] double inertia(index first, index last) const noexcept {
     if (first == last) return at(0, first).inertia;
     const int level =
@@ -279,15 +286,16 @@ class interval_table {
   std::vector<cluster_sums> table_;
 };
 
-/// The best division of cells into k <= cells intervals, each a whole number of neighbouring
-/// cells.
+/// The best division of cells into k <= cells intervals of whole neighbouring cells.
 ///
-/// With W and M the sums of w and w x of an interval, its squared distances to its mean sum to
-/// sum w x^2 - M^2 / W, so the sum of M^2 / W is what to maximise. The best last interval of a
-/// longer row of cells never begins earlier than that of a shorter one, which lets each of the k
-/// rounds halve its range: O(k c log c) for c cells. Where the inertia found is so small beside
-/// that of all numbers together that rounding may have decided, or weights are so different, a
-/// table of intervals decides again, by their inertia instead of that difference.
+/// Let W and M be the sums of w and w x of an interval. Its inertia is sum w x^2 - M^2 / W, so the
+/// best division maximises the sum of M^2 / W. If more cells are divided, the best last interval
+/// never begins earlier. So each of the k rounds is a divide and conquer: O(k c log c) for c cells.
+///
+/// The difference sum w x^2 - M^2 / W is inaccurate if the inertia found is tiny relative to that
+/// of all numbers together, or if weights differ very much. The search is then repeated with an
+/// interval_table, which holds inertias that are computed without that difference.
+///
 /// Source: Wu 1991, "Optimal quantization by matrix searching"; Gronlund et al. 2017, "Fast exact
 /// k-means, k-medians and Bregman divergence clustering in 1D", arXiv:1701.07204.
 class interval_search {
@@ -313,13 +321,13 @@ class interval_search {
   [[nodiscard]] intervals find(index k) {
     const auto count = static_cast<index>(cells_.size());
     begin_.assign(static_cast<std::size_t>(k * (count + 1)), 0);
-    // Room behind the last for whole registers.
+    // Padding, because whole registers are loaded.
     before_.assign(static_cast<std::size_t>(count + 1 + width), -infinity);
     after_ = before_;
     for (index j = 1; j <= count; ++j) after_[static_cast<std::size_t>(j)] = gain(0, j);
     for (index q = 1; q < k; ++q) {
       before_.swap(after_);
-      fill(q, q + 1, count, q, count - 1);
+      find_best_begins(q, q + 1, count, q, count - 1);
     }
     intervals ends(static_cast<std::size_t>(k));
     index end = count;
@@ -333,7 +341,7 @@ class interval_search {
   static constexpr int width = 8;
   static constexpr double infinity = std::numeric_limits<double>::infinity();
 
-  /// Whether sums of 53 bits tell intervals apart.
+  /// Whether sums of 53 bits can tell intervals apart.
   [[nodiscard]] bool is_certain(const intervals& ends) const noexcept {
     double least = infinity;
     for (std::size_t j = 1; j < weight_.size(); ++j) {
@@ -354,27 +362,27 @@ class interval_search {
     return sums;
   }
 
-  /// What cells i .. j - 1 as one interval add to the sum that is to be the largest.
+  /// The contribution of cells i .. j - 1, as one interval, to the sum that is maximised.
   [[nodiscard]] double gain(index i, index j) const noexcept {
     if (!table_.is_empty()) return -table_.inertia(i, j - 1);
     const double m = moment_[static_cast<std::size_t>(j)] - moment_[static_cast<std::size_t>(i)];
     return m * m / (weight_[static_cast<std::size_t>(j)] - weight_[static_cast<std::size_t>(i)]);
   }
 
-  /// The best sums of q + 1 intervals that end at cells first .. last, the last of which begins in
-  /// low .. high.
-  void fill(index q, index first, index last, index low, index high) noexcept {
+  /// For each j in first .. last: the best sum of q + 1 intervals of cells 0 .. j - 1. The last
+  /// interval begins in low .. high.
+  void find_best_begins(index q, index first, index last, index low, index high) noexcept {
     if (first > last) return;
     const index j = first + (last - first) / 2;
     const auto [best, at] = best_begin(j, std::max(low, q), std::min(high, j - 1));
     after_[static_cast<std::size_t>(j)] = best;
     begin_[static_cast<std::size_t>(q * static_cast<index>(weight_.size()) + j)] =
         static_cast<std::int32_t>(at);
-    fill(q, first, j - 1, low, at);
-    fill(q, j + 1, last, at, high);
+    find_best_begins(q, first, j - 1, low, at);
+    find_best_begins(q, j + 1, last, at, high);
   }
 
-  /// The largest before_[i] + gain(i, j) for low <= i <= high, and the first i that has it.
+  /// The largest before_[i] + gain(i, j) for low <= i <= high, and the first such i.
   [[nodiscard]] std::pair<double, index> best_begin(index j, index low, index high) const noexcept {
     using lanes = arch::vec<double, width>;
     using numbers = arch::vec<std::int64_t, width>;
@@ -410,14 +418,14 @@ class interval_search {
   const sorted_points& points_;
   const intervals& cells_;
   interval_table table_;
-  std::vector<double> weight_;  // of the cells before each
+  std::vector<double> weight_;  // prefix sums over cells
   std::vector<double> moment_;
-  std::vector<double> before_;  // best sums of q intervals
-  std::vector<double> after_;   // of q + 1
+  std::vector<double> before_;  // best sums with q intervals, by number of cells
+  std::vector<double> after_;   // best sums with q + 1 intervals
   std::vector<std::int32_t> begin_;
 };
 
-/// Every number a cell of its own.
+/// One cell per number.
 inline intervals single_cells(index count) {
   intervals ends;
   ends.reserve(static_cast<std::size_t>(count));
@@ -425,8 +433,9 @@ inline intervals single_cells(index count) {
   return ends;
 }
 
-/// Splits intervals at their means, the one of the largest inertia first, until there are k.
-inline void split_until(const sorted_points& points, intervals& ends, index k) {
+/// Splits intervals at their means until there are k. The interval of the largest inertia is split
+/// first.
+inline void split_to_count(const sorted_points& points, intervals& ends, index k) {
   struct part {
     double inertia;  // negative if it cannot be split
     index first;
@@ -460,9 +469,9 @@ inline void split_until(const sorted_points& points, intervals& ends, index k) {
   }
 }
 
-/// Nearly the best k intervals of more than k numbers: the best that are made of finer cells, which
-/// splitting gives. There are 2 k to 256 k of them, as 4 million steps allow; only splitting where
-/// even 2 k would take too long.
+/// Nearly the best k intervals of more than k numbers. First the numbers are split into 2 k to
+/// 256 k cells, limited by 4 million steps of the search. The result is the best division of these
+/// cells. If k > 1024, the numbers are split into k intervals without a search.
 inline intervals first_intervals(const sorted_points& points, index k) {
   constexpr index steps = index{1} << 22;
   const auto cost = [&](index cells) {
@@ -477,7 +486,7 @@ inline intervals first_intervals(const sorted_points& points, index k) {
     }
   }
   intervals ends = {points.size()};
-  split_until(points, ends, cells);
+  split_to_count(points, ends, cells);
   return cells > k ? interval_search(points, ends).divide(k) : ends;
 }
 
@@ -488,8 +497,8 @@ inline std::vector<float> means_of(const sorted_points& points, const intervals&
   return means;
 }
 
-/// The intervals of numbers nearest to each of k centroids in order; those without numbers split
-/// others.
+/// The interval of the numbers nearest to each of k sorted centroids. For each empty interval
+/// another one is split.
 inline intervals nearest_intervals(const sorted_points& points,
                                    const std::vector<float>& centroids) {
   intervals ends;
@@ -500,11 +509,11 @@ inline intervals nearest_intervals(const sorted_points& points,
             : points.count_up_to(sorted_centroids::midpoint(centroids[j], centroids[j + 1]));
     if (end > (ends.empty() ? 0 : ends.back())) ends.push_back(end);
   }
-  split_until(points, ends, static_cast<index>(centroids.size()));
+  split_to_count(points, ends, static_cast<index>(centroids.size()));
   return ends;
 }
 
-/// Numbers that are not in the same interval as before.
+/// How many numbers changed their interval.
 inline index moved_between(const intervals& before, const intervals& after) {
   index same = 0;
   for (std::size_t j = 0; j < after.size(); ++j) {
@@ -514,7 +523,7 @@ inline index moved_between(const intervals& before, const intervals& after) {
   return after.back() - same;
 }
 
-/// Centroids in order, who belongs to each, and the inertia.
+/// The result for sorted centroids: assignment and inertia.
 template <Executor E>
 kmeans_result result_of(const matrix_ref& points, const sorted_points& sorted,
                         std::span<const float> weights, const std::vector<float>& centroids,
@@ -523,24 +532,24 @@ kmeans_result result_of(const matrix_ref& points, const sorted_points& sorted,
   result.centroids = Eigen::Map<const row_matrix<float>>(centroids.data(),
                                                          static_cast<index>(centroids.size()), 1);
   result.assignment.resize(static_cast<std::size_t>(points.rows()));
-  const sorted_centroids search(centroids);
+  const sorted_centroids in_order(centroids);
   std::size_t at = 0;
   for (const std::uint64_t word : sorted.words()) {
-    at = search.next(at, value_of(word));
-    result.assignment[position_of(word)] = search.number(at);
+    at = in_order.advance_to_nearest(at, value_of(word));
+    result.assignment[position_of(word)] = in_order.number(at);
   }
   result.inertia = inertia_of(points, weights, result.centroids, result.assignment, executor);
   return result;
 }
 
-/// k centroids at the numbers themselves, if there are no more; the last one is repeated.
+/// k centroids for at most k different numbers: the numbers, with the last one repeated.
 inline std::vector<float> all_numbers(const sorted_points& points, index k) {
   std::vector<float> centroids = points.values();
   centroids.resize(static_cast<std::size_t>(k), centroids.back());
   return centroids;
 }
 
-/// Lloyd's iterations from nearly optimal intervals; for what its callers have checked.
+/// Iterations of Lloyd from nearly optimal intervals. Does not check its arguments.
 template <KmeansProgress P, Executor E>
 kmeans_result kmeans_of_numbers(const matrix_ref& points, index k, const kmeans_options& options,
                                 P& progress, const E& executor) {
@@ -573,16 +582,17 @@ kmeans_result kmeans_of_numbers(const matrix_ref& points, index k, const kmeans_
 
 }  // namespace detail
 
-/// The k centroids of numbers with the least inertia there is, but for the rounding of sums in
-/// double and of centroids to float. Takes O(k n log n) steps and 4 k n bytes for n different
-/// numbers, and 32 n log2 n bytes more where the inertia is less than 2^-20 of that of one cluster
-/// or a weight less than 2^-28 of their sum: for small k, and to judge other searches by.
-/// Iterations are 0.
+/// The k centroids of numbers with the least possible inertia, apart from the rounding of double
+/// sums and of the centroids to float. Use it for small k, and to judge other searches.
+///
+/// Takes O(k n log n) steps and 4 k n bytes for n different numbers. It needs 32 n log2 n bytes
+/// more if the inertia is less than 2^-20 of that of one cluster, or a weight is less than 2^-28 of
+/// their sum. The result has iterations = 0.
 ///
 /// @param points   n x 1
-/// @param weights  of each point, or none
-/// @throws fewbit::error if points are missing, more than 2^31 - 1, not finite or of more than one
-///         dimension, or k or the weights are what `kmeans` rejects
+/// @param weights  one per point, or none
+/// @throws fewbit::error if points is empty, has more than 2^31 - 1 rows or more than one column,
+///         holds a NaN or an infinity, or `kmeans` would reject k or the weights
 template <Executor E = inline_executor>
 [[nodiscard]] kmeans_result optimal_kmeans_1d(const Eigen::Ref<const row_matrix<float>>& points,
                                               index k, std::span<const float> weights = {},

@@ -1,6 +1,6 @@
 #pragma once
-/// The iterations of k-means: points go to their nearest centroid, centroids to the mean of their
-/// points.
+/// The iterations of k-means (Lloyd): assign each point to its nearest centroid, then move each
+/// centroid to the mean of its points.
 ///
 /// Read next: codebook/kmeans.hpp.
 
@@ -28,7 +28,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// sum += weight * x in double, where the products are exact.
+/// sum += weight * x in double. The products are exact.
 FEWBIT_ALWAYS_INLINE void add_point(const float* x, double weight, index d, double* sum) noexcept {
   index t = 0;
   const auto add = [&]<int width>() {
@@ -44,9 +44,9 @@ FEWBIT_ALWAYS_INLINE void add_point(const float* x, double weight, index d, doub
   for (; t < d; ++t) sum[t] += weight * double{x[t]};
 }
 
-/// Points with their clusters. The points are cut into pieces of a size that depends on k alone;
-/// each piece has sums of its own, which are added in the order of the pieces, so that no executor
-/// changes them.
+/// Points with their clusters. The points are cut into pieces whose size depends on k only. Each
+/// piece has its own sums, and these are added in the order of the pieces. So the result does not
+/// depend on the executor.
 template <class Arch, Executor E>
 class lloyd {
  public:
@@ -67,33 +67,34 @@ class lloyd {
       middle_(0, t) = map_.shift[static_cast<std::size_t>(t)] / map_.scale;
     }
     if constexpr (has_coded_search<Arch>) {
-      use_codes_ = codes_pay(points.cols(), k);
+      use_codes_ = is_faster_by_codes(points.cols(), k);
       if (use_codes_) coded_panels_ = coded_panels(panels_, points.cols(), executor);
     }
     spread_ = inertia_of(points, weights, middle_, assignment_, executor);
     const double square = middle_.cast<double>().squaredNorm();
     for (index i = 0; i < points.rows(); ++i) weight_ += weight_of(weights, i);
-    about_zero_ = weight_ * square;
+    middle_inertia_ = weight_ * square;
     for (index p = 0; p < panels_.panels(); ++p) {
-      reach_ = std::max(reach_, panels_.panel(p)[points.cols() * panel_points]);
+      norm_bound_ = std::max(norm_bound_, panels_.panel(p)[points.cols() * panel_points]);
     }
   }
 
   [[nodiscard]] const point_panels& panels() const noexcept { return panels_; }
   [[nodiscard]] const centering& map() const noexcept { return map_; }
 
-  /// Forgets the clusters of a former run.
-  void restart() { std::fill(assignment_.begin(), assignment_.end(), -1); }
+  /// Removes all points from their clusters before the next restart.
+  void clear_assignment() { std::fill(assignment_.begin(), assignment_.end(), -1); }
 
-  /// Whether scores in float raise an inertia by less than a thousandth of it.
+  /// Whether the rounding of float scores raises an inertia by less than a thousandth.
   [[nodiscard]] bool scores_suffice(const packed_centroids& centroids,
                                     double inertia) const noexcept {
     const double scale = double{map_.scale};
-    return 2.0 * double{centroids.doubt(reach_)} * weight_ < 0x1p-10 * inertia * scale * scale;
+    return 2.0 * double{centroids.margin(norm_bound_)} * weight_ <
+           0x1p-10 * inertia * scale * scale;
   }
 
-  /// Sends each point to its nearest centroid, by scores in float alone unless `exact`; answers how
-  /// many changed their cluster.
+  /// Assigns each point to its nearest centroid and returns how many points changed their cluster.
+  /// Unless `exact`, float scores alone decide.
   index assign(const packed_centroids& centroids, bool exact) {
     if (use_codes_) coded_centroids_.code(centroids);
     executor_.for_each(pieces_, [&](index p) {
@@ -104,8 +105,9 @@ class lloyd {
     return moved;
   }
 
-  /// Moves each centroid to the mean of its cluster; one without points splits the cluster of the
-  /// most weight that is not a single point. Answers the inertia of the clusters about their means.
+  /// Moves each centroid to the mean of its cluster and returns the inertia of the clusters about
+  /// their means. An empty cluster takes half of the heaviest cluster that has more than one
+  /// distinct point.
   double update(row_matrix<float>& centroids, random_sequence& random) {
     double* sum = piece_sums_.data();
     for (index p = 1; p < pieces_; ++p) {
@@ -129,25 +131,25 @@ class lloyd {
       explained += arch::rounded(weight[j] * square);
     }
     double inertia = spread_ - explained;
-    // A small difference of large sums is nothing but their rounding.
-    if (inertia < 0x1p-10 * spread_ + 0x1p-24 * about_zero_) inertia = inertia_about(sum);
-    if (any_empty) fill_empty(centroids, {weight, weight + k_}, random);
+    // A small difference of large sums is mostly rounding error: sum again, about the means.
+    if (inertia < 0x1p-10 * spread_ + 0x1p-24 * middle_inertia_) inertia = inertia_about(sum);
+    if (any_empty) split_into_empty(centroids, {weight, weight + k_}, random);
     return inertia;
   }
 
  private:
-  /// Doubles of a piece: k x d sums and k weights.
+  /// Number of doubles of a piece: k x d sums and k weights.
   [[nodiscard]] index sums() const noexcept { return k_ * (points_.cols() + 1); }
 
-  /// As nearest_by_scores.
+  /// As nearest_by_scores; by codes where that is faster.
   template <bool Exact>
-  std::uint64_t find_nearest(index panel, const packed_centroids& centroids,
-                             std::int32_t* nearest) const noexcept {
+  std::uint64_t nearest_in_panel_by_scores(index panel, const packed_centroids& centroids,
+                                           std::int32_t* nearest) const noexcept {
     if constexpr (has_coded_search<Arch>) {
       if (use_codes_) {
         return nearest_by_codes<Arch, Exact>(centroids, coded_centroids_, panels_.panel(panel),
-                                             coded_panels_.codes(panel), coded_panels_.of(panel),
-                                             nearest);
+                                             coded_panels_.codes(panel),
+                                             coded_panels_.data_of(panel), nearest);
       }
     }
     return nearest_by_scores<Arch, Exact>(centroids, panels_.panel(panel), nearest);
@@ -164,8 +166,8 @@ class lloyd {
     for (index panel = p * piece_; panel < std::min((p + 1) * piece_, panels_.panels()); ++panel) {
       const index first = panel * panel_points;
       const index count = std::min(panel_points, points_.rows() - first);
-      settle(centroids, find_nearest<Exact>(panel, centroids, nearest), row_of(points_, first),
-             points_.outerStride(), count, nearest);
+      decide_in_double(centroids, nearest_in_panel_by_scores<Exact>(panel, centroids, nearest),
+                       row_of(points_, first), points_.outerStride(), count, nearest);
       for (index i = 0; i < count; ++i) {
         std::int32_t& cluster = assignment_[static_cast<std::size_t>(first + i)];
         moved += cluster != nearest[i] ? 1 : 0;
@@ -189,8 +191,8 @@ class lloyd {
         const double* mean = means + assignment_[static_cast<std::size_t>(i)] * d;
         double square = 0.0;
         for (index t = 0; t < d; ++t) {
-          const double miss = double{x[t]} - mean[t];
-          square += arch::rounded(miss * miss);
+          const double difference = double{x[t]} - mean[t];
+          square += arch::rounded(difference * difference);
         }
         sums[static_cast<std::size_t>(p)] += arch::rounded(weight_of(weights_, i) * square);
       }
@@ -200,10 +202,10 @@ class lloyd {
     return inertia;
   }
 
-  /// Gives each empty cluster half of another: both centroids move off the mean, in opposite random
-  /// directions, by up to a 64th of the cluster's standard deviation.
-  void fill_empty(row_matrix<float>& centroids, std::vector<double> weight,
-                  random_sequence& random) const {
+  /// Gives each empty cluster half of another cluster. Both centroids move away from the mean in
+  /// opposite random directions, by up to 1/64 of the standard deviation of the cluster.
+  void split_into_empty(row_matrix<float>& centroids, std::vector<double> weight,
+                        random_sequence& random) const {
     const index d = points_.cols();
     std::vector<double> spread(static_cast<std::size_t>(k_), 0.0);
     for (index i = 0; i < points_.rows(); ++i) {
@@ -228,16 +230,16 @@ class lloyd {
       for (index t = 0; t < d; ++t) {
         const double noise = deviation * (random.next() - 0.5) / 32;
         const double middle = centroids(donor, t);
-        centroids(empty, t) = nearest_float(middle + arch::rounded(noise));
-        centroids(donor, t) = nearest_float(middle - arch::rounded(noise));
+        centroids(empty, t) = clamp_to_float(middle + arch::rounded(noise));
+        centroids(donor, t) = clamp_to_float(middle - arch::rounded(noise));
       }
       weight[static_cast<std::size_t>(empty)] = weight[from] /= 2;
       spread[static_cast<std::size_t>(empty)] = spread[from] /= 2;
     }
   }
 
-  /// The largest float of those sizes that are beyond it.
-  static float nearest_float(double x) noexcept {
+  /// The nearest float, without overflow.
+  static float clamp_to_float(double x) noexcept {
     constexpr double most = std::numeric_limits<float>::max();
     return static_cast<float>(std::clamp(x, -most, most));
   }
@@ -251,15 +253,15 @@ class lloyd {
   bool use_codes_ = false;
   coded_panels coded_panels_;
   coded_centroids coded_centroids_;
-  index piece_;  // panels of one
+  index piece_;  // panels per piece
   index pieces_;
-  row_matrix<float> middle_;  // of all points; what sums of squares are taken about
-  double weight_ = 0.0;       // of all points
-  float reach_ = 0.0F;        // of all panels
-  double spread_ = 0.0;       // inertia of one cluster at the middle
-  double about_zero_ = 0.0;   // what the middle adds to the inertia of one cluster at 0
+  row_matrix<float> middle_;     // the mean of all points; sums of squares are taken about it
+  double weight_ = 0.0;          // sum over all points
+  float norm_bound_ = 0.0F;      // largest of all panels
+  double spread_ = 0.0;          // inertia of all points as one cluster
+  double middle_inertia_ = 0.0;  // weight_ * |middle_|^2
   aligned_buffer<double> piece_sums_;
-  std::vector<index> moved_;  // in each piece
+  std::vector<index> moved_;  // per piece
   std::vector<std::int32_t> assignment_;
 };
 

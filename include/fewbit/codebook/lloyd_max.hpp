@@ -1,11 +1,13 @@
 #pragma once
-/// Levels of a codebook learned from the matrix that it is for: Lloyd-Max.
+/// Lloyd-Max: the levels of a codebook, learned from the matrix that is quantized.
 ///
 ///     quantize<codebook_per_row<4>>(w)                                  // the default rule
 ///     const auto levels = lloyd_max_levels<codebook_per_row<4>>(w, importance);
-///     quantize<codebook_per_row<4>>(w, levels);                         // some inputs count more
+///     quantize<codebook_per_row<4>>(w, levels);                         // weighted by importance
 ///
-/// Read before: quant/level_rule.hpp (levels that ask no data). Read next: codebook/kmeans_1d.hpp.
+/// Read before: quant/level_rule.hpp (levels that do not depend on data). Read next:
+/// codebook/kmeans_1d.hpp.
+///
 /// Source: Lloyd 1982, "Least squares quantization in PCM"; Max 1960, "Quantizing for minimum
 /// distortion".
 
@@ -29,7 +31,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Levels for scales that are chosen; no importance counts as one of 1 each.
+/// Levels for given scales. Without importance, every column has importance 1.
 template <CodebookScheme S, class E>
 [[nodiscard]] std::vector<float> learn_levels(const matrix_ref& w, std::span<const float> scales,
                                               std::span<const float> importance,
@@ -67,22 +69,23 @@ template <CodebookScheme S, class E>
 
 }  // namespace detail
 
-/// The levels that minimise, with the codes nearest to them,
+/// The levels that, together with the nearest codes, minimise
 ///
 ///     sum over elements (r, k) of importance[k] * (w(r, k) - scale * level)^2
 ///
-/// where the scale of a group is its max|w|: k-means of the quotients w / scale, each weighted by
-/// importance * scale^2. The minimum is a local one near the global one (kmeans).
+/// where the scale of a group is its max|w|. Computed by k-means of the quotients w / scale with
+/// weights importance * scale^2. The minimum is a local one near the global one (kmeans).
 ///
 /// @param w           rows = output channels, cols = inputs
-/// @param importance  for each column, the mean of the square of the input that it meets, or any
-///                    other number >= 0; only ratios count. None: all the same
-/// @return            2^bits levels of -1 to 1 in ascending order; if there are fewer different
-///                    quotients, these, the last one repeated
-/// @throws fewbit::error if `w` is empty, not finite, of fewer elements than levels or of 2^31 or
-///         more, or if `importance` is of another length, negative or not finite
+/// @param importance  one number >= 0 per column, for example the mean square of that input; only
+///                    ratios matter. None: all equal.
+/// @return            2^bits levels from -1 to 1 in ascending order. If there are fewer different
+///                    quotients, these are the levels, and the last one is repeated.
+/// @throws fewbit::error if `w` is empty, holds a NaN or an infinity, has fewer elements than there
+///         are levels, or has 2^31 or more elements, or if `importance` has another length or holds
+///         a negative or non-finite number
 ///
-/// quantize by learned levels takes fewer elements, too: each is then a level itself.
+/// quantize with learned levels accepts fewer elements, too: each element is then a level.
 template <CodebookScheme S, Executor E = inline_executor>
 [[nodiscard]] std::vector<float> lloyd_max_levels(const Eigen::Ref<const row_matrix<float>>& w,
                                                   std::span<const float> importance = {},
@@ -97,7 +100,7 @@ template <CodebookScheme S, Executor E = inline_executor>
   return detail::learn_levels<S>(w, codebook_scales<S>(w, executor), importance, executor);
 }
 
-/// lloyd_max_levels as a rule of quantize.
+/// lloyd_max_levels as a level rule of quantize.
 struct lloyd_max {
   template <Storage St>
   static constexpr bool fits = CodebookStorage<St>;

@@ -1,30 +1,32 @@
 #pragma once
-/// Which centroid is nearest: the loop that k-means and product quantization spend their time in.
+/// The nearest centroid of each point. k-means and product quantization spend most of their time in
+/// this loop.
 ///
 ///     const std::vector<std::int32_t> codes = nearest_centroids(points, centroids);
 ///
-/// That answer is exact: no centroid has a lesser distance in double, and of equal distances the
-/// centroid of the lower number wins. It is found in two steps.
+/// The result is exact: no centroid has a smaller distance in double, and if distances are equal,
+/// the lower number wins. The search has two steps.
 ///
-/// |x - c|^2 = |x|^2 + 2 (|c|^2 / 2 - x . c), and |x|^2 is the same for all centroids, so the score
-/// |c|^2 / 2 - x . c decides. It begins at |c|^2 / 2 and subtracts the products one after the other
-/// by fused multiply-add, in float. What that may lose is bounded from |x|, the largest |c| and d.
+/// Step 1. |x - c|^2 = |x|^2 + 2 (|c|^2 / 2 - x . c), where |x|^2 is the same for all centroids. So
+/// the least score |c|^2 / 2 - x . c decides. It starts from |c|^2 / 2 and subtracts the products
+/// one by one with fused multiply-adds, in float. Its rounding error is bounded by |x|, the largest
+/// |c| and d.
 ///
 ///     48 points in lanes  ->  x_t: 3 registers (AVX-512)
 ///     8 centroids         ->  c_jt broadcast from memory: 24 sums in registers
 ///
-/// The second step is for points for which the least score and the second least differ by no more
-/// than that bound, perhaps one in thousands: sums of (x_t - c_t)^2 of the coordinates as they were
-/// given, first in float, where no difference cancels, then in double for those that float cannot
-/// tell apart.
+/// Step 2. If the least and the second least score differ by no more than the error bound, the
+/// point is undecided: perhaps one point in thousands. For such points the sums of (x_t - c_t)^2
+/// are computed from the original coordinates, first in float, where no large terms cancel, then in
+/// double for the centroids that float cannot tell apart.
 ///
-/// The iterations of k-means take the first step alone where the bound is small beside all
-/// distances, and make sure at the end: to find the second least score, too, takes two more
-/// operations for each, of d + 3.
+/// The iterations of k-means use step 1 alone if the bound is small relative to all distances, and
+/// both steps at the end. A score takes d + 3 operations. Finding the second least score as well
+/// takes two more for each.
 ///
-/// With many centroids only the least score of 8 is compared with those so far: one minimum per
-/// score and a comparison per 8 of them. Which of the 8 it was is found at the end, point by point,
-/// by computing their scores again with centroids in lanes.
+/// With many centroids, only the least score of each group of 8 is compared with the least so far:
+/// one minimum per score and one comparison per group. At the end, the scores of the best group of
+/// each point are computed again, with centroids in lanes, to find the centroid in the group.
 
 #include "fewbit/begin.hpp"
 
@@ -51,21 +53,24 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Centroids laid out for the search: groups of 8, of each first |c|^2 / 2 and then, coordinate by
-/// coordinate, -c_t, as moved by a centering. The last group is filled up with centroids that are
-/// infinitely far away, and so is one that equals another before it, because that one wins.
+/// Centroids in the memory order of the search: groups of 8. A group has 8 values |c|^2 / 2, then 8
+/// values -c_t for each coordinate t, all after the centering map. Missing centroids of the last
+/// group are infinitely far away. So is a centroid that equals an earlier one, because the lower
+/// number wins.
 class packed_centroids {
  public:
+  /// The number of centroids of a group.
   static constexpr int group = 8;
 
   /// @param centroids  k x d, k and d at least 1
-  /// @throws fewbit::error if there are none, more than 2^31 - 8, or a value is not finite
+  /// @throws fewbit::error if centroids is empty, has more than 2^31 - 8 rows, or a value is not
+  ///         finite
   explicit packed_centroids(const Eigen::Ref<const row_matrix<float>>& centroids)
       : packed_centroids(centroids,
                          (detail::expect_finite("packed_centroids", "centroids", centroids),
                           centering::of(centroids))) {}
 
-  /// For points that were moved by `map`.
+  /// Uses the map that the points were mapped with.
   packed_centroids(const Eigen::Ref<const row_matrix<float>>& centroids, centering map)
       : size_(centroids.rows()), dimension_(centroids.cols()), map_(std::move(map)) {
     detail::expect_finite("packed_centroids", "centroids", centroids);
@@ -73,12 +78,12 @@ class packed_centroids {
     detail::expect(size_ <= most, "packed_centroids", "centroids.rows()", size_,
                    "at most " + std::to_string(most));
     memory_ = aligned_buffer<float>(groups() * group_floats());
-    given_ = aligned_buffer<float>(groups() * group * dimension_);
+    original_ = aligned_buffer<float>(groups() * group * dimension_);
     slots_.resize(std::bit_ceil(2 * static_cast<std::size_t>(size_)));
     pack(centroids);
   }
 
-  /// Replaces the centroids by as many others of the same dimension, moved by the same map.
+  /// Replaces the centroids by the same number of others of the same dimension. The map stays.
   void pack(const Eigen::Ref<const row_matrix<float>>& centroids) noexcept {
     assert(centroids.rows() == size_ && centroids.cols() == dimension_);
     std::fill(slots_.begin(), slots_.end(), -1);
@@ -90,15 +95,16 @@ class packed_centroids {
         *to = std::numeric_limits<float>::infinity();
         continue;
       }
-      float* given = given_.data() + j / group * group * dimension_ + j % group;
+      float* original = original_.data() + j / group * group * dimension_ + j % group;
       double norm = 0.0;
       for (index t = 0; t < dimension_; ++t) {
         const float c = map_(centroids(j, t), t);
         norm += double{c} * double{c};  // exact products
         to[(1 + t) * group] = -c;
-        given[t * group] = centroids(j, t);
+        original[t * group] = centroids(j, t);
       }
-      *to = is_new(j) ? static_cast<float>(norm / 2) : std::numeric_limits<float>::infinity();
+      *to = is_first_of_equals(j) ? static_cast<float>(norm / 2)
+                                  : std::numeric_limits<float>::infinity();
       largest = std::max(largest, norm);
       least = std::min(least, norm);
     }
@@ -117,36 +123,37 @@ class packed_centroids {
     return memory_.data() + g * group_floats();
   }
 
-  /// Group g as it was given: d rows of 8 floats.
-  [[nodiscard]] const float* given(index g) const noexcept {
-    return given_.data() + g * group * dimension_;
+  /// Group g before the map: d rows of 8 floats.
+  [[nodiscard]] const float* original(index g) const noexcept {
+    return original_.data() + g * group * dimension_;
   }
 
-  /// How much more than the least the score of the nearest centroid to a point may be, where scores
-  /// are computed in float from a panel of this reach. Infinite if scores tell nothing.
+  /// The nearest centroid of a point has a float score of at most the least score plus this margin.
+  /// The margin is infinite if scores cannot decide. `norm_bound` is the last float of the panel.
   ///
-  /// With u = 2^-24: the map leaves errors of u |c_t| and u |x_t|, the norm and d products one of u
-  /// times a sum that is at most |c|^2 / 2 + |c| |x|. That is (d + 3) u |c| (|c| / 2 + |x|) for one
-  /// score; d + 8 has room for the rounding of this bound and of what it is added to. A centroid
-  /// with |c| of 4 |x| and 4 times the least norm m has a score of |c|^2 / 4 or more, which is no
-  /// less than 4 max(|x|, m)^2, while that of the centroid of norm m is at most 3/2 max(|x|, m)^2:
-  /// such centroids are out of the question, and their norms with them.
-  [[nodiscard]] float doubt(float reach) const noexcept {
-    constexpr double most_norm = 0x1p40;  // beyond lies what the map has held back
-    const double norm = std::min(largest_norm_, 4 * std::max(double{reach}, least_norm_));
+  /// Derivation, with u = 2^-24: the map has errors of u |c_t| and u |x_t|. The norm and each of d
+  /// products add an error of u times a sum of at most |c|^2 / 2 + |c| |x|. One score therefore has
+  /// an error of at most (d + 3) u |c| (|c| / 2 + |x|). The code uses d + 8, to cover the rounding
+  /// of the margin itself and of the sum it is added to. Let m be the least norm. A centroid with
+  /// |c| >= 4 |x| and |c| >= 4 m has a score of at least |c|^2 / 4 >= 4 max(|x|, m)^2. The centroid
+  /// with norm m has a score of at most 3/2 max(|x|, m)^2. So centroids with larger norms cannot be
+  /// nearest, and the margin ignores their norms.
+  [[nodiscard]] float margin(float norm_bound) const noexcept {
+    constexpr double most_norm = 0x1p40;  // larger norms can contain clamped coordinates
+    const double norm = std::min(largest_norm_, 4 * std::max(double{norm_bound}, least_norm_));
     const double unit = 0x1p-24 * static_cast<double>(dimension_ + 8);
-    if (!(norm <= most_norm) || reach > detail::far_away || unit > 0x1p-6) {
+    if (!(norm <= most_norm) || norm_bound > detail::largest_useful_norm || unit > 0x1p-6) {
       return std::numeric_limits<float>::infinity();
     }
-    const double one = unit * (arch::rounded(norm * (norm / 2 + double{reach})) +
-                               0x1p-110 * (1.0 + norm + double{reach}));
+    const double one = unit * (arch::rounded(norm * (norm / 2 + double{norm_bound})) +
+                               0x1p-110 * (1.0 + norm + double{norm_bound}));
     return static_cast<float>(2.00001 * one);
   }
 
  private:
-  /// Whether no centroid before the jth equals it.
-  bool is_new(index j) noexcept {
-    const float* c = given(j / group) + j % group;
+  /// Whether no earlier centroid equals centroid j.
+  bool is_first_of_equals(index j) noexcept {
+    const float* c = original(j / group) + j % group;
     std::uint64_t hash = 0;
     for (index t = 0; t < dimension_; ++t) {
       const float value = c[t * group] == 0.0F ? 0.0F : c[t * group];  // -0 equals 0
@@ -154,7 +161,7 @@ class packed_centroids {
       hash ^= hash >> 32;
     }
     const auto equals = [&](index i) {
-      const float* other = given(i / group) + i % group;
+      const float* other = original(i / group) + i % group;
       index t = 0;
       while (t < dimension_ && other[t * group] == c[t * group]) ++t;
       return t == dimension_;
@@ -173,16 +180,16 @@ class packed_centroids {
   index dimension_;
   centering map_;
   aligned_buffer<float> memory_;
-  aligned_buffer<float> given_;
-  std::vector<std::int32_t> slots_;  // a table of the different centroids by their hash
-  double largest_norm_ = 0.0;        // as moved
+  aligned_buffer<float> original_;
+  std::vector<std::int32_t> slots_;  // hash table of the different centroids
+  double largest_norm_ = 0.0;        // after the map
   double least_norm_ = 0.0;
 };
 
 namespace detail {
 
-/// Registers of points and centroids at a time that an instruction set's registers hold the sums
-/// of.
+/// The tile of a kernel: `registers` registers of points by `centroids` centroids, whose sums fit
+/// in the registers of the instruction set.
 template <class Arch>
 struct nearest_shape : nearest_shape<typename Arch::base> {};
 template <>
@@ -210,9 +217,9 @@ struct nearest_shape<arch::neon> {
   static constexpr int centroids = 8;
 };
 
-/// Scores of a tile of points with some centroids of a group.
+/// The scores of a tile of points with some centroids of a group.
 template <class Shape>
-FEWBIT_ALWAYS_INLINE void find_scores(
+FEWBIT_ALWAYS_INLINE void compute_scores(
     const float* points, const float* centroids, index d,
     typename Shape::lanes (&sum)[Shape::centroids][Shape::registers]) noexcept {
   using lanes = typename Shape::lanes;
@@ -238,21 +245,20 @@ FEWBIT_ALWAYS_INLINE void find_scores(
   }
 }
 
-/// Lowers sum[0] to the least of all, in pairs of pairs. Not a loop over the distance: g++ 12 would
-/// keep the sums in memory.
+/// Sets sum[0] to the least of all sums, by pairs. This is a recursion, because g++ 12 keeps the
+/// sums of a loop in memory.
 template <class Shape, int Step = 1>
-FEWBIT_ALWAYS_INLINE void lower_first(
+FEWBIT_ALWAYS_INLINE void reduce_to_least(
     typename Shape::lanes (&sum)[Shape::centroids][Shape::registers]) noexcept {
 #pragma GCC unroll 8
   for (int j = 0; j < Shape::centroids; j += 2 * Step) {
 #pragma GCC unroll 4
     for (int r = 0; r < Shape::registers; ++r) sum[j][r] = arch::min(sum[j + Step][r], sum[j][r]);
   }
-  if constexpr (2 * Step < Shape::centroids) lower_first<Shape, 2 * Step>(sum);
+  if constexpr (2 * Step < Shape::centroids) reduce_to_least<Shape, 2 * Step>(sum);
 }
 
-/// The least score of each point of a tile, where it was found, and, if Exact, the least of all
-/// others.
+/// For each point of a tile: the least score, its place and, if Exact, the second least score.
 template <class Shape, bool Exact>
 struct least_scores {
   using lanes = typename Shape::lanes;
@@ -281,12 +287,13 @@ struct least_scores {
   }
 };
 
-/// For each point of a tile where the least score was found: the number of the centroid or, by
-/// groups, of the group, with the least score plus the doubt as a limit. Answers, if Exact, a bit
-/// for each point with another place whose score is no more than that.
+/// Writes the place of the least score of each point of a tile to `where`. A place is a centroid
+/// or, if ByGroups, a group of centroids. If ByGroups, also writes the least score plus the margin
+/// to `limit`. If Exact, returns one bit per point: whether another place has a score of at most
+/// that limit.
 template <class Shape, bool ByGroups, bool Exact>
-std::uint64_t find_least(const packed_centroids& c, const float* points, float doubt, float* limit,
-                         std::int32_t* where) noexcept {
+std::uint64_t find_least_scores(const packed_centroids& c, const float* points, float margin,
+                                float* limit, std::int32_t* where) noexcept {
   using lanes = typename Shape::lanes;
   constexpr index group = packed_centroids::group;
   least_scores<Shape, Exact> scores;
@@ -296,9 +303,9 @@ std::uint64_t find_least(const packed_centroids& c, const float* points, float d
 #pragma GCC unroll 1
     for (index half = 0; half < group; half += Shape::centroids) {
       lanes sum[Shape::centroids][Shape::registers];
-      find_scores<Shape>(points, centroids + half, c.dimension(), sum);
+      compute_scores<Shape>(points, centroids + half, c.dimension(), sum);
       if constexpr (ByGroups) {
-        lower_first<Shape>(sum);
+        reduce_to_least<Shape>(sum);
 #pragma GCC unroll 4
         for (int r = 0; r < Shape::registers; ++r) {
           least[r] = half == 0 ? sum[0][r] : arch::min(sum[0][r], least[r]);
@@ -310,26 +317,26 @@ std::uint64_t find_least(const packed_centroids& c, const float* points, float d
     }
     if constexpr (ByGroups) scores.compare(least, g);
   }
-  std::uint64_t open = 0;
+  std::uint64_t undecided = 0;
 #pragma GCC unroll 4
   for (int r = 0; r < Shape::registers; ++r) {
-    const lanes most = scores.least[r] + lanes(doubt);
+    const lanes most = scores.least[r] + lanes(margin);
     scores.where[r].store(where + r * lanes::lanes);
     if constexpr (ByGroups) most.store(limit + r * lanes::lanes);
     if constexpr (Exact) {
-      open |= std::uint64_t{arch::lanes_at_most(scores.second[r], most)} << (r * lanes::lanes);
+      undecided |= std::uint64_t{arch::lanes_at_most(scores.second[r], most)} << (r * lanes::lanes);
     }
   }
-  return open;
+  return undecided;
 }
 
-/// Replaces the groups of some neighbouring points of a panel by the first centroid in them whose
-/// score is no more than the limit; answers a bit for each point for which there is another.
-/// Several points, because one waits for its sums.
+/// Replaces the group of each of some neighbouring points by the first centroid of the group whose
+/// score is at most the limit. Returns one bit per point: whether another centroid of the group is
+/// within the limit, too. Several points at once hide the latency of the sums.
 template <int Points>
-FEWBIT_ALWAYS_INLINE std::uint64_t find_in_groups(const packed_centroids& c, const float* points,
-                                                  const float* limit,
-                                                  std::int32_t* group) noexcept {
+FEWBIT_ALWAYS_INLINE std::uint64_t find_centroids_in_groups(const packed_centroids& c,
+                                                            const float* points, const float* limit,
+                                                            std::int32_t* group) noexcept {
   using lanes = arch::vec<float, packed_centroids::group>;
   const float* centroids[Points];
   lanes sum[Points];
@@ -345,24 +352,25 @@ FEWBIT_ALWAYS_INLINE std::uint64_t find_in_groups(const packed_centroids& c, con
                                         lanes(points[i]), sum[i]);
     }
   }
-  std::uint64_t open = 0;
+  std::uint64_t undecided = 0;
 #pragma GCC unroll 4
   for (int i = 0; i < Points; ++i) {
     const std::uint32_t near = arch::lanes_at_most(sum[i], lanes(limit[i]));
     group[i] = group[i] * packed_centroids::group + std::countr_zero(near);
-    open |= std::uint64_t{(near & (near - 1)) != 0} << i;
+    undecided |= std::uint64_t{(near & (near - 1)) != 0} << i;
   }
-  return open;
+  return undecided;
 }
 
-/// Whether searching groups and then within them takes less than comparing every score: it saves 2
-/// of 3 operations per score, and costs about d + 5 cycles per point.
-inline bool search_by_groups(const packed_centroids& c) noexcept {
+/// Whether searching groups first is faster than comparing every score. It saves 2 of 3 operations
+/// per score and costs about d + 5 cycles per point.
+inline bool is_faster_by_groups(const packed_centroids& c) noexcept {
   return c.size() >= 16 * (c.dimension() + 5);
 }
 
-/// Writes the numbers of the centroids nearest to the points of a panel as far as scores tell;
-/// answers, if Exact, a bit for each point for which they do not, whose number is any centroid's.
+/// Step 1: writes the number of the nearest centroid of each point of a panel. If Exact, returns
+/// one bit per point: whether scores cannot decide. The number of such a point is that of any
+/// centroid.
 template <class Arch, bool Exact>
 std::uint64_t nearest_by_scores(const packed_centroids& c, const float* panel,
                                 std::int32_t* nearest) noexcept {
@@ -370,44 +378,45 @@ std::uint64_t nearest_by_scores(const packed_centroids& c, const float* panel,
   constexpr index tile = index{shape::registers} * shape::lanes::lanes;
   static_assert(panel_points % tile == 0);
   constexpr std::uint64_t all = (std::uint64_t{1} << panel_points) - 1;
-  const float doubt = Exact ? c.doubt(panel[c.dimension() * panel_points]) : 0.0F;
-  if (!is_finite(doubt)) {
+  const float margin = Exact ? c.margin(panel[c.dimension() * panel_points]) : 0.0F;
+  if (!is_finite(margin)) {
     std::fill_n(nearest, panel_points, 0);
     return all;
   }
   float limit[panel_points];
-  const bool by_groups = search_by_groups(c);
-  std::uint64_t open = 0;
+  const bool by_groups = is_faster_by_groups(c);
+  std::uint64_t undecided = 0;
   for (index i = 0; i < panel_points; i += tile) {
-    open |=
-        (by_groups ? find_least<shape, true, Exact>
-                   : find_least<shape, false, Exact>)(c, panel + i, doubt, limit + i, nearest + i)
-        << i;
+    undecided |= (by_groups ? find_least_scores<shape, true, Exact>
+                            : find_least_scores<shape, false, Exact>)(c, panel + i, margin,
+                                                                      limit + i, nearest + i)
+                 << i;
   }
-  if (!by_groups) return open;
+  if (!by_groups) return undecided;
   constexpr int together = 4;
   for (index i = 0; i < panel_points; i += together) {
-    open |= find_in_groups<together>(c, panel + i, limit + i, nearest + i) << i;
+    undecided |= find_centroids_in_groups<together>(c, panel + i, limit + i, nearest + i) << i;
   }
-  return Exact ? open : 0;
+  return Exact ? undecided : 0;
 }
 
-/// The centroid with the least distance to x in double; of equal distances the one of the lower
-/// number. `guess` is any centroid, the better the quicker.
+/// Step 2: the centroid with the least distance to x in double. If distances are equal, the lower
+/// number wins. `guess` is any centroid; a near one makes the search faster.
 ///
-/// A sum of d squares of differences in float is within (d + 2) 2^-24 of its value, and within
-/// d 2^-149 where squares are subnormal; where it overflows, the limit does too or is less.
+/// A float sum of d squared differences has an error of at most (d + 2) 2^-24 times its value, plus
+/// d 2^-149 if squares are subnormal. If the sum overflows, the limit is either infinite, too, or
+/// correctly smaller.
 inline std::int32_t nearest_by_differences(const packed_centroids& c, const float* x,
                                            std::int32_t guess) noexcept {
   constexpr int group = packed_centroids::group;
   using lanes = arch::vec<float, group>;
   const index d = c.dimension();
   const auto distance = [&](index j) {
-    const float* from = c.given(j / group) + j % group;
+    const float* from = c.original(j / group) + j % group;
     double sum = 0.0;
     for (index t = 0; t < d; ++t) {
-      const double miss = double{x[t]} - double{from[t * group]};
-      sum += arch::rounded(miss * miss);
+      const double difference = double{x[t]} - double{from[t * group]};
+      sum += arch::rounded(difference * difference);
     }
     return sum;
   };
@@ -419,7 +428,7 @@ inline std::int32_t nearest_by_differences(const packed_centroids& c, const floa
   };
   double least = distance(guess);
   float limit = limit_of(least);
-  const auto examine = [&](const lanes& sum, index g) {
+  const auto check_lanes = [&](const lanes& sum, index g) {
     for (std::uint32_t near = arch::lanes_at_most(sum, lanes(limit)); near != 0; near &= near - 1) {
       const auto j = static_cast<std::int32_t>(g * group + std::countr_zero(near));
       if (j == guess || j >= c.size()) continue;
@@ -430,39 +439,38 @@ inline std::int32_t nearest_by_differences(const packed_centroids& c, const floa
       limit = limit_of(least);
     }
   };
-  const auto take = [&]<int groups>(index g) {
-    const float* from = c.given(g);
+  const auto scan_groups = [&]<int groups>(index g) {
+    const float* from = c.original(g);
     lanes sum[groups];
 #pragma GCC unroll 4
     for (int i = 0; i < groups; ++i) sum[i] = lanes(0.0F);
     for (index t = 0; t < d; ++t) {
 #pragma GCC unroll 4
       for (int i = 0; i < groups; ++i) {
-        const lanes miss = lanes(x[t]) - lanes::load(from + (i * d + t) * group);
-        sum[i] += arch::rounded(lanes(miss * miss));
+        const lanes difference = lanes(x[t]) - lanes::load(from + (i * d + t) * group);
+        sum[i] += arch::rounded(lanes(difference * difference));
       }
     }
 #pragma GCC unroll 4
-    for (int i = 0; i < groups; ++i) examine(sum[i], g + i);
+    for (int i = 0; i < groups; ++i) check_lanes(sum[i], g + i);
   };
   index g = 0;
-  for (; g + 4 <= c.groups(); g += 4) take.template operator()<4>(g);
-  for (; g < c.groups(); ++g) take.template operator()<1>(g);
+  for (; g + 4 <= c.groups(); g += 4) scan_groups.template operator()<4>(g);
+  for (; g < c.groups(); ++g) scan_groups.template operator()<1>(g);
   return guess;
 }
 
-/// Takes the second step for those of `count` points, rows that are `stride` apart, that `open`
-/// names.
-inline void settle(const packed_centroids& c, std::uint64_t open, const float* rows, index stride,
-                   index count, std::int32_t* nearest) noexcept {
-  open &= (std::uint64_t{1} << count) - 1;
-  for (; open != 0; open &= open - 1) {
-    const int i = std::countr_zero(open);
+/// Step 2 for the points whose bit in `undecided` is set. The `count` points are rows, `stride`
+/// apart.
+inline void decide_in_double(const packed_centroids& c, std::uint64_t undecided, const float* rows,
+                             index stride, index count, std::int32_t* nearest) noexcept {
+  undecided &= (std::uint64_t{1} << count) - 1;
+  for (; undecided != 0; undecided &= undecided - 1) {
+    const int i = std::countr_zero(undecided);
     nearest[i] = nearest_by_differences(c, rows + i * stride, nearest[i]);
   }
 }
 
-/// The values of an n x 1 matrix.
 inline std::vector<float> column_of(const matrix_ref& m) {
   std::vector<float> values(static_cast<std::size_t>(m.rows()));
   for (index i = 0; i < m.rows(); ++i) values[static_cast<std::size_t>(i)] = m(i, 0);
@@ -471,9 +479,9 @@ inline std::vector<float> column_of(const matrix_ref& m) {
 
 }  // namespace detail
 
-/// Writes the numbers of the centroids of the least scores in float with the 48 points of a panel,
-/// which was filled by `c.map()`. A score misses its centroid's by half of
-/// c.doubt(panel[c.dimension() * 48]) at most. Allocates nothing.
+/// Step 1 alone: writes the numbers of the centroids with the least float scores for the 48 points
+/// of a panel. The panel must be filled with c.map(). A score has an error of at most
+/// c.margin(panel[c.dimension() * 48]) / 2. Allocates nothing.
 template <class Arch = arch::native>
 void nearest_in_panel(const packed_centroids& c, const float* panel,
                       std::int32_t* nearest) noexcept {
@@ -482,23 +490,22 @@ void nearest_in_panel(const packed_centroids& c, const float* panel,
   detail::nearest_by_scores<Arch, false>(c, panel, nearest);
 }
 
-/// Writes the numbers of the centroids nearest to the points of a panel, which was filled by
-/// `c.map()` from `count` rows, `stride` apart. Allocates nothing.
+/// Both steps: writes the numbers of the nearest centroids for the points of a panel. The panel
+/// must be filled with c.map() from `count` rows, `stride` apart. Allocates nothing.
 template <class Arch = arch::native>
 void nearest_in_panel(const packed_centroids& c, const float* panel, const float* rows,
                       index stride, index count, std::int32_t* nearest) noexcept {
   static_assert(Arch::compiled,
                 "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
-  detail::settle(c, detail::nearest_by_scores<Arch, true>(c, panel, nearest), rows, stride, count,
-                 nearest);
+  detail::decide_in_double(c, detail::nearest_by_scores<Arch, true>(c, panel, nearest), rows,
+                           stride, count, nearest);
 }
 
-/// The number of the nearest centroid of each point.
+/// The number of the nearest centroid of each point: the least distance sum (x_t - c_t)^2 in
+/// double. If distances are equal, the lower number wins.
 ///
-/// It has the least distance in double, sum (x_t - c_t)^2, whatever lies far away; of equal
-/// distances the centroid of the lower number is named. In one dimension the midpoints of
-/// neighbouring centroids decide, in double; a point on a midpoint belongs to the centroid of the
-/// lower number, too.
+/// If d = 1, the midpoints of neighbouring centroids decide, in double. A point on a midpoint belongs
+/// to the centroid of the lower number.
 ///
 /// @param points     n x d
 /// @param centroids  k x d

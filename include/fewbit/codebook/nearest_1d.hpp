@@ -1,5 +1,5 @@
 #pragma once
-/// The nearest of some numbers: midpoints of neighbours and a binary search.
+/// The nearest of some numbers, by a binary search among the midpoints of neighbours.
 ///
 /// Read next: codebook/nearest.hpp (any dimension; it calls this one), codebook/kmeans_1d.hpp.
 
@@ -20,9 +20,9 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// A number and its position, in one word that compares as the number does: -0 as +0, then by
+/// A number and its position in one word. Words are ordered by number, where -0 equals +0, then by
 /// position.
-inline std::uint64_t sortable(float x, index position) noexcept {
+inline std::uint64_t sortable_word(float x, index position) noexcept {
   const auto bits = std::bit_cast<std::uint32_t>(without_minus_zero(x));
   const std::uint32_t key = bits ^ ((bits >> 31) != 0 ? 0xFFFFFFFFU : 0x80000000U);
   return (std::uint64_t{key} << 32) | static_cast<std::uint64_t>(position);
@@ -33,7 +33,7 @@ inline float value_of(std::uint64_t word) noexcept {
 }
 inline std::size_t position_of(std::uint64_t word) noexcept { return word & 0xFFFFFFFFU; }
 
-/// Sorts by the upper 32 bits, 11 at a time from the lowest; equal ones stay in order.
+/// Radix sort by the upper 32 bits, 11 bits at a time. Equal numbers keep their order.
 inline void sort_by_value(std::vector<std::uint64_t>& words) {
   constexpr int digit_bits = 11;
   constexpr std::size_t digits = std::size_t{1} << digit_bits;
@@ -49,7 +49,8 @@ inline void sort_by_value(std::vector<std::uint64_t>& words) {
 
 }  // namespace detail
 
-/// Numbers in order, each with its former position; of equal ones the first alone remains.
+/// Numbers in ascending order with their original positions. Only the first of
+/// equal numbers is kept.
 class sorted_centroids {
  public:
   /// @param centroids  at least one, all finite
@@ -57,7 +58,7 @@ class sorted_centroids {
     std::vector<std::uint64_t> words;
     words.reserve(centroids.size());
     for (const float c : centroids) {
-      words.push_back(detail::sortable(c, static_cast<index>(words.size())));
+      words.push_back(detail::sortable_word(c, static_cast<index>(words.size())));
     }
     detail::sort_by_value(words);
     float last = 0.0F;
@@ -78,12 +79,12 @@ class sorted_centroids {
     }
   }
 
-  /// (a + b) / 2 in double, which holds it exactly unless one is 2^28 times the other.
+  /// (a + b) / 2 in double: exact unless one number is 2^28 times the other.
   [[nodiscard]] static double midpoint(float a, float b) noexcept {
     return (double{a} + double{b}) / 2;
   }
 
-  /// The number of the nearest centroid; on a midpoint, the lower number.
+  /// The number of the nearest centroid. On a midpoint the lower number wins.
   [[nodiscard]] std::int32_t nearest(float x) const noexcept {
     const double* below = middle_.data();
     for (std::size_t n = middle_.size(); n > 0;) {
@@ -94,11 +95,12 @@ class sorted_centroids {
     return number_[static_cast<std::size_t>(below - middle_.data())];
   }
 
-  /// The place in order of the nearest centroid, which is not before `place`, and its number.
-  [[nodiscard]] std::size_t next(std::size_t place, float x) const noexcept {
+  /// The place, in ascending order, of the centroid nearest to x. It must be `place` or later.
+  [[nodiscard]] std::size_t advance_to_nearest(std::size_t place, float x) const noexcept {
     while (place < middle_.size() && middle_[place] < double{x}) ++place;
     return place;
   }
+  /// The original position of the centroid at a place.
   [[nodiscard]] std::int32_t number(std::size_t place) const noexcept { return number_[place]; }
 
  private:

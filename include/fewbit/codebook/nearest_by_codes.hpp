@@ -1,18 +1,21 @@
 #pragma once
-/// The nearest centroid by way of 8-bit codes: the same answer as codebook/nearest.hpp in less than
-/// half the time where bytes are multiplied four at a time (VNNI) and points have many
-/// coordinates.
+/// The nearest centroid with the help of 8-bit codes: the same result as codebook/nearest.hpp in
+/// less than half the time. It needs VNNI (products of four bytes) and points of many coordinates.
 ///
-/// Points x and centroids c are rounded to 8 bits, each with a scale of its own. The product of the
-/// codes misses x . c by at most
+/// Points x and centroids c are rounded to 8 bits: x^ and c^. Each point and centroid has its own
+/// scale. The product of the codes differs from x . c by at most
 ///
 ///     |x - x^| |c| + |x^| |c - c^|
 ///
-/// The group of the least score by codes is scored in float, as always, and then every group whose
-/// score by codes less that bound is no more than the best so far and its doubt: one or two for
-/// each point. Where two scores are too close for float, codebook/nearest.hpp settles the point.
-/// Who searches the same points often, as k-means does, gains; codes for a single search cost more
-/// than they save.
+/// 1. All scores are computed from codes.
+/// 2. For each point, the group of the least score by codes is scored in float. Its best score,
+///    plus the margin of codebook/nearest.hpp, is a limit.
+/// 3. A further group is scored in float if its score by codes, minus the bound above, is within
+///    the limit: one or two groups per point.
+/// 4. Points whose float scores are too close are decided by step 2 of codebook/nearest.hpp.
+///
+/// Use it if the same points are searched often, as in k-means. For a single search, coding the
+/// points costs more than it saves.
 
 #include "fewbit/begin.hpp"
 
@@ -44,60 +47,60 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// Whether an instruction set multiplies four bytes from memory by four bytes of each lane.
+/// Whether the instruction set multiplies four bytes from memory by four bytes of each lane.
 template <class Arch>
 inline constexpr bool has_coded_search =
     (FEWBIT_HAS_AVX_VNNI && std::is_same_v<Arch, arch::avx_vnni>) ||
     (FEWBIT_HAS_AVX512_VNNI &&
      (std::is_same_v<Arch, arch::avx512_vnni> || std::is_same_v<Arch, arch::avx512_bitalg>));
 
-/// Beyond this many centroids the least scores of all groups would not stay in the first cache.
+/// With more centroids the least scores of all groups do not fit in L1.
 inline constexpr index most_coded_centroids = 1024;
 
-/// Where the search by codes is the faster one.
-inline constexpr bool codes_pay(index d, index k) noexcept {
+/// Whether the search by codes is the faster one.
+inline constexpr bool is_faster_by_codes(index d, index k) noexcept {
   return d >= 24 && k >= 64 && k <= most_coded_centroids;
 }
 
-/// A centroid rounded to multiples of a scale, from -127 to 127.
-struct code_row {
-  float scale = 1.0F;  // 1 for a row of zeros
-  float norm = 0.0F;   // of the row as rounded
-  float miss = 0.0F;   // norm of the difference
+/// Scale and norms of a centroid that is rounded to multiples of the scale, -127 to 127.
+struct coded_row {
+  float scale = 1.0F;       // 1 for a row of zeros
+  float norm = 0.0F;        // of the rounded row
+  float error_norm = 0.0F;  // norm of the rounding error
 
   /// Reads x[t * stride] and calls write(t, code) for t = 0 .. d - 1. Norms are rounded up.
   template <class F>
-  static code_row of(const float* x, index stride, index d, F write) noexcept {
+  static coded_row of(const float* x, index stride, index d, F write) noexcept {
     float largest = 0.0F;
     for (index t = 0; t < d; ++t) largest = std::max(largest, std::abs(x[t * stride]));
-    code_row row;
+    coded_row row;
     if (largest > 0x1p-100F) row.scale = largest / 127;
     double norm = 0.0;
-    double miss = 0.0;
+    double error_square = 0.0;
     for (index t = 0; t < d; ++t) {
       const int code = static_cast<int>(arch::round_to_int(x[t * stride] / row.scale));
       const double rounded = double{row.scale} * code;
       norm += rounded * rounded;
-      miss += (x[t * stride] - rounded) * (x[t * stride] - rounded);
+      error_square += (x[t * stride] - rounded) * (x[t * stride] - rounded);
       write(t, code);
     }
     constexpr double up = 1.000001;
     row.norm = static_cast<float>(up * std::sqrt(norm));
-    row.miss = static_cast<float>(up * std::sqrt(miss));
+    row.error_norm = static_cast<float>(up * std::sqrt(error_square));
     return row;
   }
 };
 
-/// What a panel of points is by codes: coordinates 4 q .. 4 q + 3 of point i stand at
-/// codes[(q * 48 + i) * 4].
+/// The codes of the points of all panels. Coordinates 4 q .. 4 q + 3 of point i are codes[(q * 48 +
+/// i) * 4] and the next three.
 class coded_panels {
  public:
-  /// Behind the codes of a panel.
-  struct about {
-    std::int32_t start[panel_points];  // -128 times the sum of the codes
-    float inverse[panel_points];       // of the scale
-    float norm[panel_points];          // |x^| and |x - x^| divided by the scale
-    float miss[panel_points];
+  /// Scales and norms of the points of a panel.
+  struct point_data {
+    std::int32_t start_sum[panel_points];  // -128 times the sum of the codes
+    float inverse_scale[panel_points];     // 1 / scale
+    float norm[panel_points];              // |x^| / scale
+    float error_norm[panel_points];        // |x - x^| / scale
   };
 
   coded_panels() = default;
@@ -106,10 +109,10 @@ class coded_panels {
   coded_panels(const point_panels& panels, index d, const E& executor)
       : bytes_((d + 3) / 4 * 4 * panel_points),
         codes_(panels.panels() * bytes_, for_overwrite),
-        about_(panels.panels(), for_overwrite) {
+        data_(panels.panels(), for_overwrite) {
     executor.for_each(panels.panels(), [&](index p) {
       for (index column = 0; column < panel_points; column += lanes::lanes) {
-        code_points(panels.panel(p) + column, d, column, codes_.data() + p * bytes_, about_[p]);
+        code_points(panels.panel(p) + column, d, column, codes_.data() + p * bytes_, data_[p]);
       }
     });
   }
@@ -117,27 +120,28 @@ class coded_panels {
   [[nodiscard]] const std::int8_t* codes(index p) const noexcept {
     return codes_.data() + p * bytes_;
   }
-  [[nodiscard]] const about& of(index p) const noexcept { return about_[p]; }
+  [[nodiscard]] const point_data& data_of(index p) const noexcept { return data_[p]; }
 
  private:
   using lanes = arch::vec<float, arch::native_lanes<float>>;
   using numbers = arch::vec<std::int32_t, lanes::lanes>;
 
-  /// Points in lanes. Norms are rounded up: by what the sums of d squares in float may lose, and by
-  /// what a code times its scale may.
+  /// Codes some points, one per lane. Norms are rounded up. This covers the errors of the float
+  /// sums of d squares and of the product code * scale.
   static void code_points(const float* points, index d, index column, std::int8_t* codes,
-                          about& a) noexcept {
+                          point_data& data) noexcept {
     lanes largest(0.0F);
     for (index t = 0; t < d; ++t) {
       const lanes x = lanes::load(points + t * panel_points);
       largest = arch::max(largest, arch::max(x, lanes(0.0F) - x));
     }
-    // Smaller points have codes of 0: squares of what they miss would be subnormal.
+    // Points with smaller coordinates get the scale 1 and codes of 0: squares of their rounding
+    // errors would be subnormal.
     const lanes scale =
         arch::select(largest > lanes(0x1p-30F), largest / lanes(127.0F), lanes(1.0F));
     const lanes inverse = lanes(1.0F) / scale;
     lanes norm(0.0F);
-    lanes miss(0.0F);
+    lanes error_square(0.0F);
     numbers sum(0);
     for (index t = 0; t < d; t += 4) {
       numbers quad(0);
@@ -145,9 +149,9 @@ class coded_panels {
         const lanes x = lanes::load(points + (t + i) * panel_points);
         const numbers code = arch::round_to_int(lanes(x * inverse));
         const lanes value = arch::convert<float>(code);
-        const lanes off = x - arch::rounded(value * scale);
+        const lanes error = x - arch::rounded(value * scale);
         norm = arch::fused_multiply_add(value, value, norm);
-        miss = arch::fused_multiply_add(off, off, miss);
+        error_square = arch::fused_multiply_add(error, error, error_square);
         sum += code;
         quad = quad | ((code & numbers(255))
                        << numbers(arch::byte_shift<std::int32_t>(static_cast<int>(i))));
@@ -157,33 +161,34 @@ class coded_panels {
     const float up = 1.0F + 0x1p-22F * static_cast<float>(d + 4);
     for (int lane = 0; lane < lanes::lanes; ++lane) {
       const index i = column + lane;
-      a.start[i] = -128 * sum[lane];
-      a.inverse[i] = inverse[lane];
-      a.norm[i] = up * std::sqrt(norm[lane]);
-      a.miss[i] = up * std::sqrt(miss[lane]) * inverse[lane] + 0x1p-22F * a.norm[i];
+      data.start_sum[i] = -128 * sum[lane];
+      data.inverse_scale[i] = inverse[lane];
+      data.norm[i] = up * std::sqrt(norm[lane]);
+      data.error_norm[i] =
+          up * std::sqrt(error_square[lane]) * inverse[lane] + 0x1p-22F * data.norm[i];
     }
   }
 
   index bytes_ = 0;  // of the codes of a panel
   aligned_buffer<std::int8_t> codes_;
-  aligned_buffer<about> about_;
+  aligned_buffer<point_data> data_;
 };
 
-/// Centroids by codes, in the groups of packed_centroids: per group (d + 3) / 4 rows of 8 centroids
-/// of 4 codes plus 128.
+/// The codes of the centroids plus 128, in the groups of packed_centroids: (d + 3) / 4 rows of 8
+/// centroids by 4 codes for each group.
 class coded_centroids {
  public:
   static constexpr int group = packed_centroids::group;
 
-  /// The largest of a group: |c|, not rounded to codes, and |c - c^|.
+  /// The largest of a group: |c| before rounding, and |c - c^|.
   struct bounds {
     float norm = 0.0F;
-    float miss = 0.0F;
+    float error_norm = 0.0F;
   };
 
   coded_centroids() = default;
 
-  /// Replaces what was coded before; allocates only if the sizes change.
+  /// Replaces all codes. Allocates only if the sizes change.
   void code(const packed_centroids& c) {
     quads_ = (c.dimension() + 3) / 4;
     if (codes_.size() != c.groups() * group_bytes()) {
@@ -193,18 +198,18 @@ class coded_centroids {
     }
     std::fill(codes_.begin(), codes_.end(), std::uint8_t{128});
     std::fill(bounds_.begin(), bounds_.end(), bounds{});
-    norm_ = 0.0F;
+    largest_norm_ = 0.0F;
     for (index j = 0; j < c.size(); ++j) {
       std::uint8_t* codes = codes_.data() + j / group * group_bytes() + j % group * 4;
       const float* from = c.data(j / group) + group + j % group;  // -c
-      const code_row row = code_row::of(from, group, c.dimension(), [&](index t, int code) {
+      const coded_row row = coded_row::of(from, group, c.dimension(), [&](index t, int code) {
         codes[t / 4 * 4 * group + t % 4] = static_cast<std::uint8_t>(128 + code);
       });
       negative_scale_[j] = row.scale;  // the codes are those of -c
       bounds& b = bounds_[j / group];
-      b.norm = std::max(b.norm, row.norm + row.miss);
-      b.miss = std::max(b.miss, row.miss);
-      norm_ = std::max(norm_, b.norm);
+      b.norm = std::max(b.norm, row.norm + row.error_norm);
+      b.error_norm = std::max(b.error_norm, row.error_norm);
+      largest_norm_ = std::max(largest_norm_, b.norm);
     }
   }
 
@@ -215,8 +220,8 @@ class coded_centroids {
   [[nodiscard]] const float* negative_scale(index g) const noexcept {
     return negative_scale_.data() + g * group;
   }
-  [[nodiscard]] const bounds& of(index g) const noexcept { return bounds_[g]; }
-  [[nodiscard]] float norm() const noexcept { return norm_; }  // the largest of all
+  [[nodiscard]] const bounds& bounds_of(index g) const noexcept { return bounds_[g]; }
+  [[nodiscard]] float largest_norm() const noexcept { return largest_norm_; }  // of all groups
 
  private:
   [[nodiscard]] index group_bytes() const noexcept { return quads_ * 4 * group; }
@@ -225,10 +230,10 @@ class coded_centroids {
   aligned_buffer<std::uint8_t> codes_;
   aligned_buffer<float> negative_scale_;
   aligned_buffer<bounds> bounds_;
-  float norm_ = 0.0F;
+  float largest_norm_ = 0.0F;
 };
 
-/// The best score of each point of a tile so far, and where it was found.
+/// The best score of each point of a tile so far, and its place.
 template <class Shape>
 struct best_scores {
   using lanes = typename Shape::lanes;
@@ -255,12 +260,12 @@ struct best_scores {
   }
 };
 
-/// Writes the least score that a group of centroids may have with each point of a tile, divided by
-/// the point's scale, to least[g * 48], and the group of the least score by codes to group.
+/// Writes two results for each point i of a tile. least[g * 48 + i] is the least score that group g
+/// can have, divided by the scale of the point. group[i] is the group of the least score by codes.
 template <class Arch>
-void score_codes(const packed_centroids& c, const coded_centroids& coded, const std::int8_t* points,
-                 const coded_panels::about& about, index column, float* least,
-                 std::int32_t* group) noexcept {
+void score_by_codes(const packed_centroids& c, const coded_centroids& coded,
+                    const std::int8_t* points, const coded_panels::point_data& data, index column,
+                    float* least, std::int32_t* group) noexcept {
   using shape = nearest_shape<Arch>;
   using unit = typename arch::dot_unit<Arch, std::uint8_t>::type;
   using lanes = typename shape::lanes;
@@ -272,7 +277,7 @@ void score_codes(const packed_centroids& c, const coded_centroids& coded, const 
   lanes inverse[shape::registers];
 #pragma GCC unroll 4
   for (int r = 0; r < shape::registers; ++r) {
-    inverse[r] = lanes::load(about.inverse + column + r * lanes::lanes);
+    inverse[r] = lanes::load(data.inverse_scale + column + r * lanes::lanes);
   }
   for (index g = 0; g < c.groups(); ++g) {
     lanes best[shape::registers];
@@ -287,7 +292,7 @@ void score_codes(const packed_centroids& c, const coded_centroids& coded, const 
       for (int j = 0; j < shape::centroids; ++j) {
 #pragma GCC unroll 4
         for (int r = 0; r < shape::registers; ++r) {
-          sum[j][r] = sums::load(about.start + column + r * lanes::lanes);
+          sum[j][r] = sums::load(data.start_sum + column + r * lanes::lanes);
         }
       }
       const std::uint8_t* codes = coded.codes(g) + 4 * half;
@@ -324,10 +329,10 @@ void score_codes(const packed_centroids& c, const coded_centroids& coded, const 
 #pragma GCC unroll 4
     for (int r = 0; r < shape::registers; ++r) {
       const index at = column + r * lanes::lanes;
-      const lanes miss = arch::fused_multiply_add(
-          lanes(coded.of(g).norm), lanes::load(about.miss + at),
-          arch::rounded(lanes(coded.of(g).miss) * lanes::load(about.norm + at)));
-      lanes(best[r] - miss).store(least + g * panel_points + at);
+      const lanes product_error = arch::fused_multiply_add(
+          lanes(coded.bounds_of(g).norm), lanes::load(data.error_norm + at),
+          arch::rounded(lanes(coded.bounds_of(g).error_norm) * lanes::load(data.norm + at)));
+      lanes(best[r] - product_error).store(least + g * panel_points + at);
     }
     all.compare(best, g);
   }
@@ -337,30 +342,30 @@ void score_codes(const packed_centroids& c, const coded_centroids& coded, const 
   }
 }
 
-/// A group of centroids that may hold the nearest to a point of a panel.
+/// A group of centroids that may contain the nearest centroid of a point.
 struct candidate {
   std::uint16_t group;
   std::uint16_t point;
 };
 
-/// What is known of the points of a panel: the least score, who has it, and, if Exact, a bit for
-/// each point where another score is within the doubt of it.
+/// The least float score of each point of a panel so far, and its centroid. If Exact, also one bit
+/// per point: whether another score is within the margin of the least.
 template <bool Exact>
 struct scored_panel {
-  float doubt;
+  float margin;
   float* score;
   std::int32_t* nearest;
-  std::uint64_t open = 0;
+  std::uint64_t undecided = 0;
 
-  /// Takes note of 8 scores, of which `least` is the least.
-  FEWBIT_ALWAYS_INLINE void show(const arch::vec<float, packed_centroids::group>& scores,
-                                 float least, const candidate& from) noexcept {
+  /// Adds the 8 scores of a candidate. `least` is the least of them.
+  FEWBIT_ALWAYS_INLINE void add(const arch::vec<float, packed_centroids::group>& scores,
+                                float least, const candidate& from) noexcept {
     const index point = from.point;
-    if (!(least <= score[point] + doubt)) return;
+    if (!(least <= score[point] + margin)) return;
     if constexpr (Exact) {
-      const std::uint32_t near = arch::lanes_at_most(scores, {least + doubt});
-      const bool several = (near & (near - 1)) != 0 || !(least + doubt < score[point]);
-      open = (open & ~(std::uint64_t{1} << point)) | (std::uint64_t{several} << point);
+      const std::uint32_t near = arch::lanes_at_most(scores, {least + margin});
+      const bool several = (near & (near - 1)) != 0 || !(least + margin < score[point]);
+      undecided = (undecided & ~(std::uint64_t{1} << point)) | (std::uint64_t{several} << point);
     }
     const std::int32_t centroid =
         from.group * packed_centroids::group + arch::first_equal_lane(scores, least);
@@ -371,7 +376,7 @@ struct scored_panel {
   }
 };
 
-/// Scores some candidates in float, all of them at once, and keeps the best of each point.
+/// Scores some candidates in float, side by side, and adds the scores to the result.
 template <int Count, bool Exact>
 FEWBIT_ALWAYS_INLINE void score_candidates(const packed_centroids& c, const float* panel,
                                            const candidate* candidates,
@@ -398,7 +403,7 @@ FEWBIT_ALWAYS_INLINE void score_candidates(const packed_centroids& c, const floa
   for (int i = 0; i < Count; ++i) {
     const auto four = arch::min(arch::part<0, 4>(sum[i]), arch::part<1, 4>(sum[i]));
     const float least = std::min(std::min(four[0], four[1]), std::min(four[2], four[3]));
-    result.show(sum[i], least, candidates[i]);
+    result.add(sum[i], least, candidates[i]);
   }
 }
 
@@ -416,24 +421,26 @@ void score_all_candidates(const packed_centroids& c, const float* panel,
   }
 }
 
-/// As nearest_by_scores. Where codes leave too many candidates it calls that.
+/// The same result as nearest_by_scores. Calls that function if the codes leave too many
+/// candidates.
 template <class Arch, bool Exact>
 std::uint64_t nearest_by_codes(const packed_centroids& c, const coded_centroids& coded,
                                const float* panel, const std::int8_t* codes,
-                               const coded_panels::about& about, std::int32_t* nearest) noexcept {
+                               const coded_panels::point_data& data,
+                               std::int32_t* nearest) noexcept {
   using shape = nearest_shape<Arch>;
   using lanes = typename shape::lanes;
   constexpr index tile = index{shape::registers} * lanes::lanes;
   constexpr index most_groups = most_coded_centroids / packed_centroids::group;
-  const float doubt = Exact ? c.doubt(panel[c.dimension() * panel_points]) : 0.0F;
-  if (!is_finite(doubt)) return nearest_by_scores<Arch, Exact>(c, panel, nearest);
+  const float margin = Exact ? c.margin(panel[c.dimension() * panel_points]) : 0.0F;
+  if (!is_finite(margin)) return nearest_by_scores<Arch, Exact>(c, panel, nearest);
   float least[most_groups * panel_points];
   constexpr index line = arch::cache_line / sizeof(float);
   for (index i = 0; i < c.dimension() * panel_points; i += line) {
     arch::prefetch_to_l1(panel + i);  // for the candidates
   }
   for (index column = 0; column < panel_points; column += tile) {
-    score_codes<Arch>(c, coded, codes, about, column, least, nearest);
+    score_by_codes<Arch>(c, coded, codes, data, column, least, nearest);
   }
   candidate found[most_groups * panel_points / 4 + panel_points];
   float score[panel_points];
@@ -442,15 +449,17 @@ std::uint64_t nearest_by_codes(const packed_centroids& c, const coded_centroids&
     least[nearest[i] * panel_points + i] = std::numeric_limits<float>::infinity();
     score[i] = std::numeric_limits<float>::infinity();
   }
-  scored_panel<Exact> result{doubt, score, nearest};
+  scored_panel<Exact> result{margin, score, nearest};
   score_all_candidates(c, panel, found, panel_points, result);
-  // What rounding to float may do to any of these sums: some units in the last place of its largest
+  // Bound of the float rounding error of these sums: some units in the last place of the largest
   // term, for each term.
   const float unit = 0x1p-21F * static_cast<float>(c.dimension() + 16);
   float limit[panel_points];
   for (index i = 0; i < panel_points; ++i) {
-    const float reach = about.norm[i] + about.miss[i] + coded.norm() * about.inverse[i];
-    limit[i] = (score[i] + doubt) * about.inverse[i] + unit * reach * (1.0F + coded.norm());
+    const float norm_bound =
+        data.norm[i] + data.error_norm[i] + coded.largest_norm() * data.inverse_scale[i];
+    limit[i] = (score[i] + margin) * data.inverse_scale[i] +
+               unit * norm_bound * (1.0F + coded.largest_norm());
   }
   const index room = c.groups() * panel_points / 4;
   index count = 0;
@@ -466,7 +475,7 @@ std::uint64_t nearest_by_codes(const packed_centroids& c, const coded_centroids&
     if (count > room) return nearest_by_scores<Arch, Exact>(c, panel, nearest);
   }
   score_all_candidates(c, panel, found, count, result);
-  return result.open;
+  return result.undecided;
 }
 
 }}}  // namespace fewbit::detail

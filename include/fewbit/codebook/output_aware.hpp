@@ -1,23 +1,25 @@
 #pragma once
-/// Codebooks for weights that keep a layer's outputs rather than its weights: centroids that
-/// minimise |X (W - W^)|^2 for sample inputs X.
+/// Codebooks for weights that preserve the outputs of a layer rather than its weights: centroids
+/// that minimise |X (W - W^)|^2 for sample inputs X.
 ///
 ///     const output_aware_codes r =
 ///         train_output_aware(weights, inputs, {.parts = 32, .bits = 8});
-///     const row_matrix<float> w = r.quantizer.decode(r.codes);   // for weights
+///     const row_matrix<float> w = r.quantizer.decode(r.codes);   // approximates weights
 ///
-/// Weights are n x d, one output channel per row, inputs samples x d. An error w - c of a part
-/// counts for |X_p (w - c)|^2 = (w - c)' H (w - c), where X_p are the inputs' columns of that part
-/// and H = X_p' X_p = A' A. Under A that is a Euclidean distance: the points A w are clustered by
-/// k-means, and the mean of the w of a cluster is a best centroid whatever the rank of X_p, because
-/// A times the mean is the mean of the A w.
+/// Weights are n x d, one output channel per row. Inputs are samples x d. Let X_p be the columns of
+/// the inputs that belong to part p. An error w - c of a part costs
 ///
-/// Codes are chosen by distances under A, so they come with the quantizer; its encode, which
-/// compares the weights themselves, would choose others. Read first:
-/// codebook/product_quantizer.hpp.
+///     |X_p (w - c)|^2 = (w - c)' H (w - c) = |A (w - c)|^2, where H = X_p' X_p = A' A
 ///
-/// Source: Stock et al. 2020, "And the bit goes down: revisiting the quantization of neural
-/// networks", whose two alternating steps these are.
+/// This is the squared distance of A w and A c, so k-means clusters the points A w. The mean of the
+/// w of a cluster is a best centroid for any rank of X_p, because A times the mean of the w is the
+/// mean of the A w.
+///
+/// Use the codes that come with the quantizer. quantizer.encode(weights) would choose other codes,
+/// because it compares the weights themselves. Read first: codebook/product_quantizer.hpp.
+///
+/// Source: the two alternating steps are those of Stock et al. 2020, "And the bit goes down:
+/// revisiting the quantization of neural networks".
 
 #include "fewbit/begin.hpp"
 
@@ -42,7 +44,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Centroids and codes of weights.
+/// The centroids and codes of weights.
 struct output_aware_codes {
   product_quantizer quantizer;
   row_matrix<std::uint8_t> codes;  ///< n x parts
@@ -50,7 +52,7 @@ struct output_aware_codes {
 
 namespace detail {
 
-/// X' X in double, products one after the other.
+/// X' X in double. The sums run over the rows in order.
 inline row_matrix<double> gram_of(const matrix_ref& x) {
   const index d = x.cols();
   row_matrix<double> gram = row_matrix<double>::Zero(d, d);
@@ -66,9 +68,9 @@ inline row_matrix<double> gram_of(const matrix_ref& x) {
   return gram;
 }
 
-/// The upper triangular A with A' A = gram, by Cholesky's steps; a row whose pivot is lost in
-/// rounding is zero.
-inline row_matrix<double> factor_of(const row_matrix<double>& gram) {
+/// The upper triangular A with A' A = gram (Cholesky). If a pivot is lost in rounding, its row is
+/// 0.
+inline row_matrix<double> cholesky_factor_of(const row_matrix<double>& gram) {
   const index d = gram.rows();
   row_matrix<double> a = row_matrix<double>::Zero(d, d);
   for (index i = 0; i < d; ++i) {
@@ -85,7 +87,7 @@ inline row_matrix<double> factor_of(const row_matrix<double>& gram) {
   return a;
 }
 
-/// The middle number of each column, or the greater of two.
+/// The median of each column. If there are two middle numbers, the larger one is the median.
 inline std::vector<double> medians_of(const matrix_ref& w) {
   std::vector<double> medians;
   std::vector<float> column(static_cast<std::size_t>(w.rows()));
@@ -98,8 +100,9 @@ inline std::vector<double> medians_of(const matrix_ref& w) {
   return medians;
 }
 
-/// Rows A (w - m) of the rows w, scaled so that the largest value is about 1. All distances are
-/// those of A w; near the median m, where most rows are, floats hold more of them.
+/// The rows A (w - m) of the rows w, where m is the median of each column, scaled to a largest
+/// value of about 1. Subtracting m does not change distances. Most rows are near m, so their floats
+/// keep more digits.
 template <Executor E>
 row_matrix<float> mapped_rows(const row_matrix<double>& a, const matrix_ref& w, const E& executor) {
   const index d = w.cols();
@@ -127,8 +130,8 @@ row_matrix<float> mapped_rows(const row_matrix<double>& a, const matrix_ref& w, 
   return y;
 }
 
-/// The weighted mean of the rows of each cluster, the plain one where all weigh nothing; a cluster
-/// without rows keeps zeros, which no code names.
+/// The weighted mean of the rows of each cluster. If all rows of a cluster have weight 0, their
+/// plain mean. The mean of an empty cluster is 0; no code refers to it.
 inline row_matrix<float> means_of(const matrix_ref& w, std::span<const float> weights,
                                   const std::vector<std::int32_t>& cluster, index k) {
   const auto cluster_of = [&](index r) {
@@ -155,11 +158,11 @@ inline row_matrix<float> means_of(const matrix_ref& w, std::span<const float> we
   return means;
 }
 
-/// output_aware_kmeans of what its callers have checked, of any k.
+/// output_aware_kmeans without checks, for any k.
 template <class Arch, KmeansProgress P, Executor E>
 kmeans_result find_output_clusters(const matrix_ref& weights, const matrix_ref& inputs, index k,
                                    const kmeans_options& options, P& progress, const E& executor) {
-  const row_matrix<double> a = factor_of(gram_of(inputs));
+  const row_matrix<double> a = cholesky_factor_of(gram_of(inputs));
   kmeans_result r =
       find_clusters<Arch>(mapped_rows(a, weights, executor), k, options, progress, executor);
   r.centroids = means_of(weights, options.weights, r.assignment, k);
@@ -169,11 +172,11 @@ kmeans_result find_output_clusters(const matrix_ref& weights, const matrix_ref& 
         r.centroids.data() + r.assignment[static_cast<std::size_t>(i)] * weights.cols();
     double row = 0.0;
     for (index s = 0; s < weights.cols(); ++s) {
-      double miss = 0.0;
+      double difference = 0.0;
       for (index t = s; t < weights.cols(); ++t) {
-        miss += arch::rounded(a(s, t) * (double{weights(i, t)} - double{c[t]}));
+        difference += arch::rounded(a(s, t) * (double{weights(i, t)} - double{c[t]}));
       }
-      row += arch::rounded(miss * miss);
+      row += arch::rounded(difference * difference);
     }
     r.inertia += arch::rounded(weight_of(options.weights, i) * row);
   }
@@ -182,17 +185,17 @@ kmeans_result find_output_clusters(const matrix_ref& weights, const matrix_ref& 
 
 }  // namespace detail
 
-/// Looks for the k centroids c_j that minimise the sum over rows w of `weights` of
+/// Finds k centroids c_j with a small sum, over the rows w of `weights`, of
 ///
-///     min over j of |X (w - c_j)|^2
+///     row weight * min over j of |X (w - c_j)|^2
 ///
-/// times the row's weight in options.weights, if there are any, and answers them, the assignment
-/// and, as inertia, that sum.
+/// where the row weights are options.weights, or 1. Returns the centroids, the assignment and this
+/// sum as the inertia.
 ///
 /// @param weights  n x d
-/// @param inputs   samples x d; if they say nothing of a direction, errors there cost nothing
-/// @throws fewbit::error if either is empty or holds a NaN or an infinity, the widths differ, or
-///         kmeans does not accept k, of 1 to the number of weights, or the options
+/// @param inputs   samples x d; errors in directions without inputs cost nothing
+/// @throws fewbit::error if either is empty or holds a NaN or an infinity, the widths differ, k is
+///         not 1 to n, or kmeans rejects the options
 template <class Arch = arch::native, KmeansProgress P, Executor E = inline_executor>
 [[nodiscard]] kmeans_result output_aware_kmeans(const Eigen::Ref<const row_matrix<float>>& weights,
                                                 const Eigen::Ref<const row_matrix<float>>& inputs,
@@ -208,15 +211,15 @@ template <class Arch = arch::native, KmeansProgress P, Executor E = inline_execu
   return detail::find_output_clusters<Arch>(weights, inputs, k, options, progress, executor);
 }
 
-/// Trains a quantizer of weights part by part as output_aware_kmeans does, each part on the inputs'
+/// Trains a quantizer of weights. Each part is trained as by output_aware_kmeans, with the input
 /// columns of that part.
 ///
-/// @param progress  as of train_product_quantizer
+/// @param progress  as for train_product_quantizer
 /// @throws fewbit::error if weights or inputs is empty or holds a NaN or an infinity, the widths
 ///         differ, bits is not 4 or 8, weights has fewer than 2^bits rows, parts does not divide d,
-///         or kmeans does not accept the other options
+///         or kmeans rejects the other options
 ///
-/// The result is a function of weights, inputs and options alone, to the bit.
+/// The result depends on weights, inputs and options only, bit for bit.
 template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
 [[nodiscard]] output_aware_codes train_output_aware(
     const Eigen::Ref<const row_matrix<float>>& weights,
@@ -250,7 +253,7 @@ template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
   return {product_quantizer(std::move(centroids)), std::move(codes)};
 }
 
-/// The same without looking on.
+/// The same without progress reports.
 template <class Arch = arch::native, Executor E = inline_executor>
 [[nodiscard]] output_aware_codes train_output_aware(
     const Eigen::Ref<const row_matrix<float>>& weights,

@@ -1,16 +1,26 @@
 #pragma once
-/// Codes of a product quantizer as a search reads them, and the loop that sums table lookups.
+/// The codes of a product quantizer in the memory order of a search, and the loop that sums table
+/// lookups.
 ///
 ///     const packed_codes packed(pq, codes);
 ///     tables.set_squared_distances(query);          // codebook/distance_tables.hpp
-///     const std::uint8_t* bytes = tables.bytes();
+///     const std::uint8_t* bytes = tables.byte_tables();
 ///     packed.sum_lookups(&bytes, 1, 0, packed.blocks(), sums, 0);
 ///
-/// Rows of bytes as arch/lookup_unit.hpp describes them; a part that is missing from the last row
-/// has tables of zeros.
+/// Example: the vector of codebook/product_quantizer.hpp, 8 numbers in 2 parts, has the 4-bit codes
+/// 3 and 12.
 ///
-/// Read next: codebook/find_nearest.hpp, codebook/pq_weights.hpp (more parts than these sums of 16
-/// bits hold).
+///     as floats        32 bytes
+///     pq.encode        2 bytes: 3, 12
+///     packed_codes     1 byte: 3 | 12 << 4 = 195    (without AVX512-VBMI)
+///     sum_lookups      tables[3] + tables[16 + 12]  (16 bytes of table for each part)
+///
+/// The bytes of points are interleaved as arch/lookup_unit.hpp describes. With AVX512-VBMI the two
+/// codes of a byte belong to parts p and p + 4, elsewhere to parts p and p + 1. If the parts do not
+/// fill the last row, the missing parts have code 0 and tables of zeros.
+///
+/// Read next: codebook/find_nearest.hpp, codebook/pq_weights.hpp (more parts than a 16-bit sum
+/// holds).
 
 #include "fewbit/begin.hpp"
 
@@ -31,27 +41,28 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Parts whose table entries of a byte a 16-bit sum holds.
+/// A 16-bit sum holds the table bytes of this many parts: 256 * 255 < 2^16.
 inline constexpr index most_summed_parts = 256;
 
 namespace detail {
 
-/// Tables in memory are a whole number of the widest row of any instruction set.
-inline constexpr index tables_together = 8;
+/// Tables are padded to a multiple of this many parts: the widest row of any instruction set.
+inline constexpr index table_padding = 8;
 inline index padded_parts(index parts) noexcept {
-  return (parts + tables_together - 1) / tables_together * tables_together;
+  return (parts + table_padding - 1) / table_padding * table_padding;
 }
 
-/// How far ahead of its use codes are asked for: 4096 x 1024 of 4 bits are read from memory at 14.9
-/// GB/s on a Sapphire Rapids, at 13.0 if they are not, 11.7 with twice the distance.
-inline constexpr index codes_ahead = 2048;
+/// Codes are prefetched this many bytes early. Measured on a Sapphire Rapids, 4096 x 1024 codes of
+/// 4 bits read from memory: 14.9 GB/s; 13.0 GB/s without prefetch; 11.7 GB/s with twice the
+/// distance.
+inline constexpr index code_prefetch_distance = 2048;
 
-/// Where codes stand in memory, in rows of a unit: `groups` of them, of points that follow one
-/// another, side by side, then the same of the next parts.
+/// The order of codes in memory. `groups` rows of a unit are neighbours: they hold the same parts
+/// of consecutive groups of points. The rows of the next parts follow.
 template <class Unit>
 struct code_layout {
-  /// Points of a block, in which sums are found.
-  static constexpr index block = index{Unit::groups} * Unit::points;
+  /// The points whose rows are neighbours. Sums are computed for whole blocks.
+  static constexpr index points_per_block = index{Unit::groups} * Unit::points;
   static constexpr index stride = index{Unit::groups} * Unit::row_bytes;
 
   [[nodiscard]] static constexpr index rows(index parts) noexcept {
@@ -62,25 +73,26 @@ struct code_layout {
   }
 
   [[nodiscard]] static constexpr index bytes(index points, index parts) noexcept {
-    return (points + block - 1) / block * block_bytes(parts);
+    return (points + points_per_block - 1) / points_per_block * block_bytes(parts);
   }
 
-  /// Writes codes, points x parts, into memory of bytes() zeros.
+  /// Writes codes, points x parts, to zeroed memory of bytes() bytes.
   static void pack(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
                    std::uint8_t* memory) noexcept {
     for (index i = 0; i < codes.rows(); ++i) {
-      std::uint8_t* of_block = memory + i / block * block_bytes(codes.cols());
+      std::uint8_t* block_codes = memory + i / points_per_block * block_bytes(codes.cols());
       for (index p = 0; p < codes.cols(); ++p) {
-        const position at = position_of(i % block, p);
-        of_block[at.byte] = static_cast<std::uint8_t>(of_block[at.byte] | codes(i, p) << at.shift);
+        const position at = position_of(i % points_per_block, p);
+        block_codes[at.byte] =
+            static_cast<std::uint8_t>(block_codes[at.byte] | codes(i, p) << at.shift);
       }
     }
   }
 
   /// The code of part p of point i of a block.
-  [[nodiscard]] static int code(const std::uint8_t* of_block, index i, index p) noexcept {
+  [[nodiscard]] static int code(const std::uint8_t* block_codes, index i, index p) noexcept {
     const position at = position_of(i, p);
-    return of_block[at.byte] >> at.shift & (Unit::parts > 1 ? 15 : 255);
+    return block_codes[at.byte] >> at.shift & (Unit::parts > 1 ? 15 : 255);
   }
 
  private:
@@ -89,15 +101,15 @@ struct code_layout {
     int shift;
   };
   static constexpr position position_of(index i, index p) noexcept {
-    constexpr index quad = Unit::parts > 1 ? Unit::parts / 2 : 1;
+    constexpr index half = Unit::parts > 1 ? Unit::parts / 2 : 1;
     const index row = p / Unit::parts * Unit::groups + i / Unit::points;
     const index byte = Unit::byte_of(static_cast<int>(i % Unit::points));
-    return {row * Unit::row_bytes + byte + p % quad, p % Unit::parts >= quad ? 4 : 0};
+    return {row * Unit::row_bytes + byte + p % half, p % Unit::parts >= half ? 4 : 0};
   }
 };
 
-/// Sums over `rows` rows of `Groups` neighbouring groups of points for some queries, whose sums are
-/// `out_stride` apart.
+/// Sums over `rows` rows for `Groups` neighbouring groups of points and `Queries` queries. The sums
+/// of two queries are `out_stride` apart.
 template <class Unit, int Groups, int Queries>
 void sum_groups(const std::uint8_t* const* tables, const std::uint8_t* codes, index rows,
                 std::uint16_t* out, index out_stride) noexcept {
@@ -105,7 +117,7 @@ void sum_groups(const std::uint8_t* const* tables, const std::uint8_t* codes, in
   for (index r = 0; r < rows; ++r, codes += code_layout<Unit>::stride) {
 #pragma GCC unroll 4
     for (index line = 0; line < Groups * Unit::row_bytes; line += arch::cache_line) {
-      arch::prefetch_to_l1(arch::beyond(codes, codes_ahead + line));
+      arch::prefetch_to_l1(arch::beyond(codes, code_prefetch_distance + line));
     }
     if constexpr (Queries == 1) {
       const auto table = Unit::load_tables(tables[0] + r * Unit::table_bytes);
@@ -131,16 +143,16 @@ void sum_groups(const std::uint8_t* const* tables, const std::uint8_t* codes, in
   }
 }
 
-/// Queries that sum_block takes at most.
-inline constexpr int queries_together = 8;
+/// The largest number of queries in a call of sum_block.
+inline constexpr int most_queries_at_a_time = 8;
 
-/// out[q * out_stride + i] = sum over `rows` rows of what the codes of point i of a block find in
-/// tables[q], exactly.
+/// out[q * out_stride + i] = sum over `rows` rows of the entries of tables[q] that the codes of
+/// point i select. Exact.
 template <class Unit>
 void sum_block(const std::uint8_t* const* tables, int queries, const std::uint8_t* codes,
                index rows, std::uint16_t* out, index out_stride) noexcept {
   int q = 0;
-  const auto take = [&]<int Queries>() {
+  const auto sum_several = [&]<int Queries>() {
     for (; q + Queries <= queries; q += Queries) {
       std::uint16_t* to = out + q * out_stride;
       for (index g = 0; g < Unit::groups; ++g) {
@@ -149,8 +161,8 @@ void sum_block(const std::uint8_t* const* tables, int queries, const std::uint8_
       }
     }
   };
-  if constexpr (Unit::queries > 4) take.template operator()<Unit::queries>();
-  if constexpr (Unit::queries > 1) take.template operator()<4>();
+  if constexpr (Unit::queries > 4) sum_several.template operator()<Unit::queries>();
+  if constexpr (Unit::queries > 1) sum_several.template operator()<4>();
   for (; q < queries; ++q) {
     sum_groups<Unit, Unit::groups, 1>(tables + q, codes, rows, out + q * out_stride, out_stride);
   }
@@ -167,12 +179,12 @@ class packed_codes {
   using unit4 = typename arch::lookup_unit<Arch, 4>::type;
 
  public:
-  /// Queries that sum_lookups takes at most.
-  static constexpr int queries = detail::queries_together;
+  /// The largest number of queries in a call of sum_lookups.
+  static constexpr int most_queries = detail::most_queries_at_a_time;
 
-  /// @param codes  n x pq.parts(), as pq.encode makes them; n may be 0
-  /// @throws fewbit::error if pq has more than 256 parts, codes is not as wide as pq has parts, or
-  ///         a code is not less than pq.codes()
+  /// @param codes  n x pq.parts(), from pq.encode; n may be 0
+  /// @throws fewbit::error if pq has more than 256 parts, codes is not pq.parts() wide, or a code
+  ///         is not less than pq.code_count()
   packed_codes(const product_quantizer& pq, const Eigen::Ref<const row_matrix<std::uint8_t>>& codes)
       : points_(codes.rows()), parts_(pq.parts()), bits_(pq.bits()) {
     detail::expect(parts_ <= most_summed_parts, "packed_codes", "pq.parts()", parts_,
@@ -190,27 +202,35 @@ class packed_codes {
   [[nodiscard]] int bits() const noexcept { return bits_; }
   [[nodiscard]] index bytes() const noexcept { return memory_.size(); }
 
-  /// The code of a part of a point, as it was given.
+  /// The code of a part of a point, as it was passed to the constructor.
   [[nodiscard]] int code(index point, index part) const noexcept {
     return bits_ == 8 ? code_of<unit8>(point, part) : code_of<unit4>(point, part);
   }
 
-  /// Points of a block, in which the sums are found.
-  [[nodiscard]] index block() const noexcept {
-    return bits_ == 8 ? detail::code_layout<unit8>::block : detail::code_layout<unit4>::block;
+  /// Sums are computed for whole blocks of this many points.
+  [[nodiscard]] index points_per_block() const noexcept {
+    return bits_ == 8 ? detail::code_layout<unit8>::points_per_block
+                      : detail::code_layout<unit4>::points_per_block;
   }
-  [[nodiscard]] index blocks() const noexcept { return (points_ + block() - 1) / block(); }
-
-  /// How many blocks a caller does best to sum at a time, so that the sums stay in the first cache,
-  /// and how far apart it puts those of different queries, so that they do not meet in its sets.
-  [[nodiscard]] index blocks_together() const noexcept {
-    return std::max<index>(1024 / block(), 1);
+  [[nodiscard]] index blocks() const noexcept {
+    return (points_ + points_per_block() - 1) / points_per_block();
   }
-  [[nodiscard]] index sums_together() const noexcept { return blocks_together() * block() + 96; }
 
-  /// out[q * out_stride + i] = sum over parts p of tables[q][p * codes + code(first * block() + i,
-  /// p)] for the points i of `count` blocks, exactly; those beyond points() get any value. Each
-  /// table has zeros up to a multiple of 8 parts; 1 to `queries` tables.
+  /// The number of blocks to sum per call, so that the sums stay in L1.
+  [[nodiscard]] index blocks_at_a_time() const noexcept {
+    return std::max<index>(1024 / points_per_block(), 1);
+  }
+  /// The distance between the sums of two queries for that many blocks. The 96 extra sums place the
+  /// queries in different cache sets.
+  [[nodiscard]] index sums_stride() const noexcept {
+    return blocks_at_a_time() * points_per_block() + 96;
+  }
+
+  /// out[q * out_stride + i] = sum over parts p of tables[q][p * code_count + code(point, p)],
+  /// exactly, where point = first * points_per_block() + i and i runs over the points of `count`
+  /// blocks. Sums of points from points() on have arbitrary values.
+  ///
+  /// @param tables  1 to `most_queries` tables, each padded with zeros to a multiple of 8 parts
   void sum_lookups(const std::uint8_t* const* tables, int count_of_tables, index first, index count,
                    std::uint16_t* out, index out_stride) const noexcept {
     if (bits_ == 8) {
@@ -224,8 +244,8 @@ class packed_codes {
   template <class Unit>
   [[nodiscard]] int code_of(index point, index part) const noexcept {
     using layout = detail::code_layout<Unit>;
-    const index at = point / layout::block * layout::block_bytes(parts_);
-    return layout::code(memory_.data() + at, point % layout::block, part);
+    const index at = point / layout::points_per_block * layout::block_bytes(parts_);
+    return layout::code(memory_.data() + at, point % layout::points_per_block, part);
   }
 
   template <class Layout>
@@ -238,7 +258,7 @@ class packed_codes {
   void sum_blocks(const std::uint8_t* const* tables, int count_of_tables, index first, index count,
                   std::uint16_t* out, index out_stride) const noexcept {
     using layout = detail::code_layout<Unit>;
-    for (index b = first; b < first + count; ++b, out += layout::block) {
+    for (index b = first; b < first + count; ++b, out += layout::points_per_block) {
       detail::sum_block<Unit>(tables, count_of_tables,
                               memory_.data() + b * layout::block_bytes(parts_),
                               layout::rows(parts_), out, out_stride);

@@ -1,12 +1,11 @@
 #pragma once
-/// Points as the search for the nearest centroid reads them: 48 side by side, one coordinate after
-/// the other, moved to the middle of the data and scaled.
+/// Points in the memory order of the nearest-centroid search: panels of 48 points, shifted to the
+/// middle of the data and scaled.
 ///
-/// A panel is d rows of 48 floats: coordinate t of point i stands at panel[t * 48 + i]. 48 is a
-/// whole number of register tiles on every instruction set, so sums per panel do not depend on it,
-/// and a row of 192 bytes never brings all rows into the same set of a cache. Behind the rows, at
-/// panel[d * 48], stands the reach of the panel: what the norm of none of its points exceeds. The
-/// search bounds its rounding by it.
+/// A panel is d rows of 48 floats: coordinate t of point i is panel[t * 48 + i]. 48 is a multiple
+/// of the tile width of every instruction set, so sums over a panel are the same on all of them. A
+/// row has 192 bytes, so the rows spread over all cache sets. The float panel[d * 48] is the norm
+/// bound: no point of the panel has a larger norm. The search derives its rounding error from it.
 ///
 /// Read next: codebook/nearest.hpp.
 
@@ -29,15 +28,15 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Points of one panel.
+/// The number of points of a panel.
 inline constexpr index panel_points = 48;
 
-/// Floats of a panel of points of d coordinates: a whole number of cache lines.
+/// The number of floats of a panel with d coordinates: a whole number of cache lines.
 [[nodiscard]] constexpr index panel_floats(index d) noexcept { return d * panel_points + 16; }
 
 namespace detail {
 
-/// 2^e with |x| 2^e in [1/2, 1), as far as a float can hold it.
+/// The power of two 2^e for which |x| 2^e is in [1/2, 1), limited to the exponents of a float.
 inline float scale_to_one(double x) noexcept {
   int exponent = 0;
   std::frexp(x, &exponent);
@@ -46,14 +45,14 @@ inline float scale_to_one(double x) noexcept {
 
 }  // namespace detail
 
-/// Where the data lies: x becomes x * scale - shift. Distances are differences of large numbers if
-/// the data lies far from 0, and overflow if it is large; after this map neither happens. It moves
-/// all points alike, so it does not matter which is nearest.
+/// The map x -> x * scale - shift. Without it, distances between points far from 0 are small
+/// differences of large numbers, and distances between large points overflow. All points are mapped
+/// alike, so the nearest centroid stays the same.
 struct centering {
   std::vector<float> shift;  ///< middle of each coordinate, times the scale
   float scale = 1.0F;        ///< a power of two
 
-  /// The mean of the rows goes to 0, the largest deviation from it to [1/2, 1).
+  /// The map that sends the mean of the rows to 0 and the largest deviation from it to [1/2, 1).
   [[nodiscard]] static centering of(const Eigen::Ref<const row_matrix<float>>& rows) {
     const index d = rows.cols();
     std::vector<double> mean(static_cast<std::size_t>(d), 0.0);
@@ -75,11 +74,11 @@ struct centering {
     return map;
   }
 
-  /// The same scale without a shift. Differences of coordinates are then those of the points, none
-  /// of whose bits a shift has rounded away.
+  /// The same scale without a shift. No shift then rounds the coordinates, so differences of mapped
+  /// coordinates are the original differences times the scale.
   [[nodiscard]] centering unshifted() const { return {std::vector<float>(shift.size()), scale}; }
 
-  /// Coordinate t of a point. What lies so far away that products could overflow is held back.
+  /// Coordinate t of a mapped point, clamped to +-2^50 so that products cannot overflow.
   [[nodiscard]] FEWBIT_ALWAYS_INLINE float operator()(float x, index t) const noexcept {
     const float moved = arch::rounded(x * scale) - shift[static_cast<std::size_t>(t)];
     return arch::clamp(moved, -0x1p50F, 0x1p50F);
@@ -88,12 +87,12 @@ struct centering {
 
 namespace detail {
 
-/// A norm so large beside the centroids, whose norms are about 1, that scores in float tell
-/// nothing.
-inline constexpr float far_away = 0x1p20F;
+/// Centroids have norms of about 1. If a point has a larger norm than this, float scores cannot
+/// tell its centroids apart.
+inline constexpr float largest_useful_norm = 0x1p20F;
 
-/// The largest norm of the points of a panel, rounded up; infinite from far_away on.
-inline float reach_of(const float* panel, index d) noexcept {
+/// The largest norm of the points of a panel, rounded up. Infinite from largest_useful_norm on.
+inline float norm_bound_of(const float* panel, index d) noexcept {
   using lanes = arch::vec<float, arch::native_lanes<float>>;
   lanes largest(0.0F);
   for (index i = 0; i < panel_points; i += lanes::lanes) {
@@ -104,16 +103,17 @@ inline float reach_of(const float* panel, index d) noexcept {
     }
     largest = arch::max(square, largest);
   }
-  // Squares below 2^-126 may be lost, and each of d products and sums may lose half a unit in the
-  // last place.
+  // Squares below 2^-126 may be lost. Each of d products and sums may lose half a unit in the last
+  // place.
   const double norm =
       std::sqrt(double{arch::max_of_lanes(largest)}) + 0x1p-60 * std::sqrt(static_cast<double>(d));
   const double up = 1.0 + 0x1p-23 * static_cast<double>(d + 4);
-  return norm * up < double{far_away} ? static_cast<float>(norm * up)
-                                      : std::numeric_limits<float>::infinity();
+  return norm * up < double{largest_useful_norm} ? static_cast<float>(norm * up)
+                                                 : std::numeric_limits<float>::infinity();
 }
 
-/// Fills a panel with `count` rows of d coordinates, `stride` apart; the other columns become 0.
+/// Fills a panel with `count` rows of d coordinates, `stride` apart. The columns of missing points
+/// become 0.
 inline void load_panel(const float* rows, index stride, index count, index d, const centering& map,
                        float* panel) noexcept {
   constexpr int side = 8;
@@ -142,10 +142,10 @@ inline void load_panel(const float* rows, index stride, index count, index d, co
     for (index i = 0; i < count; ++i) panel[t * panel_points + i] = map(rows[i * stride + t], t);
     for (index i = count; i < panel_points; ++i) panel[t * panel_points + i] = 0.0F;
   }
-  panel[d * panel_points] = reach_of(panel, d);
+  panel[d * panel_points] = norm_bound_of(panel, d);
 }
 
-/// All points of a matrix in panels; those missing from the last are 0.
+/// All points of a matrix in panels. Missing points of the last panel are 0.
 class point_panels {
  public:
   template <Executor E>

@@ -1,12 +1,12 @@
 #pragma once
-/// Products with weights that are codes of a product quantizer, by tables of floats: nothing but
-/// the weights is rounded to few bits.
+/// C = X W^T by tables of floats, where W is stored as codes of a product quantizer. Only the
+/// weights are rounded to few bits.
 ///
 ///     multiply_pq_floats(x, w, c, raw{}, memory);   // w: pq_weights<Bits, arch::scalar>
 ///
-/// Slower than sums of bytes (codebook/pq_product.hpp) where codes are in a cache, and without
-/// their error. Codes are packed for arch::scalar, two parts of 64 rows in a line of 4-bit codes,
-/// one of 8-bit codes, whatever the processor.
+/// If the codes are in cache, this is slower than sums of bytes (codebook/pq_product.hpp). It does
+/// not have their rounding error. On every processor the codes are packed for arch::scalar: a cache
+/// line holds 64 rows by two parts of 4-bit codes, or by one part of 8-bit codes.
 
 #include "fewbit/begin.hpp"
 
@@ -27,11 +27,12 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Weights as float tables ask for them.
+/// The weights that multiply_pq_floats accepts.
 template <int Bits>
 using pq_float_weights = pq_weights<Bits, arch::scalar>;
 
-/// Bytes of memory that multiply_pq_floats needs: entries of one row, and a part of zeros.
+/// The bytes of memory that multiply_pq_floats needs: the entries of one input row, and a part of
+/// zeros.
 template <int Bits>
 [[nodiscard]] index pq_float_bytes(const pq_float_weights<Bits>& w) noexcept {
   return (w.parts() + 1) * w.centroids * index{sizeof(float)};
@@ -39,21 +40,21 @@ template <int Bits>
 
 namespace detail {
 
-/// sums[i] = ((0 + entry of part 0) + entry of part 1) + ... of point i of a block.
+/// sums[i] = ((0 + entry of part 0) + entry of part 1) + ... for point i of a block.
 template <int Bits>
 void sum_float_block(const pq_float_weights<Bits>& w, const float* entries, index block,
                      float* sums) noexcept {
   using layout = typename pq_float_weights<Bits>::layout;
   using unit = typename pq_float_weights<Bits>::unit;
   constexpr int centroids = 1 << Bits;
-  constexpr int registers = static_cast<int>(layout::block) / entry_lanes::lanes;
-  static_assert(layout::block == layout::stride && unit::parts == 8 / Bits);
+  constexpr int registers = static_cast<int>(layout::points_per_block) / entry_lanes::lanes;
+  static_assert(layout::points_per_block == layout::stride && unit::parts == 8 / Bits);
   const std::uint8_t* codes = w.block(block);
   entry_lanes sum[registers];
 #pragma GCC unroll 4
   for (int i = 0; i < registers; ++i) sum[i] = entry_lanes(0.0F);
   for (index row = 0; row < layout::rows(w.parts()); ++row, codes += layout::stride) {
-    arch::prefetch_to_l1(arch::beyond(codes, codes_ahead));
+    arch::prefetch_to_l1(arch::beyond(codes, code_prefetch_distance));
 #pragma GCC unroll 4
     for (int i = 0; i < registers; ++i) {
       using bytes = arch::vec<std::uint8_t, entry_lanes::lanes>;
@@ -68,10 +69,10 @@ void sum_float_block(const pq_float_weights<Bits>& w, const float* entries, inde
     }
     entries += unit::parts * centroids;
   }
-  alignas(64) float of_bytes[layout::block];
-  for (int i = 0; i < registers; ++i) sum[i].store(of_bytes + i * entry_lanes::lanes);
-  for (int i = 0; i < static_cast<int>(layout::block); ++i) {
-    sums[i] = of_bytes[i / unit::points * unit::row_bytes + unit::byte_of(i % unit::points)];
+  alignas(64) float by_byte[layout::points_per_block];
+  for (int i = 0; i < registers; ++i) sum[i].store(by_byte + i * entry_lanes::lanes);
+  for (int i = 0; i < static_cast<int>(layout::points_per_block); ++i) {
+    sums[i] = by_byte[i / unit::points * unit::row_bytes + unit::byte_of(i % unit::points)];
   }
 }
 
@@ -110,22 +111,22 @@ template <int Bits>
 
 }  // namespace detail
 
-/// c(i, j) = epilogue(sum over parts p of entry code(j, p)), added in the order of parts beginning
-/// with 0, where entry q of part p is the product of row i's coordinates of the part and centroid
-/// q, by fused multiply-adds in the order of columns beginning with 0. The same bits everywhere; a
-/// NaN or an infinity in x comes out as arithmetic has it.
+/// c(i, j) = epilogue(sum over parts p of entry(p, code(j, p))). Sums start at 0 and add the parts
+/// in order. entry(p, q) is the product of the coordinates of part p of row i with centroid q:
+/// fused multiply-adds, starting at 0, in the order of the columns. The bits are the same on every
+/// processor. A NaN or an infinity in x follows the rules of float arithmetic.
 ///
 /// @param x       m x w.k() floats
-/// @param c       m x w.n(); if shapes do not fit, the program ends (core/operands.hpp)
-/// @param memory  pq_float_bytes(w) of them, on a cache line
+/// @param c       m x w.n(); if shapes do not fit, the program terminates (core/operands.hpp)
+/// @param memory  pq_float_bytes(w) bytes, aligned to a cache line
 template <int Bits, RowMajorDense<float> X, class C, class E, Executor Workers = inline_executor>
   requires gemm::ProductInto<C, E, float>
 void multiply_pq_floats(const X& x, const pq_float_weights<Bits>& w, C&& c, const E& epilogue,
                         std::byte* memory, const Workers& executor = {}) noexcept {
   using out = gemm::detail::scalar_of<C>;
-  constexpr index piece = detail::pq_piece, centroids = index{1} << Bits;
-  constexpr index block = pq_float_weights<Bits>::layout::block;
-  constexpr index parts_together = detail::entries_together / centroids;
+  constexpr index piece = detail::pq_rows_per_piece, centroids = index{1} << Bits;
+  constexpr index block = pq_float_weights<Bits>::layout::points_per_block;
+  constexpr index parts_together = detail::entries_per_piece / centroids;
   detail::expect_shapes({"multiply_pq_floats", "x", "c"}, x, c, w.k(), w.n());
   auto* entries = reinterpret_cast<float*>(memory);
   std::fill_n(entries + w.parts() * centroids, centroids, 0.0F);

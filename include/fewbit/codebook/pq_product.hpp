@@ -1,23 +1,25 @@
 #pragma once
-/// Products with weights that are codes of a product quantizer: C = X W^T by table lookup.
+/// C = X W^T by table lookup, where W is stored as codes of a product quantizer.
 ///
 ///     pq_lhs<pq_weights<4>> a(w, rows, memory);            // tables of some rows of inputs
 ///     for (index r = 0; r < rows; ++r) a.fill_row(r, x + r * stride);
 ///     multiply_pq(a, w, c, a.to_float() | add_columns(bias));
 ///
-/// An input row has a table for each part p: entry q of it is the product of its coordinates of
-/// that part with centroid q, and C(i, j) is the sum over p of entry code(j, p). Entries are kept
-/// in bytes (codebook/entry_tables.hpp) whose sums are exact, so results are the same bits on every
-/// processor; they are within error_bound(i) of the sums of the entries.
+/// An input row has one table per part. Entry q of table p is the product of the coordinates of
+/// part p with centroid q. C(i, j) is the sum over p of entry code(j, p). Entries are bytes
+/// (codebook/entry_tables.hpp) and their sums are exact, so the results have the same bits on every
+/// processor. They differ from the sums of float entries by at most error_bound(i).
 ///
-/// A row of tables takes k * codes products, however many rows W has: those of 16 centroids are
-/// those of 16 rows of weights, those of 256 pay for n of thousands.
+/// The tables of an input row cost k * centroids products, for any number n of weight rows: as much
+/// as a product with 16 or 256 rows of weights. Tables of 256 centroids pay off if n is in the
+/// thousands.
 ///
-/// From a cache, 4-bit codes are bound by ports 0 and 5 of an Intel server: 28 operations, 14
-/// cycles, for 512 lookups. 1024 x 512 codes on a Sapphire Rapids are 105 G lookups per second.
-/// From memory they are bound by its traffic.
+/// In cache, sums of 4-bit codes are limited by ports 0 and 5 of an Intel server core: 28
+/// operations in 14 cycles for 512 lookups. 1024 x 512 codes on a Sapphire Rapids reach 105 G
+/// lookups per second. From memory, the limit is the memory bandwidth.
 ///
 /// Read before: codebook/pq_weights.hpp. Read next: codebook/pq_float_product.hpp (sums of floats).
+///
 /// Source: weights by product quantizers: Stock et al. 2020, "And the bit goes down"; tables of
 /// products: Jegou, Douze and Schmid 2011, "Product quantization for nearest neighbor search".
 
@@ -47,8 +49,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// int32 * scales[row] + offsets[row], each operation rounded: a sum of bytes as the sum of entries
-/// that it stands for.
+/// int32 * scales[row] + offsets[row], each operation rounded: the sum of entries that a sum of
+/// bytes represents.
 struct from_lookups : gemm::stage {
   const float* scales;
   const float* offsets;
@@ -64,16 +66,16 @@ struct from_lookups : gemm::stage {
   }
 };
 
-/// Entries whose making is one piece of work.
-inline constexpr index entries_together = 8192;
+/// The number of table entries that one task of the executor computes.
+inline constexpr index entries_per_piece = 8192;
 
-/// Products of the coordinates of part p with all centroids of the part.
+/// The products of the coordinates of part p with all centroids of the part.
 template <class Weights>
 entry_range fill_products(const Weights& w, const float* x, index p, float* values) noexcept {
   const index first = p * w.width();
   if (!w.is_shared()) {
     for (index t = 0; t < w.width() * Weights::centroids; t += arch::cache_line / 4) {
-      arch::prefetch_to_l1(arch::beyond(w.columns(p) + t, codes_ahead));
+      arch::prefetch_to_l1(arch::beyond(w.columns(p) + t, code_prefetch_distance));
     }
   }
   return fill_entries(x + first, std::min(w.width(), w.k() - first), w.columns(p),
@@ -93,7 +95,7 @@ bool has_finite_products(const Weights& w, const float* x) noexcept {
   const auto is_small = [&](float a, float b) {
     return double{a} * double{b} * static_cast<double>(w.width()) < 0x1p125;
   };
-  if (is_small(finite_amax(x, w.k()), w.largest())) return true;
+  if (is_small(finite_amax(x, w.k()), w.largest_magnitude())) return true;
   for (index p = 0; p < w.parts(); ++p) {
     const index first = p * w.width(), count = std::min(w.width(), w.k() - first);
     const float centroids = finite_amax(w.columns(p), count * Weights::centroids);
@@ -104,19 +106,19 @@ bool has_finite_products(const Weights& w, const float* x) noexcept {
 
 }  // namespace detail
 
-/// Tables of 1 to 8 rows of inputs, in the caller's memory.
+/// The tables of 1 to 8 rows of inputs, in memory of the caller.
 template <class Weights>
 class pq_lhs {
  public:
-  /// Rows that are multiplied in one pass over the codes.
-  static constexpr index most_rows = detail::queries_together;
+  /// The largest number of rows that one pass over the codes multiplies.
+  static constexpr index most_rows = detail::most_queries_at_a_time;
 
-  /// Bytes of memory that tables of some rows take.
+  /// The bytes of memory that the tables of some rows need.
   [[nodiscard]] static index bytes(const Weights& w, index rows) noexcept {
     return head_bytes(w) + rows * row_stride(w);
   }
 
-  /// @param memory  bytes(w, rows) of them, on a cache line
+  /// @param memory  bytes(w, rows) bytes, aligned to a cache line
   pq_lhs(const Weights& w, index rows, std::byte* memory) noexcept
       : weights_(w), rows_(rows), values_(reinterpret_cast<float*>(memory)) {
     assert(rows >= 1 && rows <= most_rows);
@@ -132,8 +134,9 @@ class pq_lhs {
 
   [[nodiscard]] index rows() const noexcept { return rows_; }
 
-  /// Makes the tables of row r, x of w.k() values. A row with a NaN, an infinity or products with
-  /// centroids beyond 2^125 has NaN for its offset, and so for all its sums.
+  /// Computes the tables of row r from the w.k() values of x. If x has a NaN or an infinity, or
+  /// products with centroids may exceed 2^125, the offset is NaN, and with it all results of the
+  /// row.
   template <Executor E = inline_executor>
   void fill_row(index r, const float* x, const E& executor = {}) noexcept {
     const Weights& w = weights_;
@@ -169,12 +172,13 @@ class pq_lhs {
     offsets_[r] = static_cast<float>(offset);
   }
 
-  /// scale * byte + least entry of the part is an entry; the offset is the sum of those.
+  /// An entry is about scale(r) * byte + (least entry of its part). offset(r) is the sum of the
+  /// least entries.
   [[nodiscard]] float scale(index r) const noexcept { return scales_[r]; }
   [[nodiscard]] float offset(index r) const noexcept { return offsets_[r]; }
 
-  /// How far to_float() may be from the sum of the entries: parts * scale / 2, and what float
-  /// operations lose.
+  /// The largest difference between to_float() and the sum of the float entries: parts * scale / 2,
+  /// plus the rounding of float operations.
   [[nodiscard]] double error_bound(index r) const noexcept {
     const auto parts = static_cast<double>(weights_.parts());
     const double scale = double{scales_[r]};
@@ -182,18 +186,18 @@ class pq_lhs {
            std::abs(double{offsets_[r]}) * 0x1p-22;
   }
 
-  /// A stage that makes floats of sums.
+  /// The epilogue stage that converts sums of bytes to float.
   [[nodiscard]] detail::from_lookups to_float() const noexcept { return {scales_, offsets_}; }
 
   [[nodiscard]] const std::uint8_t* const* tables() const noexcept { return tables_; }
 
  private:
-  static constexpr index parts_together = detail::entries_together / Weights::centroids;
+  static constexpr index parts_together = detail::entries_per_piece / Weights::centroids;
 
   static index table_bytes(const Weights& w) noexcept {
     return detail::padded_parts(w.parts()) * Weights::centroids;
   }
-  /// Not a multiple of 4096, so that rows do not meet in the sets of a cache.
+  /// Not a multiple of 4096 bytes, so that rows use different cache sets.
   static index row_stride(const Weights& w) noexcept { return table_bytes(w) + 192; }
   static index head_bytes(const Weights& w) noexcept {
     const index floats = w.parts() * (Weights::centroids + 2) + 2 * most_rows;
@@ -202,7 +206,7 @@ class pq_lhs {
 
   const Weights& weights_;
   index rows_;
-  float* values_;  // of the row in work
+  float* values_;  // entries of the row that fill_row computes
   float* least_;
   float* most_;
   float* scales_;
@@ -212,10 +216,10 @@ class pq_lhs {
 
 namespace detail {
 
-/// Rows of weights that are one piece of work, whole blocks of every unit.
-inline constexpr index pq_piece = 512;
+/// The number of weight rows that one task of the executor multiplies: whole blocks of every unit.
+inline constexpr index pq_rows_per_piece = 512;
 
-/// totals[r * pq_piece + i] = sum of all lookups of row r of the inputs by point i of a block.
+/// totals[r * pq_rows_per_piece + i] = sum of all lookups for input row r and point i of a block.
 template <class Weights>
 void sum_pq_block(const pq_lhs<Weights>& a, const Weights& w, index block,
                   std::int32_t* totals) noexcept {
@@ -224,18 +228,20 @@ void sum_pq_block(const pq_lhs<Weights>& a, const Weights& w, index block,
   constexpr index most = most_summed_parts / unit::parts;
   using pairs = arch::vec<std::uint16_t, 16>;
   using words = arch::vec<std::int32_t, 16>;
-  alignas(64) std::uint16_t sums[queries_together * layout::block];
+  alignas(64) std::uint16_t sums[most_queries_at_a_time * layout::points_per_block];
   const std::uint8_t* codes = w.block(block);
-  const std::uint8_t* tables[queries_together];
+  const std::uint8_t* tables[most_queries_at_a_time];
   const auto rows = static_cast<int>(a.rows());
   for (index first = 0; first < layout::rows(w.parts()); first += most) {
     for (int r = 0; r < rows; ++r) tables[r] = a.tables()[r] + first * unit::table_bytes;
     sum_block<unit>(tables, rows, codes + first * layout::stride,
-                    std::min(most, layout::rows(w.parts()) - first), sums, layout::block);
+                    std::min(most, layout::rows(w.parts()) - first), sums,
+                    layout::points_per_block);
     for (int r = 0; r < rows; ++r) {
-      for (index i = 0; i < layout::block; i += words::lanes) {
-        std::int32_t* to = totals + r * pq_piece + i;
-        const words sum = arch::convert<std::int32_t>(pairs::load(sums + r * layout::block + i));
+      for (index i = 0; i < layout::points_per_block; i += words::lanes) {
+        std::int32_t* to = totals + r * pq_rows_per_piece + i;
+        const words sum =
+            arch::convert<std::int32_t>(pairs::load(sums + r * layout::points_per_block + i));
         (first == 0 ? sum : words::load(to) + sum).store(to);
       }
     }
@@ -244,17 +250,18 @@ void sum_pq_block(const pq_lhs<Weights>& a, const Weights& w, index block,
 
 }  // namespace detail
 
-/// c(i, j) = epilogue(sum over parts p of the byte that code(j, p) names in table p of row i), sums
-/// in int32. The executor runs pieces of 512 columns; results do not depend on it.
+/// c(i, j) = epilogue(sum over parts p of byte code(j, p) of table p of input row i). Sums are
+/// int32. Each task of the executor computes 512 columns. The results do not depend on the
+/// executor.
 ///
 /// @param a  tables of w
-/// @param c  a.rows() x w.n(); the program ends if it is not (core/operands.hpp)
+/// @param c  a.rows() x w.n(); otherwise the program terminates (core/operands.hpp)
 template <class Weights, class C, class E, Executor Workers = inline_executor>
   requires gemm::ProductInto<C, E, std::int32_t>
 void multiply_pq(const pq_lhs<Weights>& a, const Weights& w, C&& c, const E& epilogue,
                  const Workers& executor = {}) noexcept {
   using out = gemm::detail::scalar_of<C>;
-  constexpr index piece = detail::pq_piece, block = Weights::layout::block;
+  constexpr index piece = detail::pq_rows_per_piece, block = Weights::layout::points_per_block;
   static_assert(piece % block == 0);
   detail::expect_rows("multiply_pq", "c", c, a.rows());
   detail::expect_cols("multiply_pq", "c", c, w.n());

@@ -1,17 +1,18 @@
 #pragma once
-/// Weights as codes of a product quantizer, packed for products that never decode them.
+/// Weights as codes of a product quantizer, packed for products that do not decode them.
 ///
 ///     const pq_weights<4> w(pq, pq.encode(weights));     // once: n rows of pq.dimension() inputs
 ///
-/// A row of weights is a point: part p of it, `width` weights, is centroid code(j, p) of its part,
-/// so a weight takes Bits / width bits. What an input has to do with those weights is its product
-/// with that centroid, of which there are 16 or 256 for all rows. Read next:
+/// Each row of weights is a point. Part p of row j, `width` weights, is the centroid code(j, p) of
+/// part p. So a weight takes Bits / width bits. A product with an input row needs only the products
+/// of each input part with the 16 or 256 centroids of that part, once for all rows. Read next:
 /// codebook/pq_product.hpp.
 ///
-/// Codes stand as arch/lookup_unit.hpp has them, a block of rows after the other, and in a block
-/// all parts in order, so that a product reads memory from beginning to end. Centroids stay floats;
-/// those of 16 to a part are 1/8 of the codes where a matrix has 4096 rows and 4 weights to a part,
-/// those of 256 would be more than the codes, so one codebook for all parts is kept once.
+/// Codes are in the order of arch/lookup_unit.hpp: one block of rows after another, and all parts
+/// of a block in order. A product reads them from beginning to end. Centroids are floats. With 16
+/// centroids per part, 4096 rows and 4 weights per part, centroids take 1/8 of the bytes of the
+/// codes. With 256 centroids per part they would take more than the codes. So a codebook that all
+/// parts share is stored once.
 
 #include "fewbit/begin.hpp"
 
@@ -31,7 +32,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// n x k weights by codes of Bits = 4 or 8 bits, for one instruction set.
+/// n x k weights as codes of 4 or 8 bits, for one instruction set.
 template <int Bits, class Arch = arch::native>
 class pq_weights {
   static_assert(Arch::compiled,
@@ -41,19 +42,19 @@ class pq_weights {
  public:
   using unit = typename arch::lookup_unit<Arch, Bits>::type;
   using layout = detail::code_layout<unit>;
-  /// Centroids of a part.
+  /// The number of centroids of a part.
   static constexpr index centroids = index{1} << Bits;
 
-  /// 0 x 0.
+  /// Has no rows and no inputs.
   pq_weights() = default;
 
-  /// @param codes  n x pq.parts(), as pq.encode makes them
-  /// @throws fewbit::error if pq has codes of other bits or so many parts that a sum could leave
-  ///         int32, codes is not as wide as pq has parts, or a code is not less than pq.codes()
+  /// @param codes  n x pq.parts(), from pq.encode
+  /// @throws fewbit::error if pq.bits() is not Bits, pq has so many parts that a sum can overflow
+  ///         int32, codes is not pq.parts() wide, or a code is not less than pq.code_count()
   pq_weights(const product_quantizer& pq, const Eigen::Ref<const row_matrix<std::uint8_t>>& codes)
       : pq_weights(pq, codes, pq.dimension()) {}
 
-  /// The same for k inputs, where the last part has coordinates that no input meets.
+  /// The same for k inputs. The last pq.dimension() - k coordinates of the last part are not used.
   /// @throws fewbit::error also unless pq.dimension() - pq.width() < k <= pq.dimension()
   pq_weights(const product_quantizer& pq, const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
              index k)
@@ -81,19 +82,19 @@ class pq_weights {
     return reinterpret_cast<const float*>(memory_.data()) +
            (shared_ ? 0 : part * width_ * centroids);
   }
-  /// The largest magnitude in a centroid.
-  [[nodiscard]] float largest() const noexcept { return largest_; }
+  /// The largest magnitude of a coordinate of any centroid.
+  [[nodiscard]] float largest_magnitude() const noexcept { return largest_magnitude_; }
 
-  /// Codes of rows block * layout::block and those that follow.
+  /// The codes of the block that begins with row block * layout::points_per_block.
   [[nodiscard]] const std::uint8_t* block(index block) const noexcept {
     return memory_.data() + centroid_bytes() + block * layout::block_bytes(parts_);
   }
-  /// Number of the centroid in part p of row j.
+  /// The number of the centroid for part p of row j.
   [[nodiscard]] int code(index j, index p) const noexcept {
-    return layout::code(block(j / layout::block), j % layout::block, p);
+    return layout::code(block(j / layout::points_per_block), j % layout::points_per_block, p);
   }
 
-  /// Bytes held by codes and centroids.
+  /// Bytes of codes and centroids.
   [[nodiscard]] index bytes() const noexcept { return memory_.size(); }
 
  private:
@@ -105,7 +106,7 @@ class pq_weights {
     shared_ = true;
     for (index p = 0; p < parts_; ++p) {
       shared_ = shared_ && pq.centroids(p) == pq.centroids(0);
-      largest_ = std::max(largest_, pq.centroids(p).cwiseAbs().maxCoeff());
+      largest_magnitude_ = std::max(largest_magnitude_, pq.centroids(p).cwiseAbs().maxCoeff());
     }
     memory_ = aligned_buffer<std::uint8_t>(centroid_bytes() + layout::bytes(n_, parts_));
     std::copy_n(pq.column(0), centroid_bytes() / index{sizeof(float)},
@@ -117,8 +118,8 @@ class pq_weights {
   index parts_ = 0;
   index width_ = 1;
   bool shared_ = false;
-  float largest_ = 0.0F;
-  aligned_buffer<std::uint8_t> memory_;  // centroids, then codes: read in this order
+  float largest_magnitude_ = 0.0F;
+  aligned_buffer<std::uint8_t> memory_;  // centroids, then codes: the order of reading
 };
 
 }}  // namespace fewbit

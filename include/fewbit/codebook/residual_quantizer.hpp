@@ -1,12 +1,12 @@
 #pragma once
-/// Product quantization in two levels: what the first codes of a vector miss is coded again.
+/// Product quantization in two levels: the second level codes the error (residual) of the first.
 ///
 ///     const residual_quantizer rq =
 ///         train_residual_quantizer(points, {.parts = 1}, {.parts = 16});  // 17 codes each
 ///     const row_matrix<float> near = rq.decode(rq.encode(points));
 ///
-/// With one part at the first level this is a coarse clustering and codes relative to its
-/// centroids. Read first: codebook/product_quantizer.hpp.
+/// With one part in the first level, it is a coarse clustering, and the codes of the second level
+/// are relative to its centroids. Read first: codebook/product_quantizer.hpp.
 ///
 /// Source: Chen, Guan and Wang 2010, "Approximate nearest neighbor search by residual vector
 /// quantization".
@@ -29,21 +29,22 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// What codes of the first level miss of some points; fails as `function` if a difference
-/// overflows.
-inline row_matrix<float> rest_of(const char* function, const matrix_ref& points,
-                                 const row_matrix<float>& near) {
-  row_matrix<float> rest = points - near;
-  expect_finite(function, "what first misses of points", rest);
-  return rest;
+/// points - near, where near are points decoded from the first level. Fails with the name
+/// `function` if a difference overflows.
+inline row_matrix<float> residuals_of(const char* function, const matrix_ref& points,
+                                      const row_matrix<float>& near) {
+  row_matrix<float> residuals = points - near;
+  expect_finite(function, "residuals", residuals);
+  return residuals;
 }
 
 }  // namespace detail
 
-/// x is taken for first.decode(a) + second.decode(b), where a codes x and b what a misses.
+/// Approximates x by first.decode(a) + second.decode(b), where a = first.encode(x) and
+/// b = second.encode(x - first.decode(a)).
 class residual_quantizer {
  public:
-  /// @throws fewbit::error if they are not for vectors of the same width
+  /// @throws fewbit::error if the dimensions of the two quantizers differ
   residual_quantizer(product_quantizer first, product_quantizer second)
       : first_(std::move(first)), second_(std::move(second)) {
     detail::expect_equal("residual_quantizer", "second.dimension()", second_.dimension(),
@@ -55,9 +56,8 @@ class residual_quantizer {
   [[nodiscard]] index dimension() const noexcept { return first_.dimension(); }
   [[nodiscard]] index parts() const noexcept { return first_.parts() + second_.parts(); }
 
-  /// n x parts(): codes of the first level, then of the second.
-  /// @throws fewbit::error as product_quantizer::encode, or if what the first level misses
-  /// overflows
+  /// The codes of n points: n x parts(), first level, then second level.
+  /// @throws fewbit::error as product_quantizer::encode, or if a residual overflows
   template <class Arch = arch::native, Executor E = inline_executor>
   [[nodiscard]] row_matrix<std::uint8_t> encode(const Eigen::Ref<const row_matrix<float>>& points,
                                                 const E& executor = {}) const {
@@ -65,11 +65,11 @@ class residual_quantizer {
     codes.leftCols(first_.parts()) = first_.encode<Arch>(points, executor);
     const row_matrix<float> near = first_.decode(codes.leftCols(first_.parts()));
     codes.rightCols(second_.parts()) =
-        second_.encode_finite<Arch>(detail::rest_of("encode", points, near), executor);
+        second_.encode_finite<Arch>(detail::residuals_of("encode", points, near), executor);
     return codes;
   }
 
-  /// n x dimension().
+  /// The points that codes represent: n x dimension().
   /// @throws fewbit::error if codes is not parts() wide or a code is too large for its level
   [[nodiscard]] row_matrix<float> decode(
       const Eigen::Ref<const row_matrix<std::uint8_t>>& codes) const {
@@ -85,10 +85,10 @@ class residual_quantizer {
   product_quantizer second_;
 };
 
-/// Trains the first level on the points and the second on what the first misses of them.
+/// Trains the first level on the points and the second level on their residuals.
 ///
-/// @param progress  sees the steps of the first level, then those of the second; once it answers
-///                  false, one iteration for each part that is left completes the training
+/// @param progress  called with the steps of the first level, then of the second. After it returns
+///                  false, each remaining part is trained with one iteration.
 /// @throws fewbit::error as train_product_quantizer, for either level
 template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
 [[nodiscard]] residual_quantizer train_residual_quantizer(
@@ -103,13 +103,13 @@ template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
   bool go_on = true;
   const auto report = [&](const pq_step& step) { return go_on = go_on && progress(step); };
   product_quantizer coarse = detail::train_parts<Arch>(points, first, report, executor);
-  const row_matrix<float> rest = detail::rest_of(
+  const row_matrix<float> residuals = detail::residuals_of(
       function, points, coarse.decode(coarse.encode_finite<Arch>(points, executor)));
-  product_quantizer fine = detail::train_parts<Arch>(rest, second, report, executor);
+  product_quantizer fine = detail::train_parts<Arch>(residuals, second, report, executor);
   return {std::move(coarse), std::move(fine)};
 }
 
-/// The same without looking on.
+/// The same without progress reports.
 template <class Arch = arch::native, Executor E = inline_executor>
 [[nodiscard]] residual_quantizer train_residual_quantizer(
     const Eigen::Ref<const row_matrix<float>>& points, const pq_options& first,

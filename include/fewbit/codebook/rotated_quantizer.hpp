@@ -1,24 +1,29 @@
 #pragma once
-/// Product quantization after a rotation (OPQ): the parts of a turned vector depend less on each
-/// other and share out evenly what there is to code.
+/// Product quantization after a rotation (OPQ). In a rotated vector the parts depend less on each
+/// other and have similar variances.
 ///
 ///     const rotated_quantizer rq = train_rotated_quantizer(points, {.pq = {.parts = 16}});
 ///     const row_matrix<float> near = rq.decode(rq.encode(points));
-///     search(rq.quantizer(), packed_codes(rq.quantizer(), rq.encode(points)), rq.rotate(queries),
-///            10);                                      // codebook/find_nearest.hpp
+///     find_nearest(rq.quantizer(), packed_codes(rq.quantizer(), rq.encode(points)),
+///                  rq.rotate(queries), 10);              // codebook/find_nearest.hpp
 ///
-/// Use it where coordinates depend on each other or differ in their spread; for coordinates that
-/// are independent and alike it gains nothing. With parts of one or two coordinates the first may
-/// extend much farther than the others; then the search, whose byte tables have one scale for all
-/// parts, tells less apart than the codes do: ask it for more vectors than are wanted and rank them
-/// again by the floats of distance_tables. Read first: codebook/product_quantizer.hpp.
+/// Use it if coordinates depend on each other or have different variances. If coordinates are
+/// independent and alike, it gains nothing.
 ///
-/// Training begins with the principal axes, dealt out to the parts so that the products of their
-/// variances are alike, which is best for normally distributed points, and with the centroids of
-/// train_product_quantizer. Then both improve in rounds: points take the codes of the nearest
-/// centroids, centroids the mean of their points, and the rotation R becomes the orthogonal matrix
-/// with the least sum of |R x - y|^2, where y is what the codes of x stand for: U V', where U S V'
-/// is the singular value decomposition of the sum of y x'. No step makes that sum larger.
+/// With parts of one or two coordinates, the first part may have a much larger range than the
+/// others. The byte tables of a search have one scale for all parts, so the search then
+/// distinguishes less than the codes do. In that case search for more vectors than you need and
+/// rank them again with the floats of distance_tables. Read first: codebook/product_quantizer.hpp.
+///
+/// Training starts from the principal axes. They are distributed over the parts so that the
+/// products of their variances are similar, which is optimal for normally distributed points. The
+/// first centroids are those of train_product_quantizer. Then each round has three steps, none of
+/// which increases the sum of |R x - y|^2, where y is the decoded point:
+///
+/// 1. Each point takes the codes of its nearest centroids.
+/// 2. Each centroid becomes the mean of its points.
+/// 3. R becomes the orthogonal matrix with the least sum: U V', where U S V' is the singular value
+///    decomposition of the sum of y x'.
 ///
 /// Source: Ge, He, Ke and Sun 2013, "Optimized product quantization for approximate nearest
 /// neighbor search"; the rotation: Schoenemann 1966, "A generalized solution of the orthogonal
@@ -51,23 +56,23 @@ namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// How a rotated quantizer is trained.
 struct rotation_options {
-  pq_options pq = {};  ///< of the quantizer of rotated points, at the beginning
-  index rounds = 16;   ///< in which rotation and centroids improve; 0: they stay as they begin
+  pq_options pq = {};  ///< for the first quantizer of rotated points
+  index rounds = 16;   ///< rounds that improve rotation and centroids; 0: only the start
 };
 
-/// What a round of the training did.
+/// Progress of the training.
 struct rotation_step {
   index round = 0;  ///< from 1; 0 while the first centroids are trained
   index rounds = 0;
-  double missed = 0.0;    ///< sum of weight * |x - decode(encode(x))|^2 when the round began
-  pq_step training = {};  ///< in round 0
+  double squared_error = 0.0;  ///< sum of weight * |x - decode(encode(x))|^2 before the round
+  pq_step training = {};       ///< progress of the first training, if round is 0
 };
 
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Called with a `rotation_step`; answers whether to go on.
+/// Called with a `rotation_step`. Returns whether to continue.
 template <class P>
 concept RotationProgress = requires(P&& progress, const rotation_step& step) {
   { progress(step) } -> std::convertible_to<bool>;
@@ -75,8 +80,8 @@ concept RotationProgress = requires(P&& progress, const rotation_step& step) {
 
 namespace detail {
 
-/// a b; each sum begins at 0 and takes its products in the order of the inner index by fused
-/// multiply-add, the same bits on every processor.
+/// a b. Each sum starts at 0 and adds the products in the order of the inner index by fused
+/// multiply-add: the same bits on every processor.
 template <Executor E>
 row_matrix<float> product_in_order(const matrix_ref& a, const row_matrix<float>& b,
                                    const E& executor) {
@@ -126,8 +131,8 @@ row_matrix<float> product_in_order(const matrix_ref& a, const row_matrix<float>&
 /// A rotation R and a product quantizer of rotated vectors R x.
 class rotated_quantizer {
  public:
-  /// @param rotation  d x d, orthogonal: no entry of |R R' - 1| above 1e-3
-  /// @throws fewbit::error if it is not, or if d is not quantizer.dimension()
+  /// @param rotation  d x d and orthogonal: no entry of |R R' - 1| is above 1e-3
+  /// @throws fewbit::error if rotation is not orthogonal, or d is not quantizer.dimension()
   rotated_quantizer(row_matrix<float> rotation, product_quantizer quantizer)
       : rotation_(std::move(rotation)), quantizer_(std::move(quantizer)) {
     const char* function = "rotated_quantizer";
@@ -137,9 +142,9 @@ class rotated_quantizer {
     transposed_ = rotation_.transpose();
     row_matrix<float> square = detail::product_in_order(rotation_, transposed_, inline_executor{});
     square.diagonal().array() -= 1.0F;
-    const float off = square.cwiseAbs().maxCoeff();
-    if (!(off <= 1e-3F)) {
-      detail::fail(function, "the largest entry of |rotation * rotation' - 1|", off,
+    const float largest_error = square.cwiseAbs().maxCoeff();
+    if (!(largest_error <= 1e-3F)) {
+      detail::fail(function, "the largest entry of |rotation * rotation' - 1|", largest_error,
                    "at most 0.001");
     }
   }
@@ -147,10 +152,11 @@ class rotated_quantizer {
   [[nodiscard]] index dimension() const noexcept { return quantizer_.dimension(); }
   /// R, dimension() x dimension()
   [[nodiscard]] const row_matrix<float>& rotation() const noexcept { return rotation_; }
-  /// Of rotated vectors; what a search by codes takes.
+  /// The quantizer of rotated vectors. Pass it to packed_codes and find_nearest.
   [[nodiscard]] const product_quantizer& quantizer() const noexcept { return quantizer_; }
 
-  /// R x of each row x: n x dimension(). Given R, the same bits on every processor.
+  /// R x for each row x of points: n x dimension(). For the same R, the same bits on every
+  /// processor.
   /// @throws fewbit::error if points is empty, holds a NaN or an infinity, or is not dimension()
   ///         wide
   template <Executor E = inline_executor>
@@ -160,16 +166,16 @@ class rotated_quantizer {
   }
 
   /// The codes of the rotated points: n x quantizer().parts().
-  /// @throws fewbit::error as rotate, or if rotated points overflow
+  /// @throws fewbit::error as rotate, or if a rotated point overflows
   template <class Arch = arch::native, Executor E = inline_executor>
   [[nodiscard]] row_matrix<std::uint8_t> encode(const Eigen::Ref<const row_matrix<float>>& points,
                                                 const E& executor = {}) const {
-    const row_matrix<float> turned = rotated("encode", points, executor);
-    detail::expect_finite("encode", "rotated points", turned);
-    return quantizer_.encode_finite<Arch>(turned, executor);
+    const row_matrix<float> rotated_points = rotated("encode", points, executor);
+    detail::expect_finite("encode", "rotated points", rotated_points);
+    return quantizer_.encode_finite<Arch>(rotated_points, executor);
   }
 
-  /// What codes stand for, rotated back: n x dimension().
+  /// The decoded points, rotated back: n x dimension().
   /// @throws fewbit::error as product_quantizer::decode
   template <Executor E = inline_executor>
   [[nodiscard]] row_matrix<float> decode(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
@@ -193,13 +199,13 @@ class rotated_quantizer {
 
 namespace detail {
 
-/// Of the decompositions in Eigen the one that compiles fastest, by far.
-using singular_values = Eigen::JacobiSVD<Eigen::MatrixXd, Eigen::NoQRPreconditioner>;
+/// The decomposition of Eigen that compiles fastest by far.
+using jacobi_svd = Eigen::JacobiSVD<Eigen::MatrixXd, Eigen::NoQRPreconditioner>;
 
 /// The orthogonal R with the least sum of |R x - y|^2, from the sum of y x'.
 inline row_matrix<float> nearest_rotation(const Eigen::MatrixXd& products) {
-  const singular_values svd(products, Eigen::ComputeFullU | Eigen::ComputeFullV);
-  return (svd.matrixU() * svd.matrixV().transpose()).cast<float>();
+  const jacobi_svd decomposition(products, Eigen::ComputeFullU | Eigen::ComputeFullV);
+  return (decomposition.matrixU() * decomposition.matrixV().transpose()).cast<float>();
 }
 
 /// Sum of weight * (x - mean) (x - mean)'.
@@ -224,13 +230,13 @@ inline Eigen::MatrixXd scatter_of(const matrix_ref& points, std::span<const floa
   return scatter;
 }
 
-/// The principal axes as rows. From that of the largest variance on, each goes to the part with the
-/// least product of variances so far that is not full. Variances count from the least one, or from
-/// 1e-10 of the largest.
+/// The principal axes as rows, in descending order of variance. Each axis goes to the part that is
+/// not full and has the least product of variances so far. Variances are measured in units of the
+/// least one, or of 1e-10 of the largest if that is larger.
 inline row_matrix<float> balanced_axes(const Eigen::MatrixXd& scatter, index parts) {
   const index d = scatter.rows();
   const index width = d / parts;
-  const singular_values axes(scatter, Eigen::ComputeFullU | Eigen::ComputeFullV);
+  const jacobi_svd axes(scatter, Eigen::ComputeFullU | Eigen::ComputeFullV);
   const Eigen::VectorXd& variances = axes.singularValues();  // descending
   const double unit =
       std::max({variances[d - 1], 1e-10 * variances[0], std::numeric_limits<double>::min()});
@@ -250,13 +256,14 @@ inline row_matrix<float> balanced_axes(const Eigen::MatrixXd& scatter, index par
   return rotation;
 }
 
-/// Sums of the points that have a code, each times its weight, and of their weights.
+/// For each code of a part: the weighted sum of the points with this code, and the sum of their
+/// weights.
 struct coded_sums {
   row_matrix<double> points;  // codes x d
   Eigen::VectorXd weights;
 };
 
-/// Of each part.
+/// The coded_sums of each part.
 template <Executor E>
 std::vector<coded_sums> sums_by_code(const matrix_ref& points, std::span<const float> weights,
                                      const row_matrix<std::uint8_t>& codes, index different,
@@ -276,8 +283,8 @@ std::vector<coded_sums> sums_by_code(const matrix_ref& points, std::span<const f
 }
 
 /// Sum of weight * |a - b|^2 over the rows.
-inline double weighted_miss(const row_matrix<float>& a, const row_matrix<float>& b,
-                            std::span<const float> weights) {
+inline double weighted_squared_error(const row_matrix<float>& a, const row_matrix<float>& b,
+                                     std::span<const float> weights) {
   double sum = 0.0;
   for (index i = 0; i < a.rows(); ++i) {
     sum += weight_of(weights, i) * squared_distance(row_of(a, i), row_of(b, i), a.cols());
@@ -290,16 +297,18 @@ struct rotation_search {
   row_matrix<float> rotation;
   product_quantizer quantizer;
 
-  /// The new centroids are means of rotated points, so that they follow from the sums of points as
-  /// they are, and so does the sum of y x', with one product for each code instead of each point.
+  /// Steps 2 and 3 of a round. The new centroids are means of rotated points, so both they and the
+  /// sum of y x' follow from the sums of unrotated points, with one product per code instead of one
+  /// per point.
   void improve(const std::vector<coded_sums>& sums) {
     const index width = quantizer.width();
-    const Eigen::MatrixXd turn = rotation.cast<double>();
-    Eigen::MatrixXd products(turn.rows(), turn.cols());
+    const Eigen::MatrixXd rotation_in_double = rotation.cast<double>();
+    Eigen::MatrixXd products(rotation_in_double.rows(), rotation_in_double.cols());
     std::vector<row_matrix<float>> centroids;
     for (index p = 0; p < quantizer.parts(); ++p) {
       const coded_sums& s = sums[static_cast<std::size_t>(p)];
-      row_matrix<double> means = s.points * turn.middleRows(p * width, width).transpose();
+      row_matrix<double> means =
+          s.points * rotation_in_double.middleRows(p * width, width).transpose();
       for (index j = 0; j < means.rows(); ++j) {
         if (s.weights[j] > 0.0) {
           means.row(j) /= s.weights[j];
@@ -317,17 +326,17 @@ struct rotation_search {
 
 }  // namespace detail
 
-/// Looks for the rotation and the centroids with a small sum of |x - decode(encode(x))|^2.
+/// Finds a rotation and centroids with a small sum of |x - decode(encode(x))|^2.
 ///
-/// @param points    n x d, in practice at least 40 for each of the 2^bits centroids and several d
-/// @param progress  is called in each iteration of the first training and then in each round; once
-///                  it answers false, no further round begins
+/// @param points    n x d; in practice n is at least 40 * 2^bits and several times d
+/// @param progress  called in each iteration of the first training, then after each round. After it
+///                  returns false, no further round starts.
 /// @throws fewbit::error if rounds is less than 0, or as train_product_quantizer
 ///
-/// The executor changes no bit of the result. Instruction set and compiler may: the rotation comes
-/// from Eigen's decompositions, whose last bits depend on them. Who needs the same codes everywhere
-/// stores the rotation and the centroids: all that is computed from those is the same to the bit.
-/// The time of a decomposition grows with d^3.
+/// The executor does not change the result. The instruction set and the compiler may: the last bits
+/// of the rotation depend on Eigen's decompositions. If you need the same codes everywhere, store
+/// the rotation and the centroids: everything computed from them is the same bit for bit. The time
+/// of a decomposition grows with d^3.
 template <class Arch = arch::native, RotationProgress P, Executor E = inline_executor>
 [[nodiscard]] rotated_quantizer train_rotated_quantizer(
     const Eigen::Ref<const row_matrix<float>>& points, const rotation_options& options,
@@ -350,16 +359,18 @@ template <class Arch = arch::native, RotationProgress P, Executor E = inline_exe
                                 detail::train_parts<Arch>(rotated, options.pq, report, executor)};
   for (index round = 1; go_on && round <= options.rounds; ++round) {
     const auto codes = found.quantizer.template encode_finite<Arch>(rotated, executor);
-    const double missed = detail::weighted_miss(rotated, found.quantizer.decode(codes), weights);
-    found.improve(detail::sums_by_code(points, weights, codes, found.quantizer.codes(), executor));
+    const double squared_error =
+        detail::weighted_squared_error(rotated, found.quantizer.decode(codes), weights);
+    found.improve(
+        detail::sums_by_code(points, weights, codes, found.quantizer.code_count(), executor));
     rotated = detail::product_in_order(points, found.rotation.transpose(), executor);
     detail::expect_finite(function, "rotated points", rotated);
-    go_on = progress(rotation_step{round, options.rounds, missed, {}});
+    go_on = progress(rotation_step{round, options.rounds, squared_error, {}});
   }
   return {std::move(found.rotation), std::move(found.quantizer)};
 }
 
-/// The same without looking on.
+/// The same without progress reports.
 template <class Arch = arch::native, Executor E = inline_executor>
 [[nodiscard]] rotated_quantizer train_rotated_quantizer(
     const Eigen::Ref<const row_matrix<float>>& points, const rotation_options& options = {},

@@ -1,12 +1,13 @@
 #pragma once
-/// First centroids for k-means: greedy k-means++, and the points themselves where there are no more
-/// than k different ones.
+/// First centroids for k-means: greedy k-means++. If there are no more than k different points,
+/// these points are the centroids.
 ///
-/// Each next centroid is a point drawn with probability proportional to its weight times the
-/// squared distance to the nearest centroid so far. Of a few such candidates the one is taken that
-/// lowers the sum of these distances most.
-/// Source: Arthur and Vassilvitskii 2007, "k-means++: the advantages of careful seeding" (section
-/// 5 names the candidates; their number, 2 + log k, is theirs too).
+/// Each next centroid is drawn among the points with a probability proportional to weight *
+/// (squared distance to the nearest centroid so far). Several candidates are drawn. The one that
+/// lowers the weighted sum of these distances most is kept.
+///
+/// Source: Arthur and Vassilvitskii 2007, "k-means++: the advantages of careful seeding". Section 5
+/// describes the candidates and their number, 2 + log k.
 
 #include "fewbit/begin.hpp"
 
@@ -33,7 +34,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// Random numbers in [0, 1), one after the other.
+/// A sequence of random numbers in [0, 1).
 class random_sequence {
  public:
   explicit random_sequence(const generator& g) noexcept : at_(g) {}
@@ -47,20 +48,21 @@ class random_sequence {
   generator at_;
 };
 
-/// k-means++ over the points of some panels without a shift. Distances are taken as they are, not
-/// as differences of norms, so that a point equal to a centroid is at distance 0 exactly and one
-/// far away takes no precision of the others. They are summed in float over the panels of a piece,
-/// column by column, and then in double.
+/// k-means++ over the points of some panels that were mapped without a shift. Distances are sums of
+/// squared differences, not differences of norms. So a point that equals a centroid has distance 0
+/// exactly, and a distant point does not cost the others precision. Distances are summed in float
+/// over the panels of a piece, column by column, then in double.
 template <class Arch, Executor E>
-class plus_plus {
+class kmeans_plus_plus {
   using shape = nearest_shape<Arch>;
   using lanes = typename shape::lanes;
   static constexpr index tile = index{shape::registers} * lanes::lanes;
   static constexpr index piece = 32;  // panels
 
  public:
-  /// @param weights  of each point, or none
-  plus_plus(const point_panels& panels, index d, std::span<const float> weights, const E& executor)
+  /// @param weights  one per point, or none
+  kmeans_plus_plus(const point_panels& panels, index d, std::span<const float> weights,
+                   const E& executor)
       : panels_(panels),
         d_(d),
         executor_(executor),
@@ -72,7 +74,7 @@ class plus_plus {
     }
   }
 
-  /// Numbers of k points, fewer if every point is at distance 0 from one of them.
+  /// The numbers of k points; fewer if every other point is at distance 0 from one of them.
   std::vector<index> choose(index k, index candidates, random_sequence random) {
     std::fill(closest_.begin(), closest_.end(), 1.0F);
     executor_.for_each(pieces(), [&](index p) { sum_panels(p); });
@@ -88,7 +90,7 @@ class plus_plus {
       }
       chosen.push_back(best_of(tried));
       const std::vector<float> centroid = coordinates(chosen.back());
-      executor_.for_each(pieces(), [&](index p) { lower(p, centroid.data()); });
+      executor_.for_each(pieces(), [&](index p) { add_centroid(p, centroid.data()); });
     }
     return chosen;
   }
@@ -109,12 +111,12 @@ class plus_plus {
     return x;
   }
 
-  /// The point at the share u of the sum of weight * distance.
+  /// The point at which the running sum of weight * distance reaches the share u of the total.
   [[nodiscard]] index draw(double u) const noexcept {
     double rest = u * total();
     std::size_t p = 0;
     while (p + 1 < panel_sum_.size() && rest >= panel_sum_[p]) rest -= panel_sum_[p++];
-    while (panel_sum_[p] == 0.0) --p;  // rounding has led past the end
+    while (panel_sum_[p] == 0.0) --p;  // rounding can lead past the last panel with weight
     const index first = static_cast<index>(p) * panel_points;
     index last = first;
     for (index i = first; i < first + panel_points; ++i) {
@@ -127,7 +129,7 @@ class plus_plus {
     return last;
   }
 
-  /// The candidate that leaves the least sum.
+  /// The candidate with the least remaining sum.
   [[nodiscard]] index best_of(const std::vector<index>& tried) const {
     if (tried.size() == 1) return tried[0];
     std::vector<std::vector<float>> centroids;
@@ -157,9 +159,9 @@ class plus_plus {
     for (index panel = p * piece; panel < end; ++panel) f(panel);
   }
 
-  /// min(closest, |x - centroid|^2) of a tile of points.
-  FEWBIT_ALWAYS_INLINE void lowered(index panel, index column, const float* centroid,
-                                    lanes (&distance)[shape::registers]) const noexcept {
+  /// min(closest, |x - centroid|^2) for a tile of points.
+  FEWBIT_ALWAYS_INLINE void distances_with(index panel, index column, const float* centroid,
+                                           lanes (&distance)[shape::registers]) const noexcept {
     const float* x = panels_.panel(panel) + column;
 #pragma GCC unroll 4
     for (int r = 0; r < shape::registers; ++r) distance[r] = lanes(0.0F);
@@ -167,8 +169,8 @@ class plus_plus {
       const lanes c(centroid[t]);
 #pragma GCC unroll 4
       for (int r = 0; r < shape::registers; ++r) {
-        const lanes miss = lanes::load(x + r * lanes::lanes) - c;
-        distance[r] = arch::fused_multiply_add(miss, miss, distance[r]);
+        const lanes difference = lanes::load(x + r * lanes::lanes) - c;
+        distance[r] = arch::fused_multiply_add(difference, difference, distance[r]);
       }
     }
     const float* closest = closest_.data() + panel * panel_points + column;
@@ -178,7 +180,7 @@ class plus_plus {
     }
   }
 
-  /// The sum of weight * distance over a piece if one more centroid were chosen.
+  /// The sum of weight * distance over a piece if this centroid were added.
   [[nodiscard]] double sum_with(index p, const float* centroid) const noexcept {
     double sum = 0.0;
     for (index column = 0; column < panel_points; column += tile) {
@@ -187,7 +189,7 @@ class plus_plus {
       for (int r = 0; r < shape::registers; ++r) sums[r] = lanes(0.0F);
       for_each_panel(p, [&](index panel) {
         lanes distance[shape::registers];
-        lowered(panel, column, centroid, distance);
+        distances_with(panel, column, centroid, distance);
         const float* weight = weight_.data() + panel * panel_points + column;
 #pragma GCC unroll 4
         for (int r = 0; r < shape::registers; ++r) {
@@ -202,12 +204,12 @@ class plus_plus {
     return sum;
   }
 
-  /// Takes note of a chosen centroid.
-  void lower(index p, const float* centroid) noexcept {
+  /// Updates the distances and sums of a piece for a new centroid.
+  void add_centroid(index p, const float* centroid) noexcept {
     for_each_panel(p, [&](index panel) {
       for (index column = 0; column < panel_points; column += tile) {
         lanes distance[shape::registers];
-        lowered(panel, column, centroid, distance);
+        distances_with(panel, column, centroid, distance);
         for (int r = 0; r < shape::registers; ++r) {
           distance[r].store(closest_.data() + panel * panel_points + column + r * lanes::lanes);
         }
@@ -235,14 +237,14 @@ class plus_plus {
   const point_panels& panels_;
   index d_;
   const E& executor_;
-  aligned_buffer<float> weight_;   // 0 beyond the last point
+  aligned_buffer<float> weight_;   // 0 after the last point
   aligned_buffer<float> closest_;  // squared distance to the nearest centroid so far
   std::vector<double> panel_sum_;  // of weight * closest
 };
 
-/// Goes on to k points where distances are 0 in float, because their squares are less than 2^-149
-/// of the square of the extent: k-means++ in double, without further candidates. There are at least
-/// k different points of positive weight.
+/// Completes the centroids to k if float distances are 0, because their squares are less than
+/// 2^-149 of the squared extent of the data: k-means++ in double, with one candidate for each
+/// centroid. There must be at least k different points with positive weight.
 template <Executor E>
 void choose_in_double(const matrix_ref& points, std::span<const float> weights, index k,
                       random_sequence& random, std::vector<index>& chosen, const E& executor) {
@@ -255,7 +257,7 @@ void choose_in_double(const matrix_ref& points, std::span<const float> weights, 
   const auto part = [&](index i) {
     return weight_of(weights, i) * closest[static_cast<std::size_t>(i)];
   };
-  const auto lower = [&](index centroid) {
+  const auto add_centroid = [&](index centroid) {
     executor.for_each(pieces, [&](index p) {
       double sum = 0.0;
       for (index i = p * piece; i < std::min((p + 1) * piece, points.rows()); ++i) {
@@ -270,7 +272,7 @@ void choose_in_double(const matrix_ref& points, std::span<const float> weights, 
   const auto draw = [&](double rest) {
     std::size_t p = 0;
     while (p + 1 < sums.size() && rest >= sums[p]) rest -= sums[p++];
-    while (sums[p] == 0.0) --p;  // rounding has led past the end
+    while (sums[p] == 0.0) --p;  // rounding can lead past the last piece with weight
     index last = static_cast<index>(p) * piece;
     for (index i = last; i < std::min(static_cast<index>(p + 1) * piece, points.rows()); ++i) {
       if (part(i) == 0.0) continue;
@@ -280,23 +282,22 @@ void choose_in_double(const matrix_ref& points, std::span<const float> weights, 
     }
     return last;
   };
-  for (const index i : chosen) lower(i);
+  for (const index i : chosen) add_centroid(i);
   while (static_cast<index>(chosen.size()) < k) {
     double total = 0.0;
     for (const double sum : sums) total += sum;
     chosen.push_back(draw(random.next() * total));
-    lower(chosen.back());
+    add_centroid(chosen.back());
   }
 }
 
-/// The different points of positive weight, by the first row of each, and which of them each point
-/// is; -1 for weight 0.
+/// The different points with positive weight.
 struct distinct_points {
-  std::vector<index> rows;
-  std::vector<std::int32_t> number;
+  std::vector<index> rows;           // the first row of each
+  std::vector<std::int32_t> number;  // for each point, its place in rows; -1 for weight 0
 };
 
-/// Looks no further, and answers more than k rows, once there are more than k.
+/// Stops when more than k different points are found.
 inline distinct_points find_distinct(const matrix_ref& points, std::span<const float> weights,
                                      index k) {
   const index room = std::min(k, points.rows());
@@ -330,7 +331,7 @@ inline distinct_points find_distinct(const matrix_ref& points, std::span<const f
   return found;
 }
 
-/// 2 + floor(log k), by the first powers of e.
+/// 2 + floor(log k), from a table of powers of e.
 inline index default_candidates(index k) noexcept {
   static constexpr double power[] = {2.718281828459045,  7.38905609893065,   20.085536923187668,
                                      54.598150033144236, 148.4131591025766,  403.4287934927351,

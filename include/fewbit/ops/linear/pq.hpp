@@ -328,14 +328,13 @@ class pq_layer : public layer<Product> {
     expect_clustering(clustering,
                       weights.rows() * (Bits == 4 ? 1 : (weights.cols() + Width - 1) / Width));
     const row_matrix<float> whole = whole_parts<Width>(weights);
-    const pq_options how{whole.cols() / Width, Bits, clustering};
-    const index clustered = Bits == 4 ? whole.rows() : whole.rows() * how.parts;
-    expect_options("linear", "clustering.", clustering, clustered);
-    // A layer may have fewer rows than a part has centroids; some centroids are then alike.
-    const auto always = [](const pq_step&) { return true; };
+    const pq_options training{.parts = whole.cols() / Width,
+                              .bits = Bits,
+                              .clustering = clustering,
+                              .allow_fewer_points = true};
     const product_quantizer quantizer =
-        Bits == 4 ? train_parts<arch::native>(whole, how, always, executor)
-                  : train_for_all_parts<arch::native>(whole, how, executor);
+        Bits == 4 ? train_product_quantizer<arch::native>(whole, training, executor)
+                  : train_shared_quantizer<arch::native>(whole, training, executor);
     return packed(quantizer, quantizer.encode(whole, executor), weights.cols());
   }
 
