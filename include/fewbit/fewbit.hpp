@@ -16,7 +16,7 @@
 #include "fewbit/quant/dequantize.hpp"         // dequantize
 #include "fewbit/quant/metrics.hpp"            // mse, sqnr_db, cosine, max_error, clipped_share
 #include "fewbit/quant/modes.hpp"              // onnx, fbgemm, tflite: as others do it
-#include "fewbit/quant/params.hpp"             // quant_params, choose_params
+#include "fewbit/quant/params.hpp"             // quant_params, minimum_params, choose_params
 #include "fewbit/quant/quantize.hpp"           // quantize, fake_quantize
 #include "fewbit/quant/quantized_matrix.hpp"   // quantized_matrix<S>
 #include "fewbit/quant/range.hpp"              // range
@@ -101,7 +101,7 @@
 #include "fewbit/quant/scale.hpp"             // real_scale, power_of_two
 #include "fewbit/quant/scale_search.hpp"      // the scale of a group that costs least
 #include "fewbit/quant/storage.hpp"           // int8, uint8, int16, int4 ... binary, codebook<B>
-#include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine
+#include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine, real_minimum
 
 // ---- gemm: parts of every product
 #include "fewbit/gemm/epilogue_rows.hpp"  // sums in a buffer -> epilogue -> C
@@ -184,8 +184,8 @@
 // fewbit/codebook/rotated_quantizer.hpp      rotated_quantizer: parts of turned vectors (OPQ)
 // fewbit/codebook/seeding.hpp                k-means++
 //
-// ops: the layer that includes codebook fewbit/ops/linear/pq.hpp                   linear<pq<Width,
-// Bits>>: one or two bits for each weight
+// ops: the layer that includes codebook
+// fewbit/ops/linear/pq.hpp                   linear<pq<Width, Bits>>: 1 or 2 bits for each weight
 //
 // formats: memory layouts of others
 // fewbit/formats/ggml_blocks.hpp             q8_0, q5_0, q4_0, q4_1: blocks of 32 weights
