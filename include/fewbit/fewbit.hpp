@@ -36,8 +36,10 @@
 #include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- ops: the operators that an inference program calls
-#include "fewbit/ops/linear.hpp"          // linear<S, Inputs>: the door to linear layers
-#include "fewbit/ops/linear/choices.hpp"  // dynamic_int8, dynamic_int8_groups, float_inputs ...
+#include "fewbit/ops/inputs.hpp"  // dynamic_int8, float_inputs ...; prepare(x, scratch)
+#include "fewbit/ops/layer.hpp"   // calls, options and memory of all layers
+#include "fewbit/ops/linear.hpp"  // linear<Weights, Inputs>: the table of linear layers
+#include "fewbit/ops/output.hpp"  // layer_options; bias, bound, codes
 
 // ---- gemm: exact products of codes
 #include "fewbit/gemm/apply_epilogue.hpp"  // finish: sums -> epilogue -> C
@@ -105,15 +107,18 @@
 
 // ---- gemm: parts of every product
 #include "fewbit/gemm/epilogue_rows.hpp"  // sums in a buffer -> epilogue -> C
+#include "fewbit/gemm/parts.hpp"          // C cut into parts, one per slot of scratch memory
 #include "fewbit/gemm/sum_of_codes.hpp"   // sum_of_codes
 
 // ---- gemm/int8: weights of 8 bits
-#include "fewbit/gemm/int8/kernel.hpp"            // default_kernel; picture and glossary
-#include "fewbit/gemm/int8/lhs.hpp"               // activations in place or copied
-#include "fewbit/gemm/int8/micro_kernel.hpp"      // the loop
-#include "fewbit/gemm/int8/multiply.hpp"          // multiply, scratch_bytes of int8_weights
+#include "fewbit/gemm/int8/epilogue_registers.hpp"  // epilogues on sums in registers
+#include "fewbit/gemm/int8/kernel.hpp"              // default_kernel; picture and glossary
+#include "fewbit/gemm/int8/lhs.hpp"                 // activations in place or copied
+#include "fewbit/gemm/int8/micro_kernel.hpp"        // the loop
+#include "fewbit/gemm/int8/multiply.hpp"            // multiply, scratch_bytes of int8_weights
 #include "fewbit/gemm/int8/panel_chunks.hpp"      // a panel against a block of rows, chunk by chunk
 #include "fewbit/gemm/int8/panel_layout.hpp"      // panels of columns, blocks and steps of k
+#include "fewbit/gemm/int8/partial_sums.hpp"      // sums over a part of k
 #include "fewbit/gemm/int8/row_tiles.hpp"         // how rows are cut into tiles
 #include "fewbit/gemm/int8/saturation_proof.hpp"  // which weights 16-bit sums are exact for
 #include "fewbit/gemm/int8/walk.hpp"              // the walk over C
@@ -127,20 +132,24 @@
 #include "fewbit/gemm/few_bits/grouped_weights.hpp"   // 1 to 8 bits, a scale for each group
 #include "fewbit/gemm/few_bits/multiply.hpp"          // multiply, of few_bit_weights
 #include "fewbit/gemm/few_bits/multiply_grouped.hpp"  // multiply_grouped, grouped_lhs
+#include "fewbit/gemm/few_bits/partial_sums.hpp"      // sums over a part of k
+#include "fewbit/gemm/few_bits/partial_totals.hpp"    // totals over some groups
 #include "fewbit/gemm/few_bits/weights.hpp"  // few_bit_weights: 1 to 4 bits that stay packed
 
 // ---- gemm/bit_planes: codes as bit planes, multiplied by counting
-#include "fewbit/gemm/bit_planes/formats.hpp"   // binary_bits, ternary_bits, signed_bits<B> ...
-#include "fewbit/gemm/bit_planes/lhs.hpp"       // bit_planes, to_planes: activations in planes
-#include "fewbit/gemm/bit_planes/multiply.hpp"  // multiply, of bit planes
-#include "fewbit/gemm/bit_planes/parities.hpp"  // signs counted by carry-save adders
-#include "fewbit/gemm/bit_planes/rules.hpp"     // which planes meet, and what they count
-#include "fewbit/gemm/bit_planes/tile.hpp"      // the loop of bit planes
-#include "fewbit/gemm/bit_planes/weights.hpp"   // plane_weights, pack_planes: weights in planes
+#include "fewbit/gemm/bit_planes/formats.hpp"       // binary_bits, ternary_bits, signed_bits<B> ...
+#include "fewbit/gemm/bit_planes/lhs.hpp"           // bit_planes, to_planes: activations in planes
+#include "fewbit/gemm/bit_planes/multiply.hpp"      // multiply, of bit planes
+#include "fewbit/gemm/bit_planes/parities.hpp"      // signs counted by carry-save adders
+#include "fewbit/gemm/bit_planes/partial_sums.hpp"  // rows in pieces, sums over a part of k
+#include "fewbit/gemm/bit_planes/rules.hpp"         // which planes meet, and what they count
+#include "fewbit/gemm/bit_planes/tile.hpp"          // the loop of bit planes
+#include "fewbit/gemm/bit_planes/weights.hpp"       // plane_weights, pack_planes: weights in planes
 
 // ---- gemm/lookup: tables of sums
-#include "fewbit/gemm/lookup/multiply.hpp"  // multiply, by table lookup
-#include "fewbit/gemm/lookup/weights.hpp"   // table_weights, pack_table: one and two bits
+#include "fewbit/gemm/lookup/multiply.hpp"      // multiply, by table lookup
+#include "fewbit/gemm/lookup/partial_sums.hpp"  // sums over a part of k
+#include "fewbit/gemm/lookup/weights.hpp"       // table_weights, pack_table: one and two bits
 
 // ---- calib
 #include "fewbit/calib/fixed_histogram.hpp"  // fixed_histogram: range given
@@ -150,12 +159,12 @@
 // ---- ops
 #include "fewbit/ops/linear/bit_inputs.hpp"    // rows to codes of one to eight bits
 #include "fewbit/ops/linear/bit_planes.hpp"    // linear<S, binary_inputs> ...: bits on both sides
+#include "fewbit/ops/linear/choices.hpp"       // what weights of a linear layer are
 #include "fewbit/ops/linear/float_inputs.hpp"  // linear<S, float_inputs>
 #include "fewbit/ops/linear/grouped.hpp"       // linear<S> of weights in groups, as they are stored
 #include "fewbit/ops/linear/grouped_weights.hpp"  // scheme -> weights in groups
 #include "fewbit/ops/linear/int8.hpp"             // a scale per row, static inputs, codebooks
-#include "fewbit/ops/linear/output.hpp"           // bias, bound, codes
-#include "fewbit/ops/linear/two_scale.hpp"        // the layer of quantize_ttq
+#include "fewbit/ops/linear/two_scale.hpp"        // linear<ttq>: weights of quantize_ttq
 #include "fewbit/ops/linear/weight_table.hpp"     // scales and zero points by block and channel
 
 // ---- by name only, because each compiled line has its price
@@ -184,8 +193,8 @@
 // fewbit/codebook/rotated_quantizer.hpp      rotated_quantizer: parts of turned vectors (OPQ)
 // fewbit/codebook/seeding.hpp                k-means++
 //
-// ops: the layer that includes codebook
-// fewbit/ops/linear/pq.hpp                   linear<pq<Width, Bits>>: 1 or 2 bits for each weight
+// ops: the layer of weights by a product quantizer
+// fewbit/ops/linear/pq.hpp                   linear<pq<Width, Bits>>: 1 or 2 bits per weight
 //
 // formats: memory layouts of others
 // fewbit/formats/ggml_blocks.hpp             q8_0, q5_0, q4_0, q4_1: blocks of 32 weights

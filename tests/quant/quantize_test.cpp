@@ -331,7 +331,11 @@ void expect_small_groups_come_back() {
     for (const float sign : {1.0F, -1.0F}) {
       row_matrix<float> w = row_matrix<float>::Constant(4, 40, size * sign);
       const row_matrix<float> alone = dequantize(quantize<S>(w));
-      EXPECT_LE((alone - w).cwiseAbs().maxCoeff(), size) << S::storage::name << " " << size;
+      // Not by vectors of Eigen's, which on a 32-bit Arm take subnormal numbers for zeros.
+      double farthest = 0.0;
+      for (index i = 0; i < w.size(); ++i)
+        farthest = std::max(farthest, std::abs(double{alone.data()[i]} - double{w.data()[i]}));
+      EXPECT_LE(farthest, double{size}) << S::storage::name << " " << size;
       if (size == 0.0F) {
         EXPECT_TRUE(alone.isZero(0.0F));
       }

@@ -53,9 +53,10 @@ entry_range fill_entries(const float* query, index width, const float* columns, 
   return {-arch::max_of_lanes(entry_lanes(entry_lanes(0.0F) - least)), arch::max_of_lanes(most)};
 }
 
-/// Of bytes of entries that spread by `extent` at most; below the least scale entries are alike.
+/// The scale of the bytes of entries that spread by `extent` at most: at least 2^-126, whose inverse
+/// is a float. So bytes of products below 2^-118 have fewer than 8 bits.
 [[nodiscard]] inline float entry_scale(float extent) noexcept {
-  return std::max(extent / 255.0F, 0x1p-120F);
+  return std::max(extent / 255.0F, 0x1p-126F);
 }
 
 /// Bytes of the entries of one part.

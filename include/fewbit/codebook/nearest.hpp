@@ -497,7 +497,8 @@ void nearest_in_panel(const packed_centroids& c, const float* panel, const float
 ///
 /// It has the least distance in double, sum (x_t - c_t)^2, whatever lies far away; of equal
 /// distances the centroid of the lower number is named. In one dimension the midpoints of
-/// neighbouring centroids decide, in double; a point on a midpoint belongs to the lower centroid.
+/// neighbouring centroids decide, in double; a point on a midpoint belongs to the centroid of the
+/// lower number, too.
 ///
 /// @param points     n x d
 /// @param centroids  k x d

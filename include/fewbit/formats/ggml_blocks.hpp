@@ -35,6 +35,7 @@ namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 /// Weights of a block.
 inline constexpr index ggml_block_size = 32;
 
+/// 8 bits: code * d.
 struct q8_0 {
   static constexpr const char* name = "q8_0";
   static constexpr int zero = 0;  ///< the code of value 0
@@ -44,6 +45,7 @@ struct q8_0 {
   friend bool operator==(const q8_0&, const q8_0&) = default;
 };
 
+/// 5 bits: (code - 16) * d; qh holds the high bits.
 struct q5_0 {
   static constexpr const char* name = "q5_0";
   static constexpr int zero = 16;
@@ -54,6 +56,7 @@ struct q5_0 {
   friend bool operator==(const q5_0&, const q5_0&) = default;
 };
 
+/// 4 bits: (code - 8) * d.
 struct q4_0 {
   static constexpr const char* name = "q4_0";
   static constexpr int zero = 8;
@@ -63,6 +66,7 @@ struct q4_0 {
   friend bool operator==(const q4_0&, const q4_0&) = default;
 };
 
+/// 4 bits: code * d + m.
 struct q4_1 {
   static constexpr const char* name = "q4_1";
   static constexpr int zero = 0;

@@ -252,7 +252,8 @@ struct saturate : stage {
 
   saturate() noexcept = default;
   explicit saturate(std::int32_t zero) : zero_point(zero) {
-    fewbit::detail::expect(zero >= -255 && zero <= 255, "saturate", "zero_point", zero,
+    fewbit::detail::expect(zero >= -255 && zero <= 255,
+                           std::is_signed_v<Code> ? "to_int8" : "to_uint8", "zero_point", zero,
                            "-255 to 255");
   }
 
@@ -269,7 +270,9 @@ struct saturate : stage {
   }
 };
 
+/// int32 to codes -128 to 127.
 using to_int8 = saturate<std::int8_t>;
+/// int32 to codes 0 to 255.
 using to_uint8 = saturate<std::uint8_t>;
 
 /// rne(float * factor); a NaN becomes -2^30, what is beyond +-2^30 stops there.

@@ -56,6 +56,7 @@ struct normal_quantiles {
   template <Storage St>
   static constexpr bool fits = CodebookStorage<St> && St::bits >= 2;
 
+  /// The levels of codes of `Bits` bits.
   template <int Bits>
   [[nodiscard]] static std::array<float, std::size_t{1} << Bits> levels() {
     constexpr int count = 1 << Bits;
@@ -78,6 +79,7 @@ struct powers_of_two {
   template <Storage St>
   static constexpr bool fits = CodebookStorage<St> && St::bits >= 2 && St::bits <= 4;
 
+  /// The levels of codes of `Bits` bits.
   template <int Bits>
   [[nodiscard]] static std::array<float, std::size_t{1} << Bits> levels() {
     constexpr int half = 1 << (Bits - 1);
@@ -94,6 +96,7 @@ struct additive_powers_of_two {
   template <Storage St>
   static constexpr bool fits = CodebookStorage<St> && St::bits == 4;
 
+  /// The levels of codes of `Bits` bits.
   template <int Bits>
   [[nodiscard]] static std::array<float, std::size_t{1} << Bits> levels() {
     static constexpr std::array<int, 9> tenths = {0, 1, 2, 3, 4, 6, 8, 10, 10};

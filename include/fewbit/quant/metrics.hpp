@@ -208,16 +208,19 @@ template <class Approximation>
                          const Approximation& approximation) {
   return detail::error_between("mse", "approximation", w, approximation).mse;
 }
+/// Signal to noise in decibels.
 template <class Approximation>
 [[nodiscard]] double sqnr_db(const Eigen::Ref<const row_matrix<float>>& w,
                              const Approximation& approximation) {
   return detail::error_between("sqnr_db", "approximation", w, approximation).sqnr_db;
 }
+/// The cosine of the angle between both.
 template <class Approximation>
 [[nodiscard]] double cosine(const Eigen::Ref<const row_matrix<float>>& w,
                             const Approximation& approximation) {
   return detail::error_between("cosine", "approximation", w, approximation).cosine;
 }
+/// The largest magnitude of an error.
 template <class Approximation>
 [[nodiscard]] double max_error(const Eigen::Ref<const row_matrix<float>>& w,
                                const Approximation& approximation) {

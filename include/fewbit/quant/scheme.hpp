@@ -68,6 +68,7 @@ inline constexpr bool is_within_row<grouped<Size>> = true;
 
 }  // namespace detail
 
+/// How real numbers become codes, as the head of this file says; an empty type.
 template <class StorageT, class GranularityT, class ZeroPointT = symmetric,
           class ScaleT = real_scale, class RoundingT = nearest_even>
 struct scheme : detail::scheme_codes<StorageT, ZeroPointT> {

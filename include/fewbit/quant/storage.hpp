@@ -25,6 +25,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
+/// Codes -128 to 127.
 struct int8 {
   using code = std::int8_t;
   static constexpr int bits = 8;
@@ -35,6 +36,7 @@ struct int8 {
   static constexpr const char* name = "int8";
 };
 
+/// Codes 0 to 255.
 struct uint8 {
   using code = std::uint8_t;
   static constexpr int bits = 8;
@@ -45,6 +47,7 @@ struct uint8 {
   static constexpr const char* name = "uint8";
 };
 
+/// Codes -32768 to 32767.
 struct int16 {
   using code = std::int16_t;
   static constexpr int bits = 16;
@@ -55,6 +58,7 @@ struct int16 {
   static constexpr const char* name = "int16";
 };
 
+/// Codes -8 to 7.
 struct int4 {
   using code = std::int8_t;
   static constexpr int bits = 4;
@@ -65,6 +69,7 @@ struct int4 {
   static constexpr const char* name = "int4";
 };
 
+/// Codes 0 to 15.
 struct uint4 {
   using code = std::uint8_t;
   static constexpr int bits = 4;
@@ -75,6 +80,7 @@ struct uint4 {
   static constexpr const char* name = "uint4";
 };
 
+/// Codes -4 to 3.
 struct int3 {
   using code = std::int8_t;
   static constexpr int bits = 3;
@@ -85,6 +91,7 @@ struct int3 {
   static constexpr const char* name = "int3";
 };
 
+/// Codes 0 to 7.
 struct uint3 {
   using code = std::uint8_t;
   static constexpr int bits = 3;
@@ -95,6 +102,7 @@ struct uint3 {
   static constexpr const char* name = "uint3";
 };
 
+/// Codes -2 to 1.
 struct int2 {
   using code = std::int8_t;
   static constexpr int bits = 2;
@@ -105,6 +113,7 @@ struct int2 {
   static constexpr const char* name = "int2";
 };
 
+/// Codes 0 to 3.
 struct uint2 {
   using code = std::uint8_t;
   static constexpr int bits = 2;

@@ -261,8 +261,8 @@ struct product_of_codes {
             std::byte* scratch) const noexcept {
     const index most = rows_per_bit_block<Unit>(A::planes, p.w.words_per_plane);
     auto* groups = reinterpret_cast<std::uint64_t*>(scratch);
-    auto* nonzeros =
-        reinterpret_cast<std::int32_t*>(groups + most * A::planes * p.w.words_per_plane);
+    auto* nonzeros = reinterpret_cast<std::int32_t*>(groups + std::min(most, m) * A::planes *
+                                                                  p.w.words_per_plane);
     for (index row = begin; row < end; row += most) {
       const index count = std::min(most, end - row);
       const auto* codes = a + row * a_stride;
@@ -303,12 +303,18 @@ void multiply(const plane_lhs<A, Unit>& a, const plane_weights<A, W, Unit>& w, C
   }
 }
 
-/// Scratch bytes that one worker needs to multiply codes with W, for `workspace::reserve`.
+/// Scratch bytes that one worker needs to multiply up to `rows` rows of codes.
+template <class A, class W, class Unit>
+[[nodiscard]] index scratch_bytes(const plane_weights<A, W, Unit>& w, index rows) noexcept {
+  const index words = detail::words_of(w.k());
+  return std::min(rows, detail::rows_per_bit_block<Unit>(A::planes, words)) *
+         (A::planes * words * index{sizeof(std::uint64_t)} + index{sizeof(std::int32_t)});
+}
+
+/// Scratch bytes that one worker needs to multiply any number of rows of codes.
 template <class A, class W, class Unit>
 [[nodiscard]] index scratch_bytes(const plane_weights<A, W, Unit>& w) noexcept {
-  const index words = detail::words_of(w.k());
-  return detail::rows_per_bit_block<Unit>(A::planes, words) *
-         (A::planes * words * index{sizeof(std::uint64_t)} + index{sizeof(std::int32_t)});
+  return scratch_bytes(w, detail::most_rows_per_bit_block);
 }
 
 /// The same for activations as codes, which are packed into planes a block of rows at a time.
@@ -327,7 +333,7 @@ void multiply(const Codes& a, const plane_weights<A, W, Unit>& w, C&& c, const E
     const auto& from = fewbit::detail::rows_of(a);
     auto&& to = fewbit::detail::rows_of(c);
     fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
-    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w));
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, from.rows()));
     assert(detail::first_foreign_code<A>(from).row < 0);
     const detail::product_of_codes<A, W, Unit, out, E> p{
         from.data(),

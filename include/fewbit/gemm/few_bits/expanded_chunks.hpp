@@ -60,8 +60,9 @@ struct chunk_shape {
   static constexpr index chunk_bytes = depth * tile::cols;
   static constexpr index sums_bytes = prepared::max_rows * tile::cols * index{sizeof(std::int32_t)};
 
-  [[nodiscard]] static index scratch_bytes(const depth_layout<unit::depth>& layout) noexcept {
-    return chunk_bytes + sums_bytes + prepared::bytes(layout);
+  [[nodiscard]] static index scratch_bytes(const depth_layout<unit::depth>& layout,
+                                           index rows = prepared::max_rows) noexcept {
+    return chunk_bytes + sums_bytes + prepared::bytes(layout, rows);
   }
 };
 

@@ -69,9 +69,13 @@ class few_bit_lhs {
   static constexpr bool is_unsigned = std::is_unsigned_v<Lhs>;
 
  public:
-  /// Bytes of memory for as many rows as weights are expanded in registers for.
-  [[nodiscard]] static index bytes(const weights& w) noexcept {
-    return most_few_rows<Arch> * (depth(w) + index{sizeof(std::int32_t)});
+  /// Bytes of memory for up to `rows` rows, of which weights are expanded in registers for at most
+  /// most_few_rows.
+  [[nodiscard]] static index bytes(const weights& w, index rows) noexcept {
+    const index last = rows % most, full = rows - last;
+    const index padded = full + static_cast<index>(std::bit_ceil(static_cast<std::size_t>(last)));
+    const index filled = std::min(last == 0 ? full : padded, most_few_rows<Arch>);
+    return most_few_rows<Arch> * index{sizeof(std::int32_t)} + filled * depth(w);
   }
 
   few_bit_lhs(const Lhs* a, index stride, index rows, const weights& w, std::byte* memory) noexcept

@@ -82,7 +82,12 @@ class int8_lhs {
 
   /// Scratch bytes for a block of rows.
   static index bytes(const layout_type& layout) noexcept {
-    return unit::in_place ? 0 : block_bytes(layout, max_rows);
+    return bytes(layout, max_rows);
+  }
+  /// Scratch bytes of a product of `rows` rows.
+  static index bytes(const layout_type& layout, index rows) noexcept {
+    const index registers = (std::min(rows, max_rows) + unit::rows - 1) / unit::rows;
+    return unit::in_place ? 0 : block_bytes(layout, registers * unit::rows);
   }
 
   /// Rows to prepare together, in whole tiles.

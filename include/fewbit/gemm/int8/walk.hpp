@@ -51,6 +51,14 @@ inline constexpr index streamed_tiles = 4;
 /// Tiles that are summed into the buffer before the epilogue sees them.
 inline constexpr index buffered_tiles = 8;
 
+/// Bytes of a panel in int16, which blocks of k of more than a few rows are multiplied by.
+template <class Kernel, class Layout>
+[[nodiscard]] index wide_panel_bytes(const Layout& layout, index rows) noexcept {
+  return rows <= few_rows_in_blocks
+             ? 0
+             : Kernel::tile::cols * layout.padded() * index{sizeof(std::int16_t)};
+}
+
 /// Everything but the scratch memory.
 template <class Weights, class Out, class Blocks, class Epilogue>
 struct product {
@@ -142,7 +150,7 @@ struct product {
         return;
       }
     }
-    in_blocks_of_depth(b, scratch + int8_lhs<kernel_type>::bytes(w.layout()));
+    in_blocks_of_depth(b, scratch + int8_lhs<kernel_type>::bytes(w.layout(), c.rows));
   }
 
   /// Row tiles one after the other, each against all panels.
@@ -391,10 +399,8 @@ struct product {
     }
   }
 
-  /// All of a panel in int16. Its scratch memory is that of walk_by_proof, which prepares more
-  /// rows.
+  /// All of a panel in int16.
   const std::int16_t* widen_panel(index col, std::byte* scratch) const noexcept {
-    static_assert((row_tiles_by_proof - row_tiles_per_block) * tile::rows >= tile::cols);
     auto* wide = reinterpret_cast<std::int16_t*>(scratch);
     const index width = w.panel_cols(col);
     widen_panels<kernel_type>(w.panel(col), width * w.layout().padded(), width, wide);

@@ -74,22 +74,22 @@ class walk_by_proof {
   static constexpr int finished_panels = 4;
 
  public:
-  /// Scratch bytes of one worker.
-  static index scratch_bytes(const Weights& w) noexcept {
-    return sums_bytes(w) + so_far_bytes(w) + wide_bytes(w) + exact_lhs::bytes(w.layout()) +
-           proven_lhs::bytes(w.layout());
+  /// Scratch bytes of one worker for a C of `rows` rows.
+  static index scratch_bytes(const Weights& w, index rows = exact_lhs::max_rows) noexcept {
+    return sums_bytes(w, rows) + so_far_bytes(w, rows) + wide_bytes(w, rows) +
+           exact_lhs::bytes(w.layout(), rows) + proven_lhs::bytes(w.layout(), rows);
   }
 
   walk_by_proof(const lhs_type* a, index a_stride, const Weights& w, const out_view<Out>& c,
                 const Epilogue& epilogue, std::byte* scratch) noexcept
       : a_(a), a_stride_(a_stride), w_(w), c_(c), epilogue_(epilogue) {
     sums_ = reinterpret_cast<std::int32_t*>(scratch);
-    scratch += sums_bytes(w);
+    scratch += sums_bytes(w, c.rows);
     so_far_ = reinterpret_cast<std::int32_t*>(scratch);
-    scratch += so_far_bytes(w);
+    scratch += so_far_bytes(w, c.rows);
     wide_ = reinterpret_cast<std::int16_t*>(scratch);
-    exact_scratch_ = scratch + wide_bytes(w);
-    proven_scratch_ = exact_scratch_ + exact_lhs::bytes(w.layout());
+    exact_scratch_ = scratch + wide_bytes(w, c.rows);
+    proven_scratch_ = exact_scratch_ + exact_lhs::bytes(w.layout(), c.rows);
   }
 
   /// The part of C from row_begin to row_end, col_begin to col_end.
@@ -152,17 +152,25 @@ class walk_by_proof {
     return false;
   }
 
-  static index sums_bytes(const Weights& w) noexcept {
+  /// Rows of buffers of sums, each in whole cache lines.
+  static index buffer_rows(index rows) noexcept {
+    return (std::min(rows, exact_lhs::max_rows) + 15) / 16 * 16;
+  }
+
+  static index sums_bytes(const Weights& w, index rows) noexcept {
     constexpr index most = finished_panels * tile::cols;
-    return exact_lhs::max_rows * std::min(w.padded_n(), most) * index{sizeof(std::int32_t)};
+    const index of_block = buffer_rows(rows) * std::min(w.padded_n(), most);
+    const index of_slice = std::min(buffer_rows(rows) * w.padded_n(), buffered_sums);
+    return std::max(of_block, of_slice) * index{sizeof(std::int32_t)};
   }
 
-  static index so_far_bytes(const Weights& w) noexcept {
-    if (w.layout().padded() <= chunk_depth(saturation_proof::none)) return 0;
-    return exact_lhs::max_rows * tile::cols * index{sizeof(std::int32_t)};
+  static index so_far_bytes(const Weights& w, index rows) noexcept {
+    if (rows <= few_rows || w.layout().padded() <= chunk_depth(saturation_proof::none)) return 0;
+    return buffer_rows(rows) * tile::cols * index{sizeof(std::int32_t)};
   }
 
-  static index wide_bytes(const Weights& w) noexcept {
+  static index wide_bytes(const Weights& w, index rows) noexcept {
+    if (rows <= few_rows) return 0;
     const index all = w.padded_n() * w.layout().padded() * index{sizeof(std::int16_t)};
     return std::min((all + 63) / 64 * 64, chunk_bytes);
   }

@@ -65,12 +65,11 @@ template <Scheme S>
   }
 }
 
-/// Weights as the products take them, with scales and minima times `factor`, a power of two.
+/// Weights as the products take them.
 /// @throws fewbit::error if there are none, or a group is so deep that a sum of int8 products could
 ///         leave int32
 template <class Arch, Scheme S>
-[[nodiscard]] grouped_weights_of<S, Arch> pack_grouped(const quantized_matrix<S>& q,
-                                                       float factor = 1.0F) {
+[[nodiscard]] grouped_weights_of<S, Arch> pack_grouped(const quantized_matrix<S>& q) {
   expect_not_empty("linear", "weights", q.rows(), q.cols());
   constexpr index group = scale_depth<typename S::granularity>;
   using packed = grouped_weights_of<S, Arch>;
@@ -82,9 +81,8 @@ template <class Arch, Scheme S>
   std::vector<std::uint8_t> zeros;
   for (index j = 0; j < q.rows(); ++j) {
     for (index g = 0; g < groups; ++g) {
-      // Where no code counts, a scale may be of any size.
-      scales.push_back(std::min(q.scale(j, g * group) * factor, std::numeric_limits<float>::max()));
-      if constexpr (S::has_minimum) minima.push_back(q.minimum(j, g * group) * factor);
+      scales.push_back(q.scale(j, g * group));
+      if constexpr (S::has_minimum) minima.push_back(q.minimum(j, g * group));
       if constexpr (S::is_affine) {
         zeros.push_back(static_cast<std::uint8_t>(q.zero_point(j, g * group) - S::storage::min));
       }
@@ -104,7 +102,7 @@ template <class Arch, Scheme S>
 template <class Arch, Scheme S>
 [[nodiscard]] grouped_weights_of<S, Arch> pack_for_int8(const quantized_matrix<S>& q) {
   expect_not_empty("linear", "weights", q.rows(), q.cols());
-  expect_finite_totals(q, 127);
+  expect_finite_totals(q, 127, 0x1p-11);  // scales keep 12 significant bits
   return pack_grouped<Arch>(q);
 }
 
