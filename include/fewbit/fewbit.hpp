@@ -109,6 +109,7 @@
 #include "fewbit/gemm/epilogue_rows.hpp"  // sums in a buffer -> epilogue -> C
 #include "fewbit/gemm/parts.hpp"          // C cut into parts, one per slot of scratch memory
 #include "fewbit/gemm/sum_of_codes.hpp"   // sum_of_codes
+#include "fewbit/gemm/tuning.hpp"         // every threshold that a measurement chose
 
 // ---- gemm/int8: weights of 8 bits
 #include "fewbit/gemm/int8/epilogue_registers.hpp"  // epilogues on sums in registers

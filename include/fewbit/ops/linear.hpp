@@ -20,8 +20,8 @@
 /// | a scale per row     | static_uint8                 |                  |                      | int8                            |
 /// | integers in groups  | dynamic_int8,                | grouped.hpp      | bits / 8 + 2 / group | few rows, bound by the memory   |
 /// |                     | dynamic_int8_groups          |                  |                      | traffic of weights              |
-/// | unsigned integers   | dynamic_int8,                | grouped.hpp      | bits / 8 + 6 / group | weights that ggml and others    |
-/// | with minima         | dynamic_int8_groups          |                  |                      | store with minima               |
+/// | integers with       | dynamic_int8,                | grouped.hpp      | bits / 8 + 6 / group | ggml's Q4_1 and K-quants, HQQ   |
+/// | minima              | dynamic_int8_groups          |                  |                      |                                 |
 /// | any scheme          | float_inputs                 | float_inputs.hpp | bits / 8 + 2 / group | exact inputs; slower with many  |
 /// |                     |                              |                  |                      | rows                            |
 /// | symmetric integers, | binary_inputs,               | bit_planes.hpp   | bits / 8             | one to few bits on both sides   |

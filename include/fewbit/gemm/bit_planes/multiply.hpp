@@ -31,15 +31,11 @@
 #include "fewbit/gemm/epilogue.hpp"
 #include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/parts.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
-
-/// Rows that are multiplied by all columns of a piece before the next ones: as many as leave their
-/// planes, of this many bytes, in the second-level cache.
-inline constexpr index bit_block_bytes = 256 * 1024;
-inline constexpr index most_rows_per_bit_block = 192;
 
 /// The same in whole groups of a unit.
 template <class Unit>
@@ -49,10 +45,6 @@ template <class Unit>
   const index rows = bit_block_bytes / row_bytes / Unit::rows * Unit::rows;
   return std::clamp(rows, index{Unit::rows}, most_rows_per_bit_block);
 }
-
-/// A piece of work has at least as many pairs of words of weights and activations, so that handing
-/// it to another thread pays: about 15 us of a core with VPOPCNTDQ.
-inline constexpr index least_piece = index{1} << 18;
 
 /// Rows of A in planes, wherever they lie.
 struct bit_rows {
@@ -145,9 +137,6 @@ struct bit_product {
     index col;
   };
 
-  /// Columns that one row sums before an epilogue reads them from L1.
-  static constexpr index buffered_cols = 1024;
-
   /// A tile, or for one row `times` tiles of Streams full panels each, one after the other.
   template <int Streams>
   void tile(const bit_rows& a, const place& at, index times) const noexcept {
@@ -156,7 +145,7 @@ struct bit_product {
     } else {
       // Several tiles side by side have one row, so that both cases need about as much memory.
       constexpr index width = Streams * panels::tile_cols;
-      constexpr index together = std::max(buffered_cols / width, index{1});
+      constexpr index together = std::max(bit_buffered_cols / width, index{1});
       constexpr int lanes = arch::native_lanes<std::int32_t>;
       alignas(64) std::int32_t sums[std::max(index{tile_rows}, together) * width + lanes];
       const index rows = std::min(index{tile_rows}, at.height - at.r);

@@ -33,6 +33,7 @@
 #include "fewbit/gemm/epilogue.hpp"
 #include "fewbit/gemm/few_bits/grouped_weights.hpp"
 #include "fewbit/gemm/parts.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -174,16 +175,6 @@ class grouped_lhs {
 };
 
 namespace detail {
-
-/// How far ahead of their use lines are asked for: weights from memory, and activations, which do
-/// not all fit the first level beside them.
-inline constexpr index grouped_ahead = 2304;
-inline constexpr index grouped_lhs_ahead = 1024;
-
-/// Panels that one row reads side by side. W4 in groups of 32, 4096 x 4096, on a Sapphire Rapids,
-/// shares of the rates at which memory and L3 can be read: two panels 0.90 and 0.95, four 0.91 and
-/// 0.95, eight 0.88 and 0.90.
-inline constexpr int grouped_streams = 4;
 
 /// How the sums of a group begin, and what becomes of them, for R rows and a panel; `tail` is what
 /// follows the codes of the group.

@@ -21,6 +21,7 @@
 #include "fewbit/gemm/int8/panel_layout.hpp"
 #include "fewbit/gemm/int8/row_tiles.hpp"
 #include "fewbit/gemm/int8/saturation_proof.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
@@ -36,15 +37,6 @@ void widen_panels(const std::int8_t* codes, index count, index width, std::int16
   }
 }
 
-/// Rows up to which widening in registers is as fast as widening ahead of the sums: in chunks that
-/// stay in L1, and in whole panels, as blocks of k ask.
-inline constexpr index few_rows = 2;
-inline constexpr index few_rows_in_blocks = 12;
-
-/// Row tiles of a block: many, because each block widens its panels anew, and few enough for
-/// activations of 4096 codes to stay in 2 MiB of L2.
-inline constexpr index row_tiles_by_proof = 48;
-
 template <class Weights, class Out, class Epilogue>
 class walk_by_proof {
   using kernel_type = typename Weights::kernel_type;
@@ -58,20 +50,6 @@ class walk_by_proof {
   using exact_lhs = int8_lhs<kernel_type, row_tiles_by_proof>;
   using proven_lhs = int8_lhs<proven_kernel, row_tiles_by_proof>;
   static_assert(exact_lhs::max_rows == proven_lhs::max_rows);
-
-  /// Bytes of a chunk of weights, as its dots read them.
-  static constexpr index chunk_bytes = 24 * 1024;
-
-  /// Packed weights beyond this many bytes are asked for ahead of their use: by a chunk, or by
-  /// `ahead_bytes` where a single row tile streams them.
-  static constexpr index far_bytes = 1024 * 1024;
-  static constexpr index ahead_bytes = 4096;
-
-  /// Sums of a slice of rows that an epilogue has still to see.
-  static constexpr index buffered_sums = 4096;
-
-  /// Panels that an epilogue takes at a time: four registers of sums become one of codes.
-  static constexpr int finished_panels = 4;
 
  public:
   /// Scratch bytes of one worker for a C of `rows` rows.
@@ -158,9 +136,9 @@ class walk_by_proof {
   }
 
   static index sums_bytes(const Weights& w, index rows) noexcept {
-    constexpr index most = finished_panels * tile::cols;
+    constexpr index most = proof_finished_panels * tile::cols;
     const index of_block = buffer_rows(rows) * std::min(w.padded_n(), most);
-    const index of_slice = std::min(buffer_rows(rows) * w.padded_n(), buffered_sums);
+    const index of_slice = std::min(buffer_rows(rows) * w.padded_n(), proof_buffered_sums);
     return std::max(of_block, of_slice) * index{sizeof(std::int32_t)};
   }
 
@@ -172,7 +150,7 @@ class walk_by_proof {
   static index wide_bytes(const Weights& w, index rows) noexcept {
     if (rows <= few_rows) return 0;
     const index all = w.padded_n() * w.layout().padded() * index{sizeof(std::int16_t)};
-    return std::min((all + 63) / 64 * 64, chunk_bytes);
+    return std::min((all + 63) / 64 * 64, proof_chunk_bytes);
   }
 
   [[nodiscard]] int shift() const noexcept {
@@ -181,15 +159,15 @@ class walk_by_proof {
 
   /// Codes of k in a chunk.
   static index chunk_depth(saturation_proof p) noexcept {
-    return chunk_bytes / tile::cols / (p == saturation_proof::none ? 2 : 1);
+    return proof_chunk_bytes / tile::cols / (p == saturation_proof::none ? 2 : 1);
   }
 
   panels panels_at(index col, index col_end) const noexcept {
     panels p{col, w_.panel_cols(col), 1, w_.proven(col)};
     const index depth = chunk_depth(p.proven), padded = std::max(w_.layout().padded(), index{1});
     if (padded > depth) return p;
-    const index most =
-        std::min(depth * tile::cols / (padded * p.width), buffered_sums / (tile::rows * p.width));
+    const index most = std::min(depth * tile::cols / (padded * p.width),
+                                proof_buffered_sums / (tile::rows * p.width));
     for (index next = col + p.width; next < col_end && p.along < most; next += p.width) {
       if (w_.panel_cols(next) != p.width || w_.proven(next) != p.proven) break;
       ++p.along;
@@ -207,8 +185,8 @@ class walk_by_proof {
         return p.col + p.cols();
       }
     }
-    if (p.along >= finished_panels) {
-      p.along -= p.along % finished_panels;
+    if (p.along >= proof_finished_panels) {
+      p.along -= p.along % proof_finished_panels;
       row_by_row(b, p);
       return p.col + p.cols();
     }
@@ -217,7 +195,7 @@ class walk_by_proof {
 
   /// A few rows at a time, so that their sums stay in L1.
   void row_by_row(const block& b, const panels& p) const noexcept {
-    const index most = std::max(buffered_sums / p.cols() / tile::rows, index{1}) * tile::rows;
+    const index most = std::max(proof_buffered_sums / p.cols() / tile::rows, index{1}) * tile::rows;
     for (index first = 0; first < b.rows; first += most) {
       const slice s{first, std::min(most, b.rows - first), sums_, p.cols()};
       sum(b, p, s);
@@ -228,7 +206,7 @@ class walk_by_proof {
   /// Panels whose columns an epilogue takes together: as many as fill its registers.
   index panel_by_panel(const block& b, index col, index col_end) const noexcept {
     index cols = 0;
-    for (int i = 0; i < finished_panels && col + cols < col_end; ++i)
+    for (int i = 0; i < proof_finished_panels && col + cols < col_end; ++i)
       cols += w_.panel_cols(col + cols);
     for (index done = 0; done < cols;) {
       const panels p = panels_at(col + done, col + cols);
@@ -320,14 +298,14 @@ class walk_by_proof {
   template <class Dots>
   prefetcher ahead_of(const std::int8_t* codes, const panels& p, index depth,
                       index rows) const noexcept {
-    if (w_.bytes() < far_bytes) return {};
+    if (w_.bytes() < proof_far_bytes) return {};
     const index bytes = p.cols() * depth;
     const index tiles = (rows + tile::rows - 1) / tile::rows;
     const index turns = std::max(depth / (Dots::depth * steps_per_turn<Dots>), index{1});
     const index spread = tiles * turns * p.along;
     const index lines = (bytes + arch::cache_line - 1) / arch::cache_line;
     const auto* from = reinterpret_cast<const std::byte*>(codes) +
-                       (std::is_same_v<Dots, widened> || tiles > 1 ? bytes : ahead_bytes);
+                       (std::is_same_v<Dots, widened> || tiles > 1 ? bytes : proof_ahead_bytes);
     return {from, from + bytes, static_cast<int>((lines + spread - 1) / spread)};
   }
 

@@ -42,6 +42,7 @@
 #include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/lookup/weights.hpp"
 #include "fewbit/gemm/parts.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -93,10 +94,6 @@ struct table_entries {
   static constexpr auto masks = masks_of();
 };
 
-/// How far ahead of its use a single row asks for weights: (1,4096,4096) by AVX2 gains 20 % on a
-/// Sapphire Rapids, the same from 1024 to 4096 bytes.
-inline constexpr index prefetched_ahead = 1024;
-
 /// The sums of Rows rows by a panel in one plane.
 template <class Unit, class Entries, int Rows>
 struct table_tile {
@@ -110,7 +107,7 @@ struct table_tile {
                   std::int32_t factor, std::uint32_t* sums) noexcept {
     table_tile tile;
     while (count > 0) {
-      if constexpr (Rows == 1) prefetch(w + prefetched_ahead);
+      if constexpr (Rows == 1) prefetch(w + lookup_ahead);
       const index most = std::min(count, Entries::bytes_per_fold);
       tile.take(tables, w, most);
       tables += most * 2 * bytes_of_index;

@@ -100,6 +100,10 @@ inline constexpr bool stays_packed =
 /// Weights of linear<S, Inputs>, and their product.
 template <Scheme S, class Inputs, class Arch>
 class int8_product {
+  static_assert(!S::has_minimum,
+                "fewbit: weights with minima (real_minimum) take dynamic_int8, "
+                "dynamic_int8_groups or float_inputs");
+
  public:
   static constexpr const char* name = "linear";
   static constexpr index most_rows = rows_at_a_time;
@@ -536,9 +540,6 @@ class linear : public layer<detail::int8_product<S, Inputs, Arch>> {
   static_assert(
       Scheme<S>,
       "fewbit: a layer of pq takes dynamic_int8 or float_inputs, a layer of ttq dynamic_int8");
-  static_assert(!S::has_minimum,
-                "fewbit: weights with minima (real_minimum) take dynamic_int8, "
-                "dynamic_int8_groups or float_inputs");
   static_assert(!std::is_same_v<Inputs, dynamic_int8_groups>,
                 "fewbit: dynamic_int8_groups take weights in groups, as those of int4_grouped<32>");
   using base = layer<detail::int8_product<S, Inputs, Arch>>;
