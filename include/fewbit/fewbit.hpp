@@ -16,7 +16,7 @@
 #include "fewbit/quant/dequantize.hpp"         // dequantize
 #include "fewbit/quant/metrics.hpp"            // mse, sqnr_db, cosine, max_error, clipped_share
 #include "fewbit/quant/modes.hpp"              // onnx, fbgemm, tflite: as others do it
-#include "fewbit/quant/params.hpp"             // quant_params, choose_params
+#include "fewbit/quant/params.hpp"             // quant_params, minimum_params, choose_params
 #include "fewbit/quant/quantize.hpp"           // quantize, fake_quantize
 #include "fewbit/quant/quantized_matrix.hpp"   // quantized_matrix<S>
 #include "fewbit/quant/range.hpp"              // range
@@ -103,7 +103,7 @@
 #include "fewbit/quant/scale.hpp"             // real_scale, power_of_two
 #include "fewbit/quant/scale_search.hpp"      // the scale of a group that costs least
 #include "fewbit/quant/storage.hpp"           // int8, uint8, int16, int4 ... binary, codebook<B>
-#include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine
+#include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine, real_minimum
 
 // ---- gemm: parts of every product
 #include "fewbit/gemm/epilogue_rows.hpp"  // sums in a buffer -> epilogue -> C

@@ -18,6 +18,13 @@ namespace fewbit { namespace {
 constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
+constexpr bool is_plus_zero(float x) { return std::bit_cast<std::uint32_t>(x) == 0; }
+static_assert(is_plus_zero(detail::without_minus_zero(-0.0F)));
+static_assert(is_plus_zero(detail::without_minus_zero(0.0F)));
+static_assert(std::bit_cast<std::uint64_t>(detail::without_minus_zero(-0.0)) == 0);
+static_assert(detail::without_minus_zero(-1e-45F) == -1e-45F);
+static_assert(detail::without_minus_zero(-1e-320) == -1e-320);
+
 TEST(finite, minus_zero_becomes_zero_and_no_other_number_changes) {
   EXPECT_EQ(std::bit_cast<std::uint32_t>(detail::without_minus_zero(-0.0F)), 0U);
   EXPECT_EQ(std::bit_cast<std::uint64_t>(detail::without_minus_zero(-0.0)), 0U);

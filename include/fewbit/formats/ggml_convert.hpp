@@ -4,15 +4,15 @@
 ///     linear<uint4_grouped<32>> layer(to_quantized(blocks));
 ///     block_matrix<q4_0> same = to_blocks<q4_0>(to_quantized(blocks));
 ///
-/// | blocks | quantized         | codes, where d >= 0 | where d < 0          |
-/// |--------|-------------------|---------------------|----------------------|
-/// | q8_0   | int8_grouped<32>  | q                   | refused              |
-/// | q5_0   | int8_grouped<32>  | q - 16              | 16 - q               |
-/// | q4_0   | uint4_grouped<32> | q, zero point 8     | 15 - q, zero point 7 |
-/// | q4_1   | codes_with_minima | q                   | q                    |
-/// | q4_1   | uint4_grouped_minimum<32> | q           | refused              |
+/// | blocks | quantized                 | codes, where d >= 0 | where d < 0          |
+/// |--------|---------------------------|---------------------|----------------------|
+/// | q8_0   | int8_grouped<32>          | q                   | refused              |
+/// | q5_0   | int8_grouped<32>          | q - 16              | 16 - q               |
+/// | q4_0   | uint4_grouped<32>         | q, zero point 8     | 15 - q, zero point 7 |
+/// | q4_1   | codes_with_minima         | q                   | q                    |
+/// | q4_1   | uint4_grouped_minimum<32> | q                   | refused              |
 ///
-/// The last row is to_quantized_matrix, whose result quantized_matrix and layers take.
+/// to_quantized_matrix makes the matrix of the last row, which layers multiply.
 ///
 /// A scale of a quantized_matrix is positive: it is |d|, and 2^-126, which no half is, where d is
 /// 0. Both directions keep every value (but the sign of a zero) and come back to the same bytes;

@@ -20,7 +20,7 @@
 /// | a scale per row     | static_uint8                 |                  |                      | int8                            |
 /// | integers in groups  | dynamic_int8,                | grouped.hpp      | bits / 8 + 2 / group | few rows, bound by the memory   |
 /// |                     | dynamic_int8_groups          |                  |                      | traffic of weights              |
-/// | integers with       | dynamic_int8,                | grouped.hpp      | bits / 8 + 6 / group | ggml's Q4_1, HQQ, AWQ           |
+/// | integers with       | dynamic_int8,                | grouped.hpp      | bits / 8 + 6 / group | ggml's Q4_1 and K-quants, HQQ   |
 /// | minima              | dynamic_int8_groups          |                  |                      |                                 |
 /// | any scheme          | float_inputs                 | float_inputs.hpp | bits / 8 + 2 / group | exact inputs; slower with many  |
 /// |                     |                              |                  |                      | rows                            |

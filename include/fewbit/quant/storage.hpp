@@ -113,6 +113,7 @@ struct int2 {
   static constexpr const char* name = "int2";
 };
 
+/// Codes 0 to 3.
 struct uint2 {
   using code = std::uint8_t;
   static constexpr int bits = 2;

@@ -41,9 +41,10 @@ class partial_totals {
   /// @param start      as grouped_lhs::starts() has it
   /// @param lhs_scale  of the group, where activations are scaled
   /// @param tail       what follows the codes of the group
+  /// @param lhs_sum    sum of the activations of the group, where weights have minima
   static void end_group(const Weights& w, std::int32_t start, [[maybe_unused]] float lhs_scale,
-                        const std::uint8_t* tail, const std::int32_t* sums,
-                        float* totals) noexcept {
+                        const std::uint8_t* tail, const std::int32_t* sums, float* totals,
+                        [[maybe_unused]] float lhs_sum = 0.0F) noexcept {
     ints sum[1];
     ends::template start<Affine>(w, tail, &start, sum);
     sum[0] = arch::add_wrapping(sum[0], ints::load(sums));
@@ -56,6 +57,7 @@ class partial_totals {
     };
     reals total[1] = {reals::load(totals)};
     ends::add_scaled(w, tail, sum, scaled, total);
+    if constexpr (Weights::has_minimum) add_minima(w, tail, &lhs_sum, scaled, total);
     total[0].store(totals);
   }
 
@@ -64,9 +66,10 @@ class partial_totals {
   /// @param a           codes of the groups, each padded to whole chunks
   /// @param starts      of each of the groups
   /// @param lhs_scales  the same, where activations are scaled
+  /// @param lhs_sums    sums of the activations of each group, where weights have minima
   static void add_groups(const Weights& w, index first, index end, const std::uint8_t* codes,
                          const std::int8_t* a, const std::int32_t* starts, const float* lhs_scales,
-                         float* totals) noexcept {
+                         float* totals, [[maybe_unused]] const float* lhs_sums = nullptr) noexcept {
     reals total[1] = {reals::load(totals)};
     for (index g = first; g < end; ++g) {
       const index chunks = w.chunks_of(g);
@@ -83,6 +86,9 @@ class partial_totals {
         }
       };
       ends::add_scaled(w, tail, sum, scaled, total);
+      if constexpr (Weights::has_minimum) {
+        add_minima(w, tail, lhs_sums + (g - first), scaled, total);
+      }
       codes = tail + w.tail_bytes();
     }
     total[0].store(totals);

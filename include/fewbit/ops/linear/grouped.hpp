@@ -276,9 +276,11 @@ class stored_product {
 
   static constexpr index room_bytes = stack_bytes - cols_on_stack * index{sizeof(float)};
 
-  /// Groups whose codes, starts and scales fit room_bytes.
+  /// Groups whose codes, starts, scales and sums fit room_bytes.
   [[nodiscard]] index groups_together() const noexcept {
-    return room_bytes / (weights_.chunks_of(0) * Weights::chunk_codes + 2 * index{sizeof(float)});
+    constexpr index numbers = Weights::has_minimum ? 3 : 2;
+    return room_bytes /
+           (weights_.chunks_of(0) * Weights::chunk_codes + numbers * index{sizeof(float)});
   }
 
   template <bool Affine, class Codes>
@@ -289,18 +291,23 @@ class stored_product {
     const index together = groups_together();
     auto* starts = reinterpret_cast<std::int32_t*>(room);
     auto* scales = reinterpret_cast<float*>(starts + together);
-    auto* copies = reinterpret_cast<std::int8_t*>(scales + together);
+    [[maybe_unused]] float* lhs_sums = scales + together;
+    auto* copies =
+        reinterpret_cast<std::int8_t*>(scales + together * (Weights::has_minimum ? 2 : 1));
     for (index g = 0; g < weights_.groups(); g += together) {
       const index end = std::min(weights_.groups(), g + together);
       std::int8_t* to = copies;
       for (index i = g; i < end; ++i) {
-        starts[i - g] = start_of(codes.put(i, 0, weights_.depth_of(i), to));
+        const std::int32_t sum = codes.put(i, 0, weights_.depth_of(i), to);
+        starts[i - g] = start_of(sum);
+        if constexpr (Weights::has_minimum) lhs_sums[i - g] = static_cast<float>(sum);
         if constexpr (Scaled) scales[i - g] = codes.scale(i);
         to += weights_.chunks_of(i) * Weights::chunk_codes;
       }
       for (index j = col; j < col_end; j += partial::cols) {
         const std::uint8_t* from = weights_.panel(j / partial::cols) + g * group_stride();
-        partial::add_groups(weights_, g, end, from, copies, starts, scales, totals + (j - col));
+        partial::add_groups(weights_, g, end, from, copies, starts, scales, totals + (j - col),
+                            lhs_sums);
       }
     }
   }
@@ -333,7 +340,8 @@ class stored_product {
       if constexpr (Scaled) scale = codes.scale(g);
       for_each_panel([&](const std::uint8_t* from, index j) {
         const std::uint8_t* tail = from + weights_.chunks_of(g) * Weights::chunk_bytes;
-        partial::end_group(weights_, start_of(sum), scale, tail, sums + j, totals + j);
+        partial::end_group(weights_, start_of(sum), scale, tail, sums + j, totals + j,
+                           static_cast<float>(sum));
       });
     }
   }
