@@ -121,7 +121,7 @@ class pq_by_bytes {
   static constexpr index table_bytes = 4096;
   static constexpr index parts_together = std::min(table_bytes / centroids, most_summed_parts);
   static constexpr index cols_on_stack = 1024;
-  static_assert(cols_on_stack % layout::block == 0 && parts_together % tables_together == 0);
+  static_assert(cols_on_stack % layout::block == 0 && parts_together % table_padding == 0);
   static_assert((centroids + cols_on_stack) * 4 + table_bytes + layout::block * 2 <= stack_bytes);
 
   /// Scale and offset of the tables of a row, as pq_lhs::fill_row finds them.
