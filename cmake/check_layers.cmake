@@ -32,7 +32,8 @@ set(halves begin.hpp end.hpp)
 
 # Those that are not: what every header includes anyway, and what only other headers need.
 set(private config.hpp ${halves} arch/float_lookup.hpp arch/vnni.hpp calib/batch.hpp calib/compact_counts.hpp
-    calib/mirrored_counts.hpp calib/octave_counts.hpp calib/text.hpp)
+    calib/mirrored_counts.hpp calib/octave_counts.hpp calib/text.hpp quant/array_pieces.hpp
+    quant/element_params.hpp quant/encode_integers.hpp quant/encode_signs.hpp quant/group_choices.hpp)
 
 # Each costs more compile time than the rest of a header.
 set(costly ranges format random thread iostream regex map unordered_map)

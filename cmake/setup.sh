@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs with apt what the build needs and this machine lacks; silent when nothing is missing.
-#   cmake/setup.sh [--cross] [--targets] [--clang]
+#   cmake/setup.sh [--cross] [--targets] [--clang] [--docs]
 #     --cross    adds the aarch64 compiler and qemu
 #     --targets  adds the compilers for s390x, armhf, riscv64 and Windows, qemu and wine: 1.6 GB
 #     --clang    adds clang, its sanitizer and fuzzer libraries, clang-format 16 and clang-tidy
+#     --docs     adds doxygen
 set -euo pipefail
 
 packages=(g++ cmake ninja-build libeigen3-dev libgtest-dev libbenchmark-dev nlohmann-json3-dev pkg-config)
@@ -13,14 +14,15 @@ for option in "$@"; do
     --targets) packages+=(g++-s390x-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu
       g++-mingw-w64-x86-64-posix qemu-user wine64 googletest) ;;
     --clang) packages+=(clang libclang-rt-dev clang-format-16 clang-tidy) ;;
-    *) echo "cmake/setup.sh: unknown option $option, expected --cross, --targets or --clang" >&2; exit 2 ;;
+    --docs) packages+=(doxygen) ;;
+    *) echo "cmake/setup.sh: unknown option $option, expected --cross, --targets, --clang or --docs" >&2; exit 2 ;;
   esac
 done
 
 # A tool counts as present wherever it comes from; a library must be the package.
 present() {
   case "$1" in
-    g++ | cmake | clang | clang-format-16 | clang-tidy) command -v "$1" >/dev/null ;;
+    g++ | cmake | clang | clang-format-16 | clang-tidy | doxygen) command -v "$1" >/dev/null ;;
     ninja-build) command -v ninja >/dev/null ;;
     pkg-config) command -v pkg-config >/dev/null ;;
     *) dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed ;;

@@ -124,6 +124,9 @@ constexpr calibrator calibrators[] = {
 
 // ---- quantized networks
 
+/// Rows that a layer has memory for.
+constexpr fewbit::index rows_at_a_time = 128;
+
 /// Layers hand floats to each other; each quantizes what it is given (dynamic_int8) or leaves it
 /// (float_inputs).
 template <class S, class Inputs>
@@ -133,6 +136,7 @@ class float_chain {
     for (const float_layer& layer : model.layers()) {
       const bool last = layers_.size() == values_.size();
       layers_.emplace_back(layer.weights, layer.bias, linear_options{!last, {}});
+      layers_.back().reserve(rows_at_a_time);
     }
   }
 
@@ -162,6 +166,7 @@ class code_chain {
       linear_options options;
       if (layers_.size() < hidden.size()) options = {true, hidden[layers_.size()]};
       layers_.emplace_back(layer.weights, layer.bias, inputs, options);
+      layers_.back().reserve(rows_at_a_time);
       inputs = options.output_params;
     }
   }

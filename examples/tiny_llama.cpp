@@ -219,8 +219,11 @@ table compare(const float_model& model, const std::vector<tokens>& calibration, 
   const llama_weights<watched_linear> watched = watch(model, calibration);
   const auto add = [&](const std::string& name, const auto& quantizer) {
     const auto codes = watched.with_layers(quantizer);
-    const auto packed =
-        codes.with_layers([]<class S>(const quantized_matrix<S>& q) { return linear<S>(q); });
+    const auto packed = codes.with_layers([]<class S>(const quantized_matrix<S>& q) {
+      linear<S> layer(q);
+      layer.reserve(1);  // row by row
+      return layer;
+    });
     all.add(name, bytes_of_layers(codes), llama(model.shape, packed));
   };
   all.add("float32", bytes_of_layers(model.weights), llama(model.shape, model.weights));

@@ -7,6 +7,7 @@
 #include <cfenv>
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <fewbit/fewbit.hpp>
 
 // The default floating-point environment for the length of a call. A host that is linked with
@@ -42,7 +43,10 @@ scorer* create(const float* weights, const float* bias, std::ptrdiff_t outputs,
   try {
     const Eigen::Map<const matrix> w(weights, outputs, inputs);
     const Eigen::Map<const Eigen::VectorXf> b(bias, outputs);
-    return new scorer{fewbit::linear<fewbit::int8_per_row>(w, b), inputs, outputs};
+    std::unique_ptr<scorer> made(
+        new scorer{fewbit::linear<fewbit::int8_per_row>(w, b), inputs, outputs});
+    made->layer.reserve(32);  // rows at a time
+    return made.release();
   } catch (const std::exception& e) {
     std::snprintf(message, capacity, "%s", e.what());
     return nullptr;

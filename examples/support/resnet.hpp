@@ -105,7 +105,11 @@ struct float_linear {
 template <class Layer, class Input>
 class resnet {
  public:
-  explicit resnet(std::vector<Layer> layers) : layers_(std::move(layers)) {}
+  explicit resnet(std::vector<Layer> layers) : layers_(std::move(layers)) {
+    if constexpr (requires(Layer& layer) { layer.reserve(index{128}); }) {
+      for (Layer& layer : layers_) layer.reserve(128);
+    }
+  }
 
   /// Logits of a batch. `watch(i, values)` is shown what goes into layer i.
   template <class Watch>

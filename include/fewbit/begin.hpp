@@ -1,20 +1,19 @@
-/// What every header includes first; fewbit/end.hpp, its counterpart, is what every header includes
-/// last.
+/// Every header includes this file first and its counterpart, fewbit/end.hpp, last.
 ///
-/// Macros of the host with common names (windows.h, X11, Arduino, curses) would change the code
-/// between the two. They are put aside here and restored there: the first header that the host
-/// includes does it for all that it includes. Warnings that the host asks for and that take an
-/// exact conversion for a mistake are silent between the two, in the host's instantiations, too: a
-/// signed extent used as a size, a float used as a double, a comparison with exactly zero, the
-/// format of a sentence handed on.
+/// Programs define macros with common names (windows.h, X11, Arduino, curses). Such macros would
+/// change the code between the two files. This file saves and undefines the macros, and end.hpp
+/// restores them. Only the outermost header does so, for all headers that it includes. Some
+/// warnings are also disabled between the two files, because they report correct code: a signed
+/// extent used as a size, a float used as a double, a comparison with exactly zero, a format string
+/// passed on by a function. They stay disabled in templates that the program instantiates.
 ///
-/// Both are included often, so neither has a `#pragma once`. No name in the list is a macro of the
-/// standard library or of Eigen, whose headers are included between the two.
+/// Both files are included many times, so neither has a `#pragma once`. No name in the list may be
+/// a macro of the standard library or of Eigen, because their headers are included between the two.
 
 #include "fewbit/config.hpp"
 
-// Defined: this header is the outermost one. The macros' own stack counts how deep headers are
-// nested.
+// FEWBIT_DETAIL_OUTERMOST is defined in the outermost header only. push_macro keeps one state for
+// each level of nested headers.
 #pragma push_macro("FEWBIT_DETAIL_OUTERMOST")
 #undef FEWBIT_DETAIL_OUTERMOST
 #if !defined(FEWBIT_DETAIL_HOST_IS_ASIDE)
@@ -29,10 +28,14 @@
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuseless-cast"
+// g++ 12 warns about the undefined lanes of its own AVX-512 intrinsics where they are inlined here.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 #endif
 
-// Names of template parameters here and in Eigen; ctype.h of some C libraries and X11 define some
+// Template parameters of this library and of Eigen. X11 and ctype.h of some C libraries define
+// some.
 #pragma push_macro("A")
 #pragma push_macro("B")
 #pragma push_macro("C")
@@ -91,9 +94,12 @@
 #pragma push_macro("access")
 #pragma push_macro("bit")
 #pragma push_macro("clear")
+#pragma push_macro("columns")
 #pragma push_macro("degrees")
 #pragma push_macro("hypot")
 #pragma push_macro("index")
+#pragma push_macro("key_end")
+#pragma push_macro("lines")
 #pragma push_macro("move")
 #pragma push_macro("radians")
 #pragma push_macro("random")
@@ -107,9 +113,12 @@
 #undef access
 #undef bit
 #undef clear
+#undef columns
 #undef degrees
 #undef hypot
 #undef index
+#undef key_end
+#undef lines
 #undef move
 #undef radians
 #undef random

@@ -1,16 +1,19 @@
 #pragma once
-/// Version, the instruction sets this translation unit is compiled for, and the two inline
-/// namespaces.
+/// Version, instruction sets of this translation unit, and names of the two inline namespaces.
 ///
-/// Every header includes this one. It decides nothing at run time: what the compiler was told by -m
-/// flags is what the kernels use.
+/// Every header includes this one. Kernels use the instruction sets that the -m flags allow;
+/// nothing is chosen at run time.
 
+/// A new one may change anything.
 #define FEWBIT_VERSION_MAJOR 0
-#define FEWBIT_VERSION_MINOR 1
+/// While the major version is 0, a new one may rename what is public.
+#define FEWBIT_VERSION_MINOR 2
+/// A new one changes no public name and no bit of a result.
 #define FEWBIT_VERSION_PATCH 0
 
-// What a compiler must be told. The sentence is the name of a missing file: that alone ends the
-// compilation at once, while gcc and clang read on after an #error and add a thousand errors to it.
+// Required compiler flags. The message is the name of a missing file, because gcc and clang stop at
+// once only for a missing file. After an #error they continue and report about a thousand further
+// errors.
 #if defined(_MSVC_LANG)
 #define FEWBIT_DETAIL_LANGUAGE _MSVC_LANG
 #elif defined(__cplusplus)
@@ -32,9 +35,9 @@
 #include "fewbit: -fno-signed-zeros lets results depend on the sign of a zero"
 #endif
 
-// The vector types of gcc and clang; without them arch/vec.hpp falls back to arrays
-// and only the scalar arch is offered. On a 32-bit Arm clang computes them in NEON, which takes
-// subnormal floats for zeros.
+// Whether to use the vector types of gcc and clang. Without them arch/vec.hpp uses arrays, and only
+// the scalar arch is available. They are off for clang on 32-bit Arm: clang compiles them to NEON
+// there, which flushes subnormal floats to zero.
 #if !defined(FEWBIT_HAS_VECTOR_TYPES)
 #if defined(__GNUC__) && !(defined(__clang__) && defined(__arm__))
 #define FEWBIT_HAS_VECTOR_TYPES 1
@@ -117,7 +120,8 @@
 #define FEWBIT_NATIVE_ARCH scalar
 #endif
 
-// Flags that change generated code without changing the native arch: two digits of the tag.
+// These flags change generated code but not the native arch. They become two digits, width and
+// level, of FEWBIT_ARCH_NAMESPACE.
 #if defined(__AVX512F__)
 #define FEWBIT_DETAIL_WIDTH 4
 #elif defined(__FMA__) || defined(__VX__) || defined(__riscv_vector) || \
@@ -150,13 +154,12 @@
 #define FEWBIT_DETAIL_TAG(version, arch, width, level, exceptions) \
   FEWBIT_DETAIL_TAG5(version, arch, width, level, exceptions)
 
-/// Inline namespace of what may cross translation units built with different -m flags: errors,
-/// ranges, parameters.
+/// Inline namespace of types that translation units built with different -m flags may pass to each
+/// other: errors, ranges, parameters.
 #define FEWBIT_VERSION_NAMESPACE FEWBIT_DETAIL_JOIN(v, FEWBIT_VERSION_MAJOR)
 
-/// Inline namespace of what computes. It names the instruction set (and whether exceptions are on),
-/// so that the linker never merges a kernel of one unit with the same kernel of a unit built with
-/// other flags.
+/// Inline namespace of all code that computes. Its name contains the instruction set and whether
+/// exceptions are on, so the linker never merges kernels of units built with different flags.
 #define FEWBIT_ARCH_NAMESPACE                                                          \
   FEWBIT_DETAIL_TAG(FEWBIT_VERSION_NAMESPACE, FEWBIT_NATIVE_ARCH, FEWBIT_DETAIL_WIDTH, \
                     FEWBIT_DETAIL_LEVEL, FEWBIT_HAS_EXCEPTIONS)

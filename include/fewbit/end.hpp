@@ -1,4 +1,5 @@
-/// What every header includes last: restores what fewbit/begin.hpp put aside.
+/// Every header includes this file last. It restores the macros and warnings that fewbit/begin.hpp
+/// changed.
 
 #if defined(FEWBIT_DETAIL_OUTERMOST)
 #undef FEWBIT_DETAIL_HOST_IS_ASIDE
@@ -98,9 +99,12 @@
 #pragma pop_macro("random")
 #pragma pop_macro("radians")
 #pragma pop_macro("move")
+#pragma pop_macro("lines")
+#pragma pop_macro("key_end")
 #pragma pop_macro("index")
 #pragma pop_macro("hypot")
 #pragma pop_macro("degrees")
+#pragma pop_macro("columns")
 #pragma pop_macro("clear")
 #pragma pop_macro("bit")
 #pragma pop_macro("access")

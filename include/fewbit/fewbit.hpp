@@ -12,11 +12,12 @@
 // ======== What programs call ========
 
 // ---- quant: real numbers <-> codes
-#include "fewbit/quant/arrays.hpp"             // how float rows become codes
+#include "fewbit/quant/arrays.hpp"             // quantize_array, quantize_rows, dequantize_array
+#include "fewbit/quant/dequantize.hpp"         // dequantize
 #include "fewbit/quant/metrics.hpp"            // mse, sqnr_db, cosine, max_error, clipped_share
 #include "fewbit/quant/modes.hpp"              // onnx, fbgemm, tflite: as others do it
 #include "fewbit/quant/params.hpp"             // quant_params, choose_params
-#include "fewbit/quant/quantize.hpp"           // quantize, dequantize, fake_quantize
+#include "fewbit/quant/quantize.hpp"           // quantize, fake_quantize
 #include "fewbit/quant/quantized_matrix.hpp"   // quantized_matrix<S>
 #include "fewbit/quant/range.hpp"              // range
 #include "fewbit/quant/scheme.hpp"             // scheme<...>, int8_per_row, int4_grouped<32> ...
@@ -35,8 +36,10 @@
 #include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- ops: the operators that an inference program calls
-#include "fewbit/ops/linear.hpp"          // linear<S, Inputs>: the door to linear layers
-#include "fewbit/ops/linear/choices.hpp"  // dynamic_int8, dynamic_int8_groups, float_inputs ...
+#include "fewbit/ops/inputs.hpp"  // dynamic_int8, float_inputs ...; prepare(x, scratch)
+#include "fewbit/ops/layer.hpp"   // calls, options and memory of all layers
+#include "fewbit/ops/linear.hpp"  // linear<Weights, Inputs>: the table of linear layers
+#include "fewbit/ops/output.hpp"  // layer_options; bias, bound, codes
 
 // ---- gemm: exact products of codes
 #include "fewbit/gemm/apply_epilogue.hpp"  // finish: sums -> epilogue -> C
@@ -80,31 +83,43 @@
 // ---- core
 #include "fewbit/core/aligned_buffer.hpp"  // aligned_buffer<T>
 #include "fewbit/core/bits.hpp"            // pack_bits, unpack_bits: 1, 2, 4, 8, 16 bits
+#include "fewbit/core/finite.hpp"          // finite_amax, without_nan: finite numbers by their bits
 #include "fewbit/core/half.hpp"            // to_half, from_half
 #include "fewbit/core/operands.hpp"        // DenseRows: what the hot path reads and writes
-#include "fewbit/core/workspace.hpp"       // workspace
+#include "fewbit/core/rows.hpp"       // matrix_ref, row_of, expect_finite: what preparation reads
+#include "fewbit/core/workspace.hpp"  // workspace
 
 // ---- quant
-#include "fewbit/quant/granularity.hpp"     // per_tensor, per_row, grouped<G> ...
-#include "fewbit/quant/level_rule.hpp"      // normal_quantiles, powers_of_two ...
-#include "fewbit/quant/magnitude_rule.hpp"  // mean_magnitude, ternary_optimum, ternary_twn
-#include "fewbit/quant/rounding.hpp"        // nearest_even, half_away, toward_zero, stochastic
-#include "fewbit/quant/scale.hpp"           // real_scale, power_of_two
-#include "fewbit/quant/scale_search.hpp"    // the scale of a group that costs least
-#include "fewbit/quant/storage.hpp"         // int8, uint8, int16, int4 ... binary, codebook<B>
-#include "fewbit/quant/zero_point.hpp"      // symmetric, symmetric_full, affine
+#include "fewbit/quant/default_rule.hpp"      // full_range, default_rule<S>
+#include "fewbit/quant/dequantize_array.hpp"  // 8-bit codes -> array
+#include "fewbit/quant/encode_levels.hpp"     // codes of codebooks, codebook_scales
+#include "fewbit/quant/granularity.hpp"       // per_tensor, per_row, grouped<G> ...
+#include "fewbit/quant/level_rule.hpp"        // normal_quantiles, powers_of_two ...
+#include "fewbit/quant/magnitude_rule.hpp"    // mean_magnitude, ternary_optimum, ternary_twn
+#include "fewbit/quant/quantize_array.hpp"    // array -> 8-bit codes, one scale
+#include "fewbit/quant/quantize_rows.hpp"     // rows -> 8-bit codes, a scale for each row
+#include "fewbit/quant/rounding.hpp"          // nearest_even, half_away, toward_zero, stochastic
+#include "fewbit/quant/row_quantizer.hpp"     // dynamic_scale, row_quantizer: what operators use
+#include "fewbit/quant/scale.hpp"             // real_scale, power_of_two
+#include "fewbit/quant/scale_search.hpp"      // the scale of a group that costs least
+#include "fewbit/quant/storage.hpp"           // int8, uint8, int16, int4 ... binary, codebook<B>
+#include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine
 
 // ---- gemm: parts of every product
 #include "fewbit/gemm/epilogue_rows.hpp"  // sums in a buffer -> epilogue -> C
+#include "fewbit/gemm/parts.hpp"          // C cut into parts, one per slot of scratch memory
 #include "fewbit/gemm/sum_of_codes.hpp"   // sum_of_codes
+#include "fewbit/gemm/tuning.hpp"         // every threshold that a measurement chose
 
 // ---- gemm/int8: weights of 8 bits
-#include "fewbit/gemm/int8/kernel.hpp"            // default_kernel; picture and glossary
-#include "fewbit/gemm/int8/lhs.hpp"               // activations in place or copied
-#include "fewbit/gemm/int8/micro_kernel.hpp"      // the loop
-#include "fewbit/gemm/int8/multiply.hpp"          // multiply, scratch_bytes of int8_weights
+#include "fewbit/gemm/int8/epilogue_registers.hpp"  // epilogues on sums in registers
+#include "fewbit/gemm/int8/kernel.hpp"              // default_kernel; picture and glossary
+#include "fewbit/gemm/int8/lhs.hpp"                 // activations in place or copied
+#include "fewbit/gemm/int8/micro_kernel.hpp"        // the loop
+#include "fewbit/gemm/int8/multiply.hpp"            // multiply, scratch_bytes of int8_weights
 #include "fewbit/gemm/int8/panel_chunks.hpp"      // a panel against a block of rows, chunk by chunk
 #include "fewbit/gemm/int8/panel_layout.hpp"      // panels of columns, blocks and steps of k
+#include "fewbit/gemm/int8/partial_sums.hpp"      // sums over a part of k
 #include "fewbit/gemm/int8/row_tiles.hpp"         // how rows are cut into tiles
 #include "fewbit/gemm/int8/saturation_proof.hpp"  // which weights 16-bit sums are exact for
 #include "fewbit/gemm/int8/walk.hpp"              // the walk over C
@@ -118,20 +133,24 @@
 #include "fewbit/gemm/few_bits/grouped_weights.hpp"   // 1 to 8 bits, a scale for each group
 #include "fewbit/gemm/few_bits/multiply.hpp"          // multiply, of few_bit_weights
 #include "fewbit/gemm/few_bits/multiply_grouped.hpp"  // multiply_grouped, grouped_lhs
+#include "fewbit/gemm/few_bits/partial_sums.hpp"      // sums over a part of k
+#include "fewbit/gemm/few_bits/partial_totals.hpp"    // totals over some groups
 #include "fewbit/gemm/few_bits/weights.hpp"  // few_bit_weights: 1 to 4 bits that stay packed
 
 // ---- gemm/bit_planes: codes as bit planes, multiplied by counting
-#include "fewbit/gemm/bit_planes/formats.hpp"   // binary_bits, ternary_bits, signed_bits<B> ...
-#include "fewbit/gemm/bit_planes/lhs.hpp"       // bit_planes, to_planes: activations in planes
-#include "fewbit/gemm/bit_planes/multiply.hpp"  // multiply, of bit planes
-#include "fewbit/gemm/bit_planes/parities.hpp"  // signs counted by carry-save adders
-#include "fewbit/gemm/bit_planes/rules.hpp"     // which planes meet, and what they count
-#include "fewbit/gemm/bit_planes/tile.hpp"      // the loop of bit planes
-#include "fewbit/gemm/bit_planes/weights.hpp"   // plane_weights, pack_planes: weights in planes
+#include "fewbit/gemm/bit_planes/formats.hpp"       // binary_bits, ternary_bits, signed_bits<B> ...
+#include "fewbit/gemm/bit_planes/lhs.hpp"           // bit_planes, to_planes: activations in planes
+#include "fewbit/gemm/bit_planes/multiply.hpp"      // multiply, of bit planes
+#include "fewbit/gemm/bit_planes/parities.hpp"      // signs counted by carry-save adders
+#include "fewbit/gemm/bit_planes/partial_sums.hpp"  // rows in pieces, sums over a part of k
+#include "fewbit/gemm/bit_planes/rules.hpp"         // which planes meet, and what they count
+#include "fewbit/gemm/bit_planes/tile.hpp"          // the loop of bit planes
+#include "fewbit/gemm/bit_planes/weights.hpp"       // plane_weights, pack_planes: weights in planes
 
 // ---- gemm/lookup: tables of sums
-#include "fewbit/gemm/lookup/multiply.hpp"  // multiply, by table lookup
-#include "fewbit/gemm/lookup/weights.hpp"   // table_weights, pack_table: one and two bits
+#include "fewbit/gemm/lookup/multiply.hpp"      // multiply, by table lookup
+#include "fewbit/gemm/lookup/partial_sums.hpp"  // sums over a part of k
+#include "fewbit/gemm/lookup/weights.hpp"       // table_weights, pack_table: one and two bits
 
 // ---- calib
 #include "fewbit/calib/fixed_histogram.hpp"  // fixed_histogram: range given
@@ -141,12 +160,12 @@
 // ---- ops
 #include "fewbit/ops/linear/bit_inputs.hpp"    // rows to codes of one to eight bits
 #include "fewbit/ops/linear/bit_planes.hpp"    // linear<S, binary_inputs> ...: bits on both sides
+#include "fewbit/ops/linear/choices.hpp"       // what weights of a linear layer are
 #include "fewbit/ops/linear/float_inputs.hpp"  // linear<S, float_inputs>
 #include "fewbit/ops/linear/grouped.hpp"       // linear<S> of weights in groups, as they are stored
 #include "fewbit/ops/linear/grouped_weights.hpp"  // scheme -> weights in groups
 #include "fewbit/ops/linear/int8.hpp"             // a scale per row, static inputs, codebooks
-#include "fewbit/ops/linear/output.hpp"           // bias, bound, codes
-#include "fewbit/ops/linear/two_scale.hpp"        // the layer of quantize_ttq
+#include "fewbit/ops/linear/two_scale.hpp"        // linear<ttq>: weights of quantize_ttq
 #include "fewbit/ops/linear/weight_table.hpp"     // scales and zero points by block and channel
 
 // ---- by name only, because each compiled line has its price
@@ -175,8 +194,8 @@
 // fewbit/codebook/rotated_quantizer.hpp      rotated_quantizer: parts of turned vectors (OPQ)
 // fewbit/codebook/seeding.hpp                k-means++
 //
-// ops: the layer that includes codebook fewbit/ops/linear/pq.hpp                   linear<pq<Width,
-// Bits>>: one or two bits for each weight
+// ops: the layer of weights by a product quantizer
+// fewbit/ops/linear/pq.hpp                   linear<pq<Width, Bits>>: 1 or 2 bits per weight
 //
 // formats: memory layouts of others
 // fewbit/formats/ggml_blocks.hpp             q8_0, q5_0, q4_0, q4_1: blocks of 32 weights

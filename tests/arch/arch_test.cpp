@@ -11,7 +11,7 @@ namespace {
 
 namespace arch = fewbit::arch;
 
-/// Arch and all that it falls back to, strongest first.
+/// Names of Arch and of all archs that it falls back to, strongest first.
 template <class Arch>
 std::vector<std::string> chain() {
   std::vector<std::string> names{Arch::name};

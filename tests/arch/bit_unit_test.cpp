@@ -23,7 +23,7 @@ class bit_unit_test : public testing::Test {
     return w;
   }
 
-  /// Sums after so many steps of the same bits, folded as often as the unit asks.
+  /// Sums after `steps` steps of the same bits, folded as often as the unit requires.
   static words sums_after(int steps, const words& bits) {
     words sums(0);
     if constexpr (unit::steps_per_fold == 0) {
@@ -56,7 +56,8 @@ TYPED_TEST(bit_unit_test, counts_the_ones_of_each_column) {
 
 /// 31 steps of 8 ones fill a byte to 248; one more would overflow it.
 TYPED_TEST(bit_unit_test, counts_nothing_but_ones) {
-  // Not a constant: at -O2, g++ 12 counts the ones of a constant vector wrongly when it compiles.
+  // Not a constant, because g++ 12 at -O2 counts the ones of a constant vector wrongly at compile
+  // time.
   volatile std::uint64_t every_bit = ~std::uint64_t{0};
   const typename TestFixture::words ones(every_bit);
   for (const int steps : {31, 32, 1000}) {
@@ -74,7 +75,7 @@ TYPED_TEST(bit_unit_test, masks_differences) {
   for (int i = 0; i < TestFixture::unit::lanes; ++i) EXPECT_EQ(got[i], (a[i] ^ b[i]) & mask[i]);
 }
 
-/// Bit j of the operands runs through all that three bits can be.
+/// The eight bit positions of a, b and c are all combinations of three bits.
 TYPED_TEST(bit_unit_test, adds_three_bits) {
   using bits = typename TestFixture::unit;
   const typename bits::words a(0xAA), b(0xCC), c(0xF0);

@@ -17,7 +17,7 @@ void check_fours() {
     arch::vec<std::int32_t, N / 4> sums;
     std::int64_t expected = 0;
     for (int i = 0; i < N; ++i) {
-      // Extremes first: four of them side by side are the largest sums.
+      // Extremes first, because four of them in a row give the largest sums.
       codes.set(i, round == 0   ? std::numeric_limits<Code>::max()
                    : round == 1 ? std::numeric_limits<Code>::min()
                                 : static_cast<Code>(random()));

@@ -6,7 +6,7 @@
 
 namespace fewbit { namespace {
 
-/// Every code in every lane, other bits above it, less zero points, times a unit.
+/// Every code in every lane, with other bits above it, minus zero points, times a unit.
 template <int Bits, int Lanes>
 void expect_values(float unit) {
   using words = arch::vec<std::uint32_t, Lanes>;
@@ -40,7 +40,7 @@ void expect_values_in_all_lanes() {
   }
 }
 
-TEST(code_values, are_codes_less_their_zero_points) {
+TEST(code_values, are_codes_minus_their_zero_points) {
   expect_values_in_all_lanes<2>();
   expect_values_in_all_lanes<3>();
   expect_values_in_all_lanes<4>();

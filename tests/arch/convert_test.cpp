@@ -83,8 +83,8 @@ void check_saturated(std::int32_t offset) {
   }
 }
 
-/// Ties, their neighbours and integers, in each lane of either sign.
-TYPED_TEST(convert_test, nearest_int_half_away_is_round) {
+/// Ties, their neighbours and integers, in each lane, with both signs.
+TYPED_TEST(convert_test, nearest_int_half_away_equals_round) {
   constexpr int lanes = TypeParam::value;
   for (int half = 0; half < 1200; ++half) {
     const float tie = half < 1000 ? static_cast<float>(half) / 2 : 0x1p22F - float(1200 - half) / 2;
@@ -141,7 +141,7 @@ TYPED_TEST(convert_test, narrowed_gives_each_value_to_the_function_once) {
   }
 }
 
-TYPED_TEST(convert_test, add_saturating_stops_at_the_ends_of_int16) {
+TYPED_TEST(convert_test, add_saturating_saturates_to_int16) {
   using v = vec<std::int16_t, TypeParam::value>;
   for (const int a : {-32768, -32000, -1, 0, 5, 32767}) {
     for (const int b : {-32768, -900, 0, 1, 900, 32767}) {

@@ -13,8 +13,8 @@
 
 namespace fewbit { namespace {
 
-/// Codes of one step as the unit's table in arch/dot_unit.hpp describes them: activations as
-/// [row][depth], weights as [column][depth].
+/// Codes of one step, as defined in arch/dot_unit.hpp: activations as [row][depth], weights as
+/// [column][depth].
 template <class K>
 class dot_unit_test : public testing::Test {
  public:
@@ -51,7 +51,7 @@ class dot_unit_test : public testing::Test {
     return next;
   }
 
-  /// Operands stand in vectors of exact size, so that a sanitizer sees what is read beyond them.
+  /// Operands are in vectors of exact size, so that a sanitizer reports reads past their end.
   [[nodiscard]] std::vector<std::int32_t> computed() const {
     std::vector<typename unit::lhs_code> codes(activations.size());
     for (std::size_t i = 0; i < codes.size(); ++i) {
@@ -87,8 +87,8 @@ TYPED_TEST(dot_unit_test, adds_products_of_random_codes) {
   }
 }
 
-/// No pair of products and no sum on the way may saturate, and the last addition wraps.
-TYPED_TEST(dot_unit_test, neither_saturates_nor_stops_at_the_ends_of_int32) {
+/// No pair of products and no intermediate sum may saturate, and the last addition wraps.
+TYPED_TEST(dot_unit_test, never_saturates_and_wraps_at_32_bits) {
   for (const int a : {TestFixture::lhs_min, 0, TestFixture::lhs_max}) {
     for (const int w : {-128, 127}) {
       for (const std::int32_t sum : {std::numeric_limits<std::int32_t>::min(), 0,
@@ -102,7 +102,7 @@ TYPED_TEST(dot_unit_test, neither_saturates_nor_stops_at_the_ends_of_int32) {
   }
 }
 
-/// One code after the other alone: each activation meets each weight of its depth and no other.
+/// Sets one code at a time: an activation is multiplied by the weights of its depth only.
 TYPED_TEST(dot_unit_test, pairs_codes_of_the_same_depth) {
   this->fill_at_random(1);
   for (std::size_t i = 0; i < this->activations.size(); ++i) {
@@ -112,8 +112,8 @@ TYPED_TEST(dot_unit_test, pairs_codes_of_the_same_depth) {
   }
 }
 
-/// Weights beyond the end of a row are stored as 0, as packing leaves them.
-TYPED_TEST(dot_unit_test, takes_the_end_of_a_row) {
+/// Weights past the end of a row are stored as 0, as packing does.
+TYPED_TEST(dot_unit_test, loads_the_tail_of_a_row) {
   using tested = typename TestFixture::unit;
   if constexpr (tested::in_place) {
     for (int count = 0; count <= tested::depth; ++count) {

@@ -1,5 +1,5 @@
-// The build compiled the instruction sets that it was configured to expect. Without this a filter
-// that matches nothing would let a preset pass that tests the wrong code.
+// Checks that the build compiled the instruction sets that it was configured for. Otherwise a
+// preset could pass although it tests the wrong code.
 
 #include <gtest/gtest.h>
 

@@ -17,15 +17,15 @@ namespace {
 namespace arch = fewbit::arch;
 namespace tests = fewbit::tests;
 
-/// Triples whose fused result differs from two roundings, ties of the second rounding, results
-/// below the normal floats, and random ones of every kind.
+/// Triples whose fused result differs from two roundings, ties of the second rounding, subnormal
+/// results, and random triples of every kind.
 std::vector<std::array<float, 3>> triples() {
   const float tiny = std::numeric_limits<float>::denorm_min();
   const float big = std::numeric_limits<float>::max();
   std::vector<std::array<float, 3>> cases = {
       {1.0F + 0x1p-12F, 1.0F + 0x1p-12F, -1.0F - 0x1p-11F},
       {1.0F + 0x1p-23F, 1.0F - 0x1p-23F, -1.0F},
-      // 2^-70 off a tie of floats, which double does not see.
+      // The exact sum is 2^-70 away from a tie of floats; double cannot hold this difference.
       {0x1.000002p-12F, 0x1.fffffcp-13F, 1.0F + 0x1p-23F},
       {-0x1.000002p-12F, 0x1.fffffcp-13F, 1.0F + 0x1p-23F},
       {0x1.000002p-12F, 0x1.fffffcp-13F, -1.0F - 0x1p-23F},

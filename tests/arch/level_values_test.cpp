@@ -8,7 +8,7 @@
 
 namespace fewbit { namespace {
 
-/// Every code in every lane, other bits above it; no two levels are equal.
+/// Every code in every lane, with other bits above it. No two levels are equal.
 template <int Bits, int Lanes>
 void expect_values() {
   using words = arch::vec<std::uint32_t, Lanes>;
@@ -35,7 +35,7 @@ void expect_values_in_all_lanes() {
   expect_values<Bits, 16>();
 }
 
-TEST(level_values, are_those_at_the_place_of_the_code) {
+TEST(level_values, are_the_levels_of_the_codes) {
   expect_values_in_all_lanes<2>();
   expect_values_in_all_lanes<3>();
   expect_values_in_all_lanes<4>();

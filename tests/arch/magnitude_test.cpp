@@ -31,7 +31,7 @@ void check() {
   }
 }
 
-TEST(larger_magnitude, is_that_of_plain_arithmetic) {
+TEST(larger_magnitude, equals_plain_arithmetic) {
   check<2>();
   check<4>();
   check<5>();

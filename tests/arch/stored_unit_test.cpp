@@ -13,8 +13,8 @@
 
 namespace fewbit { namespace {
 
-/// A chunk as arch/stored_unit.hpp describes it, for R rows: [row][k] activations, [column][k]
-/// weights.
+/// A chunk for R rows, as defined in arch/stored_unit.hpp: activations as [row][k], weights as
+/// [column][k].
 template <class Unit, int Bits, int R>
 struct chunk_of {
   static constexpr int bits = Bits;
@@ -56,7 +56,7 @@ struct chunk_of {
     return next;
   }
 
-  /// Operands stand in vectors of exact size, so that a sanitizer sees what is read beyond them.
+  /// Operands are in vectors of exact size, so that a sanitizer reports reads past their end.
   [[nodiscard]] std::vector<std::int32_t> computed() const {
     std::vector<std::int8_t> a(R * depth);
     for (std::size_t r = 0; r < R; ++r) {
@@ -73,7 +73,7 @@ struct chunk_of {
   }
 
  private:
-  /// Codes bit by bit to their places.
+  /// Writes codes bit by bit to their positions.
   [[nodiscard]] std::vector<std::uint8_t> stored() const {
     std::vector<std::uint8_t> bytes(cols * depth * Bits / 8, 0);
     const std::size_t size = 4 * cols;
@@ -136,8 +136,8 @@ TEST(stored_unit, is_exact_for_every_code) {
   });
 }
 
-/// No sum on the way may saturate, and the last addition wraps.
-TEST(stored_unit, neither_saturates_nor_stops_at_the_ends_of_int32) {
+/// No intermediate sum may saturate, and the last addition wraps.
+TEST(stored_unit, never_saturates_and_wraps_at_32_bits) {
   for_each_unit([]<class Chunk>() {
     Chunk chunk;
     for (const int a : {-127, 0, 127}) {
@@ -152,8 +152,8 @@ TEST(stored_unit, neither_saturates_nor_stops_at_the_ends_of_int32) {
   });
 }
 
-/// One depth after the other alone, with every code: each activation meets the weights of its depth
-/// and no others.
+/// Sets one depth at a time, with every code: an activation is multiplied by the weights of its
+/// depth only.
 TEST(stored_unit, pairs_codes_of_the_same_depth) {
   for_each_unit([]<class Chunk>() {
     Chunk chunk;

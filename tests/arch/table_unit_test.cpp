@@ -17,8 +17,8 @@ class table_unit_test : public testing::Test {
 
 TYPED_TEST_SUITE(table_unit_test, tests::table_units, tests::table_unit_names);
 
-/// Column c looks up what the halves of its own byte say.
-TYPED_TEST(table_unit_test, finds_the_bytes_that_both_halves_say) {
+/// Column c looks up the indices in the two halves of its own byte.
+TYPED_TEST(table_unit_test, looks_up_both_halves_of_each_byte) {
   constexpr int lanes = TestFixture::unit::lanes;
   std::mt19937 random(1);
   std::uint8_t table[16], codes[lanes];
@@ -35,7 +35,7 @@ TYPED_TEST(table_unit_test, finds_the_bytes_that_both_halves_say) {
   }
 }
 
-TYPED_TEST(table_unit_test, takes_two_bytes_for_a_number) {
+TYPED_TEST(table_unit_test, reads_two_bytes_as_one_number) {
   typename TestFixture::unit::bytes v(0);
   for (int c = 0; c < TestFixture::unit::lanes; ++c) v.set(c, static_cast<std::uint8_t>(3 * c + 1));
   const auto pairs = TestFixture::unit::as_pairs(v);

@@ -20,7 +20,7 @@ void expect_columns() {
   }
 }
 
-TEST(transpose, makes_columns_of_rows) {
+TEST(transpose, turns_rows_into_columns) {
   expect_columns<std::uint32_t, 2>();
   expect_columns<std::uint32_t, 4>();
   expect_columns<std::uint32_t, 8>();
@@ -41,7 +41,7 @@ void expect_smallest_of_rows() {
   for (int i = 0; i < N; ++i) EXPECT_EQ(smallest[i], static_cast<float>(i)) << N;
 }
 
-TEST(fold_rows, gives_each_lane_what_its_row_comes_to) {
+TEST(fold_rows, reduces_each_row_to_one_lane) {
   expect_smallest_of_rows<2>();
   expect_smallest_of_rows<4>();
   expect_smallest_of_rows<8>();

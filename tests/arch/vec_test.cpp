@@ -20,13 +20,13 @@ namespace {
 namespace arch = fewbit::arch;
 using arch::vec;
 
-/// Once per type of lanes, since every expectation of its own would be compiled for every shape.
+/// One function per lane type, because separate expectations would be compiled for every shape.
 template <class T>
 void expect_equal(const T* got, const T* expected, int lanes) {
   for (int i = 0; i < lanes; ++i) EXPECT_EQ(got[i], expected[i]) << "lane " << i;
 }
 
-/// Asks of each lane what `expected` says for its number.
+/// Expects lane i to equal expected(i).
 template <class T, int N, class F>
 void expect_lanes(const vec<T, N>& got, F expected) {
   std::array<T, N> lanes_got{};
@@ -46,7 +46,7 @@ struct shape {
   using vector = vec<T, lanes>;
   using values = std::array<T, static_cast<std::size_t>(lanes)>;
 
-  /// Small numbers, negative too where T has them, whose products and sums fit T.
+  /// Small numbers whose products and sums fit T; some are negative if T is signed.
   static values small(int start) {
     values result{};
     for (int i = 0; i < lanes; ++i) {
@@ -74,7 +74,8 @@ using shapes =
                shape<std::int64_t, 5>, shape<std::uint64_t, 5>, shape<float, 5>, shape<double, 5>,
                shape<std::int32_t, -1>, shape<float, -1>, shape<std::int32_t, 1>, shape<float, 2>>;
 
-/// Runs f for every shape. (A typed test is registered for each, which is more code than it runs.)
+/// Runs f for every shape. (Typed tests for all shapes would add more code to register them than to
+/// run them.)
 template <class Shapes = shapes, class F>
 void for_each_shape(F f) {
   Shapes::for_each([&]<class S>() {
@@ -83,7 +84,7 @@ void for_each_shape(F f) {
   });
 }
 
-TEST(vec_test, has_the_storage_it_says) {
+TEST(vec_test, has_the_documented_storage) {
   for_each_shape([]<class S>() {
     using V = typename S::vector;
     constexpr bool power_of_two = std::has_single_bit(static_cast<unsigned>(V::lanes));
@@ -105,7 +106,7 @@ TEST(vec_test, broadcasts_loads_stores_and_sets) {
       expect_lanes(V(value), [&](std::size_t) { return value; });
     }
     const auto a = S::small(1);
-    // One byte off any alignment.
+    // One byte past an aligned address.
     std::vector<std::uint8_t> bytes(sizeof(a) + 2, 0xAA);
     auto* odd = reinterpret_cast<T*>(bytes.data() + 1);
     std::memcpy(bytes.data() + 1, a.data(), sizeof(a));
@@ -336,7 +337,7 @@ TEST(float_vec_test, min_and_max_take_the_second_operand_where_either_is_nan) {
     expect(arch::max(V(nan), V(T{1})), T{1});
     expect(arch::min(V(T{1}), V(nan)), nan);
     expect(arch::max(V(T{1}), V(nan)), nan);
-    // Zeros of both signs compare equal, so the second operand wins again.
+    // Zeros of both signs compare equal, so the result is the second operand here too.
     expect(arch::min(V(T{0}), V(-T{0})), -T{0});
     expect(arch::max(V(-T{0}), V(T{0})), T{0});
     expect(arch::clamp(V(nan), V(T{-2}), V(T{3})), T{-2});

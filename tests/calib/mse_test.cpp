@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -209,6 +210,15 @@ TEST(mse_test, too_little_to_search_gives_the_extremes) {
     EXPECT_EQ(h.range(by_mse{}).hi, std::abs(value));
     EXPECT_EQ(h.range(by_mse{}, clip::affine),
               (range{std::min(value, 0.0F), std::max(value, 0.0F)}));
+  }
+}
+
+TEST(mse_test, a_first_bin_behind_all_bins_gives_the_extremes) {
+  histogram_observer h(16);
+  h.observe(row_of({-1.0F, 0.25F, 2.0F}));
+  for (const index first : {index{16}, std::numeric_limits<index>::max()}) {
+    EXPECT_EQ(h.range(by_mse{.first_bin = first}).hi, 2.0F);
+    EXPECT_EQ(h.range(by_mse{.first_bin = first}, clip::affine), (range{-1.0F, 2.0F}));
   }
 }
 

@@ -227,6 +227,15 @@ TEST(per_channel_max_test, refuses_what_cannot_be_counted_before_any_channel_cha
                "fewbit: per_channel::observe: count of skipped values is 4611686018427387904, "
                "expected at most 4611686018427387903");
   EXPECT_EQ(o, before);
+  std::string text = o.to_text();
+  const std::string skipped = "batches 1\nskipped 4611686018427387903";
+  text.replace(text.find(skipped), skipped.size(), "batches 4611686018427387903\nskipped 0");
+  auto many = per_channel<fewbit::moving_average_observer>::from_text(text);
+  const auto full_batches = many;
+  expect_error([&] { many.observe(matrix::Constant(1, 2, 1.0F)); },
+               "fewbit: per_channel::observe: count of batches is 4611686018427387904, "
+               "expected at most 4611686018427387903");
+  EXPECT_EQ(many, full_batches);
   per_channel<max_observer> m(3);
   m.observe(wild_matrix(1, 3, 1));
   for (int i = 0; i < 61; ++i) m.merge(m);

@@ -141,6 +141,24 @@ TEST(kmeans_1d, a_number_far_away_takes_no_precision_of_the_others) {
   }
 }
 
+/// The mean of a heavy number is that number, whatever light numbers lie far below it.
+TEST(kmeans_1d, light_numbers_far_away_do_not_move_a_mean) {
+  const std::vector<float> values{-1e20F, 1000, 2000, 3000}, weights{1e-44F, 1, 1e-44F, 1e-44F};
+  for (const auto& r : {optimal_kmeans_1d(column(values), 1, weights),
+                        kmeans(column(values), 1, {.weights = weights})}) {
+    EXPECT_EQ(r.centroids(0, 0), 1000.0F);
+    EXPECT_NEAR(r.inertia, 1e40 * double{1e-44F}, 1e-9);
+  }
+  const auto two = optimal_kmeans_1d(column({-1e20F, 1000, 2000, 3000, 1e30F}), 2,
+                                     std::vector<float>{1e-44F, 1, 1e-44F, 1e-44F, 1});
+  EXPECT_EQ(two.centroids(0, 0), 1000.0F);
+  EXPECT_EQ(two.centroids(1, 0), 1e30F);
+  EXPECT_NEAR(two.inertia, 1e40 * double{1e-44F}, 1e-9);
+  // Several light numbers, each 2^53 times nearer than the one before: the base moves to each.
+  expect_optimal({-3e38F, 1e21F, -1e5F, 1e-10F, 2e-10F}, {1e-44F, 1e-44F, 1e-44F, 1, 2}, 1);
+  expect_optimal({3e38F, -1e21F, 1e5F, 1e-10F, 2e-10F}, {1e-44F, 1e-44F, 1e-44F, 1, 2}, 2);
+}
+
 TEST(kmeans_1d, optimal_for_numbers_and_weights_of_very_different_sizes) {
   std::mt19937 random(11);
   const auto real = [&] { return static_cast<float>(random() % 20001) / 3000.0F - 3.3F; };

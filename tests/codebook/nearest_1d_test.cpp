@@ -9,13 +9,13 @@
 
 namespace fewbit { namespace {
 
-/// The nearest by comparing all distances. A tie goes to the smaller number, then to the first one.
+/// The nearest by comparing all distances. Of equally near ones, the first.
 std::int32_t plain_nearest(const std::vector<float>& centroids, float x) {
   std::size_t best = 0;
   for (std::size_t j = 1; j < centroids.size(); ++j) {
     const double gain =
         std::abs(double{x} - double{centroids[best]}) - std::abs(double{x} - double{centroids[j]});
-    if (gain > 0 || (gain == 0 && centroids[j] < centroids[best])) best = j;
+    if (gain > 0) best = j;
   }
   return static_cast<std::int32_t>(best);
 }
@@ -39,7 +39,8 @@ TEST(nearest_1d, equals_all_distances_on_a_grid_full_of_ties) {
 
 TEST(nearest_1d, extreme_numbers_have_a_middle) {
   const sorted_centroids sorted({3e38F, -3e38F, 3.2e38F});
-  EXPECT_EQ(sorted.nearest(0.0F), 1);
+  EXPECT_EQ(sorted.nearest(0.0F), 0) << "the lower number";
+  EXPECT_EQ(sorted.nearest(-1.0F), 1);
   EXPECT_EQ(sorted.nearest(1.0F), 0);
   EXPECT_EQ(sorted.nearest(3.15e38F), 2);
   EXPECT_EQ(sorted_centroids({0.0F, 1e-45F}).nearest(1e-45F), 1);

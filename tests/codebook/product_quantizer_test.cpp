@@ -194,6 +194,20 @@ TEST(product_quantizer, a_coordinate_far_away_takes_no_precision_of_the_others) 
   EXPECT_EQ(trained.decode(trained.encode(only)), only);
 }
 
+/// Centroids in falling order: the lower number has the larger value.
+TEST(product_quantizer, decides_ties_of_single_columns_as_nearest_centroids_does) {
+  row_matrix<float> centroids(16, 1), points(31, 1);
+  for (index j = 0; j < 16; ++j) centroids(j, 0) = static_cast<float>(15 - j);
+  for (index i = 0; i < 31; ++i) points(i, 0) = static_cast<float>(i) * 0.5F;
+  const product_quantizer pq({centroids});
+  const auto codes = pq.encode(points);
+  const auto nearest = nearest_centroids(points, centroids);
+  for (index i = 0; i < 31; ++i) {
+    EXPECT_EQ(int{codes(i, 0)}, nearest[i]) << points(i, 0);
+    EXPECT_EQ(int{codes(i, 0)}, 15 - (i + 1) / 2) << points(i, 0);
+  }
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
 
 TEST(product_quantizer, rejects_bad_centroids) {

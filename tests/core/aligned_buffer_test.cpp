@@ -36,7 +36,7 @@ TYPED_TEST(aligned_buffer_test, starts_on_a_line_and_holds_zeros_to_the_end_of_i
   }
 }
 
-TEST(aligned_buffer, for_overwrite_zeros_only_what_follows_the_last_element) {
+TEST(aligned_buffer, for_overwrite_zeros_only_bytes_after_the_last_element) {
   for (fewbit::index size : {1, 60, 64, 65}) {
     aligned_buffer<std::uint8_t> buffer(size, fewbit::for_overwrite);
     std::fill(buffer.begin(), buffer.end(), std::uint8_t{7});
@@ -45,7 +45,7 @@ TEST(aligned_buffer, for_overwrite_zeros_only_what_follows_the_last_element) {
   }
 }
 
-TEST(aligned_buffer, of_the_size_of_a_huge_page_begins_on_one) {
+TEST(aligned_buffer, is_aligned_to_a_huge_page_from_that_size_on) {
   constexpr auto page = aligned_buffer<std::int32_t>::huge_page;
   constexpr auto numbers = static_cast<fewbit::index>(page / sizeof(std::int32_t));
   for (const fewbit::index size : {numbers, numbers + 1, 3 * numbers}) {
@@ -59,7 +59,7 @@ TEST(aligned_buffer, of_the_size_of_a_huge_page_begins_on_one) {
   }
 }
 
-TEST(aligned_buffer, of_no_elements_has_no_memory) {
+TEST(aligned_buffer, has_no_memory_without_elements) {
   const aligned_buffer<int> nothing;
   const aligned_buffer<int> zero(0);
   for (const auto* buffer : {&nothing, &zero}) {
@@ -86,7 +86,7 @@ TEST(aligned_buffer, copies_are_deep) {
   EXPECT_EQ(c[4], 7);
 }
 
-TEST(aligned_buffer, moves_take_the_memory_and_leave_nothing) {
+TEST(aligned_buffer, moves_take_the_memory_and_leave_an_empty_buffer) {
   static_assert(std::is_nothrow_move_constructible_v<aligned_buffer<int>>);
   static_assert(std::is_nothrow_move_assignable_v<aligned_buffer<int>>);
   aligned_buffer<int> a(5);
@@ -126,7 +126,7 @@ TEST(aligned_buffer, converts_to_a_span) {
 #if FEWBIT_HAS_EXCEPTIONS
 using fewbit::tests::sentence_of;
 
-TEST(aligned_buffer, refuses_sizes_that_cannot_be) {
+TEST(aligned_buffer, refuses_impossible_sizes) {
   EXPECT_EQ(sentence_of([] { aligned_buffer<double> b(-1); }),
             "fewbit: aligned_buffer: size is -1, expected 0 to 1152921504606846967");
   EXPECT_EQ(sentence_of([] { aligned_buffer<double> b(aligned_buffer<double>::max_size + 1); }),

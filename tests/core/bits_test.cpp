@@ -25,7 +25,7 @@ class bits_test : public testing::Test {
   static constexpr int lowest = Format::is_signed && Format::bits > 1 ? -(1 << (Format::bits - 1))
                                                                       : 0;
 
-  /// Every code in turn, in an order that repeats with no power of two.
+  /// All codes, one after another. The period of the sequence is not a power of two.
   static std::vector<typename Format::code> codes(index n) {
     std::vector<typename Format::code> result;
     for (index i = 0; i < n; ++i) {
@@ -53,7 +53,7 @@ using formats =
                    format<8, false>, format<8, true>, format<16, false>, format<16, true>>;
 TYPED_TEST_SUITE(bits_test, formats);
 
-TYPED_TEST(bits_test, every_bit_lies_where_the_layout_says_and_padding_is_zero) {
+TYPED_TEST(bits_test, every_bit_has_its_position_in_the_layout_and_padding_is_zero) {
   constexpr int bits = TypeParam::bits;
   for (index n = 0; n <= 67; ++n) {
     const auto codes = this->codes(n);
@@ -69,7 +69,7 @@ TYPED_TEST(bits_test, every_bit_lies_where_the_layout_says_and_padding_is_zero) 
   }
 }
 
-TYPED_TEST(bits_test, codes_come_back_whole_and_one_by_one) {
+TYPED_TEST(bits_test, unpacks_rows_and_single_codes) {
   constexpr int bits = TypeParam::bits;
   constexpr bool is_signed = TypeParam::is_signed;
   using code = typename TypeParam::code;

@@ -1,5 +1,5 @@
-// The compiler may fuse a product with the sum that follows it wherever the processor can; the
-// library forbids it through arch::rounded. Two units with the same source must give equal bits.
+// On some processors the compiler may fuse a product with the sum that follows it. The library
+// prevents this with arch::rounded. Two units with the same source must give equal bits.
 
 #include <gtest/gtest.h>
 
@@ -26,8 +26,8 @@ class contraction_test : public testing::Test {
  protected:
   void SetUp() override {
     if (!processor_can_fuse()) GTEST_SKIP() << "this processor has no fused multiply-add";
-    // Numbers of full precision between 1 and 2000; c takes off the rounded product, so that a
-    // fused sum leaves what the rounding lost and a plain one leaves nothing.
+    // Numbers above 1 with full precision. c is minus the rounded product, so that a fused sum is
+    // the rounding error and a plain sum is zero.
     std::vector<float> a, b, c;
     std::uint32_t state = 1;
     const auto next = [&] {
@@ -58,8 +58,8 @@ class contraction_test : public testing::Test {
   std::vector<std::uint64_t> fused_ = std::vector<std::uint64_t>(contraction::rows * count);
 };
 
-// Without this the test below would prove nothing.
-TEST_F(contraction_test, the_compiler_fuses_where_nothing_forbids_it) {
+// If the compiler never fused, the next test would prove nothing.
+TEST_F(contraction_test, the_compiler_fuses_unguarded_sums) {
   if (tests::sanitized) GTEST_SKIP() << "clang fuses nothing that its sanitizers watch";
   EXPECT_GT(different(contraction::unguarded), count / 2);
 }

@@ -18,7 +18,7 @@ namespace detail = fewbit::detail;
 
 static_assert(std::is_base_of_v<std::invalid_argument, fewbit::error>);
 
-TEST(error, numbers_read_as_people_write_them) {
+TEST(error, numbers_are_readable_text) {
   EXPECT_EQ(detail::text(42), "42");
   EXPECT_EQ(detail::text(-1L), "-1");
   EXPECT_EQ(detail::text(std::int8_t{65}), "65");
@@ -29,6 +29,14 @@ TEST(error, numbers_read_as_people_write_them) {
   EXPECT_EQ(detail::text(-std::numeric_limits<float>::infinity()), "-inf");
   EXPECT_EQ(detail::text("words"), "words");
   EXPECT_EQ(detail::text(std::string("words")), "words");
+}
+
+TEST(error, shapes_and_positions_read_as_people_write_them) {
+  EXPECT_EQ(detail::shape_text(2, 3), "2 x 3");
+  EXPECT_EQ(detail::element("w", 2, 3), "w(2, 3)");
+  EXPECT_EQ(detail::item("scales", 3), "scales[3]");
+  EXPECT_EQ(detail::interval(1, 4), "1 to 4");
+  EXPECT_EQ(detail::interval(-1, -1), "-1");
 }
 
 TEST(error, a_condition_that_holds_is_silent) {
@@ -50,8 +58,8 @@ TEST(error, a_handler_is_replaced_and_restored) {
   std::exit(3);
 }
 
-/// The hot path, with and without exceptions.
-TEST(error_death_test, a_call_that_does_not_fit_goes_to_the_handler_and_ends_the_program) {
+/// Errors on the hot path, with and without exceptions.
+TEST(error_death_test, a_mismatch_calls_the_handler_and_terminates_the_program) {
   const auto stop = [](fewbit::error_handler handler) {
     fewbit::set_error_handler(handler);
     detail::stop("fewbit: %s: y.cols() is %d, expected %d", "linear", 3, 16);
@@ -59,14 +67,14 @@ TEST(error_death_test, a_call_that_does_not_fit_goes_to_the_handler_and_ends_the
   EXPECT_DEATH(stop(nullptr), "fewbit: linear: y.cols.. is 3, expected 16");
   EXPECT_EXIT(stop(&leave_with), testing::ExitedWithCode(3),
               "handler: fewbit: linear: y.cols.. is 3, expected 16");
-  EXPECT_DEATH(stop(&ignore), "");  // a handler that returns does not save the program
+  EXPECT_DEATH(stop(&ignore), "");  // the program ends even if the handler returns
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
 
 using fewbit::tests::sentence_of;
 
-TEST(error, says_function_argument_got_and_want) {
+TEST(error, names_function_argument_got_and_want) {
   EXPECT_EQ(sentence_of([] { detail::fail("load", "bits per code", 8, 4); }),
             "fewbit: load: bits per code is 8, expected 4");
   EXPECT_EQ(
@@ -76,7 +84,7 @@ TEST(error, says_function_argument_got_and_want) {
             "fewbit: multiply: rows of b is 3, expected 5");
 }
 
-TEST(error, the_handler_plays_no_part_in_preparation_when_exceptions_are_on) {
+TEST(error, preparation_does_not_call_the_handler_if_exceptions_are_on) {
   fewbit::set_error_handler(&ignore);
   EXPECT_EQ(sentence_of([] { detail::fail("f", "x", 1, 2); }), "fewbit: f: x is 1, expected 2");
   fewbit::set_error_handler(nullptr);
@@ -96,7 +104,7 @@ TEST(error_death_test, without_exceptions_the_handler_gets_the_sentence) {
   };
   EXPECT_EXIT(fail(&leave_with), testing::ExitedWithCode(3),
               "handler: fewbit: load: bits is 8, expected 4");
-  EXPECT_DEATH(fail(&ignore), "");  // a handler that returns does not save the program
+  EXPECT_DEATH(fail(&ignore), "");  // the program ends even if the handler returns
 }
 
 #endif

@@ -44,7 +44,7 @@ TEST(executor, inline_runs_each_piece_once_in_order) {
   EXPECT_EQ(order, (std::vector<index>{0, 1, 2, 3}));
 }
 
-TEST(executor, inline_is_noexcept_for_what_does_not_throw) {
+TEST(executor, inline_is_noexcept_if_the_piece_is) {
   constexpr inline_executor executor;
   const auto quiet = [](index) noexcept {};
   const auto loud = [](index) {};
@@ -57,13 +57,13 @@ TEST(executor, threads_run_each_piece_once) {
   expect_each_piece_once(thread_executor{});
 }
 
-TEST(executor, threads_really_are_several) {
+TEST(executor, threads_run_at_the_same_time) {
   std::set<std::thread::id> seen;
   std::mutex mutex;
   std::atomic<int> waiting{0};
   thread_executor{3}.for_each(3, [&](index) {
     ++waiting;
-    while (waiting < 3) std::this_thread::yield();  // no thread can take two pieces
+    while (waiting < 3) std::this_thread::yield();  // waits until each piece has its own thread
     const std::lock_guard lock(mutex);
     seen.insert(std::this_thread::get_id());
   });

@@ -25,8 +25,8 @@ using i32 = std::int32_t;
 constexpr i32 lowest = std::numeric_limits<i32>::min();
 constexpr i32 highest = std::numeric_limits<i32>::max();
 
-// The oracle: exact rational arithmetic in 128 bits, divisions by a positive number that round as
-// their names say. Shares nothing with the shifts and masks of the library.
+// The oracle: exact rational arithmetic in 128 bits. Its divisions, by positive numbers, round as
+// their names say. It does not use the shifts and masks of the library.
 namespace oracle {
 
 using fewbit::tests::wide;
@@ -158,7 +158,7 @@ TYPED_TEST(fixed_point_mode_test, one_factor_for_all_lanes) {
   EXPECT_EQ(fewbit::apply_multiplier<TypeParam>(V(203), factor)[7], expected);
 }
 
-TEST(fixed_point, golden_half_that_two_roundings_lift) {
+TEST(fixed_point, golden_value_below_one_half_that_two_roundings_round_up) {
   // 7984 * 1583594044 * 2^-40 = 11.499.
   const fixed_multiplier factor{1583594044, -9};
   EXPECT_EQ(fewbit::apply_multiplier<fewbit::tflite_double>(7984, factor), 12);
@@ -166,7 +166,7 @@ TEST(fixed_point, golden_half_that_two_roundings_lift) {
   EXPECT_EQ(fewbit::apply_multiplier<fewbit::tflite_single>(7984, factor), 11);
 }
 
-TEST(fixed_point, witnesses_that_the_modes_differ) {
+TEST(fixed_point, cases_where_the_modes_differ) {
   const auto twice = [](i32 acc, double real) {
     return fewbit::apply_multiplier<fewbit::tflite_double>(acc, fewbit::quantize_multiplier(real));
   };
@@ -205,9 +205,10 @@ TEST(fixed_point, errors_of_one_and_of_two_roundings) {
     worst_twice = std::max(worst_twice, std::abs(twice - acc * real));
     different += once != twice;
   }
-  // The mantissa is off by up to 2^-32 of a factor below 1/2, hence the excess over one half.
+  // The relative error of the mantissa is up to 2^-32 and the factor is below 1/2, so the limit
+  // exceeds one half.
   EXPECT_LE(worst_once, 0.5 + range * 0x1p-33);
-  EXPECT_NEAR(worst_once, 0.525, 0.005);  // a maximum varies from sample to sample
+  EXPECT_NEAR(worst_once, 0.525, 0.005);  // the maximum varies between samples
   EXPECT_NEAR(worst_twice, 0.772, 0.005);
   EXPECT_NEAR(100.0 * different / count, 3.4, 0.1);
 }
@@ -266,7 +267,7 @@ TEST(fixed_point, golden_tie_where_float_differs_from_integers) {
   EXPECT_EQ(fewbit::apply_multiplier<fewbit::tflite_single>(585, fixed), 7);
 }
 
-/// float(acc) * factor clamped, then rounded by the processor's own rounding to even.
+/// float(acc) * factor, clamped, then rounded to nearest even by the processor.
 i32 fp32_oracle(i32 acc, float factor, float low, float high) {
   volatile float product = static_cast<float>(acc) * factor;
   float t = product;
@@ -404,7 +405,7 @@ TEST(fixed_point, agrees_with_the_tables_of_gemmlowp) {
 #if FEWBIT_HAS_EXCEPTIONS
 using fewbit::tests::sentence_of;
 
-TEST(fixed_point, refuses_factors_without_meaning) {
+TEST(fixed_point, refuses_invalid_factors) {
   const double infinity = std::numeric_limits<double>::infinity();
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const std::string finite = ", expected a finite number that is not negative";

@@ -9,7 +9,7 @@
 
 namespace fewbit { namespace {
 
-/// By the definition of the format.
+/// The value of a half by the definition of the format.
 double value_of(unsigned half) {
   const int exponent = static_cast<int>(half >> 10 & 31), fraction = static_cast<int>(half & 1023);
   const double size = exponent == 31  ? std::numeric_limits<double>::infinity()
@@ -25,7 +25,7 @@ void expect_half(float x, unsigned expected) {
   EXPECT_EQ(to_half(-x), expected | 0x8000) << -x;
 }
 
-TEST(half, every_half_is_its_value_and_comes_back) {
+TEST(half, every_half_converts_to_its_value_and_back) {
   for (unsigned h = 0; h < 0x10000; ++h) {
     const auto half = static_cast<std::uint16_t>(h);
     const float x = from_half(half);
@@ -40,7 +40,7 @@ TEST(half, every_half_is_its_value_and_comes_back) {
   }
 }
 
-/// Every midpoint of two neighbours and the floats beside it.
+/// Every midpoint of two neighbouring halves, and the floats next to it.
 TEST(half, rounds_to_nearest_even) {
   for (unsigned h = 0; h < 0x7BFF; ++h) {
     const auto middle = static_cast<float>((value_of(h) + value_of(h + 1)) / 2);

@@ -45,14 +45,14 @@ TEST(rows_of, a_vector_is_one_row_in_place) {
 
 constexpr detail::operand_names names{"multiply", "a", "c"};
 
-TEST(expect_shapes, is_silent_where_shapes_fit) {
+TEST(expect_shapes, accepts_matching_shapes) {
   detail::expect_shapes(names, matrix(2, 3), matrix(2, 4), 3, 4);
   detail::expect_shapes(names, Eigen::VectorXf(3), matrix(1, 4), 3, 4);
   detail::expect_shapes(names, matrix(1, 3), Eigen::VectorXf(4), 3, 4);
   detail::expect_room("multiply", "scratch", workspace(64, 2), 64);
 }
 
-TEST(expect_shapes, ends_the_program_where_they_do_not) {
+TEST(expect_shapes, terminates_the_program_on_a_mismatch) {
   const auto check = [](const auto& a, const auto& c) { detail::expect_shapes(names, a, c, 3, 4); };
   EXPECT_DEATH(check(matrix(2, 5), matrix(2, 4)), "fewbit: multiply: a.cols.. is 5, expected 3");
   EXPECT_DEATH(check(matrix(2, 3), matrix(1, 4)), "fewbit: multiply: c.rows.. is 1, expected 2");
@@ -62,7 +62,7 @@ TEST(expect_shapes, ends_the_program_where_they_do_not) {
                "multiply: number of rows of the vector c is 1, expected 2");
 }
 
-TEST(expect_room, ends_the_program_where_scratch_memory_is_too_small) {
+TEST(expect_room, terminates_the_program_if_scratch_memory_is_too_small) {
   EXPECT_DEATH(detail::expect_room("multiply", "scratch", workspace(), 0),
                "fewbit: multiply: scratch.slots.. is 0, expected at least 1");
   EXPECT_DEATH(detail::expect_room("multiply", "scratch", workspace(64), 65),

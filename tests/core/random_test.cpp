@@ -33,7 +33,7 @@ TEST(random, bits_are_philox_at_seed_and_position) {
                                                   {0xa4093822, 0x299f31d0}));
 }
 
-// A changed number here would change every stochastic result of every user.
+// If these numbers changed, all stochastic results of all users would change.
 TEST(random, golden_values) {
   const generator g{42, 0xfffffffd};
   const std::array<std::uint32_t, 4> uniforms = {0x3ed5d6c2, 0x3f01b97a, 0x3edc4824, 0x3e85c170};
@@ -45,7 +45,7 @@ TEST(random, golden_values) {
   }
 }
 
-TEST(random, an_element_depends_on_its_position_alone) {
+TEST(random, an_element_depends_only_on_its_position) {
   const generator start{7, 100};
   std::vector<float> forward;
   std::vector<float> backward;
@@ -96,7 +96,7 @@ TEST(random, uniform_has_its_range_and_moments) {
     neighbours += (u - 0.5) * (fewbit::uniform({1, 0}, i + 1) - 0.5);
     ++bins[static_cast<std::size_t>(u * 16)];
   }
-  // Four standard errors each.
+  // The tolerance is four standard errors.
   EXPECT_NEAR(sum / draws, 0.5, 4 * std::sqrt(1.0 / 12 / draws));
   EXPECT_NEAR(squares / draws, 1.0 / 3, 4 * std::sqrt(4.0 / 45 / draws));
   EXPECT_NEAR(neighbours / draws, 0.0, 4 * (1.0 / 12) / std::sqrt(double{draws}));

@@ -15,7 +15,7 @@ using matrix = row_matrix<float>;
 
 static_assert(std::is_signed_v<fewbit::index>);
 
-// What the hot path reads in place.
+// Types that the hot path reads in place.
 static_assert(RowMajorDense<matrix, float>);
 static_assert(RowMajorDense<const matrix&, float>);
 static_assert(RowMajorDense<Eigen::Map<matrix>, float>);
@@ -27,7 +27,7 @@ static_assert(RowMajorDense<decltype(std::declval<const matrix&>().topRows(1)), 
 static_assert(RowMajorDense<row_matrix<std::int8_t>, std::int8_t>);
 static_assert(RowMajorDense<Eigen::RowVectorXf, float>);
 
-// What would need a hidden copy, or is of another type.
+// Types that would need a hidden copy, or have another scalar.
 static_assert(!RowMajorDense<column_major, float>);
 static_assert(!RowMajorDense<matrix, double>);
 static_assert(!RowMajorDense<decltype(std::declval<matrix&>().transpose()), float>);
@@ -35,7 +35,7 @@ static_assert(!RowMajorDense<decltype(std::declval<matrix&>() + std::declval<mat
 static_assert(!RowMajorDense<Eigen::Map<matrix, 0, Eigen::Stride<Eigen::Dynamic, 2>>, float>);
 static_assert(!RowMajorDense<float, float>);
 
-// What it writes in place.
+// Types that the hot path writes in place.
 static_assert(MutableRowMajorDense<matrix&, float>);
 static_assert(MutableRowMajorDense<Eigen::Map<matrix>, float>);
 static_assert(MutableRowMajorDense<Eigen::Ref<matrix>, float>);

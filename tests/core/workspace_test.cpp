@@ -70,7 +70,7 @@ std::string sentence_of_reserve(workspace& scratch, index bytes, index slots) {
   return fewbit::tests::sentence_of([&] { scratch.reserve(bytes, slots); });
 }
 
-TEST(workspace, refuses_what_cannot_be_and_stays_as_it_was) {
+TEST(workspace, refuses_impossible_sizes_and_stays_unchanged) {
   workspace scratch(100, 2);
   const std::byte* memory = scratch.slot(0);
   constexpr index most = std::numeric_limits<index>::max();

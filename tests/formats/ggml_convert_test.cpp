@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <limits>
 #include <random>
+#include <string>
+#include <type_traits>
 #include <vector>
 
 #include "fewbit/ops/linear.hpp"
@@ -73,7 +75,69 @@ TYPED_TEST(ggml_convert_test, blocks_of_zeros_of_either_sign) {
   EXPECT_TRUE(dequantize(blocks).row(1).isZero(0.0F));
 }
 
+static_assert(std::is_same_v<scheme_of<q4_1>, uint4_grouped_minimum<32>>);
+
+TEST(ggml_convert, minima_come_back_the_same) {
+  row_matrix<float> w = hard_matrix(40, 160, 8);
+  w.row(3).setConstant(0.1F);
+  w.row(4).setZero();
+  const auto blocks = quantize_blocks<q4_1>(w);
+  const quantized_matrix<uint4_grouped_minimum<32>> q = to_quantized_matrix(blocks);
+  EXPECT_EQ(dequantize(q), dequantize(blocks));
+  EXPECT_EQ(to_blocks<q4_1>(q), blocks);
+  const codes_with_minima apart = to_quantized(blocks);
+  for (index r = 0; r < q.rows(); ++r) {
+    for (index c = 0; c < q.cols(); ++c) {
+      ASSERT_EQ(q.code(r, c), int{apart.codes(r, c)});
+      ASSERT_EQ(q.scale(r, c), apart.scales(r, c / 32));
+      ASSERT_EQ(q.minimum(r, c), apart.minima(r, c / 32));
+    }
+  }
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
+/// Any finite block of q4_1 comes back, unless its scale is negative or -0.
+TEST(ggml_convert, any_minima_come_back_or_are_refused) {
+  std::mt19937 random(4);
+  for (int i = 0; i < 20000; ++i) {
+    std::vector<std::uint8_t> bytes(sizeof(q4_1));
+    for (auto& b : bytes) b = static_cast<std::uint8_t>(random());
+    bytes[1] &= 0xBF;
+    bytes[3] &= 0xBF;
+    if (i % 5 == 0) bytes[0] = 0, bytes[1] &= 0x80;
+    if (i % 7 == 0) bytes[2] = 0, bytes[3] &= 0x80;
+    const block_matrix<q4_1> blocks(1, 32, bytes);
+    if (bytes[1] < 0x80) {
+      const auto q = to_quantized_matrix(blocks);
+      ASSERT_EQ(dequantize(q), dequantize(blocks));
+      ASSERT_EQ(to_blocks<q4_1>(q), blocks);
+    } else {
+      ASSERT_EQ(tests::sentence_of([&] { return to_quantized_matrix(blocks); }),
+                "fewbit: to_quantized_matrix: block (0, 0) is of a negative scale, expected one "
+                "that comes back the same");
+    }
+  }
+}
+
+TEST(ggml_convert, names_minima_that_blocks_cannot_hold) {
+  const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Ones(2, 64);
+  const auto failure = [&](const std::vector<float>& scales, const std::vector<float>& minima,
+                           index cols = 64) {
+    const quantized_matrix<scheme_of<q4_1>> q(codes.leftCols(cols), scales, minima);
+    return tests::sentence_of([&] { return to_blocks<q4_1>(q); });
+  };
+  const std::vector<float> ones(4, 1.0F);
+  EXPECT_EQ(failure(ones, ones), "no error");
+  EXPECT_EQ(failure({1, 0, 1, 1}, {0, -0.0F, -2, 1}), "no error");
+  EXPECT_EQ(failure({1, 1, 0.1F, 1}, ones),
+            "fewbit: to_blocks: scale of block (1, 0) is 0.1, expected a number of half precision");
+  EXPECT_EQ(failure(ones, {1, -70000, 1, 1}),
+            "fewbit: to_blocks: least value of block (0, 1) is -70000, expected a number of half "
+            "precision");
+  EXPECT_EQ(failure(ones, ones, 63),
+            "fewbit: to_blocks: number of columns is 63, expected a multiple of 32");
+}
+
 template <class B>
 constexpr std::size_t scale_count = B::has_minimum ? 2 : 1;
 

@@ -11,6 +11,7 @@
 
 #include "fewbit/gemm/int8/multiply.hpp"
 #include "support/codes.hpp"
+#include "support/sentence.hpp"
 
 namespace fewbit { namespace {
 
@@ -171,6 +172,15 @@ TEST(stages, saturate_to_the_range_of_codes) {
     });
   }
 }
+
+#if FEWBIT_HAS_EXCEPTIONS
+TEST(stages, name_what_the_program_wrote) {
+  EXPECT_EQ(tests::sentence_of([] { return gemm::to_int8{300}; }),
+            "fewbit: to_int8: zero_point is 300, expected -255 to 255");
+  EXPECT_EQ(tests::sentence_of([] { return gemm::to_uint8{-999}; }),
+            "fewbit: to_uint8: zero_point is -999, expected -255 to 255");
+}
+#endif
 
 /// sum * mantissa * 2^(exponent - 31), rounded as the single-rounding mode does. Exact: exponents
 /// are -13 at least, so that nothing here leaves 63 bits.

@@ -1,6 +1,6 @@
-// A host with all warnings and the macros of windows.h, X11, Arduino and curses before the library,
-// which it includes by -I. It uses a little of everything, so that templates are instantiated, and
-// its macros are still its own in the end.
+// A host program with all warnings. It defines the macros of windows.h, X11, Arduino and curses
+// before it includes the library by -I. It uses many parts of the library, so that templates are
+// instantiated. At the end its macros must be unchanged.
 
 #include "host_macros.hpp"
 

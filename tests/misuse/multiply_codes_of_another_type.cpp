@@ -1,4 +1,4 @@
-// expect: as a row_matrix of the type that weights are packed for
+// expect: from a row_matrix of the type that weights are packed for
 #include "fewbit/gemm/multiply.hpp"
 
 using namespace fewbit;

@@ -1,4 +1,4 @@
-// expect: a product is written where it stays: to a row_matrix
+// expect: a product is written in place: to a row_matrix
 #include "fewbit/gemm/multiply.hpp"
 
 using namespace fewbit;

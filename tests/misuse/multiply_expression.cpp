@@ -1,4 +1,4 @@
-// expect: codes are read where they lie: as a row_matrix
+// expect: codes are read in place: from a row_matrix
 #include "fewbit/gemm/multiply.hpp"
 
 using namespace fewbit;

@@ -1,4 +1,4 @@
-// expect: the levels of a codebook stand where they stand
+// expect: the levels of a codebook are fixed
 #include "fewbit/quant/quantize.hpp"
 
 using namespace fewbit;

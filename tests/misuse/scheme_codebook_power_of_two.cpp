@@ -1,4 +1,4 @@
-// expect: a codebook takes real scales, and of its levels the nearest
+// expect: a codebook takes real scales and the nearest level
 #include "fewbit/quant/quantize.hpp"
 
 using namespace fewbit;

@@ -3,6 +3,6 @@
 
 using namespace fewbit;
 
-void misuse(two_scale_linear<>& layer, const Eigen::VectorXf& x, Eigen::VectorXf& y) {
+void misuse(linear<ttq>& layer, const Eigen::VectorXf& x, Eigen::VectorXf& y) {
   layer(2.0F * x, y);
 }

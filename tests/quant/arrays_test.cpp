@@ -20,8 +20,8 @@ namespace fewbit { namespace {
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
-/// Values of every kind, ties of the scale 0.5 among them, in an order that moves them through the
-/// lanes of any register.
+/// Values of every kind, with ties for scale 0.5. Their order places each kind in every lane of a
+/// register.
 std::vector<float> mixed(std::size_t n, unsigned seed) {
   const std::vector<float> special = {nan,     -nan,     infinity, -infinity, 0.0F,     -0.0F,
                                       FLT_MAX, -FLT_MAX, FLT_MIN,  1e-44F,    0.25F,    -0.75F,
@@ -37,7 +37,7 @@ std::vector<float> mixed(std::size_t n, unsigned seed) {
   return values;
 }
 
-/// The documented formula in double, the product rounded to float by a volatile.
+/// The documented formula in double. A volatile rounds the product to float.
 int expected_code(float x, const quant_params& p, int lo, int hi) {
   if (x != x) return p.zero_point;
   volatile float quotient = x * (1.0F / p.scale);
@@ -81,7 +81,7 @@ TYPED_TEST(row_quantizer_test, writes_no_code_beyond_the_row) {
   }
 }
 
-/// Vectors of exact size, so that a sanitizer sees what is read beyond them.
+/// Vectors of exact size, so that a sanitizer detects reads beyond their end.
 TEST(finite_amax, equals_a_plain_loop_at_every_length) {
   for (unsigned n = 0; n <= 150; ++n) {
     std::vector<float> x = mixed(n, n + 1000);
@@ -146,8 +146,8 @@ TEST(dynamic_scale, stays_a_normal_number) {
   EXPECT_EQ(detail::dynamic_scale(254.0F * FLT_MIN), 2.0F * FLT_MIN);
 }
 
-/// What quantize_array and dequantize_array hand to an executor, on either side of the size from
-/// which results go past the caches.
+/// The work that quantize_array and dequantize_array give to an executor, for sizes below and above
+/// the one from which streaming stores are used.
 template <class Work, class In, class Out>
 void run(const Work& work, const In* from, std::size_t n, Out* to, bool streaming) {
   detail::run_by_pieces(work, from, static_cast<index>(n), to, streaming, inline_executor{});
@@ -157,7 +157,7 @@ template <class Code>
 class array_test : public testing::Test {};
 TYPED_TEST_SUITE(array_test, code_types);
 
-/// Lengths around registers, parts and pieces, from addresses of every kind.
+/// Lengths around those of registers, parts and pieces, at aligned and unaligned addresses.
 template <class Code>
 void check_arrays(const std::vector<float>& x) {
   constexpr int lo = std::numeric_limits<Code>::min();
@@ -180,7 +180,7 @@ void check_arrays(const std::vector<float>& x) {
 
 TYPED_TEST(array_test, codes_equal_a_plain_loop) { check_arrays<TypeParam>(mixed(80000, 5)); }
 
-/// Numbers alone, whose codes are not made again because of others among them.
+/// Finite numbers only, so that no piece is encoded a second time.
 TYPED_TEST(array_test, codes_of_numbers_equal_a_plain_loop) {
   std::vector<float> x = mixed(80000, 6);
   for (float& v : x) {
@@ -189,7 +189,7 @@ TYPED_TEST(array_test, codes_of_numbers_equal_a_plain_loop) {
   check_arrays<TypeParam>(x);
 }
 
-/// One special value, at any place of what is looked through together.
+/// One special value, at every position of a block that is checked together.
 TYPED_TEST(array_test, one_special_value_is_found_anywhere) {
   constexpr int lo = std::numeric_limits<TypeParam>::min();
   constexpr int hi = std::numeric_limits<TypeParam>::max();
@@ -338,7 +338,7 @@ TEST(quantize_rows, names_what_is_wrong) {
 }
 #endif
 
-/// Pieces in another order than the inline executor's.
+/// Runs pieces in another order than the inline executor.
 struct backward_executor {
   template <class F>
   void for_each(index n, F&& f) const {
@@ -346,7 +346,7 @@ struct backward_executor {
   }
 };
 
-/// Rows of plain numbers, in some places one of another kind.
+/// Rows of ordinary numbers; some rows hold one special value.
 std::vector<float> rows_with(float special, index rows, index cols) {
   std::mt19937 random(3);
   std::vector<float> x;

@@ -18,7 +18,7 @@
 
 namespace fewbit { namespace {
 
-/// 2^bits levels without any order in their distances, two of them equal.
+/// 2^bits levels with irregular distances; two of them are equal.
 std::vector<float> uneven_levels(int bits) {
   std::vector<float> levels = {-0.97F};
   const int count = 1 << bits;
@@ -29,7 +29,7 @@ std::vector<float> uneven_levels(int bits) {
   return levels;
 }
 
-/// Every group by plain loops: the scale, and that no level is nearer.
+/// Checks every group with plain loops: its scale, and that no other level is nearer.
 template <class S>
 void expect_nearest(const row_matrix<float>& w) {
   const std::vector<float> levels = uneven_levels(S::storage::bits);
@@ -98,7 +98,7 @@ TEST(codebook, does_not_depend_on_the_executor) {
             (quantize<codebook_grouped<4, 32>>(w, levels)));
 }
 
-/// Zeros come back, and of a group of equal subnormals none farther than 0 is.
+/// Zeros come back. Equal subnormals come back at most as far away as 0 is.
 TEST(codebook, of_zeros_and_subnormals_is_no_farther_than_zero) {
   constexpr float least = std::numeric_limits<float>::min();
   const std::vector<std::vector<float>> lists = {{-1.0F, -0.25F, 0.25F, 1.0F},
@@ -160,7 +160,7 @@ TEST(codebook, is_measured_as_all_schemes_are) {
   EXPECT_EQ(e.clipped_share, 0.6);  // below -.75 or above .625
 }
 
-/// Every rule that asks no data has the row's outermost level where its largest weight is.
+/// Every rule with fixed levels gives the outermost level to the largest weight of a row.
 TEST(codebook, quantizes_by_each_rule) {
   const row_matrix<float> w = tests::random_reals(3, 64, 9);
   const auto worst = [&](const auto& q) { return measure_error(w, q).clipped_share; };

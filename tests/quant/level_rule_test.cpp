@@ -10,7 +10,7 @@
 
 namespace fewbit { namespace {
 
-/// Ascending from -1 to 1 by way of 0.
+/// Checks that levels ascend from -1 to 1 and hold 0.
 template <class Levels>
 void expect_order(const Levels& levels) {
   EXPECT_EQ(levels.front(), -1.0F);
@@ -60,7 +60,7 @@ TEST(powers_of_two, halve) {
   }
 }
 
-/// Every sum of the two lists, by its own loops.
+/// Computes every sum of the two lists with loops of its own.
 TEST(additive_powers_of_two, are_the_sums_of_two_powers) {
   const auto levels = additive_powers_of_two::levels<4>();
   expect_order(levels);

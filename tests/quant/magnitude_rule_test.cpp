@@ -12,7 +12,7 @@ namespace fewbit { namespace {
 
 constexpr float inf = std::numeric_limits<float>::infinity();
 
-/// sum (m - alpha [m >= t])^2 for the best alpha, over all cuts, by definition.
+/// The least sum (m - alpha [m >= t])^2 over all thresholds t, with the best alpha for each.
 double least_ternary_error(const std::vector<float>& m) {
   double best = 0;
   for (const float x : m) best += double{x} * x;

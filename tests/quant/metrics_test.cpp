@@ -83,6 +83,20 @@ TEST(metrics, clipped_elements_are_counted) {
   EXPECT_EQ(measure_error(w, quantize<int8_affine>(w, shifted)).clipped_share, 4.0 / 8);
 }
 
+TEST(metrics, minima_move_what_codes_cover) {
+  expect_nothing_clipped<uint4_grouped_minimum<8>>();
+  expect_nothing_clipped<scheme<uint2, per_row, real_minimum, power_of_two>>();
+  using S = scheme<uint4, per_row, real_minimum>;  // reaches 9.5..25.5
+  row_matrix<float> w(1, 8);
+  w << 9, 9.4F, 9.6F, 10, 25, 25.4F, 25.6F, -20;
+  const std::vector<minimum_params> params = {{1.0F, 10.0F}};
+  const quantized_matrix<S> q = quantize<S>(w, params);
+  EXPECT_EQ(clipped_share(w, q), 4.0 / 8);
+  EXPECT_EQ(measure_error(w, q).max_error, 30.0);
+  const quantized_matrix<S> one = quantize<S>(row_matrix<float>::Constant(1, 8, 10.0F));
+  EXPECT_EQ(clipped_share(w, one), 7.0 / 8);
+}
+
 TEST(metrics, scale_zero_covers_zeros_alone) {
   row_matrix<float> w = row_matrix<float>::Zero(2, 4);
   const auto q = quantize<binary_per_row>(w);
@@ -115,7 +129,7 @@ struct long_report {
     cosine = sum(p) / std::sqrt(reference) / std::sqrt(approximation);
   }
 
-  /// Terms of opposite signs and equal sizes first, which are exact.
+  /// Adds terms of opposite sign and equal size first; these sums are exact.
   static long double sum(std::vector<long double> terms) {
     std::sort(terms.begin(), terms.end(),
               [](long double x, long double y) { return std::abs(x) < std::abs(y); });

@@ -18,7 +18,7 @@ namespace fewbit { namespace {
 constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
-// The three formulas written as the libraries state them, in double where float is exact anyway.
+// The three formulas as the libraries define them. Doubles are used where float would be exact too.
 
 struct onnx_oracle {
   using mode = onnx;
@@ -51,7 +51,7 @@ class modes_test : public testing::Test {};
 using oracles = testing::Types<onnx_oracle, fbgemm_oracle, tflite_oracle>;
 TYPED_TEST_SUITE(modes_test, oracles);
 
-/// Every tie of the code range, its two neighbours and every integer.
+/// Every tie of the code range, the two floats next to it, and every integer.
 std::vector<float> ties(int limit, float scale) {
   std::vector<float> x;
   for (int half = -2 * limit; half <= 2 * limit; ++half) {
@@ -133,9 +133,9 @@ TEST(modes, where_the_three_differ) {
   EXPECT_EQ(int{fbgemm::quantize<std::int8_t>(2.5F, 1.0F, 0)}, 2);
   EXPECT_EQ(int{tflite::quantize<std::int8_t>(2.5F, 1.0F, 0)}, 3);
   EXPECT_EQ(int{tflite::quantize<std::int8_t>(-2.5F, 1.0F, 0)}, -3);
-  // The zero point comes after the rounding: 2.5 + 1 is no tie of even and odd here.
+  // The zero point is added after the rounding: 2.5 is rounded to 2, then 1 is added.
   EXPECT_EQ(int{onnx::quantize<std::int8_t>(2.5F, 1.0F, 1)}, 3);
-  // Multiplying by the reciprocal is not dividing.
+  // A product with the reciprocal differs from a quotient.
   int differences = 0;
   for (int k = 1; k < 200; ++k) {
     const float scale = static_cast<float>(k) / 1000;
@@ -165,7 +165,7 @@ TEST(modes, fbgemm_parameters) {
   EXPECT_EQ(fbgemm::choose_params<std::int8_t>({-1.0F, 3.0F}).zero_point, -64);
   EXPECT_EQ(fbgemm::choose_params<std::uint8_t>({2.0F, 3.0F}).zero_point, 0);
   EXPECT_EQ(fbgemm::choose_params<std::uint8_t>({0.0F, 0.0F}), (quant_params{0.1F, 0}));
-  // 1 / scale is infinite, so the scale is arbitrary; a little more and it is the smallest.
+  // Here 1 / scale is infinite, so the scale is 0.1. A larger range gives the smallest scale.
   EXPECT_EQ(fbgemm::choose_params<std::uint8_t>({0.0F, 1e-38F}).scale, 0.1F);
   EXPECT_EQ(fbgemm::choose_params<std::uint8_t>({0.0F, 1e-30F}), (quant_params{6.1e-5F, 0}));
   EXPECT_EQ(fbgemm::choose_params<std::uint8_t>({-1e-30F, 0.0F}), (quant_params{6.1e-5F, 255}));
@@ -191,8 +191,8 @@ TEST(modes, tflite_parameters) {
   EXPECT_EQ(tflite::choose_params<std::int8_t>({-1.0F, 3.0F}, true).scale, 4.0 / 254);
   EXPECT_EQ(tflite::choose_params<std::uint8_t>({0.0F, 0.0F}).scale, 0.0);
   EXPECT_EQ(tflite::choose_params<std::uint8_t>({0.0F, 0.0F}).zero_point, 0);
-  // The ideal zero point 127.5 goes away from zero, where FBGEMM goes to even: 128 both; with
-  // codes -128..127 it is -0.5 and the two differ.
+  // The exact zero point 127.5 is rounded away from zero; FBGEMM rounds it to even. Both give 128.
+  // With codes -128..127 the exact zero point is -0.5, and the two differ.
   EXPECT_EQ(tflite::choose_params<std::uint8_t>({-1.0F, 1.0F}).zero_point, 128);
   EXPECT_EQ(tflite::choose_params<std::int8_t>({-1.0F, 1.0F}).zero_point, -1);
   EXPECT_EQ(fbgemm::choose_params<std::int8_t>({-1.0F, 1.0F}).zero_point, 0);

@@ -1,6 +1,6 @@
 #pragma once
-/// Quantization written out element by element in double, with its own idea of which elements
-/// belong together: what quantize() is compared with.
+/// The oracle of quantize(): quantization of one element at a time in double. It has its own map
+/// from elements to groups.
 
 #include <gtest/gtest.h>
 
@@ -9,6 +9,7 @@
 #include <cmath>
 #include <map>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "fewbit/quant/quantize.hpp"
@@ -52,7 +53,7 @@ inline float oracle_scale(power_of_two /*s*/, double step) {
   return static_cast<float>(std::ldexp(1.0, e));
 }
 
-/// No code of a real or a symmetric scheme stands for more than the largest float.
+/// Limits the scale of real and of symmetric schemes so that every code stands for a finite float.
 inline void keep_finite(oracle_params& p, real_scale /*s*/, int code_min, int code_max) {
   const double most = double{FLT_MAX} / std::max(code_max - p.zero, p.zero - code_min);
   if (double{p.scale} * std::max(code_max - p.zero, p.zero - code_min) <= double{FLT_MAX}) return;
@@ -110,7 +111,7 @@ std::map<int, oracle_params> oracle_groups(const row_matrix<float>& w) {
 
 template <class S>
 int oracle_code(float x, const oracle_params& p, float u) {
-  // A quotient of floats rounded through double is the float quotient.
+  // A quotient of two floats, rounded to double and then to float, is the float quotient.
   const auto quotient = static_cast<float>(double{x} / double{p.scale});
   const double rounded = std::isinf(quotient)
                              ? double{quotient}
@@ -131,8 +132,8 @@ quantized_matrix<S> quantize_any(const row_matrix<float>& w) {
   }
 }
 
-/// Rows of every kind the scales must survive; 300 columns are more than one chunk and no multiple
-/// of anything.
+/// Rows of every kind that scales must handle. 300 columns are more than one chunk, and no multiple
+/// of a register.
 inline std::vector<row_matrix<float>> inputs() {
   std::vector<row_matrix<float>> all = {noise_matrix(5, 300, 1), noise_matrix(1, 1, 2),
                                         noise_matrix(7, 21, 3, 1e-3)};
@@ -153,6 +154,7 @@ inline std::vector<row_matrix<float>> inputs() {
 }
 
 template <class S>
+  requires(!S::has_minimum)
 void expect_equal_to_oracle(const row_matrix<float>& w) {
   const quantized_matrix<S> q = quantize_any<S>(w);
   const row_matrix<float> w_hat = dequantize(q);
@@ -168,11 +170,58 @@ void expect_equal_to_oracle(const row_matrix<float>& w) {
       ASSERT_EQ(w_hat(r, c),
                 static_cast<float>(std::clamp(exact, -double{FLT_MAX}, double{FLT_MAX})));
       if (!S::is_random && !std::is_same_v<typename S::rounding, toward_zero>) {
-        // The zero point and the last code of the full range may each cost half a step, and so may
-        // a power of two that is kept small.
+        // The rounded zero point costs up to half a step. So do the last code of the full range and
+        // a limited power of two.
         const bool is_huge = std::abs(w(r, c)) > 1e38F;
         const bool is_narrow = std::is_same_v<typename S::zero_point, symmetric>;
         const double bound = (is_narrow && !is_huge ? 0.5 : 1.0) * double{p.scale} * (1 + 1e-2);
+        ASSERT_LE(std::abs(double{w(r, c)} - double{w_hat(r, c)}), bound) << r << ", " << c;
+      }
+    }
+  }
+}
+
+/// x rounded to 24 significant bits, also if it is larger than the largest float.
+inline double in_24_bits(double x) {
+  return std::abs(x) < 0x1p100 ? double{static_cast<float>(x)}
+                               : double{static_cast<float>(x / 16)} * 16;
+}
+
+/// The same for schemes with minima.
+template <class S>
+  requires(S::has_minimum)
+void expect_equal_to_oracle(const row_matrix<float>& w) {
+  const quantized_matrix<S> q = quantize_any<S>(w);
+  const row_matrix<float> w_hat = dequantize(q);
+  std::map<int, std::pair<double, double>> groups;
+  for (index r = 0; r < w.rows(); ++r) {
+    for (index c = 0; c < w.cols(); ++c) {
+      const double x = w(r, c);
+      auto& g = groups.try_emplace(group_of(typename S::granularity{}, r, c), x, x).first->second;
+      g = {std::min(g.first, x), std::max(g.second, x)};
+    }
+  }
+  constexpr double last = (1 << S::storage::bits) - 1;
+  for (index r = 0; r < w.rows(); ++r) {
+    for (index c = 0; c < w.cols(); ++c) {
+      const auto [lo, hi] = groups[group_of(typename S::granularity{}, r, c)];
+      const float scale = lo == hi ? 0.0F : oracle_scale(typename S::scale{}, (hi - lo) / last);
+      ASSERT_EQ(q.scale(r, c), scale) << r << ", " << c;
+      ASSERT_EQ(double{q.minimum(r, c)}, lo) << r << ", " << c;
+      ASSERT_EQ(q.zero_point(r, c), 0);
+      const double above = in_24_bits(double{w(r, c)} - lo);
+      const auto quotient = static_cast<float>(scale == 0.0F ? 0.0 : above / double{scale});
+      const double u = uniform(draws, r * w.cols() + c);
+      const double rounded = oracle_round(typename S::rounding{}, double{quotient}, u);
+      ASSERT_EQ(q.code(r, c), std::clamp(rounded, 0.0, last)) << r << ", " << c << ": " << w(r, c);
+      const double value = in_24_bits(q.code(r, c) * double{scale}) + lo;
+      ASSERT_EQ(w_hat(r, c),
+                static_cast<float>(std::clamp(value, -double{FLT_MAX}, double{FLT_MAX})));
+      if (!S::is_random && !std::is_same_v<typename S::rounding, toward_zero>) {
+        // The scale, the difference and both roundings of the value each cost a few units of 2^-24.
+        const double magnitude = std::max(std::abs(lo), std::abs(hi));
+        const double clipped = std::max(0.0, hi - lo - last * double{scale});
+        const double bound = 0.5 * double{scale} + clipped + magnitude * 0x1p-21;
         ASSERT_LE(std::abs(double{w(r, c)} - double{w_hat(r, c)}), bound) << r << ", " << c;
       }
     }

@@ -10,7 +10,7 @@
 
 namespace fewbit { namespace {
 
-/// round(x / S) + z, written out in double.
+/// round(x / S) + z in double.
 int code(double x, const quant_params& p) {
   return static_cast<int>(std::nearbyint(x / p.scale)) + p.zero_point;
 }
@@ -97,7 +97,7 @@ void expect_finite_codes(bool however_wide) {
         ASSERT_TRUE(std::isfinite(first * p.scale) && std::isfinite(last * p.scale))
             << St::name << " " << Zp::name << " " << Sc::name << " " << lo << " " << hi;
       }
-      // Both ends of the range are within a step of the values of codes.
+      // Both ends of the range are at most one step from the values of codes.
       const bool is_affine = Zp::is_affine;
       const double lowest = double{first} * double{p.scale},
                    highest = double{last} * double{p.scale};
@@ -146,6 +146,21 @@ TEST(params, zero_point_is_always_a_code) {
   }
 }
 
+TEST(params, a_minimum_is_the_low_end_and_the_last_code_the_high_one) {
+  using S = uint4_grouped_minimum<32>;
+  EXPECT_EQ(choose_params<S>({-1.0F, 14.0F}), (minimum_params{1.0F, -1.0F}));
+  EXPECT_EQ(choose_params<S>({100.0F, 130.0F}), (minimum_params{2.0F, 100.0F}));
+  EXPECT_EQ(choose_params<S>({-3.0F, -3.0F}), (minimum_params{0.0F, -3.0F}));
+  EXPECT_EQ(choose_params<S>({0.0F, 0.0F}), (minimum_params{0.0F, 0.0F}));
+  EXPECT_FALSE(std::signbit(choose_params<S>({-0.0F, 1.0F}).minimum));
+  EXPECT_EQ((choose_params<uint2, real_minimum, power_of_two>({-1.0F, 3.0F})),
+            (minimum_params{2.0F, -1.0F}));
+  EXPECT_EQ((choose_params<uint8, real_minimum, real_scale>({-FLT_MAX, FLT_MAX}).scale),
+            static_cast<float>(2 * (double{FLT_MAX} / 255)));
+  const float tiny = std::numeric_limits<float>::denorm_min();
+  EXPECT_EQ(choose_params<S>({-tiny, tiny}), (minimum_params{FLT_MIN, -tiny}));
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
 TEST(params, bad_ranges_fail) {
   EXPECT_EQ(tests::sentence_of([] {
@@ -154,6 +169,7 @@ TEST(params, bad_ranges_fail) {
             "fewbit: choose_params: range.lo is 1, expected at most range.hi, -1");
   EXPECT_THROW((void)choose_params<int8_affine>({NAN, 1.0F}), error);
   EXPECT_THROW((void)choose_params<int8_affine>({0.0F, INFINITY}), error);
+  EXPECT_THROW((void)choose_params<uint4_grouped_minimum<8>>({0.0F, INFINITY}), error);
 }
 #endif
 

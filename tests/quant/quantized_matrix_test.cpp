@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstdint>
 #include <limits>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -116,7 +119,67 @@ TEST(quantized_matrix, nibbles_start_with_the_low_one) {
   EXPECT_EQ(q.bytes()[1], 0x07);
 }
 
+template <class S>
+void expect_minima_to_come_back(index rows, index cols) {
+  const auto count = static_cast<std::size_t>(S::granularity::count(rows, cols));
+  row_matrix<std::uint8_t> codes(rows, cols);
+  for (index i = 0; i < codes.size(); ++i) {
+    codes.data()[i] = static_cast<std::uint8_t>(i % (S::code_max + 1));
+  }
+  std::vector<float> scales, minima;
+  for (std::size_t i = 0; i < count; ++i) {
+    scales.push_back(static_cast<float>(i % 3));
+    minima.push_back(1.0F / static_cast<float>(i + 1) - 0.5F);
+  }
+  const quantized_matrix<S> q(codes, scales, minima);
+  EXPECT_EQ(q.codes(), codes);
+  EXPECT_EQ(q.storage_bytes(), rows * q.row_bytes() + static_cast<index>(8 * count));
+  EXPECT_EQ(q.minima().size(), count);
+  EXPECT_TRUE(q.zero_points().empty());
+  for (index r = 0; r < rows; ++r) {
+    for (index c = 0; c < cols; ++c) {
+      const auto i = static_cast<std::size_t>(S::granularity::scale_of(r, c, cols));
+      ASSERT_EQ(q.scale(r, c), scales[i]);
+      ASSERT_EQ(q.minimum(r, c), minima[i]);
+      ASSERT_EQ(q.zero_point(r, c), 0);
+    }
+  }
+  minima.back() += 1.0F;
+  EXPECT_FALSE(q == quantized_matrix<S>(codes, scales, minima));
+}
+
+TEST(quantized_matrix, minima_come_back) {
+  for (const index cols : {1, 3, 8, 9, 70}) {
+    expect_minima_to_come_back<uint4_grouped_minimum<4>>(3, cols);
+    expect_minima_to_come_back<scheme<uint8, per_row, real_minimum>>(3, cols);
+    expect_minima_to_come_back<scheme<uint3, grouped<5>, real_minimum>>(2, cols);
+    expect_minima_to_come_back<scheme<uint2, per_row, real_minimum>>(1, cols);
+  }
+  const row_matrix<std::int8_t> codes = row_matrix<std::int8_t>::Ones(1, 4);
+  const quantized_matrix<int8_per_row> q(codes, std::vector<float>{1.0F});
+  EXPECT_TRUE(q.minima().empty());
+  EXPECT_EQ(q.minimum(0, 3), 0.0F);
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
+TEST(quantized_matrix, bad_minima_are_named) {
+  using S = uint4_grouped_minimum<4>;
+  row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Ones(1, 8);
+  const auto failure = [&](const std::vector<float>& scales, const std::vector<float>& minima) {
+    return tests::sentence_of([&] { quantized_matrix<S>(codes, scales, minima); });
+  };
+  EXPECT_EQ(failure({1.0F, 0.0F}, {0.0F, -1.0F}), "no error");
+  EXPECT_EQ(failure({1.0F, 1.0F}, {0.0F}),
+            "fewbit: quantized_matrix: number of minima is 1, expected 2");
+  EXPECT_EQ(failure({1.0F, 1.0F}, {0.0F, INFINITY}),
+            "fewbit: quantized_matrix: minima[1] is inf, expected a finite number");
+  EXPECT_EQ(failure({1.0F, -0.0F}, {0.0F, 0.0F}),
+            "fewbit: quantized_matrix: scales[1] is -0, expected a finite positive number");
+  codes(0, 7) = 16;
+  EXPECT_EQ(failure({1.0F, 1.0F}, {0.0F, 0.0F}),
+            "fewbit: quantized_matrix: codes(0, 7) is 16, expected 0 to 15");
+}
+
 template <class S>
 std::string failure(const row_matrix<typename S::code>& codes, const std::vector<float>& scales,
                     const std::vector<typename S::code>& zeros = {}) {

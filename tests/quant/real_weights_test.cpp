@@ -1,4 +1,4 @@
-// Weights of a trained ResNet-20, batch norm folded: what the schemes cost on a real network.
+// The error of schemes on the weights of a trained ResNet-20 with folded batch norm.
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@
 
 namespace fewbit { namespace {
 
-/// The convolutions as matrices of one row for each output channel.
+/// The convolutions as matrices with one row for each output channel.
 std::vector<row_matrix<float>> convolutions(const char* name) {
   const std::string file = (tests::data_dir() / "resnet" / name).string();
   std::vector<row_matrix<float>> all;
@@ -50,7 +50,7 @@ TEST(real_weights, per_channel_beats_per_tensor_in_every_layer) {
   EXPECT_NEAR(mean(sqnr<scheme<int4, per_tensor>>(layers)), 11.99, 0.02);
 }
 
-/// Mean over layers of the relative error of a layer, one scale for each filter.
+/// The mean over layers of the relative error of a layer, with one scale for each filter.
 template <class S, class Rule>
 double mean_relative_error(const std::vector<row_matrix<float>>& layers) {
   std::vector<double> errors;

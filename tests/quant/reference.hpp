@@ -1,5 +1,5 @@
 #pragma once
-/// What the tests of quant/ share: data with known quantiles, noise, and an error figure.
+/// Shared by the tests of quant/: data with known quantiles, noise, and a relative error.
 
 #include <vector>
 
@@ -8,7 +8,7 @@
 
 namespace fewbit::tests {
 
-/// Phi^-1((i + .5) / n): a Gaussian sample without chance.
+/// Phi^-1((i + .5) / n): a Gaussian sample that is not random.
 inline row_matrix<float> normal_sample(index n) {
   const std::vector<float> values = normal_quantiles(static_cast<int>(n));
   return Eigen::Map<const row_matrix<float>>(values.data(), 1, n);
@@ -23,7 +23,7 @@ inline row_matrix<float> uniform_sample(index n) {
   return x;
 }
 
-/// Numbers in [-1, 1) from a small generator of the tests' own.
+/// Numbers in [-1, 1) from a small generator that belongs to the tests.
 class noise {
  public:
   explicit noise(unsigned seed) : state_(seed * 2654435761U + 12345U) {}

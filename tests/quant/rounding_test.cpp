@@ -9,7 +9,7 @@
 
 namespace fewbit { namespace {
 
-/// Quarters, their neighbours, and ends of the code ranges.
+/// Multiples of 1/4, the floats next to them, and the ends of the code ranges.
 std::vector<float> quotients() {
   std::vector<float> values = {65535.5F, -65535.5F, 32767.49F, -32768.5F,
                                1e-30F,   -1e-30F,   1e-45F,    -0.0F};

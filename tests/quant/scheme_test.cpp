@@ -27,6 +27,8 @@ static_assert(is<int16_per_row, int16, per_row, symmetric, real_scale, -32767, 3
 static_assert(is<int4_per_row, int4, per_row, symmetric, real_scale, -7, 7>);
 static_assert(is<int4_grouped<32>, int4, grouped<32>, symmetric, real_scale, -7, 7>);
 static_assert(is<uint4_grouped<32>, uint4, grouped<32>, affine, real_scale, 0, 15>);
+static_assert(is<uint4_grouped_minimum<32>, uint4, grouped<32>, real_minimum, real_scale, 0, 15>);
+static_assert(uint4_grouped_minimum<32>::has_minimum && !uint4_grouped<32>::has_minimum);
 static_assert(is<int3_per_row, int3, per_row, symmetric, real_scale, -3, 3>);
 static_assert(is<int3_grouped<8>, int3, grouped<8>, symmetric, real_scale, -3, 3>);
 static_assert(is<int2_per_row, int2, per_row, symmetric, real_scale, -1, 1>);

@@ -34,7 +34,7 @@ TEST(quantize_ttq, keeps_signs_above_its_threshold_and_their_means) {
   EXPECT_EQ(dequantize(q), expected);
 }
 
-/// No other pair of scales is better for the codes, nor one scale for both.
+/// No other pair of scales is better for the codes, and neither is one scale for both signs.
 TEST(quantize_ttq, has_the_best_scales_for_its_codes) {
   for (unsigned seed = 0; seed < 20; ++seed) {
     const row_matrix<float> w =

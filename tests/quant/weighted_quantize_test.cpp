@@ -111,7 +111,7 @@ TEST(weighted_quantize, is_never_worse_than_the_largest_magnitude) {
   });
 }
 
-/// Where the plain scale is the best real one, its neighbours among floats are worse.
+/// Where the plain scale is the best real number, the floats next to it cost more.
 TEST(weighted_quantize, keeps_the_scale_of_weights_that_were_codes) {
   const auto codes = quantize<int4_grouped<4>>(noise_matrix(30, 40, 7));
   const row_matrix<float> w = dequantize(codes);
@@ -152,7 +152,7 @@ TEST(weighted_quantize, serves_the_one_element_that_counts) {
   EXPECT_EQ(q.code(0, 3), 7);
 }
 
-/// Only ratios of importance count, and powers of two change no rounding.
+/// Only ratios of importance matter. Powers of two change no rounding.
 TEST(weighted_quantize, does_not_depend_on_the_unit_of_importance_or_on_threads) {
   const row_matrix<float> w = noise_matrix(6, 96, 12);
   std::vector<float> importance = random_importance(96, 13);
@@ -162,8 +162,8 @@ TEST(weighted_quantize, does_not_depend_on_the_unit_of_importance_or_on_threads)
   EXPECT_EQ(weighted_quantize<int4_grouped<32>>(w, importance), expected);
 }
 
-/// The least cost of a row over all real scales: the codes of each scale between two at which a
-/// code changes, with the best scale for them.
+/// The least cost of a row over all real scales. Codes change at a finite number of scales; between
+/// two of them the codes are fixed, and their best scale is known.
 template <class S>
 double least_cost_of_scales(const row_matrix<float>& w, const std::vector<float>& importance) {
   std::vector<std::pair<double, index>> changes;
@@ -189,7 +189,7 @@ double least_cost_of_scales(const row_matrix<float>& w, const std::vector<float>
   return square - gain;
 }
 
-/// Rows of many kinds; each is a group too large for every scale to be tried.
+/// Rows of many kinds. Each row is a group that is too large for scale_walk.
 std::vector<row_matrix<float>> large_groups(index n) {
   const row_matrix<float> noise = noise_matrix(1, n, 21);
   std::vector<row_matrix<float>> all = {noise, noise.cwiseAbs(), -noise.cwiseAbs()};

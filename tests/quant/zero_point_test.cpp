@@ -14,7 +14,11 @@ static_assert(symmetric_full::steps<int2> == 1.5 && symmetric_full::steps<int16>
 static_assert(affine::code_min<uint4> == 0 && affine::code_max<uint4> == 15);
 static_assert(affine::steps<uint8> == 255 && affine::steps<int8> == 255);
 static_assert(affine::is_affine && !symmetric::is_affine && !symmetric_full::is_affine);
-static_assert(ZeroPoint<symmetric> && ZeroPoint<symmetric_full> && ZeroPoint<affine>);
+static_assert(real_minimum::code_min<uint4> == 0 && real_minimum::code_max<uint4> == 15);
+static_assert(real_minimum::steps<uint8> == 255 && real_minimum::steps<uint2> == 3);
+static_assert(real_minimum::has_minimum && !real_minimum::is_affine && !affine::has_minimum);
+static_assert(ZeroPoint<real_minimum> && ZeroPoint<symmetric> && ZeroPoint<symmetric_full> &&
+              ZeroPoint<affine>);
 static_assert(!ZeroPoint<int8> && !ZeroPoint<int>);
 
 TEST(zero_point, narrow_codes_can_be_negated) {

@@ -1,5 +1,5 @@
 #pragma once
-/// The instruction sets that typed tests run over.
+/// The instruction sets for typed tests.
 
 #include <gtest/gtest.h>
 
@@ -22,7 +22,7 @@ struct archs_of<arch::list<Archs...>> {
 
 using archs = detail::archs_of<arch::compiled>::type;
 
-/// Names of typed tests: the instruction set's.
+/// Names typed tests after the instruction set.
 struct arch_names {
   template <class Arch>
   static std::string GetName(int) {

@@ -1,5 +1,5 @@
 #pragma once
-/// Codes of the formats of bit planes, and the units their products are tested on.
+/// Codes of the bit-plane formats, and the units for tests of their products.
 
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ std::vector<typename F::code> codes_of() {
   return codes;
 }
 
-/// Uniform over all codes of F, from a generator whose sequence the standard fixes.
+/// Uniform over all codes of F, from a generator whose sequence the C++ standard defines.
 template <class F>
 row_matrix<typename F::code> random_codes_of(index rows, index cols, std::uint32_t seed) {
   const auto codes = codes_of<F>();
@@ -35,7 +35,7 @@ row_matrix<typename F::code> random_codes_of(index rows, index cols, std::uint32
   return m;
 }
 
-/// How many of the words of sign_bits a unit stores as parities: three and then whole fours.
+/// Number of words of sign_bits that a unit stores as parities: three, plus a multiple of four.
 template <class Unit>
 index parities_among(index words) {
   if (Unit::least_parities == 0 || words < Unit::least_parities) return 0;
@@ -54,7 +54,8 @@ struct arch_bits {
   static std::string name() { return Arch::name; }
 };
 
-/// Units that divide nothing; one row reads two panels at a time.
+/// Units with odd sizes that do not divide the sizes of test matrices; one row reads two panels at
+/// a time.
 template <int Lanes, int Rows, int Registers>
 struct odd_bits {
   struct type : arch::reference_bits<Lanes, Rows, Registers> {
@@ -81,12 +82,12 @@ struct bit_units_of<arch::list<Odd...>, arch::list<Archs...>> {
 
 using bit_units = detail::bit_units_of<odd_bit_units, arch::compiled>::type;
 
-/// What a dear program is compiled for.
+/// The units that a test with long compile time is compiled for.
 using bit_units_here =
     std::conditional_t<odd_units_here, detail::bit_units_of<odd_bit_units, arch::list<>>::type,
                        detail::bit_units_of<arch::list<>, arch::compiled>::type>;
 
-/// Names of typed tests: the unit's.
+/// Names typed tests after the unit.
 struct bit_unit_names {
   template <class U>
   static std::string GetName(int) {

@@ -1,5 +1,5 @@
 #pragma once
-/// Matrices of codes and the slow, obvious product that kernels are compared with.
+/// Matrices of codes, and a simple slow product to compare kernels with.
 
 #include <cstdint>
 #include <limits>
@@ -9,7 +9,7 @@
 
 namespace fewbit::tests {
 
-/// Uniform over all codes of T, from a generator whose sequence the standard fixes.
+/// Uniform over all codes of T, from a generator whose sequence the C++ standard defines.
 template <class T>
 row_matrix<T> random_codes(index rows, index cols, std::uint32_t seed) {
   std::mt19937 random(seed);

@@ -1,6 +1,6 @@
-// Runs the program named by the arguments if this processor has the instructions that the build's
-// flags allow; else says what is missing and exits with 77, which ctest counts as skipped. This
-// file is compiled without those flags.
+// Runs the program given in the arguments if this processor has the instructions that the flags of
+// the build allow. Otherwise it prints what is missing and exits with 77, which ctest counts as
+// skipped. This file is compiled without these flags.
 
 #include <unistd.h>
 
@@ -18,7 +18,7 @@ extern const bool needs_avx512_bitalg;
 namespace {
 
 #if defined(__x86_64__)
-// Older compilers know no name for AVX-VNNI: bit 4 of EAX in leaf 7, subleaf 1.
+// Older compilers have no name for AVX-VNNI: bit 4 of EAX in leaf 7, subleaf 1.
 bool has_avx_vnni() {
   unsigned a = 0;
   unsigned b = 0;

@@ -1,5 +1,5 @@
-// What the flags of this build let the compiler use. Constants only, so that a processor without
-// those instructions can read them.
+// The instruction sets that the flags of this build allow. They are constants, so that a processor
+// without these instructions can read them.
 
 #include "fewbit/config.hpp"
 

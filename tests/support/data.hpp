@@ -1,8 +1,8 @@
 #pragma once
-/// Where the tests find data files too large to live in the repository.
+/// The directory of data files that are too large for the repository.
 ///
-/// The environment variable FEWBIT_DATA_DIR wins over the directory the build names. A test that
-/// needs files which are not there is skipped with a sentence:
+/// The environment variable FEWBIT_DATA_DIR overrides the directory that the build defines. A test
+/// that needs missing files is skipped with a message:
 ///
 ///     TEST(fixed_point, agrees_with_tables) {
 ///       FEWBIT_SKIP_WITHOUT_DATA("fixedpoint");
@@ -33,8 +33,8 @@ inline bool has_data(const std::filesystem::path& relative) {
 
 }  // namespace fewbit::tests
 
-/// Skips the test unless `relative` exists in the data directory. A macro because GTEST_SKIP
-/// returns from the function it stands in.
+/// Skips the test unless `relative` exists in the data directory. It is a macro because GTEST_SKIP
+/// returns from the enclosing function.
 #define FEWBIT_SKIP_WITHOUT_DATA(relative)                                  \
   if (!fewbit::tests::has_data(relative))                                   \
   GTEST_SKIP() << "no data at " << (fewbit::tests::data_dir() / (relative)) \

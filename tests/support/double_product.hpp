@@ -1,5 +1,5 @@
 #pragma once
-/// Products in double, by plain loops, of weights as their codes say, and weights of all sizes.
+/// Products in double by plain loops, and quantized weights with chosen scales.
 
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ double value_of(const quantized_matrix<S>& q, index r, index c) {
   return value * double{q.scale(r, c)};
 }
 
-/// Expects y = X W^T within `tolerance` times sum over k of max|x| |w|, for each output by itself.
+/// Expects y = X W^T within `tolerance` times sum over k of max|x| |w|, for each output.
 template <class S, class L>
 void expect_products(L& layer, const quantized_matrix<S>& w, const row_matrix<float>& x,
                      double tolerance) {
@@ -41,7 +41,7 @@ void expect_products(L& layer, const quantized_matrix<S>& w, const row_matrix<fl
   }
 }
 
-/// The same codes, each scale times factor(number of the scale).
+/// The same codes, with scale i multiplied by factor(i).
 template <class S, class F>
 quantized_matrix<S> with_scales(const quantized_matrix<S>& q, const F& factor) {
   auto made = q;

@@ -1,6 +1,6 @@
 #pragma once
-/// fma() and round() for oracles, exact everywhere: the C library of mingw rounds
-/// twice in fmaf, and makes 1 of the float before one half.
+/// fma() and round() for oracles, exact on every platform. The C library of mingw rounds twice in
+/// fmaf, and rounds the float before one half to 1.
 
 #include <algorithm>
 #include <cmath>
@@ -35,7 +35,7 @@ inline scaled sum_of(const scaled& a, const scaled& b) {
   if (high.exponent - low.exponent <= most) {
     return {high.at(low.exponent).mantissa + low.mantissa, low.exponent};
   }
-  // A rounding to 24 bits sees no more of the lower one than its sign.
+  // A rounding to 24 bits depends only on the sign of the lower number.
   const int lowest = high.exponent - most;
   const wide sign = low.mantissa < wide(0) ? -1 : 1;
   return {high.at(lowest).mantissa + sign, lowest};

@@ -1,5 +1,5 @@
 #pragma once
-/// Scales as layers keep them in 16 bits.
+/// Scales rounded to the 16 bits in which layers store them.
 
 #include <cmath>
 

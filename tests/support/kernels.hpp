@@ -1,6 +1,6 @@
 #pragma once
-/// The kernels that typed tests run over: every compiled instruction set with both types of
-/// activations, and odd reference kernels whose tiles divide nothing.
+/// The kernels for typed tests: every compiled instruction set with both types of activations, and
+/// reference kernels with odd tile sizes.
 
 #include <gtest/gtest.h>
 
@@ -31,8 +31,8 @@ struct odd_kernel {
   }
 };
 
-/// Several rows per unit, narrow panels, or activations that are moved: what i8mm and dotprod do,
-/// on every machine.
+/// A kernel with several rows per unit, narrow panels, or activations with an offset. It tests on
+/// every machine what i8mm and dotprod need.
 template <class Lhs, class Unit, int RowRegisters, int ColRegisters, int Narrow>
 struct unit_kernel {
   using type = gemm::kernel<Lhs, Unit, RowRegisters, ColRegisters, Narrow>;
@@ -64,13 +64,13 @@ struct kernels_of<arch::list<Odd...>, arch::list<Archs...>> {
 
 using kernels = detail::kernels_of<odd_kernels, arch::compiled>::type;
 
-/// What a dear program is compiled for: instruction sets, or in a program of its own the odd
-/// kernels, which are the same on all of them.
+/// The kernels that a test with long compile time is compiled for: those of instruction sets, or,
+/// in a separate program, the odd kernels, which are the same for all instruction sets.
 using kernels_here =
     std::conditional_t<odd_units_here, detail::kernels_of<odd_kernels, arch::list<>>::type,
                        detail::kernels_of<arch::list<>, arch::compiled>::type>;
 
-/// Where a unit that orders the codes of a step in its own way has the one that is `i`th in order.
+/// Position of the i-th code of a step, for units that reorder the codes of a step.
 template <class Unit>
 std::size_t lhs_position(std::size_t i) {
   if constexpr (requires { Unit::lhs_position; }) {
@@ -81,7 +81,7 @@ std::size_t lhs_position(std::size_t i) {
   }
 }
 
-/// Names of typed tests: the kernel's.
+/// Names typed tests after the kernel.
 struct kernel_names {
   template <class K>
   static std::string GetName(int) {

@@ -1,6 +1,6 @@
 #pragma once
-/// What the calls of every layer have in common: vectors are rows, and what does not fit ends the
-/// program with a sentence.
+/// Checks that hold for every layer: vectors are rows, and a mismatch terminates the program with a
+/// sentence.
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@
 
 namespace fewbit::tests {
 
-/// A regular expression that matches the words and nothing else.
+/// A regular expression that matches exactly these words.
 inline std::string literally(const std::string& words) {
   std::string expression;
   for (const char c : words) {
@@ -22,7 +22,8 @@ inline std::string literally(const std::string& words) {
   return expression;
 }
 
-/// A vector of either direction, a Map and a piece of one give what a matrix of one row gives.
+/// A row vector, a column vector, a Map and a segment of one give the same result as a matrix of
+/// one row.
 template <class L>
 void expect_vectors_are_rows(L& layer) {
   const index k = layer.inputs(), n = layer.outputs();
@@ -50,7 +51,7 @@ void expect_vectors_are_rows(L& layer) {
   EXPECT_EQ(out.transpose(), y);
 }
 
-/// The layer was built without output_params.
+/// The layer must have been built without output_params.
 template <class L>
 void expect_misfits_end(L& layer, const std::string& name) {
   const index k = layer.inputs(), n = layer.outputs();
@@ -78,7 +79,7 @@ void expect_misfits_end(L& layer, const std::string& name) {
   }
 }
 
-/// The layer was built with a zero point of 200.
+/// The layer must have been built with a zero point of 200.
 template <class L>
 void expect_zero_point_of_other_codes_ends(L& layer) {
   const row_matrix<float> x = random_reals(2, layer.inputs(), 11);

@@ -51,7 +51,7 @@ matrices random_weights() {
   return all;
 }
 
-/// A file that lives as long as this object; one at a time.
+/// A file that exists as long as this object. Only one may exist at a time.
 class temporary_file {
  public:
   explicit temporary_file(const std::string& bytes)
@@ -148,7 +148,8 @@ class whole_text {
     return x.cwiseProduct(get(gain)) / std::sqrt(x.squaredNorm() / 8.0 + 1e-5);
   }
 
-  /// Pairs of neighbours as complex numbers, turned by position * 10000^(-pair / 2).
+  /// Rotates each pair of neighbours, as a complex number, by the angle position * 10000^(-pair /
+  /// 2).
   static column turned(column head, std::size_t position) {
     for (index pair = 0; pair < 2; ++pair) {
       const double angle = static_cast<double>(position) * (pair == 0 ? 1.0 : 0.01);
@@ -187,9 +188,9 @@ class whole_text {
   const matrices& weights_;
 };
 
-const tokens text = {1, 10, 0, 7, 7, 3, 2};  // as long as there are positions
+const tokens text = {1, 10, 0, 7, 7, 3, 2};  // as many tokens as positions
 
-TEST(llama, answers_token_by_token_what_the_whole_text_gives) {
+TEST(llama, token_by_token_equals_the_whole_text) {
   const matrices weights = random_weights();
   const float_model model = load(weights, good_metadata);
   llama network(model.shape, model.weights);
@@ -248,7 +249,7 @@ TEST(llama_files, refuses_other_shapes) {
             "fewbit: load_model: metadata 'dim' is missing, expected a number from 1 to 65536");
 }
 
-/// What load_vocabulary() makes of a file.
+/// The vocabulary that load_vocabulary() reads from a file.
 std::vector<std::string> vocabulary(const std::string& bytes, std::vector<std::int32_t> offsets,
                                     std::vector<std::int32_t> lengths) {
   const auto shape = [](std::size_t n) { return nlohmann::json::array({n}); };

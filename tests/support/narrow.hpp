@@ -1,5 +1,5 @@
 #pragma once
-/// Weights of a few bits, and their widths.
+/// Random weights of a few bits, for all widths.
 
 #include <cstdint>
 #include <random>
@@ -21,7 +21,8 @@ void for_each_width(const F& f) {
 constexpr int largest_value_of(int bits) { return bits == 1 ? 2 : (1 << bits) - 1; }
 constexpr int step_of(int bits) { return bits == 1 ? 2 : 1; }
 
-/// Uniform over all weights of so many bits, from a generator whose sequence the standard fixes.
+/// Uniform over all weights of `bits` bits, from a generator whose sequence the C++ standard
+/// defines.
 inline row_matrix<std::int8_t> random_weights(index rows, index cols, int bits, int zero_point,
                                               std::uint32_t seed) {
   std::mt19937 random(seed);

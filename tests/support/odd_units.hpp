@@ -1,6 +1,6 @@
 #pragma once
-/// Whether this program tests the odd units, whose tiles divide nothing, instead of those of
-/// instruction sets. The former are the same everywhere and need one program only.
+/// Whether this program tests the units with odd tile sizes instead of the units of instruction
+/// sets. Odd units do not depend on the flags, so one program is enough for them.
 
 #ifndef FEWBIT_TEST_ODD_UNITS
 #define FEWBIT_TEST_ODD_UNITS 0

@@ -1,6 +1,6 @@
 #pragma once
-/// Node tests of ONNX (onnx_node/) and outputs of ONNX Runtime (onnxruntime_vectors/), case by
-/// case.
+/// Node tests of ONNX (onnx_node/) and outputs of ONNX Runtime (onnxruntime_vectors/), as test
+/// cases.
 
 #include <gtest/gtest.h>
 
@@ -39,7 +39,7 @@ struct node {
     const nlohmann::json& attributes = description["attributes"];
     return attributes.contains(key) ? attributes[key].get<index>() : otherwise;
   }
-  /// The output, which the two collections name differently.
+  /// The output. The two collections give it different names.
   [[nodiscard]] const examples::tensor& output(const std::string& one,
                                                const std::string& other) const {
     return tensors[tensors.tensors.contains("output." + one) ? "output." + one : "output." + other];

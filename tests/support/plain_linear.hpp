@@ -1,6 +1,6 @@
 #pragma once
-/// What a linear layer answers, computed from plain numbers by the documented formulas: compiled
-/// once and not for every choice of scheme and inputs.
+/// Expected outputs of a linear layer, computed from plain numbers with the documented formulas.
+/// This code is compiled once, not for every scheme and type of inputs.
 
 #include <gtest/gtest.h>
 
@@ -22,7 +22,7 @@ namespace fewbit::tests {
 inline constexpr quant_params static_s8_params{0.0275F, -7};
 inline constexpr quant_params static_u8_params{0.0275F, 131};
 
-/// A product rounded once to float; volatile, so that the compiler fuses it with no sum after it.
+/// A product rounded to float. It is volatile so that the compiler does not fuse it with a sum.
 inline float times(float a, float b) {
   volatile float product = a * b;
   return product;
@@ -36,24 +36,24 @@ inline int clamped_code(float x, float scale, int zero, int lo, int hi) {
 }
 
 struct plain_weights {
-  row_matrix<int> codes;  // less their zero points
+  row_matrix<int> codes;  // minus their zero points
   row_matrix<float> scales;
-  index depth;  // columns that share a scale
+  index depth;  // number of columns that share a scale
 };
 
 template <class Granularity>
-constexpr index block_depth = 0;  // all of a row
+constexpr index block_depth = 0;  // the whole row
 template <index G>
 constexpr index block_depth<grouped<G>> = G;
 
-/// Layers of float inputs, and of dynamic ones by weights in groups, keep 12 significant bits of
-/// scales.
+/// Layers with float inputs, and layers with dynamic inputs and weights in groups, store scales
+/// with 12 significant bits.
 template <class S, class Inputs>
 constexpr bool keeps_short_scales =
     std::is_same_v<Inputs, float_inputs> ||
     (std::is_same_v<Inputs, dynamic_int8> && block_depth<typename S::granularity> != 0);
 
-/// Weights as a layer with such inputs has them.
+/// The weights as a layer with these inputs stores them.
 template <class Inputs, class S>
 plain_weights plain(const quantized_matrix<S>& w) {
   constexpr index depth = block_depth<typename S::granularity>;
@@ -69,14 +69,14 @@ plain_weights plain(const quantized_matrix<S>& w) {
   return plain;
 }
 
-/// How inputs become codes, and by what parameters where those are fixed.
+/// How inputs are quantized, with the parameters if they are fixed.
 struct coding {
   bool dynamic;
   int lo, hi;
   quant_params params;
 };
 
-/// None for float inputs.
+/// Empty for float inputs.
 template <class Inputs>
 std::optional<coding> coding_of() {
   if (std::is_same_v<Inputs, dynamic_int8>) return coding{true, -127, 127, {1.0F, 0}};
@@ -85,7 +85,7 @@ std::optional<coding> coding_of() {
   return std::nullopt;
 }
 
-/// What a row of inputs becomes: the documented formulas, one element at a time.
+/// A row of inputs, quantized with the documented formulas, one element at a time.
 struct coded_row {
   std::vector<int> codes;
   quant_params params;
@@ -109,7 +109,7 @@ inline coded_row encode(const row_matrix<float>& x, index row, const coding& how
   return coded;
 }
 
-/// One output of a row of codes; a dynamic scale is applied last.
+/// One output for a row of codes. A dynamic scale is applied last.
 inline float expected_output(const coded_row& row, bool dynamic, const plain_weights& w, index j,
                              float bias) {
   const index cols = w.codes.cols();
@@ -176,7 +176,7 @@ linear<S, Inputs, Arch> make_layer(const quantized_matrix<S>& w, const Eigen::Ve
   }
 }
 
-/// A static layer from the codes of one layer to the codes of the next.
+/// Tests a static layer that reads the codes of one layer and writes the codes of the next.
 template <class Archs, class S, class Code>
 void expect_codes_to_codes(const linear_options& options, const quant_params& input) {
   using inputs = static_codes<Code>;

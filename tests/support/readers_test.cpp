@@ -128,12 +128,12 @@ TEST(readers, read_all_files_of_the_data_directory) {
 
 #if FEWBIT_HAS_EXCEPTIONS
 
-/// The largest extent.
+/// The largest value of index.
 const std::string most = std::to_string(std::numeric_limits<index>::max());
 
 template <class Parse>
 std::string message_of(Parse parse, const std::string& file) {
-  // A copy of exact size on the heap, so that a sanitizer sees any read beyond it.
+  // A copy of exact size on the heap, so that a sanitizer reports any read past its end.
   const std::vector<char> exact(file.begin(), file.end());
   return fewbit::tests::sentence_of(parse, std::as_bytes(std::span(exact)), "x");
 }
@@ -259,7 +259,7 @@ TEST(readers, refuse_every_truncation) {
   }
 }
 
-/// A file with one to four bytes replaced, removed or doubled, the same at every run.
+/// A file with one to four bytes replaced, removed or doubled. Each run makes the same changes.
 std::string mutated(std::string file, std::uint64_t which) {
   static const std::string favourites = "0129-{}[]()',:\"\xff";
   const auto count = fewbit::random_bits(11, which)[0] % 4 + 1;
@@ -288,7 +288,7 @@ std::string mutated(std::string file, std::uint64_t which) {
   return file;
 }
 
-/// What was read is what the file can hold, or the file is refused with a sentence.
+/// Either the result fits the size of the file, or the file is refused with a sentence.
 TEST(readers, survive_mutations) {
   int refused = 0;
   int accepted = 0;

@@ -8,7 +8,7 @@
 
 namespace fewbit::tests {
 
-/// rows x cols reals of -10/3 to 10/3, the same for the same seed.
+/// rows x cols reals from -10/3 to 10/3. Equal seeds give equal numbers.
 inline row_matrix<float> random_reals(index rows, index cols, std::uint32_t seed) {
   std::mt19937 random(seed);
   row_matrix<float> m(rows, cols);

@@ -1,5 +1,5 @@
 #pragma once
-/// Samples without chance.
+/// Deterministic samples of distributions.
 
 #include <cmath>
 #include <cstddef>
@@ -7,8 +7,8 @@
 
 namespace fewbit::tests {
 
-/// Quantiles of the standard normal distribution at (i + 0.5) / n: Newton's method on erfc from the
-/// quantile before, the upper half by symmetry.
+/// Quantiles of the standard normal distribution at (i + 0.5) / n: Newton's method on erfc,
+/// starting at the previous quantile; the upper half by symmetry.
 inline std::vector<float> normal_quantiles(int n) {
   std::vector<float> values(static_cast<std::size_t>(n));
   double x = -6.0;

@@ -1,6 +1,6 @@
 #pragma once
-/// Whether sanitizers watch this program, which then takes twenty times as long: loops over all
-/// lengths or zero points take some of them.
+/// Whether this program runs with sanitizers. Sanitizers make it twenty times slower, so loops over
+/// all lengths or zero points then test only some of them.
 
 namespace fewbit::tests {
 

@@ -1,5 +1,5 @@
 #pragma once
-/// The words of an error, where the build has exceptions.
+/// The sentence of an error, if the build has exceptions.
 
 #include <string>
 #include <utility>
@@ -10,7 +10,7 @@
 
 namespace fewbit::tests {
 
-/// The sentence of the fewbit::error that f(arguments...) fails with, else "no error".
+/// The sentence of the fewbit::error that f(arguments...) throws, or "no error".
 template <class F, class... Arguments>
 std::string sentence_of(F&& f, Arguments&&... arguments) {
   try {

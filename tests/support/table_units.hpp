@@ -1,6 +1,6 @@
 #pragma once
-/// The units that products by tables are tested on: every compiled instruction set's, and odd ones
-/// whose tiles divide nothing.
+/// The units for tests of products by tables: those of all compiled instruction sets, and units
+/// with odd tile sizes.
 
 #include <gtest/gtest.h>
 
@@ -41,12 +41,12 @@ struct table_units_of<arch::list<Odd...>, arch::list<Archs...>> {
 
 using table_units = detail::table_units_of<odd_table_units, arch::compiled>::type;
 
-/// What a dear program is compiled for.
+/// The units that a test with long compile time is compiled for.
 using table_units_here =
     std::conditional_t<odd_units_here, detail::table_units_of<odd_table_units, arch::list<>>::type,
                        detail::table_units_of<arch::list<>, arch::compiled>::type>;
 
-/// Names of typed tests: the unit's.
+/// Names typed tests after the unit.
 struct table_unit_names {
   template <class U>
   static std::string GetName(int) {

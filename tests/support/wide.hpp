@@ -1,5 +1,5 @@
 #pragma once
-/// Integers of 128 bits, which 32-bit targets lack: what exact oracles are written in.
+/// Integers of 128 bits for exact oracles; compilers for 32-bit targets have none.
 
 #include <bit>
 #include <compare>
@@ -36,7 +36,7 @@ class wide {
     return {a.low_ * b.low_, high + a.low_ * b.high_ + a.high_ * b.low_};
   }
 
-  /// a / b for a >= 0 and b > 0, digit by binary digit.
+  /// a / b for a >= 0 and b > 0, one binary digit at a time.
   friend constexpr wide operator/(wide a, const wide& b) {
     wide quotient = 0;
     for (int i = a.width() - b.width(); i >= 0; --i) {
@@ -59,7 +59,7 @@ class wide {
   /// 2^n for n = 0 .. 126.
   static constexpr wide power_of_two(int n) { return wide(1).doubled(n); }
 
-  /// Bits of a number that is not negative.
+  /// Number of bits of a number >= 0.
   [[nodiscard]] constexpr int width() const {
     return static_cast<int>(high_ != 0 ? 64 + std::bit_width(high_) : std::bit_width(low_));
   }
@@ -69,7 +69,7 @@ class wide {
 
   constexpr wide(std::uint64_t low, std::uint64_t high) : low_(low), high_(high) {}
 
-  /// Times 2^count.
+  /// This number times 2^count.
   [[nodiscard]] constexpr wide doubled(int count) const {
     if (count == 0) return *this;
     if (count >= 64) return {0, low_ << (count - 64)};

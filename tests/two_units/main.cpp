@@ -1,11 +1,12 @@
-// Links units built with different -m flags and runs those that this processor can: equal bits, own
-// kernels, and one error type for all. Compiled, like the first unit, for the weakest processor.
+// Links units built with different -m flags and runs those that this processor supports. Checks
+// that all give equal bits, use their own kernels and share one error type. This file and the first
+// unit are compiled for the weakest processor.
 //
-// What this does not promise: only fewbit's own functions carry the instruction set in their names.
-// Inline functions of Eigen and of the standard library have one name in all units and the linker
-// keeps one body of each. If that is the stronger unit's, a weaker processor may meet instructions
-// that it lacks. A program for several processors keeps such calls out of its stronger units, or
-// links each unit as a shared library of its own.
+// Limits: only fewbit's own functions have the instruction set in their names. Inline functions of
+// Eigen and of the standard library have the same name in all units, and the linker keeps one body
+// of each. If it keeps the body of a stronger unit, a weaker processor may execute instructions
+// that it does not have. A program for several processors must keep such calls out of its stronger
+// units, or link each unit as a separate shared library.
 
 #include <cstdio>
 #include <cstring>
@@ -72,7 +73,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-/// Codes and floats that touch every bit: a linear congruential sequence.
+/// Codes and floats from a linear congruential sequence, so that every bit varies.
 struct inputs {
   std::vector<std::uint8_t> activations = std::vector<std::uint8_t>(rows * depth);
   std::vector<std::int8_t> weights = std::vector<std::int8_t>(cols * depth);
@@ -108,7 +109,7 @@ void expect_exact_sums(const unit& u, const inputs& in, const results& r) {
   }
 }
 
-/// Catches here what was thrown there.
+/// Catches in this file an error thrown in another unit.
 void expect_failure(const unit& u) {
 #if FEWBIT_HAS_EXCEPTIONS
   try {

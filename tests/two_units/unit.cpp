@@ -17,7 +17,7 @@ namespace two_units::FEWBIT_TEST_UNIT {
 namespace gemm = fewbit::gemm;
 namespace arch = fewbit::arch;
 
-// sum * scale + bias, which some of the units could fuse.
+// sum * scale + bias. Some units have instructions that could fuse it.
 struct scale_and_bias : gemm::stage {
   float scale;
   const float* bias;
@@ -50,7 +50,7 @@ void multiply(const problem& p, std::int32_t* sums, float* scaled, float* one_by
   }
 }
 
-/// The product of the scalar kernel: but for the tag, its name is the same under all flags.
+/// The product of the scalar kernel. Only the tag makes its name differ between flags.
 const void* scalar_product() {
   using kernel = gemm::default_kernel<std::uint8_t, arch::scalar>;
   using a = input<std::uint8_t>;

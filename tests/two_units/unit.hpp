@@ -1,6 +1,6 @@
 #pragma once
-/// What two translation units built with different -m flags may pass to each other: raw pointers
-/// and fewbit's untagged types.
+/// The interface between translation units built with different -m flags: raw pointers and untagged
+/// types of fewbit.
 
 #include <cstddef>
 #include <cstdint>
@@ -23,12 +23,13 @@ struct unit {
   const char* arch;
   /// Exact sums, and scaled floats computed by vectors and one by one; rows x cols each.
   void (*multiply)(const problem& p, std::int32_t* sums, float* scaled, float* one_by_one);
-  /// Fails as the library does.
+  /// Fails with an error of the library.
   void (*fail)();
-  /// Functions that compute, others in each unit: pack_bits, and the scalar kernel's multiply.
+  /// Functions that compute and must differ between units: pack_bits, and the multiply of the
+  /// scalar kernel.
   const void* pack_bits;
   const void* scalar_product;
-  /// A function of the untagged namespace: the same one in all units.
+  /// A function of the untagged namespace, which must be the same in all units.
   const void* untagged;
 };
 

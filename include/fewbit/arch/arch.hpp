@@ -1,10 +1,10 @@
 #pragma once
 /// Instruction sets as types.
 ///
-/// A tag names an instruction set; `base` is the tag to fall back to. A kernel is written for the
-/// tags that deserve one and inherited by the others: `template <class Arch> struct kernel :
-/// kernel<typename Arch::base> {};`. Read next: arch/vec.hpp (portable vectors), then the header of
-/// one instruction set.
+/// A tag names an instruction set; `base` is the tag to fall back to. A kernel is specialized for
+/// some tags. The other tags inherit the kernel of their base: `template <class Arch> struct kernel
+/// : kernel<typename Arch::base> {};`. Read next: arch/vec.hpp (portable vectors), then the header
+/// of one instruction set.
 
 #include "fewbit/begin.hpp"
 
@@ -12,7 +12,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// Plain C++ loops; what the compiler makes of them is its affair.
+/// Plain C++ loops without intrinsics.
 struct scalar {
   static constexpr bool compiled = true;
   static constexpr const char* name = "scalar";
@@ -67,9 +67,10 @@ struct neon_i8mm {
   static constexpr const char* name = "neon_i8mm";
 };
 
-/// The best instruction set of this translation unit's flags.
+/// The strongest instruction set that the flags of this translation unit allow.
 using native = FEWBIT_NATIVE_ARCH;
 
+/// Instruction sets in order, to call something for each.
 template <class... Archs>
 struct list {
   static constexpr int size = sizeof...(Archs);

@@ -1,21 +1,20 @@
 #pragma once
-/// AVX2: what arch/vec.hpp cannot say for 16 registers of 256 bits.
+/// AVX2: the dot units and stored units for 16 registers of 256 bits.
 ///
-/// | instructions                 | compute                                   | exact for       |
-/// |------------------------------|-------------------------------------------|-----------------|
-/// | vpmaddwd, vpaddd             | 8 sums of 2 products of int16             | all 8-bit codes |
-/// | vpmaddubsw, vpmaddwd, vpaddd | 8 sums of 4 products u8 x s8, int16 first | proven weights  |
-/// | the same, with vpaddw        | 8 sums of 8 products u8 x s8, int16 first | proven weights  |
+/// | instructions                 | compute                                                | exact for       | operations per cycle |
+/// |------------------------------|--------------------------------------------------------|-----------------|----------------------|
+/// | vpmaddwd, vpaddd             | 8 int32 sums of 2 products of int16                    | all 8-bit codes | 48                   |
+/// | vpmaddubsw, vpmaddwd, vpaddd | 8 int32 sums of 4 products u8 x s8; sums of 2 in int16 | see below       | 64                   |
+/// | the same and vpaddw          | 8 int32 sums of 8 products u8 x s8; sums of 4 in int16 | see below       | 77                   |
 ///
-/// vpmaddubsw stops at the ends of int16: 255 * 127 + 255 * 127 does not fit. So it is left to
-/// weights whose pairs, or fours, cannot get there with any activations
-/// (gemm/int8/saturation_proof.hpp). All others are widened to int16: even bytes by two shifts, odd
-/// bytes by one, so that no shuffle is needed; activations are copied in the order that follows, 0
-/// 2 1 3. Many rows widen ahead of the sums, into a buffer: in the loop, shifts share the ports of
-/// the sums.
+/// The last column is the port bound: vpmadd* runs on 2 ports, vpadd* on 3.
 ///
-/// Port bounds, vpmadd* on 2 and vpadd* on 3 ports: 48 operations per cycle by int16 operands, 64
-/// by pairs, 77 by fours.
+/// vpmaddubsw adds two products and saturates to int16, but 255 * 127 + 255 * 127 does not fit
+/// int16. It is used only if no activations can make a pair (or a four) of products overflow with
+/// the given weights (gemm/int8/saturation_proof.hpp). All other weights are widened to int16: even
+/// bytes by two shifts, odd bytes by one. Widening needs no shuffle, because activations are copied
+/// in the matching order 0 2 1 3. For many rows, weights are widened into a buffer before the loop,
+/// because shifts inside the loop would use the ports of the sums.
 
 #include "fewbit/begin.hpp"
 
@@ -31,7 +30,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// Multiplication and addition with one rounding, which has a flag of its own.
+/// a * b + c with one rounding. FMA has a compiler flag of its own, separate from AVX2.
 struct avx2_floats {
 #if defined(__FMA__)
   using floats = vec<float, 8>;
@@ -43,11 +42,11 @@ struct avx2_floats {
 #endif
 };
 
-/// What the units below share.
+/// Loads, broadcasts and sums of the units below.
 struct avx2_register {
   static constexpr int rows = 1;
   static constexpr int cols = 8;
-  static constexpr int dots_in_flight = 1;  // a sum waits for vpaddd alone, one cycle
+  static constexpr int dots_in_flight = 1;  // the next sum waits for vpaddd only: one cycle
 
   using accumulator = vec<std::int32_t, cols>;
 
@@ -55,7 +54,7 @@ struct avx2_register {
     return _mm256_loadu_si256(static_cast<const __m256i*>(p));
   }
 
-  /// Four bytes to all columns.
+  /// Copies four bytes to every column.
   FEWBIT_ALWAYS_INLINE static __m256i broadcast(const void* p) noexcept {
     std::int32_t bytes;
     std::memcpy(&bytes, p, sizeof(bytes));
@@ -64,9 +63,9 @@ struct avx2_register {
 
   FEWBIT_ALWAYS_INLINE static accumulator add(const accumulator& sum, __m256i terms) noexcept {
     __m256i next = reinterpret_cast<__m256i>(sum.data);
-    // To g++ the intrinsic is a plain sum, which it reorders over the steps of a turn until it runs
-    // out of registers: 3 x 24 in its own order 0.95 of the chain's rate, as g++ 12 would have it
-    // 0.53.
+    // g++ treats the intrinsic as a plain sum and reorders it across the steps of an iteration
+    // until no register is left. A tile of 3 x 24 reaches 0.95 of the rate of its chain of
+    // instructions in the order written here, and 0.53 in the order that g++ 12 chooses.
     asm("vpaddd %1, %0, %0" : "+x"(next) : "x"(terms));
     return accumulator::from(reinterpret_cast<accumulator::storage>(next));
   }
@@ -77,7 +76,7 @@ struct avx2_register {
     return add(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
 
-  /// Bytes 0 and 2, or 1 and 3, of each column as int16.
+  /// even_bytes: bytes 0 and 2 of each column as int16. odd_bytes: bytes 1 and 3.
   FEWBIT_ALWAYS_INLINE static __m256i even_bytes(__m256i codes) noexcept {
     return _mm256_srai_epi16(_mm256_slli_epi16(codes, 8), 8);
   }
@@ -86,8 +85,8 @@ struct avx2_register {
   }
 };
 
-/// Exact for all codes, weights widened in registers: for few rows, where reading the weights takes
-/// longer than the sums.
+/// Exact for all codes. Widens weights in registers. Used for few rows, where loading the weights
+/// takes longer than the sums.
 struct avx2_dots : avx2_register {
   using lhs_code = std::int16_t;
   using rhs_code = std::int8_t;
@@ -104,8 +103,8 @@ struct avx2_dots : avx2_register {
     return {broadcast(p), broadcast(p + 2)};
   }
 
-  /// Activations of a turn stay in memory: beside nine sums and a pair of weights there is no room
-  /// for more than one register of them.
+  /// Leaves the activations of an iteration in memory: nine sums and a pair of weights leave room
+  /// for only one register of activations.
   FEWBIT_ALWAYS_INLINE static const std::int16_t* load_lhs_turn(const std::int16_t* p) noexcept {
     return p;
   }
@@ -127,8 +126,8 @@ struct avx2_dots : avx2_register {
   }
 };
 
-/// Exact for all codes, weights widened before: one step of avx2_dots is two of these, first its
-/// even codes, then its odd ones.
+/// Exact for all codes. Weights are widened before the loop. One step of avx2_dots becomes two
+/// steps here: first the even codes, then the odd codes.
 struct avx2_widened : avx2_register {
   using lhs_code = std::int16_t;
   using rhs_code = std::int16_t;
@@ -150,7 +149,7 @@ struct avx2_widened : avx2_register {
   /// Widens `steps` steps of Registers registers each.
   template <int Registers>
   static void widen(const std::int8_t* from, std::ptrdiff_t steps, std::int16_t* to) noexcept {
-    constexpr int codes = cols * avx2_dots::depth;  // of a register
+    constexpr int codes = cols * avx2_dots::depth;  // in one register
     for (std::ptrdiff_t i = 0; i < steps; ++i) {
 #pragma GCC unroll 4
       for (int j = 0; j < Registers; ++j) {
@@ -169,7 +168,7 @@ struct avx2_widened : avx2_register {
   }
 };
 
-/// Exact where two products of any activations and neighbouring weights fit int16.
+/// Exact if the sum of two products of neighbouring weights with any activations fits int16.
 struct avx2_pairs : avx2_register {
   using lhs_code = std::uint8_t;
   using rhs_code = std::int8_t;
@@ -193,9 +192,10 @@ struct avx2_pairs : avx2_register {
   }
 };
 
-/// Exact where four products, two of one step and two of the next, fit int16.
+/// Exact if the sum of four products fits int16: two products of one step and two of the next.
 struct avx2_fours : avx2_pairs {
-  /// Two steps. Weights are operands from memory: six registers of them do not fit beside the sums.
+  /// Two steps at once. Weights are memory operands, because six registers of weights do not fit
+  /// next to the sums.
   FEWBIT_ALWAYS_INLINE static accumulator dot_two(const accumulator& sum, const lhs_vector (&a)[2],
                                                   const std::int8_t* w0,
                                                   const std::int8_t* w1) noexcept {
@@ -212,7 +212,8 @@ struct avx2_fours : avx2_pairs {
   }
 };
 
-/// How the units of 16-bit sums want activations: u8 in place, s8 moved up until they are unsigned.
+/// Activations of the units with int16 sums: u8 is read in place; s8 is copied as a + 128, which is
+/// unsigned.
 template <class Lhs>
 struct avx2_bytes : avx2_pairs {
   using dots = avx2_pairs;
@@ -230,10 +231,11 @@ struct avx2_unit : avx2_dots {
   static constexpr int lhs_offset = 0;
   static constexpr bool in_place = false;
 
-  /// Where code d of a step stands among its four.
+  /// Position of code d among the four codes of a step.
   static constexpr int lhs_position[] = {0, 2, 1, 3};
 
-  /// Copies activations of a row, in this order, and fills the last step with zeros.
+  /// Copies `count` activations of a row in the order of lhs_position and fills the last step with
+  /// zeros.
   static void copy_lhs(const Lhs* from, std::ptrdiff_t count, std::int16_t* to) noexcept {
     const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
     std::ptrdiff_t k = 0;
@@ -254,7 +256,7 @@ struct avx2_unit : avx2_dots {
 template <class Lhs>
 struct dot_unit<avx2, Lhs> : own_unit<avx2_unit<Lhs>> {};
 
-/// The pairs of a chunk are added in int16; arch/stored_unit.hpp says why they fit.
+/// Adds the pairs of a chunk in int16; arch/stored_unit.hpp proves that they fit.
 template <int Bits>
 struct stored_unit<avx2, Bits> : avx2_register, avx2_floats {
   static constexpr int rows = 4;
@@ -280,8 +282,8 @@ struct stored_unit<avx2, Bits> : avx2_register, avx2_floats {
   }
 
  private:
-  /// Of 8 bits |w| is the unsigned side, and its sign goes to the activation, which has one to give
-  /// away because it is no -128: pairs are at most 2 * 128 * 127 = 32512.
+  /// With 8 bits, |w| is the unsigned operand, and the activation is negated where w is negative.
+  /// Negation is exact because no activation is -128. A pair is at most 2 * 128 * 127 = 32512.
   FEWBIT_ALWAYS_INLINE static __m256i multiply(__m256i w, __m256i a) noexcept {
     if constexpr (Bits == 8) {
       return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));

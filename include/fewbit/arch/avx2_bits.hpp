@@ -1,20 +1,26 @@
 #pragma once
-/// AVX2: the ones of words by a table of nibbles, 16 registers of 256 bits.
+/// AVX2: counts the ones of words with a table of nibbles; 16 registers of 256 bits.
 ///
-/// | instruction | computes                                  | how often                      |
-/// |-------------|-------------------------------------------|--------------------------------|
-/// | vpshufb     | the ones of 32 nibbles, from a table      | twice a step of 256 bits       |
-/// | vpaddb      | 32 counts of bytes                        | twice a step, at most 31 steps |
-/// | vpsadbw     | 4 sums of 8 counts                        | once in 31 steps               |
-/// | vpmovmskb   | the highest bit of 32 bytes, side by side | packs activations              |
+/// | instruction | computes                             | use                                  |
+/// |-------------|--------------------------------------|--------------------------------------|
+/// | vpshufb     | the ones of 32 nibbles, from a table | twice per step of 256 bits           |
+/// | vpaddb      | 32 counts of bytes                   | twice per step, for at most 31 steps |
+/// | vpsadbw     | 4 sums of 8 counts                   | once per 31 steps                    |
+/// | vpmovmskb   | the highest bit of each of 32 bytes  | packs activations                    |
 ///
 /// Port bound: with vpxor, vpsrlw and two vpand a step is 8 instructions on 3 ports, so 512
-/// operations of binary codes take 2.7 cycles. By adders over parities
-/// (gemm/bit_planes/parities.hpp) four steps are 22 instructions in place of 32: on a Sapphire
-/// Rapids (512,512,4096) gains 30 %, (1024,1024,1024) 15 %.
+/// operations of binary codes take 2.7 cycles. With adders over parities
+/// (gemm/bit_planes/parities.hpp) four steps take 22 instructions instead of 32. Gain on a Sapphire
+/// Rapids:
 ///
-/// Sums of lookups (arch/lookup_unit.hpp): 64 lookups take 2 vpshufb, 6 instructions that add and
-/// 3 that prepare indices, which queries share; on 3 ports q queries take 2.7 + 1 / q cycles.
+/// | m, n, k          | gain |
+/// |------------------|------|
+/// | 512, 512, 4096   | 30 % |
+/// | 1024, 1024, 1024 | 15 % |
+///
+/// Sums of lookups (arch/lookup_unit.hpp): 64 lookups take 2 vpshufb, 6 instructions that add, and
+/// 3 that prepare the indices. All queries share the indices, so with q queries, on 3 ports, 64
+/// lookups of one query take 2.7 + 1/q cycles.
 /// Source: Mula, Kurz and Lemire 2016, arXiv:1611.07612.
 
 #include "fewbit/begin.hpp"
@@ -30,7 +36,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 struct avx2_bits : bit_words<4, 4, 4> {
   using counts = vec<std::uint8_t, 32>;
-  static constexpr int steps_per_fold = 31;  // of at most 8 ones each
+  static constexpr int steps_per_fold = 31;  // each adds at most 8 to a byte
   static constexpr int least_parities = 7;
 
   FEWBIT_ALWAYS_INLINE static counts add(const counts& sum, const words& bits) noexcept {

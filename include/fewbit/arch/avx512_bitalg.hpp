@@ -1,37 +1,64 @@
 #pragma once
-/// AVX512-VPOPCNTDQ: the ones of eight words in one instruction, 32 registers of 512 bits.
+/// AVX512-VPOPCNTDQ counts the ones of eight words in one instruction. VBMI looks up bytes. GFNI
+/// expands stored weights. There are 32 registers of 512 bits.
 ///
-/// | instruction      | computes                             | why here                          |
-/// |------------------|--------------------------------------|-----------------------------------|
-/// | vpopcntq         | the ones of 8 words                  | 512 bits at a time                |
-/// | vpaddq           | 8 sums                               | 64-bit sums never overflow        |
-/// | vpxorq, vpandq   | products of a plane by a plane       | on both ports                     |
-/// | vpternlogq       | (a ^ b) & mask                       | products of ternary codes, in one |
-/// | vpbroadcastq m64 | a word of activations to all columns | on a load port                    |
-/// | vpternlogq       | both bits of a full adder            | in one each                       |
-/// | vptestmb         | a bit of 64 bytes as a word          | packs activations                 |
-/// | vpermi2b         | 64 bytes of a table of 128           | lookups by 8-bit codes            |
-/// | vpermb           | 64 bytes of a table of 64            | lookups by 4-bit codes            |
-/// | vgf2p8affineqb   | bits of each byte by a matrix        | a shift and a mask in one         |
+/// | instruction      | computes                                   | why here                              |
+/// |------------------|--------------------------------------------|---------------------------------------|
+/// | vpopcntq         | the ones of each of 8 words                | 512 bits at a time                    |
+/// | vpaddq           | 8 sums                                     | 64-bit sums never overflow            |
+/// | vpxorq, vpandq   | product of two planes                      | runs on both ports                    |
+/// | vpternlogq       | (a ^ b) & mask                             | one instruction for ternary products  |
+/// | vpternlogq       | sum bit or carry bit of a full adder       | one instruction for each bit          |
+/// | vpbroadcastq m64 | a word of activations, copied to 8 columns | runs on a load port                   |
+/// | vptestmb         | one bit of each of 64 bytes, as a word     | packs activations                     |
+/// | vpermi2b         | 64 bytes from a table of 128               | lookups by 8-bit codes                |
+/// | vpermb           | 64 bytes from a table of 64                | lookups by 4-bit codes                |
+/// | vgf2p8affineqb   | each byte times a matrix of 8 x 8 bits     | a shift and a mask in one instruction |
 ///
-/// Port bounds on Intel servers, where 512-bit operations go to ports 0 and 5, vpopcntq to port 5
-/// alone: xor, vpopcntq and vpaddq are 3 on 2 ports, so 1024 operations of binary codes take 1.5
-/// cycles; ternary by ternary takes 6, in 3 cycles. Adders over parities
-/// (gemm/bit_planes/parities.hpp) take 10 for four words in place of 12, but three registers for
-/// each sum, and 6 at the end. On a Sapphire Rapids (512,512,4096) gains 5 % by them and
-/// (1024,1024,1024) loses 7 %; per cycle it is 15 %, but the processor slows down. One row by 2048
-/// columns: plain counts reach 73 to 78 % of their bound at k = 1024, adders 81 to 86 % of the same
-/// bound at k = 4096. There L2 is next: loads alone take 1.33 to 1.41 cycles for 64 bytes from 1
-/// MiB, the ports 1.27. Requests ahead of the loads, into L1 or L2, only take slots.
+/// Port bounds on Intel servers, where 512-bit operations run on ports 0 and 5, and vpopcntq on
+/// port 5 only:
 ///
-/// Lookups: vpermb and vpshufb go to port 5 alone, 64 bytes per cycle; vpermi2b keeps it for two
-/// cycles (measured). With 8-bit codes 64 lookups take 2 vpermi2b and 5 operations more, at least 4
-/// cycles. With 4-bit codes 128 lookups take 2 vpermb, as many vpdpbusd, and 3 operations that only
-/// prepare indices: with q queries at once that is at least 2 + 1.5 / q cycles. On a Sapphire
-/// Rapids sums of 32 parts reach 40 % of the lookups of vpshufb alone with one query and 67 % with
-/// eight, of 128 parts 73 %. On registers alone vpermb and vpdpbusd in turns reach 86 %, each
-/// keeping its only port busy, with eight queries' indices 82 %, and with the last permutation of
-/// 32 parts 75 %.
+/// | 1024 operations of | instructions             | cycles |
+/// |--------------------|--------------------------|--------|
+/// | binary by binary   | 3: xor, vpopcntq, vpaddq | 1.5    |
+/// | ternary by ternary | 6                        | 3      |
+///
+/// Adders over parities (gemm/bit_planes/parities.hpp) take 10 instructions for four words instead
+/// of 12, but also three registers for each sum and 6 instructions at the end. On a Sapphire Rapids
+/// they make (512,512,4096) 5 % faster and (1024,1024,1024) 7 % slower. Per cycle they gain 15 %,
+/// but the clock frequency drops.
+///
+/// One row by 2048 columns, as a share of the port bound of plain counts:
+///
+/// | counts               | k    | share      |
+/// |----------------------|------|------------|
+/// | plain                | 1024 | 73 to 78 % |
+/// | adders over parities | 4096 | 81 to 86 % |
+///
+/// At k = 4096 the next limit is L2: per 64 bytes, loads alone from 1 MiB take 1.33 to 1.41 cycles,
+/// and the port bound is 1.27 cycles. Prefetching into L1 or L2 does not help; it only occupies
+/// load slots.
+///
+/// Lookups: vpermb and vpshufb run on port 5 only, 64 bytes per cycle. vpermi2b occupies port 5 for
+/// two cycles (measured). With q queries at once:
+///
+/// | codes | lookups | instructions                                                   | cycles, at least |
+/// |-------|---------|----------------------------------------------------------------|------------------|
+/// | 8-bit | 64      | 2 vpermi2b, 5 others                                           | 4                |
+/// | 4-bit | 128     | 2 vpermb, 2 vpdpbusd, 3 for the indices, shared by all queries | 2 + 1.5 / q      |
+///
+/// Measured on a Sapphire Rapids with 4-bit codes, as a share of the lookups of vpshufb alone:
+///
+/// | what                                          | share |
+/// |-----------------------------------------------|-------|
+/// | sums of 32 parts, one query                   | 40 %  |
+/// | sums of 32 parts, eight queries               | 67 %  |
+/// | sums of 128 parts, eight queries              | 73 %  |
+/// | registers only: vpermb and vpdpbusd alternate | 86 %  |
+/// | ... and the indices of eight queries          | 82 %  |
+/// | ... and the last permutation of 32 parts      | 75 %  |
+///
+/// In the first registers-only case, vpermb and vpdpbusd each keep their only port busy.
 
 #include "fewbit/begin.hpp"
 
@@ -52,8 +79,9 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 struct avx512_bits : bit_words<8, 6, 4> {
   using counts = words;
   static constexpr int steps_per_fold = 0;
-  /// One row by 2048 columns on a Sapphire Rapids: against one panel, two gain 17 to 20 % at k =
-  /// 1024 and 2 to 5 % at k = 4096, where parities take 24 registers. Four run out of registers.
+  /// One row by 2048 columns on a Sapphire Rapids: two panels are faster than one by 17 to 20 % at
+  /// k = 1024, and by 2 to 5 % at k = 4096, where parities take 24 registers. Four panels need too
+  /// many registers.
   static constexpr int streams = 2;
   static constexpr int least_parities = 32;
 
@@ -95,7 +123,7 @@ struct avx512_bits : bit_words<8, 6, 4> {
   }
 
  private:
-  /// Bit 4 a + 2 b + c of Table, for each bit.
+  /// For each bit of a, b and c: bit number 4 a + 2 b + c of Table.
   template <int Table>
   FEWBIT_ALWAYS_INLINE static words logic(const words& a, const words& b, const words& c) noexcept {
     return from(_mm512_ternarylogic_epi64(as_register(a), as_register(b), as_register(c), Table));
@@ -113,8 +141,8 @@ struct bit_unit<avx512_bitalg> {
   using type = avx512_bits;
 };
 
-/// One instruction for each step of stored weights but the first. Bit i of a byte becomes the sum
-/// modulo 2 of its bits that byte 7 - i of the matrix names.
+/// Expands a step of stored weights in one instruction; the first step needs only a mask. Bit i of
+/// a result byte is the parity of the source byte masked by byte 7 - i of the matrix.
 struct avx512_fields {
   template <std::uint8_t Mask, class Words>
   FEWBIT_ALWAYS_INLINE static Words of(const Words& w, int by) noexcept {
@@ -127,7 +155,7 @@ struct avx512_fields {
   }
 
  private:
-  /// The bytes of a matrix that make the bits of Mask.
+  /// Mask over the bytes of a matrix: 0xFF in each byte that produces a bit of Mask.
   template <std::uint8_t Mask>
   static constexpr std::uint64_t rows = [] {
     std::uint64_t bytes = 0;
@@ -158,7 +186,8 @@ struct table_unit<avx512_bitalg> {
   using type = avx512_table;
 };
 
-/// 8-bit codes: two tables of 128 bytes by the lower seven bits, one of them by the highest.
+/// 8-bit codes. The lower seven bits look up a byte in each of two tables of 128; the highest bit
+/// selects one of the two bytes.
 struct avx512_lookups8 {
   static constexpr int points = 64;
   static constexpr int parts = 1;
@@ -169,8 +198,8 @@ struct avx512_lookups8 {
   static constexpr int byte_of(int point) noexcept { return point; }
 
   struct sums {
-    __m512i both = _mm512_setzero_si512();  // of pairs of bytes as 16-bit numbers that wrap around
-    __m512i high = _mm512_setzero_si512();  // of their higher bytes
+    __m512i both = _mm512_setzero_si512();  // sums of pairs of bytes as 16-bit numbers, modulo 2^16
+    __m512i high = _mm512_setzero_si512();  // sums of the higher bytes of the pairs
   };
   struct tables {
     __m512i of[4];
@@ -195,7 +224,7 @@ struct avx512_lookups8 {
 
   FEWBIT_ALWAYS_INLINE static void store(const sums& s, std::uint16_t* out) noexcept {
     const __m512i even = _mm512_sub_epi16(s.both, _mm512_slli_epi16(s.high, 8));
-    const __m512i first = _mm512_unpacklo_epi16(even, s.high);  // of each quarter
+    const __m512i first = _mm512_unpacklo_epi16(even, s.high);  // within each quarter
     const __m512i second = _mm512_unpackhi_epi16(even, s.high);
     const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
     const __m512i high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
@@ -209,8 +238,8 @@ struct lookup_unit<avx512_bitalg, 8> {
   using type = avx512_lookups8;
 };
 
-/// 4-bit codes: byte 4 i + j of a register of indices is 16 j + the code of part j of point i,
-/// which finds its byte in four tables of 16.
+/// 4-bit codes. Byte 4 i + j of an index register is 16 j + the code of part j of point i. It
+/// selects a byte from four tables of 16 that follow one another.
 struct avx512_lookups4 {
   static constexpr int points = 32;
   static constexpr int parts = 8;
@@ -221,8 +250,8 @@ struct avx512_lookups4 {
   static constexpr int byte_of(int point) noexcept { return 4 * point; }
 
   struct sums {
-    __m512i first = _mm512_setzero_si512();  // of 16 points, in 32 bits
-    __m512i second = _mm512_setzero_si512();
+    __m512i first = _mm512_setzero_si512();   // int32 sums of points 0 .. 15
+    __m512i second = _mm512_setzero_si512();  // int32 sums of points 16 .. 31
   };
   using tables = const std::uint8_t*;
   struct codes {
@@ -260,7 +289,7 @@ struct avx512_lookups4 {
   }
 
  private:
-  /// (codes & 15) | 16 j in byte j of each four.
+  /// Byte j of each four becomes (byte & 15) | 16 j.
   FEWBIT_ALWAYS_INLINE static __m512i index(__m512i nibbles) noexcept {
     return _mm512_ternarylogic_epi64(nibbles, _mm512_set1_epi8(15), _mm512_set1_epi32(0x30201000),
                                      0xEA);

@@ -4,8 +4,8 @@
 /// | instruction      | computes                                      | why here                  |
 /// |------------------|-----------------------------------------------|---------------------------|
 /// | vpdpbusd zmm     | 16 sums of 4 products u8 x s8, added in int32 | 128 operations, exact     |
-/// | vpbroadcastd m32 | four activations to all columns               | on a load port            |
-/// | vpdpbusd m32     | both, where each broadcast has but one use    | half as many instructions |
+/// | vpbroadcastd m32 | copies four activations to all columns        | runs on a load port       |
+/// | vpdpbusd m32     | both at once, if each broadcast is used once  | half as many instructions |
 ///
 /// Port bound: 2 vpdpbusd zmm per cycle (ports 0 and 5 of Intel servers, both multiply pipes of
 /// Zen 5).
@@ -35,8 +35,9 @@ struct avx512_vnni_word {
         reinterpret_cast<__m512i>(signed_bytes.data))));
   }
 
-  /// Four signed bytes of memory for all lanes. The broadcast is part of the instruction, as g++ 12
-  /// would not have it: half as many instructions, and no register.
+  /// dpbusd with four signed bytes of memory, broadcast to all lanes. It is written in asm because
+  /// g++ 12 does not make the broadcast part of the instruction. One instruction instead of two
+  /// also saves a register.
   FEWBIT_ALWAYS_INLINE static ints dpbusd_quad(const ints& sum, const ints& unsigned_bytes,
                                                const std::int8_t* signed_bytes) noexcept {
     auto next = reinterpret_cast<__m512i>(sum.data);

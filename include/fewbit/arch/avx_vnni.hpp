@@ -4,9 +4,10 @@
 /// | instruction      | computes                                      | why here                  |
 /// |------------------|-----------------------------------------------|---------------------------|
 /// | vpdpbusd ymm     | 8 sums of 4 products u8 x s8, added in int32  | 64 operations, exact      |
-/// | vpbroadcastd m32 | four activations to all columns               | on a load port            |
+/// | vpbroadcastd m32 | copies four activations to all columns        | runs on a load port       |
 ///
-/// Port bound: one vpdpbusd per vector port that has it (2 per cycle on Golden Cove, Zen 5).
+/// Port bound: one vpdpbusd per cycle on each port that executes it (2 per cycle on Golden Cove and
+/// Zen 5).
 
 #include "fewbit/begin.hpp"
 
@@ -34,7 +35,7 @@ struct avx_vnni_word : avx2_floats {
         reinterpret_cast<__m256i>(signed_bytes.data))));
   }
 
-  /// Four signed bytes of memory for all lanes.
+  /// dpbusd with four signed bytes of memory, broadcast to all lanes.
   FEWBIT_ALWAYS_INLINE static ints dpbusd_quad(const ints& sum, const ints& unsigned_bytes,
                                                const std::int8_t* signed_bytes) noexcept {
     return dpbusd(sum, unsigned_bytes, broadcast(quad_of(signed_bytes)));

@@ -1,22 +1,23 @@
 #pragma once
-/// The step every product of bit planes is made of, in portable form: counting the ones of words.
+/// The basic step of bit-plane products in portable form: counting the ones of words.
 ///
-/// A bit unit holds one 64-bit word of k of `lanes` columns in a register, and counts per column,
-/// so that nothing is ever summed across a register:
+/// A bit unit holds one 64-bit word along k for each of `lanes` columns in a register. It counts
+/// ones per column, so no sum runs across the lanes of a register:
 ///
 ///     counts[c] += popcount(bits[c])        c = 0 .. lanes - 1
 ///
-/// - rows, registers: the largest tile, in rows of A and in registers of columns of W.
-/// - streams: panels of `registers` registers that one row reads side by side.
-/// - words: a word of k of each column. counts: what `add` adds to.
-/// - steps_per_fold: how often `add` may be called before `fold` takes the counts into 64-bit sums;
-///   0 where counts are such sums themselves.
-/// - masked_xor: (a ^ b) & mask. sum_of_three, majority: the bits of a full adder. carry: its
-///   second bit where parities before, at and behind its second operand are known.
-/// - least_parities: from how many words of k on such adders pay (gemm/bit_planes/parities.hpp), at
-///   least three; 0 where they never do.
-/// - low_halves (optional): the low halves of the lanes of two registers as int32.
-/// - plane: bit `bit` of 64 bytes as a word, the first byte the least significant.
+/// - rows, registers: the largest tile: rows of A, and registers of columns of W.
+/// - streams: number of panels, of `registers` registers each, that one row reads side by side.
+/// - words: type of a register with one word along k for each column. counts: type of the sums that
+///   `add` computes.
+/// - steps_per_fold: largest number of calls of `add` before `fold` must add the counts to 64-bit
+///   sums; 0 if counts are 64-bit sums themselves.
+/// - masked_xor: (a ^ b) & mask. sum_of_three, majority: sum bit and carry bit of a full adder.
+///   carry(a, a ^ b, a ^ b ^ c): the same carry bit, computed from parities.
+/// - least_parities: number of words along k from which such adders are faster
+///   (gemm/bit_planes/parities.hpp), at least three; 0 if they never are.
+/// - low_halves (optional): the low halves of the lanes of two registers, as int32.
+/// - plane: bit `bit` of each of 64 bytes, as a word; the first byte gives the lowest bit.
 ///
 /// `bit_unit<Arch>` falls back to the base of Arch. Read next: arch/avx512_bitalg.hpp,
 /// arch/avx2_bits.hpp, arch/neon_bits.hpp; the loop around the step is gemm/bit_planes/tile.hpp.
@@ -31,7 +32,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// What units share: `Lanes` words side by side, tiles of at most Rows x Registers.
+/// Common part of units with `Lanes` words per register and tiles of at most Rows x Registers.
 template <int Lanes, int Rows, int Registers>
 struct bit_words {
   static constexpr int lanes = Lanes;
@@ -62,7 +63,7 @@ struct bit_words {
     return before ^ (at & (before ^ after ^ words(~std::uint64_t{0})));
   }
 
-  /// Eight bytes at a time: a product moves their bits side by side into its highest byte.
+  /// Takes eight bytes at a time: a multiplication collects one bit of each in its highest byte.
   static std::uint64_t plane(const std::uint8_t* codes, int bit) noexcept {
     std::uint64_t bits = 0;
     for (int i = 0; i < 64; i += 8) {
@@ -75,8 +76,8 @@ struct bit_words {
   }
 };
 
-/// Plain loops for any shape: the scalar arch, and with odd shapes the test of everything around a
-/// unit.
+/// Plain loops for any shape. They are the unit of the scalar arch. Tests use them with odd shapes
+/// to check the code around a unit.
 template <int Lanes, int Rows, int Registers>
 struct reference_bits : bit_words<Lanes, Rows, Registers> {
   using words = typename bit_words<Lanes, Rows, Registers>::words;
@@ -92,7 +93,7 @@ struct reference_bits : bit_words<Lanes, Rows, Registers> {
   }
 };
 
-/// The unit of an instruction set; one that has none of its own takes its base's.
+/// The unit of an instruction set. An arch without a specialization uses the unit of its base.
 template <class Arch>
 struct bit_unit : bit_unit<typename Arch::base> {};
 

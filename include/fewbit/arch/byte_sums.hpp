@@ -1,11 +1,11 @@
 #pragma once
 /// Sums of neighbouring bytes.
 ///
-/// | instructions         | compute                             |
-/// |----------------------|-------------------------------------|
-/// | vpdpbusd             | 16 sums of 4 bytes, added in int32  |
-/// | vpmaddubsw, vpmaddwd | 8 sums of 4 bytes, exact: 4 * 255   |
-/// | saddlp, sadalp       | 4 sums of 4 bytes, exact            |
+/// | instructions         | compute                              |
+/// |----------------------|--------------------------------------|
+/// | vpdpbusd             | 16 sums of 4 bytes, added in int32   |
+/// | vpmaddubsw, vpmaddwd | 8 sums of 4 bytes, exact: <= 4 * 255 |
+/// | saddlp, sadalp       | 4 sums of 4 bytes, exact             |
 
 #include "fewbit/begin.hpp"
 
@@ -23,8 +23,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// sums + the sums of four neighbouring codes each, in any order of lanes: only the sum of all
-/// lanes has a meaning that all processors share.
+/// Adds the sum of four codes to each lane of `sums`. Which codes go to which lane depends on the
+/// processor; the sum of all lanes does not.
 template <class Code, int N>
 FEWBIT_ALWAYS_INLINE vec<std::int32_t, N / 4> add_fours(const vec<std::int32_t, N / 4>& sums,
                                                         const vec<Code, N>& codes) noexcept {
@@ -70,7 +70,7 @@ FEWBIT_ALWAYS_INLINE vec<std::int32_t, N / 4> add_fours(const vec<std::int32_t, 
   return r;
 }
 
-/// The sum of `count` codes, exact up to 2^23 of them.
+/// The sum of `count` codes; exact for count <= 2^23.
 template <class Code>
 [[nodiscard]] std::int32_t sum_of_bytes(const Code* codes, std::ptrdiff_t count) noexcept {
   using bytes = vec<Code, native_lanes<Code>>;

@@ -1,14 +1,14 @@
 #pragma once
-/// Codes of a few bits as floats, one instruction or three for a register of them.
+/// Converts codes of a few bits to floats, in one or three instructions per register.
 ///
 /// | instructions | compute                                         | where                       |
 /// |--------------|-------------------------------------------------|-----------------------------|
 /// | vpermps zmm  | a float looked up by the low 4 bits of its lane | AVX512, up to 4 bits; p5    |
-/// | and, or, sub | 2^23 + code, as bits of a float, less           | elsewhere                   |
-/// |              | 2^23 + zero                                     |                             |
+/// | and, or, sub | bits of the float 2^23 + code,                  | elsewhere                   |
+/// |              | then minus (2^23 + zero point)                  |                             |
 ///
-/// Both may be in units of a power of two. They are exact, so both give the same. Codes are
-/// unsigned; one bit comes as the two bits of the 0 or 2 that it counts.
+/// Both are exact, so both give the same floats, also if values are scaled by a power of two. Codes
+/// are unsigned. A 1-bit code is passed as two bits, as the value 0 or 2 that it means.
 
 #include "fewbit/begin.hpp"
 
@@ -23,13 +23,13 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// float(code - zero) * unit of codes in the low Bits bits of lanes; what stands above them is
-/// ignored. The unit is a power of two of 2^-100 to 1.
+/// float(code - zero) * unit for the code in the low Bits bits of each lane; higher bits are
+/// ignored. `unit` is a power of two from 2^-100 to 1.
 ///
-/// @tparam Affine  each lane may have a zero point of its own
+/// @tparam Affine  each lane has its own zero point
 template <int Bits, int Lanes, bool Affine>
 class code_values {
-  static_assert(Bits >= 2, "fewbit: one bit is taken as the two of what it counts");
+  static_assert(Bits >= 2, "fewbit: a 1-bit code is passed as two bits, 0 or 2");
 
  public:
   using words = vec<std::uint32_t, Lanes>;
@@ -78,9 +78,9 @@ class code_values {
     return reals(0.0F);
   }
 
-  reals table_;  // what the low 4 bits count, less a zero point of all; or 2^23 + zero point
+  reals table_;  // value of each 4-bit index minus the common zero point; or 2^23 + zero
   reals zeros_;
-  std::uint32_t exponent_;  // of 2^23 units
+  std::uint32_t exponent_;  // bits of the float 2^23 * unit
 };
 
 }}}  // namespace fewbit::arch

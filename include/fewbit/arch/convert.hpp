@@ -1,6 +1,6 @@
 #pragma once
-/// Conversions that one instruction does and vec.hpp cannot say: float to the nearest integer,
-/// int32 sums to 8-bit codes with saturation, 8 and 16 bits to 32.
+/// Conversions that have an instruction of their own: float to the nearest integer, int32 sums to
+/// 8-bit codes with saturation, 8 and 16 bits to 32.
 ///
 /// | instruction                    | computes                           | ports of Cascade Lake  |
 /// |--------------------------------|------------------------------------|------------------------|
@@ -9,7 +9,7 @@
 /// | sqxtn, sqxtun                  | the same, 128 bits                 |                        |
 /// | vpmovzxwd, vpmovsxbd ...       | 16 or 8 bits as 32                 | p5                     |
 ///
-/// vpmovsdb and its kin would take 2 of p5 for each register.
+/// vpmovsdb and its variants are not used: each takes two operations on p5 per register.
 
 #include "fewbit/begin.hpp"
 
@@ -29,8 +29,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// Nearest integer, ties to even, for x < 2^31; what is below -2^31 becomes -2^31. Of the rest an
-/// x86 makes -2^31, an Arm 2^31 - 1, and 0 of a NaN.
+/// Nearest integer, ties to even, for x < 2^31. Values below -2^31 become -2^31. On x86, x >= 2^31
+/// and NaN become -2^31. On Arm, x >= 2^31 becomes 2^31 - 1, and NaN becomes 0.
 template <class V>
 FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> nearest_int(const V& x) noexcept {
   static_assert(std::is_same_v<lane<V>, float>);
@@ -69,7 +69,8 @@ FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> nearest_int(const V& x) noexcept {
   }
 }
 
-/// `positive` with the sign of x: of `and` and `or` g++ 12 does not make one vpternlogd.
+/// `positive` with the sign of x. Uses an intrinsic because g++ 12 does not merge `and` and `or`
+/// into one vpternlogd.
 template <class V>
 FEWBIT_ALWAYS_INLINE V with_sign_of(const V& x, const V& positive) noexcept {
   using integers = rebind<V, std::int32_t>;
@@ -88,8 +89,8 @@ FEWBIT_ALWAYS_INLINE V with_sign_of(const V& x, const V& positive) noexcept {
   return bits_as<float>(integers(bits | bits_as<std::int32_t>(positive)));
 }
 
-/// Nearest integer, ties away from zero, for |x| <= 2^22. What is truncated is x moved away from
-/// zero by the float before 0.5: by 0.5, the float before 0.5 would become 1.
+/// Nearest integer, ties away from zero, for |x| <= 2^22. Adds the largest float below 0.5 with the
+/// sign of x, then truncates. Adding 0.5 itself would turn the largest float below 0.5 into 1.
 template <class V>
 FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> nearest_int_half_away(const V& x) noexcept {
   static_assert(std::is_same_v<lane<V>, float>);
@@ -99,7 +100,7 @@ FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> nearest_int_half_away(const V& x) n
 
 namespace detail {
 
-/// Where no instruction narrows registers of this width.
+/// No instruction narrows registers of this width; `narrowed` then uses a loop.
 template <class Code, class Values, class F>
 void narrow_by_packs(const Values&, const F&) = delete;
 
@@ -117,7 +118,7 @@ FEWBIT_ALWAYS_INLINE vec<Code, 64> narrow_by_packs(const vec<std::int32_t, 16> (
   const __m512i low = packed(0), high = packed(2);
   const __m512i codes =
       std::is_signed_v<Code> ? _mm512_packs_epi16(low, high) : _mm512_packus_epi16(low, high);
-  // Packs work on 128 bits: dword 4 i + j holds four codes of register j.
+  // Pack instructions work within 128 bits, so dword 4 i + j now holds four codes of register j.
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   const __m512i sorted = _mm512_permutexvar_epi32(order, codes);
   return vec<Code, 64>::from(reinterpret_cast<typename vec<Code, 64>::storage>(sorted));
@@ -226,9 +227,9 @@ FEWBIT_ALWAYS_INLINE V add_saturating(const V& a, const V& b) noexcept {
   return convert<std::int16_t>(clamp(sum, ints(limits::min()), ints(limits::max())));
 }
 
-/// Four vectors that follow one another as 8-bit codes: each value saturated to int16, given to f,
-/// and what f answers saturated to a code. f maps vec<std::int16_t, 2 N> lane by lane; two calls
-/// see all values, which of them where depends on the processor.
+/// Narrows four consecutive vectors to 8-bit codes: saturates each value to int16, applies f, and
+/// saturates the result to a code. f maps a vec<std::int16_t, 2 N> lane by lane. It is called
+/// twice. The processor determines which values each call gets, and in which lanes.
 template <class Code, int N, class F>
 FEWBIT_ALWAYS_INLINE vec<Code, 4 * N> narrowed(const vec<std::int32_t, N> (&values)[4],
                                                const F& f) noexcept {
@@ -251,7 +252,7 @@ FEWBIT_ALWAYS_INLINE vec<Code, 4 * N> narrowed(const vec<std::int32_t, N> (&valu
   }
 }
 
-/// value + offset, saturated, for four vectors that follow one another.
+/// value + offset, saturated to codes, for four consecutive vectors.
 template <class Code, int N>
 FEWBIT_ALWAYS_INLINE vec<Code, 4 * N> saturated(const vec<std::int32_t, N> (&values)[4],
                                                 std::int32_t offset) noexcept {
@@ -260,8 +261,8 @@ FEWBIT_ALWAYS_INLINE vec<Code, 4 * N> saturated(const vec<std::int32_t, N> (&val
   return narrowed<Code>(values, [&](const half& v) { return add_saturating(v, zero); });
 }
 
-/// Integers of 8 or 16 bits as those of 32. Of their conversion g++ 12 makes several instructions,
-/// by halves.
+/// Integers of 8 or 16 bits, extended to 32 bits. Uses intrinsics because g++ 12 converts half
+/// registers, with several instructions.
 template <class V>
 FEWBIT_ALWAYS_INLINE auto widened(const V& v) noexcept {
   constexpr bool is_signed = std::is_signed_v<lane<V>>;

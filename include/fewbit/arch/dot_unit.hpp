@@ -1,34 +1,35 @@
 #pragma once
-/// The step every 8-bit matrix product is made of, in portable form.
+/// The basic step of 8-bit matrix products in portable form.
 ///
 /// A dot unit multiplies `rows x depth` activations by `cols x depth` weights and adds the products
 /// to an accumulator of rows x cols int32 values:
 ///
 ///     accumulator[r][c] += sum over d of lhs[r][d] * rhs[c][d]        d = 0 .. depth - 1
 ///
-/// Codes of one unit step stand in memory as [c][d] (weights) and [r][d] (activations). A unit says
-/// how it wants its operands:
+/// Codes of one step lie in memory as [c][d] (weights) and [r][d] (activations). Members of a unit:
 ///
-/// - lhs_code, rhs_code: C++ types of activations and weights as the unit reads them.
-/// - lhs_offset: the unit multiplies a - lhs_offset in place of a, as an instruction that wants one
-///   unsigned or two signed sides asks; the caller adds lhs_offset * (column sums of the weights).
-/// - in_place: activations are read from the caller's matrix (rows = 1, lhs_offset = 0), else they
-///   are copied as lhs_code less the offset, interleaved by rows.
-/// - accumulator, lhs_vector, rhs_vector: what load_lhs, load_rhs, dot and, in units that may read
-///   in place, load_lhs_tail work on.
-/// - lhs_position, copy_lhs (optional): where code d of a step stands in a copy, and the copy, for
-///   a unit that wants them in another order.
-/// - load_lhs_turn, dot_of_turn; dot_two (optional): activations for several steps at once; the
-///   dots of two steps together.
-/// - bytes, widened, pairs, fours (optional): units for the same weights, by what is proven of them
-///   (gemm/int8/saturation_proof.hpp).
-/// - dots: the unit without what it says of the caller's type: units of u8 and s8 activations that
-///   multiply alike name the same, and share one loop.
+/// - lhs_code, rhs_code: types of activations and weights in memory, as the unit reads them.
+/// - lhs_offset: the unit multiplies a - lhs_offset instead of a, because its instruction needs one
+///   unsigned operand or two signed operands. The caller adds lhs_offset * (column sums of the
+///   weights).
+/// - in_place: if true, activations are read from the caller's matrix (rows = 1, lhs_offset = 0).
+///   If false, they are copied as lhs_code, minus the offset, with the rows interleaved.
+/// - accumulator, lhs_vector, rhs_vector: operand types of load_lhs, load_rhs, dot and, in units
+///   that may read in place, load_lhs_tail.
+/// - lhs_position, copy_lhs (optional): the position of code d of a step in a copy, and the
+///   function that copies, for a unit that needs another order of codes.
+/// - load_lhs_turn, dot_of_turn (optional): load_lhs_turn loads the activations of all steps in one
+///   iteration of the loop; dot_of_turn uses those of one step. dot_two (optional): the dots of two
+///   steps together.
+/// - bytes, widened, pairs, fours (optional): further units for the same weights. Which of them are
+///   exact depends on the weights (gemm/int8/saturation_proof.hpp).
+/// - dots: the part of the unit that does not depend on Lhs. Units of u8 and s8 activations that
+///   multiply alike name the same type, so they share one loop.
 ///
-/// Additions are modulo 2^32 in every unit, so that a sum whose true value fits int32 is exact
-/// whatever the intermediate values were. `dot_unit<Arch, Lhs>` for Lhs = std::uint8_t or
-/// std::int8_t falls back to the base of Arch. Read next: arch/avx512_vnni.hpp, arch/neon.hpp; the
-/// loop around the step is gemm/int8/micro_kernel.hpp.
+/// Every unit adds modulo 2^32. A sum whose true value fits int32 is therefore exact, even if
+/// intermediate values do not fit. `dot_unit<Arch, Lhs>` for Lhs = std::uint8_t or std::int8_t
+/// falls back to the base of Arch. Read next: arch/avx512_vnni.hpp, arch/neon.hpp; the loop around
+/// the step is gemm/int8/micro_kernel.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -42,8 +43,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// Plain loops for any shape: the scalar arch, and with odd shapes and offsets the test of
-/// everything around a unit.
+/// Plain loops for any shape. They are the unit of the scalar arch. Tests use them with odd shapes
+/// and offsets to check the code around a unit.
 template <class Lhs, int Rows, int Cols, int Depth, int LhsOffset = 0>
 struct reference_unit {
   using dots = reference_unit;
@@ -66,7 +67,7 @@ struct reference_unit {
     return v;
   }
 
-  /// The first `count` of depth activations of one row, as at the end of a row; the rest is zero.
+  /// The first `count` of `depth` activations at the end of a row; the others are zero.
   FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs_tail(const lhs_code* p, int count) noexcept {
     lhs_vector v{};
     for (int d = 0; d < count; ++d) v[static_cast<std::size_t>(d)] = p[d];
@@ -96,11 +97,11 @@ struct reference_unit {
   }
 };
 
-/// The unit of an instruction set; one that has none of its own takes its base's.
+/// The unit of an instruction set. An arch without a specialization uses the unit of its base.
 template <class Arch, class Lhs>
 struct dot_unit : dot_unit<typename Arch::base, Lhs> {};
 
-/// `type` of a unit is itself, so that two archs with the same unit share one kernel.
+/// Adds a member `type` that names the unit, so that two archs with the same unit share one kernel.
 template <class Unit>
 struct own_unit : Unit {
   using type = Unit;

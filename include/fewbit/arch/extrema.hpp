@@ -1,6 +1,7 @@
 #pragma once
-/// The smaller and the larger of two registers, where g++ 12 makes two instructions of a comparison
-/// and a selection: with AVX-512 it compares into a mask and blends.
+/// Minimum and maximum of two registers, lane by lane. With AVX-512, g++ 12 compiles a comparison
+/// and a selection to two instructions: a comparison into a mask, and a blend. Each intrinsic here
+/// is one instruction.
 
 #include "fewbit/begin.hpp"
 
@@ -15,8 +16,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch::detail {
 
-/// r = a < b ? a : b, lane by lane. (A register as the value of a function is something else in
-/// every unit's flags, and g++ says so.)
+/// r = a < b ? a : b, lane by lane. (The result is a parameter because g++ warns that returning a
+/// register depends on the -m flags.)
 template <class T, class Storage>
 FEWBIT_ALWAYS_INLINE void smaller(const Storage& a, const Storage& b, Storage& r) noexcept {
 #if FEWBIT_HAS_AVX512_VNNI

@@ -1,10 +1,10 @@
 #pragma once
-/// Floats of a table of 16 or 256 by codes, 16 at a time.
+/// Looks up 16 floats at a time in a table of 16 or 256 floats. Codes are the indices.
 ///
 /// | arch   | 16 floats                           | 256 floats     |
 /// |--------|-------------------------------------|----------------|
-/// | any    | a load each                         | a load each    |
-/// | AVX2   | two vpermps, one of them chosen     | vgatherdps     |
+/// | any    | one load for each float             | the same       |
+/// | AVX2   | two vpermps, vblendvps selects one  | vgatherdps     |
 /// | AVX512 | vpermps, the table in one register  | vgatherdps     |
 ///
 /// Read next: codebook/pq_float_product.hpp.

@@ -1,10 +1,10 @@
 #pragma once
-/// a * b + c with one rounding, and which lane of a register equals a value.
+/// a * b + c with one rounding, and two ways to compare the lanes of a register.
 ///
-/// IEEE 754 fixes the result of a fused multiply-add, so what is summed with it has the same bits
-/// on every processor, at twice the speed of a product and a sum that are rounded apart. Use it
-/// where arch::rounded (arch/vec.hpp) would cost that. A processor without the instruction gets it
-/// from sums in double, about ten times slower.
+/// IEEE 754 defines the result of a fused multiply-add, so sums computed with it have the same bits
+/// on every processor. It is twice as fast as a product and a sum that are rounded separately with
+/// arch::rounded (arch/vec.hpp). Without the instruction it is computed in double, about ten times
+/// slower.
 
 #include "fewbit/begin.hpp"
 
@@ -32,11 +32,11 @@ inline constexpr bool has_fused = true;
 inline constexpr bool has_fused = false;
 #endif
 
-/// In double the product of two floats is exact. The sum is rounded to odd: if it is inexact, to
-/// the neighbour whose last bit is 1, which keeps the second rounding, to float, from seeing a tie
-/// that is none.
+/// a * b + c, computed in double, where the product of two floats is exact. The sum is rounded to
+/// odd: an inexact sum becomes the neighbour whose last bit is 1. Therefore the second rounding, to
+/// float, never takes an inexact sum for a tie.
 /// Source: Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums: proved
-/// algorithms using rounding to odd"; the error of a sum is Knuth's.
+/// algorithms using rounding to odd"; the error of the sum is computed by Knuth's method (TwoSum).
 template <class V>
 FEWBIT_ALWAYS_INLINE V fused_by_odd_rounding(const V& a, const V& b, const V& c) noexcept {
   using wide = arch::rebind<V, double>;
@@ -54,7 +54,7 @@ FEWBIT_ALWAYS_INLINE V fused_by_odd_rounding(const V& a, const V& b, const V& c)
   return convert<float>(bits_as<double>(select(error > wide(0), even, below)));
 }
 
-/// r = a * b + c for one register of the processor's.
+/// r = a * b + c for one register.
 template <class Storage>
 FEWBIT_ALWAYS_INLINE void fuse_register(const Storage& a, const Storage& b, const Storage& c,
                                         Storage& r) noexcept {
@@ -80,7 +80,7 @@ FEWBIT_ALWAYS_INLINE void fuse_register(const Storage& a, const Storage& b, cons
 #endif
 }
 
-/// Floats of the widest register that fuse_register takes; 0 if there is none.
+/// Number of floats in the widest register that fuse_register accepts; 0 if it accepts none.
 inline constexpr int fused_lanes =
     (FEWBIT_HAS_AVX2 && has_fused) || FEWBIT_HAS_NEON ? native_lanes<float> : 0;
 
@@ -109,7 +109,7 @@ FEWBIT_ALWAYS_INLINE V fused_multiply_add(const V& a, const V& b, const V& c) no
   }
 }
 
-/// Number of the first lane that equals `value`; one must.
+/// Index of the first lane that equals `value`. At least one lane must equal it.
 template <class T, int N>
 FEWBIT_ALWAYS_INLINE int first_equal_lane(const vec<T, N>& v, T value) noexcept {
 #if FEWBIT_HAS_AVX2
@@ -137,7 +137,7 @@ FEWBIT_ALWAYS_INLINE int first_equal_lane(const vec<T, N>& v, T value) noexcept 
   return i;
 }
 
-/// Bit i is set where lane i of a is at most that of b.
+/// Bit i is set if a[i] <= b[i].
 template <int N>
 FEWBIT_ALWAYS_INLINE std::uint32_t lanes_at_most(const vec<float, N>& a,
                                                  const vec<float, N>& b) noexcept {

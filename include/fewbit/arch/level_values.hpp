@@ -1,16 +1,17 @@
 #pragma once
-/// Floats from a list by codes of a few bits: levels of a codebook.
+/// Looks up floats in a list by codes of a few bits: the levels of a codebook.
 ///
-/// | instructions             | levels | lanes | where                                          |
-/// |--------------------------|--------|-------|------------------------------------------------|
-/// | vpermps zmm              | 16     | 16    | AVX512; p5                                     |
-/// | vpermps ymm              | 8      | 8     | AVX2; p5                                       |
-/// | two of them, vblendvps   | 16     | 8     | AVX2; bit 3 of a code, shifted to the sign,    |
-/// |                          |        |       | says which half                                |
-/// | tbl of 4 registers       | 16     | 4     | NEON; the four bytes of each level             |
-/// | loads, lane by lane      | 256    | any   | elsewhere                                      |
+/// | instructions               | levels | lanes | where                                        |
+/// |----------------------------|--------|-------|----------------------------------------------|
+/// | vpermps zmm                | 16     | 16    | AVX512; p5                                   |
+/// | vpermps ymm                | 8      | 8     | AVX2; p5                                     |
+/// | two vpermps ymm, vblendvps | 16     | 8     | AVX2; bit 3 of a code, shifted to the sign,  |
+/// |                            |        |       | selects the half of the list                 |
+/// | tbl of 4 registers         | 16     | 4     | NEON; looks up the four bytes of each level  |
+/// | loads, lane by lane        | 256    | any   | elsewhere                                    |
 ///
-/// Codes are unsigned. One bit is two of them: a list of 4 whose places 0 and 2 count.
+/// Codes are unsigned. A 1-bit code is passed as two bits, 0 or 2: only entries 0 and 2 of its list
+/// of 4 are used.
 
 #include "fewbit/begin.hpp"
 
@@ -26,16 +27,16 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// levels[code] of codes in the low Bits bits of lanes; what stands above them is ignored.
+/// levels[code] for the code in the low Bits bits of each lane; higher bits are ignored.
 template <int Bits, int Lanes>
 class level_values {
-  static_assert(Bits >= 2, "fewbit: one bit is taken as the two of what it counts");
+  static_assert(Bits >= 2, "fewbit: a 1-bit code is passed as two bits, 0 or 2");
 
  public:
   using words = vec<std::uint32_t, Lanes>;
   using reals = vec<float, Lanes>;
 
-  /// Floats of a list: 2^Bits levels, repeated up to 16.
+  /// Number of floats in the list: 2^Bits levels, repeated until there are at least 16.
   static constexpr int list_size = Bits < 4 ? 16 : 1 << Bits;
 
   FEWBIT_ALWAYS_INLINE explicit level_values(const float* levels) noexcept : levels_(levels) {}

@@ -1,26 +1,28 @@
 #pragma once
-/// The step of a sum of table lookups: what search by product-quantized codes is made of.
+/// The basic step of sums of table lookups in portable form. Search by product-quantized codes uses
+/// it.
 ///
-/// A row of codes holds those of `parts` parts of `points` points. Part p of a point is looked up
-/// in the p-th table of the row, and the unit adds up what it finds, exactly, in 16 bits or more.
-/// The loop takes `groups` rows side by side for one query, or one for `queries` queries at a time.
+/// A row of codes holds `parts` codes for each of `points` points, one code for each part. The code
+/// of part p is looked up in table p of the row. The unit adds the results exactly, in 16 bits or
+/// more. The loop reads `groups` rows side by side for one query, or one row for `queries` queries.
 ///
-/// | arch          | 8-bit codes: a row is 1 part of 64 points, a table 256 bytes                |
-/// |---------------|------------------------------------------------------------------------------|
-/// | any           | a byte at a time                                                             |
-/// | avx512_bitalg | two vpermi2b of 128 bytes each, one of them chosen by the highest bit        |
+/// | arch          | 8-bit codes: a row is 1 part of 64 points, a table 256 bytes                   |
+/// |---------------|--------------------------------------------------------------------------------|
+/// | any           | a byte at a time                                                               |
+/// | avx512_bitalg | two vpermi2b, each on a table of 128 bytes; the highest bit selects one result |
 ///
-/// | arch          | 4-bit codes: two in a byte, a table 16 bytes                                 |
-/// |---------------|------------------------------------------------------------------------------|
-/// | any           | 2 parts of a register of points, by the lookup of arch/table_unit.hpp        |
-/// | avx512_bitalg | 8 parts of 32 points: vpermb finds bytes of four tables side by side, as the |
-/// |               | parts of a point are, and vpdpbusd adds all four in one instruction          |
+/// | arch          | 4-bit codes: two in a byte, a table 16 bytes                                   |
+/// |---------------|--------------------------------------------------------------------------------|
+/// | any           | 2 parts of one register of points, with the lookup of arch/table_unit.hpp      |
+/// | avx512_bitalg | 8 parts of 32 points: vpermb looks up four parts of each point in four tables, |
+/// |               | and vpdpbusd adds the four in one instruction                                  |
 ///
-/// Byte byte_of(i) + j of a row of 4-bit codes holds part j of point i in its low half, part
-/// quad + j in its high half; quad is parts / 2. Sums of 16 bits are those of at most 257 parts.
+/// In a row of 4-bit codes, byte byte_of(i) + j holds part j of point i in its low half and part
+/// parts / 2 + j in its high half. Sums of 16 bits are exact for at most 257 parts.
 ///
-/// `lookup_unit<Arch, Bits>` falls back to the base of Arch; the units of instruction sets stand in
-/// arch/avx2_bits.hpp and its like. The loop is codebook/packed_codes.hpp.
+/// `lookup_unit<Arch, Bits>` falls back to the base of Arch. Units of instruction sets are in
+/// arch/avx2_bits.hpp, arch/avx512_bitalg.hpp and arch/neon_bits.hpp. The loop is
+/// codebook/packed_codes.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -32,12 +34,12 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// 8-bit codes by plain loads.
+/// 8-bit codes, looked up with plain loads.
 struct plain_lookups8 {
   static constexpr int points = 64;
   static constexpr int parts = 1;
   static constexpr int row_bytes = 64;
-  static constexpr int table_bytes = 256;  // of all parts of a row
+  static constexpr int table_bytes = 256;  // for all parts of a row
   static constexpr int groups = 1;
   static constexpr int queries = 1;
 
@@ -47,7 +49,7 @@ struct plain_lookups8 {
   using tables = const std::uint8_t*;
   using codes = const std::uint8_t*;
 
-  /// Where in a row the first code of a point stands.
+  /// Position in a row of the first code of a point.
   static constexpr int byte_of(int point) noexcept { return point; }
 
   FEWBIT_ALWAYS_INLINE static tables load_tables(const std::uint8_t* p) noexcept { return p; }
@@ -64,10 +66,10 @@ struct plain_lookups8 {
   }
 };
 
-/// 4-bit codes by the byte lookup of `Table`. Bytes are added in pairs, as 16-bit numbers that wrap
-/// around, and their higher ones once more apart: what those count for is taken off at the end. The
-/// lower bytes are of the first half of the points, so that sums are stored as they are. What four
-/// queries need fills 16 registers.
+/// 4-bit codes, with the byte lookup of `Table`. `both` sums pairs of bytes as 16-bit numbers
+/// modulo 2^16, and `high` sums their higher bytes. Subtracting 256 * high from `both` at the end
+/// leaves the sums of the lower bytes. The lower bytes belong to the first half of the points, so
+/// sums are stored without reordering. Four queries fill 16 registers.
 template <class Table>
 struct paired_lookups4 {
   static constexpr int points = Table::lanes;
@@ -110,7 +112,7 @@ struct paired_lookups4 {
   }
 };
 
-/// The unit of an instruction set; one that has none of its own takes its base's.
+/// The unit of an instruction set. An arch without a specialization uses the unit of its base.
 template <class Arch, int Bits>
 struct lookup_unit : lookup_unit<typename Arch::base, Bits> {};
 

@@ -19,14 +19,14 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// Bits of |x|; as integers they are ordered like the numbers, then infinity, then NaN.
+/// Bits of |x|. Compared as integers, they have the order of the magnitudes; NaN is above infinity.
 template <class V>
 FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> magnitude_bits(const V& x) noexcept {
   static_assert(std::is_same_v<lane<V>, float>);
   return bits_as<std::int32_t>(x) & rebind<V, std::int32_t>(0x7FFFFFFF);
 }
 
-/// max(|a|, |b|) of numbers and infinities, a not negative. Of a NaN anything may come.
+/// max(|a|, |b|) for a >= 0; infinities are allowed. The result for a NaN is unspecified.
 template <class V>
 FEWBIT_ALWAYS_INLINE V larger_magnitude(const V& a, const V& b) noexcept {
 #if FEWBIT_HAS_AVX512_VNNI && defined(__AVX512DQ__)

@@ -1,5 +1,5 @@
 #pragma once
-/// What a kernel tells the processor and the compiler about memory.
+/// Hints about memory: prefetches for the processor, order of loads for the compiler.
 
 #include "fewbit/begin.hpp"
 
@@ -10,18 +10,18 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// Bytes of a cache line, or of a pair of half-lines where they are shorter.
+/// Bytes of a cache line, or of two lines where a line has 32 bytes.
 inline constexpr int cache_line = 64;
 
-/// The address some bytes behind p, inside an object or not: something to prefetch.
+/// The address that is `bytes` bytes after p, for a prefetch. It need not lie in an object.
 FEWBIT_ALWAYS_INLINE const void* beyond(const void* p, std::ptrdiff_t bytes) noexcept {
-  // Pointers may not leave their object, not even uselessly.
+  // Computes with integers, because pointer arithmetic outside an object is undefined.
   // NOLINTNEXTLINE(performance-no-int-to-ptr)
   return reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(p) +
                                        static_cast<std::uintptr_t>(bytes));
 }
 
-/// Asks for a line that will be read: into L1, or into L2 only. Any address is harmless.
+/// Prefetches a line that will be read, into L1 or into L2 only. Any address is allowed.
 FEWBIT_ALWAYS_INLINE void prefetch_to_l1(const void* p) noexcept {
 #if defined(__GNUC__)
   __builtin_prefetch(p, 0, 3);
@@ -29,6 +29,7 @@ FEWBIT_ALWAYS_INLINE void prefetch_to_l1(const void* p) noexcept {
   (void)p;
 #endif
 }
+/// The same into L2 only.
 FEWBIT_ALWAYS_INLINE void prefetch_to_l2(const void* p) noexcept {
 #if defined(__GNUC__)
   __builtin_prefetch(p, 0, 2);
@@ -37,7 +38,7 @@ FEWBIT_ALWAYS_INLINE void prefetch_to_l2(const void* p) noexcept {
 #endif
 }
 
-/// Asks for a line that will be written, into L1.
+/// Prefetches a line that will be written, into L1.
 FEWBIT_ALWAYS_INLINE void prefetch_to_write(const void* p) noexcept {
 #if defined(__GNUC__)
   __builtin_prefetch(p, 1, 3);
@@ -46,16 +47,16 @@ FEWBIT_ALWAYS_INLINE void prefetch_to_write(const void* p) noexcept {
 #endif
 }
 
-/// Keeps loads on their side of this line. g++ for aarch64 else moves the loads of several steps
-/// ahead of their use, until it runs out of registers.
+/// Prevents the compiler from moving loads across this line. Otherwise g++ for aarch64 moves the
+/// loads of several steps ahead of their use until no register is left.
 FEWBIT_ALWAYS_INLINE void keep_loads_in_order() noexcept {
 #if defined(__GNUC__)
   asm volatile("" : : : "memory");
 #endif
 }
 
-/// Makes a pointer's value unknown to the compiler. Without it g++ computes every address of an
-/// unrolled tile before the loop and keeps the addresses on the stack, one reload per store.
+/// Hides the value of a pointer from the compiler. Otherwise g++ computes every address of an
+/// unrolled tile before the loop, keeps the addresses on the stack, and reloads one for each store.
 template <class T>
 FEWBIT_ALWAYS_INLINE void forget_origin(T*& p) noexcept {
 #if defined(__GNUC__)

@@ -1,26 +1,27 @@
 #pragma once
 /// aarch64 Advanced SIMD and its extensions dotprod and i8mm: 32 registers of 128 bits.
 ///
-/// | instruction   | arch         | computes                                               | op |
-/// |---------------|--------------|--------------------------------------------------------|----|
-/// | smull, sadalp | neon         | 8 products s8 x s8 in int16, added in pairs to 4 int32 | 16 |
-/// | sdot          | neon_dotprod | 4 sums of 4 products s8 x s8, added in int32           | 32 |
-/// | smmla         | neon_i8mm    | 2x8 by 8x2 product of s8, added in int32               | 64 |
-/// | usmmla        | neon_i8mm    | the same, u8 x s8                                      | 64 |
+/// | instruction   | arch         | computes                                               | operations |
+/// |---------------|--------------|--------------------------------------------------------|------------|
+/// | smull, sadalp | neon         | 8 products s8 x s8 in int16, added in pairs to 4 int32 | 16         |
+/// | sdot          | neon_dotprod | 4 sums of 4 products s8 x s8, added in int32           | 32         |
+/// | smmla         | neon_i8mm    | 2x8 by 8x2 product of s8, added in int32               | 64         |
+/// | usmmla        | neon_i8mm    | the same, u8 x s8                                      | 64         |
 ///
-/// Port bounds of one turn of the full tile, as llvm-mca 19 models the processors, and what it
-/// gives for the code of g++ 12:
+/// Port bounds of one iteration of the loop over the full tile, in the processor models of llvm-mca
+/// 19, and the cycles that llvm-mca computes for the code of g++ 12:
 ///
-/// | arch         | model       | products | instructions | bound, cycles | cycles | limit               |
-/// |--------------|-------------|----------|--------------|---------------|--------|---------------------|
-/// | neon         | neoverse-n1 | 384      | 136          | 54            | 54.2   | both vector ports   |
-/// | neon_dotprod | neoverse-n1 | 1280     | 113          | 40            | 40.1   | sdot, both ports    |
-/// | neon_dotprod | neoverse-v1 | 1280     | 113          | 20            | 20.1   | sdot, all 4 ports   |
-/// | neon_i8mm    | neoverse-v1 | 2048     | 104          | 17            | 17.1   | smmla, all 4 ports  |
+/// | arch         | model       | products | instructions | bound, cycles | cycles | limit              |
+/// |--------------|-------------|----------|--------------|---------------|--------|--------------------|
+/// | neon         | neoverse-n1 | 384      | 136          | 54            | 54.2   | both vector ports  |
+/// | neon_dotprod | neoverse-n1 | 1280     | 113          | 40            | 40.1   | sdot, both ports   |
+/// | neon_dotprod | neoverse-v1 | 1280     | 113          | 20            | 20.1   | sdot, all 4 ports  |
+/// | neon_i8mm    | neoverse-v1 | 2048     | 104          | 17            | 17.1   | smmla, all 4 ports |
 ///
-/// smlal into the int16 of smull would save one instruction in two and overflow: -128 * -128 * 2 =
-/// 32768. So each smull is followed by its own sadalp. Without u8 x s8 instructions, u8 activations
-/// are copied as a - 128.
+/// smlal could add a second product to the int16 result of smull and save every second instruction.
+/// The sum can overflow, however: -128 * -128 * 2 = 32768. Therefore each smull is followed by its
+/// own sadalp. neon and neon_dotprod have no u8 x s8 instruction. They therefore read a copy of u8
+/// activations, which contains a - 128.
 
 #include "fewbit/begin.hpp"
 
@@ -32,7 +33,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// What the units of baseline and dotprod share: four columns per register, one row, `Depth` s8
+/// Operands of the units of neon and neon_dotprod: four columns per register, one row, `Depth` s8
 /// activations repeated for each column.
 template <int Depth>
 struct neon_operands {
@@ -72,7 +73,7 @@ struct neon_operands {
   }
 };
 
-/// s8 activations are read in place, u8 ones copied as a - 128.
+/// s8 activations are read in place; u8 activations are copied as a - 128.
 template <class Dots, class Lhs>
 struct neon_unit : Dots {
   using dots = Dots;
@@ -93,7 +94,7 @@ struct neon_dots : neon_operands<2> {
 template <class Lhs>
 struct dot_unit<neon, Lhs> : own_unit<neon_unit<neon_dots, Lhs>> {};
 
-/// What the units of stored weights share; 8-bit codes are stored less 128, as signed ones.
+/// Common part of the units of stored weights. 8-bit codes are stored minus 128, as signed bytes.
 template <int Bits>
 struct neon_stored {
   static constexpr int rows = 8;
@@ -112,7 +113,7 @@ struct neon_stored {
   }
 };
 
-/// The pairs of a chunk are added in int16; arch/stored_unit.hpp says why they fit.
+/// Adds the pairs of a chunk in int16; arch/stored_unit.hpp proves that they fit.
 template <int Bits>
 struct stored_unit<neon, Bits> : neon_stored<Bits> {
   using base = neon_stored<Bits>;
@@ -145,8 +146,8 @@ struct stored_unit<neon, Bits> : neon_stored<Bits> {
 
 #if FEWBIT_HAS_NEON_DOTPROD
 struct neon_dotprod_dots : neon_operands<4> {
-  /// 16 activations of a row, four for each step of a turn: sdot takes any four of them for all its
-  /// columns, so that nothing is repeated.
+  /// Loads 16 activations of a row, four for each step of an iteration. sdot can use any four of
+  /// them for all columns, so they are not repeated.
   FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs_turn(const std::int8_t* p) noexcept {
     return lhs_vector::load(p);
   }
@@ -202,7 +203,7 @@ struct stored_unit<neon_dotprod, Bits> : neon_stored<Bits> {
     return reinterpret_cast<int32x4_t>(sum.data);
   }
 
-  /// sdot takes any four activations of a register for all its columns.
+  /// Adds a step to four rows. sdot can use any four activations of a register for all columns.
   FEWBIT_ALWAYS_INLINE static void add_four_rows(accumulator* sums, int8x16_t a,
                                                  int8x16_t w) noexcept {
     sums[0] = base::from(vdotq_laneq_s32(of(sums[0]), w, a, 0));
@@ -214,8 +215,8 @@ struct stored_unit<neon_dotprod, Bits> : neon_stored<Bits> {
 #endif
 
 #if FEWBIT_HAS_NEON_I8MM
-/// Two rows by two columns by eight: activations are copied so that the eight codes of two rows
-/// stand side by side.
+/// Two rows by two columns by eight codes. Activations are copied so that the eight codes of two
+/// rows lie side by side.
 template <class Lhs>
 struct neon_i8mm_unit {
   using dots = neon_i8mm_unit;

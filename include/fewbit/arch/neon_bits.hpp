@@ -1,14 +1,14 @@
 #pragma once
-/// aarch64 Advanced SIMD: the ones of bytes in one instruction, 32 registers of 128 bits.
+/// aarch64 Advanced SIMD: counts the ones of bytes in one instruction; 32 registers of 128 bits.
 ///
-/// | instruction    | computes             | how often                     |
-/// |----------------|----------------------|-------------------------------|
-/// | cnt            | the ones of 16 bytes | once a step of 128 bits       |
-/// | add            | 16 counts of bytes   | once a step, at most 31 steps |
-/// | uaddlp, uadalp | 2 sums of 8 counts   | three in 31 steps             |
+/// | instruction    | computes             | use                                 |
+/// |----------------|----------------------|-------------------------------------|
+/// | cnt            | the ones of 16 bytes | once per step of 128 bits           |
+/// | add            | 16 counts of bytes   | once per step, for at most 31 steps |
+/// | uaddlp, uadalp | 2 sums of 8 counts   | three instructions per 31 steps     |
 ///
-/// Port bound: with eor a step is 3 instructions, so 256 operations of binary codes take 1.5 cycles
-/// where there are two vector ports.
+/// Port bound: with eor, a step is 3 instructions. On two vector ports, 256 operations of binary
+/// codes take 1.5 cycles.
 
 #include "fewbit/begin.hpp"
 
@@ -23,7 +23,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 struct neon_bits : bit_words<2, 4, 4> {
   using counts = vec<std::uint8_t, 16>;
-  static constexpr int steps_per_fold = 31;  // of at most 8 ones each
+  static constexpr int steps_per_fold = 31;  // each adds at most 8 to a byte
 
   FEWBIT_ALWAYS_INLINE static counts add(const counts& sum, const words& bits) noexcept {
     const uint8x16_t ones = vcntq_u8(reinterpret_cast<uint8x16_t>(bits.data));

@@ -1,41 +1,43 @@
 #pragma once
-/// The step of a product whose weights stay as they are stored, one to eight bits each.
+/// The basic step, in portable form, of products whose weights stay in their stored form of one to
+/// eight bits.
 ///
-/// A step is four codes of k for `cols` columns. As many steps as fill whole registers make a
-/// chunk; a stored unit adds one to the sums of R rows:
+/// A step is four codes along k for each of `cols` columns. A chunk is the smallest number of steps
+/// that fills whole registers. A stored unit adds the products of one chunk to the sums of R rows:
 ///
 ///     sums[r][c] += sum over steps i, d = 0 .. 3 of a[i][r][d] * w[i][c][d]
 ///
-/// Byte [c][d] of a register holds that code of each of its steps, the first in the lowest bits, so
-/// that a step is expanded by a shift and a mask for all rows:
+/// Byte [c][d] of a register holds the code [c][d] of each of its steps, the first step in the
+/// lowest bits. A shift and a mask expand one step, once for all rows:
 ///
-/// | bits | steps | registers of a chunk                 | a step becomes                       |
-/// |------|-------|--------------------------------------|--------------------------------------|
-/// | 8    | 1     | one                                  | the register                         |
-/// | 4    | 2     | one                                  | w >> 4i & 15                         |
-/// | 3    | 8     | two of low bits as of 2, one of high | low >> 2i & 3, or high >> i << 2 & 4 |
-/// | 2    | 4     | one                                  | w >> 2i & 3                          |
-/// | 1    | 8     | one                                  | w >> i << 1 & 2                      |
+/// | bits | steps | registers of a chunk              | a step expands to                    |
+/// |------|-------|-----------------------------------|--------------------------------------|
+/// | 8    | 1     | one                               | the register                         |
+/// | 4    | 2     | one                               | w >> 4i & 15                         |
+/// | 3    | 8     | two of low bits, one of high bits | low >> 2i & 3, or high >> i << 2 & 4 |
+/// | 2    | 4     | one                               | w >> 2i & 3                          |
+/// | 1    | 8     | one                               | w >> i << 1 & 2                      |
 ///
-/// Codes are unsigned, 0 .. 2^bits - 1, but a code of one bit stands for 0 or 2: less a zero point
-/// of 1 it is -1 or 1. Each is stored less `offset`, which makes 8 bits signed for a unit that
-/// multiplies signed bytes; the caller adds offset * (sum of the activations). Activations are
-/// -127..127, -128 excluded, which is what makes the sums of pairs below exact.
+/// Codes are unsigned, 0 .. 2^bits - 1. A 1-bit code means 0 or 2; after the zero point 1 is
+/// subtracted it is -1 or 1. Codes are stored minus `offset`, which makes 8-bit codes signed for
+/// units that multiply signed bytes. The caller adds offset * (sum of the activations). Activations
+/// are -127 .. 127; -128 is excluded so that the sums of pairs below are exact.
 ///
-/// | arch         | up to 4 bits                            | 8 bits                           |
-/// |--------------|-----------------------------------------|----------------------------------|
-/// | *_vnni       | vpdpbusd, the codes unsigned            | the same                         |
-/// | avx2         | vpmaddubsw, a chunk's pairs in int16    | of abs, sign: 2 * 128 * 127 fits |
-/// | neon_dotprod | sdot, the codes below 128               | sdot, the codes less 128         |
-/// | neon         | smull, smlal, addp: a chunk's pairs too | the same: 2 * 128 * 127 does too |
+/// | arch         | up to 4 bits                               | 8 bits                               |
+/// |--------------|--------------------------------------------|--------------------------------------|
+/// | *_vnni       | vpdpbusd; codes are the unsigned side      | the same                             |
+/// | avx2         | vpmaddubsw; sums of pairs in int16         | vpmaddubsw of abs(w) and a * sign(w) |
+/// | neon_dotprod | sdot; codes are below 128                  | sdot; codes are stored minus 128     |
+/// | neon         | smull, smlal, addp; sums of pairs in int16 | the same                             |
 ///
-/// The pairs of a chunk fit int16: at most 2 * 8 * 7 * 127 = 14224, of 3 bits.
+/// The sums of pairs fit int16. The largest is 2 * 8 * 7 * 127 = 14224 with up to 4 bits (at 3
+/// bits), and 2 * 128 * 127 = 32512 with 8 bits.
 ///
-/// `rows` says how many rows the loop takes at once, and `chains` how many sums where rows are
-/// fewer: beside a float total for each row, weights and scales they fit the registers. A unit
-/// whose processor has it offers `multiply_add(a, b, c)` of floats, a * b + c with one rounding.
-/// `stored_unit<Arch, Bits>` falls back to the base of Arch. The loop is
-/// gemm/few_bits/multiply_grouped.hpp.
+/// `rows` is the number of rows that the loop processes at once. `chains` is the number of
+/// independent sums if there are fewer rows. These sums fit the registers together with a float
+/// total for each row, weights and scales. `multiply_add(a, b, c)` is optional: a * b + c of floats
+/// with one rounding, on processors that have it. `stored_unit<Arch, Bits>` falls back to the base
+/// of Arch. The loop is gemm/few_bits/multiply_grouped.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -47,7 +49,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// How codes of `Bits` bits stand in a chunk.
+/// Layout of codes of `Bits` bits in a chunk.
 template <int Bits>
 struct stored_layout {
   static_assert((Bits >= 1 && Bits <= 4) || Bits == 8,
@@ -55,7 +57,8 @@ struct stored_layout {
   static constexpr int steps = Bits == 3 ? 8 : 8 / Bits;
   static constexpr int registers = steps * Bits / 8;
 
-  /// Writes a code, less the offset of the unit, to byte `at` of a step; what it replaces is 0.
+  /// Writes a code, already minus the offset of the unit, to byte `at` of a step. Its bits must be
+  /// 0 before.
   ///
   /// @param size  bytes of a register
   static void put(std::uint8_t* chunk, int size, int step, int at, std::uint8_t code) noexcept {
@@ -67,7 +70,7 @@ struct stored_layout {
     }
   }
 
-  /// What the code stands for in the sums.
+  /// The value of a code in the sums.
   FEWBIT_ALWAYS_INLINE static int get(const std::uint8_t* chunk, int size, int step,
                                       int at) noexcept {
     if constexpr (Bits == 8) {
@@ -88,8 +91,8 @@ struct stored_layout {
   }
 };
 
-/// Some bits of every byte of a register, moved down by `by`, up if it is negative: a shift of
-/// words and a mask, which drops what came from the byte beside.
+/// Extracts the bits `Mask` of every byte after a shift right by `by` (left if negative). Shifts
+/// whole words; the mask removes bits that came from the neighbouring byte.
 struct shifted_fields {
   template <std::uint8_t Mask, class Words>
   FEWBIT_ALWAYS_INLINE static Words of(const Words& w, int by) noexcept {
@@ -101,7 +104,8 @@ struct shifted_fields {
   }
 };
 
-/// A chunk in registers of `Lanes` int32. `Fields` is shifted_fields or as that.
+/// A chunk in registers of `Lanes` int32. `Fields` expands codes, with the interface of
+/// shifted_fields.
 template <int Bits, int Lanes, class Fields = shifted_fields>
 struct stored_chunk {
   using words = vec<std::uint32_t, Lanes>;
@@ -117,7 +121,7 @@ struct stored_chunk {
     }
   }
 
-  /// The bytes of a step.
+  /// The codes of step i, one in each byte.
   FEWBIT_ALWAYS_INLINE words step(int i) const noexcept {
     if constexpr (Bits == 8) {
       return stored[i];
@@ -132,18 +136,18 @@ struct stored_chunk {
   }
 };
 
-/// Four activations of a row as one number.
+/// Four activations of a row as one int32.
 FEWBIT_ALWAYS_INLINE std::int32_t quad_of(const std::int8_t* p) noexcept {
   std::int32_t quad;
   std::memcpy(&quad, p, sizeof(quad));
   return quad;
 }
 
-/// The unit of an instruction set; one that has none of its own takes its base's.
+/// The unit of an instruction set. An arch without a specialization uses the unit of its base.
 template <class Arch, int Bits>
 struct stored_unit : stored_unit<typename Arch::base, Bits> {};
 
-/// Plain loops.
+/// Plain loops for the scalar arch.
 template <int Bits>
 struct stored_unit<scalar, Bits> {
   static constexpr int rows = 4;

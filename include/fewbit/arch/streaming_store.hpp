@@ -1,14 +1,15 @@
 #pragma once
-/// Stores that go past the caches, for results larger than those.
+/// Stores that bypass the caches, for results larger than the caches.
 ///
-/// | instruction | computes                                             |
-/// |-------------|------------------------------------------------------|
-/// | vmovntdq    | writes a register, without reading its line first    |
-/// | sfence      | makes such stores visible before whatever comes next |
+/// | instruction | computes                                          |
+/// |-------------|---------------------------------------------------|
+/// | vmovntdq    | writes a register, without reading its line first |
+/// | sfence      | orders these stores before all later stores       |
 ///
-/// An ordinary store reads the line that it writes and later writes it back: three transfers where
-/// a float array is copied, of which this leaves two. What is read again soon belongs in a cache
-/// and is better stored the ordinary way. Processors without such an instruction store as always.
+/// An ordinary store first reads the cache line and later writes it back. Copying an array of
+/// floats then takes three memory transfers; streaming stores reduce them to two. Use ordinary
+/// stores for results that are read again soon. Processors without the instruction use ordinary
+/// stores.
 
 #include "fewbit/begin.hpp"
 
@@ -46,17 +47,22 @@ FEWBIT_ALWAYS_INLINE void streaming_store(lane<V>* p, const V& v) noexcept {
   v.store(p);
 }
 
-/// Ends a series of streaming stores: others may read what they wrote.
+/// Ends a series of streaming stores. Afterwards other threads may read the results.
 FEWBIT_ALWAYS_INLINE void end_streaming() noexcept {
 #if defined(__SSE2__) && FEWBIT_HAS_VECTOR_TYPES
   _mm_sfence();
 #endif
 }
 
-/// Bytes read and written from which results go past the caches: more than most last levels leave
-/// for one core. On a Sapphire Rapids of 480 MiB either way is as fast from 5 to 40 MB, and below
-/// that, where L2 helps, up to 2 times slower past it; from 170 MB on it is 1.2 to 2.3 times
-/// faster.
+/// Streaming stores are used from this number of bytes read and written. It is more than most
+/// last-level caches leave for one core. Streaming compared with ordinary stores on a Sapphire
+/// Rapids with a cache of 480 MiB:
+///
+/// | bytes                      | streaming is            |
+/// |----------------------------|-------------------------|
+/// | below 5 MB, where L2 helps | up to 2 times slower    |
+/// | 5 to 40 MB                 | equally fast            |
+/// | from 170 MB                | 1.2 to 2.3 times faster |
 inline constexpr std::int64_t streaming_bytes = std::int64_t{32} << 20;
 
 /// How a kernel stores its results.

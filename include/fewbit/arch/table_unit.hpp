@@ -1,19 +1,21 @@
 #pragma once
-/// The step of a product by table lookup: bytes of a table of 16 by indices of four bits.
+/// The basic step of products by table lookup in portable form: 4-bit indices select bytes of a
+/// table of 16.
 ///
 /// A table unit holds the indices of `lanes` columns in a register, one in each byte:
 ///
 ///     lookup(table, i)[c] = table[i[c]]        c = 0 .. lanes - 1, i[c] = 0 .. 15
 ///
-/// | arch          | lookup                                          | lanes |
-/// |---------------|-------------------------------------------------|-------|
-/// | avx2          | vpshufb, the table broadcast to both halves     | 32    |
-/// | avx512_bitalg | vpshufb, to four quarters: one port, not two    | 64    |
-/// | neon          | tbl                                             | 16    |
+/// | arch          | lookup                                                                   | lanes |
+/// |---------------|--------------------------------------------------------------------------|-------|
+/// | avx2          | vpshufb, the table broadcast to both halves                              | 32    |
+/// | avx512_bitalg | vpshufb, the table broadcast to four quarters; runs on one port, not two | 64    |
+/// | neon          | tbl                                                                      | 16    |
 ///
-/// `rows` says how many rows the loop takes at once: so many tables look up what the same weights
-/// say. `table_unit<Arch>` falls back to the base of Arch; the units of instruction sets stand in
-/// arch/avx2_bits.hpp and its like. The loop is gemm/lookup/multiply.hpp.
+/// `rows` is the number of rows that the loop processes at once: the same indices are looked up in
+/// that many tables. `table_unit<Arch>` falls back to the base of Arch. Units of instruction sets
+/// are in arch/avx2_bits.hpp, arch/avx512_bitalg.hpp and arch/neon_bits.hpp. The loop is
+/// gemm/lookup/multiply.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -25,7 +27,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// What units share: `Lanes` bytes side by side, a multiple of four, tiles of at most Rows rows.
+/// Common part of units with `Lanes` bytes per register, a multiple of four, and tiles of at most
+/// Rows rows.
 template <int Lanes, int Rows>
 struct table_bytes {
   static constexpr int lanes = Lanes;
@@ -34,7 +37,7 @@ struct table_bytes {
   using pairs = vec<std::uint16_t, Lanes / 2>;
   using quads = vec<std::uint32_t, Lanes / 4>;
 
-  /// Indices in the low or the high halves of `Lanes` bytes.
+  /// Indices from the low halves and from the high halves of `Lanes` bytes.
   struct indices {
     quads low;
     quads high;
@@ -55,8 +58,8 @@ struct table_bytes {
   }
 };
 
-/// Plain loops for any shape: the scalar arch, and with odd shapes the test of everything around a
-/// unit.
+/// Plain loops for any shape. They are the unit of the scalar arch. Tests use them with odd shapes
+/// to check the code around a unit.
 template <int Lanes, int Rows>
 struct reference_table : table_bytes<Lanes, Rows> {
   using typename table_bytes<Lanes, Rows>::bytes;
@@ -70,7 +73,7 @@ struct reference_table : table_bytes<Lanes, Rows> {
   }
 };
 
-/// The unit of an instruction set; one that has none of its own takes its base's.
+/// The unit of an instruction set. An arch without a specialization uses the unit of its base.
 template <class Arch>
 struct table_unit : table_unit<typename Arch::base> {};
 

@@ -1,5 +1,5 @@
 #pragma once
-/// Rows to columns in registers: a square of N x N lanes; and what a function makes of each row.
+/// Transposes N registers of N lanes, and reduces each of N registers to one value.
 
 #include "fewbit/begin.hpp"
 
@@ -11,7 +11,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
 namespace detail {
 
-/// Half 0: a[0], b[0], a[1], b[1] .. of the first halves of a and b; half 1: of the second.
+/// Half 0: a[0], b[0], a[1], b[1], ... from the first halves of a and b. Half 1: the same from
+/// their second halves.
 template <int Half, class V, int... i>
 FEWBIT_ALWAYS_INLINE V interleave(const V& a, const V& b,
                                   std::integer_sequence<int, i...>) noexcept {
@@ -31,8 +32,7 @@ FEWBIT_ALWAYS_INLINE V interleave(const V& a, const V& b,
 
 }  // namespace detail
 
-/// rows[i][j] and rows[j][i] change places: log2(N) rounds, each of which interleaves rows i and
-/// i + N / 2.
+/// Swaps rows[i][j] and rows[j][i]. Takes log2(N) rounds. Each round interleaves rows i and i+N/2.
 template <class T, int N>
 FEWBIT_ALWAYS_INLINE void transpose(vec<T, N> (&rows)[N]) noexcept {
   static_assert(std::has_single_bit(static_cast<unsigned>(N)));
@@ -50,8 +50,8 @@ FEWBIT_ALWAYS_INLINE void transpose(vec<T, N> (&rows)[N]) noexcept {
   }
 }
 
-/// Lane i is f of all lanes of rows[i], two at a time in some order; so f is a minimum, or the
-/// like.
+/// Lane i of the result is f applied to all lanes of rows[i], two at a time, in an unspecified
+/// order. f must be associative and commutative, for example a minimum.
 template <class T, int N, class F>
 FEWBIT_ALWAYS_INLINE vec<T, N> fold_rows(vec<T, N> (&rows)[N], const F& f) noexcept {
   static_assert(std::has_single_bit(static_cast<unsigned>(N)));

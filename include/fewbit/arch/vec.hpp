@@ -1,14 +1,13 @@
 #pragma once
 /// Short vectors in portable C++: arithmetic, comparison, selection, conversion, loads and stores,
-/// no intrinsics (arch/extrema.hpp has the two that compilers do not find).
+/// without intrinsics (except for minimum and maximum in arch/extrema.hpp).
 ///
-/// `vec<T, N>` holds N lanes of T. With gcc and clang it is their vector type; elsewhere, and for
-/// an N that is no power of two, an array. Every free function here also takes a plain scalar, so
-/// that one template serves both widths: the scalar instance is the tail of the vector instance and
-/// gives the same bits.
+/// `vec<T, N>` holds N lanes of T. With gcc and clang it is stored in their vector type. Elsewhere,
+/// and if N is not a power of two, it is stored in an array. Every free function here also takes a
+/// plain scalar, so one template serves vectors and scalars. The scalar instance processes the tail
+/// of a loop and gives the same bits as the vector instance.
 ///
-/// Integer lanes wrap on overflow when T is unsigned; signed overflow is as undefined as in plain
-/// C++.
+/// Unsigned lanes wrap on overflow. Signed overflow is undefined, as in plain C++.
 
 #include "fewbit/begin.hpp"
 
@@ -25,7 +24,7 @@
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpsabi"  // vectors never pass through a real call: all is inlined
+#pragma GCC diagnostic ignored "-Wpsabi"  // all functions are inlined, so no call passes a vector
 #endif
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
@@ -66,10 +65,11 @@ struct signed_of_size<8> {
 
 }  // namespace detail
 
-/// Lane type of a comparison between lanes of T: 0 or -1.
+/// Lane type of the result of a comparison of lanes of T. Its values are 0 and -1.
 template <class T>
 using mask_lane = typename detail::signed_of_size<sizeof(T)>::type;
 
+/// N numbers of type T, in one register or several; +, -, *, / and comparisons work on each lane.
 template <class T, int N>
 struct vec {
   using value_type = T;
@@ -96,7 +96,7 @@ struct vec {
     return v;
   }
 
-  /// Reads N values; no alignment is asked.
+  /// Reads N values. p needs no alignment.
   FEWBIT_ALWAYS_INLINE static vec load(const T* p) noexcept {
     vec v;
     std::memcpy(&v.data, p, sizeof(T) * N);
@@ -127,7 +127,7 @@ struct vec {
       if constexpr (is_native) {
         r = x * y;
       } else if constexpr (std::is_unsigned_v<T>) {
-        r = static_cast<T>(1U * x * y);  // not as int, which could overflow
+        r = static_cast<T>(1U * x * y);  // as int the product could overflow
       } else {
         r = static_cast<T>(x * y);
       }
@@ -177,7 +177,8 @@ struct vec {
   }
 
  private:
-  /// Undoes the promotion of narrow integers in the array form; the vector form has none.
+  /// Type to convert a result back to after integer promotion. Only the array form promotes
+  /// integers.
   template <class R>
   using narrow = std::remove_reference_t<R>;
 
@@ -209,8 +210,10 @@ struct vec {
   }
 };
 
+/// Whether V is a vec, not one number.
 template <class V>
 inline constexpr bool is_vec = false;
+/// A vec is one.
 template <class T, int N>
 inline constexpr bool is_vec<vec<T, N>> = true;
 
@@ -243,7 +246,8 @@ using rebind = typename detail::rebind<V, U>::type;
 template <class V>
 using lane = typename detail::lane<V>::type;
 
-/// Lanes that fill one register of the native arch (16 bytes where the arch has no vectors).
+/// Number of lanes in one register of the native arch. A register is 16 bytes if the arch has no
+/// vectors.
 template <class T>
 inline constexpr int native_lanes = (FEWBIT_HAS_AVX512_VNNI ? 64
                                      : FEWBIT_HAS_AVX2      ? 32
@@ -260,6 +264,7 @@ FEWBIT_ALWAYS_INLINE V load(const lane<V>* p) noexcept {
   }
 }
 
+/// Writes one number or all lanes to memory; any alignment.
 template <class V>
 FEWBIT_ALWAYS_INLINE void store(lane<V>* p, const V& v) noexcept {
   if constexpr (is_vec<V>) {
@@ -280,11 +285,11 @@ struct integer_of_size<Bytes, false> {
   using type = std::make_unsigned_t<typename signed_of_size<Bytes>::type>;
 };
 
-/// The type to pass through on the way from T to U: integers change their size by factors of 2, and
-/// only integers of the size of a float become one, because g++ 12 takes larger steps apart lane by
-/// lane. U itself: no stop needed.
+/// The next type on the way from T to U. Each step changes the size of an integer by a factor of 2,
+/// and an integer is converted to a float only if both have the same size, because g++ 12 compiles
+/// larger steps lane by lane. The result is U if one step is enough.
 template <class T, class U>
-constexpr auto conversion_stop() {
+constexpr auto conversion_step() {
   if constexpr (std::is_integral_v<T> && std::is_floating_point_v<U> && sizeof(T) < sizeof(U)) {
     return typename signed_of_size<sizeof(U)>::type{};
   } else if constexpr (std::is_integral_v<T> && std::is_integral_v<U> &&
@@ -308,9 +313,9 @@ FEWBIT_ALWAYS_INLINE rebind<V, U> convert(const V& v) noexcept {
   } else if constexpr (std::is_same_v<U, lane<V>>) {
     return v;
   } else {
-    using stop = decltype(detail::conversion_stop<lane<V>, U>());
-    if constexpr (!std::is_same_v<stop, U>) {
-      return convert<U>(convert<stop>(v));
+    using step = decltype(detail::conversion_step<lane<V>, U>());
+    if constexpr (!std::is_same_v<step, U>) {
+      return convert<U>(convert<step>(v));
     } else {
       rebind<V, U> r;
 #if FEWBIT_HAS_VECTOR_TYPES
@@ -334,7 +339,7 @@ FEWBIT_ALWAYS_INLINE vec<T, N> part(const vec<T, Lanes>& v) noexcept {
   return r;
 }
 
-/// The same bits read as lanes of U, which has the size of V's lanes.
+/// The same bits, read as lanes of U. U has the size of V's lanes.
 template <class U, class V>
 FEWBIT_ALWAYS_INLINE rebind<V, U> bits_as(const V& v) noexcept {
   if constexpr (is_vec<V>) {
@@ -350,14 +355,14 @@ FEWBIT_ALWAYS_INLINE rebind<V, U> bits_as(const V& v) noexcept {
 /// Whether the first byte of a word in memory holds its lowest bits.
 inline constexpr bool low_byte_first = std::endian::native == std::endian::little;
 
-/// The shift between the lowest bits of a Word and those of its byte at address i in memory.
+/// Shift to the right that moves the byte at address i of a Word in memory to the lowest bits.
 template <class Word>
 [[nodiscard]] constexpr Word byte_shift(int i) noexcept {
   return static_cast<Word>(8 * (low_byte_first ? i : int{sizeof(Word)} - 1 - i));
 }
 
-/// a where the condition holds, else b. The condition is a comparison of values as wide as V's
-/// lanes.
+/// a where the condition holds, else b. The condition is the result of a comparison of lanes as
+/// wide as V's.
 template <class M, class V>
 FEWBIT_ALWAYS_INLINE V select(const M& condition, const V& a, const V& b) noexcept {
   if constexpr (!is_vec<V>) {
@@ -371,7 +376,7 @@ FEWBIT_ALWAYS_INLINE V select(const M& condition, const V& a, const V& b) noexce
   }
 }
 
-/// a < b ? a : b, so the second operand wins where either is NaN.
+/// a < b ? a : b. The result is b if either operand is NaN.
 template <class V>
 FEWBIT_ALWAYS_INLINE V min(const V& a, const V& b) noexcept {
   if constexpr (is_vec<V>) {
@@ -384,6 +389,7 @@ FEWBIT_ALWAYS_INLINE V min(const V& a, const V& b) noexcept {
   return select(a < b, a, b);
 }
 
+/// The larger in each lane; the second where one is a NaN.
 template <class V>
 FEWBIT_ALWAYS_INLINE V max(const V& a, const V& b) noexcept {
   if constexpr (is_vec<V>) {
@@ -404,7 +410,7 @@ FEWBIT_ALWAYS_INLINE V max(const V& a, const V& b) noexcept {
 #define FEWBIT_DETAIL_VECTOR_REGISTER "+w"
 #endif
 
-// A register of one float or double on other processors, where it is known to be one.
+// Constraint of asm for a register of one float or double on other processors, where it is known.
 #if defined(__GNUC__) && (defined(__s390x__) || (defined(__riscv_flen) && __riscv_flen >= 64))
 #define FEWBIT_DETAIL_FLOAT_REGISTER "+f"
 #elif defined(__GNUC__) && defined(__ARM_PCS_VFP)
@@ -420,7 +426,8 @@ inline constexpr bool is_register =
 
 }  // namespace detail
 
-/// A vector read from memory once: g++ else makes the load part of every instruction that uses it.
+/// Loads a vector from memory once. Otherwise g++ repeats the load in every instruction that uses
+/// it.
 template <class V>
 FEWBIT_ALWAYS_INLINE V loaded_once(const V& value) noexcept {
   V v = value;
@@ -430,8 +437,8 @@ FEWBIT_ALWAYS_INLINE V loaded_once(const V& value) noexcept {
   return v;
 }
 
-/// A float value the compiler may not fuse with what follows: `rounded(a * b) + c` is two roundings
-/// on every processor and at every -ffp-contract.
+/// A float value that the compiler must not fuse with the next operation. `rounded(a * b) + c`
+/// rounds twice on every processor and with every -ffp-contract.
 template <class V>
 FEWBIT_ALWAYS_INLINE V rounded(const V& value) noexcept {
   static_assert(std::is_floating_point_v<lane<V>>);
@@ -468,8 +475,8 @@ FEWBIT_ALWAYS_INLINE V rounded(const V& value) noexcept {
 #undef FEWBIT_DETAIL_VECTOR_REGISTER
 #undef FEWBIT_DETAIL_FLOAT_REGISTER
 
-/// Nearest integer, ties to even, for |x| <= 2^22; larger values give no meaning. Adding 1.5 * 2^23
-/// leaves the integer in the low bits of the float, rounded by the processor's own addition.
+/// Nearest integer, ties to even, for |x| <= 2^22; for larger |x| the result is unspecified. Adding
+/// 1.5 * 2^23 rounds x and leaves the integer in the low bits of the float.
 template <class V>
 FEWBIT_ALWAYS_INLINE rebind<V, std::int32_t> round_to_int(const V& x) noexcept {
   static_assert(std::is_same_v<lane<V>, float>);
@@ -519,6 +526,7 @@ FEWBIT_ALWAYS_INLINE T sum_of_lanes(const vec<T, N>& v) noexcept {
   }
 }
 
+/// The largest lane.
 template <class T, int N>
 FEWBIT_ALWAYS_INLINE T max_of_lanes(const vec<T, N>& v) noexcept {
   if constexpr (vec<T, N>::is_native && N % 2 == 0 && N > 2) {

@@ -1,11 +1,12 @@
 #pragma once
 /// The dot unit that AVX-VNNI and AVX512-VNNI share: vpdpbusd at two register widths.
 ///
-/// vpdpbusd adds, to each int32 lane, four products of an unsigned by a signed byte. u8 activations
-/// meet s8 weights as they are. s8 activations are copied as a + 128, a block of rows at a time,
-/// and sums begin at -128 * (column sum of the weights), which is known when weights are packed:
-/// nothing is added to the loop. (The other way, weights as w + 128 and activations in place, needs
-/// the sum of each row of activations, which takes longer at small k.)
+/// vpdpbusd adds four products of an unsigned byte and a signed byte to each int32 lane. u8
+/// activations are multiplied by s8 weights directly. s8 activations are copied as a + 128, a block
+/// of rows at a time, and each sum starts at -128 * (column sum of the weights), which is computed
+/// when weights are packed. The loop therefore needs no extra instruction. (The alternative,
+/// weights as w + 128 and activations in place, needs the sum of each row of activations, which
+/// takes longer at small k.)
 
 #include "fewbit/begin.hpp"
 
@@ -17,7 +18,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// `Word` supplies lanes (int32 per register), broadcast(four bytes) and dpbusd(sum, unsigned
+/// `Word` provides lanes (int32 per register), broadcast(four bytes) and dpbusd(sum, unsigned
 /// bytes, signed bytes).
 template <class Word>
 struct vnni_dots {
@@ -62,9 +63,10 @@ struct vnni_unit : vnni_dots<Word> {
   static constexpr int lhs_offset = in_place ? 0 : -128;
 };
 
-/// Stored weights are the unsigned side, activations the signed one, read in place. `Word` also
-/// supplies dpbusd_quad(sum, unsigned bytes, four signed bytes in memory) and `fields`, how one row
-/// expands codes. More rows gain nothing by it, and at 3 bits its operands take too many registers.
+/// Stored weights are the unsigned operand. Activations are the signed operand and are read in
+/// place. `Word` also provides dpbusd_quad(sum, unsigned bytes, four signed bytes in memory) and
+/// `fields`, which expands codes if there is only one row. With more rows `fields` is no faster
+/// than shifted_fields, and at 3 bits its operands need too many registers.
 template <class Word, int Rows, int Chains, int Bits>
 struct vnni_stored : Word {
   static constexpr int rows = Rows;
@@ -82,7 +84,7 @@ struct vnni_stored : Word {
 #pragma GCC unroll 8
     for (int i = 0; i < stored_layout<Bits>::steps; ++i) {
       const auto weights = bits_as<std::int32_t>(chunk.step(i));
-      if constexpr (R == 1) {  // panels side by side share what is loaded here
+      if constexpr (R == 1) {  // panels side by side share this broadcast
         sums[0] = Word::dpbusd(sums[0], weights, Word::broadcast(quad_of(a + i * 4)));
       } else {
 #pragma GCC unroll 16

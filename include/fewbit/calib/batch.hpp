@@ -7,16 +7,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/calib/observer.hpp"
 #include "fewbit/calib/text.hpp"
 #include "fewbit/core/error.hpp"
+#include "fewbit/core/finite.hpp"
+#include "fewbit/core/rows.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-using batch_ref = Eigen::Ref<const row_matrix<float>>;
+using batch_ref = matrix_ref;
 
 /// The function that the user called, for the sentences of errors. An observer that holds others
 /// passes its own on.
@@ -64,38 +65,6 @@ struct data_summary {
 
   friend bool operator==(const data_summary&, const data_summary&) = default;
 };
-
-inline constexpr std::int32_t infinity_bits = 0x7F800000;
-
-/// Calls f(pointer, length) for each contiguous stretch of x.
-template <class F>
-void for_each_run(const batch_ref& x, F&& f) {
-  if (x.outerStride() == x.cols()) {
-    if (x.size() != 0) f(x.data(), x.size());
-    return;
-  }
-  for (index r = 0; r < x.rows(); ++r) f(x.data() + r * x.outerStride(), x.cols());
-}
-
-/// The same without the values that are not finite, which are cut out piece by piece.
-template <class F>
-void for_each_finite_run(const batch_ref& x, bool all_finite, F&& f) {
-  if (all_finite) {
-    for_each_run(x, f);
-    return;
-  }
-  std::vector<float> kept;
-  for_each_run(x, [&](const float* p, index n) {
-    constexpr index piece = 4096;
-    for (index begin = 0; begin < n; begin += piece) {
-      kept.clear();
-      for (index i = begin; i < n && i < begin + piece; ++i) {
-        if (is_finite(p[i])) kept.push_back(p[i]);
-      }
-      f(static_cast<const float*>(kept.data()), static_cast<index>(kept.size()));
-    }
-  });
-}
 
 inline constexpr std::int32_t without_sign = 0x7FFFFFFF;
 
@@ -150,19 +119,12 @@ run_extremes extremes_of(const float* p, index n) noexcept {
 }
 
 [[noreturn]] inline void fail_at_first_non_finite(const caller& by, const batch_ref& x) {
-  index r = 0;
-  index c = 0;
-  while (is_finite(x(r, c))) {
-    c = c + 1 == x.cols() ? 0 : c + 1;
-    r = c == 0 ? r + 1 : r;
-  }
-  fail(by.name().c_str(), "x(" + text(r) + ", " + text(c) + ")", x(r, c), "a finite number");
+  fail_at_first_non_finite(by.name().c_str(), "x", x);
 }
 
 inline void expect_not_empty(const caller& by, const batch_ref& x) {
   if (x.size() != 0) return;
-  fail(by.name().c_str(), "x", text(x.rows()) + " x " + text(x.cols()),
-       "at least one row and one column");
+  fail(by.name().c_str(), "x", shape_text(x.rows(), x.cols()), "at least one row and one column");
 }
 
 /// What a batch holds, and the bits of its smallest |x| > 0.

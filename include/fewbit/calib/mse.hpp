@@ -121,7 +121,7 @@ struct by_mse {
     std::vector<double> left;
     std::vector<double> right;
     for (index i = 0; i < h.zero - first_bin; ++i) left.push_back(std::max(h.center(i), lo));
-    for (index i = h.zero + first_bin; i < h.bins(); ++i) {
+    for (index i = h.zero + std::min(first_bin, h.bins()); i < h.bins(); ++i) {
       right.push_back(std::min(h.center(i), hi));
     }
     double least = detail::squared_errors(points, {lo}, {hi}, levels)[0];

@@ -41,7 +41,7 @@ class per_channel {
     if (channels_.front().policy() == nan_policy::fail && !detail::all_finite(x)) {
       detail::fail_at_first_non_finite(by, x);
     }
-    expect_room_to_skip(by, x.rows());
+    expect_room(by, x.rows());
     constexpr index block = 16;  // columns turned into rows at a time
     row_matrix<float> turned;
     for (index first = 0; first < channels(); first += block) {
@@ -147,12 +147,16 @@ class per_channel {
     return channels;
   }
 
-  /// All channels have seen as many rows, so that the first one fails on too many of them; the
-  /// values that they skipped differ.
-  void expect_room_to_skip(const detail::caller& by, index rows) const {
+  /// Fails where a channel could not count one more batch of some rows. All channels have counted
+  /// equally many values, so that the first one fails on too many of them before another changes.
+  /// The values that they skipped and the batches that gave them a value differ.
+  void expect_room(const detail::caller& by, index rows) const {
     for (const O& channel : channels_) {
       detail::expect_countable(by, "count of skipped values",
                                channel.skipped() + static_cast<std::uint64_t>(rows));
+      if constexpr (requires { channel.batches(); }) {
+        detail::expect_countable(by, "count of batches", channel.batches() + 1);
+      }
     }
   }
 

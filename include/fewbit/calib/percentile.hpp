@@ -69,10 +69,10 @@ inline small_bin bin_of_rank(const histogram& h, std::uint64_t k) {
 ///
 /// A bin is the narrower one of two: the linear bin, and one of sign, exponent and the leading bits
 /// of the mantissa, at most 1/64 of its near edge wide. So the answer is at most one bin above the
-/// exact percentile, and values far from the rest leave the rest resolved. The latter have at most
-/// 1/4 of the near edge below the 20 highest octaves that hold a value (histogram_observer: that
-/// hold one below 1/32 of the maximum). A histogram of one's own without `narrow` has linear bins
-/// alone.
+/// exact percentile, and values far from the rest leave the rest resolved. The 1/64 holds in the 20
+/// highest octaves that hold a value, below them it is 1/4. A histogram_observer of 2048 bins counts
+/// only octaves below 1/32 of the maximum for these 20, because its linear bins are narrower above.
+/// A histogram without `narrow` has linear bins alone.
 ///
 /// p = 100 is the exact maximum. Where the answer would be empty (some p percent of the values are
 /// 0), it is the exact extremes too.

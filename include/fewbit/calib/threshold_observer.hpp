@@ -180,8 +180,11 @@ class threshold_observer {
   histogram_observer histogram_;
 };
 
+/// Clips a share of the values.
 using percentile_observer = threshold_observer<by_percentile>;
+/// Clips where the entropy of the values changes least.
 using entropy_observer = threshold_observer<by_entropy>;
+/// Clips where the mean squared error is least.
 using mse_observer = threshold_observer<by_mse>;
 
 }}  // namespace fewbit

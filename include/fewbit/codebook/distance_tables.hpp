@@ -32,8 +32,8 @@
 #include "fewbit/codebook/product_quantizer.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/quant/quantize.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 

@@ -30,8 +30,8 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/quant/quantize.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 

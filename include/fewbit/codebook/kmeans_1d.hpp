@@ -142,24 +142,57 @@ class sorted_points {
   }
 
  private:
-  /// The moments from the numbers of the interval. No term is negative before the last step.
+  /// The moments from the numbers of the interval.
   [[nodiscard]] moments moments_from_values(index first, index end) const noexcept {
-    const double least{value(first)};
+    // The mean has a rounding error of 2^-53 of its distance from the base. If that is too much for
+    // the spread of the numbers, the number nearest to the mean becomes the base. Each such step
+    // divides the error by 2^53.
+    constexpr int most_moves = 8;
+    double base{value(first)};
+    for (int move = 0;; ++move) {
+      const offset_moments m = moments_about(base, first, end);
+      const bool is_near = arch::rounded(m.offset * m.offset) * m.weight <= 0x1p40 * m.inertia;
+      const double next = is_near ? base : double{nearest_value(base + m.offset, first, end)};
+      if (next == base || move == most_moves) return {base + m.offset, m.inertia};
+      base = next;
+    }
+  }
+
+  /// The weight, the mean minus a base, and the inertia of an interval.
+  struct offset_moments {
+    double weight;
+    double offset;
+    double inertia;
+  };
+
+  [[nodiscard]] offset_moments moments_about(double base, index first, index end) const noexcept {
     double total = 0.0;
     double moment = 0.0;
     for (index i = first; i < end; ++i) {
       total += weight(i);
-      moment += arch::rounded(weight(i) * (double{value(i)} - least));
+      moment += arch::rounded(weight(i) * (double{value(i)} - base));
     }
     const double offset = moment / total;
     double remainder = 0.0;  // of the moment: 0 without rounding
     double square = 0.0;
     for (index i = first; i < end; ++i) {
-      const double difference = (double{value(i)} - least) - offset;
+      const double difference = (double{value(i)} - base) - offset;
       remainder += arch::rounded(weight(i) * difference);
       square += arch::rounded(weight(i) * arch::rounded(difference * difference));
     }
-    return {least + offset, std::max(square - remainder * remainder / total, 0.0)};
+    const double correction = remainder / total;
+    return {total, offset + correction,
+            std::max(square - arch::rounded(remainder * correction), 0.0)};
+  }
+
+  /// The number of an interval that is nearest to x.
+  [[nodiscard]] float nearest_value(double x, index first, index end) const noexcept {
+    const auto begin = value_.begin();
+    const auto above = std::lower_bound(begin + first, begin + end, x,
+                                        [](float a, double b) { return double{a} < b; });
+    if (above == begin + first) return *above;
+    const float below = *(above - 1);
+    return above == begin + end || x - double{below} <= double{*above} - x ? below : *above;
   }
 
   void push_sums(double weight, double moment, double square) {

@@ -22,9 +22,10 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/finite.hpp"
+#include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
-#include "fewbit/quant/weighted_quantize.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
@@ -96,7 +97,7 @@ template <CodebookScheme S, Executor E = inline_executor>
   if (!importance.empty()) {
     detail::expect_valid_importance(function, importance, w.cols());
   }
-  return detail::learn_levels<S>(w, detail::codebook_scales<S>(w, executor), importance, executor);
+  return detail::learn_levels<S>(w, codebook_scales<S>(w, executor), importance, executor);
 }
 
 /// lloyd_max_levels as a level rule of quantize.
@@ -112,14 +113,10 @@ struct lloyd_max {
   }
 };
 
-namespace detail {
-
 template <int Bits>
 struct default_rule_of<codebook<Bits>> {
   using type = lloyd_max;
 };
-
-}  // namespace detail
 
 }}  // namespace fewbit
 

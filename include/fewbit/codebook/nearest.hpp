@@ -48,8 +48,8 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/quant/quantize.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
@@ -505,7 +505,7 @@ void nearest_in_panel(const packed_centroids& c, const float* panel, const float
 /// double. If distances are equal, the lower number wins.
 ///
 /// If d = 1, the midpoints of neighbouring centroids decide, in double. A point on a midpoint
-/// belongs to the smaller centroid.
+/// belongs to the centroid of the lower number, too.
 ///
 /// @param points     n x d
 /// @param centroids  k x d

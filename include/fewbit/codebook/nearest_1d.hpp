@@ -6,13 +6,15 @@
 #include "fewbit/begin.hpp"
 
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "fewbit/config.hpp"
+#include "fewbit/core/finite.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/quant/range.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
@@ -63,8 +65,16 @@ class sorted_centroids {
     for (const std::uint64_t word : words) {
       const float value = detail::value_of(word);
       if (!number_.empty() && value == last) continue;
-      if (!number_.empty()) middle_.push_back(midpoint(last, value));
-      number_.push_back(static_cast<std::int32_t>(detail::position_of(word)));
+      const auto number = static_cast<std::int32_t>(detail::position_of(word));
+      if (!number_.empty()) {
+        // A number on the midpoint goes to the lower number of the two: no float lies between a
+        // float and the double below it.
+        const double middle = midpoint(last, value);
+        const bool to_upper = number < number_.back();
+        middle_.push_back(
+            to_upper ? std::nextafter(middle, -std::numeric_limits<double>::infinity()) : middle);
+      }
+      number_.push_back(number);
       last = value;
     }
   }
@@ -74,7 +84,7 @@ class sorted_centroids {
     return (double{a} + double{b}) / 2;
   }
 
-  /// The number of the nearest centroid. A midpoint belongs to the smaller centroid.
+  /// The number of the nearest centroid. A midpoint belongs to the centroid of the lower number.
   [[nodiscard]] std::int32_t nearest(float x) const noexcept {
     const double* below = middle_.data();
     for (std::size_t n = middle_.size(); n > 0;) {

@@ -23,8 +23,8 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/quant/quantize.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 

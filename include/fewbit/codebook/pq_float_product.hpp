@@ -76,6 +76,39 @@ void sum_float_block(const pq_float_weights<Bits>& w, const float* entries, inde
   }
 }
 
+/// The same for some rows of codes alone, added to sums of earlier ones. Sums are in the order of the
+/// bytes of codes: sum_of_point says where the sum of a point is.
+template <int Bits>
+void add_float_rows(const float* entries, const std::uint8_t* codes, index rows,
+                    float* sums) noexcept {
+  using layout = typename pq_float_weights<Bits>::layout;
+  using unit = typename pq_float_weights<Bits>::unit;
+  constexpr int centroids = 1 << Bits;
+  using bytes = arch::vec<std::uint8_t, entry_lanes::lanes>;
+  using ints = arch::vec<std::int32_t, entry_lanes::lanes>;
+  for (index i = 0; i < layout::points_per_block; i += entry_lanes::lanes) {
+    entry_lanes sum = entry_lanes::load(sums + i);
+    const float* table = entries;
+    for (index row = 0; row < rows; ++row, table += unit::parts * centroids) {
+      const ints code = arch::convert<std::int32_t>(bytes::load(codes + row * layout::stride + i));
+      if constexpr (unit::parts == 2) {
+        sum += arch::lookup_floats<centroids>(table, code & ints(15));
+        sum += arch::lookup_floats<centroids>(table + centroids, code >> ints(4));
+      } else {
+        sum += arch::lookup_floats<centroids>(table, code);
+      }
+    }
+    sum.store(sums + i);
+  }
+}
+
+/// Where add_float_rows has the sum of point i of a block.
+template <int Bits>
+[[nodiscard]] constexpr index sum_of_point(index i) noexcept {
+  using unit = typename pq_float_weights<Bits>::unit;
+  return i / unit::points * unit::row_bytes + unit::byte_of(static_cast<int>(i % unit::points));
+}
+
 }  // namespace detail
 
 /// c(i, j) = epilogue(sum over parts p of entry(p, code(j, p))). Sums start at 0 and add the parts

@@ -39,11 +39,11 @@
 #include "fewbit/codebook/pq_weights.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/finite.hpp"
 #include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/stages.hpp"
-#include "fewbit/quant/arrays.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
@@ -85,13 +85,23 @@ entry_range fill_products(const Weights& w, const float* x, index p, float* valu
                       });
 }
 
-/// Whether x is finite and no product with a centroid can overflow.
+/// Whether x is finite and no entry can be 2^125 or more. The largest coordinate and the largest
+/// centroid of all parts decide where they can; else each part is looked at alone.
 template <class Weights>
 bool has_finite_products(const Weights& w, const float* x) noexcept {
   bool finite = true;
   for (index c = 0; c < w.k(); ++c) finite &= is_finite(x[c]);
-  const double largest = double{finite_amax(x, w.k())} * double{w.largest_magnitude()};
-  return finite && largest * static_cast<double>(w.width()) < 0x1p125;
+  if (!finite) return false;
+  const auto is_small = [&](float a, float b) {
+    return double{a} * double{b} * static_cast<double>(w.width()) < 0x1p125;
+  };
+  if (is_small(finite_amax(x, w.k()), w.largest_magnitude())) return true;
+  for (index p = 0; p < w.parts(); ++p) {
+    const index first = p * w.width(), count = std::min(w.width(), w.k() - first);
+    const float centroids = finite_amax(w.columns(p), count * Weights::centroids);
+    if (!is_small(finite_amax(x + first, count), centroids)) return false;
+  }
+  return true;
 }
 
 }  // namespace detail

@@ -27,9 +27,10 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/finite.hpp"
 #include "fewbit/core/random.hpp"
+#include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/quant/range.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 

@@ -1,9 +1,9 @@
 #pragma once
-/// Zeroed memory that starts on a cache line: where codes, packed weights and scratch bytes live.
+/// Zeroed memory aligned to a cache line, for codes, packed weights and scratch bytes.
 ///
-/// Use it where Eigen has no type for what is stored; matrices of reals and of whole integers stay
-/// Eigen's. Read next: core/workspace.hpp (scratch for the hot path), core/bits.hpp (what sub-byte
-/// codes look like inside).
+/// Use it where Eigen has no suitable type. Matrices of floats and of whole integers are Eigen
+/// matrices. Read next: core/workspace.hpp (scratch for the hot path), core/bits.hpp (layout of
+/// codes of less than a byte).
 
 #include "fewbit/begin.hpp"
 
@@ -27,14 +27,15 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Asks a buffer not to zero its elements.
+/// Tag of the constructor that does not zero the elements.
 struct for_overwrite_t {};
+/// The value of that type.
 inline constexpr for_overwrite_t for_overwrite;
 
 namespace detail {
 
-/// Asks the system to back memory by 2 MiB pages, before it is touched: a page fault and a line of
-/// the address cache then serve 512 times as much. Where there are none, nothing is lost.
+/// Requests 2 MiB pages for memory that has not been touched yet. One page fault and one TLB entry
+/// then cover 512 times as much memory. On systems without such pages it has no effect.
 inline void prefer_huge_pages([[maybe_unused]] void* memory,
                               [[maybe_unused]] std::size_t bytes) noexcept {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
@@ -44,10 +45,10 @@ inline void prefer_huge_pages([[maybe_unused]] void* memory,
 
 }  // namespace detail
 
-/// A fixed number of T on the heap, 64-byte aligned, all bits zero at birth. Copies are deep, moves
-/// leave an empty buffer, and it converts to `std::span` like any contiguous range.
+/// A fixed number of T on the heap, aligned to 64 bytes, initially zero in all bits. Copies are
+/// deep. A moved-from buffer is empty. A buffer converts to `std::span` like any contiguous range.
 ///
-/// The memory is a whole number of 64-byte lines and what follows the last element is zero too, so
+/// The memory is a whole number of 64-byte lines. Bytes after the last element are zero, and
 /// reading the last line in full is allowed.
 template <class T>
 class aligned_buffer {
@@ -59,10 +60,10 @@ class aligned_buffer {
   static constexpr std::size_t alignment = 64;
   static_assert(alignof(T) <= alignment);
 
-  /// Buffers of at least this many bytes are aligned to it and ask for pages of that size.
+  /// Buffers of at least this many bytes are aligned to it and request pages of this size.
   static constexpr std::size_t huge_page = std::size_t{2} << 20;
 
-  /// The most elements a buffer can be asked for.
+  /// The largest possible number of elements.
   static constexpr index max_size =
       (std::numeric_limits<index>::max() - index{alignment}) / index{sizeof(T)};
 
@@ -73,8 +74,10 @@ class aligned_buffer {
     if (size > 0) std::memset(static_cast<void*>(data_), 0, bytes_for(size));
   }
 
-  /// Elements with no promised values, for whoever writes them all: large memory is then touched
-  /// once. @throws fewbit::error as above.
+  /// Does not initialize the elements. Use it if you write all elements: large memory is then
+  /// written only once.
+  ///
+  /// @throws fewbit::error as above.
   aligned_buffer(index size, for_overwrite_t) {
     if (size < 0 || size > max_size) {
       detail::fail("aligned_buffer", "size", size, "0 to " + std::to_string(max_size));

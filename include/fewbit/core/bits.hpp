@@ -1,15 +1,14 @@
 #pragma once
 /// Codes of 1 to 8 bits packed into bytes.
 ///
-/// Element i of width b lies in byte i*b/8, in the bits from (i*b)%8 upwards: the first element is
-/// the least significant; one of 3, 5, 6 or 7 bits may go on in the lowest bits of the next byte. A
-/// row fills whole bytes and the padding bits of its last byte are zero.
-/// Codes of 16 bits (low byte first) pass through the same functions, so that generic code needs no
-/// special case.
+/// Element i of width b starts in byte i*b/8 at bit (i*b)%8, counted from the least significant
+/// bit. Elements of 3, 5, 6 or 7 bits may continue in the lowest bits of the next byte. A row fills
+/// whole bytes; the padding bits of its last byte are zero. The same functions take codes of 16
+/// bits (low byte first), so generic code needs no special case.
 ///
 ///     4 bits:  byte 0 = | element 1 | element 0 |     byte 1 = | element 3 | element 2 | ...
 ///
-/// This is storage. What order a kernel wants is the affair of gemm/.
+/// This is the order of storage. Kernels have their own orders, in gemm/.
 
 #include "fewbit/begin.hpp"
 
@@ -22,7 +21,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// The integer a code of so many bits is read as: int8_t, uint8_t, int16_t or uint16_t.
+/// The integer type that holds a code of `Bits` bits: int8_t, uint8_t, int16_t or uint16_t.
 template <int Bits, bool Signed>
 using code_type =
     std::conditional_t<(Bits <= 8), std::conditional_t<Signed, std::int8_t, std::uint8_t>,
@@ -37,7 +36,7 @@ template <int Bits>
 
 namespace detail {
 
-/// The bits of element i, lowest first.
+/// Element i as an unsigned number.
 template <int Bits>
 [[nodiscard]] constexpr unsigned field_of(const std::uint8_t* bytes, index i) noexcept {
   constexpr unsigned mask = (1U << Bits) - 1;
@@ -54,8 +53,8 @@ template <int Bits>
 
 }  // namespace detail
 
-/// Element i of packed codes: in two's complement if Signed, else unsigned. A single bit is 0 or 1
-/// either way; which sign it stands for is decided in quant/.
+/// Element i of packed codes: two's complement if Signed, else unsigned. A 1-bit code is 0 or 1 in
+/// both cases; quant/ defines which sign it means.
 template <int Bits, bool Signed>
 [[nodiscard]] constexpr code_type<Bits, Signed> extract_bits(const std::uint8_t* bytes,
                                                              index i) noexcept {
@@ -73,7 +72,7 @@ template <int Bits, bool Signed>
   }
 }
 
-/// Writes packed_bytes<Bits>(n) bytes from n codes, of which the low Bits bits count.
+/// Packs the low Bits bits of each of n codes into packed_bytes<Bits>(n) bytes.
 template <int Bits, std::integral Code>
 constexpr void pack_bits(const Code* codes, index n, std::uint8_t* bytes) noexcept {
   if constexpr (Bits == 16) {
@@ -83,7 +82,7 @@ constexpr void pack_bits(const Code* codes, index n, std::uint8_t* bytes) noexce
       bytes[2 * i + 1] = static_cast<std::uint8_t>(bits >> 8);
     }
   } else {
-    // A run is the fewest codes that fill whole bytes.
+    // A run is the smallest number of codes that fills whole bytes.
     constexpr index run = 8 % Bits != 0 ? 8 : 8 / Bits;
     constexpr unsigned mask = (1U << Bits) - 1;
     for (index first = 0; first < n; first += run) {
@@ -98,7 +97,7 @@ constexpr void pack_bits(const Code* codes, index n, std::uint8_t* bytes) noexce
   }
 }
 
-/// Reads n codes back, each as `extract_bits` does.
+/// Unpacks n codes, each with the value that `extract_bits` returns.
 template <int Bits, bool Signed, std::integral Code>
 constexpr void unpack_bits(const std::uint8_t* bytes, index n, Code* codes) noexcept {
   for (index i = 0; i < n; ++i) {

@@ -1,9 +1,10 @@
 #pragma once
-/// Who runs the loops: the library starts no thread, it asks an executor.
+/// Executors: they run the loops of the library, which starts no threads itself.
 ///
-/// A long function takes an Executor last and gives it independent pieces of work. How many pieces
-/// there are never depends on the executor, so results do not either. Read next:
-/// core/executor_adapters.hpp (OpenMP and std::thread, to use or to copy from), core/workspace.hpp.
+/// Every long function takes an Executor as its last argument and gives it independent pieces of
+/// work. The number of pieces does not depend on the executor, so results do not depend on it
+/// either. Read next: core/executor_adapters.hpp (OpenMP and std::thread, to use or to copy from),
+/// core/workspace.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -16,7 +17,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Stands for any callable in the check of an executor.
+/// An example of a callable for the concept below.
 struct example_task {
   void operator()(index) const {}
 };
@@ -24,13 +25,13 @@ struct example_task {
 }  // namespace detail
 
 /// `e.for_each(n, f)` calls f(i) exactly once for each i in [0, n), in any order and on any thread,
-/// and returns when all calls have returned. n <= 0 calls nothing. It is a const member: a pool is
-/// held by pointer or reference.
+/// and returns when all calls have returned. If n <= 0 it calls nothing. for_each is const, so an
+/// executor holds a thread pool by pointer or reference.
 template <class E>
 concept Executor = requires(const std::remove_cvref_t<E>& e, index n,
                             const detail::example_task& f) { e.for_each(n, f); };
 
-/// Runs every piece in the calling thread, in order; the default everywhere.
+/// Runs every piece in the calling thread, in order. It is the default of all functions.
 struct inline_executor {
   template <class F>
   void for_each(index n, F&& f) const noexcept(noexcept(f(index{}))) {

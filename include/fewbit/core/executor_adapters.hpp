@@ -1,8 +1,8 @@
 #pragma once
-/// Executors over OpenMP and over threads of the standard library, to use or to copy from for a
-/// pool of one's own.
+/// Executors that use OpenMP or the threads of the standard library. Use them, or take them as an
+/// example for your own thread pool.
 ///
-/// Not part of fewbit.hpp: whoever wants threads includes this by name.
+/// fewbit.hpp does not include this header. Include it by name.
 
 #include "fewbit/begin.hpp"
 
@@ -20,8 +20,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 #if defined(_OPENMP)
 
-/// Deals pieces to OpenMP's threads as they become free. OpenMP lets no exception leave a thread:
-/// f must not throw.
+/// Gives each piece to the next free thread of OpenMP. f must not throw, because OpenMP passes no
+/// exception out of a thread.
 struct openmp_executor {
   template <class F>
   void for_each(index n, F&& f) const {
@@ -32,9 +32,9 @@ struct openmp_executor {
 
 #endif
 
-/// Starts threads at each call and joins them before it returns; the calling thread works too. An
-/// exception thrown by f stops the thread it happened in and reaches the caller when the others
-/// are done.
+/// Each call starts threads and joins them before it returns. The calling thread works too. If f
+/// throws, its thread takes no further pieces, and the exception reaches the caller after the other
+/// threads are done.
 struct thread_executor {
   int threads = static_cast<int>(std::thread::hardware_concurrency());
 

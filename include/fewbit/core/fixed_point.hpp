@@ -1,10 +1,10 @@
 #pragma once
-/// Integer accumulators times a real factor in integers alone: the rounding modes of other
-/// libraries, bit for bit.
+/// Multiplies integer accumulators by a real factor, with the rounding modes of other libraries,
+/// bit for bit.
 ///
-/// An accumulator becomes an output code by a factor S_input * S_weight / S_output. Programs that
-/// must reproduce TFLite, CMSIS-NN or XNNPACK have to round that product as they do; each way is a
-/// type here, chosen at compile time:
+/// An accumulator times S_input * S_weight / S_output is an output code. Programs that must
+/// reproduce TFLite, CMSIS-NN or XNNPACK have to round this product in the same way. Each rounding
+/// mode is a type, chosen at compile time:
 ///
 /// | type               | factor      | rounding of acc * factor                               |
 /// |--------------------|-------------|--------------------------------------------------------|
@@ -17,11 +17,11 @@
 /// | q7_pot             | 2^-shift    | once, half up                                          |
 ///
 /// Every `apply` takes std::int32_t or arch::vec<std::int32_t, N>; both give the same bits, and
-/// factors may differ from lane to lane. The wide integer product is taken in 64 bits.
+/// factors may differ from lane to lane. Integer products are computed in 64 bits.
 ///
-/// Source of the scheme: Jacob et al. 2017, arXiv:1712.05877; of each mode: the library it is named
-/// after. gemm/ applies these to tiles of accumulators; which factor belongs to which output
-/// channel is decided in ops/.
+/// Source of the scheme: Jacob et al. 2017, arXiv:1712.05877. Source of each mode: the library in
+/// its name. gemm/ applies the modes to tiles of accumulators; ops/ computes the factor of each
+/// output channel.
 
 #include "fewbit/begin.hpp"
 
@@ -52,13 +52,15 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// The nearest integer, ties away from zero. Some C libraries make 1 of the number before one half.
+/// The nearest integer, ties away from zero. Replaces std::round, because some C libraries round
+/// the largest number below 0.5 to 1.
 inline double round_half_away(double x) noexcept {
   const double whole = std::trunc(x);
   return std::abs(x - whole) >= 0.5 ? whole + std::copysign(1.0, x) : whole;
 }
 
-/// The nearest multiplier without regard to the largest exponent; `function` is what was called.
+/// The nearest multiplier. Its exponent may exceed 30, the largest of quantize_multiplier. The
+/// error sentence names `function`.
 inline fixed_multiplier nearest_multiplier(const char* function, double real) {
   if (!(real >= 0.0 && real <= std::numeric_limits<double>::max())) {
     fail(function, "real", real, "a finite number that is not negative");
@@ -81,14 +83,14 @@ inline fixed_multiplier bounded_multiplier(const char* function, double real) {
   return nearest;
 }
 
-/// The same of any factor, where one too large becomes the largest multiplier.
+/// The nearest multiplier of any factor; a factor of 2^30 or more becomes the largest multiplier.
 inline fixed_multiplier saturated_multiplier(const char* function, double real) {
   const fixed_multiplier nearest = nearest_multiplier(function, real);
   if (nearest.exponent > 30) return {std::numeric_limits<std::int32_t>::max(), 30};
   return nearest;
 }
 
-/// A factor that XNNPACK takes, as a float.
+/// A factor in the range that XNNPACK accepts, as a float.
 inline float xnn_factor(const char* function, double real) {
   const auto factor = static_cast<float>(real);
   if (!(factor >= 0x1p-32F && factor < 256.0F)) {
@@ -104,8 +106,8 @@ FEWBIT_ALWAYS_INLINE V shift_left(const V& x, const V& count) noexcept {
   return arch::bits_as<std::int32_t>(bits << arch::bits_as<std::uint32_t>(V(count & V(31))));
 }
 
-/// x / 2^count for each of two ways to break ties; count is taken modulo 32. Nothing is added
-/// before the shift, so nothing overflows: the bits shifted out are compared with one half.
+/// x / 2^count rounded to nearest; ties go away from zero or up. count is taken modulo 32. Compares
+/// the bits shifted out with one half; adding one half before the shift could overflow.
 template <bool AwayFromZero, class V>
 FEWBIT_ALWAYS_INLINE V shift_right_rounded(const V& x, const V& count) noexcept {
   const V places = count & V(31);
@@ -136,7 +138,7 @@ FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int64_t> scale_once(const V& acc, cons
 
 }  // namespace detail
 
-/// The nearest multiplier to a factor. Zero, and what is less than 2^-32, becomes 0.
+/// The multiplier nearest to a factor. Zero and factors below 2^-32 become 0.
 ///
 /// @throws fewbit::error unless 0 <= real < 2^30.
 /// Source: TFLite, QuantizeMultiplier.
@@ -144,14 +146,14 @@ FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int64_t> scale_once(const V& acc, cons
   return detail::bounded_multiplier("quantize_multiplier", real);
 }
 
-/// As `quantize_multiplier`, but a factor too large becomes the largest multiplier: what TFLite
-/// does when built for single rounding.
+/// Like `quantize_multiplier`, but a factor of 2^30 or more becomes the largest multiplier, as in
+/// TFLite built for single rounding.
 [[nodiscard]] inline fixed_multiplier quantize_multiplier_saturating(double real) {
   return detail::saturated_multiplier("quantize_multiplier_saturating", real);
 }
 
-/// a * b / 2^31 rounded half up; the one product that does not fit, of the smallest integer with
-/// itself, becomes the largest. Equals vqrdmulh of Arm.
+/// a * b / 2^31 rounded half up. Only the smallest integer times itself does not fit; the result is
+/// then the largest integer. Equals vqrdmulh of Arm.
 template <class V>
 [[nodiscard]] FEWBIT_ALWAYS_INLINE V saturating_rounding_doubling_high_mul(const V& a,
                                                                            const V& b) noexcept {
@@ -182,10 +184,10 @@ concept FixedPointMode = requires(std::int32_t v, double real) {
 
 namespace detail {
 
-/// acc * 2^max(exponent, 0), which wraps, times mantissa / 2^31 rounded half up, and that divided
-/// by 2^max(-exponent, 0) and rounded again.
+/// Computes x = acc * 2^max(exponent, 0), which wraps; then y = x * mantissa / 2^31, rounded half
+/// up; then y / 2^max(-exponent, 0), rounded again.
 ///
-/// @tparam Saturates     the product of the smallest integer with itself becomes the largest
+/// @tparam Saturates the smallest integer times itself becomes the largest integer
 /// @tparam AwayFromZero  ties of the second rounding go away from zero, else up
 template <bool Saturates, bool AwayFromZero>
 struct double_rounding {
@@ -206,8 +208,9 @@ struct double_rounding {
 
 }  // namespace detail
 
-/// TFLite's built-in kernels and gemmlowp: two roundings, at most one unit from the exact product.
-/// acc * 2^max(exponent, 0) wraps; a caller's range must not reach that.
+/// TFLite's built-in kernels and gemmlowp: two roundings; the result differs from the exact product
+/// by at most one. acc * 2^max(exponent, 0) wraps; callers must avoid accumulators for which it
+/// does.
 struct tflite_double : detail::double_rounding<true, true> {
   [[nodiscard]] static fixed_multiplier multiplier(double real) {
     return detail::bounded_multiplier("tflite_double::multiplier", real);
@@ -222,15 +225,15 @@ struct tflite_double_neon : detail::double_rounding<true, false> {
   }
 };
 
-/// CMSIS-NN as it is by default: tflite_double for every mantissa that is not negative.
+/// The default of CMSIS-NN. Equals tflite_double for every mantissa >= 0.
 struct cmsis_default : detail::double_rounding<false, true> {
   [[nodiscard]] static fixed_multiplier multiplier(double real) {
     return detail::bounded_multiplier("cmsis_default::multiplier", real);
   }
 };
 
-/// TFLite built for single rounding, ruy, and CMSIS-NN with the option of that name. A result
-/// beyond 32 bits wraps; a caller's range must not reach that.
+/// TFLite built for single rounding, ruy, and CMSIS-NN with its option of single rounding. A result
+/// that does not fit 32 bits wraps; callers must avoid it.
 struct tflite_single {
   [[nodiscard]] static fixed_multiplier multiplier(double real) {
     return detail::saturated_multiplier("tflite_single::multiplier", real);
@@ -244,7 +247,8 @@ struct tflite_single {
 
 /// XNNPACK's integer kernels: the 24 bits of a float factor, one rounding, saturating.
 struct xnn_rndnu {
-  /// The significand of the factor as a float, so no rounding but that to float.
+  /// The mantissa is the significand of the factor as a float, so only the conversion to float
+  /// rounds.
   /// @throws fewbit::error unless 2^-32 <= real < 256.
   [[nodiscard]] static fixed_multiplier multiplier(double real) {
     const float factor = detail::xnn_factor("xnn_rndnu::multiplier", real);
@@ -271,7 +275,8 @@ struct xnn_fp32 {
   }
 
   /// float(acc) * factor clamped to [lowest, highest], then rounded half to even. The bounds are
-  /// the range of the output less its zero point, which the caller adds; |bounds| <= 2^22.
+  /// the range of the output minus its zero point, and |bounds| <= 2^22. The caller adds the zero
+  /// point.
   template <class V>
   [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply(
       const V& acc, const arch::rebind<V, float>& factor, const arch::rebind<V, float>& lowest,
@@ -298,8 +303,9 @@ template <FixedPointMode Mode, class V>
   return Mode::apply(acc, V(factor.mantissa), V(factor.exponent));
 }
 
-/// Accumulators of 64 bits (16-bit activations): the mantissa is cut to 15 bits, then one rounding
-/// half up. For |acc| < 2^47 and exponent in [-31, 7]; a result beyond 32 bits wraps.
+/// acc * factor for accumulators of 64 bits (16-bit activations). The mantissa is rounded to 15
+/// bits; the product is then rounded once, half up. |acc| < 2^47 and exponent in [-31, 7]. A result
+/// that does not fit 32 bits wraps.
 /// Source: TFLite and CMSIS-NN, which agree here.
 [[nodiscard]] constexpr std::int32_t requantize_int64(std::int64_t acc,
                                                       const fixed_multiplier& factor) noexcept {

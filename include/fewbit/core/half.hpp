@@ -1,9 +1,10 @@
 #pragma once
-/// IEEE half precision as 16 bits, which is how files of weights keep their scales.
+/// IEEE half precision in 16 bits: the format of scales in many weight files.
 ///
-/// No instruction and no type of the compiler is asked for, so that the bits are the same
-/// everywhere: a sign, 5 bits of exponent, 10 of fraction; subnormals are multiples of 2^-24 and
-/// 65504 is the largest number. Read next: formats/ggml_blocks.hpp, which stores them.
+/// Conversions use no special instruction and no type of the compiler, so their bits are the same
+/// everywhere. A half has 1 sign bit, 5 exponent bits and 10 fraction bits. Subnormals are
+/// multiples of 2^-24. The largest number is 65504. Read next: formats/ggml_blocks.hpp, which
+/// stores scales in this format.
 
 #include "fewbit/begin.hpp"
 
@@ -15,7 +16,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// The nearest half, ties to even; from 65520 on infinity. A NaN becomes 0x7E00 with its sign.
+/// The nearest half, ties to even. If |x| >= 65520 it is infinity. A NaN becomes 0x7E00 with the
+/// sign of x.
 ///
 /// @param x  a float, or a vec of floats
 template <class V>
@@ -24,11 +26,11 @@ FEWBIT_ALWAYS_INLINE arch::rebind<V, std::uint16_t> to_half(const V& x) noexcept
   const ints bits = arch::bits_as<std::int32_t>(x);
   const ints sign = (bits >> ints(16)) & ints(0x8000);
   const ints size = bits & ints(0x7FFFFFFF);
-  // A half of 2^-14 and more is the float less 112 in the exponent, rounded by a carry.
+  // From 2^-14 up, a half is the float with an exponent lower by 112; a carry rounds the fraction.
   const ints kept = arch::min(size, ints(0x47800000));
   const ints odd = (kept >> ints(13)) & ints(1);
   const ints normal = ((kept + odd + ints(0xFFF)) >> ints(13)) - ints(112 << 10);
-  // Floats from 0.5 to 1 are 2^-24 apart, as subnormal halves are: the sum rounds to one of them.
+  // Floats from 0.5 to 1 are 2^-24 apart, like subnormal halves, so the sum rounds to one of them.
   const V raised = arch::bits_as<float>(size) + V(0.5F);
   const ints subnormal = arch::bits_as<std::int32_t>(raised) - ints(0x3F000000);
   const ints number = arch::select(size < ints(0x38800000), subnormal, normal);
@@ -36,7 +38,7 @@ FEWBIT_ALWAYS_INLINE arch::rebind<V, std::uint16_t> to_half(const V& x) noexcept
   return arch::convert<std::uint16_t>(ints(half | sign));
 }
 
-/// The float of the same value; NaN and infinity stay what they are.
+/// The float of the same value. A NaN stays a NaN, infinity stays infinity.
 ///
 /// @param half  a std::uint16_t, or a vec of them
 template <class H>
@@ -45,7 +47,8 @@ FEWBIT_ALWAYS_INLINE arch::rebind<H, float> from_half(const H& half) noexcept {
   using floats = arch::rebind<H, float>;
   const ints bits = arch::bits_as<std::int32_t>(arch::widened(half));
   const ints size = (bits & ints(0x7FFF)) << ints(13);
-  // A half read as a float lacks 112 in the exponent; the product is exact for subnormals too.
+  // The exponent of a half read as a float is too low by 112. The product is exact, for subnormals
+  // too.
   const floats number = arch::bits_as<float>(size) * floats(0x1p112F);
   const ints special = size | ints(0x7F800000);
   const ints value =

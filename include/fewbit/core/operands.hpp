@@ -1,10 +1,10 @@
 #pragma once
-/// What calls on the hot path read and write, and what they check of it.
+/// Operands of calls on the hot path, and the checks of them.
 ///
-/// Operands are used where they lie, so they are rows: a row_matrix, a row-major Map or block of
-/// one, or a compile-time vector, which is one row. Layouts are checked at compile time, with one
-/// sentence; extents at each call, by some comparisons of integers, and where they do not fit the
-/// program ends (core/error.hpp). Read before: core/types.hpp.
+/// Operands are read and written in place, so their rows must be contiguous: a row_matrix, a
+/// row-major Map or block of one, or a compile-time vector, which is one row. Layouts are checked
+/// at compile time; a wrong one gives one error sentence. Each call compares extents; a mismatch
+/// terminates the program (core/error.hpp). Read first: core/types.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -20,7 +20,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// A compile-time vector that Eigen takes for a column, its elements side by side.
+/// A compile-time column vector of Eigen with contiguous elements.
 template <class A>
 concept DenseColumn = requires(const std::remove_cvref_t<A>& a) {
   a.data();
@@ -32,8 +32,8 @@ concept DenseColumn = requires(const std::remove_cvref_t<A>& a) {
 
 }  // namespace detail
 
-/// Rows of T that the hot path reads where they lie: RowMajorDense, or a compile-time vector of
-/// neighbouring elements, which is one row.
+/// Rows of T that the hot path reads in place: RowMajorDense, or a compile-time vector with
+/// contiguous elements, which is one row.
 template <class A, class T>
 concept DenseRows =
     RowMajorDense<A, T> ||
@@ -47,7 +47,7 @@ concept MutableDenseRows = DenseRows<A, T> && requires(std::remove_reference_t<A
 
 namespace detail {
 
-/// The rows of an operand: itself, or a Map of the one row of a vector.
+/// An operand as rows: a matrix itself, or a Map of a vector as one row.
 template <class A>
 [[nodiscard]] FEWBIT_ALWAYS_INLINE decltype(auto) rows_of(A& a) noexcept {
   if constexpr (DenseColumn<A>) {
@@ -60,7 +60,8 @@ template <class A>
   }
 }
 
-/// Ends the program unless `got` is `want`. The argument is called `before` name `after`.
+/// Terminates the program unless `got` equals `want`. The sentence calls the argument `before` +
+/// `name` + `after`.
 FEWBIT_ALWAYS_INLINE void expect_extent(const char* function, const char* before, const char* name,
                                         const char* after, index got, index want) noexcept {
   if (got != want) [[unlikely]] {
@@ -89,14 +90,14 @@ FEWBIT_ALWAYS_INLINE void expect_cols(const char* function, const char* name, co
   }
 }
 
-/// How a function calls what it reads and what it writes.
+/// The names of a function, its input and its output in sentences.
 struct operand_names {
   const char* function;
   const char* in;
   const char* out;
 };
 
-/// Ends the program unless `in` is m x k and `out` m x n.
+/// Terminates the program unless `in` is m x k and `out` is m x n.
 template <class In, class Out>
 FEWBIT_ALWAYS_INLINE void expect_shapes(const operand_names& names, const In& in, const Out& out,
                                         index k, index n) noexcept {
@@ -109,7 +110,7 @@ FEWBIT_ALWAYS_INLINE void expect_shapes(const operand_names& names, const In& in
   expect_cols(names.function, names.out, out, n);
 }
 
-/// Ends the program unless scratch memory has a slot, and `bytes` in each.
+/// Terminates the program unless scratch memory has a slot and at least `bytes` bytes in each slot.
 FEWBIT_ALWAYS_INLINE void expect_room(const char* function, const char* name,
                                       const workspace& scratch, index bytes) noexcept {
   const auto expect = [&](const char* extent, index got, index least) {
@@ -122,23 +123,23 @@ FEWBIT_ALWAYS_INLINE void expect_room(const char* function, const char* name,
   expect("bytes_per_slot()", scratch.bytes_per_slot(), bytes);
 }
 
-/// Whether a product can read A in place as rows of T, else one sentence of the compiler.
+/// True if a product can read A in place as rows of T. Otherwise the compiler reports one sentence.
 template <class A, class T>
 [[nodiscard]] consteval bool reads_in_place() {
   static_assert(DenseRows<A, T>,
-                "fewbit: codes are read where they lie: as a row_matrix of the type that weights "
-                "are packed for, a row-major Map or block of one, or a vector, which is one row; "
-                "copy others to a row_matrix first");
+                "fewbit: codes are read in place: from a row_matrix of the type that weights are "
+                "packed for, a row-major Map or block of one, or a vector, which is one row; copy "
+                "other operands to a row_matrix first");
   return DenseRows<A, T>;
 }
 
-/// Whether a product can write C in place, else one sentence of the compiler.
+/// True if a product can write C in place. Otherwise the compiler reports one sentence.
 template <class C, class T>
 [[nodiscard]] consteval bool writes_in_place() {
   static_assert(MutableDenseRows<C, T>,
-                "fewbit: a product is written where it stays: to a row_matrix of what the epilogue "
-                "returns, a row-major Map or block of one, or a vector, which is one row; it must "
-                "not be const");
+                "fewbit: a product is written in place: to a row_matrix of the type that the "
+                "epilogue returns, a row-major Map or block of one, or a vector, which is one row; "
+                "it must not be const");
   return MutableDenseRows<C, T>;
 }
 

@@ -1,9 +1,9 @@
 #pragma once
-/// Random numbers by position: element i of a stream is a function of (seed, counter + i).
+/// Random numbers by position: element i of a stream depends only on seed and counter + i.
 ///
-/// There is no hidden state, so the numbers are the same on every platform, for every thread count
-/// and in every order of asking. Use it for stochastic rounding, initial centroids and test data.
-/// Whoever draws n elements moves on by adding n to the counter.
+/// There is no hidden state, so the numbers are the same on every platform, for every number of
+/// threads and in every order of calls. Use it for stochastic rounding, initial centroids and test
+/// data. After drawing n elements, add n to the counter.
 
 #include "fewbit/begin.hpp"
 
@@ -18,7 +18,7 @@
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
-/// A stream and the place to start in it.
+/// A stream, `seed`, and the position of its first element, `counter`.
 struct generator {
   std::uint64_t seed = 0;
   std::uint64_t counter = 0;
@@ -62,7 +62,7 @@ FEWBIT_ALWAYS_INLINE std::array<V, 4> philox(const std::array<V, 4>& first,
   return counter;
 }
 
-/// The blocks at positions given by the lanes of low and high words.
+/// One block per lane, at the position whose low and high words are in that lane.
 template <class V>
 FEWBIT_ALWAYS_INLINE std::array<V, 4> random_blocks(std::uint64_t seed, const V& low,
                                                     const V& high) noexcept {
@@ -70,7 +70,7 @@ FEWBIT_ALWAYS_INLINE std::array<V, 4> random_blocks(std::uint64_t seed, const V&
                    {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
 }
 
-/// c[0] + c[1] x + c[2] x^2 + ..., each product rounded, so that no processor fuses it.
+/// c[0] + c[1] x + c[2] x^2 + ..., each product rounded, so that it is never fused with the sum.
 template <std::size_t N>
 double polynomial(const double (&c)[N], double x) noexcept {
   double sum = c[N - 1];
@@ -78,9 +78,9 @@ double polynomial(const double (&c)[N], double x) noexcept {
   return sum;
 }
 
-/// Natural logarithm of a normal x > 0, relative error below 1e-15. Libraries of mathematics differ
-/// in the last bit of theirs; this one uses only operations that IEEE 754 fixes.
-/// x = m * 2^e with m near 1; log m = 2 atanh(s), s = (m - 1) / (m + 1), as a series in s^2.
+/// Natural logarithm of a normal x > 0, relative error below 1e-15. std::log of different libraries
+/// differs in the last bit. This function uses only operations whose results IEEE 754 defines. With
+/// x = m * 2^e and m near 1: log m = 2 atanh(s), s = (m - 1) / (m + 1), as a series in s^2.
 inline double portable_log(double x) noexcept {
   static constexpr double series[] = {1.0,      1.0 / 3,  1.0 / 5,  1.0 / 7,  1.0 / 9, 1.0 / 11,
                                       1.0 / 13, 1.0 / 15, 1.0 / 17, 1.0 / 19, 1.0 / 21};
@@ -101,20 +101,21 @@ inline double portable_log(double x) noexcept {
 
 /// The 128 random bits at a position of the stream `seed`.
 /// Source: Philox4x32-10, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; the
-/// position is the low half of its counter, the seed its key.
+/// position is the low half of the counter, and the seed is the key.
 [[nodiscard]] inline std::array<std::uint32_t, 4> random_bits(std::uint64_t seed,
                                                               std::uint64_t position) noexcept {
   return detail::random_blocks(seed, static_cast<std::uint32_t>(position),
                                static_cast<std::uint32_t>(position >> 32));
 }
 
-/// Element i of the stream as a float in [0, 1): a multiple of 2^-24, each as likely as the other.
+/// Element i of the stream as a float in [0, 1): a multiple of 2^-24; all multiples are equally
+/// likely.
 [[nodiscard]] inline float uniform(const generator& g, index i) noexcept {
   const std::uint32_t bits = random_bits(g.seed, g.counter + static_cast<std::uint64_t>(i))[0];
   return static_cast<float>(bits >> 8) * 0x1p-24F;
 }
 
-/// Elements first .. first + N - 1, the same numbers as `uniform` gives one by one.
+/// Elements first .. first + N - 1, equal to N calls of `uniform`.
 template <int N>
 [[nodiscard]] FEWBIT_ALWAYS_INLINE arch::vec<float, N> uniform_lanes(const generator& g,
                                                                      index first) noexcept {
@@ -127,8 +128,8 @@ template <int N>
   return arch::convert<float>(arch::bits_as<std::int32_t>(bits)) * arch::vec<float, N>(0x1p-24F);
 }
 
-/// The x at which the standard normal distribution function is p, 0 < p < 1; relative error about
-/// 1e-7. The same bits on every platform.
+/// The x at which the standard normal distribution function equals p, for 0 < p < 1. The relative
+/// error is about 1e-7. The bits are the same on every platform.
 /// Source: Wichura 1988, algorithm AS 241 (PPND7), Applied Statistics 37.
 [[nodiscard]] inline double inverse_normal_cdf(double p) noexcept {
   static constexpr double center_above[] = {3.3871327179, 5.0434271938e1, 1.5929113202e2,
@@ -152,8 +153,8 @@ template <int N>
   return q < 0 ? -x : x;
 }
 
-/// Element i of the stream as a draw from the normal distribution of mean 0 and variance 1;
-/// between -8.3 and 8.3.
+/// Element i of the stream as a sample of the normal distribution with mean 0 and variance 1. It
+/// lies between -8.3 and 8.3.
 [[nodiscard]] inline float normal(const generator& g, index i) noexcept {
   const auto bits = random_bits(g.seed, g.counter + static_cast<std::uint64_t>(i));
   const std::uint64_t high = (std::uint64_t{bits[0]} << 20) | (bits[1] >> 12);  // 52 bits

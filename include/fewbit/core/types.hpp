@@ -1,5 +1,5 @@
 #pragma once
-/// The Eigen vocabulary of the library.
+/// Types and concepts for Eigen matrices: index, row_matrix, RowMajorDense.
 
 #include "fewbit/begin.hpp"
 
@@ -14,6 +14,7 @@ namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 /// Extents and positions; signed, as in Eigen.
 using index = Eigen::Index;
 
+/// A matrix of any size whose rows are contiguous in memory.
 template <class T>
 using row_matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
@@ -21,9 +22,9 @@ using row_matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMa
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// A row-major matrix, Map or block of T whose rows are contiguous: what the hot path reads and
-/// writes in place. Whatever would need a hidden copy (an expression, a column-major matrix) does
-/// not satisfy it.
+/// A row-major matrix, Map or block of T whose rows are contiguous. The hot path reads and writes
+/// it in place. A type that would need a hidden copy (an expression, a column-major matrix) does
+/// not satisfy the concept.
 template <class A, class T>
 concept RowMajorDense = requires(const std::remove_cvref_t<A>& a) {
   { a.data() } -> std::convertible_to<const T*>;

@@ -1,8 +1,8 @@
 #pragma once
-/// Scratch memory sized once, so that the hot path allocates nothing.
+/// Scratch memory that is allocated once, so that the hot path does not allocate.
 ///
-/// Preparation reserves what the largest call will need; each call then takes its slots. One slot
-/// belongs to one piece of work given to an executor (core/executor.hpp).
+/// Preparation reserves the memory that the largest call needs. Each piece of work given to an
+/// executor (core/executor.hpp) uses one slot.
 
 #include "fewbit/begin.hpp"
 
@@ -19,9 +19,9 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Equal slots of bytes. Each starts on a 64-byte line and shares none with its neighbours; the
-/// distance between slots is an odd number of lines, so that up to 64 slots start at different
-/// offsets of a 4096-byte page and their loads and stores do not alias.
+/// Slots of equal size. Each slot starts on a 64-byte line and shares no line with another slot.
+/// The distance between slots is an odd number of lines. Therefore up to 64 slots start at
+/// different offsets in a 4096-byte page, and their loads and stores do not alias.
 class workspace {
  public:
   workspace() noexcept = default;
@@ -29,23 +29,24 @@ class workspace {
   /// @throws fewbit::error as `reserve` does.
   explicit workspace(index bytes_per_slot, index slots = 1) { reserve(bytes_per_slot, slots); }
 
-  /// Makes room for `slots` slots of `bytes_per_slot` bytes; never shrinks in either. Growing
-  /// invalidates pointers to slots and forgets what was in them.
-  /// @throws fewbit::error if a number is negative or the product too large; nothing changes then.
+  /// Makes room for `slots` slots of `bytes_per_slot` bytes; neither number ever shrinks. Growing
+  /// invalidates pointers to slots and loses their contents.
+  /// @throws fewbit::error if a number is negative or the product is too large; the workspace is
+  /// then unchanged.
   void reserve(index bytes_per_slot, index slots = 1) {
-    constexpr index line = index{aligned_buffer<std::byte>::alignment};
-    constexpr index most = std::numeric_limits<index>::max() - 2 * line;
-    if (bytes_per_slot < 0 || bytes_per_slot > most) {
-      detail::fail("workspace", "bytes_per_slot", bytes_per_slot, "0 to " + std::to_string(most));
+    constexpr index most_bytes = std::numeric_limits<index>::max() - 2 * line;
+    if (bytes_per_slot < 0 || bytes_per_slot > most_bytes) {
+      detail::fail("workspace", "bytes_per_slot", bytes_per_slot,
+                   "0 to " + std::to_string(most_bytes));
     }
     bytes_per_slot = std::max(bytes_per_slot, bytes_per_slot_);
-    const index stride = (((bytes_per_slot + line - 1) / line) | 1) * line;
-    const index most_slots = aligned_buffer<std::byte>::max_size / stride;
-    if (slots < 0 || slots > most_slots) {
-      detail::fail("workspace", "slots", slots, "0 to " + std::to_string(most_slots));
+    const index stride = stride_for(bytes_per_slot);
+    const index most = most_slots(bytes_per_slot);
+    if (slots < 0 || slots > most) {
+      detail::fail("workspace", "slots", slots, "0 to " + std::to_string(most));
     }
     slots = std::max(slots, slots_);
-    if (slots > most_slots) {
+    if (slots > most) {
       detail::fail("workspace", "bytes_per_slot", bytes_per_slot,
                    "less with " + std::to_string(slots) + " slots");
     }
@@ -57,16 +58,26 @@ class workspace {
     slots_ = slots;
   }
 
-  /// First byte of slot i, 0 <= i < slots(). Slots hold no promised values.
+  /// First byte of slot i, 0 <= i < slots(). Its contents are unspecified.
   [[nodiscard]] std::byte* slot(index i) noexcept {
     assert(i >= 0 && i < slots_);
     return memory_.data() + i * stride_;
   }
 
   [[nodiscard]] index slots() const noexcept { return slots_; }
+  /// The most slots of so many bytes that an address space has room for.
+  [[nodiscard]] static index most_slots(index bytes_per_slot) noexcept {
+    return aligned_buffer<std::byte>::max_size / stride_for(bytes_per_slot);
+  }
   [[nodiscard]] index bytes_per_slot() const noexcept { return bytes_per_slot_; }
 
  private:
+  static constexpr index line = index{aligned_buffer<std::byte>::alignment};
+
+  static index stride_for(index bytes_per_slot) noexcept {
+    return (((bytes_per_slot + line - 1) / line) | 1) * line;
+  }
+
   aligned_buffer<std::byte> memory_;
   index stride_ = 0;
   index bytes_per_slot_ = 0;

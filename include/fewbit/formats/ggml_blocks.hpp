@@ -29,13 +29,13 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/half.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/quant/range.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// Weights of a block.
 inline constexpr index ggml_block_size = 32;
 
+/// 8 bits: code * d.
 struct q8_0 {
   static constexpr const char* name = "q8_0";
   static constexpr int zero = 0;  ///< the code of value 0
@@ -45,6 +45,7 @@ struct q8_0 {
   friend bool operator==(const q8_0&, const q8_0&) = default;
 };
 
+/// 5 bits: (code - 16) * d; qh holds the high bits.
 struct q5_0 {
   static constexpr const char* name = "q5_0";
   static constexpr int zero = 16;
@@ -55,6 +56,7 @@ struct q5_0 {
   friend bool operator==(const q5_0&, const q5_0&) = default;
 };
 
+/// 4 bits: (code - 8) * d.
 struct q4_0 {
   static constexpr const char* name = "q4_0";
   static constexpr int zero = 8;
@@ -64,6 +66,7 @@ struct q4_0 {
   friend bool operator==(const q4_0&, const q4_0&) = default;
 };
 
+/// 4 bits: code * d + m.
 struct q4_1 {
   static constexpr const char* name = "q4_1";
   static constexpr int zero = 0;
@@ -144,9 +147,7 @@ inline void expect_whole_blocks(const char* function, index cols) {
 }
 
 /// "block (2, 3)": row and position in it.
-inline std::string block_name(index r, index b) {
-  return "block (" + std::to_string(r) + ", " + std::to_string(b) + ")";
-}
+inline std::string block_name(index r, index b) { return element("block ", r, b); }
 
 }  // namespace detail
 
@@ -219,7 +220,7 @@ class block_matrix {
   /// By division: a product of hostile sizes could wrap.
   void expect_shape(std::size_t bytes) const {
     if (rows_ <= 0 || cols_ <= 0 || cols_ % ggml_block_size != 0) {
-      detail::fail("block_matrix", "shape", detail::text(rows_) + " x " + detail::text(cols_),
+      detail::fail("block_matrix", "shape", detail::shape_text(rows_, cols_),
                    "at least one row of whole blocks of 32");
     }
     const auto rows = static_cast<std::size_t>(rows_);

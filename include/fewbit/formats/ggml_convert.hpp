@@ -10,6 +10,9 @@
 /// | q5_0   | int8_grouped<32>  | q - 16              | 16 - q               |
 /// | q4_0   | uint4_grouped<32> | q, zero point 8     | 15 - q, zero point 7 |
 /// | q4_1   | codes_with_minima | q                   | q                    |
+/// | q4_1   | uint4_grouped_minimum<32> | q           | refused              |
+///
+/// The last row is to_quantized_matrix, whose result quantized_matrix and layers take.
 ///
 /// A scale of a quantized_matrix is positive: it is |d|, and 2^-126, which no half is, where d is
 /// 0. Both directions keep every value (but the sign of a zero) and come back to the same bytes;
@@ -66,6 +69,10 @@ struct scheme_of_blocks<q5_0> {
 template <>
 struct scheme_of_blocks<q4_0> {
   using type = uint4_grouped<ggml_block_size>;
+};
+template <>
+struct scheme_of_blocks<q4_1> {
+  using type = uint4_grouped_minimum<ggml_block_size>;
 };
 
 /// A group of a quantized matrix: 32 codes, their scale and zero point.
@@ -193,11 +200,20 @@ template <GgmlBlock B>
   return block;
 }
 
+/// A block of codes 0 to 15 with a scale and a least value.
+[[nodiscard]] inline q4_1 block_with_minimum(const block_codes& codes, float scale, float minimum,
+                                             index r, index b) {
+  q4_1 block;
+  write_half(exact_half("scale", scale, r, b), block.d);
+  write_half(exact_half("least value", minimum, r, b), block.m);
+  pack_block(codes, block);
+  return block;
+}
+
 }  // namespace detail
 
 /// The scheme that holds blocks B.
 template <GgmlBlock B>
-  requires(!B::has_minimum)
 using scheme_of = typename detail::scheme_of_blocks<B>::type;
 
 /// The same values as codes, scales and zero points.
@@ -279,15 +295,12 @@ template <GgmlBlock B>
   detail::expect_whole_blocks("to_blocks", q.codes.cols());
   for (const auto* m : {&q.scales, &q.minima}) {
     detail::expect_equal("to_blocks", m == &q.scales ? "shape of scales" : "shape of minima",
-                         detail::text(m->rows()) + " x " + detail::text(m->cols()),
-                         detail::text(rows) + " x " + detail::text(groups));
+                         detail::shape_text(m->rows(), m->cols()),
+                         detail::shape_text(rows, groups));
   }
   std::vector<q4_1> blocks;
   for (index r = 0; r < rows; ++r) {
     for (index b = 0; b < groups; ++b) {
-      q4_1 block;
-      detail::write_half(detail::exact_half("scale", q.scales(r, b), r, b), block.d);
-      detail::write_half(detail::exact_half("least value", q.minima(r, b), r, b), block.m);
       detail::block_codes codes;
       for (index j = 0; j < ggml_block_size; ++j) {
         const int code = q.codes(r, b * ggml_block_size + j);
@@ -296,11 +309,61 @@ template <GgmlBlock B>
         }
         codes[static_cast<std::size_t>(j)] = static_cast<std::int8_t>(code);
       }
-      detail::pack_block(codes, block);
-      blocks.push_back(block);
+      blocks.push_back(detail::block_with_minimum(codes, q.scales(r, b), q.minima(r, b), r, b));
     }
   }
   return block_matrix<q4_1>(rows, q.codes.cols(), std::move(blocks));
+}
+
+/// The same values as a quantized matrix whose groups have minima. A scale may be 0.
+/// @throws fewbit::error if there are no blocks, or naming the first whose scale is negative or -0
+[[nodiscard]] inline quantized_matrix<scheme_of<q4_1>> to_quantized_matrix(
+    const block_matrix<q4_1>& blocks) {
+  detail::expect_extents("to_quantized_matrix", "blocks", blocks);
+  row_matrix<std::uint8_t> codes(blocks.rows(), blocks.cols());
+  std::vector<float> scales, minima;
+  for (index r = 0; r < blocks.rows(); ++r) {
+    for (index b = 0; b < blocks.blocks_per_row(); ++b) {
+      const q4_1& block = blocks.row(r)[b];
+      scales.push_back(detail::read_half(block.d));
+      minima.push_back(detail::read_half(block.m));
+      if (std::signbit(scales.back())) {
+        detail::fail("to_quantized_matrix", detail::block_name(r, b), "of a negative scale",
+                     "one that comes back the same");
+      }
+      detail::block_codes unpacked;
+      detail::unpack_block(block, unpacked);
+      for (index j = 0; j < ggml_block_size; ++j) {
+        codes(r, b * ggml_block_size + j) =
+            static_cast<std::uint8_t>(unpacked[static_cast<std::size_t>(j)]);
+      }
+    }
+  }
+  return quantized_matrix<scheme_of<q4_1>>(codes, scales, minima);
+}
+
+/// The same values as blocks.
+/// @throws fewbit::error if the columns are no whole blocks, or naming the first block whose scale
+///         or minimum is no half
+template <GgmlBlock B>
+  requires(B::has_minimum)
+[[nodiscard]] block_matrix<B> to_blocks(const quantized_matrix<scheme_of<B>>& q) {
+  detail::expect_extents("to_blocks", "q", q);
+  detail::expect_whole_blocks("to_blocks", q.cols());
+  std::vector<B> blocks;
+  std::vector<std::uint8_t> row(static_cast<std::size_t>(q.cols()));
+  for (index r = 0; r < q.rows(); ++r) {
+    q.unpack_row(r, row.data());
+    for (index c = 0; c < q.cols(); c += ggml_block_size) {
+      detail::block_codes codes;
+      for (std::size_t j = 0; j < codes.size(); ++j) {
+        codes[j] = static_cast<std::int8_t>(row[static_cast<std::size_t>(c) + j]);
+      }
+      blocks.push_back(detail::block_with_minimum(codes, q.scale(r, c), q.minimum(r, c), r,
+                                                  c / ggml_block_size));
+    }
+  }
+  return block_matrix<B>(q.rows(), q.cols(), std::move(blocks));
 }
 
 /// Every value as it was, but blocks of scale 0 as quantization makes them of zeros, so that

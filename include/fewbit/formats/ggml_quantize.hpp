@@ -45,12 +45,13 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/half.hpp"
+#include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/formats/ggml_blocks.hpp"
-#include "fewbit/quant/quantize.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
+/// As the portable code of ggml: 1 / d, ties away from zero.
 struct ggml_ref {
   static constexpr const char* name = "ggml_ref";
   /// What the x of q8_0 are multiplied by; an infinity stands for 0.
@@ -64,6 +65,7 @@ struct ggml_ref {
   }
 };
 
+/// As ggml on x86: 127 / amax, ties to even.
 struct ggml_x86 {
   static constexpr const char* name = "ggml_x86";
   template <class V>

@@ -26,12 +26,12 @@
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/finite.hpp"
 #include "fewbit/core/half.hpp"
+#include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/formats/ggml_blocks.hpp"
 #include "fewbit/formats/ggml_quantize.hpp"
-#include "fewbit/quant/quantize.hpp"
-#include "fewbit/quant/weighted_quantize.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 

@@ -80,7 +80,7 @@ template <index G>
 void expect_valid_inputs(const matmul_nbits& w) {
   constexpr const char* function = "from_matmul_nbits";
   if (w.n <= 0 || w.k <= 0) {
-    fail(function, "shape", text(w.n) + " x " + text(w.k), "at least one row and one column");
+    fail(function, "shape", shape_text(w.n, w.k), "at least one row and one column");
   }
   const nbits_extents<G> extents{w.n, w.k};
   expect_rows("scales", w.scales, w.n, extents.blocks());

@@ -18,13 +18,11 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/epilogue.hpp"
 #include "fewbit/gemm/epilogue_rows.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
-
-/// Numbers in rows that are one piece of work.
-inline constexpr index epilogue_piece = index{1} << 16;
 
 /// Past the caches if what is read and written is `streaming` bytes or more and rows of c begin on
 /// cache lines.

@@ -76,6 +76,7 @@ struct chain : stage {
   }
 };
 
+/// Nests two stages: second(first(value)).
 template <Stage First, Stage Second>
 [[nodiscard]] constexpr chain<First, Second> operator|(const First& first,
                                                        const Second& second) noexcept {

@@ -42,7 +42,7 @@ inline void expect_finite_factors(const char* stage, std::span<const float> fact
   if (factors.empty()) fewbit::detail::fail(stage, "number of factors", 0, "at least 1");
   for (std::size_t i = 0; i < factors.size(); ++i) {
     if (fewbit::detail::is_finite(factors[i])) continue;
-    fewbit::detail::fail(stage, "factors[" + std::to_string(i) + "]", factors[i],
+    fewbit::detail::fail(stage, fewbit::detail::item("factors", static_cast<index>(i)), factors[i],
                          "a finite number");
   }
 }
@@ -252,7 +252,8 @@ struct saturate : stage {
 
   saturate() noexcept = default;
   explicit saturate(std::int32_t zero) : zero_point(zero) {
-    fewbit::detail::expect(zero >= -255 && zero <= 255, "saturate", "zero_point", zero,
+    fewbit::detail::expect(zero >= -255 && zero <= 255,
+                           std::is_signed_v<Code> ? "to_int8" : "to_uint8", "zero_point", zero,
                            "-255 to 255");
   }
 
@@ -269,7 +270,9 @@ struct saturate : stage {
   }
 };
 
+/// int32 to codes -128 to 127.
 using to_int8 = saturate<std::int8_t>;
+/// int32 to codes 0 to 255.
 using to_uint8 = saturate<std::uint8_t>;
 
 /// rne(float * factor); a NaN becomes -2^30, what is beyond +-2^30 stops there.

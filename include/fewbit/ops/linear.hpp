@@ -1,34 +1,44 @@
 #pragma once
-/// The linear layer, Y = X W^T + bias: which class template serves which weights and inputs.
+/// The linear layer, Y = X W^T + bias: the declaration is linear<Weights, Inputs>, and this table
+/// says which weights and inputs there are, what they cost and when to use them.
 ///
 ///     linear<int8_per_row> dynamic(weights, bias);                // X quantized at each call
 ///     linear<int8_per_row, static_uint8> fixed(weights, bias, p); // X quantized with calibrated p
-///     linear<int4_grouped<32>, float_inputs> real(weights, bias); // weights alone are quantized
-///     linear<binary_per_row, binary_inputs> xnor(weights, bias);  // X one bit each
+///     linear<int4_grouped<32>, float_inputs> real(weights, bias); // only weights are quantized
+///     linear<binary_per_row, binary_inputs> xnor(weights, bias);  // one bit for each input
 ///     dynamic(inputs, outputs);                                   // no allocation, no exception
 ///
-/// | weights                              | inputs                      | file, ops/linear/ | bytes per weight    |
-/// |--------------------------------------|-----------------------------|-------------------|---------------------|
-/// | integers, a scale per row or coarser | dynamic_int8, static_int8,  | int8.hpp          | 1; bits / 8 up to 4 |
-/// |                                      | static_uint8                |                   | bits                |
-/// | codebooks, a scale per row           | the same                    | int8.hpp          | 1                   |
-/// | any, in groups                       | static_int8, static_uint8   | int8.hpp          | 1                   |
-/// | any, in groups                       | dynamic_int8,               | grouped.hpp       | bits / 8 + 2 / group|
-/// |                                      | dynamic_int8_groups         |                   |                     |
-/// | any                                  | float_inputs                | float_inputs.hpp  | bits / 8 + 2 / group|
-/// | symmetric, a scale per row           | binary_inputs,              | bit_planes.hpp    | bits / 8            |
-/// |                                      | ternary_inputs,             |                   |                     |
-/// |                                      | few_bit_inputs<B>           |                   |                     |
-/// | two-scale ternary (quantize_ttq)     | dynamic_int8                | two_scale.hpp     | 1 / 4               |
-/// | codes of a product quantizer         | dynamic_int8, float_inputs  | pq.hpp, by name   | 1 / 8 to 1 / 2      |
+/// | weights             | inputs                       | file in linear/  | bytes per weight     | use it for                      |
+/// |---------------------|------------------------------|------------------|----------------------|---------------------------------|
+/// | int8, uint8,        | dynamic_int8                 | int8.hpp         | 1                    | the first choice: no            |
+/// | a scale per row     |                              |                  |                      | calibration, small error        |
+/// | 1 to 4 bits,        | dynamic_int8                 | int8.hpp         | bits / 8             | less memory at the speed of     |
+/// | a scale per row     |                              |                  |                      | int8                            |
+/// | any scheme          | static_int8, static_uint8    | int8.hpp         | 1; bits / 8 if up to | chains of layers: codes in,     |
+/// |                     |                              |                  | 4 bits, scale of row | codes out; needs calibration    |
+/// | codebook<B>,        | dynamic_int8, static_int8,   | int8.hpp         | 1                    | learned levels at the speed of  |
+/// | a scale per row     | static_uint8                 |                  |                      | int8                            |
+/// | integers in groups  | dynamic_int8,                | grouped.hpp      | bits / 8 + 2 / group | few rows, bound by the memory   |
+/// |                     | dynamic_int8_groups          |                  |                      | traffic of weights              |
+/// | integers with       | dynamic_int8,                | grouped.hpp      | bits / 8 + 6 / group | ggml's Q4_1, HQQ, AWQ           |
+/// | minima              | dynamic_int8_groups          |                  |                      |                                 |
+/// | any scheme          | float_inputs                 | float_inputs.hpp | bits / 8 + 2 / group | exact inputs; slower with many  |
+/// |                     |                              |                  |                      | rows                            |
+/// | symmetric integers, | binary_inputs,               | bit_planes.hpp   | bits / 8             | one to few bits on both sides   |
+/// | a scale per row     | ternary_inputs,              |                  |                      |                                 |
+/// |                     | few_bit_inputs<B>,           |                  |                      |                                 |
+/// |                     | unsigned_inputs<B>           |                  |                      |                                 |
+/// | ttq                 | dynamic_int8                 | two_scale.hpp    | 1 / 4                | ternary weights with two scales |
+/// | pq<Width, Bits>     | dynamic_int8, float_inputs   | pq.hpp, included | 1 / 8 to 1 / 2       | the fewest bytes for few rows   |
+/// |                     |                              | by name          |                      |                                 |
 ///
-/// int8_per_row with dynamic_int8 is the place to start. static inputs save the pass over each row,
-/// but need calibration. Weights in groups of few bits are the choice where one or a few rows wait
-/// for weights from memory. float_inputs keep the inputs exact and cost float arithmetic.
-/// Read next: ops/linear/choices.hpp (inputs, options, scratch memory).
+/// A zero point takes 1 / group bytes more where weights in groups have them. All layers have the same
+/// calls (ops/layer.hpp). Read next: ops/layer.hpp, ops/inputs.hpp.
 
 #include "fewbit/begin.hpp"
 
+#include "fewbit/ops/inputs.hpp"
+#include "fewbit/ops/layer.hpp"
 #include "fewbit/ops/linear/bit_planes.hpp"
 #include "fewbit/ops/linear/choices.hpp"
 #include "fewbit/ops/linear/float_inputs.hpp"

@@ -6,9 +6,9 @@
 ///     0 0 0 0       1 1 1 1       0 1 2 3       2 2 3 3       0 0 0 0
 ///     0 0 0 0       2 2 2 2       0 1 2 3       4 4 5 5       1 1 1 1
 ///
-/// The numbers are `scale_of(r, c, cols)`, the only map from an element to its scale. Rows of a
-/// weight matrix are output channels, so per_row is what papers call per channel, and grouped<G>
-/// cuts the sum over inputs into blocks of G. Read next: zero_point.hpp.
+/// The numbers are `scale_of(r, c, cols)`, which maps an element to its scale. All code uses this
+/// map and no other. Rows of a weight matrix are output channels: per_row is what papers call "per
+/// channel". grouped<G> cuts the sum over inputs into blocks of G. Read next: zero_point.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -48,7 +48,7 @@ struct per_row {
   static constexpr index run(index cols) noexcept { return cols; }
 };
 
-/// One scale for each column. A product that sums over columns cannot take it out of the sum.
+/// One scale for each column. A product that sums over columns cannot factor these scales out.
 struct per_col {
   static constexpr const char* name = "per_col";
   static constexpr index scale_of(index /*r*/, index c, index /*cols*/) noexcept { return c; }
@@ -95,9 +95,9 @@ struct sub_tensor {
   static constexpr index run(index cols) noexcept { return cols; }
 };
 
-/// `scale_of` maps an element to its scale; the rest follows from it: `count` is the number of
-/// scales, `group(i, rows, cols)` the rectangle of the elements of scale i, and `run` the number of
-/// neighbouring columns that share a scale (runs start at column 0 of each row).
+/// `scale_of` maps an element to its scale. `count` is the number of scales. `group(i, rows, cols)`
+/// is the rectangle of the elements of scale i. `run` is the number of neighbouring columns that
+/// share a scale; runs start at column 0 of each row.
 template <class T>
 concept Granularity = requires(index i) {
   { T::scale_of(i, i, i) } -> std::same_as<index>;

@@ -1,11 +1,12 @@
 #pragma once
-/// Where the levels of a codebook stand, whatever the data: quantiles, powers of two, sums of them.
+/// Fixed levels for codebooks: quantiles of the normal distribution, powers of two, sums of powers
+/// of two.
 ///
 ///     quantize<codebook_per_row<4>, normal_quantiles>(w)    // NF4
 ///     quantize<codebook_per_row<4>>(w)                      // learned: codebook/lloyd_max.hpp
 ///
-/// A rule is a type that answers 2^Bits levels of -1 to 1 in ascending order. Of those here half
-/// are positive, one is 0 and the rest are negative, so that a weight of 0 stays one.
+/// A rule is a type that returns 2^Bits levels in [-1, 1] in ascending order. In the rules here
+/// half of the levels are positive, one is 0 and the rest are negative, so a weight of 0 stays 0.
 /// Read next: quantize.hpp.
 
 #include "fewbit/begin.hpp"
@@ -21,8 +22,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// The x below which the standard normal distribution has the share p of .5 to 1 - 2^-10: Newton's
-/// method on a convex function, from the left.
+/// The quantile of the standard normal distribution for a probability p in [.5, 1 - 2^-10].
+/// Newton's method on a convex function, started left of the solution.
 [[nodiscard]] inline double normal_quantile(double p) noexcept {
   double x = 0.0;
   for (int step = 0; step < 64; ++step) {
@@ -33,8 +34,8 @@ namespace detail {
   return x;
 }
 
-/// Levels of `positive(i)`, i = 1 .. 2^(Bits - 1), `-negative(i)` for one fewer, and 0; both
-/// functions ascend.
+/// With half = 2^(Bits - 1): the levels `positive(i)` for i = 1 .. half, `-negative(i)` for
+/// i = 1 .. half - 1, and 0. Both functions ascend.
 template <int Bits, class Positive, class Negative>
 [[nodiscard]] std::array<float, std::size_t{1} << Bits> levels_around_zero(
     const Positive& positive, const Negative& negative) {
@@ -50,16 +51,18 @@ template <int Bits, class Positive, class Negative>
 }  // namespace detail
 
 /// Quantiles of the normal distribution, evenly spaced in probability on each side of 0 and divided
-/// by the largest: at 4 bits NF4. Dettmers et al. 2023, arXiv:2305.14314 (QLoRA).
+/// by the largest. With 4 bits this is NF4. Dettmers et al. 2023, arXiv:2305.14314 (QLoRA).
 struct normal_quantiles {
   template <Storage St>
   static constexpr bool fits = CodebookStorage<St> && St::bits >= 2;
 
+  /// The levels of codes of `Bits` bits.
   template <int Bits>
   [[nodiscard]] static std::array<float, std::size_t{1} << Bits> levels() {
     constexpr int count = 1 << Bits;
     constexpr int half = count / 2;
-    // Between the middles of the outermost of `count` and of `count - 1` equal shares.
+    // The mean of two probabilities: the middle of the last of `count` equal intervals, and the
+    // middle of the last of `count - 1`.
     const double outermost = 1.0 - (0.5 / count + 0.5 / (count - 1)) / 2;
     const double largest = detail::normal_quantile(outermost);
     const auto side = [&](int steps) {
@@ -71,11 +74,12 @@ struct normal_quantiles {
   }
 };
 
-/// 1, 1/2, 1/4 ...: a product is a shift. Miyashita et al. 2016, arXiv:1603.01025.
+/// 1, 1/2, 1/4 ... A product with such a level is a shift. Miyashita et al. 2016, arXiv:1603.01025.
 struct powers_of_two {
   template <Storage St>
   static constexpr bool fits = CodebookStorage<St> && St::bits >= 2 && St::bits <= 4;
 
+  /// The levels of codes of `Bits` bits.
   template <int Bits>
   [[nodiscard]] static std::array<float, std::size_t{1} << Bits> levels() {
     constexpr int half = 1 << (Bits - 1);
@@ -84,13 +88,15 @@ struct powers_of_two {
   }
 };
 
-/// Sums of one of 0, 1/2, 1/4, 1/16 and one of 0, 1/8, divided by the largest: the magnitudes 0,
-/// .1, .2, .3, .4, .6, .8 and 1. The last of the 16 levels is 1 again. A product is two shifts.
+/// a + b with a one of 0, 1/2, 1/4, 1/16 and b one of 0, 1/8, divided by the largest sum. The
+/// magnitudes are 0, .1, .2, .3, .4, .6, .8 and 1; the last two of the 16 levels are both 1. A
+/// product with such a level is two shifts.
 /// Li et al. 2020, arXiv:1909.13144 (APoT).
 struct additive_powers_of_two {
   template <Storage St>
   static constexpr bool fits = CodebookStorage<St> && St::bits == 4;
 
+  /// The levels of codes of `Bits` bits.
   template <int Bits>
   [[nodiscard]] static std::array<float, std::size_t{1} << Bits> levels() {
     static constexpr std::array<int, 9> tenths = {0, 1, 2, 3, 4, 6, 8, 10, 10};

@@ -1,9 +1,9 @@
 #pragma once
-/// Scales of binary and ternary groups, from the magnitudes of the group.
+/// Rules that choose the scale of a binary or ternary group from its magnitudes.
 ///
-/// A binary code is a sign, a ternary code a sign or nothing; what is left to choose is the scale
-/// alpha and, for ternary, the threshold above which a weight keeps its sign. A rule is a type, so
-/// `quantize<ternary_per_row, ternary_twn>(w)` says which one was used.
+/// A binary code is a sign; a ternary code is a sign or 0. A rule chooses the scale alpha and, for
+/// ternary codes, the threshold: smaller weights become 0. A rule is a type, so
+/// `quantize<ternary_per_row, ternary_twn>(w)` names it.
 /// Read next: quantize.hpp.
 
 #include "fewbit/begin.hpp"
@@ -21,9 +21,9 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Elements with |w| >= threshold get the code of their sign, the others 0 (binary codes ignore the
-/// threshold). A ternary group of zeros keeps these defaults. No element of a ternary group that is
-/// nearer to 0 than to the scale 2^-126 keeps its sign under that scale.
+/// Elements with |w| >= threshold get the code of their sign, the others get 0. Binary codes ignore
+/// the threshold. A ternary group of zeros has these defaults. A ternary threshold is at least
+/// 2^-127: smaller magnitudes are nearer to 0 than to the smallest scale, 2^-126.
 struct magnitude_choice {
   float scale = 1.0F;
   float threshold = std::numeric_limits<float>::infinity();
@@ -31,15 +31,15 @@ struct magnitude_choice {
 
 namespace detail {
 
-/// Smaller magnitudes are nearer to 0 than to any scale.
+/// Magnitudes below this are nearer to 0 than to any scale.
 inline constexpr float least_kept = min_scale / 2;
 
 }  // namespace detail
 
-/// alpha = mean|w|, the minimiser of |w - alpha sign(w)|^2; its relative error is
-/// 1 - (sum|w|)^2 / (n sum w^2), 1 - 2/pi for Gaussian weights.
-/// A mean below 2^-126 becomes 0 or 2^-126, whichever is nearer; a group of zeros has scale 0,
-/// because no code stands for 0. Rastegari et al. 2016, arXiv:1603.05279 (XNOR-Net).
+/// alpha = mean|w|, which minimises |w - alpha sign(w)|^2. The relative error is 1 - (sum|w|)^2 /
+/// (n sum w^2); for Gaussian weights 1 - 2/pi. A mean below 2^-126 becomes 0 or 2^-126, whichever
+/// is nearer. A group of zeros has scale 0, because no binary code means 0. Rastegari et al. 2016,
+/// arXiv:1603.05279 (XNOR-Net).
 struct mean_magnitude {
   template <Storage St>
   static constexpr bool fits = std::is_same_v<St, binary>;
@@ -53,14 +53,14 @@ struct mean_magnitude {
   }
 };
 
-/// The exact minimiser of |w - alpha t|^2 over alpha and t in {-1, 0, 1}^n: the k largest
-/// magnitudes keep their sign, alpha is their mean, and k maximises (sum of the k largest)^2 / k.
-/// Equal magnitudes get equal codes. Relative error for Gaussian weights .19017, at threshold .612
-/// sigma.
+/// Minimises |w - alpha t|^2 exactly over alpha and t in {-1, 0, 1}^n. The k largest magnitudes
+/// keep their sign, alpha is their mean, and k maximises (sum of the k largest)^2 / k. Equal
+/// magnitudes get equal codes. For Gaussian weights the relative error is .19017 and the threshold
+/// .612 sigma.
 ///
-/// Only cuts between different magnitudes are tried: within a run of equal ones the objective falls
-/// and then rises in k, so that its maximum is at an end of the run. Where the mean is below
-/// 2^-126, alpha is 2^-126 and k is the best for that.
+/// Only cuts between different magnitudes are tried. Within a run of equal magnitudes the objective
+/// falls and then rises in k, so its maximum is at one end of the run. Where the mean is below
+/// 2^-126, alpha is 2^-126 and k is the best for that scale.
 struct ternary_optimum {
   template <Storage St>
   static constexpr bool fits = std::is_same_v<St, ternary>;
@@ -87,8 +87,8 @@ struct ternary_optimum {
   }
 };
 
-/// Delta = 0.7 mean|w|, alpha = mean of the |w| > Delta: one pass instead of a sort, relative error
-/// for Gaussian weights .19162. Li et al. 2016, arXiv:1605.04711 (TWN).
+/// Delta = 0.7 mean|w|, alpha = mean of the |w| > Delta. Needs no sort. For Gaussian weights the
+/// relative error is .19162. Li et al. 2016, arXiv:1605.04711 (TWN).
 struct ternary_twn {
   template <Storage St>
   static constexpr bool fits = ternary_optimum::fits<St>;

@@ -1,13 +1,13 @@
 #pragma once
-/// What quantization cost: the distance between a matrix and its approximation.
+/// Measures the error of quantization: the distance between a matrix and its approximation.
 ///
 ///     const error_report e = measure_error(w, quantize<int8_per_row>(w));
 ///     e.sqnr_db;
 ///
-/// All figures come from one pass in double, summed in row order, so that they repeat to the bit. A
-/// sum carries its rounding errors along, so that neither an element far from the rest nor terms of
-/// both signs cost it precision; no square of a float is too large or too small for a double.
-/// The short names (mse, sqnr_db, ...) are for those who want one figure.
+/// One pass in double computes all figures, summed in row order, so results repeat to the bit. Each
+/// sum keeps its rounding errors and adds them at the end (compensated summation): an outlier or
+/// terms of both signs cost no precision. A double holds the square of every float. The short names
+/// (mse, sqnr_db, ...) return one figure each.
 
 #include "fewbit/begin.hpp"
 
@@ -19,19 +19,22 @@
 
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
+#include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
+#include "fewbit/quant/dequantize.hpp"
 #include "fewbit/quant/quantize.hpp"
 #include "fewbit/quant/quantized_matrix.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
-/// With w the reference, w_hat the approximation and e = w - w_hat:
+/// The error of an approximation w_hat of w, with e = w - w_hat.
 struct error_report {
-  double mse = 0;            ///< mean e^2
-  double sqnr_db = 0;        ///< 10 log10(sum w^2 / sum e^2); +inf if e = 0
-  double cosine = 0;         ///< w . w_hat / (|w| |w_hat|); 1 if both are 0, 0 if one is
-  double max_error = 0;      ///< max |e|
-  double clipped_share = 0;  ///< share of elements outside what the codes cover; 0 without codes
+  double mse = 0;        ///< mean e^2
+  double sqnr_db = 0;    ///< 10 log10(sum w^2 / sum e^2); +inf if e = 0
+  double cosine = 0;     ///< w . w_hat / (|w| |w_hat|); 1 if both are 0, 0 if one is
+  double max_error = 0;  ///< max |e|
+  double clipped_share =
+      0;  ///< share of elements outside the codes (clipped_share); 0 without codes
 };
 
 }}  // namespace fewbit
@@ -40,8 +43,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// A sum of doubles and what its roundings lost. Source: Neumaier 1974, "Rundungsfehleranalyse
-/// einiger Verfahren zur Summation endlicher Summen".
+/// A sum of doubles with its rounding errors (compensated summation). Source: Neumaier 1974,
+/// "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen".
 class careful_sum {
  public:
   void add(double x) noexcept {
@@ -71,7 +74,7 @@ struct error_sums {
     const double a = w;
     const double b = w_hat;
     const double e = a - b;
-    // A product of two floats is exact in double and cannot be hurt by contraction; e * e can.
+    // Products of two floats are exact in double, so contraction cannot change them; e * e is not.
     error.add(arch::rounded(e * e));
     reference.add(a * a);
     approximation.add(b * b);
@@ -95,13 +98,6 @@ struct error_sums {
   }
 };
 
-inline void expect_same_shape(const char* function, const char* argument, index rows, index cols,
-                              index got_rows, index got_cols) {
-  if (rows == got_rows && cols == got_cols) return;
-  fail(function, argument, text(got_rows) + " x " + text(got_cols),
-       text(rows) + " x " + text(cols));
-}
-
 /// Fails unless w has elements, all finite, and codes `q` have its shape.
 template <Scheme S>
 void expect_comparable(const char* function, const char* argument, const matrix_ref& w,
@@ -110,18 +106,18 @@ void expect_comparable(const char* function, const char* argument, const matrix_
   expect_finite(function, "w", w);
 }
 
-/// Whether x lies more than half a step beyond the values of the first and last code. The bounds
-/// are allowed the rounding errors of a quotient, so that amax itself never counts.
+/// Whether x is more than half a step below the value of the first code or above that of the last
+/// one. The bounds have a slack for the rounding of a quotient, so amax itself never counts.
 template <Scheme S>
-[[nodiscard]] bool is_clipped(float x, float scale, int zero_point) noexcept {
+[[nodiscard]] bool is_clipped(float x, float scale, int zero_point, float minimum) noexcept {
   const double step = scale;
   const double slack = 0.5 * step + std::abs(double{x}) * 0x1p-22;
-  const double lowest = (S::code_min - zero_point) * step;
-  const double highest = (S::code_max - zero_point) * step;
+  const double lowest = (S::code_min - zero_point) * step + double{minimum};
+  const double highest = (S::code_max - zero_point) * step + double{minimum};
   return double{x} > highest + slack || double{x} < lowest - slack;
 }
 
-/// The same for levels: more than half the distance to its neighbour beyond the first or last one.
+/// The same for levels, where half a step is half the distance between the two outermost levels.
 [[nodiscard]] inline bool is_outside(float x, float scale, std::span<const float> levels) noexcept {
   const double step = scale;
   const double slack = std::abs(double{x}) * 0x1p-22;
@@ -132,7 +128,8 @@ template <Scheme S>
          double{x} < (levels[0] - below) * step - slack;
 }
 
-/// The figures of two matrices; the user called `function` and named the second one `argument`.
+/// The figures of two matrices. Error sentences name `function`, and `argument` for the second
+/// matrix.
 [[nodiscard]] inline error_report error_between(const char* function, const char* argument,
                                                 const matrix_ref& w,
                                                 const matrix_ref& approximation) {
@@ -147,7 +144,7 @@ template <Scheme S>
   return sums.report(w.size());
 }
 
-/// The same of codes.
+/// The same for codes.
 template <Scheme S>
 [[nodiscard]] error_report error_between(const char* function, const char* argument,
                                          const matrix_ref& w, const quantized_matrix<S>& q) {
@@ -163,7 +160,8 @@ template <Scheme S>
       if constexpr (CodebookScheme<S>) {
         clipped += is_outside(w(r, c), q.scale(r, c), q.levels()) ? 1 : 0;
       } else {
-        clipped += is_clipped<S>(w(r, c), q.scale(r, c), q.zero_point(r, c)) ? 1 : 0;
+        clipped +=
+            is_clipped<S>(w(r, c), q.scale(r, c), q.zero_point(r, c), q.minimum(r, c)) ? 1 : 0;
       }
     }
   }
@@ -172,6 +170,7 @@ template <Scheme S>
 
 }  // namespace detail
 
+/// All figures of the error of `approximation`, compared with `w`.
 /// @throws fewbit::error if `w` is empty, the shapes differ, or a value is not finite
 [[nodiscard]] inline error_report measure_error(
     const Eigen::Ref<const row_matrix<float>>& w,
@@ -179,10 +178,11 @@ template <Scheme S>
   return detail::error_between("measure_error", "approximation", w, approximation);
 }
 
-/// Share of the elements of `w` that the codes of `q` cannot reach: more than half a step beyond
-/// the value of the first or last code of their group; for a codebook half a step is half the
-/// distance from that to the next. 0 for scales that cover all data; ternary and binary scales are
-/// means and always clip. Under scale 0 every element but 0 counts.
+/// The share of the elements of `w` that lie outside the codes of `q`: more than half a step below
+/// the value of the first code of their group, or above that of the last one. For a codebook half a
+/// step is half the distance between the two outermost levels. The share is 0 for scales that cover
+/// all data. Ternary and binary scales are means, so some elements always lie outside. Under scale
+/// 0 every element counts that is not 0, or not the minimum under real_minimum.
 /// @throws fewbit::error if `w` is empty or not finite, or the shapes differ
 template <Scheme S>
 [[nodiscard]] double clipped_share(const Eigen::Ref<const row_matrix<float>>& w,
@@ -191,7 +191,8 @@ template <Scheme S>
   return detail::share_of_clipped(w, q);
 }
 
-/// All figures of codes made from `w`.
+/// All figures of the error of dequantize(q), compared with `w`.
+/// @throws fewbit::error as above
 template <Scheme S>
 [[nodiscard]] error_report measure_error(const Eigen::Ref<const row_matrix<float>>& w,
                                          const quantized_matrix<S>& q) {
@@ -200,22 +201,26 @@ template <Scheme S>
   return r;
 }
 
-/// @throws fewbit::error as measure_error does, by its own name, as do the next three
+/// One figure of measure_error, as the next three functions.
+/// @throws fewbit::error as measure_error does; the sentence names this function
 template <class Approximation>
 [[nodiscard]] double mse(const Eigen::Ref<const row_matrix<float>>& w,
                          const Approximation& approximation) {
   return detail::error_between("mse", "approximation", w, approximation).mse;
 }
+/// Signal to noise in decibels.
 template <class Approximation>
 [[nodiscard]] double sqnr_db(const Eigen::Ref<const row_matrix<float>>& w,
                              const Approximation& approximation) {
   return detail::error_between("sqnr_db", "approximation", w, approximation).sqnr_db;
 }
+/// The cosine of the angle between both.
 template <class Approximation>
 [[nodiscard]] double cosine(const Eigen::Ref<const row_matrix<float>>& w,
                             const Approximation& approximation) {
   return detail::error_between("cosine", "approximation", w, approximation).cosine;
 }
+/// The largest magnitude of an error.
 template <class Approximation>
 [[nodiscard]] double max_error(const Eigen::Ref<const row_matrix<float>>& w,
                                const Approximation& approximation) {

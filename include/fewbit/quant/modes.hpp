@@ -1,21 +1,21 @@
 #pragma once
-/// Quantization exactly as other libraries do it, for programs that must match their bits.
+/// Quantization with the formulas of other libraries, for programs that must match their bits.
 ///
-/// `onnx`, `fbgemm` and `tflite` differ in three places: division or multiplication by 1 / scale,
-/// what becomes of a tie, and how a range becomes parameters.
+/// `onnx`, `fbgemm` and `tflite` differ in the quotient, in the rounding of ties, and in the
+/// parameters that they derive from a range.
 ///
 /// | mode   | quotient        | tie  | parameters from a range                                    |
 /// |--------|-----------------|------|------------------------------------------------------------|
 /// | onnx   | x / scale       | even | dynamic_quantize_linear: float arithmetic, uint8           |
-/// | fbgemm | x * (1 / scale) | even | choose_params: double, zero point from the better end      |
+/// | fbgemm | x * (1 / scale) | even | choose_params: double, zero point from one end (see there) |
 /// | tflite | x / scale       | away | choose_params: double scale, zero point rounded away       |
 ///
-/// In each, code = clamp(round(quotient) + zero_point, min, max) of the code type. Where the other
-/// library leaves a case open, fewbit does this in every mode: a quotient beyond the codes,
-/// infinities included, gives the nearest code; NaN gives the first code.
+/// In every mode code = clamp(round(quotient) + zero_point, min, max), with min and max of the code
+/// type. The other libraries leave some cases open. fewbit defines them for every mode: a quotient
+/// outside the codes saturates, also if it is infinite; a NaN gives the first code.
 ///
 /// A code type T is an integer type (std::int8_t, std::uint16_t) or a storage (int4).
-/// Use `quantize<S>` of quantize.hpp unless you must match someone.
+/// Use `quantize<S>` of quantize.hpp unless you must match another library.
 
 #include "fewbit/begin.hpp"
 
@@ -28,6 +28,7 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/fixed_point.hpp"
+#include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/params.hpp"
 #include "fewbit/quant/range.hpp"
@@ -57,8 +58,8 @@ struct code_limits<T> {
   static constexpr int max = T::max;
 };
 
-/// clamp(round(quotient) + zero, min, max); clamping first gives the same, as the bounds are
-/// integers, and keeps the quotient small enough for the rounding.
+/// clamp(round(quotient) + zero, min, max). The quotient is clamped before it is rounded: the
+/// bounds are integers, so the result is the same, and the rounding gets a small number.
 template <class T, class Round, class V>
 FEWBIT_ALWAYS_INLINE arch::rebind<V, typename code_limits<T>::code> to_code(
     const V& quotient, std::int32_t zero) noexcept {
@@ -69,13 +70,13 @@ FEWBIT_ALWAYS_INLINE arch::rebind<V, typename code_limits<T>::code> to_code(
   return arch::convert<typename code_limits<T>::code>(integers(rounded + integers(zero)));
 }
 
-/// (code - zero_point) * scale, which all three modes share.
+/// (code - zero_point) * scale, the same in all three modes.
 template <class Code>
 [[nodiscard]] float decode(Code code, float scale, std::int32_t zero_point) noexcept {
   return arch::rounded(static_cast<float>(std::int64_t{code} - zero_point) * scale);
 }
 
-/// Zero point from the end of the range where it is more accurate, before rounding.
+/// The zero point before rounding, computed from the end of the range that gives the smaller error.
 inline double zero_point_from_better_end(double lo, double hi, double scale, int qmin,
                                          int qmax) noexcept {
   const double error_lo = std::abs(double(qmin)) + std::abs(lo / scale);
@@ -110,11 +111,14 @@ struct onnx {
     return detail::decode(code, scale, zero_point);
   }
 
-  /// Parameters of DynamicQuantizeLinear for uint8 from the smallest and largest value:
-  /// scale = (hi - lo) / 255 over the range widened to hold 0,
-  /// zero_point = rne(clamp(-lo / scale)). A range [0, 0] gets scale 1, as in ONNX Runtime; the
-  /// reference implementation says 1 / 255 there and the text leaves it open. Codes are the same.
-  /// Any other scale is at least 2^-126.
+  /// Parameters of DynamicQuantizeLinear for uint8 from the smallest and largest value. The range
+  /// is first widened to hold 0; then
+  ///
+  ///     scale = (hi - lo) / 255, zero_point = rne(clamp(-lo / scale, 0, 255))
+  ///
+  /// The range [0, 0] gets scale 1, as in ONNX Runtime. The reference implementation has 1 / 255,
+  /// and the specification does not say; the codes are the same. Every other scale is at least
+  /// 2^-126.
   [[nodiscard]] static quant_params dynamic_quantize_linear(const range& r) {
     detail::expect_valid_range("onnx::dynamic_quantize_linear", r);
     const float lo = r.lo < 0.0F ? r.lo : 0.0F;
@@ -133,17 +137,17 @@ struct onnx {
 
 /// Choices of fbgemm::choose_params.
 struct fbgemm_options {
-  /// Zero gets the middle code, when the range has values on both sides of it.
+  /// Zero gets the middle code if the range holds values on both sides of it.
   bool preserve_sparsity = false;
-  /// The scale is rounded up to a power of two.
+  /// Rounds the scale up to a power of two.
   bool power_of_two = false;
 };
 
 /// FBGEMM and the quantized kernels of PyTorch.
 ///
-/// Its AVX2 code and its scalar code differ for NaN and for huge x; fewbit follows neither there
-/// but the rule at the head of this file. A scale whose reciprocal is infinite is
-/// not for this mode; choose_params never gives one.
+/// The AVX2 code and the scalar code of FBGEMM differ for NaN and for huge x. In these cases fewbit
+/// follows the rules at the head of this file. The reciprocal of a scale must be finite;
+/// choose_params never returns another scale.
 /// Source: QuantUtils.h and QuantUtils.cc of FBGEMM.
 struct fbgemm {
   static constexpr const char* name = "fbgemm";
@@ -159,7 +163,8 @@ struct fbgemm {
     return detail::decode(code, scale, zero_point);
   }
 
-  /// Parameters for codes qmin..qmax; a scale is never below 6.1e-5, and 0.1 for an empty range.
+  /// Parameters for the codes of T. The zero point is computed from the end of the range that gives
+  /// the smaller rounding error. A scale is at least 6.1e-5; the range [0, 0] gets scale 0.1.
   template <CodeType T>
   [[nodiscard]] static quant_params choose_params(const range& r, const fbgemm_options& how = {}) {
     detail::expect_valid_range("fbgemm::choose_params", r);
@@ -185,7 +190,7 @@ struct fbgemm {
  private:
   static constexpr float smallest_scale = 6.1e-5F;
 
-  /// The range about the middle code that holds r.
+  /// The range around the middle code that holds r.
   static range around_zero(const range& r, int steps) noexcept {
     const auto below = static_cast<float>(-(steps / 2 + 1));
     const auto above = static_cast<float>(steps / 2);
@@ -193,11 +198,11 @@ struct fbgemm {
     const double up = std::abs(r.hi / above);
     const double step = down > up ? down : up;
     const double most = std::numeric_limits<float>::max() / -double{below};
-    const double kept = step < most ? step : most;  // its ends are floats
+    const double kept = step < most ? step : most;  // both ends are finite floats
     return {static_cast<float>(kept * double{below}), static_cast<float>(kept * double{above})};
   }
 
-  /// The range that `smallest_scale` covers in place of `scale`.
+  /// The range that codes cover if `smallest_scale` replaces `scale`.
   static range stretch(const range& r, float scale, int steps) noexcept {
     if (r.lo == 0.0F) return {0.0F, smallest_scale * static_cast<float>(steps)};
     if (r.hi == 0.0F) return {-smallest_scale * static_cast<float>(steps), 0.0F};
@@ -210,7 +215,7 @@ struct fbgemm {
 struct tflite {
   static constexpr const char* name = "tflite";
 
-  /// TFLite keeps the scale in double until it quantizes.
+  /// TFLite keeps the scale as a double until it quantizes.
   struct params {
     double scale = 0;
     std::int32_t zero_point = 0;
@@ -227,9 +232,9 @@ struct tflite {
     return detail::decode(code, scale, zero_point);
   }
 
-  /// Parameters for the codes of T; `narrow_range` leaves out the first code, as for weights. The
-  /// range is widened to hold 0, which TFLite demands of its caller. [0, 0] gets scale 0; another
-  /// scale is never below 2^-126, which keeps it a float.
+  /// Parameters for the codes of T. `narrow_range` excludes the first code, as TFLite does for
+  /// weights. The range is widened to hold 0; TFLite leaves that to its caller. [0, 0] gets scale
+  /// 0. Every other scale is at least 2^-126, so it is a normal float.
   template <CodeType T>
   [[nodiscard]] static params choose_params(const range& r, bool narrow_range = false) {
     detail::expect_valid_range("tflite::choose_params", r);
@@ -245,20 +250,18 @@ struct tflite {
   }
 };
 
-/// Quantizes `in` into `out` as Mode does, in place and without allocation.
+/// Quantizes `in` into `out` with the formulas of Mode. Does not allocate.
 ///
 /// @param in      row-major float: a matrix, Map or block; it may have no elements
 /// @param out     row-major codes of T, the same shape
 /// @param params  a finite scale of at least 2^-126, and a zero point that is a code of T
-/// @throws fewbit::error if the shapes differ or params are none; nothing is written then
+/// @throws fewbit::error if the shapes differ, or if the scale or the zero point is out of range;
+///         `out` is then unchanged
 template <class Mode, CodeType T, RowMajorDense<float> In, MutableRowMajorDense<code_of<T>> Out>
 void quantize_with(const In& in, Out&& out, const quant_params& params) {
   constexpr const char* function = "quantize_with";
   using limits = detail::code_limits<T>;
-  if (in.rows() != out.rows() || in.cols() != out.cols()) {
-    detail::fail(function, "out", detail::text(out.rows()) + " x " + detail::text(out.cols()),
-                 detail::text(in.rows()) + " x " + detail::text(in.cols()));
-  }
+  detail::expect_same_shape(function, "out", in.rows(), in.cols(), out.rows(), out.cols());
   detail::expect_positive_scale(function, "params.scale", params.scale);
   detail::expect_zero_point(function, "params.zero_point", params.zero_point, limits::min,
                             limits::max);

@@ -1,20 +1,23 @@
 #pragma once
-/// From a range to a scale and a zero point.
+/// Turns a range into a scale and a zero point, or a scale and a minimum.
 ///
-/// x_hat = (code - zero_point) * scale. One function, `choose_params`, holds the formulas of every
-/// scheme; computation is in double and rounded once to float.
-/// Read next: quantize.hpp, which applies them.
+///     const quant_params p = choose_params<uint8_affine>(r);
+///     const minimum_params m = choose_params<uint4_grouped_minimum<32>>(r);
+///
+/// `choose_params` has the formulas of every scheme. It computes in double and rounds once to
+/// float.
+/// Read next: quantize.hpp, which applies the parameters.
 
 #include "fewbit/begin.hpp"
 
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <string>
 #include <type_traits>
 
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
+#include "fewbit/core/finite.hpp"
 #include "fewbit/quant/range.hpp"
 #include "fewbit/quant/scheme.hpp"
 
@@ -28,14 +31,29 @@ struct quant_params {
   friend constexpr bool operator==(const quant_params&, const quant_params&) = default;
 };
 
+/// Value of a code under real_minimum: code * scale + minimum.
+struct minimum_params {
+  float scale = 1.0F;
+  float minimum = 0.0F;
+
+  friend constexpr bool operator==(const minimum_params&, const minimum_params&) = default;
+};
+
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
+/// The parameters of a group under a zero point: quant_params, or minimum_params of real_minimum.
+template <ZeroPoint Zp>
+using params_of_zero_point = std::conditional_t<Zp::has_minimum, minimum_params, quant_params>;
+
+/// The parameters of a group of a scheme.
+template <Scheme S>
+using params_of = params_of_zero_point<typename S::zero_point>;
+
 namespace detail {
 
-/// Fails unless `scale` is a finite number of at least 2^-126. The argument is a literal or a
-/// std::string, and nothing is allocated before the failure.
+/// Fails unless `scale` is a finite number of at least 2^-126. Does not allocate unless it fails.
 template <class Argument>
 void expect_positive_scale(const char* function, const Argument& argument, float scale) {
   if (!is_finite(scale) || !(scale > 0.0F)) {
@@ -44,23 +62,19 @@ void expect_positive_scale(const char* function, const Argument& argument, float
   if (scale < min_scale) fail(function, argument, scale, "at least 2^-126");
 }
 
-inline std::string interval(int lo, int hi) {
-  return lo == hi ? std::to_string(lo) : std::to_string(lo) + " to " + std::to_string(hi);
-}
-
 template <class Argument>
 void expect_zero_point(const char* function, const Argument& argument, std::int32_t zero, int lo,
                        int hi) {
   if (zero < lo || zero > hi) fail(function, argument, zero, interval(lo, hi));
 }
 
-/// The largest scale of which `reach` steps are a finite float.
+/// The largest scale for which reach * scale is a finite float.
 template <Scale Sc>
 [[nodiscard]] float largest_scale(int reach) noexcept {
   return Sc::round_down(double{std::numeric_limits<float>::max()} / reach);
 }
 
-/// Steps from the zero point to the code that is farthest from it.
+/// The distance from the zero point to the farthest code.
 template <Storage St, ZeroPoint Zp>
 [[nodiscard]] constexpr int farthest_code(int zero_point) noexcept {
   const int above = Zp::template code_max<St> - zero_point;
@@ -68,39 +82,22 @@ template <Storage St, ZeroPoint Zp>
   return above > below ? above : below;
 }
 
-/// Whether scales are kept so small that every code stands for a finite float. Powers of two are
-/// not where that could halve the range; dequantize() then answers the largest float.
+/// Whether scales are limited so that every code stands for a finite float. For powers of two that
+/// are not symmetric, the limit could halve the range; they have none, and dequantize() saturates.
 template <ZeroPoint Zp, Scale Sc>
 inline constexpr bool keeps_codes_finite =
     std::is_same_v<Sc, real_scale> || std::is_same_v<Zp, symmetric>;
 
-}  // namespace detail
-
-/// Parameters that cover `r`, which must be finite with lo <= hi.
-///
-/// symmetric, symmetric_full:  scale = amax / steps, zero_point = 0
-/// affine:                     r is first widened to hold 0;
-///                             scale = (hi - lo) / (max - min),
-///                             zero_point = clamp(rne(min - lo / scale), min, max)
-///
-/// where rne rounds to nearest, ties to even, and scale is already the rounded one (a power of two,
-/// or a float), so that x_hat(zero_point) = 0 exactly. The range [0, 0] gets scale 1 and zero point
-/// 0; a scale is never below 2^-126.
-///
-/// Near the largest float a step is made smaller, so that every code stands for a finite float: the
-/// scale, if it is real or the zero point symmetric, is at most
-///
-///     FLT_MAX / max(code_max - zero_point, zero_point - code_min)
-///
-/// rounded down, with the zero point of the scale before that.
-///
-/// Sources: Jacob et al. 2018, arXiv:1712.05877; Wu et al. 2020, arXiv:2004.09602.
+/// The scale of a range of one value is 0: the minimum is that value, and every code stands for it.
 template <IntegerStorage St, ZeroPoint Zp, Scale Sc>
-[[nodiscard]] quant_params choose_params(const range& r) {
-  static_assert(St::is_signed || Zp::is_affine,
-                "fewbit: an unsigned storage needs the affine zero point, because symmetric codes "
-                "are as often negative as positive");
-  detail::expect_valid_range("choose_params", r);
+[[nodiscard]] minimum_params choose_minimum(const range& r) noexcept {
+  const double covered = double{r.hi} - double{r.lo};
+  const float scale = covered == 0.0 ? 0.0F : Sc::round_step(covered / Zp::template steps<St>);
+  return {scale, without_minus_zero(r.lo)};
+}
+
+template <IntegerStorage St, ZeroPoint Zp, Scale Sc>
+[[nodiscard]] quant_params choose_zero_point(const range& r) noexcept {
   const double lo = r.lo < 0.0F ? r.lo : 0.0;
   const double hi = r.hi > 0.0F ? r.hi : 0.0;
   const double covered = Zp::is_affine ? hi - lo : double{r.amax()};
@@ -113,18 +110,54 @@ template <IntegerStorage St, ZeroPoint Zp, Scale Sc>
                         : zero > St::max ? St::max
                                          : static_cast<std::int32_t>(zero);
   }
-  if constexpr (detail::keeps_codes_finite<Zp, Sc>) {
-    const int reach = detail::farthest_code<St, Zp>(params.zero_point);
+  if constexpr (keeps_codes_finite<Zp, Sc>) {
+    const int reach = farthest_code<St, Zp>(params.zero_point);
     if (double{params.scale} * reach > double{std::numeric_limits<float>::max()}) {
-      params.scale = detail::largest_scale<Sc>(reach);
+      params.scale = largest_scale<Sc>(reach);
     }
   }
   return params;
 }
 
+}  // namespace detail
+
+/// Parameters that cover `r`, which must be finite with lo <= hi.
+///
+/// symmetric, symmetric_full:  scale = amax / steps, zero_point = 0
+/// affine:                     r is first widened to hold 0;
+///                             scale = (hi - lo) / (max - min),
+///                             zero_point = clamp(rne(min - lo / scale), min, max)
+/// real_minimum:               scale = (hi - lo) / (max - min), minimum = lo; 0 and lo if hi = lo
+///
+/// where rne rounds to nearest, ties to even, and `scale` is already rounded to a float or a power
+/// of two. So x_hat(zero_point) = 0 exactly. The range [0, 0] gets scale 1 and zero point 0, or
+/// scale 0 under real_minimum. Every other scale is at least 2^-126.
+///
+/// Near the largest float the scale is limited, so that every code stands for a finite float. If
+/// the scale is real or the zero point symmetric, the scale is at most
+///
+///     FLT_MAX / max(code_max - zero_point, zero_point - code_min)
+///
+/// rounded down. The zero point is computed before the limit applies. real_minimum has no limit:
+/// dequantize() saturates instead.
+///
+/// Sources: Jacob et al. 2018, arXiv:1712.05877; Wu et al. 2020, arXiv:2004.09602.
+template <IntegerStorage St, ZeroPoint Zp, Scale Sc>
+[[nodiscard]] params_of_zero_point<Zp> choose_params(const range& r) {
+  static_assert(St::is_signed || Zp::is_affine || Zp::has_minimum,
+                "fewbit: an unsigned storage needs the affine zero point or real_minimum, because "
+                "symmetric codes are as often negative as positive");
+  detail::expect_valid_range("choose_params", r);
+  if constexpr (Zp::has_minimum) {
+    return detail::choose_minimum<St, Zp, Sc>(r);
+  } else {
+    return detail::choose_zero_point<St, Zp, Sc>(r);
+  }
+}
+
 /// The same for the choices of a scheme.
 template <IntegerScheme S>
-[[nodiscard]] quant_params choose_params(const range& r) {
+[[nodiscard]] params_of<S> choose_params(const range& r) {
   return choose_params<typename S::storage, typename S::zero_point, typename S::scale>(r);
 }
 

@@ -1,10 +1,14 @@
 #pragma once
-/// A matrix of codes with its scales: what quantization produces and operators consume.
+/// A matrix of codes with its scales: the result of quantize() and the input of operators.
 ///
 /// The scheme is part of the type. Codes are row-major and packed to the bits of their storage
-/// (core/bits.hpp); each row starts on a byte. The value of an element is
-/// (code(r, c) - zero_point(r, c)) * scale(r, c), or levels()[code(r, c)] * scale(r, c).
-/// Read next: quantize.hpp, which makes one from reals; gemm/ packs one for a kernel.
+/// (core/bits.hpp). Each row starts on a byte. The value of an element is
+///
+///     (code(r, c) - zero_point(r, c)) * scale(r, c)
+///     code(r, c) * scale(r, c) + minimum(r, c)           real_minimum
+///     levels()[code(r, c)] * scale(r, c)                 codebooks
+///
+/// Read next: quantize.hpp (floats to codes), dequantize.hpp (codes to floats).
 
 #include "fewbit/begin.hpp"
 
@@ -30,7 +34,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Packs n codes of a row; a binary code becomes its sign bit.
+/// Packs n codes of a row. A binary code is stored as its sign bit.
 template <Storage St>
 void pack_codes(const typename St::code* codes, index n, std::uint8_t* bytes) noexcept {
   if constexpr (std::is_same_v<St, binary>) {
@@ -60,25 +64,15 @@ template <Storage St>
   return std::is_same_v<St, binary> ? 1 - 2 * stored : stored;
 }
 
-/// "w(2, 3)".
-inline std::string element(const char* name, index r, index c) {
-  return std::string(name) + "(" + std::to_string(r) + ", " + std::to_string(c) + ")";
-}
-
-/// "scales[3]".
-inline std::string item(const char* name, index i) {
-  return std::string(name) + "[" + std::to_string(i) + "]";
-}
-
-/// Storages that may have no code for 0. A group of zeros then has scale 0.
+/// Storages that may have no code for 0. A group of zeros then gets scale 0.
 template <Storage St>
 inline constexpr bool may_lack_zero = std::is_same_v<St, binary> || CodebookStorage<St>;
 
 /// Fails unless `scale` may be a scale of S: a finite number of at least 2^-126, or 0 if S may lack
-/// a code for 0.
+/// a code for 0 or has minima.
 template <Scheme S>
 void expect_valid_scale(const char* function, const std::string& argument, float scale) {
-  constexpr bool may_be_zero = may_lack_zero<typename S::storage>;
+  constexpr bool may_be_zero = may_lack_zero<typename S::storage> || S::has_minimum;
   if (may_be_zero && std::bit_cast<std::uint32_t>(scale) == 0) return;
   expect_positive_scale(function, argument, scale);
   if constexpr (std::is_same_v<typename S::scale, power_of_two>) {
@@ -101,12 +95,12 @@ void expect_valid_levels(const char* function, std::span<const float> levels) {
   }
 }
 
-/// How quantize() hands over rows it has packed itself.
+/// Gives quantize() access to the parts of a quantized_matrix.
 struct quantized_matrix_access;
 
 }  // namespace detail
 
-/// Codes, scales and (only if S is affine) zero points of a rows x cols matrix.
+/// Codes and scales of a rows x cols matrix, and its zero points, minima or levels if S has them.
 template <Scheme S>
 class quantized_matrix {
  public:
@@ -119,17 +113,18 @@ class quantized_matrix {
   /// 0 x 0, without scales.
   quantized_matrix() = default;
 
-  /// From parts made elsewhere.
+  /// Copies codes and scales that were made elsewhere.
   ///
   /// @param codes        rows x cols codes, each in [S::code_min, S::code_max]; binary: -1 or 1
-  /// @param scales       granularity::count(rows, cols) finite numbers of at least 2^-126 (powers
-  ///                     of two if S says so), ordered by granularity::scale_of; binary: or 0,
-  ///                     which makes all values of the group 0
-  /// @param zero_points  as many, in [storage::min, storage::max]; empty unless S is affine
-  /// @throws fewbit::error naming the first bad value and its position
+  /// @param scales       granularity::count(rows, cols) finite numbers of at least 2^-126, ordered
+  ///                     by granularity::scale_of; powers of two if S has power_of_two. A binary
+  ///                     scale may be 0: all values of the group are then 0
+  /// @param zero_points  one for each scale, in [storage::min, storage::max]; empty unless S is
+  ///                     affine
+  /// @throws fewbit::error with the first bad value and its position
   quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
                    std::span<const float> scales, std::span<const value_type> zero_points = {})
-    requires(!CodebookScheme<S>)
+    requires(!CodebookScheme<S> && !S::has_minimum)
       : quantized_matrix(codes.rows(), codes.cols()) {
     detail::expect_pointer("quantized_matrix", "codes", codes.data());
     take_scales(scales);
@@ -137,7 +132,7 @@ class quantized_matrix {
     take_codes(codes);
   }
 
-  /// The same of a codebook, whose scales may be 0 as those of binary codes may.
+  /// The same for a codebook. A scale may be 0.
   ///
   /// @param levels  2^bits finite numbers of -1 to 1 in ascending order; some may be equal
   quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
@@ -148,6 +143,19 @@ class quantized_matrix {
     take_scales(scales);
     detail::expect_valid_levels<storage::bits>("quantized_matrix", levels);
     levels_.assign(levels.begin(), levels.end());
+    take_codes(codes);
+  }
+
+  /// The same for real_minimum. A scale may be 0: all values of the group are then its minimum.
+  ///
+  /// @param minima  one finite number for each scale
+  quantized_matrix(const Eigen::Ref<const row_matrix<value_type>>& codes,
+                   std::span<const float> scales, std::span<const float> minima)
+    requires(S::has_minimum)
+      : quantized_matrix(codes.rows(), codes.cols()) {
+    detail::expect_pointer("quantized_matrix", "codes", codes.data());
+    take_scales(scales);
+    take_minima(minima);
     take_codes(codes);
   }
 
@@ -169,11 +177,22 @@ class quantized_matrix {
     }
   }
 
+  /// 0 unless S has minima.
+  [[nodiscard]] float minimum(index r, index c) const noexcept {
+    if constexpr (S::has_minimum) {
+      return minima_[static_cast<std::size_t>(granularity::scale_of(r, c, cols_))];
+    } else {
+      return 0.0F;
+    }
+  }
+
   /// Ordered by granularity::scale_of.
   [[nodiscard]] std::span<const float> scales() const noexcept { return scales_; }
-  /// As many as scales if S is affine, else none.
+  /// One for each scale if S is affine, else empty.
   [[nodiscard]] std::span<const value_type> zero_points() const noexcept { return zero_points_; }
-  /// 2^bits numbers of -1 to 1 in ascending order if S is of a codebook, else none.
+  /// One for each scale if S has minima, else empty.
+  [[nodiscard]] std::span<const float> minima() const noexcept { return minima_; }
+  /// 2^bits numbers of -1 to 1 in ascending order if S has a codebook, else empty.
   [[nodiscard]] std::span<const float> levels() const noexcept { return levels_; }
 
   /// The packed codes, rows() times row_bytes() bytes.
@@ -193,16 +212,17 @@ class quantized_matrix {
     return all;
   }
 
-  /// Bytes this matrix would take in a file: codes, 4 for each scale and level, zero points.
+  /// Bytes of this matrix in a file: codes, 4 for each scale, minimum and level, and zero points.
   [[nodiscard]] index storage_bytes() const noexcept {
-    return bytes_.size() + static_cast<index>((scales_.size() + levels_.size()) * sizeof(float)) +
+    const std::size_t floats = scales_.size() + minima_.size() + levels_.size();
+    return bytes_.size() + static_cast<index>(floats * sizeof(float)) +
            static_cast<index>(zero_points_.size() * sizeof(value_type));
   }
 
-  /// Equal shape, codes, scales, zero points and levels.
+  /// Whether shape, codes, scales, zero points, minima and levels are equal.
   friend bool operator==(const quantized_matrix& a, const quantized_matrix& b) noexcept {
     return a.rows_ == b.rows_ && a.cols_ == b.cols_ && a.scales_ == b.scales_ &&
-           a.zero_points_ == b.zero_points_ && a.levels_ == b.levels_ &&
+           a.zero_points_ == b.zero_points_ && a.minima_ == b.minima_ && a.levels_ == b.levels_ &&
            std::equal(a.bytes_.begin(), a.bytes_.end(), b.bytes_.begin(), b.bytes_.end());
   }
 
@@ -211,7 +231,7 @@ class quantized_matrix {
 
   quantized_matrix(index rows, index cols) : rows_(rows), cols_(cols) {
     if (rows <= 0 || cols <= 0) {
-      detail::fail("quantized_matrix", "codes", detail::text(rows) + " x " + detail::text(cols),
+      detail::fail("quantized_matrix", "codes", detail::shape_text(rows, cols),
                    "at least one row and one column");
     }
     bytes_ = aligned_buffer<std::uint8_t>(rows * row_bytes());
@@ -240,6 +260,18 @@ class quantized_matrix {
     zero_points_.assign(zero_points.begin(), zero_points.end());
   }
 
+  void take_minima(std::span<const float> minima) {
+    const index count = granularity::count(rows_, cols_);
+    detail::expect_equal("quantized_matrix", "number of minima", static_cast<index>(minima.size()),
+                         count);
+    for (index i = 0; i < count; ++i) {
+      const float minimum = minima[static_cast<std::size_t>(i)];
+      if (detail::is_finite(minimum)) continue;
+      detail::fail("quantized_matrix", detail::item("minima", i), minimum, "a finite number");
+    }
+    minima_.assign(minima.begin(), minima.end());
+  }
+
   void take_codes(const Eigen::Ref<const row_matrix<value_type>>& codes) {
     for (index r = 0; r < rows_; ++r) {
       for (index c = 0; c < cols_; ++c) expect_valid_code(r, c, codes(r, c));
@@ -265,13 +297,14 @@ class quantized_matrix {
   aligned_buffer<std::uint8_t> bytes_;
   std::vector<float> scales_;
   std::vector<value_type> zero_points_;
+  std::vector<float> minima_;
   std::vector<float> levels_;
 };
 
 namespace detail {
 
 struct quantized_matrix_access {
-  /// Zero bits and no scales: the caller fills in both, unchecked.
+  /// A matrix of zero bits without scales. The caller fills in both; nothing is checked.
   template <Scheme S>
   static quantized_matrix<S> make(index rows, index cols) {
     return quantized_matrix<S>(rows, cols);
@@ -285,6 +318,10 @@ struct quantized_matrix_access {
                          std::vector<typename S::code>&& zero_points) noexcept {
     q.scales_ = std::move(scales);
     q.zero_points_ = std::move(zero_points);
+  }
+  template <Scheme S>
+  static void set_minima(quantized_matrix<S>& q, std::vector<float>&& minima) noexcept {
+    q.minima_ = std::move(minima);
   }
   template <CodebookScheme S>
   static void set_levels(quantized_matrix<S>& q, std::vector<float>&& scales,

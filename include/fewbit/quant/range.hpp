@@ -1,8 +1,8 @@
 #pragma once
-/// The interval of real values that a quantizer must cover.
+/// The interval of real values that codes must cover.
 ///
-/// An observer (calib/) answers a range, `choose_params` (params.hpp) turns it into a scale and a
-/// zero point. A range says nothing about bits: one range serves int8 and int4 alike.
+/// An observer (calib/) returns a range. `choose_params` (params.hpp) turns it into a scale and a
+/// zero point. A range does not depend on the bits of a code: the same range serves int8 and int4.
 
 #include "fewbit/begin.hpp"
 
@@ -20,7 +20,7 @@ struct range {
   float lo = 0.0F;
   float hi = 0.0F;
 
-  /// max(|lo|, |hi|): what a symmetric quantizer must cover.
+  /// max(|lo|, |hi|): the largest magnitude.
   [[nodiscard]] FEWBIT_ALWAYS_INLINE constexpr float amax() const noexcept {
     const float below = lo < 0.0F ? -lo : lo;
     const float above = hi < 0.0F ? -hi : hi;
@@ -38,15 +38,6 @@ struct range {
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
-
-/// +0 for a zero of either sign, and any other number as it is. In integers, because
-/// -fno-signed-zeros lets a compiler drop a comparison of floats or a sum with 0.
-template <class Float>
-[[nodiscard]] constexpr Float without_minus_zero(Float x) noexcept {
-  using word = std::conditional_t<sizeof(Float) == 4, std::uint32_t, std::uint64_t>;
-  const auto bits = std::bit_cast<word>(x);
-  return std::bit_cast<Float>(static_cast<word>(bits << 1U) == 0 ? word{0} : bits);
-}
 
 /// Fails unless both ends are finite and in order.
 inline void expect_valid_range(const char* function, const range& r) {

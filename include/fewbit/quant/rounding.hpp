@@ -1,8 +1,8 @@
 #pragma once
 /// How x / scale becomes an integer. Fifth choice of a scheme.
 ///
-/// Each rule is written once for V = float and V = arch::vec<float, N> and asks |x| <= 2^22, which
-/// a quotient clamped to the code range always satisfies. Read next: scheme.hpp.
+/// Each rule is written once, for V = float and V = arch::vec<float, N>. It needs |x| <= 2^22. A
+/// quotient that is clamped to the code range satisfies that. Read next: scheme.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -45,9 +45,9 @@ struct toward_zero {
   }
 };
 
-/// floor(x + u) with u uniform in [0, 1) on the grid of 2^-24: its expectation is x, and an integer
-/// stays what it is. The number u of an element depends on the generator and on the element's
-/// position r * cols + c alone. Gupta et al. 2015, arXiv:1502.02551.
+/// floor(x + u) with u uniform in [0, 1), a multiple of 2^-24. The expected value is x, and an
+/// integer does not change. The u of an element depends only on the generator and on the position
+/// r * cols + c. Gupta et al. 2015, arXiv:1502.02551.
 struct stochastic {
   static constexpr bool is_random = true;
   static constexpr const char* name = "stochastic";
@@ -55,7 +55,7 @@ struct stochastic {
   FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x, const V& u) noexcept {
     using integers = arch::rebind<V, std::int32_t>;
     const integers toward = arch::convert<std::int32_t>(x);
-    // x + u itself would round; the distance to `toward`, u and 1 - u are exact.
+    // The sum x + u would be rounded. The distance to `toward`, u and 1 - u are exact.
     const V rest = x - arch::convert<float>(toward);
     const V size = arch::max(rest, V(V(0.0F) - rest));
     const integers below = arch::select(u < size, integers(toward - integers(1)), toward);

@@ -1,8 +1,8 @@
 #pragma once
-/// Which real numbers may be a scale. Fourth choice of a scheme.
+/// Which numbers may be a scale: any float, or powers of two only. Fourth choice of a scheme.
 ///
-/// Any float, or powers of two only: a power of two turns requantization into a shift and costs 0
-/// to 6.02 dB, because the step grows by up to a factor of two. Read next: rounding.hpp.
+/// A power of two turns requantization into a shift. It costs 0 to 6.02 dB, because the step grows
+/// by up to a factor of two. Read next: rounding.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -17,21 +17,21 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 /// The smallest scale: 2^-126, the smallest normal float, so that 1 / scale is finite.
 inline constexpr float min_scale = std::numeric_limits<float>::min();
 
-/// The wanted step, rounded once to float and kept at least `min_scale`.
+/// The exact step, rounded once to float; at least `min_scale`.
 struct real_scale {
   static constexpr const char* name = "real_scale";
   static float round_step(double step) noexcept {
     return step < min_scale ? min_scale : static_cast<float>(step);
   }
-  /// The largest scale up to `step`, which is at least 2^-126.
+  /// The largest scale <= step, for step >= 2^-126.
   static float round_down(double step) noexcept {
     const auto nearest = static_cast<float>(step);
     return double{nearest} > step ? std::nextafter(nearest, 0.0F) : nearest;
   }
 };
 
-/// 2^ceil(log2(step)), the smallest power of two that clips nothing, its exponent kept in
-/// [-126, 127] (so that a step above 2^127, possible at 2 bits, does clip).
+/// 2^ceil(log2(step)), the smallest power of two that clips nothing. The exponent is clamped to
+/// [-126, 127], so a step above 2^127, which is possible with 2 bits, clips.
 struct power_of_two {
   static constexpr const char* name = "power_of_two";
   static float round_step(double step) noexcept {

@@ -1,15 +1,16 @@
 #pragma once
-/// The scale of a group that costs least: sum weight (x - scale * code)^2 over its elements.
+/// Searches the scale of a group with the least cost: sum weight (x - scale * code)^2 over its
+/// elements.
 ///
-/// | group                              | way                                      | cost       |
-/// |------------------------------------|------------------------------------------|------------|
-/// | elements * largest code up to 2^15 | scale_walk: every scale at which a code  | the least  |
-/// |                                    | changes, in order                        |            |
-/// | larger                             | scale_bisection: intervals of scales,    | 1 % above  |
-/// |                                    | dropped where none can be the best       | it at most |
+/// | elements * largest code | search                                          | cost          |
+/// |-------------------------|-------------------------------------------------|---------------|
+/// | up to 2^15              | scale_walk: tries every scale at which a code   | the least     |
+/// |                         | changes, in order                               |               |
+/// | more                    | scale_bisection: halves intervals of scales and | 1 % more at   |
+/// |                         | drops those that cannot hold the best one       | most          |
 ///
-/// The first sorts as many scales as it tries. The second reads the group some hundred times and
-/// keeps nothing but the group and its intervals, so that time and memory grow with the elements.
+/// scale_walk sorts all scales that it tries. scale_bisection reads the group some hundred times.
+/// It stores only the group and its intervals, so time and memory grow linearly with the elements.
 /// Both give the same bits on every processor. Read next: weighted_quantize.hpp.
 
 #include "fewbit/begin.hpp"
@@ -33,8 +34,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// The elements that share a scale and count: those of a weight above 0 that are not 0. Zeros that
-/// change no sum fill the last step of a loop.
+/// The elements of a group that are not 0 and have a weight above 0. The arrays are padded with
+/// zeros to whole steps of a loop; they do not change a sum.
 class weighted_group {
  public:
   weighted_group(const matrix_ref& w, std::span<const float> importance, const rectangle& b) {
@@ -59,14 +60,15 @@ class weighted_group {
   [[nodiscard]] double magnitude(std::size_t i) const noexcept { return std::abs(double{x_[i]}); }
   [[nodiscard]] double weight(std::size_t i) const noexcept { return weights_[i]; }
 
-  /// The last code on the side of element i, as a magnitude.
+  /// The magnitude of the last code with the sign of element i.
   template <IntegerScheme S>
   [[nodiscard]] double last_code(std::size_t i) const noexcept {
     return x_[i] < 0.0F ? -S::code_min : S::code_max;
   }
 
-  /// sum term(x, weight) in 16 parts that take every 16th element each and are added in order: the
-  /// same bits whatever the registers. The term is of float and of double registers.
+  /// sum term(x) * weight. 16 partial sums take every 16th element each and are added in their
+  /// order, so the bits do not depend on the size of registers. term takes a vector of floats and
+  /// returns one of doubles.
   template <class Term>
   [[nodiscard]] double sum(const Term& term) const noexcept {
     doubles parts[registers] = {};
@@ -85,7 +87,7 @@ class weighted_group {
     return total;
   }
 
-  /// The nearest codes of a scale.
+  /// The nearest codes of x under a scale.
   template <IntegerScheme S>
   [[nodiscard]] FEWBIT_ALWAYS_INLINE static auto codes_of(const auto& x, float scale) noexcept {
     using V = std::remove_cvref_t<decltype(x)>;
@@ -94,7 +96,7 @@ class weighted_group {
     return arch::convert<double>(arch::convert<float>(S::rounding::round(quotient)));
   }
 
-  /// What codes of `scale` cost; products of a code and a scale are exact.
+  /// The cost of `scale` with its nearest codes. Products of a code and a scale are exact.
   template <IntegerScheme S>
   [[nodiscard]] double error(float scale) const noexcept {
     return sum([scale](const reals& x) {
@@ -103,7 +105,7 @@ class weighted_group {
     });
   }
 
-  /// The best scale for the codes of `scale`; 0 if these are zeros.
+  /// The best scale for the nearest codes of `scale`; 0 if all of them are 0.
   template <IntegerScheme S>
   [[nodiscard]] double best_scale_for_codes_of(float scale) const noexcept {
     const double products = sum([scale](const reals& x) {
@@ -116,7 +118,7 @@ class weighted_group {
     return squares > 0.0 ? products / squares : 0.0;
   }
 
-  /// What zeros cost.
+  /// The cost if all codes are 0.
   [[nodiscard]] double squares() const noexcept {
     return sum([](const reals& x) {
       const doubles value = arch::convert<double>(x);
@@ -124,7 +126,7 @@ class weighted_group {
     });
   }
 
-  /// At most what any scale up to `scale` costs: what lies beyond its last code.
+  /// A lower bound of the cost of every scale <= `scale`: the error of clipping alone.
   template <IntegerScheme S>
   [[nodiscard]] double cost_of_clipping(double scale) const noexcept {
     const doubles lo(S::code_min * scale), hi(S::code_max * scale);
@@ -135,7 +137,7 @@ class weighted_group {
     });
   }
 
-  /// At most what any scale from `scale` on costs: what is nearer to 0 than to the first code.
+  /// A lower bound of the cost of every scale >= `scale`: the error of the elements that become 0.
   [[nodiscard]] double cost_of_vanishing(double scale) const noexcept {
     const doubles half(scale * (0.5 - 1e-6)), zero(0.0);
     return sum([&](const reals& x) {
@@ -157,9 +159,9 @@ class weighted_group {
   std::size_t count_ = 0;
 };
 
-/// Walks down from the largest promising scale to the smallest. The nearest codes are constant but
-/// where |x| / scale passes a half; with codes l, the best scale is sum(w |x| l) / sum(w l^2) and
-/// takes sum(w |x| l)^2 / sum(w l^2) off the cost of codes that are all 0.
+/// Walks from the largest promising scale down to the smallest. The nearest codes change only where
+/// |x| / scale passes a half-integer. For codes l the best scale is sum(w |x| l) / sum(w l^2). It
+/// reduces the cost of codes that are all 0 by sum(w |x| l)^2 / sum(w l^2).
 class scale_walk {
  public:
   template <IntegerScheme S>
@@ -168,7 +170,7 @@ class scale_walk {
   }
 
  private:
-  /// Below `scale`, the nearest code of the element is one more.
+  /// Below `scale`, the magnitude of the nearest code of the element is one more.
   struct crossing {
     double scale;
     std::size_t element;
@@ -176,11 +178,11 @@ class scale_walk {
 
   explicit scale_walk(const weighted_group& group) : group_(group), codes_(group.size()) {}
 
-  /// The only scales that can cost less than `bound`. Below the first, some element loses more by
-  /// clipping alone; above the second, one that is lost entirely.
+  /// The interval of scales that can cost less than `bound`. Below it, the clipping of one element
+  /// costs more. Above it, one element becomes 0 and costs more.
   template <IntegerScheme S>
   [[nodiscard]] std::pair<double, double> promising_scales(double bound) const noexcept {
-    constexpr double slack = 1e-9;  // for the rounding of what is computed here
+    constexpr double slack = 1e-9;  // for the rounding of these bounds
     double lo = 0.0;
     double hi = std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < group_.size(); ++i) {
@@ -241,17 +243,17 @@ class scale_walk {
   double squares_ = 0.0;   // sum w l^2
 };
 
-/// Bounds what scales of an interval can cost, drops the interval if that is no less than 0.9901 of
-/// the least cost found, else halves it.
+/// Computes a lower bound of the cost of all scales of an interval. Drops the interval if the bound
+/// is at least 0.9901 of the least cost found; else halves it.
 ///
-/// If codes l and a scale t are the best and cost E, a scale s with its own nearest codes costs at
-/// most what it costs with l: E + (s - t)^2 sum w l^2, and that is at most
-/// E + (s / t - 1)^2 sum w x^2, because t is the best for l. So E is at least the cost of s less
-/// (s / t - 1)^2 sum w x^2.
+/// The bound: let codes l and a scale t be the best of the interval, with cost E. A scale s with
+/// its own nearest codes costs at most what it costs with l, which is E + (s - t)^2 sum w l^2.
+/// Because t is the best scale for l, this is at most E + (s / t - 1)^2 sum w x^2. So E is at least
+/// the cost of s minus (s / t - 1)^2 sum w x^2.
 template <IntegerScheme S>
 class scale_bisection {
  public:
-  /// A scale that costs at most 1 % more than the best, and no more than `plain`.
+  /// A scale that costs at most 1 % more than the best one, and at most as much as `plain`.
   static float best_scale(const weighted_group& group, float plain, double plain_error) {
     return scale_bisection(group, plain, plain_error).search();
   }
@@ -265,7 +267,7 @@ class scale_bisection {
     double middle;
     double radius;
 
-    /// The largest |middle / t - 1| of its scales t, and of the rounding of middle to float.
+    /// The largest |middle / t - 1| over its scales t, plus the rounding of middle to float.
     [[nodiscard]] double deviation() const noexcept { return radius / (middle - radius) + 0x1p-23; }
     [[nodiscard]] bool is_float() const noexcept { return radius < middle * 0x1p-24; }
   };
@@ -296,8 +298,8 @@ class scale_bisection {
     return best_;
   }
 
-  /// Octaves around the plain scale, as far as a scale can win. The best scale for codes that are
-  /// not all 0 is never above the largest element.
+  /// The octaves around the plain scale that can hold the best scale. The best scale for codes that
+  /// are not all 0 is at most the largest magnitude.
   [[nodiscard]] std::vector<interval> first_intervals() const {
     double hi = std::min(double{best_}, largest_);
     double lo = hi;
@@ -314,7 +316,8 @@ class scale_bisection {
     return all;
   }
 
-  /// The cost of the scale next to `scale`, which is kept if it is the least so far.
+  /// The cost of `scale` rounded to a valid scale. Keeps that scale if its cost is the least so
+  /// far.
   double cost_at(double scale) {
     const float allowed = std::min(S::scale::round_step(scale), most_);
     const double cost = group_.error<S>(allowed);
@@ -325,7 +328,7 @@ class scale_bisection {
     return cost;
   }
 
-  /// The best scale for the codes of the best scale, and so on until that costs no less.
+  /// Repeats: the best scale for the codes of the best scale, until the cost stops falling.
   void improve() {
     for (int i = 0; i < 16; ++i) {
       const double scale = group_.best_scale_for_codes_of<S>(best_);
@@ -343,10 +346,10 @@ class scale_bisection {
   double least_;
 };
 
-/// Scales tried one by one at most, in a group.
+/// The largest number of scales that scale_walk tries in a group.
 inline constexpr double most_walked = 1 << 15;
 
-/// The plain scale of the group, or a better one.
+/// A scale that costs at most as much as the plain one.
 template <IntegerScheme S>
 [[nodiscard]] quant_params choose_weighted(const weighted_group& group, const quant_params& plain) {
   const double plain_error = group.error<S>(plain.scale);

@@ -6,15 +6,15 @@
 /// | int8, uint8 | 8    | -128..127, 0..255 | int8_t, uint8_t   |
 /// | int16       | 16   | -32768..32767     | int16_t           |
 /// | int4, uint4 | 4    | -8..7, 0..15      | int8_t, uint8_t   |
-/// | int3        | 3    | -4..3             | int8_t            |
-/// | int2        | 2    | -2..1             | int8_t            |
+/// | int3, uint3 | 3    | -4..3, 0..7       | int8_t, uint8_t   |
+/// | int2, uint2 | 2    | -2..1, 0..3       | int8_t, uint8_t   |
 /// | ternary     | 2    | -1, 0, 1          | int8_t            |
 /// | binary      | 1    | -1, 1             | int8_t            |
 /// | codebook<B> | B    | 0..2^B - 1        | uint8_t           |
 ///
-/// An integer storage holds the rounded quotient x / scale. Ternary and binary codes are chosen by
-/// a rule of their own (quantize.hpp); a code of a codebook is a place in a list of levels
-/// (level_rule.hpp). Read next: granularity.hpp.
+/// A code of an integer storage is a rounded quotient x / scale. Ternary and binary codes are signs
+/// (magnitude_rule.hpp). A code of a codebook is a place in a list of levels (level_rule.hpp).
+/// Read next: granularity.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -25,6 +25,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
+/// Codes -128 to 127.
 struct int8 {
   using code = std::int8_t;
   static constexpr int bits = 8;
@@ -35,6 +36,7 @@ struct int8 {
   static constexpr const char* name = "int8";
 };
 
+/// Codes 0 to 255.
 struct uint8 {
   using code = std::uint8_t;
   static constexpr int bits = 8;
@@ -45,6 +47,7 @@ struct uint8 {
   static constexpr const char* name = "uint8";
 };
 
+/// Codes -32768 to 32767.
 struct int16 {
   using code = std::int16_t;
   static constexpr int bits = 16;
@@ -55,6 +58,7 @@ struct int16 {
   static constexpr const char* name = "int16";
 };
 
+/// Codes -8 to 7.
 struct int4 {
   using code = std::int8_t;
   static constexpr int bits = 4;
@@ -65,6 +69,7 @@ struct int4 {
   static constexpr const char* name = "int4";
 };
 
+/// Codes 0 to 15.
 struct uint4 {
   using code = std::uint8_t;
   static constexpr int bits = 4;
@@ -75,6 +80,7 @@ struct uint4 {
   static constexpr const char* name = "uint4";
 };
 
+/// Codes -4 to 3.
 struct int3 {
   using code = std::int8_t;
   static constexpr int bits = 3;
@@ -85,6 +91,18 @@ struct int3 {
   static constexpr const char* name = "int3";
 };
 
+/// Codes 0 to 7.
+struct uint3 {
+  using code = std::uint8_t;
+  static constexpr int bits = 3;
+  static constexpr int min = 0;
+  static constexpr int max = 7;
+  static constexpr bool is_signed = false;
+  static constexpr bool is_integer = true;
+  static constexpr const char* name = "uint3";
+};
+
+/// Codes -2 to 1.
 struct int2 {
   using code = std::int8_t;
   static constexpr int bits = 2;
@@ -93,6 +111,16 @@ struct int2 {
   static constexpr bool is_signed = true;
   static constexpr bool is_integer = true;
   static constexpr const char* name = "int2";
+};
+
+struct uint2 {
+  using code = std::uint8_t;
+  static constexpr int bits = 2;
+  static constexpr int min = 0;
+  static constexpr int max = 3;
+  static constexpr bool is_signed = false;
+  static constexpr bool is_integer = true;
+  static constexpr const char* name = "uint2";
 };
 
 /// -1, 0 and 1 in two bits, two's complement. Li et al. 2016, arXiv:1605.04711.
@@ -106,7 +134,7 @@ struct ternary {
   static constexpr const char* name = "ternary";
 };
 
-/// -1 and 1 in one bit; the stored bit is set for -1, so that a dot product of length n is
+/// -1 and 1 in one bit. The stored bit is 1 for -1, so a dot product of length n is
 /// n - 2 popcount(a ^ b). Rastegari et al. 2016, arXiv:1603.05279.
 struct binary {
   using code = std::int8_t;
@@ -118,8 +146,8 @@ struct binary {
   static constexpr const char* name = "binary";
 };
 
-/// Places in a list of 2^Bits levels: floats of -1 to 1 in ascending order, of which each matrix
-/// has one list. A code stands for level * scale.
+/// A code is a place in a list of 2^Bits levels and stands for level * scale. Levels are floats in
+/// [-1, 1] in ascending order. Each matrix has one list.
 template <int Bits>
 struct codebook {
   static_assert(Bits >= 1 && Bits <= 8, "fewbit: the codes of a codebook have 1 to 8 bits");

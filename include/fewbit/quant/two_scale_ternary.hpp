@@ -4,9 +4,14 @@
 ///     const auto q = quantize_ttq(w);            // threshold .05 max|w| of each row
 ///     const row_matrix<float> w_hat = dequantize(q);
 ///
-/// w_hat is positive_scale where the code is 1, -negative_scale where it is -1, and 0. Read next:
-/// ops/linear/two_scale.hpp. Source: Zhu et al. 2016, arXiv:1612.01064 (TTQ), which trains both
-/// scales from such a start; here they are the best for the codes.
+/// | code | w_hat           |
+/// |------|-----------------|
+/// | 1    | positive_scale  |
+/// | 0    | 0               |
+/// | -1   | -negative_scale |
+///
+/// Source: Zhu et al. 2016, arXiv:1612.01064 (TTQ). The paper starts from such scales and trains
+/// them; here both are the best for the codes. Read next: ops/linear/two_scale.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -26,18 +31,18 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Codes of -1, 0 and 1 of a rows x cols matrix, and two scales for each row.
+/// rows x cols codes of -1, 0 and 1, and two scales for each row.
 class two_scale_ternary {
  public:
   /// 0 x 0, without scales.
   two_scale_ternary() = default;
 
-  /// From parts made elsewhere, by training for one.
+  /// Copies codes and scales that were made elsewhere, for example by training.
   ///
   /// @param codes     rows x cols of -1, 0 and 1
-  /// @param positive  a finite number of at least 2^-126 for each row, what a code of 1 stands for
-  /// @param negative  the same for -1, without its sign
-  /// @throws fewbit::error naming the first bad value and its position
+  /// @param positive  for each row, the value of code 1: a finite number of at least 2^-126
+  /// @param negative  for each row, minus the value of code -1: a finite number of at least 2^-126
+  /// @throws fewbit::error with the first bad value and its position
   two_scale_ternary(const Eigen::Ref<const row_matrix<std::int8_t>>& codes,
                     std::span<const float> positive, std::span<const float> negative)
       : positive_((expect_valid(codes, positive, negative), codes), positive),
@@ -54,7 +59,7 @@ class two_scale_ternary {
   /// Writes the cols() codes of row r to `out`.
   void unpack_row(index r, std::int8_t* out) const noexcept { positive_.unpack_row(r, out); }
 
-  /// Bytes this matrix would take in a file: codes and 4 for each scale.
+  /// Bytes of this matrix in a file: codes, and 4 for each scale.
   [[nodiscard]] index storage_bytes() const noexcept {
     return positive_.storage_bytes() + static_cast<index>(negative_.size() * sizeof(float));
   }
@@ -85,7 +90,7 @@ class two_scale_ternary {
     }
   }
 
-  quantized_matrix<ternary_per_row> positive_;  // with the scales of 1
+  quantized_matrix<ternary_per_row> positive_;  // codes, and the scales of code 1
   std::vector<float> negative_;
 };
 
@@ -116,13 +121,16 @@ struct ternary_row {
 
 }  // namespace detail
 
-/// Codes of the signs of |w| > threshold * max|w|, row by row; the scales are the means of the
-/// weights that have a code of 1, and of -1: of all pairs of scales these leave the least squared
-/// error for the codes. A side without a weight has scale 1. No scale is below 2^-126, and a weight
-/// that is nearer to 0 than to that has the code 0.
+/// Quantizes each row of `w` to ternary codes with two scales. A weight gets the code of its sign
+/// if
+/// |w| > threshold * max|w|, else 0. positive_scale is the mean of the weights with
+/// code 1, negative_scale the mean magnitude of those with code -1. These scales give the least
+/// squared error for the codes. A sign without weights has scale 1. Every scale is at least 2^-126.
+/// A weight that is nearer to 0 than to 2^-126 gets code 0.
 ///
 /// @param threshold  0 <= threshold < 1
-/// @throws fewbit::error if w is empty or holds a NaN or an infinity, or threshold is none
+/// @throws fewbit::error if `w` is empty or holds a NaN or an infinity, or if `threshold` is out of
+///         range
 [[nodiscard]] inline two_scale_ternary quantize_ttq(const Eigen::Ref<const row_matrix<float>>& w,
                                                     double threshold = 0.05) {
   detail::expect_finite("quantize_ttq", "w", w);
@@ -139,7 +147,7 @@ struct ternary_row {
   return {codes, positive, negative};
 }
 
-/// The reals that the codes stand for.
+/// The real numbers that the codes stand for, rows() x cols().
 [[nodiscard]] inline row_matrix<float> dequantize(const two_scale_ternary& q) {
   row_matrix<float> w(q.rows(), q.cols());
   for (index r = 0; r < q.rows(); ++r) {

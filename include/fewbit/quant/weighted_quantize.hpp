@@ -1,12 +1,12 @@
 #pragma once
-/// Scales chosen by what an error costs the output of a layer.
+/// Chooses scales that minimise the error of the output of a linear layer.
 ///
 ///     auto q = weighted_quantize<int4_grouped<32>>(w, second_moments);
 ///
-/// With inputs x of a linear layer, uncorrelated or nearly so, an error e of the weights costs the
-/// mean of (sum_k e_k x_k)^2 = sum_k mean(x_k^2) e_k^2. So a weight that meets large inputs
-/// deserves a scale that suits it, and clipping a weight that meets small ones is cheap. Memory and
-/// speed of the layer stay what they are. Worth most at 4 bits and less.
+/// Let x be the inputs of the layer, uncorrelated or nearly so. An error e of the weights causes an
+/// output error of the mean square mean((sum_k e_k x_k)^2) = sum_k mean(x_k^2) e_k^2. So errors of
+/// weights that are multiplied by large inputs cost much, and errors of the others cost little.
+/// Memory and speed of the layer do not change. The gain is largest with 4 bits and less.
 /// Read before: quantize.hpp, which needs no data. Read next: scale_search.hpp.
 
 #include "fewbit/begin.hpp"
@@ -16,31 +16,17 @@
 
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/finite.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
 #include "fewbit/quant/scale_search.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-namespace detail {
-
-inline void expect_valid_importance(const char* function, std::span<const float> importance,
-                                    index cols) {
-  expect_equal(function, "length of importance", static_cast<index>(importance.size()), cols);
-  for (index c = 0; c < cols; ++c) {
-    const float value = importance[static_cast<std::size_t>(c)];
-    if (!is_finite(value) || value < 0.0F) {
-      fail(function, item("importance", c), value, "a finite number, at least 0");
-    }
-  }
-}
-
-}  // namespace detail
-
-/// A scheme whose scales weighted_quantize can choose.
+/// The schemes that weighted_quantize takes.
 template <class S>
-concept WeightedScheme = IntegerScheme<S> && !S::is_affine && S::storage::bits <= 8 &&
-                         std::is_same_v<typename S::scale, real_scale> &&
+concept WeightedScheme = IntegerScheme<S> && !S::is_affine && !S::has_minimum &&
+                         S::storage::bits <= 8 && std::is_same_v<typename S::scale, real_scale> &&
                          (std::is_same_v<typename S::rounding, nearest_even> ||
                           std::is_same_v<typename S::rounding, half_away>);
 
@@ -50,20 +36,24 @@ concept WeightedScheme = IntegerScheme<S> && !S::is_affine && S::storage::bits <
 ///
 /// @tparam S          symmetric codes of at most 8 bits, real scales, rounded to nearest
 /// @param w           rows = output channels, cols = inputs
-/// @param importance  for each column, the mean of the square of the input that it meets, or any
-///                    other number >= 0; only ratios count
+/// @param importance  for each column, the mean square of its input, or any other finite number
+///                    >= 0; only ratios matter
 /// @param executor    runs the groups, then the rows
-/// @return            as quantize<S>(w) says, never of a larger sum than that
-/// @throws fewbit::error if `w` is empty or not finite, or if `importance` is of another length,
-///         negative or not finite
+/// @return            codes and scales as quantize<S>(w) returns them; the sum is never larger than
+///                    with that
+/// @throws fewbit::error if `w` is empty or not finite, or if `importance` has another length or a
+///         value that is negative or not finite
 ///
-/// In groups of up to 2^15 / (largest |code|) elements (258 of int8, 4681 of int4) every scale at
-/// which a code changes is tried, but for those that cannot win, so the minimum is the global one,
-/// up to the rounding of a scale to float. In larger groups the sum is at most 1 % above the
-/// minimum, and time and memory grow with the number of elements. Scales are bounded as
-/// choose_params says. Elements of importance 0 count for nothing; a group in which no other is
-/// left gets the scale of quantize<S>(w). In groups of 32, a million weights of 4 bits take an
-/// eighth of a second, of 8 bits 1.6 seconds.
+/// | elements of a group                      | result                                          |
+/// |------------------------------------------|-------------------------------------------------|
+/// | up to 2^15 / (largest magnitude of a     | the global minimum, up to the rounding of a     |
+/// | code): 258 for int8, 4681 for int4       | scale to float                                  |
+/// | more                                     | at most 1 % above the minimum; time and memory  |
+/// |                                          | grow linearly with the elements                 |
+///
+/// Scales have the limits of choose_params. Elements of importance 0 do not count. A group with no
+/// other elements gets the scale of quantize<S>(w). With groups of 32, a million weights of 4 bits
+/// take an eighth of a second, and of 8 bits 1.6 seconds.
 template <WeightedScheme S, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> weighted_quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                                     std::span<const float> importance,

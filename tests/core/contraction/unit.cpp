@@ -1,5 +1,6 @@
-// Compiled once with and once without permission to fuse a product with the sum after it. The
-// build gives namespace fewbit another name in each unit, so that the linker keeps both.
+// Compiled twice: in one unit the compiler may fuse a product with the sum that follows it, in the
+// other unit it may not. The build gives namespace fewbit a different name in each unit, so that
+// the linker keeps both.
 
 #include "core/contraction/unit.hpp"
 
@@ -35,7 +36,7 @@ void FEWBIT_TEST_COMPUTE(const float* a, const float* b, const float* c, std::ui
   multiply_add<arch::vec<float, 5>>(a, b, c, at(lanes_5));
   multiply_add<arch::vec<float, 8>>(a, b, c, at(lanes_8));
   multiply_add<arch::vec<float, 16>>(a, b, c, at(lanes_16));
-  // A loop of its own: a product that has another use is not fused.
+  // In a separate loop, because a product that has another use is not fused.
   for (int i = 0; i < count; ++i) {
     at(unguarded)[i] = std::bit_cast<std::uint32_t>(a[i] * b[i] + c[i]);
   }

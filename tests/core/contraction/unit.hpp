@@ -1,5 +1,6 @@
 #pragma once
-/// What each unit of the contraction test computes. Only raw pointers pass between units.
+/// The function that each unit of the contraction test defines. Only raw pointers pass between
+/// units.
 
 #include <cstdint>
 

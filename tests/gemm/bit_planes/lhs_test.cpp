@@ -18,7 +18,7 @@ template <int Bits>
 constexpr bool is_sign<gemm::sign_bits<Bits>> = true;
 
 template <class U>
-class bit_planes_test : public testing::Test {
+class plane_lhs_test : public testing::Test {
  public:
   using unit_type = typename U::type;
 
@@ -47,10 +47,10 @@ class bit_planes_test : public testing::Test {
   }
 };
 
-TYPED_TEST_SUITE(bit_planes_test, tests::bit_units, tests::bit_unit_names);
+TYPED_TEST_SUITE(plane_lhs_test, tests::bit_units, tests::bit_unit_names);
 
 /// 200 codes are 4 words, 2111 are 33: parities, where there are, and words behind them.
-TYPED_TEST(bit_planes_test, lie_by_group_plane_word_and_row_with_zeros_behind_k) {
+TYPED_TEST(plane_lhs_test, lie_by_group_plane_word_and_row_with_zeros_behind_k) {
   for (const index m : {1, 2, 3, 4, 5, 9}) {
     for (const index k : {0, 1, 63, 64, 65, 200, 2111}) {
       SCOPED_TRACE(testing::Message() << "m=" << m << " k=" << k);
@@ -62,7 +62,7 @@ TYPED_TEST(bit_planes_test, lie_by_group_plane_word_and_row_with_zeros_behind_k)
   }
 }
 
-TYPED_TEST(bit_planes_test, count_what_is_not_zero_in_ternary_rows) {
+TYPED_TEST(plane_lhs_test, count_what_is_not_zero_in_ternary_rows) {
   using unit = typename TestFixture::unit_type;
   const auto a = random_codes_of<gemm::ternary_bits>(5, 131, 2);
   const gemm::plane_lhs<gemm::ternary_bits, unit> planes(a);
@@ -70,7 +70,7 @@ TYPED_TEST(bit_planes_test, count_what_is_not_zero_in_ternary_rows) {
     EXPECT_EQ(*planes.nonzeros(r), a.row(r).cast<int>().cwiseAbs().sum());
 }
 
-TEST(bit_planes, say_their_extents_and_bytes) {
+TEST(plane_lhs, say_their_extents_and_bytes) {
   const auto planes = gemm::to_planes<gemm::unsigned_bits<3>>(
       random_codes_of<gemm::unsigned_bits<3>>(7, 65, 1).eval());
   EXPECT_EQ(planes.m(), 7);
@@ -78,7 +78,7 @@ TEST(bit_planes, say_their_extents_and_bytes) {
   EXPECT_EQ(planes.bytes(), 7 * 3 * 16);
 }
 
-TEST(bit_planes, take_expressions_and_column_major_codes) {
+TEST(plane_lhs, take_expressions_and_column_major_codes) {
   const auto a = random_codes_of<gemm::binary_bits>(3, 70, 1);
   const Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic> column_major = a;
   const auto expected = gemm::to_planes<gemm::binary_bits>(a);
@@ -89,7 +89,7 @@ TEST(bit_planes, take_expressions_and_column_major_codes) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(bit_planes, refuse_a_code_of_another_format) {
+TEST(plane_lhs, refuse_a_code_of_another_format) {
   row_matrix<std::int8_t> a = row_matrix<std::int8_t>::Ones(3, 70);
   a(2, 65) = 0;
   EXPECT_EQ(tests::sentence_of([&] { return gemm::to_planes<gemm::binary_bits>(a); }),

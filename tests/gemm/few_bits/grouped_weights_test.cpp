@@ -111,6 +111,25 @@ TEST(grouped_weights, take_the_bits_that_are_promised) {
   EXPECT_EQ(bits(weights<1>(64, 256, 32)), 1.5);
 }
 
+TEST(grouped_weights, keep_minima_as_they_are) {
+  arch::compiled::for_each([]<class Arch>() {
+    for (const bool is_wide : {false, true}) {
+      const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(35, 75, 3);
+      std::vector<float> scales(105, 1.0F), minima;
+      if (is_wide) scales[70] = 1e-30F;
+      for (int i = 0; i < 105; ++i) minima.push_back(1.0F / static_cast<float>(i - 50) * 1e-3F);
+      minima[50] = -1e-45F;
+      const grouped_weights<4, Arch, true> w(codes, 32, scales, minima);
+      EXPECT_EQ(w.is_wide(), is_wide);
+      EXPECT_EQ(w.tail_bytes(), decltype(w)::unit::cols * (is_wide ? 8 : 6));
+      for (index i = 0; i < 105; ++i) {
+        ASSERT_EQ(w.minimum(i / 3, i % 3), minima[static_cast<std::size_t>(i)]) << Arch::name;
+        ASSERT_EQ(w.scale(i / 3, i % 3), tests::with_12_bits(scales[static_cast<std::size_t>(i)]));
+      }
+    }
+  });
+}
+
 /// Scales of 35 rows by 3 groups, of which one is another; group (1, 1) has no code but its zero
 /// point.
 template <int Bits, class Arch>
@@ -240,6 +259,18 @@ TEST(grouped_weights, say_what_is_wrong) {
   }
   p.scales.push_back(1);
   EXPECT_EQ(p.sentence(), "fewbit: grouped_weights: number of scales is 5, expected 4");
+}
+
+TEST(grouped_weights, say_what_is_wrong_with_minima) {
+  const parts p;
+  const auto sentence = [&](const std::vector<float>& minima) {
+    return sentence_of(
+        [&] { (void)grouped_weights<4, arch::native, true>(p.codes, p.group, p.scales, minima); });
+  };
+  EXPECT_EQ(sentence({0, -1, 1e38F, -0.0F}), "no error");
+  EXPECT_EQ(sentence({0, 1, 2}), "fewbit: grouped_weights: number of minima is 3, expected 4");
+  EXPECT_EQ(sentence({0, 1, std::numeric_limits<float>::quiet_NaN(), 1}),
+            "fewbit: grouped_weights: minima[2] is nan, expected a finite number");
 }
 
 /// A code of one bit counts twice, and zero points are compared with what it counts.

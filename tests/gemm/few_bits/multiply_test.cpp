@@ -21,7 +21,7 @@ namespace fewbit { namespace {
 using tests::for_each_width, tests::random_codes, tests::random_weights, tests::wide_product;
 
 template <class Arch>
-class multiply_narrow_test : public testing::Test {
+class multiply_few_bits_test : public testing::Test {
  public:
   using tile_type = typename gemm::default_kernel<std::uint8_t, Arch>::tile;
 
@@ -46,9 +46,9 @@ class multiply_narrow_test : public testing::Test {
   }
 };
 
-TYPED_TEST_SUITE(multiply_narrow_test, tests::archs, tests::arch_names);
+TYPED_TEST_SUITE(multiply_few_bits_test, tests::archs, tests::arch_names);
 
-TYPED_TEST(multiply_narrow_test, equals_wide_integer_product_on_every_remainder) {
+TYPED_TEST(multiply_few_bits_test, equals_wide_integer_product_on_every_remainder) {
   for_each_width([]<int Bits>() {
     using tile = typename TestFixture::tile_type;
     const index chunk = gemm::few_bit_weights<Bits, TypeParam>::chunk_codes;
@@ -66,7 +66,7 @@ TYPED_TEST(multiply_narrow_test, equals_wide_integer_product_on_every_remainder)
   });
 }
 
-TYPED_TEST(multiply_narrow_test, meets_every_number_of_rows_columns_and_codes) {
+TYPED_TEST(multiply_few_bits_test, meets_every_number_of_rows_columns_and_codes) {
   for_each_width([]<int Bits>() {
     constexpr index step = tests::sanitized ? 5 : 1;
     for (index m = 1; m <= 27; m += step) TestFixture::template expect_exact<Bits>(m, 5, 19, 3);
@@ -80,7 +80,7 @@ TYPED_TEST(multiply_narrow_test, meets_every_number_of_rows_columns_and_codes) {
 }
 
 /// What 16-bit sums would overflow on first: all codes extreme, or every other one.
-TYPED_TEST(multiply_narrow_test, is_exact_on_extreme_codes) {
+TYPED_TEST(multiply_few_bits_test, is_exact_on_extreme_codes) {
   const auto expect_all = []<int Bits, class Lhs>(const row_matrix<Lhs>& a) {
     const int most = tests::largest_value_of(Bits);
     for (const int zero_point : {0, most / 2, most + 1}) {
@@ -106,7 +106,7 @@ TYPED_TEST(multiply_narrow_test, is_exact_on_extreme_codes) {
   of_type(std::int8_t{-128});
 }
 
-TYPED_TEST(multiply_narrow_test, is_exact_at_the_deepest_sum) {
+TYPED_TEST(multiply_few_bits_test, is_exact_at_the_deepest_sum) {
   using weights = gemm::few_bit_weights<4, TypeParam>;
   const index k = weights::max_depth;
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Constant(2, k, -16);
@@ -123,7 +123,7 @@ TYPED_TEST(multiply_narrow_test, is_exact_at_the_deepest_sum) {
 }
 
 /// So deep that a window holds one panel of some archs, and several blocks of rows.
-TYPED_TEST(multiply_narrow_test, walks_several_windows_of_columns) {
+TYPED_TEST(multiply_few_bits_test, walks_several_windows_of_columns) {
   using tile = typename TestFixture::tile_type;
   const index deep = gemm::detail::expanded_bytes / tile::cols / 2 + 1;
   const index n = 3 * tile::cols + 1, m = gemm::detail::most_few_rows<TypeParam> + 1;
@@ -139,14 +139,14 @@ TYPED_TEST(multiply_narrow_test, walks_several_windows_of_columns) {
   TestFixture::template expect_exact<2>(70 * tile::rows + 1, 2 * tile::cols + 1, 13, 3);
 }
 
-TYPED_TEST(multiply_narrow_test, of_nothing_is_nothing) {
+TYPED_TEST(multiply_few_bits_test, of_nothing_is_nothing) {
   TestFixture::template expect_exact<2>(0, 3, 5, 1);
   TestFixture::template expect_exact<2>(3, 0, 5, 1);
   TestFixture::template expect_exact<2>(40, 0, 5, 1);
   TestFixture::template expect_exact<2>(40, 3, 0, 1);
 }
 
-TYPED_TEST(multiply_narrow_test, reads_and_writes_blocks_and_nothing_else) {
+TYPED_TEST(multiply_few_bits_test, reads_and_writes_blocks_and_nothing_else) {
   const index n = TestFixture::tile_type::cols + 3, k = 21;
   const auto w = random_weights(n, k, 2, 1, 2);
   const gemm::few_bit_weights<2, TypeParam> packed(w, 1);
@@ -162,7 +162,7 @@ TYPED_TEST(multiply_narrow_test, reads_and_writes_blocks_and_nothing_else) {
   }
 }
 
-TYPED_TEST(multiply_narrow_test, does_not_depend_on_slots_or_threads) {
+TYPED_TEST(multiply_few_bits_test, does_not_depend_on_slots_or_threads) {
   const auto w = random_weights(3 * TestFixture::tile_type::cols + 1, 40, 2, 1, 3);
   const gemm::few_bit_weights<2, TypeParam> packed(w, 1);
   for (const index m : {1, 3, 20, 50}) {
@@ -180,7 +180,7 @@ TYPED_TEST(multiply_narrow_test, does_not_depend_on_slots_or_threads) {
 }
 
 /// Whole tiles, and tiles cut by the edges, with a bias and factors that end where the columns do.
-TYPED_TEST(multiply_narrow_test, hands_sums_to_the_epilogue_as_packed_weights_do) {
+TYPED_TEST(multiply_few_bits_test, hands_sums_to_the_epilogue_as_packed_weights_do) {
   const index n = 2 * TestFixture::tile_type::cols + 5, k = 70;
   const auto w = random_weights(n, k, 2, 1, 5);
   const gemm::few_bit_weights<2, TypeParam> narrow(w, 1);

@@ -14,9 +14,9 @@ namespace fewbit { namespace {
 using tests::for_each_width, tests::largest_value_of, tests::random_weights;
 
 template <class Arch>
-class narrow_weights_test : public testing::Test {};
+class few_bit_weights_test : public testing::Test {};
 
-TYPED_TEST_SUITE(narrow_weights_test, tests::archs, tests::arch_names);
+TYPED_TEST_SUITE(few_bit_weights_test, tests::archs, tests::arch_names);
 
 template <int Bits, class Arch>
 index wrong_weights(const gemm::few_bit_weights<Bits, Arch>& packed,
@@ -33,7 +33,7 @@ index wrong_weights(const gemm::few_bit_weights<Bits, Arch>& packed,
   return wrong;
 }
 
-TYPED_TEST(narrow_weights_test, keep_all_weights_at_odd_lengths_with_any_zero_point) {
+TYPED_TEST(few_bit_weights_test, keep_all_weights_at_odd_lengths_with_any_zero_point) {
   for_each_width([]<int Bits>() {
     using packed_type = gemm::few_bit_weights<Bits, TypeParam>;
     constexpr index cols = packed_type::unit::cols;
@@ -50,7 +50,7 @@ TYPED_TEST(narrow_weights_test, keep_all_weights_at_odd_lengths_with_any_zero_po
   });
 }
 
-TYPED_TEST(narrow_weights_test, keep_zero_beyond_the_last_weight) {
+TYPED_TEST(few_bit_weights_test, keep_zero_beyond_the_last_weight) {
   for_each_width([]<int Bits>() {
     using packed_type = gemm::few_bit_weights<Bits, TypeParam>;
     const packed_type packed(random_weights(1, 5, Bits, 0, 1), 0);
@@ -63,7 +63,7 @@ TYPED_TEST(narrow_weights_test, keep_zero_beyond_the_last_weight) {
   });
 }
 
-TYPED_TEST(narrow_weights_test, take_little_more_than_their_bits) {
+TYPED_TEST(few_bit_weights_test, take_little_more_than_their_bits) {
   for_each_width([]<int Bits>() {
     const index n = 384, k = 1024;
     const auto w = random_weights(n, k, Bits, 0, 1);

@@ -14,15 +14,15 @@ namespace fewbit { namespace {
 using tests::random_codes;
 
 template <class K>
-class packed_weights_test : public testing::Test {
+class int8_weights_test : public testing::Test {
  public:
   using kernel = typename K::type;
   using weights = gemm::int8_weights<typename kernel::lhs, kernel>;
 };
 
-TYPED_TEST_SUITE(packed_weights_test, tests::kernels, tests::kernel_names);
+TYPED_TEST_SUITE(int8_weights_test, tests::kernels, tests::kernel_names);
 
-TYPED_TEST(packed_weights_test, keeps_the_sum_of_each_column) {
+TYPED_TEST(int8_weights_test, keeps_the_sum_of_each_column) {
   for (const index n : {1, 5, 70}) {
     const auto w = random_codes<std::int8_t>(n, 37, 1);
     const typename TestFixture::weights packed(w);
@@ -33,7 +33,7 @@ TYPED_TEST(packed_weights_test, keeps_the_sum_of_each_column) {
   }
 }
 
-TYPED_TEST(packed_weights_test, lays_codes_out_by_panel_step_and_column) {
+TYPED_TEST(int8_weights_test, lays_codes_out_by_panel_step_and_column) {
   using tile = typename TestFixture::kernel::tile;
   constexpr index depth = tile::depth;
   for (const index n : {index{1}, index{tile::cols}, index{2 * tile::cols + 1}}) {
@@ -57,7 +57,7 @@ TYPED_TEST(packed_weights_test, lays_codes_out_by_panel_step_and_column) {
   }
 }
 
-TYPED_TEST(packed_weights_test, says_its_extents_and_takes_little_more_than_the_codes) {
+TYPED_TEST(int8_weights_test, says_its_extents_and_takes_little_more_than_the_codes) {
   const index n = 4 * TestFixture::kernel::tile::cols, k = 64 * TestFixture::kernel::tile::depth;
   const typename TestFixture::weights packed(random_codes<std::int8_t>(n, k, 1));
   EXPECT_EQ(packed.n(), n);
@@ -66,7 +66,7 @@ TYPED_TEST(packed_weights_test, says_its_extents_and_takes_little_more_than_the_
   EXPECT_LE(packed.bytes(), n * k * code + 4 * n);
 }
 
-TYPED_TEST(packed_weights_test, takes_expressions_and_column_major_weights) {
+TYPED_TEST(int8_weights_test, takes_expressions_and_column_major_weights) {
   const auto w = random_codes<std::int8_t>(9, 11, 1);
   const Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic> column_major = w;
   const typename TestFixture::weights a(w), b(column_major), c(w.transpose().eval().transpose());
@@ -84,7 +84,7 @@ TYPED_TEST(packed_weights_test, takes_expressions_and_column_major_weights) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TYPED_TEST(packed_weights_test, refuses_a_depth_that_could_leave_int32) {
+TYPED_TEST(int8_weights_test, refuses_a_depth_that_could_leave_int32) {
   const index most = TestFixture::kernel::max_depth;
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, most + 1);
   EXPECT_NO_THROW((typename TestFixture::weights(w.leftCols(most))));

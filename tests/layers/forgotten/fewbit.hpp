@@ -1,4 +1,4 @@
 #pragma once
-/// An umbrella that forgets a header.
+/// An umbrella that does not include one of the headers.
 
 #include "fewbit/core/named.hpp"

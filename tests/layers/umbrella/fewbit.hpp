@@ -1,4 +1,4 @@
 #pragma once
-/// An umbrella that includes what it should leave out.
+/// An umbrella that includes a header that it must leave out.
 
 #include "fewbit/io/file.hpp"

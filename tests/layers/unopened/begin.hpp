@@ -1,1 +1,1 @@
-/// A half.
+/// Half of the pair begin.hpp and end.hpp.

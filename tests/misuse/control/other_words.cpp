@@ -1,2 +1,2 @@
-// expect: words that no compiler says
+// expect: words that no compiler prints
 int main() { return nothing_of_this_name; }

@@ -114,6 +114,75 @@ TEST(packed_linear, keeps_weights_beside_a_group_of_zeros) {
   }
 }
 
+/// Rows near the largest float by groups of all sizes, in one call with rows of other sizes: each
+/// row has the bits that it has alone, and nothing finite becomes infinite.
+TEST(packed_linear, float_inputs_near_the_largest_float_meet_small_groups) {
+  const row_matrix<float> signs = random_reals(9, 64, 1);
+  row_matrix<float> x = signs * 0.3F;
+  x.row(0) *= 1e38F;
+  x.row(3) *= 1e7F;
+  x.row(4) *= 1e38F;
+  x.row(8) *= 1e37F;
+  const auto check = [&]<class S>(const quantized_matrix<S>& equal) {
+    for (const float small : {1e-30F, 1e-37F}) {
+      const auto q =
+          tests::with_scales(equal, [&](index i) { return i % 3 == 0 ? 1e-20F : small; });
+      linear<S, float_inputs> layer(q);
+      tests::expect_products(layer, q, x, 0x1p-11);
+      row_matrix<float> together(9, 5), alone(1, 5);
+      layer(x, together);
+      for (index i = 0; i < 9; ++i) {
+        layer(x.row(i), alone);
+        EXPECT_EQ(alone, together.row(i)) << "row " << i;
+      }
+    }
+  };
+  const row_matrix<float> w = random_reals(5, 64, 2);
+  check(quantize<int4_grouped<32>>(w));
+  check(quantize<int8_grouped<32>>(w));
+  check(quantize<uint4_grouped<32>>(w));
+  check(quantize<int4_per_row>(w));
+  check(quantize<binary_per_row>(w));
+  check(quantize<codebook_grouped<4, 32>, normal_quantiles>(w));
+}
+
+/// A scale of 1 in one group does not make sums of another group overflow.
+TEST(packed_linear, float_inputs_keep_a_small_group_beside_a_large_one) {
+  row_matrix<float> w(1, 64), x(1, 64), y(1, 1);
+  w.leftCols(32).setConstant(1.0F);
+  w.rightCols(32).setConstant(1e-30F);
+  x.leftCols(32).setZero();
+  x.rightCols(32).setConstant(1e38F);
+  linear<int4_grouped<32>, float_inputs> layer(w);
+  layer(x, y);
+  EXPECT_NEAR(y(0, 0), 3.2e9F, 3.2e9F * 0x1p-11F);
+}
+
+/// Scales are rounded up to 12 bits by at most 2^-12: a total that this could make infinite is
+/// refused.
+TEST(packed_linear, refuses_totals_that_rounded_scales_make_infinite) {
+  row_matrix<float> x = row_matrix<float>::Constant(1, 9, 1e-10F), y(1, 1);
+  int built = 0, refused = 0;
+  for (int step = -40; step <= 40; ++step) {
+    const float most = std::numeric_limits<float>::max() / (9.0F * 127.0F);
+    const float size = most * (1.0F + static_cast<float>(step) * 0x1p-15F);
+    const auto check = [&]<class Inputs>(Inputs) {
+      try {
+        linear<int4_grouped<32>, Inputs> layer(row_matrix<float>::Constant(1, 9, size).eval());
+        layer(x, y);
+        EXPECT_TRUE(std::isfinite(y(0, 0))) << "step " << step;
+        ++built;
+      } catch (const error&) {
+        ++refused;
+      }
+    };
+    check(dynamic_int8{});
+    check(dynamic_int8_groups{});
+  }
+  EXPECT_GT(built, 20);
+  EXPECT_GT(refused, 20);
+}
+
 TEST(packed_linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
   linear<int4_grouped<32>> layer(random_reals(20, 64, 1), random_reals(20, 1, 2));
   linear<int4_grouped<32>, dynamic_int8_groups> by_groups(random_reals(20, 64, 1));

@@ -272,6 +272,22 @@ TEST(linear, multiplies_small_by_large_numbers) {
   }
 }
 
+#if FEWBIT_HAS_EXCEPTIONS
+TEST(linear, names_workers_that_no_memory_holds) {
+  const linear<int8_per_row> layer(random_reals(20, 64, 1));
+  const linear<binary_per_row, binary_inputs> bits(random_reals(20, 64, 1));
+  constexpr index most = std::numeric_limits<index>::max();
+  const auto begins = [&](const std::string& sentence) {
+    return sentence.rfind(
+        "fewbit: linear: workers is " + std::to_string(most) + ", expected at most ", 0);
+  };
+  EXPECT_EQ(begins(tests::sentence_of([&] { return layer.make_scratch(most); })), 0U);
+  EXPECT_EQ(begins(tests::sentence_of([&] { return bits.make_scratch(most); })), 0U);
+  EXPECT_EQ(tests::sentence_of([&] { return layer.make_scratch(0); }),
+            "fewbit: linear: workers is 0, expected at least 1");
+}
+#endif
+
 TEST(linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
   const row_matrix<float> w = random_reals(20, 64, 1);
   linear<int8_per_row> layer(w, random_reals(20, 1, 2));

@@ -81,6 +81,44 @@ TEST(pq_linear, is_within_its_bound_of_the_product_with_decoded_weights) {
   expect_layer<4, 8>(300, 40);
 }
 
+/// Parts whose sizes differ: one of large weights and small inputs, one of small weights and large
+/// inputs. Only products decide what is too large.
+TEST(pq_linear, multiplies_large_parts_beside_small_ones) {
+  row_matrix<float> w(3, 8), x(2, 8), y(2, 3);
+  for (index r = 0; r < 3; ++r) {
+    w.row(r).leftCols(4).setConstant(1e30F * static_cast<float>(r + 1));
+    w.row(r).rightCols(4).setConstant(1e-8F * static_cast<float>(r + 1));
+  }
+  x.leftCols(4).setConstant(1e-20F);
+  x.rightCols(4).setConstant(1e10F);
+  x.row(1) *= 2.0F;
+  linear<pq<4, 4>> layer(w);
+  layer(x, y);
+  for (index r = 0; r < 3; ++r) {
+    EXPECT_NEAR(y(0, r), 4e10F * static_cast<float>(r + 1), 1e9F);
+    EXPECT_NEAR(y(1, r), 8e10F * static_cast<float>(r + 1), 2e9F);
+  }
+  x(0, 0) = 1e10F;
+  layer(x, y);
+  EXPECT_TRUE(std::isnan(y(0, 0))) << "a product of 1e40";
+  EXPECT_NEAR(y(1, 0), 8e10F, 2e9F) << "in another row";
+}
+
+/// Entries of tables are bytes of at least 2^-126 each.
+TEST(pq_linear, multiplies_to_the_smallest_floats) {
+  const row_matrix<float> w = random_reals(16, 8, 1) * 1e-30F;
+  const row_matrix<float> x = random_reals(1, 8, 2);
+  linear<pq<4, 4>> layer(w);
+  for (const float size : {1e-4F, 1e-6F, 1e-7F}) {
+    const row_matrix<float> scaled = x * size;
+    row_matrix<float> y(1, 16);
+    layer(scaled, y);
+    const row_matrix<double> exact = scaled.cast<double>() * w.cast<double>().transpose();
+    const double bound = 2 * std::max(exact.cwiseAbs().maxCoeff() * 4 / 255, 0x1p-126);
+    EXPECT_LE((y.cast<double>() - exact).cwiseAbs().maxCoeff(), bound) << size;
+  }
+}
+
 /// Where there are no more different parts than centroids, weights are kept.
 TEST(pq_linear, few_rows_lose_nothing_but_the_steps_of_the_tables) {
   const row_matrix<float> w = random_reals(16, 21, 1);

@@ -44,14 +44,14 @@ row_matrix<float> expected(const row_matrix<float>& x, const two_scale_ternary& 
   return y;
 }
 
-TEST(two_scale_linear, equals_its_formula_to_the_bit_on_every_arch) {
+TEST(ttq_linear, equals_its_formula_to_the_bit_on_every_arch) {
   for (const auto& [m, n, k] : {std::array<index, 3>{1, 1, 1}, {3, 37, 77}, {20, 18, 160}}) {
     const auto w = quantize_ttq(random_reals(n, k, 1), 0.2);
     const Eigen::VectorXf bias = random_reals(1, n, 2).row(0).transpose();
     const row_matrix<float> x = random_reals(m, k, 3), right = expected(x, w, bias);
     arch::compiled::for_each([&]<class Arch>() {
       row_matrix<float> y = row_matrix<float>::Constant(m, n, 99.0F);
-      two_scale_linear<Arch> layer(w, bias);
+      linear<ttq, dynamic_int8, Arch> layer(w, bias);
       layer(x, y);
       EXPECT_EQ(y, right) << Arch::name << " m=" << m << " n=" << n << " k=" << k;
       EXPECT_EQ(layer.inputs(), k);
@@ -61,26 +61,26 @@ TEST(two_scale_linear, equals_its_formula_to_the_bit_on_every_arch) {
 }
 
 /// Two bits for a weight, two scales and zero points and a bias for a row.
-TEST(two_scale_linear, keeps_two_bits_for_each_weight) {
-  const two_scale_linear<> layer(quantize_ttq(random_reals(64, 256, 1)));
+TEST(ttq_linear, keeps_two_bits_for_each_weight) {
+  const linear<ttq> layer(quantize_ttq(random_reals(64, 256, 1)));
   EXPECT_EQ(layer.bytes(), 64 * (256 * 2 / 8 + 2 * 3 + 4));
 }
 
-TEST(two_scale_linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
-  two_scale_linear<> layer(quantize_ttq(random_reals(20, 64, 1)));
+TEST(ttq_linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
+  linear<ttq> layer(quantize_ttq(random_reals(20, 64, 1)));
   tests::expect_vectors_are_rows(layer);
-  tests::expect_misfits_end(layer, "two_scale_linear");
+  tests::expect_misfits_end(layer, "linear");
 }
 
 /// Positive and negative scales that 16 bits of each cannot hold.
-TEST(two_scale_linear, keeps_scales_far_apart) {
+TEST(ttq_linear, keeps_scales_far_apart) {
   const row_matrix<std::int8_t> codes = row_matrix<std::int8_t>::NullaryExpr(
       4, 64, [](index r, index c) { return static_cast<std::int8_t>((r + c) % 3 - 1); });
   const std::vector<float> positive = {1.0F, 1e-20F, 1e10F, 1e-37F}, negative(4, 3.0F);
   const row_matrix<float> x = random_reals(2, 64, 3);
   for (const bool swapped : {false, true}) {
     const two_scale_ternary w(codes, swapped ? negative : positive, swapped ? positive : negative);
-    two_scale_linear<> layer(w);
+    linear<ttq> layer(w);
     row_matrix<float> y(2, 4);
     layer(x, y);
     for (index i = 0; i < 2; ++i) {
@@ -98,17 +98,17 @@ TEST(two_scale_linear, keeps_scales_far_apart) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(two_scale_linear, says_what_is_wrong_with_its_parts) {
+TEST(ttq_linear, says_what_is_wrong_with_its_parts) {
   const auto w = quantize_ttq(random_reals(3, 4, 1));
-  EXPECT_EQ(tests::sentence_of([&] { two_scale_linear<>(w, Eigen::VectorXf::Zero(2)); }),
-            "fewbit: two_scale_linear: length of bias is 2, expected 3");
+  EXPECT_EQ(tests::sentence_of([&] { linear<ttq>(w, Eigen::VectorXf::Zero(2)); }),
+            "fewbit: linear: length of bias is 2, expected 3");
   EXPECT_EQ(tests::sentence_of(
-                [&] { two_scale_linear<>(two_scale_ternary(), Eigen::VectorXf::Zero(2)); }),
-            "fewbit: two_scale_linear: weights is 0 x 0, expected at least one row and one column");
+                [&] { linear<ttq>(two_scale_ternary(), Eigen::VectorXf::Zero(2)); }),
+            "fewbit: linear: weights is 0 x 0, expected at least one row and one column");
   EXPECT_EQ(tests::sentence_of([&] {
-              two_scale_linear<>(quantize_ttq(row_matrix<float>::Constant(3, 64, 1e36F)));
+              linear<ttq>(quantize_ttq(row_matrix<float>::Constant(3, 64, 1e36F)));
             }).substr(0, 76),
-            "fewbit: two_scale_linear: largest sum of row 0 of weights by codes of inputs");
+            "fewbit: linear: largest sum of row 0 of weights by codes of inputs");
 }
 #endif
 

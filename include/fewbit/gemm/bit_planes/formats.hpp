@@ -59,8 +59,10 @@ struct sign_bits {
   }
 };
 
+/// Codes -1 and 1.
 using binary_bits = sign_bits<1>;
 
+/// Codes -1, 0 and 1 in two planes.
 struct ternary_bits {
   using code = std::int8_t;
   static constexpr int planes = 2;
@@ -74,6 +76,7 @@ struct ternary_bits {
   [[nodiscard]] static std::string expected() { return "-1, 0 or 1"; }
 };
 
+/// Codes 0 to 2^Bits - 1.
 template <int Bits>
 struct unsigned_bits {
   static_assert(detail::plane_count<Bits>, "fewbit: a code of bit planes has 1 to 8 bits");
@@ -91,6 +94,7 @@ struct unsigned_bits {
   [[nodiscard]] static std::string expected() { return detail::between(0, largest); }
 };
 
+/// Codes -2^(Bits - 1) to 2^(Bits - 1) - 1, in two's complement.
 template <int Bits>
 struct signed_bits {
   static_assert(detail::plane_count<Bits>, "fewbit: a code of bit planes has 1 to 8 bits");

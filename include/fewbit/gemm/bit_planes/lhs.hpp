@@ -119,8 +119,7 @@ template <class F, class Codes>
 void expect_codes_of(const char* function, const char* name, const Codes& codes) {
   const auto [r, c] = first_foreign_code<F>(codes);
   if (r < 0) return;
-  fewbit::detail::fail(function,
-                       std::string(name) + "(" + std::to_string(r) + ", " + std::to_string(c) + ")",
+  fewbit::detail::fail(function, fewbit::detail::element(name, r, c),
                        static_cast<int>(codes.data()[r * codes.outerStride() + c]), F::expected());
 }
 

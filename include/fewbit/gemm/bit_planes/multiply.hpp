@@ -31,15 +31,11 @@
 #include "fewbit/gemm/epilogue.hpp"
 #include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/parts.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
-
-/// Rows that are multiplied by all columns of a piece before the next ones: as many as leave their
-/// planes, of this many bytes, in the second-level cache.
-inline constexpr index bit_block_bytes = 256 * 1024;
-inline constexpr index most_rows_per_bit_block = 192;
 
 /// The same in whole groups of a unit.
 template <class Unit>
@@ -49,10 +45,6 @@ template <class Unit>
   const index rows = bit_block_bytes / row_bytes / Unit::rows * Unit::rows;
   return std::clamp(rows, index{Unit::rows}, most_rows_per_bit_block);
 }
-
-/// A piece of work has at least as many pairs of words of weights and activations, so that handing
-/// it to another thread pays: about 15 us of a core with VPOPCNTDQ.
-inline constexpr index least_piece = index{1} << 18;
 
 /// Rows of A in planes, wherever they lie.
 struct bit_rows {
@@ -145,9 +137,6 @@ struct bit_product {
     index col;
   };
 
-  /// Columns that one row sums before an epilogue reads them from L1.
-  static constexpr index buffered_cols = 1024;
-
   /// A tile, or for one row `times` tiles of Streams full panels each, one after the other.
   template <int Streams>
   void tile(const bit_rows& a, const place& at, index times) const noexcept {
@@ -156,7 +145,7 @@ struct bit_product {
     } else {
       // Several tiles side by side have one row, so that both cases need about as much memory.
       constexpr index width = Streams * panels::tile_cols;
-      constexpr index together = std::max(buffered_cols / width, index{1});
+      constexpr index together = std::max(bit_buffered_cols / width, index{1});
       constexpr int lanes = arch::native_lanes<std::int32_t>;
       alignas(64) std::int32_t sums[std::max(index{tile_rows}, together) * width + lanes];
       const index rows = std::min(index{tile_rows}, at.height - at.r);
@@ -261,8 +250,8 @@ struct product_of_codes {
             std::byte* scratch) const noexcept {
     const index most = rows_per_bit_block<Unit>(A::planes, p.w.words_per_plane);
     auto* groups = reinterpret_cast<std::uint64_t*>(scratch);
-    auto* nonzeros =
-        reinterpret_cast<std::int32_t*>(groups + most * A::planes * p.w.words_per_plane);
+    auto* nonzeros = reinterpret_cast<std::int32_t*>(groups + std::min(most, m) * A::planes *
+                                                                  p.w.words_per_plane);
     for (index row = begin; row < end; row += most) {
       const index count = std::min(most, end - row);
       const auto* codes = a + row * a_stride;
@@ -303,12 +292,18 @@ void multiply(const plane_lhs<A, Unit>& a, const plane_weights<A, W, Unit>& w, C
   }
 }
 
-/// Scratch bytes that one worker needs to multiply codes with W, for `workspace::reserve`.
+/// Scratch bytes that one worker needs to multiply up to `rows` rows of codes.
+template <class A, class W, class Unit>
+[[nodiscard]] index scratch_bytes(const plane_weights<A, W, Unit>& w, index rows) noexcept {
+  const index words = detail::words_of(w.k());
+  return std::min(rows, detail::rows_per_bit_block<Unit>(A::planes, words)) *
+         (A::planes * words * index{sizeof(std::uint64_t)} + index{sizeof(std::int32_t)});
+}
+
+/// Scratch bytes that one worker needs to multiply any number of rows of codes.
 template <class A, class W, class Unit>
 [[nodiscard]] index scratch_bytes(const plane_weights<A, W, Unit>& w) noexcept {
-  const index words = detail::words_of(w.k());
-  return detail::rows_per_bit_block<Unit>(A::planes, words) *
-         (A::planes * words * index{sizeof(std::uint64_t)} + index{sizeof(std::int32_t)});
+  return scratch_bytes(w, detail::most_rows_per_bit_block);
 }
 
 /// The same for activations as codes, which are packed into planes a block of rows at a time.
@@ -327,7 +322,7 @@ void multiply(const Codes& a, const plane_weights<A, W, Unit>& w, C&& c, const E
     const auto& from = fewbit::detail::rows_of(a);
     auto&& to = fewbit::detail::rows_of(c);
     fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
-    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w));
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, from.rows()));
     assert(detail::first_foreign_code<A>(from).row < 0);
     const detail::product_of_codes<A, W, Unit, out, E> p{
         from.data(),

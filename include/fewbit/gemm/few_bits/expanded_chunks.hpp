@@ -28,22 +28,9 @@
 #include "fewbit/gemm/int8/lhs.hpp"
 #include "fewbit/gemm/int8/panel_chunks.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
-
-/// Bytes of a chunk, of L1: 16 and 24 KiB are as fast, with 40 KiB (49,512,4608) loses 6 %.
-inline constexpr index expanded_chunk_bytes = 32 * 1024;
-
-/// Row tiles of a block, each of which meets a chunk.
-inline constexpr index row_tiles_per_chunk = 32;
-
-/// Rows up to which weights that no window holds are expanded by chunks: each block expands them
-/// anew. Speed as a share of that of weights of 8 bits, with windows and by chunks, 2 bits with
-/// AVX512-VNNI on a Sapphire Rapids: s8 (49,512,4608) 0.82 and 0.91, (64,1024,1024) 0.95 and 0.96,
-/// (128,1024,4096) 0.88 and 0.94, (512,512,4608) 0.94 and 0.94, (1024,1024,1024) 1.00 and 0.92; u8
-/// 0.86 and 0.93, 0.95 and 0.94, 0.88 and 0.93, 0.93 and 0.95, 0.95 and 0.89. Where a window holds
-/// them, s8 (512,512,512), 0.98 and 0.88. AVX-VNNI gains a tenth at 36 rows and nothing above.
-inline constexpr index chunked_rows = 512;
 
 template <class Lhs, class Arch>
 struct chunk_shape {
@@ -60,8 +47,9 @@ struct chunk_shape {
   static constexpr index chunk_bytes = depth * tile::cols;
   static constexpr index sums_bytes = prepared::max_rows * tile::cols * index{sizeof(std::int32_t)};
 
-  [[nodiscard]] static index scratch_bytes(const depth_layout<unit::depth>& layout) noexcept {
-    return chunk_bytes + sums_bytes + prepared::bytes(layout);
+  [[nodiscard]] static index scratch_bytes(const depth_layout<unit::depth>& layout,
+                                           index rows = prepared::max_rows) noexcept {
+    return chunk_bytes + sums_bytes + prepared::bytes(layout, rows);
   }
 };
 

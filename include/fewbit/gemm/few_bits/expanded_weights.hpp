@@ -20,12 +20,9 @@
 #include "fewbit/gemm/int8/kernel.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
 #include "fewbit/gemm/int8/saturation_proof.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
-
-/// Columns that are expanded together fill this many bytes, of L2, or one panel: activations that
-/// are copied for a kernel are copied anew for each window.
-inline constexpr index expanded_bytes = 512 * 1024;
 
 /// A window on the columns of W. Its type knows no width of weights, so that products of all widths
 /// share one walk.

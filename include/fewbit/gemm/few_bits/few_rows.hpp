@@ -26,6 +26,7 @@
 #include "fewbit/gemm/int8/epilogue_registers.hpp"
 #include "fewbit/gemm/parts.hpp"
 #include "fewbit/gemm/sum_of_codes.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm { namespace detail {
 
@@ -43,18 +44,6 @@ template <class Arch>
 inline constexpr index most_few_rows =
     (few_rows_tile_rows<Arch> > 4 ? 2 : 1) * few_rows_tile_rows<Arch>;
 
-/// How far ahead of its use a line of weights is asked for.
-inline constexpr index few_rows_ahead = 4608;
-
-/// Panels that are read side by side and meet all rows before others do: memory answers several
-/// streams faster than one, and sums of few rows wait for one another.
-inline constexpr int few_rows_streams = 4;
-
-/// Rows up to which each of those panels is from another part of W. Time as a share of that with
-/// neighbouring panels, 4096 x 4096, AVX512-VNNI on a Sapphire Rapids: one row of 2 bits 0.87, of 4
-/// bits 0.98, two rows 0.89 and 0.96; 32 rows of 4 bits 1.06.
-inline constexpr index most_rows_apart = 2;
-
 /// How many of them a tile takes at a time.
 template <int R>
 inline constexpr int few_rows_tile_panels = R <= 2 ? few_rows_streams : 2;
@@ -69,9 +58,13 @@ class few_bit_lhs {
   static constexpr bool is_unsigned = std::is_unsigned_v<Lhs>;
 
  public:
-  /// Bytes of memory for as many rows as weights are expanded in registers for.
-  [[nodiscard]] static index bytes(const weights& w) noexcept {
-    return most_few_rows<Arch> * (depth(w) + index{sizeof(std::int32_t)});
+  /// Bytes of memory for up to `rows` rows, of which weights are expanded in registers for at most
+  /// most_few_rows.
+  [[nodiscard]] static index bytes(const weights& w, index rows) noexcept {
+    const index last = rows % most, full = rows - last;
+    const index padded = full + static_cast<index>(std::bit_ceil(static_cast<std::size_t>(last)));
+    const index filled = std::min(last == 0 ? full : padded, most_few_rows<Arch>);
+    return most_few_rows<Arch> * index{sizeof(std::int32_t)} + filled * depth(w);
   }
 
   few_bit_lhs(const Lhs* a, index stride, index rows, const weights& w, std::byte* memory) noexcept

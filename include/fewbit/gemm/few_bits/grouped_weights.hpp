@@ -9,6 +9,7 @@
 ///     scales   [column]                        16 bits each
 ///     zeros    [column]                        8 bits each, only where zero points are given
 ///     rests    [column]                        16 bits each, only where scales are wide
+///     minima   [column]                        floats, only where weights have minima
 ///
 /// In groups of 32 that makes 4.5 bits per weight of 4 bits, 2.5 of 2 bits, always half a bit more.
 /// Scales are wide, floats in two halves, where 16 bits cannot hold all of a matrix: some are more
@@ -26,6 +27,7 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "fewbit/arch/all.hpp"
 #include "fewbit/arch/convert.hpp"
@@ -102,12 +104,15 @@ class short_scales {
 /// (code - zero point) * scale, one scale and zero point for each `group` codes of a row. A code of
 /// one bit counts twice: less a zero point of 1 it is -1 or 1.
 ///
-/// @tparam Bits  1, 2, 3, 4 or 8; codes are 0 .. 2^Bits - 1
-/// @tparam Arch  the instruction set that will multiply
-template <int Bits, class Arch = arch::native>
+/// @tparam Bits        1, 2, 3, 4 or 8; codes are 0 .. 2^Bits - 1
+/// @tparam Arch        the instruction set that will multiply
+/// @tparam HasMinimum  the weight of a code is code * scale + minimum, with one float minimum for
+///                     each scale; at least 2 bits
+template <int Bits, class Arch = arch::native, bool HasMinimum = false>
 class grouped_weights {
   static_assert(Arch::compiled,
                 "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
+  static_assert(!HasMinimum || Bits >= 2, "fewbit: codes that have a minimum have 2 to 8 bits");
 
  public:
   using arch_type = Arch;
@@ -115,6 +120,7 @@ class grouped_weights {
   using layout = arch::stored_layout<Bits>;
 
   static constexpr int bits = Bits;
+  static constexpr bool has_minimum = HasMinimum;
   static constexpr int largest_code = (1 << Bits) - 1;
   /// What the largest code counts.
   static constexpr int largest_value = Bits == 1 ? 2 : largest_code;
@@ -138,6 +144,7 @@ class grouped_weights {
   ///         many or one is negative or not finite, if a code or zero point is out of range
   grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
                   std::span<const float> scales, int zero_point)
+    requires(!HasMinimum)
       : grouped_weights(codes, group, scales, {}, false, zero_point) {
     fewbit::detail::expect(zero_point >= 0 && zero_point <= largest_value + 1, "grouped_weights",
                            "zero_point", zero_point, "0 to " + std::to_string(largest_value + 1));
@@ -147,7 +154,15 @@ class grouped_weights {
   /// @throws fewbit::error as above
   grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
                   std::span<const float> scales, std::span<const std::uint8_t> zero_points)
+    requires(!HasMinimum)
       : grouped_weights(codes, group, scales, zero_points, true, 0) {}
+
+  /// A finite minimum for each scale.
+  /// @throws fewbit::error as above
+  grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
+                  std::span<const float> scales, std::span<const float> minima)
+    requires(HasMinimum)
+      : grouped_weights(codes, group, scales, {}, false, 0, minima) {}
 
   [[nodiscard]] index n() const noexcept { return n_; }
   [[nodiscard]] index k() const noexcept { return k_; }
@@ -184,6 +199,16 @@ class grouped_weights {
     return scales_.decode(halves_at<Reals>(tail));
   }
 
+  /// The minima of a group of a panel as a vector of Reals.
+  template <class Reals>
+  FEWBIT_ALWAYS_INLINE Reals minima_at(const std::uint8_t* tail) const noexcept
+    requires(HasMinimum)
+  {
+    Reals minima;
+    std::memcpy(&minima.data, tail + minimum_begin(), sizeof(minima.data));
+    return minima;
+  }
+
   /// What sums begin at, beside their zero point: bits of `float_zero`, or 0.
   ///
   /// What an integer of 22 bits and a sign adds to the bits of 1.5 * 2^23 it adds to that float. So
@@ -203,6 +228,15 @@ class grouped_weights {
     return widened(kept, rest);
   }
 
+  /// The minimum of row j and group g.
+  [[nodiscard]] float minimum(index j, index g) const noexcept
+    requires(HasMinimum)
+  {
+    float minimum;
+    std::memcpy(&minimum, minimum_at(j, g), sizeof(minimum));
+    return minimum;
+  }
+
   [[nodiscard]] index panels() const noexcept { return (n_ + unit::cols - 1) / unit::cols; }
   [[nodiscard]] const std::uint8_t* panel(index p) const noexcept {
     return bytes_.data() + p * panel_bytes();
@@ -217,7 +251,7 @@ class grouped_weights {
   /// Bytes of a chunk of a panel, and of what follows the codes of a group.
   static constexpr index chunk_bytes = index{4} * unit::cols * layout::registers;
   [[nodiscard]] index tail_bytes() const noexcept {
-    return rest_begin() + (is_wide_ ? index{unit::cols} * 2 : 0);
+    return minimum_begin() + (HasMinimum ? index{unit::cols} * 4 : 0);
   }
 
   /// Bytes held.
@@ -226,7 +260,7 @@ class grouped_weights {
  private:
   grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
                   std::span<const float> scales, std::span<const std::uint8_t> zero_points,
-                  bool is_affine, int zero_point)
+                  bool is_affine, int zero_point, std::span<const float> minima = {})
       : n_(codes.rows()),
         k_(codes.cols()),
         group_(group == 0 ? std::max(k_, index{1}) : group),
@@ -234,6 +268,7 @@ class grouped_weights {
         stored_zero_(is_affine_ ? unit::offset : zero_point - unit::offset) {
     expect_shape(group);
     expect_values(codes, scales, zero_points);
+    if constexpr (HasMinimum) expect_minima(minima);
     choose_scales(codes, scales, zero_points, zero_point);
     sum_zero_ = choose_sum_zero();
     bytes_ = aligned_buffer<std::uint8_t>(panels() * panel_bytes());
@@ -242,6 +277,7 @@ class grouped_weights {
         const auto i = static_cast<std::size_t>(j * groups() + g);
         put_codes(j, g, codes.data() + j * codes.outerStride() + g * group_);
         put_scale(j, g, scales[i]);
+        if constexpr (HasMinimum) std::memcpy(minimum_at(j, g), &minima[i], sizeof(float));
         if (is_affine_) bytes_[tail_begin(j, g) + 2 * unit::cols + j % unit::cols] = zero_points[i];
       }
     }
@@ -266,8 +302,7 @@ class grouped_weights {
     for (index j = 0; j < n_; ++j) {
       for (index i = 0; i < k_; ++i) {
         if (codes(j, i) <= largest_code) continue;
-        fewbit::detail::fail("grouped_weights",
-                             "codes(" + std::to_string(j) + ", " + std::to_string(i) + ")",
+        fewbit::detail::fail("grouped_weights", fewbit::detail::element("codes", j, i),
                              int{codes(j, i)}, range);
       }
     }
@@ -275,16 +310,27 @@ class grouped_weights {
                                  static_cast<index>(scales.size()), n_ * groups());
     for (std::size_t i = 0; i < scales.size(); ++i) {
       if (scales[i] >= 0.0F && scales[i] <= std::numeric_limits<float>::max()) continue;
-      fewbit::detail::fail("grouped_weights", "scales[" + std::to_string(i) + "]", scales[i],
-                           "a finite number of at least 0");
+      fewbit::detail::fail("grouped_weights", fewbit::detail::item("scales", static_cast<index>(i)),
+                           scales[i], "a finite number of at least 0");
     }
     fewbit::detail::expect_equal("grouped_weights", "number of zero points",
                                  static_cast<index>(zero_points.size()),
                                  is_affine_ ? n_ * groups() : 0);
     for (std::size_t i = 0; i < zero_points.size(); ++i) {
       if (zero_points[i] <= largest_value) continue;
-      fewbit::detail::fail("grouped_weights", "zero_points[" + std::to_string(i) + "]",
+      fewbit::detail::fail("grouped_weights",
+                           fewbit::detail::item("zero_points", static_cast<index>(i)),
                            int{zero_points[i]}, "0 to " + std::to_string(largest_value));
+    }
+  }
+
+  void expect_minima(std::span<const float> minima) const {
+    fewbit::detail::expect_equal("grouped_weights", "number of minima",
+                                 static_cast<index>(minima.size()), n_ * groups());
+    for (std::size_t i = 0; i < minima.size(); ++i) {
+      if (fewbit::detail::is_finite(minima[i])) continue;
+      fewbit::detail::fail("grouped_weights", fewbit::detail::item("minima", static_cast<index>(i)),
+                           minima[i], "a finite number");
     }
   }
 
@@ -378,6 +424,18 @@ class grouped_weights {
   /// From the first halves of scales to the second.
   [[nodiscard]] index rest_begin() const noexcept {
     return index{unit::cols} * (is_affine_ ? 3 : 2);
+  }
+
+  /// From the first halves of scales to the minima.
+  [[nodiscard]] index minimum_begin() const noexcept {
+    return rest_begin() + (is_wide_ ? index{unit::cols} * 2 : 0);
+  }
+  /// The minimum of row j and group g.
+  [[nodiscard]] const std::uint8_t* minimum_at(index j, index g) const noexcept {
+    return bytes_.data() + tail_begin(j, g) + minimum_begin() + j % unit::cols * 4;
+  }
+  [[nodiscard]] std::uint8_t* minimum_at(index j, index g) noexcept {
+    return const_cast<std::uint8_t*>(std::as_const(*this).minimum_at(j, g));
   }
 
   index n_ = 0;

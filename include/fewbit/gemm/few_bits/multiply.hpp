@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -32,24 +33,26 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
-/// Scratch bytes of one worker for activations of type Lhs and any number of rows.
+/// Scratch bytes of one worker for activations of type Lhs and up to `rows` rows.
 template <class Lhs, int Bits, class Arch>
-[[nodiscard]] index few_bit_scratch_bytes(const few_bit_weights<Bits, Arch>& w) noexcept {
+[[nodiscard]] index few_bit_scratch_bytes(const few_bit_weights<Bits, Arch>& w,
+                                          index rows) noexcept {
+  const index few = few_bit_lhs<Lhs, Bits, Arch>::bytes(w, std::min(rows, most_few_rows<Arch>));
+  if (rows <= most_few_rows<Arch>) return few;
   using expanded = expanded_weights<Lhs, Arch>;
   using kernel_type = typename expanded::kernel_type;
   const expanded window(w, nullptr);
   const index rest = [&] {
     if constexpr (Proving<typename kernel_type::unit>) {
-      return walk_by_proof<expanded, std::int32_t, raw>::scratch_bytes(window);
+      return walk_by_proof<expanded, std::int32_t, raw>::scratch_bytes(window, rows);
     } else {
-      return int8_lhs<kernel_type>::bytes(window.layout());
+      return int8_lhs<kernel_type>::bytes(window.layout(), rows);
     }
   }();
-  const index windows =
-      std::max(expanded::bytes_for(w) + rest, few_bit_lhs<Lhs, Bits, Arch>::bytes(w));
+  const index windows = std::max(expanded::bytes_for(w) + rest, few);
   using chunks = chunk_shape<Lhs, Arch>;
   if constexpr (chunks::fits) {
-    return std::max(windows, chunks::scratch_bytes(window.layout()));
+    return std::max(windows, chunks::scratch_bytes(window.layout(), rows));
   } else {
     return windows;
   }
@@ -96,11 +99,17 @@ template <class A>
 
 }  // namespace detail
 
-/// Scratch bytes that one worker needs to multiply with W, for `workspace::reserve`.
+/// Scratch bytes that one worker needs for products of up to `rows` rows.
+template <int Bits, class Arch>
+[[nodiscard]] index scratch_bytes(const few_bit_weights<Bits, Arch>& w, index rows) noexcept {
+  return std::max(detail::few_bit_scratch_bytes<std::uint8_t>(w, rows),
+                  detail::few_bit_scratch_bytes<std::int8_t>(w, rows));
+}
+
+/// Scratch bytes that one worker needs for products of any number of rows.
 template <int Bits, class Arch>
 [[nodiscard]] index scratch_bytes(const few_bit_weights<Bits, Arch>& w) noexcept {
-  return std::max(detail::few_bit_scratch_bytes<std::uint8_t>(w),
-                  detail::few_bit_scratch_bytes<std::int8_t>(w));
+  return scratch_bytes(w, std::numeric_limits<index>::max());
 }
 
 /// C(i, j) = epilogue(sum over k of A(i, k) * W(j, k)), exact in int32. Nothing is allocated and
@@ -122,7 +131,7 @@ void multiply(const A& a, const few_bit_weights<Bits, Arch>& w, C&& c, const E& 
     const auto& from = fewbit::detail::rows_of(a);
     auto&& rows = fewbit::detail::rows_of(c);
     fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
-    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w));
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, from.rows()));
     const detail::out_view<out> to{rows.data(), rows.outerStride(), 0, 0, rows.rows(), rows.cols()};
     const index parts = scratch.slots();
     executor.for_each(parts, [&](index part) {

@@ -4,6 +4,10 @@
 ///     total(i, j) = sum over groups g, in order, of rne(float(T(i, j, g)) * scale(j, g))
 ///     T(i, j, g)  = sum over k in g of A(i, k) * (W(j, k) - zero point(j, g))     exact in int32
 ///
+/// Weights with minima add, after the product of each group,
+///
+///     rne(float(sum over k in g of A(i, k)) * minimum(j, g))
+///
 /// Where activations have a scale for each group, too, what is rounded is multiplied by it and
 /// rounded again. Products are rounded before they are added, so that totals are the same bits on
 /// every processor, whatever the number of rows or threads.
@@ -29,6 +33,7 @@
 #include "fewbit/gemm/epilogue.hpp"
 #include "fewbit/gemm/few_bits/grouped_weights.hpp"
 #include "fewbit/gemm/parts.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -81,6 +86,15 @@ class grouped_lhs {
            t * unit::rows * weights_.groups();
   }
 
+  /// [group][row]: the sums of the codes of the activations, as floats.
+  [[nodiscard]] const float* sums(index t) const noexcept
+    requires Weights::has_minimum
+  {
+    constexpr index tables = Scaled ? 2 : 1;
+    return reinterpret_cast<const float*>(starts_ + tables * padded(rows_) * weights_.groups()) +
+           t * unit::rows * weights_.groups();
+  }
+
   /// Fills row r < padded_rows() and sums its groups. `source.template operator()<V>(k)` gives the
   /// codes from k on as V, a vector of std::int8_t or one of them: -127..127. It is not asked where
   /// r >= rows(). Where activations are scaled, `source.of_group(begin, end)` gives such a source
@@ -102,6 +116,9 @@ class grouped_lhs {
       } else {
         sum = fill_group(source, begin, end, depth, to, h * 4);
       }
+      if constexpr (Weights::has_minimum) {
+        const_cast<float*>(sums(t))[g * h + r % unit::rows] = static_cast<float>(sum);
+      }
       starts[g * h] =
           weights_.is_affine()
               ? -sum
@@ -113,8 +130,9 @@ class grouped_lhs {
 
  private:
   /// Beside the codes.
-  static constexpr index bytes_of_group =
-      index{sizeof(std::int32_t)} + (Scaled ? index{sizeof(float)} : 0);
+  static constexpr index bytes_of_group = index{sizeof(std::int32_t)} +
+                                          (Scaled ? index{sizeof(float)} : 0) +
+                                          (Weights::has_minimum ? index{sizeof(float)} : 0);
 
   static index height_for(index rows) noexcept {
     const auto ceiling = static_cast<index>(std::bit_ceil(static_cast<std::size_t>(rows)));
@@ -157,16 +175,6 @@ class grouped_lhs {
 };
 
 namespace detail {
-
-/// How far ahead of their use lines are asked for: weights from memory, and activations, which do
-/// not all fit the first level beside them.
-inline constexpr index grouped_ahead = 2304;
-inline constexpr index grouped_lhs_ahead = 1024;
-
-/// Panels that one row reads side by side. W4 in groups of 32, 4096 x 4096, on a Sapphire Rapids,
-/// shares of the rates at which memory and L3 can be read: two panels 0.90 and 0.95, four 0.91 and
-/// 0.95, eight 0.88 and 0.90.
-inline constexpr int grouped_streams = 4;
 
 /// How the sums of a group begin, and what becomes of them, for R rows and a panel; `tail` is what
 /// follows the codes of the group.
@@ -218,13 +226,37 @@ struct grouped_ends {
   }
 };
 
+/// Adds what the minima of a group count for R rows and a panel, after add_scaled.
+///
+/// @param lhs_sums  [row]: the sums of the activations of the group
+template <class Weights, int R, class Reals, class F>
+FEWBIT_ALWAYS_INLINE void add_minima(const Weights& w, const std::uint8_t* tail,
+                                     const float* lhs_sums, const F& lhs_scale,
+                                     Reals (&totals)[R]) noexcept {
+  const auto minimum = w.template minima_at<Reals>(tail);
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+    totals[r] += lhs_scale(r, arch::rounded(Reals(Reals(lhs_sums[r]) * minimum)));
+}
+
+/// The sums of the activations of the next groups, for weights with minima; else nothing.
+template <bool HasMinimum>
+struct sums_of_lhs {
+  explicit sums_of_lhs(const float* /*sums*/) noexcept {}
+};
+template <>
+struct sums_of_lhs<true> {
+  const float* next_sums;
+  explicit sums_of_lhs(const float* sums) noexcept : next_sums(sums) {}
+};
+
 /// Totals of R rows and the columns of P panels. One row reads several panels side by side, because
 /// memory answers several streams faster than one.
 ///
 /// Of R rows and groups of 32 a group takes 8 R dots, 2 R floating-point operations and, of W4, 12
 /// to expand its weights: with 12 rows at most 0.70 of the time is left to dots.
 template <class Weights, int R, int P, bool Affine, bool Scaled>
-class grouped_tile {
+class grouped_tile : sums_of_lhs<Weights::has_minimum> {
   using unit = typename Weights::unit;
   using ends = grouped_ends<Weights, R>;
   using ints = typename ends::ints;
@@ -232,10 +264,14 @@ class grouped_tile {
 
  public:
   /// @param lhs_scales  [group][row], or nullptr where rows are not scaled
+  /// @param lhs_sums    [group][row], or nullptr where weights have no minima
   FEWBIT_ALWAYS_INLINE grouped_tile(const Weights& w, const std::uint8_t* panel,
                                     const std::int8_t* codes, const std::int32_t* starts,
-                                    const float* lhs_scales) noexcept
-      : weights_(w), panel_bytes_(w.panel_bytes()), lhs_scales_(lhs_scales) {
+                                    const float* lhs_scales, const float* lhs_sums) noexcept
+      : sums_of_lhs<Weights::has_minimum>(lhs_sums),
+        weights_(w),
+        panel_bytes_(w.panel_bytes()),
+        lhs_scales_(lhs_scales) {
     for (auto& of_panel : totals_) {
       for (reals& total : of_panel) total = reals(0.0F);
     }
@@ -312,9 +348,13 @@ class grouped_tile {
           }
         };
         ends::add_scaled(weights_, w_of[p][g], sums[p][g], lhs_scale, totals_[p]);
+        if constexpr (Weights::has_minimum) {
+          add_minima(weights_, w_of[p][g], this->next_sums + g * R, lhs_scale, totals_[p]);
+        }
       }
     }
     if constexpr (Scaled) lhs_scales_ += G * R;
+    if constexpr (Weights::has_minimum) this->next_sums += G * R;
   }
 
   /// A chunk of one panel.
@@ -366,8 +406,10 @@ void multiply_grouped_tile(const Weights& w, const grouped_lhs<Weights, Scaled>&
   constexpr index cols = Weights::unit::cols, tile_rows = Weights::unit::rows;
   const float* lhs_scales = nullptr;
   if constexpr (Scaled) lhs_scales = a.scales(t);
+  const float* lhs_sums = nullptr;
+  if constexpr (Weights::has_minimum) lhs_sums = a.sums(t);
   const grouped_tile<Weights, R, P, Affine, Scaled> tile(w, w.panel(panel), a.codes(t), a.starts(t),
-                                                         lhs_scales);
+                                                         lhs_scales, lhs_sums);
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) store_totals(tile.totals(p), t * tile_rows, (panel + p) * cols, out);
 }
@@ -401,12 +443,12 @@ void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights, Scaled
 /// @param epilogue  applied to each total (gemm/epilogue.hpp)
 /// @param executor  runs the parts, a few panels each; results do not depend on it
 /// If shapes do not fit, the program ends (core/operands.hpp).
-template <int Bits, class Arch, bool Scaled, class C, class E = raw,
+template <int Bits, class Arch, bool HasMinimum, bool Scaled, class C, class E = raw,
           Executor Workers = inline_executor>
   requires ProductEpilogue<C, E, float>
-void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch>, Scaled>& a,
-                      const grouped_weights<Bits, Arch>& w, C&& c, const E& epilogue = {},
-                      const Workers& executor = {}) noexcept {
+void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch, HasMinimum>, Scaled>& a,
+                      const grouped_weights<Bits, Arch, HasMinimum>& w, C&& c,
+                      const E& epilogue = {}, const Workers& executor = {}) noexcept {
   using out = detail::scalar_of<C>;
   constexpr index panels_of_part = 8;
   if constexpr (fewbit::detail::writes_in_place<C, out>()) {
@@ -417,7 +459,9 @@ void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch>, Scaled>& a,
                                          epilogue};
     executor.for_each((w.panels() + panels_of_part - 1) / panels_of_part, [&](index part) {
       const index end = std::min(w.panels(), (part + 1) * panels_of_part);
-      if (w.is_affine()) {
+      if constexpr (HasMinimum) {
+        detail::multiply_grouped_panels<false>(w, a, part * panels_of_part, end, to);
+      } else if (w.is_affine()) {
         detail::multiply_grouped_panels<true>(w, a, part * panels_of_part, end, to);
       } else {
         detail::multiply_grouped_panels<false>(w, a, part * panels_of_part, end, to);

@@ -126,9 +126,7 @@ class few_bit_weights {
       for (index i = 0; i < w.cols(); ++i) {
         const int value = w(j, i) + zero_point;
         if (value >= 0 && value <= largest_value && value % step == 0) continue;
-        fewbit::detail::fail("few_bit_weights",
-                             "w(" + std::to_string(j) + ", " + std::to_string(i) + ")",
-                             int{w(j, i)},
+        fewbit::detail::fail("few_bit_weights", fewbit::detail::element("w", j, i), int{w(j, i)},
                              std::to_string(-zero_point) + (Bits == 1 ? " or " : " to ") +
                                  std::to_string(largest_value - zero_point));
       }

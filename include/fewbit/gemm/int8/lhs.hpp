@@ -12,30 +12,9 @@
 #include "fewbit/arch/memory.hpp"
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
-
-/// Row tiles that are prepared together and meet one panel after the other, so that the panel stays
-/// in cache: 16 tiles of 4 to 6 rows, 64 to 96 rows.
-inline constexpr index row_tiles_per_block = 16;
-
-/// Where they are read in place, so that weights beyond L2 are read less often.
-inline constexpr index row_tiles_in_place = 32;
-
-/// Copies of activations that stay in L1 between the copy and the product.
-inline constexpr index copied_bytes = 16 * 1024;
-
-/// Codes of k from which a block is copied while the one before it is multiplied. The rate of s8 as
-/// a share of that of u8, AVX512-VNNI on a Sapphire Rapids: (3136,64,576) 0.97 and not 0.91,
-/// (784,128,1152) 0.97 and not 0.95. At small k copies take too much of a tile's time.
-inline constexpr index copied_ahead_depth = 256;
-
-/// Columns of a tile from which its turns have time for it: with the 16 of AVX-VNNI (3136,64,576)
-/// loses 0.09.
-inline constexpr index copied_ahead_cols = 64;
-
-/// Packed weights beyond this many bytes are better read seldom than from L2 by every few rows.
-inline constexpr index near_weights = 512 * 1024;
 
 /// to[i] = from[i] - offset for `count` codes. Where both are 8 bits wide an offset of +-128
 /// changes signedness, and arithmetic modulo 2^8 is enough.
@@ -81,8 +60,11 @@ class int8_lhs {
   static constexpr index max_rows = RowTiles * Kernel::tile::rows;
 
   /// Scratch bytes for a block of rows.
-  static index bytes(const layout_type& layout) noexcept {
-    return unit::in_place ? 0 : block_bytes(layout, max_rows);
+  static index bytes(const layout_type& layout) noexcept { return bytes(layout, max_rows); }
+  /// Scratch bytes of a product of `rows` rows.
+  static index bytes(const layout_type& layout, index rows) noexcept {
+    const index registers = (std::min(rows, max_rows) + unit::rows - 1) / unit::rows;
+    return unit::in_place ? 0 : block_bytes(layout, registers * unit::rows);
   }
 
   /// Rows to prepare together, in whole tiles.

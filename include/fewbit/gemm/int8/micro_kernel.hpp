@@ -19,6 +19,7 @@
 #include "fewbit/arch/memory.hpp"
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/gemm/int8/kernel.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
@@ -37,12 +38,6 @@ inline constexpr int dots_in_flight = 8;
 template <class Unit>
   requires requires { Unit::dots_in_flight; }
 inline constexpr int dots_in_flight<Unit> = Unit::dots_in_flight;
-
-/// The lines of C that a tile will write are asked for ahead where tiles take long enough that the
-/// requests cost nothing, and where they take so little that stores wait for one another: with
-/// AVX512-VNNI on a Sapphire Rapids (3136,64,24) gains 11 %, k = 32 nothing, and k = 64 loses 2 %.
-inline constexpr index fetched_depth = 512;
-inline constexpr index shallow_depth = 24;
 
 /// Weights to bring into cache while others are multiplied: `lines` cache lines per turn, up to
 /// `end`.

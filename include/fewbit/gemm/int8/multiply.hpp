@@ -4,9 +4,11 @@
 
 #include "fewbit/begin.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "fewbit/core/aligned_buffer.hpp"
@@ -19,14 +21,23 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
-/// Scratch bytes that one worker needs to multiply with W, for `workspace::reserve`.
+/// Scratch bytes that one worker needs for products of up to `rows` rows.
+template <class Lhs, class Kernel>
+[[nodiscard]] index scratch_bytes(const int8_weights<Lhs, Kernel>& w, index rows) noexcept {
+  const index prepared = detail::int8_lhs<Kernel>::bytes(w.layout(), rows);
+  if constexpr (detail::Proving<typename Kernel::unit>) {
+    using walk = detail::walk_by_proof<int8_weights<Lhs, Kernel>, std::int32_t, raw>;
+    const index in_blocks = prepared + detail::wide_panel_bytes<Kernel>(w.layout(), rows);
+    return std::max(walk::scratch_bytes(w, rows), in_blocks);
+  } else {
+    return prepared;
+  }
+}
+
+/// Scratch bytes that one worker needs for products of any number of rows.
 template <class Lhs, class Kernel>
 [[nodiscard]] index scratch_bytes(const int8_weights<Lhs, Kernel>& w) noexcept {
-  if constexpr (detail::Proving<typename Kernel::unit>) {
-    return detail::walk_by_proof<int8_weights<Lhs, Kernel>, std::int32_t, raw>::scratch_bytes(w);
-  } else {
-    return detail::int8_lhs<Kernel>::bytes(w.layout());
-  }
+  return scratch_bytes(w, std::numeric_limits<index>::max());
 }
 
 namespace detail {
@@ -51,7 +62,7 @@ FEWBIT_ALWAYS_INLINE void expect_whole_depth(index k, index most) noexcept {
 /// @param w         n x k weights, packed
 /// @param c         m x n, row-major, of what the epilogue returns; must not overlap a
 /// @param epilogue  applied to each element (gemm/epilogue.hpp)
-/// @param scratch   at least scratch_bytes(w) per slot; the work is cut into one part per slot
+/// @param scratch   at least scratch_bytes(w, m) per slot; the work is cut into one part per slot
 /// @param executor  runs the parts; results depend neither on it nor on the number of slots
 /// @param blocks    what to do with the sums of each block of k (gemm/block_stage.hpp)
 /// If shapes do not fit or scratch memory is too small, the program ends (core/operands.hpp).
@@ -68,7 +79,7 @@ void multiply(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& ep
     const auto& from = fewbit::detail::rows_of(a);
     auto&& to = fewbit::detail::rows_of(c);
     fewbit::detail::expect_shapes(detail::product_names, a, c, w.k(), w.n());
-    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w));
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, to.rows()));
     if constexpr (std::is_same_v<Blocks, whole_depth>) {
       detail::expect_whole_depth(w.k(), Kernel::max_depth);
     }
@@ -101,7 +112,7 @@ void multiply(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& ep
         from.data(), from.outerStride(),
         w,           {to.data(), to.outerStride(), 0, 0, to.rows(), to.cols()},
         blocks,      epilogue};
-    const index needed = scratch_bytes(w);
+    const index needed = scratch_bytes(w, to.rows());
     if (needed <= on_stack) {
       alignas(64) std::byte scratch[on_stack];
       p.run(0, 1, scratch);

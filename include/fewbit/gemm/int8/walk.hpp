@@ -25,31 +25,17 @@
 #include "fewbit/gemm/int8/row_tiles.hpp"
 #include "fewbit/gemm/int8/walk_by_proof.hpp"
 #include "fewbit/gemm/parts.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// Packed weights of up to this many bytes stay in L1 beside a tile of activations. C is then
-/// written row by row, which the prefetchers of the processor follow, else panel by panel.
-inline constexpr index resident_bytes = 24 * 1024;
-
-/// Packed weights beyond this many bytes come from the last-level cache or from memory, and are
-/// asked for ahead of their use.
-inline constexpr index prefetched_bytes = 1024 * 1024;
-
-/// How far ahead, where a single row tile streams all weights: half is 4 % slower from memory.
-inline constexpr index stream_distance = 8192;
-
-/// Where a few row tiles stream this many bytes of weights or more, each meets this many codes of k
-/// at a time: weights come from far away once, are asked for `streamed_ahead` bytes before their
-/// turn, and stay in L1 (32 KiB of them, with AVX512-VNNI) until the last tile has met them.
-/// (8,4096,4096) on a Sapphire Rapids gains 6 % over panels of all k, (16,4096,4096) 12 %.
-inline constexpr index streamed_bytes = 2 * prefetched_bytes;
-inline constexpr index streamed_depth = 512;
-inline constexpr index streamed_ahead = 32 * 1024;
-inline constexpr index streamed_tiles = 4;
-
-/// Tiles that are summed into the buffer before the epilogue sees them.
-inline constexpr index buffered_tiles = 8;
+/// Bytes of a panel in int16, which blocks of k of more than a few rows are multiplied by.
+template <class Kernel, class Layout>
+[[nodiscard]] index wide_panel_bytes(const Layout& layout, index rows) noexcept {
+  return rows <= few_rows_in_blocks
+             ? 0
+             : Kernel::tile::cols * layout.padded() * index{sizeof(std::int16_t)};
+}
 
 /// Everything but the scratch memory.
 template <class Weights, class Out, class Blocks, class Epilogue>
@@ -142,7 +128,7 @@ struct product {
         return;
       }
     }
-    in_blocks_of_depth(b, scratch + int8_lhs<kernel_type>::bytes(w.layout()));
+    in_blocks_of_depth(b, scratch + int8_lhs<kernel_type>::bytes(w.layout(), c.rows));
   }
 
   /// Row tiles one after the other, each against all panels.
@@ -391,10 +377,8 @@ struct product {
     }
   }
 
-  /// All of a panel in int16. Its scratch memory is that of walk_by_proof, which prepares more
-  /// rows.
+  /// All of a panel in int16.
   const std::int16_t* widen_panel(index col, std::byte* scratch) const noexcept {
-    static_assert((row_tiles_by_proof - row_tiles_per_block) * tile::rows >= tile::cols);
     auto* wide = reinterpret_cast<std::int16_t*>(scratch);
     const index width = w.panel_cols(col);
     widen_panels<kernel_type>(w.panel(col), width * w.layout().padded(), width, wide);

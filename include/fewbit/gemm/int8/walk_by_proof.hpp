@@ -21,6 +21,7 @@
 #include "fewbit/gemm/int8/panel_layout.hpp"
 #include "fewbit/gemm/int8/row_tiles.hpp"
 #include "fewbit/gemm/int8/saturation_proof.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
@@ -36,15 +37,6 @@ void widen_panels(const std::int8_t* codes, index count, index width, std::int16
   }
 }
 
-/// Rows up to which widening in registers is as fast as widening ahead of the sums: in chunks that
-/// stay in L1, and in whole panels, as blocks of k ask.
-inline constexpr index few_rows = 2;
-inline constexpr index few_rows_in_blocks = 12;
-
-/// Row tiles of a block: many, because each block widens its panels anew, and few enough for
-/// activations of 4096 codes to stay in 2 MiB of L2.
-inline constexpr index row_tiles_by_proof = 48;
-
 template <class Weights, class Out, class Epilogue>
 class walk_by_proof {
   using kernel_type = typename Weights::kernel_type;
@@ -59,37 +51,23 @@ class walk_by_proof {
   using proven_lhs = int8_lhs<proven_kernel, row_tiles_by_proof>;
   static_assert(exact_lhs::max_rows == proven_lhs::max_rows);
 
-  /// Bytes of a chunk of weights, as its dots read them.
-  static constexpr index chunk_bytes = 24 * 1024;
-
-  /// Packed weights beyond this many bytes are asked for ahead of their use: by a chunk, or by
-  /// `ahead_bytes` where a single row tile streams them.
-  static constexpr index far_bytes = 1024 * 1024;
-  static constexpr index ahead_bytes = 4096;
-
-  /// Sums of a slice of rows that an epilogue has still to see.
-  static constexpr index buffered_sums = 4096;
-
-  /// Panels that an epilogue takes at a time: four registers of sums become one of codes.
-  static constexpr int finished_panels = 4;
-
  public:
-  /// Scratch bytes of one worker.
-  static index scratch_bytes(const Weights& w) noexcept {
-    return sums_bytes(w) + so_far_bytes(w) + wide_bytes(w) + exact_lhs::bytes(w.layout()) +
-           proven_lhs::bytes(w.layout());
+  /// Scratch bytes of one worker for a C of `rows` rows.
+  static index scratch_bytes(const Weights& w, index rows = exact_lhs::max_rows) noexcept {
+    return sums_bytes(w, rows) + so_far_bytes(w, rows) + wide_bytes(w, rows) +
+           exact_lhs::bytes(w.layout(), rows) + proven_lhs::bytes(w.layout(), rows);
   }
 
   walk_by_proof(const lhs_type* a, index a_stride, const Weights& w, const out_view<Out>& c,
                 const Epilogue& epilogue, std::byte* scratch) noexcept
       : a_(a), a_stride_(a_stride), w_(w), c_(c), epilogue_(epilogue) {
     sums_ = reinterpret_cast<std::int32_t*>(scratch);
-    scratch += sums_bytes(w);
+    scratch += sums_bytes(w, c.rows);
     so_far_ = reinterpret_cast<std::int32_t*>(scratch);
-    scratch += so_far_bytes(w);
+    scratch += so_far_bytes(w, c.rows);
     wide_ = reinterpret_cast<std::int16_t*>(scratch);
-    exact_scratch_ = scratch + wide_bytes(w);
-    proven_scratch_ = exact_scratch_ + exact_lhs::bytes(w.layout());
+    exact_scratch_ = scratch + wide_bytes(w, c.rows);
+    proven_scratch_ = exact_scratch_ + exact_lhs::bytes(w.layout(), c.rows);
   }
 
   /// The part of C from row_begin to row_end, col_begin to col_end.
@@ -152,19 +130,27 @@ class walk_by_proof {
     return false;
   }
 
-  static index sums_bytes(const Weights& w) noexcept {
-    constexpr index most = finished_panels * tile::cols;
-    return exact_lhs::max_rows * std::min(w.padded_n(), most) * index{sizeof(std::int32_t)};
+  /// Rows of buffers of sums, each in whole cache lines.
+  static index buffer_rows(index rows) noexcept {
+    return (std::min(rows, exact_lhs::max_rows) + 15) / 16 * 16;
   }
 
-  static index so_far_bytes(const Weights& w) noexcept {
-    if (w.layout().padded() <= chunk_depth(saturation_proof::none)) return 0;
-    return exact_lhs::max_rows * tile::cols * index{sizeof(std::int32_t)};
+  static index sums_bytes(const Weights& w, index rows) noexcept {
+    constexpr index most = proof_finished_panels * tile::cols;
+    const index of_block = buffer_rows(rows) * std::min(w.padded_n(), most);
+    const index of_slice = std::min(buffer_rows(rows) * w.padded_n(), proof_buffered_sums);
+    return std::max(of_block, of_slice) * index{sizeof(std::int32_t)};
   }
 
-  static index wide_bytes(const Weights& w) noexcept {
+  static index so_far_bytes(const Weights& w, index rows) noexcept {
+    if (rows <= few_rows || w.layout().padded() <= chunk_depth(saturation_proof::none)) return 0;
+    return buffer_rows(rows) * tile::cols * index{sizeof(std::int32_t)};
+  }
+
+  static index wide_bytes(const Weights& w, index rows) noexcept {
+    if (rows <= few_rows) return 0;
     const index all = w.padded_n() * w.layout().padded() * index{sizeof(std::int16_t)};
-    return std::min((all + 63) / 64 * 64, chunk_bytes);
+    return std::min((all + 63) / 64 * 64, proof_chunk_bytes);
   }
 
   [[nodiscard]] int shift() const noexcept {
@@ -173,15 +159,15 @@ class walk_by_proof {
 
   /// Codes of k in a chunk.
   static index chunk_depth(saturation_proof p) noexcept {
-    return chunk_bytes / tile::cols / (p == saturation_proof::none ? 2 : 1);
+    return proof_chunk_bytes / tile::cols / (p == saturation_proof::none ? 2 : 1);
   }
 
   panels panels_at(index col, index col_end) const noexcept {
     panels p{col, w_.panel_cols(col), 1, w_.proven(col)};
     const index depth = chunk_depth(p.proven), padded = std::max(w_.layout().padded(), index{1});
     if (padded > depth) return p;
-    const index most =
-        std::min(depth * tile::cols / (padded * p.width), buffered_sums / (tile::rows * p.width));
+    const index most = std::min(depth * tile::cols / (padded * p.width),
+                                proof_buffered_sums / (tile::rows * p.width));
     for (index next = col + p.width; next < col_end && p.along < most; next += p.width) {
       if (w_.panel_cols(next) != p.width || w_.proven(next) != p.proven) break;
       ++p.along;
@@ -199,8 +185,8 @@ class walk_by_proof {
         return p.col + p.cols();
       }
     }
-    if (p.along >= finished_panels) {
-      p.along -= p.along % finished_panels;
+    if (p.along >= proof_finished_panels) {
+      p.along -= p.along % proof_finished_panels;
       row_by_row(b, p);
       return p.col + p.cols();
     }
@@ -209,7 +195,7 @@ class walk_by_proof {
 
   /// A few rows at a time, so that their sums stay in L1.
   void row_by_row(const block& b, const panels& p) const noexcept {
-    const index most = std::max(buffered_sums / p.cols() / tile::rows, index{1}) * tile::rows;
+    const index most = std::max(proof_buffered_sums / p.cols() / tile::rows, index{1}) * tile::rows;
     for (index first = 0; first < b.rows; first += most) {
       const slice s{first, std::min(most, b.rows - first), sums_, p.cols()};
       sum(b, p, s);
@@ -220,7 +206,7 @@ class walk_by_proof {
   /// Panels whose columns an epilogue takes together: as many as fill its registers.
   index panel_by_panel(const block& b, index col, index col_end) const noexcept {
     index cols = 0;
-    for (int i = 0; i < finished_panels && col + cols < col_end; ++i)
+    for (int i = 0; i < proof_finished_panels && col + cols < col_end; ++i)
       cols += w_.panel_cols(col + cols);
     for (index done = 0; done < cols;) {
       const panels p = panels_at(col + done, col + cols);
@@ -312,14 +298,14 @@ class walk_by_proof {
   template <class Dots>
   prefetcher ahead_of(const std::int8_t* codes, const panels& p, index depth,
                       index rows) const noexcept {
-    if (w_.bytes() < far_bytes) return {};
+    if (w_.bytes() < proof_far_bytes) return {};
     const index bytes = p.cols() * depth;
     const index tiles = (rows + tile::rows - 1) / tile::rows;
     const index turns = std::max(depth / (Dots::depth * steps_per_turn<Dots>), index{1});
     const index spread = tiles * turns * p.along;
     const index lines = (bytes + arch::cache_line - 1) / arch::cache_line;
     const auto* from = reinterpret_cast<const std::byte*>(codes) +
-                       (std::is_same_v<Dots, widened> || tiles > 1 ? bytes : ahead_bytes);
+                       (std::is_same_v<Dots, widened> || tiles > 1 ? bytes : proof_ahead_bytes);
     return {from, from + bytes, static_cast<int>((lines + spread - 1) / spread)};
   }
 

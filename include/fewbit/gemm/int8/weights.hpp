@@ -26,6 +26,7 @@
 #include "fewbit/gemm/int8/micro_kernel.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
 #include "fewbit/gemm/int8/saturation_proof.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -175,7 +176,8 @@ class int8_weights {
     constexpr index depth = unit::depth, cols = Kernel::edge_cols;
     if constexpr (steps_are_words) {
       if (codes == chunk && count == width) {
-        for (index j = 0; j < width; ++j) arch::prefetch_to_l2(from + j * stride + packed_ahead);
+        for (index j = 0; j < width; ++j)
+          arch::prefetch_to_l2(from + j * stride + detail::packed_ahead);
         for (index j = 0; j < width; j += cols)
           transpose_chunk(from + j * stride, stride, width, to + j * depth);
         return;
@@ -239,10 +241,6 @@ class int8_weights {
   static constexpr index chunk =
       index{unit::depth} * Kernel::edge_cols *
       std::max(index{arch::cache_line} / (unit::depth * Kernel::edge_cols), index{1});
-
-  /// How far ahead of its use W is asked for: so many rows side by side are more than processors
-  /// follow by themselves. 16384 x 16384 with AVX512-VNNI: 63 ms, without 128.
-  static constexpr index packed_ahead = 512;
 
   struct empty {};
 

@@ -42,6 +42,7 @@
 #include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/lookup/weights.hpp"
 #include "fewbit/gemm/parts.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -93,10 +94,6 @@ struct table_entries {
   static constexpr auto masks = masks_of();
 };
 
-/// How far ahead of its use a single row asks for weights: (1,4096,4096) by AVX2 gains 20 % on a
-/// Sapphire Rapids, the same from 1024 to 4096 bytes.
-inline constexpr index prefetched_ahead = 1024;
-
 /// The sums of Rows rows by a panel in one plane.
 template <class Unit, class Entries, int Rows>
 struct table_tile {
@@ -110,7 +107,7 @@ struct table_tile {
                   std::int32_t factor, std::uint32_t* sums) noexcept {
     table_tile tile;
     while (count > 0) {
-      if constexpr (Rows == 1) prefetch(w + prefetched_ahead);
+      if constexpr (Rows == 1) prefetch(w + lookup_ahead);
       const index most = std::min(count, Entries::bytes_per_fold);
       tile.take(tables, w, most);
       tables += most * 2 * bytes_of_index;
@@ -195,17 +192,18 @@ struct table_tile {
   }
 };
 
-/// Bytes of the tables of a block of k of a tile.
+/// Bytes of the tables of a block of k of a tile of up to `rows` rows.
 template <class A, class Unit>
-inline constexpr index table_bytes =
-    2 * table_block * Unit::rows * table_entries<A>::parts * table_entries<A>::size;
+[[nodiscard]] constexpr index table_bytes(index rows) noexcept {
+  return 2 * table_block * std::min(rows, index{Unit::rows}) * table_entries<A>::parts *
+         table_entries<A>::size;
+}
 
 template <class A, class W, class Unit, class Out, class E>
 struct table_product {
   using weights = table_weights<A, W, Unit>;
   using entries = table_entries<A>;
   static constexpr auto factors = factors_of<W>();
-  static constexpr index bytes_of_tables = table_bytes<A, Unit>;
   /// Sums are C itself: no epilogue changes them.
   static constexpr bool is_raw = std::is_same_v<E, raw> && std::is_same_v<Out, std::int32_t>;
 
@@ -240,7 +238,7 @@ struct table_product {
       sum_tile(row, rows, {c + row * c_stride, c_stride, col, col_end}, scratch);
     } else {
       const index stride = w.panels() * Unit::lanes;
-      auto* sums = reinterpret_cast<std::int32_t*>(scratch + bytes_of_tables);
+      auto* sums = reinterpret_cast<std::int32_t*>(scratch + table_bytes<A, Unit>(m));
       sum_tile(row, rows, {sums, stride, col, col_end}, scratch);
       apply_to_rows<arch::native_lanes<std::int32_t>>(
           sums + col, stride, out_view<Out>{c, c_stride, row, col, rows, col_end - col}, epilogue);
@@ -308,11 +306,18 @@ struct table_product {
 
 }  // namespace detail
 
-/// Scratch bytes that one worker needs, for `workspace::reserve`.
+/// Scratch bytes that one worker needs for products of up to `rows` rows.
+template <class A, class W, class Unit>
+[[nodiscard]] index scratch_bytes(const table_weights<A, W, Unit>& w, index rows) noexcept {
+  const index height = std::min(rows, index{Unit::rows});
+  const index sums = height * w.panels() * Unit::lanes + arch::native_lanes<std::int32_t>;
+  return detail::table_bytes<A, Unit>(rows) + sums * index{sizeof(std::int32_t)};
+}
+
+/// Scratch bytes that one worker needs for products of any number of rows.
 template <class A, class W, class Unit>
 [[nodiscard]] index scratch_bytes(const table_weights<A, W, Unit>& w) noexcept {
-  const index sums = Unit::rows * w.panels() * Unit::lanes + arch::native_lanes<std::int32_t>;
-  return detail::table_bytes<A, Unit> + sums * index{sizeof(std::int32_t)};
+  return scratch_bytes(w, Unit::rows);
 }
 
 /// C(i, j) = epilogue(sum over k of A(i, k) * W(j, k)), exact in int32. Does not allocate and does
@@ -338,7 +343,7 @@ void multiply(const Codes& a, const table_weights<A, W, Unit>& w, C&& c, const E
     const auto& from = fewbit::detail::rows_of(a);
     auto&& to = fewbit::detail::rows_of(c);
     fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
-    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w));
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, from.rows()));
     assert(detail::first_foreign_code<A>(from).row < 0);
     const detail::table_product<A, W, Unit, out, E> p{
         from.data(), from.outerStride(), from.rows(), w, to.data(), to.outerStride(), epilogue};

@@ -22,6 +22,7 @@
 #include "fewbit/gemm/bit_planes/formats.hpp"
 #include "fewbit/gemm/bit_planes/lhs.hpp"
 #include "fewbit/gemm/bit_planes/rules.hpp"
+#include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -35,44 +36,6 @@ struct table_unit_of {
 };
 
 }  // namespace detail
-
-/// Weights of at most so many bits multiply a row of int8 faster by tables than by dot products of
-/// codes that are expanded as they are read. One row by 4096 and 11008 columns of k = 4096 on a
-/// Sapphire Rapids, GOPS by tables and by dots:
-///
-/// |               | 1 bit                | 2 bits               |
-/// |---------------|----------------------|----------------------|
-/// | avx2          | 390, 366 to 173, 169 | 183, 184 to 168, 164 |
-/// | avx_vnni      | 430, 413 to 210, 200 | 203, 200 to 209, 199 |
-/// | avx512_bitalg | 521, 444 to 278, 283 | 224, 220 to 226, 225 |
-///
-/// Two bits are as fast as the last level of caches can be read. For NEON the choice follows from
-/// the number of instructions: 6 for 64 weights of one bit in place of four dots and what expands
-/// them.
-template <class Arch>
-inline constexpr int most_bits_by_table = most_bits_by_table<typename Arch::base>;
-template <>
-inline constexpr int most_bits_by_table<arch::scalar> = 0;
-template <>
-inline constexpr int most_bits_by_table<arch::avx2> = 2;
-template <>
-inline constexpr int most_bits_by_table<arch::avx_vnni> = 1;
-template <>
-inline constexpr int most_bits_by_table<arch::avx512_vnni> = 1;
-template <>
-inline constexpr int most_bits_by_table<arch::neon> = 1;
-
-/// Whether two bits by two multiply faster by tables than by planes: so where no instruction counts
-/// the ones of words. (1024,1024,1024) on a Sapphire Rapids, GOPS by tables and by planes, beside
-/// 160 of int8 by AVX2: avx2 372 to 162, avx512_bitalg 472 to 610. NEON counts ones of bytes.
-template <class Arch>
-inline constexpr bool table_beats_planes = table_beats_planes<typename Arch::base>;
-template <>
-inline constexpr bool table_beats_planes<arch::scalar> = false;
-template <>
-inline constexpr bool table_beats_planes<arch::avx2> = true;
-template <>
-inline constexpr bool table_beats_planes<arch::avx512_bitalg> = false;
 
 /// The unit of an instruction set that products by tables are made of.
 template <class Arch = arch::native>
@@ -108,9 +71,6 @@ constexpr plane_factors<W::planes> factors_of() noexcept {
   return of;
 }
 
-/// Bytes of k that are multiplied before the next ones: the tables of a row, 8 or 16 KB, then stay
-/// in the first-level cache, and sums of 16 bits hold.
-inline constexpr index table_block = 256;
 inline constexpr index codes_of_index = 4;
 inline constexpr index codes_of_byte = 2 * codes_of_index;
 

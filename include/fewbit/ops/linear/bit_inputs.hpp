@@ -22,7 +22,7 @@
 
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/ops/linear/choices.hpp"
+#include "fewbit/ops/inputs.hpp"
 #include "fewbit/quant/arrays.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
@@ -100,39 +100,77 @@ FEWBIT_ALWAYS_INLINE void encode_each(const float* x, index n, Code* codes,
   return std::bit_cast<float>(largest);
 }
 
-/// Codes of a row, as the table says; answers its scale.
-inline float encode_row(binary_inputs, const float* x, index n, std::int8_t* codes) noexcept {
-  encode_each(x, n, codes, []<class V>(const V& v) {
-    using ints = arch::rebind<V, std::int32_t>;
-    return arch::select(v < V(0.0F), ints(-1), ints(1));
-  });
-  return static_cast<float>(magnitude_sum(x, n, 0.0F).total() / static_cast<double>(n));
-}
+/// Encoders of rows (ops/inputs.hpp), as the table says.
+template <>
+class row_encoder<binary_inputs> {
+ public:
+  row_encoder(const float* x, index n) noexcept
+      : x_(x),
+        scale_(static_cast<float>(magnitude_sum(x, n, 0.0F).total() / static_cast<double>(n))) {}
 
-inline float encode_row(ternary_inputs, const float* x, index n, std::int8_t* codes) noexcept {
-  const double mean = magnitude_sum(x, n, 0.0F).total() / static_cast<double>(n);
-  const float threshold = largest_float_up_to(0.7 * mean);
-  encode_each(x, n, codes, [=]<class V>(const V& v) {
-    using ints = arch::rebind<V, std::int32_t>;
-    const ints positive = arch::select(v > V(threshold), ints(1), ints(0));
-    return arch::select(v < V(-threshold), ints(-1), positive);
-  });
-  std::int64_t kept = 0;
-  for (index i = 0; i < n; ++i) kept += arch::bits_as<float>(finite_magnitude(x[i])) > threshold;
-  if (kept == 0) return 0.0F;
-  return static_cast<float>(magnitude_sum(x, n, threshold).total() / static_cast<double>(kept));
-}
+  [[nodiscard]] float scale() const noexcept { return scale_; }
+  void operator()(index first, index count, std::int8_t* codes) const noexcept {
+    encode_each(x_ + first, count, codes, []<class V>(const V& v) {
+      using ints = arch::rebind<V, std::int32_t>;
+      return arch::select(v < V(0.0F), ints(-1), ints(1));
+    });
+  }
+
+ private:
+  const float* x_;
+  float scale_;
+};
+
+template <>
+class row_encoder<ternary_inputs> {
+ public:
+  row_encoder(const float* x, index n) noexcept : x_(x), scale_(0.0F) {
+    const double mean = magnitude_sum(x, n, 0.0F).total() / static_cast<double>(n);
+    threshold_ = largest_float_up_to(0.7 * mean);
+    std::int64_t kept = 0;
+    for (index i = 0; i < n; ++i) kept += arch::bits_as<float>(finite_magnitude(x[i])) > threshold_;
+    if (kept == 0) return;
+    const double sum = magnitude_sum(x, n, threshold_).total();
+    scale_ = static_cast<float>(sum / static_cast<double>(kept));
+  }
+
+  [[nodiscard]] float scale() const noexcept { return scale_; }
+  void operator()(index first, index count, std::int8_t* codes) const noexcept {
+    encode_each(x_ + first, count, codes, [threshold = threshold_]<class V>(const V& v) {
+      using ints = arch::rebind<V, std::int32_t>;
+      const ints positive = arch::select(v > V(threshold), ints(1), ints(0));
+      return arch::select(v < V(-threshold), ints(-1), positive);
+    });
+  }
+
+ private:
+  const float* x_;
+  float scale_;
+  float threshold_;
+};
 
 template <int Bits, bool Signed>
-float encode_row(few_bit_inputs<Bits, Signed>, const float* x, index n,
-                 typename few_bit_inputs<Bits, Signed>::code* codes) noexcept {
+class row_encoder<few_bit_inputs<Bits, Signed>> {
   using inputs = few_bit_inputs<Bits, Signed>;
-  const float amax = Signed ? finite_amax(x, n) : finite_positive_max(x, n);
-  const float scale = dynamic_scale(amax, inputs::largest);
-  const int lowest = Signed ? -inputs::largest : 0;
-  row_quantizer<typename inputs::code>({scale, 0}, lowest, inputs::largest)(x, n, codes);
-  return scale;
-}
+  using code = typename inputs::code;
+
+ public:
+  row_encoder(const float* x, index n) noexcept
+      : x_(x),
+        scale_(
+            dynamic_scale(Signed ? finite_amax(x, n) : finite_positive_max(x, n), inputs::largest)),
+        quantizer_({scale_, 0}, Signed ? -inputs::largest : 0, inputs::largest) {}
+
+  [[nodiscard]] float scale() const noexcept { return scale_; }
+  void operator()(index first, index count, code* codes) const noexcept {
+    quantizer_(x_ + first, count, codes);
+  }
+
+ private:
+  const float* x_;
+  float scale_;
+  row_quantizer<code> quantizer_;
+};
 
 }}}  // namespace fewbit::detail
 

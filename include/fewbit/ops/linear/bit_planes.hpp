@@ -24,13 +24,15 @@
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/bit_planes/formats.hpp"
 #include "fewbit/gemm/bit_planes/multiply.hpp"
+#include "fewbit/gemm/bit_planes/partial_sums.hpp"
 #include "fewbit/gemm/bit_planes/weights.hpp"
 #include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/lookup/multiply.hpp"
+#include "fewbit/gemm/lookup/partial_sums.hpp"
 #include "fewbit/gemm/lookup/weights.hpp"
+#include "fewbit/ops/layer.hpp"
 #include "fewbit/ops/linear/bit_inputs.hpp"
 #include "fewbit/ops/linear/choices.hpp"
-#include "fewbit/ops/linear/output.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
 #include "fewbit/quant/quantize.hpp"
 
@@ -99,6 +101,195 @@ struct bit_weights<Lhs, Rhs, Arch> {
   using type = gemm::table_weights<Lhs, Rhs, gemm::default_table_unit<Arch>>;
 };
 
+/// Weights of linear<S, Inputs> in bit planes or as indices into tables, and their product.
+template <Scheme S, BitInputs Inputs, class Arch>
+class bit_product_of_layer {
+  static_assert(S::storage::bits <= 8, "fewbit: operators take weights of up to 8 bits");
+  static_assert(!CodebookScheme<S>,
+                "fewbit: a layer of bit planes takes integers; the levels of a codebook are none");
+  static_assert(!S::is_affine && !S::has_minimum,
+                "fewbit: a layer of bit planes takes symmetric weights, which have no zero points");
+  static_assert(scale_depth<typename S::granularity> == 0,
+                "fewbit: a layer of bit planes takes one scale for each row of weights, or fewer");
+  using pair = bit_pair<Inputs, typename S::storage>;
+  using lhs_format = typename pair::lhs;
+  using rhs_format = typename pair::rhs;
+  static constexpr bool is_by_tables = MultipliedByTables<lhs_format, rhs_format, Arch>;
+
+ public:
+  static constexpr const char* name = "linear";
+  static constexpr index most_rows = 64;
+  using inputs_type = Inputs;
+  using input_code = typename Inputs::code;
+  using weights_type = typename bit_weights<lhs_format, rhs_format, Arch>::type;
+
+  bit_product_of_layer() = default;
+
+  explicit bit_product_of_layer(const quantized_matrix<S>& weights) {
+    expect_not_empty("linear", "weights", weights.rows(), weights.cols());
+    expect(weights.cols() <= weights_type::max_depth, "linear", "number of inputs", weights.cols(),
+           "at most " + std::to_string(weights_type::max_depth));
+    expect_finite_totals(weights, lhs_format::largest);
+    weights_ = weights_type(signed_codes(weights).template cast<typename weights_type::code>());
+    scales_ = block_table<float>(weights, [&](index j, index c) { return weights.scale(j, c); });
+  }
+
+  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
+  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
+  [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
+  [[nodiscard]] index bytes() const noexcept {
+    return weights_.bytes() + scales_.size() * index{sizeof(float)};
+  }
+
+  /// Scales of the rows, then their codes.
+  [[nodiscard]] index memory_bytes(index rows) const noexcept {
+    return scale_bytes(rows) + rows * inputs();
+  }
+  [[nodiscard]] index worker_bytes(index rows) const noexcept {
+    return gemm::scratch_bytes(weights_, rows);
+  }
+
+  template <class Source, class Out, class Stages, class E>
+  void run(const Source& x, const output_rows<Out>& y, const Stages& rest, std::byte* memory,
+           workspace& workers, const E& executor) const noexcept {
+    if constexpr (Source::are_codes) {
+      multiply(x, y, rest, workers, executor);
+    } else {
+      auto* scales = reinterpret_cast<float*>(memory);
+      auto* codes = reinterpret_cast<input_code*>(memory + scale_bytes(y.rows));
+      const index k = inputs();
+      executor.for_each(y.rows, [&](index r) {
+        const row_encoder<Inputs> encode(x.row(r), k);
+        encode(0, k, codes + r * k);
+        scales[r] = encode.scale();
+      });
+      multiply(code_rows<input_code>{codes, k, scales, 1}, y, rest, workers, executor);
+    }
+  }
+
+  template <class Source, class Out, class Stages>
+  void run_on_stack(const Source& x, const output_rows<Out>& y, const Stages& rest,
+                    std::byte* memory) const noexcept {
+    if constexpr (is_by_tables) {
+      for (index r = 0; r < y.rows; ++r) row_by_tables(x.from(r), y.part(r, 1), rest, memory);
+    } else {
+      using unit = typename weights_type::unit;
+      using writer = gemm::detail::plane_writer<lhs_format, unit>;
+      constexpr index room = stack_bytes - codes_bytes;
+      const index rows = std::min(room / writer::bytes(1, inputs()), index{unit::rows});
+      for (index first = 0; rows > 0 && first < y.rows; first += rows)
+        rows_by_planes(x.from(first), y.part(first, std::min(rows, y.rows - first)), rest, memory);
+      for (index r = 0; rows == 0 && r < y.rows; ++r)
+        row_by_words(x.from(r), y.part(r, 1), rest, memory);
+    }
+  }
+
+ private:
+  static constexpr int lanes = arch::native_lanes<std::int32_t>;
+  /// Codes of a row that are made at a time on the stack, whole words of planes.
+  static constexpr index codes_bytes = 1024;
+  /// Columns whose sums are kept on the stack.
+  static constexpr index sums_on_stack = 1024;
+
+  [[nodiscard]] auto stages_of(const float* scales, const auto& rest) const noexcept {
+    return gemm::to_float{} | gemm::scale_columns(scales_.data()) | gemm::scale_rows(scales) | rest;
+  }
+
+  template <class Out, class Stages, class E>
+  void multiply(const code_rows<input_code>& x, const output_rows<Out>& y, const Stages& rest,
+                workspace& workers, const E& executor) const noexcept {
+    const Eigen::Map<const row_matrix<input_code>, 0, Eigen::OuterStride<>> a(
+        x.data, y.rows, inputs(), Eigen::OuterStride<>(x.stride));
+    gemm::multiply(a, weights_, y.matrix(), stages_of(x.scales, rest), workers, executor);
+  }
+
+  /// A group of rows whose planes fit the memory.
+  template <class Source, class Out, class Stages>
+  void rows_by_planes(const Source& x, const output_rows<Out>& y, const Stages& rest,
+                      std::byte* memory) const noexcept {
+    using unit = typename weights_type::unit;
+    using rule = typename weights_type::rule;
+    float scales[unit::rows];
+    auto* codes = reinterpret_cast<input_code*>(memory);
+    gemm::detail::plane_writer<lhs_format, unit> planes(memory + codes_bytes, y.rows, inputs());
+    for (index r = 0; r < y.rows; ++r) {
+      const row_codes<Inputs, Source> row(x.from(r), inputs());
+      scales[r] = row.scale();
+      for (index k = 0; k < inputs(); k += codes_bytes) {
+        const index count = std::min(codes_bytes, inputs() - k);
+        planes.put(r, k, count, row(k, count, codes));
+      }
+    }
+    planes.finish();
+    const auto stages = stages_of(&scales[0], rest);
+    using stages_type = std::remove_cvref_t<decltype(stages)>;
+    const gemm::detail::bit_product<unit, rule, Out, stages_type> p{weights_.operands(), y.data,
+                                                                    y.stride, stages};
+    p.run({planes.words(), planes.nonzeros(), y.rows}, 0, 0,
+          gemm::detail::bit_panels<unit>{outputs()}.padded());
+  }
+
+  /// One row whose planes do not fit, some words of k at a time.
+  template <class Source, class Out, class Stages>
+  void row_by_words(const Source& x, const output_rows<Out>& y, const Stages& rest,
+                    std::byte* memory) const noexcept {
+    using unit = typename weights_type::unit;
+    using writer = gemm::detail::plane_writer<lhs_format, unit>;
+    using partial = gemm::detail::plane_partial_sums<lhs_format, rhs_format, unit>;
+    static_assert(codes_bytes + sums_on_stack * 4 + 8 * codes_bytes / 8 + 64 <= stack_bytes);
+    auto* codes = reinterpret_cast<input_code*>(memory);
+    auto* sums = reinterpret_cast<std::int32_t*>(memory + codes_bytes);
+    std::byte* words = memory + codes_bytes + sums_on_stack * index{sizeof(std::int32_t)};
+    const row_codes<Inputs, Source> row(x, inputs());
+    by_columns(row, y, rest, sums, [&](index col, index col_end) {
+      for (index k = 0; k < inputs(); k += codes_bytes) {
+        const index count = std::min(codes_bytes, inputs() - k);
+        writer planes(words, 1, count);
+        planes.put(0, 0, count, row(k, count, codes));
+        partial::add(planes.words(), k / gemm::detail::word_bits, gemm::detail::words_of(count),
+                     weights_, col, col_end, sums);
+      }
+    });
+  }
+
+  template <class Source, class Out, class Stages>
+  void row_by_tables(const Source& x, const output_rows<Out>& y, const Stages& rest,
+                     std::byte* memory) const noexcept {
+    using unit = typename weights_type::unit;
+    using partial = gemm::detail::table_partial_sums<lhs_format, rhs_format, unit>;
+    static_assert(sums_on_stack % partial::cols == 0);
+    static_assert(partial::depth + sums_on_stack * 4 + partial::table_bytes <= stack_bytes);
+    auto* codes = reinterpret_cast<input_code*>(memory);
+    auto* sums = reinterpret_cast<std::uint32_t*>(memory + partial::depth);
+    auto* tables = reinterpret_cast<std::uint8_t*>(sums + sums_on_stack);
+    const row_codes<Inputs, Source> row(x, inputs());
+    by_columns(row, y, rest, reinterpret_cast<std::int32_t*>(sums), [&](index col, index col_end) {
+      for (index k = 0; k < inputs(); k += partial::depth) {
+        const index count = std::min(partial::depth, inputs() - k);
+        partial::add(row(k, count, codes), weights_, k, count, col, col_end, tables, sums);
+      }
+    });
+  }
+
+  /// add(col, col_end) adds to sums of zero; they become outputs.
+  template <class Row, class Out, class Stages, class F>
+  void by_columns(const Row& row, const output_rows<Out>& y, const Stages& rest, std::int32_t* sums,
+                  const F& add) const noexcept {
+    const float scale = row.scale();
+    const auto stages = stages_of(&scale, rest);
+    for (index col = 0; col < outputs(); col += sums_on_stack) {
+      const index col_end = std::min(outputs(), col + sums_on_stack);
+      std::fill_n(sums, sums_on_stack, 0);
+      add(col, col_end);
+      const gemm::detail::out_view<Out> to{y.data, y.stride, 0, col, 1, col_end - col};
+      gemm::detail::apply_to_rows<lanes>(sums, sums_on_stack, to, stages);
+    }
+  }
+
+  weights_type weights_;
+  aligned_buffer<float> scales_;
+};
+
 }  // namespace detail
 
 /// A linear layer of n outputs and k inputs that become codes of a few bits at each call.
@@ -111,20 +302,11 @@ struct bit_weights<Lhs, Rhs, Arch> {
 /// in that order, uncontracted, so results are the same bits everywhere.
 template <Scheme S, class Inputs, class Arch>
   requires detail::BitInputs<Inputs>
-class linear<S, Inputs, Arch> {
-  static_assert(S::storage::bits <= 8, "fewbit: operators take weights of up to 8 bits");
-  static_assert(!CodebookScheme<S>,
-                "fewbit: a layer of bit planes takes integers; the levels of a codebook are none");
-  static_assert(!S::is_affine,
-                "fewbit: a layer of bit planes takes symmetric weights, which have no zero points");
-  static_assert(detail::scale_depth<typename S::granularity> == 0,
-                "fewbit: a layer of bit planes takes one scale for each row of weights, or fewer");
-  using pair = detail::bit_pair<Inputs, typename S::storage>;
+class linear<S, Inputs, Arch> : public layer<detail::bit_product_of_layer<S, Inputs, Arch>> {
+  using base = layer<detail::bit_product_of_layer<S, Inputs, Arch>>;
 
  public:
   using input_code = typename Inputs::code;
-  using weights_type =
-      typename detail::bit_weights<typename pair::lhs, typename pair::rhs, Arch>::type;
 
   /// 0 x 0.
   linear() = default;
@@ -143,124 +325,7 @@ class linear<S, Inputs, Arch> {
   explicit linear(const quantized_matrix<S>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
-      : options_(options) {
-    detail::expect_not_empty("linear", "weights", weights.rows(), weights.cols());
-    detail::expect_valid_bias("linear", bias, weights.rows());
-    detail::expect_valid_options("linear", options);
-    detail::expect(weights.cols() <= weights_type::max_depth, "linear", "number of inputs",
-                   weights.cols(), "at most " + std::to_string(weights_type::max_depth));
-    detail::expect_finite_totals(weights, pair::lhs::largest);
-    weights_ =
-        weights_type(detail::signed_codes(weights).template cast<typename weights_type::code>());
-    scales_ =
-        detail::block_table<float>(weights, [&](index j, index c) { return weights.scale(j, c); });
-    bias_ = detail::bias_or_zeros(bias, weights.rows());
-    scratch_ = make_scratch();
-  }
-
-  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
-  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
-  [[nodiscard]] const linear_options& options() const noexcept { return options_; }
-
-  /// Y = X W^T + bias, with the layer's own scratch memory: one call at a time.
-  ///
-  /// @param x  m x k floats
-  /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
-  ///           options().output_params, which must be given with a zero point that is one of them
-  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
-  /// each other, the program ends (core/operands.hpp).
-  template <class X, class Y>
-  void operator()(const X& x, Y&& y) noexcept {
-    std::as_const (*this)(x, y, scratch_);
-  }
-
-  /// The same with the caller's scratch memory, from make_scratch() or reserve(); any number of
-  /// threads may call at once, each with its own. If it is too small, the program ends. The
-  /// executor shares out the work of this one call. If it throws, std::terminate is called.
-  template <class X, class Y, Executor E = inline_executor>
-  void operator()(const X& x, Y&& y, linear_scratch& scratch,
-                  const E& executor = {}) const noexcept {
-    if constexpr (detail::takes_operands<X, Y>()) {
-      detail::expect_call("linear", x, y, inputs(), outputs(), options_);
-      if (outputs() == 0) return;
-      detail::expect_room("linear", "scratch.rows", scratch.rows, layout().bytes);
-      const auto& from = detail::rows_of(x);
-      auto&& to = detail::rows_of(y);
-      for (index first = 0; first < from.rows(); first += rows_of_sums) {
-        run_rows(from, to, first, std::min(rows_of_sums, from.rows() - first), scratch, executor);
-      }
-    }
-  }
-
-  /// Grows scratch memory to what this layer needs with an executor of `workers` threads. Layers
-  /// that are called one after the other may share one.
-  /// @throws fewbit::error unless workers >= 1
-  void reserve(linear_scratch& scratch, index workers = 1) const {
-    detail::expect(workers >= 1, "linear", "workers", workers, "at least 1");
-    scratch.rows.reserve(layout().bytes);
-    scratch.workers.reserve(gemm::scratch_bytes(weights_), workers);
-  }
-
-  /// Scratch memory of its own, as reserve() makes it.
-  [[nodiscard]] linear_scratch make_scratch(index workers = 1) const {
-    linear_scratch scratch;
-    reserve(scratch, workers);
-    return scratch;
-  }
-
-  /// Bytes held by the packed weights, scales and bias.
-  [[nodiscard]] index bytes() const noexcept {
-    return weights_.bytes() + (scales_.size() + bias_.size()) * index{sizeof(float)};
-  }
-
- private:
-  /// Rows whose sums are kept: 64 rows of 4096 outputs are 1 MiB.
-  static constexpr index rows_of_sums = 64;
-  static constexpr int lanes = arch::native_lanes<std::int32_t>;
-
-  /// Where things stand in scratch.rows, in bytes. A register is read at the end of each row of
-  /// sums.
-  struct row_layout {
-    index sums, codes, bytes;
-  };
-  [[nodiscard]] row_layout layout() const noexcept {
-    const index sums = rows_of_sums * index{sizeof(float)};
-    const index codes = sums + (rows_of_sums * outputs() + lanes) * index{sizeof(std::int32_t)};
-    return {sums, codes, codes + rows_of_sums * inputs()};
-  }
-
-  template <class X, class Y, class E>
-  void run_rows(const X& x, Y& y, index first, index count, linear_scratch& scratch,
-                const E& executor) const noexcept {
-    const row_layout place = layout();
-    std::byte* memory = scratch.rows.slot(0);
-    auto* scales = reinterpret_cast<float*>(memory);
-    auto* sums = reinterpret_cast<std::int32_t*>(memory + place.sums);
-    auto* codes = reinterpret_cast<input_code*>(memory + place.codes);
-    executor.for_each(count, [&](index r) {
-      const float* row = x.data() + (first + r) * x.outerStride();
-      scales[r] = detail::encode_row(Inputs{}, row, inputs(), codes + r * inputs());
-    });
-    gemm::multiply(Eigen::Map<const row_matrix<input_code>>(codes, count, inputs()), weights_,
-                   Eigen::Map<row_matrix<std::int32_t>>(sums, count, outputs()), gemm::raw{},
-                   scratch.workers, executor);
-    using out = gemm::detail::scalar_of<Y>;
-    out* to = y.data() + first * y.outerStride();
-    detail::with_output_stages<out>(bias_.data(), options_, [&](const auto& rest) {
-      const auto stages =
-          gemm::to_float{} | gemm::scale_columns(scales_.data()) | gemm::scale_rows(scales) | rest;
-      executor.for_each(count, [&](index r) {
-        const gemm::detail::out_view<out> row{to, y.outerStride(), r, 0, 1, outputs()};
-        gemm::detail::apply_to_rows<lanes>(sums + r * outputs(), outputs(), row, stages);
-      });
-    });
-  }
-
-  weights_type weights_;
-  aligned_buffer<float> scales_;
-  aligned_buffer<float> bias_;
-  linear_options options_;
-  linear_scratch scratch_;
+      : base(detail::bit_product_of_layer<S, Inputs, Arch>(weights), bias, options) {}
 };
 
 }}  // namespace fewbit

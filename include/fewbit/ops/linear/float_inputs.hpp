@@ -4,18 +4,19 @@
 /// For products bound by the traffic of weights, few rows at a time: these stay as they are stored,
 /// 4.5 bits each where 4 bits stand in groups of 32 (gemm/few_bits/grouped_weights.hpp). Each code
 /// becomes a float in registers; within a group the sum runs over k in order, product and sum
-/// rounded separately, so that results are the same bits on every processor. Codes and levels come
-/// in units of a power of two, and scales are multiplied by its inverse, so that no sum of large
-/// inputs overflows that small scales would bring back. With many rows an integer product is
-/// several times faster. Read next: arch/code_values.hpp, arch/level_values.hpp.
+/// rounded separately, so that results are the same bits on every processor. A row of inputs so
+/// large that the sum of a group could overflow is multiplied by codes scaled down by a power of
+/// two, and its totals are scaled back: a small scale of a group then still gives a finite output.
+/// With many rows an integer product is several times faster. Read next: arch/code_values.hpp,
+/// arch/level_values.hpp.
 
 #include "fewbit/begin.hpp"
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 
 #include "fewbit/arch/code_values.hpp"
@@ -25,15 +26,36 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/gemm/few_bits/multiply_grouped.hpp"
+#include "fewbit/ops/layer.hpp"
 #include "fewbit/ops/linear/choices.hpp"
 #include "fewbit/ops/linear/grouped_weights.hpp"
-#include "fewbit/ops/linear/output.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
 #include "fewbit/quant/quantize.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
+
+/// The sum of n inputs times `unit`, a power of two: what the minimum of a group is multiplied by.
+/// 16 partial sums take every 16th input each and are added in their order, so the bits are the
+/// same on every processor.
+[[nodiscard]] inline float sum_in_units(const float* x, index n, float unit) noexcept {
+  constexpr int parts = 16, lanes = arch::native_lanes<float>;
+  using vec = arch::vec<float, lanes>;
+  vec sums[parts / lanes] = {};
+  index i = 0;
+  for (; i + parts <= n; i += parts) {
+#pragma GCC unroll 4
+    for (int j = 0; j < parts / lanes; ++j)
+      sums[j] += arch::rounded(vec(vec::load(x + i + j * lanes) * vec(unit)));
+  }
+  float part[parts];
+  for (int j = 0; j < parts / lanes; ++j) sums[j].store(&part[j * lanes]);
+  for (index j = 0; i + j < n; ++j) part[j] += arch::rounded(x[i + j] * unit);
+  float sum = 0.0F;
+  for (const float p : part) sum += p;
+  return sum;
+}
 
 /// What stored codes count before their scale: codes less zero points.
 template <class Weights, bool Affine>
@@ -95,6 +117,15 @@ class float_tile {
 
   FEWBIT_ALWAYS_INLINE const reals (&totals(int p) const noexcept)[R] { return totals_[p]; }
 
+  FEWBIT_ALWAYS_INLINE void scale(float factor) noexcept {
+#pragma GCC unroll 2
+    for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r)
+        totals_[p][r] = arch::rounded(reals(totals_[p][r] * reals(factor)));
+    }
+  }
+
  private:
   using words = arch::vec<std::uint32_t, lanes>;
   using values = typename Codes::values;
@@ -128,6 +159,16 @@ class float_tile {
       const reals scale = w.template scales_at<reals>(tail + p * next_panel);
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) totals_[p][r] += arch::rounded(reals(sums[p][r] * scale));
+    }
+    if constexpr (Weights::has_minimum) {
+      for (int r = 0; r < R; ++r) {
+        const reals sum(sum_in_units(x + r * stride, depth, meaning.unit));
+#pragma GCC unroll 2
+        for (int p = 0; p < P; ++p) {
+          const reals minimum = w.template minima_at<reals>(tail + p * next_panel);
+          totals_[p][r] += arch::rounded(reals(sum * minimum));
+        }
+      }
     }
   }
 
@@ -163,21 +204,161 @@ class float_tile {
   reals totals_[P][R];
 };
 
-}  // namespace detail
-
-/// y(i, j) = sum over groups g of rne(s(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) -
-/// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits; of a
-/// codebook the level of w_code stands in place of the difference. A NaN or an infinity in x comes
-/// out as arithmetic has it.
+/// Weights of linear<S, float_inputs> as they are stored, and their product.
 template <Scheme S, class Arch>
-class linear<S, float_inputs, Arch> {
+class float_product {
   static_assert(std::is_same_v<Arch, arch::native>,
                 "fewbit: a layer with float inputs runs on arch::native alone");
 
  public:
+  static constexpr const char* name = "linear";
+  static constexpr index most_rows = std::numeric_limits<index>::max();
+  using inputs_type = float_inputs;
+  using weights_type = grouped_weights_of<S, Arch>;
+
+  float_product() = default;
+
+  explicit float_product(const quantized_matrix<S>& weights) {
+    expect_multipliable<S>();
+    expect_not_empty("linear", "weights", weights.rows(), weights.cols());
+    weights_ = pack_grouped<Arch>(weights);
+    if constexpr (CodebookScheme<S>) {
+      levels_ = aligned_buffer<float>(2 * list_size());
+      for (index i = 0; i < list_size(); ++i) {
+        const auto code = static_cast<std::size_t>(i / codes_type::step);
+        levels_[i] = weights.levels()[code % weights.levels().size()];
+        levels_[list_size() + i] = levels_[i] * small_unit();
+      }
+    }
+  }
+
+  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
+  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
+  [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
+  [[nodiscard]] index bytes() const noexcept {
+    return weights_.bytes() + levels_.size() * index{sizeof(float)};
+  }
+  [[nodiscard]] index memory_bytes(index /*rows*/) const noexcept { return 0; }
+  [[nodiscard]] index worker_bytes(index /*rows*/) const noexcept { return 0; }
+
+  template <class Out, class Stages, class E>
+  void run(const float_rows& x, const output_rows<Out>& y, const Stages& stages,
+           std::byte* /*memory*/, workspace& /*workers*/, const E& executor) const noexcept {
+    const gemm::detail::grouped_out<Out, Stages> to{y.data, y.stride, y.rows, y.cols, stages};
+    const index panels = weights_.panels();
+    const bool any_large = has_large(x, 0, y.rows);
+    executor.for_each((panels + 1) / 2, [&](index pair) {
+      const auto multiply_rows = [&](const row_run& rows) {
+        if (2 * pair + 1 < panels) {
+          multiply<2>(x, rows, 2 * pair, to);
+        } else {
+          multiply<1>(x, rows, 2 * pair, to);
+        }
+      };
+      if (!any_large) return multiply_rows({0, y.rows, false});
+      for (index row = 0; row < y.rows; ++row)
+        multiply_rows({row, row + 1, has_large(x, row, row + 1)});
+    });
+  }
+
+  template <class Out, class Stages>
+  void run_on_stack(const float_rows& x, const output_rows<Out>& y, const Stages& stages,
+                    std::byte* memory) const noexcept {
+    workspace none;
+    run(x, y, stages, memory, none, inline_executor{});
+  }
+
+ private:
+  using codes_type = std::conditional_t<CodebookScheme<S>, listed_codes<weights_type>,
+                                        counted_codes<weights_type, S::is_affine>>;
+
+  /// Rows begin .. end - 1 of the inputs, all of the same kind.
+  struct row_run {
+    index begin, end;
+    bool are_large;
+  };
+
+  static constexpr index list_size() noexcept { return codes_type::values::list_size; }
+
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE codes_type meaning(bool is_large) const noexcept {
+    if constexpr (CodebookScheme<S>) {
+      return {levels_.data() + (is_large ? list_size() : 0)};
+    } else {
+      return {is_large ? small_unit() : 1.0F};
+    }
+  }
+
+  /// A power of two, 1 / (the largest sum of a group of inputs 1) or less.
+  [[nodiscard]] float small_unit() const noexcept {
+    const index most =
+        weights_.depth_of(0) * (CodebookScheme<S> ? 1 : index{weights_type::largest_value} + 1);
+    return 1.0F / static_cast<float>(std::bit_ceil(static_cast<std::uint64_t>(most)));
+  }
+
+  /// Whether the sum of a group could leave float in one of rows begin .. end - 1.
+  [[nodiscard]] bool has_large(const float_rows& x, index begin, index end) const noexcept {
+    const float most = 0x1p127F * small_unit();
+    for (index row = begin; row < end; ++row) {
+      if (finite_amax(x.data + row * x.stride, inputs()) > most) return true;
+    }
+    return false;
+  }
+
+  /// Some rows by Count panels. One row or two take the panels side by side: a sum waits for the
+  /// one before it.
+  template <int Count, class Out>
+  void multiply(const float_rows& x, const row_run& rows, index panel,
+                const Out& out) const noexcept {
+    index row = rows.begin;
+    const auto take = [&]<int R>() {
+      constexpr int side_by_side = R <= 2 ? Count : 1;
+      for (; row + R <= rows.end; row += R) {
+        for (index p = panel; p < panel + Count; p += side_by_side)
+          tile<R, side_by_side>(x.data + row * x.stride, x.stride, rows.are_large, p, row, out);
+      }
+    };
+    take.template operator()<8>();
+    take.template operator()<4>();
+    take.template operator()<2>();
+    take.template operator()<1>();
+  }
+
+  template <int R, int P, class Out>
+  void tile(const float* x, index stride, bool is_large, index panel, index row,
+            const Out& out) const noexcept {
+    float_tile<weights_type, R, P, codes_type> tile(weights_, meaning(is_large), panel, x, stride);
+    if (is_large) [[unlikely]]
+      tile.scale(1.0F / small_unit());
+#pragma GCC unroll 2
+    for (int p = 0; p < P; ++p) {
+      gemm::detail::store_totals(tile.totals(p), row, (panel + p) * weights_type::unit::cols, out);
+    }
+  }
+
+  weights_type weights_;
+  aligned_buffer<float> levels_;  // of a codebook, then times small_unit()
+};
+
+}  // namespace detail
+
+/// A linear layer of n outputs and k float inputs (ops/layer.hpp has the calls). Its calls use no
+/// scratch memory.
+///
+/// y(i, j) = sum over groups g of rne(s(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) -
+/// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits; of a
+/// codebook the level of w_code stands in place of the difference. Weights with minima add rne((sum
+/// over k in g of x(i, k)) * minimum(j, g)) after each group. A NaN or an infinity in x comes out
+/// as arithmetic has it.
+template <Scheme S, class Arch>
+class linear<S, float_inputs, Arch> : public layer<detail::float_product<S, Arch>> {
+  using base = layer<detail::float_product<S, Arch>>;
+
+ public:
+  /// 0 x 0.
   linear() = default;
 
   /// Quantizes and packs float weights, n x k; bias has n values or none.
+  /// @throws fewbit::error if weights are empty or not finite, or as the other constructor does
   explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
@@ -190,121 +371,7 @@ class linear<S, float_inputs, Arch> {
   explicit linear(const quantized_matrix<S>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
-      : options_(options) {
-    detail::expect_multipliable<S>();
-    detail::expect_not_empty("linear", "weights", weights.rows(), weights.cols());
-    detail::expect_valid_bias("linear", bias, weights.rows());
-    detail::expect_valid_options("linear", options);
-    unit_ = unit_of(weights);
-    weights_ = detail::pack_grouped<Arch>(weights, 1.0F / unit_);
-    bias_ = detail::bias_or_zeros(bias, weights.rows());
-    if constexpr (CodebookScheme<S>) {
-      levels_ = aligned_buffer<float>(codes_type::values::list_size);
-      for (index i = 0; i < levels_.size(); ++i) {
-        const auto code = static_cast<std::size_t>(i / codes_type::step);
-        levels_.data()[i] = weights.levels()[code % weights.levels().size()] * unit_;
-      }
-    }
-  }
-
-  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
-  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
-  [[nodiscard]] const linear_options& options() const noexcept { return options_; }
-
-  /// Y = X W^T + bias. Needs no scratch memory, so any number of threads may call at once.
-  ///
-  /// @param x  m x k floats
-  /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
-  ///           options().output_params, which must be given with a zero point that is one of them
-  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
-  /// each other, the program ends (core/operands.hpp). If the executor throws, std::terminate is
-  /// called.
-  template <class X, class Y, Executor E = inline_executor>
-  void operator()(const X& x, Y&& y, const E& executor = {}) const noexcept {
-    if constexpr (detail::takes_operands<X, Y>()) {
-      detail::expect_call("linear", x, y, inputs(), outputs(), options_);
-      using out = gemm::detail::scalar_of<Y>;
-      const auto& from = detail::rows_of(x);
-      auto&& rows = detail::rows_of(y);
-      const auto finish = [&]<class Stages>(const Stages& stages) {
-        const gemm::detail::grouped_out<out, Stages> to{rows.data(), rows.outerStride(),
-                                                        rows.rows(), rows.cols(), stages};
-        const index panels = outputs() == 0 ? 0 : weights_.panels();
-        executor.for_each((panels + 1) / 2, [&](index pair) {
-          if (2 * pair + 1 < panels) {
-            multiply<2>(from.data(), from.outerStride(), 2 * pair, to);
-          } else {
-            multiply<1>(from.data(), from.outerStride(), 2 * pair, to);
-          }
-        });
-      };
-      detail::with_output_stages<out>(bias_.data(), options_, finish);
-    }
-  }
-
-  /// Bytes held by the packed weights, their scales, zero points and levels, and the bias.
-  [[nodiscard]] index bytes() const noexcept {
-    return weights_.bytes() + (bias_.size() + levels_.size()) * index{sizeof(float)};
-  }
-
- private:
-  using weights_type = gemm::grouped_weights<detail::stored_bits<S>, Arch>;
-  using codes_type = std::conditional_t<CodebookScheme<S>, detail::listed_codes<weights_type>,
-                                        detail::counted_codes<weights_type, S::is_affine>>;
-
-  [[nodiscard]] FEWBIT_ALWAYS_INLINE codes_type meaning() const noexcept {
-    if constexpr (CodebookScheme<S>) {
-      return {levels_.data()};
-    } else {
-      return {unit_};
-    }
-  }
-
-  /// A power of two: 1 where scales are of 1 or more, else such that scales come near 1, or sums of
-  /// a group are no larger than the largest input.
-  [[nodiscard]] static float unit_of(const quantized_matrix<S>& q) {
-    const float largest = detail::largest_scale_that_counts(q);
-    if (largest == 0.0F) return 1.0F;
-    constexpr index group = detail::scale_depth<typename S::granularity>;
-    const index depth = group == 0 ? q.cols() : std::min(group, q.cols());
-    const index most = depth * (CodebookScheme<S> ? 1 : index{weights_type::largest_value} + 1);
-    const auto bits = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(most)));
-    return std::ldexp(1.0F, -std::clamp(-std::ilogb(largest), 0, bits));
-  }
-
-  /// All rows by Count panels. One row or two take the panels side by side: a sum waits for the one
-  /// before it.
-  template <int Count, class Out>
-  void multiply(const float* x, index stride, index panel, const Out& out) const noexcept {
-    index row = 0;
-    const auto take = [&]<int R>() {
-      constexpr int side_by_side = R <= 2 ? Count : 1;
-      for (; row + R <= out.rows; row += R) {
-        for (index p = panel; p < panel + Count; p += side_by_side)
-          tile<R, side_by_side>(x + row * stride, stride, p, row, out);
-      }
-    };
-    take.template operator()<8>();
-    take.template operator()<4>();
-    take.template operator()<2>();
-    take.template operator()<1>();
-  }
-
-  template <int R, int P, class Out>
-  void tile(const float* x, index stride, index panel, index row, const Out& out) const noexcept {
-    const detail::float_tile<weights_type, R, P, codes_type> tile(weights_, meaning(), panel, x,
-                                                                  stride);
-#pragma GCC unroll 2
-    for (int p = 0; p < P; ++p) {
-      gemm::detail::store_totals(tile.totals(p), row, (panel + p) * weights_type::unit::cols, out);
-    }
-  }
-
-  weights_type weights_;
-  aligned_buffer<float> bias_;
-  aligned_buffer<float> levels_;  // of a codebook, in units
-  float unit_ = 1.0F;
-  linear_options options_;
+      : base(detail::float_product<S, Arch>(weights), bias, options) {}
 };
 
 }}  // namespace fewbit

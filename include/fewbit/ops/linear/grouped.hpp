@@ -1,12 +1,15 @@
 #pragma once
-/// The linear layer whose weights stand in groups and stay as they are stored, 1 to 8 bits each.
+/// The linear layer of weights in groups with a scale each, which stay as they are stored, 1 to 8
+/// bits each: linear<S, dynamic_int8> and linear<S, dynamic_int8_groups> of all grouped schemes.
 ///
-/// This is linear<S, dynamic_int8> and linear<S, dynamic_int8_groups> of all grouped schemes. A
-/// product of few rows takes as long as reading its weights, and these are 4.5 bits each where 4
-/// bits stand in groups of 32: scales are rounded to 12 significant bits when weights are packed
-/// (gemm::short_scales); those of whole rows are few, and ops/linear/int8.hpp keeps them as they
-/// are. A scale may be 0: its weights are 0.
-/// Read next: gemm/few_bits/multiply_grouped.hpp.
+///     linear<int4_grouped<32>> layer(weights, bias);                      // 4.5 bits a weight
+///     linear<int4_grouped<32>, dynamic_int8_groups> finer(weights, bias); // scales for groups of x
+///
+/// A product of few rows takes as long as reading its weights. Weights of 4 bits in groups of 32
+/// take 4.5 bits each: scales are rounded to 12 significant bits when weights are packed
+/// (gemm::short_scales). A scale may be 0: its weights are 0. Rows with one scale each have few
+/// scales; ops/linear/int8.hpp keeps these as they are.
+/// Read before: ops/layer.hpp (calls and memory). Read next: gemm/few_bits/multiply_grouped.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -19,11 +22,14 @@
 
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/workspace.hpp"
+#include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/few_bits/multiply_grouped.hpp"
+#include "fewbit/gemm/few_bits/partial_totals.hpp"
 #include "fewbit/gemm/stages.hpp"
+#include "fewbit/gemm/sum_of_codes.hpp"
+#include "fewbit/ops/layer.hpp"
 #include "fewbit/ops/linear/choices.hpp"
 #include "fewbit/ops/linear/grouped_weights.hpp"
-#include "fewbit/ops/linear/output.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
 #include "fewbit/quant/arrays.hpp"
 #include "fewbit/quant/quantize.hpp"
@@ -32,7 +38,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Codes of a row of floats, as grouped_lhs asks for them; after the last comes the first again.
+/// Codes of a row of floats, as grouped_lhs reads them. Behind the last code the first follows.
 struct encoded_row {
   const float* x;
   index length;
@@ -45,7 +51,18 @@ struct encoded_row {
   }
 };
 
-/// A row of floats whose groups have scales of their own.
+/// The same of codes.
+struct copied_row {
+  const std::int8_t* codes;
+  index length;
+
+  template <class V>
+  FEWBIT_ALWAYS_INLINE V operator()(index k) const noexcept {
+    return arch::load<V>(codes + (k < length ? k : k - length));
+  }
+};
+
+/// A row of floats whose groups have a scale each.
 struct scaled_groups {
   const float* x;  ///< nullptr: a row of zeros
 
@@ -67,137 +84,267 @@ struct scaled_groups {
   }
 };
 
-/// What layers have in common that quantize rows of inputs at each call and multiply them by stored
-/// weights: all but the way to these.
+/// The same of codes.
+struct copied_groups {
+  const std::int8_t* codes;  ///< nullptr: a row of zeros
+  const float* scales;       // of each group
+  index depth;               // of a group
+
+  struct group {
+    const std::int8_t* codes;
+    float scale;
+
+    template <class V>
+    FEWBIT_ALWAYS_INLINE V operator()(index k) const noexcept {
+      return arch::load<V>(codes + k);
+    }
+  };
+
+  [[nodiscard]] group of_group(index begin, index end) const noexcept {
+    return {codes, begin < end ? scales[begin / depth] : dynamic_scale(0.0F)};
+  }
+};
+
+/// Stored weights and their product with rows of 8-bit codes.
 ///
-/// @tparam Copies  how often each row of inputs stands along a row of weights, in groups of its
-///                 length
-/// @tparam Scaled  whether each group of inputs has a scale of its own, and not each row
+/// @tparam Weights  gemm::grouped_weights
+/// @tparam Copies   the input row is repeated this often along k, in groups of its length (2 for
+///                  two-scale ternary weights)
+/// @tparam Scaled   whether each group of inputs has a scale of its own; else each row has one
 template <class Weights, int Copies = 1, bool Scaled = false>
-class layer_of_stored {
-  static_assert(!Scaled || Copies == 1, "fewbit: groups of inputs that stand twice have no scale");
+class stored_product {
+  static_assert(!Scaled || Copies == 1, "fewbit: repeated inputs have one scale for each row");
 
  public:
+  static constexpr const char* name = "linear";
+  static constexpr index most_rows = rows_at_a_time;
+  using inputs_type = std::conditional_t<Scaled, dynamic_int8_groups, dynamic_int8>;
   using weights_type = Weights;
+
+  stored_product() = default;
+  explicit stored_product(Weights&& weights) noexcept : weights_(std::move(weights)) {}
 
   [[nodiscard]] index inputs() const noexcept { return weights_.k() / Copies; }
   [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
-  [[nodiscard]] const linear_options& options() const noexcept { return options_; }
+  [[nodiscard]] const Weights& weights() const noexcept { return weights_; }
+  [[nodiscard]] index input_group() const noexcept { return weights_.group(); }
+  [[nodiscard]] index bytes() const noexcept { return weights_.bytes(); }
 
-  /// Y = X W^T + bias, with the layer's own scratch memory: one call at a time.
-  ///
-  /// @param x  m x k floats. A NaN counts as 0, an infinity as the last code of its side
-  /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
-  ///           options().output_params, which must be given with a zero point that is one of them
-  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
-  /// each other, the program ends (core/operands.hpp).
-  template <class X, class Y>
-  void operator()(const X& x, Y&& y) noexcept {
-    std::as_const (*this)(x, y, scratch_);
+  /// Scales of the rows, then their codes.
+  [[nodiscard]] index memory_bytes(index rows) const noexcept {
+    return scale_bytes(rows) + lhs::bytes(weights_, rows);
+  }
+  [[nodiscard]] index worker_bytes(index /*rows*/) const noexcept { return 0; }
+
+  template <class Source, class Out, class Stages, class E>
+  void run(const Source& x, const output_rows<Out>& y, const Stages& rest, std::byte* memory,
+           workspace& /*workers*/, const E& executor) const noexcept {
+    auto* scales = reinterpret_cast<float*>(memory);
+    lhs a(weights_, y.rows, memory + scale_bytes(y.rows));
+    executor.for_each(a.padded_rows(), [&](index r) {
+      const auto* row = r < y.rows ? x.row(r) : nullptr;
+      if constexpr (Source::are_codes && Scaled) {
+        a.fill_row(r, copied_groups{row, x.scales_of(r < y.rows ? r : 0), weights_.group()});
+      } else if constexpr (Source::are_codes) {
+        a.fill_row(r, copied_row{row, inputs()});
+        if (r < y.rows) scales[r] = *x.scales_of(r);
+      } else if constexpr (Scaled) {
+        a.fill_row(r, scaled_groups{row});
+      } else {
+        const float scale = dynamic_scale(r < y.rows ? finite_amax(row, inputs()) : 0.0F);
+        const row_quantizer<std::int8_t> quantizer({scale, 0}, -127, 127);
+        a.fill_row(r, encoded_row{row, inputs(), quantizer});
+        if (r < y.rows) scales[r] = scale;
+      }
+    });
+    gemm::multiply_grouped(a, weights_, y.matrix(), with_row_scales(scales, rest), executor);
   }
 
-  /// The same with the caller's scratch memory, from make_scratch() or reserve(); any number of
-  /// threads may call at once, each with its own. If it is too small, the program ends. The
-  /// executor shares out the work of this one call. If it throws, std::terminate is called.
-  template <class X, class Y, Executor E = inline_executor>
-  void operator()(const X& x, Y&& y, linear_scratch& scratch,
-                  const E& executor = {}) const noexcept {
-    if constexpr (takes_operands<X, Y>()) {
-      expect_call(name, x, y, inputs(), outputs(), options_);
-      if (outputs() == 0) return;
-      expect_room(name, "scratch.rows", scratch.rows, row_bytes());
-      const auto& from = rows_of(x);
-      auto&& to = rows_of(y);
-      for (index first = 0; first < from.rows(); first += rows_at_a_time) {
-        const index count = std::min(rows_at_a_time, from.rows() - first);
-        run_rows(from, to, first, count, scratch, executor);
+  template <class Source, class Out, class Stages>
+  void run_on_stack(const Source& x, const output_rows<Out>& y, const Stages& rest,
+                    std::byte* memory) const noexcept {
+    index rows = std::min(y.rows, most_rows);
+    while (rows > 0 && memory_bytes(rows) > stack_bytes) rows /= 2;
+    workspace none;
+    for (index first = 0; rows > 0 && first < y.rows; first += rows) {
+      run(x.from(first), y.part(first, std::min(rows, y.rows - first)), rest, memory, none,
+          inline_executor{});
+    }
+    for (index r = 0; rows == 0 && r < y.rows; ++r) {
+      if (weights_.is_affine()) {
+        row_by_groups<true>(x.from(r), y.part(r, 1), rest, memory);
+      } else {
+        row_by_groups<false>(x.from(r), y.part(r, 1), rest, memory);
       }
     }
   }
 
-  /// Grows scratch memory to what this layer needs with an executor of `workers` threads. Layers
-  /// that are called one after the other may share one.
-  /// @throws fewbit::error unless workers >= 1
-  void reserve(linear_scratch& scratch, index workers = 1) const {
-    expect(workers >= 1, name, "workers", workers, "at least 1");
-    scratch.rows.reserve(row_bytes());
-  }
-
-  /// Scratch memory of its own, as reserve() makes it.
-  [[nodiscard]] linear_scratch make_scratch(index workers = 1) const {
-    linear_scratch scratch;
-    reserve(scratch, workers);
-    return scratch;
-  }
-
-  /// Bytes held by the packed weights, their scales and zero points, and the bias.
-  [[nodiscard]] index bytes() const noexcept {
-    return weights_.bytes() + bias_.size() * index{sizeof(float)};
-  }
-
- protected:
-  layer_of_stored() = default;
-
-  /// @throws fewbit::error if bias has another length or is not finite, or if an output parameter
-  ///         is no scale or zero point
-  layer_of_stored(Weights&& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
-                  const linear_options& options)
-      : weights_(std::move(weights)), options_(options) {
-    expect_valid_bias(name, bias, outputs());
-    expect_valid_options(name, options);
-    bias_ = bias_or_zeros(bias, outputs());
-    scratch_ = make_scratch();
-  }
-
-  /// What the user calls it.
-  static constexpr const char* name = Copies == 1 ? "linear" : "two_scale_linear";
-
  private:
   using lhs = gemm::grouped_lhs<Weights, Scaled>;
+  /// Columns of which totals and sums are kept on the stack.
+  static constexpr index cols_on_stack = 512;
 
-  /// Scales of the rows, then their codes.
-  [[nodiscard]] index row_bytes() const noexcept {
-    constexpr index rows = rows_at_a_time;
-    return outputs() == 0 ? 0 : rows * index{sizeof(float)} + lhs::bytes(weights_, rows);
+  template <class Stages>
+  [[nodiscard]] static auto with_row_scales([[maybe_unused]] const float* scales,
+                                            const Stages& rest) noexcept {
+    if constexpr (Scaled) {
+      return rest;
+    } else {
+      return gemm::scale_rows(scales) | rest;
+    }
   }
 
-  template <class X, class Y, class E>
-  void run_rows(const X& x, Y& y, index first, index count, linear_scratch& scratch,
-                const E& executor) const noexcept {
-    std::byte* memory = scratch.rows.slot(0);
-    auto* scales = reinterpret_cast<float*>(memory);
-    lhs a(weights_, count, memory + rows_at_a_time * index{sizeof(float)});
-    executor.for_each(a.padded_rows(), [&](index r) {
-      const float* row = r < count ? x.data() + (first + r) * x.outerStride() : nullptr;
-      if constexpr (Scaled) {
-        a.fill_row(r, scaled_groups{row});
+  /// Codes of a row as weights of one row tile read them, some of one group at a time.
+  template <class Source>
+  class group_codes {
+   public:
+    group_codes(const Source& x, const Weights& w) noexcept
+        : x_(x), w_(w), row_(x, w.k() / Copies) {}
+
+    /// Of the row, or of group g.
+    [[nodiscard]] float scale() const noexcept { return row_.scale(); }
+    [[nodiscard]] float scale(index g) const noexcept {
+      if constexpr (Source::are_codes) {
+        return x_.scales[g];
       } else {
-        const float scale = dynamic_scale(r < count ? finite_amax(row, inputs()) : 0.0F);
-        const row_quantizer<std::int8_t> quantizer({scale, 0}, -127, 127);
-        a.fill_row(r, encoded_row{row, inputs(), quantizer});
-        if (r < count) scales[r] = scale;
+        return of_group(g).scale();
       }
-    });
-    with_output_stages<gemm::detail::scalar_of<Y>>(bias_.data(), options_, [&](const auto& rest) {
-      auto to = y.middleRows(first, count);
-      if constexpr (Scaled) {
-        gemm::multiply_grouped(a, weights_, to, rest, executor);
+    }
+
+    /// Writes codes first .. first + count - 1 of group g, and zeros up to whole chunks; returns the
+    /// sum of the codes.
+    std::int32_t put(index g, index first, index count, std::int8_t* to) const noexcept {
+      const index begin = g * w_.group() + first;
+      const std::int8_t* codes = to;
+      if constexpr (Scaled && !Source::are_codes) {
+        of_group(g)(first, count, to);
       } else {
-        gemm::multiply_grouped(a, weights_, to, gemm::scale_rows(scales) | rest, executor);
+        const index length = w_.k() / Copies;
+        codes = row_(begin < length ? begin : begin - length, count, to);
       }
-    });
+      if (codes != to) std::copy_n(codes, count, to);
+      const index whole = (count + Weights::chunk_codes - 1) / Weights::chunk_codes;
+      std::fill(to + count, to + whole * Weights::chunk_codes, std::int8_t{0});
+      return gemm::sum_of_codes(to, count);
+    }
+
+   private:
+    [[nodiscard]] row_encoder<dynamic_int8> of_group(index g) const noexcept {
+      return {x_.row(0) + g * w_.group(), w_.depth_of(g)};
+    }
+
+    const Source& x_;
+    const Weights& w_;
+    row_codes<dynamic_int8, Source> row_;
+  };
+
+  /// What the sums of a group begin at, as grouped_lhs has it.
+  [[nodiscard]] std::int32_t start_of(std::int32_t sum) const noexcept {
+    if (weights_.is_affine()) return -sum;
+    return arch::add_wrapping(arch::multiply_wrapping(-sum, weights_.stored_zero()),
+                              weights_.sum_zero());
+  }
+
+  /// From one group of a panel to the next, in bytes.
+  [[nodiscard]] index group_stride() const noexcept {
+    return weights_.chunks_of(0) * Weights::chunk_bytes + weights_.tail_bytes();
+  }
+
+  /// One row whose codes do not fit: some groups at a time, or pieces of one group.
+  template <bool Affine, class Source, class Out, class Stages>
+  void row_by_groups(const Source& x, const output_rows<Out>& y, const Stages& rest,
+                     std::byte* memory) const noexcept {
+    constexpr int lanes = arch::native_lanes<float>;
+    auto* totals = reinterpret_cast<float*>(memory);
+    std::byte* room = memory + cols_on_stack * index{sizeof(float)};
+    const group_codes<Source> codes(x, weights_);
+    const float scale = codes.scale();
+    const auto stages = with_row_scales(&scale, rest);
+    for (index col = 0; col < outputs(); col += cols_on_stack) {
+      const index col_end = std::min(outputs(), col + cols_on_stack);
+      std::fill_n(totals, cols_on_stack, 0.0F);
+      if (groups_together() > 0) {
+        add_whole_groups<Affine>(codes, col, col_end, room, totals);
+      } else {
+        add_groups_in_pieces<Affine>(codes, col, col_end, room, totals);
+      }
+      gemm::detail::apply_to_rows<lanes>(
+          totals, cols_on_stack,
+          gemm::detail::out_view<Out>{y.data, y.stride, 0, col, 1, col_end - col}, stages);
+    }
+  }
+
+  static constexpr index room_bytes = stack_bytes - cols_on_stack * index{sizeof(float)};
+
+  /// Groups whose codes, starts and scales fit room_bytes.
+  [[nodiscard]] index groups_together() const noexcept {
+    return room_bytes / (weights_.chunks_of(0) * Weights::chunk_codes + 2 * index{sizeof(float)});
+  }
+
+  template <bool Affine, class Codes>
+  void add_whole_groups(const Codes& codes, index col, index col_end, std::byte* room,
+                        float* totals) const noexcept {
+    using partial = gemm::detail::partial_totals<Weights, Affine, Scaled>;
+    static_assert(cols_on_stack % partial::cols == 0);
+    const index together = groups_together();
+    auto* starts = reinterpret_cast<std::int32_t*>(room);
+    auto* scales = reinterpret_cast<float*>(starts + together);
+    auto* copies = reinterpret_cast<std::int8_t*>(scales + together);
+    for (index g = 0; g < weights_.groups(); g += together) {
+      const index end = std::min(weights_.groups(), g + together);
+      std::int8_t* to = copies;
+      for (index i = g; i < end; ++i) {
+        starts[i - g] = start_of(codes.put(i, 0, weights_.depth_of(i), to));
+        if constexpr (Scaled) scales[i - g] = codes.scale(i);
+        to += weights_.chunks_of(i) * Weights::chunk_codes;
+      }
+      for (index j = col; j < col_end; j += partial::cols) {
+        const std::uint8_t* from = weights_.panel(j / partial::cols) + g * group_stride();
+        partial::add_groups(weights_, g, end, from, copies, starts, scales, totals + (j - col));
+      }
+    }
+  }
+
+  template <bool Affine, class Codes>
+  void add_groups_in_pieces(const Codes& codes, index col, index col_end, std::byte* room,
+                            float* totals) const noexcept {
+    using partial = gemm::detail::partial_totals<Weights, Affine, Scaled>;
+    constexpr index piece = (room_bytes - cols_on_stack * index{sizeof(std::int32_t)}) /
+                            Weights::chunk_codes * Weights::chunk_codes;
+    auto* sums = reinterpret_cast<std::int32_t*>(room);
+    auto* copies = reinterpret_cast<std::int8_t*>(sums + cols_on_stack);
+    for (index g = 0; g < weights_.groups(); ++g) {
+      const auto for_each_panel = [&](const auto& f) {
+        for (index j = col; j < col_end; j += partial::cols)
+          f(weights_.panel(j / partial::cols) + g * group_stride(), j - col);
+      };
+      std::fill_n(sums, cols_on_stack, 0);
+      std::int32_t sum = 0;
+      for (index k = 0; k < weights_.depth_of(g); k += piece) {
+        const index count = std::min(piece, weights_.depth_of(g) - k);
+        sum += codes.put(g, k, count, copies);
+        const index chunks = (count + Weights::chunk_codes - 1) / Weights::chunk_codes;
+        for_each_panel([&](const std::uint8_t* from, index j) {
+          const index first = k / Weights::chunk_codes * Weights::chunk_bytes;
+          partial::add_chunks(copies, chunks, from + first, sums + j);
+        });
+      }
+      float scale = 1.0F;
+      if constexpr (Scaled) scale = codes.scale(g);
+      for_each_panel([&](const std::uint8_t* from, index j) {
+        const std::uint8_t* tail = from + weights_.chunks_of(g) * Weights::chunk_bytes;
+        partial::end_group(weights_, start_of(sum), scale, tail, sums + j, totals + j);
+      });
+    }
   }
 
   Weights weights_;
-  aligned_buffer<float> bias_;
-  linear_options options_;
-  linear_scratch scratch_;
 };
 
 /// The layer of a scheme.
 template <Scheme S, class Inputs, class Arch>
-using layer_of_scheme = layer_of_stored<gemm::grouped_weights<S::storage::bits, Arch>, 1,
-                                        std::is_same_v<Inputs, dynamic_int8_groups>>;
+using layer_of_groups = layer<
+    stored_product<grouped_weights_of<S, Arch>, 1, std::is_same_v<Inputs, dynamic_int8_groups>>>;
 
 /// Inputs that become 8-bit codes at each call.
 template <class Inputs>
@@ -213,11 +360,16 @@ concept DynamicInt8 =
 /// significant bits and s_x(i) = max|x(i)| / 127 of the finite inputs. The float operations are in
 /// that order, uncontracted, so results are the same bits everywhere.
 ///
+/// Weights with minima (real_minimum) add rne(float(sum of x_code over g) * minimum(j, g)) to the
+/// sum over groups, after the product of each group.
+///
 /// With dynamic_int8_groups y(i, j) = sum over g of rne(rne(float(T) * s(j, g)) * s_x(i, g)), plus
 /// bias(j), where s_x(i, g) = max|x(i)| / 127 of the finite inputs of group g.
 template <Scheme S, detail::DynamicInt8 Inputs, class Arch>
   requires detail::MultipliedAsStored<S>
-class linear<S, Inputs, Arch> : public detail::layer_of_scheme<S, Inputs, Arch> {
+class linear<S, Inputs, Arch> : public detail::layer_of_groups<S, Inputs, Arch> {
+  using base = detail::layer_of_groups<S, Inputs, Arch>;
+
  public:
   /// 0 x 0.
   linear() = default;
@@ -237,8 +389,7 @@ class linear<S, Inputs, Arch> : public detail::layer_of_scheme<S, Inputs, Arch> 
   explicit linear(const quantized_matrix<S>& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
-      : detail::layer_of_scheme<S, Inputs, Arch>(detail::pack_for_int8<Arch>(weights), bias,
-                                                 options) {}
+      : base(typename base::product_type(detail::pack_for_int8<Arch>(weights)), bias, options) {}
 };
 
 }}  // namespace fewbit

@@ -20,15 +20,19 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// Schemes whose weights meet dynamic inputs as they are stored, in groups. The codes of a codebook
-/// are places in a list, which no integer product takes.
+/// Schemes whose weights meet dynamic inputs as they are stored: in groups, or with minima. The
+/// codes of a codebook are places in a list, which no integer product takes.
 template <class S>
-concept MultipliedAsStored =
-    !CodebookScheme<S> && S::storage::bits <= 8 && (scale_depth<typename S::granularity>) > 0;
+concept MultipliedAsStored = !CodebookScheme<S> && S::storage::bits <= 8 &&
+                             (scale_depth<typename S::granularity> > 0 || S::has_minimum);
 
 /// Bits of a weight as it is stored: codes of a codebook of 5 to 7 take 8.
 template <Scheme S>
 inline constexpr int stored_bits = S::storage::bits <= 4 ? S::storage::bits : 8;
+
+/// The weights of a scheme as the products take them.
+template <Scheme S, class Arch = arch::native>
+using grouped_weights_of = gemm::grouped_weights<stored_bits<S>, Arch, S::has_minimum>;
 
 /// n x k codes less the smallest of their storage; 0 and 1 where there are two.
 template <Scheme S>
@@ -51,7 +55,7 @@ template <Scheme S>
 template <Scheme S>
 [[nodiscard]] int stored_zero_point([[maybe_unused]] const quantized_matrix<S>& q) noexcept {
   if constexpr (CodebookScheme<S>) {
-    using packed = gemm::grouped_weights<stored_bits<S>>;
+    using packed = grouped_weights_of<S>;
     const auto zero = std::find(q.levels().begin(), q.levels().end(), 0.0F);
     return zero == q.levels().end()
                ? packed::largest_value + 1
@@ -61,31 +65,32 @@ template <Scheme S>
   }
 }
 
-/// Weights as the products take them, of scales times `factor`, a power of two.
+/// Weights as the products take them.
 /// @throws fewbit::error if there are none, or a group is so deep that a sum of int8 products could
 ///         leave int32
 template <class Arch, Scheme S>
-[[nodiscard]] gemm::grouped_weights<stored_bits<S>, Arch> pack_grouped(const quantized_matrix<S>& q,
-                                                                       float factor = 1.0F) {
+[[nodiscard]] grouped_weights_of<S, Arch> pack_grouped(const quantized_matrix<S>& q) {
   expect_not_empty("linear", "weights", q.rows(), q.cols());
   constexpr index group = scale_depth<typename S::granularity>;
-  using packed = gemm::grouped_weights<stored_bits<S>, Arch>;
+  using packed = grouped_weights_of<S, Arch>;
   const index depth = group == 0 ? q.cols() : std::min(group, q.cols());
   expect(depth <= packed::max_depth, "linear", "number of inputs", q.cols(),
          "at most " + std::to_string(packed::max_depth));
   const index groups = scale_blocks<S>(q.cols());
-  std::vector<float> scales;
+  std::vector<float> scales, minima;
   std::vector<std::uint8_t> zeros;
   for (index j = 0; j < q.rows(); ++j) {
     for (index g = 0; g < groups; ++g) {
-      // Where no code counts, a scale may be of any size.
-      scales.push_back(std::min(q.scale(j, g * group) * factor, std::numeric_limits<float>::max()));
+      scales.push_back(q.scale(j, g * group));
+      if constexpr (S::has_minimum) minima.push_back(q.minimum(j, g * group));
       if constexpr (S::is_affine) {
         zeros.push_back(static_cast<std::uint8_t>(q.zero_point(j, g * group) - S::storage::min));
       }
     }
   }
-  if constexpr (S::is_affine) {
+  if constexpr (S::has_minimum) {
+    return packed(unsigned_codes(q), group, scales, minima);
+  } else if constexpr (S::is_affine) {
     return packed(unsigned_codes(q), group, scales, zeros);
   } else {
     return packed(unsigned_codes(q), group, scales, stored_zero_point(q));
@@ -95,10 +100,9 @@ template <class Arch, Scheme S>
 /// The same for inputs of 8 bits.
 /// @throws fewbit::error also if a total could leave float
 template <class Arch, Scheme S>
-[[nodiscard]] gemm::grouped_weights<stored_bits<S>, Arch> pack_for_int8(
-    const quantized_matrix<S>& q) {
+[[nodiscard]] grouped_weights_of<S, Arch> pack_for_int8(const quantized_matrix<S>& q) {
   expect_not_empty("linear", "weights", q.rows(), q.cols());
-  expect_finite_totals(q, 127);
+  expect_finite_totals(q, 127, 0x1p-11);  // scales keep 12 significant bits
   return pack_grouped<Arch>(q);
 }
 

@@ -1,20 +1,12 @@
 #pragma once
-/// The linear layer: Y = X W^T + bias with quantized weights, and activations quantized or not.
+/// The linear layer of integer weights with a scale for each row: linear<S> and, for any weights,
+/// linear<S, static_int8> and linear<S, static_uint8>.
 ///
-///     linear<int8_per_row> dynamic(weights, bias);                // X quantized at each call
-///     linear<int8_per_row, static_uint8> fixed(weights, bias, p); // X quantized with calibrated p
-///     linear<int8_per_row, float_inputs> real(weights, bias);     // weights alone are quantized
-///     linear<binary_per_row, binary_inputs> xnor(weights, bias);  // X one bit each
-///     dynamic(inputs, outputs);                                   // no allocation, no exception
-///
-/// Weights may have any scheme of up to 8 bits whose scales do not vary along a row, or vary by
-/// groups. Here the real numbers of quant/ meet the integers of gemm/: sums of codes are exact in
-/// int32, and scales are applied to them afterwards. This file has the layer of rows with a scale
-/// each, whose weights of up to four bits stay packed, of static inputs by weights in groups, and
-/// of codebooks; others specialise it. Codebooks that are to be learned from float weights need
-/// codebook/lloyd_max.hpp. Read next: quant/arrays.hpp (how X becomes codes),
-/// ops/linear/grouped.hpp (dynamic_int8 by weights in groups), ops/linear/float_inputs.hpp
-/// (float_inputs), ops/linear/bit_planes.hpp (binary_inputs and others of few bits).
+/// Weights may have any scheme of up to 8 bits, and codebooks; scales are those of rows, or of groups
+/// where inputs are static. Sums of codes are exact in int32; scales are applied to them afterwards.
+/// Weights of up to four bits stay packed. Codebooks that are to be learned from float weights need
+/// codebook/lloyd_max.hpp. Read before: ops/layer.hpp (calls and memory), quant/arrays.hpp (how X
+/// becomes codes). Read next: ops/linear/grouped.hpp (dynamic_int8 by weights in groups).
 
 #include "fewbit/begin.hpp"
 
@@ -24,16 +16,17 @@
 #include <limits>
 #include <string>
 #include <type_traits>
-#include <utility>
 
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/few_bits/multiply.hpp"
+#include "fewbit/gemm/few_bits/partial_sums.hpp"
 #include "fewbit/gemm/int8/multiply.hpp"
+#include "fewbit/gemm/int8/partial_sums.hpp"
 #include "fewbit/gemm/stages.hpp"
 #include "fewbit/gemm/sum_of_codes.hpp"
+#include "fewbit/ops/layer.hpp"
 #include "fewbit/ops/linear/choices.hpp"
-#include "fewbit/ops/linear/output.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
 #include "fewbit/quant/arrays.hpp"
 #include "fewbit/quant/params.hpp"
@@ -59,11 +52,22 @@ struct scale_blocks_stage : gemm::block_stage {
   template <class T, class V>
   FEWBIT_ALWAYS_INLINE T operator()(const T& so_far, const V& sum, index block,
                                     const gemm::at& where) const noexcept {
+    if constexpr (AffineWeights) {
+      return with_row_sum(so_far, sum, row_sums[where.row * blocks + block], block, where);
+    } else {
+      return with_row_sum(so_far, sum, 0, block, where);
+    }
+  }
+
+  /// The same, for a block of X whose codes add up to `row_sum`.
+  template <class T, class V>
+  FEWBIT_ALWAYS_INLINE T with_row_sum(const T& so_far, const V& sum,
+                                      [[maybe_unused]] std::int32_t row_sum, index block,
+                                      const gemm::at& where) const noexcept {
     V value = sum;
     if constexpr (AffineWeights) {
       const V zero = where.template columns<V>(zero_points + block * channels);
-      const V moved = arch::multiply_wrapping(V(row_sums[where.row * blocks + block]), zero);
-      value = arch::subtract_wrapping(value, moved);
+      value = arch::subtract_wrapping(value, arch::multiply_wrapping(V(row_sum), zero));
     }
     if constexpr (AffineInputs) {
       value = arch::subtract_wrapping(value,
@@ -74,7 +78,7 @@ struct scale_blocks_stage : gemm::block_stage {
   }
 };
 
-/// The same as the first stage of an epilogue, where all of k is one block.
+/// The same as the first stage of an epilogue, if all of k is one block.
 template <class Blocks>
 struct scale_sums : gemm::stage {
   Blocks blocks;
@@ -88,42 +92,460 @@ struct scale_sums : gemm::stage {
   }
 };
 
-/// Weights of up to four bits stay packed where sums take all of a row.
+/// Whether weights of 1 to 4 bits stay packed: if a scale is that of a whole row or more.
 template <Scheme S>
 inline constexpr bool stays_packed =
     !CodebookScheme<S> && S::storage::bits <= 4 && scale_depth<typename S::granularity> == 0;
 
+/// Weights of linear<S, Inputs>, and their product.
+template <Scheme S, class Inputs, class Arch>
+class int8_product {
+  static_assert(!S::has_minimum,
+                "fewbit: weights with minima (real_minimum) take dynamic_int8, "
+                "dynamic_int8_groups or float_inputs");
+
+ public:
+  static constexpr const char* name = "linear";
+  static constexpr index most_rows = rows_at_a_time;
+  using inputs_type = Inputs;
+  using input_code = typename Inputs::code;
+  using weights_type =
+      std::conditional_t<stays_packed<S>, gemm::few_bit_weights<S::storage::bits, Arch>,
+                         gemm::int8_weights<input_code, gemm::default_kernel<input_code, Arch>>>;
+
+  int8_product() = default;
+
+  int8_product(const quantized_matrix<S>& weights, const quant_params& input_params)
+      : input_params_(input_params) {
+    expect_multipliable<S>();
+    expect_not_empty("linear", "weights", weights.rows(), weights.cols());
+    expect_valid_params("linear", "input_params", input_params, input_min, input_max);
+    expect_depth(weights.cols());
+    if constexpr (!Inputs::is_static) expect_finite_totals(weights, input_max);
+    const row_matrix<std::int8_t> codes = signed_codes(weights);
+    weights_ = weights_type(codes, stays_packed<S> ? -S::storage::min : block_depth);
+    scales_ = block_table<float>(weights, [&](index j, index c) {
+      return Inputs::is_static ? product_scale(weights, codes, j, c)
+                               : signed_code_scale(weights, j, c);
+    });
+    if constexpr (S::is_affine) {
+      zero_points_ = block_table<std::int32_t>(
+          weights, [&](index j, index c) { return weights.zero_point(j, c) - code_shift<S>; });
+    }
+    if constexpr (Inputs::is_static) {
+      input_offsets_ = block_table<std::int32_t>(weights, [&](index j, index c) {
+        const index depth = depth_from(c);
+        const int zero = weights.zero_point(j, c) - code_shift<S>;
+        return input_params.zero_point *
+               (gemm::sum_of_codes(codes.data() + j * codes.cols() + c, depth) -
+                static_cast<int>(depth) * zero);
+      });
+    }
+  }
+
+  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
+  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
+  [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
+  [[nodiscard]] const quant_params& input_params() const noexcept { return input_params_; }
+  [[nodiscard]] index bytes() const noexcept {
+    return weights_.bytes() + scales_.size() * index{sizeof(float)} +
+           (zero_points_.size() + input_offsets_.size()) * index{sizeof(std::int32_t)};
+  }
+
+  [[nodiscard]] index memory_bytes(index rows) const noexcept { return layout(rows).bytes; }
+  [[nodiscard]] index worker_bytes(index rows) const noexcept {
+    return std::max(gemm::scratch_bytes(weights_, rows), index{1});
+  }
+
+  template <class Source, class Out, class Stages, class E>
+  void run(const Source& x, const output_rows<Out>& y, const Stages& rest, std::byte* memory,
+           workspace& workers, const E& executor) const noexcept {
+    const row_layout place = layout(y.rows);
+    auto* scales = reinterpret_cast<float*>(memory + place.scales);
+    std::int32_t* sums = nullptr;
+    if constexpr (S::is_affine) sums = reinterpret_cast<std::int32_t*>(memory + place.sums);
+    if constexpr (Source::are_codes) {
+      executor.for_each(S::is_affine ? y.rows : 0, [&](index r) { sum_row(x.row(r), r, sums); });
+      multiply(x, y, rest, x.scales, sums, workers, executor);
+    } else {
+      auto* codes = reinterpret_cast<input_code*>(memory);
+      const index k = inputs();
+      executor.for_each(y.rows, [&](index r) {
+        const auto encode = encoder_of(x.row(r));
+        encode(0, k, codes + r * k);
+        if constexpr (!Inputs::is_static) scales[r] = encode.scale();
+        sum_row(codes + r * k, r, sums);
+      });
+      multiply(code_rows<input_code>{codes, k}, y, rest, scales, sums, workers, executor);
+    }
+  }
+
+  template <class Source, class Out, class Stages>
+  void run_on_stack(const Source& x, const output_rows<Out>& y, const Stages& rest,
+                    std::byte* memory) const noexcept {
+    if constexpr (stays_packed<S>) {
+      const index rows = packed_rows_on_stack(y.rows);
+      for (index first = 0; rows > 0 && first < y.rows; first += rows) {
+        packed_rows(x.from(first), y.part(first, std::min(rows, y.rows - first)), rest, memory);
+      }
+      for (index r = 0; rows == 0 && r < y.rows; ++r)
+        packed_row_by_chunks(x.from(r), y.part(r, 1), rest, memory);
+    } else {
+      const stack_layout place(y.rows, inputs(), Source::are_codes);
+      for (index first = 0; first < y.rows; first += place.rows) {
+        const index count = std::min(place.rows, y.rows - first);
+        rows_on_stack(x.from(first), y.part(first, count), rest, memory, place);
+      }
+    }
+  }
+
+ private:
+  static constexpr int input_min =
+      Inputs::is_static ? std::numeric_limits<input_code>::min() : -127;
+  static constexpr int input_max = std::numeric_limits<input_code>::max();
+  static constexpr index block_depth = scale_depth<typename S::granularity>;
+  using blocks_type = scale_blocks_stage<S::is_affine, Inputs::is_static>;
+  using kernel_type = gemm::default_kernel<input_code, Arch>;
+  static constexpr int lanes = gemm::detail::epilogue_lanes<kernel_type>;
+  /// Sums on the stack, of 4 KiB: int32 and, if k has blocks, a float total for each.
+  static constexpr index sums_on_stack = block_depth == 0 ? 1024 : 512;
+  static constexpr index sums_bytes = 4096;
+
+  /// The deepest sum of (x - x_zero) * (w - w_zero), both as large as codes allow, must fit int32,
+  /// and so must the sum of x * w that the kernel takes.
+  void expect_depth(index k) const {
+    const int zero = input_params_.zero_point;
+    const int x_most = std::max(input_max - zero, zero - input_min);
+    const index most =
+        std::min(weights_type::max_depth, index{std::numeric_limits<std::int32_t>::max()} /
+                                              (x_most * largest_signed_code<S>));
+    const index depth = block_depth == 0 ? k : std::min(k, block_depth);
+    expect(depth <= most, "linear", "number of inputs", k, "at most " + std::to_string(most));
+  }
+
+  /// Weight scale times input scale of static inputs; 0 where no code counts.
+  [[nodiscard]] float product_scale(const quantized_matrix<S>& weights,
+                                    const row_matrix<std::int8_t>& codes, index j, index c) const {
+    constexpr float least = 0x1p-138F;  // 12 significant bits
+    const int zero = weights.zero_point(j, c) - code_shift<S>;
+    const auto group = codes.row(j).segment(c, std::min(depth_from(c), codes.cols() - c));
+    const float scale = signed_code_scale(weights, j, c);
+    if (scale == 0.0F || (group.template cast<int>().array() == zero).all()) return 0.0F;
+    const float product = scale * input_params_.scale;
+    const auto fail = [&](const char* want) {
+      detail::fail("linear", "scale of " + element("weights", j, c) + " times input scale", product,
+                   want);
+    };
+    if (!is_finite(product)) fail("a finite number");
+    if (product < least) fail("at least 2^-138");
+    return product;
+  }
+
+  /// Depth of the block of k that begins at c.
+  [[nodiscard]] index depth_from(index c) const noexcept {
+    return block_depth == 0 ? inputs() : std::min(block_depth, inputs() - c);
+  }
+
+  /// Where codes, scales and sums begin in scratch memory, in bytes.
+  struct row_layout {
+    index scales, sums, bytes;
+  };
+  [[nodiscard]] row_layout layout(index rows) const noexcept {
+    const index codes = (rows * inputs() + 63) / 64 * 64;
+    const index scales = codes + rows * index{sizeof(float)};
+    const index sums = S::is_affine ? rows * scale_blocks<S>(inputs()) : 0;
+    return {codes, scales, scales + sums * index{sizeof(std::int32_t)}};
+  }
+
+  [[nodiscard]] row_encoder<Inputs> encoder_of(const float* x) const noexcept {
+    if constexpr (Inputs::is_static) {
+      return {x, input_params_};
+    } else {
+      return {x, inputs()};
+    }
+  }
+
+  /// Sums of each block of row r, for the zero points of the weights.
+  void sum_row(const input_code* codes, index r, std::int32_t* sums) const noexcept {
+    if constexpr (S::is_affine) {
+      const index blocks = scale_blocks<S>(inputs());
+      for (index b = 0; b < blocks; ++b) {
+        const index c = b * block_depth;
+        sums[r * blocks + b] = gemm::sum_of_codes(codes + c, depth_from(c));
+      }
+    }
+  }
+
+  [[nodiscard]] blocks_type blocks_of(const std::int32_t* row_sums) const noexcept {
+    blocks_type blocks;
+    blocks.channels = outputs();
+    blocks.blocks = scale_blocks<S>(inputs());
+    blocks.scales = scales_.data();
+    blocks.zero_points = zero_points_.data();
+    blocks.input_offsets = input_offsets_.data();
+    blocks.row_sums = row_sums;
+    return blocks;
+  }
+
+  /// The stages behind the sums of blocks of k. `scales` are those of the rows of dynamic inputs.
+  template <class Stages>
+  [[nodiscard]] static auto with_row_scales([[maybe_unused]] const float* scales,
+                                            const Stages& rest) noexcept {
+    if constexpr (Inputs::is_static) {
+      return rest;
+    } else {
+      return gemm::scale_rows(scales) | rest;
+    }
+  }
+
+  template <class Out, class Stages, class E>
+  void multiply(const code_rows<input_code>& x, const output_rows<Out>& y, const Stages& rest,
+                const float* scales, const std::int32_t* sums, workspace& workers,
+                const E& executor) const noexcept {
+    const Eigen::Map<const row_matrix<input_code>, 0, Eigen::OuterStride<>> a(
+        x.data, y.rows, inputs(), Eigen::OuterStride<>(x.stride));
+    const blocks_type blocks = blocks_of(sums);
+    const auto stages = with_row_scales(scales, rest);
+    if constexpr (block_depth == 0) {
+      gemm::multiply(a, weights_, y.matrix(), scale_sums(blocks) | stages, workers, executor);
+    } else {
+      gemm::multiply(a, weights_, y.matrix(), stages, workers, executor, blocks);
+    }
+  }
+
+  /// How the buffer on the stack is used: sums, then codes of some rows, then copies of a chunk of
+  /// them in the order of the kernel. Codes of all of k stay if they fit, else those of a chunk.
+  struct stack_layout {
+    using partial = gemm::detail::partial_sums<
+        gemm::int8_weights<input_code, gemm::default_kernel<input_code, Arch>>>;
+    static constexpr index room = stack_bytes - sums_bytes;
+
+    index rows;
+    index chunk;   // codes of k
+    index stride;  // codes from one row to the next
+    index cols;    // whose sums fit
+    bool keeps_codes;
+
+    stack_layout(index m, index k, bool are_codes) noexcept
+        : rows(std::min(m, partial::most_rows)), chunk(k) {
+      const auto bytes = [&](index r, index count) {
+        return (are_codes ? 0 : r * padded(count)) + partial::scratch_bytes(r, count);
+      };
+      while (rows > 1 && bytes(rows, k) > room) --rows;
+      keeps_codes = bytes(rows, k) <= room;
+      while (bytes(rows, chunk) > room) chunk = std::max(chunk / 2, index{64}) / 64 * 64;
+      stride = padded(chunk);
+      cols = sums_on_stack / (rows * partial::cols) * partial::cols;
+      static_assert(partial::most_rows * partial::cols <= sums_on_stack);
+      static_assert(64 % partial::depth == 0);
+    }
+
+    static index padded(index count) noexcept { return (count + 63) / 64 * 64; }
+  };
+
+  /// y.rows <= place.rows rows by all columns, as many at a time as place.cols.
+  template <class Source, class Out, class Stages>
+  void rows_on_stack(const Source& x, const output_rows<Out>& y, const Stages& rest,
+                     std::byte* memory, const stack_layout& place) const noexcept {
+    using partial = typename stack_layout::partial;
+    float scales[partial::most_rows];
+    auto* sums = reinterpret_cast<std::int32_t*>(memory);
+    auto* totals = reinterpret_cast<float*>(sums + sums_on_stack);
+    auto* codes = reinterpret_cast<input_code*>(memory + sums_bytes);
+    std::byte* copied = memory + sums_bytes + (Source::are_codes ? 0 : place.rows * place.stride);
+    for (index r = 0; r < y.rows; ++r) {
+      if constexpr (!Inputs::is_static) scales[r] = scale_of(x, r);
+      if constexpr (!Source::are_codes) {
+        if (place.keeps_codes) encode(x, r, scales[r], 0, inputs(), codes + r * place.stride);
+      }
+    }
+    const auto stages = with_row_scales(&scales[0], rest);
+    for (index col = 0; col < outputs(); col += place.cols) {
+      const index col_end = std::min(outputs(), col + place.cols);
+      const gemm::detail::out_view<Out> to{y.data, y.stride, 0, col, y.rows, col_end - col};
+      if constexpr (block_depth != 0) std::fill_n(totals, y.rows * place.cols, 0.0F);
+      std::int32_t row_sums[partial::most_rows];
+      for (index block = 0; block < weights_.layout().blocks(); ++block) {
+        std::fill_n(sums, y.rows * place.cols, 0);
+        std::fill_n(&row_sums[0], y.rows, 0);
+        const index begin = block * weights_.layout().block_depth();
+        const index depth = weights_.layout().depth_of(block);
+        for (index k = 0; k < depth; k += place.chunk) {
+          const index count = std::min(place.chunk, depth - k);
+          const auto part = chunk_of(x, y.rows, &scales[0], begin + k, count, codes, place);
+          if constexpr (S::is_affine) {
+            for (index r = 0; r < y.rows; ++r)
+              row_sums[r] += gemm::sum_of_codes(part.row(r), count);
+          }
+          partial::add(part.data, part.stride, y.rows, weights_, {block, k, count}, col, col_end,
+                       copied, sums, place.cols);
+        }
+        if constexpr (block_depth != 0)
+          add_block(to, block, sums, &row_sums[0], totals, place.cols);
+      }
+      if constexpr (block_depth == 0) {
+        gemm::detail::apply_to_rows<lanes>(sums, place.cols, to,
+                                           scale_sums(blocks_of(&row_sums[0])) | stages);
+      } else {
+        gemm::detail::apply_to_rows<lanes>(totals, place.cols, to, stages);
+      }
+    }
+  }
+
+  /// totals(i, j) += what block_depth codes of k give.
+  template <class Out>
+  void add_block(const gemm::detail::out_view<Out>& c, index block, const std::int32_t* sums,
+                 const std::int32_t* row_sums, float* totals, index stride) const noexcept {
+    using floats = arch::vec<float, lanes>;
+    using ints = arch::vec<std::int32_t, lanes>;
+    const blocks_type blocks = blocks_of(nullptr);
+    for (index r = 0; r < c.rows; ++r) {
+      for (index j = 0; j < c.cols; j += lanes) {
+        const index i = r * stride + j;
+        const gemm::at where{r, c.col + j, static_cast<int>(std::min(index{lanes}, c.cols - j))};
+        blocks
+            .with_row_sum(floats::load(totals + i), ints::load(sums + i), row_sums[r], block, where)
+            .store(totals + i);
+      }
+    }
+  }
+
+  template <class Source>
+  [[nodiscard]] float scale_of(const Source& x, index r) const noexcept {
+    if constexpr (Source::are_codes) {
+      return *x.scales_of(r);
+    } else {
+      return dynamic_scale(finite_amax(x.row(r), inputs()));
+    }
+  }
+
+  /// Codes first .. first + count - 1 of row r.
+  void encode(const float_rows& x, index r, [[maybe_unused]] float scale, index first, index count,
+              input_code* codes) const noexcept {
+    quant_params params = input_params_;
+    if constexpr (!Inputs::is_static) params.scale = scale;
+    row_quantizer<input_code>(params, input_min, input_max)(x.row(r) + first, count, codes);
+  }
+
+  /// The same of some rows, which are made in `codes` unless they are there.
+  template <class Source>
+  [[nodiscard]] code_rows<input_code> chunk_of(const Source& x, index rows, const float* scales,
+                                               index first, index count, input_code* codes,
+                                               const stack_layout& place) const noexcept {
+    if constexpr (Source::are_codes) {
+      return {x.data + first, x.stride};
+    } else {
+      if (place.keeps_codes) return {codes + first, place.stride};
+      for (index r = 0; r < rows; ++r)
+        encode(x, r, scales[r], first, count, codes + r * place.stride);
+      return {codes, place.stride};
+    }
+  }
+
+  /// Rows of a product of packed weights whose codes and copies fit the stack; 0 if none does.
+  [[nodiscard]] index packed_rows_on_stack(index m) const noexcept {
+    if constexpr (stays_packed<S>) {
+      index rows = std::min(m, gemm::detail::most_few_rows<Arch>);
+      const auto bytes = [&] {
+        return rows * (inputs() + 2 * index{sizeof(float)}) + 64 + copies::bytes(weights_, rows);
+      };
+      while (rows > 0 && bytes() > stack_bytes) --rows;
+      return rows;
+    }
+    return 0;
+  }
+  using copies = gemm::detail::few_bit_lhs<input_code, std::min(S::storage::bits, 4), Arch>;
+
+  template <class Source, class Out, class Stages>
+  void packed_rows(const Source& x, const output_rows<Out>& y, const Stages& rest,
+                   std::byte* memory) const noexcept {
+    std::byte* scratch = memory + (copies::bytes(weights_, y.rows) + 63) / 64 * 64;
+    auto* scales = reinterpret_cast<float*>(scratch);
+    auto* row_sums = reinterpret_cast<std::int32_t*>(scales + y.rows);
+    auto* codes = reinterpret_cast<input_code*>(row_sums + y.rows);
+    code_rows<input_code> a{codes, inputs()};
+    if constexpr (Source::are_codes) a = x;
+    for (index r = 0; r < y.rows; ++r) {
+      if constexpr (!Inputs::is_static) scales[r] = scale_of(x, r);
+      if constexpr (!Source::are_codes) encode(x, r, scales[r], 0, inputs(), codes + r * inputs());
+      sum_row(a.row(r), r, row_sums);
+    }
+    const auto stages = scale_sums(blocks_of(row_sums)) | with_row_scales(scales, rest);
+    const gemm::detail::out_view<Out> to{y.data, y.stride, 0, 0, y.rows, y.cols};
+    gemm::detail::multiply_few_rows(a.data, a.stride, weights_, to, stages, 0, 1, memory);
+  }
+
+  template <class Source, class Out, class Stages>
+  void packed_row_by_chunks(const Source& x, const output_rows<Out>& y, const Stages& rest,
+                            std::byte* memory) const noexcept {
+    using partial =
+        gemm::detail::few_bit_partial_sums<input_code, std::min(S::storage::bits, 4), Arch>;
+    constexpr index chunk = (stack_bytes - sums_bytes) / 2 / 512 * 512;
+    static_assert(chunk % partial::depth == 0 && sums_on_stack % partial::cols == 0);
+    auto* sums = reinterpret_cast<std::int32_t*>(memory);
+    auto* codes = reinterpret_cast<input_code*>(memory + sums_bytes);
+    auto* room = reinterpret_cast<std::int8_t*>(codes + chunk);
+    float scale = 1.0F;
+    if constexpr (!Inputs::is_static) scale = scale_of(x, 0);
+    for (index col = 0; col < outputs(); col += sums_on_stack) {
+      const index col_end = std::min(outputs(), col + sums_on_stack);
+      std::fill_n(sums, sums_on_stack, 0);
+      std::int32_t row_sum = 0;
+      for (index k = 0; k < inputs(); k += chunk) {
+        const index count = std::min(chunk, inputs() - k);
+        const input_code* part = codes;
+        if constexpr (Source::are_codes) {
+          part = x.data + k;
+        } else {
+          encode(x, 0, scale, k, count, codes);
+        }
+        if constexpr (S::is_affine) row_sum += gemm::sum_of_codes(part, count);
+        partial::add(part, weights_, k, count, col, col_end, room, sums);
+      }
+      const auto stages = scale_sums(blocks_of(&row_sum)) | with_row_scales(&scale, rest);
+      gemm::detail::apply_to_rows<lanes>(
+          sums, sums_on_stack,
+          gemm::detail::out_view<Out>{y.data, y.stride, 0, col, 1, col_end - col}, stages);
+    }
+  }
+
+  weights_type weights_;
+  aligned_buffer<float> scales_;
+  aligned_buffer<std::int32_t> zero_points_;
+  aligned_buffer<std::int32_t> input_offsets_;
+  quant_params input_params_;
+};
+
 }  // namespace detail
 
-/// A linear layer of n outputs and k inputs.
+/// A linear layer of n outputs and k inputs (ops/layer.hpp has the calls).
 ///
-/// Weights of 1 to 4 bits stay so (gemm/few_bits/weights.hpp) if a scale is that of a row or more,
-/// others are multiplied as bytes, and so are the levels of a codebook. Scales are the floats of
-/// quantize(), not rounded. A weight scale may be 0: its weights are 0.
+/// Weights of 1 to 4 bits stay packed (gemm/few_bits/weights.hpp) if a scale is that of a row or
+/// more. Other weights are multiplied as bytes, the levels of a codebook too. Scales are the floats
+/// of quantize(), not rounded. A weight scale may be 0: its weights are 0.
 ///
 /// @tparam S       scheme of the weights; with dynamic inputs a codebook, or a scale for a row or
 ///                 more
 /// @tparam Inputs  dynamic_int8, static_int8 or static_uint8
 /// @tparam Arch    instruction set, for comparing; programs leave it alone
 ///
-/// y(i, j) = sum over blocks b of rne(float(T) * s(b, j)) [* s_x(i) if dynamic] + bias(j), where T
-/// is the exact integer sum over block b of (x_code - x_zero) * (w_code - w_zero), and s is the
-/// weight scale, times the input scale if static. The float operations are in that order,
-/// uncontracted, so results are the same bits everywhere. Of a codebook w_code is the level itself,
-/// rne(127 * level), which is off by 1/254 of the scale at most, s the weight scale / 127, and a
-/// weight takes a byte here; float_inputs keep levels and few bits.
+/// y(i, j) = sum over blocks b of rne(float(T) * s(b, j)) [* s_x(i) if dynamic] + bias(j). T is the
+/// exact integer sum over block b of (x_code - x_zero) * (w_code - w_zero). s is the weight scale,
+/// times the input scale if inputs are static. The float operations are in that order, uncontracted,
+/// so results are the same bits everywhere. The code of a codebook weight is the level itself,
+/// rne(127 * level), which is off by 1/254 of the scale at most; then s is the weight scale / 127,
+/// and a weight takes a byte. float_inputs keep levels exact and codes of few bits.
 template <LinearWeights S, class Inputs, class Arch>
-class linear {
-  static_assert(Scheme<S>,
-                "fewbit: a layer of product quantization takes dynamic_int8 or float_inputs");
+class linear : public layer<detail::int8_product<S, Inputs, Arch>> {
+  static_assert(
+      Scheme<S>,
+      "fewbit: a layer of pq takes dynamic_int8 or float_inputs, a layer of ttq dynamic_int8");
   static_assert(!std::is_same_v<Inputs, dynamic_int8_groups>,
                 "fewbit: dynamic_int8_groups take weights in groups, as those of int4_grouped<32>");
+  using base = layer<detail::int8_product<S, Inputs, Arch>>;
 
  public:
   using input_code = typename Inputs::code;
-  using weights_type =
-      std::conditional_t<detail::stays_packed<S>, gemm::few_bit_weights<S::storage::bits, Arch>,
-                         gemm::int8_weights<input_code, gemm::default_kernel<input_code, Arch>>>;
 
   /// 0 x 0.
   linear() = default;
@@ -151,241 +573,11 @@ class linear {
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
     requires(!Inputs::is_static)
-      : linear(weights, bias, quant_params{}, options, 0) {}
+      : base(detail::int8_product<S, Inputs, Arch>(weights, quant_params{}), bias, options) {}
   linear(const quantized_matrix<S>& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
          const quant_params& input_params, const linear_options& options = {})
     requires(Inputs::is_static)
-      : linear(weights, bias, input_params, options, 0) {}
-
-  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
-  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
-  [[nodiscard]] const quant_params& input_params() const noexcept { return input_params_; }
-  [[nodiscard]] const linear_options& options() const noexcept { return options_; }
-
-  /// Y = X W^T + bias, with the layer's own scratch memory: one call at a time.
-  ///
-  /// @param x  m x k floats; for static inputs codes (input_code) as well
-  /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
-  ///           options().output_params, which must be given with a zero point that is one of them
-  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
-  /// each other, the program ends (core/operands.hpp).
-  template <class X, class Y>
-  void operator()(const X& x, Y&& y) noexcept {
-    std::as_const (*this)(x, y, scratch_);
-  }
-
-  /// The same with the caller's scratch memory, from make_scratch() or reserve(); any number of
-  /// threads may call at once, each with its own. If it is too small, the program ends. The
-  /// executor shares out the work of this one call. If it throws, std::terminate is called.
-  template <class X, class Y, Executor E = inline_executor>
-  void operator()(const X& x, Y&& y, linear_scratch& scratch,
-                  const E& executor = {}) const noexcept {
-    using code = std::conditional_t<Inputs::is_static, input_code, float>;
-    if constexpr (detail::takes_operands<X, Y, code>()) {
-      detail::expect_call("linear", x, y, inputs(), outputs(), options_);
-      if (outputs() == 0) return;
-      detail::expect_room("linear", "scratch.rows", scratch.rows, layout().bytes);
-      const auto& from = detail::rows_of(x);
-      auto&& to = detail::rows_of(y);
-      for (index first = 0; first < from.rows(); first += detail::rows_at_a_time) {
-        const index count = std::min(detail::rows_at_a_time, from.rows() - first);
-        run_rows(from, to, first, count, scratch, executor);
-      }
-    }
-  }
-
-  /// Grows scratch memory to what this layer needs with an executor of `workers` threads. Layers
-  /// that are called one after the other may share one.
-  /// @throws fewbit::error unless workers >= 1
-  void reserve(linear_scratch& scratch, index workers = 1) const {
-    detail::expect(workers >= 1, "linear", "workers", workers, "at least 1");
-    scratch.rows.reserve(layout().bytes);
-    scratch.workers.reserve(gemm::scratch_bytes(weights_), workers);
-  }
-
-  /// Scratch memory of its own, as reserve() makes it.
-  [[nodiscard]] linear_scratch make_scratch(index workers = 1) const {
-    linear_scratch scratch;
-    reserve(scratch, workers);
-    return scratch;
-  }
-
-  /// Bytes held by the packed weights, scales and zero points.
-  [[nodiscard]] index bytes() const noexcept {
-    return weights_.bytes() + (scales_.size() + bias_.size()) * index{sizeof(float)} +
-           (zero_points_.size() + input_offsets_.size()) * index{sizeof(std::int32_t)};
-  }
-
- private:
-  static constexpr int input_min =
-      Inputs::is_static ? std::numeric_limits<input_code>::min() : -127;
-  static constexpr int input_max = std::numeric_limits<input_code>::max();
-  static constexpr index block_depth = detail::scale_depth<typename S::granularity>;
-
-  linear(const quantized_matrix<S>& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
-         const quant_params& input_params, const linear_options& options, int)
-      : input_params_(input_params), options_(options) {
-    detail::expect_multipliable<S>();
-    detail::expect_not_empty("linear", "weights", weights.rows(), weights.cols());
-    detail::expect_valid_bias("linear", bias, weights.rows());
-    detail::expect_valid_params("linear", "input_params", input_params, input_min, input_max);
-    detail::expect_valid_options("linear", options);
-    expect_depth(weights.cols());
-    if constexpr (!Inputs::is_static) detail::expect_finite_totals(weights, input_max);
-    const row_matrix<std::int8_t> codes = detail::signed_codes(weights);
-    weights_ = weights_type(codes, detail::stays_packed<S> ? -S::storage::min : block_depth);
-    bias_ = detail::bias_or_zeros(bias, weights.rows());
-    scales_ = detail::block_table<float>(weights, [&](index j, index c) {
-      return Inputs::is_static ? product_scale(weights, codes, j, c)
-                               : detail::signed_code_scale(weights, j, c);
-    });
-    if constexpr (S::is_affine) {
-      zero_points_ = detail::block_table<std::int32_t>(weights, [&](index j, index c) {
-        return weights.zero_point(j, c) - detail::code_shift<S>;
-      });
-    }
-    if constexpr (Inputs::is_static) {
-      input_offsets_ = detail::block_table<std::int32_t>(weights, [&](index j, index c) {
-        const index depth = depth_from(c);
-        const int zero = weights.zero_point(j, c) - detail::code_shift<S>;
-        return input_params.zero_point *
-               (gemm::sum_of_codes(codes.data() + j * codes.cols() + c, depth) -
-                static_cast<int>(depth) * zero);
-      });
-    }
-    scratch_ = make_scratch();
-  }
-
-  /// The deepest sum of (x - x_zero) * (w - w_zero), both as large as codes allow, must fit int32,
-  /// and so must the sum of x * w that the kernel takes.
-  void expect_depth(index k) const {
-    const int zero = input_params_.zero_point;
-    const int x_most = std::max(input_max - zero, zero - input_min);
-    const index most =
-        std::min(weights_type::max_depth, index{std::numeric_limits<std::int32_t>::max()} /
-                                              (x_most * detail::largest_signed_code<S>));
-    const index depth = block_depth == 0 ? k : std::min(k, block_depth);
-    detail::expect(depth <= most, "linear", "number of inputs", k,
-                   "at most " + std::to_string(most));
-  }
-
-  /// Weight scale times input scale of static inputs; 0 where no code counts.
-  [[nodiscard]] float product_scale(const quantized_matrix<S>& weights,
-                                    const row_matrix<std::int8_t>& codes, index j, index c) const {
-    constexpr float least = 0x1p-138F;  // 12 significant bits
-    const int zero = weights.zero_point(j, c) - detail::code_shift<S>;
-    const auto group = codes.row(j).segment(c, std::min(depth_from(c), codes.cols() - c));
-    const float scale = detail::signed_code_scale(weights, j, c);
-    if (scale == 0.0F || (group.template cast<int>().array() == zero).all()) return 0.0F;
-    const float product = scale * input_params_.scale;
-    const auto fail = [&](const char* want) {
-      detail::fail("linear", "scale of " + detail::element("weights", j, c) + " times input scale",
-                   product, want);
-    };
-    if (!detail::is_finite(product)) fail("a finite number");
-    if (product < least) fail("at least 2^-138");
-    return product;
-  }
-
-  /// Depth of the block of k that begins at c.
-  [[nodiscard]] index depth_from(index c) const noexcept {
-    return block_depth == 0 ? inputs() : std::min(block_depth, inputs() - c);
-  }
-
-  /// Where things stand in scratch.rows, in bytes.
-  struct row_layout {
-    index scales, sums, bytes;
-  };
-  [[nodiscard]] row_layout layout() const noexcept {
-    constexpr index rows = detail::rows_at_a_time;
-    const index codes = (rows * inputs() + 63) / 64 * 64;
-    const index scales = codes + rows * index{sizeof(float)};
-    const index sums = S::is_affine ? rows * detail::scale_blocks<S>(inputs()) : 0;
-    return {codes, scales, scales + sums * index{sizeof(std::int32_t)}};
-  }
-
-  template <class X, class Y, class E>
-  void run_rows(const X& x, Y& y, index first, index count, linear_scratch& scratch,
-                const E& executor) const noexcept {
-    const row_layout place = layout();
-    std::byte* memory = scratch.rows.slot(0);
-    auto* scales = reinterpret_cast<float*>(memory + place.scales);
-    std::int32_t* sums = nullptr;
-    if constexpr (S::is_affine) sums = reinterpret_cast<std::int32_t*>(memory + place.sums);
-    if constexpr (RowMajorDense<X, float>) {
-      auto* codes = reinterpret_cast<input_code*>(memory);
-      executor.for_each(count, [&](index r) {
-        const float* row = x.data() + (first + r) * x.outerStride();
-        scales[r] = encode_row(row, codes + r * inputs());
-        sum_row(codes + r * inputs(), r, sums);
-      });
-      const Eigen::Map<const row_matrix<input_code>> a(codes, count, inputs());
-      multiply(a, y, first, scales, sums, scratch.workers, executor);
-    } else {
-      const auto a = x.middleRows(first, count);
-      executor.for_each(S::is_affine ? count : 0,
-                        [&](index r) { sum_row(a.data() + r * a.outerStride(), r, sums); });
-      multiply(a, y, first, scales, sums, scratch.workers, executor);
-    }
-  }
-
-  /// Codes of one row; answers its scale.
-  float encode_row(const float* x, input_code* codes) const noexcept {
-    quant_params params = input_params_;
-    if constexpr (!Inputs::is_static) {
-      params.scale = detail::dynamic_scale(detail::finite_amax(x, inputs()));
-    }
-    detail::row_quantizer<input_code>(params, input_min, input_max)(x, inputs(), codes);
-    return params.scale;
-  }
-
-  /// Sums of each block of row r, for the zero points of the weights.
-  void sum_row(const input_code* codes, index r, std::int32_t* sums) const noexcept {
-    if constexpr (S::is_affine) {
-      const index blocks = detail::scale_blocks<S>(inputs());
-      for (index b = 0; b < blocks; ++b) {
-        const index c = b * block_depth;
-        sums[r * blocks + b] = gemm::sum_of_codes(codes + c, depth_from(c));
-      }
-    }
-  }
-
-  template <class A, class Y, class E>
-  void multiply(const A& a, Y& y, index first, const float* scales, const std::int32_t* sums,
-                workspace& workers, const E& executor) const noexcept {
-    const auto finish = [&](const auto& stages) {
-      detail::scale_blocks_stage<S::is_affine, Inputs::is_static> blocks;
-      blocks.channels = outputs();
-      blocks.blocks = detail::scale_blocks<S>(inputs());
-      blocks.scales = scales_.data();
-      blocks.zero_points = zero_points_.data();
-      blocks.input_offsets = input_offsets_.data();
-      blocks.row_sums = sums;
-      auto c = y.middleRows(first, a.rows());
-      if constexpr (block_depth == 0) {
-        gemm::multiply(a, weights_, c, detail::scale_sums(blocks) | stages, workers, executor);
-      } else {
-        gemm::multiply(a, weights_, c, stages, workers, executor, blocks);
-      }
-    };
-    detail::with_output_stages<gemm::detail::scalar_of<Y>>(
-        bias_.data(), options_, [&](const auto& rest) {
-          if constexpr (Inputs::is_static) {
-            finish(rest);
-          } else {
-            finish(gemm::scale_rows(scales) | rest);
-          }
-        });
-  }
-
-  weights_type weights_;
-  aligned_buffer<float> bias_;
-  aligned_buffer<float> scales_;
-  aligned_buffer<std::int32_t> zero_points_;
-  aligned_buffer<std::int32_t> input_offsets_;
-  quant_params input_params_;
-  linear_options options_;
-  linear_scratch scratch_;
+      : base(detail::int8_product<S, Inputs, Arch>(weights, input_params), bias, options) {}
 };
 
 }}  // namespace fewbit

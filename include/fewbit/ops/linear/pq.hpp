@@ -35,15 +35,18 @@
 #include <type_traits>
 #include <utility>
 
+#include "fewbit/codebook/entry_tables.hpp"
+#include "fewbit/codebook/packed_codes.hpp"
 #include "fewbit/codebook/pq_float_product.hpp"
 #include "fewbit/codebook/pq_product.hpp"
 #include "fewbit/codebook/pq_weights.hpp"
 #include "fewbit/codebook/product_quantizer.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/workspace.hpp"
+#include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/stages.hpp"
+#include "fewbit/ops/layer.hpp"
 #include "fewbit/ops/linear/choices.hpp"
-#include "fewbit/ops/linear/output.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
@@ -60,7 +63,7 @@ struct pq {
 namespace detail {
 
 template <index Width, int Bits>
-inline constexpr bool is_product_quantized<pq<Width, Bits>> = true;
+inline constexpr bool are_weights_without_scheme<pq<Width, Bits>> = true;
 
 /// Zeros behind the columns up to a whole part.
 template <index Width>
@@ -71,40 +74,196 @@ template <index Width>
   return whole;
 }
 
-/// The product by bytes: weights, scratch memory and the way from some rows to outputs.
+/// Weights by codes of a product quantizer, and their product by tables of bytes.
 template <int Bits, class Arch>
-struct pq_by_bytes {
-  using weights = pq_weights<Bits, Arch>;
-  using lhs = pq_lhs<weights>;
+class pq_by_bytes {
+ public:
+  using weights_type = pq_weights<Bits, Arch>;
 
-  static index scratch_bytes(const weights& w) noexcept { return lhs::bytes(w, lhs::most_rows); }
+ private:
+  using lhs = pq_lhs<weights_type>;
 
-  template <class X, class Y, class Stages, class E>
-  static void multiply(const X& x, const weights& w, Y& y, const Stages& stages, std::byte* memory,
-                       const E& executor) noexcept {
-    for (index first = 0; first < x.rows(); first += lhs::most_rows) {
-      const index count = std::min(lhs::most_rows, x.rows() - first);
-      lhs a(w, count, memory);
-      for (index r = 0; r < count; ++r) {
-        a.fill_row(r, x.data() + (first + r) * x.outerStride(), executor);
+ public:
+  static constexpr const char* name = "linear";
+  static constexpr index most_rows = lhs::most_rows;
+  /// Tables belong to the centroids of a layer: layers share nothing but the floats.
+  using inputs_type = float_inputs;
+
+  pq_by_bytes() = default;
+  explicit pq_by_bytes(weights_type&& weights) noexcept : weights_(std::move(weights)) {}
+
+  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
+  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
+  [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
+  [[nodiscard]] index bytes() const noexcept { return weights_.bytes(); }
+  [[nodiscard]] index memory_bytes(index rows) const noexcept { return lhs::bytes(weights_, rows); }
+  [[nodiscard]] index worker_bytes(index /*rows*/) const noexcept { return 0; }
+
+  template <class Out, class Stages, class E>
+  void run(const float_rows& x, const output_rows<Out>& y, const Stages& stages, std::byte* memory,
+           workspace& /*workers*/, const E& executor) const noexcept {
+    lhs a(weights_, y.rows, memory);
+    for (index r = 0; r < y.rows; ++r) a.fill_row(r, x.row(r), executor);
+    multiply_pq(a, weights_, y.matrix(), a.to_float() | stages, executor);
+  }
+
+  template <class Out, class Stages>
+  void run_on_stack(const float_rows& x, const output_rows<Out>& y, const Stages& stages,
+                    std::byte* memory) const noexcept {
+    for (index r = 0; r < y.rows; ++r) row_on_stack(x.row(r), y.part(r, 1), stages, memory);
+  }
+
+ private:
+  using layout = typename weights_type::layout;
+  using unit = typename weights_type::unit;
+  static constexpr index centroids = weights_type::centroids;
+  /// Bytes of the tables of some parts, at most as many as sums of 16 bits hold.
+  static constexpr index table_bytes = 4096;
+  static constexpr index parts_together = std::min(table_bytes / centroids, most_summed_parts);
+  static constexpr index cols_on_stack = 1024;
+  static_assert(cols_on_stack % layout::points_per_block == 0 &&
+                parts_together % table_padding == 0);
+  static_assert((centroids + cols_on_stack) * 4 + table_bytes + layout::points_per_block * 2 <=
+                stack_bytes);
+
+  /// Scale and offset of the tables of a row, as pq_lhs::fill_row finds them.
+  struct table_scale {
+    float scale;
+    float offset;
+  };
+  [[nodiscard]] table_scale scale_of(const float* x, float* values) const noexcept {
+    if (!has_finite_products(weights_, x)) return {1.0F, std::numeric_limits<float>::quiet_NaN()};
+    float extent = 0.0F;
+    double offset = 0.0;
+    for (index p = 0; p < weights_.parts(); ++p) {
+      const auto [least, most] = fill_products(weights_, x, p, values);
+      extent = std::max(extent, most - least);
+      offset += double{least};
+    }
+    return {entry_scale(extent), static_cast<float>(offset)};
+  }
+
+  /// Tables are made anew for some columns and some parts at a time.
+  template <class Out, class Stages>
+  void row_on_stack(const float* x, const output_rows<Out>& y, const Stages& stages,
+                    std::byte* memory) const noexcept {
+    auto* values = reinterpret_cast<float*>(memory);
+    auto* totals = reinterpret_cast<std::int32_t*>(values + centroids);
+    auto* sums = reinterpret_cast<std::uint16_t*>(totals + cols_on_stack);
+    auto* tables = reinterpret_cast<std::uint8_t*>(sums + layout::points_per_block);
+    const table_scale of_row = scale_of(x, values);
+    const bool is_finite = of_row.offset == of_row.offset;
+    for (index col = 0; col < outputs(); col += cols_on_stack) {
+      const index cols = std::min(outputs() - col, cols_on_stack);
+      std::fill_n(totals, cols_on_stack, 0);
+      for (index first = 0; is_finite && first < weights_.parts(); first += parts_together) {
+        const index parts = std::min(parts_together, weights_.parts() - first);
+        std::fill_n(tables, table_bytes, std::uint8_t{0});
+        for (index p = 0; p < parts; ++p) {
+          const float least = fill_products(weights_, x, first + p, values).least;
+          entries_to_bytes(values, centroids, least, of_row.scale, tables + p * centroids);
+        }
+        add_parts(col, cols, first, parts, tables, sums, totals);
       }
-      multiply_pq(a, w, y.middleRows(first, count), a.to_float() | stages, executor);
+      gemm::detail::apply_to_rows<arch::native_lanes<std::int32_t>>(
+          totals, cols_on_stack, gemm::detail::out_view<Out>{y.data, y.stride, 0, col, 1, cols},
+          from_lookups(&of_row.scale, &of_row.offset) | stages);
     }
   }
+
+  /// totals[j] += what parts first .. first + parts - 1 of row col + j find in their tables.
+  void add_parts(index col, index cols, index first, index parts, const std::uint8_t* tables,
+                 std::uint16_t* sums, std::int32_t* totals) const noexcept {
+    for (index j = 0; j < cols; j += layout::points_per_block) {
+      const std::uint8_t* codes = weights_.block((col + j) / layout::points_per_block) +
+                                  first / unit::parts * layout::stride;
+      sum_block<unit>(&tables, 1, codes, layout::rows(parts), sums, layout::points_per_block);
+      for (index i = 0; i < layout::points_per_block; ++i) totals[j + i] += sums[i];
+    }
+  }
+
+  weights_type weights_;
 };
 
-/// The same by floats.
+/// The same by tables of floats.
 template <int Bits>
-struct pq_by_floats {
-  using weights = pq_float_weights<Bits>;
+class pq_by_floats {
+ public:
+  using weights_type = pq_float_weights<Bits>;
+  static constexpr const char* name = "linear";
+  static constexpr index most_rows = std::numeric_limits<index>::max();
+  using inputs_type = float_inputs;
 
-  static index scratch_bytes(const weights& w) noexcept { return pq_float_bytes(w); }
+  pq_by_floats() = default;
+  explicit pq_by_floats(weights_type&& weights) noexcept : weights_(std::move(weights)) {}
 
-  template <class X, class Y, class Stages, class E>
-  static void multiply(const X& x, const weights& w, Y& y, const Stages& stages, std::byte* memory,
-                       const E& executor) noexcept {
-    multiply_pq_floats(x, w, y, stages, memory, executor);
+  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
+  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
+  [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
+  [[nodiscard]] index bytes() const noexcept { return weights_.bytes(); }
+  [[nodiscard]] index memory_bytes(index /*rows*/) const noexcept {
+    return pq_float_bytes(weights_);
   }
+  [[nodiscard]] index worker_bytes(index /*rows*/) const noexcept { return 0; }
+
+  template <class Out, class Stages, class E>
+  void run(const float_rows& x, const output_rows<Out>& y, const Stages& stages, std::byte* memory,
+           workspace& /*workers*/, const E& executor) const noexcept {
+    const Eigen::Map<const row_matrix<float>, 0, Eigen::OuterStride<>> rows(
+        x.data, y.rows, inputs(), Eigen::OuterStride<>(x.stride));
+    multiply_pq_floats(rows, weights_, y.matrix(), stages, memory, executor);
+  }
+
+  template <class Out, class Stages>
+  void run_on_stack(const float_rows& x, const output_rows<Out>& y, const Stages& stages,
+                    std::byte* memory) const noexcept {
+    for (index r = 0; r < y.rows; ++r) row_on_stack(x.row(r), y.part(r, 1), stages, memory);
+  }
+
+ private:
+  using layout = typename weights_type::layout;
+  using unit = typename weights_type::unit;
+  static constexpr index centroids = weights_type::centroids;
+  static constexpr index entries_on_stack = 1024;
+  static constexpr index parts_together = entries_on_stack / centroids;
+  static constexpr index cols_on_stack = 1024;
+  static_assert(cols_on_stack % layout::points_per_block == 0 && parts_together % unit::parts == 0);
+  static_assert((entries_on_stack + cols_on_stack + layout::points_per_block) * 4 <= stack_bytes);
+
+  /// Entries are made anew for some columns and some parts at a time.
+  template <class Out, class Stages>
+  void row_on_stack(const float* x, const output_rows<Out>& y, const Stages& stages,
+                    std::byte* memory) const noexcept {
+    auto* entries = reinterpret_cast<float*>(memory);
+    float* sums = entries + entries_on_stack;
+    float* in_order = sums + cols_on_stack;
+    for (index col = 0; col < outputs(); col += cols_on_stack) {
+      const index col_end = std::min(outputs(), col + cols_on_stack);
+      std::fill_n(sums, cols_on_stack, 0.0F);
+      for (index first = 0; first < weights_.parts(); first += parts_together) {
+        const index parts = std::min(parts_together, weights_.parts() - first);
+        std::fill_n(entries, entries_on_stack, 0.0F);
+        for (index p = 0; p < parts; ++p)
+          fill_products(weights_, x, first + p, entries + p * centroids);
+        for (index j = col; j < col_end; j += layout::points_per_block) {
+          const std::uint8_t* codes =
+              weights_.block(j / layout::points_per_block) + first / unit::parts * layout::stride;
+          add_float_rows<Bits>(entries, codes, layout::rows(parts), sums + (j - col));
+        }
+      }
+      for (index j = col; j < col_end; j += layout::points_per_block) {
+        for (index i = 0; i < layout::points_per_block; ++i)
+          in_order[i] = sums[j - col + sum_of_point<Bits>(i)];
+        gemm::detail::apply_to_rows<arch::native_lanes<float>>(
+            in_order, layout::points_per_block,
+            gemm::detail::out_view<Out>{y.data, y.stride, 0, j, 1,
+                                        std::min(layout::points_per_block, col_end - j)},
+            stages);
+      }
+    }
+  }
+
+  weights_type weights_;
 };
 
 /// Fails as a layer unless kmeans accepts the options for so many points.
@@ -131,11 +290,13 @@ inline void expect_clustering(const kmeans_options& o, index points) {
   expect(sum > 0.0, "linear", "largest of clustering.weights", 0, "more than 0");
 }
 
-/// What both layers have in common.
+/// What both layers have in common: how codes are found and packed.
 template <index Width, int Bits, class Product>
-class pq_layer {
+class pq_layer : public layer<Product> {
+  using base = layer<Product>;
+
  public:
-  using weights_type = typename Product::weights;
+  using weights_type = typename Product::weights_type;
 
   /// 0 x 0.
   pq_layer() = default;
@@ -149,80 +310,19 @@ class pq_layer {
                     const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                     const linear_options& options = {}, const kmeans_options& clustering = {},
                     const E& executor = {})
-      : pq_layer(trained(weights, clustering, executor), bias, options) {}
+      : base(Product(trained(weights, clustering, executor)), bias, options) {}
 
   /// Packs codes, n x quantizer.parts().
-  /// @throws fewbit::error if the quantizer is not of this width and these bits, a code is none of
-  ///         its, bias has another length or is not finite, or an output parameter is no scale or
-  ///         zero point
+  /// @throws fewbit::error if the quantizer is not of this width and these bits, a code is not one of
+  ///         its codes, bias has another length or is not finite, or an output parameter is no scale
+  ///         or zero point
   pq_layer(const product_quantizer& quantizer,
            const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
            const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
            const linear_options& options = {})
-      : pq_layer(packed(quantizer, codes, quantizer.dimension()), bias, options) {}
-
-  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
-  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
-  [[nodiscard]] const linear_options& options() const noexcept { return options_; }
-  [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
-
-  /// Y = X W^T + bias, with the layer's own scratch memory: one call at a time.
-  ///
-  /// @param x  m x k floats
-  /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
-  ///           options().output_params, which must be given with a zero point that is one of them
-  /// Both are row-major, or compile-time vectors, each one row. If they do not fit the layer or
-  /// each other, the program ends (core/operands.hpp).
-  template <class X, class Y>
-  void operator()(const X& x, Y&& y) noexcept {
-    std::as_const (*this)(x, y, scratch_);
-  }
-
-  /// The same with the caller's scratch memory, from make_scratch() or reserve(); any number of
-  /// threads may call at once, each with its own. If it is too small, the program ends. The
-  /// executor shares out the work of this one call. If it throws, std::terminate is called.
-  template <class X, class Y, Executor E = inline_executor>
-  void operator()(const X& x, Y&& y, linear_scratch& scratch,
-                  const E& executor = {}) const noexcept {
-    if constexpr (takes_operands<X, Y>()) {
-      expect_call("linear", x, y, inputs(), outputs(), options_);
-      if (outputs() == 0) return;
-      expect_room("linear", "scratch.rows", scratch.rows, row_bytes());
-      const auto& from = rows_of(x);
-      auto&& to = rows_of(y);
-      using out = gemm::detail::scalar_of<Y>;
-      with_output_stages<out>(bias_.data(), options_, [&](const auto& stages) {
-        Product::multiply(from, weights_, to, stages, scratch.rows.slot(0), executor);
-      });
-    }
-  }
-
-  /// Grows scratch memory to what this layer needs, whatever the executor. Layers that are called
-  /// one after the other may share one.
-  void reserve(linear_scratch& scratch) const { scratch.rows.reserve(row_bytes()); }
-
-  /// Scratch memory of its own, as reserve() makes it.
-  [[nodiscard]] linear_scratch make_scratch() const {
-    linear_scratch scratch;
-    reserve(scratch);
-    return scratch;
-  }
-
-  /// Bytes held by the codes, the centroids and the bias.
-  [[nodiscard]] index bytes() const noexcept {
-    return weights_.bytes() + bias_.size() * index{sizeof(float)};
-  }
+      : base(Product(packed(quantizer, codes, quantizer.dimension())), bias, options) {}
 
  private:
-  pq_layer(weights_type&& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
-           const linear_options& options)
-      : weights_(std::move(weights)), options_(options) {
-    expect_valid_bias("linear", bias, outputs());
-    expect_valid_options("linear", options);
-    bias_ = bias_or_zeros(bias, outputs());
-    scratch_ = make_scratch();
-  }
-
   template <class E>
   static weights_type trained(const matrix_ref& weights, const kmeans_options& clustering,
                               const E& executor) {
@@ -251,15 +351,6 @@ class pq_layer {
            "at most " + std::to_string(most));
     return weights_type(quantizer, codes, k);
   }
-
-  [[nodiscard]] index row_bytes() const noexcept {
-    return outputs() == 0 ? 0 : Product::scratch_bytes(weights_);
-  }
-
-  weights_type weights_;
-  aligned_buffer<float> bias_;
-  linear_options options_;
-  linear_scratch scratch_;
 };
 
 }  // namespace detail

@@ -1,12 +1,13 @@
 #pragma once
-/// The linear layer of TTQ weights: two_scale_linear.
+/// The linear layer of TTQ weights: ternary codes, with one scale for 1 and another for -1 in each
+/// row.
 ///
-///     two_scale_linear<> layer(quantize_ttq(weights), bias);   // once: packs two bits each
-///     layer(inputs, outputs);                                  // often: no allocation
+///     linear<ttq> layer(quantize_ttq(weights), bias);   // once: packs two bits for each weight
+///     layer(inputs, outputs);                           // often: allocates nothing
 ///
-/// Weights are two rows of bits, one where the code is 1 and one where it is -1, each a group with
-/// a scale of its own; inputs are multiplied by both. Read before: quant/two_scale_ternary.hpp.
-/// Read next: ops/linear/grouped.hpp.
+/// Weights are two rows of bits, one of the codes that are 1 and one of the codes that are -1. Each is
+/// a group with a scale of its own; inputs are multiplied by both. Read before:
+/// quant/two_scale_ternary.hpp. Read next: ops/linear/grouped.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -21,7 +22,13 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
+/// Names weights that quantize_ttq makes: linear<ttq>.
+struct ttq {};
+
 namespace detail {
+
+template <>
+inline constexpr bool are_weights_without_scheme<ttq> = true;
 
 /// As expect_finite_totals.
 inline void expect_finite_two_scale_totals(const two_scale_ternary& q) {
@@ -32,20 +39,19 @@ inline void expect_finite_two_scale_totals(const two_scale_ternary& q) {
       if (code != 0) total += 127.0 * double{code > 0 ? q.positive_scale(j) : q.negative_scale(j)};
     }
     if (total <= double{std::numeric_limits<float>::max()} * (1.0 - 0x1p-11)) continue;
-    fail("two_scale_linear",
-         "largest sum of row " + std::to_string(j) + " of weights by codes of inputs", total,
-         "at most " + text(std::numeric_limits<float>::max()));
+    fail("linear", "largest sum of row " + std::to_string(j) + " of weights by codes of inputs",
+         total, "at most " + text(std::numeric_limits<float>::max()));
   }
 }
 
-/// A bit counts 0 or 2, so scales are halved. In the second group it stands for "not -1" and has a
-/// zero point of 2: its sum is that of -2 where the code is -1.
+/// A 1-bit code means 0 or 2, so scales are halved. In the second group a bit is set where the code
+/// is not -1, and the zero point is 2: a code of -1 means -2 there, every other code 0.
 template <class Arch>
 [[nodiscard]] gemm::grouped_weights<1, Arch> pack_two_scales(const two_scale_ternary& q) {
   using packed = gemm::grouped_weights<1, Arch>;
   const index n = q.rows(), k = q.cols();
-  expect_not_empty("two_scale_linear", "weights", n, k);
-  expect(k <= packed::max_depth, "two_scale_linear", "number of inputs", k,
+  expect_not_empty("linear", "weights", n, k);
+  expect(k <= packed::max_depth, "linear", "number of inputs", k,
          "at most " + std::to_string(packed::max_depth));
   expect_finite_two_scale_totals(q);
   row_matrix<std::uint8_t> bits(n, 2 * k);
@@ -64,32 +70,49 @@ template <class Arch>
   return packed(bits, k, scales, zeros);
 }
 
+/// quantize_ttq(weights); its sentences name a layer's weights.
+[[nodiscard]] inline two_scale_ternary ttq_weights(
+    const Eigen::Ref<const row_matrix<float>>& weights) {
+  expect_finite("linear", "weights", weights);
+  return quantize_ttq(weights);
+}
+
 }  // namespace detail
 
-/// A linear layer of n outputs and k inputs that become int8 codes at each call.
+/// A linear layer of n outputs and k inputs that become int8 codes at each call (ops/layer.hpp has
+/// the calls).
 ///
 /// @tparam Arch  instruction set, for comparing; programs leave it alone
 ///
-/// y(i, j) = s_x(i) * (rne(float(2 P) * p(j)) + rne(float(-2 N) * q(j))) + bias(j), where P and N
-/// are the exact sums of the input codes where the weight is 1 and -1, p and q half the positive
-/// and the negative scale, rounded to 12 significant bits, and s_x(i) = max|x(i)| / 127 of the
-/// finite inputs. The float operations are in that order, uncontracted, so results are the same
-/// bits everywhere.
-template <class Arch = arch::native>
-class two_scale_linear : public detail::layer_of_stored<gemm::grouped_weights<1, Arch>, 2> {
+/// y(i, j) = s_x(i) * (rne(float(2 P) * p(j)) + rne(float(-2 N) * q(j))) + bias(j). P and N are the
+/// exact sums of the input codes where the weight is 1 and -1, p and q are half the positive and half
+/// the negative scale, rounded to 12 significant bits, and s_x(i) = max|x(i)| / 127 of the finite
+/// inputs. The float operations are in that order, uncontracted, so results are the same bits
+/// everywhere.
+template <class Arch>
+class linear<ttq, dynamic_int8, Arch>
+    : public layer<detail::stored_product<gemm::grouped_weights<1, Arch>, 2>> {
+  using base = layer<detail::stored_product<gemm::grouped_weights<1, Arch>, 2>>;
+
  public:
   /// 0 x 0.
-  two_scale_linear() = default;
+  linear() = default;
 
-  /// Packs quantized weights, n x k; bias has n values or none.
+  /// Quantizes and packs float weights, n x k, by quantize_ttq; bias has n values or none.
+  /// @throws fewbit::error if weights are empty or not finite, or as the other constructor does
+  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : linear(detail::ttq_weights(weights), bias, options) {}
+
+  /// Packs quantized weights, n x k.
   /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if an
   ///         output parameter is no scale or zero point, if k is so deep that a sum could leave
   ///         int32, or if scales are so large that a total could leave float, whatever the inputs
-  explicit two_scale_linear(const two_scale_ternary& weights,
-                            const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                            const linear_options& options = {})
-      : detail::layer_of_stored<gemm::grouped_weights<1, Arch>, 2>(
-            detail::pack_two_scales<Arch>(weights), bias, options) {}
+  explicit linear(const two_scale_ternary& weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : base(typename base::product_type(detail::pack_two_scales<Arch>(weights)), bias, options) {}
 };
 
 }}  // namespace fewbit

@@ -113,16 +113,6 @@ inline void expect_not_empty(const char* layer, const char* argument, index rows
   fail(layer, argument, text(rows) + " x " + text(cols), "at least one row and one column");
 }
 
-/// Fails unless bias is empty or has one finite number per channel.
-template <class Vector>
-void expect_valid_bias(const char* layer, const Vector& bias, index channels) {
-  if (bias.size() == 0) return;
-  expect_equal(layer, "length of bias", bias.size(), channels);
-  for (index i = 0; i < bias.size(); ++i) {
-    if (!is_finite(bias[i])) fail(layer, item("bias", i), bias[i], "a finite number");
-  }
-}
-
 /// quantize<S>(weights), which speaks of a layer's weights where they are bad.
 template <Scheme S>
 [[nodiscard]] quantized_matrix<S> quantized_weights(
@@ -142,21 +132,6 @@ template <Scheme S>
   }
 }
 
-/// The largest scale of a code that does not count 0; 0 if none does.
-template <Scheme S>
-[[nodiscard]] float largest_scale_that_counts(const quantized_matrix<S>& q) {
-  float largest = 0.0F;
-  std::vector<typename S::code> row(static_cast<std::size_t>(q.cols()));
-  for (index r = 0; r < q.rows(); ++r) {
-    q.unpack_row(r, row.data());
-    for (index c = 0; c < q.cols(); ++c) {
-      if (counted(q, row[static_cast<std::size_t>(c)], r, c) != 0.0F)
-        largest = std::max(largest, q.scale(r, c));
-    }
-  }
-  return largest;
-}
-
 /// The magnitude of what each code of a row counts, times its scale, in double. Of a codebook it is
 /// the level, and half of what an integer kernel rounds it by.
 template <Scheme S>
@@ -168,18 +143,24 @@ template <Scheme S>
     const float value = counted(q, row[static_cast<std::size_t>(c)], r, c);
     const double rounded_by = CodebookScheme<S> ? 0.5 / 127.0 : 0.0;
     sum += (std::fabs(double{value}) + rounded_by) * double{q.scale(r, c)};
+    if constexpr (S::has_minimum) sum += std::fabs(double{q.minimum(r, c)});
   }
   return sum;
 }
 
-/// Totals of a layer are floats before they meet the scale of the inputs: fails where codes of up
-/// to `largest_input` could make them infinite, whatever that scale.
+/// Totals of a layer are floats before they are multiplied by the scale of the inputs: fails where
+/// codes of up to `largest_input` could make them infinite, whatever that scale.
+/// @param scales_grow_by  how much a kept scale may be above that of q, relative
 template <Scheme S>
-void expect_finite_totals(const quantized_matrix<S>& q, int largest_input) {
-  constexpr double most = double{std::numeric_limits<float>::max()} * (1.0 - 0x1p-20);
+void expect_finite_totals(const quantized_matrix<S>& q, int largest_input,
+                          double scales_grow_by = 0.0) {
+  const double most = double{std::numeric_limits<float>::max()} * (1.0 - 0x1p-20 - scales_grow_by);
   const float largest = *std::max_element(q.scales().begin(), q.scales().end());
   const double code = CodebookScheme<S> ? 2.0 : double{largest_signed_code<S>};
-  if (double{largest} * code * static_cast<double>(q.cols()) * largest_input <= most) return;
+  double minimum = 0.0;
+  for (const float m : q.minima()) minimum = std::max(minimum, std::fabs(double{m}));
+  const double weight = double{largest} * code + minimum;
+  if (weight * static_cast<double>(q.cols()) * largest_input <= most) return;
   std::vector<typename S::code> row(static_cast<std::size_t>(q.cols()));
   for (index r = 0; r < q.rows(); ++r) {
     const double total = row_magnitude(q, r, row) * largest_input;
@@ -187,13 +168,6 @@ void expect_finite_totals(const quantized_matrix<S>& q, int largest_input) {
     fail("linear", "largest sum of row " + std::to_string(r) + " of weights by codes of inputs",
          total, "at most " + text(std::numeric_limits<float>::max()));
   }
-}
-
-template <class Vector>
-[[nodiscard]] aligned_buffer<float> bias_or_zeros(const Vector& bias, index channels) {
-  aligned_buffer<float> values(channels);
-  for (index i = 0; i < bias.size(); ++i) values.data()[i] = bias[i];
-  return values;
 }
 
 }}}  // namespace fewbit::detail

@@ -1,4 +1,4 @@
 #pragma once
-/// Takes the dear header along.
+/// Includes the costly header.
 
 #include "fewbit/core/executor_adapters.hpp"

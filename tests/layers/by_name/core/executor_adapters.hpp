@@ -1,4 +1,4 @@
 #pragma once
-/// Dear, and so for the user to include by name.
+/// Costly, so the user includes it by name.
 
 #include <thread>

@@ -1,4 +1,4 @@
 #pragma once
-/// A header that is too dear.
+/// A header that includes a costly header.
 
 #include <iostream>

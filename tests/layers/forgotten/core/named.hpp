@@ -1,4 +1,4 @@
 #pragma once
-/// In the umbrella; what it includes is not thereby named.
+/// Included by the umbrella. The header that it includes must be named there too.
 
 #include "fewbit/core/forgotten.hpp"

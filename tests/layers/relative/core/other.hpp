@@ -1,2 +1,2 @@
 #pragma once
-/// Included by its neighbour.
+/// Included by near.hpp.

@@ -1,4 +1,4 @@
 #pragma once
-/// quant and gemm are siblings and may not meet.
+/// quant and gemm are siblings and must not include each other.
 
 #include "fewbit/gemm/right.hpp"

@@ -1,5 +1,5 @@
 #pragma once
-/// Never restores the macros of the host.
+/// Does not restore the macros of the host.
 
 #include "fewbit/begin.hpp"
 

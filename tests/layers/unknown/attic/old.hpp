@@ -1,2 +1,2 @@
 #pragma once
-/// A folder that the table does not know.
+/// A folder that is not in the table.

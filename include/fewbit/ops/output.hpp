@@ -1,7 +1,8 @@
 #pragma once
-/// What the calls of all layers check, and the way of totals to outputs: bias, bound, codes.
+/// What layers do to their outputs, the options of that, and what each call checks.
 ///
-/// Read before: ops/linear/choices.hpp. Read next: gemm/stages.hpp.
+/// A layer scales its sums, adds the bias, applies max(0, .) if asked to, and writes floats or 8-bit
+/// codes. Read next: ops/layer.hpp, gemm/stages.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -12,12 +13,48 @@
 
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/operands.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/stages.hpp"
-#include "fewbit/ops/linear/choices.hpp"
+#include "fewbit/quant/params.hpp"
 #include "fewbit/quant/quantized_matrix.hpp"
 #include "fewbit/quant/range.hpp"
 
-namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
+
+/// Value of output parameters that are not given. No scale is negative.
+inline constexpr quant_params no_params{std::numeric_limits<float>::lowest(), 0};
+
+/// What a layer does to its outputs before it writes them.
+struct layer_options {
+  bool relu = false;  ///< max(y, 0)
+  /// Scale and zero point of outputs that are 8-bit codes. Without them a layer writes only floats.
+  quant_params output_params = no_params;
+};
+
+/// What a layer writes to: rows of floats or of 8-bit codes (core/operands.hpp).
+template <class Y>
+concept LayerOutput = MutableDenseRows<Y, float> || MutableDenseRows<Y, std::int8_t> ||
+                      MutableDenseRows<Y, std::uint8_t>;
+
+namespace detail {
+
+/// Some rows that a product writes.
+template <class Out>
+struct output_rows {
+  Out* data;
+  index stride;
+  index rows;
+  index cols;
+
+  using map = Eigen::Map<row_matrix<Out>, 0, Eigen::OuterStride<>>;
+  [[nodiscard]] map matrix() const noexcept {
+    return map(data, rows, cols, Eigen::OuterStride<>(stride));
+  }
+  [[nodiscard]] output_rows part(index first, index count) const noexcept {
+    return {data + first * stride, stride, count, cols};
+  }
+};
 
 /// Fails unless the scale is a normal number and the zero point from lowest to highest.
 inline void expect_valid_params(const char* layer, const char* argument, const quant_params& p,
@@ -30,13 +67,20 @@ inline void expect_valid_params(const char* layer, const char* argument, const q
   }
 }
 
-inline void expect_valid_options(const char* layer, const linear_options& options) {
+inline void expect_valid_options(const char* layer, const layer_options& options) {
   if (options.output_params == no_params) return;
   expect_valid_params(layer, "output_params", options.output_params, -128, 255);
 }
 
-/// Whether a layer can read X and write Y where they lie, else one sentence of the compiler.
-/// `Code` is that of static inputs, or float.
+/// Fails unless there is room for the memory of so many workers.
+inline void expect_workers(const char* layer, index workers, index bytes) {
+  expect(workers >= 1, layer, "workers", workers, "at least 1");
+  const index most = workspace::most_slots(bytes);
+  expect(workers <= most, layer, "workers", workers, "at most " + std::to_string(most));
+}
+
+/// Whether a layer can read X and write Y in place; if not, the compiler prints one sentence.
+/// `Code` is the code of static inputs, or float.
 template <class X, class Y, class Code = float>
 [[nodiscard]] consteval bool takes_operands() {
   constexpr bool reads = DenseRows<X, float> || DenseRows<X, Code>;
@@ -44,11 +88,11 @@ template <class X, class Y, class Code = float>
                 "fewbit: a layer reads inputs where they lie: as a row_matrix of float (of codes, "
                 "too, where inputs are static), a row-major Map or block of one, or a vector, "
                 "which is one row; copy others to a row_matrix first");
-  static_assert(LinearOutput<Y>,
+  static_assert(LayerOutput<Y>,
                 "fewbit: a layer writes outputs where they stay: to a row_matrix of float, "
                 "std::int8_t or std::uint8_t, a row-major Map or block of one, or a vector, which "
                 "is one row; they must not be const");
-  return reads && LinearOutput<Y>;
+  return reads && LayerOutput<Y>;
 }
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void stop_without_params(const char* layer) noexcept {
@@ -56,11 +100,11 @@ template <class X, class Y, class Code = float>
        layer);
 }
 
-/// Ends the program unless x is m x k, y m x n and, where y holds codes, output_params say what
-/// they mean.
+/// Terminates the program unless x is m x k, y is m x n and, if y holds codes, output_params are
+/// given and fit these codes.
 template <class X, class Y>
 FEWBIT_ALWAYS_INLINE void expect_call(const char* layer, const X& x, const Y& y, index k, index n,
-                                      const linear_options& options) noexcept {
+                                      const layer_options& options) noexcept {
   using out = typename std::remove_cvref_t<Y>::Scalar;
   expect_shapes({layer, "x", "y"}, x, y, k, n);
   if constexpr (!std::is_same_v<out, float>) {
@@ -75,11 +119,11 @@ FEWBIT_ALWAYS_INLINE void expect_call(const char* layer, const X& x, const Y& y,
   }
 }
 
-/// Calls finish(stages), where the stages make outputs of type Out of scaled totals: + bias[col],
-/// max(0, .) if asked for, and 8-bit codes unless Out is float.
+/// Calls finish(stages). The stages make outputs of type Out of scaled totals: + bias[col],
+/// max(0, .) if options.relu, and 8-bit codes unless Out is float.
 template <class Out, class F>
-// NOLINTNEXTLINE(bugprone-exception-escape): what stages check held when the layer was built
-FEWBIT_ALWAYS_INLINE void with_output_stages(const float* bias, const linear_options& options,
+// NOLINTNEXTLINE(bugprone-exception-escape): the layer checked the values of stages when it was made
+FEWBIT_ALWAYS_INLINE void with_output_stages(const float* bias, const layer_options& options,
                                              const F& finish) noexcept {
   const gemm::at_least bound(options.relu ? 0.0F : -std::numeric_limits<float>::infinity());
   const auto values = gemm::add_columns(bias) | bound;
@@ -91,6 +135,8 @@ FEWBIT_ALWAYS_INLINE void with_output_stages(const float* bias, const linear_opt
   }
 }
 
-}}}  // namespace fewbit::detail
+}  // namespace detail
+
+}}  // namespace fewbit
 
 #include "fewbit/end.hpp"

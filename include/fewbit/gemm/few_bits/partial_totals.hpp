@@ -1,0 +1,94 @@
+#pragma once
+/// Totals of one row by weights in groups, some groups at a time or a piece of one group at a time,
+/// for products whose activations do not all fit the memory there is.
+///
+/// Groups are added in order, so totals have the bits that multiply_grouped gives. Read before:
+/// gemm/few_bits/multiply_grouped.hpp.
+
+#include "fewbit/begin.hpp"
+
+#include <cstdint>
+
+#include "fewbit/arch/vec.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/few_bits/grouped_weights.hpp"
+#include "fewbit/gemm/few_bits/multiply_grouped.hpp"
+
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
+
+/// @tparam Scaled  whether activations have a scale for each group
+template <class Weights, bool Affine, bool Scaled>
+class partial_totals {
+  using unit = typename Weights::unit;
+  using ends = grouped_ends<Weights, 1>;
+  using ints = typename ends::ints;
+  using reals = typename ends::reals;
+
+ public:
+  static constexpr index cols = unit::cols;
+
+  /// sums[j] += the product of some whole chunks of one group; the panel's chunks begin at `codes`.
+  static void add_chunks(const std::int8_t* a, index chunks, const std::uint8_t* codes,
+                         std::int32_t* sums) noexcept {
+    ints sum[1] = {ints::load(sums)};
+    for (index i = 0; i < chunks; ++i)
+      unit::add_chunk(sum, a + i * Weights::chunk_codes, codes + i * Weights::chunk_bytes);
+    sum[0].store(sums);
+  }
+
+  /// totals[j] += what a group makes of its sums.
+  ///
+  /// @param start      as grouped_lhs::starts() has it
+  /// @param lhs_scale  of the group, where activations are scaled
+  /// @param tail       what follows the codes of the group
+  static void end_group(const Weights& w, std::int32_t start, [[maybe_unused]] float lhs_scale,
+                        const std::uint8_t* tail, const std::int32_t* sums,
+                        float* totals) noexcept {
+    ints sum[1];
+    ends::template start<Affine>(w, tail, &start, sum);
+    sum[0] = arch::add_wrapping(sum[0], ints::load(sums));
+    const auto scaled = [&](int, const reals& product) {
+      if constexpr (Scaled) {
+        return arch::rounded(reals(product * reals(lhs_scale)));
+      } else {
+        return product;
+      }
+    };
+    reals total[1] = {reals::load(totals)};
+    ends::add_scaled(w, tail, sum, scaled, total);
+    total[0].store(totals);
+  }
+
+  /// Groups first .. end - 1 of one panel, whose group `first` begins at `codes`.
+  ///
+  /// @param a           codes of the groups, each padded to whole chunks
+  /// @param starts      of each of the groups
+  /// @param lhs_scales  the same, where activations are scaled
+  static void add_groups(const Weights& w, index first, index end, const std::uint8_t* codes,
+                         const std::int8_t* a, const std::int32_t* starts, const float* lhs_scales,
+                         float* totals) noexcept {
+    reals total[1] = {reals::load(totals)};
+    for (index g = first; g < end; ++g) {
+      const index chunks = w.chunks_of(g);
+      const std::uint8_t* tail = codes + chunks * Weights::chunk_bytes;
+      ints sum[1];
+      ends::template start<Affine>(w, tail, starts + (g - first), sum);
+      for (index i = 0; i < chunks; ++i, a += Weights::chunk_codes)
+        unit::add_chunk(sum, a, codes + i * Weights::chunk_bytes);
+      const auto scaled = [&](int, const reals& product) {
+        if constexpr (Scaled) {
+          return arch::rounded(reals(product * reals(lhs_scales[g - first])));
+        } else {
+          return product;
+        }
+      };
+      ends::add_scaled(w, tail, sum, scaled, total);
+      codes = tail + w.tail_bytes();
+    }
+    total[0].store(totals);
+  }
+};
+
+}}}  // namespace fewbit::gemm::detail
+
+#include "fewbit/end.hpp"

@@ -1,0 +1,225 @@
+#pragma once
+/// Every threshold of the products that a measurement chose.
+///
+/// Shapes are (m, n, k). SPR is a Sapphire Rapids. "-" in the last column: the value follows from
+/// the size of a cache or from a count of instructions, and its neighbours were not measured.
+///
+/// | name                    | value        | measured with         | cost of other values                              |
+/// |-------------------------|--------------|-----------------------|---------------------------------------------------|
+/// | row_tiles_per_block     | 16           | -                     | -                                                 |
+/// | row_tiles_in_place      | 32           | -                     | -                                                 |
+/// | copied_bytes            | 16 KiB       | L1 of 32 KiB          | -                                                 |
+/// | copied_ahead_depth      | 256          | SPR, AVX512-VNNI      | never: (3136,64,576) 0.91 instead of 0.97         |
+/// | copied_ahead_cols       | 64           | SPR, AVX-VNNI         | 16 columns: (3136,64,576) loses 0.09              |
+/// | near_weights            | 512 KiB      | -                     | -                                                 |
+/// | resident_bytes          | 24 KiB       | L1 of 32 KiB          | -                                                 |
+/// | prefetched_bytes        | 1 MiB        | -                     | -                                                 |
+/// | stream_distance         | 8 KiB        | from memory           | 4 KiB: 4 % slower                                 |
+/// | streamed_bytes, _depth  | 2 MiB, 512   | SPR, AVX512-VNNI      | all of k at once: (8,4096,4096) 6 % slower,       |
+/// |                         |              |                       | (16,4096,4096) 12 %                               |
+/// | streamed_ahead, _tiles  | 32 KiB, 4    | the same              | -                                                 |
+/// | buffered_tiles          | 8            | -                     | -                                                 |
+/// | fetched_depth           | 512          | -                     | -                                                 |
+/// | shallow_depth           | 24           | SPR, AVX512-VNNI      | (3136,64,24) gains 11 %, k = 32 nothing, k = 64   |
+/// |                         |              |                       | loses 2 %                                         |
+/// | packed_ahead            | 512          | AVX512-VNNI           | none: packing 16384 x 16384 128 ms instead of 63  |
+/// | few_rows, _in_blocks    | 2, 12        | AVX2                  | -                                                 |
+/// | row_tiles_by_proof      | 48           | L2 of 2 MiB           | -                                                 |
+/// | proof_chunk_bytes       | 24 KiB       | L1 of 32 KiB          | -                                                 |
+/// | proof_far_bytes         | 1 MiB        | -                     | -                                                 |
+/// | proof_ahead_bytes       | 4 KiB        | -                     | -                                                 |
+/// | expanded_bytes          | 512 KiB      | L2                    | -                                                 |
+/// | expanded_chunk_bytes    | 32 KiB       | SPR, AVX512-VNNI      | 16, 24 KiB: the same; 40 KiB: (49,512,4608) 6 %   |
+/// |                         |              |                       | slower                                            |
+/// | row_tiles_per_chunk     | 32           | -                     | -                                                 |
+/// | chunked_rows            | 512          | SPR, AVX512-VNNI      | share of the rate of int8, windows and chunks:    |
+/// |                         |              |                       | (128,1024,4096) 0.88, 0.94; (512,512,4608) 0.94,  |
+/// |                         |              |                       | 0.94; (1024,1024,1024) 1.00, 0.92                 |
+/// | few_rows_ahead          | 4608         | -                     | -                                                 |
+/// | few_rows_streams        | 4            | -                     | -                                                 |
+/// | most_rows_apart         | 2            | SPR, AVX512-VNNI      | neighbouring panels: time of one row of 2 bits    |
+/// |                         |              |                       | 1 / 0.87, of 4 bits 1 / 0.98; apart with 32 rows  |
+/// |                         |              |                       | of 4 bits 1.06                                    |
+/// | grouped_ahead, _lhs_    | 2304, 1024   | -                     | -                                                 |
+/// | grouped_streams         | 4            | SPR, W4, groups of 32 | share of reading from memory and L3: 2 panels     |
+/// |                         |              |                       | 0.90, 0.95; 4 0.91, 0.95; 8 0.88, 0.90            |
+/// | bit_block_bytes, rows   | 256 KiB, 192 | L2                    | -                                                 |
+/// | least_piece             | 2^18         | VPOPCNTDQ             | about 15 us of a core                             |
+/// | bit_buffered_cols       | 1024         | L1                    | -                                                 |
+/// | lookup_ahead            | 1024         | SPR, AVX2             | none: (1,4096,4096) 20 % slower; to 4096 the same |
+/// | table_block             | 256          | L1, 16-bit sums       | -                                                 |
+/// | most_bits_by_table      | by arch      | SPR                   | see there                                         |
+/// | table_beats_planes      | by arch      | SPR                   | see there                                         |
+/// | epilogue_piece          | 2^16         | -                     | -                                                 |
+///
+/// Thresholds that belong to one instruction set are members of its unit in arch/ (chains, streams,
+/// steps_per_turn, least_parities).
+
+#include "fewbit/begin.hpp"
+
+#include "fewbit/arch/arch.hpp"
+#include "fewbit/core/types.hpp"
+
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
+
+namespace detail {
+
+// ---- int8/: inputs
+
+/// Row tiles whose inputs are copied together. One panel of weights is multiplied by all of them
+/// while it is in the cache: 16 tiles of 4 to 6 rows are 64 to 96 rows.
+inline constexpr index row_tiles_per_block = 16;
+/// The same where inputs are read in place: weights beyond L2 are then read less often.
+inline constexpr index row_tiles_in_place = 32;
+/// Bytes of copied inputs that stay in L1 between the copy and the product.
+inline constexpr index copied_bytes = 16 * 1024;
+/// Codes of k from which a block of inputs is copied while the block before is multiplied. With
+/// fewer, copies take too much of the time of a tile. Rate of s8 as a share of that of u8:
+/// (784,128,1152) 0.97, without 0.95.
+inline constexpr index copied_ahead_depth = 256;
+/// Columns of a tile from which its iterations have time for these copies.
+inline constexpr index copied_ahead_cols = 64;
+
+// ---- int8/: weights
+
+/// Packed weights above this many bytes are read once for many rows rather than from L2 for a few.
+inline constexpr index near_weights = 512 * 1024;
+/// Packed weights of up to this many bytes stay in L1 beside a tile of inputs. C is then written
+/// row by row, which the prefetchers of the processor follow; otherwise panel by panel.
+inline constexpr index resident_bytes = 24 * 1024;
+/// Packed weights above this many bytes come from the last-level cache or from memory and are
+/// prefetched.
+inline constexpr index prefetched_bytes = 1024 * 1024;
+/// Bytes ahead where a single row tile streams all weights.
+inline constexpr index stream_distance = 8192;
+/// A few row tiles that stream at least streamed_bytes of weights are multiplied by chunks of
+/// streamed_depth codes of k: each chunk is loaded from memory once, prefetched streamed_ahead bytes
+/// early, and reused from L1 by up to streamed_tiles row tiles.
+inline constexpr index streamed_bytes = 2 * prefetched_bytes;
+inline constexpr index streamed_depth = 512;
+inline constexpr index streamed_ahead = 32 * 1024;
+inline constexpr index streamed_tiles = 4;
+/// Bytes ahead while weights are packed: the processor does not prefetch so many rows by itself.
+inline constexpr index packed_ahead = 512;
+
+// ---- int8/: outputs
+
+/// Tiles that are summed into the buffer before the epilogue reads it.
+inline constexpr index buffered_tiles = 8;
+/// Lines of C are prefetched where k is at least fetched_depth, because requests then cost nothing,
+/// and where k is at most shallow_depth, because stores would wait for one another.
+inline constexpr index fetched_depth = 512;
+inline constexpr index shallow_depth = 24;
+
+// ---- int8/ with proofs (AVX2)
+
+/// Rows up to which weights are widened in registers instead of ahead of the sums: in chunks that
+/// stay in L1, and in whole panels, as blocks of k need.
+inline constexpr index few_rows = 2;
+inline constexpr index few_rows_in_blocks = 12;
+/// Row tiles of a block. Each block widens its panels again, so there are many; inputs of 4096 codes
+/// must stay in L2.
+inline constexpr index row_tiles_by_proof = 48;
+/// Bytes of a chunk of weights as its instructions read them.
+inline constexpr index proof_chunk_bytes = 24 * 1024;
+/// Packed weights above this many bytes are prefetched: a chunk ahead, or proof_ahead_bytes where a
+/// single row tile streams them.
+inline constexpr index proof_far_bytes = 1024 * 1024;
+inline constexpr index proof_ahead_bytes = 4096;
+/// Sums of a slice of rows that are kept for the epilogue.
+inline constexpr index proof_buffered_sums = 4096;
+/// Panels whose sums go to the epilogue together: four registers of sums become one of codes.
+inline constexpr int proof_finished_panels = 4;
+
+// ---- few_bits/
+
+/// Columns that are expanded together fill this many bytes of L2, or one panel. Inputs that a
+/// kernel copies are copied again for each of these windows.
+inline constexpr index expanded_bytes = 512 * 1024;
+/// Bytes of an expanded chunk, which stays in L1.
+inline constexpr index expanded_chunk_bytes = 32 * 1024;
+/// Row tiles of a block; each is multiplied by every chunk.
+inline constexpr index row_tiles_per_chunk = 32;
+/// Rows up to which weights that do not fit one window are expanded by chunks; each block of rows
+/// expands them again. AVX-VNNI gains a tenth at 36 rows and nothing above.
+inline constexpr index chunked_rows = 512;
+/// Bytes ahead of a few rows.
+inline constexpr index few_rows_ahead = 4608;
+/// Panels that are read side by side: memory serves several streams faster than one, and the sums of
+/// few rows have too few independent chains.
+inline constexpr int few_rows_streams = 4;
+/// Rows up to which these panels are far apart in W instead of neighbours.
+inline constexpr index most_rows_apart = 2;
+/// Bytes ahead of weights in groups, which come from memory, and of inputs, which do not all fit L1
+/// beside them.
+inline constexpr index grouped_ahead = 2304;
+inline constexpr index grouped_lhs_ahead = 1024;
+/// Panels of weights in groups that one row reads side by side.
+inline constexpr int grouped_streams = 4;
+
+// ---- bit_planes/
+
+/// Bytes of planes of the rows that are multiplied by all columns of a piece; they stay in L2.
+inline constexpr index bit_block_bytes = 256 * 1024;
+inline constexpr index most_rows_per_bit_block = 192;
+/// Pairs of words of weights and inputs of a piece of work, at least, so that another thread pays.
+inline constexpr index least_piece = index{1} << 18;
+/// Columns that one row sums before an epilogue reads them from L1.
+inline constexpr index bit_buffered_cols = 1024;
+
+// ---- lookup/
+
+/// Bytes ahead of the weights of a single row.
+inline constexpr index lookup_ahead = 1024;
+/// Bytes of k of a block: the tables of a row, 8 or 16 KiB, stay in L1, and 16-bit sums hold.
+inline constexpr index table_block = 256;
+
+// ---- epilogues
+
+/// Numbers of a piece of work.
+inline constexpr index epilogue_piece = index{1} << 16;
+
+}  // namespace detail
+
+/// Weights of at most this many bits multiply a row of int8 faster by tables than by dot products of
+/// codes that are expanded as they are read. One row by 4096 and 11008 columns of k = 4096 on a
+/// Sapphire Rapids, 10^9 operations per second by tables and by dot products:
+///
+/// |               | 1 bit                | 2 bits               |
+/// |---------------|----------------------|----------------------|
+/// | avx2          | 390, 366 to 173, 169 | 183, 184 to 168, 164 |
+/// | avx_vnni      | 430, 413 to 210, 200 | 203, 200 to 209, 199 |
+/// | avx512_bitalg | 521, 444 to 278, 283 | 224, 220 to 226, 225 |
+///
+/// Two bits are limited by the rate at which the last-level cache can be read. For NEON the number of
+/// instructions decided: 6 for 64 weights of one bit, instead of four dot products and their
+/// expansion.
+template <class Arch>
+inline constexpr int most_bits_by_table = most_bits_by_table<typename Arch::base>;
+template <>
+inline constexpr int most_bits_by_table<arch::scalar> = 0;
+template <>
+inline constexpr int most_bits_by_table<arch::avx2> = 2;
+template <>
+inline constexpr int most_bits_by_table<arch::avx_vnni> = 1;
+template <>
+inline constexpr int most_bits_by_table<arch::avx512_vnni> = 1;
+template <>
+inline constexpr int most_bits_by_table<arch::neon> = 1;
+
+/// Whether two bits by two multiply faster by tables than by planes: where no instruction counts the
+/// ones of words. (1024,1024,1024) on a Sapphire Rapids, 10^9 operations per second by tables and by
+/// planes, beside 160 of int8 by AVX2: avx2 372 to 162, avx512_bitalg 472 to 610. NEON counts the
+/// ones of bytes.
+template <class Arch>
+inline constexpr bool table_beats_planes = table_beats_planes<typename Arch::base>;
+template <>
+inline constexpr bool table_beats_planes<arch::scalar> = false;
+template <>
+inline constexpr bool table_beats_planes<arch::avx2> = true;
+template <>
+inline constexpr bool table_beats_planes<arch::avx512_bitalg> = false;
+
+}}}  // namespace fewbit::gemm
+
+#include "fewbit/end.hpp"

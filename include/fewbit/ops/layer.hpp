@@ -1,0 +1,349 @@
+#pragma once
+/// The layer: what all layers have in common. Options, memory and calls are here, once; a layer
+/// supplies only its product.
+///
+///     linear<int8_per_row> layer(weights, bias);   // quantizes and packs; holds bytes() of memory
+///     layer(x, y);                                 // works in 16 KiB of stack, allocates nothing
+///
+///     layer.reserve(128);                          // memory of its own for up to 128 rows at a time
+///     layer(x, y);                                 // faster; one thread at a time
+///
+///     layer_scratch scratch;                       // memory of the caller, for several layers:
+///     for (const auto& l : layers) l.reserve(scratch, threads, rows);
+///     layer(x, y, scratch, executor);              // `threads` workers; any number of callers, each
+///                                                  // with its own scratch
+///
+///     const auto codes = q.prepare(x, scratch);    // inputs that several layers read are quantized
+///     q(codes, queries);                           // once (ops/inputs.hpp)
+///     k(codes, keys);
+///
+/// | call                           | works in              | const | rows at a time                 |
+/// |--------------------------------|-----------------------|-------|--------------------------------|
+/// | layer(x, y)                    | reserve(rows)         | no    | rows                           |
+/// | layer(x, y), nothing reserved  | 16 KiB of stack       | yes   | what fits; if not even one row |
+/// |                                |                       |       | fits, chunks of k of one row   |
+/// | layer(x, y, scratch, executor) | reserve(scratch, ...) | yes   | what fits the scratch memory   |
+///
+/// Each call takes floats, prepared inputs or, if inputs are static, codes. All calls give the same
+/// bits, allocate nothing and throw nothing. A call through a const layer never uses the memory of
+/// reserve(rows), so that any number of threads may make it.
+/// Read before: ops/inputs.hpp, ops/output.hpp. Read next: ops/linear.hpp (which layers there are).
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/operands.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/core/workspace.hpp"
+#include "fewbit/gemm/epilogue.hpp"
+#include "fewbit/ops/inputs.hpp"
+#include "fewbit/ops/output.hpp"
+
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+/// Rows that are multiplied together at most: 128 rows of k = 1024 codes stay in a cache of 256
+/// KiB.
+inline constexpr index rows_at_a_time = 128;
+
+/// Bytes of the buffer of a call without reserved memory. The loops of products need up to 5 KiB of
+/// stack beside it.
+inline constexpr index stack_bytes = 11 * 1024;
+
+/// Bytes of the scales of some rows, in whole cache lines.
+[[nodiscard]] inline index scale_bytes(index rows) noexcept {
+  return (rows * index{sizeof(float)} + 63) / 64 * 64;
+}
+
+/// Fails unless bias is empty or has one finite number per channel.
+template <class Vector>
+void expect_valid_bias(const char* layer, const Vector& bias, index channels) {
+  if (bias.size() == 0) return;
+  expect_equal(layer, "length of bias", bias.size(), channels);
+  for (index i = 0; i < bias.size(); ++i) {
+    if (!is_finite(bias[i])) fail(layer, item("bias", i), bias[i], "a finite number");
+  }
+}
+
+template <class Vector>
+[[nodiscard]] aligned_buffer<float> bias_or_zeros(const Vector& bias, index channels) {
+  aligned_buffer<float> values(channels);
+  for (index i = 0; i < bias.size(); ++i) values.data()[i] = bias[i];
+  return values;
+}
+
+/// What a layer needs of its product.
+///
+/// memory_bytes(rows)  bytes of layer_scratch::rows for up to `rows` rows
+/// worker_bytes(rows)  bytes of a slot of layer_scratch::workers; 0 if the product uses none
+/// run(x, y, stages, memory, workers, executor)
+///                     the product of y.rows <= most_rows rows. x is float_rows or code_rows, y is
+///                     output_rows; `stages` make outputs of totals (with_output_stages)
+/// run_on_stack(x, y, stages, memory)
+///                     the product of any number of rows in stack_bytes of memory; same bits
+template <class P>
+concept LayerProduct = requires(const P& p, index rows) {
+  { P::name } -> std::convertible_to<const char*>;
+  typename P::inputs_type;
+  { P::most_rows } -> std::convertible_to<index>;
+  { p.inputs() } noexcept -> std::same_as<index>;
+  { p.outputs() } noexcept -> std::same_as<index>;
+  { p.bytes() } noexcept -> std::same_as<index>;
+  { p.memory_bytes(rows) } noexcept -> std::same_as<index>;
+  { p.worker_bytes(rows) } noexcept -> std::same_as<index>;
+};
+
+}  // namespace detail
+
+/// @tparam Product  weights and their product with rows of inputs (detail::LayerProduct)
+template <class Product>
+class layer {
+  static_assert(detail::LayerProduct<Product>);
+  static constexpr const char* name = Product::name;
+
+ public:
+  /// What becomes of inputs: dynamic_int8, float_inputs ... Layers with the same one share prepared
+  /// inputs.
+  using inputs_type = typename Product::inputs_type;
+  using weights_type = typename Product::weights_type;
+  using product_type = Product;
+
+  /// Number of inputs, k.
+  [[nodiscard]] index inputs() const noexcept { return product_.inputs(); }
+  /// Number of outputs, n.
+  [[nodiscard]] index outputs() const noexcept { return product_.outputs(); }
+  [[nodiscard]] const layer_options& options() const noexcept { return options_; }
+  /// Weights as they are packed.
+  [[nodiscard]] const weights_type& weights() const noexcept { return product_.weights(); }
+  /// Scale and zero point of static inputs.
+  [[nodiscard]] const quant_params& input_params() const noexcept
+    requires detail::StaticInputs<inputs_type>
+  {
+    return product_.input_params();
+  }
+
+  /// Bytes that the layer holds: packed weights, scales, zero points and bias. Memory of reserve(rows)
+  /// is not counted.
+  [[nodiscard]] index bytes() const noexcept {
+    return product_.bytes() + bias_.size() * index{sizeof(float)};
+  }
+
+  /// Y = X W^T + bias, in the memory of reserve(rows) or, if nothing is reserved, on the stack.
+  ///
+  /// @param x  m x k floats or prepared inputs; for static inputs codes as well
+  /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
+  ///           options().output_params, which must be given with a zero point that is one of them
+  /// Both are row-major, or compile-time vectors, each one row. If shapes do not fit, the error
+  /// handler is called and the program terminates (core/operands.hpp).
+  template <class X, class Y>
+  void operator()(const X& x, Y&& y) noexcept {
+    if (memory_.rows.slots() == 0) return std::as_const(*this)(x, y);
+    std::as_const (*this)(x, y, memory_);
+  }
+
+  /// The same on the stack.
+  template <class X, class Y>
+  void operator()(const X& x, Y&& y) const noexcept {
+    if constexpr (takes<X, Y>()) {
+      expect_call(x, y);
+      if (outputs() == 0) return;
+      auto&& to = detail::rows_of(y);
+      run_on_stack(source_of(x), rows_to(to));
+    }
+  }
+
+  /// The same in the caller's scratch memory, from make_scratch() or reserve(). If it does not hold
+  /// one row, the error handler is called and the program terminates.
+  ///
+  /// @param executor  runs the parts of this one call; results do not depend on it. If it throws,
+  ///                  std::terminate is called.
+  template <class X, class Y, Executor E = inline_executor>
+  void operator()(const X& x, Y&& y, layer_scratch& scratch,
+                  const E& executor = {}) const noexcept {
+    if constexpr (takes<X, Y>()) {
+      expect_call(x, y);
+      if (outputs() == 0) return;
+      detail::expect_room(name, "scratch.rows", scratch.rows, product_.memory_bytes(1));
+      if (const index bytes = product_.worker_bytes(1); bytes > 0)
+        detail::expect_room(name, "scratch.workers", scratch.workers, bytes);
+      auto&& to = detail::rows_of(y);
+      run(source_of(x), rows_to(to), scratch, executor);
+    }
+  }
+
+  /// Gives the layer memory of its own for calls of up to `rows` rows at a time; calls of more rows
+  /// take them one part after the other. Memory never shrinks.
+  /// @throws fewbit::error unless rows >= 1
+  void reserve(index rows) { reserve(memory_, 1, rows); }
+
+  /// Grows scratch memory to what this layer needs with `workers` threads for up to `rows` rows at a
+  /// time. Layers that are called one after the other may share one.
+  /// @throws fewbit::error unless workers >= 1 and rows >= 1
+  void reserve(layer_scratch& scratch, index workers = 1,
+               index rows = detail::rows_at_a_time) const {
+    detail::expect(rows >= 1, name, "rows", rows, "at least 1");
+    const index most = std::min(rows, index{Product::most_rows});
+    detail::expect_workers(name, workers, product_.worker_bytes(most));
+    if (outputs() == 0) return;
+    scratch.rows.reserve(product_.memory_bytes(most));
+    if (const index bytes = product_.worker_bytes(most); bytes > 0)
+      scratch.workers.reserve(bytes, workers);
+  }
+
+  /// Scratch memory of its own, as reserve() makes it.
+  [[nodiscard]] layer_scratch make_scratch(index workers = 1,
+                                           index rows = detail::rows_at_a_time) const {
+    layer_scratch scratch;
+    reserve(scratch, workers, rows);
+    return scratch;
+  }
+
+  /// prepare() for the inputs of this layer (ops/inputs.hpp).
+  template <class X, Executor E = inline_executor>
+  [[nodiscard]] prepared_inputs<inputs_type> prepare(const X& x, layer_scratch& scratch,
+                                                     const E& executor = {}) const {
+    if constexpr (detail::StaticInputs<inputs_type>) {
+      return fewbit::prepare<inputs_type>(x, product_.input_params(), scratch, executor);
+    } else if constexpr (std::is_same_v<inputs_type, dynamic_int8_groups>) {
+      return fewbit::prepare<inputs_type>(x, product_.input_group(), scratch, executor);
+    } else {
+      return fewbit::prepare<inputs_type>(x, scratch, executor);
+    }
+  }
+
+  /// Grows scratch.inputs to what prepare() needs for up to `rows` rows.
+  /// @throws fewbit::error unless rows >= 1
+  void reserve_inputs(layer_scratch& scratch, index rows) const {
+    detail::expect(rows >= 1, name, "rows", rows, "at least 1");
+    index scales = 1;
+    if constexpr (std::is_same_v<inputs_type, dynamic_int8_groups>) {
+      const index group = std::max(product_.input_group(), index{1});
+      scales = (inputs() + group - 1) / group;
+    }
+    if constexpr (!std::is_same_v<inputs_type, float_inputs>)
+      scratch.inputs.reserve(detail::prepared_layout(rows, inputs(), scales).bytes);
+  }
+
+ protected:
+  /// 0 x 0.
+  layer() = default;
+
+  /// @throws fewbit::error if bias has another length than outputs or is not finite, or if an output
+  ///         parameter is no scale or zero point
+  layer(Product&& product, const Eigen::Ref<const Eigen::VectorXf>& bias,
+        const layer_options& options)
+      : product_(std::move(product)), options_(options) {
+    detail::expect_valid_bias(name, bias, outputs());
+    detail::expect_valid_options(name, options);
+    bias_ = detail::bias_or_zeros(bias, outputs());
+  }
+
+ private:
+  using code =
+      std::conditional_t<detail::StaticInputs<inputs_type>, typename inputs_type::code, float>;
+
+  template <class X, class Y>
+  [[nodiscard]] static consteval bool takes() {
+    if constexpr (detail::are_prepared<X>) {
+      constexpr bool is_same = std::is_same_v<X, prepared_inputs<inputs_type>>;
+      static_assert(is_same,
+                    "fewbit: prepared inputs are those of layers of another kind of inputs; use "
+                    "prepare<typename Layer::inputs_type>() or layer.prepare()");
+      return is_same && detail::takes_operands<row_matrix<float>, Y>();
+    } else {
+      return detail::takes_operands<X, Y, code>();
+    }
+  }
+
+  template <class X, class Y>
+  FEWBIT_ALWAYS_INLINE void expect_call(const X& x, const Y& y) const noexcept {
+    detail::expect_call(name, x, y, inputs(), outputs(), options_);
+    if constexpr (detail::are_prepared<X>) {
+      if constexpr (detail::StaticInputs<inputs_type>) {
+        if (x.params() != product_.input_params()) [[unlikely]] {
+          detail::stop("fewbit: %s: x.params().scale is %g, expected input_params(), %g", name,
+                       double{x.params().scale}, double{product_.input_params().scale});
+        }
+      } else if constexpr (std::is_same_v<inputs_type, dynamic_int8_groups>) {
+        detail::expect_extent(name, "", "x", ".group()", x.group(), product_.input_group());
+      }
+    }
+  }
+
+  /// Rows of floats or codes.
+  template <class X>
+  [[nodiscard]] static auto source_of(const X& x) noexcept {
+    if constexpr (detail::are_prepared<X>) {
+      return detail::prepared_access::source(x);
+    } else {
+      const auto& rows = detail::rows_of(x);
+      if constexpr (DenseRows<X, float>) {
+        return detail::float_rows{rows.data(), rows.outerStride()};
+      } else {
+        return detail::code_rows<code>{rows.data(), rows.outerStride()};
+      }
+    }
+  }
+
+  template <class Y>
+  [[nodiscard]] static detail::output_rows<gemm::detail::scalar_of<Y>> rows_to(Y& y) noexcept {
+    return {y.data(), y.outerStride(), y.rows(), y.cols()};
+  }
+
+  /// Rows that scratch memory holds, at least one, of at most `most`.
+  [[nodiscard]] index rows_that_fit(const layer_scratch& scratch, index most) const noexcept {
+    const auto fit = [&](index rows) {
+      return product_.memory_bytes(rows) <= scratch.rows.bytes_per_slot() &&
+             product_.worker_bytes(rows) <= scratch.workers.bytes_per_slot();
+    };
+    if (fit(most)) return most;
+    index low = 1, high = most;  // low fits, high does not
+    while (high - low > 1) {
+      const index middle = (low + high) / 2;
+      (fit(middle) ? low : high) = middle;
+    }
+    return low;
+  }
+
+  template <class Source, class Out, class E>
+  void run(const Source& x, const detail::output_rows<Out>& y, layer_scratch& scratch,
+           const E& executor) const noexcept {
+    if (y.rows == 0) return;
+    const index most = rows_that_fit(scratch, std::min(y.rows, index{Product::most_rows}));
+    detail::with_output_stages<Out>(bias_.data(), options_, [&](const auto& stages) {
+      for (index first = 0; first < y.rows; first += most) {
+        product_.run(x.from(first), y.part(first, std::min(most, y.rows - first)), stages,
+                     scratch.rows.slot(0), scratch.workers, executor);
+      }
+    });
+  }
+
+  /// A function of its own, so that calls with reserved memory have no buffer on the stack.
+  template <class Source, class Out>
+  [[gnu::noinline]] void run_on_stack(const Source& x,
+                                      const detail::output_rows<Out>& y) const noexcept {
+    if (y.rows == 0) return;
+    alignas(64) std::byte memory[detail::stack_bytes];
+    detail::with_output_stages<Out>(bias_.data(), options_, [&](const auto& stages) {
+      product_.run_on_stack(x, y, stages, &memory[0]);
+    });
+  }
+
+  Product product_;
+  aligned_buffer<float> bias_;
+  layer_options options_;
+  layer_scratch memory_;
+};
+
+}}  // namespace fewbit
+
+#include "fewbit/end.hpp"
