@@ -9,7 +9,7 @@
 
 namespace fewbit { namespace {
 
-/// The nearest by comparing all distances. A tie goes to the first one.
+/// The nearest by comparing all distances. Of equally near ones, the first.
 std::int32_t plain_nearest(const std::vector<float>& centroids, float x) {
   std::size_t best = 0;
   for (std::size_t j = 1; j < centroids.size(); ++j) {

@@ -144,9 +144,9 @@ class sorted_points {
  private:
   /// The moments from the numbers of the interval.
   [[nodiscard]] moments moments_from_values(index first, index end) const noexcept {
-    // Rounding moves the mean by up to 2^-53 of its distance from the base. If that is too much for
-    // the spread of the numbers, the base moves to the number nearest to the mean. Each move makes
-    // the distance about 2^53 times smaller.
+    // The mean has a rounding error of 2^-53 of its distance from the base. If that is too much for
+    // the spread of the numbers, the number nearest to the mean becomes the base. Each such step
+    // divides the error by 2^53.
     constexpr int most_moves = 8;
     double base{value(first)};
     for (int move = 0;; ++move) {
@@ -158,7 +158,7 @@ class sorted_points {
     }
   }
 
-  /// Of an interval: its weight, its mean minus a base, and its inertia.
+  /// The weight, the mean minus a base, and the inertia of an interval.
   struct offset_moments {
     double weight;
     double offset;
@@ -180,8 +180,9 @@ class sorted_points {
       remainder += arch::rounded(weight(i) * difference);
       square += arch::rounded(weight(i) * arch::rounded(difference * difference));
     }
-    const double missing = remainder / total;
-    return {total, offset + missing, std::max(square - arch::rounded(remainder * missing), 0.0)};
+    const double correction = remainder / total;
+    return {total, offset + correction,
+            std::max(square - arch::rounded(remainder * correction), 0.0)};
   }
 
   /// The number of an interval that is nearest to x.

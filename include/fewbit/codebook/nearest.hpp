@@ -504,8 +504,8 @@ void nearest_in_panel(const packed_centroids& c, const float* panel, const float
 /// The number of the nearest centroid of each point: the least distance sum (x_t - c_t)^2 in
 /// double. If distances are equal, the lower number wins.
 ///
-/// If d = 1, the midpoints of neighbouring centroids decide, in double. A point on a midpoint belongs
-/// to the centroid of the lower number.
+/// If d = 1, the midpoints of neighbouring centroids decide, in double. A point on a midpoint
+/// belongs to the centroid of the lower number, too.
 ///
 /// @param points     n x d
 /// @param centroids  k x d

@@ -84,7 +84,7 @@ class sorted_centroids {
     return (double{a} + double{b}) / 2;
   }
 
-  /// The number of the nearest centroid. On a midpoint the lower number wins.
+  /// The number of the nearest centroid. A midpoint belongs to the centroid of the lower number.
   [[nodiscard]] std::int32_t nearest(float x) const noexcept {
     const double* below = middle_.data();
     for (std::size_t n = middle_.size(); n > 0;) {

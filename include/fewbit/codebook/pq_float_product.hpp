@@ -86,7 +86,7 @@ void add_float_rows(const float* entries, const std::uint8_t* codes, index rows,
   constexpr int centroids = 1 << Bits;
   using bytes = arch::vec<std::uint8_t, entry_lanes::lanes>;
   using ints = arch::vec<std::int32_t, entry_lanes::lanes>;
-  for (index i = 0; i < layout::block; i += entry_lanes::lanes) {
+  for (index i = 0; i < layout::points_per_block; i += entry_lanes::lanes) {
     entry_lanes sum = entry_lanes::load(sums + i);
     const float* table = entries;
     for (index row = 0; row < rows; ++row, table += unit::parts * centroids) {

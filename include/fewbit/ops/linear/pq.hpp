@@ -121,8 +121,10 @@ class pq_by_bytes {
   static constexpr index table_bytes = 4096;
   static constexpr index parts_together = std::min(table_bytes / centroids, most_summed_parts);
   static constexpr index cols_on_stack = 1024;
-  static_assert(cols_on_stack % layout::block == 0 && parts_together % table_padding == 0);
-  static_assert((centroids + cols_on_stack) * 4 + table_bytes + layout::block * 2 <= stack_bytes);
+  static_assert(cols_on_stack % layout::points_per_block == 0 &&
+                parts_together % table_padding == 0);
+  static_assert((centroids + cols_on_stack) * 4 + table_bytes + layout::points_per_block * 2 <=
+                stack_bytes);
 
   /// Scale and offset of the tables of a row, as pq_lhs::fill_row finds them.
   struct table_scale {
@@ -148,7 +150,7 @@ class pq_by_bytes {
     auto* values = reinterpret_cast<float*>(memory);
     auto* totals = reinterpret_cast<std::int32_t*>(values + centroids);
     auto* sums = reinterpret_cast<std::uint16_t*>(totals + cols_on_stack);
-    auto* tables = reinterpret_cast<std::uint8_t*>(sums + layout::block);
+    auto* tables = reinterpret_cast<std::uint8_t*>(sums + layout::points_per_block);
     const table_scale of_row = scale_of(x, values);
     const bool is_finite = of_row.offset == of_row.offset;
     for (index col = 0; col < outputs(); col += cols_on_stack) {
@@ -172,11 +174,11 @@ class pq_by_bytes {
   /// totals[j] += what parts first .. first + parts - 1 of row col + j find in their tables.
   void add_parts(index col, index cols, index first, index parts, const std::uint8_t* tables,
                  std::uint16_t* sums, std::int32_t* totals) const noexcept {
-    for (index j = 0; j < cols; j += layout::block) {
-      const std::uint8_t* codes =
-          weights_.block((col + j) / layout::block) + first / unit::parts * layout::stride;
-      sum_block<unit>(&tables, 1, codes, layout::rows(parts), sums, layout::block);
-      for (index i = 0; i < layout::block; ++i) totals[j + i] += sums[i];
+    for (index j = 0; j < cols; j += layout::points_per_block) {
+      const std::uint8_t* codes = weights_.block((col + j) / layout::points_per_block) +
+                                  first / unit::parts * layout::stride;
+      sum_block<unit>(&tables, 1, codes, layout::rows(parts), sums, layout::points_per_block);
+      for (index i = 0; i < layout::points_per_block; ++i) totals[j + i] += sums[i];
     }
   }
 
@@ -225,8 +227,8 @@ class pq_by_floats {
   static constexpr index entries_on_stack = 1024;
   static constexpr index parts_together = entries_on_stack / centroids;
   static constexpr index cols_on_stack = 1024;
-  static_assert(cols_on_stack % layout::block == 0 && parts_together % unit::parts == 0);
-  static_assert((entries_on_stack + cols_on_stack + layout::block) * 4 <= stack_bytes);
+  static_assert(cols_on_stack % layout::points_per_block == 0 && parts_together % unit::parts == 0);
+  static_assert((entries_on_stack + cols_on_stack + layout::points_per_block) * 4 <= stack_bytes);
 
   /// Entries are made anew for some columns and some parts at a time.
   template <class Out, class Stages>
@@ -243,19 +245,19 @@ class pq_by_floats {
         std::fill_n(entries, entries_on_stack, 0.0F);
         for (index p = 0; p < parts; ++p)
           fill_products(weights_, x, first + p, entries + p * centroids);
-        for (index j = col; j < col_end; j += layout::block) {
+        for (index j = col; j < col_end; j += layout::points_per_block) {
           const std::uint8_t* codes =
-              weights_.block(j / layout::block) + first / unit::parts * layout::stride;
+              weights_.block(j / layout::points_per_block) + first / unit::parts * layout::stride;
           add_float_rows<Bits>(entries, codes, layout::rows(parts), sums + (j - col));
         }
       }
-      for (index j = col; j < col_end; j += layout::block) {
-        for (index i = 0; i < layout::block; ++i)
+      for (index j = col; j < col_end; j += layout::points_per_block) {
+        for (index i = 0; i < layout::points_per_block; ++i)
           in_order[i] = sums[j - col + sum_of_point<Bits>(i)];
         gemm::detail::apply_to_rows<arch::native_lanes<float>>(
-            in_order, layout::block,
+            in_order, layout::points_per_block,
             gemm::detail::out_view<Out>{y.data, y.stride, 0, j, 1,
-                                        std::min(layout::block, col_end - j)},
+                                        std::min(layout::points_per_block, col_end - j)},
             stages);
       }
     }
