@@ -270,8 +270,9 @@ class layer {
     if constexpr (detail::are_prepared<X>) {
       if constexpr (detail::StaticInputs<inputs_type>) {
         if (x.params() != product_.input_params()) [[unlikely]] {
-          detail::stop("fewbit: %s: x.params().scale is %g, expected input_params(), %g", name,
-                       double{x.params().scale}, double{product_.input_params().scale});
+          detail::stop("fewbit: %s: x.params() is scale %g and zero point %d, expected %g and %d",
+                       name, double{x.params().scale}, x.params().zero_point,
+                       double{product_.input_params().scale}, product_.input_params().zero_point);
         }
       } else if constexpr (std::is_same_v<inputs_type, dynamic_int8_groups>) {
         detail::expect_extent(name, "", "x", ".group()", x.group(), product_.input_group());

@@ -144,7 +144,9 @@ class int8_product {
   [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
   [[nodiscard]] const quant_params& input_params() const noexcept { return input_params_; }
   [[nodiscard]] index bytes() const noexcept {
-    return weights_.bytes() + scales_.size() * index{sizeof(float)} +
+    index proofs = 0;
+    if constexpr (!stays_packed<S>) proofs = weights_.proof_bytes();
+    return weights_.bytes() + proofs + scales_.size() * index{sizeof(float)} +
            (zero_points_.size() + input_offsets_.size()) * index{sizeof(std::int32_t)};
   }
 
@@ -533,8 +535,10 @@ class int8_product {
 /// and a weight takes a byte. float_inputs keep levels exact and codes of few bits.
 template <LinearWeights S, class Inputs, class Arch>
 class linear : public layer<detail::int8_product<S, Inputs, Arch>> {
-  static_assert(Scheme<S>,
-                "fewbit: a layer of pq takes dynamic_int8 or float_inputs, a layer of ttq dynamic_int8");
+  static_assert(
+      Scheme<S>,
+      "fewbit: a layer of product quantization takes dynamic_int8 or float_inputs, a layer of ttq "
+      "takes dynamic_int8");
   static_assert(!std::is_same_v<Inputs, dynamic_int8_groups>,
                 "fewbit: dynamic_int8_groups take weights in groups, as those of int4_grouped<32>");
   using base = layer<detail::int8_product<S, Inputs, Arch>>;
