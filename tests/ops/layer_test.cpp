@@ -12,7 +12,6 @@
 #include <string>
 #include <tuple>
 #include <type_traits>
-#include <typeinfo>
 #include <utility>
 
 #include "fewbit/core/executor_adapters.hpp"
@@ -90,8 +89,8 @@ bool are_same(const row_matrix<float>& a, const row_matrix<float>& b) {
 
 /// Every way to call a layer gives the bits of the call with memory for all rows.
 template <class L>
-void expect_same_bits(const L& layer, index m, const char* name) {
-  SCOPED_TRACE(testing::Message() << name << " m=" << m << " n=" << layer.outputs()
+void expect_same_bits(const L& layer, index m) {
+  SCOPED_TRACE(testing::Message() << __PRETTY_FUNCTION__ << " m=" << m << " n=" << layer.outputs()
                                   << " k=" << layer.inputs());
   const row_matrix<float> x = random_reals(m, layer.inputs(), 2);
   row_matrix<float> expected(m, layer.outputs()), y = expected;
@@ -112,11 +111,11 @@ void expect_same_bits(const L& layer, index m, const char* name) {
   reserved.reserve(2);
   expect_same("reserved", [&] { reserved(x, y); });
   expect_same("reserved, but const", [&] { std::as_const(reserved)(x, y); });
-  const auto codes = layer.prepare(x, few, thread_executor{2});
+  const auto codes = layer.prepare(x, few);
   EXPECT_EQ(codes.rows(), m);
   EXPECT_EQ(codes.cols(), layer.inputs());
   expect_same("prepared, stack", [&] { layer(codes, y); });
-  expect_same("prepared", [&] { layer(codes, y, few, thread_executor{2}); });
+  expect_same("prepared", [&] { layer(codes, y, few); });
   expect_same("prepared, reserved", [&] { reserved(codes, y); });
 }
 
@@ -128,7 +127,7 @@ TEST(layer, of_every_kind_gives_the_same_bits_from_every_call) {
     }(std::type_identity<all_layers>());
     std::apply(
         [](const auto&... layer) {
-          for (const index m : {1, 2, 17}) (expect_same_bits(layer, m, typeid(layer).name()), ...);
+          for (const index m : {1, 2, 17}) (expect_same_bits(layer, m), ...);
         },
         layers);
   }
@@ -158,53 +157,6 @@ TEST(layer, of_every_kind_writes_codes_and_ends_where_shapes_do_not_fit) {
   [&]<class... L>(std::type_identity<std::tuple<L...>>) {
     (check(std::type_identity<L>()), ...);
   }(std::type_identity<all_layers>());
-}
-
-/// One row of so many inputs that its codes do not fit the stack, by more outputs than sums fit.
-TEST(layer, of_many_inputs_takes_them_in_parts) {
-  const row_matrix<float> w = random_reals(1100, 20000, 1);
-  arch::compiled::for_each([&]<class Arch>() {
-    expect_same_bits(make<linear<int8_per_row, dynamic_int8, Arch>>(w), 2, Arch::name);
-    expect_same_bits(make<linear<int4_grouped<32>, dynamic_int8, Arch>>(w), 2, Arch::name);
-  });
-}
-
-TEST(layer, of_many_inputs_takes_them_in_parts_whatever_its_weights) {
-  const row_matrix<float> w = random_reals(70, 20011, 1);
-  arch::compiled::for_each([&]<class Arch>() {
-    expect_same_bits(make<linear<uint8_affine_per_row, static_uint8, Arch>>(w), 2, Arch::name);
-    expect_same_bits(make<linear<uint4_grouped<32>, static_int8, Arch>>(w), 2, Arch::name);
-    expect_same_bits(make<linear<scheme<uint4, per_row, affine>, dynamic_int8, Arch>>(w), 2,
-                     Arch::name);
-    expect_same_bits(make<linear<int4_per_row, static_uint8, Arch>>(w), 2, Arch::name);
-    // Groups that do not fit, either
-    expect_same_bits(make<linear<uint4_grouped<17000>, dynamic_int8, Arch>>(w), 2, Arch::name);
-    expect_same_bits(make<linear<int4_grouped<17000>, dynamic_int8_groups, Arch>>(w), 2,
-                     Arch::name);
-    expect_same_bits(make<linear<uint4_grouped<32>, dynamic_int8_groups, Arch>>(w), 2, Arch::name);
-    expect_same_bits(make<linear<ttq, dynamic_int8, Arch>>(w), 2, Arch::name);
-  });
-}
-
-TEST(layer, of_many_inputs_takes_bit_planes_in_parts) {
-  const row_matrix<float> w = random_reals(40, 20011, 1), wider = random_reals(9, 110011, 1);
-  arch::compiled::for_each([&]<class Arch>() {
-    expect_same_bits(make<linear<binary_per_row, binary_inputs, Arch>>(w), 2, Arch::name);
-    expect_same_bits(make<linear<int2_per_row, unsigned_inputs<2>, Arch>>(w), 2, Arch::name);
-    // Not even the planes of one row fit.
-    expect_same_bits(make<linear<binary_per_row, binary_inputs, Arch>>(wider), 1, Arch::name);
-    expect_same_bits(make<linear<ternary_per_row, ternary_inputs, Arch>>(wider), 1, Arch::name);
-    expect_same_bits(make<linear<int4_per_row, few_bit_inputs<4>, Arch>>(wider), 1, Arch::name);
-  });
-}
-
-TEST(layer, of_many_inputs_takes_tables_in_parts) {
-  const row_matrix<float> w = random_reals(1100, 4001, 1);
-  arch::compiled::for_each([&]<class Arch>() {
-    expect_same_bits(make<linear<pq<4, 4>, dynamic_int8, Arch>>(w), 2, Arch::name);
-  });
-  expect_same_bits(make<linear<pq<4, 8>>>(w), 2, "8 bits");
-  expect_same_bits(make<linear<pq<4, 4>, float_inputs>>(w), 2, "floats");
 }
 
 TEST(layer, reads_prepared_inputs_of_others) {

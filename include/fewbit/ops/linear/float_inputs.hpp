@@ -1,13 +1,16 @@
 #pragma once
 /// The linear layer whose inputs stay float: linear<S, float_inputs>.
 ///
-/// For products bound by the traffic of weights, few rows at a time: these stay as they are stored,
-/// 4.5 bits each where 4 bits stand in groups of 32 (gemm/few_bits/grouped_weights.hpp). Each code
-/// becomes a float in registers; within a group the sum runs over k in order, product and sum
-/// rounded separately, so that results are the same bits on every processor. Codes and levels come
-/// in units of a power of two, and scales are multiplied by its inverse, so that no sum of large
-/// inputs overflows that small scales would bring back. With many rows an integer product is
-/// several times faster. Read next: arch/code_values.hpp, arch/level_values.hpp.
+///     linear<int4_grouped<32>, float_inputs> layer(weights, bias);
+///
+/// Use it for few rows at a time, if the memory traffic of weights is the limit. Weights stay as
+/// they are stored: 4.5 bits each for 4 bits in groups of 32 (gemm/few_bits/grouped_weights.hpp).
+/// Each code becomes a float in registers. Within a group the sum runs over k in order, and product
+/// and sum are rounded separately, so results are the same bits on every processor. Codes and
+/// levels are multiplied by a power of two, the unit, and scales by its inverse. So a sum over
+/// large inputs does not overflow if small scales make the total finite. With many rows an integer
+/// product is several times faster. Read before: ops/layer.hpp. Read next: arch/code_values.hpp,
+/// arch/level_values.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -36,15 +39,15 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// What stored codes count before their scale: codes less zero points.
+/// The values of stored codes before their scale: code - zero point.
 template <class Weights, bool Affine>
 struct counted_codes {
   static constexpr int lanes = Weights::unit::cols;
-  /// A step gives one bit as the 0 or 2 that it counts.
+  /// A step of 1-bit codes gives their values, 0 or 2.
   using values = arch::code_values<std::max(Weights::bits, 2), lanes, Affine>;
   float unit;
 
-  /// Of a group, whose scales stand at `tail`.
+  /// Of a group, whose scales begin at `tail`.
   FEWBIT_ALWAYS_INLINE values values_of(const Weights& w, const std::uint8_t* tail) const noexcept {
     if constexpr (Affine) {
       arch::vec<std::uint8_t, lanes> kept;
@@ -56,11 +59,11 @@ struct counted_codes {
   }
 };
 
-/// The same of a codebook: levels.
+/// The same for a codebook: levels.
 template <class Weights>
 struct listed_codes {
   using values = arch::level_values<std::max(Weights::bits, 2), Weights::unit::cols>;
-  /// What a code is multiplied by to be a place in the list: one bit comes as 0 or 2.
+  /// Entries of the list for one code: a 1-bit code arrives as 0 or 2.
   static constexpr index step = Weights::bits == 1 ? 2 : 1;
   const float* levels;  // values::list_size
 
@@ -234,8 +237,8 @@ class float_product {
     }
   }
 
-  /// A power of two: 1 where scales are of 1 or more, else such that scales come near 1, or sums of
-  /// a group are no larger than the largest input.
+  /// A power of two: 1 if the largest scale is 1 or more. Else it brings that scale close to 1, but
+  /// is not so small that more would be gained: sums of a group are then at most the largest input.
   [[nodiscard]] static float unit_of(const quantized_matrix<S>& q) {
     const float largest = largest_scale_that_counts(q);
     if (largest == 0.0F) return 1.0F;
@@ -246,8 +249,8 @@ class float_product {
     return std::ldexp(1.0F, -std::clamp(-std::ilogb(largest), 0, bits));
   }
 
-  /// All rows by Count panels. One row or two take the panels side by side: a sum waits for the one
-  /// before it.
+  /// All rows by Count panels. One row or two multiply the panels side by side, because each
+  /// addition waits for the one before it.
   template <int Count, class Out>
   void multiply(const float* x, index stride, index panel, const Out& out) const noexcept {
     index row = 0;
@@ -284,9 +287,9 @@ class float_product {
 /// scratch memory.
 ///
 /// y(i, j) = sum over groups g of rne(s(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) -
-/// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits; of a
-/// codebook the level of w_code stands in place of the difference. A NaN or an infinity in x comes
-/// out as arithmetic has it.
+/// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits. For a
+/// codebook the level of w_code replaces the difference. A NaN or an infinity in x gives what IEEE
+/// arithmetic gives.
 template <Scheme S, class Arch>
 class linear<S, float_inputs, Arch> : public layer<detail::float_product<S, Arch>> {
   using base = layer<detail::float_product<S, Arch>>;
