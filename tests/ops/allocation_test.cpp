@@ -5,6 +5,11 @@
 
 #include <gtest/gtest.h>
 
+#if defined(__linux__)
+#include <pthread.h>
+#endif
+
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -15,42 +20,54 @@
 #include "fewbit/ops/linear.hpp"
 #include "fewbit/ops/linear/pq.hpp"
 #include "fewbit/quant/modes.hpp"
+#include "support/sanitized.hpp"
 
 namespace {
 
 long allocations = 0;
+/// Bytes that are allocated now.
+long held = 0;
 
-/// Frees what operator new aligned. It keeps the address that malloc gave in front, because
-/// std::aligned_alloc is missing on Windows.
-void free_aligned(void* p) noexcept {
-  if (p == nullptr) return;
+/// What lies in front of memory: std::aligned_alloc is missing on Windows, and operator delete is not
+/// always told a size.
+struct header {
   void* memory;
-  std::memcpy(&memory, static_cast<std::byte*>(p) - sizeof(memory), sizeof(memory));
-  std::free(memory);
+  std::size_t size;
+};
+
+[[gnu::noinline]] void* allocate(std::size_t size, std::size_t alignment) {
+  ++allocations;
+  held += static_cast<long>(size);
+  auto* memory = static_cast<std::byte*>(std::malloc(size + alignment + sizeof(header)));
+  if (memory == nullptr) std::abort();
+  std::byte* p = memory + sizeof(header);
+  p += -reinterpret_cast<std::uintptr_t>(p) % alignment;
+  const header h{memory, size};
+  std::memcpy(p - sizeof(h), &h, sizeof(h));
+  return p;
+}
+
+[[gnu::noinline]] void release(void* p) noexcept {
+  if (p == nullptr) return;
+  header h;
+  std::memcpy(&h, static_cast<std::byte*>(p) - sizeof(h), sizeof(h));
+  held -= static_cast<long>(h.size);
+  std::free(h.memory);
 }
 
 }  // namespace
 
 [[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
-  if (void* p = std::malloc(size)) return p;
-  std::abort();
+  return allocate(size, alignof(std::max_align_t));
 }
 [[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
-  ++allocations;
-  const auto a = static_cast<std::size_t>(alignment);
-  auto* memory = static_cast<std::byte*>(std::malloc(size + a + sizeof(void*)));
-  if (memory == nullptr) std::abort();
-  std::byte* p = memory + sizeof(memory);
-  p += -reinterpret_cast<std::uintptr_t>(p) % a;
-  std::memcpy(p - sizeof(memory), &memory, sizeof(memory));
-  return p;
+  return allocate(size, static_cast<std::size_t>(alignment));
 }
-[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { free_aligned(p); }
+[[gnu::noinline]] void operator delete(void* p) noexcept { release(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { release(p); }
+[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { release(p); }
 [[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
-  free_aligned(p);
+  release(p);
 }
 
 namespace fewbit { namespace {
@@ -72,13 +89,25 @@ TEST(allocation, counter_sees_allocations) {
       << "the buffers of the library are counted";
 }
 
+/// Calls on the stack, in reserved memory, in the caller's memory and with prepared inputs.
 template <class Layer>
 void expect_none(Layer&& layer) {
   const row_matrix<float> x = row_matrix<float>::Ones(300, layer.inputs());
-  row_matrix<float> y(300, layer.outputs());
-  EXPECT_EQ(allocations_of([&] { layer(x, y); }), 0);
   const row_matrix<float> one = x.topRows(1);
-  EXPECT_EQ(allocations_of([&] { layer(one, y.topRows(1)); }), 0);
+  row_matrix<float> y(300, layer.outputs());
+  const auto expect_no_calls = [&](const char* where, const auto& call) {
+    EXPECT_EQ(allocations_of([&] { call(x, y); }), 0) << where;
+    EXPECT_EQ(allocations_of([&] { call(one, y.topRows(1)); }), 0) << where;
+  };
+  expect_no_calls("stack", [&](const auto& in, auto&& out) { layer(in, out); });
+  layer_scratch scratch;
+  layer.reserve(scratch, 2, 7);
+  expect_no_calls("scratch", [&](const auto& in, auto&& out) { layer(in, out, scratch); });
+  layer.reserve_inputs(scratch, 300);
+  expect_no_calls("prepared",
+                  [&](const auto& in, auto&& out) { layer(layer.prepare(in, scratch), out); });
+  layer.reserve(7);
+  expect_no_calls("reserved", [&](const auto& in, auto&& out) { layer(in, out); });
 }
 
 TEST(allocation, none_in_a_linear_layer) {
@@ -95,6 +124,8 @@ TEST(allocation, none_in_a_linear_layer) {
   expect_none(linear<binary_per_row, binary_inputs>(w, bias));
   expect_none(linear<ternary_per_row, ternary_inputs>(w, bias));
   expect_none(linear<int2_per_row, unsigned_inputs<2>>(w, bias));
+  expect_none(linear<uint4_grouped<32>, dynamic_int8_groups>(w, bias));
+  expect_none(linear<ttq>(w, bias));
 }
 
 TEST(allocation, none_in_a_linear_layer_of_codebooks) {
@@ -103,6 +134,110 @@ TEST(allocation, none_in_a_linear_layer_of_codebooks) {
   expect_none(linear<pq<4, 4>>(w, bias, {}, {.iterations = 1}));
   expect_none(linear<pq<4, 4>, float_inputs>(w, bias, {}, {.iterations = 1}));
 }
+
+template <class Layer>
+void expect_holds(const row_matrix<float>& w, const auto&... arguments) {
+  const long before = held;
+  const Layer layer(w, Eigen::VectorXf(), arguments...);
+  const long heap = held - before;
+  EXPECT_GT(heap, 0);
+  EXPECT_LE(heap, layer.bytes() + 512);
+}
+
+TEST(allocation, layers_hold_nothing_but_their_weights) {
+  for (const index extent : {64, 400}) {
+    const row_matrix<float> w = row_matrix<float>::Random(extent, extent);
+    const quant_params params{0.1F, 3};
+    expect_holds<linear<int8_per_row>>(w);
+    expect_holds<linear<uint8_affine_per_row>>(w);
+    expect_holds<linear<int8_per_row, static_uint8>>(w, params);
+    expect_holds<linear<uint4_grouped<32>, static_int8>>(w, params);
+    expect_holds<linear<int4_per_row>>(w);
+    expect_holds<linear<int4_grouped<32>>>(w);
+    expect_holds<linear<uint4_grouped<32>, dynamic_int8_groups>>(w);
+    expect_holds<linear<ttq>>(w);
+    expect_holds<linear<int4_grouped<32>, float_inputs>>(w);
+    expect_holds<linear<binary_per_row, binary_inputs>>(w);
+    expect_holds<linear<int2_per_row, unsigned_inputs<2>>>(w);
+    expect_holds<linear<pq<4, 4>>>(w, layer_options{}, kmeans_options{.iterations = 1});
+    expect_holds<linear<pq<4, 8>, float_inputs>>(w, layer_options{},
+                                                 kmeans_options{.iterations = 1});
+  }
+}
+
+TEST(allocation, reserved_memory_follows_the_rows) {
+  linear<int8_per_row> layer(row_matrix<float>::Random(64, 64));
+  const long before = held;
+  layer.reserve(1);
+  const long one = held - before;
+  EXPECT_LE(one, 1024);
+  layer.reserve(128);
+  EXPECT_GT(held - before, 128 * 64);
+  layer.reserve(1);
+  EXPECT_GT(held - before, 128 * 64) << "memory never shrinks";
+}
+
+#if defined(__linux__)
+/// Bytes of stack that f uses, counted on the stack of a thread that was filled with a pattern.
+template <class F>
+index stack_bytes_of(const F& f) {
+  constexpr std::size_t size = std::size_t{1} << 18;
+  constexpr auto pattern = std::byte{0xA5};
+  static std::byte* const stack = new (std::align_val_t{4096}) std::byte[size];
+  std::fill_n(stack, size, pattern);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstack(&attributes, stack, size);
+  pthread_t thread;
+  const auto run = [](void* task) -> void* {
+    (*static_cast<const F*>(task))();
+    return nullptr;
+  };
+  EXPECT_EQ(pthread_create(&thread, &attributes, run, const_cast<F*>(&f)), 0);
+  pthread_join(thread, nullptr);
+  pthread_attr_destroy(&attributes);
+  return static_cast<index>(
+      stack + size - std::find_if(stack, stack + size, [&](std::byte b) { return b != pattern; }));
+}
+
+template <class Layer>
+void expect_little_stack(const char* what, const row_matrix<float>& w, const auto&... arguments) {
+  const Layer layer(w, Eigen::VectorXf(), arguments...);
+  const row_matrix<float> x = row_matrix<float>::Random(9, w.cols());
+  row_matrix<float> y(9, w.rows());
+  const auto nothing = [] {};
+  const auto call = [&] { layer(x, y); };
+  call();  // functions of shared libraries are looked up on the stack at their first call
+  const index used = stack_bytes_of(call) - stack_bytes_of(nothing);
+  EXPECT_LE(used, 16 * 1024) << what << " k=" << w.cols();
+  EXPECT_GT(used, 512) << what;
+}
+
+TEST(allocation, calls_without_reserved_memory_take_16_kib_of_stack) {
+  if (tests::sanitized) GTEST_SKIP() << "sanitizers enlarge frames";
+  for (const index k : {64, 1000, 20000}) {
+    const row_matrix<float> w = row_matrix<float>::Random(300, k);
+    const quant_params params{0.1F, 3};
+    expect_little_stack<linear<int8_per_row>>("int8", w);
+    expect_little_stack<linear<uint8_affine_per_row>>("affine", w);
+    expect_little_stack<linear<int8_per_row, static_uint8>>("static", w, params);
+    expect_little_stack<linear<uint4_grouped<32>, static_int8>>("static groups", w, params);
+    expect_little_stack<linear<int4_per_row>>("int4", w);
+    expect_little_stack<linear<int4_grouped<32>>>("groups", w);
+    expect_little_stack<linear<uint4_grouped<17000>, dynamic_int8_groups>>("large groups", w);
+    expect_little_stack<linear<ttq>>("ttq", w);
+    expect_little_stack<linear<int4_grouped<32>, float_inputs>>("float", w);
+    expect_little_stack<linear<binary_per_row, binary_inputs>>("binary", w);
+    expect_little_stack<linear<int2_per_row, unsigned_inputs<2>>>("two bits", w);
+    expect_little_stack<linear<int8_per_row, few_bit_inputs<8>>>("eight bits", w);
+    if (k > 1000) continue;  // k-means takes long
+    expect_little_stack<linear<pq<4, 4>>>("pq", w, layer_options{},
+                                          kmeans_options{.iterations = 1});
+    expect_little_stack<linear<pq<4, 8>, float_inputs>>("pq of floats", w, layer_options{},
+                                                        kmeans_options{.iterations = 1});
+  }
+}
+#endif
 
 /// From codes to codes, and from floats to codes.
 template <class S, class Code>
@@ -115,6 +250,9 @@ void expect_none_for_codes(const row_matrix<float>& w) {
   EXPECT_EQ(allocations_of([&] { layer(x, y); }), 0);
   EXPECT_EQ(allocations_of([&] { layer(reals, y); }), 0);
   EXPECT_EQ(allocations_of([&] { layer(x.topRows(1), y.topRows(1)); }), 0);
+  layer.reserve(128);
+  EXPECT_EQ(allocations_of([&] { layer(x, y); }), 0);
+  EXPECT_EQ(allocations_of([&] { layer(reals, y); }), 0);
 }
 
 TEST(allocation, none_in_a_linear_layer_of_codes) {

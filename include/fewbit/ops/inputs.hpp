@@ -207,8 +207,8 @@ struct prepared_access;
 
 }  // namespace detail
 
-/// Inputs as the layers of one kind of inputs read them: codes and scales. A view: it is valid until
-/// the scratch memory is used for other prepared inputs, grows or is destroyed.
+/// Inputs as the layers of one kind of inputs read them: codes and scales. A view: it is valid
+/// until the scratch memory is used for other prepared inputs, grows or is destroyed.
 template <class Inputs>
 class prepared_inputs {
  public:
@@ -318,11 +318,12 @@ template <class X>
 
 }  // namespace detail
 
-/// Makes codes of inputs once, for all layers that have this kind of inputs and k = x.cols(). A layer
-/// gives the same bits for prepared inputs as for x.
+/// Makes codes of inputs once, for all layers that have this kind of inputs and k = x.cols(). A
+/// layer gives the same bits for prepared inputs as for x.
 ///
 /// @tparam Inputs   dynamic_int8, or inputs of a few bits; include ops/linear.hpp for these
-/// @param x         m x k floats: a row_matrix, a row-major Map or block, or a vector, which is a row
+/// @param x         m x k floats: a row_matrix, a row-major Map or block, or a vector, which is a
+///          row
 /// @param scratch   scratch.inputs holds the codes, m k bytes and 4 m of scales. It grows, and
 ///                  memory is allocated, only if it is smaller than that
 /// @param executor  makes the codes of several rows at once
@@ -343,8 +344,8 @@ template <class Inputs = dynamic_int8, class X, Executor E = inline_executor>
       });
 }
 
-/// The same for dynamic_int8_groups: a scale for each `group` inputs of a row, the last of which may
-/// be fewer.
+/// The same for dynamic_int8_groups: a scale for each `group` inputs of a row, the last of which
+/// may be fewer.
 /// @throws fewbit::error also unless group >= 1
 template <class Inputs, class X, Executor E = inline_executor>
   requires std::is_same_v<Inputs, dynamic_int8_groups>

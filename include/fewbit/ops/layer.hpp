@@ -131,8 +131,8 @@ class layer {
     return product_.input_params();
   }
 
-  /// Bytes that the layer holds: packed weights, scales, zero points and bias. Memory of reserve(rows)
-  /// is not counted.
+  /// Bytes that the layer holds: packed weights, scales, zero points and bias. Memory of
+  /// reserve(rows) is not counted.
   [[nodiscard]] index bytes() const noexcept {
     return product_.bytes() + bias_.size() * index{sizeof(float)};
   }
@@ -172,9 +172,6 @@ class layer {
     if constexpr (takes<X, Y>()) {
       expect_call(x, y);
       if (outputs() == 0) return;
-      detail::expect_room(name, "scratch.rows", scratch.rows, product_.memory_bytes(1));
-      if (const index bytes = product_.worker_bytes(1); bytes > 0)
-        detail::expect_room(name, "scratch.workers", scratch.workers, bytes);
       auto&& to = detail::rows_of(y);
       run(source_of(x), rows_to(to), scratch, executor);
     }
@@ -185,8 +182,8 @@ class layer {
   /// @throws fewbit::error unless rows >= 1
   void reserve(index rows) { reserve(memory_, 1, rows); }
 
-  /// Grows scratch memory to what this layer needs with `workers` threads for up to `rows` rows at a
-  /// time. Layers that are called one after the other may share one.
+  /// Grows scratch memory to what this layer needs with `workers` threads for up to `rows` rows at
+  /// a time. Layers that are called one after the other may share one.
   /// @throws fewbit::error unless workers >= 1 and rows >= 1
   void reserve(layer_scratch& scratch, index workers = 1,
                index rows = detail::rows_at_a_time) const {
@@ -237,8 +234,8 @@ class layer {
   /// 0 x 0.
   layer() = default;
 
-  /// @throws fewbit::error if bias has another length than outputs or is not finite, or if an output
-  ///         parameter is no scale or zero point
+  /// @throws fewbit::error if bias has another length than outputs or is not finite, or if an
+  ///         output parameter is no scale or zero point
   layer(Product&& product, const Eigen::Ref<const Eigen::VectorXf>& bias,
         const layer_options& options)
       : product_(std::move(product)), options_(options) {
@@ -270,8 +267,9 @@ class layer {
     if constexpr (detail::are_prepared<X>) {
       if constexpr (detail::StaticInputs<inputs_type>) {
         if (x.params() != product_.input_params()) [[unlikely]] {
-          detail::stop("fewbit: %s: x.params().scale is %g, expected input_params(), %g", name,
-                       double{x.params().scale}, double{product_.input_params().scale});
+          detail::stop("fewbit: %s: x.params() is scale %g and zero point %d, expected %g and %d",
+                       name, double{x.params().scale}, x.params().zero_point,
+                       double{product_.input_params().scale}, product_.input_params().zero_point);
         }
       } else if constexpr (std::is_same_v<inputs_type, dynamic_int8_groups>) {
         detail::expect_extent(name, "", "x", ".group()", x.group(), product_.input_group());
@@ -299,17 +297,24 @@ class layer {
     return {y.data(), y.outerStride(), y.rows(), y.cols()};
   }
 
-  /// Rows that scratch memory holds, at least one, of at most `most`.
-  [[nodiscard]] index rows_that_fit(const layer_scratch& scratch, index most) const noexcept {
-    const auto fit = [&](index rows) {
-      return product_.memory_bytes(rows) <= scratch.rows.bytes_per_slot() &&
-             product_.worker_bytes(rows) <= scratch.workers.bytes_per_slot();
-    };
-    if (fit(most)) return most;
+  /// Whether scratch memory holds so many rows.
+  [[nodiscard]] bool fit(const layer_scratch& scratch, index rows) const noexcept {
+    return scratch.rows.slots() > 0 &&
+           product_.memory_bytes(rows) <= scratch.rows.bytes_per_slot() &&
+           product_.worker_bytes(rows) <= scratch.workers.bytes_per_slot();
+  }
+
+  /// Rows that scratch memory holds if it does not hold `most`. Terminates the program if it does not
+  /// hold one.
+  [[nodiscard, gnu::cold, gnu::noinline]] index rows_that_fit(const layer_scratch& scratch,
+                                                              index most) const noexcept {
+    detail::expect_room(name, "scratch.rows", scratch.rows, product_.memory_bytes(1));
+    if (const index bytes = product_.worker_bytes(1); bytes > 0)
+      detail::expect_room(name, "scratch.workers", scratch.workers, bytes);
     index low = 1, high = most;  // low fits, high does not
     while (high - low > 1) {
       const index middle = (low + high) / 2;
-      (fit(middle) ? low : high) = middle;
+      (fit(scratch, middle) ? low : high) = middle;
     }
     return low;
   }
@@ -318,7 +323,9 @@ class layer {
   void run(const Source& x, const detail::output_rows<Out>& y, layer_scratch& scratch,
            const E& executor) const noexcept {
     if (y.rows == 0) return;
-    const index most = rows_that_fit(scratch, std::min(y.rows, index{Product::most_rows}));
+    index most = std::min(y.rows, index{Product::most_rows});
+    if (!fit(scratch, most)) [[unlikely]]
+      most = rows_that_fit(scratch, most);
     detail::with_output_stages<Out>(bias_.data(), options_, [&](const auto& stages) {
       for (index first = 0; first < y.rows; first += most) {
         product_.run(x.from(first), y.part(first, std::min(most, y.rows - first)), stages,

@@ -32,8 +32,8 @@
 /// | pq<Width, Bits>     | dynamic_int8, float_inputs   | pq.hpp, included | 1 / 8 to 1 / 2       | the fewest bytes for few rows   |
 /// |                     |                              | by name          |                      |                                 |
 ///
-/// A zero point takes 1 / group bytes more where weights in groups have them. All layers have the same
-/// calls (ops/layer.hpp). Read next: ops/layer.hpp, ops/inputs.hpp.
+/// A zero point takes 1 / group bytes more where weights in groups have them. All layers have the
+/// same calls (ops/layer.hpp). Read next: ops/layer.hpp, ops/inputs.hpp.
 
 #include "fewbit/begin.hpp"
 

@@ -25,11 +25,12 @@ struct encoded {
 template <class Inputs>
 encoded<Inputs> encode(const std::vector<float>& x) {
   std::vector<typename Inputs::code> codes(x.size() + 1, 111);
-  const float scale =
-      detail::encode_row(Inputs{}, x.data(), static_cast<index>(x.size()), codes.data());
+  const auto n = static_cast<index>(x.size());
+  const detail::row_encoder<Inputs> encoder(x.data(), n);
+  encoder(0, n, codes.data());
   EXPECT_EQ(codes.back(), 111);
   codes.pop_back();
-  return {{codes.begin(), codes.end()}, scale};
+  return {{codes.begin(), codes.end()}, encoder.scale()};
 }
 
 /// Values of both signs, zeros and all that is not finite, in an order that moves them through the

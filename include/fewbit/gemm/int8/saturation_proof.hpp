@@ -133,6 +133,7 @@ class panel_proofs {
     return proofs_.data()[panel];
   }
   void set(index panel, saturation_proof p) noexcept { proofs_.data()[panel] = p; }
+  [[nodiscard]] index bytes() const noexcept { return proofs_.size(); }
 
  private:
   aligned_buffer<saturation_proof> proofs_;

@@ -132,6 +132,14 @@ class int8_weights {
   [[nodiscard]] index bytes() const noexcept {
     return codes_.size() * index{sizeof(rhs_code)} + sums_.size() * index{sizeof(std::int32_t)};
   }
+  /// Bytes held beside them: a byte for each edge_cols columns where units prove panels.
+  [[nodiscard]] index proof_bytes() const noexcept {
+    if constexpr (detail::Proving<unit>) {
+      return proofs_.bytes();
+    } else {
+      return 0;
+    }
+  }
 
  private:
   [[nodiscard]] bool keeps_sums() const noexcept {

@@ -1,5 +1,5 @@
 #pragma once
-/// Float rows to codes of one to eight bits with one scale each, inside an operator.
+/// How a layer makes codes of one to eight bits of a row of floats, with one scale for each row.
 ///
 /// | inputs             | code                                  | scale of a row         |
 /// |--------------------|---------------------------------------|------------------------|
@@ -8,10 +8,10 @@
 /// | few_bit_inputs<B>  | rne(x (1 / scale)), B bits, symmetric | max|x| / (2^(B-1) - 1) |
 /// | unsigned_inputs<B> | the same, 0 .. 2^B - 1                | max(x) / (2^B - 1)     |
 ///
-/// Means are sums in double, in 16 parts that take every 16th element each and are added in their
-/// order: the same bits on every processor. Values that are not finite count nothing in means and
-/// maxima; as codes a NaN is sign(0) or 0, and an infinity the last code of its side. A row without
-/// a scale has 0 if that is a mean, and 1 if it is a step.
+/// Means are computed from sums in double. Sum i of 16 adds the elements i, i + 16, i + 32 ...; the
+/// 16 sums are added in order. So means have the same bits on every processor. A NaN or an infinity
+/// counts as 0 in means and maxima. The code of a NaN is that of 0, the code of an infinity is the
+/// last code of its side. The scale of a row of zeros is 0 if the scale is a mean, else 1.
 /// Sources: Rastegari et al. 2016, arXiv:1603.05279 (XNOR-Net); Li et al. 2016, arXiv:1605.04711
 /// (TWN). Read before: quant/arrays.hpp.
 
@@ -27,7 +27,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// What the finite magnitudes of a row that are above a threshold sum to.
+/// The sum of the finite magnitudes of a row that are above a threshold.
 class magnitude_sum {
  public:
   magnitude_sum(const float* x, index n, float threshold) noexcept : threshold_(threshold) {
@@ -76,7 +76,7 @@ FEWBIT_ALWAYS_INLINE void encode_each(const float* x, index n, Code* codes,
   for (; i < n; ++i) codes[i] = static_cast<Code>(code(x[i]));
 }
 
-/// A float is above this one where it is above x >= 0.
+/// The largest float that is at most x, for x >= 0: a float is above it exactly if it is above x.
 [[nodiscard]] inline float largest_float_up_to(double x) noexcept {
   const auto nearest = static_cast<float>(x);
   if (double{nearest} <= x) return nearest;

@@ -1,14 +1,15 @@
 #pragma once
-/// The linear layer of a few bits on both sides: linear<S, binary_inputs> and its kin.
+/// The linear layer of a few bits on both sides: linear<S, binary_inputs>, linear<S,
+/// ternary_inputs>, linear<S, few_bit_inputs<B>> and linear<S, unsigned_inputs<B>>.
 ///
 ///     linear<binary_per_row, binary_inputs> xnor(weights, bias);     // XNOR-Net
 ///     linear<binary_per_row, ternary_inputs> tbn(weights, bias);     // ternary by binary
 ///     linear<int2_per_row, unsigned_inputs<2>> w2a2(weights, bias);  // after a ReLU
 ///
-/// Codes of both sides are bit planes, multiplied by counting bits or, two bits by two where that
-/// is faster, through tables: exact at every length, and the cheaper the fewer bits there are. Read
-/// before: ops/linear/bit_inputs.hpp (rows to codes). Read next: gemm/bit_planes/formats.hpp,
-/// gemm/bit_planes/multiply.hpp, gemm/lookup/multiply.hpp.
+/// Codes of both sides are bit planes. Products count bits; two bits by two use tables where that
+/// is faster. Sums are exact at every length, and fewer bits take less time. Read before:
+/// ops/layer.hpp (calls and memory), ops/linear/bit_inputs.hpp (rows to codes). Read next:
+/// gemm/bit_planes/formats.hpp, gemm/bit_planes/multiply.hpp, gemm/lookup/multiply.hpp.
 /// Sources: XNOR-Net, arXiv:1603.05279; TBN, Wan et al. 2018, ECCV; DoReFa-Net, arXiv:1606.06160.
 
 #include "fewbit/begin.hpp"
@@ -53,8 +54,8 @@ inline constexpr bool are_bit_inputs<few_bit_inputs<Bits, Signed>> = true;
 template <class Inputs>
 concept BitInputs = are_bit_inputs<Inputs>;
 
-/// The formats in which inputs and weights of a storage meet: codes of -1, 0 and 1 go by the
-/// cheapest product there is for both, all others by two's complement.
+/// The formats of inputs and of weights of a storage. Codes of -1, 0 and 1 have the formats whose
+/// product is fastest, all others two's complement.
 template <class Inputs, Storage St>
 struct bit_pair {
   using lhs = gemm::signed_bits<2>;
@@ -85,12 +86,12 @@ struct bit_pair<few_bit_inputs<Bits, Signed>, St> : few_bit_pair<Bits, Signed, S
 template <int Bits, bool Signed>
 struct bit_pair<few_bit_inputs<Bits, Signed>, ternary> : few_bit_pair<Bits, Signed, ternary> {};
 
-/// Formats of two bits that an instruction set multiplies faster by tables.
+/// Formats of up to two bits that an instruction set multiplies faster by tables.
 template <class Lhs, class Rhs, class Arch>
 concept MultipliedByTables = gemm::TwosComplement<Lhs> && gemm::TwosComplement<Rhs> &&
                              Lhs::planes <= 2 && Rhs::planes <= 2 && gemm::table_beats_planes<Arch>;
 
-/// How the weights of a pair of formats are kept.
+/// The type of the weights of a pair of formats.
 template <class Lhs, class Rhs, class Arch>
 struct bit_weights {
   using type = gemm::plane_weights<Lhs, Rhs, gemm::default_bit_unit<Arch>>;

@@ -2,8 +2,8 @@
 /// What linear layers have in common: which types their weights may have, and the class template
 /// itself, which the other files of this folder specialize.
 ///
-/// Read before: ops/layer.hpp (how layers are called), ops/inputs.hpp (what becomes of inputs). Read
-/// next: ops/linear/int8.hpp.
+/// Read before: ops/layer.hpp (how layers are called), ops/inputs.hpp (what becomes of inputs).
+/// Read next: ops/linear/int8.hpp.
 
 #include "fewbit/begin.hpp"
 

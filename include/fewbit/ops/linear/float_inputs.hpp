@@ -1,14 +1,16 @@
 #pragma once
 /// The linear layer whose inputs stay float: linear<S, float_inputs>.
 ///
-/// For products bound by the traffic of weights, few rows at a time: these stay as they are stored,
-/// 4.5 bits each where 4 bits stand in groups of 32 (gemm/few_bits/grouped_weights.hpp). Each code
-/// becomes a float in registers; within a group the sum runs over k in order, product and sum
-/// rounded separately, so that results are the same bits on every processor. A row of inputs so
-/// large that the sum of a group could overflow is multiplied by codes scaled down by a power of
-/// two, and its totals are scaled back: a small scale of a group then still gives a finite output.
-/// With many rows an integer product is several times faster. Read next: arch/code_values.hpp,
-/// arch/level_values.hpp.
+///     linear<int4_grouped<32>, float_inputs> layer(weights, bias);
+///
+/// Use it for few rows at a time, if the memory traffic of weights is the limit. Weights stay as
+/// they are stored: 4.5 bits each for 4 bits in groups of 32 (gemm/few_bits/grouped_weights.hpp).
+/// Each code becomes a float in registers. Within a group the sum runs over k in order, and product
+/// and sum are rounded separately, so results are the same bits on every processor. If a row of
+/// inputs is so large that the sum of a group could overflow, its codes are multiplied by a power
+/// of two, and its totals by the inverse. So a small scale of a group still gives a finite output.
+/// With many rows an integer product is several times faster. Read before: ops/layer.hpp. Read
+/// next: arch/code_values.hpp, arch/level_values.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -36,9 +38,9 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// The sum of n inputs times `unit`, a power of two: what the minimum of a group is multiplied by.
-/// 16 partial sums take every 16th input each and are added in their order, so the bits are the
-/// same on every processor.
+/// The sum of n inputs times `unit`, a power of two. The minimum of a group is multiplied by it.
+/// Each of 16 partial sums adds every 16th input, and the partial sums are added in order. So the
+/// bits are the same on every processor.
 [[nodiscard]] inline float sum_in_units(const float* x, index n, float unit) noexcept {
   constexpr int parts = 16, lanes = arch::native_lanes<float>;
   using vec = arch::vec<float, lanes>;
@@ -57,15 +59,15 @@ namespace detail {
   return sum;
 }
 
-/// What stored codes count before their scale: codes less zero points.
+/// The values of stored codes before their scale: code - zero point.
 template <class Weights, bool Affine>
 struct counted_codes {
   static constexpr int lanes = Weights::unit::cols;
-  /// A step gives one bit as the 0 or 2 that it counts.
+  /// A step of 1-bit codes gives their values, 0 or 2.
   using values = arch::code_values<std::max(Weights::bits, 2), lanes, Affine>;
   float unit;
 
-  /// Of a group, whose scales stand at `tail`.
+  /// Of a group, whose scales begin at `tail`.
   FEWBIT_ALWAYS_INLINE values values_of(const Weights& w, const std::uint8_t* tail) const noexcept {
     if constexpr (Affine) {
       arch::vec<std::uint8_t, lanes> kept;
@@ -77,11 +79,11 @@ struct counted_codes {
   }
 };
 
-/// The same of a codebook: levels.
+/// The same for a codebook: levels.
 template <class Weights>
 struct listed_codes {
   using values = arch::level_values<std::max(Weights::bits, 2), Weights::unit::cols>;
-  /// What a code is multiplied by to be a place in the list: one bit comes as 0 or 2.
+  /// Entries of the list for one code: a 1-bit code arrives as 0 or 2.
   static constexpr index step = Weights::bits == 1 ? 2 : 1;
   const float* levels;  // values::list_size
 
@@ -304,8 +306,8 @@ class float_product {
     return false;
   }
 
-  /// Some rows by Count panels. One row or two take the panels side by side: a sum waits for the
-  /// one before it.
+  /// Some rows by Count panels. One row or two multiply the panels side by side, because each
+  /// addition waits for the one before it.
   template <int Count, class Out>
   void multiply(const float_rows& x, const row_run& rows, index panel,
                 const Out& out) const noexcept {
@@ -345,10 +347,10 @@ class float_product {
 /// scratch memory.
 ///
 /// y(i, j) = sum over groups g of rne(s(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) -
-/// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits; of a
-/// codebook the level of w_code stands in place of the difference. Weights with minima add rne((sum
-/// over k in g of x(i, k)) * minimum(j, g)) after each group. A NaN or an infinity in x comes out
-/// as arithmetic has it.
+/// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits. For a
+/// codebook the level of w_code replaces the difference. Weights with minima add rne((sum over k in
+/// g of x(i, k)) * minimum(j, g)) after each group. A NaN or an infinity in x gives what IEEE
+/// arithmetic gives.
 template <Scheme S, class Arch>
 class linear<S, float_inputs, Arch> : public layer<detail::float_product<S, Arch>> {
   using base = layer<detail::float_product<S, Arch>>;

@@ -211,8 +211,8 @@ class stored_product {
       }
     }
 
-    /// Writes codes first .. first + count - 1 of group g, and zeros up to whole chunks; returns the
-    /// sum of the codes.
+    /// Writes codes first .. first + count - 1 of group g, and zeros up to whole chunks; returns
+    /// the sum of the codes.
     std::int32_t put(index g, index first, index count, std::int8_t* to) const noexcept {
       const index begin = g * w_.group() + first;
       const std::int8_t* codes = to;

@@ -20,13 +20,13 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// Schemes whose weights meet dynamic inputs as they are stored: in groups, or with minima. The
-/// codes of a codebook are places in a list, which no integer product takes.
+/// Schemes whose stored codes are multiplied by dynamic inputs: in groups, or with minima. The
+/// codes of a codebook are indices into a list of levels: an integer product cannot use them.
 template <class S>
 concept MultipliedAsStored = !CodebookScheme<S> && S::storage::bits <= 8 &&
                              (scale_depth<typename S::granularity> > 0 || S::has_minimum);
 
-/// Bits of a weight as it is stored: codes of a codebook of 5 to 7 take 8.
+/// Bits of a stored weight. Codes of a codebook of 5 to 7 bits take 8.
 template <Scheme S>
 inline constexpr int stored_bits = S::storage::bits <= 4 ? S::storage::bits : 8;
 
@@ -50,8 +50,8 @@ template <Scheme S>
   return codes;
 }
 
-/// The one zero point of symmetric codes as they are stored. Of a codebook it is the place of the
-/// level 0, or beyond the list where there is none: no group of other levels counts for nothing.
+/// The zero point of symmetric codes as they are stored. For a codebook it is the code of the level
+/// 0. Without such a level it is a value that is no code, so that no group is taken for zeros.
 template <Scheme S>
 [[nodiscard]] int stored_zero_point([[maybe_unused]] const quantized_matrix<S>& q) noexcept {
   if constexpr (CodebookScheme<S>) {
@@ -65,7 +65,7 @@ template <Scheme S>
   }
 }
 
-/// Weights as the products take them.
+/// Packed weights.
 /// @throws fewbit::error if there are none, or a group is so deep that a sum of int8 products could
 ///         leave int32
 template <class Arch, Scheme S>

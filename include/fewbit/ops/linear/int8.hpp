@@ -2,11 +2,12 @@
 /// The linear layer of integer weights with a scale for each row: linear<S> and, for any weights,
 /// linear<S, static_int8> and linear<S, static_uint8>.
 ///
-/// Weights may have any scheme of up to 8 bits, and codebooks; scales are those of rows, or of groups
-/// where inputs are static. Sums of codes are exact in int32; scales are applied to them afterwards.
-/// Weights of up to four bits stay packed. Codebooks that are to be learned from float weights need
-/// codebook/lloyd_max.hpp. Read before: ops/layer.hpp (calls and memory), quant/arrays.hpp (how X
-/// becomes codes). Read next: ops/linear/grouped.hpp (dynamic_int8 by weights in groups).
+/// Weights may have any scheme of up to 8 bits, and codebooks; scales are those of rows, or of
+/// groups where inputs are static. Sums of codes are exact in int32; scales are applied to them
+/// afterwards. Weights of up to four bits stay packed. Codebooks that are to be learned from float
+/// weights need codebook/lloyd_max.hpp. Read before: ops/layer.hpp (calls and memory),
+/// quant/arrays.hpp (how X becomes codes). Read next: ops/linear/grouped.hpp (dynamic_int8 by
+/// weights in groups).
 
 #include "fewbit/begin.hpp"
 
@@ -148,7 +149,9 @@ class int8_product {
   [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
   [[nodiscard]] const quant_params& input_params() const noexcept { return input_params_; }
   [[nodiscard]] index bytes() const noexcept {
-    return weights_.bytes() + scales_.size() * index{sizeof(float)} +
+    index proofs = 0;
+    if constexpr (!stays_packed<S>) proofs = weights_.proof_bytes();
+    return weights_.bytes() + proofs + scales_.size() * index{sizeof(float)} +
            (zero_points_.size() + input_offsets_.size()) * index{sizeof(std::int32_t)};
   }
 
@@ -531,15 +534,16 @@ class int8_product {
 ///
 /// y(i, j) = sum over blocks b of rne(float(T) * s(b, j)) [* s_x(i) if dynamic] + bias(j). T is the
 /// exact integer sum over block b of (x_code - x_zero) * (w_code - w_zero). s is the weight scale,
-/// times the input scale if inputs are static. The float operations are in that order, uncontracted,
-/// so results are the same bits everywhere. The code of a codebook weight is the level itself,
-/// rne(127 * level), which is off by 1/254 of the scale at most; then s is the weight scale / 127,
-/// and a weight takes a byte. float_inputs keep levels exact and codes of few bits.
+/// times the input scale if inputs are static. The float operations are in that order,
+/// uncontracted, so results are the same bits everywhere. The code of a codebook weight is the
+/// level itself, rne(127 * level), which is off by 1/254 of the scale at most; then s is the weight
+/// scale / 127, and a weight takes a byte. float_inputs keep levels exact and codes of few bits.
 template <LinearWeights S, class Inputs, class Arch>
 class linear : public layer<detail::int8_product<S, Inputs, Arch>> {
   static_assert(
       Scheme<S>,
-      "fewbit: a layer of pq takes dynamic_int8 or float_inputs, a layer of ttq dynamic_int8");
+      "fewbit: a layer of product quantization takes dynamic_int8 or float_inputs, a layer of ttq "
+      "takes dynamic_int8");
   static_assert(!std::is_same_v<Inputs, dynamic_int8_groups>,
                 "fewbit: dynamic_int8_groups take weights in groups, as those of int4_grouped<32>");
   using base = layer<detail::int8_product<S, Inputs, Arch>>;

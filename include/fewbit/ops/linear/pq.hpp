@@ -2,7 +2,7 @@
 /// The linear layer whose weights are codes of a product quantizer: linear<pq<Width, Bits>>.
 ///
 ///     linear<pq<4, 4>> layer(weights, bias);     // once: 1 bit for each weight, by k-means
-///     linear<pq<4, 4>> other(pq, codes, bias);   // or codebooks and codes that are there
+///     linear<pq<4, 4>> other(pq, codes, bias);   // or from given codebooks and codes
 ///     layer(inputs, outputs);                    // often: no allocation, no exception
 ///     linear<pq<4, 4>, float_inputs> real(weights, bias);   // by tables of floats, not of bytes
 ///
@@ -14,16 +14,18 @@
 /// | pq<4, 8> | 2                | 256 for the whole matrix | 0.093                     | 1.6  |
 /// | pq<1, 4> | 4                | 16 for each column       |                           | 0.9  |
 ///
-/// The error is the share of the squares of 4096 x 32 weights that is lost, the rate that of
-/// int4_grouped<32> on a Sapphire Rapids: 1 row of inputs by 4096 x 4096 weights from memory, whose
-/// traffic bounds both; tables take 30 to 70 of 190 to 400 microseconds. With 16 rows of inputs
-/// pq<2, 4> is as fast as int4_grouped<32>, with 32 rows pq<4, 4> still 1.9 times.
+/// The error is the squared error of 4096 x 32 weights, as a share of their squares. The rate is a
+/// multiple of that of int4_grouped<32> on a Sapphire Rapids: 1 row of inputs by 4096 x 4096
+/// weights from memory, whose traffic is the limit of both; tables take 30 to 70 of 190 to 400
+/// microseconds. With 16 rows of inputs pq<2, 4> is as fast as int4_grouped<32>; with 32 rows pq<4,
+/// 4> is 1.9 times as fast.
 ///
-/// Use it where a layer is bound by the traffic of its weights: one row of inputs, or a few. Inputs
-/// make tables of their products with all centroids, weights look up in them and are never decoded
-/// (codebook/pq_product.hpp). Codes of 8 bits ask for AVX512-VBMI; elsewhere each is a load, and 1
-/// bit for a weight takes as long as int4_grouped<32>. Included by name. Read next:
-/// codebook/output_aware.hpp, for codebooks that keep outputs rather than weights.
+/// Use it if the memory traffic of weights is the limit: for one row of inputs, or a few. A row of
+/// inputs gives tables of its products with all centroids. Codes of weights are indices into these
+/// tables; weights are never decoded (codebook/pq_product.hpp). Codes of 8 bits are fast with
+/// AVX512-VBMI; elsewhere each is a load, and 1 bit for a weight takes as long as int4_grouped<32>.
+/// Include this header by name. Read before: ops/layer.hpp. Read next: codebook/output_aware.hpp
+/// (codebooks that minimize the error of outputs, not that of weights).
 
 #include "fewbit/begin.hpp"
 
@@ -51,7 +53,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Weights that stand in parts of Width neighbouring columns, a code of Bits bits for each.
+/// Weights in parts of Width neighbouring columns, with a code of Bits bits for each part.
 template <index Width, int Bits>
 struct pq {
   static_assert(Width >= 1, "fewbit: a part of pq has one column or more");
@@ -65,7 +67,7 @@ namespace detail {
 template <index Width, int Bits>
 inline constexpr bool are_weights_without_scheme<pq<Width, Bits>> = true;
 
-/// Zeros behind the columns up to a whole part.
+/// Weights with columns of zeros added, up to a whole part.
 template <index Width>
 [[nodiscard]] row_matrix<float> whole_parts(const matrix_ref& weights) {
   row_matrix<float> whole =
@@ -313,9 +315,9 @@ class pq_layer : public layer<Product> {
       : base(Product(trained(weights, clustering, executor)), bias, options) {}
 
   /// Packs codes, n x quantizer.parts().
-  /// @throws fewbit::error if the quantizer is not of this width and these bits, a code is not one of
-  ///         its codes, bias has another length or is not finite, or an output parameter is no scale
-  ///         or zero point
+  /// @throws fewbit::error if the quantizer is not of this width and these bits, a code is not one
+  ///         of its codes, bias has another length or is not finite, or an output parameter is no
+  ///         scale or zero point
   pq_layer(const product_quantizer& quantizer,
            const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
            const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
@@ -359,13 +361,13 @@ class pq_layer : public layer<Product> {
 ///
 /// @tparam Arch  instruction set, for comparing; programs leave it alone
 ///
-/// y(i, j) = rne(float(T) * s(i)) + o(i) + bias(j), where T is the exact sum of the bytes that the
-/// codes of row j find in the tables of input i, s the step of these bytes and o the sum of the
-/// least entries of the tables. The float operations are in that order, uncontracted, so results
-/// are the same bits everywhere. They are within parts * s(i) / 2, and what float operations lose
-/// (pq_lhs::error_bound), of the product with the decoded weights; s(i) is 1/255 of the largest
-/// spread of an input's products with the centroids of a part. All outputs of an input with a NaN
-/// or an infinity are NaN.
+/// y(i, j) = rne(float(T) * s(i)) + o(i) + bias(j). T is the exact sum of the bytes that the codes
+/// of row j select in the tables of input i, s(i) is the step of these bytes and o(i) the sum of
+/// the least entries of the tables. The float operations are in that order, uncontracted, so
+/// results are the same bits everywhere. The difference from the product with the decoded weights
+/// is at most parts * s(i) / 2, plus what float operations lose (pq_lhs::error_bound). s(i) is
+/// 1/255 of the largest difference between an input's products with two centroids of a part. All
+/// outputs of an input with a NaN or an infinity are NaN.
 template <index Width, int Bits, class Arch>
 class linear<pq<Width, Bits>, dynamic_int8, Arch>
     : public detail::pq_layer<Width, Bits, detail::pq_by_bytes<Bits, Arch>> {
@@ -374,8 +376,8 @@ class linear<pq<Width, Bits>, dynamic_int8, Arch>
 };
 
 /// The same by tables of floats: y(i, j) = sum + bias(j), where sum is the product with the decoded
-/// weights in the order of codebook/pq_float_product.hpp. A NaN or an infinity in x comes out as
-/// arithmetic has it.
+/// weights in the order of codebook/pq_float_product.hpp. A NaN or an infinity in x gives what IEEE
+/// arithmetic gives.
 template <index Width, int Bits, class Arch>
 class linear<pq<Width, Bits>, float_inputs, Arch>
     : public detail::pq_layer<Width, Bits, detail::pq_by_floats<Bits>> {

@@ -5,8 +5,8 @@
 ///     linear<ttq> layer(quantize_ttq(weights), bias);   // once: packs two bits for each weight
 ///     layer(inputs, outputs);                           // often: allocates nothing
 ///
-/// Weights are two rows of bits, one of the codes that are 1 and one of the codes that are -1. Each is
-/// a group with a scale of its own; inputs are multiplied by both. Read before:
+/// Weights are two rows of bits, one of the codes that are 1 and one of the codes that are -1. Each
+/// is a group with a scale of its own; inputs are multiplied by both. Read before:
 /// quant/two_scale_ternary.hpp. Read next: ops/linear/grouped.hpp.
 
 #include "fewbit/begin.hpp"
@@ -85,10 +85,10 @@ template <class Arch>
 /// @tparam Arch  instruction set, for comparing; programs leave it alone
 ///
 /// y(i, j) = s_x(i) * (rne(float(2 P) * p(j)) + rne(float(-2 N) * q(j))) + bias(j). P and N are the
-/// exact sums of the input codes where the weight is 1 and -1, p and q are half the positive and half
-/// the negative scale, rounded to 12 significant bits, and s_x(i) = max|x(i)| / 127 of the finite
-/// inputs. The float operations are in that order, uncontracted, so results are the same bits
-/// everywhere.
+/// exact sums of the input codes where the weight is 1 and -1, p and q are half the positive and
+/// half the negative scale, rounded to 12 significant bits, and s_x(i) = max|x(i)| / 127 of the
+/// finite inputs. The float operations are in that order, uncontracted, so results are the same
+/// bits everywhere.
 template <class Arch>
 class linear<ttq, dynamic_int8, Arch>
     : public layer<detail::stored_product<gemm::grouped_weights<1, Arch>, 2>> {

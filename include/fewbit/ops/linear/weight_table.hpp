@@ -1,6 +1,6 @@
 #pragma once
-/// A quantized matrix as the operators use it: signed 8-bit codes, and scales and zero points as
-/// tables of [block of k][output channel].
+/// A quantized matrix in the form that layers use: signed 8-bit codes, and tables of scales and
+/// zero points, [block of k][output channel]. And the checks of weights that layers share.
 
 #include "fewbit/begin.hpp"
 
@@ -21,7 +21,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// Codes of k that share a scale: 0 for all of a row, -1 if scales cannot leave the sum over k.
+/// Codes of k that share a scale: 0 for all of a row, -1 if scales vary along k, so that a sum over
+/// k has no common scale.
 template <class Granularity>
 inline constexpr index scale_depth = -1;
 template <>
@@ -33,7 +34,7 @@ inline constexpr index scale_depth<sub_tensor<G>> = 0;
 template <index G>
 inline constexpr index scale_depth<grouped<G>> = G;
 
-/// The schemes whose weights an operator multiplies.
+/// Compiles only for schemes whose weights a layer can multiply.
 template <Scheme S>
 constexpr void expect_multipliable() {
   static_assert(S::storage::bits <= 8, "fewbit: operators take weights of up to 8 bits");
@@ -42,17 +43,17 @@ constexpr void expect_multipliable() {
                 "use per_row or grouped<G>");
 }
 
-/// Codes of an unsigned 8-bit storage are moved by this much to fit std::int8_t; their zero points
-/// move along.
+/// What is subtracted from codes of an unsigned 8-bit storage, so that they fit std::int8_t. The
+/// same is subtracted from their zero points.
 template <Scheme S>
 inline constexpr int code_shift = S::storage::max > 127 ? 128 : 0;
 
-/// A level of a codebook as an integer kernel takes it.
+/// A level of a codebook as an 8-bit code.
 [[nodiscard]] inline std::int8_t level_code(float level) noexcept {
   return static_cast<std::int8_t>(arch::round_to_int(level * 127.0F));
 }
 
-/// n x k codes as std::int8_t; of a codebook the levels themselves, rne(127 * level).
+/// n x k codes as std::int8_t. For a codebook they are the levels, rne(127 * level).
 template <Scheme S>
 [[nodiscard]] row_matrix<std::int8_t> signed_codes(const quantized_matrix<S>& q) {
   row_matrix<std::int8_t> codes(q.rows(), q.cols());
@@ -71,7 +72,7 @@ template <Scheme S>
   return codes;
 }
 
-/// What one of signed_codes counts, at (r, c).
+/// The scale of the signed code at (r, c).
 template <Scheme S>
 [[nodiscard]] float signed_code_scale(const quantized_matrix<S>& q, index r, index c) noexcept {
   return CodebookScheme<S> ? q.scale(r, c) / 127.0F : q.scale(r, c);
@@ -113,7 +114,7 @@ inline void expect_not_empty(const char* layer, const char* argument, index rows
   fail(layer, argument, text(rows) + " x " + text(cols), "at least one row and one column");
 }
 
-/// quantize<S>(weights), which speaks of a layer's weights where they are bad.
+/// quantize<S>(weights). Errors name the weights of a layer.
 template <Scheme S>
 [[nodiscard]] quantized_matrix<S> quantized_weights(
     const Eigen::Ref<const row_matrix<float>>& weights) {
@@ -121,7 +122,7 @@ template <Scheme S>
   return quantize<S>(weights);
 }
 
-/// What a code of (r, c) counts before its scale.
+/// The value of the code at (r, c) before its scale.
 template <Scheme S>
 [[nodiscard]] float counted(const quantized_matrix<S>& q, typename S::code code,
                             [[maybe_unused]] index r, [[maybe_unused]] index c) noexcept {
@@ -132,8 +133,8 @@ template <Scheme S>
   }
 }
 
-/// The magnitude of what each code of a row counts, times its scale, in double. Of a codebook it is
-/// the level, and half of what an integer kernel rounds it by.
+/// The sum over a row of |value| * scale, in double. For a codebook the largest rounding error of a
+/// level is added to its value.
 template <Scheme S>
 [[nodiscard]] double row_magnitude(const quantized_matrix<S>& q, index r,
                                    std::vector<typename S::code>& row) {
@@ -148,9 +149,9 @@ template <Scheme S>
   return sum;
 }
 
-/// Totals of a layer are floats before they are multiplied by the scale of the inputs: fails where
-/// codes of up to `largest_input` could make them infinite, whatever that scale.
-/// @param scales_grow_by  how much a kept scale may be above that of q, relative
+/// Totals of a layer are floats before they are multiplied by the scale of the inputs. Fails if
+/// input codes of up to `largest_input` could make a total infinite, whatever that scale is.
+/// @param scales_grow_by  relative amount by which packing may round a scale up
 template <Scheme S>
 void expect_finite_totals(const quantized_matrix<S>& q, int largest_input,
                           double scales_grow_by = 0.0) {
