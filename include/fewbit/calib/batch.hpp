@@ -1,5 +1,5 @@
 #pragma once
-/// Reading a batch: extremes, number of values, non-finite values. Private to the observers.
+/// Reads a batch: extremes, number of values, values that are not finite. Only observers use it.
 
 #include "fewbit/begin.hpp"
 
@@ -19,8 +19,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 using batch_ref = matrix_ref;
 
-/// The function that the user called, for the sentences of errors. An observer that holds others
-/// passes its own on.
+/// The function that the user called, as errors name it. An observer that contains other observers
+/// passes its own name to them.
 struct caller {
   const char* type;
   const char* member = nullptr;
@@ -41,8 +41,8 @@ void expect_same(const caller& by, const Argument& argument, const T& got, const
   expect(got == want, by, argument, got, want);
 }
 
-/// What is known exactly of the values seen. A zero is always +0: which of -0 and +0 is the smaller
-/// would depend on their order.
+/// Extremes and counts of the values seen, all exact. A zero is stored as +0, because the choice
+/// between -0 and +0 would depend on the order of values.
 struct data_summary {
   float lo = 0.0F;
   float hi = 0.0F;
@@ -66,17 +66,17 @@ struct data_summary {
   friend bool operator==(const data_summary&, const data_summary&) = default;
 };
 
-inline constexpr std::int32_t without_sign = 0x7FFFFFFF;
+inline constexpr std::int32_t magnitude_mask = 0x7FFFFFFF;
 
 struct run_extremes {
   float lo;
   float hi;
-  std::int32_t amax_bits;                  // of |x|; at least infinity_bits if not all is finite
-  std::int32_t least_bits = without_sign;  // of the smallest |x| > 0; only if asked
+  std::int32_t amax_bits;                    // of max|x|; >= infinity_bits if a value is not finite
+  std::int32_t least_bits = magnitude_mask;  // of the smallest |x| > 0; only WithLeast sets it
 };
 
-/// Integer comparison of the bits of |x| orders magnitudes and puts infinity and NaN on top; minus
-/// 1, without the sign, it puts 0 on top.
+/// The bits of |x| as integers ascend with |x|, and infinity and NaN have the largest ones. After
+/// subtracting 1 and clearing the sign bit, 0 has the largest one, so a minimum ignores zeros.
 template <bool WithLeast>
 run_extremes extremes_of(const float* p, index n) noexcept {
   using floats = arch::vec<float, arch::native_lanes<float>>;
@@ -85,16 +85,16 @@ run_extremes extremes_of(const float* p, index n) noexcept {
   floats lo(largest);
   floats hi(-largest);
   ints top(0);
-  ints least(without_sign);
+  ints least(magnitude_mask);
   index i = 0;
   for (; i + floats::lanes <= n; i += floats::lanes) {
     const floats x = floats::load(p + i);
     lo = arch::min(lo, x);
     hi = arch::max(hi, x);
-    const ints magnitude = arch::bits_as<std::int32_t>(x) & ints(without_sign);
+    const ints magnitude = arch::bits_as<std::int32_t>(x) & ints(magnitude_mask);
     top = arch::max(top, magnitude);
     if constexpr (WithLeast) {
-      least = arch::min(least, (magnitude - ints(1)) & ints(without_sign));
+      least = arch::min(least, (magnitude - ints(1)) & ints(magnitude_mask));
     }
   }
   run_extremes all{-arch::max_of_lanes(floats(0.0F) - lo), arch::max_of_lanes(hi),
@@ -102,11 +102,11 @@ run_extremes extremes_of(const float* p, index n) noexcept {
   for (; i < n; ++i) {
     all.lo = p[i] < all.lo ? p[i] : all.lo;
     all.hi = p[i] > all.hi ? p[i] : all.hi;
-    const std::int32_t magnitude = std::bit_cast<std::int32_t>(p[i]) & without_sign;
+    const std::int32_t magnitude = std::bit_cast<std::int32_t>(p[i]) & magnitude_mask;
     all.amax_bits = arch::max(all.amax_bits, magnitude);
-    all.least_bits = arch::min(all.least_bits, (magnitude - 1) & without_sign);
+    all.least_bits = arch::min(all.least_bits, (magnitude - 1) & magnitude_mask);
   }
-  all.least_bits = (all.least_bits + (all.least_bits != without_sign ? 1 : 0));
+  all.least_bits = (all.least_bits + (all.least_bits != magnitude_mask ? 1 : 0));
   return all;
 }
 
@@ -127,13 +127,13 @@ inline void expect_not_empty(const caller& by, const batch_ref& x) {
   fail(by.name().c_str(), "x", shape_text(x.rows(), x.cols()), "at least one row and one column");
 }
 
-/// What a batch holds, and the bits of its smallest |x| > 0.
+/// The summary of a batch, and the bits of its smallest |x| > 0.
 struct batch_summary {
   data_summary seen;
-  std::int32_t least_bits = without_sign;
+  std::int32_t least_bits = magnitude_mask;
 };
 
-/// One batch; with nan_policy::fail an error names the first bad position.
+/// Summarizes one batch. With nan_policy::fail, the error names the first bad position.
 template <bool WithLeast>
 batch_summary summarize(const caller& by, const batch_ref& x, nan_policy policy) {
   expect_not_empty(by, x);
@@ -165,17 +165,18 @@ inline void expect_countable(const caller& by, const char* argument, std::uint64
   fail(by.name().c_str(), argument, count, "at most " + text(text_reader::largest_count));
 }
 
-/// Counts of both together must stay countable, so that no sum can wrap.
-inline void expect_room(const caller& by, const data_summary& seen, const data_summary& more) {
+/// Fails if the sum of all counts exceeds largest_count, so that no sum overflows.
+inline void expect_countable_sum(const caller& by, const data_summary& seen,
+                                 const data_summary& more) {
   const std::uint64_t all = seen.count + seen.skipped + more.count + more.skipped;
   expect_countable(by, "count of observed values", all);
 }
 
-/// @param of  " of other", for the sentence
-inline void expect_same_policy(const caller& by, const std::string& of, nan_policy mine,
+/// @param suffix  follows the argument in the error, such as " of other"
+inline void expect_same_policy(const caller& by, const std::string& suffix, nan_policy mine,
                                nan_policy other) {
   const auto name = [](nan_policy p) { return p == nan_policy::fail ? "fail" : "skip"; };
-  expect(mine == other, by, "nan_policy" + of, name(other), name(mine));
+  expect(mine == other, by, "nan_policy" + suffix, name(other), name(mine));
 }
 
 inline void write(text_writer& out, nan_policy policy) {
@@ -193,12 +194,12 @@ inline void write(text_writer& out, const data_summary& seen) {
   out.bits("hi", seen.hi);
 }
 
-/// How many values an observer of that policy can have skipped beside `count` others.
+/// The most values that an observer with this policy can have skipped if it counted `count` others.
 inline std::uint64_t most_skipped(nan_policy policy, std::uint64_t count) noexcept {
   return policy == nan_policy::fail ? 0 : text_reader::largest_count - count;
 }
 
-/// Accepts only what observing could have produced.
+/// Accepts only states that an observer can have.
 inline void read(text_reader& in, nan_policy policy, data_summary& seen) {
   seen.count = in.field("count", text_reader::largest_count);
   seen.skipped = in.field("skipped", most_skipped(policy, seen.count));

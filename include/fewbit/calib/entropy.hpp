@@ -1,8 +1,10 @@
 #pragma once
-/// Clips where the quantized distribution loses least information (Kullback-Leibler divergence).
+/// by_entropy: clips at the threshold with the least Kullback-Leibler divergence between the data
+/// and the quantized data.
 ///
-/// For activations with long tails; TensorRT's method. Wu et al. 2020, arXiv:2004.09602, section
-/// 3.2. Needs some 10,000 values or more: the divergence of a sparse histogram says little.
+/// Use it for activations with long tails. This is TensorRT's method. It needs about 10,000 values
+/// or more, because the divergence of a sparse histogram is not reliable. Source: Wu et al. 2020,
+/// arXiv:2004.09602, section 3.2.
 
 #include "fewbit/begin.hpp"
 
@@ -21,24 +23,25 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// The divergences of all thresholds of one histogram of |x|.
+/// The divergences of all thresholds of one histogram h of |x|.
 ///
-/// Cut after bin i, the reference P is h[0..i) with all later counts added to bin i-1. Q spreads
-/// the i bins over `levels` groups (bin j to group j * levels / i) and gives each non-empty bin of
-/// a group its group's mean. With T = sum of P, N = sum of Q and S_g the sum of h in group g:
+/// Threshold i keeps the bins 0 to i - 1. P is h[0..i), with the counts of all later bins (the
+/// tail) added to bin i - 1. Q divides the i bins into `levels` groups: bin j is in group j *
+/// levels / i. In Q, each non-empty bin of group g has the value q_g, the mean of the non-empty
+/// bins of h in the group. T is the sum of P, N the sum of Q, and S_g the sum of h in group g:
 ///
 ///     KL_i = sum P/T log((P/T) / (Q/N))
 ///          = (sum_{j<i-1} h log h + P_{i-1} log P_{i-1} - sum_g S_g log q_g - tail log q_last) / T
 ///            + log(N / T)
 ///
-/// Prefix sums of counts, of non-empty bins and of h log h leave `levels` logarithms for each
-/// threshold. Counts are exact in double up to 2^53, and the logarithm is the library's own, so
-/// that a divergence has the same bits on every platform.
+/// Prefix sums of counts, of non-empty bins and of h log h reduce the work to `levels` logarithms
+/// for each threshold. Counts are exact in double up to 2^53. The library uses its own logarithm,
+/// so a divergence has the same bits on every platform.
 class divergence {
  public:
   divergence(const std::vector<std::uint64_t>& counts, int levels)
       : counts_(counts), levels_(levels) {
-    counts_[0] = counts_[counts_.size() > 1 ? 1 : 0];  // the spike at 0 says nothing of the tail
+    counts_[0] = counts_[counts_.size() > 1 ? 1 : 0];  // a peak at 0 tells nothing about the tail
     const std::size_t n = counts_.size();
     below_.assign(n + 1, 0);
     filled_.assign(n + 1, 0);
@@ -52,7 +55,7 @@ class divergence {
 
   [[nodiscard]] std::uint64_t total() const noexcept { return below_.back(); }
 
-  /// KL_i for 1 <= i <= number of bins; infinite where Q is 0 and P is not.
+  /// KL_i for 1 <= i <= number of bins. It is infinite if Q is 0 in a bin where P is not.
   [[nodiscard]] double at(std::size_t i) const {
     const std::uint64_t tail = total() - below_[i];
     const std::uint64_t last = counts_[i - 1];
@@ -90,18 +93,20 @@ class divergence {
 
 }  // namespace detail
 
-/// The threshold with the least divergence; of equal ones the largest.
+/// The threshold with the least divergence. Among equal divergences, the largest threshold is
+/// chosen.
 ///
-/// Thresholds are the bin edges from `first_bin` on; where there are fewer bins, or all values lie
-/// in bin 0, the answer is the maximum. Divergences closer than 1e-12 count as equal, so that
-/// rounding cannot decide between ties; the answer has the same bits on every platform.
+/// The thresholds tried are the bin edges from `first_bin` on. If there are fewer bins, or if all
+/// values are in bin 0, the result is the maximum. Divergences within 1e-12 of the least count as
+/// equal, so that rounding does not decide between ties. The result has the same bits on every
+/// platform.
 ///
-/// affine: the threshold on |x|, cut to [min(lo, 0), max(hi, 0)] of the data; data on one side of 0
-/// is searched with all 2^bits codes.
+/// affine: finds the threshold a on |x| and intersects [-a, a] with [min(lo, 0), max(hi, 0)] of the
+/// data. If all data is on one side of 0, that side has all 2^bits codes.
 struct by_entropy {
   int bits = 8;                 ///< 2 to 16
   bool unsigned_codes = false;  ///< symmetric only: |x| gets 2^bits codes, not 2^(bits - 1)
-  index first_bin = 128;        ///< first threshold tried, in bins
+  index first_bin = 128;        ///< the first threshold that is tried, in bins
 
   [[nodiscard]] fewbit::range operator()(const histogram& h) const {
     detail::expect_bits_and_first_bin("by_entropy", bits, first_bin);

@@ -1,8 +1,8 @@
 #pragma once
-/// A histogram whose range is given in advance.
+/// fixed_histogram: a histogram whose range is given in advance.
 ///
-/// For matching the bins of another tool and for published reference values. Where nothing must be
-/// matched, histogram_observer needs no range and loses no resolution to a wrong guess.
+/// Use it to get the same bins as another tool or a publication. Otherwise use histogram_observer,
+/// which needs no range.
 
 #include "fewbit/begin.hpp"
 
@@ -21,13 +21,13 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// `bins` equal bins over [0, max] and as many over [-max, 0]: bin k holds
-/// k * w <= |x| < (k + 1) * w with w = max / bins in double, and the last one |x| = max too.
+/// `bins` equal bins over [0, max] and the same number over [-max, 0]. Bin k contains
+/// k * w <= |x| < (k + 1) * w with w = max / bins in double. The last bin also contains |x| = max.
 ///
-/// range(method), range() and snapshot() are those of histogram_observer; a snapshot has all bins.
-/// Larger magnitudes are counted in the last bin and in clipped(); the exact extremes are kept. All
-/// values are counted by octave too (octave_counts.hpp), for percentiles. As with every observer
-/// but the moving average, order, batches and merging do not matter.
+/// range(method), range() and snapshot() work as in histogram_observer. A snapshot has all bins.
+/// Values with |x| > max are counted in the last bin and in clipped(). The extremes are exact. All
+/// values are also counted by octave (octave_counts.hpp), for percentiles. The state depends only
+/// on the multiset of values, not on order, batches or merging.
 class fixed_histogram : public detail::binned_values<fixed_histogram> {
  public:
   /// @param max   finite and above 0
@@ -40,7 +40,7 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
 
   void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
     const auto batch = detail::summarize<false>(by, x, policy_).seen;
-    detail::expect_room(by, seen_, batch);
+    detail::expect_countable_sum(by, seen_, batch);
     seen_.add(batch);
     detail::for_each_finite_run(x, batch.skipped == 0, [&](const float* p, index n) {
       for (index i = 0; i < n; ++i) {
@@ -48,7 +48,7 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
         clipped_ += std::abs(p[i]) > max_ ? 1 : 0;
         if (p[i] == 0.0F) continue;
         const int key =
-            detail::octave_key(std::bit_cast<std::int32_t>(p[i]) & detail::without_sign);
+            detail::octave_key(std::bit_cast<std::int32_t>(p[i]) & detail::magnitude_mask);
         octaves_.add(p[i] < 0.0F ? ~key : key, 1);
       }
     });
@@ -59,7 +59,7 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
 
   void merge(const detail::caller& by, const fixed_histogram& other) {
     expect_same_settings(by, " of other", other);
-    detail::expect_room(by, seen_, other.seen_);
+    detail::expect_countable_sum(by, seen_, other.seen_);
     fixed_histogram both = *this;
     both.seen_.add(other.seen_);
     both.clipped_ += other.clipped_;
@@ -112,10 +112,10 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
     return made;
   }
 
-  void expect_same_settings(const detail::caller& by, const std::string& of,
+  void expect_same_settings(const detail::caller& by, const std::string& suffix,
                             const fixed_histogram& other) const {
-    detail::expect_same(by, "max" + of, other.max_, max_);
-    expect_same_bins(by, of, other);
+    detail::expect_same(by, "max" + suffix, other.max_, max_);
+    expect_same_bins(by, suffix, other);
   }
 
   static constexpr index most_bins = 65536;
@@ -139,7 +139,7 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
   [[nodiscard]] std::pair<index, index> used_bins() const noexcept { return {-bins(), bins()}; }
   [[nodiscard]] index split_bins() const noexcept { return bins(); }
 
-  /// The quotient is a first guess that may be off by a rounding; the edges decide.
+  /// The rounded quotient can be off by one bin. The loops correct it by comparing with the edges.
   [[nodiscard]] index bin_of(float x) const noexcept {
     const double w = width();
     const double magnitude = std::abs(double{x});
@@ -149,7 +149,7 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
     return x < 0.0F ? ~k : k;
   }
 
-  /// What the end bins, the extremes and the octaves say of it.
+  /// Checks clipped_ against the end bins, the extremes and the octaves.
   void expect_clipped_fits(const char* function) const {
     const bool right = seen_.hi > max_;
     const bool left = seen_.lo < -max_;

@@ -1,10 +1,10 @@
 #pragma once
-/// A streaming histogram that needs no range in advance and does not depend on order.
+/// histogram_observer: a streaming histogram that needs no range in advance and does not depend on
+/// the order of values.
 ///
-/// The observer to hold when several methods are to be compared: one pass over the data, then
-/// `range(method)` as often as wanted. Read next: threshold.hpp for the methods,
-/// threshold_observer.hpp for an observer that is bound to one, fixed_histogram.hpp where bins must
-/// equal those of another tool.
+/// Use it to compare several methods: after one pass over the data, call `range(method)` for each.
+/// Read next: threshold.hpp (the methods), threshold_observer.hpp (an observer bound to one
+/// method), fixed_histogram.hpp (the same bins as another tool).
 
 #include "fewbit/begin.hpp"
 
@@ -28,29 +28,30 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// floor(log2 x) for finite x > 0, subnormal ones included: every float is a normal double.
+/// floor(log2 x) for finite x > 0. It is correct for subnormal x too, because each float > 0 is a
+/// normal double.
 inline int floor_log2(float x) noexcept {
   return static_cast<int>(std::bit_cast<std::uint64_t>(double{x}) >> 52U & 0x7FFU) - 1023;
 }
 
-/// Counts values into bins of width 2^exponent; |x| < bins * 2^exponent must hold. What lies below
-/// 64 widths is counted by octave too, in bins that each lie in one bin of that width.
+/// Counts values in linear bins of width 2^exponent, where |x| < bins * 2^exponent. Small values,
+/// |x| below 64 widths, are also counted by octave. Each octave bin is inside one linear bin.
 ///
-/// The quotient |x| / width is a product with a power of two in two steps, because 2^149 is no
-/// float. Neither step can change trunc(|x| / width): results are exact unless they fall below
-/// 2^-126, where the index is 0 with or without rounding.
+/// The quotient |x| / width is computed as two products with powers of two, because 2^149 is not a
+/// float. trunc(|x| / width) is always exact: a product is exact unless it is below 2^-126, and
+/// then the index is 0 with or without rounding.
 class bin_counter {
  public:
   bin_counter(index bins, int exponent)
       : bins_(static_cast<std::int32_t>(bins)),
         exponent_(exponent),
-        first_factor_(static_cast<float>(two_to_the(std::min(-exponent, 126)))),
-        second_factor_(static_cast<float>(two_to_the(std::max(-exponent - 126, 0)))),
+        first_factor_(static_cast<float>(exact_exp2(std::min(-exponent, 126)))),
+        second_factor_(static_cast<float>(exact_exp2(std::max(-exponent - 126, 0)))),
         end_of_small_(exponent + octave_bits > 127 ? infinity_bits
-                                                   : bits_of(two_to_the(exponent + octave_bits))) {}
+                                                   : bits_of(exact_exp2(exponent + octave_bits))) {}
 
-  /// Bin -bins to bins - 1; of floats or vectors of them. All of it in integers that hold the
-  /// bits, because a flag may let the compiler take -0 for +0.
+  /// The linear bin, -bins to bins - 1, of a float or of a vector of floats. The sign is taken from
+  /// the bits, because some compiler flags ignore the sign of zero.
   template <class V>
   FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int32_t> bin_of(const V& value) const noexcept {
     const auto bits = arch::bits_as<std::int32_t>(value);
@@ -59,7 +60,7 @@ class bin_counter {
     return arch::convert<std::int32_t>(quotient) ^ below_zero(bits, magnitude);
   }
 
-  /// Without tables, for short stretches.
+  /// Counts n values without temporary tables. Faster than count_long for short runs.
   void count(const float* p, index n, mirrored_counts& counts, octave_counts& by_octave) const {
     using floats = arch::vec<float, arch::native_lanes<float>>;
     constexpr index piece = 16 * floats::lanes;
@@ -70,17 +71,18 @@ class bin_counter {
       std::size_t small = 0;
       index i = 0;
       for (; i + floats::lanes <= length; i += floats::lanes) {
-        small = sort<floats>(p + i, bins.data() + i, keys.data(), small);
+        small = classify<floats>(p + i, bins.data() + i, keys.data(), small);
       }
-      for (; i < length; ++i) small = sort<float>(p + i, bins.data() + i, keys.data(), small);
+      for (; i < length; ++i) small = classify<float>(p + i, bins.data() + i, keys.data(), small);
       for (index j = 0; j < length; ++j) counts.add_one(bins[static_cast<std::size_t>(j)]);
       for (std::size_t j = 0; j < small; ++j) by_octave.add_one(keys[j]);
     }
   }
 
-  /// A small value is counted by octave alone, and afterwards in the bin around its octave's. The
-  /// others have four tables in turn: equal neighbours, such as the zeros behind a relu, would else
-  /// wait for each other's increment. 32 bits keep the tables in the first-level cache.
+  /// Counts n values in temporary tables. Small values are counted by octave only, and add_octave
+  /// adds them to the linear bins afterwards. Other values are counted in four tables, by lane
+  /// modulo 4, because equal neighbours (such as zeros after a relu) in one table would wait for
+  /// each other's increment. Counts have 32 bits so that the tables fit in L1.
   ///
   /// @param least_bits  at most the bits of the smallest |x| > 0
   void count_long(const float* p, index n, std::int32_t least_bits, mirrored_counts& counts,
@@ -92,7 +94,7 @@ class bin_counter {
     const int first = least_bits < end_of_small_ ? octave_key(least_bits) / octave_bins : end;
     const std::int32_t keys = (end - first) * octave_bins;
     std::vector<std::uint32_t> tables(static_cast<std::size_t>(4 * size + 2 * keys), 0);
-    const index counted = fill(p, n, first * octave_bins - 4 * size, keys, tables.data());
+    const index counted = fill_tables(p, n, first * octave_bins - 4 * size, keys, tables.data());
     add_tables(tables.data(), counts);
     const std::uint32_t* right = tables.data() + 4 * size;
     for (int octave = first; octave < end; ++octave, right += octave_bins) {
@@ -108,25 +110,25 @@ class bin_counter {
 
   template <class I>
   FEWBIT_ALWAYS_INLINE static I magnitude_of(const I& bits) noexcept {
-    return bits & I(without_sign);
+    return bits & I(magnitude_mask);
   }
 
-  /// -1 if below 0, else 0; a zero of either sign is not below 0.
+  /// -1 if the value is below 0, else 0. Zeros of both signs give 0.
   template <class I>
   FEWBIT_ALWAYS_INLINE static I below_zero(const I& bits, const I& magnitude) noexcept {
     return (bits & (I(0) - magnitude)) >> I(31);
   }
 
   template <class V>
-  struct sorted {
+  struct classified {
     arch::rebind<V, std::int32_t> bin;
-    arch::rebind<V, std::int32_t> key;       // meaningless unless small
+    arch::rebind<V, std::int32_t> key;       // only valid if is_small
     arch::rebind<V, std::int32_t> is_small;  // -1 or 0
     arch::rebind<V, std::int32_t> is_below_zero;
   };
 
   template <class V>
-  FEWBIT_ALWAYS_INLINE sorted<V> sort(const V& value) const noexcept {
+  FEWBIT_ALWAYS_INLINE classified<V> classify(const V& value) const noexcept {
     using ints = arch::rebind<V, std::int32_t>;
     const ints bits = arch::bits_as<std::int32_t>(value);
     const ints magnitude = magnitude_of(bits);
@@ -136,17 +138,17 @@ class bin_counter {
             below_zero(bits, magnitude)};
   }
 
-  /// The bins of as many values as V has lanes, and the signed keys of the small ones behind
-  /// `small` others.
-  /// @return how many keys there are now
+  /// Writes the bins of one V of values to `bins`, and appends the signed keys of the small values
+  /// to the `small` keys that `keys` already has.
+  /// @return the new number of keys
   template <class V>
-  FEWBIT_ALWAYS_INLINE std::size_t sort(const float* p, std::int32_t* bins, std::int32_t* keys,
-                                        std::size_t small) const noexcept {
+  FEWBIT_ALWAYS_INLINE std::size_t classify(const float* p, std::int32_t* bins, std::int32_t* keys,
+                                            std::size_t small) const noexcept {
     using ints = arch::rebind<V, std::int32_t>;
     constexpr std::size_t lanes = sizeof(V) / sizeof(std::int32_t);
     std::array<std::int32_t, lanes> key;
     std::array<std::int32_t, lanes> is_small;
-    const sorted<V> s = sort(arch::load<V>(p));
+    const classified<V> s = classify(arch::load<V>(p));
     arch::store(bins, s.bin);
     arch::store(key.data(), ints(s.key ^ s.is_below_zero));
     arch::store(is_small.data(), s.is_small);
@@ -157,18 +159,18 @@ class bin_counter {
     return small;
   }
 
-  /// Fills four linear tables and behind them two tables of `keys` keys, right and left of 0.
+  /// Counts in four linear tables and, after them, two tables of `keys` keys: above and below 0.
   /// @param shift  key - shift is the position of a key above 0
-  /// @return how many values were counted: whole vectors
-  index fill(const float* p, index n, std::int32_t shift, std::int32_t keys,
-             std::uint32_t* tables) const noexcept {
+  /// @return the number of values counted, a multiple of the lanes of a vector
+  index fill_tables(const float* p, index n, std::int32_t shift, std::int32_t keys,
+                    std::uint32_t* tables) const noexcept {
     using floats = arch::vec<float, arch::native_lanes<float>>;
     using ints = arch::rebind<floats, std::int32_t>;
     ints base;
     for (int l = 0; l < floats::lanes; ++l) base.set(l, l % 4 * 2 * bins_ + bins_);
     index i = 0;
     for (; i + floats::lanes <= n; i += floats::lanes) {
-      const sorted<floats> s = sort(floats::load(p + i));
+      const classified<floats> s = classify(floats::load(p + i));
       const ints at_key = s.key - ints(shift) + (s.is_below_zero & ints(keys));
       std::array<std::int32_t, floats::lanes> at;
       arch::select(s.is_small, at_key, s.bin + base).store(at.data());
@@ -177,7 +179,7 @@ class bin_counter {
     return i;
   }
 
-  /// Their sums are at most 2^30.
+  /// Adds the four linear tables to `counts`. Their sums are at most 2^30.
   void add_tables(std::uint32_t* tables, mirrored_counts& counts) const {
     using words = arch::vec<std::uint32_t, 8>;  // there are 32 bins or more
     const std::int32_t size = 2 * bins_;
@@ -189,7 +191,7 @@ class bin_counter {
     counts.add_each(tables);
   }
 
-  /// Adds the counts of an octave's keys to it, and to the bins around them.
+  /// Adds the counts of one octave's keys to `by_octave`, and to the linear bins that contain them.
   void add_octave(int octave, const std::uint32_t* right, const std::uint32_t* left,
                   mirrored_counts& counts, octave_counts& by_octave) const {
     std::uint64_t n_right = 0;
@@ -223,24 +225,26 @@ class bin_counter {
 
 }  // namespace detail
 
-/// Bins of a power-of-two width w, as many on each side of 0; whenever |x| reaches bins * w,
-/// neighbours are merged two by two and w doubles.
+/// Bins of a power-of-two width w, the same number on each side of 0. When |x| reaches bins * w,
+/// pairs of neighbouring bins are merged and w doubles.
 ///
-/// The state is a function of the multiset of values alone. Width: w is the smallest power of two,
-/// at least 2^-149, with max|x| < bins * w, and so depends on max|x| alone. Counts: bin k of width
-/// w counts k = trunc(|x| / w), and trunc(trunc(|x| / w) / 2) = trunc(|x| / 2w), so a bin that was
-/// merged holds what it would hold had the width been 2w from the start. Hence any order, any split
-/// into batches and any merge of observers give the same bits.
+/// The state depends only on the multiset of values, because both of its parts do:
+/// - Width: w is the smallest power of two, at least 2^-149, with max|x| < bins * w. It depends
+///   only on max|x|.
+/// - Counts: bin k counts the values with k = trunc(|x| / w). Since trunc(trunc(|x| / w) / 2) =
+///   trunc(|x| / 2w), a merged bin has the count it would have if the width were 2w from the start.
 ///
-/// Small values, below 64 widths, are counted by octave too (octave_counts.hpp), so that one value
-/// far from the rest leaves the percentiles of the rest resolved. That table is a function of the
-/// multiset as well: an octave that passes below 64 widths takes over its linear bins, of which it
-/// has 64 or more.
+/// So any order, any division into batches and any merge of observers give the same bits.
 ///
-/// range(method) and range() answer a range, snapshot(ends) gives the bins in use as plain data.
+/// Small values, |x| below 64 widths, are also counted by octave (octave_counts.hpp), so that
+/// percentiles stay precise if an outlier makes the bins wide. This table depends only on the
+/// multiset too: when an octave falls below 64 widths, its counts are copied from its linear bins,
+/// of which it has 64 or more.
 ///
-/// Memory: 8 bytes for each of the `bins` and at most 19 kB, 36 kB for 2048 bins; 8 bytes more for
-/// each bin that reaches 2^32 values. At least half of the bins are in use unless max|x| is
+/// range(method) and range() compute a range. snapshot(ends) returns the bins in use as plain data.
+///
+/// Memory: 8 bytes for each of the `bins`, plus at most 19 kB: 36 kB for 2048 bins. Each bin that
+/// reaches 2^32 values takes 8 bytes more. At least half of the bins are in use unless max|x| is
 /// subnormal, so w is at most 2 max|x| / bins.
 class histogram_observer : public detail::binned_values<histogram_observer> {
  public:
@@ -250,7 +254,7 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
   explicit histogram_observer(index bins = default_bins, nan_policy policy = nan_policy::fail)
       : histogram_observer(detail::caller{name}, bins, policy) {}
 
-  /// The same for an observer that holds this one; errors name it.
+  /// The overloads with `by` are for observers that contain this one. Errors name `by`.
   histogram_observer(const detail::caller& by, index bins, nan_policy policy)
       : binned_values(checked(by.name().c_str(), bins), policy) {}
 
@@ -259,8 +263,8 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
 
   void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
     const auto batch = detail::summarize<true>(by, x, policy_);
-    detail::expect_room(by, seen_, batch.seen);
-    extend(batch.seen);
+    detail::expect_countable_sum(by, seen_, batch.seen);
+    add_summary(batch.seen);
     const detail::bin_counter counter(bins(), exponent());
     detail::for_each_finite_run(x, batch.seen.skipped == 0, [&](const float* p, index n) {
       if (n < 2 * bins()) {
@@ -276,17 +280,17 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
 
   void merge(const detail::caller& by, const histogram_observer& other) {
     expect_same_settings(by, " of other", other);
-    detail::expect_room(by, seen_, other.seen_);
+    detail::expect_countable_sum(by, seen_, other.seen_);
     histogram_observer aligned = other;
     histogram_observer both = *this;
     aligned.widen(exponent() - other.exponent());
-    both.extend(other.seen_);
+    both.add_summary(other.seen_);
     both.counts_.add(aligned.counts_);
     both.octaves_.add(aligned.octaves_);
     *this = std::move(both);
   }
 
-  [[nodiscard]] double width() const noexcept { return detail::two_to_the(exponent()); }
+  [[nodiscard]] double width() const noexcept { return detail::exact_exp2(exponent()); }
 
   [[nodiscard]] std::string to_text() const { return detail::text_of(*this); }
 
@@ -325,9 +329,9 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
     return made;
   }
 
-  void expect_same_settings(const detail::caller& by, const std::string& of,
+  void expect_same_settings(const detail::caller& by, const std::string& suffix,
                             const histogram_observer& other) const {
-    expect_same_bins(by, of, other);
+    expect_same_bins(by, suffix, other);
   }
 
   static constexpr index most_bins = 65536;
@@ -342,7 +346,7 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
   [[nodiscard]] int exponent() const noexcept { return exponent_for(seen_.amax()); }
 
   [[nodiscard]] int exponent_for(float amax) const noexcept {
-    constexpr int finest = -149;  // the smallest float: finer bins would not tell values apart
+    constexpr int finest = -149;  // all floats are multiples of 2^-149
     if (amax == 0.0F) return finest;
     return std::max(finest, detail::floor_log2(amax) + 1 - std::countr_zero(unsigned_bins()));
   }
@@ -351,12 +355,12 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
     return static_cast<std::uint64_t>(bins());
   }
 
-  /// The bins in use: from that of the smallest value or 0 to that of the largest or 0.
+  /// The bins in use: {bin of min(lo, 0), bin of max(hi, 0), plus 1}.
   [[nodiscard]] std::pair<index, index> used_bins() const noexcept {
     return {std::min(bin_of(seen_.lo), index{0}), std::max(bin_of(seen_.hi) + 1, index{0})};
   }
 
-  /// Those below 64 widths.
+  /// The bins below 64 widths, on each side of 0.
   [[nodiscard]] index split_bins() const noexcept {
     return std::min(bins(), index{detail::octave_bins});
   }
@@ -365,13 +369,13 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
     return detail::bin_counter(bins(), exponent()).bin_of(x);
   }
 
-  /// Takes in extremes and counts of new values and widens the bins to hold them.
-  void extend(const detail::data_summary& more) {
+  /// Adds extremes and counts of new values, and widens the bins so that the values fit.
+  void add_summary(const detail::data_summary& more) {
     widen(exponent_for(more.amax()) - exponent());
     seen_.add(detail::data_summary(more));
   }
 
-  /// Merges 2^doublings bins into one, those that become small by octave too.
+  /// Merges each 2^doublings bins into one. Values that become small are also counted by octave.
   void widen(int doublings) {
     if (doublings <= 0) return;
     auto by_octave = octaves_;

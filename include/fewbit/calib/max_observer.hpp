@@ -1,7 +1,7 @@
 #pragma once
-/// Smallest and largest value: the range that clips nothing.
+/// max_observer: the smallest and the largest value. This range clips nothing.
 ///
-/// For weights, and for activations without outliers. Read next: histogram_observer.hpp.
+/// Use it for weights, and for activations without outliers. Read next: histogram_observer.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -14,7 +14,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// range() is [min, max] of all values seen; its amax() serves symmetric schemes.
+/// range() is [min, max] of all values seen. Symmetric schemes use range().amax().
 class max_observer {
  public:
   max_observer() = default;
@@ -25,10 +25,10 @@ class max_observer {
     observe({"max_observer", "observe"}, x);
   }
 
-  /// The same, and of merge and range, for an observer that holds this one; errors name it.
+  /// The overloads with `by` are for observers that contain this one. Errors name `by`.
   void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
     const auto batch = detail::summarize<false>(by, x, policy_).seen;
-    detail::expect_room(by, seen_, batch);
+    detail::expect_countable_sum(by, seen_, batch);
     seen_.add(batch);
   }
 
@@ -37,7 +37,7 @@ class max_observer {
 
   void merge(const detail::caller& by, const max_observer& other) {
     expect_same_settings(by, " of other", other);
-    detail::expect_room(by, seen_, other.seen_);
+    detail::expect_countable_sum(by, seen_, other.seen_);
     seen_.add(detail::data_summary(other.seen_));
   }
 
@@ -81,9 +81,9 @@ class max_observer {
 
   [[nodiscard]] std::uint64_t rows_seen() const noexcept { return seen_.count + seen_.skipped; }
 
-  void expect_same_settings(const detail::caller& by, const std::string& of,
+  void expect_same_settings(const detail::caller& by, const std::string& suffix,
                             const max_observer& other) const {
-    detail::expect_same_policy(by, of, policy_, other.policy_);
+    detail::expect_same_policy(by, suffix, policy_, other.policy_);
   }
 
   detail::data_summary seen_;

@@ -1,9 +1,11 @@
 #pragma once
-/// Counts of bins on both sides of 0, and what both kinds of histogram observer make of them.
-/// Private to them.
+/// Counts of bins on both sides of 0, and the base class of histogram_observer and fixed_histogram.
+/// Only these two use it.
 ///
-/// Bin k >= 0 holds what lies k to k + 1 widths right of 0; bin -1 - k = ~k its mirror image left
-/// of 0. A zero of either sign is in bin 0. Folding the halves gives the histogram of |x| exactly.
+/// Bin k >= 0 contains the values from k to k + 1 widths above 0. Bin -1 - k = ~k is its mirror
+/// image below 0. Zeros of both signs are in bin 0. Adding bin ~k to bin k gives the exact
+/// histogram of
+/// |x|.
 
 #include "fewbit/begin.hpp"
 
@@ -30,22 +32,22 @@ class mirrored_counts {
 
   [[nodiscard]] index bins_per_side() const noexcept { return bins_; }
 
-  [[nodiscard]] std::uint64_t operator[](index k) const noexcept { return counts_[place(k)]; }
+  [[nodiscard]] std::uint64_t operator[](index k) const noexcept { return counts_[position_of(k)]; }
 
   /// @param k  from -bins_per_side() to bins_per_side() - 1
-  void add(index k, std::uint64_t n) { counts_.add(place(k), n); }
+  void add(index k, std::uint64_t n) { counts_.add(position_of(k), n); }
 
-  FEWBIT_ALWAYS_INLINE void add_one(index k) { counts_.add_one(place(k)); }
+  FEWBIT_ALWAYS_INLINE void add_one(index k) { counts_.add_one(position_of(k)); }
 
-  /// Adds a count to each bin, from that of -bins_per_side() on.
+  /// Adds one count to each bin, from bin -bins_per_side() on.
   void add_each(const std::uint32_t* more) { counts_.add_each(0, more, counts_.size()); }
 
   void add(const mirrored_counts& other) {
     for (std::size_t i = 0; i < counts_.size(); ++i) counts_.add(i, other.counts_[i]);
   }
 
-  /// 2^doublings neighbours merged into one. The arithmetic shift maps both sides:
-  /// ~((~k) >> d) = k >> d.
+  /// Merges each 2^doublings neighbouring bins into one. An arithmetic shift is right on both sides
+  /// of 0, because ~((~k) >> d) = k >> d.
   [[nodiscard]] mirrored_counts coarsened(int doublings) const {
     const int shift = doublings < 62 ? doublings : 62;
     mirrored_counts coarse(bins_);
@@ -62,7 +64,7 @@ class mirrored_counts {
     return all;
   }
 
-  /// Bins first to last - 1 as plain data; `first` <= 0 <= `last`.
+  /// A histogram of bins first to last - 1, where first <= 0 <= last.
   [[nodiscard]] histogram of_values(index first, index last, double width) const {
     histogram out;
     out.ends = clip::affine;
@@ -73,7 +75,7 @@ class mirrored_counts {
     return out;
   }
 
-  /// The bins 0 to `used` - 1 of |x| as plain data.
+  /// A histogram of |x| with bins 0 to used - 1.
   [[nodiscard]] histogram of_magnitudes(index used, double width) const {
     histogram out;
     out.width = width;
@@ -91,8 +93,8 @@ class mirrored_counts {
     }
   }
 
-  /// Fills an empty one. Accepts ascending bins whose counts add up to seen.count and whose first
-  /// and last are those of seen.lo and seen.hi.
+  /// Reads counts into an empty object. Bins must ascend, the sum of the counts must be seen.count,
+  /// and the first and the last bin must be those of seen.lo and seen.hi.
   void read(text_reader& in, const data_summary& seen, index bin_of_lo, index bin_of_hi) {
     const std::uint64_t filled = in.field("filled", static_cast<std::uint64_t>(2 * bins_));
     std::uint64_t sum = 0;
@@ -115,7 +117,7 @@ class mirrored_counts {
   friend bool operator==(const mirrored_counts&, const mirrored_counts&) = default;
 
  private:
-  [[nodiscard]] std::size_t place(index k) const noexcept {
+  [[nodiscard]] std::size_t position_of(index k) const noexcept {
     return static_cast<std::size_t>(k + bins_);
   }
 
@@ -123,7 +125,7 @@ class mirrored_counts {
   compact_counts counts_;
 };
 
-/// The narrow bins of the counts by octave and of `zeros`, of |x| if symmetric, of x if affine.
+/// The bins of `counts` and one bin of `zeros`, ascending: of |x| if symmetric, of x if affine.
 inline std::vector<small_bin> small_bins(const octave_counts& counts, std::uint64_t zeros,
                                          clip ends) {
   std::vector<small_bin> out;
@@ -142,9 +144,14 @@ inline std::vector<small_bin> small_bins(const octave_counts& counts, std::uint6
   return out;
 }
 
-/// The state of a histogram observer and its answers. Derived has its `name` for errors, width(),
-/// used_bins(), the bins of a snapshot as {first, behind the last}, and split_bins(), how many bins
-/// on each side of 0 the counts by octave count once more.
+/// The state of a histogram observer and its ranges. Derived has these members:
+///
+/// | member       | meaning                                                                |
+/// |--------------|------------------------------------------------------------------------|
+/// | name         | its name in errors                                                     |
+/// | width()      | the width of a bin                                                     |
+/// | used_bins()  | the bins of a snapshot: {first, last + 1}                              |
+/// | split_bins() | number of bins on each side of 0 whose values are counted by octave too |
 template <class Derived>
 class binned_values {
  public:
@@ -160,7 +167,7 @@ class binned_values {
   /// @throws fewbit::error before the first value.
   [[nodiscard]] fewbit::range range() const { return range(caller{Derived::name, "range"}); }
 
-  /// The same for an observer that holds this one.
+  /// The overloads with `by` are for observers that contain this one. Errors name `by`.
   template <ThresholdMethod Method>
   [[nodiscard]] fewbit::range range(const caller& by, const Method& method,
                                     clip ends = clip::symmetric) const {
@@ -172,7 +179,7 @@ class binned_values {
     return {seen_.lo, seen_.hi};
   }
 
-  /// The bins, of |x| if symmetric, of x if affine.
+  /// The histogram of |x| if symmetric, of x if affine.
   /// @throws fewbit::error before the first value.
   [[nodiscard]] histogram snapshot(clip ends) const {
     expect_data({Derived::name, "snapshot"}, count());
@@ -180,7 +187,7 @@ class binned_values {
   }
 
   [[nodiscard]] index bins() const noexcept { return counts_.bins_per_side(); }
-  /// The memory it takes, the object itself included.
+  /// Bytes of memory, including the object itself.
   [[nodiscard]] std::size_t bytes() const noexcept {
     return sizeof(Derived) + counts_.bytes() + octaves_.bytes();
   }
@@ -195,12 +202,13 @@ class binned_values {
 
   [[nodiscard]] std::uint64_t rows_seen() const noexcept { return seen_.count + seen_.skipped; }
 
-  void expect_same_bins(const caller& by, const std::string& of, const binned_values& other) const {
-    expect_same(by, "bins" + of, other.bins(), bins());
-    expect_same_policy(by, of, policy_, other.policy_);
+  void expect_same_bins(const caller& by, const std::string& suffix,
+                        const binned_values& other) const {
+    expect_same(by, "bins" + suffix, other.bins(), bins());
+    expect_same_policy(by, suffix, policy_, other.policy_);
   }
 
-  /// Reads both tables and accepts only what observing could have produced.
+  /// Reads both tables and accepts only states that an observer can have.
   void read_counts(text_reader& in, index bin_of_lo, index bin_of_hi, int key_end) {
     counts_.read(in, seen_, bin_of_lo, bin_of_hi);
     const auto& self = static_cast<const Derived&>(*this);

@@ -1,8 +1,8 @@
 #pragma once
-/// Clips where the mean squared error of quantization is least.
+/// by_mse: clips at the threshold with the least mean squared error of quantization.
 ///
-/// The usual choice for 4 bits and fewer. Wu et al. 2020, arXiv:2004.09602; Banner et al. 2018,
-/// arXiv:1810.05723. Values stand for the centre of their bin.
+/// The usual choice for 4 bits and fewer. Each value counts as the centre of its bin. Sources: Wu
+/// et al. 2020, arXiv:2004.09602; Banner et al. 2018, arXiv:1810.05723.
 
 #include "fewbit/begin.hpp"
 
@@ -39,8 +39,9 @@ FEWBIT_ALWAYS_INLINE V nearest(const V& x) noexcept {
   return arch::rounded(x + V(magic)) - V(magic);
 }
 
-/// Sum of weight * (value - quantized value)^2 for each interval [lo, hi] of `levels` steps with 0
-/// on the grid. Lanes are intervals, so every number of lanes adds in the same order: same bits.
+/// Sum of weight * (value - quantized value)^2 for each interval [lo, hi], which has `levels` steps
+/// and a code for 0. Each lane computes one interval, so the number of lanes does not change the
+/// order of additions or any bit.
 inline std::vector<double> squared_errors(const weighted_points& points,
                                           const std::vector<double>& lo,
                                           const std::vector<double>& hi, double levels) {
@@ -63,8 +64,8 @@ inline std::vector<double> squared_errors(const weighted_points& points,
     for (std::size_t j = 0; j < points.value.size(); ++j) {
       const doubles x(points.value[j]);
       const doubles code = arch::clamp(nearest(x / step), first, last);
-      const doubles miss = arch::rounded(code * step) - x;
-      sum += arch::rounded(arch::rounded(miss * miss) * doubles(points.weight[j]));
+      const doubles difference = arch::rounded(code * step) - x;
+      sum += arch::rounded(arch::rounded(difference * difference) * doubles(points.weight[j]));
     }
     for (std::size_t l = 0; l < lanes && begin + l < n; ++l) {
       errors[begin + l] = sum[static_cast<int>(l)];
@@ -73,24 +74,24 @@ inline std::vector<double> squared_errors(const weighted_points& points,
   return errors;
 }
 
-inline std::size_t first_least(const std::vector<double>& errors) {
+inline std::size_t index_of_least(const std::vector<double>& errors) {
   return static_cast<std::size_t>(std::min_element(errors.begin(), errors.end()) - errors.begin());
 }
 
 }  // namespace detail
 
-/// symmetric: a runs over the centres of the bins from `first_bin` on; codes are -L to L with
-/// L = 2^(bits-1) - 1, or 0 to 2^bits - 1; of equal thresholds the smallest. Fewer bins: the
-/// maximum.
+/// symmetric: tries each bin centre from `first_bin` on as the threshold a of [-a, a]. Codes are -L
+/// to L with L = 2^(bits-1) - 1, or 0 to 2^bits - 1 if unsigned. If two thresholds have the same
+/// error, the smaller one is chosen. A histogram with at most `first_bin` bins gives the maximum.
 ///
-/// affine: 2^bits codes on [lo, hi], which holds 0. Starting from the extremes, one end after the
-/// other moves to the best bin centre at least `first_bin` bins from 0 until neither improves; an
-/// end with fewer bins stays. This is a local minimum, near the global one for the bell-shaped
-/// distributions of networks.
+/// affine: 2^bits codes on [lo, hi], where lo <= 0 <= hi. The search starts from the extremes. It
+/// sets hi and lo in turn to the best bin centre at least `first_bin` bins from 0, until neither
+/// improves the error, at most 8 times. An end with fewer bins on its side keeps its extreme. The
+/// result is a local minimum, close to the global one for bell-shaped distributions.
 struct by_mse {
   int bits = 8;                 ///< 2 to 16
-  bool unsigned_codes = false;  ///< symmetric only: the data is known to be >= 0
-  index first_bin = 128;        ///< first threshold tried, in bins
+  bool unsigned_codes = false;  ///< symmetric only: all data is >= 0
+  index first_bin = 128;        ///< the first threshold that is tried, in bins
 
   [[nodiscard]] fewbit::range operator()(const histogram& h) const {
     detail::expect_bits_and_first_bin("by_mse", bits, first_bin);
@@ -105,11 +106,11 @@ struct by_mse {
     std::vector<double> hi;
     for (index i = first_bin; i < h.bins(); ++i) hi.push_back(h.center(i));
     if (hi.empty()) return detail::symmetric_range(0.0, h);
-    // |x| has no left half: its codes 0 to L are those of [0, a] in L steps.
+    // The histogram counts |x|, so codes 0 to L on [0, a] give the error of both sides.
     const double levels = (1 << (unsigned_codes ? bits : bits - 1)) - 1;
     const std::vector<double> lo(hi.size(), 0.0);
     const auto errors = detail::squared_errors(detail::weighted_points(h), lo, hi, levels);
-    return detail::symmetric_range(hi[detail::first_least(errors)], h);
+    return detail::symmetric_range(hi[detail::index_of_least(errors)], h);
   }
 
   [[nodiscard]] fewbit::range affine_range(const histogram& h) const {
@@ -139,13 +140,13 @@ struct by_mse {
     return {static_cast<float>(lo), static_cast<float>(hi)};
   }
 
-  /// Moves `end` to the best candidate if that is better than `least`.
+  /// Sets `end` to the best candidate if its error is below `least`.
   template <class Errors>
   static void improve(const std::vector<double>& candidates, double& end, double& least,
                       Errors&& errors_of) {
     if (candidates.empty()) return;
     const std::vector<double> errors = errors_of(candidates);
-    const std::size_t best = detail::first_least(errors);
+    const std::size_t best = detail::index_of_least(errors);
     if (errors[best] >= least) return;
     least = errors[best];
     end = candidates[best];

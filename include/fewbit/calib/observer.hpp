@@ -1,18 +1,22 @@
 #pragma once
-/// What an observer is: it watches float data batch by batch and answers the range to quantize.
+/// The concept Observer: an object that reads float data batch by batch and returns the range to
+/// quantize.
 ///
 ///     histogram_observer seen;
 ///     for (const auto& batch : batches) seen.observe(batch);
 ///     const range r = seen.range(by_entropy{});
 ///     const quant_params p = choose_params<int8_per_tensor>(r);
 ///
-/// Which one: max_observer for weights and well-behaved activations; histogram_observer to try
-/// several methods on one pass over the data; percentile_observer, entropy_observer and
-/// mse_observer (threshold_observer.hpp) where a template wants a single type;
-/// moving_average_observer during training; per_channel<O> for one range per column.
+/// | observer                                          | use it for                               |
+/// |---------------------------------------------------|------------------------------------------|
+/// | max_observer                                      | weights, activations without outliers    |
+/// | histogram_observer                                | several methods after one pass over data |
+/// | percentile_observer, entropy_observer, mse_observer | templates that need one type           |
+/// | moving_average_observer                           | training                                 |
+/// | per_channel<O>                                    | one range for each column                |
 ///
-/// All but the moving average are mergeable: their state depends on the multiset of values seen,
-/// not on order, batches or who saw them, and is equal to the last bit.
+/// All except the moving average are mergeable: the state is a function of the multiset of values.
+/// The order of values, the batches and the observer that read them change no bit.
 
 #include "fewbit/begin.hpp"
 
@@ -30,17 +34,17 @@ namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// What an observer does with NaN and infinity.
 enum class nan_policy : std::uint8_t {
-  fail,  ///< an error that names the first position; the observer keeps its former state
-  skip,  ///< leave them out and count them in skipped()
+  fail,  ///< throws an error with the first position; the observer keeps its state
+  skip,  ///< ignores them and counts them in skipped()
 };
 
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// `observe` takes one batch of any shape with at least one value (an expression or a column-major
-/// matrix is evaluated once). `range` fails before the first value. `from_text` reads what
-/// `to_text` wrote, exactly, and fails on anything else. A call that fails changes nothing.
+/// `observe` reads one batch of any shape with at least one value. An expression or a column-major
+/// matrix is evaluated once. `range` fails before the first value. `from_text` restores the exact
+/// state that `to_text` wrote, and fails on any other text. A call that fails changes nothing.
 template <class O>
 concept Observer =
     std::copyable<O> &&
@@ -53,8 +57,8 @@ concept Observer =
       { O::from_text(t) } -> std::same_as<O>;
     };
 
-/// `a.merge(b)` leaves in `a` the state of having seen both, in either order, bit for bit. Both
-/// must have been built with the same settings.
+/// After `a.merge(b)`, `a` has the state of an observer that read the data of both, in any order,
+/// bit for bit. Both must have the same settings.
 template <class O>
 concept MergeableObserver = Observer<O> && requires(O& o, const O& c) { o.merge(c); };
 

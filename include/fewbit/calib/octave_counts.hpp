@@ -1,6 +1,6 @@
 #pragma once
-/// Counts of values by sign, exponent and leading mantissa bits: bins as fine for small values as
-/// for large ones. Private to the histogram observers, whose percentiles need them.
+/// Counts values by sign, exponent and leading mantissa bits, so that small and large values have
+/// the same relative resolution. Only histogram observers use it, for percentiles.
 
 #include "fewbit/begin.hpp"
 
@@ -18,25 +18,27 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// 2^e, for e of a normal double.
-inline double two_to_the(int e) noexcept {
+/// 2^e, if that is a normal double.
+inline double exact_exp2(int e) noexcept {
   return std::bit_cast<double>(static_cast<std::uint64_t>(e + 1023) << 52U);
 }
 
-/// Octave o holds 2^(o - 149) <= |x| < 2^(o - 148): all floats but 0 are in octaves 0 to 276.
+/// Octave o contains 2^(o - 149) <= |x| < 2^(o - 148). Every float except 0 is in one of the
+/// octaves 0 to 276.
 inline constexpr int octaves = 277;
 inline constexpr int exponent_of_octave_0 = -149;
 inline constexpr int octave_bits = 6;
 inline constexpr int octave_bins = 1 << octave_bits;
 
-/// The key of |x|: octave * 64 plus the six leading bits of the mantissa. Keys ascend with |x|.
-/// Takes the bits of a finite |x| > 0, one or a vector of them.
+/// The key of |x|: octave * 64 plus the six leading mantissa bits. Keys ascend with |x|. The
+/// argument has the bits of a finite |x| > 0, or a vector of such bits.
 template <class I>
 FEWBIT_ALWAYS_INLINE I octave_key(const I& magnitude_bits) noexcept {
   constexpr int dropped = 23 - octave_bits;
   constexpr std::int32_t smallest_normal = 0x00800000;
   constexpr int bias = 127;
-  // The bits of a subnormal number count units of 2^-149; as a float they have an exponent.
+  // The bits of a subnormal number are a multiple of 2^-149. Converted to float, this multiple has
+  // a normal exponent and mantissa.
   const I subnormal = arch::bits_as<std::int32_t>(arch::convert<float>(magnitude_bits));
   const I key = (magnitude_bits >> I(dropped)) + I((-bias - exponent_of_octave_0) * octave_bins);
   return arch::select(magnitude_bits < I(smallest_normal),
@@ -47,43 +49,45 @@ FEWBIT_ALWAYS_INLINE I octave_key(const I& magnitude_bits) noexcept {
 inline double edge_of_key(int key) noexcept {
   const int octave = key / octave_bins;
   return (octave_bins + key % octave_bins) *
-         two_to_the(octave + exponent_of_octave_0 - octave_bits);
+         exact_exp2(octave + exponent_of_octave_0 - octave_bits);
 }
 
-/// A bin of the table: |x| from the edge of `key` to that of `key + keys`.
+/// A bin of the table: |x| from the edge of `key` to the edge of `key + keys`.
 struct octave_bin {
   int key;
   int keys;
-  std::uint64_t negative;  ///< how many are below 0
-  std::uint64_t positive;
+  std::uint64_t negative;  ///< number of values below 0
+  std::uint64_t positive;  ///< number of values above 0
 };
 
-/// The 20 highest octaves that hold a value have 64 bins on each side of 0. Such a bin is at most
-/// 1/64 of its edge wide. The others have 4 bins, at most 1/4 wide. Zeros are not counted.
+/// The 20 highest octaves that contain a value have 64 bins on each side of 0. The width of such a
+/// bin is at most 1/64 of its edge near 0. The other octaves have 4 bins on each side, with a width
+/// of at most 1/4. Zeros are not counted.
 ///
-/// The state is a function of the multiset of values alone: an octave can only fall in rank while
-/// values are added, and four bins hold what 64 would hold merged.
+/// The state depends only on the multiset of values. While values are added, an octave can move
+/// from 64 bins to 4, but never back, and each of the 4 bins has the sum of 16 of the 64.
 ///
-/// Memory: 512 bytes for each of the 20, 32 for each other: at most 18.5 kB below 2^32 values.
+/// Memory: 512 bytes for each of the 20 highest octaves, 32 bytes for each other octave: at most
+/// 18.5 kB below 2^32 values.
 class octave_counts {
  public:
-  octave_counts() { begin_.fill(none); }
+  octave_counts() { first_bin_.fill(none); }
 
-  /// `key` stands for a value above 0, `~key` for its negative.
+  /// A value above 0 has its `key`, a value below 0 has `~key`.
   void add(int key, std::uint64_t n) {
-    find_room(octave_of(key));
+    make_room_for(octave_of(key));
     counts_.add(position(key), n);
   }
 
   FEWBIT_ALWAYS_INLINE void add_one(int key) {
-    find_room(octave_of(key));
+    make_room_for(octave_of(key));
     counts_.add_one(position(key));
   }
 
-  /// 64 counts on each side of 0, of the keys of one octave.
+  /// Adds the counts of the 64 keys of one octave: `right` for values above 0, `left` below 0.
   void add_octave(int octave, const std::uint32_t* right, const std::uint32_t* left) {
-    find_room(octave);
-    const auto begin = static_cast<std::size_t>(begin_[static_cast<std::size_t>(octave)]);
+    make_room_for(octave);
+    const auto begin = static_cast<std::size_t>(first_bin_[static_cast<std::size_t>(octave)]);
     if (is_fine(octave)) {
       counts_.add_each(begin, right, octave_bins);
       counts_.add_each(begin + octave_bins, left, octave_bins);
@@ -96,17 +100,17 @@ class octave_counts {
   }
 
   void add(const octave_counts& other) {
-    chosen more{};
-    for (std::size_t o = 0; o < more.size(); ++o) more[o] = other.begin_[o] != none;
-    make_room(more);
-    other.for_each([&](const octave_bin& b) { put(b); });
+    octave_set more{};
+    for (std::size_t o = 0; o < more.size(); ++o) more[o] = other.first_bin_[o] != none;
+    add_octaves(more);
+    other.for_each([&](const octave_bin& b) { add_bin(b); });
   }
 
-  /// Calls f(octave_bin) for each bin that holds a value, by ascending magnitude.
+  /// Calls f(octave_bin) for each non-empty bin, by ascending magnitude.
   template <class F>
   void for_each(F&& f) const {
     for (int octave = 0; octave < octaves; ++octave) {
-      if (begin_[static_cast<std::size_t>(octave)] == none) continue;
+      if (first_bin_[static_cast<std::size_t>(octave)] == none) continue;
       const int keys = is_fine(octave) ? 1 : keys_of_coarse;
       for (int k = octave * octave_bins; k < (octave + 1) * octave_bins; k += keys) {
         const octave_bin b{k, keys, counts_[position(~k)], counts_[position(k)]};
@@ -123,7 +127,8 @@ class octave_counts {
 
   [[nodiscard]] std::size_t bytes() const noexcept { return counts_.bytes(); }
 
-  /// "key count" for each bin with its lowest key, in the order of values.
+  /// Writes "key count" for each non-empty bin, by ascending value. The key is the lowest one of
+  /// the bin.
   void write(text_writer& out) const {
     std::vector<text_reader::key_and_value> right;
     std::vector<text_reader::key_and_value> left;
@@ -136,12 +141,12 @@ class octave_counts {
     for (const auto& e : right) out.entry(e.key, e.value);
   }
 
-  /// Fills an empty one. Accepts ascending keys below `end` that floats can have, those of whole
-  /// bins alone, and counts that add up to at most `most`.
+  /// Reads counts into an empty object. Keys must ascend, be below `end`, be the lowest key of a
+  /// bin and belong to a float. The sum of the counts must be at most `most`.
   void read(text_reader& in, int end, std::uint64_t most) {
     const std::uint64_t filled = in.field("octave_bins", 2U * octaves * octave_bins);
     std::vector<text_reader::key_and_value> entries;
-    chosen more{};
+    octave_set more{};
     std::int64_t previous = -std::int64_t{octaves} * octave_bins - 1;
     for (std::uint64_t i = 0; i < filled; ++i) {
       const auto e = in.entry();
@@ -155,7 +160,7 @@ class octave_counts {
       more[static_cast<std::size_t>(key / octave_bins)] = true;
       entries.push_back(e);
     }
-    make_room(more);
+    add_octaves(more);
     for (const auto& e : entries) {
       const auto key = static_cast<int>(e.key);
       const int magnitude = key < 0 ? ~key : key;
@@ -168,7 +173,7 @@ class octave_counts {
   friend bool operator==(const octave_counts&, const octave_counts&) = default;
 
  private:
-  using chosen = std::array<bool, octaves>;
+  using octave_set = std::array<bool, octaves>;
   static constexpr int none = -1;
   static constexpr int fine_octaves = 20;
   static constexpr int coarse_bits = 2;
@@ -182,56 +187,56 @@ class octave_counts {
   }
 
   [[nodiscard]] FEWBIT_ALWAYS_INLINE bool is_fine(int octave) const noexcept {
-    return begin_[static_cast<std::size_t>(octave)] < begin_of_coarse;
+    return first_bin_[static_cast<std::size_t>(octave)] < begin_of_coarse;
   }
 
-  /// Whether a float has that key: a subnormal number has fewer bits.
+  /// Whether a float has this key. Subnormal numbers have fewer mantissa bits.
   static constexpr bool is_key(std::int64_t key) noexcept {
     const std::int64_t octave = key / octave_bins;
     return octave >= octave_bits || key % (octave_bins >> octave) == 0;
   }
 
   [[nodiscard]] FEWBIT_ALWAYS_INLINE std::size_t position(int key) const noexcept {
-    const int sign = key >> 31;  // no branch: signs are hard to predict
+    const int sign = key >> 31;  // no branch, because signs are hard to predict
     const int magnitude = key ^ sign;
-    const int begin = begin_[static_cast<std::size_t>(magnitude >> octave_bits)];
+    const int begin = first_bin_[static_cast<std::size_t>(magnitude >> octave_bits)];
     const bool fine = begin < begin_of_coarse;
     const int left = sign & (fine ? octave_bins : coarse_bins);
     const int at = (magnitude & (octave_bins - 1)) >> (fine ? 0 : octave_bits - coarse_bits);
-    const int place = begin + left + at;
-    return static_cast<std::size_t>(place);
+    const int bin = begin + left + at;
+    return static_cast<std::size_t>(bin);
   }
 
-  void put(const octave_bin& b) {
+  void add_bin(const octave_bin& b) {
     if (b.negative != 0) counts_.add(position(~b.key), b.negative);
     if (b.positive != 0) counts_.add(position(b.key), b.positive);
   }
 
-  FEWBIT_ALWAYS_INLINE void find_room(int octave) {
-    if (begin_[static_cast<std::size_t>(octave)] != none) return;
-    chosen more{};
+  FEWBIT_ALWAYS_INLINE void make_room_for(int octave) {
+    if (first_bin_[static_cast<std::size_t>(octave)] != none) return;
+    octave_set more{};
     more[static_cast<std::size_t>(octave)] = true;
-    make_room(more);
+    add_octaves(more);
   }
 
-  /// Gives each of the octaves a place, which moves the lower ones down in rank.
-  void make_room(const chosen& more) {
+  /// Adds bins for the octaves in `more`. Lower octaves can change from 64 bins to 4.
+  void add_octaves(const octave_set& more) {
     octave_counts next;
     bool changed = false;
     int begin = 0;
     for (std::size_t o = octaves; o-- != 0;) {
-      if (!more[o] && begin_[o] == none) continue;
-      changed = changed || begin_[o] == none;
-      next.begin_[o] = static_cast<std::int16_t>(begin);
+      if (!more[o] && first_bin_[o] == none) continue;
+      changed = changed || first_bin_[o] == none;
+      next.first_bin_[o] = static_cast<std::int16_t>(begin);
       begin += 2 * (begin < begin_of_coarse ? octave_bins : coarse_bins);
     }
     if (!changed) return;
     next.counts_ = compact_counts(static_cast<std::size_t>(begin));
-    for_each([&](const octave_bin& b) { next.put(b); });
+    for_each([&](const octave_bin& b) { next.add_bin(b); });
     *this = std::move(next);
   }
 
-  std::array<std::int16_t, octaves> begin_;  // of the bins of each octave that holds a value
+  std::array<std::int16_t, octaves> first_bin_;  // first bin of each octave, or none
   compact_counts counts_;
 };
 

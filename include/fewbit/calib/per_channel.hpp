@@ -1,8 +1,8 @@
 #pragma once
-/// One observer for each column of the data.
+/// per_channel: one observer for each column of the data.
 ///
-/// For weights or activations whose channels differ in range by more than quantization can bear.
-/// Observe W^T where a channel is a row: `observer.observe(w.transpose())`.
+/// Use it for weights or activations whose channels have very different ranges. If a channel is a
+/// row, observe the transposed matrix: `observer.observe(w.transpose())`.
 
 #include "fewbit/begin.hpp"
 
@@ -19,8 +19,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Column c of every batch goes to channel c and nowhere else: the state of a channel equals that
-/// of an O which saw the column alone.
+/// Channel c reads column c of every batch. Its state equals that of an O that reads only this
+/// column.
 template <Observer O>
 class per_channel {
  public:
@@ -33,7 +33,7 @@ class per_channel {
 
   /// @param x  samples x channels
   /// @throws fewbit::error if x is empty or has another number of columns, and on NaN or infinity
-  ///         unless the policy is to skip them; no channel has then changed.
+  ///         unless the policy is to skip them. No channel changes then.
   void observe(const Eigen::Ref<const row_matrix<float>>& x) {
     constexpr detail::caller by{"per_channel", "observe"};
     detail::expect_not_empty(by, x);
@@ -41,18 +41,18 @@ class per_channel {
     if (channels_.front().policy() == nan_policy::fail && !detail::all_finite(x)) {
       detail::fail_at_first_non_finite(by, x);
     }
-    expect_room(by, x.rows());
-    constexpr index block = 16;  // columns turned into rows at a time
-    row_matrix<float> turned;
+    expect_countable_batch(by, x.rows());
+    constexpr index block = 16;  // columns that are transposed at a time
+    row_matrix<float> transposed;
     for (index first = 0; first < channels(); first += block) {
       const index width = std::min(block, channels() - first);
-      turned = x.middleCols(first, width).transpose();
+      transposed = x.middleCols(first, width).transpose();
       for (index c = 0; c < width; ++c) {
         O& channel = channels_[static_cast<std::size_t>(first + c)];
-        if constexpr (names_caller) {
-          channel.observe(by, turned.row(c));
+        if constexpr (accepts_caller) {
+          channel.observe(by, transposed.row(c));
         } else {
-          channel.observe(turned.row(c));
+          channel.observe(transposed.row(c));
         }
       }
     }
@@ -66,7 +66,7 @@ class per_channel {
     detail::expect_same(by, "channels of other", other.channels(), channels());
     std::vector<O> merged = channels_;
     for (std::size_t c = 0; c < merged.size(); ++c) {
-      if constexpr (names_caller) {
+      if constexpr (accepts_caller) {
         merged[c].merge(by, other.channels_[c]);
       } else {
         merged[c].merge(other.channels_[c]);
@@ -75,15 +75,15 @@ class per_channel {
     channels_ = std::move(merged);
   }
 
-  /// One range for each channel; further arguments go to the observer's range(), so that
-  /// `ranges(by_mse{.bits = 4})` asks a per_channel<histogram_observer>.
+  /// One range for each channel. The arguments are passed to the observer's range(), for example
+  /// `ranges(by_mse{.bits = 4})` of a per_channel<histogram_observer>.
   /// @throws fewbit::error if a channel has seen no value.
   template <class... Arguments>
   [[nodiscard]] std::vector<range> ranges(const Arguments&... arguments) const {
     std::vector<range> out;
     out.reserve(channels_.size());
     for (const O& channel : channels_) {
-      if constexpr (names_caller) {
+      if constexpr (accepts_caller) {
         out.push_back(channel.range(detail::caller{"per_channel", "ranges"}, arguments...));
       } else {
         out.push_back(channel.range(arguments...));
@@ -128,15 +128,15 @@ class per_channel {
     per_channel made(1, detail::text_form::read<O>(in));
     for (index c = 1; c < n; ++c) {
       made.channels_.push_back(detail::text_form::read<O>(in));
-      detail::text_form::expect_neighbours(detail::caller{in.function()},
-                                           " of channel " + detail::text(c), made.channels_.front(),
-                                           made.channels_.back());
+      detail::text_form::expect_compatible_channels(detail::caller{in.function()},
+                                                    " of channel " + detail::text(c),
+                                                    made.channels_.front(), made.channels_.back());
     }
     return made;
   }
 
-  /// The library's own observers take the function for the sentences of their errors.
-  static constexpr bool names_caller =
+  /// Observers of the library accept the caller's name for their errors.
+  static constexpr bool accepts_caller =
       requires(O& o, const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
         o.observe(by, x);
       };
@@ -147,10 +147,10 @@ class per_channel {
     return channels;
   }
 
-  /// Fails where a channel could not count one more batch of some rows. All channels have counted
-  /// equally many values, so that the first one fails on too many of them before another changes.
-  /// The values that they skipped and the batches that gave them a value differ.
-  void expect_room(const detail::caller& by, index rows) const {
+  /// Fails if a counter of a channel would overflow on a batch of `rows` rows. Skipped values and
+  /// batches are checked here because channels can have different numbers of them. The number of
+  /// values is equal in all channels, so the first channel fails before any other one changes.
+  void expect_countable_batch(const detail::caller& by, index rows) const {
     for (const O& channel : channels_) {
       detail::expect_countable(by, "count of skipped values",
                                channel.skipped() + static_cast<std::uint64_t>(rows));

@@ -1,9 +1,10 @@
 #pragma once
-/// Clips all but a share of the values. Exact for data in hand, within a bin for a histogram.
+/// by_percentile clips all values above a percentile, within one bin of a histogram.
+/// exact_percentile computes the exact percentile of a matrix.
 ///
-/// For activations with a few outliers; 99.9 to 99.9999 percent are the usual shares. Wu et al.
-/// 2020, arXiv:2004.09602, section 3.2. Read next: entropy.hpp and mse.hpp, which choose the share
-/// themselves.
+/// Use it for activations with a few outliers. Usual percentiles are 99.9 to 99.9999. Source: Wu et
+/// al. 2020, arXiv:2004.09602, section 3.2. Read next: entropy.hpp and mse.hpp, which choose the
+/// threshold automatically.
 
 #include "fewbit/begin.hpp"
 
@@ -24,8 +25,9 @@ inline void expect_percentile(const char* function, double p) {
   expect(p > 0.0 && p <= 100.0, function, "p", p, "above 0 and at most 100");
 }
 
-/// The smallest k >= 1 with k / n >= p / 100. p is decimal and its double is not, so a product
-/// within rounding of an integer is that integer: 99.9 percent of 10000 are 9990, not 9991.
+/// The smallest k >= 1 with k / n >= p / 100. A decimal p is not exact in double, so a product that
+/// differs from an integer only by rounding counts as that integer: 99.9 percent of 10000 is 9990,
+/// not 9991.
 inline std::uint64_t rank(std::uint64_t n, double p) {
   const double exact = static_cast<double>(n) * p / 100.0;
   const double nearest = std::nearbyint(exact);
@@ -39,12 +41,12 @@ inline void expect_narrow_bins_fit(const char* function, const histogram& h) {
          "the values of the bins that it splits");
 }
 
-/// The narrowest interval known to hold the k-th value from below.
+/// The narrowest interval that is known to contain the k-th smallest value.
 inline small_bin bin_of_rank(const histogram& h, std::uint64_t k) {
   std::uint64_t below = 0;
   index i = 0;
   for (; i + 1 < h.bins() && below + h.count(i) < k; ++i) below += h.count(i);
-  small_bin found = wide_bin(h, i);
+  small_bin found = linear_bin(h, i);
   if (i < h.first_split() || i >= h.last_split()) return found;
   below = h.count_of(0, h.first_split());
   for (const small_bin& b : h.narrow) {
@@ -59,23 +61,24 @@ inline small_bin bin_of_rank(const histogram& h, std::uint64_t k) {
 
 }  // namespace detail
 
-/// Cuts as many values as (100 - p) percent or fewer, never more.
+/// Clips at most (100 - p) percent of the values.
 ///
-/// symmetric: a is the far edge of the bin that holds the p-th percentile of |x|, the k-th smallest
-/// with k = n * p / 100 rounded up, and at most max|x|.
-/// affine: (100 - p) / 2 percent are cut at each end, which is again the far edge of its bin, so
-/// that negating the data negates the range. Data on one side of 0, as a relu leaves them, have one
-/// tail, and all of the share is cut there.
+/// symmetric: the range is [-a, a]. The percentile is the k-th smallest |x|, k = n * p / 100
+/// rounded up. a is the edge far from 0 of the bin of this value, and at most max|x|. affine: at
+/// most (100 - p) / 2 percent are clipped at each end. Each end is the edge far from 0 of a bin, so
+/// negating the data negates the range. If all data is on one side of 0, as after a relu, the whole
+/// share is clipped on that side.
 ///
-/// A bin is the narrower one of two: the linear bin, and one of sign, exponent and the leading bits
-/// of the mantissa, at most 1/64 of its near edge wide. So the answer is at most one bin above the
-/// exact percentile, and values far from the rest leave the rest resolved. The 1/64 holds in the 20
-/// highest octaves that hold a value, below them it is 1/4. A histogram_observer of 2048 bins counts
-/// only octaves below 1/32 of the maximum for these 20, because its linear bins are narrower above.
-/// A histogram without `narrow` has linear bins alone.
+/// Each value is counted in two bins, and the narrower one is used. One is a bin of the linear
+/// histogram. The other one has the values of one sign, exponent and leading mantissa bits. Its
+/// width is at most 1/64 of its edge near 0 in the 20 highest octaves that contain a value, and 1/4
+/// in lower octaves. So the result exceeds the exact percentile by at most one bin, also if an
+/// outlier makes the linear bins wide. A histogram_observer with 2048 bins counts octaves only
+/// below 1/32 of the maximum, because its linear bins are narrower above. A histogram without
+/// `narrow` has only linear bins.
 ///
-/// p = 100 is the exact maximum. Where the answer would be empty (some p percent of the values are
-/// 0), it is the exact extremes too.
+/// p = 100 gives the exact extremes. They are also the result if the range would be empty, which
+/// happens if about p percent of the values are 0.
 struct by_percentile {
   double p = 99.99;  ///< above 0, at most 100
 
@@ -100,7 +103,7 @@ struct by_percentile {
     const bool cut_hi = h.extremes.hi > 0.0F;
     const std::uint64_t n = h.total();
     const std::uint64_t k = detail::rank(n, cut_lo && cut_hi ? 50.0 + p / 2.0 : p);
-    // The k-th from above is the (n + 1 - k)-th from below.
+    // The k-th largest value is the (n + 1 - k)-th smallest.
     double lo = h.extremes.lo;
     double hi = h.extremes.hi;
     if (cut_hi) hi = std::min(hi, detail::bin_of_rank(h, k).hi);
@@ -110,8 +113,8 @@ struct by_percentile {
   }
 };
 
-/// The p-th percentile of |x| without a histogram: the k-th smallest, k = n * p / 100 rounded up.
-/// For weights, which are all in hand.
+/// The p-th percentile of |x| without a histogram: the k-th smallest |x|, k = n * p / 100 rounded
+/// up. Use it for weights.
 ///
 /// @param p  above 0, at most 100
 /// @throws fewbit::error if x is empty or holds a NaN or an infinity.

@@ -1,6 +1,6 @@
 #pragma once
-/// The text form of observers: lines of `name value`, floats as their bits, so that reading gives
-/// back every bit in every locale. Private to the observers.
+/// The text form of observers: lines of `name value`. Floats are written as their bits, so every
+/// bit is restored in every locale. Only observers use it.
 
 #include "fewbit/begin.hpp"
 
@@ -45,18 +45,18 @@ class text_writer {
   /// "-12 5".
   void entry(std::int64_t key, std::uint64_t value) { field(std::to_string(key), value); }
 
-  [[nodiscard]] std::string take() { return std::move(text_); }
+  [[nodiscard]] std::string release_text() { return std::move(text_); }
 
  private:
   std::string text_;
 };
 
-/// Reads line by line and trusts nothing; each failure names the line.
+/// Reads line by line and checks every line. An error names the line.
 class text_reader {
  public:
-  /// Counts in a text stay below 2^62, so that their sums cannot wrap.
+  /// Counts in a text are below 2^62, so that their sums cannot overflow.
   static constexpr std::uint64_t largest_count = (std::uint64_t{1} << 62) - 1;
-  /// The same of what is read as an index.
+  /// The limit for values that are stored as an index.
   static constexpr std::uint64_t largest_index =
       std::min(largest_count, std::uint64_t{std::numeric_limits<index>::max()});
 
@@ -123,7 +123,7 @@ class text_reader {
   }
 
  private:
-  /// Whether there is a line, with the newline behind it.
+  /// Reads the next line. True if there is one and it ends with a newline.
   bool next() {
     ++number_;
     const std::size_t end = rest_.find('\n');
@@ -170,8 +170,7 @@ class text_reader {
   bool is_cut_ = false;
 };
 
-/// The way to an observer's private write() and read(), which make up its text form; each observer
-/// names it a friend.
+/// Calls the private write() and read() of an observer. Each observer declares it a friend.
 struct text_form {
   template <class O>
   static void write(text_writer& out, const O& observer) {
@@ -184,31 +183,32 @@ struct text_form {
   }
 
   template <class O, class Caller>
-  static void expect_same_settings(const Caller& by, const std::string& of, const O& first,
+  static void expect_same_settings(const Caller& by, const std::string& suffix, const O& first,
                                    const O& next) {
-    first.expect_same_settings(by, of, next);
+    first.expect_same_settings(by, suffix, next);
   }
 
-  /// Fails unless `next`, named `of` in the sentence, could stand beside `first` as a channel.
+  /// Fails unless `first` and `next` can be channels of the same per_channel: they need the same
+  /// settings and the same number of rows seen.
   template <class O, class Caller>
-  static void expect_neighbours(const Caller& by, const std::string& of, const O& first,
-                                const O& next) {
-    expect_same_settings(by, of, first, next);
+  static void expect_compatible_channels(const Caller& by, const std::string& suffix,
+                                         const O& first, const O& next) {
+    expect_same_settings(by, suffix, first, next);
     if (first.rows_seen() != next.rows_seen()) {
-      fail(by.name().c_str(), "count" + of, next.rows_seen(), first.rows_seen());
+      fail(by.name().c_str(), "count" + suffix, next.rows_seen(), first.rows_seen());
     }
   }
 };
 
-/// The whole text form of an observer.
+/// The text form of an observer.
 template <class O>
 [[nodiscard]] std::string text_of(const O& observer) {
   text_writer out;
   text_form::write(out, observer);
-  return out.take();
+  return out.release_text();
 }
 
-/// The observer that a whole text describes; errors name `function`.
+/// The observer that `text` describes. Errors name `function`.
 template <class O>
 [[nodiscard]] O parse_text(std::string_view text, const char* function) {
   text_reader in(text, function);

@@ -1,8 +1,8 @@
 #pragma once
-/// Every method that turns a histogram into a range: by_max, by_percentile, by_entropy, by_mse.
+/// All methods that compute a range from a histogram: by_max, by_percentile, by_entropy, by_mse.
 ///
-/// A method is a function object `range operator()(const histogram&) const`; a program's own serves
-/// wherever these do. Read next: percentile.hpp, entropy.hpp, mse.hpp.
+/// A method is a function object `range operator()(const histogram&) const`. A program can use its
+/// own methods in the same places. Read next: percentile.hpp, entropy.hpp, mse.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -15,6 +15,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
+/// A copyable function object that computes a range from a histogram.
 template <class M>
 concept ThresholdMethod = std::copyable<M> && requires(const M& method, const histogram& h) {
   { method(h) } -> std::same_as<fewbit::range>;

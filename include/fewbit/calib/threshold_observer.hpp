@@ -1,8 +1,8 @@
 #pragma once
 /// A histogram observer bound to one method: percentile_observer, entropy_observer, mse_observer.
 ///
-/// For templates that want a type with observe, merge and range(). To compare methods, hold one
-/// histogram_observer instead and ask it for each.
+/// Use it in templates that need one type with observe, merge and range(). To compare methods, use
+/// one histogram_observer and call its range(method) for each method.
 
 #include "fewbit/begin.hpp"
 
@@ -28,7 +28,7 @@ inline void read(text_reader& in, by_percentile& method) {
   expect_percentile(in.function(), method.p);
 }
 
-/// What a user calls the observer that is bound to a method; and whether it can search with it.
+/// The name of an observer in errors.
 template <class Method>
 inline constexpr const char* observer_name = "threshold_observer";
 template <>
@@ -88,8 +88,8 @@ inline void read(text_reader& in, by_mse& method) {
 
 }  // namespace detail
 
-/// @tparam Method  by_percentile, by_entropy, by_mse, or a program's own (which then has no text
-///                 form).
+/// @tparam Method  by_percentile, by_entropy, by_mse, or a method of the program. An observer with
+///                 a method of the program has no to_text() and from_text().
 template <ThresholdMethod Method>
 class threshold_observer {
  public:
@@ -104,7 +104,7 @@ class threshold_observer {
   /// @throws fewbit::error if x is empty, and on NaN or infinity unless the policy is to skip them
   void observe(const Eigen::Ref<const row_matrix<float>>& x) { observe({name, "observe"}, x); }
 
-  /// The same, and of merge and range, for an observer that holds this one; errors name it.
+  /// The overloads with `by` are for observers that contain this one. Errors name `by`.
   void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
     histogram_.observe(by, x);
   }
@@ -159,16 +159,16 @@ class threshold_observer {
     return made;
   }
 
-  void expect_same_method(const detail::caller& by, const std::string& of,
+  void expect_same_method(const detail::caller& by, const std::string& suffix,
                           const threshold_observer& other) const {
     const bool same = method_ == other.method_ && ends_ == other.ends_;
-    detail::expect(same, by, "method" + of, "another one", "that of this observer");
+    detail::expect(same, by, "method" + suffix, "another one", "that of this observer");
   }
 
-  void expect_same_settings(const detail::caller& by, const std::string& of,
+  void expect_same_settings(const detail::caller& by, const std::string& suffix,
                             const threshold_observer& other) const {
-    expect_same_method(by, of, other);
-    detail::text_form::expect_same_settings(by, of, histogram_, other.histogram_);
+    expect_same_method(by, suffix, other);
+    detail::text_form::expect_same_settings(by, suffix, histogram_, other.histogram_);
   }
 
   [[nodiscard]] std::uint64_t rows_seen() const noexcept {
@@ -180,11 +180,11 @@ class threshold_observer {
   histogram_observer histogram_;
 };
 
-/// Clips a share of the values.
+/// Clips a given share of the values.
 using percentile_observer = threshold_observer<by_percentile>;
-/// Clips where the entropy of the values changes least.
+/// Clips at the threshold with the least Kullback-Leibler divergence.
 using entropy_observer = threshold_observer<by_entropy>;
-/// Clips where the mean squared error is least.
+/// Clips at the threshold with the least mean squared error.
 using mse_observer = threshold_observer<by_mse>;
 
 }}  // namespace fewbit

@@ -1,18 +1,21 @@
 #pragma once
-/// Blocks q4_0 whose scales suit the inputs that their weights meet: ggml's quantization with an
-/// importance matrix.
+/// Quantizes floats to blocks q4_0 with scales that depend on the importance of each column: ggml's
+/// quantization with an importance matrix.
 ///
 ///     block_matrix<q4_0> b = weighted_quantize_blocks(w, second_moments);
 ///
-/// For each block, with v_j = importance_j sqrt(mean(x^2 of the row) + x_j^2) and x* the first x of
-/// the largest magnitude: scales x* / -(8 + i / 10) for i = 0, -9 .. 9 give codes
-/// l = clamp(rne(x / scale), -8, 7); those with the largest (sum v x l)^2 / sum v l^2 are kept, of
-/// equal ones the first, with the scale d = (sum v x l) / (sum v l^2). All in float and in order,
-/// no product fused with a sum. Rows, blocks, importance and v are first multiplied by powers of
-/// two that bring their largest magnitude to 1 or more and less than 2, so that no square overflows
-/// or vanishes; that changes no bit of what ggml computes without either.
-/// Read next: quant/weighted_quantize.hpp, which finds the best of all scales for weights that need
-/// not be blocks of ggml.
+/// For each block, v_j = importance_j sqrt(mean(x^2 of the row) + x_j^2), and x* is the first x of
+/// the largest magnitude. Each scale x* / -(8 + i / 10), for i = 0, -9 .. 9 in this order, gives
+/// codes l = clamp(rne(x / scale), -8, 7). The codes with the largest (sum v x l)^2 / sum v l^2 are
+/// stored, the first ones if several are equal. Their d is (sum v x l) / (sum v l^2). All
+/// operations are in float and in the order of the elements, without fused multiply-add.
+///
+/// Rows, blocks, importance and v are first multiplied by powers of two, so that their largest
+/// magnitude is in [1, 2). Then no square overflows or underflows. Where ggml's own squares do
+/// neither, the bits are equal to those of ggml.
+///
+/// Read next: quant/weighted_quantize.hpp, which searches all scales and is not limited to blocks
+/// of ggml.
 
 #include "fewbit/begin.hpp"
 
@@ -37,7 +40,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Codes of a block for one scale, and what they come to.
+/// Codes of a block for one scale, and their sums.
 struct scaled_codes {
   block_codes codes;
   float products = 0.0F;  // sum v x l
@@ -56,8 +59,8 @@ struct scaled_codes {
   [[nodiscard]] float scale() const noexcept { return squares == 0.0F ? 0.0F : products / squares; }
 };
 
-/// Multiplies n numbers by the power of two that brings their largest magnitude to 1 or more and
-/// less than 2, and answers the exponent of that magnitude as it was.
+/// Multiplies n numbers by a power of two, so that their largest magnitude is in [1, 2). Returns
+/// the exponent of the largest magnitude before that.
 inline int normalise(const float* x, index n, float* out) noexcept {
   float largest = 0.0F;
   for (index i = 0; i < n; ++i) largest = std::fmax(largest, std::fabs(x[i]));
@@ -69,13 +72,14 @@ inline int normalise(const float* x, index n, float* out) noexcept {
 
 using block_reals = std::array<float, ggml_block_size>;
 
-/// @param weights  of the block
-/// @param counts   what each counts
-inline q4_0 weighted_block(const float* weights, const block_reals& counts) noexcept {
+/// Quantizes one block.
+/// @param weights     32 weights
+/// @param v_unscaled  v of each weight
+inline q4_0 weighted_block(const float* weights, const block_reals& v_unscaled) noexcept {
   if (std::fabs(first_largest(weights)) < 1e-15F) return block_of_zeros<q4_0>();
   block_reals x_values, v_values;
   const int exponent = normalise(weights, ggml_block_size, x_values.data());
-  normalise(counts.data(), ggml_block_size, v_values.data());
+  normalise(v_unscaled.data(), ggml_block_size, v_values.data());
   const float* x = x_values.data();
   const float* v = v_values.data();
   const float largest = first_largest(x);
@@ -83,8 +87,8 @@ inline q4_0 weighted_block(const float* weights, const block_reals& counts) noex
   float best_gain = best.scale() * best.products;
   for (int i = -9; i <= 9; ++i) {
     if (i == 0) continue;
-    const float last = 8.0F + arch::rounded(0.1F * static_cast<float>(i));
-    const scaled_codes next(x, v, -last / largest);
+    const float divisor = 8.0F + arch::rounded(0.1F * static_cast<float>(i));
+    const scaled_codes next(x, v, -divisor / largest);
     if (next.squares > 0.0F && next.products * next.products > best_gain * next.squares) {
       best = next;
       best_gain = best.scale() * best.products;
@@ -96,7 +100,7 @@ inline q4_0 weighted_block(const float* weights, const block_reals& counts) noex
   return block;
 }
 
-/// Mean of x^2, summed in order.
+/// Mean of x^2. The sum is in the order of x.
 inline float mean_square(const float* x, index n) noexcept {
   float sum = 0.0F;
   for (index c = 0; c < n; ++c) sum += arch::rounded(x[c] * x[c]);
@@ -107,13 +111,14 @@ inline float mean_square(const float* x, index n) noexcept {
 
 /// Quantizes a matrix of whole blocks.
 ///
-/// @param importance  for each column, the mean of the square of the input that it meets
-/// @throws fewbit::error if `w` is empty or not finite, if its columns are no multiple of 32, if
-///         `importance` is of another length, negative or not finite, or if a d is beyond half
-///         precision
+/// @param importance  for each column, the mean square of the inputs that this column is multiplied
+///                    with
+/// @throws fewbit::error if `w` is empty or not finite, if its columns are not a multiple of 32, if
+///         `importance` has another length or a negative or non-finite value, or if a d exceeds
+///         half precision
 ///
-/// Only ratios of importance count. A block with no magnitude of 1e-15 or more is that of zeros. A
-/// block of importance 0 gets d = 0.
+/// Only the ratios of importances matter. A block whose magnitudes are all below 1e-15 becomes the
+/// block of zeros. A block of importance 0 gets d = 0.
 template <Executor E = inline_executor>
 [[nodiscard]] block_matrix<q4_0> weighted_quantize_blocks(
     const Eigen::Ref<const row_matrix<float>>& w, std::span<const float> importance,
@@ -123,8 +128,8 @@ template <Executor E = inline_executor>
   detail::expect_whole_blocks(function, w.cols());
   detail::expect_valid_importance(function, importance, w.cols());
   const index per_row = w.cols() / ggml_block_size;
-  std::vector<float> counts(importance.size());
-  detail::normalise(importance.data(), w.cols(), counts.data());
+  std::vector<float> scaled_importance(importance.size());
+  detail::normalise(importance.data(), w.cols(), scaled_importance.data());
   std::vector<q4_0> blocks(static_cast<std::size_t>(w.rows() * per_row));
   executor.for_each(w.rows(), [&](index r) {
     std::vector<float> row(static_cast<std::size_t>(w.cols()));
@@ -135,7 +140,7 @@ template <Executor E = inline_executor>
       detail::block_reals v;
       for (std::size_t j = 0; j < v.size(); ++j) {
         const std::size_t c = static_cast<std::size_t>(first) + j;
-        v[j] = counts[c] * std::sqrt(mean + arch::rounded(row[c] * row[c]));
+        v[j] = scaled_importance[c] * std::sqrt(mean + arch::rounded(row[c] * row[c]));
       }
       blocks[static_cast<std::size_t>(r * per_row + b)] =
           detail::weighted_block(detail::row_of(w, r) + first, v);

@@ -1,16 +1,23 @@
 #pragma once
-/// 4-bit weights of ONNX Runtime's MatMulNBits <-> uint4_grouped<G>.
+/// Converts 4-bit weights of ONNX Runtime's MatMulNBits to uint4_grouped<G> and back.
 ///
 ///     linear<uint4_grouped<32>> layer(from_matmul_nbits<32>(tensors));
 ///
-/// Weights are n x k. A row is cut into blocks of G; a block is G / 2 bytes, its first code in the
-/// low nibble of the first; what the last block has beyond k means nothing. Each block has a scale,
-/// and a zero point of 4 bits, packed likewise, each row from a byte of its own; without zero
-/// points all are 8. The value of code q is (q - zero) * scale.
+/// The weights are n x k. Each row is divided into blocks of G codes, G / 2 bytes each. The first
+/// code of a byte is in its low nibble. The last block of a row can have unused codes after column
+/// k. Each block has a scale and a 4-bit zero point. Zero points are packed like codes, and each
+/// row starts in a new byte. If there are no zero points, all are 8. The value of code q is (q -
+/// zero) * scale.
 ///
-/// A scale of a quantized_matrix is positive: where ONNX's is negative, codes are 15 - q and the
-/// zero point is 15 - zero; where it is 0, the scale is 2^-126 and all codes are the zero point.
-/// Values stay, but the sign of a zero, in both directions.
+/// A scale of a quantized_matrix is positive:
+///
+/// | scale in ONNX | scale   | codes          | zero point |
+/// |---------------|---------|----------------|------------|
+/// | positive      | scale   | q              | zero       |
+/// | negative      | -scale  | 15 - q         | 15 - zero  |
+/// | 0             | 2^-126  | all zero       | zero       |
+///
+/// Both directions keep all values except the sign of a zero.
 /// Source: the operator's documentation in ONNX Runtime, domain com.microsoft.
 
 #include "fewbit/begin.hpp"
@@ -31,20 +38,20 @@
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
-/// The constant inputs of a MatMulNBits node of 4 bits. b = ceil(k / G) is the number of blocks of
-/// a row.
+/// The constant inputs of a 4-bit MatMulNBits node. b = ceil(k / G) is the number of blocks in a
+/// row.
 struct matmul_nbits {
   index n = 0;                            ///< attribute N
   index k = 0;                            ///< attribute K
   std::vector<std::uint8_t> codes;        ///< input B: n x b x G / 2
   std::vector<float> scales;              ///< n x b
-  std::vector<std::uint8_t> zero_points;  ///< n x ceil(b / 2), or none
+  std::vector<std::uint8_t> zero_points;  ///< n x ceil(b / 2), or empty
 };
 
 /// Whether to_matmul_nbits writes zero points.
 enum class zero_point_input {
-  written,  ///< any; scales are positive
-  implied,  ///< 8, and 7 as 8 with a negative scale
+  written,  ///< writes any zero points, with positive scales
+  implied,  ///< writes none: only 8 is possible, and 7, which becomes 8 with a negative scale
 };
 
 }}  // namespace fewbit
@@ -56,7 +63,7 @@ namespace detail {
 template <index G>
 inline constexpr bool is_matmul_nbits_block = G >= 16 && G <= 256 && (G & (G - 1)) == 0;
 
-/// Extents of the inputs.
+/// Extents of the inputs of a node.
 template <index G>
 struct nbits_extents {
   static_assert(is_matmul_nbits_block<G>,
@@ -67,7 +74,7 @@ struct nbits_extents {
   [[nodiscard]] index zero_bytes() const noexcept { return (blocks() + 1) / 2; }
 };
 
-/// By division: a product of hostile sizes could wrap.
+/// Divides instead of multiplying, because a product of malicious sizes could overflow.
 template <class T>
 void expect_rows(const char* argument, const std::vector<T>& values, index n, index per_row) {
   const auto size = static_cast<index>(values.size());
@@ -90,7 +97,7 @@ void expect_valid_inputs(const matmul_nbits& w) {
   }
 }
 
-/// Codes of a block, with a scale and zero point that belong to them.
+/// A view of the codes of a block, with its scale and zero point.
 struct nbits_block {
   std::uint8_t* codes;
   index count;
@@ -103,8 +110,8 @@ struct nbits_block {
     }
     return true;
   }
-  /// The same values with the scale of other sign.
-  void turn() noexcept {
+  /// Negates the scale and changes codes and zero point so that the values stay the same.
+  void negate_scale() noexcept {
     for (index j = 0; j < count; ++j) codes[j] = static_cast<std::uint8_t>(15 - codes[j]);
     zero = static_cast<std::uint8_t>(15 - zero);
     scale = -scale;
@@ -128,24 +135,27 @@ inline void expect_and_make_positive(nbits_block& block, index r, index b) {
     }
     block.scale = min_scale;
   }
-  if (block.scale < 0.0F) block.turn();
+  if (block.scale < 0.0F) block.negate_scale();
 }
 
-/// Gives the block the scale, and where zero points are implied the sign, that ONNX expects.
-inline void make_input(nbits_block& block, zero_point_input zero_points, index r, index b) {
+/// Changes a block to the form that ONNX expects: scale 0 for a block of zeros, and zero point 8 if
+/// zero points are implied.
+inline void make_onnx_block(nbits_block& block, zero_point_input zero_points, index r, index b) {
   if (block.scale == min_scale && block.is_zero()) block.scale = 0.0F;
   if (zero_points == zero_point_input::written || block.zero == 8) return;
   if (block.zero != 7) {
     fail("to_matmul_nbits", "zero point of block" + element("", r, b), int{block.zero}, "7 or 8");
   }
-  block.turn();
+  block.negate_scale();
 }
 
 }  // namespace detail
 
+/// Converts the inputs of a node to a quantized matrix of the same values, n x k.
 /// @tparam G  attribute block_size: 16, 32, 64, 128 or 256
-/// @throws fewbit::error if sizes do not fit, a scale is not finite or smaller than 2^-126, or a
-///         block of scale 0 has codes other than its zero point; naming the first
+/// @throws fewbit::error if the sizes do not match, if a scale is not finite, if the magnitude of a
+///         scale is below 2^-126 and not 0, or if a block of scale 0 has a code that is not its
+///         zero point; it names the first such block
 template <index G>
 [[nodiscard]] quantized_matrix<uint4_grouped<G>> from_matmul_nbits(const matmul_nbits& w) {
   detail::expect_valid_inputs<G>(w);
@@ -171,8 +181,8 @@ template <index G>
   return quantized_matrix<uint4_grouped<G>>(codes, scales, zeros);
 }
 
-/// The constant inputs of a MatMulNBits node with the same values. Codes beyond k are zero points,
-/// and zero points beyond the last block 0.
+/// Converts a quantized matrix to the constant inputs of a MatMulNBits node of the same values.
+/// Unused codes after column k are set to the zero point, an unused zero point to 0.
 ///
 /// @throws fewbit::error if q is empty, or if zero points are implied and one is neither 7 nor 8
 template <index G>
@@ -194,7 +204,7 @@ template <index G>
       zeros[static_cast<std::size_t>(b)] = zero;
       detail::nbits_block block{row.data() + b * G, G, q.scale(r, b * G), zero};
       std::fill(block.codes + std::min(G, w.k - b * G), block.codes + G, zero);
-      detail::make_input(block, zero_points, r, b);
+      detail::make_onnx_block(block, zero_points, r, b);
       w.scales.push_back(block.scale);
     }
     pack_bits<4>(row.data(), extents.blocks() * G, w.codes.data() + r * extents.row_bytes());
