@@ -37,8 +37,8 @@ double symmetric_mse(const std::vector<float>& values, double a, int levels) {
   return sum / static_cast<double>(values.size());
 }
 
-/// Error of one interval over a histogram, one bin after the other. What fused multiply-add may
-/// do to it is far below the differences compared.
+/// The error of one interval over a histogram, bin by bin. Fused multiply-add can change it, but by
+/// much less than the differences that are compared.
 double affine_error(const histogram& h, double lo, double hi, double levels) {
   const double step = (hi - lo) / levels;
   const double zero = std::nearbyint(-lo / step);
@@ -75,7 +75,7 @@ const std::vector<optimum> gaussian_optima = {
 const std::vector<optimum> laplacian_optima = {
     {2, 2.000, 0}, {3, 3.486, 0}, {4, 4.820, 0}, {8, 9.88, 0}};
 
-/// Large enough that the sample's end costs less than a hundredth of the 8-bit error.
+/// So many values that the finite sample changes the 8-bit error by less than a hundredth.
 const std::vector<float>& many_gaussian() {
   static const std::vector<float> values = fewbit::tests::normal_quantiles(1000000);
   return values;
@@ -145,7 +145,8 @@ TEST(mse_test, equals_the_plain_method_on_random_histograms) {
 }
 
 TEST(mse_test, of_equal_thresholds_the_smallest_wins) {
-  // All values at 1.5, which three steps up to 1.5 code without error, and so do those up to 4.5.
+  // All values are 1.5. With 3 steps, thresholds 1.5 and 4.5 both have a code for 1.5, so both have
+  // error 0.
   histogram h;
   h.width = 1.0;
   h.counts = {0, 5, 0, 0, 0};

@@ -1,5 +1,5 @@
 #pragma once
-/// Data and checks that the tests of calib/ share. Nothing here uses the code under test.
+/// Data and checks shared by the tests of calib/. Nothing here uses the code under test.
 
 #include <gtest/gtest.h>
 
@@ -30,7 +30,7 @@ inline const std::vector<float>& gaussian() {
   return values;
 }
 
-// Named functions fill these, because a compiler takes a lambda for constexpr and tries to run it.
+// Named functions, because a compiler treats a lambda as constexpr and tries to evaluate it.
 inline std::vector<float> laplacian_quantiles(int n) {
   std::vector<float> values;
   for (int i = 0; i < n; ++i) {
@@ -67,7 +67,7 @@ inline std::vector<float> with_outlier(std::vector<float> values, float outlier)
   return values;
 }
 
-/// Values of every sign over `octaves` powers of two, zeros of both signs among them.
+/// Values of both signs over `octaves` powers of two, including zeros of both signs.
 inline std::vector<float> wild_values(std::size_t n, int octaves, unsigned seed) {
   std::mt19937 random(seed);
   std::vector<float> values;
@@ -82,7 +82,8 @@ inline std::vector<float> wild_values(std::size_t n, int octaves, unsigned seed)
   return values;
 }
 
-/// Runs f and asks for exactly this sentence. Without exceptions it does not run.
+/// Runs f and expects an error with exactly this sentence. Does nothing in builds without
+/// exceptions.
 template <class F>
 void expect_error([[maybe_unused]] F&& f, [[maybe_unused]] const std::string& sentence) {
 #if FEWBIT_HAS_EXCEPTIONS
@@ -90,8 +91,8 @@ void expect_error([[maybe_unused]] F&& f, [[maybe_unused]] const std::string& se
 #endif
 }
 
-/// Observers that start as `fresh`, see parts of the values in another order and are merged, in
-/// both directions, must equal one that sees all values at once.
+/// Copies of `fresh` observe parts of the values in another order and are merged, in both
+/// directions. The result must equal an observer that observes all values at once.
 template <class O>
 void expect_order_batches_and_merging_do_not_matter(const O& fresh,
                                                     const std::vector<float>& values) {
@@ -113,8 +114,8 @@ void expect_order_batches_and_merging_do_not_matter(const O& fresh,
   EXPECT_EQ(both.to_text(), whole.to_text());
 }
 
-/// Feeds `text` with every cut and many mutations to `parse`. Each must give an object whose text
-/// form is what was read, or a fewbit::error.
+/// Calls `parse` with every prefix and many mutations of `text`. Each call must throw
+/// fewbit::error, or return an object whose text form equals the text that was read.
 template <class Parse>
 void expect_survives_hostile_text([[maybe_unused]] const std::string& text,
                                   [[maybe_unused]] Parse&& parse) {

@@ -1,4 +1,4 @@
-// Text from anywhere either is refused or is what the observer would write itself.
+// Arbitrary text must be refused, or equal the text that the observer writes.
 
 #include <cstddef>
 #include <cstdint>

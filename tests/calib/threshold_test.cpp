@@ -16,7 +16,7 @@ using fewbit::tests::expect_error;
 using fewbit::tests::row_of;
 using fewbit::tests::with_outlier;
 
-/// What a program may add: twice the mean magnitude.
+/// A method of a program: the threshold is twice the mean magnitude.
 struct by_mean {
   range operator()(const histogram& h) const {
     double sum = 0;

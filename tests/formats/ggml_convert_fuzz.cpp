@@ -1,5 +1,5 @@
-// Bytes from anywhere either are refused or are blocks; blocks are refused or keep their values and
-// come back as the same bytes.
+// Arbitrary bytes must be refused or be valid blocks. Blocks must be refused, or be converted
+// without a change of values and converted back to the same bytes.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #pragma once
-/// Blocks of ggml written out as its documentation has them, code by code, and data that is hard
-/// for them.
+/// An oracle for blocks of ggml, which computes them code by code from ggml's formulas, and test
+/// data with difficult cases.
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@
 
 namespace fewbit::tests {
 
-// Stored before it is used, so that no product fuses with a sum.
+// The result is stored to memory, so that the compiler cannot fuse the product with a sum.
 inline float product(float a, float b) {
   volatile float result = a * b;
   return result;
@@ -44,7 +44,7 @@ inline void add_nibbles(bytes& b, const std::array<int, 32>& q) {
     b.push_back(static_cast<std::uint8_t>(q[j] % 16 + q[j + 16] % 16 * 16));
 }
 
-/// 1 / d as the codes use it.
+/// one / d, or 0 where the codes use 0.
 inline float inverse(float one, float d) {
   const float id = d == 0.0F ? 0.0F : quotient(one, d);
   return std::isinf(id) ? 0.0F : id;
@@ -112,9 +112,9 @@ inline bytes oracle_q4_1(const float* x) {
   return b;
 }
 
-/// `blocks` blocks of one kind of data after the other: of many sizes, subnormals included;
-/// integers and halves of them, where rounding ties and the largest magnitude comes with both
-/// signs; few nonzero values; constants; zeros of both signs.
+/// Values for `blocks` blocks. Each block has one of 8 kinds of data: many magnitudes, including
+/// subnormal ones; integers and half integers, which give rounding ties and equal largest
+/// magnitudes of both signs; few nonzero values; constants; zeros of both signs.
 inline std::vector<float> hard_floats(int blocks, unsigned seed) {
   std::mt19937 random(seed);
   const auto uniform = [&] { return static_cast<float>(random() % 65536) / 32768.0F - 1.0F; };

@@ -1,4 +1,5 @@
-// Inputs from anywhere either are refused or keep their values when they are written again.
+// Arbitrary inputs must be refused, or keep their values when they are converted and converted
+// back.
 
 #include <cstddef>
 #include <cstdint>
@@ -25,9 +26,9 @@ void read(const fewbit::matmul_nbits& w) {
   }
 }
 
-/// The next `count` values, or as many as there are.
+/// The next `count` values, or all that remain.
 template <class T>
-std::vector<T> take(const std::uint8_t*& data, std::size_t& size, std::size_t count) {
+std::vector<T> read_values(const std::uint8_t*& data, std::size_t& size, std::size_t count) {
   count = count < size / sizeof(T) ? count : size / sizeof(T);
   std::vector<T> values(count);
   if (count > 0) std::memcpy(values.data(), data, count * sizeof(T));
@@ -38,16 +39,17 @@ std::vector<T> take(const std::uint8_t*& data, std::size_t& size, std::size_t co
 
 }  // namespace
 
-/// Two bytes of shape, a byte each for the lengths of scales and zero points; the rest is codes.
+/// The input has two bytes of shape, one byte for the number of scales, one byte for the number of
+/// zero points, then their data. The remaining bytes are codes.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 4) return 0;
   fewbit::matmul_nbits w{data[0] % 8, data[1], {}, {}, {}};
   const std::size_t scales = data[2], zeros = data[3];
   data += 4;
   size -= 4;
-  w.scales = take<float>(data, size, scales);
-  w.zero_points = take<std::uint8_t>(data, size, zeros);
-  w.codes = take<std::uint8_t>(data, size, size);
+  w.scales = read_values<float>(data, size, scales);
+  w.zero_points = read_values<std::uint8_t>(data, size, zeros);
+  w.codes = read_values<std::uint8_t>(data, size, size);
   read<16>(w);
   read<64>(w);
   return 0;

@@ -1,8 +1,9 @@
-// MatMulInteger and QLinearMatMul against the node tests of ONNX and outputs of ONNX Runtime.
+// MatMulInteger and QLinearMatMul: compares with the node tests of ONNX and with outputs of ONNX
+// Runtime.
 //
-// Covered: u8 and s8 activations, u8 and s8 weights, zero points of both, on every arch;
-// QLinearMatMul with float32 scales. The two node tests with float16 scales are left out: the
-// library has no float16 yet.
+// The cases cover u8 and s8 activations, u8 and s8 weights and zero points of both, on every arch,
+// and QLinearMatMul with float32 scales. The two node tests with float16 scales are not run,
+// because the library has no float16 yet.
 
 #include <gtest/gtest.h>
 
@@ -26,7 +27,7 @@ int scalar_or(const node& n, std::size_t input, int otherwise) {
                                 : static_cast<int>(integer_at(n.tensors[n.input(input)], 0));
 }
 
-/// B (k x n) as signed weights, n x k, and what unsigned codes were moved by.
+/// B (k x n) as signed weights, n x k, and the offset that was subtracted from unsigned codes.
 struct signed_weights {
   row_matrix<std::int8_t> codes;
   int shift;
@@ -43,7 +44,7 @@ signed_weights weights_of(const examples::tensor& b, bool is_unsigned) {
   return {w, shift};
 }
 
-/// What zero points of both sides ask of an epilogue.
+/// The terms that an epilogue needs for zero points of both operands.
 struct zero_terms {
   std::vector<std::int32_t> bias, row_sums, weight_zeros;
 
