@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What including fewbit costs: seconds to compile a file that includes only fewbit.hpp against one
-# that includes only Eigen/Core, and each public header on its own, dearest first.
+# Measures the compile time of fewbit: seconds to compile a file that includes only Eigen/Core, only
+# fewbit.hpp, and only one public header, for each header, slowest first.
 #   benchmarks/compile_cost.sh [compiler and flags]     default: g++ -std=c++20 -O2 -march=native
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +11,7 @@ read -r -a eigen <<<"$(pkg-config --cflags eigen3)"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# Best of three, in user seconds: what another process does to the clock hardly counts.
+# The fastest of three, in user seconds, which other processes hardly change.
 seconds() {
   printf '#include <%s>\nint main() {}\n' "$1" >"$scratch/one.cpp"
   for _ in 1 2 3; do

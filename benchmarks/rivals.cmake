@@ -1,8 +1,8 @@
-# Adds to the programs the rows of every rival that is found; each is optional on its own.
-# A rival stands in <folder>/rivals/<name>.cpp, for the program <folder>_benchmark, and support/<name>.hpp.
+# Adds the rows of other libraries to the benchmarks. Each library is optional. The rows of <name> for
+# the program <folder>_benchmark are in <folder>/rivals/<name>.cpp and support/<name>.hpp.
 
-# add_rival(<name> PACKAGES <Debian packages> INCLUDES <folders> LIBRARIES <libraries>): left out with
-# a message when a folder or a library is a <variable>-NOTFOUND.
+# add_rival(<name> PACKAGES <Debian packages> INCLUDES <folders> LIBRARIES <libraries>): adds one library.
+# If a folder or a library is a <variable>-NOTFOUND, prints a message and adds nothing.
 function(add_rival name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "PACKAGES;INCLUDES;LIBRARIES")
   if("${arg_INCLUDES};${arg_LIBRARIES}" MATCHES "-NOTFOUND")
@@ -22,7 +22,7 @@ function(add_rival name)
   endforeach()
 endfunction()
 
-# The config file of Debian's oneDNN stops the whole build where OpenCL is missing.
+# Does not use the config file of Debian's oneDNN, because it stops the build if OpenCL is missing.
 find_package(OpenCL QUIET)
 if(OpenCL_FOUND)
   find_package(dnnl CONFIG QUIET)
@@ -30,7 +30,7 @@ endif()
 find_package(OpenMP QUIET COMPONENTS CXX)
 set(onednn_libraries onednn-NOTFOUND)
 if(TARGET DNNL::dnnl AND OpenMP_CXX_FOUND)
-  # Without -fopenmp: only the number of threads is set, and Eigen stays as it is.
+  # Without -fopenmp, because only the number of threads is set. The flag would change Eigen.
   set(onednn_libraries DNNL::dnnl ${OpenMP_CXX_LIBRARIES})
 endif()
 add_rival(onednn PACKAGES libdnnl-dev ocl-icd-opencl-dev "OpenMP of the compiler"
@@ -58,7 +58,7 @@ add_rival(openblas PACKAGES libopenblas-dev INCLUDES ${OpenBLAS_INCLUDE_DIRS} LI
 add_rival(eigen)
 
 set(faiss_library faiss-NOTFOUND)
-if(OpenMP_CXX_FOUND)  # its config file asks for it and does not look
+if(OpenMP_CXX_FOUND)  # its config file needs it but does not find it
   find_package(faiss CONFIG QUIET)
 endif()
 if(TARGET faiss)

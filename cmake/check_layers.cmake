@@ -1,10 +1,10 @@
-# Holds the table of layers and the house rules that a text search can hold:
+# Checks the table of layers, and those rules for headers that a text search can check:
 #   cmake -DROOT=include/fewbit -P cmake/check_layers.cmake
-# Prints one line for each offence and fails if there is any.
+# Prints one line for each violation and fails if there is any.
 
 cmake_minimum_required(VERSION 3.25)
 
-# The layers, lowest first, and what each may include directly; what those may include comes with it.
+# The layers, lowest first, and the layers that each may include directly. Inclusion is transitive.
 set(layers config arch core quant gemm calib codebook ops equalize diagnose search train verify formats io)
 set(config_may "")
 set(arch_may config)
@@ -24,21 +24,21 @@ set(io_may formats codebook ops)
 
 set(not_in_umbrella codebook equalize diagnose search train verify formats io)
 
-# Headers of the other layers are named in a table of contents: the umbrella, or a folder's own.
+# Headers of the other layers must be included by a table of contents: the umbrella, or one of a folder.
 set(contents fewbit.hpp arch/all.hpp)
 
-# What every header includes first and last. They are no layer and no whole header.
+# Every header includes begin.hpp first and end.hpp last. They belong to no layer and cannot be used alone.
 set(halves begin.hpp end.hpp)
 
-# Those that are not: what every header includes anyway, and what only other headers need.
+# These headers are not in a table of contents: every header includes them, or only other headers need them.
 set(private config.hpp ${halves} arch/float_lookup.hpp arch/vnni.hpp calib/batch.hpp calib/compact_counts.hpp
     calib/mirrored_counts.hpp calib/octave_counts.hpp calib/text.hpp quant/array_pieces.hpp
     quant/element_params.hpp quant/encode_integers.hpp quant/encode_signs.hpp quant/group_choices.hpp)
 
-# Each costs more compile time than the rest of a header.
+# Standard headers that are not allowed, because each takes more compile time than the rest of a header.
 set(costly ranges format random thread iostream regex map unordered_map)
 
-# May include them all the same, because nothing but the user's own code includes these headers.
+# These headers may include them, because only user code includes these headers.
 set(by_name_only core/executor_adapters.hpp ops/linear/pq.hpp)
 
 set(intrinsic_name "(^|[^A-Za-z0-9_])(_mm(256|512)?_[a-z]|v(ld|st|add|mul|dot|mmla)[0-9a-z]*q?_[suf](8|16|32)|__builtin_ia32_|__builtin_neon_)")
@@ -91,7 +91,7 @@ endmacro()
 
 macro(check_include line)
   if(line MATCHES "\"fewbit/(begin|end)\\.hpp\"")
-    # Where they stand is checked for the whole header.
+    # Their position is checked below.
   elseif(header STREQUAL "config.hpp" AND line MATCHES "\"fewbit[ :]")
     # A sentence: no file has this name.
   elseif(line MATCHES "\"fewbit/([^\"]+)\"")
@@ -127,7 +127,7 @@ foreach(header IN LISTS headers)
   if(NOT content MATCHES "^#pragma once\n///")
     offence("does not open with #pragma once and a /// block")
   endif()
-  # The trees of tests/layers that break another rule have no halves.
+  # Some test trees of tests/layers have no begin.hpp and end.hpp.
   if(begin.hpp IN_LIST headers AND NOT header STREQUAL "config.hpp")
     if(NOT content MATCHES "^#pragma once\n(///[^\n]*\n)+\n#include \"fewbit/begin.hpp\"\n\n")
       offence("does not include begin.hpp before all else")
@@ -137,7 +137,7 @@ foreach(header IN LISTS headers)
     endif()
   endif()
 
-  # Brackets and semicolons would bend CMake's lists.
+  # Brackets and semicolons have a special meaning in CMake's lists.
   string(REGEX REPLACE "[][;]" " " content "${content}")
   string(REPLACE "\n" ";" lines "${content}")
   foreach(line IN LISTS lines)
@@ -151,7 +151,7 @@ foreach(header IN LISTS headers)
   endforeach()
 endforeach()
 
-# The trees of tests/layers that break another rule need no umbrella.
+# Some test trees of tests/layers have no umbrella.
 if(fewbit.hpp IN_LIST headers)
   foreach(header IN LISTS headers)
     layer_of("${header}" from)

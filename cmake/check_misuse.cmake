@@ -1,10 +1,12 @@
-# Compiles SOURCE with the command COMPILE and wants it to fail with the words of its first line,
-# `// expect: <words>`, or with these words in the one error that there is, `// expect only: <words>`;
-# with MUST_COMPILE it wants success. A second line `// flags: <flags>` adds to the command.
+# Compiles SOURCE with the command COMPILE and checks the errors. The first line of SOURCE says what is
+# expected:
+#   // expect: <words>       an error with these words
+#   // expect only: <words>  exactly one error, with these words
+# With MUST_COMPILE, SOURCE must compile. A second line `// flags: <flags>` adds flags to the command.
 
 cmake_minimum_required(VERSION 3.25)
 
-# A plain line first, because CMake breaks the lines of its errors.
+# Prints the text as a NOTICE first, because CMake wraps the lines of its errors.
 macro(red text)
   message(NOTICE "${SOURCE}: ${text}")
   message(FATAL_ERROR "check_misuse is red")

@@ -1,4 +1,4 @@
-# What the project's own programs share: flags, GoogleTest, JSON, and fewbit_test().
+# The common part of the project's own programs: flags, GoogleTest, JSON, and functions that add programs.
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
@@ -12,14 +12,14 @@ endif()
 
 set(warning_flags -Wall -Wextra -Wconversion -Wshadow -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # g++ 12 takes the undefined lanes of its own AVX-512 intrinsics for mistakes of the caller.
+  # g++ 12 warns about undefined lanes inside its own AVX-512 intrinsics.
   list(APPEND warning_flags -Wno-maybe-uninitialized -Wno-uninitialized)
   if(CMAKE_SYSTEM_PROCESSOR STREQUAL "arm")
-    list(APPEND warning_flags -Wno-psabi)  # notes on what g++ 7 changed, for each iterator of a vector
+    list(APPEND warning_flags -Wno-psabi)  # it repeats a note about a change in g++ 7
   endif()
 endif()
 
-# Links the library with the flags of this build: what every own program links.
+# The library with the flags of this build. Every program of the project links it.
 add_library(fewbit_developer INTERFACE)
 target_link_libraries(fewbit_developer INTERFACE fewbit::fewbit)
 target_compile_options(fewbit_developer INTERFACE ${warning_flags} ${arch_flags})
@@ -32,9 +32,9 @@ find_package(Threads REQUIRED)
 find_package(nlohmann_json 3 CONFIG QUIET)
 if(TARGET nlohmann_json::nlohmann_json)
   if(CMAKE_CROSSCOMPILING)
-    # Beside its headers the host's /usr/include has those of the host's C library.
+    # The host's /usr/include also has headers of the host's C library, so only this folder is used.
     get_target_property(json_headers nlohmann_json::nlohmann_json INTERFACE_INCLUDE_DIRECTORIES)
-    list(GET json_headers 0 json_headers)  # Debian's package names them twice
+    list(GET json_headers 0 json_headers)  # Debian's package lists the folder twice
     file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/json)
     file(CREATE_LINK ${json_headers}/nlohmann ${PROJECT_BINARY_DIR}/json/nlohmann SYMBOLIC)
     set_target_properties(nlohmann_json::nlohmann_json PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${PROJECT_BINARY_DIR}/json)
@@ -42,7 +42,7 @@ if(TARGET nlohmann_json::nlohmann_json)
   target_link_libraries(fewbit_developer INTERFACE nlohmann_json::nlohmann_json)
 endif()
 
-# A cross build has no GoogleTest of its own to find: the Debian package ships the sources.
+# A cross build compiles GoogleTest from the sources in the Debian package.
 if(CMAKE_CROSSCOMPILING)
   if(NOT EXISTS /usr/src/googletest/CMakeLists.txt)
     message(FATAL_ERROR "fewbit: the sources of GoogleTest are missing; run cmake/setup.sh --cross or --targets")
@@ -60,7 +60,7 @@ else()
   endif()
 endif()
 
-# Programs for instruction sets that this processor may lack run through a guard, which skips.
+# cpu_guard runs a test program, or skips it if this processor does not have the instruction set.
 if(FEWBIT_MARCH AND NOT FEWBIT_MARCH STREQUAL "native" AND NOT CMAKE_CROSSCOMPILING)
   add_executable(cpu_guard ${PROJECT_SOURCE_DIR}/tests/support/cpu_guard.cpp
                            ${PROJECT_SOURCE_DIR}/tests/support/cpu_needs.cpp)
@@ -75,22 +75,21 @@ if(TARGET cpu_guard)
   add_dependencies(isa_tests cpu_guard)
 endif()
 
-# What most tests include, parsed once per build. No header of the library is among them, so that a
-# change to one rebuilds only the tests that include it.
-# test_headers_plain is the same for programs that are not optimized.
+# Precompiled headers for most tests. They have no header of the library, so that a change of one
+# rebuilds only the tests that include it. test_headers_plain is for programs without optimization.
 file(CONFIGURE OUTPUT test_headers.cpp CONTENT "")
 foreach(headers IN ITEMS test_headers test_headers_plain)
   add_library(${headers} OBJECT EXCLUDE_FROM_ALL ${CMAKE_CURRENT_BINARY_DIR}/test_headers.cpp)
   target_link_libraries(${headers} PRIVATE fewbit_developer GTest::gtest_main Threads::Threads)
   target_precompile_headers(${headers} PRIVATE <gtest/gtest.h> <Eigen/Core> <random>)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # After precompiled headers g++ 12 shows false warnings about std::string that it else suppresses.
+    # With precompiled headers, g++ 12 shows false warnings about std::string.
     target_compile_options(${headers} INTERFACE -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
   endif()
 endforeach()
 target_compile_options(test_headers_plain PUBLIC -O0)
 
-# How the output of GoogleTest ends when no test ran; where one failed, more follows.
+# The end of GoogleTest's output if all tests skipped. If a test failed, more text follows.
 set(only_skipped "\\[  PASSED  \\] 0 tests\\.\n(\\[  SKIPPED \\] [^\n]*\n)+[ \n]*$")
 
 function(add_test_program name source)
@@ -105,11 +104,12 @@ function(add_test_program name source)
                        SKIP_REGULAR_EXPRESSION "${only_skipped}")
 endfunction()
 
-# fewbit_test(<folder>/<header> [ISA] [JSON] [PLAIN]): tests/<folder>/<header>_test.cpp becomes the program and the
-# ctest entry <folder>_<header>_test with the label `all`. ISA adds the label `isa`: the result could
-# depend on the instruction set, so every preset builds and runs it.
-# PLAIN compiles it without optimization: what it checks does not depend on that, but many instances
-# of templates make its compile time do. JSON leaves it out where nlohmann-json is missing. A program whose tests all skip counts as skipped.
+# fewbit_test(<folder>/<header> [ISA] [JSON] [PLAIN]): builds tests/<folder>/<header>_test.cpp and adds it
+# to ctest as <folder>_<header>_test with the label `all`. A program whose tests all skip is skipped.
+#   ISA    adds the label `isa`, for tests that every preset builds and runs because their result could
+#          depend on the instruction set
+#   JSON   does nothing if nlohmann-json is missing
+#   PLAIN  compiles without optimization, for tests with many template instances
 function(fewbit_test path)
   cmake_parse_arguments(PARSE_ARGV 1 arg "ISA;JSON;PLAIN" "" "")
   if(arg_UNPARSED_ARGUMENTS)
@@ -137,17 +137,17 @@ function(fewbit_test path)
   endif()
 endfunction()
 
-# fewbit_test_again(<folder>/<header> <name> <flags>...): the same source as a program of its own,
-# <folder>_<header>_<name>_test, compiled with further flags.
+# fewbit_test_again(<folder>/<header> <name> <flags>...): builds the same source a second time with more
+# flags, as the program <folder>_<header>_<name>_test.
 function(fewbit_test_again path again)
   string(REPLACE "/" "_" name ${path}_${again}_test)
   add_test_program(${name} ${PROJECT_SOURCE_DIR}/tests/${path}_test.cpp)
   target_compile_options(${name} PRIVATE ${ARGN})
 endfunction()
 
-# fewbit_fuzz(<folder>/<header>): tests/<folder>/<header>_fuzz.cpp becomes the libFuzzer program
-# <folder>_<header>_fuzz, which FEWBIT_FUZZ asks for; the target `fuzz` builds all of them and runs
-# each for ten seconds.
+# fewbit_fuzz(<folder>/<header>): with FEWBIT_FUZZ, builds tests/<folder>/<header>_fuzz.cpp as the
+# libFuzzer program <folder>_<header>_fuzz. The target `fuzz` builds all of them and runs each for ten
+# seconds.
 function(fewbit_fuzz path)
   if(NOT FEWBIT_FUZZ)
     return()
@@ -167,7 +167,7 @@ function(fewbit_fuzz path)
   add_dependencies(fuzz run_${name})
 endfunction()
 
-# fewbit_example(<task>): the program examples/<task>.cpp, optimized as a user would have it.
+# fewbit_example(<task>): builds examples/<task>.cpp, optimized as in a user's release build.
 function(fewbit_example task)
   add_executable(${task} ${PROJECT_SOURCE_DIR}/examples/${task}.cpp)
   target_link_libraries(${task} PRIVATE fewbit_developer)
@@ -175,9 +175,9 @@ function(fewbit_example task)
   target_compile_definitions(${task} PRIVATE NDEBUG)
 endfunction()
 
-# fewbit_benchmark(<folder>_benchmark): benchmarks/<folder>_benchmark.cpp with benchmarks/<folder>/*.cpp
-# becomes a program that the target `bench` runs. Always fully optimized and without assertions,
-# whatever the preset.
+# fewbit_benchmark(<folder>_benchmark): builds a program from benchmarks/<folder>_benchmark.cpp and
+# benchmarks/<folder>/*.cpp. The target `bench` runs it. Every preset builds it with full optimization
+# and without assertions.
 function(fewbit_benchmark name)
   string(REGEX REPLACE "_benchmark$" "" folder ${name})
   file(GLOB parts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/benchmarks/${folder}/*.cpp)
@@ -186,7 +186,7 @@ function(fewbit_benchmark name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/benchmarks)
   target_compile_options(${name} PRIVATE -O3)
   target_compile_definitions(${name} PRIVATE NDEBUG)
-  # Interleaved repetitions keep a change of the clock rate from favouring some rows over others.
+  # Repetitions are interleaved, so that a change of the clock rate affects all rows equally.
   add_custom_target(bench_${name}
                     COMMAND ${name} --benchmark_repetitions=5 --benchmark_enable_random_interleaving=true
                             --benchmark_report_aggregates_only=true

@@ -1,6 +1,6 @@
-# What Doxygen reads instead of a header; lines keep their numbers. The first comment describes the
-# file. Users do not write the inline namespaces, and do not see namespaces called detail. Names that
-# mean the same in every type are explained here once.
+# Filters a header for Doxygen; lines keep their numbers. The first comment becomes the description of
+# the file. Inline namespaces and namespaces called detail are removed. Names with the same meaning in
+# every type are described here once.
 
 BEGIN {
   says["bits"] = "Bits of a code."
@@ -179,7 +179,7 @@ BEGIN {
   says["map"] = "The centroids as a matrix."
   says["planes_of"] = "Bit planes of a code."
 
-  # The same names where they mean something else: <header>.<name>.
+  # Names that have another meaning in one header: <header>.<name>.
   says["fixed_histogram.max"] = "The largest magnitude that has a bin."
   says["granularity.count"] = "The number of scales."
   says["granularity.group"] = "The elements that share scale i."

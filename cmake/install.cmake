@@ -1,4 +1,4 @@
-# What find_package(fewbit) finds after an installation.
+# Installs the headers and the package that find_package(fewbit) finds.
 
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs with apt what the build needs and this machine lacks; silent when nothing is missing.
+# Installs the missing packages that the build needs, with apt. Prints nothing if none is missing.
 #   cmake/setup.sh [--cross] [--targets] [--clang] [--docs]
 #     --cross    adds the aarch64 compiler and qemu
 #     --targets  adds the compilers for s390x, armhf, riscv64 and Windows, qemu and wine: 1.6 GB
@@ -19,7 +19,7 @@ for option in "$@"; do
   esac
 done
 
-# A tool counts as present wherever it comes from; a library must be the package.
+# A tool on the PATH counts as present. A library must be installed as a package.
 present() {
   case "$1" in
     g++ | cmake | clang | clang-format-16 | clang-tidy | doxygen) command -v "$1" >/dev/null ;;

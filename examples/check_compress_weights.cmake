@@ -1,6 +1,6 @@
-# Runs the weight compression example on all its images and reads its JSON: codebooks of 4 bits must be
-# strictly better than uniform steps of 4 bits, at the same size but for their levels, and what regards the
-# inputs strictly better than what does not, at the same size.
+# Runs the weight compression example on all its images and reads its JSON. 4-bit codebooks must be better
+# than uniform 4-bit codes of the same size plus the levels. At the same size, a method that uses the
+# inputs must be better than one that does not.
 #   cmake -DPROGRAM=<compress_weights> -DDATA=<folder> -DJSON=<path to write> -P check_compress_weights.cmake
 
 include(${CMAKE_CURRENT_LIST_DIR}/read_table.cmake)

@@ -1,4 +1,4 @@
-# Runs the digits demo and reads its JSON: every int8 row must be within one point of float32.
+# Runs the digits demo and reads its JSON. Every int8 row must be within one percentage point of float32.
 #   cmake -DPROGRAM=<digits> -DJSON=<path to write> -P check_digits.cmake
 
 include(${CMAKE_CURRENT_LIST_DIR}/read_table.cmake)

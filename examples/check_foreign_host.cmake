@@ -1,6 +1,8 @@
-# Runs foreign_host and, compiled with the flags of this build, plain_host: the same bits by all lines.
-# Looks into the shared libraries of foreign_host: each exports one function; that of AVX2 runs nothing
-# when it is loaded, because this processor may lack AVX2; the baseline has no wide register.
+# Runs foreign_host, and plain_host, which has the flags of this build. All lines must have the same bits.
+# Also checks the shared libraries of foreign_host:
+# - Each exports one function.
+# - The AVX2 library runs no code when it is loaded, because a processor without AVX2 loads it too.
+# - The baseline library uses no wide register.
 #   cmake -DHOST=<command> -DPLAIN=<command> -DLIBRARIES=<files> -DNM=<nm> -DOBJDUMP=<objdump>
 #         -P check_foreign_host.cmake
 
@@ -15,7 +17,7 @@ execute_process(COMMAND ${HOST} OUTPUT_VARIABLE host COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${PLAIN} OUTPUT_VARIABLE plain COMMAND_ERROR_IS_FATAL ANY)
 message(NOTICE "${host}${plain}")
 
-# Without the first the test would show nothing; the second is the environment given back.
+# The host must flush subnormal numbers, or the test shows nothing. The library must restore the environment.
 if(host MATCHES "numbers: no" AND LIBRARIES MATCHES "avx2")
   red("the host was linked with -Ofast, but does not flush subnormal numbers")
 endif()

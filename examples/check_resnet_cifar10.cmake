@@ -1,5 +1,5 @@
-# Runs the CIFAR-10 example on all its images and reads its JSON: every int8 row must be within half a
-# point of float32, and those with a simulated counterpart in the reference data within 0.3 of it.
+# Runs the CIFAR-10 example on all its images and reads its JSON. Every int8 row must be within half a
+# percentage point of float32. Rows that the reference data also simulates must be within 0.3 of it.
 #   cmake -DPROGRAM=<resnet_cifar10> -DDATA=<folder> -DJSON=<path to write> -P check_resnet_cifar10.cmake
 
 include(${CMAKE_CURRENT_LIST_DIR}/read_table.cmake)

@@ -1,5 +1,5 @@
-# Runs the language model and reads its JSON: float32 must repeat the reference's text and logits, int8
-# must predict nearly as well, and int4 weights better if their scales know what inputs they meet.
+# Runs the language model and reads its JSON. float32 must give the text and logits of the reference. int8
+# must predict almost as well. int4 weights must predict better if their scales depend on the inputs.
 #   cmake -DPROGRAM=<tiny_llama> -DDATA=<folder> -DJSON=<path to write> -P check_tiny_llama.cmake
 
 include(${CMAKE_CURRENT_LIST_DIR}/read_table.cmake)

@@ -1,5 +1,5 @@
-# Runs the search example and reads its JSON: more bytes find more of the nearest; a rotation finds more
-# where bytes are few, and so do two levels of codes; what is found is most of them in the end.
+# Runs the search example and reads its JSON. More bytes must find more of the nearest vectors. With few
+# bytes, a rotation and two levels of codes must each find more. The largest codes must find most of them.
 #   cmake -DPROGRAM=<vector_search> -DDATA=<folder> -DJSON=<path to write> -P check_vector_search.cmake
 
 include(${CMAKE_CURRENT_LIST_DIR}/read_table.cmake)

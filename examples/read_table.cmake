@@ -1,16 +1,17 @@
-# Reads the tables that the examples write with --json. CMake counts in integers, so numbers come with
-# their decimal point moved: percentages, for example, in hundredths of a percent.
+# Reads the tables that the examples write with --json. CMake has only integers, so numbers are multiplied
+# by a power of ten. For example, percentages are in hundredths of a percent.
 
 cmake_minimum_required(VERSION 3.25)
 
-# as_integer(<number> <decimals> <out>): with 2 decimals 80.98333 becomes 8098, rounded; at most 6.
+# as_integer(<number> <decimals> <out>): sets <out> to the rounded number * 10^decimals, for at most 6
+# decimals. With 2 decimals, 80.98333 becomes 8098.
 function(as_integer number decimals out)
   if(NOT number MATCHES "^([0-9]+)(\\.([0-9]+))?(e-([0-9]+))?$")
     message(FATAL_ERROR "${number} is no number of 0 or more")
   endif()
   set(whole ${CMAKE_MATCH_1})
   set(fraction "${CMAKE_MATCH_3}")
-  if(CMAKE_MATCH_5)  # one digit stands before the point
+  if(CMAKE_MATCH_5)  # an exponent: one digit is before the point
     math(EXPR zeros "${CMAKE_MATCH_5} - 1")
     string(REPEAT "0" ${zeros} zeros)
     set(fraction "${zeros}${whole}${fraction}")
@@ -19,14 +20,14 @@ function(as_integer number decimals out)
   string(SUBSTRING "${fraction}0000000" 0 7 fraction)
   string(SUBSTRING "${fraction}" 0 ${decimals} kept)
   string(SUBSTRING "${fraction}" ${decimals} 1 next)
-  # The leading 1 keeps zeros from being read as octal.
+  # Without the leading 1, CMake reads a number with leading zeros as octal.
   string(REPEAT "0" ${decimals} zeros)
   math(EXPR result "${whole} * 1${zeros} + 1${kept} - 1${zeros} + (${next} + 5) / 10")
   set(${out} ${result} PARENT_SCOPE)
 endfunction()
 
-# read_table(<path> <key> <decimals>): sets `schemes` to the names of the rows, in order; value_of() then
-# knows what stands under <key>.
+# read_table(<path> <key> <decimals>): sets `schemes` to the names of the rows, in order. Afterwards,
+# value_of() returns the values of <key>.
 function(read_table path key decimals)
   file(READ ${path} text)
   string(JSON count LENGTH "${text}" rows)
@@ -54,7 +55,7 @@ function(value_of scheme out)
   set(${out} ${value} PARENT_SCOPE)
 endfunction()
 
-# expect_near(<what> <value> <reference> <most>): red if they differ by more than <most>.
+# expect_near(<what> <value> <reference> <most>): fails if they differ by more than <most>.
 function(expect_near what value reference most)
   math(EXPR difference "${value} - ${reference}")
   string(REPLACE "-" "" difference "${difference}")

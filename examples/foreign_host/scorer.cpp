@@ -1,6 +1,5 @@
-// The layer behind scorer.h, in C++20. It is compiled once for each instruction set, without
-// -Ofast, and each time linked as a shared library of its own, which exports one function:
-// SCORER_NAME.
+// Implements scorer.h in C++20. It is compiled once for each instruction set, without -Ofast, into a
+// separate shared library that exports one function: SCORER_NAME.
 
 #include "scorer.h"
 
@@ -10,8 +9,8 @@
 #include <memory>
 #include <fewbit/fewbit.hpp>
 
-// The default floating-point environment for the length of a call. A host that is linked with
-// -Ofast starts with subnormal numbers flushed to zero, and it may round in another direction.
+// Sets the default floating-point environment during a call. A host that is linked with -Ofast
+// flushes subnormal numbers to zero, and it can have another rounding mode.
 class default_environment {
  public:
   default_environment() noexcept {
@@ -36,7 +35,7 @@ struct scorer {
 
 namespace {
 
-// No exception leaves: host and library may have different runtimes.
+// Catches all exceptions, because host and library can have different C++ runtimes.
 scorer* create(const float* weights, const float* bias, std::ptrdiff_t outputs,
                std::ptrdiff_t inputs, char* message, std::size_t capacity) {
   const default_environment environment;

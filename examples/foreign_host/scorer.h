@@ -1,7 +1,7 @@
 #ifndef SCORER_H
 #define SCORER_H
-/* What a host sees of a layer of fewbit: raw pointers, so that the host may be in C or in an old
-   C++ and be compiled with flags that fewbit refuses. Matrices are row-major. */
+/* The interface of a fewbit layer for a host. It has only raw pointers, so the host can be in C or an
+   older C++, and can use flags that fewbit refuses. Matrices are row-major. */
 
 #include <stddef.h>
 
@@ -20,19 +20,19 @@ struct scorer;
 struct scorer_functions {
   const char* arch;
 
-  /* Quantizes weights (outputs x inputs) and a bias (outputs). Returns a null pointer and writes a
-     sentence to `message`, which holds `capacity` bytes, if they cannot be quantized. */
+  /* Quantizes weights (outputs x inputs), and copies a bias (outputs). On an error, returns a null
+     pointer and writes a sentence to `message`, which has `capacity` bytes. */
   struct scorer* (*create)(const float* weights, const float* bias, ptrdiff_t outputs,
                            ptrdiff_t inputs, char* message, size_t capacity);
 
-  /* y (rows x outputs) = x (rows x inputs) times the weights, plus the bias. One call at a time for
-     each scorer. */
+  /* y = x weights^T + bias, where x is rows x inputs and y is rows x outputs. Do not call it from two
+     threads for the same scorer. */
   void (*run)(struct scorer* s, const float* x, ptrdiff_t rows, float* y);
 
   void (*destroy)(struct scorer* s);
 };
 
-/* One for each instruction set; each in a shared library of its own. */
+/* One function for each instruction set, each in a separate shared library. */
 const struct scorer_functions* scorer_baseline(void);
 const struct scorer_functions* scorer_avx2(void);
 

@@ -1,4 +1,4 @@
-// What a user's first program does: quantize, and catch the error of a bad input.
+// A minimal program of a user: quantizes a matrix, and catches the error of an invalid input.
 #include <cmath>
 #include <fewbit/fewbit.hpp>
 #include <string>

@@ -1,4 +1,4 @@
-// The Eigen of the host, and not another one that this machine has: its stand-in defines a macro.
+// Checks that fewbit uses the Eigen of the host, whose stand-in defines a macro, and no other Eigen.
 #include <fewbit/core/types.hpp>
 
 #if !defined(STAND_IN_EIGEN)
