@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""Draws and tabulates what gemm_benchmark measured: the share of the peak that each product reaches.
+"""Draws and tabulates results of gemm_benchmark: the share of the peak that each product reaches.
 
     gemm_benchmark --benchmark_repetitions=9 --benchmark_enable_random_interleaving=true \\
                    --benchmark_out=run.json
     plot_gemm.py run.json --svg gemm.svg >gemm.md
 
-A figure is the median over all repetitions in all files. A result that was not exact is an open
-mark in the drawing and has a star in the table. Needs python3-matplotlib, but not for the table.
+A figure is the median over all repetitions in all files. A result that was not exact has an open mark
+in the drawing and a star in the table. The drawing needs python3-matplotlib.
 """
 
 import argparse
@@ -38,7 +38,7 @@ KINDS = {
 }
 NAMES = {"onednn": "oneDNN", "onednn_gemm": "oneDNN gemm", "gemmlowp": "gemmlowp", "xnnpack": "XNNPACK",
          "openblas": "OpenBLAS", "eigen": "Eigen"}
-# Colours that people who see few of them tell apart (Okabe and Ito), ours first.
+# Colours for readers with colour blindness (Okabe and Ito), this library's colour first.
 STYLES = [("#0072b2", "o"), ("#d55e00", "s"), ("#e69f00", "^"), ("#009e73", "D"), ("#cc79a7", "v"), ("#56b4e9", "P")]
 ROW = re.compile(r"gemm/(\w+)/(\w+)/m:(\d+)/n:(\d+)/k:(\d+)")
 
@@ -65,13 +65,13 @@ def read(paths):
 
 
 def median(values):
-    """Of the repetitions; of medians where a file holds nothing else."""
+    """The median of the repetitions, or of medians if a file has only these."""
     singles = [v for group, v in values if group == "single"]
     return statistics.median(singles or [v for _, v in values])
 
 
 def products(rows):
-    """kind -> implementation -> shape -> counters, of plain products only."""
+    """kind -> implementation -> shape -> counters, only for rows without cold, threads and packing."""
     found = collections.defaultdict(lambda: collections.defaultdict(dict))
     for name, counters in rows.items():
         hit = ROW.fullmatch(name)
@@ -85,7 +85,7 @@ def geometric_mean(values):
 
 
 def implementations(found, asked):
-    """Ours first, then rivals. Unless asked for others, ours is the fastest of the program."""
+    """This library first, then the others. Of this library, only the fastest instruction set, unless `asked`."""
     everyone = {who for by_who in found.values() for who in by_who}
     everyone = [who for who in NAMES if who in everyone] + sorted(everyone - NAMES.keys())
     if asked:
@@ -107,7 +107,7 @@ def comma(shape):
 
 
 def all_shapes(found):
-    """Pairs of an origin and its shapes that were measured; shapes of no known origin come last."""
+    """Pairs of an origin and its measured shapes. Shapes without an origin are last."""
     measured = dict.fromkeys(s for by in found.values() for rows in by.values() for s in rows)
     known = [(origin, [s for s in shapes if s in measured]) for origin, shapes in ORIGINS]
     rest = [s for s in measured if not any(s in shapes for _, shapes in known)]
@@ -115,7 +115,7 @@ def all_shapes(found):
 
 
 def reading_bound(shape, rows, caches):
-    """GOPS at which weights that no inner cache holds are read at full speed, or nothing."""
+    """The GOPS limit by reading weights from an outer cache, or None."""
     m, n, k = shape
     level = "read_l3" if n * k <= caches.get(3, 0) else "read_dram"
     bandwidth = rows.get("peak/" + level, {}).get("GBps")
@@ -163,7 +163,7 @@ def print_kind(kind, by_who, who_all, groups, peak):
 
 
 def print_others(rows):
-    """Peaks, cold weights, threads and packing: whatever is no plain product."""
+    """Prints all other rows: peaks, cold weights, threads and packing."""
     others = {name: c for name, c in rows.items() if not ROW.fullmatch(name)}
     if not others:
         return
@@ -272,9 +272,9 @@ def draw_panel(panel, by_who, whos, lines, rows, caches, peak):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("json", nargs="+", help="what --benchmark_out wrote")
-    parser.add_argument("--svg", help="the drawing to write")
-    parser.add_argument("--peak", help="the peak that shares are of, such as vpdpbusd_zmm; default: the highest")
+    parser.add_argument("json", nargs="+", help="files of --benchmark_out")
+    parser.add_argument("--svg", help="file for the drawing")
+    parser.add_argument("--peak", help="the peak to compare with, such as vpdpbusd_zmm; default: the highest")
     parser.add_argument("--only", help="implementations to show, such as fewbit_avx2,onednn; default: the fastest of "
                         "fewbit and all others")
     parser.add_argument("--title", help="title of the drawing")

@@ -1,12 +1,11 @@
 #!/usr/bin/python3
-"""Draws and tabulates how long k-means takes in codebook_benchmark and kmeans_sklearn.py.
+"""Draws and tabulates the time of k-means in codebook_benchmark and kmeans_sklearn.py.
 
     kmeans_sklearn.py codebook_benchmark --filter '^kmeans/(fewbit|faiss|faiss_exact)/' --out run.json
     plot_kmeans.py run.json --svg kmeans.svg >kmeans.md
 
-A figure is the median over all repetitions in all files. A result of lesser quality, whose inertia
-is more than 2 % above the least, is an open mark in the drawing and has a star in the table. Needs
-python3-matplotlib, but not for the table.
+A figure is the median over all repetitions in all files. A result whose inertia is more than 2 % above
+the least has an open mark in the drawing and a star in the table. The drawing needs python3-matplotlib.
 """
 
 import argparse
@@ -106,8 +105,8 @@ def draw(path, rows, whos, title):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("json", nargs="+", help="what --benchmark_out or kmeans_sklearn.py --out wrote")
-    parser.add_argument("--svg", help="the drawing to write")
+    parser.add_argument("json", nargs="+", help="files of --benchmark_out or of kmeans_sklearn.py --out")
+    parser.add_argument("--svg", help="file for the drawing")
     parser.add_argument("--title", default="k-means, milliseconds on one thread", help="title of the drawing")
     options = parser.parse_args()
     rows = read(options.json)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Tabulates products of few bits and kernels of arrays beside what bounds them, or a rival.
+"""Tabulates products of few bits and conversions of arrays, compared with an upper bound or another library.
 
     for program in gemm quant; do
       ${program}_benchmark --benchmark_repetitions=3 --benchmark_enable_random_interleaving=true \\
@@ -7,16 +7,15 @@
     done
     tabulate_few_bits.py gemm.json quant.json >few_bits.md
 
-A figure is the median over all repetitions in all files; a row of which something was not measured
-is left out. Bounds of 8-bit dots and of binary products are those of peak/.
+A figure is the median over all repetitions in all files. A row is left out if one of its figures was not
+measured. The rows peak/ are the bounds of 8-bit dots and of binary products.
 """
 
 import argparse
 
 from plot_gemm import read
 
-# What is measured, its name without implementation, the counter, the name beside it and how many
-# times that is the bound.
+# Each row: description, benchmark name, counter, benchmark name of the bound, and a factor for the bound.
 W4 = "gemm/f32_w4g32_f32/{ours}/m:"
 HOT, COLD = "/n:4096/k:4096/cold:0", "/n:4096/k:4096/cold:1"
 CUBE, DEEP = "/m:1024/n:1024/k:1024", "/m:512/n:512/k:4096"
@@ -57,7 +56,7 @@ ROWS = [
     ("float to blocks q8_0, 256 Ki", "quantize/f32_q8_0/{ours}_ggml_x86" + SMALL, "Geps", None, 1),
     ("float to blocks q4_0, 256 Ki", "quantize/f32_q4_0/{ours}_ggml_ref" + SMALL, "Geps", None, 1),
 ]
-# Where one has no kernel of its own, rows bear the name of the one it is built on.
+# If an instruction set has no kernel of its own, its rows have the name of its base.
 BASES = {"avx512_bitalg": "avx512_vnni", "avx512_vnni": "avx2", "avx_vnni": "avx2", "avx2": "scalar",
          "neon_i8mm": "neon_dotprod", "neon_dotprod": "neon", "neon": "scalar", "scalar": None}
 UNITS = {"GBps": "GB/s", "GOPS": "10^9 op/s", "Geps": "10^9 numbers/s"}
@@ -75,7 +74,7 @@ def beside(name, times):
 
 
 def figure(rows, arch, name, counter):
-    """Of the instruction set, or of the nearest that it is built on."""
+    """The counter of the instruction set, or of its nearest base that was measured."""
     while arch:
         found = rows.get(name.format(ours=f"fewbit_{arch}", table=f"fewbit_table_{arch}"), {}).get(counter)
         if found or "{" not in name:
@@ -87,7 +86,7 @@ def figure(rows, arch, name, counter):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", help="JSON of gemm_benchmark and quant_benchmark")
-    parser.add_argument("--arch", help="an instruction set; the best that was measured unless given")
+    parser.add_argument("--arch", help="an instruction set; default: the best that was measured")
     asked = parser.parse_args()
     rows, _ = read(asked.runs)
     arch = asked.arch or next(a for a in BASES if any(f"_{a}/" in name for name in rows))

@@ -1,5 +1,6 @@
-// Rows of codes in bit planes: binary, ternary, two bits, on every arch with a unit of its own;
-// fewbit_table_<arch>, s8_b1 and s8_t2: int8 by planes of weights, through tables of sums.
+// Rows of products of bit planes: binary, ternary and 2-bit codes, on every arch that has its own
+// unit. The rows fewbit_table_<arch> compute products with tables of sums; s8_b1 and s8_t2 multiply
+// int8 codes by weights in bit planes.
 
 #include <benchmark/benchmark.h>
 
@@ -12,7 +13,7 @@
 
 namespace fewbit::benchmarks { namespace {
 
-/// Squares, long sums, and one row by weights from the second and the last level of caches.
+/// Squares, long sums, and one row by weights in L2 and in the last-level cache.
 constexpr shape binary_shapes[] = {
     {1024, 1024, 1024}, {512, 512, 4096}, {1, 2048, 4096}, {1, 4096, 4096}, {1, 65536, 4096}};
 
@@ -48,7 +49,7 @@ void add_tables() {
   add_row<table_product<bits_case<signed_bits<8>, binary_bits>, Arch>>(who, square);
 }
 
-/// An arch that inherits its unit runs the kernel of its base; the scalar one is no rival.
+/// Skips an arch that inherits its unit, because it runs the kernel of its base. Skips scalar.
 template <class Arch>
 constexpr bool has_own_bit_unit() {
   if constexpr (std::is_same_v<Arch, arch::scalar>) {

@@ -1,5 +1,5 @@
-// Rows of this library: products on every compiled instruction set, weights from memory, threads,
-// packing.
+// Rows of this library: products on every compiled instruction set, with weights from memory and
+// with threads, and packing.
 
 #include <benchmark/benchmark.h>
 
@@ -16,7 +16,7 @@
 
 namespace fewbit::benchmarks { namespace {
 
-/// One part of the product for each thread of a pool that outlives the calls.
+/// Divides a product into one part for each thread. The pool is started once, before all calls.
 template <class Arch>
 void run_threads(benchmark::State& state, const shape& s, int threads) {
   sums_case<std::uint8_t> data(s);
@@ -53,8 +53,8 @@ index pack_anew(const row_matrix<std::int8_t>& w) {
   return gemm::pack_int8<std::uint8_t, Arch>(w).bytes();
 }
 
-/// What packing is measured by, into memory that was written before or, like packed weights, into
-/// memory just asked for.
+/// The reference for packing: a copy. With `fresh`, it writes to newly allocated memory, as packing
+/// does. Otherwise it writes to memory that was written before.
 void run_memcpy(benchmark::State& state, bool fresh) {
   const row_matrix<std::int8_t> w = large_weights();
   row_matrix<std::int8_t> copy = w;
@@ -69,7 +69,7 @@ void run_memcpy(benchmark::State& state, bool fresh) {
   state.counters["GBps"] = per_second(static_cast<double>(w.size()) * 1e-9);
 }
 
-/// An arch that inherits its unit runs the kernel of its base; the scalar one is no rival.
+/// Skips an arch that inherits its unit, because it runs the kernel of its base. Skips scalar.
 template <class Arch>
 constexpr bool has_own_unit() {
   if constexpr (std::is_same_v<Arch, arch::scalar>) {

@@ -1,5 +1,6 @@
-// Rows of products with weights of 2, 3, 4 and 8 bits in groups of 32, and of 4 bits with a scale
-// for each row: floats in, quantized inside the call or not, floats out.
+// Rows of products of floats with weights of 2, 3, 4 and 8 bits in groups of 32, and of 4 bits with
+// a scale for each row. The call quantizes the floats or multiplies them directly. Outputs are
+// floats.
 
 #include <benchmark/benchmark.h>
 
@@ -15,7 +16,7 @@
 
 namespace fewbit::benchmarks { namespace {
 
-/// With `is_cold`, as many copies of the weights, used in turn, as no cache holds.
+/// With `is_cold`, uses copies of the weights in turn, more than any cache can hold.
 template <class S, class Inputs, class Arch>
 void run_grouped(benchmark::State& state, const shape& s, bool is_cold) {
   using layer_type = linear<S, Inputs, Arch>;

@@ -1,5 +1,5 @@
-// Rows of products with weights of 1, 2 and 4 bits that stay packed: squares and other large
-// shapes, a few rows, and one row by weights from caches and from memory.
+// Rows of products with weights of 1, 2 and 4 bits that are multiplied as stored: squares and other
+// large shapes, a few rows, and one row by weights from caches and from memory.
 
 #include <benchmark/benchmark.h>
 
@@ -16,7 +16,7 @@
 
 namespace fewbit::benchmarks { namespace {
 
-/// Activations of 8 bits by codes of a format of bit planes.
+/// A product of 8-bit activations and weights in the codes of Format.
 template <class LhsCode, class Format>
 struct narrow_case {
   using lhs = LhsCode;
@@ -45,7 +45,7 @@ struct narrow_case {
   }
 };
 
-/// With `is_cold`, as many copies of the weights, used in turn, as no cache holds.
+/// With `is_cold`, uses copies of the weights in turn, more than any cache can hold.
 template <class Case, class Arch>
 void run_narrow(benchmark::State& state, const shape& s, bool is_cold) {
   using weights = gemm::few_bit_weights<Case::weight_bits, Arch>;
@@ -88,7 +88,7 @@ void add_arch() {
   add_narrow_rows<narrow_case<std::int8_t, gemm::signed_bits<4>>, Arch>();
 }
 
-/// An arch that inherits its unit runs the kernel of its base; the scalar one is no rival.
+/// Skips an arch that inherits its unit, because it runs the kernel of its base. Skips scalar.
 template <class Arch>
 constexpr bool has_own_unit() {
   if constexpr (std::is_same_v<Arch, arch::scalar>) {

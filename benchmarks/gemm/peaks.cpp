@@ -1,6 +1,7 @@
-// What the processor can do at most: dot instructions on registers alone, reading from each level.
+// Upper bounds of the processor: dot instructions on registers, and reads from each level of
+// memory.
 //
-// The loops do not depend on the library's kernels. Operations are counted as in a product, two per
+// The loops do not use the library's kernels. Operations are counted as in gemm: two for each
 // product of two codes.
 
 #include <benchmark/benchmark.h>
@@ -17,8 +18,9 @@
 
 namespace fewbit::benchmarks { namespace {
 
-// `sums` registers that do not wait for one another are each added to by `dot`, or by `multiply`,
-// `widen` and `add` one after the other. Constraint "x" keeps VEX instructions on their registers.
+// Each struct has `sums` independent accumulator registers. Either `dot` adds to each of them, or
+// `multiply`, `widen` and `add` do, one after the other. The constraint "x" allows only registers
+// that VEX instructions can use.
 
 #if FEWBIT_HAS_AVX512_VNNI
 struct vpdpbusd_zmm {
@@ -51,9 +53,10 @@ struct vpdpbusd_ymm {
 };
 #endif
 
-// In the two chains vpaddd competes with the products for their ports. Six products and then six
-// additions are faster by 4 % than taking turns on a Cascade Lake (40 of the 48 operations per
-// cycle that ports allow vpmaddwd, and 51 of 64); no other order tried gains more than another 1 %.
+// In the next two chains, vpaddd uses the same ports as the products. On a Cascade Lake, six
+// products followed by six additions are 4 % faster than alternating them. They reach 40 of the 48
+// operations per cycle that the ports allow for vpmaddwd, and 51 of 64 for the other chain. No
+// other order that was tried is more than 1 % faster.
 
 /// Codes widened to 16 bits.
 struct vpmaddwd_ymm {
@@ -68,7 +71,7 @@ struct vpmaddwd_ymm {
   }
 };
 
-/// How u8 by s8 is summed where 16 bits can hold two products.
+/// u8 by s8, if 16 bits can hold the sum of two products.
 struct vpmaddubsw_ymm {
   using vector = __m256i;
   static constexpr int sums = 6;
@@ -85,7 +88,7 @@ struct vpmaddubsw_ymm {
 };
 
 #if FEWBIT_HAS_AVX512_BITALG
-/// How binary codes are summed, 512 pairs of bits at a time.
+/// Binary codes: 512 pairs of bits at a time.
 struct xor_popcount {
   using vector = __m512i;
   static constexpr int sums = 12;
@@ -102,7 +105,7 @@ struct xor_popcount {
 };
 #endif
 
-/// Adds once to every sum. Not a loop: g++ 12 would keep the sums in memory.
+/// Adds once to every sum. It is not a loop, because g++ 12 would keep the sums in memory then.
 template <class I, class Vector, int... i>
 FEWBIT_ALWAYS_INLINE void add_to_all(Vector (&sum)[sizeof...(i)], const Vector& a, const Vector& b,
                                      std::integer_sequence<int, i...>) {
@@ -122,7 +125,7 @@ void run_peak(benchmark::State& state) {
   using vector = typename Instruction::vector;
   constexpr std::make_integer_sequence<int, Instruction::sums> all;
   vector sum[Instruction::sums] = {};
-  const vector a = {}, b = {1};  // not in one register: x ^ x costs nothing
+  const vector a = {}, b = {1};  // different values, because x ^ x of one register takes no time
   for (auto _ : state) {
 #pragma GCC unroll 4
     for (int i = 0; i < rounds; ++i) add_to_all<Instruction>(sum, a, b, all);

@@ -1,4 +1,4 @@
-// What the memory allows: copies of the same traffic, and reading alone.
+// Upper bounds of the memory: copies with the same traffic, and reads only.
 
 #include <benchmark/benchmark.h>
 

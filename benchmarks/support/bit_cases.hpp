@@ -1,8 +1,8 @@
 #pragma once
-/// Products of codes in bit planes as the GEMM benchmark runs them.
+/// Products of codes in bit planes for the GEMM benchmark.
 ///
-/// Binary activations are packed ahead, as an operator that makes them would; other activations are
-/// codes, and packing them is inside the time.
+/// Binary activations are packed before timing, because an operator that computes them can write
+/// them packed. The time includes the packing of other activations.
 
 #include <cstdint>
 #include <string>
@@ -13,7 +13,7 @@
 
 namespace fewbit::benchmarks {
 
-/// Codes of a format, every one of them about as often as the others.
+/// Random codes of a format, all about equally frequent.
 template <class F>
 row_matrix<typename F::code> random_codes_of(index rows, index cols, std::uint64_t seed) {
   using code = typename F::code;
@@ -30,7 +30,7 @@ row_matrix<typename F::code> random_codes_of(index rows, index cols, std::uint64
   }
 }
 
-/// A product of two formats to int32.
+/// A product of codes of two formats with int32 results.
 template <class A, class W>
 struct bits_case {
   using lhs_format = A;
@@ -91,7 +91,7 @@ class bit_product {
   planes planes_;
 };
 
-/// Products by table lookup; making the tables is inside the time.
+/// Products by table lookup. The time includes the computation of the tables.
 template <class Operands, class Arch>
 class table_product {
  public:

@@ -5,7 +5,7 @@
 
 namespace fewbit::benchmarks {
 
-/// `count` of something for each iteration, as a rate.
+/// A counter that shows `count` per iteration as a rate per second.
 inline benchmark::Counter per_second(double count) {
   return {count, benchmark::Counter::kIsIterationInvariantRate};
 }

@@ -1,5 +1,5 @@
 #pragma once
-/// The product in float by Eigen, one thread. It packs at each call.
+/// The float product of Eigen, one thread. It packs its operands in each call.
 
 #include "fewbit/core/types.hpp"
 

@@ -1,11 +1,13 @@
 #pragma once
-/// k-means by faiss, one thread: its Clustering with an IndexFlatL2 and all points, and, for one
-/// dimension, its exact Clustering1D; codes of its ProductQuantizer, searched by IndexPQ with 8
-/// bits and by IndexPQFastScan with 4. Their centroids are ours.
+/// k-means and product quantization of faiss, one thread.
 ///
-/// Debian's package is built without AVX2 and multiplies by the BLAS that the system has chosen. An
-/// OpenBLAS that does not know the processor takes it for an old one: OPENBLAS_CORETYPE (Haswell,
-/// SkylakeX ...) in the environment sets its kernels.
+/// k-means uses its Clustering with an IndexFlatL2 and all points, and for one dimension its exact
+/// Clustering1D. Product quantization uses its ProductQuantizer with our centroids; IndexPQ
+/// searches 8-bit codes, IndexPQFastScan 4-bit codes.
+///
+/// Debian's package is built without AVX2 and uses the BLAS of the system. OpenBLAS uses kernels of
+/// an old processor if it does not support the processor. The environment variable
+/// OPENBLAS_CORETYPE (Haswell, SkylakeX ...) sets its kernels.
 
 #include <faiss/Clustering.h>
 #include <faiss/IndexFlat.h>
@@ -22,7 +24,7 @@
 #include "support/kmeans_rows.hpp"
 #include "support/pq_rows.hpp"
 
-/// Of OpenBLAS; another BLAS has no threads to hold back.
+/// Sets the number of threads of OpenBLAS. Another BLAS does not have this function.
 extern "C" void openblas_set_num_threads(int threads) __attribute__((weak));
 
 namespace fewbit::benchmarks {
@@ -42,7 +44,8 @@ inline row_matrix<float> faiss_kmeans(const row_matrix<float>& points, index k) 
   hold_faiss_to_one_thread();
   faiss::ClusteringParameters parameters;
   parameters.niter = static_cast<int>(clustering_iterations);
-  parameters.max_points_per_centroid = static_cast<int>(points.rows());  // else it takes a sample
+  parameters.max_points_per_centroid =
+      static_cast<int>(points.rows());  // otherwise it uses a sample
   const auto d = static_cast<int>(points.cols());
   faiss::Clustering clustering(d, static_cast<int>(k), parameters);
   faiss::IndexFlatL2 search(d);
@@ -59,7 +62,7 @@ inline row_matrix<float> faiss_exact_kmeans(const row_matrix<float>& points, ind
   return faiss_centroids(clustering);
 }
 
-/// With the centroids of a case and its points.
+/// An index with the centroids and the points of a case.
 inline faiss::IndexPQ faiss_index(const coded_case& c) {
   hold_faiss_to_one_thread();
   faiss::IndexPQ index(coded_dimension, static_cast<std::size_t>(c.pq.parts()),
@@ -72,9 +75,9 @@ inline faiss::IndexPQ faiss_index(const coded_case& c) {
   return index;
 }
 
-/// By an index that multiplies, in blocks that the second cache holds. The other ways of
-/// ProductQuantizer, with centroids as they are, transposed or by tables of distances, all took
-/// twice as long for parts of 8 coordinates.
+/// Encodes with an index that uses matrix products, in blocks that fit in L2. The other methods of
+/// ProductQuantizer (centroids as stored, transposed centroids, tables of distances) all took twice
+/// as long for parts of 8 coordinates.
 class faiss_encoder {
  public:
   explicit faiss_encoder(const coded_case& c)

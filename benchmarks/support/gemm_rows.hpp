@@ -1,8 +1,9 @@
 #pragma once
-/// How a product becomes rows of the GEMM benchmark.
+/// Registers the rows of a product in the GEMM benchmark.
 ///
-/// A product is a class with the type `operands` (support/gemm_cases.hpp), a constructor from it
-/// that does all that can be done ahead, and a call operator that writes operands::c.
+/// A product is a class with the type `operands` (support/gemm_cases.hpp). Its constructor takes
+/// operands and does all work that is possible before the call. Its call operator writes
+/// operands::c.
 
 #include <benchmark/benchmark.h>
 
@@ -21,7 +22,7 @@ inline std::string dims(const shape& s) {
   return "/m:" + std::to_string(s.m) + "/n:" + std::to_string(s.n) + "/k:" + std::to_string(s.k);
 }
 
-/// Bits that a weight takes as the product reads it.
+/// Bits of a weight in memory.
 template <class Case>
 constexpr int weight_bits() {
   if constexpr (requires { Case::weight_bits; }) {
@@ -31,7 +32,7 @@ constexpr int weight_bits() {
   }
 }
 
-/// GOPS, and GBps of weights where reading them is most of the work.
+/// Sets GOPS, and GBps of weights if reading them is most of the work.
 template <class Case>
 void count_work(benchmark::State& state, const Case& data) {
   const double weights = static_cast<double>(data.w.size());
@@ -42,7 +43,7 @@ void count_work(benchmark::State& state, const Case& data) {
   }
 }
 
-/// Whether C, which the product writes anew, is what it must be.
+/// Runs the product once and returns whether C is exact.
 template <class Case, class Product>
 bool is_exact(Case& data, Product& product) {
   data.c.setConstant(1);
@@ -63,7 +64,7 @@ void run_product(benchmark::State& state, const shape& s) {
   count_work(state, data);
 }
 
-/// The same with as many copies of the weights, used in turn, as no cache holds.
+/// The same with copies of the weights in turn, more than any cache can hold.
 template <class Product>
 void run_cold_product(benchmark::State& state, const shape& s) {
   typename Product::operands data(s);
@@ -83,7 +84,7 @@ void run_cold_product(benchmark::State& state, const shape& s) {
   count_work(state, data);
 }
 
-/// Rows of all shapes, gemm/<kind>/<who>/m:M/n:N/k:K.
+/// Adds rows for all shapes: gemm/<kind>/<who>/m:M/n:N/k:K.
 template <class Product>
 void add_rows(const std::string& who) {
   for (const shape& s : shapes) {
@@ -93,7 +94,7 @@ void add_rows(const std::string& who) {
   }
 }
 
-/// One token with weights that come from memory.
+/// Adds the row of one token with weights from memory.
 template <class Product>
 void add_cold_row(const std::string& who) {
   static constexpr shape s = {1, 4096, 4096};
@@ -103,7 +104,7 @@ void add_cold_row(const std::string& who) {
       name.c_str(), [](benchmark::State& state) { run_cold_product<Product>(state, s); });
 }
 
-/// Packing a large matrix: `pack(w)` returns the bytes that packed weights take.
+/// Adds the row that packs a large matrix. `pack(w)` returns the bytes of packed weights.
 template <class Pack>
 void add_packing_row(const std::string& who, const Pack& pack) {
   const auto run = [pack](benchmark::State& state) {

@@ -1,10 +1,10 @@
 #pragma once
-/// The same products by gemmlowp, one thread. It multiplies u8 by u8 less an offset each, and packs
-/// both operands at each call: it has no way to pack ahead. Signed codes are given to it as
-/// code + 128, made ahead, with the offset -128.
+/// The products of gemmlowp, one thread. It multiplies u8 by u8 and adds an offset to each operand.
+/// It packs both operands in each call, because it cannot pack ahead. Signed codes are converted to
+/// code + 128 before timing and have the offset -128.
 
 #if defined(__AVX2__)
-// Without it AVX2 builds get the kernel of SSE 4.1.
+// Without this macro, AVX2 builds use the SSE 4.1 kernel.
 #define GEMMLOWP_ENABLE_AVX2
 #endif
 #include <public/gemmlowp.h>
@@ -27,7 +27,7 @@ class gemmlowp_product {
     context_.set_max_num_threads(1);
   }
 
-  /// C^T = W A^T: results in columns are the order that its kernels write.
+  /// Computes C^T = W A^T, because its kernels write results in column order.
   void operator()() {
     using gemmlowp::MapOrder;
     const int m = static_cast<int>(a_.rows()), n = static_cast<int>(w_.rows());

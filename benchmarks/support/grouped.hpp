@@ -10,7 +10,7 @@
 
 namespace fewbit::benchmarks {
 
-/// Weights under a symmetric scheme, by groups of a row or by rows, and rows of floats.
+/// Weights under a symmetric scheme with a scale for each group or each row, and rows of floats.
 template <class SchemeT>
 struct grouped_case {
   using scheme = SchemeT;
@@ -27,8 +27,9 @@ struct grouped_case {
         group(depth == 0 ? s.k : depth),
         c(s.m, s.n) {}
 
-  /// Elements spread over the result against sums of integers; scales are powers of two, so that
-  /// totals of groups are exact and a sum in double must be as close as float can say.
+  /// Compares elements spread over the result with sums in double. Scales are powers of two, so
+  /// sums of groups are exact, and the result must equal the sum, rounded to float, times the scale
+  /// of the row.
   [[nodiscard]] bool is_exact() const {
     const index row_step = c.rows() / 10 + 1, col_step = c.cols() / 40 + 1;
     for (index i = c.rows() - 1; i >= 0; i -= row_step) {
@@ -45,7 +46,7 @@ struct grouped_case {
     return true;
   }
 
-  /// The same for float inputs, against sums in the order that the layer states.
+  /// The same for float inputs. It compares with float sums in the documented order of the layer.
   [[nodiscard]] bool is_exact_in_floats() const {
     const index row_step = c.rows() / 10 + 1, col_step = c.cols() / 40 + 1;
     for (index i = c.rows() - 1; i >= 0; i -= row_step) {

@@ -1,8 +1,8 @@
 #pragma once
-/// Rows of real networks: all their matrices in turn, each by 128 rows of random activations.
+/// Rows of real networks: multiplies all matrices in turn, each by 128 rows of random activations.
 ///
-/// Weights come from the data directory of the build; a network whose file is not there has no row.
-/// Float weights are quantized to int8 with a scale for each row.
+/// Weights are read from the data directory of the build. If the file of a network is missing, its
+/// row is left out. Float weights are quantized to int8 with a scale for each row.
 
 #include <benchmark/benchmark.h>
 
@@ -44,7 +44,7 @@ inline std::filesystem::path file_of(const network& n) {
 #endif
 }
 
-/// The matrices of a network, one output channel per row; depthwise filters are none.
+/// The matrices of a network, one output channel per row, without depthwise filters.
 inline std::vector<row_matrix<std::int8_t>> weights_of([[maybe_unused]] const network& n) {
   std::vector<row_matrix<std::int8_t>> all;
 #if __has_include(<nlohmann/json.hpp>)
@@ -58,7 +58,8 @@ inline std::vector<row_matrix<std::int8_t>> weights_of([[maybe_unused]] const ne
   return all;
 }
 
-/// One matrix of a network and u8 activations that fill `LhsBits` bits; packing is told.
+/// One matrix of a network, and u8 activations that use `LhsBits` bits. Packing gets this number as
+/// an argument.
 template <int LhsBits>
 struct network_case {
   using lhs = std::uint8_t;
@@ -82,7 +83,7 @@ struct network_case {
   }
 };
 
-/// Shares of the weights that are summed in each way, where the product can say.
+/// Sets the shares of weights for each kind of proof, if the product reports them.
 template <class Product>
 void count_proofs(benchmark::State& state, const std::vector<std::unique_ptr<Product>>& products) {
   if constexpr (requires(std::array<index, 3> counts) { products[0]->count_weights(counts); }) {

@@ -1,6 +1,6 @@
 #pragma once
-/// The product in float by OpenBLAS, one thread. It has no way to pack ahead. What kernels it runs
-/// is said by openblas_get_corename and can be set by OPENBLAS_CORETYPE in the environment.
+/// The float product of OpenBLAS, one thread. It cannot pack ahead. openblas_get_corename returns
+/// the name of its kernels, and the environment variable OPENBLAS_CORETYPE sets them.
 
 #include <cblas.h>
 

@@ -1,8 +1,9 @@
 #pragma once
-/// How an implementation becomes rows of the quantization benchmark.
+/// Registers the rows of an implementation in the quantization benchmark.
 ///
-/// An implementation is a class template over the case (support/quant_cases.hpp) with a constructor
-/// from it that does all that can be done ahead, and a call operator that writes its `out`.
+/// An implementation is a class template with a case (support/quant_cases.hpp) as parameter. Its
+/// constructor takes a case and does all work that is possible before the call. Its call operator
+/// writes `out` of the case.
 
 #include <benchmark/benchmark.h>
 
@@ -34,7 +35,7 @@ void run_numbers(benchmark::State& state, index n) {
   count_numbers(state, n, Case::bytes_per_number);
 }
 
-/// Rows of all lengths, <kind>/<who>/n:N.
+/// Adds rows for all lengths: <kind>/<who>/n:N.
 template <class Case, class Work>
 void add_number_rows(const std::string& who) {
   for (const index n : array_lengths) {

@@ -1,9 +1,10 @@
 #pragma once
-/// XNNPACK, one thread: its operators, and the product of s8 codes to s8 by the fully connected
-/// one, weights packed ahead.
+/// XNNPACK, one thread: helpers for its operators, and the product of s8 codes to s8 with its fully
+/// connected operator. Weights are packed before timing.
 ///
-/// XNNPACK asks cpuinfo which kernels to use, and offers no switch. So that a program built for
-/// AVX2 times kernels for AVX2, cpuinfo is made to forget what the program was not built for.
+/// XNNPACK chooses kernels by cpuinfo and has no option for this. Therefore the flags of cpuinfo
+/// are cleared for instruction sets that this program is not built for. So a program built for AVX2
+/// measures AVX2 kernels.
 
 #include <cpuinfo.h>
 #include <xnnpack.h>
@@ -34,7 +35,7 @@ inline void initialize_xnnpack() {
   expect_success(xnn_initialize(nullptr), "xnn_initialize");
 }
 
-/// An operator that was created and set up.
+/// An operator that is created and set up.
 class xnnpack_operator {
  public:
   void operator()() { xnn_run_operator(operator_.get(), nullptr); }
@@ -50,7 +51,7 @@ class xnnpack_operator {
   std::unique_ptr<xnn_operator, deleter> operator_;
 };
 
-/// One factor for all channels: per channel, this operator has none.
+/// One factor for all channels, because this operator has no factor for each channel.
 template <class Operands>
 class xnnpack_product : public xnnpack_operator {
  public:

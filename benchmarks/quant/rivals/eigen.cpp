@@ -1,4 +1,4 @@
-// Rows of Eigen: an expression for each.
+// Rows of Eigen, each with one expression.
 
 #include <Eigen/Core>
 

@@ -1,5 +1,5 @@
-// Rows of oneDNN's reorder, one thread. It finds no scale, sums no codes and adds no bias: sums to
-// codes are given with the bias already added.
+// Rows of oneDNN's reorder, one thread. It cannot compute a scale, sum codes or add a bias. In the
+// rows of sums to codes, its input already includes the bias.
 
 #include "support/onednn.hpp"
 
@@ -7,7 +7,7 @@
 
 namespace fewbit::benchmarks { namespace {
 
-/// out = factor[column] * in + zero point, rounded and clamped where out is codes.
+/// out = factor[column] * in + zero point, rounded and clamped if out has codes.
 class onednn_reorder {
  public:
   onednn_reorder(quantize_case& data)

@@ -1,5 +1,5 @@
-// Rows of XNNPACK's convert operators, one thread. It has no scale per row, and no operator for
-// sums.
+// Rows of XNNPACK's convert operators, one thread. They have no scale for each row, and no operator
+// converts sums.
 
 #include "support/xnnpack.hpp"
 
