@@ -1,4 +1,4 @@
-// A float layer becomes a 4-bit layer: quantized once, called often.
+// Quantizes the weights of a float layer to 4 bits once, and calls the layer often.
 
 #include <cstdint>
 #include <cstdio>

@@ -1,5 +1,5 @@
-// Products of 8-bit codes without a layer: sums become codes by ready stages, and floats by a stage
-// of your own. Both epilogues work on the sums while they are in registers.
+// Products of 8-bit codes without a layer. Stages of the library convert the sums to codes, and a
+// stage of your own computes floats. Both epilogues process the sums while they are in registers.
 
 #include <algorithm>
 #include <cmath>

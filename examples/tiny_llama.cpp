@@ -1,17 +1,17 @@
 // A language model that writes a story, token by token: float32, then int8, int4 and int2 weights.
 //
-// The network is stories260K of karpathy/tinyllamas (Llama 2 with 5 blocks of width 64). Quantized
-// are all its linear weights, and the token embeddings where they serve as output head; inputs of
-// these layers become int8, a scale for each token. The lookup of embeddings, norms, attention and
-// SiLU stay in float. Every story is the likeliest continuation of nothing: no prompt, no chance.
-// Read main() and compare() first, then support/llama.hpp.
+// The network is stories260K of karpathy/tinyllamas (Llama 2 with 5 blocks of width 64). All linear
+// weights are quantized, and also the token embeddings when they are used as the output head. The
+// inputs of these layers are int8 with a scale for each token. The lookup of embeddings, norms,
+// attention and SiLU are in float. Stories have no prompt and no randomness: each token is the most
+// likely one. Read main() and compare() first, then support/llama.hpp.
 //
-// The data are not part of this project. --data names a folder that holds, in stories260k/, what
-// support/llama_files.hpp reads and these token sequences:
-//   tokens_greedy.npy               the likeliest text, and with it some logits, float32:
-//   greedy_logits_pos_0_64_255.npy
-//   tokens_calibration_sampled.npy  what scales may be fitted to
-//   tokens_sampled.npy, english_{0,1,2}_tokens.npy    what is to be predicted
+// The data is not part of this project. --data is a folder whose subfolder stories260k/ contains
+// the files of support/llama_files.hpp, and these:
+//   tokens_greedy.npy               the most likely text of the reference
+//   greedy_logits_pos_0_64_255.npy  the logits of the reference at three positions, float32
+//   tokens_calibration_sampled.npy  texts for the calibration of scales
+//   tokens_sampled.npy, english_{0,1,2}_tokens.npy    texts for the evaluation
 
 #include <algorithm>
 #include <array>
@@ -36,7 +36,7 @@ namespace fewbit::examples {
 
 // ---- the ways to quantize it
 
-/// A linear layer in float that remembers how large each input has been.
+/// A float linear layer that records the magnitude of each input.
 struct watched_linear {
   float_linear layer;
   row sum_of_squares = row::Zero(layer.inputs());
@@ -48,13 +48,14 @@ struct watched_linear {
     layer(x, y);
   }
 
-  /// How much an error of the weights of each input costs.
+  /// The importance of each input: the cost of an error in its weights.
   [[nodiscard]] std::span<const float> importance() const {
     return {sum_of_squares.data(), static_cast<std::size_t>(inputs())};
   }
 };
 
-/// The network of float layers that know their inputs: what weights can be fitted to.
+/// The float network whose layers have recorded their inputs. Scales of weights can be fitted to
+/// them.
 llama_weights<watched_linear> watch(const float_model& model, const std::vector<tokens>& texts) {
   const auto watched = [](const float_linear& layer) { return watched_linear{layer}; };
   llama<watched_linear> network(model.shape, model.weights.with_layers(watched));
@@ -74,7 +75,7 @@ quantized_matrix<S> by_importance(const watched_linear& layer) {
   return weighted_quantize<S>(layer.layer.weights, layer.importance());
 }
 
-/// Bytes of weights as a file would hold them.
+/// Bytes of the weights in a file.
 index bytes_of_layers(const llama_weights<float_linear>& weights) {
   return weights.sum_of_layers(
       [](const float_linear& layer) { return layer.weights.size() * index{sizeof(float)}; });
@@ -84,7 +85,7 @@ index bytes_of_layers(const llama_weights<quantized_matrix<S>>& weights) {
   return weights.sum_of_layers([](const quantized_matrix<S>& q) { return q.storage_bytes(); });
 }
 
-// ---- what a network is asked
+// ---- the evaluation of a network
 
 index likeliest(const row& logits) {
   index best = 0;
@@ -92,7 +93,7 @@ index likeliest(const row& logits) {
   return best;
 }
 
-/// Writes `count` tokens, each the likeliest; write(token) is called as soon as it is known.
+/// Generates `count` tokens, each the most likely one. Calls write(token) for each token at once.
 template <class Linear, class Write>
 void generate(llama<Linear>& network, index count, const Write& write) {
   network.restart();
@@ -103,7 +104,7 @@ void generate(llama<Linear>& network, index count, const Write& write) {
   }
 }
 
-/// exp of the mean surprise: -log p(token i + 1 | tokens 0 to i), over all sequences.
+/// Perplexity: exp of the mean of -log p(token i + 1 | tokens 0 to i) over all sequences.
 template <class Linear>
 double perplexity(llama<Linear>& network, const std::vector<tokens>& sequences) {
   double surprise = 0.0;
@@ -123,14 +124,14 @@ double perplexity(llama<Linear>& network, const std::vector<tokens>& sequences) 
 
 constexpr std::array<index, 3> reference_positions{0, 64, 255};
 
-/// What all networks are measured with.
+/// The data for the evaluation of all networks.
 struct evaluation {
   std::vector<std::string> vocabulary;
   std::vector<tokens> sampled;      ///< drawn from the float network
   std::vector<tokens> english;      ///< written by people
-  tokens greedy;                    ///< the reference's likeliest text
+  tokens greedy;                    ///< the most likely text of the reference
   row_matrix<float> greedy_logits;  ///< its logits at reference_positions
-  index length;                     ///< of the stories
+  index length;                     ///< the number of tokens of a story
 };
 
 evaluation load_evaluation(const std::string& folder, const float_model& model, index length) {
@@ -155,7 +156,7 @@ evaluation load_evaluation(const std::string& folder, const float_model& model, 
   return with;
 }
 
-/// Has networks write, measures them and collects a row for each.
+/// Generates a story with each network, measures the network and adds a table row for it.
 class comparison {
  public:
   explicit comparison(const evaluation& with) : with_(with) {}
@@ -174,7 +175,8 @@ class comparison {
   [[nodiscard]] const table& results() const { return results_; }
 
  private:
-  /// Prints it as it comes; answers how many tokens from the first are the reference's.
+  /// Prints the story while it is generated. Returns the length of the longest prefix of tokens
+  /// that equals the reference.
   template <class Linear>
   index write_story(llama<Linear>& network) const {
     tokens story{begin_of_text};
@@ -189,7 +191,7 @@ class comparison {
     return ends.first - story.begin();
   }
 
-  /// Largest difference to the reference's logits, on the reference's text.
+  /// The largest difference from the logits of the reference, for the text of the reference.
   template <class Linear>
   double logit_error(llama<Linear>& network) const {
     network.restart();

@@ -1,5 +1,5 @@
 #pragma once
-/// A picture of a histogram with labelled marks, as an SVG file.
+/// Draws a histogram with labelled marks as an SVG file.
 
 #include <algorithm>
 #include <cmath>
@@ -22,9 +22,8 @@ struct mark {
   double value;
 };
 
-/// Counts on a logarithmic axis over [0, right edge of the last bin]. Each label has a line of its
-/// own above the bars, from the smallest value down, so that however close the values are, no label
-/// meets another or its line.
+/// A histogram over [0, right edge of the last bin], with counts on a logarithmic axis. Each label
+/// is in its own line of text above the bars, the smallest value first, so labels never overlap.
 class histogram_svg {
  public:
   histogram_svg(const histogram& h, std::vector<mark> marks, std::string title, std::string x_title)
@@ -67,7 +66,7 @@ class histogram_svg {
     return top_ + plot_height * (1.0 - std::log10(std::max(count, 1.0)) / decades_);
   }
 
-  /// One count has no height on this axis; its bar gets a little, to be seen at all.
+  /// A count of 1 has height 0 on this axis. Its bar gets a small height, so that it is visible.
   void draw_bars(svg& page) const {
     const double step = plot_width / static_cast<double>(bars_.size());
     for (std::size_t i = 0; i < bars_.size(); ++i) {
@@ -101,7 +100,7 @@ class histogram_svg {
     page.text(left, top_ - 14.0, "end", "#444", "", "count");
   }
 
-  /// 1, 2 or 5 times a power of ten that gives 4 to 10 ticks.
+  /// The distance of ticks: 1, 2 or 5 times a power of ten, for 4 to 10 ticks.
   [[nodiscard]] double tick_step() const {
     const double power = std::pow(10.0, std::floor(std::log10(right_ / 4.0)));
     const double leading = right_ / 4.0 / power;

@@ -1,5 +1,5 @@
 #pragma once
-/// Text as JSON writes it.
+/// Strings of JSON.
 
 #include <cstdio>
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace fewbit::examples {
 
-/// In quotes, with what JSON wants escaped.
+/// `text` as a JSON string, with quotes and escapes.
 inline std::string json_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {

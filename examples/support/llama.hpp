@@ -1,12 +1,12 @@
 #pragma once
 /// A decoder of the Llama 2 family (Touvron et al. 2023, arXiv:2307.09288), one token at a time.
 ///
-/// The linear layers are a template parameter: whatever multiplies a row, `layer(x, y)`. All else
-/// (norms, rotary positions, attention, SiLU) is plain Eigen in float.
+/// The type of linear layers is a template parameter: any type with `layer(x, y)` for a row x. The
+/// rest (norms, rotary positions, attention, SiLU) is computed with Eigen in float.
 ///
 ///     llama<float_linear> network(shape, weights);
-///     const row& logits = network(token);       // of the token that follows; no allocation
-///     network.restart();                        // forgets what it has read
+///     const row& logits = network(token);       // of the next token; no allocation
+///     network.restart();                        // starts a new text
 
 #include <cassert>
 #include <cmath>
@@ -21,16 +21,17 @@ namespace fewbit::examples {
 using row = Eigen::RowVectorXf;
 
 struct llama_shape {
-  index width;      ///< of the values that pass from block to block
+  index width;      ///< length of the vector between blocks
   index heads;      ///< query heads; each `heads / kv_heads` of them share keys and values
   index kv_heads;   ///< key and value heads
-  index positions;  ///< most tokens of a text
+  index positions;  ///< maximum number of tokens in a text
 
   [[nodiscard]] index head_size() const { return width / heads; }
   [[nodiscard]] index kv_width() const { return kv_heads * head_size(); }
 };
 
-/// Matrices that read the same input are one, with their outputs in a row.
+/// Matrices with the same input are combined into one matrix, with their outputs one after the
+/// other.
 template <class Linear>
 struct llama_block {
   row attention_norm;
@@ -48,7 +49,7 @@ struct llama_weights {
   row norm;
   Linear head;
 
-  /// The same network with make(layer) in place of each linear layer.
+  /// A copy of the network in which each linear layer is make(layer).
   template <class Make>
   [[nodiscard]] auto with_layers(const Make& make) const {
     llama_weights<std::invoke_result_t<Make, const Linear&>> made{embeddings, {}, norm, make(head)};
@@ -59,7 +60,7 @@ struct llama_weights {
     return made;
   }
 
-  /// Sum of f(layer) over the linear layers.
+  /// The sum of f(layer) over all linear layers.
   template <class F>
   [[nodiscard]] index sum_of_layers(const F& f) const {
     index sum = f(head);
@@ -103,8 +104,8 @@ class llama {
 
   void restart() { position_ = 0; }
 
-  /// Reads a token; answers the logits of the one that follows. At most `positions` times between
-  /// restarts.
+  /// Reads a token and returns the logits of the next one. Call it at most `positions` times after
+  /// the construction or a restart().
   const row& operator()(index token) {
     assert(position_ < shape_.positions);
     x_ = weights_.embeddings.row(token);
@@ -119,8 +120,8 @@ class llama {
   }
 
  private:
-  /// Keys and values of one block, a column for each position: products with them then run along
-  /// positions.
+  /// Keys and values of one block, one column for each position, so that products with them
+  /// vectorize over positions.
   struct cache {
     row_matrix<float> keys;
     row_matrix<float> values;
@@ -132,7 +133,7 @@ class llama {
     normed_ = (x_ / std::sqrt(mean_square + 1e-5F)).cwiseProduct(gain);
   }
 
-  /// x_ += W_out attention(query, keys, values), and the new key and value into the cache.
+  /// x_ += W_out attention(query, keys, values). Stores the new key and value in the cache.
   void attend(llama_block<Linear>& block, cache& seen) {
     normalize(block.attention_norm);
     block.query_key_value(normed_, query_key_value_);
@@ -145,7 +146,7 @@ class llama {
     x_ += added_;
   }
 
-  /// softmax(q k^T / sqrt(head size)) v of one head, over the positions so far.
+  /// softmax(q k^T / sqrt(head size)) v of one head, over all positions so far.
   void attend_with(index head, const cache& seen) {
     const index size = shape_.head_size();
     const index column = head / (shape_.heads / shape_.kv_heads) * size;
@@ -171,8 +172,8 @@ class llama {
     x_ += added_;
   }
 
-  /// Rotary positions (Su et al. 2021, arXiv:2104.09864): turns each pair of neighbours of a head
-  /// by an angle that grows with the position.
+  /// Rotary positions (Su et al. 2021, arXiv:2104.09864): rotates each pair of neighbouring
+  /// elements of a head by an angle proportional to the position.
   template <class Heads>
   void rotate(Heads heads) {
     const auto cosines = cosines_.row(position_);
@@ -207,7 +208,7 @@ class llama {
   llama_shape shape_;
   llama_weights<Linear> weights_;
   std::vector<cache> caches_;
-  row_matrix<float> cosines_;  ///< of each position and pair
+  row_matrix<float> cosines_;  ///< for each position and pair
   row_matrix<float> sines_;
   index position_ = 0;
   row x_;

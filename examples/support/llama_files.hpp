@@ -1,14 +1,14 @@
 #pragma once
-/// Files of a Llama network: weights, vocabulary, token sequences.
+/// Reads the files of a Llama network: weights, vocabulary, token sequences.
 ///
 ///     weights   .safetensors, float32, [out, in]: tok_embeddings, norm,
 ///               layers.{l}.attention.{wq,wk,wv,wo}, layers.{l}.feed_forward.{w1,w2,w3} and
 ///               layers.{l}.{attention_norm,ffn_norm}, each .weight; dim, hidden_dim, n_layers,
 ///               n_heads, n_kv_heads, vocab_size and seq_len among its metadata
-///     pieces    .safetensors: token i is lengths[i] of the bytes, from offsets[i] on
-///     tokens    .npy, int16, a sequence for each row
+///     pieces    .safetensors: token i has lengths[i] bytes, starting at offsets[i]
+///     tokens    .npy, int16, one sequence in each row
 ///
-/// The files are taken for hostile. All functions throw fewbit::error.
+/// All contents of the files are checked. All functions throw fewbit::error.
 
 #include <charconv>
 #include <cstddef>
@@ -47,7 +47,7 @@ inline index metadata_number(const safetensors& file, const std::string& key) {
   return value;
 }
 
-/// One below the other.
+/// The matrices, concatenated vertically.
 inline row_matrix<float> stacked(std::initializer_list<row_matrix<float>> parts) {
   row_matrix<float> all(0, parts.begin()->cols());
   for (const row_matrix<float>& part : parts) {
@@ -57,7 +57,7 @@ inline row_matrix<float> stacked(std::initializer_list<row_matrix<float>> parts)
   return all;
 }
 
-/// The shape that the metadata give.
+/// The shape in the metadata.
 inline llama_shape shape_of(const safetensors& file) {
   const llama_shape shape{metadata_number(file, "dim"), metadata_number(file, "n_heads"),
                           metadata_number(file, "n_kv_heads"), metadata_number(file, "seq_len")};
@@ -68,7 +68,7 @@ inline llama_shape shape_of(const safetensors& file) {
   return shape;
 }
 
-/// A matrix of the extents wanted.
+/// Reads a matrix and checks its extents.
 inline row_matrix<float> load(const safetensors& file, const std::string& name, index rows,
                               index cols) {
   const row_matrix<float> values = file[name + ".weight"].matrix<float>();
@@ -112,7 +112,7 @@ inline float_model load_model(const std::string& path) {
   return {shape, weights};
 }
 
-/// What each token stands for, as bytes.
+/// The bytes of each token.
 inline std::vector<std::string> load_vocabulary(const std::string& path, const float_model& model) {
   const safetensors file = read_safetensors(path);
   const auto bytes = file["bytes"].as<std::uint8_t>();

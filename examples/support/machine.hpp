@@ -1,5 +1,5 @@
 #pragma once
-/// What a measurement was made on: processor, instruction set of this build, compiler.
+/// Describes the machine of a measurement: processor, instruction set of this build, compiler.
 
 #include <fstream>
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace fewbit::examples {
 
-/// As Linux names it; "unknown" elsewhere.
+/// The name of the processor on Linux, otherwise "unknown".
 inline std::string processor_name() {
   std::ifstream info("/proc/cpuinfo");
   for (std::string line; std::getline(info, line);) {

@@ -1,5 +1,5 @@
 #pragma once
-/// A line on stderr that says how far a long loop has come.
+/// Prints the progress of a long loop on stderr.
 
 #include <unistd.h>
 
@@ -12,8 +12,8 @@
 
 namespace fewbit::examples {
 
-/// On a terminal one line that rewrites itself with percent and time left; elsewhere (a log) one
-/// line at the end.
+/// On a terminal, one line is updated with percent and remaining time. Otherwise (a log file), one
+/// line is printed at the end.
 class progress {
  public:
   progress(std::string label, index total) : label_(std::move(label)), total_(total) {}

@@ -1,8 +1,7 @@
 #pragma once
-/// Reader of safetensors files: eight bytes of header length, a JSON header, then the data.
+/// Reads safetensors files: eight bytes of header length, a JSON header, then the data.
 ///
-/// The file is taken for hostile: types, shapes, offsets, gaps and overlaps are checked before any
-/// data is read.
+/// Types, shapes, offsets, gaps and overlaps are checked before data is read.
 
 #include <algorithm>
 #include <cstddef>
@@ -22,7 +21,7 @@ struct safetensors {
   std::map<std::string, tensor> tensors;
   std::map<std::string, std::string> metadata;
 
-  /// Fails if the file has no tensor of that name.
+  /// Fails if the file has no tensor with this name.
   const tensor& operator[](const std::string& name) const {
     const auto found = tensors.find(name);
     if (found == tensors.end())
@@ -35,7 +34,7 @@ namespace safetensors_detail {
 
 using json = nlohmann::json;
 
-/// Where a tensor lies in the data.
+/// The position of a tensor in the data.
 struct extent {
   std::uint64_t begin;
   std::uint64_t end;
@@ -107,7 +106,7 @@ inline void read_metadata(const json& entry, safetensors& result, const std::str
   }
 }
 
-/// The format wants the data covered from end to end, each byte once.
+/// The format requires that tensors cover the whole data, each byte once.
 inline void check_cover(std::vector<extent> extents, std::uint64_t data_size,
                         const std::string& name) {
   std::sort(extents.begin(), extents.end(), [](const extent& a, const extent& b) {
@@ -130,7 +129,7 @@ inline void check_cover(std::vector<extent> extents, std::uint64_t data_size,
 
 }  // namespace safetensors_detail
 
-/// Reads the bytes of a safetensors file; `name` is for the message of an error.
+/// Reads the bytes of a safetensors file. Errors contain `name`.
 inline safetensors parse_safetensors(std::span<const std::byte> file, const std::string& name) {
   using namespace safetensors_detail;
   if (file.size() < 8) bad(name, std::to_string(file.size()) + " bytes long", "at least 8");

@@ -1,5 +1,5 @@
 #pragma once
-/// What pictures are made of: text and lines, written as an SVG file.
+/// Text and lines, written as an SVG file.
 
 #include <cstdio>
 #include <fstream>
@@ -20,7 +20,7 @@ class svg {
         width, height, width, height);
   }
 
-  /// An element as printf makes it, at most 511 characters.
+  /// Adds an element with a format as in printf, at most 511 characters.
   template <class... Values>
   void print(const char* format, Values... values) {
     char line[512];
@@ -28,7 +28,7 @@ class svg {
     out_ += line;
   }
 
-  /// @param anchor  what of the text stands at x: start, middle or end
+  /// @param anchor  the part of the text that is at x: start, middle or end
   /// @param style   further attributes
   void text(double x, double y, const char* anchor, const char* color, const char* style,
             const std::string& words) {

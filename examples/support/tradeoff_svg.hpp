@@ -1,5 +1,5 @@
 #pragma once
-/// A picture of what many ways to do one thing cost and yield, as an SVG file.
+/// Draws the size and accuracy of many methods as an SVG file.
 
 #include <algorithm>
 #include <cmath>
@@ -13,16 +13,16 @@
 
 namespace fewbit::examples {
 
-/// One way, a point of the picture.
+/// One method, a point of the picture.
 struct tradeoff {
   std::string label;
   double bytes;
   double percent;
 };
 
-/// Bytes on a logarithmic axis, percent upwards. The labels stand at the right, from the best down,
-/// each tied to its point by a line, so that however close points are, no label meets another. Ways
-/// that no other beats in one and equals in the other are drawn darker.
+/// A chart with bytes on a logarithmic horizontal axis and percent on the vertical axis. Labels are
+/// in a column at the right, the best method first, and a line connects each label to its point, so
+/// labels never overlap. Methods on the Pareto front are darker.
 class tradeoff_svg {
  public:
   tradeoff_svg(std::vector<tradeoff> ways, std::string title, std::string y_title)

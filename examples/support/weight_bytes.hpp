@@ -1,5 +1,5 @@
 #pragma once
-/// How large the weights of a network are.
+/// The size of the weights of a network.
 
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
@@ -7,8 +7,8 @@
 
 namespace fewbit::examples {
 
-/// Bytes of the codes, scales and zero points that a file would hold; `layers` are structs with a
-/// member `weights`.
+/// The bytes of codes, scales and zero points in a file. `layers` are structs with a member
+/// `weights`.
 template <Scheme S, class Layers>
 double weight_bytes(const Layers& layers) {
   index sum = 0;
@@ -16,7 +16,7 @@ double weight_bytes(const Layers& layers) {
   return static_cast<double>(sum);
 }
 
-/// The same for weights in float.
+/// The same for float weights.
 template <class Layers>
 double float_weight_bytes(const Layers& layers) {
   index sum = 0;
