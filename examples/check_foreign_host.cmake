@@ -17,7 +17,7 @@ execute_process(COMMAND ${HOST} OUTPUT_VARIABLE host COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${PLAIN} OUTPUT_VARIABLE plain COMMAND_ERROR_IS_FATAL ANY)
 message(NOTICE "${host}${plain}")
 
-# The host must flush subnormal numbers, or the test shows nothing. The library must restore the environment.
+# The test is only valid if the host flushes subnormal numbers. The library must restore the environment.
 if(host MATCHES "numbers: no" AND LIBRARIES MATCHES "avx2")
   red("the host was linked with -Ofast, but does not flush subnormal numbers")
 endif()

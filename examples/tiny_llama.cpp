@@ -93,7 +93,7 @@ index likeliest(const row& logits) {
   return best;
 }
 
-/// Generates `count` tokens, each the most likely one. Calls write(token) for each token at once.
+/// Generates `count` tokens, each the most likely one. Calls write(token) after each token.
 template <class Linear, class Write>
 void generate(llama<Linear>& network, index count, const Write& write) {
   network.restart();

@@ -1,6 +1,6 @@
 // A network of two layers in integers: calibrated, quantized, and run from codes to codes.
 //
-// The first layer reads float inputs and writes 8-bit codes behind a ReLU. The second layer reads
+// The first layer reads float inputs and writes 8-bit codes after a ReLU. The second layer reads
 // these codes and writes floats. No float activation is stored between them.
 
 #include <cstdint>

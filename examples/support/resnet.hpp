@@ -1,8 +1,8 @@
 #pragma once
 /// The residual network for CIFAR-10 of He et al. 2015 (arXiv:1512.03385), with batch norms folded
 /// into the convolutions. The type of linear layers is a template parameter: a convolution is a
-/// linear layer over the patches of its input. Also reads files and images, observes activations
-/// and computes accuracy.
+/// linear layer over the patches of its input. This header also reads files and images, observes
+/// activations and computes accuracy.
 ///
 /// The data is not part of this project. Its folder contains:
 ///   resnet/resnet20_cifar10_folded.safetensors  float32, OIHW: conv1, layer{1,2,3}.{k}.conv{1,2},

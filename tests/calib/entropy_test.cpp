@@ -138,7 +138,7 @@ TEST(entropy_test, of_equal_thresholds_the_last_wins) {
   h.counts.assign(300, 0);
   for (std::size_t j = 0; j < 100; ++j) h.counts[j] = 10;
   h.extremes = {0, 300};
-  // Bins after 100 are empty, so the divergence is 0 for every threshold without a split group.
+  // All non-empty bins have the same count, so the divergence of every threshold is 0.
   EXPECT_EQ(plain_search(h.counts, 128, 128), 300U);
   EXPECT_EQ(by_entropy{}(h).hi, 300.0F);
 }

@@ -75,8 +75,9 @@ struct run_extremes {
   std::int32_t least_bits = magnitude_mask;  // of the smallest |x| > 0; only WithLeast sets it
 };
 
-/// The bits of |x| as integers ascend with |x|, and infinity and NaN have the largest ones. After
-/// subtracting 1 and clearing the sign bit, 0 has the largest one, so a minimum ignores zeros.
+/// The bits of |x|, read as integers, ascend with |x|. Those of infinity and NaN are the largest.
+/// After subtracting 1 and clearing the sign bit, those of 0 are the largest, so a minimum ignores
+/// 0.
 template <bool WithLeast>
 run_extremes extremes_of(const float* p, index n) noexcept {
   using floats = arch::vec<float, arch::native_lanes<float>>;

@@ -26,9 +26,9 @@ namespace detail {
 /// The divergences of all thresholds of one histogram h of |x|.
 ///
 /// Threshold i keeps the bins 0 to i - 1. P is h[0..i), with the counts of all later bins (the
-/// tail) added to bin i - 1. Q divides the i bins into `levels` groups: bin j is in group j *
-/// levels / i. In Q, each non-empty bin of group g has the value q_g, the mean of the non-empty
-/// bins of h in the group. T is the sum of P, N the sum of Q, and S_g the sum of h in group g:
+/// tail) added to bin i - 1. Q divides the i bins into `levels` groups: group j * levels / i has
+/// bin j. In Q, each non-empty bin of group g has the value q_g, the mean of the non-empty bins of
+/// h in the group. T is the sum of P, N the sum of Q, and S_g the sum of h in group g:
 ///
 ///     KL_i = sum P/T log((P/T) / (Q/N))
 ///          = (sum_{j<i-1} h log h + P_{i-1} log P_{i-1} - sum_g S_g log q_g - tail log q_last) / T

@@ -55,7 +55,7 @@ struct histogram {
   std::vector<std::uint64_t> counts;
   double width = 0.0;
   index zero = 0;
-  range extremes;   ///< smallest and largest x, exact; of x also if the counts are of |x|
+  range extremes;   ///< smallest and largest x, exact; not of |x|, even if the counts are
   index split = 0;  ///< 0 if narrow is empty
   std::vector<small_bin> narrow;  ///< ascending, without overlap
 

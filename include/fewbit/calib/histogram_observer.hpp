@@ -355,7 +355,7 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
     return static_cast<std::uint64_t>(bins());
   }
 
-  /// The bins in use: {bin of min(lo, 0), bin of max(hi, 0), plus 1}.
+  /// {first, last + 1}: the bins that contain values, where first <= 0 <= last + 1.
   [[nodiscard]] std::pair<index, index> used_bins() const noexcept {
     return {std::min(bin_of(seen_.lo), index{0}), std::max(bin_of(seen_.hi) + 1, index{0})};
   }

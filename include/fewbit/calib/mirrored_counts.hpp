@@ -3,9 +3,8 @@
 /// Only these two use it.
 ///
 /// Bin k >= 0 contains the values from k to k + 1 widths above 0. Bin -1 - k = ~k is its mirror
-/// image below 0. Zeros of both signs are in bin 0. Adding bin ~k to bin k gives the exact
-/// histogram of
-/// |x|.
+/// image below 0. Zeros of both signs are in bin 0. The sum of bins k and ~k is bin k of the exact
+/// histogram of |x|.
 
 #include "fewbit/begin.hpp"
 
@@ -146,11 +145,11 @@ inline std::vector<small_bin> small_bins(const octave_counts& counts, std::uint6
 
 /// The state of a histogram observer and its ranges. Derived has these members:
 ///
-/// | member       | meaning                                                                |
-/// |--------------|------------------------------------------------------------------------|
-/// | name         | its name in errors                                                     |
-/// | width()      | the width of a bin                                                     |
-/// | used_bins()  | the bins of a snapshot: {first, last + 1}                              |
+/// | member       | meaning                                                                 |
+/// |--------------|-------------------------------------------------------------------------|
+/// | name         | its name in errors                                                      |
+/// | width()      | the width of a bin                                                      |
+/// | used_bins()  | the bins of a snapshot: {first, last + 1}                               |
 /// | split_bins() | number of bins on each side of 0 whose values are counted by octave too |
 template <class Derived>
 class binned_values {

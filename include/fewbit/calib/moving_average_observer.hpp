@@ -103,7 +103,8 @@ class moving_average_observer {
   }
 
   /// per_channel compares this number between channels. With nan_policy::fail each channel counts
-  /// every batch. With skip, a channel does not count a batch whose values it all skips.
+  /// every batch. With skip, channels can count different numbers of batches, because a channel
+  /// ignores a batch if it skips all its values.
   [[nodiscard]] std::uint64_t rows_seen() const noexcept {
     return policy_ == nan_policy::fail ? batches_ : 0;
   }

@@ -7,16 +7,18 @@
 ///     const range r = seen.range(by_entropy{});
 ///     const quant_params p = choose_params<int8_per_tensor>(r);
 ///
-/// | observer                                          | use it for                               |
-/// |---------------------------------------------------|------------------------------------------|
-/// | max_observer                                      | weights, activations without outliers    |
-/// | histogram_observer                                | several methods after one pass over data |
-/// | percentile_observer, entropy_observer, mse_observer | templates that need one type           |
-/// | moving_average_observer                           | training                                 |
-/// | per_channel<O>                                    | one range for each column                |
+/// | observer                                            | use it for                               |
+/// |-----------------------------------------------------|------------------------------------------|
+/// | max_observer                                        | weights, activations without outliers    |
+/// | histogram_observer                                  | several methods after one pass over data |
+/// | fixed_histogram                                     | the same bins as another tool            |
+/// | percentile_observer, entropy_observer, mse_observer | templates that need one type             |
+/// | moving_average_observer                             | training                                 |
+/// | per_channel<O>                                      | one range for each column                |
 ///
-/// All except the moving average are mergeable: the state is a function of the multiset of values.
-/// The order of values, the batches and the observer that read them change no bit.
+/// All except the moving average are mergeable: the state depends only on the multiset of values.
+/// The order of values, the division into batches and the merging of observers do not change any
+/// bit.
 
 #include "fewbit/begin.hpp"
 

@@ -64,18 +64,19 @@ inline small_bin bin_of_rank(const histogram& h, std::uint64_t k) {
 /// Clips at most (100 - p) percent of the values.
 ///
 /// symmetric: the range is [-a, a]. The percentile is the k-th smallest |x|, k = n * p / 100
-/// rounded up. a is the edge far from 0 of the bin of this value, and at most max|x|. affine: at
-/// most (100 - p) / 2 percent are clipped at each end. Each end is the edge far from 0 of a bin, so
-/// negating the data negates the range. If all data is on one side of 0, as after a relu, the whole
-/// share is clipped on that side.
+/// rounded up. The end a is the edge far from 0 of the bin of this value, and at most max|x|.
 ///
-/// Each value is counted in two bins, and the narrower one is used. One is a bin of the linear
-/// histogram. The other one has the values of one sign, exponent and leading mantissa bits. Its
-/// width is at most 1/64 of its edge near 0 in the 20 highest octaves that contain a value, and 1/4
-/// in lower octaves. So the result exceeds the exact percentile by at most one bin, also if an
-/// outlier makes the linear bins wide. A histogram_observer with 2048 bins counts octaves only
-/// below 1/32 of the maximum, because its linear bins are narrower above. A histogram without
-/// `narrow` has only linear bins.
+/// affine: at most (100 - p) / 2 percent are clipped at each end. Each end is the edge far from 0
+/// of a bin, so negating the data negates the range. If all data is on one side of 0, as after a
+/// relu, the whole share is clipped on that side.
+///
+/// Each value is counted in two bins, and the narrower one is used. The first one is a bin of the
+/// linear histogram. The second one has the values of one sign, exponent and leading mantissa bits.
+/// Its width, relative to its edge near 0, is at most 1/64 in the 20 highest octaves that contain a
+/// value, and at most 1/4 in lower octaves. So the result exceeds the exact percentile by at most
+/// one bin, also if an outlier makes the linear bins wide. A histogram_observer with 2048 bins
+/// counts octaves only below 1/32 of the maximum, because its linear bins are narrower above. A
+/// histogram without `narrow` has only linear bins.
 ///
 /// p = 100 gives the exact extremes. They are also the result if the range would be empty, which
 /// happens if about p percent of the values are 0.

@@ -123,7 +123,7 @@ class text_reader {
   }
 
  private:
-  /// Reads the next line. True if there is one and it ends with a newline.
+  /// Reads the next line. Returns whether there is one that ends with a newline.
   bool next() {
     ++number_;
     const std::size_t end = rest_.find('\n');

@@ -22,7 +22,7 @@
 /// | block                                          | reason                                        |
 /// |------------------------------------------------|-----------------------------------------------|
 /// | d = 0, and a code that is not the zero point   | codes would be lost; use with_plain_zeros     |
-/// | q5_0 with d = 0 that is no block_of_zeros      | the sign would be lost; use with_plain_zeros  |
+/// | q5_0 with d = 0, not as quantization makes it  | the sign would be lost; use with_plain_zeros  |
 /// | q8_0 with a negative d or a code -128          | scales are positive, int8 codes -127 to 127   |
 /// | q5_0 with a negative d and no code 0           | a code 0 (16 in the matrix) restores the sign |
 ///

@@ -14,9 +14,10 @@
 /// | q4_0  | x* / -8          | min(15, trunc(x id + 8.5))        |
 /// | q4_1  | (max - min) / 15 | min(15, trunc((x - min) id + .5)) |
 ///
-/// The block stores d, and q4_1 also min, rounded to half precision. id is the reciprocal of the d
-/// that is not rounded, or 0 if d is 0. So if d rounds to 0, the codes of the block need not mean
-/// 0. If |d| <= 2^-128, 1 / d is infinite and ggml does not define the codes. Here id is 0 then.
+/// The block stores d, and q4_1 also min, rounded to half precision. id is the reciprocal of d
+/// before this rounding, or 0 if d is 0. So a block whose d rounds to 0 can have codes that do not
+/// mean 0. If |d| <= 2^-128, 1 / d is infinite and ggml does not define the codes. Here id is 0
+/// then.
 ///
 /// | mode      | id in q8_0 | ties in q8_0 | ggml uses it for              |
 /// |-----------|------------|--------------|-------------------------------|

@@ -11,8 +11,8 @@
 /// operations are in float and in the order of the elements, without fused multiply-add.
 ///
 /// Rows, blocks, importance and v are first multiplied by powers of two, so that their largest
-/// magnitude is in [1, 2). Then no square overflows or underflows. Where ggml's own squares do
-/// neither, the bits are equal to those of ggml.
+/// magnitude is in [1, 2). Then no square overflows or underflows. If no square overflows or
+/// underflows in ggml, all bits equal those of ggml.
 ///
 /// Read next: quant/weighted_quantize.hpp, which searches all scales and is not limited to blocks
 /// of ggml.
@@ -111,8 +111,7 @@ inline float mean_square(const float* x, index n) noexcept {
 
 /// Quantizes a matrix of whole blocks.
 ///
-/// @param importance  for each column, the mean square of the inputs that this column is multiplied
-///                    with
+/// @param importance  for each column, the mean square of its inputs
 /// @throws fewbit::error if `w` is empty or not finite, if its columns are not a multiple of 32, if
 ///         `importance` has another length or a negative or non-finite value, or if a d exceeds
 ///         half precision

@@ -6,16 +6,16 @@
 /// The weights are n x k. Each row is divided into blocks of G codes, G / 2 bytes each. The first
 /// code of a byte is in its low nibble. The last block of a row can have unused codes after column
 /// k. Each block has a scale and a 4-bit zero point. Zero points are packed like codes, and each
-/// row starts in a new byte. If there are no zero points, all are 8. The value of code q is (q -
-/// zero) * scale.
+/// row starts in a new byte. If there are no zero points, all are 8. Code q means
+/// (q - zero) * scale.
 ///
-/// A scale of a quantized_matrix is positive:
+/// A scale s of a quantized_matrix is positive:
 ///
-/// | scale in ONNX | scale   | codes          | zero point |
-/// |---------------|---------|----------------|------------|
-/// | positive      | scale   | q              | zero       |
-/// | negative      | -scale  | 15 - q         | 15 - zero  |
-/// | 0             | 2^-126  | all zero       | zero       |
+/// | scale in ONNX | s      | codes                       | zero point |
+/// |---------------|--------|-----------------------------|------------|
+/// | positive      | scale  | q                           | zero       |
+/// | negative      | -scale | 15 - q                      | 15 - zero  |
+/// | 0             | 2^-126 | all equal to the zero point | zero       |
 ///
 /// Both directions keep all values except the sign of a zero.
 /// Source: the operator's documentation in ONNX Runtime, domain com.microsoft.
@@ -51,7 +51,7 @@ struct matmul_nbits {
 /// Whether to_matmul_nbits writes zero points.
 enum class zero_point_input {
   written,  ///< writes any zero points, with positive scales
-  implied,  ///< writes none: only 8 is possible, and 7, which becomes 8 with a negative scale
+  implied,  ///< writes none: all must be 8, or 7, which becomes 8 with a negative scale
 };
 
 }}  // namespace fewbit
