@@ -11,7 +11,7 @@
 
 #include "support/kernels.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace arch_dot_unit_test {
 
 /// Codes of one step as the unit's table in arch/dot_unit.hpp describes them: activations as
 /// [row][depth], weights as [column][depth].
@@ -133,5 +133,5 @@ TYPED_TEST(dot_unit_test, takes_the_end_of_a_row) {
   }
 }
 
-}  // namespace
+}  // namespace arch_dot_unit_test
 }  // namespace fewbit

@@ -9,7 +9,7 @@
 
 #include "fewbit/arch/arch.hpp"
 
-namespace {
+namespace arch_expected_test {
 
 std::vector<std::string> expected_names() {
   std::vector<std::string> names;
@@ -32,4 +32,4 @@ TEST(expected, every_named_arch_is_compiled_and_the_last_one_is_native) {
 
 TEST(expected, scalar_is_always_compiled) { EXPECT_EQ(compiled_names().front(), "scalar"); }
 
-}  // namespace
+}  // namespace arch_expected_test

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace arch_level_values_test {
 
 /// Every code in every lane, other bits above it; no two levels are equal.
 template <int Bits, int Lanes>
@@ -42,5 +42,5 @@ TEST(level_values, are_those_at_the_place_of_the_code) {
   expect_values_in_all_lanes<8>();
 }
 
-}  // namespace
+}  // namespace arch_level_values_test
 }  // namespace fewbit

@@ -11,7 +11,7 @@
 
 #include "fewbit/arch/all.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace arch_stored_unit_test {
 
 /// A chunk as arch/stored_unit.hpp describes it, for R rows: [row][k] activations, [column][k]
 /// weights.
@@ -170,5 +170,5 @@ TEST(stored_unit, pairs_codes_of_the_same_depth) {
   });
 }
 
-}  // namespace
+}  // namespace arch_stored_unit_test
 }  // namespace fewbit

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace {
+namespace arch_transpose_test {
 
 using fewbit::arch::vec;
 
@@ -48,4 +48,4 @@ TEST(fold_rows, gives_each_lane_what_its_row_comes_to) {
   expect_smallest_of_rows<16>();
 }
 
-}  // namespace
+}  // namespace arch_transpose_test

@@ -9,7 +9,7 @@
 
 #include "support/reals.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_seeding_test {
 
 using detail::find_distinct;
 using detail::plus_plus;
@@ -124,5 +124,5 @@ TEST(seeding, candidates_are_two_and_the_logarithm) {
   }
 }
 
-}  // namespace
+}  // namespace codebook_seeding_test
 }  // namespace fewbit

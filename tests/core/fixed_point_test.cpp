@@ -17,7 +17,7 @@
 #include "support/sentence.hpp"
 #include "support/wide.hpp"
 
-namespace {
+namespace core_fixed_point_test {
 
 using fewbit::fixed_multiplier;
 using fewbit::index;
@@ -428,4 +428,4 @@ TEST(fixed_point, refuses_factors_without_meaning) {
 }
 #endif
 
-}  // namespace
+}  // namespace core_fixed_point_test

@@ -10,7 +10,7 @@
 
 #include "support/sentence.hpp"
 
-namespace {
+namespace core_workspace_test {
 
 using fewbit::index;
 using fewbit::workspace;
@@ -91,4 +91,4 @@ TEST(workspace, refuses_what_cannot_be_and_stays_as_it_was) {
 }
 #endif
 
-}  // namespace
+}  // namespace core_workspace_test

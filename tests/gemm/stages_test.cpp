@@ -12,7 +12,7 @@
 #include "fewbit/gemm/int8/multiply.hpp"
 #include "support/codes.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_stages_test {
 
 using gemm::at;
 
@@ -308,5 +308,5 @@ TEST(stages, requantize_a_product_on_every_arch) {
   });
 }
 
-}  // namespace
+}  // namespace gemm_stages_test
 }  // namespace fewbit

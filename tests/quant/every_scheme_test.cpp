@@ -8,7 +8,7 @@
 #include "fewbit/quant/quantize.hpp"
 #include "quant/oracle.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_every_scheme_test {
 
 using tests::for_each_type;
 using tests::types;
@@ -44,5 +44,5 @@ TYPED_TEST(integer_storage_test, every_legal_scheme_equals_the_oracle) {
   EXPECT_EQ(schemes, 5 * (TypeParam::is_signed ? 3 : 1) * 2 * 4);
 }
 
-}  // namespace
+}  // namespace quant_every_scheme_test
 }  // namespace fewbit

@@ -13,7 +13,7 @@
 #include "support/sanitized.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_modes_test {
 
 constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
@@ -220,5 +220,5 @@ TEST(modes, bad_ranges_are_named) {
 }
 #endif
 
-}  // namespace
+}  // namespace quant_modes_test
 }  // namespace fewbit

@@ -8,7 +8,7 @@
 
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_params_test {
 
 /// round(x / S) + z, written out in double.
 int code(double x, const quant_params& p) {
@@ -157,5 +157,5 @@ TEST(params, bad_ranges_fail) {
 }
 #endif
 
-}  // namespace
+}  // namespace quant_params_test
 }  // namespace fewbit

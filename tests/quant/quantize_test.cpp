@@ -16,7 +16,7 @@
 #include "quant/reference.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_quantize_test {
 
 using tests::draws;
 using tests::for_each_type;
@@ -461,5 +461,5 @@ TEST(quantize, bad_parameters_are_named) {
 }
 #endif
 
-}  // namespace
+}  // namespace quant_quantize_test
 }  // namespace fewbit
