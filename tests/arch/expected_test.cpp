@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <iostream>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -31,5 +32,12 @@ TEST(expected, every_named_arch_is_compiled_and_the_last_one_is_native) {
 }
 
 TEST(expected, scalar_is_always_compiled) { EXPECT_EQ(compiled_names().front(), "scalar"); }
+
+/// .ci/run reads this line, to say which instruction sets ran.
+TEST(expected, names_are_printed) {
+  std::cout << "instruction sets:";
+  for (const std::string& name : compiled_names()) std::cout << " " << name;
+  std::cout << std::endl;
+}
 
 }  // namespace arch_expected_test
