@@ -1,4 +1,4 @@
-# What the project's own programs share: flags, GoogleTest, JSON, and fewbit_test().
+# What the project's own programs share: flags, GoogleTest, JSON, and fewbit_tests().
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
@@ -95,25 +95,25 @@ target_compile_options(test_headers_plain PUBLIC -O0)
 # How the output of GoogleTest ends when no test ran; where one failed, more follows.
 set(only_skipped "\\[  PASSED  \\] 0 tests\\.\n(\\[  SKIPPED \\] [^\n]*\n)+[ \n]*$" "Running 0 tests from 0 test suites")
 
-# Adds the ctest entry `name`: the tests of `source`, run by `program`, which has those of other sources, too.
-# They are found by the names of their suites, which CMake reads again when the source changes. `suites_of_program`
-# lists the suites of the sources before; it fails where two sources share one, whose tests would run twice.
+# Adds the ctest entry `name`: `program` runs the tests of `source` and leaves out those of its other sources. The
+# names of the suites select them; CMake reads the source again when it changes. `suites_of_program` lists the suites
+# of the sources before. Two sources of a program must not share one: its tests would run twice.
 function(add_tests_of_source name program source)
   set_property(DIRECTORY ${PROJECT_SOURCE_DIR}/tests APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
-  file(STRINGS ${source} suites REGEX "^(TYPED_)?TEST(_F|_P)?\\(")
+  file(STRINGS ${source} suites REGEX "^(TYPED_)?TEST(_F)?\\(")
   list(TRANSFORM suites REPLACE "^[A-Z_]+\\(([a-z0-9_]+),.*" "\\1")
   list(REMOVE_DUPLICATES suites)
+  if(NOT suites)
+    message(FATAL_ERROR "${source} has no tests")
+  endif()
   set(filter "")
   foreach(suite IN LISTS suites)
     if(suite IN_LIST suites_of_program)
-      message(FATAL_ERROR "${source}: another source of ${program} has a suite of the name ${suite}, too")
+      message(FATAL_ERROR "${source}: another source of ${program} has a suite named ${suite}, too")
     endif()
-    list(APPEND filter "${suite}.*" "${suite}/*")
+    list(APPEND filter "${suite}.*" "${suite}/*")  # the second: of a typed suite
   endforeach()
   list(JOIN filter ":" filter)
-  if(filter STREQUAL "")
-    message(FATAL_ERROR "${source} has no tests")
-  endif()
   set(suites_of_program ${suites_of_program} ${suites} PARENT_SCOPE)
 
   set(guard "")
@@ -125,19 +125,22 @@ function(add_tests_of_source name program source)
                        SKIP_REGULAR_EXPRESSION "${only_skipped}")
 endfunction()
 
-# fewbit_tests(<program> [ISA] [JSON] [PLAIN] [AGAIN <word>] [FLAGS <flags>...] SOURCES <folder>/<header>...):
-# the sources tests/<folder>/<header>_test.cpp become one program, compiled as one translation unit: the headers
-# and the templates that they share cost most of the time, and cost it once. The namespace of each source bears its
-# path, so that no name meets one of another source. Each source has its own ctest entry, <folder>_<header>_test,
-# with the label `all`. A source whose tests all skip counts as skipped.
+# fewbit_tests(<program> [ISA] [JSON] [PLAIN] [OWN_HEADERS] [AGAIN <word>] [DEFINES <macros>...] [FLAGS <flags>...]
+#              SOURCES <folder>/<header>...)
+# makes one program of the sources tests/<folder>/<header>_test.cpp. It is compiled as one translation unit, because
+# the headers and the templates that sources share take most of the time. The namespace of each source is its path,
+# so names of two sources do not collide. Each source has a ctest entry of its own, <folder>_<header>_test, with the
+# label `all`. A source counts as skipped if all its tests skip.
 #
-# ISA adds the label `isa`: the result could depend on the instruction set, so every preset builds and runs it.
-# PLAIN compiles without optimization: what is checked does not depend on that, and takes little time to run.
-# JSON leaves the program out where nlohmann-json is missing.
-# AGAIN is for sources that another program has, too: the entries become <folder>_<header>_<word>_test.
-# FLAGS are further flags of the compiler; they come last, so -O3 among them wins.
+# ISA          the result could depend on the instruction set: every preset builds and runs it (label `isa`)
+# JSON         the program is left out where nlohmann-json is missing
+# PLAIN        compiled without optimization: nothing that is checked depends on it, and little time is spent running
+# OWN_HEADERS  parses all headers itself, in place of the precompiled ones
+# AGAIN        sources that another program has, too: the entries become <folder>_<header>_<word>_test
+# DEFINES      macros that the precompiled headers do not use
+# FLAGS        flags after those of the build, so that -O3 among them wins; they imply OWN_HEADERS
 function(fewbit_tests program)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "ISA;JSON;PLAIN" "AGAIN" "FLAGS;SOURCES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "ISA;JSON;PLAIN;OWN_HEADERS" "AGAIN" "DEFINES;FLAGS;SOURCES")
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCES)
     message(FATAL_ERROR "fewbit_tests(${program}): expected SOURCES, got \"${arg_UNPARSED_ARGUMENTS}\"")
   endif()
@@ -147,22 +150,18 @@ function(fewbit_tests program)
   endif()
 
   add_executable(${program})
+  set_target_properties(${program} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)  # 0: all sources in one unit
   target_link_libraries(${program} PRIVATE fewbit_developer GTest::gtest_main Threads::Threads)
-  target_compile_options(${program} PRIVATE ${arg_FLAGS})
-  set_target_properties(${program} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
-  set(headers test_headers)
-  if(arg_PLAIN)
-    set(headers test_headers_plain)
-  endif()
-  # Programs with flags of their own cannot use the precompiled headers.
-  if(NOT arg_FLAGS)
+  target_compile_definitions(${program} PRIVATE ${arg_DEFINES})
+  if(arg_OWN_HEADERS OR arg_FLAGS)
+    target_compile_options(${program} PRIVATE $<$<BOOL:${arg_PLAIN}>:-O0> ${arg_FLAGS})
+  else()
+    set(headers test_headers)
+    if(arg_PLAIN)
+      set(headers test_headers_plain)
+    endif()
     target_link_libraries(${program} PRIVATE ${headers})
     target_precompile_headers(${program} REUSE_FROM ${headers})
-  elseif(arg_PLAIN)
-    target_compile_options(${program} PRIVATE -O0)
-  endif()
-  if(arg_ISA)
-    add_dependencies(isa_tests ${program})
   endif()
 
   set(suites_of_program "")
@@ -172,15 +171,18 @@ function(fewbit_tests program)
       message(FATAL_ERROR "fewbit_tests(${program}): there is no ${source}")
     endif()
     target_sources(${program} PRIVATE ${source})
-    string(REPLACE "/" "_" name "${path}")
+    string(REPLACE "/" "_" name ${path})
     if(arg_AGAIN)
-      string(APPEND name "_${arg_AGAIN}")
+      string(APPEND name _${arg_AGAIN})
     endif()
     add_tests_of_source(${name}_test ${program} ${source})
     if(arg_ISA)
       set_tests_properties(${name}_test PROPERTIES LABELS "all;isa")
     endif()
   endforeach()
+  if(arg_ISA)
+    add_dependencies(isa_tests ${program})
+  endif()
 endfunction()
 
 # fewbit_fuzz(<folder>/<header>): tests/<folder>/<header>_fuzz.cpp becomes the libFuzzer program
