@@ -1,6 +1,7 @@
 # Compiles SOURCE with the command COMPILE and wants it to fail with the words of its first line,
 # `// expect: <words>`, or with these words in the one error that there is, `// expect only: <words>`;
-# with MUST_COMPILE it wants success. A second line `// flags: <flags>` adds to the command.
+# with MUST_COMPILE it wants success. A second line `// flags: <flags>` adds to the command; without one, the
+# header PRECOMPILED is included first, if it is given.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -19,6 +20,9 @@ set(only "${CMAKE_MATCH_1}")
 string(REPLACE "\\;" ";" words "${CMAKE_MATCH_2}")  # file(STRINGS) escapes them
 
 set(flags "")
+if(PRECOMPILED)
+  set(flags "-include ${PRECOMPILED}")
+endif()
 if(second_line MATCHES "^// flags: (.+)$")
   set(flags "${CMAKE_MATCH_1}")
 endif()

@@ -18,7 +18,7 @@
 
 #if FEWBIT_HAS_EXCEPTIONS
 
-namespace fewbit { namespace {
+namespace fewbit { namespace formats_bad_input_test {
 
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 constexpr float inf = std::numeric_limits<float>::infinity();
@@ -384,7 +384,7 @@ TEST(bad_input, blocks) {
         "block_matrix: number of bytes is 36, expected 1 rows of 1 blocks of 18"}});
 }
 
-}  // namespace
+}  // namespace formats_bad_input_test
 }  // namespace fewbit
 
 #endif

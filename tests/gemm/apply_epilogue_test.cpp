@@ -8,7 +8,7 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/gemm/stages.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_apply_epilogue_test {
 
 struct tables {
   row_matrix<std::int32_t> sums;
@@ -72,5 +72,5 @@ TEST(finish, takes_matrices) {
   EXPECT_EQ(c(3, 29), epilogue(t.sums(3, 29), gemm::at{3, 29, 1}));
 }
 
-}  // namespace
+}  // namespace gemm_apply_epilogue_test
 }  // namespace fewbit

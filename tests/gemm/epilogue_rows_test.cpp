@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_epilogue_rows_test {
 
 constexpr int lanes = arch::native_lanes<std::int32_t>;
 constexpr index most_cols = 9 * lanes + 3;
@@ -81,5 +81,5 @@ TEST(leading_bias, is_what_an_epilogue_begins_with) {
       !gemm::detail::leading_bias<decltype(gemm::relu{} | gemm::add_bias(&bias[0]))>::found);
 }
 
-}  // namespace
+}  // namespace gemm_epilogue_rows_test
 }  // namespace fewbit

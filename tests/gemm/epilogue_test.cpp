@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_epilogue_test {
 
 using gemm::at;
 
@@ -107,5 +107,5 @@ TEST(chain, is_an_epilogue_if_all_its_stages_are) {
   static_assert(!gemm::Stage<int>);
 }
 
-}  // namespace
+}  // namespace gemm_epilogue_test
 }  // namespace fewbit

@@ -7,7 +7,7 @@
 #include "fewbit/gemm/bit_planes/multiply.hpp"
 #include "support/bit_codes.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_every_bit_width_test {
 
 /// Rows of the lowest code, of the highest, of both in turn, and of chance.
 template <class F>
@@ -20,6 +20,12 @@ row_matrix<typename F::code> extreme_codes(index rows, index k, std::uint32_t se
   return m;
 }
 
+/// Compiled once, not for every pair of widths.
+void expect_equal(const row_matrix<std::int32_t>& c, const row_matrix<std::int64_t>& expected,
+                  const char* arch) {
+  EXPECT_EQ(c.cast<std::int64_t>().eval(), expected) << arch;
+}
+
 template <class A, class W>
 void expect_exact() {
   const index k = 67;
@@ -29,7 +35,7 @@ void expect_exact() {
   arch::compiled::for_each([&]<class Arch>() {
     row_matrix<std::int32_t> c(a.rows(), w.rows());
     gemm::multiply(gemm::to_planes<A, Arch>(a), gemm::pack_planes<A, W, Arch>(w), c);
-    EXPECT_EQ(c.template cast<std::int64_t>().eval(), expected) << Arch::name;
+    expect_equal(c, expected, Arch::name);
   });
 }
 
@@ -72,5 +78,5 @@ TEST(every_bit_width, ternary_by_integers) {
   expect_exact<gemm::ternary_bits, gemm::signed_bits<4>>();
 }
 
-}  // namespace
+}  // namespace gemm_every_bit_width_test
 }  // namespace fewbit

@@ -13,7 +13,7 @@
 #include "support/codes.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_stages_test {
 
 using gemm::at;
 
@@ -318,5 +318,5 @@ TEST(stages, requantize_a_product_on_every_arch) {
   });
 }
 
-}  // namespace
+}  // namespace gemm_stages_test
 }  // namespace fewbit

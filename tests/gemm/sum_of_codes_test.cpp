@@ -9,7 +9,7 @@
 
 #include "support/codes.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_sum_of_codes_test {
 
 template <class Code>
 class sum_of_codes_test : public testing::Test {};
@@ -56,5 +56,5 @@ TYPED_TEST(sum_of_codes_test, is_exact_for_long_rows) {
   expect_plain_sum(std::vector<TypeParam>(8 * n, std::numeric_limits<TypeParam>::max()));
 }
 
-}  // namespace
+}  // namespace gemm_sum_of_codes_test
 }  // namespace fewbit

@@ -16,7 +16,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_codebook_scheme_test {
 
 /// 2^bits levels with irregular distances; two of them are equal.
 std::vector<float> uneven_levels(int bits) {
@@ -214,5 +214,5 @@ TEST(codebook, says_what_is_wrong_with_its_weights) {
 
 #endif
 
-}  // namespace
+}  // namespace quant_codebook_scheme_test
 }  // namespace fewbit

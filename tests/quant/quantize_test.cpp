@@ -16,7 +16,7 @@
 #include "quant/reference.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_quantize_test {
 
 using tests::draws;
 using tests::for_each_type;
@@ -559,5 +559,5 @@ TEST(quantize_by_minima, bad_parameters_are_named) {
 }
 #endif
 
-}  // namespace
+}  // namespace quant_quantize_test
 }  // namespace fewbit

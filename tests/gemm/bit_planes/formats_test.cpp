@@ -6,7 +6,7 @@
 
 #include "support/bit_codes.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_bit_planes_formats_test {
 
 using tests::codes_of;
 
@@ -66,5 +66,5 @@ TEST(bit_formats, say_what_they_expect) {
   EXPECT_EQ(gemm::signed_bits<2>::expected(), "-2 to 1");
 }
 
-}  // namespace
+}  // namespace gemm_bit_planes_formats_test
 }  // namespace fewbit

@@ -8,7 +8,7 @@
 #include "support/bit_codes.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_bit_planes_lhs_test {
 
 using tests::parities_among, tests::random_codes_of;
 
@@ -104,5 +104,5 @@ TEST(plane_lhs, refuse_a_code_of_another_format) {
 }
 #endif
 
-}  // namespace
+}  // namespace gemm_bit_planes_lhs_test
 }  // namespace fewbit

@@ -10,7 +10,7 @@
 #include "support/epilogue_oracle.hpp"
 #include "support/sanitized.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_bit_planes_multiply_test {
 
 using gemm::binary_bits, gemm::ternary_bits;
 using tests::random_codes_of, tests::wide_product_of;
@@ -268,5 +268,5 @@ TEST(multiply_bits, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
   EXPECT_EQ(y, Eigen::VectorXi::Constant(5, -70));
 }
 
-}  // namespace
+}  // namespace gemm_bit_planes_multiply_test
 }  // namespace fewbit

@@ -9,7 +9,7 @@
 
 #include "support/bit_codes.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_bit_planes_parities_test {
 
 using gemm::detail::parity_chains, gemm::detail::to_parities, gemm::detail::words_in_parities;
 
@@ -62,5 +62,5 @@ TYPED_TEST(bit_parities_test, take_three_words_and_fours_of_signs_alone) {
   }
 }
 
-}  // namespace
+}  // namespace gemm_bit_planes_parities_test
 }  // namespace fewbit

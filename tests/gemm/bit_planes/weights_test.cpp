@@ -8,7 +8,7 @@
 #include "support/bit_codes.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_bit_planes_weights_test {
 
 using tests::random_codes_of;
 
@@ -98,5 +98,5 @@ TEST(plane_weights, refuse_a_depth_that_could_leave_int32) {
 }
 #endif
 
-}  // namespace
+}  // namespace gemm_bit_planes_weights_test
 }  // namespace fewbit

@@ -13,7 +13,7 @@
 #include "support/codes.hpp"
 #include "support/narrow.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_few_bits_expanded_chunks_test {
 
 using tests::random_codes, tests::random_weights, tests::wide_product;
 
@@ -99,5 +99,5 @@ TYPED_TEST(expanded_chunks_test, are_what_multiply_takes_for_some_hundred_rows) 
   }
 }
 
-}  // namespace
+}  // namespace gemm_few_bits_expanded_chunks_test
 }  // namespace fewbit

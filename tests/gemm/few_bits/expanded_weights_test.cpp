@@ -9,7 +9,7 @@
 #include "support/archs.hpp"
 #include "support/narrow.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_few_bits_expanded_weights_test {
 
 using tests::random_weights;
 
@@ -75,5 +75,5 @@ TYPED_TEST(expanded_weights_test, come_in_windows_of_whole_panels) {
   TestFixture::template expect_as_packed<2, std::int8_t>(3 * tile + 1, deep);
 }
 
-}  // namespace
+}  // namespace gemm_few_bits_expanded_weights_test
 }  // namespace fewbit

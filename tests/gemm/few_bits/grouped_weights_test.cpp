@@ -11,7 +11,7 @@
 #include "support/kept_scale.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_few_bits_grouped_weights_test {
 
 using gemm::grouped_weights;
 using gemm::short_scales;
@@ -305,5 +305,5 @@ TEST(grouped_weights, refuse_empty_and_too_deep_ones) {
 }
 #endif
 
-}  // namespace
+}  // namespace gemm_few_bits_grouped_weights_test
 }  // namespace fewbit

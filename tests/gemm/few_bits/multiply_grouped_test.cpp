@@ -10,7 +10,7 @@
 #include "fewbit/core/executor_adapters.hpp"
 #include "fewbit/gemm/stages.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_few_bits_multiply_grouped_test {
 
 /// A product of which all is known: codes, scales of few bits, zero points.
 struct sample {
@@ -280,5 +280,5 @@ TEST(multiply_grouped, ends_where_shapes_do_not_fit_and_writes_vectors_for_rows)
   EXPECT_EQ(y.transpose(), expected(s).row(0));
 }
 
-}  // namespace
+}  // namespace gemm_few_bits_multiply_grouped_test
 }  // namespace fewbit

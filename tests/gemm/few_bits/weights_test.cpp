@@ -9,7 +9,7 @@
 #include "support/narrow.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_few_bits_weights_test {
 
 using tests::for_each_width, tests::largest_value_of, tests::random_weights;
 
@@ -126,5 +126,5 @@ TEST(few_bit_weights, refuse_a_depth_that_could_leave_int32) {
 }
 #endif
 
-}  // namespace
+}  // namespace gemm_few_bits_weights_test
 }  // namespace fewbit

@@ -7,7 +7,7 @@
 #include "support/codes.hpp"
 #include "support/kernels.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_int8_lhs_test {
 
 template <class K>
 class prepared_lhs_test : public testing::Test {
@@ -81,5 +81,5 @@ TYPED_TEST(prepared_lhs_test, has_scratch_memory_for_a_block_of_rows) {
   }
 }
 
-}  // namespace
+}  // namespace gemm_int8_lhs_test
 }  // namespace fewbit

@@ -14,7 +14,7 @@
 #include "support/codes.hpp"
 #include "support/kernels.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_int8_multiply_test {
 
 using tests::random_codes;
 using tests::wide_product;
@@ -326,5 +326,5 @@ TEST(multiply, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
   EXPECT_EQ(c, (sums::Constant(1, 5, 54)));
 }
 
-}  // namespace
+}  // namespace gemm_int8_multiply_test
 }  // namespace fewbit

@@ -7,7 +7,7 @@
 
 #include "support/codes.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_int8_saturation_proof_test {
 
 using gemm::saturation_proof;
 
@@ -125,5 +125,5 @@ TEST(are_at_most, compares_with_what_packing_was_told) {
   EXPECT_FALSE(gemm::detail::are_at_most(b, 127));
 }
 
-}  // namespace
+}  // namespace gemm_int8_saturation_proof_test
 }  // namespace fewbit

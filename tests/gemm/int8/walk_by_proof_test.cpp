@@ -13,7 +13,7 @@
 #include "support/codes.hpp"
 #include "support/kernels.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_int8_walk_by_proof_test {
 
 #if FEWBIT_HAS_AVX2
 
@@ -247,5 +247,5 @@ TEST(walk_by_proof, is_for_avx2) { GTEST_SKIP() << "no unit of this build has pr
 
 #endif
 
-}  // namespace
+}  // namespace gemm_int8_walk_by_proof_test
 }  // namespace fewbit

@@ -9,7 +9,7 @@
 #include "support/kernels.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_int8_weights_test {
 
 using tests::random_codes;
 
@@ -135,5 +135,5 @@ TEST(int8_weights, pad_each_block_of_depth_on_its_own) {
   EXPECT_TRUE(packed.column_sums().empty());
 }
 
-}  // namespace
+}  // namespace gemm_int8_weights_test
 }  // namespace fewbit

@@ -10,7 +10,7 @@
 #include "support/epilogue_oracle.hpp"
 #include "support/table_units.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_lookup_multiply_test {
 
 using gemm::binary_bits, gemm::ternary_bits, gemm::signed_bits, gemm::unsigned_bits;
 using tests::random_codes_of, tests::wide_product_of;
@@ -201,5 +201,5 @@ TEST(table_product, ends_where_shapes_do_not_fit) {
                "fewbit: multiply: scratch.slots.. is 0");
 }
 
-}  // namespace
+}  // namespace gemm_lookup_multiply_test
 }  // namespace fewbit

@@ -10,7 +10,7 @@
 #include "support/sentence.hpp"
 #include "support/table_units.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_lookup_weights_test {
 
 using tests::random_codes_of;
 using int8_bits = gemm::signed_bits<8>;
@@ -98,5 +98,5 @@ TEST(table_weights, refuse_a_depth_that_could_leave_int32) {
 }
 #endif
 
-}  // namespace
+}  // namespace gemm_lookup_weights_test
 }  // namespace fewbit
