@@ -8,6 +8,7 @@
 
 #include "fewbit/begin.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -15,6 +16,7 @@
 
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
+#include "fewbit/core/executor.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/bit_planes/formats.hpp"
 #include "fewbit/gemm/bit_planes/lhs.hpp"
@@ -46,13 +48,14 @@ struct bit_panels {
   }
 };
 
-/// Packs rows of W into panels of zeros, as the head of this file says.
+/// Packs rows begin .. end - 1 of W into panels of zeros, in the order described above.
 template <class W, class Rule, class Unit>
 void pack_panels(const typename W::code* codes, index stride, index k,
-                 const bit_panels<Unit>& panels, std::uint64_t* to) noexcept {
+                 const bit_panels<Unit>& panels, index begin, index end,
+                 std::uint64_t* to) noexcept {
   if (k == 0) return;
   const index words = words_of(k);
-  for (index j = 0; j < panels.n; ++j) {
+  for (index j = begin; j < end; ++j) {
     const index first = panels.first_of(j), width = panels.cols(first);
     pack_row<W, Unit, Rule>(codes + j * stride, k, to + first * W::planes * words + (j - first),
                             words * width, width);
@@ -94,16 +97,24 @@ class plane_weights {
   /// Packs W.
   ///
   /// @param w  n x k codes; an expression or a column-major matrix is evaluated once
+  /// @param executor  packs the panels; the result does not depend on it
   /// @throws fewbit::error if a code is none of the format, naming its row and column, or if k is
   ///         above max_depth
-  explicit plane_weights(const Eigen::Ref<const row_matrix<code>>& w)
+  template <Executor E = inline_executor>
+  explicit plane_weights(const Eigen::Ref<const row_matrix<code>>& w, const E& executor = {})
       : panels_{w.rows()}, k_(w.cols()) {
     fewbit::detail::expect_data("pack_planes", "w", w);
     fewbit::detail::expect(k_ <= max_depth, "pack_planes", "depth", k_,
                            "at most " + std::to_string(max_depth));
     detail::expect_codes_of<W>("pack_planes", "w", w);
     words_ = aligned_buffer<std::uint64_t>(panels_.padded() * W::planes * detail::words_of(k_));
-    detail::pack_panels<W, rule>(w.data(), w.outerStride(), k_, panels_, words_.data());
+    // Each piece is one full panel or all narrow ones. Panels share no word.
+    constexpr index tile_cols = detail::bit_panels<Unit>::tile_cols;
+    executor.for_each((n() + tile_cols - 1) / tile_cols, [&](index piece) {
+      const index begin = piece * tile_cols, end = std::min(n(), begin + tile_cols);
+      detail::pack_panels<W, rule>(w.data(), w.outerStride(), k_, panels_, begin, end,
+                                   words_.data());
+    });
   }
 
   [[nodiscard]] index n() const noexcept { return panels_.n; }
@@ -137,13 +148,15 @@ class plane_weights {
 
 /// Packs W for activations of format A on an instruction set:
 /// `pack_planes<binary_bits, binary_bits>(w)`.
+///
+/// @param w         n x k codes of format W
+/// @param executor  packs the panels; the result does not depend on it
 /// @throws fewbit::error if w has no rows or no columns, and as the constructor of plane_weights
-///          does
-template <BitFormat A, BitFormat W, class Arch = arch::native>
+template <BitFormat A, BitFormat W, class Arch = arch::native, Executor Workers = inline_executor>
 [[nodiscard]] plane_weights<A, W, default_bit_unit<Arch>> pack_planes(
-    const Eigen::Ref<const row_matrix<typename W::code>>& w) {
+    const Eigen::Ref<const row_matrix<typename W::code>>& w, const Workers& executor = {}) {
   fewbit::detail::expect_elements("pack_planes", "w", w);
-  return plane_weights<A, W, default_bit_unit<Arch>>(w);
+  return plane_weights<A, W, default_bit_unit<Arch>>(w, executor);
 }
 
 }}}  // namespace fewbit::gemm

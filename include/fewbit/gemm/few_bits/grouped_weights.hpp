@@ -140,29 +140,35 @@ class grouped_weights {
   /// @param group       codes of a row that share a scale, the last of a row may be fewer; 0: all
   /// @param scales      [row][group], finite, 0 or more; kept with 12 significant bits
   /// @param zero_point  0 .. largest_value + 1
+  /// @param executor    packs the panels; the result does not depend on it
   /// @throws fewbit::error if group is negative or above max_depth, if scales are too few or too
   ///         many or one is negative or not finite, if a code or zero point is out of range
+  template <Executor E = inline_executor>
   grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
-                  std::span<const float> scales, int zero_point)
+                  std::span<const float> scales, int zero_point, const E& executor = {})
     requires(!HasMinimum)
-      : grouped_weights(codes, group, scales, {}, false, zero_point) {
+      : grouped_weights(executor, codes, group, scales, {}, false, zero_point) {
     fewbit::detail::expect(zero_point >= 0 && zero_point <= largest_value + 1, "grouped_weights",
                            "zero_point", zero_point, "0 to " + std::to_string(largest_value + 1));
   }
 
   /// A zero point for each scale, 0 .. largest_value.
   /// @throws fewbit::error as above
+  template <Executor E = inline_executor>
   grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
-                  std::span<const float> scales, std::span<const std::uint8_t> zero_points)
+                  std::span<const float> scales, std::span<const std::uint8_t> zero_points,
+                  const E& executor = {})
     requires(!HasMinimum)
-      : grouped_weights(codes, group, scales, zero_points, true, 0) {}
+      : grouped_weights(executor, codes, group, scales, zero_points, true, 0) {}
 
   /// A finite minimum for each scale.
   /// @throws fewbit::error as above
+  template <Executor E = inline_executor>
   grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
-                  std::span<const float> scales, std::span<const float> minima)
+                  std::span<const float> scales, std::span<const float> minima,
+                  const E& executor = {})
     requires(HasMinimum)
-      : grouped_weights(codes, group, scales, {}, false, 0, minima) {}
+      : grouped_weights(executor, codes, group, scales, {}, false, 0, minima) {}
 
   [[nodiscard]] index n() const noexcept { return n_; }
   [[nodiscard]] index k() const noexcept { return k_; }
@@ -258,9 +264,11 @@ class grouped_weights {
   [[nodiscard]] index bytes() const noexcept { return bytes_.size(); }
 
  private:
-  grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
-                  std::span<const float> scales, std::span<const std::uint8_t> zero_points,
-                  bool is_affine, int zero_point, std::span<const float> minima = {})
+  template <class E>
+  grouped_weights(const E& executor, const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
+                  index group, std::span<const float> scales,
+                  std::span<const std::uint8_t> zero_points, bool is_affine, int zero_point,
+                  std::span<const float> minima = {})
       : n_(codes.rows()),
         k_(codes.cols()),
         group_(group == 0 ? std::max(k_, index{1}) : group),
@@ -272,15 +280,19 @@ class grouped_weights {
     choose_scales(codes, scales, zero_points, zero_point);
     sum_zero_ = choose_sum_zero();
     bytes_ = aligned_buffer<std::uint8_t>(panels() * panel_bytes());
-    for (index j = 0; j < n_; ++j) {
-      for (index g = 0; g < groups(); ++g) {
-        const auto i = static_cast<std::size_t>(j * groups() + g);
-        put_codes(j, g, codes.data() + j * codes.outerStride() + g * group_);
-        put_scale(j, g, scales[i]);
-        if constexpr (HasMinimum) std::memcpy(minimum_at(j, g), &minima[i], sizeof(float));
-        if (is_affine_) bytes_[tail_begin(j, g) + 2 * unit::cols + j % unit::cols] = zero_points[i];
+    // Panels share no byte.
+    executor.for_each(panels(), [&](index panel) {
+      for (index j = panel * unit::cols; j < std::min(n_, (panel + 1) * unit::cols); ++j) {
+        for (index g = 0; g < groups(); ++g) {
+          const auto i = static_cast<std::size_t>(j * groups() + g);
+          put_codes(j, g, codes.data() + j * codes.outerStride() + g * group_);
+          put_scale(j, g, scales[i]);
+          if constexpr (HasMinimum) std::memcpy(minimum_at(j, g), &minima[i], sizeof(float));
+          if (is_affine_)
+            bytes_[tail_begin(j, g) + 2 * unit::cols + j % unit::cols] = zero_points[i];
+        }
       }
-    }
+    });
   }
 
   void expect_shape(index group) const {
@@ -448,6 +460,45 @@ class grouped_weights {
   short_scales scales_;
   aligned_buffer<std::uint8_t> bytes_;
 };
+
+/// Packs codes with one zero point for all: `pack_grouped<4>(codes, 32, scales, 8)`.
+///
+/// The weight of a code is (code - zero_point) * scale of its group.
+///
+/// @param codes       n x k, 0 .. 2^Bits - 1
+/// @param group       codes of a row that share a scale; the last group of a row may be shorter;
+///                    0: a row is one group
+/// @param scales      [row][group], finite, 0 or more; kept with 12 significant bits
+/// @param zero_point  0 .. largest_value + 1
+/// @param executor    packs the panels; the result does not depend on it
+/// @throws fewbit::error as the constructor of grouped_weights
+template <int Bits, class Arch = arch::native, Executor Workers = inline_executor>
+[[nodiscard]] grouped_weights<Bits, Arch> pack_grouped(
+    const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
+    std::span<const float> scales, int zero_point, const Workers& executor = {}) {
+  return {codes, group, scales, zero_point, executor};
+}
+
+/// The same with a zero point for each group, 0 .. largest_value.
+///
+/// @param zero_points  [row][group]
+template <int Bits, class Arch = arch::native, Executor Workers = inline_executor>
+[[nodiscard]] grouped_weights<Bits, Arch> pack_grouped(
+    const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
+    std::span<const float> scales, std::span<const std::uint8_t> zero_points,
+    const Workers& executor = {}) {
+  return {codes, group, scales, zero_points, executor};
+}
+
+/// The same with a minimum for each group: the weight of a code is code * scale + minimum.
+///
+/// @param minima  [row][group], finite
+template <int Bits, class Arch = arch::native, Executor Workers = inline_executor>
+[[nodiscard]] grouped_weights<Bits, Arch, true> pack_grouped(
+    const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
+    std::span<const float> scales, std::span<const float> minima, const Workers& executor = {}) {
+  return {codes, group, scales, minima, executor};
+}
 
 }}}  // namespace fewbit::gemm
 

@@ -157,6 +157,21 @@ class few_bit_weights {
   aligned_buffer<std::int32_t> sums_;
 };
 
+/// Packs W in `Bits` bits for an instruction set: `pack_few_bits<4>(w)`.
+///
+/// @param w           n x k weights, as in the constructor of few_bit_weights
+/// @param zero_point  0 .. largest_value + 1
+/// @param executor    packs the panels; the result does not depend on it
+/// @throws fewbit::error if w has no rows or no columns, and as the constructor of few_bit_weights
+template <int Bits, class Arch = arch::native, Executor Workers = inline_executor>
+[[nodiscard]] few_bit_weights<Bits, Arch> pack_few_bits(
+    const Eigen::Ref<const row_matrix<std::int8_t>>& w,
+    int zero_point = few_bit_weights<Bits, Arch>::default_zero_point,
+    const Workers& executor = {}) {
+  fewbit::detail::expect_elements("pack_few_bits", "w", w);
+  return few_bit_weights<Bits, Arch>(w, zero_point, executor);
+}
+
 }}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -254,15 +254,17 @@ class int8_weights {
 };
 
 /// Packs W for activations of type Lhs on an instruction set: `pack_int8<std::uint8_t>(w)`.
+///
+/// @param w            n x k codes, -128 .. 127
+/// @param block_depth, largest_activation  as in the constructor of int8_weights
+/// @param executor     packs the panels; the result does not depend on it
 /// @throws fewbit::error if w has no rows or no columns, and as the constructor of int8_weights
-///         does, which takes such a w for products of nothing
-template <class Lhs, class Arch = arch::native>
+template <class Lhs, class Arch = arch::native, Executor Workers = inline_executor>
 [[nodiscard]] int8_weights<Lhs, default_kernel<Lhs, Arch>> pack_int8(
     const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0,
-    index largest_activation = largest_code<Lhs>) {
+    index largest_activation = largest_code<Lhs>, const Workers& executor = {}) {
   fewbit::detail::expect_elements("pack_int8", "w", w);
-  return int8_weights<Lhs, default_kernel<Lhs, Arch>>(w, block_depth, inline_executor{},
-                                                      largest_activation);
+  return int8_weights<Lhs, default_kernel<Lhs, Arch>>(w, block_depth, executor, largest_activation);
 }
 
 }}}  // namespace fewbit::gemm

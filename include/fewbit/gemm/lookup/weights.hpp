@@ -18,6 +18,7 @@
 #include "fewbit/arch/all.hpp"
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
+#include "fewbit/core/executor.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/bit_planes/formats.hpp"
 #include "fewbit/gemm/bit_planes/lhs.hpp"
@@ -97,21 +98,22 @@ class table_weights {
   /// Packs W.
   ///
   /// @param w  n x k codes; an expression or a column-major matrix is evaluated once
+  /// @param executor  packs the panels; the result does not depend on it
   /// @throws fewbit::error if a code is none of the format, naming its row and column, or if k is
   ///         above max_depth
-  explicit table_weights(const Eigen::Ref<const row_matrix<code>>& w) : n_(w.rows()), k_(w.cols()) {
+  template <Executor E = inline_executor>
+  explicit table_weights(const Eigen::Ref<const row_matrix<code>>& w, const E& executor = {})
+      : n_(w.rows()), k_(w.cols()) {
     fewbit::detail::expect_data("pack_table", "w", w);
     fewbit::detail::expect(k_ <= max_depth, "pack_table", "depth", k_,
                            "at most " + std::to_string(max_depth));
     detail::expect_codes_of<W>("pack_table", "w", w);
     indices_ = aligned_buffer<std::uint8_t>(panels() * Unit::lanes * W::planes * bytes_of_k());
-    const index words = detail::words_of(k_);
-    aligned_buffer<std::uint64_t> planes(W::planes * words, for_overwrite);
-    for (index j = 0; j < n_; ++j) {
-      detail::pack_row<W, default_bit_unit<>, detail::and_rule>(w.data() + j * w.outerStride(), k_,
-                                                                planes.data(), words, 1);
-      for (int p = 0; p < W::planes; ++p) place(j, p, planes.data() + p * words);
-    }
+    // Panels share no byte.
+    executor.for_each(panels(), [&](index panel) {
+      for (index j = panel * Unit::lanes; j < std::min(n_, (panel + 1) * Unit::lanes); ++j)
+        put_row(j, w.data() + j * w.outerStride());
+    });
   }
 
   [[nodiscard]] index n() const noexcept { return n_; }
@@ -135,18 +137,24 @@ class table_weights {
     return (first * panels() + panel * bytes) * W::planes * Unit::lanes;
   }
 
-  /// Plane p of column j, from its words.
-  void place(index j, int p, const std::uint64_t* words) noexcept {
+  /// Writes the codes of row j of W, a block of k at a time.
+  void put_row(index j, const code* codes) noexcept {
     constexpr index half = Unit::lanes / 2, bytes_of_word = 8;
+    constexpr index words = detail::table_block / bytes_of_word;
+    static_assert(detail::table_block % bytes_of_word == 0);
     const index c = j % Unit::lanes, lane = c % half * 2 + c / half;
     for (index first = 0; first < bytes_of_k(); first += detail::table_block) {
       const index bytes = std::min(detail::table_block, bytes_of_k() - first);
-      std::uint8_t* to =
-          indices_.data() + block_begin(first, bytes, j / Unit::lanes) + p * bytes * Unit::lanes;
-      for (index i = 0; i < bytes; ++i) {
-        const std::uint64_t word = words[(first + i) / bytes_of_word];
-        to[i * Unit::lanes + lane] =
-            static_cast<std::uint8_t>(word >> (first + i) % bytes_of_word * 8);
+      const index k = first * detail::codes_of_byte;
+      std::uint64_t planes[W::planes * words];
+      detail::pack_row<W, default_bit_unit<>, detail::and_rule>(
+          codes + k, std::min(k_ - k, bytes * detail::codes_of_byte), &planes[0], words, 1);
+      std::uint8_t* to = indices_.data() + block_begin(first, bytes, j / Unit::lanes) + lane;
+      for (int p = 0; p < W::planes; ++p) {
+        for (index i = 0; i < bytes; ++i, to += Unit::lanes) {
+          const std::uint64_t word = planes[p * words + i / bytes_of_word];
+          *to = static_cast<std::uint8_t>(word >> i % bytes_of_word * 8);
+        }
       }
     }
   }
@@ -158,13 +166,16 @@ class table_weights {
 
 /// Packs W for activations of format A on an instruction set:
 /// `pack_table<signed_bits<8>, ternary_bits>(w)`.
+///
+/// @param w         n x k codes of format W
+/// @param executor  packs the panels; the result does not depend on it
 /// @throws fewbit::error if w has no rows or no columns, and as the constructor of table_weights
-///         does
-template <TwosComplement A, BitFormat W, class Arch = arch::native>
+template <TwosComplement A, BitFormat W, class Arch = arch::native,
+          Executor Workers = inline_executor>
 [[nodiscard]] table_weights<A, W, default_table_unit<Arch>> pack_table(
-    const Eigen::Ref<const row_matrix<typename W::code>>& w) {
+    const Eigen::Ref<const row_matrix<typename W::code>>& w, const Workers& executor = {}) {
   fewbit::detail::expect_elements("pack_table", "w", w);
-  return table_weights<A, W, default_table_unit<Arch>>(w);
+  return table_weights<A, W, default_table_unit<Arch>>(w, executor);
 }
 
 }}}  // namespace fewbit::gemm
