@@ -21,15 +21,19 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 
 #include "fewbit/arch/convert.hpp"
 #include "fewbit/arch/memory.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/operands.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/epilogue.hpp"
 #include "fewbit/gemm/few_bits/grouped_weights.hpp"
 #include "fewbit/gemm/parts.hpp"
@@ -378,12 +382,13 @@ class grouped_tile : sums_of_lhs<Weights::has_minimum> {
   reals totals_[P][R];
 };
 
-/// Where totals go.
+/// Where totals go: to rows first_row .. end_row - 1 of C, which is `data`.
 template <class Out, class E>
 struct grouped_out {
   Out* data;
   index stride;
-  index rows, cols;
+  index first_row, end_row;
+  index cols;
   const E& epilogue;
 };
 
@@ -394,7 +399,7 @@ FEWBIT_ALWAYS_INLINE void store_totals(const V (&totals)[R], index row, index co
   const int valid = static_cast<int>(std::min(index{V::lanes}, out.cols - col));
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
-    if (row + r >= out.rows) break;
+    if (row + r >= out.end_row) break;
     const at where{row + r, col, valid};
     where.store_columns(out.epilogue(totals[r], where), out.data + (row + r) * out.stride);
   }
@@ -411,13 +416,14 @@ void multiply_grouped_tile(const Weights& w, const grouped_lhs<Weights, Scaled>&
   const grouped_tile<Weights, R, P, Affine, Scaled> tile(w, w.panel(panel), a.codes(t), a.starts(t),
                                                          lhs_scales, lhs_sums);
 #pragma GCC unroll 8
-  for (int p = 0; p < P; ++p) store_totals(tile.totals(p), t * tile_rows, (panel + p) * cols, out);
+  for (int p = 0; p < P; ++p)
+    store_totals(tile.totals(p), out.first_row + t * tile_rows, (panel + p) * cols, out);
 }
 
 /// All tiles of panels first .. end - 1.
 template <bool Affine, class Weights, bool Scaled, class Out, class E>
-void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights, Scaled>& a, index first,
-                             index end, const grouped_out<Out, E>& out) noexcept {
+void multiply_grouped_tiles(const Weights& w, const grouped_lhs<Weights, Scaled>& a, index first,
+                            index end, const grouped_out<Out, E>& out) noexcept {
   constexpr int most = Weights::unit::rows;
   if (a.rows() == 1) {
     for (; first + grouped_streams <= end; first += grouped_streams)
@@ -432,10 +438,64 @@ void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights, Scaled
   }
 }
 
+template <class Weights, bool Scaled, class Out, class E>
+void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights, Scaled>& a, index first,
+                             index end, const grouped_out<Out, E>& out) noexcept {
+  if (!Weights::has_minimum && w.is_affine()) {
+    multiply_grouped_tiles<!Weights::has_minimum>(w, a, first, end, out);
+  } else {
+    multiply_grouped_tiles<false>(w, a, first, end, out);
+  }
+}
+
+/// A row of codes as grouped_lhs reads it.
+struct row_of_codes {
+  const std::int8_t* codes;
+
+  template <class V>
+  FEWBIT_ALWAYS_INLINE V operator()(index k) const noexcept {
+    return arch::load<V>(codes + k);
+  }
+};
+
+/// Rows of codes that are copied together.
+template <class Weights>
+[[nodiscard]] index rows_per_grouped_block(const Weights& w) noexcept {
+  constexpr index tile = Weights::unit::rows;
+  return std::max(grouped_block_bytes / grouped_lhs<Weights>::bytes(w, tile), index{1}) * tile;
+}
+
+/// Part `part` of `parts` of C. Columns are shared out; if there are few of them, rows.
+template <class Weights, class Out, class E>
+void multiply_grouped_part(const std::int8_t* a, index a_stride, const Weights& w,
+                           const out_view<Out>& c, const E& epilogue, index part, index parts,
+                           std::byte* scratch) noexcept {
+  using unit = typename Weights::unit;
+  const auto [row, row_end, col, col_end] =
+      part_by_cols({c.rows, unit::rows}, {c.cols, unit::cols}, part, parts);
+  if (col == col_end) return;
+  const index most = rows_per_grouped_block(w);
+  for (index first = row; first < row_end; first += most) {
+    const index count = std::min(most, row_end - first);
+    grouped_lhs<Weights> lhs(w, count, scratch);
+    for (index r = 0; r < lhs.padded_rows(); ++r)
+      lhs.fill_row(r, row_of_codes{r < count ? a + (first + r) * a_stride : nullptr});
+    const grouped_out<Out, E> to{c.data, c.stride, first, first + count, c.cols, epilogue};
+    multiply_grouped_panels(w, lhs, col / unit::cols, (col_end + unit::cols - 1) / unit::cols, to);
+  }
+}
+
+/// Whether no code is -128.
+template <class A>
+[[nodiscard]] bool are_grouped_lhs_codes(const A& a) noexcept {
+  return a.size() == 0 || a.minCoeff() >= -127;
+}
+
 }  // namespace detail
 
-/// C(i, j) = epilogue(total(i, j)), a float. Nothing is allocated and nothing throws. If the
-/// executor throws, std::terminate is called.
+/// C(i, j) = epilogue(total(i, j)), a float, for activations that the caller has copied into
+/// grouped_lhs. Does not allocate and does not throw. If the executor throws, std::terminate is
+/// called.
 ///
 /// @param a         rows of k codes, filled (padded_rows() of them)
 /// @param w         n x k
@@ -455,19 +515,71 @@ void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch, HasMinimum>,
     auto&& rows = fewbit::detail::rows_of(c);
     fewbit::detail::expect_rows("multiply_grouped", "c", c, a.rows());
     fewbit::detail::expect_cols("multiply_grouped", "c", c, w.n());
-    const detail::grouped_out<out, E> to{rows.data(), rows.outerStride(), rows.rows(), rows.cols(),
-                                         epilogue};
+    const detail::grouped_out<out, E> to{rows.data(), rows.outerStride(), 0,
+                                         rows.rows(), rows.cols(),        epilogue};
     executor.for_each((w.panels() + panels_of_part - 1) / panels_of_part, [&](index part) {
       const index end = std::min(w.panels(), (part + 1) * panels_of_part);
-      if constexpr (HasMinimum) {
-        detail::multiply_grouped_panels<false>(w, a, part * panels_of_part, end, to);
-      } else if (w.is_affine()) {
-        detail::multiply_grouped_panels<true>(w, a, part * panels_of_part, end, to);
-      } else {
-        detail::multiply_grouped_panels<false>(w, a, part * panels_of_part, end, to);
-      }
+      detail::multiply_grouped_panels(w, a, part * panels_of_part, end, to);
     });
   }
+}
+
+/// Scratch bytes that one worker needs to multiply up to `rows` rows of codes.
+template <int Bits, class Arch, bool HasMinimum>
+[[nodiscard]] index scratch_bytes(const grouped_weights<Bits, Arch, HasMinimum>& w,
+                                  index rows) noexcept {
+  using lhs = grouped_lhs<grouped_weights<Bits, Arch, HasMinimum>>;
+  return w.n() == 0 ? 0 : lhs::bytes(w, std::min(rows, detail::rows_per_grouped_block(w)));
+}
+
+/// Scratch bytes that one worker needs to multiply any number of rows of codes.
+template <int Bits, class Arch, bool HasMinimum>
+[[nodiscard]] index scratch_bytes(const grouped_weights<Bits, Arch, HasMinimum>& w) noexcept {
+  return scratch_bytes(w, std::numeric_limits<index>::max());
+}
+
+/// C(i, j) = epilogue(total(i, j)), a float (see the head of this file), for activations as codes.
+/// Each worker copies them into scratch memory, a block of rows at a time. Does not allocate and
+/// does not throw. If the executor throws, std::terminate is called.
+///
+/// @param a         m x k codes, std::int8_t, row-major, -127 .. 127; asserted, because sums with
+///                  -128 are wrong
+/// @param w         n x k weights
+/// @param c         m x n, row-major, of what the epilogue returns; must not overlap a
+/// @param epilogue  applied to each total (gemm/epilogue.hpp)
+/// @param scratch   at least scratch_bytes(w) per slot; C is cut into one part per slot
+/// @param executor  runs the parts; results depend neither on it nor on the number of slots
+/// If shapes do not fit or scratch memory is too small, the error handler is called and the program
+/// terminates (core/operands.hpp).
+template <int Bits, class Arch, bool HasMinimum, class A, class C, class E,
+          Executor Workers = inline_executor>
+  requires ProductEpilogue<C, E, float>
+void multiply(const A& a, const grouped_weights<Bits, Arch, HasMinimum>& w, C&& c,
+              const E& epilogue, workspace& scratch, const Workers& executor = {}) noexcept {
+  using out = detail::scalar_of<C>;
+  if constexpr (fewbit::detail::reads_in_place<A, std::int8_t>() &&
+                fewbit::detail::writes_in_place<C, out>()) {
+    const auto& from = fewbit::detail::rows_of(a);
+    auto&& rows = fewbit::detail::rows_of(c);
+    fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, from.rows()));
+    assert(detail::are_grouped_lhs_codes(from));
+    const detail::out_view<out> to{rows.data(), rows.outerStride(), 0, 0, rows.rows(), rows.cols()};
+    const index parts = scratch.slots();
+    executor.for_each(parts, [&](index part) {
+      detail::multiply_grouped_part(from.data(), from.outerStride(), w, to, epilogue, part, parts,
+                                    scratch.slot(part));
+    });
+  }
+}
+
+/// The same for one call in one thread: scratch memory is allocated.
+template <int Bits, class Arch, bool HasMinimum, class A, class C, class E = raw>
+  requires ProductEpilogue<C, E, float>
+void multiply(const A& a, const grouped_weights<Bits, Arch, HasMinimum>& w, C&& c,
+              const E& epilogue = {}) {
+  workspace scratch(scratch_bytes(w));
+  multiply(a, w, c, epilogue, scratch);
 }
 
 }}}  // namespace fewbit::gemm
