@@ -2,12 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
 #include <string>
 #include <vector>
 
+#include "fewbit/core/executor_adapters.hpp"
+#include "support/archs.hpp"
 #include "support/kept_scale.hpp"
 #include "support/sentence.hpp"
 
@@ -109,6 +112,57 @@ TEST(grouped_weights, take_the_bits_that_are_promised) {
   EXPECT_EQ(bits(weights<2>(64, 256, 32)), 2.5);
   EXPECT_EQ(bits(weights<2>(64, 256, 16)), 3.0);
   EXPECT_EQ(bits(weights<1>(64, 256, 32)), 1.5);
+}
+
+template <class Arch>
+class pack_grouped_test : public testing::Test {};
+
+TYPED_TEST_SUITE(pack_grouped_test, tests::archs, tests::arch_names);
+
+TYPED_TEST(pack_grouped_test, packs_the_bytes_of_the_constructor_with_any_executor) {
+  row_matrix<std::uint8_t> codes(70, 45);
+  for (index i = 0; i < codes.size(); ++i) codes.data()[i] = static_cast<std::uint8_t>(i % 16);
+  std::vector<float> scales, minima;
+  std::vector<std::uint8_t> zeros;
+  for (int i = 0; i < 210; ++i) {
+    scales.push_back(static_cast<float>(i + 1));
+    minima.push_back(static_cast<float>(i - 100));
+    zeros.push_back(static_cast<std::uint8_t>(i % 16));
+  }
+  const auto expect_equal = [](const auto& got, const auto& wanted) {
+    ASSERT_EQ(got.bytes(), wanted.bytes());
+    EXPECT_TRUE(std::equal(wanted.panel(0), wanted.panel(0) + wanted.bytes(), got.panel(0)));
+    EXPECT_EQ(got.stored_zero(), wanted.stored_zero());
+    EXPECT_EQ(got.is_affine(), wanted.is_affine());
+  };
+  const auto check = [&]<bool HasMinimum>(const auto& zero) {
+    const grouped_weights<4, TypeParam, HasMinimum> wanted(codes, 16, scales, zero);
+    expect_equal(gemm::pack_grouped<4, TypeParam>(codes, 16, scales, zero), wanted);
+    expect_equal(gemm::pack_grouped<4, TypeParam>(codes, 16, scales, zero, thread_executor{2}),
+                 wanted);
+  };
+  check.template operator()<false>(8);
+  check.template operator()<false>(zeros);
+  check.template operator()<true>(minima);
+}
+
+/// The example at the head of the header.
+TEST(grouped_weights, hold_the_bytes_of_the_documented_example) {
+  row_matrix<std::uint8_t> codes(2, 5);
+  codes << 9, 10, 11, 12, 13, 7, 6, 5, 4, 3;
+  const std::vector<float> scales = {1.0F, 0.5F, 0.25F, 2.0F};
+  const auto w = gemm::pack_grouped<4, arch::scalar>(codes, 4, scales, 8);
+  std::vector<int> expected(96, 0);
+  const auto put = [&](std::size_t at, const std::vector<int>& bytes) {
+    std::copy(bytes.begin(), bytes.end(), expected.begin() + static_cast<std::ptrdiff_t>(at));
+  };
+  put(0, {0x09, 0x0A, 0x0B, 0x0C, 0x07, 0x06, 0x05, 0x04});
+  put(32, {0xFF, 0xF7, 0xFF, 0xE7});
+  put(48, {0x0D, 0, 0, 0, 0x03, 0, 0, 0});
+  put(80, {0xFF, 0xEF, 0xFF, 0xFF});
+  ASSERT_EQ(w.bytes(), 96);
+  EXPECT_EQ(std::vector<int>(w.panel(0), w.panel(0) + 96), expected);
+  EXPECT_EQ(w.scale(0, 1), 0.5F);
 }
 
 TEST(grouped_weights, keep_minima_as_they_are) {

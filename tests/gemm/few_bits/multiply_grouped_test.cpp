@@ -9,6 +9,7 @@
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "fewbit/gemm/stages.hpp"
+#include "support/archs.hpp"
 
 namespace fewbit { namespace {
 
@@ -242,6 +243,75 @@ TEST(multiply_grouped, depends_neither_on_threads_nor_on_rows) {
   const row_matrix<float> whole = product(w, s.a);
   EXPECT_EQ(product(w, s.a, thread_executor{3}), whole);
   for (index i = 0; i < 13; ++i) EXPECT_EQ(product(w, s.a.row(i).eval()), whole.row(i)) << i;
+}
+
+template <class Arch>
+class multiply_codes_by_groups_test : public testing::Test {};
+
+TYPED_TEST_SUITE(multiply_codes_by_groups_test, tests::archs, tests::arch_names);
+
+/// 29 rows of 8192 codes are several blocks.
+TYPED_TEST(multiply_codes_by_groups_test, equals_multiply_grouped_in_any_slots_and_threads) {
+  const auto check = [](const sample& s, const auto& w) {
+    const row_matrix<float> wanted = product(w, s.a);
+    const auto expect_equal = [&](index slots, const auto& executor) {
+      workspace scratch(gemm::scratch_bytes(w, s.a.rows()), slots);
+      row_matrix<float> c = row_matrix<float>::Constant(s.a.rows(), w.n(), 99.0F);
+      gemm::multiply(s.a, w, c, gemm::raw{}, scratch, executor);
+      EXPECT_EQ(c, wanted) << "slots=" << slots << " m=" << s.a.rows() << " n=" << w.n();
+    };
+    expect_equal(1, inline_executor{});
+    expect_equal(3, inline_executor{});
+    expect_equal(1, thread_executor{2});
+    expect_equal(3, thread_executor{2});
+  };
+  const shape shapes[] = {{1, 70, 75, 32}, {13, 5, 75, 32}, {29, 18, 8192, 128}};
+  for (const shape& shape : shapes) {
+    for (const bool is_affine : {false, true}) {
+      const sample s = random_sample(shape, 4, is_affine, 3);
+      check(s, packed<4, TypeParam>(s));
+    }
+    const sample s = random_sample(shape, 2, false, 3);
+    const std::vector<float> minima(s.scales.rbegin(), s.scales.rend());
+    check(s, gemm::pack_grouped<2, TypeParam>(s.w, s.group, s.scales, minima));
+  }
+}
+
+/// Scratch memory that holds a block of rows is enough for any number of rows.
+TEST(multiply_codes_by_groups, takes_scratch_memory_for_a_block_of_rows) {
+  const sample s = random_sample({29, 18, 8192, 128}, 4, false, 3);
+  const auto w = packed<4, arch::native>(s);
+  EXPECT_LE(gemm::scratch_bytes(w, 1), gemm::scratch_bytes(w));
+  EXPECT_LE(gemm::scratch_bytes(w), 512 * 1024);
+  workspace scratch(gemm::scratch_bytes(w));
+  row_matrix<float> c(29, 18), without_scratch(29, 18);
+  gemm::multiply(s.a, w, c, gemm::raw{}, scratch);
+  gemm::multiply(s.a, w, without_scratch);
+  EXPECT_EQ(c, expected(s));
+  EXPECT_EQ(without_scratch, expected(s));
+}
+
+TEST(multiply_codes_by_groups, writes_into_blocks_and_nothing_for_no_rows) {
+  const sample s = random_sample({3, 21, 64, 32}, 4, true, 1);
+  const auto w = packed<4, arch::native>(s);
+  workspace scratch(gemm::scratch_bytes(w), 2);
+  row_matrix<float> c = row_matrix<float>::Constant(5, 30, 7.0F);
+  gemm::multiply(s.a, w, c.block(1, 2, 3, 21), gemm::raw{}, scratch);
+  row_matrix<float> wanted = row_matrix<float>::Constant(5, 30, 7.0F);
+  wanted.block(1, 2, 3, 21) = expected(s);
+  EXPECT_EQ(c, wanted);
+  row_matrix<float> none(0, 21);
+  gemm::multiply(row_matrix<std::int8_t>(0, 64), w, none, gemm::raw{}, scratch);
+}
+
+TEST(multiply_codes_by_groups, terminates_if_shapes_or_scratch_memory_do_not_fit) {
+  const sample s = random_sample({2, 21, 64, 32}, 4, true, 1);
+  const auto w = packed<4, arch::native>(s);
+  workspace scratch(gemm::scratch_bytes(w)), small(16);
+  row_matrix<float> few(2, 20), c(2, 21);
+  EXPECT_DEATH(gemm::multiply(s.a, w, few, gemm::raw{}, scratch),
+               "multiply: c.cols.. is 20, expected 21");
+  EXPECT_DEATH(gemm::multiply(s.a, w, c, gemm::raw{}, small), "multiply: scratch");
 }
 
 TEST(multiply_grouped, writes_what_the_epilogue_makes_into_blocks) {
