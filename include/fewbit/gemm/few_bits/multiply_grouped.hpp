@@ -35,6 +35,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/epilogue.hpp"
+#include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/few_bits/grouped_weights.hpp"
 #include "fewbit/gemm/parts.hpp"
 #include "fewbit/gemm/tuning.hpp"
