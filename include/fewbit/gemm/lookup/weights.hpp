@@ -1,11 +1,22 @@
 #pragma once
-/// Weights of few bits as indices into tables of sums of activations, packed once.
+/// Weights of few bits as indices into tables of sums of activations. They are packed once.
 ///
-/// Bit p of four codes of k is the index of a sum in a table of 16 (gemm/lookup/multiply.hpp); a
-/// byte holds the indices of eight codes of a column. The order is [block of k][panel][plane][byte
-/// of k][column]: a panel is Unit::lanes columns, of which column j of the first half stands in
-/// byte 2 j and column j of the second in byte 2 j + 1, so that sums of pairs of bytes come out in
-/// order. Columns beyond n and bits beyond k are zero. Read before: gemm/bit_planes/formats.hpp.
+/// Bit p of four neighbouring codes of k is an index into a table of 16 sums
+/// (gemm/lookup/multiply.hpp). A byte holds two indices, so eight codes of a column: the low half
+/// the first four. The order is [block of k][panel][plane][byte of k][column]. A panel has
+/// Unit::lanes columns. Column j of its first half is in byte 2 j, and column j of its second half
+/// is in byte 2 j + 1; so sums of pairs of bytes come out in order. Columns from n on and bits from
+/// k on are zero.
+///
+/// Example: W is 2 x 5 of unsigned_bits<2>, the scalar unit. A panel has 8 columns; one byte holds
+/// all five codes of a plane. Bytes that are not listed are 0.
+///
+///     W = | 0 1 2 3 1 |      byte      0     2     8    10
+///         | 3 2 1 0 2 |      plane     0     0     1     1
+///                            column    0     1     0     1
+///                            value    1A    05    0C    13      (1A: index 10, then index 1)
+///
+/// Read before: gemm/bit_planes/formats.hpp. Read next: gemm/lookup/multiply.hpp (the product).
 
 #include "fewbit/begin.hpp"
 
@@ -38,7 +49,7 @@ struct table_unit_of {
 
 }  // namespace detail
 
-/// The unit of an instruction set that products by tables are made of.
+/// The unit of an instruction set for products by table lookup.
 template <class Arch = arch::native>
 using default_table_unit = typename detail::table_unit_of<Arch>::type;
 
@@ -77,8 +88,8 @@ inline constexpr index codes_of_byte = 2 * codes_of_index;
 
 }  // namespace detail
 
-/// W (n x k codes of format W, one output channel per row) for activations of format A, which has
-/// the codes of a two's complement (int8 is signed_bits<8>).
+/// W (n x k codes of format W, one output channel per row) for activations of format A, which is a
+/// two's complement format (int8 is signed_bits<8>).
 ///
 /// Memory: W::planes * n * k / 8 bytes, k rounded up to 8 and n to whole panels.
 template <TwosComplement A, BitFormat W, class Unit = default_table_unit<>>
@@ -99,8 +110,8 @@ class table_weights {
   ///
   /// @param w  n x k codes; an expression or a column-major matrix is evaluated once
   /// @param executor  packs the panels; the result does not depend on it
-  /// @throws fewbit::error if a code is none of the format, naming its row and column, or if k is
-  ///         above max_depth
+  /// @throws fewbit::error if a code is not in the format (the sentence names its row and column),
+  ///         or if k is above max_depth
   template <Executor E = inline_executor>
   explicit table_weights(const Eigen::Ref<const row_matrix<code>>& w, const E& executor = {})
       : n_(w.rows()), k_(w.cols()) {
@@ -119,12 +130,12 @@ class table_weights {
   [[nodiscard]] index n() const noexcept { return n_; }
   [[nodiscard]] index k() const noexcept { return k_; }
   [[nodiscard]] index panels() const noexcept { return (n_ + Unit::lanes - 1) / Unit::lanes; }
-  /// Bytes of a plane of a column.
+  /// Number of bytes of a plane of a column.
   [[nodiscard]] index bytes_of_k() const noexcept {
     return (k_ + detail::codes_of_byte - 1) / detail::codes_of_byte;
   }
 
-  /// The planes of a panel from byte `first` of k on, the first of a block of `bytes`.
+  /// The planes of a panel in the block of `bytes` bytes that starts at byte `first` of k.
   [[nodiscard]] const std::uint8_t* block(index first, index bytes, index panel) const noexcept {
     return indices_.data() + block_begin(first, bytes, panel);
   }
