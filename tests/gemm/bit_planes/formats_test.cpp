@@ -10,7 +10,7 @@ namespace fewbit { namespace {
 
 using tests::codes_of;
 
-/// What the planes of a code add up to.
+/// The sum of the values of the planes of a code.
 template <class F>
 int value_of(int code) {
   int value = 0;

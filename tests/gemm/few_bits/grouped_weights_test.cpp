@@ -184,8 +184,8 @@ TEST(grouped_weights, keep_minima_as_they_are) {
   });
 }
 
-/// Scales of 35 rows by 3 groups, of which one is another; group (1, 1) has no code but its zero
-/// point.
+/// 35 rows of 3 groups. All scales are `others`, except one scale. All codes of group (1, 1) equal
+/// the zero point.
 template <int Bits, class Arch>
 grouped_weights<Bits, Arch> weights_with(float others, index row, index group, float one,
                                          bool is_affine) {
@@ -218,7 +218,7 @@ TEST(grouped_weights, keep_12_bits_of_every_scale) {
   });
 }
 
-/// What is wide takes half a bit more for each weight in groups of 32.
+/// Wide scales take half a bit more for each weight in groups of 32.
 TEST(grouped_weights, are_wide_only_where_scales_of_codes_that_count_are_far_apart) {
   const auto is_wide = [](float others, index row, index group, float one) {
     const bool wide = weights_with<4, arch::native>(others, row, group, one, false).is_wide();
@@ -272,7 +272,7 @@ TEST(grouped_weights, know_their_shape_and_scales) {
 #if FEWBIT_HAS_EXCEPTIONS
 using tests::sentence_of;
 
-/// The sentence of 4-bit weights, 2 x 40 in groups of 32, where something is changed.
+/// The error sentence for 4-bit weights, 2 x 40 in groups of 32, after a change of the arguments.
 struct parts {
   row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(2, 40, 15);
   index group = 32;
@@ -327,7 +327,7 @@ TEST(grouped_weights, say_what_is_wrong_with_minima) {
             "fewbit: grouped_weights: minima[2] is nan, expected a finite number");
 }
 
-/// A code of one bit counts twice, and zero points are compared with what it counts.
+/// With one bit, the value of a code is 0 or 2. The range of zero points follows from these values.
 TEST(grouped_weights, of_one_bit_have_zero_points_of_three_values) {
   row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(1, 8, 1);
   const std::vector<float> one = {1.0F};

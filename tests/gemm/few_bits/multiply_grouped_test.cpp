@@ -13,7 +13,7 @@
 
 namespace fewbit { namespace {
 
-/// A product of which all is known: codes, scales of few bits, zero points.
+/// All data of a product: codes, scales of few bits, zero points.
 struct sample {
   row_matrix<std::int8_t> a;
   row_matrix<std::uint8_t> w;
@@ -55,7 +55,7 @@ sample random_sample(const shape& s, int bits, bool is_affine, unsigned seed) {
   return made;
 }
 
-/// Sums of groups in 64 bits, scaled and added one by one, each operation rounded.
+/// The formula: sums of groups in 64 bits, scaled and added one by one, each operation rounded.
 row_matrix<float> expected(const sample& s) {
   row_matrix<float> c(s.a.rows(), s.w.rows());
   for (index i = 0; i < c.rows(); ++i) {
@@ -74,7 +74,7 @@ row_matrix<float> expected(const sample& s) {
   return c;
 }
 
-/// Codes of a row as grouped_lhs asks for them.
+/// The codes of a row as grouped_lhs reads them.
 struct plain_row {
   const std::int8_t* codes;
 
@@ -102,7 +102,7 @@ gemm::grouped_weights<Bits, Arch> packed(const sample& s) {
   return {s.w, s.group, s.scales, 1 << (Bits - 1)};
 }
 
-/// All widths on every arch, against one expectation.
+/// Compares all widths on every arch with one expectation.
 void expect_equal(const shape& s, bool is_affine) {
   const auto with_bits = [&]<int Bits>() {
     const sample made = random_sample(s, Bits, is_affine, 7);
@@ -140,7 +140,7 @@ TEST(multiply_grouped, equals_its_formula_for_all_depths) {
   for (index k = 1; k <= 70; ++k) expect_equal({2, 5, k, 32}, k % 2 == 0);
 }
 
-/// Scales that 16 bits of each cannot hold: of groups, of rows, of few bits, none.
+/// Scales that 16 bits each cannot hold: far apart by groups or by rows, subnormal, or 0.
 TEST(multiply_grouped, equals_its_formula_for_scales_far_apart) {
   const float sizes[] = {1.0F, 0x1.7p-40F, 0x1p30F, 0.0F, 0x1.3p-120F, 0x1.4p-141F, 0x1p-149F};
   const auto check = [&]<int Bits>(const shape& s, bool is_affine, bool by_rows) {
@@ -169,7 +169,7 @@ TEST(multiply_grouped, equals_its_formula_for_scales_far_apart) {
   }
 }
 
-/// Codes that are all extreme, in groups as deep as they may be.
+/// Extreme codes in groups of the maximum depth.
 TEST(multiply_grouped, is_exact_for_extreme_codes) {
   const auto check = [&]<int Bits, class Arch>(int a, int w, int zero, index depth) {
     sample s{row_matrix<std::int8_t>::Constant(1, depth, static_cast<std::int8_t>(a)),
@@ -195,7 +195,8 @@ TEST(multiply_grouped, is_exact_for_extreme_codes) {
   });
 }
 
-/// Weights of 0 with the largest zero point, `depth` in one group, of a scale.
+/// The total of weights of code 0 with the largest zero point, `depth` of them in one group with
+/// one scale.
 template <int Bits, class Arch>
 float total_of_zeros(int a, index depth, float scale) {
   using weights = gemm::grouped_weights<Bits, Arch>;
@@ -205,7 +206,7 @@ float total_of_zeros(int a, index depth, float scale) {
   return product(w, row_matrix<std::int8_t>::Constant(1, depth, static_cast<std::int8_t>(a)))(0, 0);
 }
 
-/// Around sums of 22 bits, the largest that a float holds beside 1.5 * 2^23.
+/// Sums around 22 bits, the largest that a float holds in addition to 1.5 * 2^23.
 TEST(multiply_grouped, is_exact_for_sums_around_22_bits) {
   const auto check = [&]<int Bits, class Arch>(int zero) {
     const index deepest = (index{1} << 22) / (127 * zero);

@@ -115,8 +115,7 @@ TEST(int8_weights, refuse_a_largest_activation_that_is_no_code) {
 }
 #endif
 
-/// The order is a decision, not an accident: [panel][step][column][depth], zeros where there is
-/// nothing.
+/// The order is fixed: [panel][step][column][depth], with zeros as padding.
 TEST(int8_weights, stand_in_the_documented_order) {
   using kernel = gemm::reference_kernel<std::uint8_t, gemm::tile_shape<1, 2, 3>>;
   row_matrix<std::int8_t> w(3, 4);

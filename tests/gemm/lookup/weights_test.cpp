@@ -93,7 +93,7 @@ TEST(table_weights, say_their_extents) {
   EXPECT_EQ(packed.bytes(), 2 * 8 * 17);
 }
 
-/// What bits count, from all codes of a format.
+/// The values of bits, checked on all codes of a format.
 template <class W>
 void expect_bits_to_give_codes() {
   constexpr auto factors = gemm::detail::factors_of<W>();
