@@ -26,8 +26,8 @@ struct tables {
   }
 };
 
-/// Against the epilogue of one number at a time, past the caches or not, with rows of C on cache
-/// lines and off them.
+/// Compares with the epilogue of one number at a time, with and without stores that bypass the
+/// caches, with rows of C on cache lines and off them.
 template <class Out, class MakeEpilogue>
 void check(index m, index n, const MakeEpilogue& make) {
   const tables t(m, n);

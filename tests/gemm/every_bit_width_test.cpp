@@ -9,7 +9,7 @@
 
 namespace fewbit { namespace gemm_every_bit_width_test {
 
-/// Rows of the lowest code, of the highest, of both in turn, and of chance.
+/// Rows of the lowest code, of the highest code, of both alternately, and of random codes.
 template <class F>
 row_matrix<typename F::code> extreme_codes(index rows, index k, std::uint32_t seed) {
   const auto codes = tests::codes_of<F>();
@@ -39,7 +39,7 @@ void expect_exact() {
   });
 }
 
-/// f for widths 1 to 8 on both sides.
+/// Calls f for widths 1 to 8 on both sides.
 template <template <int> class A, template <int> class W>
 void expect_exact_at_every_width() {
   [&]<int... i>(std::integer_sequence<int, i...>) {

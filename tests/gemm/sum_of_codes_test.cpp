@@ -29,7 +29,7 @@ void expect_plain_sum(const std::vector<Code>& codes) {
       << codes.size() << " codes";
 }
 
-/// Vectors of exact size, so that a sanitizer sees what is read beyond them.
+/// Vectors of exact size, so that a sanitizer detects reads after them.
 TYPED_TEST(sum_of_codes_test, equals_a_plain_loop_at_every_length) {
   const auto random = tests::random_codes<TypeParam>(1, 100, 1);
   for (std::size_t n = 0; n <= 100; ++n) {

@@ -10,7 +10,7 @@ namespace fewbit { namespace gemm_bit_planes_formats_test {
 
 using tests::codes_of;
 
-/// What the planes of a code add up to.
+/// The sum of the values of the planes of a code.
 template <class F>
 int value_of(int code) {
   int value = 0;

@@ -7,7 +7,7 @@
 
 namespace fewbit { namespace gemm_bit_planes_rules_test {
 
-/// The factor that each pair of planes has in the sum, by doing what the passes say.
+/// The factor of each pair of planes in the sum, computed by following the passes.
 template <class A, class W>
 std::map<std::pair<int, int>, int> factors() {
   constexpr auto list = gemm::detail::passes_of<A, W>();

@@ -16,7 +16,7 @@ using tests::random_weights;
 template <class Arch>
 class expanded_weights_test : public testing::Test {
  public:
-  /// Weights of columns first .. last - 1 that are not where int8_weights has them.
+  /// Number of weights of columns first .. last - 1 that are not in the order of int8_weights.
   template <class Expanded, class Packed>
   static index misplaced(const Expanded& window, const Packed& packed, index first, index last) {
     index wrong = 0;
