@@ -98,7 +98,7 @@ TEST(codebook, does_not_depend_on_the_executor) {
             (quantize<codebook_grouped<4, 32>>(w, levels)));
 }
 
-/// Zeros come back. Equal subnormals come back at most as far away as 0 is.
+/// Zeros come back exactly. Equal subnormals come back with an error of at most their magnitude.
 TEST(codebook, of_zeros_and_subnormals_is_no_farther_than_zero) {
   constexpr float least = std::numeric_limits<float>::min();
   const std::vector<std::vector<float>> lists = {{-1.0F, -0.25F, 0.25F, 1.0F},

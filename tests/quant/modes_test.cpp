@@ -18,7 +18,7 @@ namespace fewbit { namespace quant_modes_test {
 constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
-// The three formulas as the libraries define them. Doubles are used where float would be exact too.
+// The three formulas as the libraries define them, in double where float gives the same result.
 
 struct onnx_oracle {
   using mode = onnx;
