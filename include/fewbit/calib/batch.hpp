@@ -1,5 +1,6 @@
 #pragma once
-/// Reads a batch: its extremes, its number of values, its NaN and infinity. Private to the observers.
+/// Reads a batch: its extremes, its number of values, its NaN and infinity. Private to the
+/// observers.
 
 #include "fewbit/begin.hpp"
 
@@ -19,8 +20,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 using batch_ref = matrix_ref;
 
-/// The function that the user called, for error sentences. An observer that contains other observers
-/// passes its own name to them.
+/// The function that the user called, for error sentences. An observer that contains other
+/// observers passes its own name to them.
 struct caller {
   const char* type;
   const char* member = nullptr;

@@ -25,10 +25,10 @@ namespace detail {
 
 /// The divergences of all thresholds of one histogram of |x|.
 ///
-/// The threshold after bin i keeps bins 0 to i - 1 of the counts h. The reference P is h[0..i), with
-/// all later counts (`tail`) added to bin i - 1. Q divides the i bins into `levels` groups: bin j
-/// belongs to group j * levels / i. In Q, each non-empty bin has the mean of the non-empty bins of
-/// its group, q_g. T is the sum of P, N the sum of Q, and S_g the sum of h in group g:
+/// The threshold after bin i keeps bins 0 to i - 1 of the counts h. The reference P is h[0..i),
+/// with all later counts (`tail`) added to bin i - 1. Q divides the i bins into `levels` groups:
+/// bin j belongs to group j * levels / i. In Q, each non-empty bin has the mean of the non-empty
+/// bins of its group, q_g. T is the sum of P, N the sum of Q, and S_g the sum of h in group g:
 ///
 ///     KL_i = sum P/T log((P/T) / (Q/N))
 ///          = (sum_{j<i-1} h log h + P_{i-1} log P_{i-1} - sum_g S_g log q_g - tail log q_last) / T
@@ -97,8 +97,8 @@ class divergence {
 ///
 /// The candidates are the bin edges from edge `first_bin` to the last one. If there are fewer bins,
 /// or if all values are in bin 0, the result is the maximum. Divergences that differ by less than
-/// 1e-12 count as equal, so that rounding does not choose between them. The result has the same bits
-/// on every platform.
+/// 1e-12 count as equal, so that rounding does not choose between them. The result has the same
+/// bits on every platform.
 ///
 /// affine: the range is [-a, a] intersected with [min(lo, 0), max(hi, 0)], where a is the threshold
 /// on |x| and lo and hi are the extremes of the data. If the data lies on one side of 0, the search

@@ -29,8 +29,8 @@ enum class clip : std::uint8_t {
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// A bin with its own edges. It counts lo <= x < hi if lo >= 0, and lo < x <= hi if hi <= 0. The bin
-/// of the zeros has lo = hi = 0.
+/// A bin with its own edges. It counts lo <= x < hi if lo >= 0, and lo < x <= hi if hi <= 0. The
+/// bin of the zeros has lo = hi = 0.
 struct small_bin {
   double lo = 0.0;
   double hi = 0.0;
@@ -48,16 +48,16 @@ struct small_bin {
 /// has zero = 0. The first and the last bin also count the values outside all edges.
 ///
 /// A single outlier makes all bins wide, and most values then fall into the few bins next to 0.
-/// Therefore `narrow` counts the values of the `split` bins on each side of 0 a second time, in bins
-/// that are narrower near 0. Percentiles use it. A program that fills a histogram itself can leave
-/// `narrow` empty.
+/// Therefore `narrow` counts the values of the `split` bins on each side of 0 a second time, in
+/// bins that are narrower near 0. Percentiles use it. A program that fills a histogram itself can
+/// leave `narrow` empty.
 struct histogram {
   clip ends = clip::symmetric;
   std::vector<std::uint64_t> counts;
   double width = 0.0;
   index zero = 0;
-  range extremes;   ///< exact smallest and largest x, also if the counts are of |x|
-  index split = 0;  ///< 0 if narrow is empty
+  range extremes;                 ///< exact smallest and largest x, also if the counts are of |x|
+  index split = 0;                ///< 0 if narrow is empty
   std::vector<small_bin> narrow;  ///< ascending, without overlap
 
   [[nodiscard]] index bins() const noexcept { return static_cast<index>(counts.size()); }
@@ -118,8 +118,8 @@ inline bool share_a_value(const small_bin& wide, const small_bin& narrow) noexce
   return std::max(wide.lo, narrow.lo) < std::min(wide.hi, narrow.hi);
 }
 
-/// Whether `narrow` can count the same values as the bins that it splits. For each i, the bin of the
-/// i-th smallest value in `narrow` must overlap its bin of equal width.
+/// Whether `narrow` can count the same values as the bins that it splits. For each i, the bin of
+/// the i-th smallest value in `narrow` must overlap its bin of equal width.
 inline bool small_bins_fit(const histogram& h) noexcept {
   index i = h.first_split();
   std::uint64_t left = 0;  // values of bin i - 1 that are not matched yet

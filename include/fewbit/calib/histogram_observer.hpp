@@ -82,8 +82,8 @@ class bin_counter {
   ///
   /// A small value is first counted by octave alone. add_octave() then adds the octave's counts to
   /// the linear bins. The other values use four tables in turn. With one table, the increments of
-  /// equal neighbours, such as zeros after a ReLU, would depend on each other. The tables have 32-bit
-  /// counts, so that they fit into the L1 cache.
+  /// equal neighbours, such as zeros after a ReLU, would depend on each other. The tables have
+  /// 32-bit counts, so that they fit into the L1 cache.
   ///
   /// @param least_bits  a lower bound of the bits of the smallest |x| > 0
   void count_long(const float* p, index n, std::int32_t least_bits, mirrored_counts& counts,
@@ -139,8 +139,8 @@ class bin_counter {
             below_zero(bits, magnitude)};
   }
 
-  /// Writes the bins of one V of values to `bins`, and the signed keys of the small values to `keys`
-  /// from position `small` on.
+  /// Writes the bins of one V of values to `bins`, and the signed keys of the small values to
+  /// `keys` from position `small` on.
   /// @return the new number of keys
   template <class V>
   FEWBIT_ALWAYS_INLINE std::size_t sort(const float* p, std::int32_t* bins, std::int32_t* keys,

@@ -1,9 +1,10 @@
 #pragma once
-/// Counts of bins on both sides of 0, and the common base of histogram_observer and fixed_histogram.
-/// Private to both.
+/// Counts of bins on both sides of 0, and the common base of histogram_observer and
+/// fixed_histogram. Private to both.
 ///
 /// Bin k >= 0 counts the values from k to k + 1 widths above 0. Bin -1 - k = ~k is its mirror image
-/// below 0. +0 and -0 are in bin 0. The sum of bins k and ~k is bin k of the exact histogram of |x|.
+/// below 0. +0 and -0 are in bin 0. The sum of bins k and ~k is bin k of the exact histogram of
+/// |x|.
 
 #include "fewbit/begin.hpp"
 
@@ -44,8 +45,8 @@ class mirrored_counts {
     for (std::size_t i = 0; i < counts_.size(); ++i) counts_.add(i, other.counts_[i]);
   }
 
-  /// The counts with each 2^doublings neighbouring bins merged into one. One arithmetic shift serves
-  /// both sides of 0, because ~((~k) >> d) = k >> d.
+  /// The counts with each 2^doublings neighbouring bins merged into one. One arithmetic shift
+  /// serves both sides of 0, because ~((~k) >> d) = k >> d.
   [[nodiscard]] mirrored_counts coarsened(int doublings) const {
     const int shift = doublings < 62 ? doublings : 62;
     mirrored_counts coarse(bins_);

@@ -20,7 +20,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// The first batch sets lo = min(batch) and hi = max(batch). Each later batch updates them in double:
+/// The first batch sets lo = min(batch) and hi = max(batch). Each later batch updates them in
+/// double:
 ///
 ///     lo = momentum * lo + (1 - momentum) * min(batch)
 ///     hi = momentum * hi + (1 - momentum) * max(batch)
@@ -135,8 +136,8 @@ class moving_average_observer {
   /// After the first batch, or if momentum is 0, the value must be a float.
   [[nodiscard]] double read_average(detail::text_reader& in, const char* bound) const {
     const auto value = in.bits<double>(bound);
-    // Rounding in double can make the average slightly larger than the largest float. range() rounds
-    // it back to the largest float.
+    // Rounding in double can make the average slightly larger than the largest float. range()
+    // rounds it back to the largest float.
     constexpr double largest = std::numeric_limits<float>::max() * (1.0 + 1e-9);
     detail::expect(value >= -largest && value <= largest, in.function(), bound, value,
                    "a number in the range of float");

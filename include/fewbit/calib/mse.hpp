@@ -41,8 +41,8 @@ FEWBIT_ALWAYS_INLINE V nearest(const V& x) noexcept {
 }
 
 /// For each range [lo[i], hi[i]], the sum of weight * (value - quantized value)^2. A range has
-/// `levels` steps, and 0 is a multiple of the step. Each lane computes one range, so the order of the
-/// additions, and every bit of the result, is the same for any number of lanes.
+/// `levels` steps, and 0 is a multiple of the step. Each lane computes one range, so the order of
+/// the additions, and every bit of the result, is the same for any number of lanes.
 inline std::vector<double> squared_errors(const weighted_points& points,
                                           const std::vector<double>& lo,
                                           const std::vector<double>& hi, double levels) {
@@ -86,11 +86,11 @@ inline std::size_t first_least(const std::vector<double>& errors) {
 /// candidate, a is the maximum. The codes are -L to L with L = 2^(bits - 1) - 1, or 0 to 2^bits - 1
 /// if unsigned_codes.
 ///
-/// affine: a range [lo, hi] that contains 0, with 2^bits codes. The search starts from the extremes.
-/// It moves hi, then lo, to the best bin centre that is at least `first_bin` bins away from 0. It
-/// repeats this until the error does not decrease, at most 8 times. An end with fewer bins on its
-/// side does not move. The result is a local minimum. For the bell-shaped distributions of networks
-/// it is close to the global minimum.
+/// affine: a range [lo, hi] that contains 0, with 2^bits codes. The search starts from the
+/// extremes. It moves hi, then lo, to the best bin centre that is at least `first_bin` bins away
+/// from 0. It repeats this until the error does not decrease, at most 8 times. An end with fewer
+/// bins on its side does not move. The result is a local minimum. For the bell-shaped distributions
+/// of networks it is close to the global minimum.
 struct by_mse {
   int bits = 8;                 ///< 2 to 16
   bool unsigned_codes = false;  ///< symmetric only: for data >= 0

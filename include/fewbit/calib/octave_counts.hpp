@@ -71,8 +71,8 @@ struct octave_bin {
 /// All octaves together take at most 18.5 kB, if all counts are below 2^32.
 ///
 /// The state depends only on the multiset of values. Adding values can move an octave out of the 20
-/// highest, but never back. Its 64 bins are then merged into 4, with the same counts as if it had had
-/// 4 bins from the start.
+/// highest, but never back. Its 64 bins are then merged into 4, with the same counts as if it had
+/// had 4 bins from the start.
 class octave_counts {
  public:
   octave_counts() { begin_.fill(none); }
@@ -131,8 +131,8 @@ class octave_counts {
 
   [[nodiscard]] std::size_t bytes() const noexcept { return counts_.bytes(); }
 
-  /// Writes a line "key count" for each bin that is not empty, in the order of ascending values. The
-  /// key is the lowest key of the bin.
+  /// Writes a line "key count" for each bin that is not empty, in the order of ascending values.
+  /// The key is the lowest key of the bin.
   void write(text_writer& out) const {
     std::vector<text_reader::key_and_value> right;
     std::vector<text_reader::key_and_value> left;
@@ -145,8 +145,8 @@ class octave_counts {
     for (const auto& e : right) out.entry(e.key, e.value);
   }
 
-  /// Fills an empty object. The keys must ascend, be below `end`, be keys of floats and be the lowest
-  /// keys of bins. The sum of the counts must be at most `most`.
+  /// Fills an empty object. The keys must ascend, be below `end`, be keys of floats and be the
+  /// lowest keys of bins. The sum of the counts must be at most `most`.
   void read(text_reader& in, int end, std::uint64_t most) {
     const std::uint64_t filled = in.field("octave_bins", 2U * octaves * octave_bins);
     std::vector<text_reader::key_and_value> entries;

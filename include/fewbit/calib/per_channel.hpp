@@ -2,8 +2,8 @@
 /// One observer for each column of the data.
 ///
 /// Use it for weights or activations if the ranges of the channels are so different that one common
-/// range gives too large errors. If a channel is a row, as in a weight matrix w, pass the transpose:
-/// `observer.observe(w.transpose())`. Read next: observer.hpp for the observers.
+/// range gives too large errors. If a channel is a row, as in a weight matrix w, pass the
+/// transpose: `observer.observe(w.transpose())`. Read next: observer.hpp for the observers.
 
 #include "fewbit/begin.hpp"
 
@@ -20,8 +20,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Channel c observes column c of every batch. Its state equals the state of an O that observes only
-/// this column.
+/// Channel c observes column c of every batch. Its state equals the state of an O that observes
+/// only this column.
 template <Observer O>
 class per_channel {
  public:
@@ -148,10 +148,10 @@ class per_channel {
     return channels;
   }
 
-  /// Fails if a channel cannot count one more batch of `rows` rows. Without this check, an error in a
-  /// later channel would leave the earlier ones changed. The total number of values is the same in
-  /// all channels, so the first channel fails before any other changes, and this total needs no check
-  /// here. The numbers of skipped values and of counted batches can differ between channels.
+  /// Fails if a channel cannot count one more batch of `rows` rows. Without this check, an error in
+  /// a later channel would leave the earlier ones changed. The total number of values is the same
+  /// in all channels, so the first channel fails before any other changes, and this total needs no
+  /// check here. The numbers of skipped values and of counted batches can differ between channels.
   void expect_room(const detail::caller& by, index rows) const {
     for (const O& channel : channels_) {
       detail::expect_countable(by, "count of skipped values",

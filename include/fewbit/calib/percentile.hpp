@@ -66,14 +66,14 @@ inline small_bin bin_of_rank(const histogram& h, std::uint64_t k) {
 /// symmetric: the range is [-a, a]. The p-th percentile of |x| is the k-th smallest |x|, with
 /// k = n * p / 100 rounded up. a is the upper edge of its bin, but at most max|x|.
 ///
-/// affine: at most (100 - p) / 2 percent of the values are clipped at each end. Each end is the edge
-/// of its bin that is farther from 0, so that negating the data negates the range. Data on one side
-/// of 0, for example after a ReLU, is clipped only at that side, by at most (100 - p) percent.
+/// affine: at most (100 - p) / 2 percent of the values are clipped at each end. Each end is the
+/// edge of its bin that is farther from 0, so that negating the data negates the range. Data on one
+/// side of 0, for example after a ReLU, is clipped only at that side, by at most (100 - p) percent.
 ///
-/// The bin is the narrower one of two: the bin of equal width, and the bin of `narrow`. So the result
-/// is at most one bin above the exact percentile, and outliers do not reduce the resolution for the
-/// other values. A histogram without `narrow` uses only its bins of equal width. The bins of `narrow`
-/// (octave_counts.hpp) have a width of at most:
+/// The bin is the narrower one of two: the bin of equal width, and the bin of `narrow`. So the
+/// result is at most one bin above the exact percentile, and outliers do not reduce the resolution
+/// for the other values. A histogram without `narrow` uses only its bins of equal width. The bins
+/// of `narrow` (octave_counts.hpp) have a width of at most:
 ///
 /// | octaves                            | width / edge nearer to 0 |
 /// |------------------------------------|--------------------------|
@@ -83,8 +83,8 @@ inline small_bin bin_of_rank(const histogram& h, std::uint64_t k) {
 /// In a histogram_observer of 2048 bins, the 20 highest are counted from 1/32 of the maximum
 /// downwards, because its bins of equal width are narrower above.
 ///
-/// p = 100 gives the exact maximum or the exact extremes. The result is also exact if the range would
-/// otherwise be empty, because about p percent of the values are 0.
+/// p = 100 gives the exact maximum or the exact extremes. The result is also exact if the range
+/// would otherwise be empty, because about p percent of the values are 0.
 struct by_percentile {
   double p = 99.99;  ///< above 0, at most 100
 
@@ -119,8 +119,8 @@ struct by_percentile {
   }
 };
 
-/// The p-th percentile of |x| without a histogram: the k-th smallest |x|, k = n * p / 100 rounded up.
-/// Use it for weights, which are all in memory.
+/// The p-th percentile of |x| without a histogram: the k-th smallest |x|, k = n * p / 100 rounded
+/// up. Use it for weights, which are all in memory.
 ///
 /// @param p  above 0, at most 100
 /// @throws fewbit::error if x is empty or contains a NaN or an infinity.

@@ -170,8 +170,8 @@ class text_reader {
   bool is_cut_ = false;
 };
 
-/// Gives access to the private members write() and read() of an observer, which define its text form.
-/// Each observer declares text_form as a friend.
+/// Gives access to the private members write() and read() of an observer, which define its text
+/// form. Each observer declares text_form as a friend.
 struct text_form {
   template <class O>
   static void write(text_writer& out, const O& observer) {
@@ -189,8 +189,8 @@ struct text_form {
     first.expect_same_settings(by, of, next);
   }
 
-  /// Fails unless `first` and `next` can be channels of the same per_channel. `of` names `next` in the
-  /// error sentence.
+  /// Fails unless `first` and `next` can be channels of the same per_channel. `of` names `next` in
+  /// the error sentence.
   template <class O, class Caller>
   static void expect_neighbours(const Caller& by, const std::string& of, const O& first,
                                 const O& next) {
