@@ -139,8 +139,8 @@ TEST(entropy_test, of_equal_thresholds_the_last_wins) {
   h.counts.assign(300, 0);
   for (std::size_t j = 0; j < 100; ++j) h.counts[j] = 10;
   h.extremes = {0, 300};
-  // All values are equally frequent in bins 0 to 99, and the other bins are empty. So thresholds up
-  // to the last edge have the same least divergence, 0.
+  // All non-empty bins have the same count. So Q equals P, and the divergence is 0 for every
+  // threshold.
   EXPECT_EQ(plain_search(h.counts, 128, 128), 300U);
   EXPECT_EQ(by_entropy{}(h).hi, 300.0F);
 }

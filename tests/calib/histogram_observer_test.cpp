@@ -371,8 +371,8 @@ TEST(histogram_observer_test, rejects_impossible_octaves) {
   expect_error([&] { read("0\n"); }, other);
   expect_error([&] { read("1\n9788 1\n"); }, other);
   expect_error([&] { read("1\n-9569 1\n"); }, other);
-  expect_error([&] { read("3\n-9569 1\n9540 1\n9788 1\n"); },
-               other);  // no linear bin counts 1.0625
+  // Key 9540 is 1.0625, but linear bin 1 is empty.
+  expect_error([&] { read("3\n-9569 1\n9540 1\n9788 1\n"); }, other);
   expect_error([&] { read("3\n-9569 1\n-1 1\n9788 1\n"); }, other);
   expect_error([&] { read("2\n-9570 1\n9788 1\n"); }, extremes);
   expect_error([&] { read("2\n-9569 1\n9789 1\n"); }, extremes);

@@ -76,7 +76,8 @@ const std::vector<optimum> gaussian_optima = {
 const std::vector<optimum> laplacian_optima = {
     {2, 2.000, 0}, {3, 3.486, 0}, {4, 4.820, 0}, {8, 9.88, 0}};
 
-/// So many values that the finite sample changes the 8-bit error by less than one hundredth.
+/// The finite sample must change the 8-bit error by less than one hundredth. This needs many
+/// values.
 const std::vector<float>& many_gaussian() {
   static const std::vector<float> values = fewbit::tests::normal_quantiles(1000000);
   return values;

@@ -247,7 +247,7 @@ TEST(per_channel_max_test, refuses_what_cannot_be_counted_before_any_channel_cha
   EXPECT_EQ(m, full);
 }
 
-/// An observer that a program can write: it has only the members that the concept Observer needs.
+/// An observer as a program can write it, with only the members that the concepts require.
 struct last_value {
   float value = 0;
   void observe(const Eigen::Ref<const matrix>& x) { value = x(x.rows() - 1, x.cols() - 1); }

@@ -165,7 +165,7 @@ struct oracle {
     std::sort(sizes.begin(), sizes.end());
   }
 
-  /// How many values each of `ends` ends may clip.
+  /// The largest number of values that may be clipped at each of `ends` ends.
   /// @param share  the percentage to keep, in millionths of a percent
   [[nodiscard]] std::size_t may_clip(std::int64_t share, std::int64_t ends = 1) const {
     return static_cast<std::size_t>(static_cast<std::int64_t>(values.size()) * (100000000 - share) /
@@ -300,8 +300,8 @@ TEST(percentile_test, holds_for_data_of_many_octaves_and_for_little_data) {
   }
 }
 
-/// Octaves below the 20 highest have bins of width 1/4. Even there, at most the given share is
-/// clipped.
+/// Octaves below the 20 highest have bins of relative width 1/4. Even there, at most the given
+/// share of the values is clipped.
 TEST(percentile_test, never_clips_too_many_where_bins_are_coarse) {
   for (const int octaves : {60, 120, 240}) {
     auto values = fewbit::tests::wild_values(3000, octaves, 2);
@@ -362,8 +362,8 @@ TEST(percentile_test, searches_a_histogram_of_ones_own) {
   h.extremes = {-7.0F, 1.3F};
   EXPECT_EQ(by_percentile{90}(h), (range{-0.5F, 0.5F}));
   EXPECT_EQ(by_percentile{91}(h), (range{-1.0F, 1.0F}));
-  EXPECT_EQ(by_percentile{96}(h),
-            (range{-7.0F, 7.0F}));  // values above the last edge are in the last bin
+  // The last bin also counts values above the last edge.
+  EXPECT_EQ(by_percentile{96}(h), (range{-7.0F, 7.0F}));
   h.split = 1;
   h.narrow = {{0, 0, 10}, {0.125, 0.25, 80}};
   EXPECT_EQ(by_percentile{90}(h), (range{-0.25F, 0.25F}));

@@ -1,5 +1,5 @@
 #pragma once
-/// Reads a batch: its extremes, its number of values, its NaN and infinity. Private to the
+/// Computes the extremes of a batch, counts its values and finds NaN and infinity. Private to the
 /// observers.
 
 #include "fewbit/begin.hpp"
@@ -42,7 +42,7 @@ void expect_same(const caller& by, const Argument& argument, const T& got, const
   expect(got == want, by, argument, got, want);
 }
 
-/// The exact facts about the observed values.
+/// Exact statistics of the observed values.
 ///
 /// A zero is stored as +0. -0 and +0 compare equal, so keeping both would make the result depend on
 /// the order of the values.
@@ -79,7 +79,7 @@ struct run_extremes {
 };
 
 /// The bits of |x|, compared as integers, order magnitudes; infinity and NaN are the largest.
-/// (bits - 1) without the sign bit makes 0 the largest, so that the minimum ignores zeros.
+/// (bits - 1), with the sign bit cleared, makes 0 the largest, so that the minimum ignores zeros.
 template <bool WithLeast>
 run_extremes extremes_of(const float* p, index n) noexcept {
   using floats = arch::vec<float, arch::native_lanes<float>>;

@@ -96,7 +96,7 @@ class divergence {
 /// The threshold with the least divergence. If several are equal, the largest one.
 ///
 /// The candidates are the bin edges from edge `first_bin` to the last one. If there are fewer bins,
-/// or if all values are in bin 0, the result is the maximum. Divergences that differ by less than
+/// or if all values are in bin 0, the result is max|x|. Divergences that differ by less than
 /// 1e-12 count as equal, so that rounding does not choose between them. The result has the same
 /// bits on every platform.
 ///

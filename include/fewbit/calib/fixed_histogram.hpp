@@ -25,8 +25,9 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 /// `bins` bins of equal width on [0, max] and as many on [-max, 0].
 ///
 /// Bin k counts the values with k * w <= |x| < (k + 1) * w, where w = max / bins in double. The
-/// last bin also counts |x| >= max. clipped() is the number of values with |x| > max. The extremes
-/// are exact. All values are also counted by octave (octave_counts.hpp), for percentiles.
+/// last bin on each side also counts |x| >= max. clipped() is the number of values with |x| > max.
+/// The extremes are exact. All values are also counted by octave (octave_counts.hpp), for
+/// percentiles.
 ///
 /// range(method), range() and snapshot() work as in histogram_observer, but a snapshot contains all
 /// bins. The state does not depend on the order of the values, on the batches or on merging.

@@ -45,7 +45,8 @@ struct small_bin {
 ///
 /// Bin i counts edge(i) <= x < edge(i + 1) above 0, and edge(i) < x <= edge(i + 1) below 0. So the
 /// histogram of -x is the mirror image of the histogram of x. A symmetric histogram counts |x| and
-/// has zero = 0. The first and the last bin also count the values outside all edges.
+/// has zero = 0. The first bin also counts the values below its edges, and the last bin the values
+/// above its edges.
 ///
 /// A single outlier makes all bins wide, and most values then fall into the few bins next to 0.
 /// Therefore `narrow` counts the values of the `split` bins on each side of 0 a second time, in
@@ -103,8 +104,8 @@ inline void expect_searchable(const char* function, const histogram& h) {
   expect(h.total() != 0, function, "histogram.total()", 0, "at least 1");
 }
 
-/// Bin i as an interval. The first bin begins at -infinity and the last one ends at infinity, if
-/// they have values on that side of 0.
+/// Bin i as an interval. If the first bin is below 0, it starts at -infinity. If the last bin is
+/// above 0, it ends at infinity.
 inline small_bin wide_bin(const histogram& h, index i) noexcept {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const bool open_below = i == 0 && h.zero != 0;
@@ -118,8 +119,8 @@ inline bool share_a_value(const small_bin& wide, const small_bin& narrow) noexce
   return std::max(wide.lo, narrow.lo) < std::min(wide.hi, narrow.hi);
 }
 
-/// Whether `narrow` can count the same values as the bins that it splits. For each i, the bin of
-/// the i-th smallest value in `narrow` must overlap its bin of equal width.
+/// Whether `narrow` can count the same values as the bins that it splits. For each i, the narrow
+/// bin and the wide bin of the i-th smallest value must overlap.
 inline bool small_bins_fit(const histogram& h) noexcept {
   index i = h.first_split();
   std::uint64_t left = 0;  // values of bin i - 1 that are not matched yet

@@ -36,9 +36,9 @@ inline int floor_log2(float x) noexcept {
 /// |x| < 64 widths (small values) are also counted by octave. Each bin of an octave lies inside one
 /// bin of that width.
 ///
-/// |x| / width is computed as |x| * 2^-exponent, with two factors, because 2^149 is too large for a
-/// float. Rounding cannot change trunc(|x| / width): a product is exact unless it is below 2^-126,
-/// and then the index is 0 in any case.
+/// The quotient |x| / width is computed as |x| * 2^-exponent, with two factors, because 2^149 is
+/// larger than the largest float. Rounding cannot change trunc(|x| / width): a product is exact
+/// unless it is below 2^-126, and then the index is 0 in any case.
 class bin_counter {
  public:
   bin_counter(index bins, int exponent)
@@ -50,7 +50,7 @@ class bin_counter {
                                                    : bits_of(two_to_the(exponent + octave_bits))) {}
 
   /// The bin, from -bins to bins - 1, for a float or a vector of floats. The sign is tested in
-  /// integer bits, because compiler flags such as -ffast-math allow -0 and +0 to be exchanged.
+  /// integer bits, because flags such as -ffast-math allow the compiler to replace -0 by +0.
   template <class V>
   FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int32_t> bin_of(const V& value) const noexcept {
     const auto bits = arch::bits_as<std::int32_t>(value);
@@ -354,7 +354,7 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
   [[nodiscard]] int exponent() const noexcept { return exponent_for(seen_.amax()); }
 
   [[nodiscard]] int exponent_for(float amax) const noexcept {
-    constexpr int finest = -149;  // 2^-149 is the smallest float
+    constexpr int finest = -149;  // the smallest float: no smaller width is useful
     if (amax == 0.0F) return finest;
     return std::max(finest, detail::floor_log2(amax) + 1 - std::countr_zero(unsigned_bins()));
   }

@@ -45,8 +45,8 @@ class mirrored_counts {
     for (std::size_t i = 0; i < counts_.size(); ++i) counts_.add(i, other.counts_[i]);
   }
 
-  /// The counts with each 2^doublings neighbouring bins merged into one. One arithmetic shift
-  /// serves both sides of 0, because ~((~k) >> d) = k >> d.
+  /// The counts with each 2^doublings neighbouring bins merged into one. The arithmetic shift of k
+  /// is correct on both sides of 0, because ~((~k) >> d) = k >> d.
   [[nodiscard]] mirrored_counts coarsened(int doublings) const {
     const int shift = doublings < 62 ? doublings : 62;
     mirrored_counts coarse(bins_);
@@ -92,8 +92,8 @@ class mirrored_counts {
     }
   }
 
-  /// Fills an empty object. The bins must ascend, their sum must be seen.count, the first must be
-  /// bin_of_lo and the last bin_of_hi.
+  /// Fills an empty object. The bins must ascend from bin_of_lo to bin_of_hi. The sum of their
+  /// counts must be seen.count.
   void read(text_reader& in, const data_summary& seen, index bin_of_lo, index bin_of_hi) {
     const std::uint64_t filled = in.field("filled", static_cast<std::uint64_t>(2 * bins_));
     std::uint64_t sum = 0;

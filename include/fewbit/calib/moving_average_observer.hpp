@@ -106,8 +106,8 @@ class moving_average_observer {
     return made;
   }
 
-  /// The channels of a per_channel all get the same batches. With nan_policy::fail all of these
-  /// batches count, so the numbers are equal. With nan_policy::skip they can differ: 0.
+  /// All channels of a per_channel get the same batches. With nan_policy::fail every batch counts,
+  /// so batches_ is equal in all channels. With nan_policy::skip it can differ, so the result is 0.
   [[nodiscard]] std::uint64_t rows_seen() const noexcept {
     return policy_ == nan_policy::fail ? batches_ : 0;
   }

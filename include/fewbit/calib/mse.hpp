@@ -83,14 +83,14 @@ inline std::size_t first_least(const std::vector<double>& errors) {
 
 /// symmetric: the range [-a, a] with the least error. The candidates for a are the bin centres from
 /// bin `first_bin` to the last one. If several errors are equal, a is the smallest. If there is no
-/// candidate, a is the maximum. The codes are -L to L with L = 2^(bits - 1) - 1, or 0 to 2^bits - 1
-/// if unsigned_codes.
+/// candidate, a is max|x|. The codes are -L to L with L = 2^(bits - 1) - 1, or 0 to 2^bits - 1 if
+/// unsigned_codes.
 ///
 /// affine: a range [lo, hi] that contains 0, with 2^bits codes. The search starts from the
 /// extremes. It moves hi, then lo, to the best bin centre that is at least `first_bin` bins away
-/// from 0. It repeats this until the error does not decrease, at most 8 times. An end with fewer
-/// bins on its side does not move. The result is a local minimum. For the bell-shaped distributions
-/// of networks it is close to the global minimum.
+/// from 0. It repeats this until the error does not decrease, at most 8 times. An end without such
+/// a bin centre does not move. The result is a local minimum. For the bell-shaped distributions of
+/// networks it is close to the global minimum.
 struct by_mse {
   int bits = 8;                 ///< 2 to 16
   bool unsigned_codes = false;  ///< symmetric only: for data >= 0

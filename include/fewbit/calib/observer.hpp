@@ -1,6 +1,6 @@
 #pragma once
-/// The concepts of an observer. An observer takes float data batch by batch and computes the range
-/// to quantize.
+/// The concepts Observer and MergeableObserver. An observer takes float data batch by batch and
+/// computes the range to quantize.
 ///
 ///     histogram_observer seen;
 ///     for (const auto& batch : batches) seen.observe(batch);
@@ -10,7 +10,7 @@
 /// | observer                                            | use it                                       |
 /// |-----------------------------------------------------|----------------------------------------------|
 /// | max_observer                                        | for weights, activations without outliers    |
-/// | histogram_observer                                  | for several methods with one pass            |
+/// | histogram_observer                                  | to compare several methods in one pass       |
 /// | fixed_histogram                                     | to reproduce the bins of another tool        |
 /// | percentile_observer, entropy_observer, mse_observer | for one fixed method; threshold_observer.hpp |
 /// | moving_average_observer                             | during training                              |

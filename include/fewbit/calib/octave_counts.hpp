@@ -1,7 +1,6 @@
 #pragma once
-/// Counts values by sign, exponent and leading mantissa bits. So the relative width of a bin is the
-/// same for small and large values. Private to the histogram observers, which need it for
-/// percentiles.
+/// Counts values by sign, exponent and leading mantissa bits. So bins of small values are narrower
+/// than bins of large values. Private to the histogram observers, which need it for percentiles.
 
 #include "fewbit/begin.hpp"
 
@@ -61,7 +60,8 @@ struct octave_bin {
   std::uint64_t positive;  ///< number of values above 0
 };
 
-/// Counts of values in bins of each octave that contains a value. Zeros are not counted.
+/// Counts values in the bins of their octave. An octave without a value takes no memory for bins.
+/// Zeros are not counted.
 ///
 /// | octaves that contain a value | bins on each side of 0 | width / lower edge of a bin | bytes |
 /// |------------------------------|------------------------|-----------------------------|-------|

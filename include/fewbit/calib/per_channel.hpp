@@ -1,9 +1,9 @@
 #pragma once
 /// One observer for each column of the data.
 ///
-/// Use it for weights or activations if the ranges of the channels are so different that one common
-/// range gives too large errors. If a channel is a row, as in a weight matrix w, pass the
-/// transpose: `observer.observe(w.transpose())`. Read next: observer.hpp for the observers.
+/// Use it for weights or activations whose channels have very different ranges. One common range
+/// would then cause large quantization errors. If a channel is a row, as in a weight matrix w, pass
+/// the transpose: `observer.observe(w.transpose())`. Read next: observer.hpp for the observers.
 
 #include "fewbit/begin.hpp"
 
@@ -149,9 +149,11 @@ class per_channel {
   }
 
   /// Fails if a channel cannot count one more batch of `rows` rows. Without this check, an error in
-  /// a later channel would leave the earlier ones changed. The total number of values is the same
-  /// in all channels, so the first channel fails before any other changes, and this total needs no
-  /// check here. The numbers of skipped values and of counted batches can differ between channels.
+  /// a later channel would leave the earlier channels changed.
+  ///
+  /// The numbers of skipped values and of counted batches can differ between channels, so every
+  /// channel is checked. The total number of values is equal in all channels. It needs no check,
+  /// because the first channel fails before another one changes.
   void expect_room(const detail::caller& by, index rows) const {
     for (const O& channel : channels_) {
       detail::expect_countable(by, "count of skipped values",

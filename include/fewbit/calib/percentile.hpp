@@ -1,6 +1,7 @@
 #pragma once
-/// Chooses a range that contains p percent of the values and clips the rest. The result is exact if
-/// all values are in memory. From a histogram it is exact to one bin.
+/// Chooses a range that contains at least p percent of the values and clips the rest. The result is
+/// exact if all values are in memory. If it is computed from a histogram, it can be too large by
+/// one bin.
 ///
 /// Use it for activations with a few outliers. Usual values of p are 99.9 to 99.9999. Read next:
 /// entropy.hpp and mse.hpp, which need no p.
@@ -80,11 +81,12 @@ inline small_bin bin_of_rank(const histogram& h, std::uint64_t k) {
 /// | the 20 highest that contain values | 1/64                     |
 /// | the others                         | 1/4                      |
 ///
-/// In a histogram_observer of 2048 bins, the 20 highest are counted from 1/32 of the maximum
-/// downwards, because its bins of equal width are narrower above.
+/// A histogram_observer counts by octave only below 64 widths, because its bins of equal width are
+/// narrower above. So the 20 highest octaves are all below 64 widths. With 2048 bins, 64 widths are
+/// at least 1/32 of max|x|.
 ///
-/// p = 100 gives the exact maximum or the exact extremes. The result is also exact if the range
-/// would otherwise be empty, because about p percent of the values are 0.
+/// p = 100 clips nothing: the result is [-max|x|, max|x|] or the exact extremes. It is the same if
+/// the range would be empty, for example if at least p percent of the values are 0.
 struct by_percentile {
   double p = 99.99;  ///< above 0, at most 100
 

@@ -29,7 +29,7 @@ inline void read(text_reader& in, by_percentile& method) {
   expect_percentile(in.function(), method.p);
 }
 
-/// The name of the observer with this method, for errors and users.
+/// The public name of the observer with this method, for errors.
 template <class Method>
 inline constexpr const char* observer_name = "threshold_observer";
 template <>
