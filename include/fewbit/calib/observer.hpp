@@ -16,8 +16,9 @@
 /// | moving_average_observer                             | during training                              |
 /// | per_channel<O>                                      | for one range per column                     |
 ///
-/// All of them except moving_average_observer can be merged. Their state depends only on the
-/// multiset of observed values. Order, batches and merging do not change a single bit of it.
+/// All of them except moving_average_observer can be merged; per_channel<O> can be merged if O can.
+/// The state of these depends only on the multiset of observed values. Order, batches and merging
+/// do not change a single bit of it.
 
 #include "fewbit/begin.hpp"
 
