@@ -26,7 +26,8 @@ using fewbit::tests::magnitudes;
 using fewbit::tests::row_of;
 using fewbit::tests::with_outlier;
 
-/// The method step by step, as published: nothing shared between thresholds.
+/// The published method without shared sums: each threshold is computed from the counts. Returns
+/// the best threshold in bins.
 std::size_t plain_search(std::vector<std::uint64_t> h, int levels, std::size_t first_bin) {
   if (h.size() < first_bin) return 0;
   h[0] = h[1];
@@ -97,7 +98,7 @@ TEST(entropy_test, equals_the_plain_method_on_random_histograms) {
     }
     const range early = by_entropy{.bits = 3, .first_bin = 10}(h);
     ASSERT_EQ(early.hi, static_cast<float>(plain_search(h.counts, 4, 10)));
-    // More levels than bins: every bin is its own group.
+    // There are more levels than bins, so every bin is a group of its own.
     const range deep = by_entropy{.bits = 16}(h);
     ASSERT_EQ(deep.hi, static_cast<float>(plain_search(h.counts, 1 << 15, 128)));
   }
@@ -120,7 +121,8 @@ TEST(entropy_test, equals_the_plain_method_on_sparse_histograms) {
 }
 
 TEST(entropy_test, skips_thresholds_that_lose_the_tail) {
-  // Bins 128 to 199 are empty and 200 is not: a cut at 129 to 200 puts the tail into an empty bin.
+  // Bins 128 to 199 are empty and bin 200 is not. A threshold at edge 129 to 200 adds the tail to
+  // an empty bin, so the divergence is infinite.
   histogram h;
   h.width = 1.0;
   h.counts.assign(201, 0);
@@ -138,7 +140,8 @@ TEST(entropy_test, of_equal_thresholds_the_last_wins) {
   h.counts.assign(300, 0);
   for (std::size_t j = 0; j < 100; ++j) h.counts[j] = 10;
   h.extremes = {0, 300};
-  // Nothing beyond bin 100: the divergence is 0 wherever all groups are whole, up to the end.
+  // All non-empty bins have the same count. So Q equals P, and the divergence is 0 for every
+  // threshold.
   EXPECT_EQ(plain_search(h.counts, 128, 128), 300U);
   EXPECT_EQ(by_entropy{}(h).hi, 300.0F);
 }
@@ -191,7 +194,7 @@ TEST(entropy_test, affine_is_the_threshold_within_the_data) {
   EXPECT_EQ(both.hi, threshold);
   EXPECT_EQ(both.lo, std::max(-threshold, fewbit::tests::gaussian().front()));
 
-  // On one side of 0, every code serves that side.
+  // If the data is on one side of 0, all codes are on that side.
   const auto laplace = magnitudes(fewbit::tests::laplacian());
   histogram_observer right;
   histogram_observer left;

@@ -184,7 +184,8 @@ TEST(fixed_histogram_test, rejects_impossible_clipping) {
   expect_error([&] { read("40a00000", "0"); }, start + "0" + end);
   expect_error([&] { read("40a00000", "3"); }, start + "3" + end);
   expect_error([&] { read("40000000", "1"); }, start + "1" + end);
-  // 2.5 is beyond 2, 1.9 is not.
+  // max is 2. The first text has octave bins at 1, 2.5 and 5, so clipped must be 2. The second has
+  // octave bins at 1, 1.84 and 5, so clipped must be 1.
   expect_error([&] { read("40a00000", "1", "3\n9536 1\n9616 1\n9680 1\n"); }, start + "1" + end);
   expect_error([&] { read("40a00000", "2", "3\n9536 1\n9590 1\n9680 1\n"); }, start + "2" + end);
   const std::string octaves = "fewbit: fixed_histogram::from_text: octave bins is ";

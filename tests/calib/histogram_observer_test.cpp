@@ -37,14 +37,14 @@ histogram_observer seen(const std::vector<float>& values, index bins = 2048) {
   return o;
 }
 
-/// Smallest power of two w >= 2^-149 with amax < bins * w, by trial.
+/// Finds the smallest power of two w >= 2^-149 with amax < bins * w by trial.
 long double wanted_width(float amax, index bins) {
   long double w = std::ldexp(1.0L, -149);
   while (amax >= w * static_cast<long double>(bins)) w *= 2;
   return w;
 }
 
-/// Counts one value after the other in long double, which holds every quotient exactly.
+/// Compares the bins with counts in long double, where every quotient is exact.
 void expect_counts(const histogram_observer& o, const std::vector<float>& values) {
   float amax = 0;
   for (const float v : values) amax = std::max(amax, std::abs(v));
@@ -96,7 +96,8 @@ TEST(histogram_observer_test, counts_values_on_edges_and_beside_them) {
   expect_counts(seen(values, 2048), values);
 }
 
-/// In short and long batches, and whatever a flag lets the compiler think of a zero's sign.
+/// Tests short and long batches, which use different code. Must also hold with compiler flags that
+/// ignore the sign of zero.
 TEST(histogram_observer_test, a_zero_of_either_sign_is_no_negative_value) {
   for (const std::size_t n : {1U, 40U, 5000U, 40000U}) {
     std::vector<float> values(n, -0.0F);
@@ -269,7 +270,7 @@ TEST(histogram_observer_test, its_text_is_golden_and_exact) {
   EXPECT_EQ(seen({-1.5F, 0, 0, 15.5F}, 16).to_text(),
             "fewbit histogram_observer 2\npolicy 0\nbins 16\ncount 4\nskipped 0\nlo bfc00000\n"
             "hi 41780000\nfilled 3\n-2 1\n0 2\n15 1\noctave_bins 2\n-9569 1\n9788 1\n");
-  // With more bins only what lies below 64 widths, here 0.5, is counted by octave.
+  // With 2048 bins, 64 widths are 0.5. Only values below 0.5 are counted by octave.
   EXPECT_EQ(seen({-0.125F, 0, 0, 15.5F}, 2048).to_text(),
             "fewbit histogram_observer 2\npolicy 0\nbins 2048\ncount 4\nskipped 0\nlo be000000\n"
             "hi 41780000\nfilled 3\n-17 1\n0 2\n1984 1\noctave_bins 1\n-9345 1\n");
@@ -355,8 +356,8 @@ TEST(histogram_observer_test, rejects_impossible_octaves) {
         "hi 41780000\nfilled 3\n-2 1\n0 2\n15 1\noctave_bins " +
         octaves);
   };
-  read("2\n-9569 1\n9788 1\n");               // two zeros
-  read("4\n-9569 1\n0 1\n9500 1\n9788 1\n");  // two small ones
+  read("2\n-9569 1\n9788 1\n");               // bin 0 counts two zeros
+  read("4\n-9569 1\n0 1\n9500 1\n9788 1\n");  // bin 0 counts two small values
   const std::string other = start +
                             "octave bins is a count of other values, expected the values of "
                             "the linear bins";
@@ -370,7 +371,8 @@ TEST(histogram_observer_test, rejects_impossible_octaves) {
   expect_error([&] { read("0\n"); }, other);
   expect_error([&] { read("1\n9788 1\n"); }, other);
   expect_error([&] { read("1\n-9569 1\n"); }, other);
-  expect_error([&] { read("3\n-9569 1\n9540 1\n9788 1\n"); }, other);  // 1.0625 is in no bin
+  // Key 9540 is 1.0625, but linear bin 1 is empty.
+  expect_error([&] { read("3\n-9569 1\n9540 1\n9788 1\n"); }, other);
   expect_error([&] { read("3\n-9569 1\n-1 1\n9788 1\n"); }, other);
   expect_error([&] { read("2\n-9570 1\n9788 1\n"); }, extremes);
   expect_error([&] { read("2\n-9569 1\n9789 1\n"); }, extremes);
@@ -393,7 +395,7 @@ TEST(histogram_observer_test, rejects_octaves_of_large_values_and_halves_of_coar
   const histogram_observer o = seen(values);
   const std::string text = o.to_text();
   EXPECT_EQ(histogram_observer::from_text(text), o);
-  // 1.5 * 2^-40 is in octave 109, below the 20 finest: 109 * 64 + 32.
+  // 1.5 * 2^-40 is in octave 109, below the 20 highest. Its key is 109 * 64 + 32 = 7008.
   const auto with = [&](const std::string& former, const std::string& line) {
     std::string changed = text;
     const std::size_t at = changed.find("\n" + former + "\n");
@@ -403,7 +405,7 @@ TEST(histogram_observer_test, rejects_octaves_of_large_values_and_halves_of_coar
   expect_error([&] { (void)histogram_observer::from_text(with("7008 1", "7009 1")); },
                "fewbit: histogram_observer::from_text: octave bin is 7009, expected the lowest key "
                "of a bin");
-  // 1.5 * 2^-5 is the largest below 64 widths of 2^-10; 2^-4 is not.
+  // The width is 2^-10. 1.5 * 2^-5 is the largest value below 64 widths; 2^-4 is not below them.
   expect_error([&] { (void)histogram_observer::from_text(with("9248 1", "9280 1")); },
                "fewbit: histogram_observer::from_text: octave bin is 9280, expected the key of a "
                "float, above the key before and below the linear bins");

@@ -26,7 +26,8 @@ using fewbit::tests::expect_error;
 using fewbit::tests::row_of;
 using fewbit::tests::with_outlier;
 
-/// Mean squared error of codes -levels to levels with step a / levels, value by value.
+/// Mean squared error of the codes -levels to levels with step a / levels, computed from the
+/// values.
 double symmetric_mse(const std::vector<float>& values, double a, int levels) {
   double sum = 0;
   for (const float v : values) {
@@ -37,8 +38,8 @@ double symmetric_mse(const std::vector<float>& values, double a, int levels) {
   return sum / static_cast<double>(values.size());
 }
 
-/// Error of one interval over a histogram, one bin after the other. What fused multiply-add may
-/// do to it is far below the differences compared.
+/// Sum of squared errors of the range [lo, hi], computed bin by bin. A fused multiply-add can
+/// change the rounding, but by much less than the differences that the tests compare.
 double affine_error(const histogram& h, double lo, double hi, double levels) {
   const double step = (hi - lo) / levels;
   const double zero = std::nearbyint(-lo / step);
@@ -75,7 +76,8 @@ const std::vector<optimum> gaussian_optima = {
 const std::vector<optimum> laplacian_optima = {
     {2, 2.000, 0}, {3, 3.486, 0}, {4, 4.820, 0}, {8, 9.88, 0}};
 
-/// Large enough that the sample's end costs less than a hundredth of the 8-bit error.
+/// The finite sample must change the 8-bit error by less than one hundredth. This needs many
+/// values.
 const std::vector<float>& many_gaussian() {
   static const std::vector<float> values = fewbit::tests::normal_quantiles(1000000);
   return values;
@@ -145,7 +147,8 @@ TEST(mse_test, equals_the_plain_method_on_random_histograms) {
 }
 
 TEST(mse_test, of_equal_thresholds_the_smallest_wins) {
-  // All values at 1.5, which three steps up to 1.5 code without error, and so do those up to 4.5.
+  // All values are at 1.5. Three steps from 0 to 1.5 code it without error, and so do three steps
+  // from 0 to 4.5.
   histogram h;
   h.width = 1.0;
   h.counts = {0, 5, 0, 0, 0};

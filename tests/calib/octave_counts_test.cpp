@@ -35,7 +35,8 @@ octave_counts counts_of(const std::vector<float>& values) {
   return out;
 }
 
-/// {lower edge, upper edge} of the bin of |x| -> {negative, positive}, by frexp and floor.
+/// Maps {lower edge, upper edge} of each bin of |x| to {negative, positive} counts. Computed with
+/// ilogb and floor.
 std::map<std::pair<double, double>, std::pair<std::uint64_t, std::uint64_t>> wanted(
     const std::vector<float>& values) {
   std::set<int, std::greater<>> octaves;

@@ -156,7 +156,8 @@ TYPED_TEST(per_channel_test, a_failing_call_changes_no_channel) {
   EXPECT_EQ(o, before);
 }
 
-/// Two channels whose texts stand one behind the other, as to_text() would never put them.
+/// The text of a per_channel with two given channels. to_text() cannot write it if the channels
+/// contradict each other.
 template <class O>
 std::string together(const O& first, const O& second) {
   return "fewbit per_channel 1\nchannels 2\n" + first.to_text() + second.to_text();
@@ -246,7 +247,7 @@ TEST(per_channel_max_test, refuses_what_cannot_be_counted_before_any_channel_cha
   EXPECT_EQ(m, full);
 }
 
-/// The interface of Observer alone: what a program may write itself.
+/// An observer as a program can write it, with only the members that the concepts require.
 struct last_value {
   float value = 0;
   void observe(const Eigen::Ref<const matrix>& x) { value = x(x.rows() - 1, x.cols() - 1); }

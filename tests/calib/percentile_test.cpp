@@ -60,7 +60,8 @@ TEST(percentile_test, rank_is_the_first_at_or_above_the_share) {
 TEST(percentile_test, published_values_with_linear_bins) {
   fixed_histogram h(50.0F);
   h.observe(row_of(fewbit::tests::with_outlier(fewbit::tests::gaussian(), 50.0F)));
-  // The published values are the near edges of the bins, which clip too many; these the far ones.
+  // The published values are the lower edges of the bins, and they clip too many values.
+  // by_percentile returns the upper edges.
   const double bin = 50.0 / 2048;
   EXPECT_NEAR(h.range(by_percentile{99.9}).hi, 3.271 + bin, 5e-4);
   EXPECT_NEAR(h.range(by_percentile{99.99}).hi, 3.906 + bin, 5e-4);
@@ -73,9 +74,9 @@ TEST(percentile_test, published_values_with_bins_of_power_of_two) {
   h.observe(row_of(fewbit::tests::with_outlier(fewbit::tests::gaussian(), 50.0F)));
   const float bin = 1.0F / 32;
   ASSERT_EQ(h.width(), bin);
-  EXPECT_EQ(h.range(by_percentile{99.9}).hi, 3.3125F);    // 3.2934
-  EXPECT_EQ(h.range(by_percentile{99.99}).hi, 3.9375F);   // 3.9161
-  EXPECT_EQ(h.range(by_percentile{99.999}).hi, 4.4375F);  // 4.4172
+  EXPECT_EQ(h.range(by_percentile{99.9}).hi, 3.3125F);    // exact: 3.2934
+  EXPECT_EQ(h.range(by_percentile{99.99}).hi, 3.9375F);   // exact: 3.9161
+  EXPECT_EQ(h.range(by_percentile{99.999}).hi, 4.4375F);  // exact: 4.4172
   EXPECT_EQ(h.range(by_percentile{99.9999}).hi, 50.0F);
 }
 
@@ -92,7 +93,7 @@ TEST(percentile_test, a_histogram_answers_the_bin_of_the_exact_value) {
   }
   fixed_histogram whole_numbers(10000.0F, 10000);
   whole_numbers.observe(row_of(one_to(10000)));
-  EXPECT_EQ(whole_numbers.range(by_percentile{99.9}).hi, 9991.0F);  // of [9990, 9991)
+  EXPECT_EQ(whole_numbers.range(by_percentile{99.9}).hi, 9991.0F);  // the bin is [9990, 9991)
 }
 
 TEST(percentile_test, affine_cuts_half_of_the_share_at_each_end) {
@@ -100,12 +101,14 @@ TEST(percentile_test, affine_cuts_half_of_the_share_at_each_end) {
   for (int i = -300; i < 700; ++i) values.push_back(static_cast<float>(i) + 0.5F);
   fixed_histogram h(1000.0F, 1000);
   h.observe(row_of(values));
-  // 50 are cut at each end: the first kept are -249.5, in (-250, -249], and 649.5, in [649, 650).
+  // 50 values are clipped at each end. The extremes of the others are -249.5, in bin (-250, -249],
+  // and 649.5, in bin [649, 650).
   EXPECT_EQ(h.range(by_percentile{90}, clip::affine), (range{-250, 650}));
   EXPECT_EQ(h.range(by_percentile{100}, clip::affine), (range{-299.5F, 699.5F}));
 }
 
-/// 1000 values from 0.5 to 999.5: 100 are cut, all on the side that has a tail.
+/// There are 1000 values with |x| from 0.5 to 999.5. 100 of them are clipped, all at the end far
+/// from 0.
 TEST(percentile_test, affine_cuts_the_whole_share_of_one_sided_data_at_their_one_end) {
   std::vector<float> values;
   for (int i = 0; i < 1000; ++i) values.push_back(static_cast<float>(i) + 0.5F);
@@ -150,7 +153,8 @@ TEST(percentile_test, sparse_and_constant_data_give_their_extremes) {
   }
 }
 
-/// What a percentile must keep, by sorting: the share that it may clip, and one bin of slack.
+/// Computes percentiles by sorting. A result may clip at most the given share, and may differ from
+/// the exact percentile by one bin.
 struct oracle {
   std::vector<float> values;
   std::vector<float> sizes = {};
@@ -161,7 +165,8 @@ struct oracle {
     std::sort(sizes.begin(), sizes.end());
   }
 
-  /// `share`, in millionths, of n values.
+  /// The largest number of values that may be clipped at each of `ends` ends.
+  /// @param share  the percentage to keep, in millionths of a percent
   [[nodiscard]] std::size_t may_clip(std::int64_t share, std::int64_t ends = 1) const {
     return static_cast<std::size_t>(static_cast<std::int64_t>(values.size()) * (100000000 - share) /
                                     (100000000 * ends));
@@ -172,7 +177,7 @@ struct oracle {
         std::count_if(values.begin(), values.end(), [&](float v) { return v < r.lo || v > r.hi; }));
   }
 
-  /// The largest magnitude that may be the k-th from the end, and a bin of 1/64 of it.
+  /// The exact percentile plus one bin of 1/64 of it.
   static double with_a_bin(float exact) { return double{exact} * 65 / 64 + 1e-45; }
 
   void expect_symmetric(const range& r, std::int64_t share) const {
@@ -202,7 +207,7 @@ struct oracle {
   }
 };
 
-/// Uniform and bell-shaped bulks of several sizes, with zeros or without.
+/// Uniform and bell-shaped data without outliers, with and without zeros.
 std::vector<std::vector<float>> bulks() {
   std::mt19937 random(11);
   std::vector<std::vector<float>> out(4);
@@ -216,7 +221,7 @@ std::vector<std::vector<float>> bulks() {
   return out;
 }
 
-/// Shares in millionths of a percent.
+/// The percentages to keep, in millionths of a percent.
 constexpr std::int64_t shares[] = {1,        500000,   25000000, 50000000, 90000000,
                                    99000000, 99900000, 99990000, 100000000};
 
@@ -295,7 +300,8 @@ TEST(percentile_test, holds_for_data_of_many_octaves_and_for_little_data) {
   }
 }
 
-/// Beyond the octaves that have 64 bins: never too many clipped, a bin of a quarter.
+/// Octaves below the 20 highest have bins of relative width 1/4. Even there, at most the given
+/// share of the values is clipped.
 TEST(percentile_test, never_clips_too_many_where_bins_are_coarse) {
   for (const int octaves : {60, 120, 240}) {
     auto values = fewbit::tests::wild_values(3000, octaves, 2);
@@ -356,7 +362,8 @@ TEST(percentile_test, searches_a_histogram_of_ones_own) {
   h.extremes = {-7.0F, 1.3F};
   EXPECT_EQ(by_percentile{90}(h), (range{-0.5F, 0.5F}));
   EXPECT_EQ(by_percentile{91}(h), (range{-1.0F, 1.0F}));
-  EXPECT_EQ(by_percentile{96}(h), (range{-7.0F, 7.0F}));  // what lies beyond is in the last bin
+  // The last bin also counts values above the last edge.
+  EXPECT_EQ(by_percentile{96}(h), (range{-7.0F, 7.0F}));
   h.split = 1;
   h.narrow = {{0, 0, 10}, {0.125, 0.25, 80}};
   EXPECT_EQ(by_percentile{90}(h), (range{-0.25F, 0.25F}));

@@ -1,4 +1,5 @@
-// Text from anywhere either is refused or is what the observer would write itself.
+// Fuzz target: from_text() must either reject a text or restore an observer that writes the same
+// text.
 
 #include <cstddef>
 #include <cstdint>

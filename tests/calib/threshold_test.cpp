@@ -16,7 +16,7 @@ using fewbit::tests::expect_error;
 using fewbit::tests::row_of;
 using fewbit::tests::with_outlier;
 
-/// What a program may add: twice the mean magnitude.
+/// A method that a program can add. Its threshold is twice the mean of |x|.
 struct by_mean {
   range operator()(const histogram& h) const {
     double sum = 0;

@@ -1,5 +1,6 @@
 #pragma once
-/// Reading a batch: extremes, number of values, non-finite values. Private to the observers.
+/// Computes the extremes of a batch, counts its values and finds NaN and infinity. Private to the
+/// observers.
 
 #include "fewbit/begin.hpp"
 
@@ -19,8 +20,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 using batch_ref = matrix_ref;
 
-/// The function that the user called, for the sentences of errors. An observer that holds others
-/// passes its own on.
+/// The function that the user called, for error sentences. An observer that contains other
+/// observers passes its own name to them.
 struct caller {
   const char* type;
   const char* member = nullptr;
@@ -41,8 +42,10 @@ void expect_same(const caller& by, const Argument& argument, const T& got, const
   expect(got == want, by, argument, got, want);
 }
 
-/// What is known exactly of the values seen. A zero is always +0: which of -0 and +0 is the smaller
-/// would depend on their order.
+/// Exact statistics of the observed values.
+///
+/// A zero is stored as +0. -0 and +0 compare equal, so keeping both would make the result depend on
+/// the order of the values.
 struct data_summary {
   float lo = 0.0F;
   float hi = 0.0F;
@@ -71,12 +74,12 @@ inline constexpr std::int32_t without_sign = 0x7FFFFFFF;
 struct run_extremes {
   float lo;
   float hi;
-  std::int32_t amax_bits;                  // of |x|; at least infinity_bits if not all is finite
-  std::int32_t least_bits = without_sign;  // of the smallest |x| > 0; only if asked
+  std::int32_t amax_bits;  // bits of max|x|; at least infinity_bits if a value is NaN or infinite
+  std::int32_t least_bits = without_sign;  // bits of the smallest |x| > 0, if WithLeast
 };
 
-/// Integer comparison of the bits of |x| orders magnitudes and puts infinity and NaN on top; minus
-/// 1, without the sign, it puts 0 on top.
+/// The bits of |x|, compared as integers, order magnitudes; infinity and NaN are the largest.
+/// (bits - 1), with the sign bit cleared, makes 0 the largest, so that the minimum ignores zeros.
 template <bool WithLeast>
 run_extremes extremes_of(const float* p, index n) noexcept {
   using floats = arch::vec<float, arch::native_lanes<float>>;
@@ -127,13 +130,13 @@ inline void expect_not_empty(const caller& by, const batch_ref& x) {
   fail(by.name().c_str(), "x", shape_text(x.rows(), x.cols()), "at least one row and one column");
 }
 
-/// What a batch holds, and the bits of its smallest |x| > 0.
+/// The summary of a batch, and the bits of its smallest |x| > 0.
 struct batch_summary {
   data_summary seen;
   std::int32_t least_bits = without_sign;
 };
 
-/// One batch; with nan_policy::fail an error names the first bad position.
+/// Summarizes one batch. With nan_policy::fail, the error names the first NaN or infinity.
 template <bool WithLeast>
 batch_summary summarize(const caller& by, const batch_ref& x, nan_policy policy) {
   expect_not_empty(by, x);
@@ -165,13 +168,13 @@ inline void expect_countable(const caller& by, const char* argument, std::uint64
   fail(by.name().c_str(), argument, count, "at most " + text(text_reader::largest_count));
 }
 
-/// Counts of both together must stay countable, so that no sum can wrap.
+/// Fails if the sum of both counts exceeds text_reader::largest_count. So no sum can wrap.
 inline void expect_room(const caller& by, const data_summary& seen, const data_summary& more) {
   const std::uint64_t all = seen.count + seen.skipped + more.count + more.skipped;
   expect_countable(by, "count of observed values", all);
 }
 
-/// @param of  " of other", for the sentence
+/// @param of  follows the argument in the error sentence, e.g. " of other"
 inline void expect_same_policy(const caller& by, const std::string& of, nan_policy mine,
                                nan_policy other) {
   const auto name = [](nan_policy p) { return p == nan_policy::fail ? "fail" : "skip"; };
@@ -193,12 +196,12 @@ inline void write(text_writer& out, const data_summary& seen) {
   out.bits("hi", seen.hi);
 }
 
-/// How many values an observer of that policy can have skipped beside `count` others.
+/// The largest number of values that an observer with this policy can skip when it counts `count`.
 inline std::uint64_t most_skipped(nan_policy policy, std::uint64_t count) noexcept {
   return policy == nan_policy::fail ? 0 : text_reader::largest_count - count;
 }
 
-/// Accepts only what observing could have produced.
+/// Fails on a state that no observed values can produce.
 inline void read(text_reader& in, nan_policy policy, data_summary& seen) {
   seen.count = in.field("count", text_reader::largest_count);
   seen.skipped = in.field("skipped", most_skipped(policy, seen.count));

@@ -1,5 +1,5 @@
 #pragma once
-/// Counts of 62 bits that take 4 bytes each. Private to the histogram observers.
+/// Counts up to 2^62. A count below 2^32 takes 4 bytes. Private to the histogram observers.
 
 #include "fewbit/begin.hpp"
 
@@ -13,16 +13,17 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// The low 32 bits of every count, and the rest of those few that reach 2^32: 8 bytes each.
+/// Stores the low 32 bits of every count. A count that reaches 2^32 takes 8 bytes more for its high
+/// part.
 ///
-/// A count has one form only, so that equal counts are equal members.
+/// Each count has exactly one representation. So operator== can compare the members.
 class compact_counts {
  public:
   explicit compact_counts(std::size_t n = 0) : low_(n, 0) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return low_.size(); }
 
-  /// What the counts take on the heap.
+  /// Heap memory of the counts.
   [[nodiscard]] std::size_t bytes() const noexcept {
     return low_.capacity() * sizeof(std::uint32_t) + carries_.capacity() * sizeof(high_part);
   }
@@ -42,7 +43,7 @@ class compact_counts {
     if (++low_[i] == 0) carry(i, 1);
   }
 
-  /// Adds n counts to those from `begin` on.
+  /// Adds more[i] to count begin + i, for i from 0 to n - 1.
   void add_each(std::size_t begin, const std::uint32_t* more, std::size_t n) {
     using words = arch::vec<std::uint32_t, arch::native_lanes<std::uint32_t>>;
     std::uint32_t* low = low_.data() + begin;
@@ -50,7 +51,7 @@ class compact_counts {
     for (; i + words::lanes <= n; i += words::lanes) {
       const words added = words::load(more + i);
       const words sum = words::load(low + i) + added;
-      if (arch::sum_of_lanes(sum < added) != 0) break;  // a count passes 2^32
+      if (arch::sum_of_lanes(sum < added) != 0) break;  // a count reaches 2^32
       sum.store(low + i);
     }
     for (; i < n; ++i) add(begin + i, more[i]);

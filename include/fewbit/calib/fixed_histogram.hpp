@@ -1,8 +1,9 @@
 #pragma once
-/// A histogram whose range is given in advance.
+/// A histogram with a range that is given in advance.
 ///
-/// For matching the bins of another tool and for published reference values. Where nothing must be
-/// matched, histogram_observer needs no range and loses no resolution to a wrong guess.
+/// Use it to reproduce the bins of another tool or published reference values. Otherwise use
+/// histogram_observer (histogram_observer.hpp): it needs no range in advance, and a wrong guess
+/// cannot reduce its resolution.
 
 #include "fewbit/begin.hpp"
 
@@ -21,17 +22,19 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// `bins` equal bins over [0, max] and as many over [-max, 0]: bin k holds
-/// k * w <= |x| < (k + 1) * w with w = max / bins in double, and the last one |x| = max too.
+/// `bins` bins of equal width on [0, max] and as many on [-max, 0].
 ///
-/// range(method), range() and snapshot() are those of histogram_observer; a snapshot has all bins.
-/// Larger magnitudes are counted in the last bin and in clipped(); the exact extremes are kept. All
-/// values are counted by octave too (octave_counts.hpp), for percentiles. As with every observer
-/// but the moving average, order, batches and merging do not matter.
+/// Bin k counts the values with k * w <= |x| < (k + 1) * w, where w = max / bins in double. The
+/// last bin on each side also counts |x| >= max. clipped() is the number of values with |x| > max.
+/// The extremes are exact. All values are also counted by octave (octave_counts.hpp), for
+/// percentiles.
+///
+/// range(method), range() and snapshot() work as in histogram_observer, but a snapshot contains all
+/// bins. The state does not depend on the order of the values, on the batches or on merging.
 class fixed_histogram : public detail::binned_values<fixed_histogram> {
  public:
   /// @param max   finite and above 0
-  /// @param bins  bins on each side of 0, from 1 to 65536
+  /// @param bins  number of bins on each side of 0, from 1 to 65536
   explicit fixed_histogram(float max, index bins = 2048, nan_policy policy = nan_policy::fail)
       : binned_values(checked("fixed_histogram", max, bins), policy), max_(max) {}
 
@@ -139,7 +142,7 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
   [[nodiscard]] std::pair<index, index> used_bins() const noexcept { return {-bins(), bins()}; }
   [[nodiscard]] index split_bins() const noexcept { return bins(); }
 
-  /// The quotient is a first guess that may be off by a rounding; the edges decide.
+  /// The rounded quotient can be wrong by one bin. The comparison with the edges corrects it.
   [[nodiscard]] index bin_of(float x) const noexcept {
     const double w = width();
     const double magnitude = std::abs(double{x});
@@ -149,7 +152,7 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
     return x < 0.0F ? ~k : k;
   }
 
-  /// What the end bins, the extremes and the octaves say of it.
+  /// Fails if clipped_ contradicts the end bins, the extremes or the counts by octave.
   void expect_clipped_fits(const char* function) const {
     const bool right = seen_.hi > max_;
     const bool left = seen_.lo < -max_;

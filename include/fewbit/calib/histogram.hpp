@@ -1,8 +1,8 @@
 #pragma once
-/// A histogram as plain data: what the threshold methods (threshold.hpp) search.
+/// A histogram as plain data, the input of the threshold methods.
 ///
-/// histogram_observer and fixed_histogram produce it; a program that has counts of its own may fill
-/// one and search it too.
+/// histogram_observer and fixed_histogram produce it. A program with its own counts can also fill
+/// one and pass it to a method. Read next: threshold.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -19,18 +19,18 @@
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
-/// Which ends a method chooses.
+/// The form of the range that a method chooses.
 enum class clip : std::uint8_t {
-  symmetric,  ///< one threshold a on |x|: the range is [-a, a]
-  affine,     ///< both ends, on x itself
+  symmetric,  ///< [-a, a], with one threshold a on |x|
+  affine,     ///< [lo, hi], with two thresholds on x
 };
 
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// A number of values from lo to hi. Right of 0 lo <= x < hi, left of it lo < x <= hi; zeros have
-/// lo = hi = 0.
+/// A bin with its own edges. It counts lo <= x < hi if lo >= 0, and lo < x <= hi if hi <= 0. The
+/// bin of the zeros has lo = hi = 0.
 struct small_bin {
   double lo = 0.0;
   double hi = 0.0;
@@ -41,23 +41,25 @@ struct small_bin {
   }
 };
 
-/// Bins of one width, `zero` of them left of 0.
+/// Bins of equal width. `zero` of them are below 0.
 ///
-/// Bin i holds edge(i) <= x < edge(i + 1) right of 0 and edge(i) < x <= edge(i + 1) left of it, so
-/// that the histogram of -x is the mirror image. A symmetric one counts |x| and has zero = 0. What
-/// lies beyond the first or the last edge is in the first or the last bin.
+/// Bin i counts edge(i) <= x < edge(i + 1) above 0, and edge(i) < x <= edge(i + 1) below 0. So the
+/// histogram of -x is the mirror image of the histogram of x. A symmetric histogram counts |x| and
+/// has zero = 0. The first bin also counts the values below its edges, and the last bin the values
+/// above its edges.
 ///
-/// One value far from the rest would leave all others in the bins beside 0. `narrow`, which
-/// percentiles read, therefore counts the values of the `split` bins on each side of 0 once more,
-/// in bins that are narrow near 0. A program that fills a histogram itself may leave it empty.
+/// A single outlier makes all bins wide, and most values then fall into the few bins next to 0.
+/// Therefore `narrow` counts the values of the `split` bins on each side of 0 a second time, in
+/// bins that are narrower near 0. Percentiles use it. A program that fills a histogram itself can
+/// leave `narrow` empty.
 struct histogram {
   clip ends = clip::symmetric;
   std::vector<std::uint64_t> counts;
   double width = 0.0;
   index zero = 0;
-  range extremes;   ///< smallest and largest x seen, exactly, also where the counts are of |x|
-  index split = 0;  ///< 0 if narrow is empty
-  std::vector<small_bin> narrow;  ///< ascending; no two share a value
+  range extremes;                 ///< exact smallest and largest x, also if the counts are of |x|
+  index split = 0;                ///< 0 if narrow is empty
+  std::vector<small_bin> narrow;  ///< ascending, without overlap
 
   [[nodiscard]] index bins() const noexcept { return static_cast<index>(counts.size()); }
   [[nodiscard]] double edge(index i) const noexcept {
@@ -78,7 +80,7 @@ struct histogram {
     return sum;
   }
 
-  /// Bins first_split() to last_split() - 1 are those that `narrow` counts once more.
+  /// `narrow` counts the values of bins first_split() to last_split() - 1 a second time.
   [[nodiscard]] index first_split() const noexcept { return zero > split ? zero - split : 0; }
   [[nodiscard]] index last_split() const noexcept {
     return bins() - zero > split ? zero + split : bins();
@@ -102,7 +104,8 @@ inline void expect_searchable(const char* function, const histogram& h) {
   expect(h.total() != 0, function, "histogram.total()", 0, "at least 1");
 }
 
-/// Bin i as an interval; the first and the last one reach to infinity.
+/// Bin i as an interval. If the first bin is below 0, it starts at -infinity. If the last bin is
+/// above 0, it ends at infinity.
 inline small_bin wide_bin(const histogram& h, index i) noexcept {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const bool open_below = i == 0 && h.zero != 0;
@@ -110,17 +113,17 @@ inline small_bin wide_bin(const histogram& h, index i) noexcept {
   return {open_below ? -infinity : h.edge(i), open_above ? infinity : h.edge(i + 1), h.count(i)};
 }
 
-/// Whether some x can be in both bins, of which `narrow` may be that of the zeros.
+/// Whether a value can be in both bins. `narrow` can be the bin of the zeros.
 inline bool share_a_value(const small_bin& wide, const small_bin& narrow) noexcept {
   if (narrow.lo == narrow.hi) return wide.lo == 0.0;
   return std::max(wide.lo, narrow.lo) < std::min(wide.hi, narrow.hi);
 }
 
-/// Whether `narrow` can count the same values as the bins that it splits: the i-th value of one
-/// must be able to be the i-th value of the other.
+/// Whether `narrow` can count the same values as the bins that it splits. For each i, the narrow
+/// bin and the wide bin of the i-th smallest value must overlap.
 inline bool small_bins_fit(const histogram& h) noexcept {
   index i = h.first_split();
-  std::uint64_t left = 0;  // of bin i - 1
+  std::uint64_t left = 0;  // values of bin i - 1 that are not matched yet
   double reached = -std::numeric_limits<double>::infinity();
   for (const small_bin& b : h.narrow) {
     const bool one_side = b.lo < b.hi ? b.lo >= 0.0 || b.hi <= 0.0 : b.lo == 0.0 && b.hi == 0.0;
@@ -159,8 +162,8 @@ inline histogram folded(const histogram& h) {
   return out;
 }
 
-/// [-a, a], where a never exceeds what was seen and a threshold of 0 gives way to the maximum:
-/// sparse data must not be clipped to nothing.
+/// [-a, a] with a = min(threshold, max|x|). A threshold of 0 means max|x|, because sparse data must
+/// not be clipped to an empty range.
 inline range symmetric_range(double threshold, const histogram& h) {
   const float amax = h.extremes.amax();
   const float a =

@@ -1,10 +1,9 @@
 #pragma once
-/// A streaming histogram that needs no range in advance and does not depend on order.
+/// A streaming histogram that needs no range in advance. The order of the values does not matter.
 ///
-/// The observer to hold when several methods are to be compared: one pass over the data, then
-/// `range(method)` as often as wanted. Read next: threshold.hpp for the methods,
-/// threshold_observer.hpp for an observer that is bound to one, fixed_histogram.hpp where bins must
-/// equal those of another tool.
+/// Use it to compare several methods: pass the data once, then call `range(method)` for each of
+/// them. Read next: threshold.hpp for the methods, threshold_observer.hpp for an observer with a
+/// fixed method, fixed_histogram.hpp to reproduce the bins of another tool.
 
 #include "fewbit/begin.hpp"
 
@@ -28,17 +27,18 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// floor(log2 x) for finite x > 0, subnormal ones included: every float is a normal double.
+/// floor(log2 x) for finite x > 0. Subnormal floats are allowed, because they are normal doubles.
 inline int floor_log2(float x) noexcept {
   return static_cast<int>(std::bit_cast<std::uint64_t>(double{x}) >> 52U & 0x7FFU) - 1023;
 }
 
-/// Counts values into bins of width 2^exponent; |x| < bins * 2^exponent must hold. What lies below
-/// 64 widths is counted by octave too, in bins that each lie in one bin of that width.
+/// Counts values in bins of width 2^exponent. Requires |x| < bins * 2^exponent. Values with
+/// |x| < 64 widths (small values) are also counted by octave. Each bin of an octave lies inside one
+/// bin of that width.
 ///
-/// The quotient |x| / width is a product with a power of two in two steps, because 2^149 is no
-/// float. Neither step can change trunc(|x| / width): results are exact unless they fall below
-/// 2^-126, where the index is 0 with or without rounding.
+/// The quotient |x| / width is computed as |x| * 2^-exponent, with two factors, because 2^149 is
+/// larger than the largest float. Rounding cannot change trunc(|x| / width): a product is exact
+/// unless it is below 2^-126, and then the index is 0 in any case.
 class bin_counter {
  public:
   bin_counter(index bins, int exponent)
@@ -49,8 +49,8 @@ class bin_counter {
         end_of_small_(exponent + octave_bits > 127 ? infinity_bits
                                                    : bits_of(two_to_the(exponent + octave_bits))) {}
 
-  /// Bin -bins to bins - 1; of floats or vectors of them. All of it in integers that hold the
-  /// bits, because a flag may let the compiler take -0 for +0.
+  /// The bin, from -bins to bins - 1, for a float or a vector of floats. The sign is tested in
+  /// integer bits, because flags such as -ffast-math allow the compiler to replace -0 by +0.
   template <class V>
   FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int32_t> bin_of(const V& value) const noexcept {
     const auto bits = arch::bits_as<std::int32_t>(value);
@@ -59,7 +59,7 @@ class bin_counter {
     return arch::convert<std::int32_t>(quotient) ^ below_zero(bits, magnitude);
   }
 
-  /// Without tables, for short stretches.
+  /// Counts n values without temporary tables. For short runs.
   void count(const float* p, index n, mirrored_counts& counts, octave_counts& by_octave) const {
     using floats = arch::vec<float, arch::native_lanes<float>>;
     constexpr index piece = 16 * floats::lanes;
@@ -78,11 +78,14 @@ class bin_counter {
     }
   }
 
-  /// A small value is counted by octave alone, and afterwards in the bin around its octave's. The
-  /// others have four tables in turn: equal neighbours, such as the zeros behind a relu, would else
-  /// wait for each other's increment. 32 bits keep the tables in the first-level cache.
+  /// Counts n values with temporary tables. For long runs.
   ///
-  /// @param least_bits  at most the bits of the smallest |x| > 0
+  /// A small value is first counted by octave alone. add_octave() then adds the octave's counts to
+  /// the linear bins. The other values use four tables in turn. With one table, the increments of
+  /// equal neighbours, such as zeros after a ReLU, would depend on each other. The tables have
+  /// 32-bit counts, so that they fit into the L1 cache.
+  ///
+  /// @param least_bits  a lower bound of the bits of the smallest |x| > 0
   void count_long(const float* p, index n, std::int32_t least_bits, mirrored_counts& counts,
                   octave_counts& by_octave) const {
     constexpr index most = index{1} << 30;
@@ -111,7 +114,7 @@ class bin_counter {
     return bits & I(without_sign);
   }
 
-  /// -1 if below 0, else 0; a zero of either sign is not below 0.
+  /// -1 if the value is below 0, else 0. -0 is not below 0.
   template <class I>
   FEWBIT_ALWAYS_INLINE static I below_zero(const I& bits, const I& magnitude) noexcept {
     return (bits & (I(0) - magnitude)) >> I(31);
@@ -120,7 +123,7 @@ class bin_counter {
   template <class V>
   struct sorted {
     arch::rebind<V, std::int32_t> bin;
-    arch::rebind<V, std::int32_t> key;       // meaningless unless small
+    arch::rebind<V, std::int32_t> key;       // valid only if small
     arch::rebind<V, std::int32_t> is_small;  // -1 or 0
     arch::rebind<V, std::int32_t> is_below_zero;
   };
@@ -136,9 +139,9 @@ class bin_counter {
             below_zero(bits, magnitude)};
   }
 
-  /// The bins of as many values as V has lanes, and the signed keys of the small ones behind
-  /// `small` others.
-  /// @return how many keys there are now
+  /// Writes the bins of one V of values to `bins`, and the signed keys of the small values to
+  /// `keys` from position `small` on.
+  /// @return the new number of keys
   template <class V>
   FEWBIT_ALWAYS_INLINE std::size_t sort(const float* p, std::int32_t* bins, std::int32_t* keys,
                                         std::size_t small) const noexcept {
@@ -157,9 +160,9 @@ class bin_counter {
     return small;
   }
 
-  /// Fills four linear tables and behind them two tables of `keys` keys, right and left of 0.
-  /// @param shift  key - shift is the position of a key above 0
-  /// @return how many values were counted: whole vectors
+  /// Fills four tables of linear bins, then two tables of `keys` keys: above 0 and below 0.
+  /// @param shift  the position of a key above 0 is key - shift
+  /// @return the number of counted values, a multiple of the vector length
   index fill(const float* p, index n, std::int32_t shift, std::int32_t keys,
              std::uint32_t* tables) const noexcept {
     using floats = arch::vec<float, arch::native_lanes<float>>;
@@ -177,7 +180,7 @@ class bin_counter {
     return i;
   }
 
-  /// Their sums are at most 2^30.
+  /// Adds the four tables to `counts`. A sum is at most 2^30.
   void add_tables(std::uint32_t* tables, mirrored_counts& counts) const {
     using words = arch::vec<std::uint32_t, 8>;  // there are 32 bins or more
     const std::int32_t size = 2 * bins_;
@@ -189,7 +192,7 @@ class bin_counter {
     counts.add_each(tables);
   }
 
-  /// Adds the counts of an octave's keys to it, and to the bins around them.
+  /// Adds the counts of one octave to `by_octave`, and to the linear bins that contain its keys.
   void add_octave(int octave, const std::uint32_t* right, const std::uint32_t* left,
                   mirrored_counts& counts, octave_counts& by_octave) const {
     std::uint64_t n_right = 0;
@@ -223,34 +226,43 @@ class bin_counter {
 
 }  // namespace detail
 
-/// Bins of a power-of-two width w, as many on each side of 0; whenever |x| reaches bins * w,
-/// neighbours are merged two by two and w doubles.
+/// `bins` bins of width w on each side of 0. w is a power of two. When a value with |x| >= bins * w
+/// arrives, pairs of neighbouring bins are merged and w doubles, until the value fits.
 ///
-/// The state is a function of the multiset of values alone. Width: w is the smallest power of two,
-/// at least 2^-149, with max|x| < bins * w, and so depends on max|x| alone. Counts: bin k of width
-/// w counts k = trunc(|x| / w), and trunc(trunc(|x| / w) / 2) = trunc(|x| / 2w), so a bin that was
-/// merged holds what it would hold had the width been 2w from the start. Hence any order, any split
-/// into batches and any merge of observers give the same bits.
+/// The state depends only on the multiset of values:
+/// - Width: w is the smallest power of two, at least 2^-149, with max|x| < bins * w. So w depends
+///   only on max|x|.
+/// - Counts: bin k counts the values with trunc(|x| / w) = k. Since
+///   trunc(trunc(|x| / w) / 2) = trunc(|x| / 2w), merging two bins gives the same count as a
+///   histogram that had width 2w from the start.
+/// - Counts by octave: when w doubles, an octave can fall below 64 widths. It then has 64 or more
+///   linear bins, and its counts are copied from them.
 ///
-/// Small values, below 64 widths, are counted by octave too (octave_counts.hpp), so that one value
-/// far from the rest leaves the percentiles of the rest resolved. That table is a function of the
-/// multiset as well: an octave that passes below 64 widths takes over its linear bins, of which it
-/// has 64 or more.
+/// So any order, any split into batches and any merge of observers give the same bits.
 ///
-/// range(method) and range() answer a range, snapshot(ends) gives the bins in use as plain data.
+/// Small values, with |x| < 64 w, are also counted by octave (octave_counts.hpp). So a single
+/// outlier does not reduce the resolution of the percentiles of the other values.
 ///
-/// Memory: 8 bytes for each of the `bins` and at most 19 kB, 36 kB for 2048 bins; 8 bytes more for
-/// each bin that reaches 2^32 values. At least half of the bins are in use unless max|x| is
-/// subnormal, so w is at most 2 max|x| / bins.
+/// range() and range(method) return a range. snapshot(ends) returns the bins in use as plain data.
+///
+/// At least half of the bins are in use, unless max|x| is subnormal. So w is at most
+/// 2 max|x| / bins. Memory:
+///
+/// | part                                       | bytes         |
+/// |--------------------------------------------|---------------|
+/// | each of the `bins`                         | 8             |
+/// | each bin that reaches 2^32 values          | 8 more        |
+/// | counts by octave                           | at most 19 kB |
+/// | total with 2048 bins, counts below 2^32    | at most 36 kB |
 class histogram_observer : public detail::binned_values<histogram_observer> {
  public:
   static constexpr index default_bins = 2048;
 
-  /// @param bins  bins on each side of 0: a power of two from 16 to 65536.
+  /// @param bins  number of bins on each side of 0, a power of two from 16 to 65536
   explicit histogram_observer(index bins = default_bins, nan_policy policy = nan_policy::fail)
       : histogram_observer(detail::caller{name}, bins, policy) {}
 
-  /// The same for an observer that holds this one; errors name it.
+  /// The same, for an observer that contains this one. Errors name `by`.
   histogram_observer(const detail::caller& by, index bins, nan_policy policy)
       : binned_values(checked(by.name().c_str(), bins), policy) {}
 
@@ -342,7 +354,7 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
   [[nodiscard]] int exponent() const noexcept { return exponent_for(seen_.amax()); }
 
   [[nodiscard]] int exponent_for(float amax) const noexcept {
-    constexpr int finest = -149;  // the smallest float: finer bins would not tell values apart
+    constexpr int finest = -149;  // the smallest float: no smaller width is useful
     if (amax == 0.0F) return finest;
     return std::max(finest, detail::floor_log2(amax) + 1 - std::countr_zero(unsigned_bins()));
   }
@@ -351,12 +363,12 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
     return static_cast<std::uint64_t>(bins());
   }
 
-  /// The bins in use: from that of the smallest value or 0 to that of the largest or 0.
+  /// The bins in use as {first, last + 1}: from the bin of min(lo, 0) to the bin of max(hi, 0).
   [[nodiscard]] std::pair<index, index> used_bins() const noexcept {
     return {std::min(bin_of(seen_.lo), index{0}), std::max(bin_of(seen_.hi) + 1, index{0})};
   }
 
-  /// Those below 64 widths.
+  /// The number of bins below 64 widths, on each side of 0.
   [[nodiscard]] index split_bins() const noexcept {
     return std::min(bins(), index{detail::octave_bins});
   }
@@ -365,13 +377,14 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
     return detail::bin_counter(bins(), exponent()).bin_of(x);
   }
 
-  /// Takes in extremes and counts of new values and widens the bins to hold them.
+  /// Adds the summary of new values and widens the bins so that these values fit.
   void extend(const detail::data_summary& more) {
     widen(exponent_for(more.amax()) - exponent());
     seen_.add(detail::data_summary(more));
   }
 
-  /// Merges 2^doublings bins into one, those that become small by octave too.
+  /// Merges each 2^doublings neighbouring bins into one. Bins that fall below 64 widths are also
+  /// counted by octave.
   void widen(int doublings) {
     if (doublings <= 0) return;
     auto by_octave = octaves_;

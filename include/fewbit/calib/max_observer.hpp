@@ -1,7 +1,7 @@
 #pragma once
-/// Smallest and largest value: the range that clips nothing.
+/// Observes the smallest and the largest value. Their range clips nothing.
 ///
-/// For weights, and for activations without outliers. Read next: histogram_observer.hpp.
+/// Use it for weights, and for activations without outliers. Read next: histogram_observer.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -14,7 +14,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// range() is [min, max] of all values seen; its amax() serves symmetric schemes.
+/// range() is [min, max] of all observed values. Symmetric schemes use range().amax() = max|x|.
 class max_observer {
  public:
   max_observer() = default;
@@ -25,7 +25,7 @@ class max_observer {
     observe({"max_observer", "observe"}, x);
   }
 
-  /// The same, and of merge and range, for an observer that holds this one; errors name it.
+  /// The overloads with `by` are for an observer that contains this one. Errors name `by`.
   void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
     const auto batch = detail::summarize<false>(by, x, policy_).seen;
     detail::expect_room(by, seen_, batch);

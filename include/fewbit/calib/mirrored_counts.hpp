@@ -1,9 +1,10 @@
 #pragma once
-/// Counts of bins on both sides of 0, and what both kinds of histogram observer make of them.
-/// Private to them.
+/// Counts of bins on both sides of 0, and the common base of histogram_observer and
+/// fixed_histogram. Private to both.
 ///
-/// Bin k >= 0 holds what lies k to k + 1 widths right of 0; bin -1 - k = ~k its mirror image left
-/// of 0. A zero of either sign is in bin 0. Folding the halves gives the histogram of |x| exactly.
+/// Bin k >= 0 counts the values from k to k + 1 widths above 0. Bin -1 - k = ~k is its mirror image
+/// below 0. +0 and -0 are in bin 0. The sum of bins k and ~k is bin k of the exact histogram of
+/// |x|.
 
 #include "fewbit/begin.hpp"
 
@@ -37,15 +38,15 @@ class mirrored_counts {
 
   FEWBIT_ALWAYS_INLINE void add_one(index k) { counts_.add_one(place(k)); }
 
-  /// Adds a count to each bin, from that of -bins_per_side() on.
+  /// Adds more[i] to bin i - bins_per_side(), for all bins.
   void add_each(const std::uint32_t* more) { counts_.add_each(0, more, counts_.size()); }
 
   void add(const mirrored_counts& other) {
     for (std::size_t i = 0; i < counts_.size(); ++i) counts_.add(i, other.counts_[i]);
   }
 
-  /// 2^doublings neighbours merged into one. The arithmetic shift maps both sides:
-  /// ~((~k) >> d) = k >> d.
+  /// The counts with each 2^doublings neighbouring bins merged into one. The arithmetic shift of k
+  /// is correct on both sides of 0, because ~((~k) >> d) = k >> d.
   [[nodiscard]] mirrored_counts coarsened(int doublings) const {
     const int shift = doublings < 62 ? doublings : 62;
     mirrored_counts coarse(bins_);
@@ -91,8 +92,8 @@ class mirrored_counts {
     }
   }
 
-  /// Fills an empty one. Accepts ascending bins whose counts add up to seen.count and whose first
-  /// and last are those of seen.lo and seen.hi.
+  /// Fills an empty object. The bins must ascend from bin_of_lo to bin_of_hi. The sum of their
+  /// counts must be seen.count.
   void read(text_reader& in, const data_summary& seen, index bin_of_lo, index bin_of_hi) {
     const std::uint64_t filled = in.field("filled", static_cast<std::uint64_t>(2 * bins_));
     std::uint64_t sum = 0;
@@ -123,7 +124,8 @@ class mirrored_counts {
   compact_counts counts_;
 };
 
-/// The narrow bins of the counts by octave and of `zeros`, of |x| if symmetric, of x if affine.
+/// The counts by octave and the bin of the zeros, as narrow bins. They are bins of |x| if `ends` is
+/// symmetric, of x if it is affine.
 inline std::vector<small_bin> small_bins(const octave_counts& counts, std::uint64_t zeros,
                                          clip ends) {
   std::vector<small_bin> out;
@@ -142,9 +144,11 @@ inline std::vector<small_bin> small_bins(const octave_counts& counts, std::uint6
   return out;
 }
 
-/// The state of a histogram observer and its answers. Derived has its `name` for errors, width(),
-/// used_bins(), the bins of a snapshot as {first, behind the last}, and split_bins(), how many bins
-/// on each side of 0 the counts by octave count once more.
+/// The state and the results of a histogram observer. Derived provides:
+/// - `name`, for errors;
+/// - width(), the width of a bin;
+/// - used_bins(), the bins of a snapshot as {first, last + 1};
+/// - split_bins(), the number of bins on each side of 0 that octaves_ counts a second time.
 template <class Derived>
 class binned_values {
  public:
@@ -160,7 +164,7 @@ class binned_values {
   /// @throws fewbit::error before the first value.
   [[nodiscard]] fewbit::range range() const { return range(caller{Derived::name, "range"}); }
 
-  /// The same for an observer that holds this one.
+  /// The overloads with `by` are for an observer that contains this one. Errors name `by`.
   template <ThresholdMethod Method>
   [[nodiscard]] fewbit::range range(const caller& by, const Method& method,
                                     clip ends = clip::symmetric) const {
@@ -172,7 +176,7 @@ class binned_values {
     return {seen_.lo, seen_.hi};
   }
 
-  /// The bins, of |x| if symmetric, of x if affine.
+  /// The bins as plain data: of |x| if `ends` is symmetric, of x if it is affine.
   /// @throws fewbit::error before the first value.
   [[nodiscard]] histogram snapshot(clip ends) const {
     expect_data({Derived::name, "snapshot"}, count());
@@ -180,7 +184,7 @@ class binned_values {
   }
 
   [[nodiscard]] index bins() const noexcept { return counts_.bins_per_side(); }
-  /// The memory it takes, the object itself included.
+  /// Memory in bytes, with the object itself.
   [[nodiscard]] std::size_t bytes() const noexcept {
     return sizeof(Derived) + counts_.bytes() + octaves_.bytes();
   }
@@ -200,7 +204,7 @@ class binned_values {
     expect_same_policy(by, of, policy_, other.policy_);
   }
 
-  /// Reads both tables and accepts only what observing could have produced.
+  /// Reads both tables. Fails on a state that no observed values can produce.
   void read_counts(text_reader& in, index bin_of_lo, index bin_of_hi, int key_end) {
     counts_.read(in, seen_, bin_of_lo, bin_of_hi);
     const auto& self = static_cast<const Derived&>(*this);

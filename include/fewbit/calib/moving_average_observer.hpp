@@ -1,10 +1,11 @@
 #pragma once
 /// Exponential moving average of each batch's smallest and largest value.
 ///
-/// For ranges that are watched while a network trains: old batches fade. Jacob et al. 2018,
-/// arXiv:1712.05877, section 3.1. Order matters by its nature, so there is no merge: two averages
-/// of interleaved batches do not determine the average of all. Where batches must commute, use
-/// max_observer or histogram_observer.
+/// Use it during training: the weight of old batches decreases with each new batch. The result
+/// depends on the order of the batches. There is no merge, because the averages of two parts do not
+/// determine the average of the whole. If the order must not matter, use max_observer
+/// (max_observer.hpp) or histogram_observer (histogram_observer.hpp).
+/// Source: Jacob et al. 2018, arXiv:1712.05877, section 3.1.
 
 #include "fewbit/begin.hpp"
 
@@ -19,24 +20,28 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// The first batch sets lo and hi to its extremes; each later one moves them:
-///     lo = momentum * lo + (1 - momentum) * min(batch), and so for hi,
-/// in double. range() rounds both to float.
+/// The first batch sets lo = min(batch) and hi = max(batch). Each later batch updates them in
+/// double:
+///
+///     lo = momentum * lo + (1 - momentum) * min(batch)
+///     hi = momentum * hi + (1 - momentum) * max(batch)
+///
+/// range() rounds both to float.
 class moving_average_observer {
  public:
-  /// @param momentum  in [0, 1): 0 keeps the last batch alone, 0.99 averages about 100 batches.
+  /// @param momentum  in [0, 1). 0 uses only the last batch. 0.99 averages about 100 batches.
   explicit moving_average_observer(double momentum = 0.99, nan_policy policy = nan_policy::fail)
       : momentum_(detail::without_minus_zero(momentum)), policy_(policy) {
     expect_momentum("moving_average_observer", momentum);
   }
 
-  /// A batch of which every value is skipped moves nothing.
+  /// A batch whose values are all skipped does not change lo and hi.
   /// @throws fewbit::error if x is empty, and on NaN or infinity unless the policy is to skip them
   void observe(const Eigen::Ref<const row_matrix<float>>& x) {
     observe({"moving_average_observer", "observe"}, x);
   }
 
-  /// The same, and of range, for an observer that holds this one; errors name it.
+  /// The overloads with `by` are for an observer that contains this one. Errors name `by`.
   void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
     const auto batch = detail::summarize<false>(by, x, policy_).seen;
     detail::expect_countable(by, "count of batches", batches_ + 1);
@@ -101,7 +106,8 @@ class moving_average_observer {
     return made;
   }
 
-  /// Every batch reaches every channel, and with nan_policy::fail as one that counts.
+  /// All channels of a per_channel get the same batches. With nan_policy::fail every batch counts,
+  /// so batches_ is equal in all channels. With nan_policy::skip it can differ, so the result is 0.
   [[nodiscard]] std::uint64_t rows_seen() const noexcept {
     return policy_ == nan_policy::fail ? batches_ : 0;
   }
@@ -116,7 +122,7 @@ class moving_average_observer {
     return arch::rounded(momentum_ * average) + arch::rounded((1.0 - momentum_) * double{latest});
   }
 
-  /// Comparisons with NaN are false, so NaN fails too.
+  /// A NaN also fails, because every comparison with NaN is false.
   static void expect_momentum(const char* function, double momentum) {
     detail::expect(momentum >= 0.0 && momentum < 1.0, function, "momentum", momentum,
                    "at least 0 and below 1");
@@ -127,10 +133,11 @@ class moving_average_observer {
     detail::expect(bits != std::uint64_t{1} << 63U, in.function(), name, value, "not -0");
   }
 
-  /// The first batch, and every batch if momentum is 0, leaves a float.
+  /// After the first batch, or if momentum is 0, the value must be a float.
   [[nodiscard]] double read_average(detail::text_reader& in, const char* bound) const {
     const auto value = in.bits<double>(bound);
-    // Averaging may pass the largest float by a rounding of double, which range() rounds away.
+    // Rounding in double can make the average slightly larger than the largest float. range()
+    // rounds it back to the largest float.
     constexpr double largest = std::numeric_limits<float>::max() * (1.0 + 1e-9);
     detail::expect(value >= -largest && value <= largest, in.function(), bound, value,
                    "a number in the range of float");

@@ -1,8 +1,9 @@
 #pragma once
-/// Clips where the mean squared error of quantization is least.
+/// Chooses the range with the least mean squared error of quantization.
 ///
-/// The usual choice for 4 bits and fewer. Wu et al. 2020, arXiv:2004.09602; Banner et al. 2018,
-/// arXiv:1810.05723. Values stand for the centre of their bin.
+/// It is the usual choice for 4 bits and fewer. The error is computed from a histogram: each value
+/// is replaced by the centre of its bin. Read next: threshold.hpp for all methods.
+/// Sources: Wu et al. 2020, arXiv:2004.09602; Banner et al. 2018, arXiv:1810.05723.
 
 #include "fewbit/begin.hpp"
 
@@ -18,7 +19,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Non-empty bins as doubles.
+/// The centres and the counts of the non-empty bins, as doubles.
 struct weighted_points {
   std::vector<double> value;
   std::vector<double> weight;
@@ -39,8 +40,9 @@ FEWBIT_ALWAYS_INLINE V nearest(const V& x) noexcept {
   return arch::rounded(x + V(magic)) - V(magic);
 }
 
-/// Sum of weight * (value - quantized value)^2 for each interval [lo, hi] of `levels` steps with 0
-/// on the grid. Lanes are intervals, so every number of lanes adds in the same order: same bits.
+/// For each range [lo[i], hi[i]], the sum of weight * (value - quantized value)^2. A range has
+/// `levels` steps, and 0 is a multiple of the step. Each lane computes one range, so the order of
+/// the additions, and every bit of the result, is the same for any number of lanes.
 inline std::vector<double> squared_errors(const weighted_points& points,
                                           const std::vector<double>& lo,
                                           const std::vector<double>& hi, double levels) {
@@ -79,18 +81,20 @@ inline std::size_t first_least(const std::vector<double>& errors) {
 
 }  // namespace detail
 
-/// symmetric: a runs over the centres of the bins from `first_bin` on; codes are -L to L with
-/// L = 2^(bits-1) - 1, or 0 to 2^bits - 1; of equal thresholds the smallest. Fewer bins: the
-/// maximum.
+/// symmetric: the range [-a, a] with the least error. The candidates for a are the bin centres from
+/// bin `first_bin` to the last one. If several errors are equal, a is the smallest. If there is no
+/// candidate, a is max|x|. The codes are -L to L with L = 2^(bits - 1) - 1, or 0 to 2^bits - 1 if
+/// unsigned_codes.
 ///
-/// affine: 2^bits codes on [lo, hi], which holds 0. Starting from the extremes, one end after the
-/// other moves to the best bin centre at least `first_bin` bins from 0 until neither improves; an
-/// end with fewer bins stays. This is a local minimum, near the global one for the bell-shaped
-/// distributions of networks.
+/// affine: a range [lo, hi] that contains 0, with 2^bits codes. The search starts from the
+/// extremes. It moves hi, then lo, to the best bin centre that is at least `first_bin` bins away
+/// from 0. It repeats this until the error does not decrease, at most 8 times. An end without such
+/// a bin centre does not move. The result is a local minimum. For the bell-shaped distributions of
+/// networks it is close to the global minimum.
 struct by_mse {
   int bits = 8;                 ///< 2 to 16
-  bool unsigned_codes = false;  ///< symmetric only: the data is known to be >= 0
-  index first_bin = 128;        ///< first threshold tried, in bins
+  bool unsigned_codes = false;  ///< symmetric only: for data >= 0
+  index first_bin = 128;        ///< the first candidate, in bins from 0
 
   [[nodiscard]] fewbit::range operator()(const histogram& h) const {
     detail::expect_bits_and_first_bin("by_mse", bits, first_bin);
@@ -105,7 +109,7 @@ struct by_mse {
     std::vector<double> hi;
     for (index i = first_bin; i < h.bins(); ++i) hi.push_back(h.center(i));
     if (hi.empty()) return detail::symmetric_range(0.0, h);
-    // |x| has no left half: its codes 0 to L are those of [0, a] in L steps.
+    // The counts are of |x|, so only the codes 0 to L are used: [0, a] in L steps.
     const double levels = (1 << (unsigned_codes ? bits : bits - 1)) - 1;
     const std::vector<double> lo(hi.size(), 0.0);
     const auto errors = detail::squared_errors(detail::weighted_points(h), lo, hi, levels);
@@ -139,7 +143,7 @@ struct by_mse {
     return {static_cast<float>(lo), static_cast<float>(hi)};
   }
 
-  /// Moves `end` to the best candidate if that is better than `least`.
+  /// If the best candidate has an error below `least`, copies it to `end` and its error to `least`.
   template <class Errors>
   static void improve(const std::vector<double>& candidates, double& end, double& least,
                       Errors&& errors_of) {

@@ -1,18 +1,24 @@
 #pragma once
-/// What an observer is: it watches float data batch by batch and answers the range to quantize.
+/// The concepts Observer and MergeableObserver. An observer takes float data batch by batch and
+/// computes the range to quantize.
 ///
 ///     histogram_observer seen;
 ///     for (const auto& batch : batches) seen.observe(batch);
 ///     const range r = seen.range(by_entropy{});
 ///     const quant_params p = choose_params<int8_per_tensor>(r);
 ///
-/// Which one: max_observer for weights and well-behaved activations; histogram_observer to try
-/// several methods on one pass over the data; percentile_observer, entropy_observer and
-/// mse_observer (threshold_observer.hpp) where a template wants a single type;
-/// moving_average_observer during training; per_channel<O> for one range per column.
+/// | observer                                            | use it                                       |
+/// |-----------------------------------------------------|----------------------------------------------|
+/// | max_observer                                        | for weights, activations without outliers    |
+/// | histogram_observer                                  | to compare several methods in one pass       |
+/// | fixed_histogram                                     | to reproduce the bins of another tool        |
+/// | percentile_observer, entropy_observer, mse_observer | for one fixed method; threshold_observer.hpp |
+/// | moving_average_observer                             | during training                              |
+/// | per_channel<O>                                      | for one range per column                     |
 ///
-/// All but the moving average are mergeable: their state depends on the multiset of values seen,
-/// not on order, batches or who saw them, and is equal to the last bit.
+/// All of them except moving_average_observer can be merged; per_channel<O> can be merged if O can.
+/// The state of these depends only on the multiset of observed values. Order, batches and merging
+/// do not change a single bit of it.
 
 #include "fewbit/begin.hpp"
 
@@ -30,17 +36,18 @@ namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// What an observer does with NaN and infinity.
 enum class nan_policy : std::uint8_t {
-  fail,  ///< an error that names the first position; the observer keeps its former state
-  skip,  ///< leave them out and count them in skipped()
+  fail,  ///< throw an error that names the first position, and leave the state unchanged
+  skip,  ///< ignore them and count them in skipped()
 };
 
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// `observe` takes one batch of any shape with at least one value (an expression or a column-major
-/// matrix is evaluated once). `range` fails before the first value. `from_text` reads what
-/// `to_text` wrote, exactly, and fails on anything else. A call that fails changes nothing.
+/// `observe` takes one batch of any shape with at least one value. An expression or a column-major
+/// matrix is evaluated once into a temporary. `range` fails before the first value. `from_text`
+/// restores exactly the state that `to_text` wrote, and fails on any other text. A call that fails
+/// does not change the observer.
 template <class O>
 concept Observer =
     std::copyable<O> &&
@@ -53,8 +60,8 @@ concept Observer =
       { O::from_text(t) } -> std::same_as<O>;
     };
 
-/// `a.merge(b)` leaves in `a` the state of having seen both, in either order, bit for bit. Both
-/// must have been built with the same settings.
+/// After `a.merge(b)`, `a` has the same state, to the last bit, as an observer of all values of `a`
+/// and `b`. Both must have the same settings.
 template <class O>
 concept MergeableObserver = Observer<O> && requires(O& o, const O& c) { o.merge(c); };
 

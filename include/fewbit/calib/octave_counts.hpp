@@ -1,6 +1,6 @@
 #pragma once
-/// Counts of values by sign, exponent and leading mantissa bits: bins as fine for small values as
-/// for large ones. Private to the histogram observers, whose percentiles need them.
+/// Counts values by sign, exponent and leading mantissa bits. So bins of small values are narrower
+/// than bins of large values. Private to the histogram observers, which need it for percentiles.
 
 #include "fewbit/begin.hpp"
 
@@ -18,58 +18,66 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// 2^e, for e of a normal double.
+/// 2^e, for -1022 <= e <= 1023.
 inline double two_to_the(int e) noexcept {
   return std::bit_cast<double>(static_cast<std::uint64_t>(e + 1023) << 52U);
 }
 
-/// Octave o holds 2^(o - 149) <= |x| < 2^(o - 148): all floats but 0 are in octaves 0 to 276.
+/// Octave o contains 2^(o - 149) <= |x| < 2^(o - 148). All finite floats except 0 are in octaves 0
+/// to 276.
 inline constexpr int octaves = 277;
 inline constexpr int exponent_of_octave_0 = -149;
 inline constexpr int octave_bits = 6;
 inline constexpr int octave_bins = 1 << octave_bits;
 
-/// The key of |x|: octave * 64 plus the six leading bits of the mantissa. Keys ascend with |x|.
-/// Takes the bits of a finite |x| > 0, one or a vector of them.
+/// The key of |x|: octave * 64 + the six leading bits of the mantissa. A larger |x| never has a
+/// smaller key.
+/// @param magnitude_bits  the bits of a finite |x| > 0, or a vector of them
 template <class I>
 FEWBIT_ALWAYS_INLINE I octave_key(const I& magnitude_bits) noexcept {
   constexpr int dropped = 23 - octave_bits;
   constexpr std::int32_t smallest_normal = 0x00800000;
   constexpr int bias = 127;
-  // The bits of a subnormal number count units of 2^-149; as a float they have an exponent.
+  // A subnormal |x| is bits * 2^-149. Converting the integer `bits` to float gives its exponent.
   const I subnormal = arch::bits_as<std::int32_t>(arch::convert<float>(magnitude_bits));
   const I key = (magnitude_bits >> I(dropped)) + I((-bias - exponent_of_octave_0) * octave_bins);
   return arch::select(magnitude_bits < I(smallest_normal),
                       (subnormal >> I(dropped)) - I(bias * octave_bins), key);
 }
 
-/// The smallest |x| of a key.
+/// The smallest |x| with this key.
 inline double edge_of_key(int key) noexcept {
   const int octave = key / octave_bins;
   return (octave_bins + key % octave_bins) *
          two_to_the(octave + exponent_of_octave_0 - octave_bits);
 }
 
-/// A bin of the table: |x| from the edge of `key` to that of `key + keys`.
+/// A bin: edge_of_key(key) <= |x| < edge_of_key(key + keys).
 struct octave_bin {
   int key;
   int keys;
-  std::uint64_t negative;  ///< how many are below 0
-  std::uint64_t positive;
+  std::uint64_t negative;  ///< number of values below 0
+  std::uint64_t positive;  ///< number of values above 0
 };
 
-/// The 20 highest octaves that hold a value have 64 bins on each side of 0. Such a bin is at most
-/// 1/64 of its edge wide. The others have 4 bins, at most 1/4 wide. Zeros are not counted.
+/// Counts values in the bins of their octave. An octave without a value takes no memory for bins.
+/// Zeros are not counted.
 ///
-/// The state is a function of the multiset of values alone: an octave can only fall in rank while
-/// values are added, and four bins hold what 64 would hold merged.
+/// | octaves that contain a value | bins on each side of 0 | width / lower edge of a bin | bytes |
+/// |------------------------------|------------------------|-----------------------------|-------|
+/// | the 20 highest               | 64                     | at most 1/64                | 512   |
+/// | the others                   | 4                      | at most 1/4                 | 32    |
 ///
-/// Memory: 512 bytes for each of the 20, 32 for each other: at most 18.5 kB below 2^32 values.
+/// All octaves together take at most 18.5 kB, if all counts are below 2^32.
+///
+/// The state depends only on the multiset of values. Adding values can move an octave out of the 20
+/// highest, but never back. Its 64 bins are then merged into 4, with the same counts as if it had
+/// had 4 bins from the start.
 class octave_counts {
  public:
   octave_counts() { begin_.fill(none); }
 
-  /// `key` stands for a value above 0, `~key` for its negative.
+  /// Counts n values. `key` means values above 0, `~key` the same magnitudes below 0.
   void add(int key, std::uint64_t n) {
     find_room(octave_of(key));
     counts_.add(position(key), n);
@@ -80,7 +88,7 @@ class octave_counts {
     counts_.add_one(position(key));
   }
 
-  /// 64 counts on each side of 0, of the keys of one octave.
+  /// Adds the counts of one octave: 64 keys above 0 (`right`) and 64 keys below 0 (`left`).
   void add_octave(int octave, const std::uint32_t* right, const std::uint32_t* left) {
     find_room(octave);
     const auto begin = static_cast<std::size_t>(begin_[static_cast<std::size_t>(octave)]);
@@ -102,7 +110,7 @@ class octave_counts {
     other.for_each([&](const octave_bin& b) { put(b); });
   }
 
-  /// Calls f(octave_bin) for each bin that holds a value, by ascending magnitude.
+  /// Calls f(octave_bin) for each bin that is not empty, in the order of ascending magnitude.
   template <class F>
   void for_each(F&& f) const {
     for (int octave = 0; octave < octaves; ++octave) {
@@ -123,7 +131,8 @@ class octave_counts {
 
   [[nodiscard]] std::size_t bytes() const noexcept { return counts_.bytes(); }
 
-  /// "key count" for each bin with its lowest key, in the order of values.
+  /// Writes a line "key count" for each bin that is not empty, in the order of ascending values.
+  /// The key is the lowest key of the bin.
   void write(text_writer& out) const {
     std::vector<text_reader::key_and_value> right;
     std::vector<text_reader::key_and_value> left;
@@ -136,8 +145,8 @@ class octave_counts {
     for (const auto& e : right) out.entry(e.key, e.value);
   }
 
-  /// Fills an empty one. Accepts ascending keys below `end` that floats can have, those of whole
-  /// bins alone, and counts that add up to at most `most`.
+  /// Fills an empty object. The keys must ascend, be below `end`, be keys of floats and be the
+  /// lowest keys of bins. The sum of the counts must be at most `most`.
   void read(text_reader& in, int end, std::uint64_t most) {
     const std::uint64_t filled = in.field("octave_bins", 2U * octaves * octave_bins);
     std::vector<text_reader::key_and_value> entries;
@@ -185,14 +194,15 @@ class octave_counts {
     return begin_[static_cast<std::size_t>(octave)] < begin_of_coarse;
   }
 
-  /// Whether a float has that key: a subnormal number has fewer bits.
+  /// Whether a float with this key exists. Subnormal numbers have fewer mantissa bits than normal
+  /// ones, so some keys of the six lowest octaves do not exist.
   static constexpr bool is_key(std::int64_t key) noexcept {
     const std::int64_t octave = key / octave_bins;
     return octave >= octave_bits || key % (octave_bins >> octave) == 0;
   }
 
   [[nodiscard]] FEWBIT_ALWAYS_INLINE std::size_t position(int key) const noexcept {
-    const int sign = key >> 31;  // no branch: signs are hard to predict
+    const int sign = key >> 31;  // no branch, because signs are hard to predict
     const int magnitude = key ^ sign;
     const int begin = begin_[static_cast<std::size_t>(magnitude >> octave_bits)];
     const bool fine = begin < begin_of_coarse;
@@ -214,7 +224,7 @@ class octave_counts {
     make_room(more);
   }
 
-  /// Gives each of the octaves a place, which moves the lower ones down in rank.
+  /// Gives each octave of `more` its bins. Lower octaves can then leave the 20 highest.
   void make_room(const chosen& more) {
     octave_counts next;
     bool changed = false;
@@ -231,7 +241,7 @@ class octave_counts {
     *this = std::move(next);
   }
 
-  std::array<std::int16_t, octaves> begin_;  // of the bins of each octave that holds a value
+  std::array<std::int16_t, octaves> begin_;  // position of each octave's first bin, or none
   compact_counts counts_;
 };
 

@@ -1,8 +1,9 @@
 #pragma once
 /// One observer for each column of the data.
 ///
-/// For weights or activations whose channels differ in range by more than quantization can bear.
-/// Observe W^T where a channel is a row: `observer.observe(w.transpose())`.
+/// Use it for weights or activations whose channels have very different ranges. One common range
+/// would then cause large quantization errors. If a channel is a row, as in a weight matrix w, pass
+/// the transpose: `observer.observe(w.transpose())`. Read next: observer.hpp for the observers.
 
 #include "fewbit/begin.hpp"
 
@@ -19,8 +20,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Column c of every batch goes to channel c and nowhere else: the state of a channel equals that
-/// of an O which saw the column alone.
+/// Channel c observes column c of every batch. Its state equals the state of an O that observes
+/// only this column.
 template <Observer O>
 class per_channel {
  public:
@@ -32,8 +33,8 @@ class per_channel {
       : channels_(static_cast<std::size_t>(checked("per_channel", channels)), prototype) {}
 
   /// @param x  samples x channels
-  /// @throws fewbit::error if x is empty or has another number of columns, and on NaN or infinity
-  ///         unless the policy is to skip them; no channel has then changed.
+  /// @throws fewbit::error if x is empty or has a wrong number of columns, and on NaN or infinity
+  ///         unless the policy is to skip them. After an error, all channels are unchanged.
   void observe(const Eigen::Ref<const row_matrix<float>>& x) {
     constexpr detail::caller by{"per_channel", "observe"};
     detail::expect_not_empty(by, x);
@@ -42,7 +43,7 @@ class per_channel {
       detail::fail_at_first_non_finite(by, x);
     }
     expect_room(by, x.rows());
-    constexpr index block = 16;  // columns turned into rows at a time
+    constexpr index block = 16;  // number of columns that are transposed at once
     row_matrix<float> turned;
     for (index first = 0; first < channels(); first += block) {
       const index width = std::min(block, channels() - first);
@@ -75,9 +76,9 @@ class per_channel {
     channels_ = std::move(merged);
   }
 
-  /// One range for each channel; further arguments go to the observer's range(), so that
-  /// `ranges(by_mse{.bits = 4})` asks a per_channel<histogram_observer>.
-  /// @throws fewbit::error if a channel has seen no value.
+  /// One range for each channel. The arguments are passed to range() of each channel, for example
+  /// `ranges(by_mse{.bits = 4})` for a per_channel<histogram_observer>.
+  /// @throws fewbit::error if a channel has no value.
   template <class... Arguments>
   [[nodiscard]] std::vector<range> ranges(const Arguments&... arguments) const {
     std::vector<range> out;
@@ -135,7 +136,7 @@ class per_channel {
     return made;
   }
 
-  /// The library's own observers take the function for the sentences of their errors.
+  /// Whether O::observe takes a detail::caller, which names the called function in errors.
   static constexpr bool names_caller =
       requires(O& o, const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
         o.observe(by, x);
@@ -147,9 +148,12 @@ class per_channel {
     return channels;
   }
 
-  /// Fails where a channel could not count one more batch of some rows. All channels have counted
-  /// equally many values, so that the first one fails on too many of them before another changes.
-  /// The values that they skipped and the batches that gave them a value differ.
+  /// Fails if a channel cannot count one more batch of `rows` rows. Without this check, an error in
+  /// a later channel would leave the earlier channels changed.
+  ///
+  /// The numbers of skipped values and of counted batches can differ between channels, so every
+  /// channel is checked. The total number of values is equal in all channels. It needs no check,
+  /// because the first channel fails before another one changes.
   void expect_room(const detail::caller& by, index rows) const {
     for (const O& channel : channels_) {
       detail::expect_countable(by, "count of skipped values",

@@ -1,9 +1,11 @@
 #pragma once
-/// Clips all but a share of the values. Exact for data in hand, within a bin for a histogram.
+/// Chooses a range that contains at least p percent of the values and clips the rest. The result is
+/// exact if all values are in memory. If it is computed from a histogram, it can be too large by
+/// one bin.
 ///
-/// For activations with a few outliers; 99.9 to 99.9999 percent are the usual shares. Wu et al.
-/// 2020, arXiv:2004.09602, section 3.2. Read next: entropy.hpp and mse.hpp, which choose the share
-/// themselves.
+/// Use it for activations with a few outliers. Usual values of p are 99.9 to 99.9999. Read next:
+/// entropy.hpp and mse.hpp, which need no p.
+/// Source: Wu et al. 2020, arXiv:2004.09602, section 3.2.
 
 #include "fewbit/begin.hpp"
 
@@ -24,8 +26,9 @@ inline void expect_percentile(const char* function, double p) {
   expect(p > 0.0 && p <= 100.0, function, "p", p, "above 0 and at most 100");
 }
 
-/// The smallest k >= 1 with k / n >= p / 100. p is decimal and its double is not, so a product
-/// within rounding of an integer is that integer: 99.9 percent of 10000 are 9990, not 9991.
+/// The smallest k >= 1 with k / n >= p / 100. A decimal p such as 99.9 is not exact in double.
+/// Therefore a product that differs from an integer only by rounding counts as that integer: 99.9
+/// percent of 10000 is 9990, not 9991.
 inline std::uint64_t rank(std::uint64_t n, double p) {
   const double exact = static_cast<double>(n) * p / 100.0;
   const double nearest = std::nearbyint(exact);
@@ -39,7 +42,7 @@ inline void expect_narrow_bins_fit(const char* function, const histogram& h) {
          "the values of the bins that it splits");
 }
 
-/// The narrowest interval known to hold the k-th value from below.
+/// The narrowest bin that contains the k-th smallest value.
 inline small_bin bin_of_rank(const histogram& h, std::uint64_t k) {
   std::uint64_t below = 0;
   index i = 0;
@@ -59,23 +62,31 @@ inline small_bin bin_of_rank(const histogram& h, std::uint64_t k) {
 
 }  // namespace detail
 
-/// Cuts as many values as (100 - p) percent or fewer, never more.
+/// Clips at most (100 - p) percent of the values.
 ///
-/// symmetric: a is the far edge of the bin that holds the p-th percentile of |x|, the k-th smallest
-/// with k = n * p / 100 rounded up, and at most max|x|.
-/// affine: (100 - p) / 2 percent are cut at each end, which is again the far edge of its bin, so
-/// that negating the data negates the range. Data on one side of 0, as a relu leaves them, have one
-/// tail, and all of the share is cut there.
+/// symmetric: the range is [-a, a]. The p-th percentile of |x| is the k-th smallest |x|, with
+/// k = n * p / 100 rounded up. a is the upper edge of its bin, but at most max|x|.
 ///
-/// A bin is the narrower one of two: the linear bin, and one of sign, exponent and the leading bits
-/// of the mantissa, at most 1/64 of its near edge wide. So the answer is at most one bin above the
-/// exact percentile, and values far from the rest leave the rest resolved. The 1/64 holds in the 20
-/// highest octaves that hold a value, below them it is 1/4. A histogram_observer of 2048 bins counts
-/// only octaves below 1/32 of the maximum for these 20, because its linear bins are narrower above.
-/// A histogram without `narrow` has linear bins alone.
+/// affine: at most (100 - p) / 2 percent of the values are clipped at each end. Each end is the
+/// edge of its bin that is farther from 0, so that negating the data negates the range. Data on one
+/// side of 0, for example after a ReLU, is clipped only at that side, by at most (100 - p) percent.
 ///
-/// p = 100 is the exact maximum. Where the answer would be empty (some p percent of the values are
-/// 0), it is the exact extremes too.
+/// The bin is the narrower one of two: the bin of equal width, and the bin of `narrow`. So the
+/// result is at most one bin above the exact percentile, and outliers do not reduce the resolution
+/// for the other values. A histogram without `narrow` uses only its bins of equal width. The bins
+/// of `narrow` (octave_counts.hpp) have a width of at most:
+///
+/// | octaves                            | width / edge nearer to 0 |
+/// |------------------------------------|--------------------------|
+/// | the 20 highest that contain values | 1/64                     |
+/// | the others                         | 1/4                      |
+///
+/// A histogram_observer counts by octave only below 64 widths, because its bins of equal width are
+/// narrower above. So the 20 highest octaves are all below 64 widths. With 2048 bins, 64 widths are
+/// at least 1/32 of max|x|.
+///
+/// p = 100 clips nothing: the result is [-max|x|, max|x|] or the exact extremes. It is the same if
+/// the range would be empty, for example if at least p percent of the values are 0.
 struct by_percentile {
   double p = 99.99;  ///< above 0, at most 100
 
@@ -100,7 +111,7 @@ struct by_percentile {
     const bool cut_hi = h.extremes.hi > 0.0F;
     const std::uint64_t n = h.total();
     const std::uint64_t k = detail::rank(n, cut_lo && cut_hi ? 50.0 + p / 2.0 : p);
-    // The k-th from above is the (n + 1 - k)-th from below.
+    // The k-th largest value is the (n + 1 - k)-th smallest.
     double lo = h.extremes.lo;
     double hi = h.extremes.hi;
     if (cut_hi) hi = std::min(hi, detail::bin_of_rank(h, k).hi);
@@ -110,11 +121,11 @@ struct by_percentile {
   }
 };
 
-/// The p-th percentile of |x| without a histogram: the k-th smallest, k = n * p / 100 rounded up.
-/// For weights, which are all in hand.
+/// The p-th percentile of |x| without a histogram: the k-th smallest |x|, k = n * p / 100 rounded
+/// up. Use it for weights, which are all in memory.
 ///
 /// @param p  above 0, at most 100
-/// @throws fewbit::error if x is empty or holds a NaN or an infinity.
+/// @throws fewbit::error if x is empty or contains a NaN or an infinity.
 [[nodiscard]] inline float exact_percentile(const Eigen::Ref<const row_matrix<float>>& x,
                                             double p) {
   detail::expect_percentile("exact_percentile", p);

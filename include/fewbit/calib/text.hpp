@@ -1,6 +1,6 @@
 #pragma once
-/// The text form of observers: lines of `name value`, floats as their bits, so that reading gives
-/// back every bit in every locale. Private to the observers.
+/// The text form of observers. Each line is `name value`. A float is written as its bits, so that
+/// reading restores every bit in every locale. Private to the observers.
 
 #include "fewbit/begin.hpp"
 
@@ -31,7 +31,7 @@ class text_writer {
     (((text_ += name) += ' ') += std::to_string(value)) += '\n';
   }
 
-  /// "name 3f800000": two hexadecimal digits for each byte.
+  /// Writes for example "name 3f800000", with two hexadecimal digits for each byte.
   template <class Float>
   void bits(std::string_view name, Float value) {
     (text_ += name) += ' ';
@@ -42,7 +42,7 @@ class text_writer {
     text_ += '\n';
   }
 
-  /// "-12 5".
+  /// Writes for example "-12 5".
   void entry(std::int64_t key, std::uint64_t value) { field(std::to_string(key), value); }
 
   [[nodiscard]] std::string take() { return std::move(text_); }
@@ -51,12 +51,12 @@ class text_writer {
   std::string text_;
 };
 
-/// Reads line by line and trusts nothing; each failure names the line.
+/// Reads a text line by line and checks every line. Each error names its line.
 class text_reader {
  public:
-  /// Counts in a text stay below 2^62, so that their sums cannot wrap.
+  /// Counts in a text are below 2^62, so that their sums cannot wrap.
   static constexpr std::uint64_t largest_count = (std::uint64_t{1} << 62) - 1;
-  /// The same of what is read as an index.
+  /// The largest number that is read as an index.
   static constexpr std::uint64_t largest_index =
       std::min(largest_count, std::uint64_t{std::numeric_limits<index>::max()});
 
@@ -68,7 +68,7 @@ class text_reader {
     if (!next() || line_ != words) reject(std::string(1, '\'').append(words) + "'");
   }
 
-  /// `most` is at most largest_count.
+  /// Reads a line "name value" with value <= most. `most` must be at most largest_count.
   std::uint64_t field(std::string_view name, std::uint64_t most) {
     const bool whole = next();
     std::uint64_t value = 0;
@@ -123,7 +123,7 @@ class text_reader {
   }
 
  private:
-  /// Whether there is a line, with the newline behind it.
+  /// Reads the next line. Returns whether it exists and ends with a newline.
   bool next() {
     ++number_;
     const std::size_t end = rest_.find('\n');
@@ -139,7 +139,7 @@ class text_reader {
     return named ? line_.substr(name.size() + 1) : std::string_view{};
   }
 
-  /// Decimal digits without leading zeros, at most largest_count.
+  /// Reads a decimal number without leading zeros, at most largest_count.
   static bool parse(std::string_view digits, std::uint64_t& value) {
     if (digits.empty() || digits.size() > 19 || (digits.size() > 1 && digits.front() == '0')) {
       return false;
@@ -170,8 +170,8 @@ class text_reader {
   bool is_cut_ = false;
 };
 
-/// The way to an observer's private write() and read(), which make up its text form; each observer
-/// names it a friend.
+/// Gives access to the private members write() and read() of an observer, which define its text
+/// form. Each observer declares text_form as a friend.
 struct text_form {
   template <class O>
   static void write(text_writer& out, const O& observer) {
@@ -189,7 +189,8 @@ struct text_form {
     first.expect_same_settings(by, of, next);
   }
 
-  /// Fails unless `next`, named `of` in the sentence, could stand beside `first` as a channel.
+  /// Fails unless `first` and `next` can be channels of the same per_channel. `of` names `next` in
+  /// the error sentence.
   template <class O, class Caller>
   static void expect_neighbours(const Caller& by, const std::string& of, const O& first,
                                 const O& next) {
@@ -208,7 +209,7 @@ template <class O>
   return out.take();
 }
 
-/// The observer that a whole text describes; errors name `function`.
+/// The observer that `text` describes. Errors name `function`.
 template <class O>
 [[nodiscard]] O parse_text(std::string_view text, const char* function) {
   text_reader in(text, function);

@@ -1,8 +1,9 @@
 #pragma once
-/// Every method that turns a histogram into a range: by_max, by_percentile, by_entropy, by_mse.
+/// All methods that compute a range from a histogram: by_max, by_percentile, by_entropy, by_mse.
 ///
-/// A method is a function object `range operator()(const histogram&) const`; a program's own serves
-/// wherever these do. Read next: percentile.hpp, entropy.hpp, mse.hpp.
+/// A method is a function object with `range operator()(const histogram&) const`. A program can
+/// write its own method and use it in the same places. Read next: percentile.hpp, entropy.hpp,
+/// mse.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -20,7 +21,7 @@ concept ThresholdMethod = std::copyable<M> && requires(const M& method, const hi
   { method(h) } -> std::same_as<fewbit::range>;
 };
 
-/// Clips nothing: [-amax, amax], or the exact extremes if affine.
+/// Clips nothing. symmetric: [-max|x|, max|x|]. affine: the exact extremes.
 struct by_max {
   [[nodiscard]] fewbit::range operator()(const histogram& h) const {
     detail::expect_searchable("by_max", h);

@@ -1,8 +1,9 @@
 #pragma once
-/// A histogram observer bound to one method: percentile_observer, entropy_observer, mse_observer.
+/// A histogram observer with one fixed method: percentile_observer, entropy_observer, mse_observer.
 ///
-/// For templates that want a type with observe, merge and range(). To compare methods, hold one
-/// histogram_observer instead and ask it for each.
+/// Use it for templates that need a type with observe(), merge() and range() without arguments. To
+/// compare methods, use one histogram_observer (histogram_observer.hpp) and call range(method) for
+/// each of them.
 
 #include "fewbit/begin.hpp"
 
@@ -28,7 +29,7 @@ inline void read(text_reader& in, by_percentile& method) {
   expect_percentile(in.function(), method.p);
 }
 
-/// What a user calls the observer that is bound to a method; and whether it can search with it.
+/// The public name of the observer with this method, for errors.
 template <class Method>
 inline constexpr const char* observer_name = "threshold_observer";
 template <>
@@ -38,6 +39,7 @@ inline constexpr const char* observer_name<by_entropy> = "entropy_observer";
 template <>
 inline constexpr const char* observer_name<by_mse> = "mse_observer";
 
+/// Fails if a parameter of the method is out of its range. Other methods have no check.
 template <class Method>
 void expect_valid_method(const char*, const Method&) {}
 inline void expect_valid_method(const char* function, const by_percentile& method) {
@@ -50,7 +52,7 @@ inline void expect_valid_method(const char* function, const by_mse& method) {
   expect_bits_and_first_bin(function, method.bits, method.first_bin);
 }
 
-/// by_entropy and by_mse have the same members.
+/// Writes the members of by_entropy or by_mse, which have the same names.
 template <class Method>
 void write_bits(text_writer& out, const Method& method) {
   out.field("bits", static_cast<std::uint64_t>(method.bits));
@@ -88,8 +90,10 @@ inline void read(text_reader& in, by_mse& method) {
 
 }  // namespace detail
 
-/// @tparam Method  by_percentile, by_entropy, by_mse, or a program's own (which then has no text
-///                 form).
+/// Chooses its range with a fixed method from a histogram_observer.
+///
+/// @tparam Method  by_percentile, by_entropy, by_mse, or a method of the program. The observer has
+///                 no text form with a method of the program.
 template <ThresholdMethod Method>
 class threshold_observer {
  public:
@@ -104,7 +108,7 @@ class threshold_observer {
   /// @throws fewbit::error if x is empty, and on NaN or infinity unless the policy is to skip them
   void observe(const Eigen::Ref<const row_matrix<float>>& x) { observe({name, "observe"}, x); }
 
-  /// The same, and of merge and range, for an observer that holds this one; errors name it.
+  /// The overloads with `by` are for an observer that contains this one. Errors name `by`.
   void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
     histogram_.observe(by, x);
   }
@@ -180,11 +184,11 @@ class threshold_observer {
   histogram_observer histogram_;
 };
 
-/// Clips a share of the values.
+/// Clips a given share of the values.
 using percentile_observer = threshold_observer<by_percentile>;
-/// Clips where the entropy of the values changes least.
+/// Chooses the threshold with the least Kullback-Leibler divergence.
 using entropy_observer = threshold_observer<by_entropy>;
-/// Clips where the mean squared error is least.
+/// Chooses the range with the least mean squared error.
 using mse_observer = threshold_observer<by_mse>;
 
 }}  // namespace fewbit
