@@ -17,7 +17,7 @@ namespace fewbit { namespace gemm_stages_test {
 
 using gemm::at;
 
-constexpr int columns = 37;  // no multiple of any register
+constexpr int columns = 37;  // not a multiple of any register width
 
 /// The arrays that stages read: one value per column or row.
 struct tables {

@@ -147,7 +147,7 @@ void apply_to_rows(const In* sums, index stride, out_view<Out> c, E epilogue) no
     }
     if (col < c.cols) {
       const at where{c.row + r, c.col + col, static_cast<int>(c.cols - col)};
-      // Buffers of a product may be read to the end of a register, memory of others may not.
+      // Buffers of a product can be read to the end of a register, other memory cannot.
       const register_type last =
           std::is_same_v<Source, from_l1>
               ? register_type::load(sums + col)

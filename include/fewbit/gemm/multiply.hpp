@@ -1,6 +1,6 @@
 #pragma once
-/// Products of integer codes, C = epilogue(A W^T), for five forms of weights. A is m x k. W is n x k,
-/// one output per row. C is m x n. No product ever saturates.
+/// Products of integer codes, C = epilogue(A W^T), for five forms of weights. A is m x k. W is n x
+/// k, one output per row. C is m x n. No product ever saturates.
 ///
 /// | folder      | weights         | made by       | inputs A    | use it for                                 |
 /// |-------------|-----------------|---------------|-------------|--------------------------------------------|

@@ -212,7 +212,7 @@ struct requantize : stage {
 template <>
 struct requantize<xnn_fp32> : stage {
   const float* factors;
-  bool below_one;  // so |int32 * factor| < 2^31, and no bound is needed before rounding
+  bool below_one;  // then |int32 * factor| < 2^31 needs no clamp before rounding
 
   explicit requantize(std::span<const float> f)
       : factors(f.data()),

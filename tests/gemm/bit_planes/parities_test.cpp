@@ -44,7 +44,7 @@ TYPED_TEST(bit_parities_test, count_the_ones_of_differences) {
       for (index r = 0; r < rows; ++r) to_parities(a.data() + r, words, rows);
       for (index c = 0; c < lanes; ++c) to_parities(w.data() + c, words, lanes);
       parity_chains<unit, rows, 1> chains(a.data(), w.data(), lanes, 0);
-      chains.take(steps);
+      chains.add_steps(steps);
       for (int r = 0; r < rows; ++r) {
         const auto ones = chains.ones(r, 0);
         for (int c = 0; c < lanes; ++c) EXPECT_EQ(ones[c], expected[r][c]) << steps << " " << r;

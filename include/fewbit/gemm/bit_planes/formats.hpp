@@ -50,7 +50,7 @@ struct sign_bits {
   [[nodiscard]] static constexpr bool takes(int code) noexcept {
     return code >= -largest && code <= largest && code % 2 != 0;
   }
-  /// The bits of a code: code = largest - 2 stored.
+  /// The bits of a code: code = largest - 2 * stored.
   [[nodiscard]] static constexpr std::uint8_t stored(int code) noexcept {
     return static_cast<std::uint8_t>((largest - code) >> 1);
   }
@@ -112,7 +112,7 @@ struct signed_bits {
   [[nodiscard]] static std::string expected() { return detail::between(-largest, largest - 1); }
 };
 
-/// A row of this table.
+/// A format of the table above.
 template <class F>
 concept BitFormat = requires(int code) {
   requires std::integral<typename F::code>;
@@ -123,7 +123,8 @@ concept BitFormat = requires(int code) {
   { F::expected() } -> std::convertible_to<std::string>;
 };
 
-/// Formats whose planes count 2^i or, the highest of signed ones, -2^i.
+/// Formats in which plane i has the value 2^i. The highest plane of a signed format has the value
+/// -2^i.
 template <class F>
 concept TwosComplement = BitFormat<F> && requires {
   { F::is_signed } -> std::convertible_to<bool>;

@@ -128,7 +128,7 @@ void expect_codes_of(const char* function, const char* name, const Codes& codes)
 
 /// A (m x k codes of format F) in planes.
 ///
-/// Memory: F::planes * m * k / 8 bytes, k rounded up to 64. Ternary formats take four more bytes
+/// Memory: F::planes * m * k / 8 bytes, k rounded up to 64. ternary_bits takes four more bytes
 /// per row.
 template <BitFormat F, class Unit = default_bit_unit<>>
 class plane_lhs {

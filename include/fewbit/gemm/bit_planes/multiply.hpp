@@ -206,7 +206,7 @@ struct bit_product {
   template <int Rows, int Streams>
   static void sum(const bit_run& run, const bit_sums& out, index times) noexcept {
     constexpr int all = Streams * Unit::registers;
-    if constexpr (knows_parities<Unit, Rule>) {
+    if constexpr (uses_parities<Unit, Rule>) {
       // A chain takes three registers. Many rows have one register of columns at a time. One row
       // has a whole panel, so weights are read in order.
       constexpr int wide = Rows > 1 ? 1 : all;

@@ -35,13 +35,13 @@ inline constexpr index words_of_step = 4;
 
 /// Whether a unit counts by parities for a rule, if there are enough words.
 template <class Unit, class Rule>
-inline constexpr bool knows_parities = std::is_same_v<Rule, xor_rule> && Unit::least_parities > 0;
+inline constexpr bool uses_parities = std::is_same_v<Rule, xor_rule> && Unit::least_parities > 0;
 
 /// The number of words that are stored as parities, of `words` words.
 template <class Unit, class Rule>
 constexpr index words_in_parities(index words) noexcept {
   static_assert(Unit::least_parities == 0 || Unit::least_parities >= words_of_start);
-  if (!knows_parities<Unit, Rule> || words < Unit::least_parities) return 0;
+  if (!uses_parities<Unit, Rule> || words < Unit::least_parities) return 0;
   return words - (words - words_of_start) % words_of_step;
 }
 
@@ -77,7 +77,7 @@ class parity_chains {
   }
 
   /// Adds steps of four words each.
-  FEWBIT_ALWAYS_INLINE void take(index steps) noexcept {
+  FEWBIT_ALWAYS_INLINE void add_steps(index steps) noexcept {
     if constexpr (Unit::steps_per_fold == 0) {
       for (; steps > 0; --steps, advance(words_of_step)) {
         for_each_chain(

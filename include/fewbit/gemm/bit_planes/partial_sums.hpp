@@ -53,7 +53,7 @@ class plane_writer {
     for (index i = 0; i < count; ++i) nonzeros_[r] += codes[i] != 0 ? 1 : 0;
   }
 
-  /// To call after the last code of all rows. Words become parities if products read parities.
+  /// Call it after the last code of all rows. Words become parities if products read parities.
   void finish() noexcept {
     const index words = words_of(k_);
     const index parities = words_in_parities<Unit, lhs_rule<F>>(words);

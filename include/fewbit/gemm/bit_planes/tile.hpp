@@ -140,7 +140,7 @@ struct bit_tile {
   FEWBIT_ALWAYS_INLINE void count_parities(const std::uint64_t* a, const std::uint64_t* w,
                                            const bit_run& run, index steps) noexcept {
     parity_chains<Unit, Rows, Registers> chains(a, w, run.w_word, run.w_panel);
-    chains.take((steps - words_of_start) / words_of_step);
+    chains.add_steps((steps - words_of_start) / words_of_step);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 8

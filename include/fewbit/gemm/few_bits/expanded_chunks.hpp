@@ -95,7 +95,7 @@ class product_by_chunks {
       window_.expand_chunk(w_, col, k, depth, chunk_);
       return panel_chunk<kernel_type>{chunk_};
     };
-    const auto finish = [&](index first, index height) {
+    const auto when_complete = [&](index first, index height) {
       apply_to_rows<epilogue_lanes<kernel_type>>(
           sums_ + first * tile::cols, index{tile::cols},
           out_view<Out>{c_.data, c_.stride, row + first, col, height,
@@ -103,7 +103,7 @@ class product_by_chunks {
           epilogue_);
     };
     sum_by_chunks<kernel_type>(lhs, count, prepared::depth(window_.layout(), 0), shape::depth,
-                               window_.block_sums(0, col), sums_, chunk, finish);
+                               window_.block_sums(0, col), sums_, chunk, when_complete);
   }
 
   const Lhs* a_;

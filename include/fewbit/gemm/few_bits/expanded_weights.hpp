@@ -173,7 +173,8 @@ class expanded_weights {
     if constexpr (depth == 4) {
       std::memcpy(to + (i * width + j * cols) * 4, &codes.data, sizeof(codes));
     } else {
-      constexpr int piece = std::min(depth, 4);  // neighbouring codes of a column here and there
+      // Codes of a column that are contiguous in both orders.
+      constexpr int piece = std::min(depth, 4);
       std::uint8_t lanes[4 * cols];
       codes.store(lanes);
       for (int d = 0; d < 4 && d < count; d += piece) {

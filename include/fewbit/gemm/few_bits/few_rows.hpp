@@ -55,7 +55,7 @@ template <class Arch>
 inline constexpr index most_few_rows =
     (few_rows_tile_rows<Arch> > 4 ? 2 : 1) * few_rows_tile_rows<Arch>;
 
-/// Number of rows of a tile.
+/// Number of panels of a tile of R rows.
 template <int R>
 inline constexpr int few_rows_tile_panels = R <= 2 ? few_rows_streams : 2;
 
@@ -194,11 +194,11 @@ class few_rows_product {
       a += weights::chunk_codes * R;
     }
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) finish(t, panel + p * stride, sums[p]);
+    for (int p = 0; p < P; ++p) store_tile(t, panel + p * stride, sums[p]);
   }
 
   template <int R>
-  void finish(index t, index panel, const ints (&sums)[R]) const noexcept {
+  void store_tile(index t, index panel, const ints (&sums)[R]) const noexcept {
     alignas(64) std::int32_t rows[R * cols];
     const index col = panel * cols, row = t * unit::rows;
 #pragma GCC unroll 16

@@ -461,14 +461,15 @@ struct row_of_codes {
   }
 };
 
-/// Rows of codes that are copied together.
+/// Number of rows of codes that are copied together.
 template <class Weights>
 [[nodiscard]] index rows_per_grouped_block(const Weights& w) noexcept {
   constexpr index tile = Weights::unit::rows;
   return std::max(grouped_block_bytes / grouped_lhs<Weights>::bytes(w, tile), index{1}) * tile;
 }
 
-/// Part `part` of `parts` of C. Columns are shared out; if there are few of them, rows.
+/// Part `part` of `parts` parts of C. The parts are of columns. If there are few columns, the parts
+/// are of rows.
 template <class Weights, class Out, class E>
 void multiply_grouped_part(const std::int8_t* a, index a_stride, const Weights& w,
                            const out_view<Out>& c, const E& epilogue, index part, index parts,
@@ -542,9 +543,9 @@ template <int Bits, class Arch, bool HasMinimum>
   return scratch_bytes(w, std::numeric_limits<index>::max());
 }
 
-/// C(i, j) = epilogue(total(i, j)), a float (formula above), for activations as codes.
-/// Each worker copies them into scratch memory, a block of rows at a time. Does not allocate and
-/// does not throw. If the executor throws, std::terminate is called.
+/// C(i, j) = epilogue(total(i, j)), a float (formula above), for activations as codes. Each worker
+/// copies the codes into scratch memory, a block of rows at a time. Does not allocate and does not
+/// throw. If the executor throws, std::terminate is called.
 ///
 /// @param a         m x k codes, std::int8_t, row-major, -127 .. 127; asserted, because sums with
 ///                  -128 are wrong

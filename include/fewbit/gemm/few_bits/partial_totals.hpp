@@ -37,7 +37,7 @@ class partial_totals {
     sum[0].store(sums);
   }
 
-  /// totals[j] += the scaled sums of a group, and its minima.
+  /// totals[j] += the scaled sums of a group.
   ///
   /// @param start      as grouped_lhs::starts()
   /// @param lhs_scale  of the group, if activations are scaled

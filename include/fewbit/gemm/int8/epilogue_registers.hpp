@@ -31,7 +31,7 @@ struct apply_in_registers {
   template <int R, int C>
   FEWBIT_ALWAYS_INLINE void expect(index) const noexcept {}
   template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void take(const register_tile<Unit, R, C>& tile) noexcept {
+  FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) noexcept {
     static_assert(Unit::rows == 1);
     Out* to = c.data + c.row * c.stride;
     if constexpr (C == 4) {

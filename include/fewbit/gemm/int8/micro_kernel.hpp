@@ -31,10 +31,10 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::deta
 /// | 4     | 1.06          | 1.08  |
 /// | 1     | 0.96          | 0.90  |
 template <class Unit>
-inline constexpr int steps_per_turn = 4;
+inline constexpr int steps_per_iteration = 4;
 template <class Unit>
-  requires requires { Unit::steps_per_turn; }
-inline constexpr int steps_per_turn<Unit> = Unit::steps_per_turn;
+  requires requires { Unit::steps_per_iteration; }
+inline constexpr int steps_per_iteration<Unit> = Unit::steps_per_iteration;
 
 /// Number of dots that should be in flight: two per cycle, with a latency of four to five cycles. A
 /// tile with fewer registers sums alternate steps in separate sets of accumulators.
@@ -51,7 +51,7 @@ struct prefetcher {
   const std::byte* end = nullptr;
   int lines = 0;
 
-  FEWBIT_ALWAYS_INLINE void turn() noexcept {
+  FEWBIT_ALWAYS_INLINE void advance() noexcept {
     if (next >= end) return;
     for (int i = 0; i < lines; ++i) arch::prefetch_to_l2(next + i * arch::cache_line);
     next += lines * arch::cache_line;
@@ -66,7 +66,7 @@ struct copier {
   std::byte* to = nullptr;
   std::uint8_t offset = 0;
 
-  FEWBIT_ALWAYS_INLINE void turn() noexcept {
+  FEWBIT_ALWAYS_INLINE void advance() noexcept {
     using bytes = arch::vec<std::uint8_t, arch::cache_line>;
     for (int i = 0; i < lines && end - next >= arch::cache_line; ++i) {
       bytes line;
@@ -100,11 +100,11 @@ class register_tile {
   using lhs_code = typename Unit::lhs_code;
   using rhs_code = typename Unit::rhs_code;
   using accumulator = typename Unit::accumulator;
-  static constexpr int turn = steps_per_turn<Unit>;
-  static constexpr int sets = std::min(turn, R* C >= dots_in_flight<Unit>        ? 1
-                                             : 2 * R * C >= dots_in_flight<Unit> ? 2
-                                                                                 : 4);
-  static_assert(turn % sets == 0);
+  static constexpr int unrolled_steps = steps_per_iteration<Unit>;
+  static constexpr int sets = std::min(unrolled_steps, R* C >= dots_in_flight<Unit>        ? 1
+                                                       : 2 * R * C >= dots_in_flight<Unit> ? 2
+                                                                                           : 4);
+  static_assert(unrolled_steps % sets == 0);
   static constexpr bool loads_in_order = FEWBIT_HAS_NEON;
 
  public:
@@ -128,7 +128,7 @@ class register_tile {
       accumulator values;
       if constexpr (Unit::rows == 1) {
         values = accumulator::load(p + j * Unit::cols);
-      } else {  // each row of a register has all its columns
+      } else {  // each row of a register has all columns
         for (int i = 0; i < Unit::rows * Unit::cols; ++i)
           values.set(i, p[j * Unit::cols + i % Unit::cols]);
       }
@@ -150,14 +150,14 @@ class register_tile {
   FEWBIT_ALWAYS_INLINE void accumulate(const lhs_code* a, index stride, const rhs_code* w,
                                        index depth, Side& ahead) noexcept {
     index steps = depth / Unit::depth;
-    for (; steps >= turn; steps -= turn) {
-      ahead.turn();
-      turn_over(a, stride, w, std::make_integer_sequence<int, turn>{});
+    for (; steps >= unrolled_steps; steps -= unrolled_steps) {
+      ahead.advance();
+      iterate(a, stride, w, std::make_integer_sequence<int, unrolled_steps>{});
       // g++ 12 at -O3 vectorizes the iterations of a loop over single sums, and drops the sums if
       // no iteration remains.
       if constexpr (!accumulator::is_native) arch::forget_origin(a);
-      a += turn * Unit::rows * Unit::depth;
-      w += turn * step_codes;
+      a += unrolled_steps * Unit::rows * Unit::depth;
+      w += unrolled_steps * step_codes;
     }
     const auto load = [&](int r) { return Unit::load_lhs(a + r * stride); };
 #pragma GCC unroll 1
@@ -235,15 +235,15 @@ class register_tile {
 
   /// One iteration. A unit may load the activations of a row for all its steps at once.
   template <int... S>
-  FEWBIT_ALWAYS_INLINE void turn_over(const lhs_code* a, index stride, const rhs_code* w,
-                                      std::integer_sequence<int, S...>) noexcept {
+  FEWBIT_ALWAYS_INLINE void iterate(const lhs_code* a, index stride, const rhs_code* w,
+                                    std::integer_sequence<int, S...>) noexcept {
     if constexpr (requires { Unit::load_lhs_turn(a); }) {
       decltype(Unit::load_lhs_turn(a)) rows[R];
 #pragma GCC unroll 32
       for (int r = 0; r < R; ++r) rows[r] = Unit::load_lhs_turn(a + r * stride);
       (step_of_turn<S>(sum_[S % sets], rows, w + S * step_codes), ...);
     } else if constexpr (requires { &Unit::dot_two; }) {
-      static_assert(turn % 2 == 0 && sets == 1);
+      static_assert(unrolled_steps % 2 == 0 && sets == 1);
       (step_twice<S>(a, stride, w + S * step_codes), ...);
     } else {
       (step(sum_[S % sets], w + S * step_codes,
@@ -331,7 +331,7 @@ struct store_sums {
       register_tile<Unit, R, C>::fetch(tile_sums, stride);
   }
   template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void take(const register_tile<Unit, R, C>& tile) noexcept {
+  FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) noexcept {
     tile.store(tile_sums, stride);
     tile_sums += C * Unit::cols;
   }
@@ -346,7 +346,7 @@ struct collect_sums : store_sums<Unit> {
   index before_stride;
 
   template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void take(const register_tile<Unit, R, C>& tile) noexcept {
+  FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) noexcept {
     if (before == nullptr) {
       tile.store(this->tile_sums, this->stride);
     } else {
@@ -360,7 +360,7 @@ struct collect_sums : store_sums<Unit> {
   }
 };
 
-/// Sums a run of tiles of R x C registers and passes each tile to the sink. The sink is called once
+/// Sums a run of tiles of R x C registers and passes each tile to the sink. sink.expect() is called
 /// before each tile. With store_sums the function depends on neither the epilogue nor the type of
 /// the activations, so a program contains it once. Arguments are copied: a sink may store 8-bit
 /// codes, and the compiler must assume that such a store changes referenced memory.
@@ -386,7 +386,7 @@ void sum_run(const tile_run<Unit>& given, int lhs_offset, Side& ahead,
       }
       sink.template expect<R, C>(run.depth);
       tile.accumulate(a, run.a_stride, w, run.depth, rest);
-      sink.take(tile);
+      sink.receive(tile);
       w += run.panel_codes;
     }
     sink.end_row(R * Unit::rows);

@@ -23,17 +23,17 @@ struct panel_chunk {
 };
 
 /// Computes the sums of `rows` rows, which are more than one tile. `chunk(k, count)` returns the
-/// panel_chunk of `count` codes from code k on. `finish(first, height)` is called for each tile
-/// when its sums are complete.
+/// panel_chunk of `count` codes from code k on. `when_complete(first, height)` is called for each
+/// tile when its sums are complete.
 ///
 /// @param lhs          prepared activations
 /// @param depth        codes of k of `lhs`; chunk_depth of them, whole steps, are a chunk
 /// @param column_sums  as tile_run has them
 /// @param sums         room for rows x tile::cols; row r begins at r * tile::cols
-template <class Kernel, class Lhs, class Chunk, class Finish>
+template <class Kernel, class Lhs, class Chunk, class WhenComplete>
 void sum_by_chunks(const Lhs& lhs, index rows, index depth, index chunk_depth,
                    const std::int32_t* column_sums, std::int32_t* sums, const Chunk& chunk,
-                   const Finish& finish) noexcept {
+                   const WhenComplete& when_complete) noexcept {
   using dots = typename Kernel::unit::dots;
   constexpr int most = Kernel::row_registers, least = (most + 1) / 2;
   constexpr index cols = Kernel::tile::cols;
@@ -56,7 +56,7 @@ void sum_by_chunks(const Lhs& lhs, index rows, index depth, index chunk_depth,
       if (!is_last) return add(first, height, down);
       for (index i = 0; i < down; ++i, first += height) {
         add(first, height, 1);
-        finish(first, height);
+        when_complete(first, height);
       }
     });
   }

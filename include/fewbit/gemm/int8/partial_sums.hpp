@@ -2,9 +2,9 @@
 /// Sums of a few rows by packed weights over a part of k, for products whose scratch memory does
 /// not hold all activations.
 ///
-/// A product that has only some KiB of scratch memory takes k in chunks: it prepares one chunk of
-/// codes, adds the products of the chunk to the sums of some columns, and continues with the next
-/// chunk. Sums are int32 and exact, so chunks do not change results. The loop is that of
+/// A product that has only some KiB of scratch memory processes k in chunks. It prepares one chunk,
+/// adds the products of the chunk to the sums of some columns, and continues with the next chunk.
+/// Sums are int32 and exact, so chunks do not change results. The loop is that of
 /// gemm/int8/micro_kernel.hpp. Read next: ops/linear/int8.hpp, which calls it.
 
 #include "fewbit/begin.hpp"

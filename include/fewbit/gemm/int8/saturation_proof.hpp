@@ -13,7 +13,6 @@
 /// Weights are constant after packing, so each panel is checked once. A panel without a proof takes
 /// instructions that are exact for all weights: no kernel ever saturates. Read next:
 /// gemm/int8/walk_by_proof.hpp.
-/// kernel ever saturates. Read next: gemm/int8/walk_by_proof.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -80,7 +79,7 @@ struct weight_sums {
   words positive{0};
   words negative{0};
 
-  /// Of pairs of neighbouring weights.
+  /// For pairs of neighbouring weights.
   static weight_sums of_pairs(const std::int8_t* weights) noexcept {
     words both;
     std::memcpy(&both.data, weights, sizeof(both.data));

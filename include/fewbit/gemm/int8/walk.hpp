@@ -176,14 +176,14 @@ struct product {
               from, spread(reinterpret_cast<const std::byte*>(from) + streamed_ahead,
                            count * index{tile::cols * sizeof(rhs_code)}, row_tiles(b.rows), count)};
         };
-        const auto finish = [&](index first, index height) {
+        const auto when_complete = [&](index first, index height) {
           apply_to_rows<epilogue_lanes<kernel_type>>(
               &sums[first * tile::cols], index{tile::cols},
               clipped(b, {first, height, 1, col, tile::cols, 1}), epilogue);
         };
         const index depth = int8_lhs<kernel_type>::depth(w.layout(), 0);
         sum_by_chunks<kernel_type>(b.lhs, b.rows, depth, chunk_depth, w.block_sums(0, col),
-                                   &sums[0], chunk, finish);
+                                   &sums[0], chunk, when_complete);
       }
     }
     return col;
@@ -213,9 +213,10 @@ struct product {
 
   /// Spreads the prefetch of some bytes over the iterations of `tiles` tiles of `depth` codes of k.
   static prefetcher spread(const std::byte* from, index bytes, index tiles, index depth) noexcept {
-    const index turns = std::max(depth / (unit::depth * steps_per_turn<dots>), index{1});
+    const index iterations = std::max(depth / (unit::depth * steps_per_iteration<dots>), index{1});
     const index lines = (bytes + arch::cache_line - 1) / arch::cache_line;
-    return {from, from + bytes, static_cast<int>((lines + tiles * turns - 1) / (tiles * turns))};
+    return {from, from + bytes,
+            static_cast<int>((lines + tiles * iterations - 1) / (tiles * iterations))};
   }
 
   /// Copies the next block of rows while tiles of this block are summed: all its tiles, or those of
@@ -312,7 +313,7 @@ struct product {
     const std::int32_t* bias = start::bias(epilogue);
     if (start::found) {
       bias += r.col;
-      if (r.col + r.cols() > c.cols) {  // there is no bias to read beyond C
+      if (r.col + r.cols() > c.cols) {  // the bias ends with the columns of C
         std::copy_n(bias, c.cols - r.col, &last_bias[0]);
         bias = &last_bias[0];
       }

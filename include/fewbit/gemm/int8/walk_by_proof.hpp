@@ -179,7 +179,8 @@ class walk_by_proof {
   index multiply_strip(const block& b, index col, index col_end) const noexcept {
     panels p = panels_at(col, col_end);
     if constexpr (std::is_same_v<Epilogue, raw>) {
-      if (p.along > 1 && p.col + p.cols() > c_.cols) --p.along;  // the last one goes elsewhere
+      // The edge of C may cut the last panel, which is then multiplied alone.
+      if (p.along > 1 && p.col + p.cols() > c_.cols) --p.along;
       if (p.col + p.cols() <= c_.cols) {
         sum(b, p, {0, b.rows, c_.data + b.row * c_.stride + p.col, c_.stride});
         return p.col + p.cols();
@@ -199,7 +200,7 @@ class walk_by_proof {
     for (index first = 0; first < b.rows; first += most) {
       const slice s{first, std::min(most, b.rows - first), sums_, p.cols()};
       sum(b, p, s);
-      finish(b, s, p.col);
+      store_slice(b, s, p.col);
     }
   }
 
@@ -213,11 +214,11 @@ class walk_by_proof {
       sum(b, p, {0, b.rows, sums_ + done, cols});
       done += p.cols();
     }
-    finish(b, {0, b.rows, sums_, cols}, col);
+    store_slice(b, {0, b.rows, sums_, cols}, col);
     return col + cols;
   }
 
-  void finish(const block& b, const slice& s, index col) const noexcept {
+  void store_slice(const block& b, const slice& s, index col) const noexcept {
     apply_to_rows<epilogue_lanes<kernel_type>>(
         s.sums, s.stride,
         out_view<Out>{c_.data, c_.stride, b.row + s.first, col, s.rows,
@@ -302,8 +303,8 @@ class walk_by_proof {
     if (w_.bytes() < proof_far_bytes) return {};
     const index bytes = p.cols() * depth;
     const index tiles = (rows + tile::rows - 1) / tile::rows;
-    const index turns = std::max(depth / (Dots::depth * steps_per_turn<Dots>), index{1});
-    const index spread = tiles * turns * p.along;
+    const index iterations = std::max(depth / (Dots::depth * steps_per_iteration<Dots>), index{1});
+    const index spread = tiles * iterations * p.along;
     const index lines = (bytes + arch::cache_line - 1) / arch::cache_line;
     const auto* from = reinterpret_cast<const std::byte*>(codes) +
                        (std::is_same_v<Dots, widened> || tiles > 1 ? bytes : proof_ahead_bytes);

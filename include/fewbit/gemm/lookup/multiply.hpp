@@ -2,7 +2,7 @@
 /// The product of codes and weights of few bits by table lookup: C = epilogue(A W^T), exact in
 /// int32 for every k.
 ///
-/// Each four activations of a row have a table of 16 partial sums,
+/// Every four neighbouring activations of a row have a table of 16 partial sums,
 ///
 ///     table[i] = sum over d of a[d] * (bit d of i)        d = 0 .. 3
 ///
@@ -109,7 +109,7 @@ struct table_tile {
     while (count > 0) {
       if constexpr (Rows == 1) prefetch(w + lookup_ahead);
       const index most = std::min(count, Entries::bytes_per_fold);
-      tile.take(tables, w, most);
+      tile.look_up(tables, w, most);
       tables += most * 2 * bytes_of_index;
       w += most * Unit::lanes;
       count -= most;
@@ -141,8 +141,8 @@ struct table_tile {
     }
   }
 
-  FEWBIT_ALWAYS_INLINE void take(const std::uint8_t* tables, const std::uint8_t* w,
-                                 index count) noexcept {
+  FEWBIT_ALWAYS_INLINE void look_up(const std::uint8_t* tables, const std::uint8_t* w,
+                                    index count) noexcept {
     bytes found[Rows][parts];
 #pragma GCC unroll 4
     for (int r = 0; r < Rows; ++r) {

@@ -2,11 +2,11 @@
 /// Weights of few bits as indices into tables of sums of activations. They are packed once.
 ///
 /// Bit p of four neighbouring codes of k is an index into a table of 16 sums
-/// (gemm/lookup/multiply.hpp). A byte holds two indices, so eight codes of a column: the low half
-/// the first four. The order is [block of k][panel][plane][byte of k][column]. A panel has
-/// Unit::lanes columns. Column j of its first half is in byte 2 j, and column j of its second half
-/// is in byte 2 j + 1; so sums of pairs of bytes come out in order. Columns from n on and bits from
-/// k on are zero.
+/// (gemm/lookup/multiply.hpp). A byte holds the bits of eight codes of a column; its low half is
+/// the index of the first four. The order is [block of k][panel][plane][byte of k][column]. A panel
+/// has Unit::lanes columns. Column j of its first half is in byte 2 j, and column j of its second
+/// half is in byte 2 j + 1, so sums of pairs of bytes are in the order of the columns. Columns from
+/// n on and bits from k on are zero.
 ///
 /// Example: W is 2 x 5 of unsigned_bits<2>, the scalar unit. A panel has 8 columns; one byte holds
 /// all five codes of a plane. Bytes that are not listed are 0.
