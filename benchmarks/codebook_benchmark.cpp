@@ -28,7 +28,7 @@
 // kmeans_sklearn.py adds rows for scikit-learn to the same table.
 //
 // Counters, on one thread:
-//   inertia   of the centroids of the timed call, computed by plain loops in double
+//   inertia   sum of squared distances to the centroids of the timed call, by plain loops in double
 //   Gps       1e9 distances or lookups per second. Distances: 25 n k for a call of kmeans, n k for
 //             assign, 256 for each code of pq_encode. Lookups: one for each code and query of adc
 //   found     the fraction of the true nearest decoded points that were found

@@ -21,8 +21,8 @@
 // Operands <lhs> and <rhs>:
 //   u8, s8, f32       all 8-bit codes, or floats
 //   u7, s7            8-bit codes that use 7 bits: u7 is 0 to 127, s7 (only <rhs>) is -64 to 63
-//   b1, t2, u2, s2    binary, ternary and 2-bit codes in bit planes; b1 is packed before the timed
-//                     calls on both sides
+//   b1, t2, u2, s2    binary, ternary and 2-bit codes in bit planes. Both operands of b1 by b1 are
+//                     packed before the timed calls
 //   u8 or s8 by b1, t2, s4   8-bit codes by weights that stay packed: binary, ternary, 4-bit
 //
 // Implementations: fewbit_<arch>; fewbit_table_<arch> (weights in bit planes, products by tables of

@@ -174,7 +174,7 @@ class comparison {
   [[nodiscard]] const table& results() const { return results_; }
 
  private:
-  /// Prints the story token by token. Returns the number of first tokens equal to the reference.
+  /// Prints the story token by token. Returns how many tokens at its start equal the reference.
   template <class Linear>
   index write_story(llama<Linear>& network) const {
     tokens story{begin_of_text};

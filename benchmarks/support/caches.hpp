@@ -24,8 +24,8 @@ inline index last_level_bytes() {
   return std::max(cache_bytes(3, index{32} << 20), second_level_bytes());
 }
 
-/// Bytes to read in a cycle so that almost no read hits a cache: four times the last level, at most
-/// 1 GiB.
+/// Size of memory to read again and again so that almost no read hits a cache: four times the last
+/// level, at most 1 GiB.
 inline index beyond_caches() { return std::min(4 * last_level_bytes(), index{1} << 30); }
 
 }  // namespace fewbit::benchmarks

@@ -123,7 +123,7 @@ struct sums_case {
 };
 
 /// The same with u8 codes that use only 7 bits on one side or both. Products that saturate sums of
-/// pairs are exact for such codes too. Packing gets the number of bits of the activations.
+/// pairs are exact for such codes too. The number of bits of the activations is passed to packing.
 template <int LhsBits, int RhsBits>
 struct small_sums_case {
   using lhs = std::uint8_t;
@@ -177,7 +177,8 @@ struct codes_case {
     for (index j = 0; j < s.n; ++j) factors.push_back(factor_of(j));
   }
 
-  /// One factor per channel for u8. One factor for all channels for s8, as all rivals support it.
+  /// One factor per channel for u8. One factor for all channels for s8, because
+  /// not every rival supports factors per channel.
   static float factor_of(index j) {
     return is_unsigned ? 0x1p-13F * static_cast<float>(j % 7 + 1) : 0x1p-12F;
   }

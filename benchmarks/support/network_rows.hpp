@@ -59,7 +59,7 @@ inline std::vector<row_matrix<std::int8_t>> weights_of([[maybe_unused]] const ne
   return all;
 }
 
-/// One matrix of a network, and u8 activations of `LhsBits` bits. Packing gets this number of bits.
+/// One matrix of a network, and u8 activations of `LhsBits` bits. LhsBits is passed to packing.
 template <int LhsBits>
 struct network_case {
   using lhs = std::uint8_t;

@@ -1,8 +1,8 @@
 #pragma once
 /// A decoder of the Llama 2 family (Touvron et al. 2023, arXiv:2307.09288), one token at a time.
 ///
-/// The type of the linear layers is a template parameter; it multiplies a row by `layer(x, y)`. All
-/// other parts (norms, rotary positions, attention, SiLU) are plain Eigen in float.
+/// The type of the linear layers is a template parameter: `layer(x, y)` multiplies a row. All other
+/// parts (norms, rotary positions, attention, SiLU) are plain Eigen in float.
 ///
 ///     llama<float_linear> network(shape, weights);
 ///     const row& logits = network(token);       // for the next token; no allocation

@@ -3,7 +3,6 @@
 ///
 ///     weights   .safetensors, float32, [out, in]: tok_embeddings, norm,
 ///               layers.{l}.attention.{wq,wk,wv,wo}, layers.{l}.feed_forward.{w1,w2,w3} and
-///               layers.{l}.attention.{wq,wk,wv,wo}, layers.{l}.feed_forward.{w1,w2,w3} and
 ///               layers.{l}.{attention_norm,ffn_norm}, each with .weight; the metadata have dim,
 ///               hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size and seq_len
 ///     pieces    .safetensors: token i is lengths[i] bytes, starting at offsets[i]

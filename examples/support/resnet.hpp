@@ -1,8 +1,8 @@
 #pragma once
 /// The residual network for CIFAR-10 of He et al. 2015 (arXiv:1512.03385) for any kind of linear
 /// layer. Batch norms are folded into the convolutions. A convolution is a linear layer over the
-/// patches of its input. The header also has what examples need around the network: files, images,
-/// activations, accuracy.
+/// patches of its input. The header also reads files and images, records activations and measures
+/// accuracy.
 ///
 /// The data are not part of this project. Their folder contains
 ///   resnet/resnet20_cifar10_folded.safetensors  float32, OIHW: conv1, layer{1,2,3}.{k}.conv{1,2},
@@ -102,7 +102,7 @@ struct float_linear {
 };
 
 /// Input is the type that a layer reads: float, or std::int8_t for codes of layer.input_params().
-/// Codes are made before the patches, because a patch contains each of them up to nine times.
+/// Codes are made before the patches, because each code appears in up to nine patches.
 template <class Layer, class Input>
 class resnet {
  public:

@@ -96,7 +96,7 @@ TEST(ggml_convert, minima_come_back_the_same) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-/// Every finite q4_1 block survives the round trip, except those with a negative or -0 scale.
+/// A round trip keeps every finite q4_1 block. Blocks with a negative or -0 scale are refused.
 TEST(ggml_convert, any_minima_come_back_or_are_refused) {
   std::mt19937 random(4);
   for (int i = 0; i < 20000; ++i) {

@@ -38,8 +38,8 @@ std::vector<T> take(const std::uint8_t*& data, std::size_t& size, std::size_t co
 
 }  // namespace
 
-/// Two bytes give the shape, and one byte each the number of scales and zero points. The rest are
-/// codes.
+/// Bytes 0 and 1 give the shape, byte 2 the number of scales, byte 3 the number of zero points. The
+/// scales, the zero points and the codes follow.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 4) return 0;
   fewbit::matmul_nbits w{data[0] % 8, data[1], {}, {}, {}};

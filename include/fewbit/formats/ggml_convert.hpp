@@ -13,22 +13,24 @@
 /// | q4_1   | codes_with_minima         | q                   | q                    |
 /// | q4_1   | uint4_grouped_minimum<32> | q                   | refused              |
 ///
-/// to_quantized_matrix makes the last row's matrix. Layers can multiply this matrix.
+/// The function to_quantized_matrix makes the matrix in the last row. Layers can multiply it.
 ///
 /// Scales of a quantized_matrix are positive (only the scheme with minima allows 0). The scale is
-/// |d|, or 2^-126 if d is 0. No half equals 2^-126, so to_blocks can tell that d was 0. Both
-/// directions keep every value, except for the sign of a zero, and converting back gives the same
+/// |d|, or 2^-126 if d is 0. No half equals 2^-126, so to_blocks restores d = 0 from it.
+///
+/// Both directions keep every value, except for the sign of a zero. Converting back gives the same
 /// bytes. A block for which this is impossible is refused:
 ///
-/// | block            | refused if                                                  |
-/// |------------------|-------------------------------------------------------------|
-/// | q8_0, q5_0, q4_0 | d is 0, but a code differs from the code that means 0       |
-/// | q8_0             | d is negative or -0, or a code is -128                      |
-/// | q5_0             | d is negative and no code is 0 (code 0 marks the sign of d) |
-/// | q5_0             | d is 0, but the block is not the one made of 32 zeros       |
+/// | block            | refused if                                                            |
+/// |------------------|-----------------------------------------------------------------------|
+/// | q8_0, q5_0, q4_0 | d is 0, but a code differs from the code that means 0                 |
+/// | q8_0             | d is negative or -0, or a code is -128                                |
+/// | q5_0             | d is negative and no code is 0: to_blocks finds the sign by code 0    |
+/// | q5_0             | d is 0, but the block is not the one that quantization makes of zeros |
 ///
-/// quantize_blocks makes only blocks of the first kind: its d can round to 0 while codes do not.
-/// with_plain_zeros repairs blocks whose d is 0. The other kinds come from other programs.
+/// In the output of quantize_blocks, a block is refused only if its d rounded to 0 although its
+/// codes did not. with_plain_zeros repairs blocks whose d is 0. All other refused blocks come from
+/// other programs.
 /// Read next: ggml_blocks.hpp (layouts), quant/quantized_matrix.hpp.
 
 #include "fewbit/begin.hpp"
@@ -252,8 +254,8 @@ template <GgmlBlock B>
   return quantized_matrix<S>(codes, scales, zeros);
 }
 
-/// Converts blocks to codes, scales and minima with the same values. No zero point of q4_1 is an
-/// integer code, so the minima are stored instead.
+/// Converts blocks to codes, scales and minima with the same values. A q4_1 block
+/// has no integer zero point, so its minimum is kept.
 /// @throws fewbit::error if there are no blocks
 [[nodiscard]] inline codes_with_minima to_quantized(const block_matrix<q4_1>& blocks) {
   detail::expect_extents("to_quantized", "blocks", blocks);

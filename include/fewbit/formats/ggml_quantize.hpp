@@ -1,15 +1,16 @@
 #pragma once
-/// Quantizes floats to blocks of ggml. The bytes equal those of one of ggml's implementations.
+/// Quantizes floats to blocks of ggml. The bytes equal those of ggml's own quantization. A mode
+/// selects one of ggml's implementations.
 ///
 ///     block_matrix<q4_0> b = quantize_blocks<q4_0>(w);
 ///     block_matrix<q8_0> b = quantize_blocks<q8_0, ggml_x86>(w);
 ///
-/// In a block, amax is max |x| and x* is the first x with |x| = amax. h(x) rounds to half precision.
-/// The formulas use float arithmetic, and each operation rounds:
+/// In a block, amax is max |x| and x* is the first x with |x| = amax. h(x) rounds to half
+/// precision. The formulas use float arithmetic, and each operation rounds:
 ///
 /// | block | d                | code                              |
 /// |-------|------------------|-----------------------------------|
-/// | q8_0  | amax / 127       | round(x id), as the mode says     |
+/// | q8_0  | amax / 127       | round(x id), ties by the mode     |
 /// | q5_0  | x* / -16         | min(31, trunc(x id + 16.5))       |
 /// | q4_0  | x* / -8          | min(15, trunc(x id + 8.5))        |
 /// | q4_1  | (max - min) / 15 | min(15, trunc((x - min) id + .5)) |
@@ -18,9 +19,9 @@
 /// half, or 0 if d is 0. If h(d) is 0, the decoded values are 0 (q4_1: min) for any codes. If
 /// |d| <= 2^-128, id is infinite and ggml does not define the codes; this header sets id = 0.
 ///
-/// | mode      | id in q8_0 | ties in q8_0 | stands for                    |
+/// | mode      | id in q8_0 | ties in q8_0 | the same bits as in ggml      |
 /// |-----------|------------|--------------|-------------------------------|
-/// | ggml_ref  | 1 / d      | away from 0  | the reference, used for files |
+/// | ggml_ref  | 1 / d      | away from 0  | portable code, used for files |
 /// | ggml_x86  | 127 / amax | to even      | activations with AVX or AVX2  |
 /// | ggml_neon | 1 / d      | to even      | activations with NEON         |
 ///

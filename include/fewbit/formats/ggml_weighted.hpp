@@ -74,6 +74,7 @@ inline int normalise(const float* x, index n, float* out) noexcept {
 
 using block_reals = std::array<float, ggml_block_size>;
 
+/// Quantizes one block.
 /// @param weights  the 32 weights of the block
 /// @param counts   v_j, the importance of each weight
 inline q4_0 weighted_block(const float* weights, const block_reals& counts) noexcept {
@@ -117,8 +118,8 @@ inline float mean_square(const float* x, index n) noexcept {
 ///         of 32, if `importance` has another length, is negative or not finite, or if a d is above
 ///         the range of halves
 ///
-/// A common factor of `importance` changes nothing. A block whose magnitudes are all below 1e-15
-/// becomes the block of zeros. A block whose importance is 0 gets d = 0.
+/// A common factor of `importance` has no effect except for rounding. A block whose magnitudes are
+/// all below 1e-15 becomes the block of zeros. A block whose importance is 0 gets d = 0.
 template <Executor E = inline_executor>
 [[nodiscard]] block_matrix<q4_0> weighted_quantize_blocks(
     const Eigen::Ref<const row_matrix<float>>& w, std::span<const float> importance,

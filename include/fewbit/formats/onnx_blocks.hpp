@@ -6,11 +6,11 @@
 ///
 /// Weights are n x k. Each row is cut into blocks of G weights. A block is G / 2 bytes; its first
 /// code is in the low nibble of the first byte. In the last block, codes after column k have no
-/// meaning. Each block has a scale and a 4-bit zero point. Zero points are packed in the same way,
-/// and each row of them starts a new byte. Without zero points, every zero point is 8. The value of
+/// meaning. Each block has a scale and a 4-bit zero point. Zero points are packed in the same way;
+/// those of each row start at a new byte. Without zero points, every zero point is 8. The value of
 /// code q is (q - zero) * scale.
 ///
-/// Scales of a quantized_matrix are positive:
+/// Scales of a quantized_matrix are positive. In this table, zero is the zero point in ONNX:
 ///
 /// | scale in ONNX | scale  | codes    | zero point |
 /// |---------------|--------|----------|------------|
