@@ -1,7 +1,8 @@
 # Compiles SOURCE with the command COMPILE and expects an error. The first line of SOURCE gives the words
 # that the output must contain, `// expect: <words>`. With `// expect only: <words>` there must be exactly
 # one error, and it must contain the words. With MUST_COMPILE the compilation must succeed. A second line
-# `// flags: <flags>` adds flags to the command.
+# `// flags: <flags>` adds flags to the command. Without such a line, the header PRECOMPILED, if given, is
+# included first.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -20,6 +21,9 @@ set(only "${CMAKE_MATCH_1}")
 string(REPLACE "\\;" ";" words "${CMAKE_MATCH_2}")  # file(STRINGS) escapes them
 
 set(flags "")
+if(PRECOMPILED)
+  set(flags "-include ${PRECOMPILED}")
+endif()
 if(second_line MATCHES "^// flags: (.+)$")
   set(flags "${CMAKE_MATCH_1}")
 endif()

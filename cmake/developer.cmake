@@ -1,4 +1,4 @@
-# What the project's own programs share: flags, GoogleTest, JSON, and fewbit_test().
+# What the project's own programs share: flags, GoogleTest, JSON, and fewbit_tests().
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
@@ -71,6 +71,8 @@ endif()
 
 # Builds the tests that every preset runs.
 add_custom_target(isa_tests)
+# Builds what the preset `slow` tests and the preset `test` leaves out, for its time.
+add_custom_target(slow_tests)
 if(TARGET cpu_guard)
   add_dependencies(isa_tests cpu_guard)
 endif()
@@ -91,58 +93,96 @@ endforeach()
 target_compile_options(test_headers_plain PUBLIC -O0)
 
 # How the output of GoogleTest ends when no test ran; where one failed, more follows.
-set(only_skipped "\\[  PASSED  \\] 0 tests\\.\n(\\[  SKIPPED \\] [^\n]*\n)+[ \n]*$")
+set(only_skipped "\\[  PASSED  \\] 0 tests\\.\n(\\[  SKIPPED \\] [^\n]*\n)+[ \n]*$" "Running 0 tests from 0 test suites")
 
-function(add_test_program name source)
-  add_executable(${name} ${source})
-  target_link_libraries(${name} PRIVATE fewbit_developer GTest::gtest_main Threads::Threads)
-  if(TARGET cpu_guard)
-    add_test(NAME ${name} COMMAND cpu_guard $<TARGET_FILE:${name}>)
-  else()
-    add_test(NAME ${name} COMMAND ${name})
+# Adds the ctest entry `name`: `program` runs the tests of `source` and leaves out those of its other sources. The
+# names of the suites select them; CMake reads the source again when it changes. `suites_of_program` lists the suites
+# of the sources before. Two sources of a program must not share one: its tests would run twice.
+function(add_tests_of_source name program source)
+  set_property(DIRECTORY ${PROJECT_SOURCE_DIR}/tests APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+  file(STRINGS ${source} suites REGEX "^(TYPED_)?TEST(_F)?\\(")
+  list(TRANSFORM suites REPLACE "^[A-Z_]+\\(([a-z0-9_]+),.*" "\\1")
+  list(REMOVE_DUPLICATES suites)
+  if(NOT suites)
+    message(FATAL_ERROR "${source} has no tests")
   endif()
+  set(filter "")
+  foreach(suite IN LISTS suites)
+    if(suite IN_LIST suites_of_program)
+      message(FATAL_ERROR "${source}: another source of ${program} has a suite named ${suite}, too")
+    endif()
+    list(APPEND filter "${suite}.*" "${suite}/*")  # the second: of a typed suite
+  endforeach()
+  list(JOIN filter ":" filter)
+  set(suites_of_program ${suites_of_program} ${suites} PARENT_SCOPE)
+
+  set(guard "")
+  if(TARGET cpu_guard)
+    set(guard cpu_guard)
+  endif()
+  add_test(NAME ${name} COMMAND ${guard} $<TARGET_FILE:${program}> --gtest_filter=${filter})
   set_tests_properties(${name} PROPERTIES LABELS all TIMEOUT 1200 SKIP_RETURN_CODE 77
                        SKIP_REGULAR_EXPRESSION "${only_skipped}")
 endfunction()
 
-# fewbit_test(<folder>/<header> [ISA] [JSON] [PLAIN]): tests/<folder>/<header>_test.cpp becomes the program and the
-# ctest entry <folder>_<header>_test with the label `all`. ISA adds the label `isa`: the result could
-# depend on the instruction set, so every preset builds and runs it.
-# PLAIN compiles it without optimization: what it checks does not depend on that, but many instances
-# of templates make its compile time do. JSON leaves it out where nlohmann-json is missing. A program whose tests all skip counts as skipped.
-function(fewbit_test path)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "ISA;JSON;PLAIN" "" "")
-  if(arg_UNPARSED_ARGUMENTS)
-    message(FATAL_ERROR "fewbit_test(${path}): unknown word ${arg_UNPARSED_ARGUMENTS}, expected ISA, JSON or PLAIN")
+# fewbit_tests(<program> [ISA] [JSON] [PLAIN] [OWN_HEADERS] [AGAIN <word>] [DEFINES <macros>...] [FLAGS <flags>...]
+#              SOURCES <folder>/<header>...)
+# makes one program of the sources tests/<folder>/<header>_test.cpp. It is compiled as one translation unit, because
+# the headers and the templates that sources share take most of the time. The namespace of each source is its path,
+# so names of two sources do not collide. Each source has a ctest entry of its own, <folder>_<header>_test, with the
+# label `all`. A source counts as skipped if all its tests skip.
+#
+# ISA          the result could depend on the instruction set: every preset builds and runs it (label `isa`)
+# JSON         the program is left out where nlohmann-json is missing
+# PLAIN        compiled without optimization: nothing that is checked depends on it, and little time is spent running
+# OWN_HEADERS  parses all headers itself, in place of the precompiled ones
+# AGAIN        sources that another program has, too: the entries become <folder>_<header>_<word>_test
+# DEFINES      macros that the precompiled headers do not use
+# FLAGS        flags after those of the build, so that -O3 among them wins; they imply OWN_HEADERS
+function(fewbit_tests program)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "ISA;JSON;PLAIN;OWN_HEADERS" "AGAIN" "DEFINES;FLAGS;SOURCES")
+  if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCES)
+    message(FATAL_ERROR "fewbit_tests(${program}): expected SOURCES, got \"${arg_UNPARSED_ARGUMENTS}\"")
   endif()
   if(arg_JSON AND NOT TARGET nlohmann_json::nlohmann_json)
-    message(STATUS "${path}_test reads JSON and is left out: nlohmann-json was not found")
+    message(STATUS "${program} reads JSON and is left out: nlohmann-json was not found")
     return()
   endif()
-  set(source ${PROJECT_SOURCE_DIR}/tests/${path}_test.cpp)
-  if(NOT EXISTS ${source})
-    message(FATAL_ERROR "fewbit_test(${path}): there is no ${source}")
-  endif()
-  string(REPLACE "/" "_" name ${path}_test)
-  add_test_program(${name} ${source})
-  set(headers test_headers)
-  if(arg_PLAIN)
-    set(headers test_headers_plain)
-  endif()
-  target_link_libraries(${name} PRIVATE ${headers})
-  target_precompile_headers(${name} REUSE_FROM ${headers})
-  if(arg_ISA)
-    add_dependencies(isa_tests ${name})
-    set_tests_properties(${name} PROPERTIES LABELS "all;isa")
-  endif()
-endfunction()
 
-# fewbit_test_again(<folder>/<header> <name> <flags>...): the same source as a program of its own,
-# <folder>_<header>_<name>_test, compiled with further flags.
-function(fewbit_test_again path again)
-  string(REPLACE "/" "_" name ${path}_${again}_test)
-  add_test_program(${name} ${PROJECT_SOURCE_DIR}/tests/${path}_test.cpp)
-  target_compile_options(${name} PRIVATE ${ARGN})
+  add_executable(${program})
+  set_target_properties(${program} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)  # 0: all sources in one unit
+  target_link_libraries(${program} PRIVATE fewbit_developer GTest::gtest_main Threads::Threads)
+  target_compile_definitions(${program} PRIVATE ${arg_DEFINES})
+  if(arg_OWN_HEADERS OR arg_FLAGS)
+    target_compile_options(${program} PRIVATE $<$<BOOL:${arg_PLAIN}>:-O0> ${arg_FLAGS})
+  else()
+    set(headers test_headers)
+    if(arg_PLAIN)
+      set(headers test_headers_plain)
+    endif()
+    target_link_libraries(${program} PRIVATE ${headers})
+    target_precompile_headers(${program} REUSE_FROM ${headers})
+  endif()
+
+  set(suites_of_program "")
+  foreach(path IN LISTS arg_SOURCES)
+    set(source ${PROJECT_SOURCE_DIR}/tests/${path}_test.cpp)
+    if(NOT EXISTS ${source})
+      message(FATAL_ERROR "fewbit_tests(${program}): there is no ${source}")
+    endif()
+    target_sources(${program} PRIVATE ${source})
+    string(REPLACE "/" "_" name ${path})
+    if(arg_AGAIN)
+      string(APPEND name _${arg_AGAIN})
+    endif()
+    add_tests_of_source(${name}_test ${program} ${source})
+    if(arg_ISA)
+      set_tests_properties(${name}_test PROPERTIES LABELS "all;isa")
+    endif()
+  endforeach()
+  if(arg_ISA)
+    add_dependencies(isa_tests ${program})
+  endif()
 endfunction()
 
 # fewbit_fuzz(<folder>/<header>): tests/<folder>/<header>_fuzz.cpp becomes the libFuzzer program
@@ -167,12 +207,20 @@ function(fewbit_fuzz path)
   add_dependencies(fuzz run_${name})
 endfunction()
 
-# fewbit_example(<task>): the program examples/<task>.cpp, optimized as a user would have it.
+# fewbit_example(<task> [SLOW]): the program examples/<task>.cpp, optimized as a user would have it, or as the tests
+# are with FEWBIT_QUICK_EXAMPLES. SLOW leaves it to slow_tests.
 function(fewbit_example task)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SLOW" "" "")
   add_executable(${task} ${PROJECT_SOURCE_DIR}/examples/${task}.cpp)
   target_link_libraries(${task} PRIVATE fewbit_developer)
-  target_compile_options(${task} PRIVATE -O3)
-  target_compile_definitions(${task} PRIVATE NDEBUG)
+  if(NOT FEWBIT_QUICK_EXAMPLES)
+    target_compile_options(${task} PRIVATE -O3)
+    target_compile_definitions(${task} PRIVATE NDEBUG)
+  endif()
+  if(arg_SLOW AND FEWBIT_QUICK_EXAMPLES)
+    set_target_properties(${task} PROPERTIES EXCLUDE_FROM_ALL ON)
+    add_dependencies(slow_tests ${task})
+  endif()
 endfunction()
 
 # fewbit_benchmark(<folder>_benchmark): benchmarks/<folder>_benchmark.cpp with benchmarks/<folder>/*.cpp

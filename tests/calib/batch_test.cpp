@@ -10,7 +10,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_batch_test {
 
 using fewbit::nan_policy;
 using fewbit::detail::data_summary;
@@ -149,4 +149,4 @@ TEST(batch_test, skips_across_pieces) {
   EXPECT_EQ(read, finite);
 }
 
-}  // namespace
+}  // namespace calib_batch_test

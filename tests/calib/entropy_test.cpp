@@ -12,7 +12,7 @@
 #include "fewbit/calib/fixed_histogram.hpp"
 #include "fewbit/calib/histogram_observer.hpp"
 
-namespace {
+namespace calib_entropy_test {
 
 using fewbit::by_entropy;
 using fewbit::clip;
@@ -32,9 +32,10 @@ std::size_t plain_search(std::vector<std::uint64_t> h, int levels, std::size_t f
   h[0] = h[1];
   double least = std::numeric_limits<double>::infinity();
   std::size_t best = 0;
+  std::vector<double> sum, filled;  // of each level; allocated once, because there may be 32768
   for (std::size_t i = first_bin; i <= h.size(); ++i) {
-    std::vector<double> sum(static_cast<std::size_t>(levels), 0.0);
-    std::vector<double> filled = sum;
+    sum.assign(static_cast<std::size_t>(levels), 0.0);
+    filled = sum;
     const auto digit = [&](std::size_t j) { return j * static_cast<std::size_t>(levels) / i; };
     for (std::size_t j = 0; j < i; ++j) {
       sum[digit(j)] += static_cast<double>(h[j]);
@@ -231,4 +232,4 @@ TEST(entropy_test, rejects_bad_settings) {
                "fewbit: by_entropy: histogram.width is 0, expected a positive number");
 }
 
-}  // namespace
+}  // namespace calib_entropy_test

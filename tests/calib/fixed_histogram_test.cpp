@@ -12,7 +12,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_fixed_histogram_test {
 
 using fewbit::clip;
 using fewbit::fixed_histogram;
@@ -199,4 +199,4 @@ TEST(fixed_histogram_test, survives_hostile_text) {
   fewbit::tests::expect_survives_hostile_text(text, fixed_histogram::from_text);
 }
 
-}  // namespace
+}  // namespace calib_fixed_histogram_test

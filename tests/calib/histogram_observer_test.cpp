@@ -12,7 +12,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_histogram_observer_test {
 
 using fewbit::clip;
 using fewbit::histogram;
@@ -451,4 +451,4 @@ TEST(histogram_observer_test, survives_hostile_text) {
   fewbit::tests::expect_survives_hostile_text(text, histogram_observer::from_text);
 }
 
-}  // namespace
+}  // namespace calib_histogram_observer_test

@@ -7,7 +7,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_max_observer_test {
 
 using fewbit::max_observer;
 using fewbit::nan_policy;
@@ -162,4 +162,4 @@ TEST(max_observer_test, survives_hostile_text) {
   fewbit::tests::expect_survives_hostile_text(seen({-1, 2, 7}).to_text(), max_observer::from_text);
 }
 
-}  // namespace
+}  // namespace calib_max_observer_test

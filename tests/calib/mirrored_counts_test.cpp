@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace {
+namespace calib_mirrored_counts_test {
 
 using fewbit::index;
 using fewbit::detail::mirrored_counts;
@@ -72,4 +72,4 @@ TEST(mirrored_counts_test, counts_beyond_32_bits) {
   EXPECT_EQ(counts[-3], 2 * limit);
 }
 
-}  // namespace
+}  // namespace calib_mirrored_counts_test

@@ -13,7 +13,7 @@
 #include "fewbit/calib/fixed_histogram.hpp"
 #include "fewbit/calib/histogram_observer.hpp"
 
-namespace {
+namespace calib_mse_test {
 
 using fewbit::by_mse;
 using fewbit::clip;
@@ -248,4 +248,4 @@ TEST(mse_test, rejects_bad_settings) {
                "fewbit: by_mse: histogram.width is 0, expected a positive number");
 }
 
-}  // namespace
+}  // namespace calib_mse_test

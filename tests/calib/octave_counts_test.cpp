@@ -14,7 +14,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_octave_counts_test {
 
 using fewbit::detail::octave_bin;
 using fewbit::detail::octave_counts;
@@ -136,4 +136,4 @@ TEST(octave_counts_test, an_octave_at_once_equals_its_keys) {
   EXPECT_EQ(at_once.total(), 2 * one_by_one.total());
 }
 
-}  // namespace
+}  // namespace calib_octave_counts_test

@@ -12,7 +12,7 @@
 #include "fewbit/calib/moving_average_observer.hpp"
 #include "fewbit/calib/threshold_observer.hpp"
 
-namespace {
+namespace calib_per_channel_test {
 
 using fewbit::clip;
 using fewbit::histogram_observer;
@@ -295,4 +295,4 @@ TEST(per_channel_max_test, rejects_bad_numbers_of_channels) {
       "fewbit: per_channel::from_text: channels is 999999999999, expected at most 16777216");
 }
 
-}  // namespace
+}  // namespace calib_per_channel_test

@@ -15,7 +15,7 @@
 #include "fewbit/calib/fixed_histogram.hpp"
 #include "fewbit/calib/histogram_observer.hpp"
 
-namespace {
+namespace calib_percentile_test {
 
 using fewbit::by_percentile;
 using fewbit::clip;
@@ -397,4 +397,4 @@ TEST(percentile_test, rejects_bad_shares_and_data) {
       "fewbit: exact_percentile: x(0, 1) is nan, expected a finite number");
 }
 
-}  // namespace
+}  // namespace calib_percentile_test

@@ -9,7 +9,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_text_test {
 
 using fewbit::detail::text_reader;
 using fewbit::detail::text_writer;
@@ -111,4 +111,4 @@ TEST(text_test, names_the_line_and_shows_forty_characters) {
   expect_error([] { text_reader("c\n", "f").end(); }, "fewbit: f: line 1 is 'c', expected the end");
 }
 
-}  // namespace
+}  // namespace calib_text_test

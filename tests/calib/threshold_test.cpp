@@ -6,7 +6,7 @@
 #include "fewbit/calib/fixed_histogram.hpp"
 #include "fewbit/calib/histogram_observer.hpp"
 
-namespace {
+namespace calib_threshold_test {
 
 using fewbit::by_max;
 using fewbit::clip;
@@ -98,4 +98,4 @@ TEST(by_max_test, rejects_an_empty_histogram) {
                "fewbit: by_max: histogram.width is 0, expected a positive number");
 }
 
-}  // namespace
+}  // namespace calib_threshold_test

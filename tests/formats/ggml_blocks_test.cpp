@@ -9,7 +9,7 @@
 
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace formats_ggml_blocks_test {
 
 using bytes = std::vector<std::uint8_t>;
 
@@ -103,5 +103,5 @@ TYPED_TEST(ggml_blocks_test, names_what_is_wrong) {
 }
 #endif
 
-}  // namespace
+}  // namespace formats_ggml_blocks_test
 }  // namespace fewbit

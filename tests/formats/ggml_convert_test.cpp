@@ -18,7 +18,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace formats_ggml_convert_test {
 
 using tests::random_reals;
 
@@ -285,5 +285,5 @@ TEST(ggml_convert, a_layer_of_blocks_multiplies_their_values) {
   }
 }
 
-}  // namespace
+}  // namespace formats_ggml_convert_test
 }  // namespace fewbit

@@ -13,7 +13,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace formats_ggml_quantize_test {
 
 using tests::bytes;
 using tests::variant;
@@ -188,5 +188,5 @@ TEST(ggml_quantize, names_what_is_wrong) {
 }
 #endif
 
-}  // namespace
+}  // namespace formats_ggml_quantize_test
 }  // namespace fewbit

@@ -14,7 +14,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace formats_ggml_weighted_test {
 
 using tests::product;
 
@@ -176,5 +176,5 @@ TEST(ggml_weighted, names_what_is_wrong) {
 }
 #endif
 
-}  // namespace
+}  // namespace formats_ggml_weighted_test
 }  // namespace fewbit

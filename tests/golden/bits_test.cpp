@@ -12,7 +12,7 @@
 #include "fewbit/codebook/kmeans.hpp"
 #include "fewbit/fewbit.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace golden_bits_test {
 
 /// FNV-1a hash over the bytes of values, low byte first.
 class digest {
@@ -154,5 +154,5 @@ TEST(bits, of_requantized_products) {
   EXPECT_EQ(digest_of(c), 0xF68BD75F15F1487BULL);
 }
 
-}  // namespace
+}  // namespace golden_bits_test
 }  // namespace fewbit

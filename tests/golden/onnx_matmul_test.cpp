@@ -15,7 +15,7 @@
 #include "support/data.hpp"
 #include "support/onnx_cases.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace golden_onnx_matmul_test {
 
 using tests::integer_at;
 using tests::node;
@@ -79,7 +79,7 @@ void expect_product(const node& n, const signed_weights& w, int a_zero, int w_ze
   });
 }
 
-TEST(onnx_conformance, matmul_integer) {
+TEST(onnx_matmul, matmul_integer) {
   FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
   const std::vector<node> nodes = nodes_of("MatMulInteger");
   for (const node& n : nodes) {
@@ -110,7 +110,7 @@ void expect_requantized(const node& n) {
       });
 }
 
-TEST(onnx_conformance, qlinear_matmul) {
+TEST(onnx_matmul, qlinear_matmul) {
   FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
   int run = 0;
   for (const node& n : nodes_of("QLinearMatMul")) {
@@ -126,5 +126,5 @@ TEST(onnx_conformance, qlinear_matmul) {
   EXPECT_EQ(run, 3);  // 2 node tests, 1 from ONNX Runtime
 }
 
-}  // namespace
+}  // namespace golden_onnx_matmul_test
 }  // namespace fewbit

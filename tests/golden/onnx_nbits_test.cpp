@@ -12,7 +12,7 @@
 #include "support/kept_scale.hpp"
 #include "support/onnx_cases.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace golden_onnx_nbits_test {
 
 using tests::node;
 
@@ -51,7 +51,7 @@ void expect_product(const node& n) {
   }
 }
 
-TEST(onnx_conformance, matmul_nbits) {
+TEST(onnx_nbits, matmul_nbits) {
   FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
   const std::vector<node> nodes = tests::nodes_of("MatMulNBits");
   for (const node& n : nodes) {
@@ -66,5 +66,5 @@ TEST(onnx_conformance, matmul_nbits) {
   EXPECT_EQ(nodes.size(), 3U);
 }
 
-}  // namespace
+}  // namespace golden_onnx_nbits_test
 }  // namespace fewbit

@@ -14,7 +14,7 @@
 #include "support/data.hpp"
 #include "support/onnx_cases.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace golden_onnx_quantize_test {
 
 using tests::integer_at;
 using tests::node;
@@ -97,7 +97,7 @@ void expect_codes_of_type(const node& n, const std::string& type) {
   FAIL() << "no code type for " << type;
 }
 
-TEST(onnx_conformance, quantize_linear) {
+TEST(onnx_quantize, quantize_linear) {
   FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
   const std::vector<node> nodes = nodes_of("QuantizeLinear");
   for (const node& n : nodes) {
@@ -107,7 +107,7 @@ TEST(onnx_conformance, quantize_linear) {
   EXPECT_EQ(nodes.size(), 10U);  // 6 node tests, 4 from ONNX Runtime
 }
 
-TEST(onnx_conformance, dequantize_linear) {
+TEST(onnx_quantize, dequantize_linear) {
   FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
   const std::vector<node> nodes = nodes_of("DequantizeLinear");
   for (const node& n : nodes) {
@@ -123,7 +123,7 @@ TEST(onnx_conformance, dequantize_linear) {
   EXPECT_EQ(nodes.size(), 7U);  // 6 node tests, 1 from ONNX Runtime
 }
 
-TEST(onnx_conformance, dynamic_quantize_linear) {
+TEST(onnx_quantize, dynamic_quantize_linear) {
   FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
   const std::vector<node> nodes = nodes_of("DynamicQuantizeLinear");
   for (const node& n : nodes) {
@@ -156,12 +156,12 @@ void expect_scheme_equals(const std::string& file) {
             t["output.y"].matrix<code>());
 }
 
-TEST(onnx_conformance, schemes_agree_with_axis_and_blocks) {
+TEST(onnx_quantize, schemes_agree_with_axis_and_blocks) {
   FEWBIT_SKIP_WITHOUT_DATA("onnxruntime_vectors");
   expect_scheme_equals<uint8_affine_per_row>("quantize_axis0_uint8.safetensors");
   expect_scheme_equals<scheme<int8, grouped<16>, affine>>("quantize_blocked16_int8.safetensors");
   expect_scheme_equals<int8_affine>("quantize_tensor_int8_zp0.safetensors");
 }
 
-}  // namespace
+}  // namespace golden_onnx_quantize_test
 }  // namespace fewbit

@@ -8,7 +8,7 @@
 #include "support/plain_linear.hpp"
 #include "support/reals.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_every_scheme_test {
 
 using tests::coding;
 using tests::coding_of;
@@ -113,5 +113,5 @@ TYPED_TEST(linear_codes_test, equal_the_formula_from_codes_to_codes) {
       {false, {0.31F, 3}}, static_s8_params);
 }
 
-}  // namespace
+}  // namespace ops_every_scheme_test
 }  // namespace fewbit

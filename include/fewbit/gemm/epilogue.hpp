@@ -1,5 +1,5 @@
 #pragma once
-/// What happens to a sum on its way from the accumulator to C.
+/// What happens to a sum between the accumulator and C.
 ///
 /// A stage is a small struct with
 ///

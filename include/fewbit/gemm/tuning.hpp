@@ -41,6 +41,7 @@
 /// |                         |              |                       | 1 / 0.87, of 4 bits 1 / 0.98; apart with 32 rows  |
 /// |                         |              |                       | of 4 bits 1.06                                    |
 /// | grouped_ahead, _lhs_    | 2304, 1024   | -                     | -                                                 |
+/// | grouped_block_bytes     | 256 KiB      | L2                    | -                                                 |
 /// | grouped_streams         | 4            | SPR, W4, groups of 32 | share of reading from memory and L3: 2 panels     |
 /// |                         |              |                       | 0.90, 0.95; 4 0.91, 0.95; 8 0.88, 0.90            |
 /// | bit_block_bytes, rows   | 256 KiB, 192 | L2                    | -                                                 |
@@ -154,6 +155,8 @@ inline constexpr index most_rows_apart = 2;
 /// beside them.
 inline constexpr index grouped_ahead = 2304;
 inline constexpr index grouped_lhs_ahead = 1024;
+/// Bytes of copied inputs that are multiplied by all weights in groups of a part; they stay in L2.
+inline constexpr index grouped_block_bytes = 256 * 1024;
 /// Panels of weights in groups that one row reads side by side.
 inline constexpr int grouped_streams = 4;
 

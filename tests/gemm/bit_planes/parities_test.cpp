@@ -9,7 +9,7 @@
 
 #include "support/bit_codes.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_bit_planes_parities_test {
 
 using gemm::detail::parity_chains, gemm::detail::to_parities, gemm::detail::words_in_parities;
 
@@ -21,8 +21,8 @@ class bit_parities_test : public testing::Test {
 
 TYPED_TEST_SUITE(bit_parities_test, tests::bit_units, tests::bit_unit_names);
 
-/// Two rows by one register, of 3 words and steps of 4; 40 steps of all ones overflow bytes that
-/// are not folded.
+/// Two rows and one register, of 3 words and steps of 4. 40 steps of ones would overflow counts in
+/// bytes.
 TYPED_TEST(bit_parities_test, count_the_ones_of_differences) {
   using unit = typename TestFixture::unit_type;
   constexpr index rows = 2, lanes = unit::lanes;
@@ -62,5 +62,5 @@ TYPED_TEST(bit_parities_test, take_three_words_and_fours_of_signs_alone) {
   }
 }
 
-}  // namespace
+}  // namespace gemm_bit_planes_parities_test
 }  // namespace fewbit

@@ -16,7 +16,7 @@
 #include "support/narrow.hpp"
 #include "support/sanitized.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_few_bits_multiply_test {
 
 using tests::for_each_width, tests::random_codes, tests::random_weights, tests::wide_product;
 
@@ -219,5 +219,5 @@ TEST(multiply_narrow, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
   EXPECT_EQ(y, Eigen::VectorXi::Constant(5, 54));
 }
 
-}  // namespace
+}  // namespace gemm_few_bits_multiply_test
 }  // namespace fewbit

@@ -15,7 +15,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_linear_bit_planes_test {
 
 using tests::random_reals;
 
@@ -263,5 +263,5 @@ TEST(bit_linear, says_what_is_wrong_with_its_parts) {
 }
 #endif
 
-}  // namespace
+}  // namespace ops_linear_bit_planes_test
 }  // namespace fewbit

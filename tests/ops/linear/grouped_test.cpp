@@ -15,7 +15,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_linear_grouped_test {
 
 using tests::random_reals;
 
@@ -396,5 +396,5 @@ TEST(packed_linear, says_what_is_wrong_with_its_parts) {
 }
 #endif
 
-}  // namespace
+}  // namespace ops_linear_grouped_test
 }  // namespace fewbit

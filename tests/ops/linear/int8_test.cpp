@@ -13,7 +13,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_linear_int8_test {
 
 using tests::clamped_code;
 using tests::coded_row;
@@ -476,5 +476,5 @@ TEST(linear, is_exact_at_its_deepest) {
   EXPECT_EQ(y(0, 0), times(static_cast<float>(-127LL * 255 * k), scale));
 }
 
-}  // namespace
+}  // namespace ops_linear_int8_test
 }  // namespace fewbit

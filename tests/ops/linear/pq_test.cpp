@@ -12,7 +12,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_linear_pq_test {
 
 using tests::random_reals;
 
@@ -274,5 +274,5 @@ TEST(pq_linear, rejects_bad_input) {
 
 #endif
 
-}  // namespace
+}  // namespace ops_linear_pq_test
 }  // namespace fewbit

@@ -14,7 +14,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_linear_two_scale_test {
 
 using tests::random_reals;
 
@@ -112,5 +112,5 @@ TEST(ttq_linear, says_what_is_wrong_with_its_parts) {
 }
 #endif
 
-}  // namespace
+}  // namespace ops_linear_two_scale_test
 }  // namespace fewbit

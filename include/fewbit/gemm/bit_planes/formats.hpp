@@ -9,8 +9,8 @@
 /// | unsigned_bits<B> | 0 .. 2^B - 1                | B      | bit 2^i                        |
 /// | signed_bits<B>   | -2^(B - 1) .. 2^(B - 1) - 1 | B      | the same, the highest negative |
 ///
-/// B is 1 to 8. Zero bits are what padding at the end of k has in every plane; products make it
-/// count nothing. Read next: gemm/bit_planes/rules.hpp (what two formats give),
+/// B is 1 to 8. Every plane is padded with zero bits at the end of k, and products ignore the
+/// padding. Read next: gemm/bit_planes/rules.hpp (how two formats are multiplied),
 /// gemm/bit_planes/lhs.hpp and gemm/bit_planes/weights.hpp (activations and weights in planes).
 /// Sources: Rastegari et al. 2016, arXiv:1603.05279 (XNOR-Net, binary); Li et al. 2016,
 /// arXiv:1605.04711 (TWN, ternary); Zhou et al. 2016, arXiv:1606.06160 (DoReFa-Net, and +

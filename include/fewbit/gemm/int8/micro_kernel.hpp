@@ -1,12 +1,12 @@
 #pragma once
-/// The loop: tiles of C, all of k, sums kept in registers.
+/// The loop: tiles of C, all of k, sums in registers.
 ///
-/// One loop serves every instruction set and every tile; what differs is the dot unit. For each
-/// step of k it loads one row of weight registers, then for each row of the tile one activation
-/// register, and issues row_registers * col_registers dots that do not depend on each other. Four
-/// steps stand in one turn of the loop: a processor that starts four instructions per cycle has few
-/// to spare beside two dots, and addresses then cost nothing. Read next: gemm/int8/lhs.hpp
-/// (where activations come from), gemm/int8/multiply.hpp (which walks the tiles).
+/// One loop serves every instruction set and every tile; only the dot unit differs. For each step
+/// of k the loop loads one row of weight registers. Then it loads one activation register for each
+/// row of the tile and issues row_registers * col_registers independent dots. One iteration has
+/// four steps: a processor that starts four instructions per cycle has few to spare beside two
+/// dots, and with four steps the addresses cost nothing. Read next: gemm/int8/lhs.hpp (where
+/// activations come from), gemm/int8/multiply.hpp (the product).
 
 #include "fewbit/begin.hpp"
 
@@ -23,23 +23,28 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// Steps of k in one turn of the loop, where the unit does not say. (3136,64,576) and 512^3 with
-/// AVX512-VNNI on a Cascade Lake: four steps 1.06 and 1.08 times oneDNN, one step 0.96 and 0.90.
+/// Steps of k in one iteration of the loop, unless the unit defines them. Rate relative to oneDNN
+/// with AVX512-VNNI on a Cascade Lake:
+///
+/// | steps | (3136,64,576) | 512^3 |
+/// |-------|---------------|-------|
+/// | 4     | 1.06          | 1.08  |
+/// | 1     | 0.96          | 0.90  |
 template <class Unit>
 inline constexpr int steps_per_turn = 4;
 template <class Unit>
   requires requires { Unit::steps_per_turn; }
 inline constexpr int steps_per_turn<Unit> = Unit::steps_per_turn;
 
-/// Dots that should be in flight: two per cycle of four to five cycles' latency. A tile of fewer
-/// registers sums alternate steps in separate sets.
+/// Number of dots that should be in flight: two per cycle, with a latency of four to five cycles. A
+/// tile with fewer registers sums alternate steps in separate sets of accumulators.
 template <class Unit>
 inline constexpr int dots_in_flight = 8;
 template <class Unit>
   requires requires { Unit::dots_in_flight; }
 inline constexpr int dots_in_flight<Unit> = Unit::dots_in_flight;
 
-/// Weights to bring into cache while others are multiplied: `lines` cache lines per turn, up to
+/// Prefetches weights while other weights are multiplied: `lines` cache lines per iteration, up to
 /// `end`.
 struct prefetcher {
   const std::byte* next = nullptr;
@@ -53,7 +58,7 @@ struct prefetcher {
   }
 };
 
-/// Activations to copy less an offset while others are multiplied, whole cache lines of them.
+/// Copies activations minus an offset while other activations are multiplied, in whole cache lines.
 struct copier {
   const std::byte* next = nullptr;
   const std::byte* end = nullptr;
@@ -74,8 +79,8 @@ struct copier {
   }
 };
 
-/// Tiles that one call sums: `down` row tiles, one below the other, each against `along` panels.
-/// Pointers belong to the first tile.
+/// The tiles that one call sums: `down` row tiles, one below the other, each multiplied by `along`
+/// panels. The pointers belong to the first tile.
 template <class Unit>
 struct tile_run {
   const typename Unit::lhs_code* a;
@@ -89,7 +94,7 @@ struct tile_run {
   index along;
 };
 
-/// R x C accumulators and the work on them.
+/// R x C accumulators and the operations on them.
 template <class Unit, int R, int C>
 class register_tile {
   using lhs_code = typename Unit::lhs_code;
@@ -114,8 +119,8 @@ class register_tile {
     }
   }
 
-  /// Begins at the bias plus offset * (column sums of W), which is what the unit's lhs_offset calls
-  /// for; either may be missing.
+  /// Initializes the sums with the bias plus offset * (column sums of W); the lhs_offset of the
+  /// unit requires the second term. Either term may be missing.
   FEWBIT_ALWAYS_INLINE void start(const std::int32_t* column_sums, std::uint32_t offset,
                                   const std::int32_t* bias) noexcept {
     using words = arch::rebind<accumulator, std::uint32_t>;
@@ -139,8 +144,8 @@ class register_tile {
     }
   }
 
-  /// Adds the products of `depth` codes; weights advance by whole steps. Each turn gives `ahead`
-  /// its turn.
+  /// Adds the products of `depth` codes. Weights advance by whole steps. Each iteration also calls
+  /// `ahead` once.
   template <class Side>
   FEWBIT_ALWAYS_INLINE void accumulate(const lhs_code* a, index stride, const rhs_code* w,
                                        index depth, Side& ahead) noexcept {
@@ -148,8 +153,8 @@ class register_tile {
     for (; steps >= turn; steps -= turn) {
       ahead.turn();
       turn_over(a, stride, w, std::make_integer_sequence<int, turn>{});
-      // g++ 12 at -O3 makes vectors of the turns of a loop over single sums, and loses the sums
-      // when no turn remains.
+      // g++ 12 at -O3 vectorizes the iterations of a loop over single sums, and drops the sums if
+      // no iteration remains.
       if constexpr (!accumulator::is_native) arch::forget_origin(a);
       a += turn * Unit::rows * Unit::depth;
       w += turn * step_codes;
@@ -169,7 +174,7 @@ class register_tile {
     }
   }
 
-  /// The sums of row r, register by register.
+  /// The sums of row r, one register after the other.
   FEWBIT_ALWAYS_INLINE void row(int r, accumulator (&sums)[C]) const noexcept {
 #pragma GCC unroll 32
     for (int j = 0; j < C; ++j) {
@@ -179,7 +184,7 @@ class register_tile {
     }
   }
 
-  /// Asks for the rows that store() will write.
+  /// Prefetches the rows that store() will write.
   FEWBIT_ALWAYS_INLINE static void fetch(std::int32_t* row, index stride) noexcept {
     constexpr int line = arch::cache_line / int{sizeof(std::int32_t)};
 #pragma GCC unroll 32
@@ -191,7 +196,8 @@ class register_tile {
     }
   }
 
-  /// Writes the sums as R * Unit::rows rows of C * Unit::cols numbers, `stride` numbers apart.
+  /// Writes the sums as R * Unit::rows rows of C * Unit::cols numbers. Rows are `stride` numbers
+  /// apart.
   FEWBIT_ALWAYS_INLINE void store(std::int32_t* row, index stride) const noexcept {
 #pragma GCC unroll 32
     for (int r = 0; r < R; ++r) {
@@ -203,7 +209,7 @@ class register_tile {
     }
   }
 
-  /// Writes `before` plus the sums, the like of store() for units of one row.
+  /// Writes `before` plus the sums, like store(), for units of one row.
   FEWBIT_ALWAYS_INLINE void store_added(const std::int32_t* before, index before_stride,
                                         std::int32_t* row, index stride) const noexcept {
     static_assert(Unit::rows == 1);
@@ -227,7 +233,7 @@ class register_tile {
  private:
   static constexpr index step_codes = C * Unit::cols * Unit::depth;
 
-  /// One turn. A unit may load the activations of a row for all its steps at once.
+  /// One iteration. A unit may load the activations of a row for all its steps at once.
   template <int... S>
   FEWBIT_ALWAYS_INLINE void turn_over(const lhs_code* a, index stride, const rhs_code* w,
                                       std::integer_sequence<int, S...>) noexcept {
@@ -311,7 +317,7 @@ class register_tile {
   accumulator sum_[sets][R][C];
 };
 
-/// Where the sums of a run go when nothing is made of them: rows `stride` numbers apart.
+/// The destination of sums without an epilogue: rows `stride` numbers apart.
 template <class Unit>
 struct store_sums {
   std::int32_t* sums;
@@ -332,8 +338,8 @@ struct store_sums {
   FEWBIT_ALWAYS_INLINE void end_row(index rows) noexcept { sums += rows * stride; }
 };
 
-/// Where the sums of a chunk of k go: as store_sums says, but added to those of earlier chunks, if
-/// any, whose rows are `before_stride` numbers apart.
+/// The destination of the sums of a chunk of k: like store_sums, but added to the sums of earlier
+/// chunks, if there are any. Rows of earlier sums are `before_stride` numbers apart.
 template <class Unit>
 struct collect_sums : store_sums<Unit> {
   const std::int32_t* before;
@@ -354,10 +360,10 @@ struct collect_sums : store_sums<Unit> {
   }
 };
 
-/// Sums a run of tiles of R x C registers and hands each to the sink, which is told before. With
-/// store_sums it knows no epilogue and no type of the caller's activations, so that a program holds
-/// it once. Arguments are copied: a sink may store 8-bit codes, which could change whatever is
-/// referred to.
+/// Sums a run of tiles of R x C registers and passes each tile to the sink. The sink is called once
+/// before each tile. With store_sums the function depends on neither the epilogue nor the type of
+/// the activations, so a program contains it once. Arguments are copied: a sink may store 8-bit
+/// codes, and the compiler must assume that such a store changes referenced memory.
 template <class Unit, int R, int C, class Side, class Sink>
 void sum_run(const tile_run<Unit>& given, int lhs_offset, Side& ahead,
              const Sink& given_sink) noexcept {
