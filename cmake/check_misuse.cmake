@@ -1,11 +1,12 @@
-# Compiles SOURCE with the command COMPILE and wants it to fail with the words of its first line,
-# `// expect: <words>`, or with these words in the one error that there is, `// expect only: <words>`;
-# with MUST_COMPILE it wants success. A second line `// flags: <flags>` adds to the command; without one, the
-# header PRECOMPILED is included first, if it is given.
+# Compiles SOURCE with the command COMPILE and expects an error. The first line of SOURCE gives the words
+# that the output must contain, `// expect: <words>`. With `// expect only: <words>` there must be exactly
+# one error, and it must contain the words. With MUST_COMPILE the compilation must succeed. A second line
+# `// flags: <flags>` adds flags to the command. Without such a line, the header PRECOMPILED, if given, is
+# included first.
 
 cmake_minimum_required(VERSION 3.25)
 
-# A plain line first, because CMake breaks the lines of its errors.
+# Prints the text as a plain line first, because CMake wraps the lines of its errors.
 macro(red text)
   message(NOTICE "${SOURCE}: ${text}")
   message(FATAL_ERROR "check_misuse is red")

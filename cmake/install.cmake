@@ -1,4 +1,4 @@
-# What find_package(fewbit) finds after an installation.
+# Installs the files that find_package(fewbit) needs.
 
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)

@@ -1,5 +1,5 @@
-# Cross build with Debian's g++-mingw-w64-x86-64-posix, whose threads are those of C++. Programs are
-# linked statically: wine would not find the compiler's DLLs.
+# Cross build with Debian's g++-mingw-w64-x86-64-posix, which supports C++ threads. Programs are linked
+# statically, because wine does not find the DLLs of the compiler.
 
 set(CMAKE_SYSTEM_NAME Windows)
 set(CMAKE_SYSTEM_PROCESSOR AMD64)

@@ -1,7 +1,7 @@
-// A network from float to few bits, end to end: train it, watch its activations, quantize it in
-// every way the library knows, and see in one table what each way costs and gains.
+// Quantizes a small network in every way that the library offers: trains it in float, calibrates
+// its activations, quantizes it, and prints accuracy, size and time of each variant in one table.
 //
-// Read main() first; it is the whole story.
+// Read main() first: it shows all steps.
 
 #include <cstdint>
 #include <cstdio>
@@ -85,7 +85,7 @@ void train(mlp& model, const dataset& data) {
   }
 }
 
-// ---- calibration: what the activations behind each relu look like
+// ---- calibration: distributions of the activations after each relu
 
 struct activations {
   histogram_observer values;
@@ -124,10 +124,10 @@ constexpr calibrator calibrators[] = {
 
 // ---- quantized networks
 
-/// Rows that a layer has memory for.
+/// Number of rows for which a layer reserves memory.
 constexpr fewbit::index rows_at_a_time = 128;
 
-/// Layers hand floats to each other; each quantizes what it is given (dynamic_int8) or leaves it
+/// Layers exchange floats. Each layer quantizes its inputs (dynamic_int8) or keeps them in float
 /// (float_inputs).
 template <class S, class Inputs>
 class float_chain {
@@ -155,8 +155,8 @@ class float_chain {
   std::vector<matrix> values_;
 };
 
-/// Layers hand 8-bit codes to each other: no float matrix between the pixels and the logits. The
-/// pixels are codes already, of scale 1/16; hidden[i] says what the codes behind relu i mean.
+/// Layers exchange 8-bit codes: there is no float matrix between the pixels and the logits. The
+/// pixels are codes of scale 1/16. hidden[i] holds the parameters of the codes after relu i.
 template <class S>
 class code_chain {
  public:
@@ -187,7 +187,7 @@ class code_chain {
   std::vector<bytes> codes_;
 };
 
-/// The parameters that a calibrator's ranges give for activations in uint8.
+/// The uint8 parameters of the activations for the ranges of a calibrator.
 template <class Scale = real_scale>
 std::vector<quant_params> choose_hidden(const std::vector<activations>& seen, const calibrator& c) {
   std::vector<quant_params> params;
@@ -211,7 +211,7 @@ double accuracy_percent(const matrix& logits, const std::vector<int>& labels) {
   return 100.0 * static_cast<double>(right) / static_cast<double>(logits.rows());
 }
 
-/// Runs networks on the test images and collects a row for each.
+/// Runs networks on the test images and adds a row to the table for each.
 class comparison {
  public:
   comparison(mlp& model, const dataset& test) : model_(model), test_(test) {
@@ -273,7 +273,7 @@ table compare(mlp& model, const dataset& test, const std::vector<activations>& s
   return all.results();
 }
 
-/// The activations behind the last relu, and where each calibrator cuts them.
+/// Draws the activations after the last relu, and the range that each calibrator chooses.
 void draw(const activations& seen, const std::string& path) {
   std::vector<mark> marks;
   for (const calibrator& c : calibrators) marks.push_back({c.name, c.choose(seen).hi});

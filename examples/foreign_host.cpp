@@ -1,10 +1,10 @@
-// A host that fewbit cannot be compiled with: C++11 and -Ofast. It reaches a layer through
-// functions of raw pointers (foreign_host/scorer.h), which stand compiled for two instruction sets
-// in one program, and chooses when it runs. foreign_host/CMakeLists.txt has the flags; README.md
-// says why.
+// A host program with flags that fewbit cannot be compiled with: C++11 and -Ofast. It calls a layer
+// through functions with raw pointers (foreign_host/scorer.h). The program contains these functions
+// compiled for two instruction sets, and selects them at run time. foreign_host/CMakeLists.txt has
+// the flags; README.md gives the reasons.
 //
-// Prints a line for each instruction set that this processor has: equal bits, none of them lost to
-// the flags of the host.
+// Prints a line for each instruction set of this processor. The results have equal bits, and the
+// flags of the host do not change them.
 
 #include <cmath>
 #include <cstdint>
@@ -20,7 +20,7 @@ const std::ptrdiff_t outputs = 33;
 const std::ptrdiff_t inputs = 101;
 const std::ptrdiff_t rows = 7;
 
-// Multiples of `scale`, a power of two that is a normal number: exact, whatever the flags.
+// Integer multiples of `scale`. They are exact with any flags if `scale` is a normal power of two.
 std::vector<float> numbers(std::ptrdiff_t count, float scale, std::uint32_t state) {
   std::vector<float> values(static_cast<std::size_t>(count));
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -50,7 +50,7 @@ int subnormal_numbers(const std::vector<float>& values) {
   return count;
 }
 
-// Whether this thread flushes subnormal numbers to zero.
+// Tests whether this thread flushes subnormal numbers to zero.
 const char* flushes() {
   volatile float small = 1.1754944e-38F;  // 2^-126
   volatile float half = 0.5F;
@@ -61,7 +61,7 @@ const char* flushes() {
   return bits == 0 ? "yes" : "no";
 }
 
-// The largest distance from sums in double.
+// The largest difference from sums in double.
 double largest_error(const std::vector<float>& w, const std::vector<float>& bias,
                      const std::vector<float>& x, const std::vector<float>& y) {
   double largest = 0;
@@ -84,7 +84,7 @@ bool fail(const char* what) {
   return false;
 }
 
-// A layer of usual numbers and one whose outputs are subnormal.
+// Runs a layer of ordinary numbers and a layer with subnormal outputs.
 bool demonstrate(const scorer_functions& f) {
   char message[200] = "";
   const float unit = 1.0F / 32768;
@@ -127,7 +127,7 @@ int main() {
   std::printf("this host flushes subnormal numbers: %s\n", flushes());
   bool good = demonstrate(*scorer_baseline());
 #if defined(FOREIGN_HOST_HAS_AVX2)
-  // What the flags of that library name, -mavx2 and -mfma.
+  // The flags of that library are -mavx2 and -mfma.
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
     good = demonstrate(*scorer_avx2()) && good;
   }

@@ -1,9 +1,9 @@
 // A trained residual network on real images: float32, int8 with each calibrator, int4 weights.
 //
-// The network and its data stand in support/resnet.hpp. Quantization follows Wu et al. 2020
-// (arXiv:2004.09602): weights symmetric for each output channel, inputs symmetric for the whole
-// tensor, every layer, first and last included. Read main() and run() first; --data names the
-// folder of the data.
+// support/resnet.hpp defines the network and reads its data. Quantization follows Wu et al. 2020
+// (arXiv:2004.09602): every layer, first and last included, has symmetric weights with a scale per
+// output channel and symmetric inputs with one scale per tensor. Read main() and run() first.
+// --data names the folder of the data.
 
 #include <algorithm>
 #include <cstdint>
@@ -22,9 +22,9 @@
 
 namespace fewbit::examples {
 
-// ---- the ways to quantize it
+// ---- kinds of quantized layers
 
-/// Weights of scheme S, inputs float.
+/// Weights of scheme S and float inputs.
 template <class S>
 resnet<linear<S, float_inputs>, float> weights_only(const std::vector<float_weights>& layers) {
   std::vector<linear<S, float_inputs>> made;
@@ -32,7 +32,7 @@ resnet<linear<S, float_inputs>, float> weights_only(const std::vector<float_weig
   return resnet<linear<S, float_inputs>, float>(std::move(made));
 }
 
-/// Weights of scheme S; the input of layer i in int8 over ranges[i], symmetric.
+/// Weights of scheme S. The input of layer i is int8 with range ranges[i], symmetric.
 template <class S>
 resnet<linear<S, static_int8>, std::int8_t> in_integers(const std::vector<float_weights>& layers,
                                                         const std::vector<range>& ranges) {
@@ -47,9 +47,9 @@ resnet<linear<S, static_int8>, std::int8_t> in_integers(const std::vector<float_
 
 // ---- calibration
 
-/// 2048 bins from 0 to the largest magnitude of each layer, as the reference has them; a first pass
-/// finds that magnitude. (One pass with histogram_observer gives bins of other widths and
-/// accuracies as good.)
+/// Histograms with 2048 bins from 0 to the largest magnitude of each layer, as in the reference. A
+/// first pass finds that magnitude. (One pass with histogram_observer gives bins of other widths
+/// and accuracies as good.)
 std::vector<fixed_histogram> calibrate(const std::vector<float_weights>& layers,
                                        const image_set& images) {
   std::vector<max_observer> extremes(layers.size());

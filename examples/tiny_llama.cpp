@@ -1,17 +1,17 @@
 // A language model that writes a story, token by token: float32, then int8, int4 and int2 weights.
 //
-// The network is stories260K of karpathy/tinyllamas (Llama 2 with 5 blocks of width 64). Quantized
-// are all its linear weights, and the token embeddings where they serve as output head; inputs of
-// these layers become int8, a scale for each token. The lookup of embeddings, norms, attention and
-// SiLU stay in float. Every story is the likeliest continuation of nothing: no prompt, no chance.
-// Read main() and compare() first, then support/llama.hpp.
+// The network is stories260K of karpathy/tinyllamas (Llama 2 with 5 blocks of width 64). All linear
+// weights are quantized, and so are the token embeddings in their use as output head. Inputs of
+// these layers become int8 with a scale for each token. The lookup of embeddings, norms, attention
+// and SiLU stay in float. Every story starts from an empty prompt, and each token is the most
+// likely one. Read main() and compare() first, then support/llama.hpp.
 //
-// The data are not part of this project. --data names a folder that holds, in stories260k/, what
-// support/llama_files.hpp reads and these token sequences:
-//   tokens_greedy.npy               the likeliest text, and with it some logits, float32:
-//   greedy_logits_pos_0_64_255.npy
-//   tokens_calibration_sampled.npy  what scales may be fitted to
-//   tokens_sampled.npy, english_{0,1,2}_tokens.npy    what is to be predicted
+// The data are not part of this project. --data names a folder with a subfolder stories260k/. It
+// contains the files that support/llama_files.hpp reads, and these:
+//   tokens_greedy.npy               the most likely text of the reference
+//   greedy_logits_pos_0_64_255.npy  logits of the reference on that text, float32
+//   tokens_calibration_sampled.npy  text for fitting scales
+//   tokens_sampled.npy, english_{0,1,2}_tokens.npy    text for measuring perplexity
 
 #include <algorithm>
 #include <array>
@@ -34,9 +34,9 @@
 
 namespace fewbit::examples {
 
-// ---- the ways to quantize it
+// ---- kinds of quantized layers
 
-/// A linear layer in float that remembers how large each input has been.
+/// A linear layer in float that sums the square of each input.
 struct watched_linear {
   float_linear layer;
   row sum_of_squares = row::Zero(layer.inputs());
@@ -48,13 +48,13 @@ struct watched_linear {
     layer(x, y);
   }
 
-  /// How much an error of the weights of each input costs.
+  /// The weight of each input in the quantization error: its sum of squares.
   [[nodiscard]] std::span<const float> importance() const {
     return {sum_of_squares.data(), static_cast<std::size_t>(inputs())};
   }
 };
 
-/// The network of float layers that know their inputs: what weights can be fitted to.
+/// Runs the float network on texts. Returns its layers with the sums of squares of their inputs.
 llama_weights<watched_linear> watch(const float_model& model, const std::vector<tokens>& texts) {
   const auto watched = [](const float_linear& layer) { return watched_linear{layer}; };
   llama<watched_linear> network(model.shape, model.weights.with_layers(watched));
@@ -74,7 +74,7 @@ quantized_matrix<S> by_importance(const watched_linear& layer) {
   return weighted_quantize<S>(layer.layer.weights, layer.importance());
 }
 
-/// Bytes of weights as a file would hold them.
+/// Size of the weights in a file, in bytes.
 index bytes_of_layers(const llama_weights<float_linear>& weights) {
   return weights.sum_of_layers(
       [](const float_linear& layer) { return layer.weights.size() * index{sizeof(float)}; });
@@ -84,7 +84,7 @@ index bytes_of_layers(const llama_weights<quantized_matrix<S>>& weights) {
   return weights.sum_of_layers([](const quantized_matrix<S>& q) { return q.storage_bytes(); });
 }
 
-// ---- what a network is asked
+// ---- measurements of a network
 
 index likeliest(const row& logits) {
   index best = 0;
@@ -92,7 +92,7 @@ index likeliest(const row& logits) {
   return best;
 }
 
-/// Writes `count` tokens, each the likeliest; write(token) is called as soon as it is known.
+/// Generates `count` tokens, each the most likely one. Calls write(token) after each.
 template <class Linear, class Write>
 void generate(llama<Linear>& network, index count, const Write& write) {
   network.restart();
@@ -103,7 +103,7 @@ void generate(llama<Linear>& network, index count, const Write& write) {
   }
 }
 
-/// exp of the mean surprise: -log p(token i + 1 | tokens 0 to i), over all sequences.
+/// Perplexity: exp of the mean of -log p(token i + 1 | tokens 0 to i) over all sequences.
 template <class Linear>
 double perplexity(llama<Linear>& network, const std::vector<tokens>& sequences) {
   double surprise = 0.0;
@@ -123,14 +123,14 @@ double perplexity(llama<Linear>& network, const std::vector<tokens>& sequences) 
 
 constexpr std::array<index, 3> reference_positions{0, 64, 255};
 
-/// What all networks are measured with.
+/// Data for the measurements, the same for all networks.
 struct evaluation {
   std::vector<std::string> vocabulary;
-  std::vector<tokens> sampled;      ///< drawn from the float network
+  std::vector<tokens> sampled;      ///< sampled from the float network
   std::vector<tokens> english;      ///< written by people
-  tokens greedy;                    ///< the reference's likeliest text
-  row_matrix<float> greedy_logits;  ///< its logits at reference_positions
-  index length;                     ///< of the stories
+  tokens greedy;                    ///< the most likely text of the reference
+  row_matrix<float> greedy_logits;  ///< logits of the reference at reference_positions
+  index length;                     ///< of the stories, in tokens
 };
 
 evaluation load_evaluation(const std::string& folder, const float_model& model, index length) {
@@ -155,7 +155,7 @@ evaluation load_evaluation(const std::string& folder, const float_model& model, 
   return with;
 }
 
-/// Has networks write, measures them and collects a row for each.
+/// Generates a story with each network, measures the network and adds a row to the table.
 class comparison {
  public:
   explicit comparison(const evaluation& with) : with_(with) {}
@@ -174,7 +174,7 @@ class comparison {
   [[nodiscard]] const table& results() const { return results_; }
 
  private:
-  /// Prints it as it comes; answers how many tokens from the first are the reference's.
+  /// Prints the story token by token. Returns how many tokens at its start equal the reference.
   template <class Linear>
   index write_story(llama<Linear>& network) const {
     tokens story{begin_of_text};
@@ -189,7 +189,7 @@ class comparison {
     return ends.first - story.begin();
   }
 
-  /// Largest difference to the reference's logits, on the reference's text.
+  /// The largest difference from the logits of the reference, on the text of the reference.
   template <class Linear>
   double logit_error(llama<Linear>& network) const {
     network.restart();
@@ -221,7 +221,7 @@ table compare(const float_model& model, const std::vector<tokens>& calibration, 
     const auto codes = watched.with_layers(quantizer);
     const auto packed = codes.with_layers([]<class S>(const quantized_matrix<S>& q) {
       linear<S> layer(q);
-      layer.reserve(1);  // row by row
+      layer.reserve(1);  // one row per call
       return layer;
     });
     all.add(name, bytes_of_layers(codes), llama(model.shape, packed));

@@ -1,5 +1,5 @@
-// Rows of this library: products on every compiled instruction set, weights from memory, threads,
-// packing.
+// Benchmarks of this library: products on every compiled instruction set, weights read from memory,
+// several threads, packing.
 
 #include <benchmark/benchmark.h>
 
@@ -16,7 +16,7 @@
 
 namespace fewbit::benchmarks { namespace {
 
-/// One part of the product for each thread of a pool that outlives the calls.
+/// Splits a product into one part for each thread of a pool. The pool is created once.
 template <class Arch>
 void run_threads(benchmark::State& state, const shape& s, int threads) {
   sums_case<std::uint8_t> data(s);
@@ -53,8 +53,8 @@ index pack_anew(const row_matrix<std::int8_t>& w) {
   return gemm::pack_int8<std::uint8_t, Arch>(w).bytes();
 }
 
-/// What packing is measured by, into memory that was written before or, like packed weights, into
-/// memory just asked for.
+/// A copy to compare packing with. `fresh`: into newly allocated memory, as for packed weights;
+/// otherwise into memory that was written before.
 void run_memcpy(benchmark::State& state, bool fresh) {
   const row_matrix<std::int8_t> w = large_weights();
   row_matrix<std::int8_t> copy = w;
@@ -69,7 +69,7 @@ void run_memcpy(benchmark::State& state, bool fresh) {
   state.counters["GBps"] = per_second(static_cast<double>(w.size()) * 1e-9);
 }
 
-/// An arch that inherits its unit runs the kernel of its base; the scalar one is no rival.
+/// False for an arch that only inherits the kernel of its base, and for the scalar arch.
 template <class Arch>
 constexpr bool has_own_unit() {
   if constexpr (std::is_same_v<Arch, arch::scalar>) {

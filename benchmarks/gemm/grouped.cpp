@@ -1,5 +1,6 @@
-// Rows of products with weights of 2, 3, 4 and 8 bits in groups of 32, and of 4 bits with a scale
-// for each row: floats in, quantized inside the call or not, floats out.
+// Benchmarks of layers with weights of 2, 3, 4 and 8 bits in groups of 32, and with 4-bit weights
+// with a scale for each row. Inputs and outputs are floats; inputs are quantized in the call or
+// stay floats.
 
 #include <benchmark/benchmark.h>
 
@@ -15,7 +16,7 @@
 
 namespace fewbit::benchmarks { namespace {
 
-/// With `is_cold`, as many copies of the weights, used in turn, as no cache holds.
+/// If `is_cold`, the calls alternate between more copies of the weights than the caches can hold.
 template <class S, class Inputs, class Arch>
 void run_grouped(benchmark::State& state, const shape& s, bool is_cold) {
   using layer_type = linear<S, Inputs, Arch>;

@@ -1,7 +1,8 @@
-// What the processor can do at most: dot instructions on registers alone, reading from each level.
+// Peak rates of the processor: dot instructions on registers only, and reads from each level of
+// memory.
 //
-// The loops do not depend on the library's kernels. Operations are counted as in a product, two per
-// product of two codes.
+// The loops do not use the kernels of the library. The product of two codes counts as two
+// operations, as in a matrix product.
 
 #include <benchmark/benchmark.h>
 
@@ -17,13 +18,14 @@
 
 namespace fewbit::benchmarks { namespace {
 
-// `sums` registers that do not wait for one another are each added to by `dot`, or by `multiply`,
-// `widen` and `add` one after the other. Constraint "x" keeps VEX instructions on their registers.
+// Each loop adds to `sums` independent registers, either by one instruction (`dot`), or by the
+// chain `multiply`, `widen`, `add`. The constraint "x" limits VEX instructions to registers they
+// can encode.
 
 #if FEWBIT_HAS_AVX512_VNNI
 struct vpdpbusd_zmm {
   using vector = __m512i;
-  static constexpr int sums = 12;  // more than latency times instructions per cycle
+  static constexpr int sums = 12;  // more than latency * instructions per cycle
   static constexpr int products = 64;
   FEWBIT_ALWAYS_INLINE static void dot(vector& sum, const vector& a, const vector& b) {
     asm volatile("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
@@ -51,11 +53,15 @@ struct vpdpbusd_ymm {
 };
 #endif
 
-// In the two chains vpaddd competes with the products for their ports. Six products and then six
-// additions are faster by 4 % than taking turns on a Cascade Lake (40 of the 48 operations per
-// cycle that ports allow vpmaddwd, and 51 of 64); no other order tried gains more than another 1 %.
+// In the two chains below, vpaddd and the products use the same ports. Six products followed by six
+// additions are 4 % faster than alternating. Other orders gain at most another 1 %.
+//
+// | Cascade Lake | operations per cycle | limit of ports |
+// |--------------|----------------------|----------------|
+// | vpmaddwd     | 40                   | 48             |
+// | vpmaddubsw   | 51                   | 64             |
 
-/// Codes widened to 16 bits.
+/// s8 by s8, with codes widened to 16 bits.
 struct vpmaddwd_ymm {
   using vector = __m256i;
   static constexpr int sums = 6;
@@ -68,7 +74,7 @@ struct vpmaddwd_ymm {
   }
 };
 
-/// How u8 by s8 is summed where 16 bits can hold two products.
+/// u8 by s8, for codes whose sum of two products fits into 16 bits.
 struct vpmaddubsw_ymm {
   using vector = __m256i;
   static constexpr int sums = 6;
@@ -85,7 +91,7 @@ struct vpmaddubsw_ymm {
 };
 
 #if FEWBIT_HAS_AVX512_BITALG
-/// How binary codes are summed, 512 pairs of bits at a time.
+/// Binary codes, 512 pairs of bits per instruction.
 struct xor_popcount {
   using vector = __m512i;
   static constexpr int sums = 12;
@@ -102,7 +108,7 @@ struct xor_popcount {
 };
 #endif
 
-/// Adds once to every sum. Not a loop: g++ 12 would keep the sums in memory.
+/// Adds once to every sum. It is not a loop, because g++ 12 would keep the sums in memory.
 template <class I, class Vector, int... i>
 FEWBIT_ALWAYS_INLINE void add_to_all(Vector (&sum)[sizeof...(i)], const Vector& a, const Vector& b,
                                      std::integer_sequence<int, i...>) {
@@ -122,7 +128,7 @@ void run_peak(benchmark::State& state) {
   using vector = typename Instruction::vector;
   constexpr std::make_integer_sequence<int, Instruction::sums> all;
   vector sum[Instruction::sums] = {};
-  const vector a = {}, b = {1};  // not in one register: x ^ x costs nothing
+  const vector a = {}, b = {1};  // two registers: x ^ x would need no execution unit
   for (auto _ : state) {
 #pragma GCC unroll 4
     for (int i = 0; i < rounds; ++i) add_to_all<Instruction>(sum, a, b, all);

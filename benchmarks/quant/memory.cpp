@@ -1,4 +1,4 @@
-// What the memory allows: copies of the same traffic, and reading alone.
+// Limits by memory: copies with the same traffic, and reads alone.
 
 #include <benchmark/benchmark.h>
 

@@ -1,8 +1,8 @@
 #pragma once
-/// Products of codes in bit planes as the GEMM benchmark runs them.
+/// Products of codes in bit planes for the GEMM benchmark.
 ///
-/// Binary activations are packed ahead, as an operator that makes them would; other activations are
-/// codes, and packing them is inside the time.
+/// Binary activations are packed before the timed calls, because an operator that makes them would
+/// pack them. Other activations are codes; packing them is inside the time.
 
 #include <cstdint>
 #include <string>
@@ -13,7 +13,7 @@
 
 namespace fewbit::benchmarks {
 
-/// Codes of a format, every one of them about as often as the others.
+/// Random codes of a format, all with about the same frequency.
 template <class F>
 row_matrix<typename F::code> random_codes_of(index rows, index cols, std::uint64_t seed) {
   using code = typename F::code;
@@ -91,7 +91,7 @@ class bit_product {
   planes planes_;
 };
 
-/// Products by table lookup; making the tables is inside the time.
+/// Products by table lookup. The time includes making the tables.
 template <class Operands, class Arch>
 class table_product {
  public:

@@ -5,7 +5,7 @@
 
 namespace fewbit::benchmarks {
 
-/// `count` of something for each iteration, as a rate.
+/// A rate counter that adds `count` in each iteration.
 inline benchmark::Counter per_second(double count) {
   return {count, benchmark::Counter::kIsIterationInvariantRate};
 }

@@ -1,5 +1,5 @@
 #pragma once
-/// The product in float by Eigen, one thread. It packs at each call.
+/// Float products by Eigen, on one thread. Eigen packs both operands in each call.
 
 #include "fewbit/core/types.hpp"
 

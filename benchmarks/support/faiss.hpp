@@ -1,11 +1,18 @@
 #pragma once
-/// k-means by faiss, one thread: its Clustering with an IndexFlatL2 and all points, and, for one
-/// dimension, its exact Clustering1D; codes of its ProductQuantizer, searched by IndexPQ with 8
-/// bits and by IndexPQFastScan with 4. Their centroids are ours.
+/// k-means and search by faiss, on one thread.
 ///
-/// Debian's package is built without AVX2 and multiplies by the BLAS that the system has chosen. An
-/// OpenBLAS that does not know the processor takes it for an old one: OPENBLAS_CORETYPE (Haswell,
-/// SkylakeX ...) in the environment sets its kernels.
+/// | rows        | classes of faiss                                                        |
+/// |-------------|-------------------------------------------------------------------------|
+/// | faiss       | Clustering with IndexFlatL2 on all points                               |
+/// | faiss_exact | Clustering1D, the exact algorithm for one dimension                     |
+/// | pq_encode   | ProductQuantizer                                                        |
+/// | adc8, adc4  | IndexPQ (8-bit codes), IndexPQFastScan (4-bit codes)                    |
+///
+/// The product quantizers use the centroids of this library.
+///
+/// Debian's package is built without AVX2 and multiplies with the BLAS of the system. An OpenBLAS
+/// that does not recognise the processor uses kernels for an old one. The environment variable
+/// OPENBLAS_CORETYPE (Haswell, SkylakeX ...) selects other kernels.
 
 #include <faiss/Clustering.h>
 #include <faiss/IndexFlat.h>
@@ -22,7 +29,7 @@
 #include "support/kmeans_rows.hpp"
 #include "support/pq_rows.hpp"
 
-/// Of OpenBLAS; another BLAS has no threads to hold back.
+/// A function of OpenBLAS. The pointer is null with another BLAS.
 extern "C" void openblas_set_num_threads(int threads) __attribute__((weak));
 
 namespace fewbit::benchmarks {
@@ -42,7 +49,7 @@ inline row_matrix<float> faiss_kmeans(const row_matrix<float>& points, index k) 
   hold_faiss_to_one_thread();
   faiss::ClusteringParameters parameters;
   parameters.niter = static_cast<int>(clustering_iterations);
-  parameters.max_points_per_centroid = static_cast<int>(points.rows());  // else it takes a sample
+  parameters.max_points_per_centroid = static_cast<int>(points.rows());  // uses all, not a sample
   const auto d = static_cast<int>(points.cols());
   faiss::Clustering clustering(d, static_cast<int>(k), parameters);
   faiss::IndexFlatL2 search(d);
@@ -59,7 +66,7 @@ inline row_matrix<float> faiss_exact_kmeans(const row_matrix<float>& points, ind
   return faiss_centroids(clustering);
 }
 
-/// With the centroids of a case and its points.
+/// An index with the centroids and the points of a case.
 inline faiss::IndexPQ faiss_index(const coded_case& c) {
   hold_faiss_to_one_thread();
   faiss::IndexPQ index(coded_dimension, static_cast<std::size_t>(c.pq.parts()),
@@ -72,8 +79,8 @@ inline faiss::IndexPQ faiss_index(const coded_case& c) {
   return index;
 }
 
-/// By an index that multiplies, in blocks that the second cache holds. The other ways of
-/// ProductQuantizer, with centroids as they are, transposed or by tables of distances, all took
+/// Encodes with an index that multiplies, in blocks that fit into the second-level cache. The other
+/// ways of ProductQuantizer (centroids as they are, transposed centroids, tables of distances) took
 /// twice as long for parts of 8 coordinates.
 class faiss_encoder {
  public:

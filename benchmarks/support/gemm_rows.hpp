@@ -1,8 +1,9 @@
 #pragma once
-/// How a product becomes rows of the GEMM benchmark.
+/// Makes rows of the GEMM benchmark from a product.
 ///
-/// A product is a class with the type `operands` (support/gemm_cases.hpp), a constructor from it
-/// that does all that can be done ahead, and a call operator that writes operands::c.
+/// A product is a class with a type `operands` (support/gemm_cases.hpp). Its constructor takes the
+/// operands and does all the work that can be done before the timed calls. Its call operator writes
+/// operands::c.
 
 #include <benchmark/benchmark.h>
 
@@ -21,7 +22,7 @@ inline std::string dims(const shape& s) {
   return "/m:" + std::to_string(s.m) + "/n:" + std::to_string(s.n) + "/k:" + std::to_string(s.k);
 }
 
-/// Bits that a weight takes as the product reads it.
+/// Number of bits that a weight takes in memory during the product.
 template <class Case>
 constexpr int weight_bits() {
   if constexpr (requires { Case::weight_bits; }) {
@@ -31,7 +32,7 @@ constexpr int weight_bits() {
   }
 }
 
-/// GOPS, and GBps of weights where reading them is most of the work.
+/// Counts GOPS, and GBps of weights for few rows, where most of the time goes into reading them.
 template <class Case>
 void count_work(benchmark::State& state, const Case& data) {
   const double weights = static_cast<double>(data.w.size());
@@ -42,7 +43,7 @@ void count_work(benchmark::State& state, const Case& data) {
   }
 }
 
-/// Whether C, which the product writes anew, is what it must be.
+/// Runs the product once and checks its result.
 template <class Case, class Product>
 bool is_exact(Case& data, Product& product) {
   data.c.setConstant(1);
@@ -63,7 +64,7 @@ void run_product(benchmark::State& state, const shape& s) {
   count_work(state, data);
 }
 
-/// The same with as many copies of the weights, used in turn, as no cache holds.
+/// The same, alternating between more copies of the weights than the caches can hold.
 template <class Product>
 void run_cold_product(benchmark::State& state, const shape& s) {
   typename Product::operands data(s);
@@ -83,7 +84,7 @@ void run_cold_product(benchmark::State& state, const shape& s) {
   count_work(state, data);
 }
 
-/// Rows of all shapes, gemm/<kind>/<who>/m:M/n:N/k:K.
+/// Adds rows of all shapes, gemm/<kind>/<who>/m:M/n:N/k:K.
 template <class Product>
 void add_rows(const std::string& who) {
   for (const shape& s : shapes) {
@@ -93,7 +94,7 @@ void add_rows(const std::string& who) {
   }
 }
 
-/// One token with weights that come from memory.
+/// Adds a row for one token with weights that are read from memory.
 template <class Product>
 void add_cold_row(const std::string& who) {
   static constexpr shape s = {1, 4096, 4096};
@@ -103,7 +104,8 @@ void add_cold_row(const std::string& who) {
       name.c_str(), [](benchmark::State& state) { run_cold_product<Product>(state, s); });
 }
 
-/// Packing a large matrix: `pack(w)` returns the bytes that packed weights take.
+/// Adds a row that packs a large matrix. `pack(w)` returns the number of bytes of the packed
+/// weights.
 template <class Pack>
 void add_packing_row(const std::string& who, const Pack& pack) {
   const auto run = [pack](benchmark::State& state) {

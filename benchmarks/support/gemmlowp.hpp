@@ -1,10 +1,10 @@
 #pragma once
-/// The same products by gemmlowp, one thread. It multiplies u8 by u8 less an offset each, and packs
-/// both operands at each call: it has no way to pack ahead. Signed codes are given to it as
-/// code + 128, made ahead, with the offset -128.
+/// The same products by gemmlowp, on one thread. gemmlowp multiplies u8 by u8 and adds an offset to
+/// each. It packs both operands in each call. Signed codes become code + 128 with the offset -128
+/// before the timed calls.
 
 #if defined(__AVX2__)
-// Without it AVX2 builds get the kernel of SSE 4.1.
+// Without this macro, AVX2 builds get the kernel for SSE 4.1.
 #define GEMMLOWP_ENABLE_AVX2
 #endif
 #include <public/gemmlowp.h>
@@ -27,7 +27,7 @@ class gemmlowp_product {
     context_.set_max_num_threads(1);
   }
 
-  /// C^T = W A^T: results in columns are the order that its kernels write.
+  /// C^T = W A^T, because the kernels of gemmlowp write column-major results.
   void operator()() {
     using gemmlowp::MapOrder;
     const int m = static_cast<int>(a_.rows()), n = static_cast<int>(w_.rows());

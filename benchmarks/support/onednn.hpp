@@ -1,9 +1,10 @@
 #pragma once
-/// The same products by oneDNN, one thread: its matmul primitive with weights reordered ahead into
-/// the layout it asks for, and its gemm function, which packs both operands at each call.
+/// The same products by oneDNN, on one thread. The matmul primitive gets weights that were
+/// reordered into its preferred layout before the timed calls. The gemm function packs both
+/// operands in each call.
 ///
-/// Below VNNI it sums pairs in 16 bits and saturates. The label is the instruction set that it is
-/// held to.
+/// On processors without VNNI, oneDNN adds pairs of products in 16 bits with saturation. The label
+/// is the instruction set that oneDNN is limited to.
 
 #include <omp.h>
 
@@ -19,8 +20,9 @@
 
 namespace fewbit::benchmarks {
 
-/// Holds oneDNN to the instruction set of our native arch, so that kernels are compared and not
-/// processors: it has some for AMX too. The environment may say otherwise.
+/// Limits oneDNN to the instruction set of our native arch, so that the comparison is between
+/// kernels and not between instruction sets (oneDNN also has AMX kernels). The environment can
+/// override it.
 inline void hold_to_native_arch() {
   if (std::getenv("ONEDNN_MAX_CPU_ISA") != nullptr) return;
   dnnl::set_max_cpu_isa(FEWBIT_HAS_AVX512_VNNI ? dnnl::cpu_isa::avx512_core_vnni
@@ -43,10 +45,10 @@ inline std::string onednn_isa() {
   }
 }
 
-/// W (n x k) in another layout.
+/// Copies W (n x k) into another layout.
 inline dnnl::memory onednn_pack(const row_matrix<std::int8_t>& w, const dnnl::memory::desc& layout,
                                 const dnnl::engine& engine, dnnl::stream& stream) {
-  // Row-major as n x k is column-major as k x n.
+  // A row-major n x k matrix is a column-major k x n matrix.
   const dnnl::memory::desc plain({w.cols(), w.rows()}, dnnl::memory::data_type::s8,
                                  dnnl::memory::format_tag::ba);
   dnnl::memory given(plain, engine, const_cast<std::int8_t*>(w.data()));
@@ -56,7 +58,7 @@ inline dnnl::memory onednn_pack(const row_matrix<std::int8_t>& w, const dnnl::me
   return packed;
 }
 
-/// Packs W for 128 rows of u8 and returns the bytes that takes.
+/// Packs W for 128 rows of u8. Returns the bytes of the packed weights.
 inline index onednn_pack_anew(const row_matrix<std::int8_t>& w) {
   using memory = dnnl::memory;
   omp_set_num_threads(1);
@@ -71,7 +73,7 @@ inline index onednn_pack_anew(const row_matrix<std::int8_t>& w) {
   return static_cast<index>(packed.get_desc().get_size());
 }
 
-/// C (m x n) = A (m x k) W^T. To 8-bit codes: + bias[n], times factors[n], plus a zero point,
+/// C (m x n) = A (m x k) W^T. For 8-bit results: (sum + bias[n]) * factors[n] + zero point,
 /// clamped.
 template <class Operands>
 class onednn_product {
@@ -95,7 +97,7 @@ class onednn_product {
         requantizes ? dnnl::matmul::desc(lhs, any, bias, out) : dnnl::matmul::desc(lhs, any, out);
     const dnnl::matmul::primitive_desc chosen(desc, attributes, engine_);
 
-    // W is n x k row-major, which is k x n column-major.
+    // The row-major n x k matrix W is a column-major k x n matrix.
     const memory::desc plain({k, n}, memory::data_type::s8, memory::format_tag::ba);
     memory given(plain, engine_, const_cast<std::int8_t*>(data.w.data()));
     memory packed(chosen.weights_desc(), engine_);
@@ -113,7 +115,7 @@ class onednn_product {
 
   static std::string label() { return onednn_isa(); }
 
-  /// By the C functions: the C++ ones allocate a list of arguments at each call.
+  /// Uses the C functions, because the C++ functions allocate a list of arguments in each call.
   void operator()() {
     dnnl_primitive_execute(matmul_.get(), stream_.get(), static_cast<int>(arguments_.size()),
                            arguments_.data());
@@ -147,7 +149,7 @@ class onednn_product {
   std::vector<dnnl_exec_arg_t> arguments_;
 };
 
-/// The gemm function: to int32 only. It has no way to pack ahead.
+/// The gemm function, for int32 results only. It packs both operands in each call.
 template <class Operands>
 class onednn_gemm_product {
  public:

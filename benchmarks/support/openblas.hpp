@@ -1,6 +1,7 @@
 #pragma once
-/// The product in float by OpenBLAS, one thread. It has no way to pack ahead. What kernels it runs
-/// is said by openblas_get_corename and can be set by OPENBLAS_CORETYPE in the environment.
+/// Float products by OpenBLAS, on one thread. OpenBLAS packs both operands in each call.
+/// openblas_get_corename names the kernels in use; the environment variable OPENBLAS_CORETYPE
+/// selects others.
 
 #include <cblas.h>
 

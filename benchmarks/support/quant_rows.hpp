@@ -1,8 +1,9 @@
 #pragma once
-/// How an implementation becomes rows of the quantization benchmark.
+/// Makes rows of the quantization benchmark from an implementation.
 ///
-/// An implementation is a class template over the case (support/quant_cases.hpp) with a constructor
-/// from it that does all that can be done ahead, and a call operator that writes its `out`.
+/// An implementation is a class template over the case (support/quant_cases.hpp). Its constructor
+/// takes the case and does all the work that can be done before the timed calls. Its call operator
+/// writes the `out` of the case.
 
 #include <benchmark/benchmark.h>
 
@@ -34,7 +35,7 @@ void run_numbers(benchmark::State& state, index n) {
   count_numbers(state, n, Case::bytes_per_number);
 }
 
-/// Rows of all lengths, <kind>/<who>/n:N.
+/// Adds rows of all lengths, <kind>/<who>/n:N.
 template <class Case, class Work>
 void add_number_rows(const std::string& who) {
   for (const index n : array_lengths) {

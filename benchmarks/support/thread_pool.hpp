@@ -1,5 +1,5 @@
 #pragma once
-/// Threads that are started once, as a program with its own pool would have them.
+/// A pool of threads that start once, as in a program with its own pool.
 
 #include <algorithm>
 #include <atomic>
@@ -13,8 +13,8 @@
 
 namespace fewbit::benchmarks {
 
-/// The caller and `threads - 1` others deal the pieces of one call at a time among themselves. What
-/// is called must not throw.
+/// The caller and `threads - 1` other threads share the pieces of one call at a time. The function
+/// that they call must not throw.
 class thread_pool {
  public:
   explicit thread_pool(int threads) {
@@ -62,7 +62,7 @@ class thread_pool {
     }
   }
 
-  /// Looks about for a while, since waking a thread that sleeps takes as long as a small product.
+  /// Polls before sleeping, because waking a thread takes as long as a small product.
   void await_round_after(std::uint32_t seen) const {
     constexpr int looks = 2000;
     for (int i = 0; i < looks && round_ == seen; ++i) std::this_thread::yield();
@@ -79,7 +79,7 @@ class thread_pool {
   std::vector<std::thread> others_;
 };
 
-/// The pool as an executor.
+/// An executor that runs on the pool.
 struct pool_executor {
   thread_pool* pool;
 

@@ -1,9 +1,10 @@
 #pragma once
-/// XNNPACK, one thread: its operators, and the product of s8 codes to s8 by the fully connected
-/// one, weights packed ahead.
+/// XNNPACK on one thread: its operators, and the product of s8 codes to s8 codes by its fully
+/// connected operator, with weights packed before the timed calls.
 ///
-/// XNNPACK asks cpuinfo which kernels to use, and offers no switch. So that a program built for
-/// AVX2 times kernels for AVX2, cpuinfo is made to forget what the program was not built for.
+/// XNNPACK selects its kernels by the processor features that cpuinfo reports, and has no option for
+/// it. A program built without AVX-512 should measure kernels without AVX-512, so this header then
+/// clears the AVX-512 features in cpuinfo.
 
 #include <cpuinfo.h>
 #include <xnnpack.h>
@@ -34,7 +35,7 @@ inline void initialize_xnnpack() {
   expect_success(xnn_initialize(nullptr), "xnn_initialize");
 }
 
-/// An operator that was created and set up.
+/// Owns an operator that was created and set up.
 class xnnpack_operator {
  public:
   void operator()() { xnn_run_operator(operator_.get(), nullptr); }
@@ -50,7 +51,7 @@ class xnnpack_operator {
   std::unique_ptr<xnn_operator, deleter> operator_;
 };
 
-/// One factor for all channels: per channel, this operator has none.
+/// One factor for all channels, because this operator has no factors per channel.
 template <class Operands>
 class xnnpack_product : public xnnpack_operator {
  public:

@@ -1,12 +1,12 @@
 #pragma once
 /// A decoder of the Llama 2 family (Touvron et al. 2023, arXiv:2307.09288), one token at a time.
 ///
-/// The linear layers are a template parameter: whatever multiplies a row, `layer(x, y)`. All else
-/// (norms, rotary positions, attention, SiLU) is plain Eigen in float.
+/// The type of the linear layers is a template parameter: `layer(x, y)` multiplies a row. All other
+/// parts (norms, rotary positions, attention, SiLU) are plain Eigen in float.
 ///
 ///     llama<float_linear> network(shape, weights);
-///     const row& logits = network(token);       // of the token that follows; no allocation
-///     network.restart();                        // forgets what it has read
+///     const row& logits = network(token);       // for the next token; no allocation
+///     network.restart();                        // starts a new text
 
 #include <cassert>
 #include <cmath>
@@ -21,16 +21,16 @@ namespace fewbit::examples {
 using row = Eigen::RowVectorXf;
 
 struct llama_shape {
-  index width;      ///< of the values that pass from block to block
-  index heads;      ///< query heads; each `heads / kv_heads` of them share keys and values
-  index kv_heads;   ///< key and value heads
-  index positions;  ///< most tokens of a text
+  index width;      ///< number of values that pass from block to block
+  index heads;      ///< number of query heads; each heads / kv_heads of them share keys and values
+  index kv_heads;   ///< number of key and value heads
+  index positions;  ///< maximum number of tokens in a text
 
   [[nodiscard]] index head_size() const { return width / heads; }
   [[nodiscard]] index kv_width() const { return kv_heads * head_size(); }
 };
 
-/// Matrices that read the same input are one, with their outputs in a row.
+/// Matrices with the same input are joined into one, with their outputs one after the other.
 template <class Linear>
 struct llama_block {
   row attention_norm;
@@ -43,12 +43,12 @@ struct llama_block {
 
 template <class Linear>
 struct llama_weights {
-  row_matrix<float> embeddings;  ///< a row for each token
+  row_matrix<float> embeddings;  ///< one row per token
   std::vector<llama_block<Linear>> blocks;
   row norm;
   Linear head;
 
-  /// The same network with make(layer) in place of each linear layer.
+  /// The same network with each linear layer replaced by make(layer).
   template <class Make>
   [[nodiscard]] auto with_layers(const Make& make) const {
     llama_weights<std::invoke_result_t<Make, const Linear&>> made{embeddings, {}, norm, make(head)};
@@ -103,8 +103,8 @@ class llama {
 
   void restart() { position_ = 0; }
 
-  /// Reads a token; answers the logits of the one that follows. At most `positions` times between
-  /// restarts.
+  /// Reads a token and returns the logits of the next token. May be called `positions` times
+  /// between restarts.
   const row& operator()(index token) {
     assert(position_ < shape_.positions);
     x_ = weights_.embeddings.row(token);
@@ -119,8 +119,8 @@ class llama {
   }
 
  private:
-  /// Keys and values of one block, a column for each position: products with them then run along
-  /// positions.
+  /// Keys and values of one block, one column per position, so that products with them are
+  /// contiguous along positions.
   struct cache {
     row_matrix<float> keys;
     row_matrix<float> values;
@@ -132,7 +132,7 @@ class llama {
     normed_ = (x_ / std::sqrt(mean_square + 1e-5F)).cwiseProduct(gain);
   }
 
-  /// x_ += W_out attention(query, keys, values), and the new key and value into the cache.
+  /// x_ += W_out attention(query, keys, values). Adds the new key and value to the cache.
   void attend(llama_block<Linear>& block, cache& seen) {
     normalize(block.attention_norm);
     block.query_key_value(normed_, query_key_value_);
@@ -171,8 +171,8 @@ class llama {
     x_ += added_;
   }
 
-  /// Rotary positions (Su et al. 2021, arXiv:2104.09864): turns each pair of neighbours of a head
-  /// by an angle that grows with the position.
+  /// Rotary positions (Su et al. 2021, arXiv:2104.09864): rotates each pair of adjacent values of a
+  /// head by an angle proportional to the position.
   template <class Heads>
   void rotate(Heads heads) {
     const auto cosines = cosines_.row(position_);
@@ -207,7 +207,7 @@ class llama {
   llama_shape shape_;
   llama_weights<Linear> weights_;
   std::vector<cache> caches_;
-  row_matrix<float> cosines_;  ///< of each position and pair
+  row_matrix<float> cosines_;  ///< one row per position, one column per pair
   row_matrix<float> sines_;
   index position_ = 0;
   row x_;

@@ -1,5 +1,5 @@
 #pragma once
-/// A small float network in Eigen: linear layers with relu between them, and its training.
+/// A small float network in Eigen (linear layers with relu between them) and its training.
 
 #include <cmath>
 #include <cstddef>
@@ -16,7 +16,7 @@ struct float_layer {
   Eigen::VectorXf bias;
 };
 
-/// Layers of the given widths, the last one without relu.
+/// Linear layers of the given widths. There is a relu after each layer except the last.
 class mlp {
  public:
   /// He's initialization: normal with variance 2 / inputs.
@@ -35,7 +35,7 @@ class mlp {
   [[nodiscard]] const std::vector<float_layer>& layers() const { return layers_; }
   [[nodiscard]] std::vector<float_layer>& layers() { return layers_; }
 
-  /// Outputs of the last layer for one input per row.
+  /// Computes the outputs of the last layer, one input per row.
   void operator()(const row_matrix<float>& inputs, row_matrix<float>& logits) {
     const row_matrix<float>* x = &inputs;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -48,7 +48,7 @@ class mlp {
     }
   }
 
-  /// What layer i + 1 was given at the last call: outputs of layer i, after relu.
+  /// The input of layer i + 1 in the last call: the outputs of layer i after relu.
   [[nodiscard]] const row_matrix<float>& hidden(std::size_t i) const { return values_[i]; }
 
  private:
@@ -66,7 +66,7 @@ class trainer {
     }
   }
 
-  /// One step on one batch. Answers the loss before it.
+  /// Trains on one batch. Returns the loss before the step.
   float step(const row_matrix<float>& inputs, const std::vector<int>& labels) {
     ++steps_;
     model_(inputs, logits_);
@@ -90,7 +90,7 @@ class trainer {
             Eigen::VectorXf::Zero(layer.bias.size())};
   }
 
-  /// Turns logits_ into the gradient of the mean loss: (softmax - one-hot) / rows.
+  /// Replaces logits_ by the gradient of the mean loss: (softmax - one-hot) / rows.
   float softmax_error(const std::vector<int>& labels) {
     float loss = 0.0F;
     const auto rows = static_cast<float>(logits_.rows());

@@ -1,12 +1,13 @@
 #pragma once
-/// The residual network for CIFAR-10 of He et al. 2015 (arXiv:1512.03385), its batch norms folded
-/// into the convolutions, for any kind of linear layer: a convolution is one over the patches of
-/// its input. And what examples do with it: files, images, activations, accuracy.
+/// The residual network for CIFAR-10 of He et al. 2015 (arXiv:1512.03385) for any kind of linear
+/// layer. Batch norms are folded into the convolutions. A convolution is a linear layer over the
+/// patches of its input. The header also reads files and images, records activations and measures
+/// accuracy.
 ///
-/// A folder of data, which are not part of this project, holds
+/// The data are not part of this project. Their folder contains
 ///   resnet/resnet20_cifar10_folded.safetensors  float32, OIHW: conv1, layer{1,2,3}.{k}.conv{1,2},
-///                                               linear, each .weight and .bias (resnet32_... for
-///                                               depth 32)
+///                                               linear, each with .weight and .bias (resnet32_...
+///                                               for depth 32)
 ///   cifar10/test_images.npy, calib_images.npy   u8 [n, 32, 32, 3], RGB
 ///   cifar10/test_labels.npy                     u8 [n]
 
@@ -36,7 +37,7 @@ inline constexpr index images_at_a_time = 4;  // patches of the widest layer: 2.
 
 // ---- the files
 
-/// A layer as the file has it; `relu` is what follows it at once.
+/// A layer of the file. `relu` is true if a relu follows directly.
 struct float_weights {
   std::string name;
   matrix weights;
@@ -44,7 +45,7 @@ struct float_weights {
   bool relu;
 };
 
-/// conv1, layer1.0.conv1, layer1.0.conv2, ... , linear, in the order in which data passes them.
+/// conv1, layer1.0.conv1, layer1.0.conv2, ... , linear, in the order of computation.
 inline std::vector<float_weights> load_weights(const std::string& path, index blocks) {
   const safetensors file = read_safetensors(path);
   const auto load = [&](const std::string& name, bool relu) {
@@ -71,7 +72,7 @@ struct image_set {
 
   [[nodiscard]] index count() const { return pixels.shape[0]; }
 
-  /// Some of them as the network wants them: each channel normalized as in training.
+  /// Some images as inputs of the network: each channel normalized as in training.
   [[nodiscard]] feature_maps<float> normalized(index first, index images) const {
     static constexpr std::array<float, 3> mean{0.485F, 0.456F, 0.406F};
     static constexpr std::array<float, 3> deviation{0.229F, 0.224F, 0.225F};
@@ -100,8 +101,8 @@ struct float_linear {
   }
 };
 
-/// Input is what a layer reads: float, or std::int8_t for codes of layer.input_params(). The codes
-/// are made before the patches, because a patch repeats each of them nine times.
+/// Input is the type that a layer reads: float, or std::int8_t for codes of layer.input_params().
+/// Codes are made before the patches, because each code appears in up to nine patches.
 template <class Layer, class Input>
 class resnet {
  public:
@@ -111,7 +112,7 @@ class resnet {
     }
   }
 
-  /// Logits of a batch. `watch(i, values)` is shown what goes into layer i.
+  /// Computes the logits of a batch. Calls `watch(i, values)` with the input of each layer i.
   template <class Watch>
   matrix operator()(feature_maps<float> x, const Watch& watch) {
     std::size_t i = 0;
@@ -170,9 +171,10 @@ inline resnet<float_linear, float> in_float(const std::vector<float_weights>& la
   return resnet<float_linear, float>(std::move(made));
 }
 
-// ---- what passes through it
+// ---- activations
 
-/// Shows each layer's observer what goes into that layer (of a convolution, before the patches).
+/// Passes the input of each layer to its observer (for a convolution, the input before the
+/// patches).
 template <class O>
 void watch(const std::string& label, const std::vector<float_weights>& layers,
            const image_set& images, std::vector<O>& observers) {
@@ -196,7 +198,8 @@ inline double percent_equal(const answers& a, const answers& b) {
   return 100.0 * static_cast<double>(equal) / static_cast<double>(a.size());
 }
 
-/// Runs networks on the test images and collects a row for each; the first one is the reference.
+/// Runs networks on the test images and adds a row to the table for each. The first one is the
+/// reference.
 class comparison {
  public:
   comparison(const std::string& program, const image_set& images, const tensor& labels, index count)

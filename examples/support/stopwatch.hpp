@@ -1,5 +1,5 @@
 #pragma once
-/// How long a call takes.
+/// Measures the time of a call.
 
 #include <algorithm>
 #include <chrono>
@@ -8,8 +8,8 @@
 
 namespace fewbit::examples {
 
-/// Median over many calls, in microseconds: at least `least` calls and about 0.2 seconds, after one
-/// that does not count.
+/// Median time of a call, in microseconds. Makes one call for warm-up, then at least `least` calls
+/// and for at least 0.2 seconds.
 template <class F>
 double median_microseconds(F&& call, std::size_t least = 15) {
   using clock = std::chrono::steady_clock;

@@ -1,5 +1,5 @@
 #pragma once
-/// A table for people and, as JSON, for programs: a name for each row, then numbers.
+/// A table with a name and numbers in each row, printed as text or written as JSON.
 ///
 ///     table t("digits", "scheme",
 ///             {{"accuracy %", "accuracy_percent", 2}, {"bytes", "weight_bytes", 0}});
@@ -23,8 +23,8 @@
 namespace fewbit::examples {
 
 struct column {
-  std::string title;  ///< for people
-  std::string key;    ///< for programs
+  std::string title;  ///< in the printed text
+  std::string key;    ///< in JSON
   int decimals;
 };
 
@@ -59,7 +59,7 @@ class table {
     }
   }
 
-  /// One object: name, machine and rows; a number that is not finite is null.
+  /// Writes one object: name, machine and rows. A number that is not finite becomes null.
   /// @throws fewbit::error if the file cannot be written.
   void write_json(const std::string& path) const {
     std::ofstream file(path);

@@ -1,5 +1,5 @@
 #pragma once
-/// A block of numbers as it comes from a file: element type, shape, elements in C order.
+/// A tensor of a file: element type, shape, and elements in C order.
 ///
 /// npy.hpp and safetensors.hpp read files into it.
 
@@ -23,7 +23,7 @@
 
 namespace fewbit::examples {
 
-/// Element types by the names of safetensors. f16 and bf16 are handed out as their 16 bits.
+/// Element types, named as in safetensors. f16 and bf16 are returned as their 16 bits.
 enum class element { boolean, u8, i8, u16, i16, f16, bf16, u32, i32, f32, u64, i64, f64 };
 
 struct element_info {
@@ -48,7 +48,7 @@ inline constexpr std::array<element_info, 13> elements = {{{element::boolean, "B
 
 inline const element_info& info(element type) { return elements[static_cast<std::size_t>(type)]; }
 
-/// Whether elements of this type may be read as T.
+/// Whether elements of this type can be read as T.
 template <class T>
 constexpr bool holds(element type) {
   if constexpr (std::is_same_v<T, float>) return type == element::f32;
@@ -72,11 +72,11 @@ struct tensor {
   std::string name;
   element type = element::f32;
   std::vector<index> shape;
-  std::vector<std::byte> bytes;  // in the order of this machine
+  std::vector<std::byte> bytes;  // in the byte order of this machine
 
   [[nodiscard]] index size() const { return static_cast<index>(bytes.size()) / info(type).bytes; }
 
-  /// All elements in C order. Fails if the file holds another type.
+  /// All elements in C order. Fails if the elements have another type.
   template <class T>
   [[nodiscard]] std::span<const T> as() const {
     if (!holds<T>(type)) {
@@ -86,7 +86,7 @@ struct tensor {
     return {reinterpret_cast<const T*>(bytes.data()), static_cast<std::size_t>(size())};
   }
 
-  /// The elements in place as shape[0] rows; what follows the first dimension is one row.
+  /// A view of the elements as shape[0] rows. All other dimensions together form the columns.
   template <class T>
   [[nodiscard]] Eigen::Map<const row_matrix<T>> matrix() const {
     const std::span<const T> all = as<T>();
@@ -95,7 +95,7 @@ struct tensor {
   }
 };
 
-/// Bytes that a tensor of this shape has, or -1 if the number is too large.
+/// Number of bytes of a tensor of this shape, or -1 on overflow.
 inline index bytes_of(element type, const std::vector<index>& shape) {
   index bytes = info(type).bytes;
   if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
@@ -106,7 +106,7 @@ inline index bytes_of(element type, const std::vector<index>& shape) {
   return bytes;
 }
 
-/// Files have the lowest byte of an element first; gives the bytes the order of this machine.
+/// Changes elements from the byte order of files (low byte first) to that of this machine.
 inline void to_own_byte_order(tensor& t) {
   if constexpr (std::endian::native != std::endian::little) {
     const index width = info(t.type).bytes;

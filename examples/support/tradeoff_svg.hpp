@@ -1,5 +1,5 @@
 #pragma once
-/// A picture of what many ways to do one thing cost and yield, as an SVG file.
+/// Draws the size and accuracy of several variants to an SVG file.
 
 #include <algorithm>
 #include <cmath>
@@ -13,16 +13,17 @@
 
 namespace fewbit::examples {
 
-/// One way, a point of the picture.
+/// One variant, a point of the picture.
 struct tradeoff {
   std::string label;
   double bytes;
   double percent;
 };
 
-/// Bytes on a logarithmic axis, percent upwards. The labels stand at the right, from the best down,
-/// each tied to its point by a line, so that however close points are, no label meets another. Ways
-/// that no other beats in one and equals in the other are drawn darker.
+/// Bytes on a logarithmic x axis, percent on the y axis. Labels are listed on the right, the best
+/// first, and a line connects each label with its point. So labels never overlap, even for close
+/// points. Variants are drawn darker if no other is better in one value and at least equal in the
+/// other.
 class tradeoff_svg {
  public:
   tradeoff_svg(std::vector<tradeoff> ways, std::string title, std::string y_title)

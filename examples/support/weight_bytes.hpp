@@ -1,5 +1,5 @@
 #pragma once
-/// How large the weights of a network are.
+/// Sizes of the weights of a network.
 
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
@@ -7,7 +7,7 @@
 
 namespace fewbit::examples {
 
-/// Bytes of the codes, scales and zero points that a file would hold; `layers` are structs with a
+/// Size in a file of the codes, scales and zero points, in bytes. `layers` are structs with a
 /// member `weights`.
 template <Scheme S, class Layers>
 double weight_bytes(const Layers& layers) {
@@ -16,7 +16,7 @@ double weight_bytes(const Layers& layers) {
   return static_cast<double>(sum);
 }
 
-/// The same for weights in float.
+/// The same for float weights.
 template <class Layers>
 double float_weight_bytes(const Layers& layers) {
   index sum = 0;

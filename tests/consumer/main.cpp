@@ -1,4 +1,4 @@
-// What a user's first program does: quantize, and catch the error of a bad input.
+// A first program of a user: quantizes, and catches the error of a bad input.
 #include <cmath>
 #include <fewbit/fewbit.hpp>
 #include <string>

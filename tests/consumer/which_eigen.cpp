@@ -1,4 +1,5 @@
-// The Eigen of the host, and not another one that this machine has: its stand-in defines a macro.
+// Checks that the Eigen of the host is used and no other one on this machine. The stand-in Eigen of
+// the host defines a macro.
 #include <fewbit/core/types.hpp>
 
 #if !defined(STAND_IN_EIGEN)

@@ -1,5 +1,6 @@
-// One rule about bad input (core/error.hpp): every preparing function of quant/, gemm/ and io/ with
-// inputs that it refuses, and what it says. Function and argument are those that the caller wrote.
+// Calls every function of quant/, gemm/ and io/ that prepares data with each bad input and checks
+// the error sentence (the rule is in core/error.hpp). The sentence gives the function and the
+// argument by the names that the caller wrote.
 
 #include <gtest/gtest.h>
 
@@ -28,7 +29,7 @@ using reals = row_matrix<float>;
 using codes = row_matrix<std::int8_t>;
 using floats = std::vector<float>;
 
-/// A call that fails, and the sentence after "fewbit: ".
+/// A call that fails, and its error sentence without "fewbit: ".
 struct refusal {
   std::function<void()> call;
   std::string sentence;
@@ -56,7 +57,7 @@ reals ones_with(float bad) {
   return w;
 }
 
-/// What every function that reads a matrix w of reals refuses.
+/// The refusals of every function that reads a matrix w of floats.
 template <class F>
 void expect_reads_w(const std::string& name, const F& call) {
   SCOPED_TRACE(name);
@@ -248,7 +249,7 @@ TEST(bad_input, arrays) {
   EXPECT_EQ(out, codes::Constant(2, 3, 9));
 }
 
-/// What every function that packs a matrix w of codes refuses.
+/// The refusals of every function that packs a matrix w of codes.
 template <class F>
 void expect_packs_w(const std::string& name, const F& pack) {
   expect_refused({{[&] { pack(codes(0, 4)); }, name + ": w is 0 x 4" + no_elements},

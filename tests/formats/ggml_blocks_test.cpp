@@ -13,7 +13,7 @@ namespace fewbit { namespace formats_ggml_blocks_test {
 
 using bytes = std::vector<std::uint8_t>;
 
-/// Bytes without infinite or NaN scales.
+/// Random bytes of blocks whose scales are finite.
 template <class B>
 bytes random_bytes(index blocks, unsigned seed) {
   std::mt19937 random(seed);
@@ -33,7 +33,7 @@ double half_value(unsigned half) {
   return half >= 0x8000 ? -size : size;
 }
 
-// Value j of a block from its bytes.
+// Decodes value j of a block from its bytes.
 double value_of(q8_0, const std::uint8_t* b, int j) { return static_cast<std::int8_t>(b[2 + j]); }
 double value_of(q5_0, const std::uint8_t* b, int j) {
   const int low = j < 16 ? b[6 + j] % 16 : b[6 + j - 16] / 16;

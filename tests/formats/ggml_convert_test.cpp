@@ -56,7 +56,7 @@ class ggml_convert_test : public testing::Test {};
 using formats = testing::Types<q8_0, q5_0, q4_0, q4_1>;
 TYPED_TEST_SUITE(ggml_convert_test, formats);
 
-/// Data whose scales are no smaller than the least half: everything else quantization can make.
+/// Covers everything quantization can make, except scales below the smallest half.
 TYPED_TEST(ggml_convert_test, what_quantization_makes_comes_back_the_same) {
   row_matrix<float> w = hard_matrix(40, 160, 1);
   w = w.unaryExpr([](float x) { return std::fabs(x) < 1e-3F ? std::copysign(0.0F, x) : x; });
@@ -96,7 +96,7 @@ TEST(ggml_convert, minima_come_back_the_same) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-/// Any finite block of q4_1 comes back, unless its scale is negative or -0.
+/// A round trip keeps every finite q4_1 block. Blocks with a negative or -0 scale are refused.
 TEST(ggml_convert, any_minima_come_back_or_are_refused) {
   std::mt19937 random(4);
   for (int i = 0; i < 20000; ++i) {
@@ -141,7 +141,7 @@ TEST(ggml_convert, names_minima_that_blocks_cannot_hold) {
 template <class B>
 constexpr std::size_t scale_count = B::has_minimum ? 2 : 1;
 
-/// Any finite block is refused or comes back the same with the same values; most are taken.
+/// Every finite block is refused or keeps its bytes and values in a round trip. Most are accepted.
 TYPED_TEST(ggml_convert_test, any_bytes_come_back_or_are_refused) {
   std::mt19937 random(3);
   int taken = 0;
@@ -267,8 +267,8 @@ TEST(ggml_convert, tiny_scales_need_plain_zeros) {
 #endif
 }
 
-/// Half scales lose nothing in a layer, so products with inputs that are codes themselves are those
-/// of the blocks but for the rounding of float sums.
+/// A layer uses scales that are halves without loss. If the inputs are exact codes too, its result
+/// differs from the product with the decoded blocks only by the rounding of float sums.
 TEST(ggml_convert, a_layer_of_blocks_multiplies_their_values) {
   const auto blocks = quantize_blocks<q4_0>(random_reals(24, 256, 6));
   linear<uint4_grouped<32>> layer(to_quantized(blocks));
@@ -280,7 +280,7 @@ TEST(ggml_convert, a_layer_of_blocks_multiplies_their_values) {
   const row_matrix<double> expected = x.cast<double>() * w.transpose();
   const row_matrix<double> sizes = x.cast<double>().cwiseAbs() * w.cwiseAbs().transpose();
   for (index i = 0; i < y.size(); ++i) {
-    // 8 products and 8 sums of groups, and the scale of the row: each rounds by at most 2^-24.
+    // 8 products, 8 sums of groups and one scale of the row: each rounds by at most 2^-24.
     EXPECT_NEAR(y.data()[i], expected.data()[i], 17 * 0x1p-24 * sizes.data()[i]) << i;
   }
 }

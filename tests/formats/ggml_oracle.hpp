@@ -1,6 +1,6 @@
 #pragma once
-/// Blocks of ggml written out as its documentation has them, code by code, and data that is hard
-/// for them.
+/// Slow reference of the ggml block formats, written code by code from their documentation, and
+/// difficult test data for them.
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@
 
 namespace fewbit::tests {
 
-// Stored before it is used, so that no product fuses with a sum.
+// The volatile store prevents a fused multiply-add.
 inline float product(float a, float b) {
   volatile float result = a * b;
   return result;
@@ -44,7 +44,7 @@ inline void add_nibbles(bytes& b, const std::array<int, 32>& q) {
     b.push_back(static_cast<std::uint8_t>(q[j] % 16 + q[j + 16] % 16 * 16));
 }
 
-/// 1 / d as the codes use it.
+/// The reciprocal of d that the codes are computed with.
 inline float inverse(float one, float d) {
   const float id = d == 0.0F ? 0.0F : quotient(one, d);
   return std::isinf(id) ? 0.0F : id;
@@ -112,9 +112,9 @@ inline bytes oracle_q4_1(const float* x) {
   return b;
 }
 
-/// `blocks` blocks of one kind of data after the other: of many sizes, subnormals included;
-/// integers and halves of them, where rounding ties and the largest magnitude comes with both
-/// signs; few nonzero values; constants; zeros of both signs.
+/// `blocks` blocks of difficult data. The kinds alternate from block to block: numbers of many
+/// magnitudes, subnormals included; integers and half-integers, which cause rounding ties and a
+/// largest magnitude with both signs; mostly zeros; constants; zeros of both signs.
 inline std::vector<float> hard_floats(int blocks, unsigned seed) {
   std::mt19937 random(seed);
   const auto uniform = [&] { return static_cast<float>(random() % 65536) / 32768.0F - 1.0F; };

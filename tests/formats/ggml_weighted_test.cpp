@@ -25,7 +25,7 @@ std::vector<float> random_importance(index n, std::uint32_t seed) {
   return values;
 }
 
-/// The 19 candidates of a block one after the other, each beside the best before it.
+/// Tries the 19 scales one after the other and compares each with the best so far.
 tests::bytes oracle_block(const float* x, const float* importance, float mean) {
   const float largest = tests::largest_of(x);
   tests::bytes best;
@@ -99,7 +99,8 @@ TEST(ggml_weighted, blocks_of_next_to_nothing_are_zeros) {
   EXPECT_TRUE(w_hat.rightCols(32).isOnes(1e-3F));
 }
 
-/// Powers of two change no bit, as far as floats and the halves of d reach.
+/// A power of two as a factor of the importance changes no bit. As a factor of the weights it only
+/// scales d, within the precision of halves.
 TEST(ggml_weighted, does_not_depend_on_the_unit_of_importance) {
   const row_matrix<float> w = tests::random_reals(8, 96, 5);
   const std::vector<float> importance = random_importance(96, 6);
@@ -129,7 +130,7 @@ TEST(ggml_weighted, takes_the_largest_and_smallest_importance) {
   }
 }
 
-/// A weight that counts nothing may be any number; the rest of its row and block come back.
+/// A weight of importance 0 may have any value. The rest of its row is quantized well.
 TEST(ggml_weighted, takes_the_largest_weights_where_they_do_not_count) {
   row_matrix<float> w = tests::random_reals(2, 64, 8);
   std::vector<float> importance(64, 1.0F);

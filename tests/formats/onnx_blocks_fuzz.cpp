@@ -1,4 +1,4 @@
-// Inputs from anywhere either are refused or keep their values when they are written again.
+// Arbitrary inputs are refused, or they keep their values when they are written back.
 
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +25,7 @@ void read(const fewbit::matmul_nbits& w) {
   }
 }
 
-/// The next `count` values, or as many as there are.
+/// The next `count` values of the input, or fewer if the input ends.
 template <class T>
 std::vector<T> take(const std::uint8_t*& data, std::size_t& size, std::size_t count) {
   count = count < size / sizeof(T) ? count : size / sizeof(T);
@@ -38,7 +38,8 @@ std::vector<T> take(const std::uint8_t*& data, std::size_t& size, std::size_t co
 
 }  // namespace
 
-/// Two bytes of shape, a byte each for the lengths of scales and zero points; the rest is codes.
+/// Bytes 0 and 1 give the shape, byte 2 the number of scales, byte 3 the number of zero points. The
+/// scales, the zero points and the codes follow.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 4) return 0;
   fewbit::matmul_nbits w{data[0] % 8, data[1], {}, {}, {}};

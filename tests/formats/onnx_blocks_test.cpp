@@ -13,7 +13,7 @@
 
 namespace fewbit { namespace formats_onnx_blocks_test {
 
-/// Codes, scales of both signs and zero points from anywhere.
+/// Random codes, scales of both signs and zero points.
 matmul_nbits random_inputs(index n, index k, index size, bool has_zeros, unsigned seed) {
   std::mt19937 random(seed);
   const index blocks = (k + size - 1) / size;
@@ -28,7 +28,7 @@ matmul_nbits random_inputs(index n, index k, index size, bool has_zeros, unsigne
   return w;
 }
 
-/// Value (r, c) by the operator's formula.
+/// Value (r, c) by the formula of the operator.
 float value_of(const matmul_nbits& w, index size, index r, index c) {
   const index blocks = (w.k + size - 1) / size, b = c / size;
   const auto nibble = [](const std::vector<std::uint8_t>& v, index row_start, index i) {

@@ -1,6 +1,6 @@
-// The promise of equal bits: digests of results, the same on every compiler, instruction set,
-// optimization level and thread count. A digest that changes is a decision about numeric behaviour,
-// never an accident.
+// Results have equal bits on every compiler, instruction set, optimization level and thread count.
+// This test compares digests of results with stored ones. A digest may only change by a deliberate
+// decision about numeric behaviour.
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@
 
 namespace fewbit { namespace golden_bits_test {
 
-/// FNV-1a over the bytes of values, least significant first.
+/// FNV-1a hash over the bytes of values, low byte first.
 class digest {
  public:
   template <class T>

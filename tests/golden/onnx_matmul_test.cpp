@@ -1,8 +1,8 @@
 // MatMulInteger and QLinearMatMul against the node tests of ONNX and outputs of ONNX Runtime.
 //
-// Covered: u8 and s8 activations, u8 and s8 weights, zero points of both, on every arch;
-// QLinearMatMul with float32 scales. The two node tests with float16 scales are left out: the
-// library has no float16 yet.
+// Covered: u8 and s8 activations, u8 and s8 weights, zero points on both sides, on every arch;
+// QLinearMatMul with float32 scales. The two node tests with float16 scales are not run: the
+// library has no float16 arithmetic yet.
 
 #include <gtest/gtest.h>
 
@@ -26,7 +26,7 @@ int scalar_or(const node& n, std::size_t input, int otherwise) {
                                 : static_cast<int>(integer_at(n.tensors[n.input(input)], 0));
 }
 
-/// B (k x n) as signed weights, n x k, and what unsigned codes were moved by.
+/// B (k x n) transposed to signed weights (n x k), and the shift that was subtracted from u8 codes.
 struct signed_weights {
   row_matrix<std::int8_t> codes;
   int shift;
@@ -43,7 +43,7 @@ signed_weights weights_of(const examples::tensor& b, bool is_unsigned) {
   return {w, shift};
 }
 
-/// What zero points of both sides ask of an epilogue.
+/// The vectors that an epilogue needs to correct a product for zero points on both sides.
 struct zero_terms {
   std::vector<std::int32_t> bias, row_sums, weight_zeros;
 

@@ -1,5 +1,5 @@
-// MatMulNBits against outputs of ONNX Runtime: 4 bits, blocks of 32 and 128, with and without zero
-// points, float activations.
+// MatMulNBits against outputs of ONNX Runtime: 4-bit weights in blocks of 32 and 128, with and
+// without zero points, with float activations.
 
 #include <gtest/gtest.h>
 
@@ -40,9 +40,10 @@ void expect_product(const node& n) {
   }
   const row_matrix<double> exact = x.cast<double>() * w.transpose();
   const row_matrix<double> sizes = x.cast<double>().cwiseAbs() * w.cwiseAbs().transpose();
-  // Sums in another order: each product, sum and scale of k rounds by at most 2^-24 of what is
-  // summed; errors of both signs leave about the root of that. Beside ONNX Runtime's, scales of 12
-  // significant bits are off by up to 2^-12.
+  // The compared sums have different orders of additions. Each product, sum and scale rounds by at
+  // most 2^-24 of the sum of magnitudes. Errors of both signs partly cancel, so the total grows
+  // with sqrt(k). The layer keeps scales of 12 significant bits, which differ from those of ONNX
+  // Runtime by up to 2^-12.
   const double bound = 2 * std::sqrt(static_cast<double>(q.cols())) * 0x1p-24;
   for (index i = 0; i < y.size(); ++i) {
     EXPECT_NEAR(y.data()[i], exact.data()[i], bound * sizes.data()[i]) << i;

@@ -2,7 +2,7 @@
 // (onnx_node/) and outputs of ONNX Runtime (onnxruntime_vectors/).
 //
 // Covered: per tensor, per axis, blocked; int2, uint2, int4, uint4, int8, uint8, int16, int32
-// (dequantize). Every case of the three operators in both directories is run and counted.
+// (dequantize only). Every case of the three operators in both directories is run and counted.
 
 #include <gtest/gtest.h>
 
@@ -20,7 +20,7 @@ using tests::integer_at;
 using tests::node;
 using tests::nodes_of;
 
-/// The library stores no unsigned 2-bit matrices, but a mode takes any storage.
+/// No matrix type stores unsigned 2-bit codes, but the functions under test accept any storage.
 struct uint2 {
   using code = std::uint8_t;
   static constexpr int bits = 2;
@@ -31,7 +31,7 @@ struct uint2 {
   static constexpr const char* name = "uint2";
 };
 
-/// Which entry of the scales belongs to element i of x.
+/// Index of the scale of element i of x.
 index scale_index(const node& n, const examples::tensor& x, const examples::tensor& scale,
                   index i) {
   if (scale.size() == 1) return 0;
@@ -65,7 +65,7 @@ quant_params params_at(const node& n, const examples::tensor& x, index i) {
   return p;
 }
 
-/// Codes of all elements, one by one and (if they share their parameters) as a matrix.
+/// Quantizes all elements one by one and, if they share their parameters, also as a matrix.
 template <class T>
 void expect_codes(const node& n) {
   const examples::tensor& x = n.tensors[n.input(0)];
@@ -142,7 +142,7 @@ TEST(onnx_quantize, dynamic_quantize_linear) {
   EXPECT_EQ(nodes.size(), 4U);  // 1 node test, 3 from ONNX Runtime
 }
 
-/// The same through a scheme: granularity takes the place of axis and block size.
+/// The same test through a scheme: granularity replaces axis and block size.
 template <class S>
 void expect_scheme_equals(const std::string& file) {
   using code = typename S::code;

@@ -1,4 +1,4 @@
-# Runs PROGRAM; its output must be the text in the file EXPECTED, a newline at the end apart.
+# Runs PROGRAM and compares its output with the file EXPECTED, ignoring a newline at the end.
 #   cmake -DPROGRAM=<command> -DEXPECTED=<file> -P check_output.cmake
 
 cmake_minimum_required(VERSION 3.25)

@@ -1,4 +1,4 @@
-# The lines of QUOTE must stand in FILE, one after the other. Indentation does not count.
+# Checks that the lines of QUOTE occur in FILE, one after the other. Indentation is ignored.
 #   cmake -DFILE=<file> -DQUOTE=<file> -P check_quote.cmake
 
 cmake_minimum_required(VERSION 3.25)

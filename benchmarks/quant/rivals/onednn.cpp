@@ -1,5 +1,5 @@
-// Rows of oneDNN's reorder, one thread. It finds no scale, sums no codes and adds no bias: sums to
-// codes are given with the bias already added.
+// Benchmarks of oneDNN's reorder, on one thread. It does not compute scales, sums of codes or
+// biases. In the requantize row the bias is already part of the sums.
 
 #include "support/onednn.hpp"
 
@@ -7,7 +7,7 @@
 
 namespace fewbit::benchmarks { namespace {
 
-/// out = factor[column] * in + zero point, rounded and clamped where out is codes.
+/// out = factor[column] * in + zero point, rounded and clamped if `out` holds codes.
 class onednn_reorder {
  public:
   onednn_reorder(quantize_case& data)

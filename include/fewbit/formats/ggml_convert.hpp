@@ -1,5 +1,6 @@
 #pragma once
-/// Blocks of ggml <-> quantized matrices, without loss or not at all.
+/// Lossless conversion between blocks of ggml and quantized matrices. Use it to run weights of a
+/// ggml file in a layer, or to write quantized weights as ggml blocks.
 ///
 ///     linear<uint4_grouped<32>> layer(to_quantized(blocks));
 ///     block_matrix<q4_0> same = to_blocks<q4_0>(to_quantized(blocks));
@@ -12,14 +13,25 @@
 /// | q4_1   | codes_with_minima         | q                   | q                    |
 /// | q4_1   | uint4_grouped_minimum<32> | q                   | refused              |
 ///
-/// to_quantized_matrix makes the matrix of the last row, which layers multiply.
+/// The function to_quantized_matrix makes the matrix in the last row. Layers can multiply it.
 ///
-/// A scale of a quantized_matrix is positive: it is |d|, and 2^-126, which no half is, where d is
-/// 0. Both directions keep every value (but the sign of a zero) and come back to the same bytes;
-/// what cannot is refused. That is, of what quantize_blocks makes, only a block whose d was rounded
-/// to 0 while its codes were not (with_plain_zeros helps); of what others make, also q8_0 with a
-/// negative d or a code -128, and q5_0 with a negative d and no code 0, by which its sign comes
-/// back.
+/// Scales of a quantized_matrix are positive (only the scheme with minima allows 0). The scale is
+/// |d|, or 2^-126 if d is 0. No half equals 2^-126, so to_blocks restores d = 0 from it.
+///
+/// Both directions keep every value, except for the sign of a zero. Converting back gives the same
+/// bytes. A block for which this is impossible is refused:
+///
+/// | block            | refused if                                                            |
+/// |------------------|-----------------------------------------------------------------------|
+/// | q8_0, q5_0, q4_0 | d is 0, but a code differs from the code that means 0                 |
+/// | q8_0             | d is negative or -0, or a code is -128                                |
+/// | q5_0             | d is negative and no code is 0: to_blocks finds the sign by code 0    |
+/// | q5_0             | d is 0, but the block is not the one that quantization makes of zeros |
+///
+/// In the output of quantize_blocks, a block is refused only if its d rounded to 0 although its
+/// codes did not. with_plain_zeros repairs blocks whose d is 0. All other refused blocks come from
+/// other programs.
+/// Read next: ggml_blocks.hpp (layouts), quant/quantized_matrix.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -42,8 +54,8 @@
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
-/// A matrix of 4-bit codes with a scale and a least value for each 32 columns of a row: value (r,
-/// c) is codes(r, c) * scales(r, c / 32) + minima(r, c / 32).
+/// A matrix of 4-bit codes with one scale and one minimum for each 32 columns of a row:
+/// value(r, c) = codes(r, c) * scales(r, c / 32) + minima(r, c / 32).
 struct codes_with_minima {
   row_matrix<std::uint8_t> codes;  ///< rows x cols, 0 to 15
   row_matrix<float> scales;        ///< rows x cols / 32
@@ -75,7 +87,7 @@ struct scheme_of_blocks<q4_1> {
   using type = uint4_grouped_minimum<ggml_block_size>;
 };
 
-/// A group of a quantized matrix: 32 codes, their scale and zero point.
+/// One group of a quantized matrix: 32 codes, their scale and their zero point.
 struct code_group {
   block_codes codes;
   float scale;
@@ -93,7 +105,7 @@ struct code_group {
     }
     return true;
   }
-  /// first - code for each code.
+  /// Replaces each code by first - code.
   void turn(int first) noexcept {
     for (std::int8_t& c : codes) c = static_cast<std::int8_t>(first - c);
   }
@@ -102,12 +114,13 @@ struct code_group {
   }
 };
 
-/// What a group has for a scale where d is 0.
+/// The scale of a group whose block has this d.
 [[nodiscard]] inline float positive_scale(float d) noexcept {
   return d == 0.0F ? min_scale : std::fabs(d);
 }
 
-/// The group of a block, whose codes lie in it already, and why it would not come back, or nullptr.
+/// Turns the codes of a block, already in `group`, into codes of the group and sets its zero point.
+/// Returns nullptr, or the reason why the block cannot be converted back to the same bytes.
 inline const char* fill_group(const q8_0& /*block*/, float d, code_group& group) noexcept {
   group.zero = 0;
   if (std::signbit(d)) return "of a negative scale";
@@ -159,7 +172,7 @@ template <GgmlBlock B>
   return half;
 }
 
-/// Turns the codes of a group into those of the block and says whether d is negative.
+/// Turns the codes of a group into those of the block. Returns true if d is negative.
 inline bool codes_of_block(const code_group& /*group*/, q8_0& /*block*/, index /*r*/,
                            index /*b*/) noexcept {
   return false;
@@ -200,7 +213,7 @@ template <GgmlBlock B>
   return block;
 }
 
-/// A block of codes 0 to 15 with a scale and a least value.
+/// Packs codes 0 to 15, a scale and a minimum into a block.
 [[nodiscard]] inline q4_1 block_with_minimum(const block_codes& codes, float scale, float minimum,
                                              index r, index b) {
   q4_1 block;
@@ -212,13 +225,13 @@ template <GgmlBlock B>
 
 }  // namespace detail
 
-/// The scheme that holds blocks B.
+/// The scheme that to_quantized gives for blocks of type B.
 template <GgmlBlock B>
 using scheme_of = typename detail::scheme_of_blocks<B>::type;
 
-/// The same values as codes, scales and zero points.
-/// @throws fewbit::error if there are no blocks, or naming the first that would not come back the
-///         same
+/// Converts blocks to codes, scales and zero points with the same values.
+/// @throws fewbit::error if there are no blocks, or if a block cannot be converted back to the same
+///         bytes; the error names the first such block
 template <GgmlBlock B>
   requires(!B::has_minimum)
 [[nodiscard]] quantized_matrix<scheme_of<B>> to_quantized(const block_matrix<B>& blocks) {
@@ -241,7 +254,8 @@ template <GgmlBlock B>
   return quantized_matrix<S>(codes, scales, zeros);
 }
 
-/// q4_1 has no zero point that is a code, so its codes stay apart from its least values.
+/// Converts blocks to codes, scales and minima with the same values. A q4_1 block
+/// has no integer zero point, so its minimum is kept.
 /// @throws fewbit::error if there are no blocks
 [[nodiscard]] inline codes_with_minima to_quantized(const block_matrix<q4_1>& blocks) {
   detail::expect_extents("to_quantized", "blocks", blocks);
@@ -264,9 +278,10 @@ template <GgmlBlock B>
   return q;
 }
 
-/// The same values as blocks.
-/// @throws fewbit::error if the columns are no whole blocks, or naming the first block that B
-///         cannot hold: a scale that is no half, a code or a zero point out of range
+/// Converts a quantized matrix to blocks with the same values.
+/// @throws fewbit::error if the number of columns is not a multiple of 32, or if a block of type B
+///         cannot hold a scale (not a half), a code or a zero point (out of range); the error names
+///         the first such block
 template <GgmlBlock B>
   requires(!B::has_minimum)
 [[nodiscard]] block_matrix<B> to_blocks(const quantized_matrix<scheme_of<B>>& q) {
@@ -287,8 +302,9 @@ template <GgmlBlock B>
   return block_matrix<B>(q.rows(), q.cols(), std::move(blocks));
 }
 
-/// @throws fewbit::error if the columns are no whole blocks, if the shapes do not fit, if a scale
-///         or a least value is no finite half, or if a code is above 15
+/// Converts codes, scales and minima to blocks with the same values.
+/// @throws fewbit::error if the number of columns is not a multiple of 32, if the shapes do not
+///         agree, if a scale or a minimum is not a finite half, or if a code is above 15
 [[nodiscard]] inline block_matrix<q4_1> to_blocks(const codes_with_minima& q) {
   const index rows = q.codes.rows(), groups = q.codes.cols() / ggml_block_size;
   detail::expect_elements("to_blocks", "codes", q.codes);
@@ -315,8 +331,10 @@ template <GgmlBlock B>
   return block_matrix<q4_1>(rows, q.codes.cols(), std::move(blocks));
 }
 
-/// The same values as a quantized matrix whose groups have minima. A scale may be 0.
-/// @throws fewbit::error if there are no blocks, or naming the first whose scale is negative or -0
+/// Converts blocks to a quantized matrix with a minimum for each group, with the same values. A
+/// scale may be 0.
+/// @throws fewbit::error if there are no blocks, or if a scale is negative or -0; the error names
+///         the first such block
 [[nodiscard]] inline quantized_matrix<scheme_of<q4_1>> to_quantized_matrix(
     const block_matrix<q4_1>& blocks) {
   detail::expect_extents("to_quantized_matrix", "blocks", blocks);
@@ -342,9 +360,9 @@ template <GgmlBlock B>
   return quantized_matrix<scheme_of<q4_1>>(codes, scales, minima);
 }
 
-/// The same values as blocks.
-/// @throws fewbit::error if the columns are no whole blocks, or naming the first block whose scale
-///         or minimum is no half
+/// Converts a quantized matrix with minima to blocks with the same values.
+/// @throws fewbit::error if the number of columns is not a multiple of 32, or if a scale or a
+///         minimum is not a half; the error names the first such block
 template <GgmlBlock B>
   requires(B::has_minimum)
 [[nodiscard]] block_matrix<B> to_blocks(const quantized_matrix<scheme_of<B>>& q) {
@@ -366,8 +384,8 @@ template <GgmlBlock B>
   return block_matrix<B>(q.rows(), q.cols(), std::move(blocks));
 }
 
-/// Every value as it was, but blocks of scale 0 as quantization makes them of zeros, so that
-/// to_quantized takes them.
+/// Copies the matrix and replaces each block with d = 0 by the block that quantization makes of
+/// zeros. All values stay the same, and to_quantized accepts the result.
 /// @throws fewbit::error if there are no blocks
 template <GgmlBlock B>
   requires(!B::has_minimum)

@@ -1,31 +1,32 @@
 #pragma once
-/// Floats to blocks of ggml, bit for bit as one of its implementations makes them.
+/// Quantizes floats to blocks of ggml. The bytes equal those of ggml's own quantization. A mode
+/// selects one of ggml's implementations.
 ///
 ///     block_matrix<q4_0> b = quantize_blocks<q4_0>(w);
 ///     block_matrix<q8_0> b = quantize_blocks<q8_0, ggml_x86>(w);
 ///
-/// amax = max |x| of a block, x* the first x of that magnitude; h rounds to half precision; in
-/// float arithmetic, one operation after the other:
+/// In a block, amax is max |x| and x* is the first x with |x| = amax. h(x) rounds to half
+/// precision. The formulas use float arithmetic, and each operation rounds:
 ///
 /// | block | d                | code                              |
 /// |-------|------------------|-----------------------------------|
-/// | q8_0  | amax / 127       | round(x id), as the mode says     |
+/// | q8_0  | amax / 127       | round(x id), ties by the mode     |
 /// | q5_0  | x* / -16         | min(31, trunc(x id + 16.5))       |
 /// | q4_0  | x* / -8          | min(15, trunc(x id + 8.5))        |
 /// | q4_1  | (max - min) / 15 | min(15, trunc((x - min) id + .5)) |
 ///
-/// The block keeps h(d), and q4_1 h(min), but id is the reciprocal of d itself, 0 if d is 0. So the
-/// codes of a block whose d rounds to 0 may stand for something else. ggml leaves open what becomes
-/// of codes where id is infinite, |d| <= 2^-128: here id is 0 there too.
+/// The block stores h(d), and q4_1 also h(min). id is the reciprocal of d before d is rounded to a
+/// half, or 0 if d is 0. If h(d) is 0, the decoded values are 0 (q4_1: min) for any codes. If
+/// |d| <= 2^-128, id is infinite and ggml does not define the codes; this header sets id = 0.
 ///
-/// | mode      | id in q8_0 | ties in q8_0 | stands for                    |
+/// | mode      | id in q8_0 | ties in q8_0 | the same bits as in ggml      |
 /// |-----------|------------|--------------|-------------------------------|
-/// | ggml_ref  | 1 / d      | away from 0  | the reference, used for files |
+/// | ggml_ref  | 1 / d      | away from 0  | portable code, used for files |
 /// | ggml_x86  | 127 / amax | to even      | activations with AVX or AVX2  |
 /// | ggml_neon | 1 / d      | to even      | activations with NEON         |
 ///
-/// In the other blocks the modes agree. Source: ggml-quants.c of ggml and its variants for
-/// processors.
+/// The modes differ only for q8_0. Source: ggml-quants.c of ggml and its versions for each
+/// processor. Read next: ggml_blocks.hpp (layouts), ggml_weighted.hpp (scales fitted to inputs).
 
 #include "fewbit/begin.hpp"
 
@@ -51,10 +52,10 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// As the portable code of ggml: 1 / d, ties away from zero.
+/// The portable code of ggml: id = 1 / d, ties away from zero.
 struct ggml_ref {
   static constexpr const char* name = "ggml_ref";
-  /// What the x of q8_0 are multiplied by; an infinity stands for 0.
+  /// The factor of x in q8_0. The caller replaces an infinite factor by 0.
   template <class V>
   FEWBIT_ALWAYS_INLINE static V reciprocal(const V& /*amax*/, const V& d) noexcept {
     return V(1.0F) / d;
@@ -65,7 +66,7 @@ struct ggml_ref {
   }
 };
 
-/// As ggml on x86: 127 / amax, ties to even.
+/// ggml on x86: id = 127 / amax, ties to even.
 struct ggml_x86 {
   static constexpr const char* name = "ggml_x86";
   template <class V>
@@ -78,7 +79,7 @@ struct ggml_x86 {
   }
 };
 
-/// The reciprocal of ggml_ref, the rounding of ggml_x86.
+/// ggml on NEON: id = 1 / d, ties to even.
 struct ggml_neon {
   static constexpr const char* name = "ggml_neon";
   template <class V>
@@ -97,7 +98,7 @@ concept GgmlMode =
 
 namespace detail {
 
-/// 0 in place of an infinity.
+/// x, or 0 if x is infinite or NaN.
 template <class V>
 FEWBIT_ALWAYS_INLINE V finite_or_zero(const V& x) noexcept {
   using ints = arch::rebind<V, std::int32_t>;
@@ -105,14 +106,14 @@ FEWBIT_ALWAYS_INLINE V finite_or_zero(const V& x) noexcept {
   return arch::select(size < ints(0x7F800000), x, V(0.0F));
 }
 
-/// trunc(x id + offset) at most `last`; for finite x it is never negative.
+/// min(last, trunc(x id + offset)). Not negative for finite x.
 FEWBIT_ALWAYS_INLINE std::int8_t offset_code(float x, float id, float offset, int last) noexcept {
   const float moved = arch::rounded(x * id) + offset;
   return static_cast<std::int8_t>(moved < static_cast<float>(last) ? static_cast<int>(moved)
                                                                    : last);
 }
 
-/// The first x of the largest magnitude.
+/// The first x with the largest magnitude.
 inline float first_largest(const float* x) noexcept {
   float amax = 0.0F;
   float largest = 0.0F;
@@ -135,7 +136,7 @@ void quantize_block(const float* x, q8_0& b) noexcept {
   }
 }
 
-/// Blocks whose codes are moved by `Zero` and whose scale takes the largest x to code 0.
+/// Quantizes with codes offset by `Zero`. The scale maps the x of the largest magnitude to code 0.
 template <int Zero, class B>
 void quantize_signed_block(const float* x, B& b) noexcept {
   const float d = first_largest(x) / static_cast<float>(-Zero);
@@ -178,7 +179,7 @@ void quantize_block(const float* x, q4_1& b) noexcept {
   pack_block(codes, b);
 }
 
-/// The block that quantization makes of zeros.
+/// The block that quantization makes of 32 zeros.
 template <GgmlBlock B>
 [[nodiscard]] B block_of_zeros() noexcept {
   const float zeros[ggml_block_size] = {};
@@ -190,14 +191,14 @@ template <GgmlBlock B>
 using block_floats = arch::vec<float, arch::native_lanes<float>>;
 using block_ints = arch::rebind<block_floats, std::int32_t>;
 
-/// Blocks whose scales are found at a time: a lane of a register each.
+/// Number of blocks whose scales are computed together, one in each lane of a register.
 inline constexpr int block_lanes = block_floats::lanes;
 
-/// Most blocks whose scales are found before their codes: the divisions of one batch then overlap
-/// the search of the next.
+/// Largest number of blocks in a batch. A batch computes all its scales, then all its codes. Within
+/// it, the divisions for some blocks overlap the search for the largest magnitudes of the next.
 inline constexpr int most_blocks = 8 * block_lanes;
 
-/// Scales of blocks between the search for them and the codes.
+/// Scales of a batch, computed before the codes.
 struct block_scales {
   float id[most_blocks];
   std::uint16_t d[most_blocks];
@@ -208,7 +209,7 @@ struct block_scales {
   }
 };
 
-/// Lane b: the largest magnitude of block b.
+/// Lane b: the largest magnitude in block b.
 FEWBIT_ALWAYS_INLINE block_floats amax_of_blocks(const float* x) noexcept {
   block_floats largest[block_lanes];
 #pragma GCC unroll 16
@@ -224,7 +225,7 @@ FEWBIT_ALWAYS_INLINE block_floats amax_of_blocks(const float* x) noexcept {
       largest, [](const block_floats& a, const block_floats& b) { return arch::max(a, b); });
 }
 
-/// Lane b: the first x of the largest magnitude in block b.
+/// Lane b: the first x with the largest magnitude in block b.
 FEWBIT_ALWAYS_INLINE block_floats first_largest_of_blocks(const float* x) noexcept {
   block_floats lows[block_lanes], highs[block_lanes];
 #pragma GCC unroll 16
@@ -252,7 +253,7 @@ FEWBIT_ALWAYS_INLINE block_floats first_largest_of_blocks(const float* x) noexce
   return largest;
 }
 
-/// Codes that lie side by side.
+/// Stores N consecutive codes. The first one is number `first_code`, counted over all blocks.
 template <int N>
 FEWBIT_ALWAYS_INLINE void store_codes(const arch::vec<std::int8_t, N>& codes, q8_0* blocks,
                                       int first_code) noexcept {
@@ -279,7 +280,7 @@ FEWBIT_ALWAYS_INLINE void find_scales(const float* x, const q4_0* /*blocks*/, in
   scales.set(first, d, block_floats(1.0F) / d);
 }
 
-/// Codes of `count` blocks of q8_0, four registers at a time.
+/// Codes of `count` blocks of q8_0. Each step makes four registers of codes.
 template <GgmlMode Mode>
 void write_codes(const float* x, int count, const float* id, q8_0* blocks) noexcept {
   for (int first = 0; first < count * int{ggml_block_size}; first += 4 * block_lanes) {
@@ -294,14 +295,15 @@ void write_codes(const float* x, int count, const float* id, q8_0* blocks) noexc
   }
 }
 
-/// Codes of q4_0, each in an int.
+/// Codes of q4_0, each in an int32 lane.
 FEWBIT_ALWAYS_INLINE block_ints offset_codes(const float* x, const block_floats& id) noexcept {
   const block_floats moved =
       arch::rounded(block_floats(block_floats::load(x) * id)) + block_floats(8.5F);
   return arch::convert<std::int32_t>(arch::min(moved, block_floats(15.0F)));
 }
 
-/// Codes of `count` blocks of q4_0, four registers of low codes and four of high ones at a time.
+/// Codes of `count` blocks of q4_0. Each step makes four registers of low codes and four of high
+/// codes.
 template <GgmlMode Mode>
 void write_codes(const float* x, int count, const float* id, q4_0* blocks) noexcept {
   constexpr int half = int{ggml_block_size} / 2;
@@ -323,7 +325,7 @@ void write_codes(const float* x, int count, const float* id, q4_0* blocks) noexc
   }
 }
 
-/// At least one batch of block_lanes blocks, at most most_blocks.
+/// Quantizes `count` blocks as one batch. `count` is in [block_lanes, most_blocks].
 template <GgmlMode Mode, class B>
 void quantize_blocks_at_once(const float* x, int count, B* blocks) noexcept {
   block_scales scales;
@@ -336,8 +338,8 @@ void quantize_blocks_at_once(const float* x, int count, B* blocks) noexcept {
   for (int b = 0; b < count; ++b) write_half(scales.d[b], blocks[b].d);
 }
 
-/// Fails if a block holds a d or m that is no half, naming the weight to blame: that of the largest
-/// magnitude for d, the least for m.
+/// Fails if the d or m of a block is not a finite half. The error names the weight that caused it:
+/// the one with the largest magnitude for d, the smallest one for m.
 template <GgmlBlock B>
 void expect_finite_blocks(const char* function, const matrix_ref& w, const std::vector<B>& blocks) {
   const index per_row = w.cols() / ggml_block_size;
@@ -365,8 +367,8 @@ inline constexpr bool has_batches = std::is_same_v<B, q8_0> || std::is_same_v<B,
 
 }  // namespace detail
 
-/// Quantizes 32 * count finite floats to blocks, without a check: a d beyond half precision becomes
-/// infinite as in ggml. Other floats than finite ones give codes without a meaning.
+/// Quantizes 32 * count floats to blocks without checks. The floats must be finite: the codes of
+/// other floats are meaningless. A d above the range of halves becomes infinite, as in ggml.
 template <GgmlBlock B, GgmlMode Mode = ggml_ref>
 void quantize_row(const float* x, index count, B* blocks) noexcept {
   const index in_batches = detail::has_batches<B> ? count - count % detail::block_lanes : 0;
@@ -382,10 +384,11 @@ void quantize_row(const float* x, index count, B* blocks) noexcept {
   }
 }
 
-/// Quantizes a matrix of whole blocks.
+/// Quantizes a matrix. The number of columns must be a multiple of 32.
 ///
-/// @throws fewbit::error if `w` is empty or not finite, if its columns are no multiple of 32, or if
-///         a d or m is beyond half precision (from 65520 on), naming the weight to blame
+/// @throws fewbit::error if `w` is empty or not finite, if the number of columns is not a multiple
+///         of 32, or if a d or m is above the range of halves (magnitude 65520 or more); the error
+///         names the weight that caused it
 template <GgmlBlock B, GgmlMode Mode = ggml_ref, Executor E = inline_executor>
 [[nodiscard]] block_matrix<B> quantize_blocks(const Eigen::Ref<const row_matrix<float>>& w,
                                               const E& executor = {}) {

@@ -1,18 +1,23 @@
 #pragma once
-/// Blocks q4_0 whose scales suit the inputs that their weights meet: ggml's quantization with an
-/// importance matrix.
+/// Quantizes to blocks q4_0 with scales fitted to the inputs of the layer, as ggml does with an
+/// importance matrix. Use it if a sample of the inputs is available.
 ///
 ///     block_matrix<q4_0> b = weighted_quantize_blocks(w, second_moments);
 ///
-/// For each block, with v_j = importance_j sqrt(mean(x^2 of the row) + x_j^2) and x* the first x of
-/// the largest magnitude: scales x* / -(8 + i / 10) for i = 0, -9 .. 9 give codes
-/// l = clamp(rne(x / scale), -8, 7); those with the largest (sum v x l)^2 / sum v l^2 are kept, of
-/// equal ones the first, with the scale d = (sum v x l) / (sum v l^2). All in float and in order,
-/// no product fused with a sum. Rows, blocks, importance and v are first multiplied by powers of
-/// two that bring their largest magnitude to 1 or more and less than 2, so that no square overflows
-/// or vanishes; that changes no bit of what ggml computes without either.
-/// Read next: quant/weighted_quantize.hpp, which finds the best of all scales for weights that need
-/// not be blocks of ggml.
+/// Each block is quantized as follows. v_j = importance_j sqrt(mean(x^2 of the row) + x_j^2), and
+/// x* is the first x with the largest magnitude.
+///
+/// 1. The scales x* / -(8 + i / 10) are tried in the order i = 0, -9, -8 .. -1, 1 .. 9.
+/// 2. Each scale gives the codes l = clamp(rne(x / scale), -8, 7).
+/// 3. The codes with the largest (sum v x l)^2 / sum v l^2 are kept; the first ones in a tie.
+/// 4. The stored scale is d = (sum v x l) / (sum v l^2).
+///
+/// All arithmetic is in float, in the order of the elements, without fused multiply-add. Rows,
+/// blocks, importance and v are first multiplied by powers of two, so that their largest magnitude
+/// is in [1, 2). Then no square overflows or underflows. The result is bit for bit that of ggml
+/// wherever ggml itself has no overflow or underflow.
+///
+/// Read next: quant/weighted_quantize.hpp, which searches all scales and is not limited to ggml.
 
 #include "fewbit/begin.hpp"
 
@@ -37,7 +42,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Codes of a block for one scale, and what they come to.
+/// The codes of a block for one scale, and their sums.
 struct scaled_codes {
   block_codes codes;
   float products = 0.0F;  // sum v x l
@@ -56,8 +61,8 @@ struct scaled_codes {
   [[nodiscard]] float scale() const noexcept { return squares == 0.0F ? 0.0F : products / squares; }
 };
 
-/// Multiplies n numbers by the power of two that brings their largest magnitude to 1 or more and
-/// less than 2, and answers the exponent of that magnitude as it was.
+/// Multiplies n numbers by the power of two that brings their largest magnitude into [1, 2).
+/// Returns the exponent of the largest magnitude before the multiplication.
 inline int normalise(const float* x, index n, float* out) noexcept {
   float largest = 0.0F;
   for (index i = 0; i < n; ++i) largest = std::fmax(largest, std::fabs(x[i]));
@@ -69,8 +74,9 @@ inline int normalise(const float* x, index n, float* out) noexcept {
 
 using block_reals = std::array<float, ggml_block_size>;
 
-/// @param weights  of the block
-/// @param counts   what each counts
+/// Quantizes one block.
+/// @param weights  the 32 weights of the block
+/// @param counts   v_j, the importance of each weight
 inline q4_0 weighted_block(const float* weights, const block_reals& counts) noexcept {
   if (std::fabs(first_largest(weights)) < 1e-15F) return block_of_zeros<q4_0>();
   block_reals x_values, v_values;
@@ -96,7 +102,7 @@ inline q4_0 weighted_block(const float* weights, const block_reals& counts) noex
   return block;
 }
 
-/// Mean of x^2, summed in order.
+/// Mean of x^2, summed in order of the elements.
 inline float mean_square(const float* x, index n) noexcept {
   float sum = 0.0F;
   for (index c = 0; c < n; ++c) sum += arch::rounded(x[c] * x[c]);
@@ -105,15 +111,15 @@ inline float mean_square(const float* x, index n) noexcept {
 
 }  // namespace detail
 
-/// Quantizes a matrix of whole blocks.
+/// Quantizes a matrix. The number of columns must be a multiple of 32.
 ///
-/// @param importance  for each column, the mean of the square of the input that it meets
-/// @throws fewbit::error if `w` is empty or not finite, if its columns are no multiple of 32, if
-///         `importance` is of another length, negative or not finite, or if a d is beyond half
-///         precision
+/// @param importance  the mean of the squared input, for each column of `w`
+/// @throws fewbit::error if `w` is empty or not finite, if the number of columns is not a multiple
+///         of 32, if `importance` has another length, is negative or not finite, or if a d is above
+///         the range of halves
 ///
-/// Only ratios of importance count. A block with no magnitude of 1e-15 or more is that of zeros. A
-/// block of importance 0 gets d = 0.
+/// A common factor of `importance` has no effect except for rounding. A block whose magnitudes are
+/// all below 1e-15 becomes the block of zeros. A block whose importance is 0 gets d = 0.
 template <Executor E = inline_executor>
 [[nodiscard]] block_matrix<q4_0> weighted_quantize_blocks(
     const Eigen::Ref<const row_matrix<float>>& w, std::span<const float> importance,

@@ -1,17 +1,26 @@
 #pragma once
-/// 4-bit weights of ONNX Runtime's MatMulNBits <-> uint4_grouped<G>.
+/// Converts between the 4-bit weights of ONNX Runtime's MatMulNBits and uint4_grouped<G>. Use it to
+/// run weights of an ONNX model in a layer, or to write them.
 ///
 ///     linear<uint4_grouped<32>> layer(from_matmul_nbits<32>(tensors));
 ///
-/// Weights are n x k. A row is cut into blocks of G; a block is G / 2 bytes, its first code in the
-/// low nibble of the first; what the last block has beyond k means nothing. Each block has a scale,
-/// and a zero point of 4 bits, packed likewise, each row from a byte of its own; without zero
-/// points all are 8. The value of code q is (q - zero) * scale.
+/// Weights are n x k. Each row is cut into blocks of G weights. A block is G / 2 bytes; its first
+/// code is in the low nibble of the first byte. In the last block, codes after column k have no
+/// meaning. Each block has a scale and a 4-bit zero point. Zero points are packed in the same way;
+/// those of each row start at a new byte. Without zero points, every zero point is 8. The value of
+/// code q is (q - zero) * scale.
 ///
-/// A scale of a quantized_matrix is positive: where ONNX's is negative, codes are 15 - q and the
-/// zero point is 15 - zero; where it is 0, the scale is 2^-126 and all codes are the zero point.
-/// Values stay, but the sign of a zero, in both directions.
-/// Source: the operator's documentation in ONNX Runtime, domain com.microsoft.
+/// Scales of a quantized_matrix are positive. In this table, zero is the zero point in ONNX:
+///
+/// | scale in ONNX | scale  | codes    | zero point |
+/// |---------------|--------|----------|------------|
+/// | positive      | scale  | q        | zero       |
+/// | negative      | -scale | 15 - q   | 15 - zero  |
+/// | 0             | 2^-126 | zero     | zero       |
+///
+/// Both directions keep every value, except for the sign of a zero.
+/// Source: documentation of the operator in ONNX Runtime, domain com.microsoft.
+/// Read next: quant/quantized_matrix.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -31,20 +40,19 @@
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
-/// The constant inputs of a MatMulNBits node of 4 bits. b = ceil(k / G) is the number of blocks of
-/// a row.
+/// The constant inputs of a 4-bit MatMulNBits node. A row has b = ceil(k / G) blocks.
 struct matmul_nbits {
   index n = 0;                            ///< attribute N
   index k = 0;                            ///< attribute K
   std::vector<std::uint8_t> codes;        ///< input B: n x b x G / 2
   std::vector<float> scales;              ///< n x b
-  std::vector<std::uint8_t> zero_points;  ///< n x ceil(b / 2), or none
+  std::vector<std::uint8_t> zero_points;  ///< n x ceil(b / 2), or empty
 };
 
-/// Whether to_matmul_nbits writes zero points.
+/// How to_matmul_nbits stores zero points.
 enum class zero_point_input {
-  written,  ///< any; scales are positive
-  implied,  ///< 8, and 7 as 8 with a negative scale
+  written,  ///< as an input of the node, any value; scales are positive
+  implied,  ///< not stored: every zero point is 8; zero point 7 becomes 8 with a negative scale
 };
 
 }}  // namespace fewbit
@@ -56,7 +64,7 @@ namespace detail {
 template <index G>
 inline constexpr bool is_matmul_nbits_block = G >= 16 && G <= 256 && (G & (G - 1)) == 0;
 
-/// Extents of the inputs.
+/// Sizes of the inputs.
 template <index G>
 struct nbits_extents {
   static_assert(is_matmul_nbits_block<G>,
@@ -67,7 +75,7 @@ struct nbits_extents {
   [[nodiscard]] index zero_bytes() const noexcept { return (blocks() + 1) / 2; }
 };
 
-/// By division: a product of hostile sizes could wrap.
+/// Divides instead of multiplying, because a product of untrusted sizes could overflow.
 template <class T>
 void expect_rows(const char* argument, const std::vector<T>& values, index n, index per_row) {
   const auto size = static_cast<index>(values.size());
@@ -90,7 +98,7 @@ void expect_valid_inputs(const matmul_nbits& w) {
   }
 }
 
-/// Codes of a block, with a scale and zero point that belong to them.
+/// The codes, scale and zero point of one block.
 struct nbits_block {
   std::uint8_t* codes;
   index count;
@@ -103,7 +111,7 @@ struct nbits_block {
     }
     return true;
   }
-  /// The same values with the scale of other sign.
+  /// Negates the scale and keeps the values.
   void turn() noexcept {
     for (index j = 0; j < count; ++j) codes[j] = static_cast<std::uint8_t>(15 - codes[j]);
     zero = static_cast<std::uint8_t>(15 - zero);
@@ -111,7 +119,7 @@ struct nbits_block {
   }
 };
 
-/// Gives the block a positive scale.
+/// Checks the scale and makes it positive.
 inline void expect_and_make_positive(nbits_block& block, index r, index b) {
   const auto name = [&] { return "scale of block" + element("", r, b); };
   if (!is_finite(block.scale)) {
@@ -131,7 +139,7 @@ inline void expect_and_make_positive(nbits_block& block, index r, index b) {
   if (block.scale < 0.0F) block.turn();
 }
 
-/// Gives the block the scale, and where zero points are implied the sign, that ONNX expects.
+/// Restores a scale of 0. If zero points are implied, negates the scale where the zero point is 7.
 inline void make_input(nbits_block& block, zero_point_input zero_points, index r, index b) {
   if (block.scale == min_scale && block.is_zero()) block.scale = 0.0F;
   if (zero_points == zero_point_input::written || block.zero == 8) return;
@@ -143,9 +151,12 @@ inline void make_input(nbits_block& block, zero_point_input zero_points, index r
 
 }  // namespace detail
 
+/// Converts the inputs of a MatMulNBits node to a quantized matrix with the same values.
+///
 /// @tparam G  attribute block_size: 16, 32, 64, 128 or 256
-/// @throws fewbit::error if sizes do not fit, a scale is not finite or smaller than 2^-126, or a
-///         block of scale 0 has codes other than its zero point; naming the first
+/// @throws fewbit::error if the sizes do not agree, if a scale is not finite or has a magnitude in
+///         (0, 2^-126), or if a block with scale 0 has a code other than its zero point; the error
+///         names the first such block
 template <index G>
 [[nodiscard]] quantized_matrix<uint4_grouped<G>> from_matmul_nbits(const matmul_nbits& w) {
   detail::expect_valid_inputs<G>(w);
@@ -171,8 +182,8 @@ template <index G>
   return quantized_matrix<uint4_grouped<G>>(codes, scales, zeros);
 }
 
-/// The constant inputs of a MatMulNBits node with the same values. Codes beyond k are zero points,
-/// and zero points beyond the last block 0.
+/// Converts a quantized matrix to inputs of a MatMulNBits node with the same values. Codes after
+/// column k are zero points. Padding after the last zero point of a row is 0.
 ///
 /// @throws fewbit::error if q is empty, or if zero points are implied and one is neither 7 nor 8
 template <index G>
