@@ -22,6 +22,16 @@ inline std::string literally(const std::string& words) {
   return expression;
 }
 
+/// A call in reserved memory gives the outputs y, which a call on the stack gave.
+template <class L, class X, class Y>
+void expect_same_in_reserved_memory(L& layer, const X& x, const Y& y) {
+  Y again = y;
+  again.setConstant(99);
+  layer.reserve(x.rows());
+  layer(x, again);
+  EXPECT_EQ(again, y) << "in reserved memory";
+}
+
 /// A vector of either direction, a Map and a piece of one give what a matrix of one row gives.
 template <class L>
 void expect_vectors_are_rows(L& layer) {
