@@ -1,10 +1,10 @@
-# Checks the table of layers, and those rules for headers that a text search can check:
+# Checks the table of layers and the house rules that a text search can check:
 #   cmake -DROOT=include/fewbit -P cmake/check_layers.cmake
-# Prints one line for each violation and fails if there is any.
+# Prints one line for each offence. Fails if there is any.
 
 cmake_minimum_required(VERSION 3.25)
 
-# The layers, lowest first, and the layers that each may include directly. Inclusion is transitive.
+# The layers, lowest first, and the layers that each may include. Inclusion is transitive.
 set(layers config arch core quant gemm calib codebook ops equalize diagnose search train verify formats io)
 set(config_may "")
 set(arch_may config)
@@ -24,27 +24,27 @@ set(io_may formats codebook ops)
 
 set(not_in_umbrella codebook equalize diagnose search train verify formats io)
 
-# Headers of the other layers must be included by a table of contents: the umbrella, or one of a folder.
+# Tables of contents. A header must be named in one of them or in a list below.
 set(contents fewbit.hpp arch/all.hpp)
 
-# Every header includes begin.hpp first and end.hpp last. They belong to no layer and cannot be used alone.
+# Every header includes begin.hpp first and end.hpp last. The two belong to no layer.
 set(halves begin.hpp end.hpp)
 
-# These headers are not in a table of contents: every header includes them, or only other headers need them.
+# Headers that no list names, because every header includes them or only other headers need them.
 set(private config.hpp ${halves} arch/float_lookup.hpp arch/vnni.hpp calib/batch.hpp calib/compact_counts.hpp
     calib/mirrored_counts.hpp calib/octave_counts.hpp calib/text.hpp quant/array_pieces.hpp
     quant/element_params.hpp quant/encode_integers.hpp quant/encode_signs.hpp quant/group_choices.hpp)
 
-# Standard headers that are not allowed, because each takes more compile time than the rest of a header.
+# Standard headers that take longer to compile than the rest of a header of this library.
 set(costly ranges format random thread iostream regex map unordered_map)
 
-# These headers may include them, because only user code includes these headers.
+# These headers may include costly ones, because only the user's own code includes them.
 set(by_name_only core/executor_adapters.hpp ops/linear/pq.hpp)
 
 set(intrinsic_name "(^|[^A-Za-z0-9_])(_mm(256|512)?_[a-z]|v(ld|st|add|mul|dot|mmla)[0-9a-z]*q?_[suf](8|16|32)|__builtin_ia32_|__builtin_neon_)")
 set(intrinsic_header "<(immintrin|x86intrin|[a-z]mmintrin|arm_neon|arm_acle)\\.h>")
 
-# Lower layers come first, so that one pass is the transitive closure.
+# Lower layers come first, so one pass computes the transitive closure.
 foreach(layer IN LISTS layers)
   set(closed ${layer})
   foreach(lower IN LISTS ${layer}_may)
@@ -60,7 +60,7 @@ macro(offence text)
   math(EXPR offences "${offences} + 1")
 endmacro()
 
-# "gemm" for gemm/int8/multiply.hpp, "config" for config.hpp, "umbrella" for fewbit.hpp.
+# Sets `result` to "gemm" for gemm/int8/multiply.hpp, "config" for config.hpp, "umbrella" for fewbit.hpp.
 function(layer_of path result)
   string(REGEX REPLACE "/.*$" "" layer "${path}")
   string(REGEX REPLACE "\\.hpp$" "" layer "${layer}")
@@ -91,9 +91,9 @@ endmacro()
 
 macro(check_include line)
   if(line MATCHES "\"fewbit/(begin|end)\\.hpp\"")
-    # Their position is checked below.
+    # The check of the whole header tests the position of these two.
   elseif(header STREQUAL "config.hpp" AND line MATCHES "\"fewbit[ :]")
-    # A sentence: no file has this name.
+    # The line is an error sentence, not a file name.
   elseif(line MATCHES "\"fewbit/([^\"]+)\"")
     check_own_include("${CMAKE_MATCH_1}")
   elseif(line MATCHES "\"")
@@ -127,7 +127,7 @@ foreach(header IN LISTS headers)
   if(NOT content MATCHES "^#pragma once\n///")
     offence("does not open with #pragma once and a /// block")
   endif()
-  # Some test trees of tests/layers have no begin.hpp and end.hpp.
+  # The test trees of tests/layers that break other rules do not include begin.hpp and end.hpp.
   if(begin.hpp IN_LIST headers AND NOT header STREQUAL "config.hpp")
     if(NOT content MATCHES "^#pragma once\n(///[^\n]*\n)+\n#include \"fewbit/begin.hpp\"\n\n")
       offence("does not include begin.hpp before all else")
@@ -137,7 +137,7 @@ foreach(header IN LISTS headers)
     endif()
   endif()
 
-  # Brackets and semicolons have a special meaning in CMake's lists.
+  # CMake treats brackets and semicolons in lists specially.
   string(REGEX REPLACE "[][;]" " " content "${content}")
   string(REPLACE "\n" ";" lines "${content}")
   foreach(line IN LISTS lines)
@@ -151,7 +151,7 @@ foreach(header IN LISTS headers)
   endforeach()
 endforeach()
 
-# Some test trees of tests/layers have no umbrella.
+# The test trees of tests/layers that break other rules have no umbrella.
 if(fewbit.hpp IN_LIST headers)
   foreach(header IN LISTS headers)
     layer_of("${header}" from)

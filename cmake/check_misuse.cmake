@@ -1,12 +1,12 @@
-# Compiles SOURCE with the command COMPILE and checks the errors. The first line of SOURCE says what is
-# expected:
-#   // expect: <words>       an error with these words
-#   // expect only: <words>  exactly one error, with these words
-# With MUST_COMPILE, SOURCE must compile. A second line `// flags: <flags>` adds flags to the command.
+# Compiles SOURCE with the command COMPILE and expects an error. The first line of SOURCE gives the words
+# that the output must contain, `// expect: <words>`. With `// expect only: <words>` there must be exactly
+# one error, and it must contain the words. With MUST_COMPILE the compilation must succeed. A second line
+# `// flags: <flags>` adds flags to the command. Without such a line, the header PRECOMPILED, if given, is
+# included first.
 
 cmake_minimum_required(VERSION 3.25)
 
-# Prints the text as a NOTICE first, because CMake wraps the lines of its errors.
+# Prints the text as a plain line first, because CMake wraps the lines of its errors.
 macro(red text)
   message(NOTICE "${SOURCE}: ${text}")
   message(FATAL_ERROR "check_misuse is red")
@@ -21,6 +21,9 @@ set(only "${CMAKE_MATCH_1}")
 string(REPLACE "\\;" ";" words "${CMAKE_MATCH_2}")  # file(STRINGS) escapes them
 
 set(flags "")
+if(PRECOMPILED)
+  set(flags "-include ${PRECOMPILED}")
+endif()
 if(second_line MATCHES "^// flags: (.+)$")
   set(flags "${CMAKE_MATCH_1}")
 endif()

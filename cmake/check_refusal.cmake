@@ -1,12 +1,12 @@
-# Compiles each header under ROOT alone with the command COMPILE. Each must fail with exactly one error
-# that contains WORDS:
+# Compiles each header under ROOT alone with the command COMPILE. Each must fail with exactly one error,
+# which contains the words WORDS:
 #   cmake -DCOMPILE=<command> -DROOT=include/fewbit -DWORDS=<words> -P cmake/check_refusal.cmake
 
 cmake_minimum_required(VERSION 3.25)
 
 separate_arguments(command UNIX_COMMAND "${COMPILE} -fsyntax-only -w -x c++")
 file(GLOB_RECURSE headers ${ROOT}/*.hpp)
-list(FILTER headers EXCLUDE REGEX "/end\\.hpp$")  # cannot be included alone
+list(FILTER headers EXCLUDE REGEX "/end\\.hpp$")  # not a complete header
 list(LENGTH headers count)
 if(count EQUAL 0)
   message(FATAL_ERROR "check_refusal: no header under ${ROOT}")

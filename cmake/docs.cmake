@@ -1,4 +1,4 @@
-# The target `docs`: an API reference of the public names in <build folder>/html.
+# The target `docs` writes an API reference of the public names to <build folder>/html.
 
 find_program(DOXYGEN doxygen)
 if(NOT DOXYGEN)

@@ -1,8 +1,8 @@
-# Finds the Eigen that fewbit uses, in its own build and for an installed fewbit.
+# Finds the Eigen that fewbit uses, in its own build and in projects that find an installed fewbit.
 
-# fewbit_eigen_package(<dir>): sets <dir> to the directory of the first package of Eigen 3.4 to 5 on CMake's
-# search path, or to "". find_package cannot search for "3.4 to 5", because the package of Eigen 5 refuses
-# 3.4. Therefore it searches for a version that does not exist: CMake then lists all packages and loads none.
+# fewbit_eigen_package(<dir>): the directory of the first package of Eigen 3.4 to 5 on CMake's search
+# path, or empty. A version request cannot express "3.4 to 5": the package of Eigen 5 refuses 3.4. So the
+# search requests a version that no package has. CMake then lists all packages and loads none.
 function(fewbit_eigen_package result)
   set(${result} "" PARENT_SCOPE)
   find_package(Eigen3 9999 EXACT CONFIG QUIET)
@@ -15,14 +15,14 @@ function(fewbit_eigen_package result)
   endforeach()
 endfunction()
 
-# fewbit_host_eigen(<target>): sets <target> to a target of the host that provides Eigen (an imported target,
-# an alias or a library), or to "".
+# fewbit_host_eigen(<target>): the host's target for Eigen (imported, an alias, or its own library), or
+# empty.
 function(fewbit_host_eigen result)
   set(${result} "" PARENT_SCOPE)
   foreach(name IN ITEMS Eigen3::Eigen Eigen::Eigen eigen Eigen eigen3 Eigen3)
     if(TARGET ${name})
       get_target_property(type ${name} TYPE)
-      if(type MATCHES "_LIBRARY$")  # a target that only downloads Eigen can have the same name
+      if(type MATCHES "_LIBRARY$")  # a target that only downloads Eigen can have such a name too
         set(${result} ${name} PARENT_SCOPE)
         return()
       endif()
@@ -30,8 +30,9 @@ function(fewbit_host_eigen result)
   endforeach()
 endfunction()
 
-# fewbit_find_eigen(<target> <reason>): sets <target> to a target that provides Eigen: FEWBIT_EIGEN_TARGET,
-# else a target of the host, else a package. If there is none, <target> is "" and <reason> is a sentence.
+# fewbit_find_eigen(<target> <reason>): the target for Eigen. The choices, in this order: the target that
+# the host names, another target of the host, a package. If there is none, <target> is empty and <reason>
+# is an error sentence.
 function(fewbit_find_eigen result reason)
   set(${reason} "Eigen 3.4 to 5 was not found" PARENT_SCOPE)
   if(FEWBIT_EIGEN_TARGET)
@@ -50,13 +51,14 @@ function(fewbit_find_eigen result reason)
     if(package)
       find_package(Eigen3 CONFIG QUIET PATHS "${package}" NO_DEFAULT_PATH NO_CMAKE_FIND_ROOT_PATH)
     endif()
-    fewbit_host_eigen(target)  # FetchContent can provide a target without a package
+    fewbit_host_eigen(target)  # FetchContent may provide a target without a package
   endif()
   set(${result} "${target}" PARENT_SCOPE)
 endfunction()
 
-# add_subdirectory(fewbit) calls this at the end of the whole configuration. If the host added its Eigen
-# after fewbit, that Eigen is used. Imported targets are packages, which fewbit has already found.
+# Runs at the end of the whole configuration if fewbit was added by add_subdirectory. The host may have
+# added its Eigen after fewbit; that Eigen is used. Imported targets come from packages that fewbit found
+# itself.
 function(fewbit_use_late_eigen)
   if(FEWBIT_EIGEN_TARGET)
     fewbit_find_eigen(target reason)
@@ -64,7 +66,7 @@ function(fewbit_use_late_eigen)
     fewbit_host_eigen(target)
   endif()
   if(target)
-    # In the directory of fewbit, the name of the alias can be the name of the package's target.
+    # An alias may have the same name as the package's target in the directory of fewbit.
     get_target_property(aliased ${target} ALIASED_TARGET)
     if(aliased)
       set(target ${aliased})

@@ -1,4 +1,4 @@
-# Installs the headers and the package that find_package(fewbit) finds.
+# Installs the files that find_package(fewbit) needs.
 
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)

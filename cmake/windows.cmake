@@ -1,4 +1,4 @@
-# Cross build with Debian's g++-mingw-w64-x86-64-posix, which has C++ threads. Programs are linked
+# Cross build with Debian's g++-mingw-w64-x86-64-posix, which supports C++ threads. Programs are linked
 # statically, because wine does not find the DLLs of the compiler.
 
 set(CMAKE_SYSTEM_NAME Windows)

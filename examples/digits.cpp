@@ -1,7 +1,7 @@
-// A complete example: trains a float network, observes its activations, quantizes it with many
-// schemes, and prints accuracy, bytes and time of each in one table.
+// Quantizes a small network in every way that the library offers: trains it in float, calibrates
+// its activations, quantizes it, and prints accuracy, size and time of each variant in one table.
 //
-// Read main() first, it has all steps.
+// Read main() first: it shows all steps.
 
 #include <cstdint>
 #include <cstdio>
@@ -85,7 +85,7 @@ void train(mlp& model, const dataset& data) {
   }
 }
 
-// ---- calibration: observes the activations after each relu
+// ---- calibration: distributions of the activations after each relu
 
 struct activations {
   histogram_observer values;
@@ -124,11 +124,11 @@ constexpr calibrator calibrators[] = {
 
 // ---- quantized networks
 
-/// Rows that a layer has memory for.
+/// Number of rows for which a layer reserves memory.
 constexpr fewbit::index rows_at_a_time = 128;
 
-/// Activations between layers are floats. Each layer quantizes its inputs (dynamic_int8) or uses
-/// them as floats (float_inputs).
+/// Layers exchange floats. Each layer quantizes its inputs (dynamic_int8) or keeps them in float
+/// (float_inputs).
 template <class S, class Inputs>
 class float_chain {
  public:
@@ -155,9 +155,8 @@ class float_chain {
   std::vector<matrix> values_;
 };
 
-/// Activations between layers are 8-bit codes: there is no float matrix between the pixels and the
-/// logits. The pixels are codes with scale 1/16. hidden[i] has scale and zero point of the codes
-/// after relu i.
+/// Layers exchange 8-bit codes: there is no float matrix between the pixels and the logits. The
+/// pixels are codes of scale 1/16. hidden[i] holds the parameters of the codes after relu i.
 template <class S>
 class code_chain {
  public:
@@ -188,7 +187,7 @@ class code_chain {
   std::vector<bytes> codes_;
 };
 
-/// Scales and zero points of uint8 activations, computed from the ranges of a calibrator.
+/// The uint8 parameters of the activations for the ranges of a calibrator.
 template <class Scale = real_scale>
 std::vector<quant_params> choose_hidden(const std::vector<activations>& seen, const calibrator& c) {
   std::vector<quant_params> params;
@@ -212,7 +211,7 @@ double accuracy_percent(const matrix& logits, const std::vector<int>& labels) {
   return 100.0 * static_cast<double>(right) / static_cast<double>(logits.rows());
 }
 
-/// Runs networks on the test images and adds a table row for each.
+/// Runs networks on the test images and adds a row to the table for each.
 class comparison {
  public:
   comparison(mlp& model, const dataset& test) : model_(model), test_(test) {
@@ -274,7 +273,7 @@ table compare(mlp& model, const dataset& test, const std::vector<activations>& s
   return all.results();
 }
 
-/// Draws the activations after the last relu, and the value at which each calibrator clips them.
+/// Draws the activations after the last relu, and the range that each calibrator chooses.
 void draw(const activations& seen, const std::string& path) {
   std::vector<mark> marks;
   for (const calibrator& c : calibrators) marks.push_back({c.name, c.choose(seen).hi});

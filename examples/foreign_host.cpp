@@ -1,10 +1,10 @@
-// A host with flags that fewbit does not support: C++11 and -Ofast. It calls a layer through
-// functions of raw pointers (foreign_host/scorer.h). The program has these functions for two
-// instruction sets, and chooses one at run time. foreign_host/CMakeLists.txt has the flags;
-// README.md gives the reasons.
+// A host program with flags that fewbit cannot be compiled with: C++11 and -Ofast. It calls a layer
+// through functions with raw pointers (foreign_host/scorer.h). The program contains these functions
+// compiled for two instruction sets, and selects them at run time. foreign_host/CMakeLists.txt has
+// the flags; README.md gives the reasons.
 //
-// Prints a line for each instruction set of this processor. All lines must have the same bits: the
-// flags of the host must not change them.
+// Prints a line for each instruction set of this processor. The results have equal bits, and the
+// flags of the host do not change them.
 
 #include <cmath>
 #include <cstdint>
@@ -20,7 +20,7 @@ const std::ptrdiff_t outputs = 33;
 const std::ptrdiff_t inputs = 101;
 const std::ptrdiff_t rows = 7;
 
-// Multiples of `scale`, a normal power of two. They are exact with any flags.
+// Integer multiples of `scale`. They are exact with any flags if `scale` is a normal power of two.
 std::vector<float> numbers(std::ptrdiff_t count, float scale, std::uint32_t state) {
   std::vector<float> values(static_cast<std::size_t>(count));
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -50,7 +50,7 @@ int subnormal_numbers(const std::vector<float>& values) {
   return count;
 }
 
-// Whether this thread flushes subnormal numbers to zero.
+// Tests whether this thread flushes subnormal numbers to zero.
 const char* flushes() {
   volatile float small = 1.1754944e-38F;  // 2^-126
   volatile float half = 0.5F;
@@ -84,7 +84,7 @@ bool fail(const char* what) {
   return false;
 }
 
-// Runs a layer with usual numbers, and one whose outputs are subnormal.
+// Runs a layer of ordinary numbers and a layer with subnormal outputs.
 bool demonstrate(const scorer_functions& f) {
   char message[200] = "";
   const float unit = 1.0F / 32768;

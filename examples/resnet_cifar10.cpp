@@ -1,9 +1,9 @@
 // A trained residual network on real images: float32, int8 with each calibrator, int4 weights.
 //
-// support/resnet.hpp has the network and describes its data. Quantization follows Wu et al. 2020
-// (arXiv:2004.09602): weights are symmetric for each output channel, inputs are symmetric for the
-// whole tensor, and every layer is quantized, including the first and the last. Read main() and
-// run() first. --data is the folder of the data.
+// support/resnet.hpp defines the network and reads its data. Quantization follows Wu et al. 2020
+// (arXiv:2004.09602): every layer, first and last included, has symmetric weights with a scale per
+// output channel and symmetric inputs with one scale per tensor. Read main() and run() first.
+// --data names the folder of the data.
 
 #include <algorithm>
 #include <cstdint>
@@ -22,9 +22,9 @@
 
 namespace fewbit::examples {
 
-// ---- the ways to quantize it
+// ---- kinds of quantized layers
 
-/// Layers with weights of scheme S and float inputs.
+/// Weights of scheme S and float inputs.
 template <class S>
 resnet<linear<S, float_inputs>, float> weights_only(const std::vector<float_weights>& layers) {
   std::vector<linear<S, float_inputs>> made;
@@ -32,7 +32,7 @@ resnet<linear<S, float_inputs>, float> weights_only(const std::vector<float_weig
   return resnet<linear<S, float_inputs>, float>(std::move(made));
 }
 
-/// Layers with weights of scheme S. The input of layer i is symmetric int8 over ranges[i].
+/// Weights of scheme S. The input of layer i is int8 with range ranges[i], symmetric.
 template <class S>
 resnet<linear<S, static_int8>, std::int8_t> in_integers(const std::vector<float_weights>& layers,
                                                         const std::vector<range>& ranges) {
@@ -47,9 +47,9 @@ resnet<linear<S, static_int8>, std::int8_t> in_integers(const std::vector<float_
 
 // ---- calibration
 
-/// The same bins as the reference: 2048 bins from 0 to the largest magnitude of each layer. A first
-/// pass finds that magnitude. (histogram_observer needs only one pass. Its bins have other widths,
-/// with equal accuracy of the network.)
+/// Histograms with 2048 bins from 0 to the largest magnitude of each layer, as in the reference. A
+/// first pass finds that magnitude. (One pass with histogram_observer gives bins of other widths
+/// and accuracies as good.)
 std::vector<fixed_histogram> calibrate(const std::vector<float_weights>& layers,
                                        const image_set& images) {
   std::vector<max_observer> extremes(layers.size());

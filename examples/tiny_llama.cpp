@@ -1,17 +1,17 @@
 // A language model that writes a story, token by token: float32, then int8, int4 and int2 weights.
 //
 // The network is stories260K of karpathy/tinyllamas (Llama 2 with 5 blocks of width 64). All linear
-// weights are quantized, and also the token embeddings when they are used as the output head. The
-// inputs of these layers are int8 with a scale for each token. The lookup of embeddings, norms,
-// attention and SiLU are in float. Stories have no prompt and no randomness: each token is the most
+// weights are quantized, and so are the token embeddings in their use as output head. Inputs of
+// these layers become int8 with a scale for each token. The lookup of embeddings, norms, attention
+// and SiLU stay in float. Every story starts from an empty prompt, and each token is the most
 // likely one. Read main() and compare() first, then support/llama.hpp.
 //
-// The data is not part of this project. --data is a folder whose subfolder stories260k/ contains
-// the files of support/llama_files.hpp, and these:
+// The data are not part of this project. --data names a folder with a subfolder stories260k/. It
+// contains the files that support/llama_files.hpp reads, and these:
 //   tokens_greedy.npy               the most likely text of the reference
-//   greedy_logits_pos_0_64_255.npy  the logits of the reference at three positions, float32
-//   tokens_calibration_sampled.npy  texts for the calibration of scales
-//   tokens_sampled.npy, english_{0,1,2}_tokens.npy    texts for the evaluation
+//   greedy_logits_pos_0_64_255.npy  logits of the reference on that text, float32
+//   tokens_calibration_sampled.npy  text for fitting scales
+//   tokens_sampled.npy, english_{0,1,2}_tokens.npy    text for measuring perplexity
 
 #include <algorithm>
 #include <array>
@@ -34,9 +34,9 @@
 
 namespace fewbit::examples {
 
-// ---- the ways to quantize it
+// ---- kinds of quantized layers
 
-/// A float linear layer that records the magnitude of each input.
+/// A linear layer in float that sums the square of each input.
 struct watched_linear {
   float_linear layer;
   row sum_of_squares = row::Zero(layer.inputs());
@@ -48,14 +48,13 @@ struct watched_linear {
     layer(x, y);
   }
 
-  /// The importance of each input: the cost of an error in its weights.
+  /// The weight of each input in the quantization error: its sum of squares.
   [[nodiscard]] std::span<const float> importance() const {
     return {sum_of_squares.data(), static_cast<std::size_t>(inputs())};
   }
 };
 
-/// The float network whose layers have recorded their inputs. Scales of weights can be fitted to
-/// them.
+/// Runs the float network on texts. Returns its layers with the sums of squares of their inputs.
 llama_weights<watched_linear> watch(const float_model& model, const std::vector<tokens>& texts) {
   const auto watched = [](const float_linear& layer) { return watched_linear{layer}; };
   llama<watched_linear> network(model.shape, model.weights.with_layers(watched));
@@ -75,7 +74,7 @@ quantized_matrix<S> by_importance(const watched_linear& layer) {
   return weighted_quantize<S>(layer.layer.weights, layer.importance());
 }
 
-/// Bytes of the weights in a file.
+/// Size of the weights in a file, in bytes.
 index bytes_of_layers(const llama_weights<float_linear>& weights) {
   return weights.sum_of_layers(
       [](const float_linear& layer) { return layer.weights.size() * index{sizeof(float)}; });
@@ -85,7 +84,7 @@ index bytes_of_layers(const llama_weights<quantized_matrix<S>>& weights) {
   return weights.sum_of_layers([](const quantized_matrix<S>& q) { return q.storage_bytes(); });
 }
 
-// ---- the evaluation of a network
+// ---- measurements of a network
 
 index likeliest(const row& logits) {
   index best = 0;
@@ -93,7 +92,7 @@ index likeliest(const row& logits) {
   return best;
 }
 
-/// Generates `count` tokens, each the most likely one. Calls write(token) after each token.
+/// Generates `count` tokens, each the most likely one. Calls write(token) after each.
 template <class Linear, class Write>
 void generate(llama<Linear>& network, index count, const Write& write) {
   network.restart();
@@ -124,14 +123,14 @@ double perplexity(llama<Linear>& network, const std::vector<tokens>& sequences) 
 
 constexpr std::array<index, 3> reference_positions{0, 64, 255};
 
-/// The data for the evaluation of all networks.
+/// Data for the measurements, the same for all networks.
 struct evaluation {
   std::vector<std::string> vocabulary;
-  std::vector<tokens> sampled;      ///< drawn from the float network
+  std::vector<tokens> sampled;      ///< sampled from the float network
   std::vector<tokens> english;      ///< written by people
   tokens greedy;                    ///< the most likely text of the reference
-  row_matrix<float> greedy_logits;  ///< its logits at reference_positions
-  index length;                     ///< the number of tokens of a story
+  row_matrix<float> greedy_logits;  ///< logits of the reference at reference_positions
+  index length;                     ///< of the stories, in tokens
 };
 
 evaluation load_evaluation(const std::string& folder, const float_model& model, index length) {
@@ -156,7 +155,7 @@ evaluation load_evaluation(const std::string& folder, const float_model& model, 
   return with;
 }
 
-/// Generates a story with each network, measures the network and adds a table row for it.
+/// Generates a story with each network, measures the network and adds a row to the table.
 class comparison {
  public:
   explicit comparison(const evaluation& with) : with_(with) {}
@@ -175,8 +174,7 @@ class comparison {
   [[nodiscard]] const table& results() const { return results_; }
 
  private:
-  /// Prints the story while it is generated. Returns the length of the longest prefix of tokens
-  /// that equals the reference.
+  /// Prints the story token by token. Returns how many tokens at its start equal the reference.
   template <class Linear>
   index write_story(llama<Linear>& network) const {
     tokens story{begin_of_text};
@@ -191,7 +189,7 @@ class comparison {
     return ends.first - story.begin();
   }
 
-  /// The largest difference from the logits of the reference, for the text of the reference.
+  /// The largest difference from the logits of the reference, on the text of the reference.
   template <class Linear>
   double logit_error(llama<Linear>& network) const {
     network.restart();
@@ -223,7 +221,7 @@ table compare(const float_model& model, const std::vector<tokens>& calibration, 
     const auto codes = watched.with_layers(quantizer);
     const auto packed = codes.with_layers([]<class S>(const quantized_matrix<S>& q) {
       linear<S> layer(q);
-      layer.reserve(1);  // row by row
+      layer.reserve(1);  // one row per call
       return layer;
     });
     all.add(name, bytes_of_layers(codes), llama(model.shape, packed));

@@ -1,6 +1,6 @@
-// Rows of products of bit planes: binary, ternary and 2-bit codes, on every arch that has its own
-// unit. The rows fewbit_table_<arch> compute products with tables of sums; s8_b1 and s8_t2 multiply
-// int8 codes by weights in bit planes.
+// Benchmarks of codes in bit planes (binary, ternary, 2 bits) on every arch that has its own unit.
+// The rows fewbit_table_<arch>, s8_b1 and s8_t2 multiply int8 by bit planes of weights with tables
+// of sums.
 
 #include <benchmark/benchmark.h>
 
@@ -13,7 +13,7 @@
 
 namespace fewbit::benchmarks { namespace {
 
-/// Squares, long sums, and one row by weights in L2 and in the last-level cache.
+/// Squares, long sums, and single rows with weights that fit into the second or the last cache.
 constexpr shape binary_shapes[] = {
     {1024, 1024, 1024}, {512, 512, 4096}, {1, 2048, 4096}, {1, 4096, 4096}, {1, 65536, 4096}};
 
@@ -35,7 +35,7 @@ void add_arch() {
   add_row<bit_product<bits_case<gemm::unsigned_bits<2>, gemm::signed_bits<2>>, Arch>>(who, square);
 }
 
-/// One row of int8 by weights of one and two bits, and two bits by two.
+/// Single rows of int8 by 1-bit and 2-bit weights, and of 2-bit by 2-bit codes.
 template <class Arch>
 void add_tables() {
   using gemm::binary_bits, gemm::ternary_bits, gemm::signed_bits, gemm::unsigned_bits;
@@ -49,7 +49,7 @@ void add_tables() {
   add_row<table_product<bits_case<signed_bits<8>, binary_bits>, Arch>>(who, square);
 }
 
-/// Skips an arch that inherits its unit, because it runs the kernel of its base. Skips scalar.
+/// False for an arch that only inherits the kernel of its base, and for the scalar arch.
 template <class Arch>
 constexpr bool has_own_bit_unit() {
   if constexpr (std::is_same_v<Arch, arch::scalar>) {

@@ -1,5 +1,5 @@
-// Rows of this library: products on every compiled instruction set, with weights from memory and
-// with threads, and packing.
+// Benchmarks of this library: products on every compiled instruction set, weights read from memory,
+// several threads, packing.
 
 #include <benchmark/benchmark.h>
 
@@ -16,7 +16,7 @@
 
 namespace fewbit::benchmarks { namespace {
 
-/// Divides a product into one part for each thread. The pool is started once, before all calls.
+/// Splits a product into one part for each thread of a pool. The pool is created once.
 template <class Arch>
 void run_threads(benchmark::State& state, const shape& s, int threads) {
   sums_case<std::uint8_t> data(s);
@@ -53,8 +53,8 @@ index pack_anew(const row_matrix<std::int8_t>& w) {
   return gemm::pack_int8<std::uint8_t, Arch>(w).bytes();
 }
 
-/// The reference for packing: a copy. With `fresh`, it writes to newly allocated memory, as packing
-/// does. Otherwise it writes to memory that was written before.
+/// A copy to compare packing with. `fresh`: into newly allocated memory, as for packed weights;
+/// otherwise into memory that was written before.
 void run_memcpy(benchmark::State& state, bool fresh) {
   const row_matrix<std::int8_t> w = large_weights();
   row_matrix<std::int8_t> copy = w;
@@ -69,7 +69,7 @@ void run_memcpy(benchmark::State& state, bool fresh) {
   state.counters["GBps"] = per_second(static_cast<double>(w.size()) * 1e-9);
 }
 
-/// Skips an arch that inherits its unit, because it runs the kernel of its base. Skips scalar.
+/// False for an arch that only inherits the kernel of its base, and for the scalar arch.
 template <class Arch>
 constexpr bool has_own_unit() {
   if constexpr (std::is_same_v<Arch, arch::scalar>) {

@@ -1,6 +1,6 @@
-// Rows of products of floats with weights of 2, 3, 4 and 8 bits in groups of 32, and of 4 bits with
-// a scale for each row. The call quantizes the floats or multiplies them directly. Outputs are
-// floats.
+// Benchmarks of layers with weights of 2, 3, 4 and 8 bits in groups of 32, and with 4-bit weights
+// with a scale for each row. Inputs and outputs are floats; inputs are quantized in the call or
+// stay floats.
 
 #include <benchmark/benchmark.h>
 
@@ -16,7 +16,7 @@
 
 namespace fewbit::benchmarks { namespace {
 
-/// With `is_cold`, uses copies of the weights in turn, more than any cache can hold.
+/// If `is_cold`, the calls alternate between more copies of the weights than the caches can hold.
 template <class S, class Inputs, class Arch>
 void run_grouped(benchmark::State& state, const shape& s, bool is_cold) {
   using layer_type = linear<S, Inputs, Arch>;

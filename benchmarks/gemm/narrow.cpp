@@ -1,5 +1,5 @@
-// Rows of products with weights of 1, 2 and 4 bits that are multiplied as stored: squares and other
-// large shapes, a few rows, and one row by weights from caches and from memory.
+// Benchmarks of products with weights of 1, 2 and 4 bits that stay packed: squares and other large
+// shapes, a few rows, and single rows with weights from caches and from memory.
 
 #include <benchmark/benchmark.h>
 
@@ -16,7 +16,7 @@
 
 namespace fewbit::benchmarks { namespace {
 
-/// A product of 8-bit activations and weights in the codes of Format.
+/// 8-bit activations by weights of a bit-plane format.
 template <class LhsCode, class Format>
 struct narrow_case {
   using lhs = LhsCode;
@@ -45,7 +45,7 @@ struct narrow_case {
   }
 };
 
-/// With `is_cold`, uses copies of the weights in turn, more than any cache can hold.
+/// If `is_cold`, the calls alternate between more copies of the weights than the caches can hold.
 template <class Case, class Arch>
 void run_narrow(benchmark::State& state, const shape& s, bool is_cold) {
   using weights = gemm::few_bit_weights<Case::weight_bits, Arch>;
@@ -65,7 +65,7 @@ void run_narrow(benchmark::State& state, const shape& s, bool is_cold) {
   count_work(state, data);
 }
 
-/// gemm/<kind>/<who>/m:M/n:N/k:K, for one row with /cold:0 and /cold:1
+/// gemm/<kind>/<who>/m:M/n:N/k:K; names for one row end in /cold:0 or /cold:1.
 template <class Case, class Arch>
 void add_narrow_rows() {
   const auto add = [](const shape& s, const std::string& end, bool is_cold) {
@@ -88,7 +88,7 @@ void add_arch() {
   add_narrow_rows<narrow_case<std::int8_t, gemm::signed_bits<4>>, Arch>();
 }
 
-/// Skips an arch that inherits its unit, because it runs the kernel of its base. Skips scalar.
+/// False for an arch that only inherits the kernel of its base, and for the scalar arch.
 template <class Arch>
 constexpr bool has_own_unit() {
   if constexpr (std::is_same_v<Arch, arch::scalar>) {

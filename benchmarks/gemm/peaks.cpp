@@ -1,8 +1,8 @@
-// Upper bounds of the processor: dot instructions on registers, and reads from each level of
+// Peak rates of the processor: dot instructions on registers only, and reads from each level of
 // memory.
 //
-// The loops do not use the library's kernels. Operations are counted as in gemm: two for each
-// product of two codes.
+// The loops do not use the kernels of the library. The product of two codes counts as two
+// operations, as in a matrix product.
 
 #include <benchmark/benchmark.h>
 
@@ -18,14 +18,14 @@
 
 namespace fewbit::benchmarks { namespace {
 
-// Each struct has `sums` independent accumulator registers. Either `dot` adds to each of them, or
-// `multiply`, `widen` and `add` do, one after the other. The constraint "x" allows only registers
-// that VEX instructions can use.
+// Each loop adds to `sums` independent registers, either by one instruction (`dot`), or by the
+// chain `multiply`, `widen`, `add`. The constraint "x" limits VEX instructions to registers they
+// can encode.
 
 #if FEWBIT_HAS_AVX512_VNNI
 struct vpdpbusd_zmm {
   using vector = __m512i;
-  static constexpr int sums = 12;  // more than latency times instructions per cycle
+  static constexpr int sums = 12;  // more than latency * instructions per cycle
   static constexpr int products = 64;
   FEWBIT_ALWAYS_INLINE static void dot(vector& sum, const vector& a, const vector& b) {
     asm volatile("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
@@ -53,12 +53,15 @@ struct vpdpbusd_ymm {
 };
 #endif
 
-// In the next two chains, vpaddd uses the same ports as the products. On a Cascade Lake, six
-// products followed by six additions are 4 % faster than alternating them. They reach 40 of the 48
-// operations per cycle that the ports allow for vpmaddwd, and 51 of 64 for the other chain. No
-// other order that was tried is more than 1 % faster.
+// In the two chains below, vpaddd and the products use the same ports. Six products followed by six
+// additions are 4 % faster than alternating. Other orders gain at most another 1 %.
+//
+// | Cascade Lake | operations per cycle | limit of ports |
+// |--------------|----------------------|----------------|
+// | vpmaddwd     | 40                   | 48             |
+// | vpmaddubsw   | 51                   | 64             |
 
-/// Codes widened to 16 bits.
+/// s8 by s8, with codes widened to 16 bits.
 struct vpmaddwd_ymm {
   using vector = __m256i;
   static constexpr int sums = 6;
@@ -71,7 +74,7 @@ struct vpmaddwd_ymm {
   }
 };
 
-/// u8 by s8, if 16 bits can hold the sum of two products.
+/// u8 by s8, for codes whose sum of two products fits into 16 bits.
 struct vpmaddubsw_ymm {
   using vector = __m256i;
   static constexpr int sums = 6;
@@ -88,7 +91,7 @@ struct vpmaddubsw_ymm {
 };
 
 #if FEWBIT_HAS_AVX512_BITALG
-/// Binary codes: 512 pairs of bits at a time.
+/// Binary codes, 512 pairs of bits per instruction.
 struct xor_popcount {
   using vector = __m512i;
   static constexpr int sums = 12;
@@ -105,7 +108,7 @@ struct xor_popcount {
 };
 #endif
 
-/// Adds once to every sum. It is not a loop, because g++ 12 would keep the sums in memory then.
+/// Adds once to every sum. It is not a loop, because g++ 12 would keep the sums in memory.
 template <class I, class Vector, int... i>
 FEWBIT_ALWAYS_INLINE void add_to_all(Vector (&sum)[sizeof...(i)], const Vector& a, const Vector& b,
                                      std::integer_sequence<int, i...>) {
@@ -125,7 +128,7 @@ void run_peak(benchmark::State& state) {
   using vector = typename Instruction::vector;
   constexpr std::make_integer_sequence<int, Instruction::sums> all;
   vector sum[Instruction::sums] = {};
-  const vector a = {}, b = {1};  // different values, because x ^ x of one register takes no time
+  const vector a = {}, b = {1};  // two registers: x ^ x would need no execution unit
   for (auto _ : state) {
 #pragma GCC unroll 4
     for (int i = 0; i < rounds; ++i) add_to_all<Instruction>(sum, a, b, all);

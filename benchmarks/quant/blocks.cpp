@@ -1,4 +1,4 @@
-// Rows of this library's blocks of ggml. fewbit.hpp does not include their headers.
+// Benchmarks of this library's ggml blocks, which the umbrella header does not include.
 
 #include <benchmark/benchmark.h>
 
@@ -16,7 +16,7 @@
 
 namespace fewbit::benchmarks { namespace {
 
-/// The result is stored to memory, so that the compiler cannot fuse the product with a sum.
+/// The volatile store prevents a fused multiply-add.
 float product(float a, float b) {
   volatile float result = a * b;
   return result;
@@ -30,7 +30,7 @@ float first_of_largest_magnitude(const float* x) {
   return largest;
 }
 
-/// Quantizes code by code with the formulas of ggml_quantize.hpp.
+/// Computes the expected block code by code with the formulas of ggml_quantize.hpp.
 template <class Mode>
 q8_0 plain_block(const float* x, q8_0 b) {
   constexpr bool is_ref = std::is_same_v<Mode, ggml_ref>, is_x86 = std::is_same_v<Mode, ggml_x86>;
@@ -55,7 +55,7 @@ q4_0 plain_block(const float* x, q4_0 b) {
   return b;
 }
 
-/// The scale as a float. The test of half.hpp checks the rounding to half.
+/// The scale of a block as a float. The test of core/half.hpp checks the conversion from a half.
 template <class B>
 float plain_scale(const float* x) {
   const float largest = first_of_largest_magnitude(x);

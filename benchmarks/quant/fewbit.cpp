@@ -1,4 +1,4 @@
-// Rows of this library.
+// Benchmarks of this library.
 
 #include <string>
 

@@ -1,4 +1,4 @@
-// Upper bounds of the memory: copies with the same traffic, and reads only.
+// Limits by memory: copies with the same traffic, and reads alone.
 
 #include <benchmark/benchmark.h>
 

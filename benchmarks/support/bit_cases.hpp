@@ -1,8 +1,8 @@
 #pragma once
 /// Products of codes in bit planes for the GEMM benchmark.
 ///
-/// Binary activations are packed before timing, because an operator that computes them can write
-/// them packed. The time includes the packing of other activations.
+/// Binary activations are packed before the timed calls, because an operator that makes them would
+/// pack them. Other activations are codes; packing them is inside the time.
 
 #include <cstdint>
 #include <string>
@@ -13,7 +13,7 @@
 
 namespace fewbit::benchmarks {
 
-/// Random codes of a format, all about equally frequent.
+/// Random codes of a format, all with about the same frequency.
 template <class F>
 row_matrix<typename F::code> random_codes_of(index rows, index cols, std::uint64_t seed) {
   using code = typename F::code;
@@ -30,7 +30,7 @@ row_matrix<typename F::code> random_codes_of(index rows, index cols, std::uint64
   }
 }
 
-/// A product of codes of two formats with int32 results.
+/// A product of two formats to int32.
 template <class A, class W>
 struct bits_case {
   using lhs_format = A;
@@ -91,7 +91,7 @@ class bit_product {
   planes planes_;
 };
 
-/// Products by table lookup. The time includes the computation of the tables.
+/// Products by table lookup. The time includes making the tables.
 template <class Operands, class Arch>
 class table_product {
  public:

@@ -1,5 +1,5 @@
 #pragma once
-/// Sizes of this machine's caches, to choose buffers that fit in one cache or in none.
+/// Sizes of the caches. Benchmarks use them to choose buffers that fit a cache or overflow all.
 
 #include <benchmark/benchmark.h>
 
@@ -19,12 +19,13 @@ inline index cache_bytes(int level, index otherwise) {
 
 inline index second_level_bytes() { return cache_bytes(2, index{1} << 20); }
 
-/// Bytes of the third level, or of the second level if there is no third.
+/// Bytes of the third level, or of the second level if that is larger.
 inline index last_level_bytes() {
   return std::max(cache_bytes(3, index{32} << 20), second_level_bytes());
 }
 
-/// Bytes of a buffer that is too large for all caches: four times the last level, at most 1 GiB.
+/// Size of memory to read again and again so that almost no read hits a cache: four times the last
+/// level, at most 1 GiB.
 inline index beyond_caches() { return std::min(4 * last_level_bytes(), index{1} << 30); }
 
 }  // namespace fewbit::benchmarks

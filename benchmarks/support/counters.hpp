@@ -5,7 +5,7 @@
 
 namespace fewbit::benchmarks {
 
-/// A counter that shows `count` per iteration as a rate per second.
+/// A rate counter that adds `count` in each iteration.
 inline benchmark::Counter per_second(double count) {
   return {count, benchmark::Counter::kIsIterationInvariantRate};
 }

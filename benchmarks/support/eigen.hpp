@@ -1,5 +1,5 @@
 #pragma once
-/// The float product of Eigen, one thread. It packs its operands in each call.
+/// Float products by Eigen, on one thread. Eigen packs both operands in each call.
 
 #include "fewbit/core/types.hpp"
 

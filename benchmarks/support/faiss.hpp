@@ -1,13 +1,18 @@
 #pragma once
-/// k-means and product quantization of faiss, one thread.
+/// k-means and search by faiss, on one thread.
 ///
-/// k-means uses its Clustering with an IndexFlatL2 and all points, and for one dimension its exact
-/// Clustering1D. Product quantization uses its ProductQuantizer with our centroids; IndexPQ
-/// searches 8-bit codes, IndexPQFastScan 4-bit codes.
+/// | rows        | classes of faiss                                                        |
+/// |-------------|-------------------------------------------------------------------------|
+/// | faiss       | Clustering with IndexFlatL2 on all points                               |
+/// | faiss_exact | Clustering1D, the exact algorithm for one dimension                     |
+/// | pq_encode   | ProductQuantizer                                                        |
+/// | adc8, adc4  | IndexPQ (8-bit codes), IndexPQFastScan (4-bit codes)                    |
 ///
-/// Debian's package is built without AVX2 and uses the BLAS of the system. OpenBLAS uses kernels of
-/// an old processor if it does not support the processor. The environment variable
-/// OPENBLAS_CORETYPE (Haswell, SkylakeX ...) sets its kernels.
+/// The product quantizers use the centroids of this library.
+///
+/// Debian's package is built without AVX2 and multiplies with the BLAS of the system. An OpenBLAS
+/// that does not recognise the processor uses kernels for an old one. The environment variable
+/// OPENBLAS_CORETYPE (Haswell, SkylakeX ...) selects other kernels.
 
 #include <faiss/Clustering.h>
 #include <faiss/IndexFlat.h>
@@ -24,7 +29,7 @@
 #include "support/kmeans_rows.hpp"
 #include "support/pq_rows.hpp"
 
-/// Sets the number of threads of OpenBLAS. Another BLAS does not have this function.
+/// A function of OpenBLAS. The pointer is null with another BLAS.
 extern "C" void openblas_set_num_threads(int threads) __attribute__((weak));
 
 namespace fewbit::benchmarks {
@@ -44,8 +49,7 @@ inline row_matrix<float> faiss_kmeans(const row_matrix<float>& points, index k) 
   hold_faiss_to_one_thread();
   faiss::ClusteringParameters parameters;
   parameters.niter = static_cast<int>(clustering_iterations);
-  parameters.max_points_per_centroid =
-      static_cast<int>(points.rows());  // otherwise it uses a sample
+  parameters.max_points_per_centroid = static_cast<int>(points.rows());  // uses all, not a sample
   const auto d = static_cast<int>(points.cols());
   faiss::Clustering clustering(d, static_cast<int>(k), parameters);
   faiss::IndexFlatL2 search(d);
@@ -75,9 +79,9 @@ inline faiss::IndexPQ faiss_index(const coded_case& c) {
   return index;
 }
 
-/// Encodes with an index that uses matrix products, in blocks that fit in L2. The other methods of
-/// ProductQuantizer (centroids as stored, transposed centroids, tables of distances) all took twice
-/// as long for parts of 8 coordinates.
+/// Encodes with an index that multiplies, in blocks that fit into the second-level cache. The other
+/// ways of ProductQuantizer (centroids as they are, transposed centroids, tables of distances) took
+/// twice as long for parts of 8 coordinates.
 class faiss_encoder {
  public:
   explicit faiss_encoder(const coded_case& c)

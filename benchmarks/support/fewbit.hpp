@@ -1,5 +1,5 @@
 #pragma once
-/// The products of this library for the GEMM benchmark.
+/// Products of this library for the GEMM benchmark.
 
 #include <algorithm>
 #include <array>
@@ -37,7 +37,7 @@ class fewbit_product {
            std::to_string(tile::depth);
   }
 
-  /// Counts the weights of panels for each kind of proof, in the order of gemm::proof.
+  /// Adds the number of weights of each panel to the count of its proof, indexed as gemm::proof.
   void count_weights(std::array<index, 3>& by_proof) const {
     if constexpr (requires { packed_.proven(0); }) {
       for (index col = 0; col < packed_.n(); col += packed_.panel_cols(col)) {

@@ -1,8 +1,8 @@
 #pragma once
-/// The common part of all rows of the GEMM benchmark: shapes, operands and expected results.
+/// Common parts of all rows of the GEMM benchmark: shapes, operands and checks of results.
 ///
-/// A case has the operands and the result of one kind of product, and checks whether the result is
-/// exact. Read next: support/gemm_rows.hpp (rows of a product), gemm/ (the products).
+/// A case holds the operands and the result of one kind of product, and checks the result.
+/// Read next: support/gemm_rows.hpp (makes rows of a product), gemm/ (the products).
 
 #include <algorithm>
 #include <cmath>
@@ -44,7 +44,7 @@ inline constexpr shape shapes[] = {
     {196, 576, 96},
     {49, 960, 160},
     {49, 320, 960},
-    // decoding of one, eight and sixteen tokens
+    // decoding of 1, 8 and 16 tokens
     {1, 4096, 4096},
     {1, 11008, 4096},
     {8, 4096, 4096},
@@ -55,8 +55,8 @@ inline constexpr shape shapes[] = {
     {64, 64, 64},
     {1, 64, 64}};
 
-/// Random codes over the range of a T of `bits` bits. They are created once, so all rows of one
-/// shape multiply the same numbers.
+/// Random codes over all values of `bits` bits. They are made once and shared by the rows of one
+/// shape.
 template <class T>
 const row_matrix<T>& random_codes(index rows, index cols, std::uint64_t seed, int bits = 8) {
   static std::map<std::tuple<index, index, std::uint64_t, int>, row_matrix<T>> made;
@@ -73,8 +73,8 @@ const row_matrix<T>& random_codes(index rows, index cols, std::uint64_t seed, in
   return at->second;
 }
 
-/// 16384 x 16384 codes. Rows are overlapping parts of one random array, because random codes for
-/// the whole matrix would take longer than packing.
+/// 16384 x 16384 codes. Rows are overlapping parts of one random array, because generating as many
+/// random codes would take longer than packing them.
 inline row_matrix<std::int8_t> large_weights() {
   constexpr index size = 16384;
   const row_matrix<std::int8_t>& codes = random_codes<std::int8_t>(64, size, 3);
@@ -86,7 +86,7 @@ inline row_matrix<std::int8_t> large_weights() {
   return w;
 }
 
-/// Compares some thousand elements of C = A W^T, including the last row and column, with
+/// Compares some thousand elements of C = A W^T, among them those of the last row and column, with
 /// `finish(64-bit sum, column)`.
 template <class Lhs, class Out, class F>
 bool equals_wide_sums(const row_matrix<Lhs>& a, const row_matrix<std::int8_t>& w,
@@ -102,7 +102,7 @@ bool equals_wide_sums(const row_matrix<Lhs>& a, const row_matrix<std::int8_t>& w
   return true;
 }
 
-/// A product with int32 results.
+/// A product with an int32 result.
 template <class LhsCode>
 struct sums_case {
   using lhs = LhsCode;
@@ -122,8 +122,8 @@ struct sums_case {
   }
 };
 
-/// The same for codes that use 7 bits on one or both sides. A saturating product of pairs is also
-/// exact for them. Packing gets the largest activation as an argument.
+/// The same with u8 codes that use only 7 bits on one side or both. Products that saturate sums of
+/// pairs are exact for such codes too. The number of bits of the activations is passed to packing.
 template <int LhsBits, int RhsBits>
 struct small_sums_case {
   using lhs = std::uint8_t;
@@ -148,10 +148,10 @@ struct small_sums_case {
   }
 };
 
-/// A product with 8-bit results: bias, a factor for each channel, zero point and clamp. The result
-/// must be rne(clamp(float(sum + bias) * factor)) + zero point, in float. Some libraries add the
-/// zero point before rounding. The result is the same, because the zero point is even and factors
-/// have few bits.
+/// A product with a result in 8-bit codes: bias, a factor per channel, zero point and clamp. The
+/// expected result is rne(clamp(float(sum + bias) * factor)) + zero point, in float. Some libraries
+/// add the zero point before rounding. The zero point is even and the factors have few bits, so
+/// both orders give the same result.
 template <class Code>
 struct codes_case {
   using lhs = Code;
@@ -177,8 +177,8 @@ struct codes_case {
     for (index j = 0; j < s.n; ++j) factors.push_back(factor_of(j));
   }
 
-  /// A factor for each channel for u8. One factor for all channels for s8, because not every
-  /// library supports more.
+  /// One factor per channel for u8. One factor for all channels for s8, because
+  /// not every rival supports factors per channel.
   static float factor_of(index j) {
     return is_unsigned ? 0x1p-13F * static_cast<float>(j % 7 + 1) : 0x1p-12F;
   }
@@ -194,8 +194,8 @@ struct codes_case {
   }
 };
 
-/// The product of s8 codes in float. Sums of so many random codes are below 2^24, so float sums are
-/// exact in every order.
+/// A product of s8 codes in float. Sums of so many random codes stay below 2^24, so a float result
+/// is exact for any order of additions.
 struct floats_case {
   using lhs = float;
   using rhs = float;

@@ -1,8 +1,8 @@
 #pragma once
-/// Registers the rows of a product in the GEMM benchmark.
+/// Makes rows of the GEMM benchmark from a product.
 ///
-/// A product is a class with the type `operands` (support/gemm_cases.hpp). Its constructor takes
-/// operands and does all work that is possible before the call. Its call operator writes
+/// A product is a class with a type `operands` (support/gemm_cases.hpp). Its constructor takes the
+/// operands and does all the work that can be done before the timed calls. Its call operator writes
 /// operands::c.
 
 #include <benchmark/benchmark.h>
@@ -22,7 +22,7 @@ inline std::string dims(const shape& s) {
   return "/m:" + std::to_string(s.m) + "/n:" + std::to_string(s.n) + "/k:" + std::to_string(s.k);
 }
 
-/// Bits of a weight in memory.
+/// Number of bits that a weight takes in memory during the product.
 template <class Case>
 constexpr int weight_bits() {
   if constexpr (requires { Case::weight_bits; }) {
@@ -32,7 +32,7 @@ constexpr int weight_bits() {
   }
 }
 
-/// Sets GOPS, and GBps of weights if reading them is most of the work.
+/// Counts GOPS, and GBps of weights for few rows, where most of the time goes into reading them.
 template <class Case>
 void count_work(benchmark::State& state, const Case& data) {
   const double weights = static_cast<double>(data.w.size());
@@ -43,7 +43,7 @@ void count_work(benchmark::State& state, const Case& data) {
   }
 }
 
-/// Runs the product once and returns whether C is exact.
+/// Runs the product once and checks its result.
 template <class Case, class Product>
 bool is_exact(Case& data, Product& product) {
   data.c.setConstant(1);
@@ -64,7 +64,7 @@ void run_product(benchmark::State& state, const shape& s) {
   count_work(state, data);
 }
 
-/// The same with copies of the weights in turn, more than any cache can hold.
+/// The same, alternating between more copies of the weights than the caches can hold.
 template <class Product>
 void run_cold_product(benchmark::State& state, const shape& s) {
   typename Product::operands data(s);
@@ -84,7 +84,7 @@ void run_cold_product(benchmark::State& state, const shape& s) {
   count_work(state, data);
 }
 
-/// Adds rows for all shapes: gemm/<kind>/<who>/m:M/n:N/k:K.
+/// Adds rows of all shapes, gemm/<kind>/<who>/m:M/n:N/k:K.
 template <class Product>
 void add_rows(const std::string& who) {
   for (const shape& s : shapes) {
@@ -94,7 +94,7 @@ void add_rows(const std::string& who) {
   }
 }
 
-/// Adds the row of one token with weights from memory.
+/// Adds a row for one token with weights that are read from memory.
 template <class Product>
 void add_cold_row(const std::string& who) {
   static constexpr shape s = {1, 4096, 4096};
@@ -104,7 +104,8 @@ void add_cold_row(const std::string& who) {
       name.c_str(), [](benchmark::State& state) { run_cold_product<Product>(state, s); });
 }
 
-/// Adds the row that packs a large matrix. `pack(w)` returns the bytes of packed weights.
+/// Adds a row that packs a large matrix. `pack(w)` returns the number of bytes of the packed
+/// weights.
 template <class Pack>
 void add_packing_row(const std::string& who, const Pack& pack) {
   const auto run = [pack](benchmark::State& state) {

@@ -1,10 +1,10 @@
 #pragma once
-/// The products of gemmlowp, one thread. It multiplies u8 by u8 and adds an offset to each operand.
-/// It packs both operands in each call, because it cannot pack ahead. Signed codes are converted to
-/// code + 128 before timing and have the offset -128.
+/// The same products by gemmlowp, on one thread. gemmlowp multiplies u8 by u8 and adds an offset to
+/// each. It packs both operands in each call. Signed codes become code + 128 with the offset -128
+/// before the timed calls.
 
 #if defined(__AVX2__)
-// Without this macro, AVX2 builds use the SSE 4.1 kernel.
+// Without this macro, AVX2 builds get the kernel for SSE 4.1.
 #define GEMMLOWP_ENABLE_AVX2
 #endif
 #include <public/gemmlowp.h>
@@ -27,7 +27,7 @@ class gemmlowp_product {
     context_.set_max_num_threads(1);
   }
 
-  /// Computes C^T = W A^T, because its kernels write results in column order.
+  /// C^T = W A^T, because the kernels of gemmlowp write column-major results.
   void operator()() {
     using gemmlowp::MapOrder;
     const int m = static_cast<int>(a_.rows()), n = static_cast<int>(w_.rows());

@@ -1,5 +1,5 @@
 #pragma once
-/// Products of float activations with weights of a few bits and a scale for each group.
+/// Products of float activations with weights of a few bits and one scale per group.
 
 #include <cmath>
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace fewbit::benchmarks {
 
-/// Weights under a symmetric scheme with a scale for each group or each row, and rows of floats.
+/// Weights of a symmetric scheme (a scale per group or per row), and rows of float inputs.
 template <class SchemeT>
 struct grouped_case {
   using scheme = SchemeT;
@@ -18,7 +18,7 @@ struct grouped_case {
 
   row_matrix<float> a;
   quantized_matrix<scheme> w;
-  index group;  // elements of a row that share a scale
+  index group;  // number of elements of a row that share a scale
   row_matrix<float> c;
 
   explicit grouped_case(const shape& s)
@@ -27,9 +27,8 @@ struct grouped_case {
         group(depth == 0 ? s.k : depth),
         c(s.m, s.n) {}
 
-  /// Compares elements spread over the result with sums in double. Scales are powers of two, so
-  /// sums of groups are exact, and the result must equal the sum, rounded to float, times the scale
-  /// of the row.
+  /// Checks samples of the result against sums of integers. All scales of weights are powers of
+  /// two, so sums over groups are exact in double, and the result must be the nearest float.
   [[nodiscard]] bool is_exact() const {
     const index row_step = c.rows() / 10 + 1, col_step = c.cols() / 40 + 1;
     for (index i = c.rows() - 1; i >= 0; i -= row_step) {
@@ -46,7 +45,7 @@ struct grouped_case {
     return true;
   }
 
-  /// The same for float inputs. It compares with float sums in the documented order of the layer.
+  /// The same check for float inputs, with float sums in the order that the layer documents.
   [[nodiscard]] bool is_exact_in_floats() const {
     const index row_step = c.rows() / 10 + 1, col_step = c.cols() / 40 + 1;
     for (index i = c.rows() - 1; i >= 0; i -= row_step) {

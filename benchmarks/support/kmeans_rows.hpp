@@ -1,7 +1,7 @@
 #pragma once
-/// The clustering rows of the codebook benchmark.
+/// Clustering rows of the codebook benchmark.
 ///
-/// An implementation is a callable: (points, k) -> centroids, 25 iterations.
+/// An implementation is a callable (points, k) -> centroids that runs 25 iterations.
 
 #include <benchmark/benchmark.h>
 
@@ -19,8 +19,8 @@ namespace fewbit::benchmarks {
 inline constexpr index clustered_points = 65536;
 inline constexpr index clustering_iterations = 25;
 
-/// The points, the same for every implementation. If FEWBIT_WRITE_POINTS names a folder, they are
-/// also written to <folder>/d<D>.f32 as floats, for programs in other languages.
+/// The points, the same for every implementation. If the environment variable FEWBIT_WRITE_POINTS
+/// names a folder, they are also written to <folder>/d<D>.f32 as floats for other programs.
 inline const row_matrix<float>& points_to_cluster(index d) {
   static std::map<index, row_matrix<float>> made;
   row_matrix<float>& points = made[d];
@@ -39,9 +39,9 @@ inline const row_matrix<float>& points_to_cluster(index d) {
   return points;
 }
 
-/// Sum of squared distances to the nearest centroid.
+/// Sum of squared distances of the points to their nearest centroids.
 inline double plain_inertia(const row_matrix<float>& points, const row_matrix<float>& centroids) {
-  const Eigen::MatrixXd columns = centroids.cast<double>();  // k x d: a coordinate is contiguous
+  const Eigen::MatrixXd columns = centroids.cast<double>();  // k x d: each coordinate is contiguous
   double inertia = 0.0;
   Eigen::ArrayXd distance(columns.rows());
   for (index i = 0; i < points.rows(); ++i) {

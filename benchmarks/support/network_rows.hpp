@@ -1,8 +1,9 @@
 #pragma once
-/// Rows of real networks: multiplies all matrices in turn, each by 128 rows of random activations.
+/// Benchmark rows of real networks: all matrices of a network, each multiplied by 128 rows of
+/// random activations.
 ///
-/// Weights are read from the data directory of the build. If the file of a network is missing, its
-/// row is left out. Float weights are quantized to int8 with a scale for each row.
+/// Weights come from the data directory of the build. A network without a file there has no row.
+/// Float weights are quantized to int8 with one scale per row.
 
 #include <benchmark/benchmark.h>
 
@@ -44,7 +45,7 @@ inline std::filesystem::path file_of(const network& n) {
 #endif
 }
 
-/// The matrices of a network, one output channel per row, without depthwise filters.
+/// The matrices of a network, one row per output channel. Depthwise filters are left out.
 inline std::vector<row_matrix<std::int8_t>> weights_of([[maybe_unused]] const network& n) {
   std::vector<row_matrix<std::int8_t>> all;
 #if __has_include(<nlohmann/json.hpp>)
@@ -58,8 +59,7 @@ inline std::vector<row_matrix<std::int8_t>> weights_of([[maybe_unused]] const ne
   return all;
 }
 
-/// One matrix of a network, and u8 activations that use `LhsBits` bits. Packing gets this number as
-/// an argument.
+/// One matrix of a network, and u8 activations of `LhsBits` bits. LhsBits is passed to packing.
 template <int LhsBits>
 struct network_case {
   using lhs = std::uint8_t;
@@ -83,7 +83,7 @@ struct network_case {
   }
 };
 
-/// Sets the shares of weights for each kind of proof, if the product reports them.
+/// Counts the fraction of weights that is summed in each way, if the product reports it.
 template <class Product>
 void count_proofs(benchmark::State& state, const std::vector<std::unique_ptr<Product>>& products) {
   if constexpr (requires(std::array<index, 3> counts) { products[0]->count_weights(counts); }) {
@@ -118,7 +118,7 @@ void run_network(benchmark::State& state, const network& n) {
   count_proofs(state, products);
 }
 
-/// network/<kind>/<who>/<network>.
+/// Adds the row network/<kind>/<who>/<network>.
 template <class Product>
 void add_network_rows(const std::string& who) {
   for (const network& n : networks) {

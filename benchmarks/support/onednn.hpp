@@ -1,9 +1,10 @@
 #pragma once
-/// The products of oneDNN, one thread: its matmul primitive, with weights reordered before timing
-/// into the layout it chooses, and its gemm function, which packs both operands in each call.
+/// The same products by oneDNN, on one thread. The matmul primitive gets weights that were
+/// reordered into its preferred layout before the timed calls. The gemm function packs both
+/// operands in each call.
 ///
-/// Without VNNI, oneDNN sums pairs in 16 bits and saturates. The label is the instruction set that
-/// it is limited to.
+/// On processors without VNNI, oneDNN adds pairs of products in 16 bits with saturation. The label
+/// is the instruction set that oneDNN is limited to.
 
 #include <omp.h>
 
@@ -19,9 +20,9 @@
 
 namespace fewbit::benchmarks {
 
-/// Limits oneDNN to the instruction set of our native arch, so that both libraries use the same
-/// instructions. Otherwise it would use AMX too. ONEDNN_MAX_CPU_ISA in the environment has
-/// priority.
+/// Limits oneDNN to the instruction set of our native arch, so that the comparison is between
+/// kernels and not between instruction sets (oneDNN also has AMX kernels). The environment can
+/// override it.
 inline void hold_to_native_arch() {
   if (std::getenv("ONEDNN_MAX_CPU_ISA") != nullptr) return;
   dnnl::set_max_cpu_isa(FEWBIT_HAS_AVX512_VNNI ? dnnl::cpu_isa::avx512_core_vnni
@@ -44,7 +45,7 @@ inline std::string onednn_isa() {
   }
 }
 
-/// W (n x k), reordered to another layout.
+/// Copies W (n x k) into another layout.
 inline dnnl::memory onednn_pack(const row_matrix<std::int8_t>& w, const dnnl::memory::desc& layout,
                                 const dnnl::engine& engine, dnnl::stream& stream) {
   // A row-major n x k matrix is a column-major k x n matrix.
@@ -57,7 +58,7 @@ inline dnnl::memory onednn_pack(const row_matrix<std::int8_t>& w, const dnnl::me
   return packed;
 }
 
-/// Packs W for 128 rows of u8. Returns the bytes of packed W.
+/// Packs W for 128 rows of u8. Returns the bytes of the packed weights.
 inline index onednn_pack_anew(const row_matrix<std::int8_t>& w) {
   using memory = dnnl::memory;
   omp_set_num_threads(1);
@@ -72,8 +73,8 @@ inline index onednn_pack_anew(const row_matrix<std::int8_t>& w) {
   return static_cast<index>(packed.get_desc().get_size());
 }
 
-/// C (m x n) = A (m x k) W^T. For 8-bit results, adds bias[n], multiplies by factors[n], adds a
-/// zero point and clamps.
+/// C (m x n) = A (m x k) W^T. For 8-bit results: (sum + bias[n]) * factors[n] + zero point,
+/// clamped.
 template <class Operands>
 class onednn_product {
  public:
@@ -96,7 +97,7 @@ class onednn_product {
         requantizes ? dnnl::matmul::desc(lhs, any, bias, out) : dnnl::matmul::desc(lhs, any, out);
     const dnnl::matmul::primitive_desc chosen(desc, attributes, engine_);
 
-    // W is row-major n x k, which is column-major k x n.
+    // The row-major n x k matrix W is a column-major k x n matrix.
     const memory::desc plain({k, n}, memory::data_type::s8, memory::format_tag::ba);
     memory given(plain, engine_, const_cast<std::int8_t*>(data.w.data()));
     memory packed(chosen.weights_desc(), engine_);
@@ -114,7 +115,7 @@ class onednn_product {
 
   static std::string label() { return onednn_isa(); }
 
-  /// Uses the C functions, because the C++ ones allocate a list of arguments in each call.
+  /// Uses the C functions, because the C++ functions allocate a list of arguments in each call.
   void operator()() {
     dnnl_primitive_execute(matmul_.get(), stream_.get(), static_cast<int>(arguments_.size()),
                            arguments_.data());
@@ -148,7 +149,7 @@ class onednn_product {
   std::vector<dnnl_exec_arg_t> arguments_;
 };
 
-/// The gemm function, for int32 results only. It cannot pack ahead.
+/// The gemm function, for int32 results only. It packs both operands in each call.
 template <class Operands>
 class onednn_gemm_product {
  public:

@@ -1,6 +1,7 @@
 #pragma once
-/// The float product of OpenBLAS, one thread. It cannot pack ahead. openblas_get_corename returns
-/// the name of its kernels, and the environment variable OPENBLAS_CORETYPE sets them.
+/// Float products by OpenBLAS, on one thread. OpenBLAS packs both operands in each call.
+/// openblas_get_corename names the kernels in use; the environment variable OPENBLAS_CORETYPE
+/// selects others.
 
 #include <cblas.h>
 

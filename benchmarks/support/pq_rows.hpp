@@ -1,5 +1,5 @@
 #pragma once
-/// The product quantization rows of the codebook benchmark. Every implementation uses the same
+/// Product quantization rows of the codebook benchmark. Every implementation uses the same
 /// centroids, points and queries.
 
 #include <benchmark/benchmark.h>
@@ -23,7 +23,7 @@ inline constexpr index coded_queries = 8;
 inline constexpr index found_points = 10;
 
 using code_matrix = row_matrix<std::uint8_t>;
-using number_matrix = row_matrix<index>;  // numbers of the points found, a row per query
+using number_matrix = row_matrix<index>;  // indices of the points found, one row per query
 
 inline row_matrix<float> normal_points(index rows, std::uint64_t seed) {
   row_matrix<float> points(rows, coded_dimension);
@@ -57,7 +57,7 @@ struct coded_case {
   code_matrix codes;
 };
 
-/// The share of the nearest decoded points, found by plain loops, that `found` contains.
+/// The fraction of the true nearest decoded points (by plain loops) that `found` contains.
 inline double share_found(const coded_case& c, const number_matrix& found) {
   const row_matrix<float> near = c.pq.decode(c.codes);
   index hits = 0;
@@ -76,7 +76,7 @@ inline double share_found(const coded_case& c, const number_matrix& found) {
   return static_cast<double>(hits) / static_cast<double>(found.size());
 }
 
-/// `encode`: points -> codes.
+/// Adds an encoding row. `encode` is a callable points -> codes.
 template <class Encode>
 void run_encoding(benchmark::State& state, const coded_case& c, Encode encode) {
   code_matrix codes = encode(c.points);
@@ -94,7 +94,7 @@ void run_encoding(benchmark::State& state, const coded_case& c, Encode encode) {
   state.counters["Gps"] = {1e-9 * static_cast<double>(distances), rate};
 }
 
-/// `search`: queries -> numbers of the nearest.
+/// Adds a search row. `search` is a callable queries -> indices of the nearest points.
 template <class Search>
 void run_search(benchmark::State& state, const coded_case& c, index queries, Search search) {
   const row_matrix<float> batch = c.queries.topRows(queries);

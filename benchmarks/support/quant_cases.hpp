@@ -1,8 +1,8 @@
 #pragma once
-/// The common part of all rows of the quantization benchmark: operands and expected results.
+/// Common parts of all rows of the quantization benchmark: operands and checks of results.
 ///
-/// A case has the operands and the result of one conversion of n numbers, and checks whether the
-/// result is exact. Read next: support/quant_rows.hpp (rows of an implementation).
+/// A case holds the operands and the result of one conversion of n numbers, and checks the result.
+/// Read next: support/quant_rows.hpp (makes rows of an implementation).
 
 #include <algorithm>
 #include <cmath>
@@ -18,8 +18,8 @@ namespace fewbit::benchmarks {
 inline constexpr index array_lengths[] = {index{1} << 18, index{1} << 26, index{1} << 28};
 inline constexpr index row_length = 1024;
 
-/// Random numbers in [-1, 1), repeated with a period that is not a power of two. New random numbers
-/// for the whole array would take longer than all rows.
+/// Fills x with random numbers in [-1, 1) that repeat with a period that is no power of two. New
+/// random numbers for all elements would take longer than all the rows.
 inline void fill_with_reals(float* x, index n) {
   static const std::vector<float> period = [] {
     std::vector<float> reals(1021 * 257);
@@ -34,8 +34,8 @@ inline void fill_with_reals(float* x, index n) {
   }
 }
 
-/// Calls f(i) for a few thousand positions in [0, n), including the last one. Returns whether all
-/// calls return true.
+/// Calls f(i) for a few thousand positions in [0, n), the last one among them. Returns true if
+/// every call returned true.
 template <class F>
 bool holds_at_spread_positions(index n, const F& f) {
   const index step = n / 4099 + 1;
@@ -52,9 +52,9 @@ inline int code_of_real(float x, float scale, int zero_point, int lowest, int hi
   return static_cast<int>(std::clamp(code, double(lowest), double(highest)));
 }
 
-/// One scale. 1 of 16 numbers exceeds the range of codes. The zero point is even and the scale is a
-/// power of two, so libraries that add the zero point before rounding, or divide by the scale, give
-/// the same result.
+/// One scale; 1 of 16 numbers is outside the range of the codes. The zero point is even and the
+/// scale is a power of two. So adding the zero point before rounding, or dividing by the scale,
+/// gives the same codes.
 struct quantize_case {
   static constexpr const char* kind = "quantize/f32_s8";
   static constexpr int bytes_per_number = 5;
@@ -73,7 +73,7 @@ struct quantize_case {
   }
 };
 
-/// A scale for each row.
+/// One scale per row.
 struct quantize_rows_case {
   static constexpr const char* kind = "quantize/f32_s8_rows";
   static constexpr int bytes_per_number = 5;
@@ -81,7 +81,7 @@ struct quantize_rows_case {
   aligned_buffer<float> in;
   aligned_buffer<std::int8_t> out;
   std::vector<float> scales;
-  std::vector<std::int32_t> sums;  ///< sums of codes, if the implementation computes them
+  std::vector<std::int32_t> sums;  ///< sums of the codes, if the implementation computes them
 
   explicit quantize_rows_case(index n)
       : in(n, for_overwrite),
@@ -129,8 +129,8 @@ struct dequantize_case {
   }
 };
 
-/// Converts int32 sums to codes, n / 1024 rows. Factors have few bits and the zero point is even,
-/// so adding it before rounding gives the same result.
+/// Sums of n / 1024 rows to codes. Factors have few bits and the zero point is even, so adding it
+/// before rounding gives the same codes.
 struct requantize_case {
   static constexpr const char* kind = "requantize/s32_s8_cols";
   static constexpr int bytes_per_number = 5;

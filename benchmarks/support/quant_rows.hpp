@@ -1,9 +1,9 @@
 #pragma once
-/// Registers the rows of an implementation in the quantization benchmark.
+/// Makes rows of the quantization benchmark from an implementation.
 ///
-/// An implementation is a class template with a case (support/quant_cases.hpp) as parameter. Its
-/// constructor takes a case and does all work that is possible before the call. Its call operator
-/// writes `out` of the case.
+/// An implementation is a class template over the case (support/quant_cases.hpp). Its constructor
+/// takes the case and does all the work that can be done before the timed calls. Its call operator
+/// writes the `out` of the case.
 
 #include <benchmark/benchmark.h>
 
@@ -35,7 +35,7 @@ void run_numbers(benchmark::State& state, index n) {
   count_numbers(state, n, Case::bytes_per_number);
 }
 
-/// Adds rows for all lengths: <kind>/<who>/n:N.
+/// Adds rows of all lengths, <kind>/<who>/n:N.
 template <class Case, class Work>
 void add_number_rows(const std::string& who) {
   for (const index n : array_lengths) {

@@ -1,6 +1,5 @@
 #pragma once
-/// Measures the read bandwidth of each level of memory: rows peak/read_l2, peak/read_l3,
-/// peak/read_dram.
+/// Read bandwidth of each level of memory: rows peak/read_l2, peak/read_l3, peak/read_dram.
 
 #include <benchmark/benchmark.h>
 
@@ -57,12 +56,17 @@ inline void add_read_rows() {
   const auto add = [](const std::string& loop, auto run) {
     benchmark::RegisterBenchmark(("peak/" + loop).c_str(), run);
   };
-  // The fastest of 1 to 16 streams and 0 to 4096 bytes ahead on a Cascade Lake. It exceeds one
-  // stream without prefetching by 29 % in L2 (two streams; prefetching is slower), 9 % in L3 and 12
-  // % in memory.
+  // The fastest choice among 1 to 16 streams and prefetch distances of 0 to 4096 bytes on a Cascade
+  // Lake:
+  //
+  // | level  | compared with one stream without prefetch                 |
+  // |--------|-----------------------------------------------------------|
+  // | second | 29 % faster with two streams; prefetching makes it slower |
+  // | third  | 9 % faster                                                |
+  // | memory | 12 % faster                                               |
   add("read_l2", [](benchmark::State& state) { run_read<2, 0>(state, second_level_bytes() / 2); });
-  // The bytes of the weights of (1,4096,4096), if the last level is large. The size matters: a
-  // Sapphire Rapids with 480 MiB reads ten times as many bytes at two thirds of the rate.
+  // As many bytes as the weights of (1,4096,4096), if the last level is large. On a Sapphire Rapids
+  // with a cache of 480 MiB, reading ten times as many bytes has two thirds of the rate.
   add("read_l3", [](benchmark::State& state) {
     const index bytes = std::min(index{4096} * 4096, last_level_bytes() / 3);
     run_read<2, 1024>(state, std::max(bytes, 2 * second_level_bytes()));

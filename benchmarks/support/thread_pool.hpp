@@ -1,5 +1,5 @@
 #pragma once
-/// A pool of threads that are started once, as in a program with its own pool.
+/// A pool of threads that start once, as in a program with its own pool.
 
 #include <algorithm>
 #include <atomic>
@@ -62,10 +62,10 @@ class thread_pool {
     }
   }
 
-  /// Polls for a while before it waits, because waking a thread takes as long as a small product.
+  /// Polls before sleeping, because waking a thread takes as long as a small product.
   void await_round_after(std::uint32_t seen) const {
-    constexpr int polls = 2000;
-    for (int i = 0; i < polls && round_ == seen; ++i) std::this_thread::yield();
+    constexpr int looks = 2000;
+    for (int i = 0; i < looks && round_ == seen; ++i) std::this_thread::yield();
     while (round_ == seen) round_.wait(seen);
   }
 
@@ -79,7 +79,7 @@ class thread_pool {
   std::vector<std::thread> others_;
 };
 
-/// The pool as an executor.
+/// An executor that runs on the pool.
 struct pool_executor {
   thread_pool* pool;
 

@@ -1,10 +1,10 @@
 #pragma once
-/// XNNPACK, one thread: helpers for its operators, and the product of s8 codes to s8 with its fully
-/// connected operator. Weights are packed before timing.
+/// XNNPACK on one thread: its operators, and the product of s8 codes to s8 codes by its fully
+/// connected operator, with weights packed before the timed calls.
 ///
-/// XNNPACK chooses kernels by cpuinfo and has no option for this. Therefore the flags of cpuinfo
-/// are cleared for instruction sets that this program is not built for. So a program built for AVX2
-/// measures AVX2 kernels.
+/// XNNPACK selects its kernels by the processor features that cpuinfo reports, and has no option for
+/// it. A program built without AVX-512 should measure kernels without AVX-512, so this header then
+/// clears the AVX-512 features in cpuinfo.
 
 #include <cpuinfo.h>
 #include <xnnpack.h>
@@ -35,7 +35,7 @@ inline void initialize_xnnpack() {
   expect_success(xnn_initialize(nullptr), "xnn_initialize");
 }
 
-/// An operator that is created and set up.
+/// Owns an operator that was created and set up.
 class xnnpack_operator {
  public:
   void operator()() { xnn_run_operator(operator_.get(), nullptr); }
@@ -51,7 +51,7 @@ class xnnpack_operator {
   std::unique_ptr<xnn_operator, deleter> operator_;
 };
 
-/// One factor for all channels, because this operator has no factor for each channel.
+/// One factor for all channels, because this operator has no factors per channel.
 template <class Operands>
 class xnnpack_product : public xnnpack_operator {
  public:

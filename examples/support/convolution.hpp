@@ -1,5 +1,5 @@
 #pragma once
-/// Convolution as a matrix product: the input patch of each output pixel is a row of the matrix.
+/// Convolution as a matrix product: the patch of the input for each output pixel becomes a row.
 
 #include <algorithm>
 #include <cstddef>
@@ -8,7 +8,8 @@
 
 namespace fewbit::examples {
 
-/// Square images in NHWC layout: `values` has one row per pixel and one column per channel.
+/// Square images. `values` has one row per pixel and one column per channel (NHWC); the images
+/// follow one another.
 template <class T>
 struct feature_maps {
   index images = 0;
@@ -19,7 +20,7 @@ struct feature_maps {
 };
 
 /// The 3 x 3 patches of x around every stride-th pixel: row (image, y, x), columns (dy, dx,
-/// channel). Pixels outside the image are T{}, so the zero point of codes must be 0.
+/// channel). Pixels outside the image are T{}, so codes need zero point 0.
 template <class T>
 void extract_patches(const feature_maps<T>& x, index stride, row_matrix<T>& patches) {
   const index c = x.channels();
@@ -48,7 +49,7 @@ void extract_patches(const feature_maps<T>& x, index stride, row_matrix<T>& patc
   }
 }
 
-/// Reorders weights from the order of files (output, input, dy, dx) to the order of patches
+/// Reorders weights from the order of files (output, input, dy, dx) to the order of a patch
 /// (output, dy, dx, input).
 inline row_matrix<float> patch_order(const row_matrix<float>& weights) {
   const index channels = weights.cols() / 9;
@@ -59,9 +60,9 @@ inline row_matrix<float> patch_order(const row_matrix<float>& weights) {
   return out;
 }
 
-/// Every second pixel in both directions, with `added` zero channels, half of them before and half
-/// after the others. A CIFAR residual network uses this for shortcuts to half the side and twice
-/// the channels.
+/// Every second pixel in both directions, with `added` channels of zeros, half of them before and
+/// half after the others. A residual network for CIFAR uses this as the shortcut to half the side
+/// length and twice the channels.
 inline feature_maps<float> halved(const feature_maps<float>& x, index added) {
   const index side = x.side / 2;
   feature_maps<float> out{x.images, side, {}};

@@ -1,5 +1,5 @@
 #pragma once
-/// Draws a histogram with labelled marks as an SVG file.
+/// Draws a histogram with labelled marks to an SVG file.
 
 #include <algorithm>
 #include <cmath>
@@ -22,8 +22,9 @@ struct mark {
   double value;
 };
 
-/// A histogram over [0, right edge of the last bin], with counts on a logarithmic axis. Each label
-/// is in its own line of text above the bars, the smallest value first, so labels never overlap.
+/// Counts on a logarithmic axis over [0, right edge of the last bin]. The labels are above the
+/// bars, one per line, ordered from the smallest value down. So labels and marks never overlap,
+/// even for close values.
 class histogram_svg {
  public:
   histogram_svg(const histogram& h, std::vector<mark> marks, std::string title, std::string x_title)
@@ -66,7 +67,7 @@ class histogram_svg {
     return top_ + plot_height * (1.0 - std::log10(std::max(count, 1.0)) / decades_);
   }
 
-  /// A count of 1 has height 0 on this axis. Its bar gets a small height, so that it is visible.
+  /// A bin with one count has height 0 on this axis; its bar is drawn with a small height.
   void draw_bars(svg& page) const {
     const double step = plot_width / static_cast<double>(bars_.size());
     for (std::size_t i = 0; i < bars_.size(); ++i) {
@@ -100,7 +101,7 @@ class histogram_svg {
     page.text(left, top_ - 14.0, "end", "#444", "", "count");
   }
 
-  /// The distance of ticks: 1, 2 or 5 times a power of ten, for 4 to 10 ticks.
+  /// The step, 1, 2 or 5 times a power of ten, that gives 4 to 10 ticks.
   [[nodiscard]] double tick_step() const {
     const double power = std::pow(10.0, std::floor(std::log10(right_ / 4.0)));
     const double leading = right_ / 4.0 / power;

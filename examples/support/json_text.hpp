@@ -1,5 +1,5 @@
 #pragma once
-/// Strings of JSON.
+/// JSON strings.
 
 #include <cstdio>
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace fewbit::examples {
 
-/// `text` as a JSON string, with quotes and escapes.
+/// Returns the text in quotes, with the escapes that JSON requires.
 inline std::string json_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {

@@ -1,5 +1,5 @@
 #pragma once
-/// Draws lines over a logarithmic axis as an SVG file.
+/// Draws lines over a logarithmic axis to an SVG file.
 
 #include <array>
 #include <cmath>
@@ -13,14 +13,13 @@
 
 namespace fewbit::examples {
 
-/// One line: its points from left to right.
+/// A named line. Its points are ordered from left to right.
 struct chart_line {
   std::string label;
   std::vector<std::array<double, 2>> points;  ///< x > 0, y of 0 to 100
 };
 
-/// A chart of percentages over an axis of powers of two. The names of the lines are in a column at
-/// the right.
+/// Percentages over an axis of powers of two. The names of the lines are listed on the right.
 class line_chart_svg {
  public:
   /// The axis shows 2^first to 2^last.
@@ -50,7 +49,7 @@ class line_chart_svg {
   static constexpr double plot_height = 360.0;
 
   [[nodiscard]] double x_of(double x) const {
-    // Half a step of margin on both sides.
+    // Leaves half a step of space on both sides.
     return left + plot_width * (std::log2(x) - first_ + 0.5) / (last_ - first_ + 1);
   }
   static double y_of(double percent) { return top + plot_height * (1.0 - percent / 100.0); }
@@ -71,7 +70,7 @@ class line_chart_svg {
   }
 
   void draw_line(svg& page, std::size_t number) const {
-    // Colours for readers with colour blindness (Okabe and Ito).
+    // Colours that are distinct for readers with colour blindness (Okabe and Ito).
     static constexpr std::array<const char*, 7> colors{"#0072b2", "#56b4e9", "#009e73", "#d55e00",
                                                        "#e69f00", "#cc79a7", "#444444"};
     const chart_line& line = lines_[number];

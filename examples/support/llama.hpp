@@ -1,11 +1,11 @@
 #pragma once
 /// A decoder of the Llama 2 family (Touvron et al. 2023, arXiv:2307.09288), one token at a time.
 ///
-/// The type of linear layers is a template parameter: any type with `layer(x, y)` for a row x. The
-/// rest (norms, rotary positions, attention, SiLU) is computed with Eigen in float.
+/// The type of the linear layers is a template parameter: `layer(x, y)` multiplies a row. All other
+/// parts (norms, rotary positions, attention, SiLU) are plain Eigen in float.
 ///
 ///     llama<float_linear> network(shape, weights);
-///     const row& logits = network(token);       // of the next token; no allocation
+///     const row& logits = network(token);       // for the next token; no allocation
 ///     network.restart();                        // starts a new text
 
 #include <cassert>
@@ -21,17 +21,16 @@ namespace fewbit::examples {
 using row = Eigen::RowVectorXf;
 
 struct llama_shape {
-  index width;      ///< length of the vector between blocks
-  index heads;      ///< query heads; each `heads / kv_heads` of them share keys and values
-  index kv_heads;   ///< key and value heads
+  index width;      ///< number of values that pass from block to block
+  index heads;      ///< number of query heads; each heads / kv_heads of them share keys and values
+  index kv_heads;   ///< number of key and value heads
   index positions;  ///< maximum number of tokens in a text
 
   [[nodiscard]] index head_size() const { return width / heads; }
   [[nodiscard]] index kv_width() const { return kv_heads * head_size(); }
 };
 
-/// Matrices with the same input are combined into one matrix, with their outputs one after the
-/// other.
+/// Matrices with the same input are joined into one, with their outputs one after the other.
 template <class Linear>
 struct llama_block {
   row attention_norm;
@@ -44,12 +43,12 @@ struct llama_block {
 
 template <class Linear>
 struct llama_weights {
-  row_matrix<float> embeddings;  ///< a row for each token
+  row_matrix<float> embeddings;  ///< one row per token
   std::vector<llama_block<Linear>> blocks;
   row norm;
   Linear head;
 
-  /// A copy of the network in which each linear layer is make(layer).
+  /// The same network with each linear layer replaced by make(layer).
   template <class Make>
   [[nodiscard]] auto with_layers(const Make& make) const {
     llama_weights<std::invoke_result_t<Make, const Linear&>> made{embeddings, {}, norm, make(head)};
@@ -60,7 +59,7 @@ struct llama_weights {
     return made;
   }
 
-  /// The sum of f(layer) over all linear layers.
+  /// Sum of f(layer) over the linear layers.
   template <class F>
   [[nodiscard]] index sum_of_layers(const F& f) const {
     index sum = f(head);
@@ -104,8 +103,8 @@ class llama {
 
   void restart() { position_ = 0; }
 
-  /// Reads a token and returns the logits of the next one. Call it at most `positions` times after
-  /// the construction or a restart().
+  /// Reads a token and returns the logits of the next token. May be called `positions` times
+  /// between restarts.
   const row& operator()(index token) {
     assert(position_ < shape_.positions);
     x_ = weights_.embeddings.row(token);
@@ -120,8 +119,8 @@ class llama {
   }
 
  private:
-  /// Keys and values of one block, one column for each position, so that products with them
-  /// vectorize over positions.
+  /// Keys and values of one block, one column per position, so that products with them are
+  /// contiguous along positions.
   struct cache {
     row_matrix<float> keys;
     row_matrix<float> values;
@@ -133,7 +132,7 @@ class llama {
     normed_ = (x_ / std::sqrt(mean_square + 1e-5F)).cwiseProduct(gain);
   }
 
-  /// x_ += W_out attention(query, keys, values). Stores the new key and value in the cache.
+  /// x_ += W_out attention(query, keys, values). Adds the new key and value to the cache.
   void attend(llama_block<Linear>& block, cache& seen) {
     normalize(block.attention_norm);
     block.query_key_value(normed_, query_key_value_);
@@ -146,7 +145,7 @@ class llama {
     x_ += added_;
   }
 
-  /// softmax(q k^T / sqrt(head size)) v of one head, over all positions so far.
+  /// softmax(q k^T / sqrt(head size)) v of one head, over the positions so far.
   void attend_with(index head, const cache& seen) {
     const index size = shape_.head_size();
     const index column = head / (shape_.heads / shape_.kv_heads) * size;
@@ -172,8 +171,8 @@ class llama {
     x_ += added_;
   }
 
-  /// Rotary positions (Su et al. 2021, arXiv:2104.09864): rotates each pair of neighbouring
-  /// elements of a head by an angle proportional to the position.
+  /// Rotary positions (Su et al. 2021, arXiv:2104.09864): rotates each pair of adjacent values of a
+  /// head by an angle proportional to the position.
   template <class Heads>
   void rotate(Heads heads) {
     const auto cosines = cosines_.row(position_);
@@ -208,7 +207,7 @@ class llama {
   llama_shape shape_;
   llama_weights<Linear> weights_;
   std::vector<cache> caches_;
-  row_matrix<float> cosines_;  ///< for each position and pair
+  row_matrix<float> cosines_;  ///< one row per position, one column per pair
   row_matrix<float> sines_;
   index position_ = 0;
   row x_;

@@ -3,12 +3,12 @@
 ///
 ///     weights   .safetensors, float32, [out, in]: tok_embeddings, norm,
 ///               layers.{l}.attention.{wq,wk,wv,wo}, layers.{l}.feed_forward.{w1,w2,w3} and
-///               layers.{l}.{attention_norm,ffn_norm}, each .weight; dim, hidden_dim, n_layers,
-///               n_heads, n_kv_heads, vocab_size and seq_len among its metadata
-///     pieces    .safetensors: token i has lengths[i] bytes, starting at offsets[i]
-///     tokens    .npy, int16, one sequence in each row
+///               layers.{l}.{attention_norm,ffn_norm}, each with .weight; the metadata have dim,
+///               hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size and seq_len
+///     pieces    .safetensors: token i is lengths[i] bytes, starting at offsets[i]
+///     tokens    .npy, int16, one sequence per row
 ///
-/// All contents of the files are checked. All functions throw fewbit::error.
+/// The files are untrusted: all functions check them and throw fewbit::error if they are malformed.
 
 #include <charconv>
 #include <cstddef>
@@ -47,7 +47,7 @@ inline index metadata_number(const safetensors& file, const std::string& key) {
   return value;
 }
 
-/// The matrices, concatenated vertically.
+/// Joins matrices from top to bottom.
 inline row_matrix<float> stacked(std::initializer_list<row_matrix<float>> parts) {
   row_matrix<float> all(0, parts.begin()->cols());
   for (const row_matrix<float>& part : parts) {
@@ -57,7 +57,7 @@ inline row_matrix<float> stacked(std::initializer_list<row_matrix<float>> parts)
   return all;
 }
 
-/// The shape in the metadata.
+/// Reads the shape from the metadata.
 inline llama_shape shape_of(const safetensors& file) {
   const llama_shape shape{metadata_number(file, "dim"), metadata_number(file, "n_heads"),
                           metadata_number(file, "n_kv_heads"), metadata_number(file, "seq_len")};
@@ -68,7 +68,7 @@ inline llama_shape shape_of(const safetensors& file) {
   return shape;
 }
 
-/// Reads a matrix and checks its extents.
+/// Reads a matrix and checks its size.
 inline row_matrix<float> load(const safetensors& file, const std::string& name, index rows,
                               index cols) {
   const row_matrix<float> values = file[name + ".weight"].matrix<float>();
@@ -112,7 +112,7 @@ inline float_model load_model(const std::string& path) {
   return {shape, weights};
 }
 
-/// The bytes of each token.
+/// Reads the bytes of the text of each token.
 inline std::vector<std::string> load_vocabulary(const std::string& path, const float_model& model) {
   const safetensors file = read_safetensors(path);
   const auto bytes = file["bytes"].as<std::uint8_t>();
@@ -128,14 +128,14 @@ inline std::vector<std::string> load_vocabulary(const std::string& path, const f
       detail::fail("load_vocabulary", "piece " + std::to_string(i), "outside", "in the file");
     }
     const std::string piece(bytes.begin() + offsets[i], bytes.begin() + end);
-    unsigned byte = 0;  // written <0x0A>
+    unsigned byte = 0;  // the file writes it as <0x0A>
     const bool is_byte = piece.size() == 6 && std::sscanf(piece.c_str(), "<0x%2X>", &byte) == 1;
     pieces.push_back(is_byte ? std::string(1, static_cast<char>(byte)) : piece);
   }
   return pieces;
 }
 
-/// Token sequences, one per row of a .npy file of int16.
+/// Reads token sequences, one per row, from a .npy file of int16.
 inline std::vector<tokens> load_sequences(const std::string& path, const float_model& model) {
   const tensor file = read_npy(path);
   const auto all = file.as<std::int16_t>();

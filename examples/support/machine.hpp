@@ -9,7 +9,7 @@
 
 namespace fewbit::examples {
 
-/// The name of the processor on Linux, otherwise "unknown".
+/// The processor name that Linux reports; "unknown" on other systems.
 inline std::string processor_name() {
   std::ifstream info("/proc/cpuinfo");
   for (std::string line; std::getline(info, line);) {
@@ -30,7 +30,7 @@ inline std::string compiler_name() {
 #endif
 }
 
-/// "AMD EPYC, avx512_vnni, gcc 12.2.0".
+/// Example: "AMD EPYC, avx512_vnni, gcc 12.2.0".
 inline std::string machine_name() {
   return processor_name() + ", " + arch::native::name + ", " + compiler_name();
 }

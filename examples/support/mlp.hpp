@@ -1,5 +1,5 @@
 #pragma once
-/// A small float network in Eigen: linear layers with relu between them, and its training.
+/// A small float network in Eigen (linear layers with relu between them) and its training.
 
 #include <cmath>
 #include <cstddef>
@@ -16,10 +16,10 @@ struct float_layer {
   Eigen::VectorXf bias;
 };
 
-/// A network with layers of the given widths and a relu after each except the last.
+/// Linear layers of the given widths. There is a relu after each layer except the last.
 class mlp {
  public:
-  /// He initialization: normal numbers with variance 2 / inputs.
+  /// He's initialization: normal with variance 2 / inputs.
   mlp(const std::vector<index>& widths, std::uint64_t seed) {
     for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
       const index k = widths[i];
@@ -35,7 +35,7 @@ class mlp {
   [[nodiscard]] const std::vector<float_layer>& layers() const { return layers_; }
   [[nodiscard]] std::vector<float_layer>& layers() { return layers_; }
 
-  /// Outputs of the last layer. Each row of the argument is one input.
+  /// Computes the outputs of the last layer, one input per row.
   void operator()(const row_matrix<float>& inputs, row_matrix<float>& logits) {
     const row_matrix<float>* x = &inputs;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -48,7 +48,7 @@ class mlp {
     }
   }
 
-  /// Outputs of layer i after relu, in the last call.
+  /// The input of layer i + 1 in the last call: the outputs of layer i after relu.
   [[nodiscard]] const row_matrix<float>& hidden(std::size_t i) const { return values_[i]; }
 
  private:
@@ -56,7 +56,7 @@ class mlp {
   std::vector<row_matrix<float>> values_;
 };
 
-/// Trains with Adam (Kingma and Ba 2015, arXiv:1412.6980) on the cross entropy of softmax(logits).
+/// Adam (Kingma and Ba 2015, arXiv:1412.6980) on the cross entropy of softmax(logits).
 class trainer {
  public:
   explicit trainer(mlp& model, float rate = 1e-3F) : model_(model), rate_(rate) {
@@ -66,7 +66,7 @@ class trainer {
     }
   }
 
-  /// One step on one batch. Returns the loss before the step.
+  /// Trains on one batch. Returns the loss before the step.
   float step(const row_matrix<float>& inputs, const std::vector<int>& labels) {
     ++steps_;
     model_(inputs, logits_);

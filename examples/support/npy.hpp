@@ -1,7 +1,7 @@
 #pragma once
-/// Reads .npy files of NumPy, format version 1: uint8, int8, int16, int32 and float32 in C order.
+/// Reads NumPy's .npy files, format version 1: uint8, int8, int16, int32 and float32 in C order.
 ///
-/// Every number in a file is checked before it is used.
+/// The file is untrusted: every number in it is checked before use.
 
 #include <cstddef>
 #include <span>
@@ -136,9 +136,9 @@ class header_parser {
 
 }  // namespace npy
 
-/// Reads the bytes of a .npy file. Errors contain `name`.
+/// Reads the bytes of a .npy file. Error sentences contain `name`.
 inline tensor parse_npy(std::span<const std::byte> file, const std::string& name) {
-  constexpr std::size_t fixed = 10;  // magic, version, length of the header in two bytes
+  constexpr std::size_t fixed = 10;  // magic, version, and two bytes for the length of the header
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   if (file.size() < fixed || text.substr(0, 6) != "\x93NUMPY") {
     detail::fail("read_npy", name, "something else", "a .npy file");

@@ -1,5 +1,5 @@
 #pragma once
-/// The command line of an example: options that each take a value, and --help.
+/// The command line of an example: options with one value each, and --help.
 
 #include <charconv>
 #include <cstdio>
@@ -16,12 +16,12 @@ namespace fewbit::examples {
 
 struct option {
   std::string name;   ///< "--images"
-  std::string value;  ///< the placeholder of its value in the usage text: "N"
+  std::string value;  ///< placeholder of its value in the usage text: "N"
   std::string help;
 };
 
-/// Reads the command line. --help prints the usage and ends the program. An unknown option or a
-/// missing value prints a message and ends the program with exit code 2.
+/// Reads the command line once. --help prints the usage and ends the program. An unknown option or
+/// a missing value prints a message and ends the program with exit code 2.
 class options {
  public:
   options(int argc, const char* const* argv, std::string purpose, std::vector<option> known)
@@ -35,7 +35,7 @@ class options {
     }
   }
 
-  /// The last value of the option on the command line, or `fallback`.
+  /// The last value given for an option, or `fallback`.
   [[nodiscard]] std::string text(std::string_view name, const std::string& fallback = "") const {
     for (auto given = given_.rbegin(); given != given_.rend(); ++given) {
       if (given->first == name) return given->second;
@@ -43,7 +43,7 @@ class options {
     return fallback;
   }
 
-  /// An integer option from `least` to `most`.
+  /// The same for an integer from `least` to `most`.
   [[nodiscard]] index number(const std::string& name, index fallback, index least,
                              index most) const {
     const std::string digits = text(name, std::to_string(fallback));

@@ -1,5 +1,5 @@
 #pragma once
-/// Prints the progress of a long loop on stderr.
+/// Reports the progress of a long loop on stderr.
 
 #include <unistd.h>
 
@@ -12,8 +12,8 @@
 
 namespace fewbit::examples {
 
-/// On a terminal, one line is updated with percent and remaining time. Otherwise (a log file), one
-/// line is printed at the end.
+/// On a terminal, updates one line with percent and time left. Elsewhere (a log), prints one line
+/// at the end.
 class progress {
  public:
   progress(std::string label, index total) : label_(std::move(label)), total_(total) {}

@@ -1,13 +1,13 @@
 #pragma once
-/// The residual network for CIFAR-10 of He et al. 2015 (arXiv:1512.03385), with batch norms folded
-/// into the convolutions. The type of linear layers is a template parameter: a convolution is a
-/// linear layer over the patches of its input. This header also reads files and images, observes
-/// activations and computes accuracy.
+/// The residual network for CIFAR-10 of He et al. 2015 (arXiv:1512.03385) for any kind of linear
+/// layer. Batch norms are folded into the convolutions. A convolution is a linear layer over the
+/// patches of its input. The header also reads files and images, records activations and measures
+/// accuracy.
 ///
-/// The data is not part of this project. Its folder contains:
+/// The data are not part of this project. Their folder contains
 ///   resnet/resnet20_cifar10_folded.safetensors  float32, OIHW: conv1, layer{1,2,3}.{k}.conv{1,2},
-///                                               linear, each .weight and .bias (resnet32_... for
-///                                               depth 32)
+///                                               linear, each with .weight and .bias (resnet32_...
+///                                               for depth 32)
 ///   cifar10/test_images.npy, calib_images.npy   u8 [n, 32, 32, 3], RGB
 ///   cifar10/test_labels.npy                     u8 [n]
 
@@ -37,7 +37,7 @@ inline constexpr index images_at_a_time = 4;  // patches of the widest layer: 2.
 
 // ---- the files
 
-/// A layer as stored in the file. `relu` says whether a relu follows directly.
+/// A layer of the file. `relu` is true if a relu follows directly.
 struct float_weights {
   std::string name;
   matrix weights;
@@ -45,7 +45,7 @@ struct float_weights {
   bool relu;
 };
 
-/// The layers in the order of computation: conv1, layer1.0.conv1, layer1.0.conv2, ... , linear.
+/// conv1, layer1.0.conv1, layer1.0.conv2, ... , linear, in the order of computation.
 inline std::vector<float_weights> load_weights(const std::string& path, index blocks) {
   const safetensors file = read_safetensors(path);
   const auto load = [&](const std::string& name, bool relu) {
@@ -72,7 +72,7 @@ struct image_set {
 
   [[nodiscard]] index count() const { return pixels.shape[0]; }
 
-  /// Some images as inputs of the network: each channel is normalized as in training.
+  /// Some images as inputs of the network: each channel normalized as in training.
   [[nodiscard]] feature_maps<float> normalized(index first, index images) const {
     static constexpr std::array<float, 3> mean{0.485F, 0.456F, 0.406F};
     static constexpr std::array<float, 3> deviation{0.229F, 0.224F, 0.225F};
@@ -101,9 +101,8 @@ struct float_linear {
   }
 };
 
-/// Input is the type of the layers' inputs: float, or std::int8_t for codes of
-/// layer.input_params(). Inputs are quantized before the patches are copied, because patches
-/// contain each value nine times.
+/// Input is the type that a layer reads: float, or std::int8_t for codes of layer.input_params().
+/// Codes are made before the patches, because each code appears in up to nine patches.
 template <class Layer, class Input>
 class resnet {
  public:
@@ -113,7 +112,7 @@ class resnet {
     }
   }
 
-  /// The logits of a batch. Calls watch(i, values) with the inputs of layer i.
+  /// Computes the logits of a batch. Calls `watch(i, values)` with the input of each layer i.
   template <class Watch>
   matrix operator()(feature_maps<float> x, const Watch& watch) {
     std::size_t i = 0;
@@ -174,8 +173,8 @@ inline resnet<float_linear, float> in_float(const std::vector<float_weights>& la
 
 // ---- activations
 
-/// Calls the observer of each layer with the inputs of that layer (for a convolution, the image and
-/// not its patches).
+/// Passes the input of each layer to its observer (for a convolution, the input before the
+/// patches).
 template <class O>
 void watch(const std::string& label, const std::vector<float_weights>& layers,
            const image_set& images, std::vector<O>& observers) {
@@ -199,7 +198,7 @@ inline double percent_equal(const answers& a, const answers& b) {
   return 100.0 * static_cast<double>(equal) / static_cast<double>(a.size());
 }
 
-/// Runs networks on the test images and adds a table row for each. The first network is the
+/// Runs networks on the test images and adds a row to the table for each. The first one is the
 /// reference.
 class comparison {
  public:

@@ -1,7 +1,8 @@
 #pragma once
-/// Reads safetensors files: eight bytes of header length, a JSON header, then the data.
+/// Reads safetensors files: eight bytes with the header length, a JSON header, then the data.
 ///
-/// Types, shapes, offsets, gaps and overlaps are checked before data is read.
+/// The file is untrusted: types, shapes, offsets, gaps and overlaps are checked before any data is
+/// read.
 
 #include <algorithm>
 #include <cstddef>
@@ -21,7 +22,7 @@ struct safetensors {
   std::map<std::string, tensor> tensors;
   std::map<std::string, std::string> metadata;
 
-  /// Fails if the file has no tensor with this name.
+  /// Returns the tensor of that name, or fails if the file has none.
   const tensor& operator[](const std::string& name) const {
     const auto found = tensors.find(name);
     if (found == tensors.end())
@@ -34,7 +35,7 @@ namespace safetensors_detail {
 
 using json = nlohmann::json;
 
-/// The position of a tensor in the data.
+/// Position of a tensor in the data.
 struct extent {
   std::uint64_t begin;
   std::uint64_t end;
@@ -106,7 +107,7 @@ inline void read_metadata(const json& entry, safetensors& result, const std::str
   }
 }
 
-/// The format requires that tensors cover the whole data, each byte once.
+/// Checks that the tensors cover every byte of the data exactly once, as the format requires.
 inline void check_cover(std::vector<extent> extents, std::uint64_t data_size,
                         const std::string& name) {
   std::sort(extents.begin(), extents.end(), [](const extent& a, const extent& b) {
@@ -129,7 +130,7 @@ inline void check_cover(std::vector<extent> extents, std::uint64_t data_size,
 
 }  // namespace safetensors_detail
 
-/// Reads the bytes of a safetensors file. Errors contain `name`.
+/// Reads the bytes of a safetensors file. Error sentences contain `name`.
 inline safetensors parse_safetensors(std::span<const std::byte> file, const std::string& name) {
   using namespace safetensors_detail;
   if (file.size() < 8) bad(name, std::to_string(file.size()) + " bytes long", "at least 8");

@@ -8,8 +8,8 @@
 
 namespace fewbit::examples {
 
-/// The median time of many calls, in microseconds: at least `least` calls and about 0.2 seconds,
-/// after one call that is not measured.
+/// Median time of a call, in microseconds. Makes one call for warm-up, then at least `least` calls
+/// and for at least 0.2 seconds.
 template <class F>
 double median_microseconds(F&& call, std::size_t least = 15) {
   using clock = std::chrono::steady_clock;

@@ -1,5 +1,5 @@
 #pragma once
-/// Text and lines, written as an SVG file.
+/// Writes text and lines to an SVG file.
 
 #include <cstdio>
 #include <fstream>
@@ -9,7 +9,7 @@
 
 namespace fewbit::examples {
 
-/// A white page; y grows downwards.
+/// A white page. y increases downwards.
 class svg {
  public:
   svg(double width, double height) {
@@ -20,7 +20,7 @@ class svg {
         width, height, width, height);
   }
 
-  /// Adds an element with a format as in printf, at most 511 characters.
+  /// Adds an element, formatted as by printf. At most 511 characters.
   template <class... Values>
   void print(const char* format, Values... values) {
     char line[512];
@@ -28,8 +28,8 @@ class svg {
     out_ += line;
   }
 
-  /// @param anchor  the part of the text that is at x: start, middle or end
-  /// @param style   further attributes
+  /// @param anchor  the part of the text at x: start, middle or end
+  /// @param style   further attributes of the element
   void text(double x, double y, const char* anchor, const char* color, const char* style,
             const std::string& words) {
     print("<text x='%.1f' y='%.1f' text-anchor='%s' fill='%s' %s>", x, y, anchor, color, style);

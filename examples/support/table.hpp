@@ -1,5 +1,5 @@
 #pragma once
-/// A table with a name and numbers in each row. It prints as text or as JSON.
+/// A table with a name and numbers in each row, printed as text or written as JSON.
 ///
 ///     table t("digits", "scheme",
 ///             {{"accuracy %", "accuracy_percent", 2}, {"bytes", "weight_bytes", 0}});
@@ -23,7 +23,7 @@
 namespace fewbit::examples {
 
 struct column {
-  std::string title;  ///< in text
+  std::string title;  ///< in the printed text
   std::string key;    ///< in JSON
   int decimals;
 };
@@ -59,7 +59,7 @@ class table {
     }
   }
 
-  /// Writes one JSON object with name, machine and rows. A number that is not finite becomes null.
+  /// Writes one object: name, machine and rows. A number that is not finite becomes null.
   /// @throws fewbit::error if the file cannot be written.
   void write_json(const std::string& path) const {
     std::ofstream file(path);

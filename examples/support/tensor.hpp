@@ -1,7 +1,7 @@
 #pragma once
-/// A tensor from a file: element type, shape, elements in C order.
+/// A tensor of a file: element type, shape, and elements in C order.
 ///
-/// npy.hpp and safetensors.hpp return it.
+/// npy.hpp and safetensors.hpp read files into it.
 
 #include <algorithm>
 #include <array>
@@ -23,7 +23,7 @@
 
 namespace fewbit::examples {
 
-/// Element types, named as in safetensors. f16 and bf16 are returned as 16-bit integers.
+/// Element types, named as in safetensors. f16 and bf16 are returned as their 16 bits.
 enum class element { boolean, u8, i8, u16, i16, f16, bf16, u32, i32, f32, u64, i64, f64 };
 
 struct element_info {
@@ -76,7 +76,7 @@ struct tensor {
 
   [[nodiscard]] index size() const { return static_cast<index>(bytes.size()) / info(type).bytes; }
 
-  /// All elements in C order. Fails if the file holds another type.
+  /// All elements in C order. Fails if the elements have another type.
   template <class T>
   [[nodiscard]] std::span<const T> as() const {
     if (!holds<T>(type)) {
@@ -86,7 +86,7 @@ struct tensor {
     return {reinterpret_cast<const T*>(bytes.data()), static_cast<std::size_t>(size())};
   }
 
-  /// A view of the elements with shape[0] rows. All other dimensions form the columns.
+  /// A view of the elements as shape[0] rows. All other dimensions together form the columns.
   template <class T>
   [[nodiscard]] Eigen::Map<const row_matrix<T>> matrix() const {
     const std::span<const T> all = as<T>();
@@ -95,7 +95,7 @@ struct tensor {
   }
 };
 
-/// The number of bytes of a tensor of this shape, or -1 if it is too large.
+/// Number of bytes of a tensor of this shape, or -1 on overflow.
 inline index bytes_of(element type, const std::vector<index>& shape) {
   index bytes = info(type).bytes;
   if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
@@ -106,7 +106,7 @@ inline index bytes_of(element type, const std::vector<index>& shape) {
   return bytes;
 }
 
-/// Converts bytes from little-endian, the byte order of files, to that of this machine.
+/// Changes elements from the byte order of files (low byte first) to that of this machine.
 inline void to_own_byte_order(tensor& t) {
   if constexpr (std::endian::native != std::endian::little) {
     const index width = info(t.type).bytes;

@@ -1,5 +1,5 @@
 #pragma once
-/// Draws the size and accuracy of many methods as an SVG file.
+/// Draws the size and accuracy of several variants to an SVG file.
 
 #include <algorithm>
 #include <cmath>
@@ -13,16 +13,17 @@
 
 namespace fewbit::examples {
 
-/// One method, a point of the picture.
+/// One variant, a point of the picture.
 struct tradeoff {
   std::string label;
   double bytes;
   double percent;
 };
 
-/// A chart with bytes on a logarithmic horizontal axis and percent on the vertical axis. Labels are
-/// in a column at the right, the best method first, and a line connects each label to its point, so
-/// labels never overlap. Methods on the Pareto front are darker.
+/// Bytes on a logarithmic x axis, percent on the y axis. Labels are listed on the right, the best
+/// first, and a line connects each label with its point. So labels never overlap, even for close
+/// points. Variants are drawn darker if no other is better in one value and at least equal in the
+/// other.
 class tradeoff_svg {
  public:
   tradeoff_svg(std::vector<tradeoff> ways, std::string title, std::string y_title)

@@ -1,5 +1,5 @@
 #pragma once
-/// The size of the weights of a network.
+/// Sizes of the weights of a network.
 
 #include "fewbit/core/types.hpp"
 #include "fewbit/quant/quantize.hpp"
@@ -7,8 +7,8 @@
 
 namespace fewbit::examples {
 
-/// The bytes of codes, scales and zero points in a file. `layers` are structs with a member
-/// `weights`.
+/// Size in a file of the codes, scales and zero points, in bytes. `layers` are structs with a
+/// member `weights`.
 template <Scheme S, class Layers>
 double weight_bytes(const Layers& layers) {
   index sum = 0;

@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace {
+namespace arch_arch_test {
 
 namespace arch = fewbit::arch;
 
@@ -75,4 +75,4 @@ TEST(arch, tags_are_empty) {
   arch::compiled::for_each([]<class Arch>() { EXPECT_TRUE(std::is_empty_v<Arch>) << Arch::name; });
 }
 
-}  // namespace
+}  // namespace arch_arch_test

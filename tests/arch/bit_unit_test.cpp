@@ -9,7 +9,7 @@
 #include "fewbit/arch/all.hpp"
 #include "support/bit_codes.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace arch_bit_unit_test {
 
 template <class U>
 class bit_unit_test : public testing::Test {
@@ -98,5 +98,5 @@ TYPED_TEST(bit_unit_test, gathers_a_bit_of_64_bytes) {
   }
 }
 
-}  // namespace
+}  // namespace arch_bit_unit_test
 }  // namespace fewbit

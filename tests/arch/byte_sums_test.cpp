@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-namespace {
+namespace arch_byte_sums_test {
 
 namespace arch = fewbit::arch;
 
@@ -52,4 +52,4 @@ TEST(sum_of_bytes, equals_a_plain_loop) {
   }
 }
 
-}  // namespace
+}  // namespace arch_byte_sums_test

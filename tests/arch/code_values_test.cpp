@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace arch_code_values_test {
 
 /// Every code in every lane, with other bits above it, minus zero points, times a unit.
 template <int Bits, int Lanes>
@@ -47,5 +47,5 @@ TEST(code_values, are_codes_minus_their_zero_points) {
   expect_values_in_all_lanes<8>();
 }
 
-}  // namespace
+}  // namespace arch_code_values_test
 }  // namespace fewbit

@@ -8,7 +8,7 @@
 
 #include "support/exact.hpp"
 
-namespace {
+namespace arch_convert_test {
 
 namespace arch = fewbit::arch;
 namespace tests = fewbit::tests;
@@ -169,4 +169,4 @@ TYPED_TEST(convert_test, widened_bytes_are_the_same_numbers) {
   check_widened_bytes<std::uint8_t, TypeParam::value>();
 }
 
-}  // namespace
+}  // namespace arch_convert_test

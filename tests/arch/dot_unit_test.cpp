@@ -11,7 +11,7 @@
 
 #include "support/kernels.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace arch_dot_unit_test {
 
 /// Codes of one step, as defined in arch/dot_unit.hpp: activations as [row][depth], weights as
 /// [column][depth].
@@ -133,5 +133,5 @@ TYPED_TEST(dot_unit_test, loads_the_tail_of_a_row) {
   }
 }
 
-}  // namespace
+}  // namespace arch_dot_unit_test
 }  // namespace fewbit

@@ -3,13 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <iostream>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "fewbit/arch/arch.hpp"
 
-namespace {
+namespace arch_expected_test {
 
 std::vector<std::string> expected_names() {
   std::vector<std::string> names;
@@ -32,4 +33,11 @@ TEST(expected, every_named_arch_is_compiled_and_the_last_one_is_native) {
 
 TEST(expected, scalar_is_always_compiled) { EXPECT_EQ(compiled_names().front(), "scalar"); }
 
-}  // namespace
+/// .ci/run reads this line, to say which instruction sets ran.
+TEST(expected, names_are_printed) {
+  std::cout << "instruction sets:";
+  for (const std::string& name : compiled_names()) std::cout << " " << name;
+  std::cout << std::endl;
+}
+
+}  // namespace arch_expected_test

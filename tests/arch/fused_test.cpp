@@ -12,7 +12,7 @@
 
 #include "support/exact.hpp"
 
-namespace {
+namespace arch_fused_test {
 
 namespace arch = fewbit::arch;
 namespace tests = fewbit::tests;
@@ -125,4 +125,4 @@ TEST(fused, first_equal_lane_is_the_first) {
   EXPECT_EQ(arch::first_equal_lane(arch::vec<float, 8>(-0.0F), 0.0F), 0);
 }
 
-}  // namespace
+}  // namespace arch_fused_test

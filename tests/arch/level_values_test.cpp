@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace arch_level_values_test {
 
 /// Every code in every lane, with other bits above it. No two levels are equal.
 template <int Bits, int Lanes>
@@ -42,5 +42,5 @@ TEST(level_values, are_the_levels_of_the_codes) {
   expect_values_in_all_lanes<8>();
 }
 
-}  // namespace
+}  // namespace arch_level_values_test
 }  // namespace fewbit

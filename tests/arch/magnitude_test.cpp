@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-namespace {
+namespace arch_magnitude_test {
 
 namespace arch = fewbit::arch;
 constexpr float infinity = std::numeric_limits<float>::infinity();
@@ -39,4 +39,4 @@ TEST(larger_magnitude, equals_plain_arithmetic) {
   check<16>();
 }
 
-}  // namespace
+}  // namespace arch_magnitude_test

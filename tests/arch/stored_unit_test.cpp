@@ -11,7 +11,7 @@
 
 #include "fewbit/arch/all.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace arch_stored_unit_test {
 
 /// A chunk for R rows, as defined in arch/stored_unit.hpp: activations as [row][k], weights as
 /// [column][k].
@@ -170,5 +170,5 @@ TEST(stored_unit, pairs_codes_of_the_same_depth) {
   });
 }
 
-}  // namespace
+}  // namespace arch_stored_unit_test
 }  // namespace fewbit

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace {
+namespace arch_streaming_store_test {
 
 namespace arch = fewbit::arch;
 
@@ -28,4 +28,4 @@ TEST(streaming_store, writes_one_vector) {
   check<float, 1>();
 }
 
-}  // namespace
+}  // namespace arch_streaming_store_test

@@ -7,7 +7,7 @@
 
 #include "support/table_units.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace arch_table_unit_test {
 
 template <class U>
 class table_unit_test : public testing::Test {
@@ -43,5 +43,5 @@ TYPED_TEST(table_unit_test, reads_two_bytes_as_one_number) {
     EXPECT_EQ(pairs[i], v[2 * i] + 256 * v[2 * i + 1]) << i;
 }
 
-}  // namespace
+}  // namespace arch_table_unit_test
 }  // namespace fewbit

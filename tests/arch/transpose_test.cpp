@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace {
+namespace arch_transpose_test {
 
 using fewbit::arch::vec;
 
@@ -48,4 +48,4 @@ TEST(fold_rows, reduces_each_row_to_one_lane) {
   expect_smallest_of_rows<16>();
 }
 
-}  // namespace
+}  // namespace arch_transpose_test

@@ -15,7 +15,7 @@
 
 #include "fewbit/arch/arch.hpp"
 
-namespace {
+namespace arch_vec_test {
 
 namespace arch = fewbit::arch;
 using arch::vec;
@@ -434,4 +434,4 @@ TEST(scalars, pass_through_the_same_functions) {
   EXPECT_EQ(arch::bits_as<std::uint32_t>(1.0F), 0x3F800000U);
 }
 
-}  // namespace
+}  // namespace arch_vec_test

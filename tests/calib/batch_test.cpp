@@ -10,7 +10,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_batch_test {
 
 using fewbit::nan_policy;
 using fewbit::detail::data_summary;
@@ -49,7 +49,7 @@ TEST(batch_test, takes_in_the_whole_range_of_float) {
   EXPECT_EQ(tiny.hi, smallest);
 }
 
-TEST(batch_test, stores_every_zero_as_plus_zero) {
+TEST(batch_test, knows_one_zero_only) {
   for (fewbit::index n : {1, 5, 64}) {
     const auto s = summarize("f", matrix::Constant(1, n, -0.0F), nan_policy::fail);
     EXPECT_EQ(std::bit_cast<std::uint32_t>(s.lo), 0U);
@@ -149,4 +149,4 @@ TEST(batch_test, skips_across_pieces) {
   EXPECT_EQ(read, finite);
 }
 
-}  // namespace
+}  // namespace calib_batch_test

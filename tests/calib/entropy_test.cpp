@@ -12,7 +12,7 @@
 #include "fewbit/calib/fixed_histogram.hpp"
 #include "fewbit/calib/histogram_observer.hpp"
 
-namespace {
+namespace calib_entropy_test {
 
 using fewbit::by_entropy;
 using fewbit::clip;
@@ -26,15 +26,17 @@ using fewbit::tests::magnitudes;
 using fewbit::tests::row_of;
 using fewbit::tests::with_outlier;
 
-/// The published method, step by step. Each threshold is computed separately.
+/// The published method without shared sums: each threshold is computed from the counts. Returns
+/// the best threshold in bins.
 std::size_t plain_search(std::vector<std::uint64_t> h, int levels, std::size_t first_bin) {
   if (h.size() < first_bin) return 0;
   h[0] = h[1];
   double least = std::numeric_limits<double>::infinity();
   std::size_t best = 0;
+  std::vector<double> sum, filled;  // of each level; allocated once, because there may be 32768
   for (std::size_t i = first_bin; i <= h.size(); ++i) {
-    std::vector<double> sum(static_cast<std::size_t>(levels), 0.0);
-    std::vector<double> filled = sum;
+    sum.assign(static_cast<std::size_t>(levels), 0.0);
+    filled = sum;
     const auto digit = [&](std::size_t j) { return j * static_cast<std::size_t>(levels) / i; };
     for (std::size_t j = 0; j < i; ++j) {
       sum[digit(j)] += static_cast<double>(h[j]);
@@ -96,7 +98,7 @@ TEST(entropy_test, equals_the_plain_method_on_random_histograms) {
     }
     const range early = by_entropy{.bits = 3, .first_bin = 10}(h);
     ASSERT_EQ(early.hi, static_cast<float>(plain_search(h.counts, 4, 10)));
-    // With more levels than bins, every bin is its own group.
+    // There are more levels than bins, so every bin is a group of its own.
     const range deep = by_entropy{.bits = 16}(h);
     ASSERT_EQ(deep.hi, static_cast<float>(plain_search(h.counts, 1 << 15, 128)));
   }
@@ -119,8 +121,8 @@ TEST(entropy_test, equals_the_plain_method_on_sparse_histograms) {
 }
 
 TEST(entropy_test, skips_thresholds_that_lose_the_tail) {
-  // Bins 128 to 199 are empty and bin 200 is not. Thresholds 129 to 200 add the tail to an empty
-  // bin.
+  // Bins 128 to 199 are empty and bin 200 is not. A threshold at edge 129 to 200 adds the tail to
+  // an empty bin, so the divergence is infinite.
   histogram h;
   h.width = 1.0;
   h.counts.assign(201, 0);
@@ -138,7 +140,8 @@ TEST(entropy_test, of_equal_thresholds_the_last_wins) {
   h.counts.assign(300, 0);
   for (std::size_t j = 0; j < 100; ++j) h.counts[j] = 10;
   h.extremes = {0, 300};
-  // All non-empty bins have the same count, so the divergence of every threshold is 0.
+  // All non-empty bins have the same count. So Q equals P, and the divergence is 0 for every
+  // threshold.
   EXPECT_EQ(plain_search(h.counts, 128, 128), 300U);
   EXPECT_EQ(by_entropy{}(h).hi, 300.0F);
 }
@@ -191,7 +194,7 @@ TEST(entropy_test, affine_is_the_threshold_within_the_data) {
   EXPECT_EQ(both.hi, threshold);
   EXPECT_EQ(both.lo, std::max(-threshold, fewbit::tests::gaussian().front()));
 
-  // All data is on one side of 0, so that side has all codes.
+  // If the data is on one side of 0, all codes are on that side.
   const auto laplace = magnitudes(fewbit::tests::laplacian());
   histogram_observer right;
   histogram_observer left;
@@ -232,4 +235,4 @@ TEST(entropy_test, rejects_bad_settings) {
                "fewbit: by_entropy: histogram.width is 0, expected a positive number");
 }
 
-}  // namespace
+}  // namespace calib_entropy_test

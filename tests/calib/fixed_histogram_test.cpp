@@ -12,7 +12,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_fixed_histogram_test {
 
 using fewbit::clip;
 using fewbit::fixed_histogram;
@@ -29,7 +29,7 @@ static_assert(fewbit::MergeableObserver<fixed_histogram>);
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 constexpr float inf = std::numeric_limits<float>::infinity();
 
-fixed_histogram observed(float max, index bins, const std::vector<float>& values) {
+fixed_histogram seen(float max, index bins, const std::vector<float>& values) {
   fixed_histogram o(max, bins);
   o.observe(row_of(values));
   return o;
@@ -50,7 +50,7 @@ TEST(fixed_histogram_test, counts_between_its_edges) {
         values.push_back(-static_cast<float>(edge));
       }
       values.push_back(max);
-      const histogram h = observed(max, bins, values).snapshot(clip::symmetric);
+      const histogram h = seen(max, bins, values).snapshot(clip::symmetric);
       ASSERT_EQ(h.bins(), bins);
       std::vector<double> sizes;
       for (const float v : values) sizes.push_back(std::abs(double{v}));
@@ -68,14 +68,14 @@ TEST(fixed_histogram_test, counts_between_its_edges) {
 }
 
 TEST(fixed_histogram_test, mirrors_the_two_sides) {
-  const histogram h = observed(4, 4, {0.5F, 1, 1.5F, -1, -1, -0.0F, 4}).snapshot(clip::affine);
+  const histogram h = seen(4, 4, {0.5F, 1, 1.5F, -1, -1, -0.0F, 4}).snapshot(clip::affine);
   EXPECT_EQ(h.zero, 4);
   EXPECT_EQ(h.counts, (std::vector<std::uint64_t>{0, 0, 2, 0, 2, 2, 0, 1}));
   EXPECT_EQ(h.extremes, (range{-1, 4}));
 }
 
 TEST(fixed_histogram_test, clips_into_the_last_bin_and_counts_it) {
-  const fixed_histogram o = observed(2, 4, {1, 2, 2.5F, -1e30F, 3e38F});
+  const fixed_histogram o = seen(2, 4, {1, 2, 2.5F, -1e30F, 3e38F});
   EXPECT_EQ(o.clipped(), 3U);
   EXPECT_EQ(o.count(), 5U);
   EXPECT_EQ(o.range(), (range{-1e30F, 3e38F}));
@@ -88,7 +88,7 @@ TEST(fixed_histogram_test, order_batches_and_merging_do_not_matter) {
 }
 
 TEST(fixed_histogram_test, merges_equal_settings_only) {
-  fixed_histogram o = observed(2, 4, {1});
+  fixed_histogram o = seen(2, 4, {1});
   const fixed_histogram before = o;
   expect_error([&] { o.merge(fixed_histogram(3, 4)); },
                "fewbit: fixed_histogram::merge: max of other is 3, expected 2");
@@ -100,7 +100,7 @@ TEST(fixed_histogram_test, merges_equal_settings_only) {
 }
 
 TEST(fixed_histogram_test, counts_that_cannot_be_counted_are_refused) {
-  fixed_histogram o = observed(2, 4, {1, -5});
+  fixed_histogram o = seen(2, 4, {1, -5});
   for (int i = 0; i < 60; ++i) o.merge(o);
   EXPECT_EQ(o.count(), std::uint64_t{1} << 61U);
   EXPECT_EQ(o.clipped(), std::uint64_t{1} << 60U);
@@ -138,7 +138,7 @@ TEST(fixed_histogram_test, is_empty_before_the_first_value) {
 }
 
 TEST(fixed_histogram_test, treats_bad_values_by_policy) {
-  fixed_histogram o = observed(2, 4, {1});
+  fixed_histogram o = seen(2, 4, {1});
   const fixed_histogram before = o;
   expect_error(
       [&] {
@@ -154,13 +154,13 @@ TEST(fixed_histogram_test, treats_bad_values_by_policy) {
 }
 
 TEST(fixed_histogram_test, its_text_is_golden_and_exact) {
-  const fixed_histogram o = observed(2, 4, {-0.6F, 1, 5});
+  const fixed_histogram o = seen(2, 4, {-0.6F, 1, 5});
   EXPECT_EQ(o.to_text(),
             "fewbit fixed_histogram 2\npolicy 0\nmax 40000000\nbins 4\ncount 3\nskipped 0\n"
             "lo bf19999a\nhi 40a00000\nclipped 1\nfilled 3\n-2 1\n2 1\n3 1\noctave_bins 3\n"
             "-9485 1\n9536 1\n9680 1\n");
   EXPECT_EQ(fixed_histogram::from_text(o.to_text()), o);
-  const fixed_histogram many = observed(0.7F, 999, wild_values(3000, 6, 3));
+  const fixed_histogram many = seen(0.7F, 999, wild_values(3000, 6, 3));
   EXPECT_EQ(fixed_histogram::from_text(many.to_text()), many);
 }
 
@@ -184,7 +184,8 @@ TEST(fixed_histogram_test, rejects_impossible_clipping) {
   expect_error([&] { read("40a00000", "0"); }, start + "0" + end);
   expect_error([&] { read("40a00000", "3"); }, start + "3" + end);
   expect_error([&] { read("40000000", "1"); }, start + "1" + end);
-  // 2.5 exceeds max = 2, 1.9 does not.
+  // max is 2. The first text has octave bins at 1, 2.5 and 5, so clipped must be 2. The second has
+  // octave bins at 1, 1.84 and 5, so clipped must be 1.
   expect_error([&] { read("40a00000", "1", "3\n9536 1\n9616 1\n9680 1\n"); }, start + "1" + end);
   expect_error([&] { read("40a00000", "2", "3\n9536 1\n9590 1\n9680 1\n"); }, start + "2" + end);
   const std::string octaves = "fewbit: fixed_histogram::from_text: octave bins is ";
@@ -195,8 +196,8 @@ TEST(fixed_histogram_test, rejects_impossible_clipping) {
 }
 
 TEST(fixed_histogram_test, survives_hostile_text) {
-  const auto text = observed(2, 4, {-0.6F, 1, 5}).to_text();
+  const auto text = seen(2, 4, {-0.6F, 1, 5}).to_text();
   fewbit::tests::expect_survives_hostile_text(text, fixed_histogram::from_text);
 }
 
-}  // namespace
+}  // namespace calib_fixed_histogram_test

@@ -12,7 +12,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_histogram_observer_test {
 
 using fewbit::clip;
 using fewbit::histogram;
@@ -31,20 +31,20 @@ constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 constexpr float largest = std::numeric_limits<float>::max();
 constexpr float smallest = std::numeric_limits<float>::denorm_min();
 
-histogram_observer observed(const std::vector<float>& values, index bins = 2048) {
+histogram_observer seen(const std::vector<float>& values, index bins = 2048) {
   histogram_observer o(bins);
   o.observe(row_of(values));
   return o;
 }
 
-/// The smallest power of two w >= 2^-149 with amax < bins * w, found by trying all.
+/// Finds the smallest power of two w >= 2^-149 with amax < bins * w by trial.
 long double wanted_width(float amax, index bins) {
   long double w = std::ldexp(1.0L, -149);
   while (amax >= w * static_cast<long double>(bins)) w *= 2;
   return w;
 }
 
-/// Counts value by value in long double, where every quotient is exact.
+/// Compares the bins with counts in long double, where every quotient is exact.
 void expect_counts(const histogram_observer& o, const std::vector<float>& values) {
   float amax = 0;
   for (const float v : values) amax = std::max(amax, std::abs(v));
@@ -76,7 +76,7 @@ TEST(histogram_observer_test, counts_as_the_definition_says) {
     for (const int octaves : {2, 12, 40, 240}) {
       for (const std::size_t n : {1U, 2U, 17U, 1000U, 20011U}) {
         const auto values = wild_values(n, octaves, static_cast<unsigned>(n) + 1);
-        expect_counts(observed(values, bins), values);
+        expect_counts(seen(values, bins), values);
       }
     }
   }
@@ -91,26 +91,27 @@ TEST(histogram_observer_test, counts_values_on_edges_and_beside_them) {
       values.push_back(-v);
     }
   }
-  expect_counts(observed(values, 16), values);
-  expect_counts(observed(values, 1024), values);
-  expect_counts(observed(values, 2048), values);
+  expect_counts(seen(values, 16), values);
+  expect_counts(seen(values, 1024), values);
+  expect_counts(seen(values, 2048), values);
 }
 
-/// In short and long batches, also if a compiler flag ignores the sign of zero.
+/// Tests short and long batches, which use different code. Must also hold with compiler flags that
+/// ignore the sign of zero.
 TEST(histogram_observer_test, a_zero_of_either_sign_is_no_negative_value) {
   for (const std::size_t n : {1U, 40U, 5000U, 40000U}) {
     std::vector<float> values(n, -0.0F);
-    const histogram_observer negative = observed(values);
+    const histogram_observer negative = seen(values);
     for (std::size_t i = 0; i < n; i += 3) values[i] = 0.0F;
-    EXPECT_EQ(observed(values), negative);
+    EXPECT_EQ(seen(values), negative);
     EXPECT_EQ(histogram_observer::from_text(negative.to_text()), negative);
     const histogram h = negative.snapshot(clip::affine);
     EXPECT_EQ(h.zero, 0);
     EXPECT_EQ(h.total(), n);
     values.push_back(-1.0F);
-    const histogram below = observed(values).snapshot(clip::affine);
+    const histogram below = seen(values).snapshot(clip::affine);
     EXPECT_EQ(below.count_of(0, below.zero), 1U);
-    EXPECT_EQ(histogram_observer::from_text(observed(values).to_text()), observed(values));
+    EXPECT_EQ(histogram_observer::from_text(seen(values).to_text()), seen(values));
   }
 }
 
@@ -128,13 +129,13 @@ TEST(histogram_observer_test, counts_the_ends_of_float) {
       {1e-30F, 1e30F},
   };
   for (const auto& values : cases) {
-    for (const index bins : {16, 2048, 65536}) expect_counts(observed(values, bins), values);
+    for (const index bins : {16, 2048, 65536}) expect_counts(seen(values, bins), values);
   }
 }
 
 TEST(histogram_observer_test, state_is_a_function_of_the_multiset) {
   const auto values = wild_values(3000, 30, 5);
-  const histogram_observer whole = observed(values);
+  const histogram_observer whole = seen(values);
   std::mt19937 random(3);
   for (int trial = 0; trial < 60; ++trial) {
     auto shuffled = values;
@@ -167,7 +168,7 @@ TEST(histogram_observer_test, state_is_a_function_of_the_multiset) {
 TEST(histogram_observer_test, every_order_of_widening_gives_the_same_state) {
   std::vector<float> values = {0.0F, smallest, -1e-40F, 1e-20F, -3.0F, 7e30F};
   std::sort(values.begin(), values.end());
-  const histogram_observer whole = observed(values, 16);
+  const histogram_observer whole = seen(values, 16);
   do {
     histogram_observer one_by_one(16);
     for (const float v : values) one_by_one.observe(row_of({v}));
@@ -176,9 +177,9 @@ TEST(histogram_observer_test, every_order_of_widening_gives_the_same_state) {
 }
 
 TEST(histogram_observer_test, merging_itself_doubles_the_counts) {
-  histogram_observer o = observed({1, -2, 3});
+  histogram_observer o = seen({1, -2, 3});
   o.merge(o);
-  EXPECT_EQ(o, observed({1, -2, 3, 1, -2, 3}));
+  EXPECT_EQ(o, seen({1, -2, 3, 1, -2, 3}));
   histogram_observer empty;
   empty.merge(histogram_observer{});
   EXPECT_EQ(empty, histogram_observer{});
@@ -192,7 +193,7 @@ TEST(histogram_observer_test, long_and_short_batches_count_alike) {
   const auto values = wild_values(16 * 8 * 20 + 5, 6, 9);
   histogram_observer one_by_one(16);
   for (const float v : values) one_by_one.observe(row_of({v}));
-  EXPECT_EQ(observed(values, 16), one_by_one);
+  EXPECT_EQ(seen(values, 16), one_by_one);
   const matrix x =
       Eigen::Map<const matrix>(values.data(), 5, static_cast<index>(values.size()) / 5);
   histogram_observer by_columns(16);
@@ -202,7 +203,7 @@ TEST(histogram_observer_test, long_and_short_batches_count_alike) {
 }
 
 TEST(histogram_observer_test, snapshot_trims_to_the_bins_in_use) {
-  const histogram_observer o = observed({-1.5F, 3.0F});
+  const histogram_observer o = seen({-1.5F, 3.0F});
   EXPECT_EQ(o.width(), 4.0 / 2048);
   const histogram signs = o.snapshot(clip::affine);
   EXPECT_EQ(signs.ends, clip::affine);
@@ -216,13 +217,13 @@ TEST(histogram_observer_test, snapshot_trims_to_the_bins_in_use) {
   EXPECT_EQ(sizes.zero, 0);
   EXPECT_EQ(sizes.bins(), 1537);
   EXPECT_EQ(sizes.center(1536), 3.0 + 1.0 / 1024);
-  EXPECT_EQ(observed({-2, -1}).snapshot(clip::affine).zero, 1025);
-  EXPECT_EQ(observed({-2, -1}).snapshot(clip::affine).bins(), 1025);
-  EXPECT_EQ(observed({2, 1}).snapshot(clip::affine).zero, 0);
+  EXPECT_EQ(seen({-2, -1}).snapshot(clip::affine).zero, 1025);
+  EXPECT_EQ(seen({-2, -1}).snapshot(clip::affine).bins(), 1025);
+  EXPECT_EQ(seen({2, 1}).snapshot(clip::affine).zero, 0);
 }
 
 TEST(histogram_observer_test, keeps_its_state_when_a_batch_is_bad) {
-  histogram_observer o = observed({1, 2});
+  histogram_observer o = seen({1, 2});
   const histogram_observer before = o;
   expect_error(
       [&] {
@@ -266,11 +267,11 @@ TEST(histogram_observer_test, is_empty_before_the_first_value) {
 }
 
 TEST(histogram_observer_test, its_text_is_golden_and_exact) {
-  EXPECT_EQ(observed({-1.5F, 0, 0, 15.5F}, 16).to_text(),
+  EXPECT_EQ(seen({-1.5F, 0, 0, 15.5F}, 16).to_text(),
             "fewbit histogram_observer 2\npolicy 0\nbins 16\ncount 4\nskipped 0\nlo bfc00000\n"
             "hi 41780000\nfilled 3\n-2 1\n0 2\n15 1\noctave_bins 2\n-9569 1\n9788 1\n");
-  // With more bins, only values below 64 widths, here 0.5, are counted by octave.
-  EXPECT_EQ(observed({-0.125F, 0, 0, 15.5F}, 2048).to_text(),
+  // With 2048 bins, 64 widths are 0.5. Only values below 0.5 are counted by octave.
+  EXPECT_EQ(seen({-0.125F, 0, 0, 15.5F}, 2048).to_text(),
             "fewbit histogram_observer 2\npolicy 0\nbins 2048\ncount 4\nskipped 0\nlo be000000\n"
             "hi 41780000\nfilled 3\n-17 1\n0 2\n1984 1\noctave_bins 1\n-9345 1\n");
   for (const auto& values : {std::vector<float>{0.0F},
@@ -278,7 +279,7 @@ TEST(histogram_observer_test, its_text_is_golden_and_exact) {
                              {largest, -1.0F},
                              wild_values(5000, 20, 6),
                              wild_values(5000, 240, 6)}) {
-    const histogram_observer o = observed(values);
+    const histogram_observer o = seen(values);
     EXPECT_EQ(histogram_observer::from_text(o.to_text()), o);
   }
   const histogram_observer empty;
@@ -286,7 +287,7 @@ TEST(histogram_observer_test, its_text_is_golden_and_exact) {
 }
 
 TEST(histogram_observer_test, a_state_read_back_goes_on_as_the_original) {
-  histogram_observer o = observed({1, 2, -3});
+  histogram_observer o = seen({1, 2, -3});
   histogram_observer copy = histogram_observer::from_text(o.to_text());
   o.observe(row_of({100}));
   copy.observe(row_of({100}));
@@ -355,8 +356,8 @@ TEST(histogram_observer_test, rejects_impossible_octaves) {
         "hi 41780000\nfilled 3\n-2 1\n0 2\n15 1\noctave_bins " +
         octaves);
   };
-  read("2\n-9569 1\n9788 1\n");               // two zeros
-  read("4\n-9569 1\n0 1\n9500 1\n9788 1\n");  // two small values
+  read("2\n-9569 1\n9788 1\n");               // bin 0 counts two zeros
+  read("4\n-9569 1\n0 1\n9500 1\n9788 1\n");  // bin 0 counts two small values
   const std::string other = start +
                             "octave bins is a count of other values, expected the values of "
                             "the linear bins";
@@ -370,7 +371,8 @@ TEST(histogram_observer_test, rejects_impossible_octaves) {
   expect_error([&] { read("0\n"); }, other);
   expect_error([&] { read("1\n9788 1\n"); }, other);
   expect_error([&] { read("1\n-9569 1\n"); }, other);
-  expect_error([&] { read("3\n-9569 1\n9540 1\n9788 1\n"); }, other);  // 1.0625 is in no bin
+  // Key 9540 is 1.0625, but linear bin 1 is empty.
+  expect_error([&] { read("3\n-9569 1\n9540 1\n9788 1\n"); }, other);
   expect_error([&] { read("3\n-9569 1\n-1 1\n9788 1\n"); }, other);
   expect_error([&] { read("2\n-9570 1\n9788 1\n"); }, extremes);
   expect_error([&] { read("2\n-9569 1\n9789 1\n"); }, extremes);
@@ -390,10 +392,10 @@ TEST(histogram_observer_test, rejects_impossible_octaves) {
 TEST(histogram_observer_test, rejects_octaves_of_large_values_and_halves_of_coarse_bins) {
   std::vector<float> values;
   for (int e = -40; e <= 0; ++e) values.push_back(std::ldexp(1.5F, e));
-  const histogram_observer o = observed(values);
+  const histogram_observer o = seen(values);
   const std::string text = o.to_text();
   EXPECT_EQ(histogram_observer::from_text(text), o);
-  // 1.5 * 2^-40 is in octave 109, below the 20 octaves of 64 bins. Its key is 109 * 64 + 32.
+  // 1.5 * 2^-40 is in octave 109, below the 20 highest. Its key is 109 * 64 + 32 = 7008.
   const auto with = [&](const std::string& former, const std::string& line) {
     std::string changed = text;
     const std::size_t at = changed.find("\n" + former + "\n");
@@ -403,7 +405,7 @@ TEST(histogram_observer_test, rejects_octaves_of_large_values_and_halves_of_coar
   expect_error([&] { (void)histogram_observer::from_text(with("7008 1", "7009 1")); },
                "fewbit: histogram_observer::from_text: octave bin is 7009, expected the lowest key "
                "of a bin");
-  // 1.5 * 2^-5 is below 64 widths of 2^-10, 2^-4 is not.
+  // The width is 2^-10. 1.5 * 2^-5 is the largest value below 64 widths; 2^-4 is not below them.
   expect_error([&] { (void)histogram_observer::from_text(with("9248 1", "9280 1")); },
                "fewbit: histogram_observer::from_text: octave bin is 9280, expected the key of a "
                "float, above the key before and below the linear bins");
@@ -420,7 +422,7 @@ TEST(histogram_observer_test, takes_as_little_memory_as_promised) {
 }
 
 TEST(histogram_observer_test, counts_that_cannot_be_counted_are_refused) {
-  histogram_observer o = observed({1, -2, 3, 1e-9F});
+  histogram_observer o = seen({1, -2, 3, 1e-9F});
   for (int i = 0; i < 59; ++i) o.merge(o);
   EXPECT_EQ(o.count(), std::uint64_t{1} << 61U);
   EXPECT_EQ(histogram_observer::from_text(o.to_text()), o);
@@ -447,8 +449,8 @@ TEST(histogram_observer_test, refuses_an_empty_batch) {
 }
 
 TEST(histogram_observer_test, survives_hostile_text) {
-  const auto text = observed({-1.5F, 0, 0, 15.5F}, 16).to_text();
+  const auto text = seen({-1.5F, 0, 0, 15.5F}, 16).to_text();
   fewbit::tests::expect_survives_hostile_text(text, histogram_observer::from_text);
 }
 
-}  // namespace
+}  // namespace calib_histogram_observer_test

@@ -8,7 +8,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_histogram_test {
 
 using fewbit::clip;
 using fewbit::histogram;
@@ -81,4 +81,4 @@ TEST(histogram_test, rejects_what_cannot_be_searched) {
                "fewbit: f: histogram.total() is 0, expected at least 1");
 }
 
-}  // namespace
+}  // namespace calib_histogram_test

@@ -7,7 +7,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_max_observer_test {
 
 using fewbit::max_observer;
 using fewbit::nan_policy;
@@ -20,24 +20,24 @@ static_assert(fewbit::MergeableObserver<max_observer>);
 
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
-max_observer observed(const std::vector<float>& values) {
+max_observer seen(const std::vector<float>& values) {
   max_observer o;
   o.observe(row_of(values));
   return o;
 }
 
 TEST(max_observer_test, answers_the_extremes) {
-  EXPECT_EQ(observed({3, -1, 2}).range(), (range{-1, 3}));
-  EXPECT_EQ(observed({-3, -1, -2}).range(), (range{-3, -1}));
-  EXPECT_EQ(observed({5}).range(), (range{5, 5}));
-  EXPECT_EQ(observed({0, 0}).range(), (range{0, 0}));
-  EXPECT_EQ(observed({3, -4}).range().amax(), 4.0F);
+  EXPECT_EQ(seen({3, -1, 2}).range(), (range{-1, 3}));
+  EXPECT_EQ(seen({-3, -1, -2}).range(), (range{-3, -1}));
+  EXPECT_EQ(seen({5}).range(), (range{5, 5}));
+  EXPECT_EQ(seen({0, 0}).range(), (range{0, 0}));
+  EXPECT_EQ(seen({3, -4}).range().amax(), 4.0F);
 }
 
 TEST(max_observer_test, order_batches_and_merging_do_not_matter) {
   const std::vector<float> values = {-0.0F, 3, -1, 0, 2};
   fewbit::tests::expect_order_batches_and_merging_do_not_matter(max_observer{}, values);
-  const max_observer whole = observed(values);
+  const max_observer whole = seen(values);
   max_observer both = whole;
   both.merge(max_observer{});
   EXPECT_EQ(both, whole);
@@ -53,7 +53,7 @@ TEST(max_observer_test, has_no_range_before_the_first_value) {
 }
 
 TEST(max_observer_test, keeps_its_state_when_a_batch_is_bad) {
-  max_observer o = observed({1, 2});
+  max_observer o = seen({1, 2});
   const max_observer before = o;
   expect_error(
       [&] {
@@ -80,7 +80,7 @@ TEST(max_observer_test, skips_and_counts_on_request) {
 }
 
 TEST(max_observer_test, merges_equal_policies_only) {
-  max_observer o = observed({1});
+  max_observer o = seen({1});
   const max_observer before = o;
   expect_error([&] { o.merge(max_observer(nan_policy::skip)); },
                "fewbit: max_observer::merge: nan_policy of other is skip, expected fail");
@@ -131,7 +131,7 @@ TEST(max_observer_test, rejects_what_was_skipped_under_the_policy_to_fail) {
 }
 
 TEST(max_observer_test, counts_that_cannot_be_counted_are_refused) {
-  max_observer o = observed({1, -2});
+  max_observer o = seen({1, -2});
   for (int i = 0; i < 60; ++i) o.merge(o);
   EXPECT_EQ(max_observer::from_text(o.to_text()), o);
   const max_observer before = o;
@@ -159,8 +159,7 @@ TEST(max_observer_test, refuses_an_empty_batch) {
 }
 
 TEST(max_observer_test, survives_hostile_text) {
-  fewbit::tests::expect_survives_hostile_text(observed({-1, 2, 7}).to_text(),
-                                              max_observer::from_text);
+  fewbit::tests::expect_survives_hostile_text(seen({-1, 2, 7}).to_text(), max_observer::from_text);
 }
 
-}  // namespace
+}  // namespace calib_max_observer_test

@@ -5,12 +5,12 @@
 #include <cstdint>
 #include <vector>
 
-namespace {
+namespace calib_mirrored_counts_test {
 
 using fewbit::index;
 using fewbit::detail::mirrored_counts;
 
-/// Bin k has the count 10^(k + 4), so that the digits of a sum show which bins are in it.
+/// Bin k counts 10^(k + 4). So the digits of a sum show which bins it contains.
 mirrored_counts example() {
   mirrored_counts counts(4);
   std::uint64_t value = 1;
@@ -45,7 +45,7 @@ TEST(mirrored_counts_test, folds_and_cuts) {
   EXPECT_EQ(cut.width, 0.5);
 }
 
-/// From 2^32 on, a count needs more than 4 bytes.
+/// A count of 2^32 or more needs more than 4 bytes.
 TEST(mirrored_counts_test, counts_beyond_32_bits) {
   constexpr std::uint64_t most = (std::uint64_t{1} << 62) - 1;
   constexpr std::uint64_t limit = std::uint64_t{1} << 32;
@@ -72,4 +72,4 @@ TEST(mirrored_counts_test, counts_beyond_32_bits) {
   EXPECT_EQ(counts[-3], 2 * limit);
 }
 
-}  // namespace
+}  // namespace calib_mirrored_counts_test

@@ -6,7 +6,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_moving_average_observer_test {
 
 using fewbit::moving_average_observer;
 using fewbit::nan_policy;
@@ -177,4 +177,4 @@ TEST(moving_average_observer_test, survives_hostile_text) {
   fewbit::tests::expect_survives_hostile_text(o.to_text(), moving_average_observer::from_text);
 }
 
-}  // namespace
+}  // namespace calib_moving_average_observer_test

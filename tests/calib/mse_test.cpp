@@ -13,7 +13,7 @@
 #include "fewbit/calib/fixed_histogram.hpp"
 #include "fewbit/calib/histogram_observer.hpp"
 
-namespace {
+namespace calib_mse_test {
 
 using fewbit::by_mse;
 using fewbit::clip;
@@ -26,7 +26,8 @@ using fewbit::tests::expect_error;
 using fewbit::tests::row_of;
 using fewbit::tests::with_outlier;
 
-/// Mean squared error of codes -levels to levels with step a / levels, value by value.
+/// Mean squared error of the codes -levels to levels with step a / levels, computed from the
+/// values.
 double symmetric_mse(const std::vector<float>& values, double a, int levels) {
   double sum = 0;
   for (const float v : values) {
@@ -37,8 +38,8 @@ double symmetric_mse(const std::vector<float>& values, double a, int levels) {
   return sum / static_cast<double>(values.size());
 }
 
-/// The error of one interval over a histogram, bin by bin. Fused multiply-add can change it, but by
-/// much less than the differences that are compared.
+/// Sum of squared errors of the range [lo, hi], computed bin by bin. A fused multiply-add can
+/// change the rounding, but by much less than the differences that the tests compare.
 double affine_error(const histogram& h, double lo, double hi, double levels) {
   const double step = (hi - lo) / levels;
   const double zero = std::nearbyint(-lo / step);
@@ -75,7 +76,8 @@ const std::vector<optimum> gaussian_optima = {
 const std::vector<optimum> laplacian_optima = {
     {2, 2.000, 0}, {3, 3.486, 0}, {4, 4.820, 0}, {8, 9.88, 0}};
 
-/// A large sample: its finite range changes the 8-bit error by less than a hundredth.
+/// The finite sample must change the 8-bit error by less than one hundredth. This needs many
+/// values.
 const std::vector<float>& many_gaussian() {
   static const std::vector<float> values = fewbit::tests::normal_quantiles(1000000);
   return values;
@@ -145,8 +147,8 @@ TEST(mse_test, equals_the_plain_method_on_random_histograms) {
 }
 
 TEST(mse_test, of_equal_thresholds_the_smallest_wins) {
-  // All values are 1.5. With 3 steps, thresholds 1.5 and 4.5 both have a code for 1.5, so both have
-  // error 0.
+  // All values are at 1.5. Three steps from 0 to 1.5 code it without error, and so do three steps
+  // from 0 to 4.5.
   histogram h;
   h.width = 1.0;
   h.counts = {0, 5, 0, 0, 0};
@@ -249,4 +251,4 @@ TEST(mse_test, rejects_bad_settings) {
                "fewbit: by_mse: histogram.width is 0, expected a positive number");
 }
 
-}  // namespace
+}  // namespace calib_mse_test

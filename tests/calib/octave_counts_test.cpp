@@ -14,7 +14,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_octave_counts_test {
 
 using fewbit::detail::octave_bin;
 using fewbit::detail::octave_counts;
@@ -35,8 +35,8 @@ octave_counts counts_of(const std::vector<float>& values) {
   return out;
 }
 
-/// A map from {lower edge, upper edge} of a bin of |x| to its {negative, positive} counts, computed
-/// with frexp and floor.
+/// Maps {lower edge, upper edge} of each bin of |x| to {negative, positive} counts. Computed with
+/// ilogb and floor.
 std::map<std::pair<double, double>, std::pair<std::uint64_t, std::uint64_t>> wanted(
     const std::vector<float>& values) {
   std::set<int, std::greater<>> octaves;
@@ -137,4 +137,4 @@ TEST(octave_counts_test, an_octave_at_once_equals_its_keys) {
   EXPECT_EQ(at_once.total(), 2 * one_by_one.total());
 }
 
-}  // namespace
+}  // namespace calib_octave_counts_test

@@ -12,7 +12,7 @@
 #include "fewbit/calib/moving_average_observer.hpp"
 #include "fewbit/calib/threshold_observer.hpp"
 
-namespace {
+namespace calib_per_channel_test {
 
 using fewbit::clip;
 using fewbit::histogram_observer;
@@ -156,7 +156,8 @@ TYPED_TEST(per_channel_test, a_failing_call_changes_no_channel) {
   EXPECT_EQ(o, before);
 }
 
-/// A text of two channels in a combination that to_text() never writes.
+/// The text of a per_channel with two given channels. to_text() cannot write it if the channels
+/// contradict each other.
 template <class O>
 std::string together(const O& first, const O& second) {
   return "fewbit per_channel 1\nchannels 2\n" + first.to_text() + second.to_text();
@@ -246,7 +247,7 @@ TEST(per_channel_max_test, refuses_what_cannot_be_counted_before_any_channel_cha
   EXPECT_EQ(m, full);
 }
 
-/// An observer of a program: it has only the interface that Observer needs.
+/// An observer as a program can write it, with only the members that the concepts require.
 struct last_value {
   float value = 0;
   void observe(const Eigen::Ref<const matrix>& x) { value = x(x.rows() - 1, x.cols() - 1); }
@@ -295,4 +296,4 @@ TEST(per_channel_max_test, rejects_bad_numbers_of_channels) {
       "fewbit: per_channel::from_text: channels is 999999999999, expected at most 16777216");
 }
 
-}  // namespace
+}  // namespace calib_per_channel_test

@@ -15,7 +15,7 @@
 #include "fewbit/calib/fixed_histogram.hpp"
 #include "fewbit/calib/histogram_observer.hpp"
 
-namespace {
+namespace calib_percentile_test {
 
 using fewbit::by_percentile;
 using fewbit::clip;
@@ -60,8 +60,8 @@ TEST(percentile_test, rank_is_the_first_at_or_above_the_share) {
 TEST(percentile_test, published_values_with_linear_bins) {
   fixed_histogram h(50.0F);
   h.observe(row_of(fewbit::tests::with_outlier(fewbit::tests::gaussian(), 50.0F)));
-  // Published values are the edges near 0 of the bins, which clip too many values. The library
-  // returns the edges far from 0.
+  // The published values are the lower edges of the bins, and they clip too many values.
+  // by_percentile returns the upper edges.
   const double bin = 50.0 / 2048;
   EXPECT_NEAR(h.range(by_percentile{99.9}).hi, 3.271 + bin, 5e-4);
   EXPECT_NEAR(h.range(by_percentile{99.99}).hi, 3.906 + bin, 5e-4);
@@ -74,9 +74,9 @@ TEST(percentile_test, published_values_with_bins_of_power_of_two) {
   h.observe(row_of(fewbit::tests::with_outlier(fewbit::tests::gaussian(), 50.0F)));
   const float bin = 1.0F / 32;
   ASSERT_EQ(h.width(), bin);
-  EXPECT_EQ(h.range(by_percentile{99.9}).hi, 3.3125F);    // 3.2934
-  EXPECT_EQ(h.range(by_percentile{99.99}).hi, 3.9375F);   // 3.9161
-  EXPECT_EQ(h.range(by_percentile{99.999}).hi, 4.4375F);  // 4.4172
+  EXPECT_EQ(h.range(by_percentile{99.9}).hi, 3.3125F);    // exact: 3.2934
+  EXPECT_EQ(h.range(by_percentile{99.99}).hi, 3.9375F);   // exact: 3.9161
+  EXPECT_EQ(h.range(by_percentile{99.999}).hi, 4.4375F);  // exact: 4.4172
   EXPECT_EQ(h.range(by_percentile{99.9999}).hi, 50.0F);
 }
 
@@ -101,14 +101,14 @@ TEST(percentile_test, affine_cuts_half_of_the_share_at_each_end) {
   for (int i = -300; i < 700; ++i) values.push_back(static_cast<float>(i) + 0.5F);
   fixed_histogram h(1000.0F, 1000);
   h.observe(row_of(values));
-  // 50 values are clipped at each end. The outermost values that remain are -249.5, in (-250,
-  // -249], and 649.5, in [649, 650).
+  // 50 values are clipped at each end. The extremes of the others are -249.5, in bin (-250, -249],
+  // and 649.5, in bin [649, 650).
   EXPECT_EQ(h.range(by_percentile{90}, clip::affine), (range{-250, 650}));
   EXPECT_EQ(h.range(by_percentile{100}, clip::affine), (range{-299.5F, 699.5F}));
 }
 
-/// The data is 1000 values from 0.5 to 999.5. All 100 clipped values are on the side that has
-/// values.
+/// There are 1000 values with |x| from 0.5 to 999.5. 100 of them are clipped, all at the end far
+/// from 0.
 TEST(percentile_test, affine_cuts_the_whole_share_of_one_sided_data_at_their_one_end) {
   std::vector<float> values;
   for (int i = 0; i < 1000; ++i) values.push_back(static_cast<float>(i) + 0.5F);
@@ -153,8 +153,8 @@ TEST(percentile_test, sparse_and_constant_data_give_their_extremes) {
   }
 }
 
-/// Checks a range by sorting: it must not clip more values than the share allows, and may exceed
-/// the exact percentile by at most one bin.
+/// Computes percentiles by sorting. A result may clip at most the given share, and may differ from
+/// the exact percentile by one bin.
 struct oracle {
   std::vector<float> values;
   std::vector<float> sizes = {};
@@ -165,8 +165,8 @@ struct oracle {
     std::sort(sizes.begin(), sizes.end());
   }
 
-  /// How many of n values a percentile of `share` millionths of a percent may clip at each of
-  /// `ends`.
+  /// The largest number of values that may be clipped at each of `ends` ends.
+  /// @param share  the percentage to keep, in millionths of a percent
   [[nodiscard]] std::size_t may_clip(std::int64_t share, std::int64_t ends = 1) const {
     return static_cast<std::size_t>(static_cast<std::int64_t>(values.size()) * (100000000 - share) /
                                     (100000000 * ends));
@@ -177,7 +177,7 @@ struct oracle {
         std::count_if(values.begin(), values.end(), [&](float v) { return v < r.lo || v > r.hi; }));
   }
 
-  /// The upper bound of a result: the exact percentile plus a bin of width 1/64 of it.
+  /// The exact percentile plus one bin of 1/64 of it.
   static double with_a_bin(float exact) { return double{exact} * 65 / 64 + 1e-45; }
 
   void expect_symmetric(const range& r, std::int64_t share) const {
@@ -207,7 +207,7 @@ struct oracle {
   }
 };
 
-/// Data without outliers: uniform and bell-shaped, with zeros or without.
+/// Uniform and bell-shaped data without outliers, with and without zeros.
 std::vector<std::vector<float>> bulks() {
   std::mt19937 random(11);
   std::vector<std::vector<float>> out(4);
@@ -221,7 +221,7 @@ std::vector<std::vector<float>> bulks() {
   return out;
 }
 
-/// Percentiles in millionths of a percent.
+/// The percentages to keep, in millionths of a percent.
 constexpr std::int64_t shares[] = {1,        500000,   25000000, 50000000, 90000000,
                                    99000000, 99900000, 99990000, 100000000};
 
@@ -300,7 +300,8 @@ TEST(percentile_test, holds_for_data_of_many_octaves_and_for_little_data) {
   }
 }
 
-/// Below the octaves that have 64 bins: never clips too many values, but a bin is 1/4 wide.
+/// Octaves below the 20 highest have bins of relative width 1/4. Even there, at most the given
+/// share of the values is clipped.
 TEST(percentile_test, never_clips_too_many_where_bins_are_coarse) {
   for (const int octaves : {60, 120, 240}) {
     auto values = fewbit::tests::wild_values(3000, octaves, 2);
@@ -361,8 +362,8 @@ TEST(percentile_test, searches_a_histogram_of_ones_own) {
   h.extremes = {-7.0F, 1.3F};
   EXPECT_EQ(by_percentile{90}(h), (range{-0.5F, 0.5F}));
   EXPECT_EQ(by_percentile{91}(h), (range{-1.0F, 1.0F}));
-  EXPECT_EQ(by_percentile{96}(h),
-            (range{-7.0F, 7.0F}));  // values outside the last edge are in the last bin
+  // The last bin also counts values above the last edge.
+  EXPECT_EQ(by_percentile{96}(h), (range{-7.0F, 7.0F}));
   h.split = 1;
   h.narrow = {{0, 0, 10}, {0.125, 0.25, 80}};
   EXPECT_EQ(by_percentile{90}(h), (range{-0.25F, 0.25F}));
@@ -403,4 +404,4 @@ TEST(percentile_test, rejects_bad_shares_and_data) {
       "fewbit: exact_percentile: x(0, 1) is nan, expected a finite number");
 }
 
-}  // namespace
+}  // namespace calib_percentile_test

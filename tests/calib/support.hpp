@@ -1,5 +1,5 @@
 #pragma once
-/// Data and checks shared by the tests of calib/. Nothing here uses the code under test.
+/// Data and checks for all tests of calib/. They do not use the code under test.
 
 #include <gtest/gtest.h>
 
@@ -30,7 +30,8 @@ inline const std::vector<float>& gaussian() {
   return values;
 }
 
-// Named functions, because a compiler treats a lambda as constexpr and tries to evaluate it.
+// laplacian() and uniform() call named functions instead of lambdas. A lambda is implicitly
+// constexpr, and a compiler tries to evaluate it at compile time.
 inline std::vector<float> laplacian_quantiles(int n) {
   std::vector<float> values;
   for (int i = 0; i < n; ++i) {
@@ -67,7 +68,7 @@ inline std::vector<float> with_outlier(std::vector<float> values, float outlier)
   return values;
 }
 
-/// Values of both signs over `octaves` powers of two, including zeros of both signs.
+/// Positive and negative values over `octaves` powers of two, with zeros of both signs.
 inline std::vector<float> wild_values(std::size_t n, int octaves, unsigned seed) {
   std::mt19937 random(seed);
   std::vector<float> values;
@@ -82,8 +83,7 @@ inline std::vector<float> wild_values(std::size_t n, int octaves, unsigned seed)
   return values;
 }
 
-/// Runs f and expects an error with exactly this sentence. Does nothing in builds without
-/// exceptions.
+/// Runs f and expects an error with exactly this sentence. Without exceptions it does not run f.
 template <class F>
 void expect_error([[maybe_unused]] F&& f, [[maybe_unused]] const std::string& sentence) {
 #if FEWBIT_HAS_EXCEPTIONS
@@ -91,8 +91,8 @@ void expect_error([[maybe_unused]] F&& f, [[maybe_unused]] const std::string& se
 #endif
 }
 
-/// Copies of `fresh` observe parts of the values in another order and are merged, in both
-/// directions. The result must equal an observer that observes all values at once.
+/// Two copies of `fresh` observe parts of the values, in another order, and are merged in both
+/// directions. Both results must equal a copy that observes all values at once.
 template <class O>
 void expect_order_batches_and_merging_do_not_matter(const O& fresh,
                                                     const std::vector<float>& values) {
@@ -114,8 +114,8 @@ void expect_order_batches_and_merging_do_not_matter(const O& fresh,
   EXPECT_EQ(both.to_text(), whole.to_text());
 }
 
-/// Calls `parse` with every prefix and many mutations of `text`. Each call must throw
-/// fewbit::error, or return an object whose text form equals the text that was read.
+/// Calls `parse` with `text`, with every prefix and suffix of it, and with many mutations. Each
+/// call must return an object with exactly this text form, or throw fewbit::error.
 template <class Parse>
 void expect_survives_hostile_text([[maybe_unused]] const std::string& text,
                                   [[maybe_unused]] Parse&& parse) {

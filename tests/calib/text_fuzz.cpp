@@ -1,4 +1,5 @@
-// Arbitrary text must be refused, or equal the text that the observer writes.
+// Fuzz target: from_text() must either reject a text or restore an observer that writes the same
+// text.
 
 #include <cstddef>
 #include <cstdint>

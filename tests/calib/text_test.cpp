@@ -9,7 +9,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_text_test {
 
 using fewbit::detail::text_reader;
 using fewbit::detail::text_writer;
@@ -22,7 +22,7 @@ TEST(text_test, writes_what_is_documented) {
   out.bits("lo", -1.5F);
   out.bits("momentum", 0.5);
   out.entry(-12, 5);
-  EXPECT_EQ(out.release_text(),
+  EXPECT_EQ(out.take(),
             "fewbit thing 1\ncount 42\nlo bfc00000\nmomentum 3fe0000000000000\n-12 5\n");
 }
 
@@ -30,7 +30,7 @@ TEST(text_test, reads_back_every_bit) {
   for (const std::uint32_t word : {0U, 1U, 0x80000000U, 0x7F800001U, 0xFFFFFFFFU, 0x3F9E0419U}) {
     text_writer out;
     out.bits("x", std::bit_cast<float>(word));
-    const std::string text = out.release_text();
+    const std::string text = out.take();
     text_reader in(text, "f");
     EXPECT_EQ(std::bit_cast<std::uint32_t>(in.bits<float>("x")), word);
     in.end();
@@ -111,4 +111,4 @@ TEST(text_test, names_the_line_and_shows_forty_characters) {
   expect_error([] { text_reader("c\n", "f").end(); }, "fewbit: f: line 1 is 'c', expected the end");
 }
 
-}  // namespace
+}  // namespace calib_text_test

@@ -6,7 +6,7 @@
 
 #include "calib/support.hpp"
 
-namespace {
+namespace calib_threshold_observer_test {
 
 using fewbit::by_entropy;
 using fewbit::by_mse;
@@ -168,4 +168,4 @@ TEST(threshold_observer_text_test, rejects_bad_settings) {
       start + "first_bin is 0, expected at least 1");
 }
 
-}  // namespace
+}  // namespace calib_threshold_observer_test

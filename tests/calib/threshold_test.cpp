@@ -6,7 +6,7 @@
 #include "fewbit/calib/fixed_histogram.hpp"
 #include "fewbit/calib/histogram_observer.hpp"
 
-namespace {
+namespace calib_threshold_test {
 
 using fewbit::by_max;
 using fewbit::clip;
@@ -16,7 +16,7 @@ using fewbit::tests::expect_error;
 using fewbit::tests::row_of;
 using fewbit::tests::with_outlier;
 
-/// A method of a program: the threshold is twice the mean magnitude.
+/// A method that a program can add. Its threshold is twice the mean of |x|.
 struct by_mean {
   range operator()(const histogram& h) const {
     double sum = 0;
@@ -98,4 +98,4 @@ TEST(by_max_test, rejects_an_empty_histogram) {
                "fewbit: by_max: histogram.width is 0, expected a positive number");
 }
 
-}  // namespace
+}  // namespace calib_threshold_test

@@ -7,7 +7,7 @@
 
 #include "support/reals.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_distance_tables_test {
 
 product_quantizer random_quantizer(index parts, index codes, index width, float scale = 1.0F) {
   std::vector<row_matrix<float>> centroids;
@@ -124,5 +124,5 @@ TEST(distance_tables, sums_are_distances_to_decoded_vectors) {
   }
 }
 
-}  // namespace
+}  // namespace codebook_distance_tables_test
 }  // namespace fewbit

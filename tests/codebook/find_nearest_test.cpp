@@ -13,7 +13,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_find_nearest_test {
 
 product_quantizer random_quantizer(index parts, index codes, index width) {
   std::vector<row_matrix<float>> centroids;
@@ -184,5 +184,5 @@ TEST(find_nearest_test, rejects_bad_input) {
 
 #endif
 
-}  // namespace
+}  // namespace codebook_find_nearest_test
 }  // namespace fewbit

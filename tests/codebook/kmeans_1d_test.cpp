@@ -15,7 +15,7 @@
 #include "support/samples.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_kmeans_1d_test {
 
 row_matrix<float> column(const std::vector<float>& values) {
   return Eigen::Map<const row_matrix<float>>(values.data(), static_cast<index>(values.size()), 1);
@@ -370,5 +370,5 @@ TEST(kmeans_1d, rejects_bad_input) {
 
 #endif
 
-}  // namespace
+}  // namespace codebook_kmeans_1d_test
 }  // namespace fewbit

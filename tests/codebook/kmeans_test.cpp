@@ -15,7 +15,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_kmeans_test {
 
 /// An executor that runs the pieces in reverse order.
 struct reverse_executor {
@@ -322,5 +322,5 @@ TEST(kmeans, rejects_bad_points_by_position) {
 
 #endif
 
-}  // namespace
+}  // namespace codebook_kmeans_test
 }  // namespace fewbit

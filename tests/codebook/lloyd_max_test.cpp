@@ -12,7 +12,7 @@
 #include "support/samples.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_lloyd_max_test {
 
 row_matrix<float> gaussian(index rows, index cols) {
   const auto values = tests::normal_quantiles(static_cast<int>(rows * cols));
@@ -130,5 +130,5 @@ TEST(lloyd_max, says_what_is_wrong) {
 
 #endif
 
-}  // namespace
+}  // namespace codebook_lloyd_max_test
 }  // namespace fewbit

@@ -9,7 +9,7 @@
 
 #include "support/reals.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_lloyd_test {
 
 using clusters = detail::lloyd<arch::native, inline_executor>;
 
@@ -136,5 +136,5 @@ TEST(lloyd, clusters_that_cannot_be_split_leave_empty_ones_where_they_are) {
   EXPECT_EQ(centroids(2, 0), 7.0F);
 }
 
-}  // namespace
+}  // namespace codebook_lloyd_test
 }  // namespace fewbit

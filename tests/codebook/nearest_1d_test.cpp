@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_nearest_1d_test {
 
 /// The nearest by comparing all distances. Of equally near ones, the first.
 std::int32_t plain_nearest(const std::vector<float>& centroids, float x) {
@@ -46,5 +46,5 @@ TEST(nearest_1d, extreme_numbers_have_a_middle) {
   EXPECT_EQ(sorted_centroids({0.0F, 1e-45F}).nearest(1e-45F), 1);
 }
 
-}  // namespace
+}  // namespace codebook_nearest_1d_test
 }  // namespace fewbit

@@ -10,7 +10,7 @@
 
 #include "support/reals.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_nearest_by_codes_test {
 
 using detail::coded_centroids;
 using detail::coded_panels;
@@ -177,5 +177,5 @@ TEST(coded_search, norms_are_rounded_up_but_little) {
   }
 }
 
-}  // namespace
+}  // namespace codebook_nearest_by_codes_test
 }  // namespace fewbit

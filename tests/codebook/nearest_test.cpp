@@ -14,7 +14,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_nearest_test {
 
 template <class Arch>
 class nearest : public testing::Test {};
@@ -242,5 +242,5 @@ TEST(nearest_centroids, rejects_what_has_no_nearest) {
 
 #endif
 
-}  // namespace
+}  // namespace codebook_nearest_test
 }  // namespace fewbit

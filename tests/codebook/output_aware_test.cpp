@@ -13,7 +13,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_output_aware_test {
 
 kmeans_result run(const row_matrix<float>& weights, const row_matrix<float>& inputs, index k,
                   const kmeans_options& options = {}) {
@@ -231,5 +231,5 @@ TEST(output_aware, rejects_bad_input) {
 
 #endif
 
-}  // namespace
+}  // namespace codebook_output_aware_test
 }  // namespace fewbit

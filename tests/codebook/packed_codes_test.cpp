@@ -9,7 +9,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_packed_codes_test {
 
 using code_matrix = row_matrix<std::uint8_t>;
 
@@ -130,5 +130,5 @@ TEST(packed_codes, rejects_bad_input) {
 
 #endif
 
-}  // namespace
+}  // namespace codebook_packed_codes_test
 }  // namespace fewbit

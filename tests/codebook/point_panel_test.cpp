@@ -7,7 +7,7 @@
 
 #include "support/reals.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_point_panel_test {
 
 TEST(point_panel, holds_points_in_columns_and_zeros_beyond_the_last) {
   for (const index d : {1, 7, 8, 9, 17, 24}) {
@@ -63,5 +63,5 @@ TEST(point_panel, far_points_are_held_back) {
   EXPECT_EQ(panels.panel(0)[7 * 48], 0x1p50F);
 }
 
-}  // namespace
+}  // namespace codebook_point_panel_test
 }  // namespace fewbit

@@ -15,7 +15,7 @@
 #include "support/exact.hpp"
 #include "support/reals.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_pq_float_product_test {
 
 using tests::random_reals;
 
@@ -93,5 +93,5 @@ TEST(pq_float_product, what_is_not_finite_stays_in_its_row) {
   }
 }
 
-}  // namespace
+}  // namespace codebook_pq_float_product_test
 }  // namespace fewbit

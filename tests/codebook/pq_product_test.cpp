@@ -16,7 +16,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_pq_product_test {
 
 using code_matrix = row_matrix<std::uint8_t>;
 using tests::random_reals;
@@ -263,5 +263,5 @@ TEST(pq_product, weights_reject_bad_input) {
 
 #endif
 
-}  // namespace
+}  // namespace codebook_pq_product_test
 }  // namespace fewbit

@@ -13,7 +13,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_product_quantizer_test {
 
 using code_matrix = row_matrix<std::uint8_t>;
 
@@ -284,5 +284,5 @@ TEST(product_quantizer, rejects_bad_points_and_codes) {
 
 #endif
 
-}  // namespace
+}  // namespace codebook_product_quantizer_test
 }  // namespace fewbit

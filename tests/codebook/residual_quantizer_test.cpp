@@ -5,7 +5,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_residual_quantizer_test {
 
 double missed(const row_matrix<float>& a, const row_matrix<float>& b) {
   return (a.cast<double>() - b.cast<double>()).squaredNorm();
@@ -81,5 +81,5 @@ TEST(residual_quantizer, rejects_bad_input) {
 
 #endif
 
-}  // namespace
+}  // namespace codebook_residual_quantizer_test
 }  // namespace fewbit

@@ -12,7 +12,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_rotated_quantizer_test {
 
 double missed(const row_matrix<float>& a, const row_matrix<float>& b) {
   return (a.cast<double>() - b.cast<double>()).squaredNorm();
@@ -255,5 +255,5 @@ TEST(rotated_quantizer, rejects_bad_points_and_options) {
 
 #endif
 
-}  // namespace
+}  // namespace codebook_rotated_quantizer_test
 }  // namespace fewbit

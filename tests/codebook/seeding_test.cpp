@@ -9,7 +9,7 @@
 
 #include "support/reals.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace codebook_seeding_test {
 
 using detail::find_distinct;
 using detail::kmeans_plus_plus;
@@ -123,5 +123,5 @@ TEST(seeding, candidates_are_two_and_the_logarithm) {
   }
 }
 
-}  // namespace
+}  // namespace codebook_seeding_test
 }  // namespace fewbit

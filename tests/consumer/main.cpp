@@ -1,4 +1,4 @@
-// A minimal program of a user: quantizes a matrix, and catches the error of an invalid input.
+// A first program of a user: quantizes, and catches the error of a bad input.
 #include <cmath>
 #include <fewbit/fewbit.hpp>
 #include <string>

@@ -1,4 +1,5 @@
-// Checks that fewbit uses the Eigen of the host, whose stand-in defines a macro, and no other Eigen.
+// Checks that the Eigen of the host is used and no other one on this machine. The stand-in Eigen of
+// the host defines a macro.
 #include <fewbit/core/types.hpp>
 
 #if !defined(STAND_IN_EIGEN)

@@ -10,7 +10,7 @@
 
 #include "support/sentence.hpp"
 
-namespace {
+namespace core_aligned_buffer_test {
 
 using fewbit::aligned_buffer;
 
@@ -135,4 +135,4 @@ TEST(aligned_buffer, refuses_impossible_sizes) {
 }
 #endif
 
-}  // namespace
+}  // namespace core_aligned_buffer_test

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace {
+namespace core_bits_test {
 
 using fewbit::index;
 
@@ -132,4 +132,4 @@ static_assert(fewbit::packed_bytes<1>(most) == most / 8 + 1, "no overflow on the
 static_assert(std::is_same_v<fewbit::code_type<4, true>, std::int8_t>);
 static_assert(std::is_same_v<fewbit::code_type<16, false>, std::uint16_t>);
 
-}  // namespace
+}  // namespace core_bits_test

@@ -9,7 +9,7 @@
 #include "core/contraction/unit.hpp"
 #include "support/sanitized.hpp"
 
-namespace {
+namespace core_contraction_test {
 
 using contraction::count;
 namespace tests = fewbit::tests;
@@ -70,4 +70,4 @@ TEST_F(contraction_test, guarded_sums_have_equal_bits) {
   }
 }
 
-}  // namespace
+}  // namespace core_contraction_test

@@ -12,7 +12,7 @@
 
 #include "support/sentence.hpp"
 
-namespace {
+namespace core_error_test {
 
 namespace detail = fewbit::detail;
 
@@ -109,4 +109,4 @@ TEST(error_death_test, without_exceptions_the_handler_gets_the_sentence) {
 
 #endif
 
-}  // namespace
+}  // namespace core_error_test

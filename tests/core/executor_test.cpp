@@ -11,7 +11,7 @@
 
 #include "fewbit/core/executor_adapters.hpp"
 
-namespace {
+namespace core_executor_test {
 
 using fewbit::Executor;
 using fewbit::index;
@@ -93,4 +93,4 @@ TEST(executor, an_exception_of_any_piece_reaches_the_caller) {
 }
 #endif
 
-}  // namespace
+}  // namespace core_executor_test

@@ -13,7 +13,7 @@
 
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace core_finite_test {
 
 constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
@@ -76,5 +76,5 @@ TEST(finite, bad_importance_is_named) {
 }
 #endif
 
-}  // namespace
+}  // namespace core_finite_test
 }  // namespace fewbit

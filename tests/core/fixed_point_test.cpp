@@ -17,7 +17,7 @@
 #include "support/sentence.hpp"
 #include "support/wide.hpp"
 
-namespace {
+namespace core_fixed_point_test {
 
 using fewbit::fixed_multiplier;
 using fewbit::index;
@@ -429,4 +429,4 @@ TEST(fixed_point, refuses_invalid_factors) {
 }
 #endif
 
-}  // namespace
+}  // namespace core_fixed_point_test

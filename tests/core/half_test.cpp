@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace core_half_test {
 
 /// The value of a half by the definition of the format.
 double value_of(unsigned half) {
@@ -87,5 +87,5 @@ TEST(half, lanes_give_the_bits_of_scalars) {
   expect_lanes_as_scalars<16>();
 }
 
-}  // namespace
+}  // namespace core_half_test
 }  // namespace fewbit

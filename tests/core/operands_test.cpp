@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace core_operands_test {
 
 using matrix = row_matrix<float>;
 using column_major = Eigen::MatrixXf;
@@ -69,5 +69,5 @@ TEST(expect_room, terminates_the_program_if_scratch_memory_is_too_small) {
                "fewbit: multiply: scratch.bytes_per_slot.. is 64, expected at least 65");
 }
 
-}  // namespace
+}  // namespace core_operands_test
 }  // namespace fewbit

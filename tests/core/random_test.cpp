@@ -10,7 +10,7 @@
 #include <numbers>
 #include <vector>
 
-namespace {
+namespace core_random_test {
 
 using fewbit::generator;
 using fewbit::index;
@@ -145,4 +145,4 @@ TEST(random, portable_log_is_the_logarithm) {
   EXPECT_EQ(fewbit::detail::portable_log(1.0), 0.0);
 }
 
-}  // namespace
+}  // namespace core_random_test

@@ -8,7 +8,7 @@
 
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace core_rows_test {
 
 /// 0, 1, 2 ... in row order.
 row_matrix<float> counting(index rows, index cols) {
@@ -77,5 +77,5 @@ TEST(rows, another_shape_is_named) {
 }
 #endif
 
-}  // namespace
+}  // namespace core_rows_test
 }  // namespace fewbit

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace {
+namespace core_types_test {
 
 using fewbit::MutableRowMajorDense;
 using fewbit::row_matrix;
@@ -50,4 +50,4 @@ TEST(types, a_row_matrix_lies_in_memory_row_by_row) {
   EXPECT_EQ(m.outerStride(), 3);
 }
 
-}  // namespace
+}  // namespace core_types_test

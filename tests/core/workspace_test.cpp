@@ -10,7 +10,7 @@
 
 #include "support/sentence.hpp"
 
-namespace {
+namespace core_workspace_test {
 
 using fewbit::index;
 using fewbit::workspace;
@@ -91,4 +91,4 @@ TEST(workspace, refuses_impossible_sizes_and_stays_unchanged) {
 }
 #endif
 
-}  // namespace
+}  // namespace core_workspace_test

@@ -1,6 +1,6 @@
-// The rule about bad input (core/error.hpp): every preparation function of quant/, gemm/ and io/ is
-// called with invalid inputs, and the error must have the function and argument that the caller
-// used.
+// Calls every function of quant/, gemm/ and io/ that prepares data with each bad input and checks
+// the error sentence (the rule is in core/error.hpp). The sentence gives the function and the
+// argument by the names that the caller wrote.
 
 #include <gtest/gtest.h>
 
@@ -19,7 +19,7 @@
 
 #if FEWBIT_HAS_EXCEPTIONS
 
-namespace fewbit { namespace {
+namespace fewbit { namespace formats_bad_input_test {
 
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 constexpr float inf = std::numeric_limits<float>::infinity();
@@ -29,7 +29,7 @@ using reals = row_matrix<float>;
 using codes = row_matrix<std::int8_t>;
 using floats = std::vector<float>;
 
-/// A call that must fail, and its error sentence after "fewbit: ".
+/// A call that fails, and its error sentence without "fewbit: ".
 struct refusal {
   std::function<void()> call;
   std::string sentence;
@@ -57,7 +57,7 @@ reals ones_with(float bad) {
   return w;
 }
 
-/// Calls with a matrix w that every function of a float matrix refuses.
+/// The refusals of every function that reads a matrix w of floats.
 template <class F>
 void expect_reads_w(const std::string& name, const F& call) {
   SCOPED_TRACE(name);
@@ -249,7 +249,7 @@ TEST(bad_input, arrays) {
   EXPECT_EQ(out, codes::Constant(2, 3, 9));
 }
 
-/// Calls with a matrix w that every function that packs codes refuses.
+/// The refusals of every function that packs a matrix w of codes.
 template <class F>
 void expect_packs_w(const std::string& name, const F& pack) {
   expect_refused({{[&] { pack(codes(0, 4)); }, name + ": w is 0 x 4" + no_elements},
@@ -281,9 +281,9 @@ TEST(bad_input, int8_weights) {
        {[&] { (void)gemm::to_planes<binary_bits>(Eigen::Map<const codes>(nullptr, 2, 4)); },
         "to_planes: a" + is_null},
        {[&] { (void)gemm::pack_int8<std::uint8_t>(twos, -1); },
-        "pack: block_depth is -1, expected 0 or more"},
+        "pack_int8: block_depth is -1, expected 0 or more"},
        {[&] { (void)gemm::pack_int8<std::uint8_t>(twos, 0, 256); },
-        "pack: largest_activation is 256, expected 0 to 255"},
+        "pack_int8: largest_activation is 256, expected 0 to 255"},
        {[&] { (void)gemm::few_bit_weights<2>(Eigen::Map<const codes>(nullptr, 2, 4)); },
         "few_bit_weights: w" + is_null},
        {[&] { (void)gemm::few_bit_weights<2>(twos); },
@@ -304,8 +304,8 @@ TEST(bad_input, stages) {
         "requantize: exponents" + is_null},
        {[] { (void)gemm::requantize<q7_pot>(32); }, "requantize: shift is 32, expected 0 to 31"},
        {[] { (void)gemm::requantize<q7_pot>(-1); }, "requantize: shift is -1, expected 0 to 31"},
-       {[] { (void)gemm::to_int8(256); }, "saturate: zero_point is 256, expected -255 to 255"},
-       {[] { (void)gemm::to_uint8(-256); }, "saturate: zero_point is -256, expected -255 to 255"},
+       {[] { (void)gemm::to_int8(256); }, "to_int8: zero_point is 256, expected -255 to 255"},
+       {[] { (void)gemm::to_uint8(-256); }, "to_uint8: zero_point is -256, expected -255 to 255"},
        {[] { (void)gemm::add_bias(nullptr); }, "add_bias: bias" + is_null},
        {[&] { (void)gemm::subtract_outer(&one, nullptr); }, "subtract_outer: cols" + is_null},
        {[] { (void)gemm::scale_columns(nullptr); }, "scale_columns: factors" + is_null},
@@ -385,7 +385,7 @@ TEST(bad_input, blocks) {
         "block_matrix: number of bytes is 36, expected 1 rows of 1 blocks of 18"}});
 }
 
-}  // namespace
+}  // namespace formats_bad_input_test
 }  // namespace fewbit
 
 #endif

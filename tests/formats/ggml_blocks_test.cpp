@@ -9,7 +9,7 @@
 
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace formats_ggml_blocks_test {
 
 using bytes = std::vector<std::uint8_t>;
 
@@ -33,7 +33,7 @@ double half_value(unsigned half) {
   return half >= 0x8000 ? -size : size;
 }
 
-// Value j of a block, computed from its bytes.
+// Decodes value j of a block from its bytes.
 double value_of(q8_0, const std::uint8_t* b, int j) { return static_cast<std::int8_t>(b[2 + j]); }
 double value_of(q5_0, const std::uint8_t* b, int j) {
   const int low = j < 16 ? b[6 + j] % 16 : b[6 + j - 16] / 16;
@@ -103,5 +103,5 @@ TYPED_TEST(ggml_blocks_test, names_what_is_wrong) {
 }
 #endif
 
-}  // namespace
+}  // namespace formats_ggml_blocks_test
 }  // namespace fewbit

@@ -1,5 +1,5 @@
-// Arbitrary bytes must be refused or be valid blocks. Blocks must be refused, or be converted
-// without a change of values and converted back to the same bytes.
+// Arbitrary bytes are refused or become blocks. Blocks are refused, or conversion keeps their
+// values and converting back gives the same bytes.
 
 #include <cstddef>
 #include <cstdint>
@@ -38,7 +38,7 @@ void read(fewbit::index rows, fewbit::index cols, std::span<const std::uint8_t> 
 
 }  // namespace
 
-/// The first two bytes are the shape in blocks.
+/// The first two bytes give the shape in blocks.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 2) return 0;
   const fewbit::index rows = data[0] % 8, cols = data[1] % 8 * 32 + data[1] / 128;

@@ -18,7 +18,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace formats_ggml_convert_test {
 
 using tests::random_reals;
 
@@ -56,8 +56,7 @@ class ggml_convert_test : public testing::Test {};
 using formats = testing::Types<q8_0, q5_0, q4_0, q4_1>;
 TYPED_TEST_SUITE(ggml_convert_test, formats);
 
-/// No scale is below the smallest half. Apart from that, the data gives all kinds of blocks that
-/// quantization can give.
+/// Covers everything quantization can make, except scales below the smallest half.
 TYPED_TEST(ggml_convert_test, what_quantization_makes_comes_back_the_same) {
   row_matrix<float> w = hard_matrix(40, 160, 1);
   w = w.unaryExpr([](float x) { return std::fabs(x) < 1e-3F ? std::copysign(0.0F, x) : x; });
@@ -97,7 +96,7 @@ TEST(ggml_convert, minima_come_back_the_same) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-/// Any finite block of q4_1 comes back, unless its scale is negative or -0.
+/// A round trip keeps every finite q4_1 block. Blocks with a negative or -0 scale are refused.
 TEST(ggml_convert, any_minima_come_back_or_are_refused) {
   std::mt19937 random(4);
   for (int i = 0; i < 20000; ++i) {
@@ -142,8 +141,7 @@ TEST(ggml_convert, names_minima_that_blocks_cannot_hold) {
 template <class B>
 constexpr std::size_t scale_count = B::has_minimum ? 2 : 1;
 
-/// Any finite block is refused, or is converted without a change of values and converted back to
-/// the same block. Most blocks are converted.
+/// Every finite block is refused or keeps its bytes and values in a round trip. Most are accepted.
 TYPED_TEST(ggml_convert_test, any_bytes_come_back_or_are_refused) {
   std::mt19937 random(3);
   int taken = 0;
@@ -269,8 +267,8 @@ TEST(ggml_convert, tiny_scales_need_plain_zeros) {
 #endif
 }
 
-/// A layer stores half scales exactly. So if the inputs are integer codes, its outputs differ from
-/// products with the values of the blocks only by the rounding of float sums.
+/// A layer uses scales that are halves without loss. If the inputs are exact codes too, its result
+/// differs from the product with the decoded blocks only by the rounding of float sums.
 TEST(ggml_convert, a_layer_of_blocks_multiplies_their_values) {
   const auto blocks = quantize_blocks<q4_0>(random_reals(24, 256, 6));
   linear<uint4_grouped<32>> layer(to_quantized(blocks));
@@ -282,10 +280,10 @@ TEST(ggml_convert, a_layer_of_blocks_multiplies_their_values) {
   const row_matrix<double> expected = x.cast<double>() * w.transpose();
   const row_matrix<double> sizes = x.cast<double>().cwiseAbs() * w.cwiseAbs().transpose();
   for (index i = 0; i < y.size(); ++i) {
-    // 8 products and 8 sums of groups, and the scale of the row. Each rounds by at most 2^-24.
+    // 8 products, 8 sums of groups and one scale of the row: each rounds by at most 2^-24.
     EXPECT_NEAR(y.data()[i], expected.data()[i], 17 * 0x1p-24 * sizes.data()[i]) << i;
   }
 }
 
-}  // namespace
+}  // namespace formats_ggml_convert_test
 }  // namespace fewbit

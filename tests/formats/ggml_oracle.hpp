@@ -1,6 +1,6 @@
 #pragma once
-/// An oracle for blocks of ggml, which computes them code by code from ggml's formulas, and test
-/// data with difficult cases.
+/// Slow reference of the ggml block formats, written code by code from their documentation, and
+/// difficult test data for them.
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@
 
 namespace fewbit::tests {
 
-// The result is stored to memory, so that the compiler cannot fuse the product with a sum.
+// The volatile store prevents a fused multiply-add.
 inline float product(float a, float b) {
   volatile float result = a * b;
   return result;
@@ -44,7 +44,7 @@ inline void add_nibbles(bytes& b, const std::array<int, 32>& q) {
     b.push_back(static_cast<std::uint8_t>(q[j] % 16 + q[j + 16] % 16 * 16));
 }
 
-/// one / d, or 0 where the codes use 0.
+/// The reciprocal of d that the codes are computed with.
 inline float inverse(float one, float d) {
   const float id = d == 0.0F ? 0.0F : quotient(one, d);
   return std::isinf(id) ? 0.0F : id;
@@ -112,9 +112,9 @@ inline bytes oracle_q4_1(const float* x) {
   return b;
 }
 
-/// Values for `blocks` blocks. Each block has one of 8 kinds of data: many magnitudes, including
-/// subnormal ones; integers and half integers, which give rounding ties and equal largest
-/// magnitudes of both signs; few nonzero values; constants; zeros of both signs.
+/// `blocks` blocks of difficult data. The kinds alternate from block to block: numbers of many
+/// magnitudes, subnormals included; integers and half-integers, which cause rounding ties and a
+/// largest magnitude with both signs; mostly zeros; constants; zeros of both signs.
 inline std::vector<float> hard_floats(int blocks, unsigned seed) {
   std::mt19937 random(seed);
   const auto uniform = [&] { return static_cast<float>(random() % 65536) / 32768.0F - 1.0F; };

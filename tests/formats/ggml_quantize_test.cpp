@@ -13,7 +13,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace formats_ggml_quantize_test {
 
 using tests::bytes;
 using tests::variant;
@@ -69,7 +69,7 @@ TEST(ggml_quantize, any_number_of_blocks) {
   }
 }
 
-/// Blocks of zeros, and blocks with two values of equal magnitude and opposite signs.
+/// Blocks of zeros, blocks of one constant, and blocks that contain both +max and -max.
 TEST(ggml_quantize, blocks_of_zeros_and_of_ties) {
   for (const float first : {0.0F, -0.0F, 3.0F, -3.0F}) {
     for (const std::size_t at : {0U, 5U, 15U, 16U, 30U}) {
@@ -97,7 +97,7 @@ TEST(ggml_quantize, the_three_modes_differ) {
   EXPECT_FALSE(neon == ref);
 }
 
-/// Every scale is 1 or 2, so the expected bytes are easy to check by hand.
+/// With scales of 1 or 2 the codes equal the values, so that the expected bytes are easy to check.
 TEST(ggml_quantize, layout) {
   float x[32];
   q8_0 b8;
@@ -188,5 +188,5 @@ TEST(ggml_quantize, names_what_is_wrong) {
 }
 #endif
 
-}  // namespace
+}  // namespace formats_ggml_quantize_test
 }  // namespace fewbit

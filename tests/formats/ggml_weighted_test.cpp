@@ -14,7 +14,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace formats_ggml_weighted_test {
 
 using tests::product;
 
@@ -25,7 +25,7 @@ std::vector<float> random_importance(index n, std::uint32_t seed) {
   return values;
 }
 
-/// Compares the 19 candidates of a block in order with the best one so far.
+/// Tries the 19 scales one after the other and compares each with the best so far.
 tests::bytes oracle_block(const float* x, const float* importance, float mean) {
   const float largest = tests::largest_of(x);
   tests::bytes best;
@@ -99,7 +99,8 @@ TEST(ggml_weighted, blocks_of_next_to_nothing_are_zeros) {
   EXPECT_TRUE(w_hat.rightCols(32).isOnes(1e-3F));
 }
 
-/// Factors that are powers of two change no bit, unless a float or d leaves its range.
+/// A power of two as a factor of the importance changes no bit. As a factor of the weights it only
+/// scales d, within the precision of halves.
 TEST(ggml_weighted, does_not_depend_on_the_unit_of_importance) {
   const row_matrix<float> w = tests::random_reals(8, 96, 5);
   const std::vector<float> importance = random_importance(96, 6);
@@ -129,7 +130,7 @@ TEST(ggml_weighted, takes_the_largest_and_smallest_importance) {
   }
 }
 
-/// A weight of importance 0 can have any size. The other blocks of its row are quantized well.
+/// A weight of importance 0 may have any value. The rest of its row is quantized well.
 TEST(ggml_weighted, takes_the_largest_weights_where_they_do_not_count) {
   row_matrix<float> w = tests::random_reals(2, 64, 8);
   std::vector<float> importance(64, 1.0F);
@@ -175,5 +176,5 @@ TEST(ggml_weighted, names_what_is_wrong) {
 }
 #endif
 
-}  // namespace
+}  // namespace formats_ggml_weighted_test
 }  // namespace fewbit

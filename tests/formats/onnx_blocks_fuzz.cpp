@@ -1,5 +1,4 @@
-// Arbitrary inputs must be refused, or keep their values when they are converted and converted
-// back.
+// Arbitrary inputs are refused, or they keep their values when they are written back.
 
 #include <cstddef>
 #include <cstdint>
@@ -26,9 +25,9 @@ void read(const fewbit::matmul_nbits& w) {
   }
 }
 
-/// The next `count` values, or all that remain.
+/// The next `count` values of the input, or fewer if the input ends.
 template <class T>
-std::vector<T> read_values(const std::uint8_t*& data, std::size_t& size, std::size_t count) {
+std::vector<T> take(const std::uint8_t*& data, std::size_t& size, std::size_t count) {
   count = count < size / sizeof(T) ? count : size / sizeof(T);
   std::vector<T> values(count);
   if (count > 0) std::memcpy(values.data(), data, count * sizeof(T));
@@ -39,17 +38,17 @@ std::vector<T> read_values(const std::uint8_t*& data, std::size_t& size, std::si
 
 }  // namespace
 
-/// The input has two bytes of shape, one byte for the number of scales, one byte for the number of
-/// zero points, then their data. The remaining bytes are codes.
+/// Bytes 0 and 1 give the shape, byte 2 the number of scales, byte 3 the number of zero points. The
+/// scales, the zero points and the codes follow.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 4) return 0;
   fewbit::matmul_nbits w{data[0] % 8, data[1], {}, {}, {}};
   const std::size_t scales = data[2], zeros = data[3];
   data += 4;
   size -= 4;
-  w.scales = read_values<float>(data, size, scales);
-  w.zero_points = read_values<std::uint8_t>(data, size, zeros);
-  w.codes = read_values<std::uint8_t>(data, size, size);
+  w.scales = take<float>(data, size, scales);
+  w.zero_points = take<std::uint8_t>(data, size, zeros);
+  w.codes = take<std::uint8_t>(data, size, size);
   read<16>(w);
   read<64>(w);
   return 0;

@@ -11,7 +11,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace formats_onnx_blocks_test {
 
 /// Random codes, scales of both signs and zero points.
 matmul_nbits random_inputs(index n, index k, index size, bool has_zeros, unsigned seed) {
@@ -123,5 +123,5 @@ TEST(onnx_blocks, names_what_is_wrong) {
 }
 #endif
 
-}  // namespace
+}  // namespace formats_onnx_blocks_test
 }  // namespace fewbit

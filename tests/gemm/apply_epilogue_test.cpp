@@ -8,7 +8,7 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/gemm/stages.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_apply_epilogue_test {
 
 struct tables {
   row_matrix<std::int32_t> sums;
@@ -26,8 +26,8 @@ struct tables {
   }
 };
 
-/// Against the epilogue of one number at a time, past the caches or not, with rows of C on cache
-/// lines and off them.
+/// Compares with the epilogue of one number at a time, with and without stores that bypass the
+/// caches, with rows of C on cache lines and off them.
 template <class Out, class MakeEpilogue>
 void check(index m, index n, const MakeEpilogue& make) {
   const tables t(m, n);
@@ -50,7 +50,7 @@ void check(index m, index n, const MakeEpilogue& make) {
   }
 }
 
-TEST(finish, equals_the_epilogue_of_each_sum) {
+TEST(apply_epilogue, equals_the_epilogue_of_each_sum) {
   for (const index n : {1, 15, 16, 63, 64, 65, 128, 200, 1024}) {
     for (const index m : {1, 3, 70}) {
       check<std::int8_t>(m, n, [](const tables& t) {
@@ -64,7 +64,7 @@ TEST(finish, equals_the_epilogue_of_each_sum) {
   }
 }
 
-TEST(finish, takes_matrices) {
+TEST(apply_epilogue, takes_matrices) {
   const tables t(4, 30);
   row_matrix<std::uint8_t> c(4, 30);
   const auto epilogue = gemm::add_bias(t.bias.data()) | gemm::to_uint8{3};
@@ -72,5 +72,5 @@ TEST(finish, takes_matrices) {
   EXPECT_EQ(c(3, 29), epilogue(t.sums(3, 29), gemm::at{3, 29, 1}));
 }
 
-}  // namespace
+}  // namespace gemm_apply_epilogue_test
 }  // namespace fewbit

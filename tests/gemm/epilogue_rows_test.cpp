@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_epilogue_rows_test {
 
 constexpr int lanes = arch::native_lanes<std::int32_t>;
 constexpr index most_cols = 9 * lanes + 3;
@@ -26,13 +26,13 @@ struct tables {
   }
 };
 
-/// Every width of C, among other data: each element as the epilogue makes it of one number, and
-/// nothing else is touched.
+/// Every width of C, inside a larger matrix. Each element equals the epilogue of one number, and
+/// other elements do not change.
 template <class Out, class MakeEpilogue>
 void check(const MakeEpilogue& make) {
   const tables t;
   for (index cols = 0; cols <= most_cols; ++cols) {
-    // Tables end where the columns do, so that a sanitizer sees what is read beyond them.
+    // The arrays end with the columns, so that a sanitizer detects reads after them.
     const std::vector<std::int32_t> bias(t.bias.begin(), t.bias.begin() + cols + 2);
     const std::vector<float> factors(t.factors.begin(), t.factors.begin() + cols + 2);
     const auto epilogue = make(bias, factors);
@@ -81,5 +81,5 @@ TEST(leading_bias, is_what_an_epilogue_begins_with) {
       !gemm::detail::leading_bias<decltype(gemm::relu{} | gemm::add_bias(&bias[0]))>::found);
 }
 
-}  // namespace
+}  // namespace gemm_epilogue_rows_test
 }  // namespace fewbit

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_epilogue_test {
 
 using gemm::at;
 
@@ -24,7 +24,7 @@ std::vector<T> count_up(std::size_t n) {
   return values;
 }
 
-/// The values end where the columns of C do, so that a sanitizer sees what is read beyond them.
+/// The values end with the columns of C, so that a sanitizer detects reads after them.
 TYPED_TEST(at_test, columns_reads_what_is_inside_and_nothing_else) {
   using lane = arch::lane<TypeParam>;
   constexpr int lanes = TypeParam::lanes;
@@ -107,5 +107,5 @@ TEST(chain, is_an_epilogue_if_all_its_stages_are) {
   static_assert(!gemm::Stage<int>);
 }
 
-}  // namespace
+}  // namespace gemm_epilogue_test
 }  // namespace fewbit

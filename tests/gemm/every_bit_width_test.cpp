@@ -7,9 +7,9 @@
 #include "fewbit/gemm/bit_planes/multiply.hpp"
 #include "support/bit_codes.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_every_bit_width_test {
 
-/// Rows of the lowest code, of the highest, of both in turn, and of chance.
+/// Rows of the lowest code, of the highest code, of both alternately, and of random codes.
 template <class F>
 row_matrix<typename F::code> extreme_codes(index rows, index k, std::uint32_t seed) {
   const auto codes = tests::codes_of<F>();
@@ -18,6 +18,12 @@ row_matrix<typename F::code> extreme_codes(index rows, index k, std::uint32_t se
   m.row(1).setConstant(codes.back());
   for (index i = 0; i < k; ++i) m(2, i) = i % 3 == 0 ? codes.front() : codes.back();
   return m;
+}
+
+/// Compiled once, not for every pair of widths.
+void expect_equal(const row_matrix<std::int32_t>& c, const row_matrix<std::int64_t>& expected,
+                  const char* arch) {
+  EXPECT_EQ(c.cast<std::int64_t>().eval(), expected) << arch;
 }
 
 template <class A, class W>
@@ -29,11 +35,11 @@ void expect_exact() {
   arch::compiled::for_each([&]<class Arch>() {
     row_matrix<std::int32_t> c(a.rows(), w.rows());
     gemm::multiply(gemm::to_planes<A, Arch>(a), gemm::pack_planes<A, W, Arch>(w), c);
-    EXPECT_EQ(c.template cast<std::int64_t>().eval(), expected) << Arch::name;
+    expect_equal(c, expected, Arch::name);
   });
 }
 
-/// f for widths 1 to 8 on both sides.
+/// Calls f for widths 1 to 8 on both sides.
 template <template <int> class A, template <int> class W>
 void expect_exact_at_every_width() {
   [&]<int... i>(std::integer_sequence<int, i...>) {
@@ -72,5 +78,5 @@ TEST(every_bit_width, ternary_by_integers) {
   expect_exact<gemm::ternary_bits, gemm::signed_bits<4>>();
 }
 
-}  // namespace
+}  // namespace gemm_every_bit_width_test
 }  // namespace fewbit

@@ -13,13 +13,13 @@
 #include "support/codes.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_stages_test {
 
 using gemm::at;
 
-constexpr int columns = 37;  // no multiple of any register
+constexpr int columns = 37;  // not a multiple of any register width
 
-/// What stages read: one value per column or row.
+/// The arrays that stages read: one value per column or row.
 struct tables {
   std::vector<std::int32_t> ints, mantissas, exponents, row_ints;
   std::vector<float> factors, terms, row_factors;
@@ -74,8 +74,8 @@ void expect_same_bits(T a, T b, int column) {
   }
 }
 
-/// The vector form against the scalar form, vectors cut short by the edge of C included; and the
-/// scalar form against `oracle(sum, row, col)`.
+/// Compares the vector form with the scalar form, including vectors cut by the edge of C, and the
+/// scalar form with `oracle(sum, row, col)`.
 template <int Lanes, class S, class Oracle>
 void check_width(const S& stage, const Oracle& oracle) {
   const auto values = sums();
@@ -125,7 +125,7 @@ TEST(stages, dequantize_per_row_and_column_with_bias) {
   check(gemm::to_float{} | gemm::scale_columns(data().factors.data()) |
             gemm::scale_rows(data().row_factors.data()) | gemm::add_columns(data().terms.data()),
         [](std::int32_t v, std::size_t r, std::size_t c) {
-          // One rounding after each operation, taken in double: a float product is exact there.
+          // One rounding after each operation, in double: a float product is exact there.
           const auto by_column =
               static_cast<float>(double{static_cast<float>(v)} * data().factors[c]);
           const auto by_row = static_cast<float>(double{by_column} * data().row_factors[r]);
@@ -182,8 +182,8 @@ TEST(stages, name_what_the_program_wrote) {
 }
 #endif
 
-/// sum * mantissa * 2^(exponent - 31), rounded as the single-rounding mode does. Exact: exponents
-/// are -13 at least, so that nothing here leaves 63 bits.
+/// sum * mantissa * 2^(exponent - 31), rounded as in the single-rounding mode. It is exact:
+/// exponents are at least -13, so all numbers fit 63 bits.
 std::int32_t single_rounding(std::int32_t v, std::size_t c) {
   const int shift = 31 - data().exponents[c];
   const std::int64_t half = std::int64_t{1} << (shift - 1);
@@ -205,7 +205,7 @@ using fixed_modes =
     testing::Types<tflite_double, tflite_double_neon, tflite_single, cmsis_default, xnn_rndnu>;
 TYPED_TEST_SUITE(fixed_modes_test, fixed_modes);
 
-/// Every integer mode stays within one unit of the real product; core/fixed_point_test.cpp has
+/// Every integer mode is within one unit of the real product. core/fixed_point_test.cpp checks
 /// their exact bits.
 TYPED_TEST(fixed_modes_test, requantize_through_the_stage) {
   const gemm::requantize<TypeParam> stage(data().mantissas.data(), data().exponents.data());
@@ -226,7 +226,7 @@ TEST(stages, requantize_in_float_rounds_half_to_even) {
   });
 }
 
-/// A sum times a factor may leave int32 on both sides: codes saturate all the same.
+/// A sum times a factor may be outside int32 on both sides. The codes still saturate.
 TEST(stages, requantize_in_float_saturates_what_leaves_int32) {
   const std::vector<float> large(columns, 255.0F), below_one(columns, 0.99F);
   for (const std::vector<float>& factors : {large, below_one}) {
@@ -243,7 +243,7 @@ TEST(stages, requantize_in_float_saturates_what_leaves_int32) {
   }
 }
 
-/// numerics of XNNPACK against gemmlowp: -120 here, -119 with the integer modes.
+/// A case in which XNNPACK and gemmlowp differ: -120 here, -119 with the integer modes.
 TEST(stages, requantize_golden_of_the_float_mode) {
   const std::vector<float> factor = {.05296124517917633F * .024093778803944588F /
                                      .11484327912330627F};
@@ -288,8 +288,8 @@ TEST(stages, are_epilogues_of_exactly_one_output) {
   static_assert(!gemm::Epilogue<gemm::to_int8, std::uint8_t>);
 }
 
-/// The whole way, on every arch: u8 activations with a zero point, per-channel factors, u8 codes
-/// out.
+/// The whole computation on every arch: u8 activations with a zero point, per-channel factors, u8
+/// codes as output.
 TEST(stages, requantize_a_product_on_every_arch) {
   const index m = 7, n = columns, k = 33;
   const auto a = tests::random_codes<std::uint8_t>(m, k, 1);
@@ -318,5 +318,5 @@ TEST(stages, requantize_a_product_on_every_arch) {
   });
 }
 
-}  // namespace
+}  // namespace gemm_stages_test
 }  // namespace fewbit

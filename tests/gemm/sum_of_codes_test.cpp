@@ -9,7 +9,7 @@
 
 #include "support/codes.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_sum_of_codes_test {
 
 template <class Code>
 class sum_of_codes_test : public testing::Test {};
@@ -29,7 +29,7 @@ void expect_plain_sum(const std::vector<Code>& codes) {
       << codes.size() << " codes";
 }
 
-/// Vectors of exact size, so that a sanitizer sees what is read beyond them.
+/// Vectors of exact size, so that a sanitizer detects reads after them.
 TYPED_TEST(sum_of_codes_test, equals_a_plain_loop_at_every_length) {
   const auto random = tests::random_codes<TypeParam>(1, 100, 1);
   for (std::size_t n = 0; n <= 100; ++n) {
@@ -56,5 +56,5 @@ TYPED_TEST(sum_of_codes_test, is_exact_for_long_rows) {
   expect_plain_sum(std::vector<TypeParam>(8 * n, std::numeric_limits<TypeParam>::max()));
 }
 
-}  // namespace
+}  // namespace gemm_sum_of_codes_test
 }  // namespace fewbit

@@ -1,6 +1,6 @@
-// Results have the same bits on every compiler, instruction set, optimization level and thread
-// count. These tests compare digests of results. Change a digest only after a decision to change
-// numeric behaviour.
+// Results have equal bits on every compiler, instruction set, optimization level and thread count.
+// This test compares digests of results with stored ones. A digest may only change by a deliberate
+// decision about numeric behaviour.
 
 #include <gtest/gtest.h>
 
@@ -12,9 +12,9 @@
 #include "fewbit/codebook/kmeans.hpp"
 #include "fewbit/fewbit.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace golden_bits_test {
 
-/// FNV-1a hash of the bytes of values, least significant byte first.
+/// FNV-1a hash over the bytes of values, low byte first.
 class digest {
  public:
   template <class T>
@@ -154,5 +154,5 @@ TEST(bits, of_requantized_products) {
   EXPECT_EQ(digest_of(c), 0xF68BD75F15F1487BULL);
 }
 
-}  // namespace
+}  // namespace golden_bits_test
 }  // namespace fewbit

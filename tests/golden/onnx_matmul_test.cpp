@@ -1,9 +1,8 @@
-// MatMulInteger and QLinearMatMul: compares with the node tests of ONNX and with outputs of ONNX
-// Runtime.
+// MatMulInteger and QLinearMatMul against the node tests of ONNX and outputs of ONNX Runtime.
 //
-// The cases cover u8 and s8 activations, u8 and s8 weights and zero points of both, on every arch,
-// and QLinearMatMul with float32 scales. The two node tests with float16 scales are not run,
-// because the library has no float16 yet.
+// Covered: u8 and s8 activations, u8 and s8 weights, zero points on both sides, on every arch;
+// QLinearMatMul with float32 scales. The two node tests with float16 scales are not run: the
+// library has no float16 arithmetic yet.
 
 #include <gtest/gtest.h>
 
@@ -16,7 +15,7 @@
 #include "support/data.hpp"
 #include "support/onnx_cases.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace golden_onnx_matmul_test {
 
 using tests::integer_at;
 using tests::node;
@@ -27,7 +26,7 @@ int scalar_or(const node& n, std::size_t input, int otherwise) {
                                 : static_cast<int>(integer_at(n.tensors[n.input(input)], 0));
 }
 
-/// B (k x n) as signed weights, n x k, and the offset that was subtracted from unsigned codes.
+/// B (k x n) transposed to signed weights (n x k), and the shift that was subtracted from u8 codes.
 struct signed_weights {
   row_matrix<std::int8_t> codes;
   int shift;
@@ -44,7 +43,7 @@ signed_weights weights_of(const examples::tensor& b, bool is_unsigned) {
   return {w, shift};
 }
 
-/// The terms that an epilogue needs for zero points of both operands.
+/// The vectors that an epilogue needs to correct a product for zero points on both sides.
 struct zero_terms {
   std::vector<std::int32_t> bias, row_sums, weight_zeros;
 
@@ -80,7 +79,7 @@ void expect_product(const node& n, const signed_weights& w, int a_zero, int w_ze
   });
 }
 
-TEST(onnx_conformance, matmul_integer) {
+TEST(onnx_matmul, matmul_integer) {
   FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
   const std::vector<node> nodes = nodes_of("MatMulInteger");
   for (const node& n : nodes) {
@@ -111,7 +110,7 @@ void expect_requantized(const node& n) {
       });
 }
 
-TEST(onnx_conformance, qlinear_matmul) {
+TEST(onnx_matmul, qlinear_matmul) {
   FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
   int run = 0;
   for (const node& n : nodes_of("QLinearMatMul")) {
@@ -127,5 +126,5 @@ TEST(onnx_conformance, qlinear_matmul) {
   EXPECT_EQ(run, 3);  // 2 node tests, 1 from ONNX Runtime
 }
 
-}  // namespace
+}  // namespace golden_onnx_matmul_test
 }  // namespace fewbit

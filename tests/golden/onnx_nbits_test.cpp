@@ -1,5 +1,5 @@
-// MatMulNBits: compares with outputs of ONNX Runtime for 4 bits, blocks of 32 and 128, with and
-// without zero points, float activations.
+// MatMulNBits against outputs of ONNX Runtime: 4-bit weights in blocks of 32 and 128, with and
+// without zero points, with float activations.
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@
 #include "support/kept_scale.hpp"
 #include "support/onnx_cases.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace golden_onnx_nbits_test {
 
 using tests::node;
 
@@ -40,9 +40,10 @@ void expect_product(const node& n) {
   }
   const row_matrix<double> exact = x.cast<double>() * w.transpose();
   const row_matrix<double> sizes = x.cast<double>().cwiseAbs() * w.cwiseAbs().transpose();
-  // The order of sums differs. Each of k products, sums and scales rounds by at most 2^-24 of the
-  // summed magnitudes. Errors have both signs, so the total grows with about sqrt(k). Compared with
-  // ONNX Runtime, scales of 12 significant bits differ by up to 2^-12.
+  // The compared sums have different orders of additions. Each product, sum and scale rounds by at
+  // most 2^-24 of the sum of magnitudes. Errors of both signs partly cancel, so the total grows
+  // with sqrt(k). The layer keeps scales of 12 significant bits, which differ from those of ONNX
+  // Runtime by up to 2^-12.
   const double bound = 2 * std::sqrt(static_cast<double>(q.cols())) * 0x1p-24;
   for (index i = 0; i < y.size(); ++i) {
     EXPECT_NEAR(y.data()[i], exact.data()[i], bound * sizes.data()[i]) << i;
@@ -50,7 +51,7 @@ void expect_product(const node& n) {
   }
 }
 
-TEST(onnx_conformance, matmul_nbits) {
+TEST(onnx_nbits, matmul_nbits) {
   FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
   const std::vector<node> nodes = tests::nodes_of("MatMulNBits");
   for (const node& n : nodes) {
@@ -65,5 +66,5 @@ TEST(onnx_conformance, matmul_nbits) {
   EXPECT_EQ(nodes.size(), 3U);
 }
 
-}  // namespace
+}  // namespace golden_onnx_nbits_test
 }  // namespace fewbit

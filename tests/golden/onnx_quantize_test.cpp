@@ -1,9 +1,8 @@
-// QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear: compares with the node tests of ONNX
-// (onnx_node/) and with outputs of ONNX Runtime (onnxruntime_vectors/).
+// QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear against the node tests of ONNX
+// (onnx_node/) and outputs of ONNX Runtime (onnxruntime_vectors/).
 //
-// The cases cover parameters per tensor, per axis and per block, and int2, uint2, int4, uint4,
-// int8, uint8, int16 and int32 (dequantize only). Every case of the three operators in both
-// directories is run and counted.
+// Covered: per tensor, per axis, blocked; int2, uint2, int4, uint4, int8, uint8, int16, int32
+// (dequantize only). Every case of the three operators in both directories is run and counted.
 
 #include <gtest/gtest.h>
 
@@ -15,13 +14,13 @@
 #include "support/data.hpp"
 #include "support/onnx_cases.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace golden_onnx_quantize_test {
 
 using tests::integer_at;
 using tests::node;
 using tests::nodes_of;
 
-/// A storage for the modes only: the library has no unsigned 2-bit matrices.
+/// No matrix type stores unsigned 2-bit codes, but the functions under test accept any storage.
 struct uint2 {
   using code = std::uint8_t;
   static constexpr int bits = 2;
@@ -32,7 +31,7 @@ struct uint2 {
   static constexpr const char* name = "uint2";
 };
 
-/// The index of the scale of element i of x.
+/// Index of the scale of element i of x.
 index scale_index(const node& n, const examples::tensor& x, const examples::tensor& scale,
                   index i) {
   if (scale.size() == 1) return 0;
@@ -66,7 +65,7 @@ quant_params params_at(const node& n, const examples::tensor& x, index i) {
   return p;
 }
 
-/// Compares the codes of all elements, one by one and, if all share their parameters, as a matrix.
+/// Quantizes all elements one by one and, if they share their parameters, also as a matrix.
 template <class T>
 void expect_codes(const node& n) {
   const examples::tensor& x = n.tensors[n.input(0)];
@@ -98,7 +97,7 @@ void expect_codes_of_type(const node& n, const std::string& type) {
   FAIL() << "no code type for " << type;
 }
 
-TEST(onnx_conformance, quantize_linear) {
+TEST(onnx_quantize, quantize_linear) {
   FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
   const std::vector<node> nodes = nodes_of("QuantizeLinear");
   for (const node& n : nodes) {
@@ -108,7 +107,7 @@ TEST(onnx_conformance, quantize_linear) {
   EXPECT_EQ(nodes.size(), 10U);  // 6 node tests, 4 from ONNX Runtime
 }
 
-TEST(onnx_conformance, dequantize_linear) {
+TEST(onnx_quantize, dequantize_linear) {
   FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
   const std::vector<node> nodes = nodes_of("DequantizeLinear");
   for (const node& n : nodes) {
@@ -124,7 +123,7 @@ TEST(onnx_conformance, dequantize_linear) {
   EXPECT_EQ(nodes.size(), 7U);  // 6 node tests, 1 from ONNX Runtime
 }
 
-TEST(onnx_conformance, dynamic_quantize_linear) {
+TEST(onnx_quantize, dynamic_quantize_linear) {
   FEWBIT_SKIP_WITHOUT_DATA("onnx_node");
   const std::vector<node> nodes = nodes_of("DynamicQuantizeLinear");
   for (const node& n : nodes) {
@@ -143,7 +142,7 @@ TEST(onnx_conformance, dynamic_quantize_linear) {
   EXPECT_EQ(nodes.size(), 4U);  // 1 node test, 3 from ONNX Runtime
 }
 
-/// The same with a scheme, whose granularity replaces axis and block size.
+/// The same test through a scheme: granularity replaces axis and block size.
 template <class S>
 void expect_scheme_equals(const std::string& file) {
   using code = typename S::code;
@@ -157,12 +156,12 @@ void expect_scheme_equals(const std::string& file) {
             t["output.y"].matrix<code>());
 }
 
-TEST(onnx_conformance, schemes_agree_with_axis_and_blocks) {
+TEST(onnx_quantize, schemes_agree_with_axis_and_blocks) {
   FEWBIT_SKIP_WITHOUT_DATA("onnxruntime_vectors");
   expect_scheme_equals<uint8_affine_per_row>("quantize_axis0_uint8.safetensors");
   expect_scheme_equals<scheme<int8, grouped<16>, affine>>("quantize_blocked16_int8.safetensors");
   expect_scheme_equals<int8_affine>("quantize_tensor_int8_zp0.safetensors");
 }
 
-}  // namespace
+}  // namespace golden_onnx_quantize_test
 }  // namespace fewbit

@@ -15,7 +15,7 @@
 #include "support/plain_linear.hpp"
 #include "support/reals.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_codebook_linear_test {
 
 using tests::block_depth;
 using tests::random_reals;
@@ -144,5 +144,5 @@ TEST(codebook_linear, keeps_up_to_four_bits_as_they_are) {
   EXPECT_EQ((linear<codebook_per_row<5>, float_inputs>(w).bytes()), 64 * 256 + others + 256 * 4);
 }
 
-}  // namespace
+}  // namespace ops_codebook_linear_test
 }  // namespace fewbit

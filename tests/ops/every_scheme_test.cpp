@@ -5,10 +5,11 @@
 #include <vector>
 
 #include "fewbit/ops/linear.hpp"
+#include "support/layer_calls.hpp"
 #include "support/plain_linear.hpp"
 #include "support/reals.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_every_scheme_test {
 
 using tests::coding;
 using tests::coding_of;
@@ -90,6 +91,7 @@ TYPED_TEST(linear_test, equals_its_formula_to_the_bit) {
     row_matrix<float> y = row_matrix<float>::Constant(s.x.rows(), s.w.rows(), 99.0F);
     layer(s.x, y);
     expect_equal(y, s, plain<Inputs>(w), coding_of<Inputs>());
+    tests::expect_same_in_reserved_memory(layer, s.x, y);
     EXPECT_EQ(layer.inputs(), s.x.cols());
     EXPECT_EQ(layer.outputs(), s.w.rows());
     EXPECT_GT(layer.bytes(), 0);
@@ -113,5 +115,5 @@ TYPED_TEST(linear_codes_test, equal_the_formula_from_codes_to_codes) {
       {false, {0.31F, 3}}, static_s8_params);
 }
 
-}  // namespace
+}  // namespace ops_every_scheme_test
 }  // namespace fewbit

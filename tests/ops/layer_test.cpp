@@ -21,7 +21,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_layer_test {
 
 using tests::random_reals;
 
@@ -235,5 +235,5 @@ TEST(layer, says_what_is_wrong_with_its_memory) {
 }
 #endif
 
-}  // namespace
+}  // namespace ops_layer_test
 }  // namespace fewbit

@@ -12,7 +12,7 @@
 #include "fewbit/ops/linear/pq.hpp"
 #include "support/reals.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_many_inputs_test {
 
 using tests::random_reals;
 
@@ -102,5 +102,5 @@ TEST(many_inputs, of_product_quantizers_make_tables_in_parts) {
   });
 }
 
-}  // namespace
+}  // namespace ops_many_inputs_test
 }  // namespace fewbit

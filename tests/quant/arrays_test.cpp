@@ -15,7 +15,7 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_arrays_test {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
@@ -418,5 +418,5 @@ TEST(quantize_rows, of_zeros_has_scale_one_and_needs_no_sums) {
   EXPECT_EQ(scales, (std::vector<float>{1.0F, 1.0F}));
 }
 
-}  // namespace
+}  // namespace quant_arrays_test
 }  // namespace fewbit

@@ -16,7 +16,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_codebook_scheme_test {
 
 /// 2^bits levels with irregular distances; two of them are equal.
 std::vector<float> uneven_levels(int bits) {
@@ -98,7 +98,7 @@ TEST(codebook, does_not_depend_on_the_executor) {
             (quantize<codebook_grouped<4, 32>>(w, levels)));
 }
 
-/// Zeros come back. Equal subnormals come back at most as far away as 0 is.
+/// Zeros come back exactly. Equal subnormals come back with an error of at most their magnitude.
 TEST(codebook, of_zeros_and_subnormals_is_no_farther_than_zero) {
   constexpr float least = std::numeric_limits<float>::min();
   const std::vector<std::vector<float>> lists = {{-1.0F, -0.25F, 0.25F, 1.0F},
@@ -214,5 +214,5 @@ TEST(codebook, says_what_is_wrong_with_its_weights) {
 
 #endif
 
-}  // namespace
+}  // namespace quant_codebook_scheme_test
 }  // namespace fewbit

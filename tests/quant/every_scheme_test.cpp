@@ -8,7 +8,7 @@
 #include "fewbit/quant/quantize.hpp"
 #include "quant/oracle.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_every_scheme_test {
 
 using tests::for_each_type;
 using tests::types;
@@ -63,5 +63,5 @@ TYPED_TEST(minimum_storage_test, every_legal_scheme_equals_the_oracle) {
   });
 }
 
-}  // namespace
+}  // namespace quant_every_scheme_test
 }  // namespace fewbit

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_granularity_test {
 
 template <class T>
 class granularity_test : public testing::Test {};
@@ -66,5 +66,5 @@ static_assert(sub_tensor<4>::count(10, 3) == 3);
 static_assert(sub_tensor<4>::scale_of(8, 0, 3) == 2);
 static_assert(Granularity<grouped<32>> && !Granularity<int>);
 
-}  // namespace
+}  // namespace quant_granularity_test
 }  // namespace fewbit

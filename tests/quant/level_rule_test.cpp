@@ -8,7 +8,7 @@
 
 #include "fewbit/quant/quantize.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_level_rule_test {
 
 /// Checks that levels ascend from -1 to 1 and hold 0.
 template <class Levels>
@@ -84,5 +84,5 @@ TEST(level_rules, fit_codebooks_of_their_widths) {
   static_assert(!RuleFor<ternary_optimum, codebook_per_row<2>>);
 }
 
-}  // namespace
+}  // namespace quant_level_rule_test
 }  // namespace fewbit

@@ -8,7 +8,7 @@
 
 #include "quant/reference.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_magnitude_rule_test {
 
 constexpr float inf = std::numeric_limits<float>::infinity();
 
@@ -146,5 +146,5 @@ TEST(magnitude_rules, of_subnormals_are_never_worse_than_zeros) {
   }
 }
 
-}  // namespace
+}  // namespace quant_magnitude_rule_test
 }  // namespace fewbit

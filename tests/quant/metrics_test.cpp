@@ -12,7 +12,7 @@
 #include "quant/reference.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_metrics_test {
 
 TEST(metrics, small_case_by_hand) {
   row_matrix<float> w(1, 4);
@@ -228,5 +228,5 @@ TEST(metrics, errors_name_what_was_called) {
 }
 #endif
 
-}  // namespace
+}  // namespace quant_metrics_test
 }  // namespace fewbit

@@ -13,12 +13,12 @@
 #include "support/sanitized.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_modes_test {
 
 constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 
-// The three formulas as the libraries define them. Doubles are used where float would be exact too.
+// The three formulas as the libraries define them, in double where float gives the same result.
 
 struct onnx_oracle {
   using mode = onnx;
@@ -40,10 +40,16 @@ struct tflite_oracle {
   }
 };
 
+/// The code of a number that the oracle has rounded.
+template <class T>
+int code_of_rounded(double rounded, int zero) {
+  return static_cast<int>(
+      std::clamp<double>(rounded + zero, detail::code_limits<T>::min, detail::code_limits<T>::max));
+}
+
 template <class Oracle, class T>
 int oracle_code(float x, float scale, int zero) {
-  return static_cast<int>(std::clamp<double>(
-      Oracle::rounded(x, scale) + zero, detail::code_limits<T>::min, detail::code_limits<T>::max));
+  return code_of_rounded<T>(Oracle::rounded(x, scale), zero);
 }
 
 template <class Oracle>
@@ -69,15 +75,20 @@ void expect_every_tie_at_every_zero_point(int step) {
   for (const float scale : {1.0F, 0.1F, 0.0235294122F, 3.0F}) {
     const std::vector<float> x = ties(limits::max - limits::min + 2, scale);
     const auto n = static_cast<index>(x.size());
+    std::vector<double> rounded;
+    for (const float value : x) rounded.push_back(Oracle::rounded(value, scale));
     row_matrix<code_of<T>> codes(1, n);
     for (int zero = limits::min; zero <= limits::max; zero += step) {
       quantize_with<typename Oracle::mode, T>(Eigen::Map<const row_matrix<float>>(x.data(), 1, n),
                                               codes, {scale, zero});
       for (index i = 0; i < n; ++i) {
         const float value = x[static_cast<std::size_t>(i)];
-        const int expected = oracle_code<Oracle, T>(value, scale, zero);
+        const int expected = code_of_rounded<T>(rounded[static_cast<std::size_t>(i)], zero);
+        const int alone = Oracle::mode::template quantize<T>(value, scale, zero);
+        // Millions of assertions take long where they are not optimized.
+        if (codes(0, i) == expected && alone == expected) continue;
         ASSERT_EQ(int{codes(0, i)}, expected) << value << " / " << scale << " + " << zero;
-        ASSERT_EQ(int{Oracle::mode::template quantize<T>(value, scale, zero)}, expected);
+        ASSERT_EQ(alone, expected) << value << " / " << scale << " + " << zero;
       }
     }
   }
@@ -220,5 +231,5 @@ TEST(modes, bad_ranges_are_named) {
 }
 #endif
 
-}  // namespace
+}  // namespace quant_modes_test
 }  // namespace fewbit

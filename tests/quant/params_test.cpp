@@ -8,7 +8,7 @@
 
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_params_test {
 
 /// round(x / S) + z in double.
 int code(double x, const quant_params& p) {
@@ -173,5 +173,5 @@ TEST(params, bad_ranges_fail) {
 }
 #endif
 
-}  // namespace
+}  // namespace quant_params_test
 }  // namespace fewbit

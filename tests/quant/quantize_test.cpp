@@ -16,7 +16,7 @@
 #include "quant/reference.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_quantize_test {
 
 using tests::draws;
 using tests::for_each_type;
@@ -323,7 +323,7 @@ TEST(quantize, subnormals_round_on_the_smallest_scale) {
   EXPECT_EQ(q.code(0, 2), 0);
 }
 
-/// An element of a group of equal elements comes back at most as far away as 0 is.
+/// An element of a group of equal elements comes back with an error of at most its magnitude.
 template <class S>
 void expect_small_groups_come_back() {
   for (const float size : {0.0F, 1e-45F, 1e-42F, FLT_MIN / 4, FLT_MIN / 2, FLT_MIN * 0.75F, FLT_MIN,
@@ -331,7 +331,7 @@ void expect_small_groups_come_back() {
     for (const float sign : {1.0F, -1.0F}) {
       row_matrix<float> w = row_matrix<float>::Constant(4, 40, size * sign);
       const row_matrix<float> alone = dequantize(quantize<S>(w));
-      // Not by vectors of Eigen's, which on a 32-bit Arm take subnormal numbers for zeros.
+      // Without Eigen's vectors: on 32-bit Arm these treat subnormal numbers as zeros.
       double farthest = 0.0;
       for (index i = 0; i < w.size(); ++i)
         farthest = std::max(farthest, std::abs(double{alone.data()[i]} - double{w.data()[i]}));
@@ -559,5 +559,5 @@ TEST(quantize_by_minima, bad_parameters_are_named) {
 }
 #endif
 
-}  // namespace
+}  // namespace quant_quantize_test
 }  // namespace fewbit

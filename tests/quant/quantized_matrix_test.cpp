@@ -13,7 +13,7 @@
 #include "quant/reference.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_quantized_matrix_test {
 
 template <class S>
 class quantized_matrix_test : public testing::Test {
@@ -255,5 +255,5 @@ TEST(quantized_matrix, no_elements_is_an_error) {
 }
 #endif
 
-}  // namespace
+}  // namespace quant_quantized_matrix_test
 }  // namespace fewbit

@@ -8,7 +8,7 @@
 
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_range_test {
 
 constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
@@ -46,5 +46,5 @@ TEST(range, bad_ranges_are_named) {
 }
 #endif
 
-}  // namespace
+}  // namespace quant_range_test
 }  // namespace fewbit

@@ -10,7 +10,7 @@
 #include "safetensors.hpp"
 #include "support/data.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_real_weights_test {
 
 /// The convolutions as matrices with one row for each output channel.
 std::vector<row_matrix<float>> convolutions(const char* name) {
@@ -69,5 +69,5 @@ TEST(real_weights, binary_and_ternary_errors) {
   EXPECT_NEAR((mean_relative_error<ternary_per_row, ternary_optimum>(layers)), 0.2172, 2e-4);
 }
 
-}  // namespace
+}  // namespace quant_real_weights_test
 }  // namespace fewbit

@@ -7,7 +7,7 @@
 
 #include "support/exact.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_rounding_test {
 
 /// Multiples of 1/4, the floats next to them, and the ends of the code ranges.
 std::vector<float> quotients() {
@@ -96,5 +96,5 @@ TEST(stochastic_test, share_of_ups_is_the_fraction) {
 static_assert(Rounding<nearest_even> && Rounding<half_away> && Rounding<toward_zero>);
 static_assert(Rounding<stochastic> && !Rounding<int>);
 
-}  // namespace
+}  // namespace quant_rounding_test
 }  // namespace fewbit

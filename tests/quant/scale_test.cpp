@@ -5,7 +5,7 @@
 #include <cfloat>
 #include <cmath>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_scale_test {
 
 static_assert(Scale<real_scale> && Scale<power_of_two> && !Scale<int>);
 static_assert(min_scale == 0x1p-126F);
@@ -35,5 +35,5 @@ TEST(scale, power_of_two_is_the_smallest_that_is_large_enough) {
   }
 }
 
-}  // namespace
+}  // namespace quant_scale_test
 }  // namespace fewbit

@@ -4,7 +4,7 @@
 
 #include <type_traits>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_scheme_test {
 
 template <class S, class St, class G, class Z, class Sc, int Min, int Max>
 constexpr bool is =
@@ -50,5 +50,5 @@ TEST(scheme, full_range_has_the_one_code_more) {
   EXPECT_EQ(narrow::code_max, int{full::code_max});
 }
 
-}  // namespace
+}  // namespace quant_scheme_test
 }  // namespace fewbit

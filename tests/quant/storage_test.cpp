@@ -6,7 +6,7 @@
 #include <string>
 #include <type_traits>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_storage_test {
 
 template <class T>
 class storage_test : public testing::Test {};
@@ -43,5 +43,5 @@ static_assert(binary::min == -1 && binary::max == 1 && binary::bits == 1);
 static_assert(IntegerStorage<int2> && !IntegerStorage<ternary> && !IntegerStorage<binary>);
 static_assert(!Storage<int> && !Storage<std::string>);
 
-}  // namespace
+}  // namespace quant_storage_test
 }  // namespace fewbit

@@ -9,7 +9,7 @@
 #include "quant/reference.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_two_scale_ternary_test {
 
 double squared_error(const row_matrix<float>& a, const row_matrix<float>& b) {
   return (a.cast<double>() - b.cast<double>()).squaredNorm();
@@ -96,5 +96,5 @@ TEST(quantize_ttq, says_what_is_wrong) {
 }
 #endif
 
-}  // namespace
+}  // namespace quant_two_scale_ternary_test
 }  // namespace fewbit

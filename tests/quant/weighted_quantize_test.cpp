@@ -18,7 +18,7 @@
 #include "quant/reference.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_weighted_quantize_test {
 
 using tests::noise_matrix;
 
@@ -303,5 +303,5 @@ TEST(weighted_quantize, names_what_is_wrong) {
 }
 #endif
 
-}  // namespace
+}  // namespace quant_weighted_quantize_test
 }  // namespace fewbit

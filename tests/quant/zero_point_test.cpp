@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace quant_zero_point_test {
 
 static_assert(symmetric::code_min<int8> == -127 && symmetric::code_max<int8> == 127);
 static_assert(symmetric::steps<int8> == 127 && symmetric::steps<int4> == 7);
@@ -26,5 +26,5 @@ TEST(zero_point, narrow_codes_can_be_negated) {
   EXPECT_EQ(symmetric::code_min<int16>, -symmetric::code_max<int16>);
 }
 
-}  // namespace
+}  // namespace quant_zero_point_test
 }  // namespace fewbit

@@ -1,4 +1,4 @@
-# Runs PROGRAM. Its output must equal the text in the file EXPECTED, except for a newline at the end.
+# Runs PROGRAM and compares its output with the file EXPECTED, ignoring a newline at the end.
 #   cmake -DPROGRAM=<command> -DEXPECTED=<file> -P check_output.cmake
 
 cmake_minimum_required(VERSION 3.25)

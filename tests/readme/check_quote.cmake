@@ -1,4 +1,4 @@
-# FILE must contain the lines of QUOTE, one after the other. Indentation is ignored.
+# Checks that the lines of QUOTE occur in FILE, one after the other. Indentation is ignored.
 #   cmake -DFILE=<file> -DQUOTE=<file> -P check_quote.cmake
 
 cmake_minimum_required(VERSION 3.25)

@@ -22,6 +22,16 @@ inline std::string literally(const std::string& words) {
   return expression;
 }
 
+/// A call in reserved memory gives the outputs y, which a call on the stack gave.
+template <class L, class X, class Y>
+void expect_same_in_reserved_memory(L& layer, const X& x, const Y& y) {
+  Y again = y;
+  again.setConstant(99);
+  layer.reserve(x.rows());
+  layer(x, again);
+  EXPECT_EQ(again, y) << "in reserved memory";
+}
+
 /// A row vector, a column vector, a Map and a segment of one give the same result as a matrix of
 /// one row.
 template <class L>

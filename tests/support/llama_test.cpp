@@ -18,7 +18,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit::examples { namespace {
+namespace fewbit::examples { namespace support_llama_test {
 
 using matrices = std::map<std::string, row_matrix<float>>;
 using metadata = std::map<std::string, std::string>;
@@ -324,5 +324,5 @@ TEST(llama_files, refuses_tokens_and_lengths_of_another_model) {
   EXPECT_EQ(sentence("(1, 8)", std::vector<std::int16_t>(8)), "is 8, expected 2 to 7");
 }
 
-}  // namespace
+}  // namespace support_llama_test
 }  // namespace fewbit::examples

@@ -15,6 +15,7 @@
 #include "fewbit/ops/linear.hpp"
 #include "support/codes.hpp"
 #include "support/kept_scale.hpp"
+#include "support/layer_calls.hpp"
 #include "support/reals.hpp"
 
 namespace fewbit::tests {
@@ -198,8 +199,10 @@ void expect_codes_to_codes(const linear_options& options, const quant_params& in
   EXPECT_GT((expected.array() != expected(0, 0)).count(), 100) << "not all the same";
   Archs::for_each([&]<class Arch>() {
     row_matrix<Code> y(7, 35);
-    linear<S, inputs, Arch>(w, bias, input, options)(x, y);
+    linear<S, inputs, Arch> layer(w, bias, input, options);
+    layer(x, y);
     EXPECT_EQ(y, expected) << Arch::name;
+    expect_same_in_reserved_memory(layer, x, y);
   });
 }
 

@@ -17,7 +17,7 @@
 #include "support/data.hpp"
 #include "support/sentence.hpp"
 
-namespace {
+namespace support_readers_test {
 
 using fewbit::index;
 using fewbit::examples::element;
@@ -319,4 +319,4 @@ TEST(readers, survive_mutations) {
 
 #endif
 
-}  // namespace
+}  // namespace support_readers_test

@@ -1,4 +1,4 @@
-// Rows of Eigen.
+// Benchmarks of Eigen.
 
 #include "support/eigen.hpp"
 

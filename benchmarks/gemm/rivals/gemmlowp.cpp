@@ -1,4 +1,4 @@
-// Rows of gemmlowp.
+// Benchmarks of gemmlowp.
 
 #include "support/gemmlowp.hpp"
 

@@ -1,4 +1,4 @@
-// Rows of oneDNN.
+// Benchmarks of oneDNN.
 
 #include "support/onednn.hpp"
 

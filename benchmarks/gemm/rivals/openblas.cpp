@@ -1,4 +1,4 @@
-// Rows of OpenBLAS.
+// Benchmarks of OpenBLAS.
 
 #include "support/openblas.hpp"
 

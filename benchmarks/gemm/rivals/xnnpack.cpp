@@ -1,4 +1,4 @@
-// Rows of XNNPACK.
+// Benchmarks of XNNPACK.
 
 #include "support/xnnpack.hpp"
 

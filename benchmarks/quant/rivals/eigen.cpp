@@ -1,4 +1,4 @@
-// Rows of Eigen, each with one expression.
+// Benchmarks of Eigen, with one expression for each kind of work.
 
 #include <Eigen/Core>
 

@@ -1,5 +1,5 @@
-// Rows of oneDNN's reorder, one thread. It cannot compute a scale, sum codes or add a bias. In the
-// rows of sums to codes, its input already includes the bias.
+// Benchmarks of oneDNN's reorder, on one thread. It does not compute scales, sums of codes or
+// biases. In the requantize row the bias is already part of the sums.
 
 #include "support/onednn.hpp"
 
@@ -7,7 +7,7 @@
 
 namespace fewbit::benchmarks { namespace {
 
-/// out = factor[column] * in + zero point, rounded and clamped if out has codes.
+/// out = factor[column] * in + zero point, rounded and clamped if `out` holds codes.
 class onednn_reorder {
  public:
   onednn_reorder(quantize_case& data)

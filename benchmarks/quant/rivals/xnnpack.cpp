@@ -1,5 +1,5 @@
-// Rows of XNNPACK's convert operators, one thread. They have no scale for each row, and no operator
-// converts sums.
+// Benchmarks of XNNPACK's convert operators, on one thread. They have no scale per row, and no
+// operator computes sums of codes or converts int32 sums.
 
 #include "support/xnnpack.hpp"
 

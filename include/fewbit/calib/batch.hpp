@@ -1,5 +1,6 @@
 #pragma once
-/// Reads a batch: extremes, number of values, values that are not finite. Only observers use it.
+/// Computes the extremes of a batch, counts its values and finds NaN and infinity. Private to the
+/// observers.
 
 #include "fewbit/begin.hpp"
 
@@ -19,8 +20,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 using batch_ref = matrix_ref;
 
-/// The function that the user called, as errors name it. An observer that contains other observers
-/// passes its own name to them.
+/// The function that the user called, for error sentences. An observer that contains other
+/// observers passes its own name to them.
 struct caller {
   const char* type;
   const char* member = nullptr;
@@ -41,8 +42,10 @@ void expect_same(const caller& by, const Argument& argument, const T& got, const
   expect(got == want, by, argument, got, want);
 }
 
-/// Extremes and counts of the values seen, all exact. A zero is stored as +0, because the choice
-/// between -0 and +0 would depend on the order of values.
+/// Exact statistics of the observed values.
+///
+/// A zero is stored as +0. -0 and +0 compare equal, so keeping both would make the result depend on
+/// the order of the values.
 struct data_summary {
   float lo = 0.0F;
   float hi = 0.0F;
@@ -66,18 +69,17 @@ struct data_summary {
   friend bool operator==(const data_summary&, const data_summary&) = default;
 };
 
-inline constexpr std::int32_t magnitude_mask = 0x7FFFFFFF;
+inline constexpr std::int32_t without_sign = 0x7FFFFFFF;
 
 struct run_extremes {
   float lo;
   float hi;
-  std::int32_t amax_bits;                    // of max|x|; >= infinity_bits if a value is not finite
-  std::int32_t least_bits = magnitude_mask;  // of the smallest |x| > 0; only WithLeast sets it
+  std::int32_t amax_bits;  // bits of max|x|; at least infinity_bits if a value is NaN or infinite
+  std::int32_t least_bits = without_sign;  // bits of the smallest |x| > 0, if WithLeast
 };
 
-/// The bits of |x|, read as integers, ascend with |x|. Those of infinity and NaN are the largest.
-/// After subtracting 1 and clearing the sign bit, those of 0 are the largest, so a minimum ignores
-/// 0.
+/// The bits of |x|, compared as integers, order magnitudes; infinity and NaN are the largest.
+/// (bits - 1), with the sign bit cleared, makes 0 the largest, so that the minimum ignores zeros.
 template <bool WithLeast>
 run_extremes extremes_of(const float* p, index n) noexcept {
   using floats = arch::vec<float, arch::native_lanes<float>>;
@@ -86,16 +88,16 @@ run_extremes extremes_of(const float* p, index n) noexcept {
   floats lo(largest);
   floats hi(-largest);
   ints top(0);
-  ints least(magnitude_mask);
+  ints least(without_sign);
   index i = 0;
   for (; i + floats::lanes <= n; i += floats::lanes) {
     const floats x = floats::load(p + i);
     lo = arch::min(lo, x);
     hi = arch::max(hi, x);
-    const ints magnitude = arch::bits_as<std::int32_t>(x) & ints(magnitude_mask);
+    const ints magnitude = arch::bits_as<std::int32_t>(x) & ints(without_sign);
     top = arch::max(top, magnitude);
     if constexpr (WithLeast) {
-      least = arch::min(least, (magnitude - ints(1)) & ints(magnitude_mask));
+      least = arch::min(least, (magnitude - ints(1)) & ints(without_sign));
     }
   }
   run_extremes all{-arch::max_of_lanes(floats(0.0F) - lo), arch::max_of_lanes(hi),
@@ -103,11 +105,11 @@ run_extremes extremes_of(const float* p, index n) noexcept {
   for (; i < n; ++i) {
     all.lo = p[i] < all.lo ? p[i] : all.lo;
     all.hi = p[i] > all.hi ? p[i] : all.hi;
-    const std::int32_t magnitude = std::bit_cast<std::int32_t>(p[i]) & magnitude_mask;
+    const std::int32_t magnitude = std::bit_cast<std::int32_t>(p[i]) & without_sign;
     all.amax_bits = arch::max(all.amax_bits, magnitude);
-    all.least_bits = arch::min(all.least_bits, (magnitude - 1) & magnitude_mask);
+    all.least_bits = arch::min(all.least_bits, (magnitude - 1) & without_sign);
   }
-  all.least_bits = (all.least_bits + (all.least_bits != magnitude_mask ? 1 : 0));
+  all.least_bits = (all.least_bits + (all.least_bits != without_sign ? 1 : 0));
   return all;
 }
 
@@ -131,10 +133,10 @@ inline void expect_not_empty(const caller& by, const batch_ref& x) {
 /// The summary of a batch, and the bits of its smallest |x| > 0.
 struct batch_summary {
   data_summary seen;
-  std::int32_t least_bits = magnitude_mask;
+  std::int32_t least_bits = without_sign;
 };
 
-/// Summarizes one batch. With nan_policy::fail, the error names the first bad position.
+/// Summarizes one batch. With nan_policy::fail, the error names the first NaN or infinity.
 template <bool WithLeast>
 batch_summary summarize(const caller& by, const batch_ref& x, nan_policy policy) {
   expect_not_empty(by, x);
@@ -166,18 +168,17 @@ inline void expect_countable(const caller& by, const char* argument, std::uint64
   fail(by.name().c_str(), argument, count, "at most " + text(text_reader::largest_count));
 }
 
-/// Fails if the sum of all counts exceeds largest_count, so that no sum overflows.
-inline void expect_countable_sum(const caller& by, const data_summary& seen,
-                                 const data_summary& more) {
+/// Fails if the sum of both counts exceeds text_reader::largest_count. So no sum can wrap.
+inline void expect_room(const caller& by, const data_summary& seen, const data_summary& more) {
   const std::uint64_t all = seen.count + seen.skipped + more.count + more.skipped;
   expect_countable(by, "count of observed values", all);
 }
 
-/// @param suffix  follows the argument in the error, such as " of other"
-inline void expect_same_policy(const caller& by, const std::string& suffix, nan_policy mine,
+/// @param of  follows the argument in the error sentence, e.g. " of other"
+inline void expect_same_policy(const caller& by, const std::string& of, nan_policy mine,
                                nan_policy other) {
   const auto name = [](nan_policy p) { return p == nan_policy::fail ? "fail" : "skip"; };
-  expect(mine == other, by, "nan_policy" + suffix, name(other), name(mine));
+  expect(mine == other, by, "nan_policy" + of, name(other), name(mine));
 }
 
 inline void write(text_writer& out, nan_policy policy) {
@@ -195,12 +196,12 @@ inline void write(text_writer& out, const data_summary& seen) {
   out.bits("hi", seen.hi);
 }
 
-/// The most values that an observer with this policy can have skipped if it counted `count` others.
+/// The largest number of values that an observer with this policy can skip when it counts `count`.
 inline std::uint64_t most_skipped(nan_policy policy, std::uint64_t count) noexcept {
   return policy == nan_policy::fail ? 0 : text_reader::largest_count - count;
 }
 
-/// Accepts only states that an observer can have.
+/// Fails on a state that no observed values can produce.
 inline void read(text_reader& in, nan_policy policy, data_summary& seen) {
   seen.count = in.field("count", text_reader::largest_count);
   seen.skipped = in.field("skipped", most_skipped(policy, seen.count));

@@ -1,5 +1,5 @@
 #pragma once
-/// compact_counts: counts up to 62 bits in 4 bytes each. Only histogram observers use it.
+/// Counts up to 2^62. A count below 2^32 takes 4 bytes. Private to the histogram observers.
 
 #include "fewbit/begin.hpp"
 
@@ -13,17 +13,17 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// Stores the low 32 bits of every count. The few counts that reach 2^32 have their high bits in a
-/// second table, 8 bytes each.
+/// Stores the low 32 bits of every count. A count that reaches 2^32 takes 8 bytes more for its high
+/// part.
 ///
-/// Each count has exactly one representation, so comparing the members compares the counts.
+/// Each count has exactly one representation. So operator== can compare the members.
 class compact_counts {
  public:
   explicit compact_counts(std::size_t n = 0) : low_(n, 0) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return low_.size(); }
 
-  /// Bytes on the heap.
+  /// Heap memory of the counts.
   [[nodiscard]] std::size_t bytes() const noexcept {
     return low_.capacity() * sizeof(std::uint32_t) + carries_.capacity() * sizeof(high_part);
   }
@@ -43,7 +43,7 @@ class compact_counts {
     if (++low_[i] == 0) carry(i, 1);
   }
 
-  /// Adds more[0] to more[n - 1] to the n counts from `begin` on.
+  /// Adds more[i] to count begin + i, for i from 0 to n - 1.
   void add_each(std::size_t begin, const std::uint32_t* more, std::size_t n) {
     using words = arch::vec<std::uint32_t, arch::native_lanes<std::uint32_t>>;
     std::uint32_t* low = low_.data() + begin;

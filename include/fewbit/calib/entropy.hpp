@@ -1,10 +1,10 @@
 #pragma once
-/// by_entropy: clips at the threshold with the least Kullback-Leibler divergence between the data
-/// and the quantized data.
+/// Chooses the clipping threshold with the least Kullback-Leibler divergence between the values and
+/// their quantized form.
 ///
-/// Use it for activations with long tails. This is TensorRT's method. It needs about 10,000 values
-/// or more, because the divergence of a sparse histogram is not reliable. Source: Wu et al. 2020,
-/// arXiv:2004.09602, section 3.2.
+/// Use it for activations with long tails. It needs about 10,000 values or more, because the
+/// divergence of a sparse histogram is not reliable. Read next: mse.hpp for 4 bits and fewer.
+/// Source: Wu et al. 2020, arXiv:2004.09602, section 3.2 (the method of TensorRT).
 
 #include "fewbit/begin.hpp"
 
@@ -23,25 +23,25 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// The divergences of all thresholds of one histogram h of |x|.
+/// The divergences of all thresholds of one histogram of |x|.
 ///
-/// Threshold i keeps the bins 0 to i - 1. P is h[0..i), with the counts of all later bins (the
-/// tail) added to bin i - 1. Q divides the i bins into `levels` groups: group j * levels / i has
-/// bin j. In Q, each non-empty bin of group g has the value q_g, the mean of the non-empty bins of
-/// h in the group. T is the sum of P, N the sum of Q, and S_g the sum of h in group g:
+/// The threshold after bin i keeps bins 0 to i - 1 of the counts h. The reference P is h[0..i),
+/// with all later counts (`tail`) added to bin i - 1. Q divides the i bins into `levels` groups:
+/// bin j belongs to group j * levels / i. In Q, each non-empty bin has the mean of the non-empty
+/// bins of its group, q_g. T is the sum of P, N the sum of Q, and S_g the sum of h in group g:
 ///
 ///     KL_i = sum P/T log((P/T) / (Q/N))
 ///          = (sum_{j<i-1} h log h + P_{i-1} log P_{i-1} - sum_g S_g log q_g - tail log q_last) / T
 ///            + log(N / T)
 ///
-/// Prefix sums of counts, of non-empty bins and of h log h reduce the work to `levels` logarithms
-/// for each threshold. Counts are exact in double up to 2^53. The library uses its own logarithm,
-/// so a divergence has the same bits on every platform.
+/// The prefix sums of counts, non-empty bins and h log h are computed once. Each threshold then
+/// needs only `levels` logarithms. Counts are exact in double up to 2^53, and the logarithm is the
+/// library's own. So a divergence has the same bits on every platform.
 class divergence {
  public:
   divergence(const std::vector<std::uint64_t>& counts, int levels)
       : counts_(counts), levels_(levels) {
-    counts_[0] = counts_[counts_.size() > 1 ? 1 : 0];  // a peak at 0 tells nothing about the tail
+    counts_[0] = counts_[counts_.size() > 1 ? 1 : 0];  // a peak at 0 must not affect the threshold
     const std::size_t n = counts_.size();
     below_.assign(n + 1, 0);
     filled_.assign(n + 1, 0);
@@ -55,7 +55,7 @@ class divergence {
 
   [[nodiscard]] std::uint64_t total() const noexcept { return below_.back(); }
 
-  /// KL_i for 1 <= i <= number of bins. It is infinite if Q is 0 in a bin where P is not.
+  /// KL_i for 1 <= i <= number of bins. Infinite if Q is 0 in a bin where P is not 0.
   [[nodiscard]] double at(std::size_t i) const {
     const std::uint64_t tail = total() - below_[i];
     const std::uint64_t last = counts_[i - 1];
@@ -93,20 +93,20 @@ class divergence {
 
 }  // namespace detail
 
-/// The threshold with the least divergence. Among equal divergences, the largest threshold is
-/// chosen.
+/// The threshold with the least divergence. If several are equal, the largest one.
 ///
-/// The thresholds tried are the bin edges from `first_bin` on. If there are fewer bins, or if all
-/// values are in bin 0, the result is the maximum. Divergences within 1e-12 of the least count as
-/// equal, so that rounding does not decide between ties. The result has the same bits on every
-/// platform.
+/// The candidates are the bin edges from edge `first_bin` to the last one. If there are fewer bins,
+/// or if all values are in bin 0, the result is max|x|. Divergences that differ by less than
+/// 1e-12 count as equal, so that rounding does not choose between them. The result has the same
+/// bits on every platform.
 ///
-/// affine: finds the threshold a on |x| and intersects [-a, a] with [min(lo, 0), max(hi, 0)] of the
-/// data. If all data is on one side of 0, that side has all 2^bits codes.
+/// affine: the range is [-a, a] intersected with [min(lo, 0), max(hi, 0)], where a is the threshold
+/// on |x| and lo and hi are the extremes of the data. If the data lies on one side of 0, the search
+/// uses all 2^bits codes for that side.
 struct by_entropy {
   int bits = 8;                 ///< 2 to 16
-  bool unsigned_codes = false;  ///< symmetric only: |x| gets 2^bits codes, not 2^(bits - 1)
-  index first_bin = 128;        ///< the first threshold that is tried, in bins
+  bool unsigned_codes = false;  ///< symmetric only: 2^bits codes for |x|, else 2^(bits - 1)
+  index first_bin = 128;        ///< the first candidate, in bins from 0
 
   [[nodiscard]] fewbit::range operator()(const histogram& h) const {
     detail::expect_bits_and_first_bin("by_entropy", bits, first_bin);

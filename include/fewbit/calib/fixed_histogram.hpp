@@ -1,8 +1,9 @@
 #pragma once
-/// fixed_histogram: a histogram whose range is given in advance.
+/// A histogram with a range that is given in advance.
 ///
-/// Use it to get the same bins as another tool or a publication. Otherwise use histogram_observer,
-/// which needs no range.
+/// Use it to reproduce the bins of another tool or published reference values. Otherwise use
+/// histogram_observer (histogram_observer.hpp): it needs no range in advance, and a wrong guess
+/// cannot reduce its resolution.
 
 #include "fewbit/begin.hpp"
 
@@ -21,17 +22,19 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// `bins` equal bins over [0, max] and the same number over [-max, 0]. Bin k contains
-/// k * w <= |x| < (k + 1) * w with w = max / bins in double. The last bin also contains |x| = max.
+/// `bins` bins of equal width on [0, max] and as many on [-max, 0].
 ///
-/// range(method), range() and snapshot() work as in histogram_observer. A snapshot has all bins.
-/// Values with |x| > max are counted in the last bin and in clipped(). The extremes are exact. All
-/// values are also counted by octave (octave_counts.hpp), for percentiles. The state depends only
-/// on the multiset of values, not on order, batches or merging.
+/// Bin k counts the values with k * w <= |x| < (k + 1) * w, where w = max / bins in double. The
+/// last bin on each side also counts |x| >= max. clipped() is the number of values with |x| > max.
+/// The extremes are exact. All values are also counted by octave (octave_counts.hpp), for
+/// percentiles.
+///
+/// range(method), range() and snapshot() work as in histogram_observer, but a snapshot contains all
+/// bins. The state does not depend on the order of the values, on the batches or on merging.
 class fixed_histogram : public detail::binned_values<fixed_histogram> {
  public:
   /// @param max   finite and above 0
-  /// @param bins  bins on each side of 0, from 1 to 65536
+  /// @param bins  number of bins on each side of 0, from 1 to 65536
   explicit fixed_histogram(float max, index bins = 2048, nan_policy policy = nan_policy::fail)
       : binned_values(checked("fixed_histogram", max, bins), policy), max_(max) {}
 
@@ -40,7 +43,7 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
 
   void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
     const auto batch = detail::summarize<false>(by, x, policy_).seen;
-    detail::expect_countable_sum(by, seen_, batch);
+    detail::expect_room(by, seen_, batch);
     seen_.add(batch);
     detail::for_each_finite_run(x, batch.skipped == 0, [&](const float* p, index n) {
       for (index i = 0; i < n; ++i) {
@@ -48,7 +51,7 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
         clipped_ += std::abs(p[i]) > max_ ? 1 : 0;
         if (p[i] == 0.0F) continue;
         const int key =
-            detail::octave_key(std::bit_cast<std::int32_t>(p[i]) & detail::magnitude_mask);
+            detail::octave_key(std::bit_cast<std::int32_t>(p[i]) & detail::without_sign);
         octaves_.add(p[i] < 0.0F ? ~key : key, 1);
       }
     });
@@ -59,7 +62,7 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
 
   void merge(const detail::caller& by, const fixed_histogram& other) {
     expect_same_settings(by, " of other", other);
-    detail::expect_countable_sum(by, seen_, other.seen_);
+    detail::expect_room(by, seen_, other.seen_);
     fixed_histogram both = *this;
     both.seen_.add(other.seen_);
     both.clipped_ += other.clipped_;
@@ -112,10 +115,10 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
     return made;
   }
 
-  void expect_same_settings(const detail::caller& by, const std::string& suffix,
+  void expect_same_settings(const detail::caller& by, const std::string& of,
                             const fixed_histogram& other) const {
-    detail::expect_same(by, "max" + suffix, other.max_, max_);
-    expect_same_bins(by, suffix, other);
+    detail::expect_same(by, "max" + of, other.max_, max_);
+    expect_same_bins(by, of, other);
   }
 
   static constexpr index most_bins = 65536;
@@ -139,7 +142,7 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
   [[nodiscard]] std::pair<index, index> used_bins() const noexcept { return {-bins(), bins()}; }
   [[nodiscard]] index split_bins() const noexcept { return bins(); }
 
-  /// The rounded quotient can be off by one bin. The loops correct it by comparing with the edges.
+  /// The rounded quotient can be wrong by one bin. The comparison with the edges corrects it.
   [[nodiscard]] index bin_of(float x) const noexcept {
     const double w = width();
     const double magnitude = std::abs(double{x});
@@ -149,7 +152,7 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
     return x < 0.0F ? ~k : k;
   }
 
-  /// Checks clipped_ against the end bins, the extremes and the octaves.
+  /// Fails if clipped_ contradicts the end bins, the extremes or the counts by octave.
   void expect_clipped_fits(const char* function) const {
     const bool right = seen_.hi > max_;
     const bool left = seen_.lo < -max_;

@@ -1,8 +1,8 @@
 #pragma once
-/// A histogram as plain data. The methods in threshold.hpp compute a range from it.
+/// A histogram as plain data, the input of the threshold methods.
 ///
-/// histogram_observer and fixed_histogram return it from snapshot(). A program that has its own
-/// counts can fill one itself.
+/// histogram_observer and fixed_histogram produce it. A program with its own counts can also fill
+/// one and pass it to a method. Read next: threshold.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -19,18 +19,18 @@
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
-/// Which ends of the range a method chooses.
+/// The form of the range that a method chooses.
 enum class clip : std::uint8_t {
-  symmetric,  ///< one threshold a on |x|: the range is [-a, a]
-  affine,     ///< both ends of x
+  symmetric,  ///< [-a, a], with one threshold a on |x|
+  affine,     ///< [lo, hi], with two thresholds on x
 };
 
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// The number of values between lo and hi: lo <= x < hi above 0, and lo < x <= hi below 0. The bin
-/// of the zeros has lo = hi = 0.
+/// A bin with its own edges. It counts lo <= x < hi if lo >= 0, and lo < x <= hi if hi <= 0. The
+/// bin of the zeros has lo = hi = 0.
 struct small_bin {
   double lo = 0.0;
   double hi = 0.0;
@@ -41,22 +41,24 @@ struct small_bin {
   }
 };
 
-/// Bins of equal width, `zero` of them below 0.
+/// Bins of equal width. `zero` of them are below 0.
 ///
-/// Bin i contains edge(i) <= x < edge(i + 1) above 0 and edge(i) < x <= edge(i + 1) below 0, so the
-/// histogram of -x is the mirror image. A symmetric histogram counts |x| and has zero = 0. Values
-/// outside the first or the last edge are in the first or the last bin.
+/// Bin i counts edge(i) <= x < edge(i + 1) above 0, and edge(i) < x <= edge(i + 1) below 0. So the
+/// histogram of -x is the mirror image of the histogram of x. A symmetric histogram counts |x| and
+/// has zero = 0. The first bin also counts the values below its edges, and the last bin the values
+/// above its edges.
 ///
-/// An outlier makes the bins so wide that all other values are in the few bins next to 0. Therefore
-/// `narrow` counts the values of the `split` bins on each side of 0 a second time, in bins that are
-/// narrow near 0. Percentiles use it. A program that fills a histogram itself may leave it empty.
+/// A single outlier makes all bins wide, and most values then fall into the few bins next to 0.
+/// Therefore `narrow` counts the values of the `split` bins on each side of 0 a second time, in
+/// bins that are narrower near 0. Percentiles use it. A program that fills a histogram itself can
+/// leave `narrow` empty.
 struct histogram {
   clip ends = clip::symmetric;
   std::vector<std::uint64_t> counts;
   double width = 0.0;
   index zero = 0;
-  range extremes;   ///< smallest and largest x, exact; not of |x|, even if the counts are
-  index split = 0;  ///< 0 if narrow is empty
+  range extremes;                 ///< exact smallest and largest x, also if the counts are of |x|
+  index split = 0;                ///< 0 if narrow is empty
   std::vector<small_bin> narrow;  ///< ascending, without overlap
 
   [[nodiscard]] index bins() const noexcept { return static_cast<index>(counts.size()); }
@@ -78,7 +80,7 @@ struct histogram {
     return sum;
   }
 
-  /// `narrow` counts the values of bins first_split() to last_split() - 1.
+  /// `narrow` counts the values of bins first_split() to last_split() - 1 a second time.
   [[nodiscard]] index first_split() const noexcept { return zero > split ? zero - split : 0; }
   [[nodiscard]] index last_split() const noexcept {
     return bins() - zero > split ? zero + split : bins();
@@ -102,26 +104,26 @@ inline void expect_searchable(const char* function, const histogram& h) {
   expect(h.total() != 0, function, "histogram.total()", 0, "at least 1");
 }
 
-/// Bin i as an interval. The first and the last bin extend to infinity.
-inline small_bin linear_bin(const histogram& h, index i) noexcept {
+/// Bin i as an interval. If the first bin is below 0, it starts at -infinity. If the last bin is
+/// above 0, it ends at infinity.
+inline small_bin wide_bin(const histogram& h, index i) noexcept {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const bool open_below = i == 0 && h.zero != 0;
   const bool open_above = i == h.bins() - 1 && h.zero != h.bins();
   return {open_below ? -infinity : h.edge(i), open_above ? infinity : h.edge(i + 1), h.count(i)};
 }
 
-/// Whether a value can be in both bins. `narrow` may be the bin of the zeros.
-inline bool can_share_a_value(const small_bin& wide, const small_bin& narrow) noexcept {
+/// Whether a value can be in both bins. `narrow` can be the bin of the zeros.
+inline bool share_a_value(const small_bin& wide, const small_bin& narrow) noexcept {
   if (narrow.lo == narrow.hi) return wide.lo == 0.0;
   return std::max(wide.lo, narrow.lo) < std::min(wide.hi, narrow.hi);
 }
 
-/// Whether `narrow` can have the same values as bins first_split() to last_split() - 1. Both must
-/// have the same number of values, and their bins of the i-th smallest value must overlap, for all
-/// i.
+/// Whether `narrow` can count the same values as the bins that it splits. For each i, the narrow
+/// bin and the wide bin of the i-th smallest value must overlap.
 inline bool small_bins_fit(const histogram& h) noexcept {
   index i = h.first_split();
-  std::uint64_t left = 0;  // of bin i - 1
+  std::uint64_t left = 0;  // values of bin i - 1 that are not matched yet
   double reached = -std::numeric_limits<double>::infinity();
   for (const small_bin& b : h.narrow) {
     const bool one_side = b.lo < b.hi ? b.lo >= 0.0 || b.hi <= 0.0 : b.lo == 0.0 && b.hi == 0.0;
@@ -132,7 +134,7 @@ inline bool small_bins_fit(const histogram& h) noexcept {
         if (i == h.last_split()) return false;
         left = h.count(i);
       }
-      if (!can_share_a_value(linear_bin(h, i - 1), b)) return false;
+      if (!share_a_value(wide_bin(h, i - 1), b)) return false;
       const std::uint64_t both = std::min(n, left);
       n -= both;
       left -= both;
@@ -160,8 +162,8 @@ inline histogram folded(const histogram& h) {
   return out;
 }
 
-/// [-a, a] with a = min(threshold, max|x|). A threshold of 0 gives a = max|x|, so that mostly zero
-/// data is not clipped to an empty range.
+/// [-a, a] with a = min(threshold, max|x|). A threshold of 0 means max|x|, because sparse data must
+/// not be clipped to an empty range.
 inline range symmetric_range(double threshold, const histogram& h) {
   const float amax = h.extremes.amax();
   const float a =

@@ -1,10 +1,9 @@
 #pragma once
-/// histogram_observer: a streaming histogram that needs no range in advance and does not depend on
-/// the order of values.
+/// A streaming histogram that needs no range in advance. The order of the values does not matter.
 ///
-/// Use it to compare several methods: after one pass over the data, call `range(method)` for each.
-/// Read next: threshold.hpp (the methods), threshold_observer.hpp (an observer bound to one
-/// method), fixed_histogram.hpp (the same bins as another tool).
+/// Use it to compare several methods: pass the data once, then call `range(method)` for each of
+/// them. Read next: threshold.hpp for the methods, threshold_observer.hpp for an observer with a
+/// fixed method, fixed_histogram.hpp to reproduce the bins of another tool.
 
 #include "fewbit/begin.hpp"
 
@@ -28,30 +27,30 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// floor(log2 x) for finite x > 0. It is correct for subnormal x too, because each float > 0 is a
-/// normal double.
+/// floor(log2 x) for finite x > 0. Subnormal floats are allowed, because they are normal doubles.
 inline int floor_log2(float x) noexcept {
   return static_cast<int>(std::bit_cast<std::uint64_t>(double{x}) >> 52U & 0x7FFU) - 1023;
 }
 
-/// Counts values in linear bins of width 2^exponent, where |x| < bins * 2^exponent. Small values,
-/// |x| below 64 widths, are also counted by octave. Each octave bin is inside one linear bin.
+/// Counts values in bins of width 2^exponent. Requires |x| < bins * 2^exponent. Values with
+/// |x| < 64 widths (small values) are also counted by octave. Each bin of an octave lies inside one
+/// bin of that width.
 ///
-/// The quotient |x| / width is computed as two products with powers of two, because 2^149 is not a
-/// float. trunc(|x| / width) is always exact: a product is exact unless it is below 2^-126, and
-/// then the index is 0 with or without rounding.
+/// The quotient |x| / width is computed as |x| * 2^-exponent, with two factors, because 2^149 is
+/// larger than the largest float. Rounding cannot change trunc(|x| / width): a product is exact
+/// unless it is below 2^-126, and then the index is 0 in any case.
 class bin_counter {
  public:
   bin_counter(index bins, int exponent)
       : bins_(static_cast<std::int32_t>(bins)),
         exponent_(exponent),
-        first_factor_(static_cast<float>(exact_exp2(std::min(-exponent, 126)))),
-        second_factor_(static_cast<float>(exact_exp2(std::max(-exponent - 126, 0)))),
+        first_factor_(static_cast<float>(two_to_the(std::min(-exponent, 126)))),
+        second_factor_(static_cast<float>(two_to_the(std::max(-exponent - 126, 0)))),
         end_of_small_(exponent + octave_bits > 127 ? infinity_bits
-                                                   : bits_of(exact_exp2(exponent + octave_bits))) {}
+                                                   : bits_of(two_to_the(exponent + octave_bits))) {}
 
-  /// The linear bin, -bins to bins - 1, of a float or of a vector of floats. The sign is taken from
-  /// the bits, because some compiler flags ignore the sign of zero.
+  /// The bin, from -bins to bins - 1, for a float or a vector of floats. The sign is tested in
+  /// integer bits, because flags such as -ffast-math allow the compiler to replace -0 by +0.
   template <class V>
   FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int32_t> bin_of(const V& value) const noexcept {
     const auto bits = arch::bits_as<std::int32_t>(value);
@@ -60,7 +59,7 @@ class bin_counter {
     return arch::convert<std::int32_t>(quotient) ^ below_zero(bits, magnitude);
   }
 
-  /// Counts n values without temporary tables. Faster than count_long for short runs.
+  /// Counts n values without temporary tables. For short runs.
   void count(const float* p, index n, mirrored_counts& counts, octave_counts& by_octave) const {
     using floats = arch::vec<float, arch::native_lanes<float>>;
     constexpr index piece = 16 * floats::lanes;
@@ -71,20 +70,22 @@ class bin_counter {
       std::size_t small = 0;
       index i = 0;
       for (; i + floats::lanes <= length; i += floats::lanes) {
-        small = classify<floats>(p + i, bins.data() + i, keys.data(), small);
+        small = sort<floats>(p + i, bins.data() + i, keys.data(), small);
       }
-      for (; i < length; ++i) small = classify<float>(p + i, bins.data() + i, keys.data(), small);
+      for (; i < length; ++i) small = sort<float>(p + i, bins.data() + i, keys.data(), small);
       for (index j = 0; j < length; ++j) counts.add_one(bins[static_cast<std::size_t>(j)]);
       for (std::size_t j = 0; j < small; ++j) by_octave.add_one(keys[j]);
     }
   }
 
-  /// Counts n values in temporary tables. Small values are counted by octave only, and add_octave
-  /// adds them to the linear bins afterwards. Other values are counted in four tables, by lane
-  /// modulo 4, because equal neighbours (such as zeros after a relu) in one table would wait for
-  /// each other's increment. Counts have 32 bits so that the tables fit in L1.
+  /// Counts n values with temporary tables. For long runs.
   ///
-  /// @param least_bits  at most the bits of the smallest |x| > 0
+  /// A small value is first counted by octave alone. add_octave() then adds the octave's counts to
+  /// the linear bins. The other values use four tables in turn. With one table, the increments of
+  /// equal neighbours, such as zeros after a ReLU, would depend on each other. The tables have
+  /// 32-bit counts, so that they fit into the L1 cache.
+  ///
+  /// @param least_bits  a lower bound of the bits of the smallest |x| > 0
   void count_long(const float* p, index n, std::int32_t least_bits, mirrored_counts& counts,
                   octave_counts& by_octave) const {
     constexpr index most = index{1} << 30;
@@ -94,7 +95,7 @@ class bin_counter {
     const int first = least_bits < end_of_small_ ? octave_key(least_bits) / octave_bins : end;
     const std::int32_t keys = (end - first) * octave_bins;
     std::vector<std::uint32_t> tables(static_cast<std::size_t>(4 * size + 2 * keys), 0);
-    const index counted = fill_tables(p, n, first * octave_bins - 4 * size, keys, tables.data());
+    const index counted = fill(p, n, first * octave_bins - 4 * size, keys, tables.data());
     add_tables(tables.data(), counts);
     const std::uint32_t* right = tables.data() + 4 * size;
     for (int octave = first; octave < end; ++octave, right += octave_bins) {
@@ -110,25 +111,25 @@ class bin_counter {
 
   template <class I>
   FEWBIT_ALWAYS_INLINE static I magnitude_of(const I& bits) noexcept {
-    return bits & I(magnitude_mask);
+    return bits & I(without_sign);
   }
 
-  /// -1 if the value is below 0, else 0. Zeros of both signs give 0.
+  /// -1 if the value is below 0, else 0. -0 is not below 0.
   template <class I>
   FEWBIT_ALWAYS_INLINE static I below_zero(const I& bits, const I& magnitude) noexcept {
     return (bits & (I(0) - magnitude)) >> I(31);
   }
 
   template <class V>
-  struct classified {
+  struct sorted {
     arch::rebind<V, std::int32_t> bin;
-    arch::rebind<V, std::int32_t> key;       // only valid if is_small
+    arch::rebind<V, std::int32_t> key;       // valid only if small
     arch::rebind<V, std::int32_t> is_small;  // -1 or 0
     arch::rebind<V, std::int32_t> is_below_zero;
   };
 
   template <class V>
-  FEWBIT_ALWAYS_INLINE classified<V> classify(const V& value) const noexcept {
+  FEWBIT_ALWAYS_INLINE sorted<V> sort(const V& value) const noexcept {
     using ints = arch::rebind<V, std::int32_t>;
     const ints bits = arch::bits_as<std::int32_t>(value);
     const ints magnitude = magnitude_of(bits);
@@ -138,17 +139,17 @@ class bin_counter {
             below_zero(bits, magnitude)};
   }
 
-  /// Writes the bins of one V of values to `bins`, and appends the signed keys of the small values
-  /// to the `small` keys that `keys` already has.
+  /// Writes the bins of one V of values to `bins`, and the signed keys of the small values to
+  /// `keys` from position `small` on.
   /// @return the new number of keys
   template <class V>
-  FEWBIT_ALWAYS_INLINE std::size_t classify(const float* p, std::int32_t* bins, std::int32_t* keys,
-                                            std::size_t small) const noexcept {
+  FEWBIT_ALWAYS_INLINE std::size_t sort(const float* p, std::int32_t* bins, std::int32_t* keys,
+                                        std::size_t small) const noexcept {
     using ints = arch::rebind<V, std::int32_t>;
     constexpr std::size_t lanes = sizeof(V) / sizeof(std::int32_t);
     std::array<std::int32_t, lanes> key;
     std::array<std::int32_t, lanes> is_small;
-    const classified<V> s = classify(arch::load<V>(p));
+    const sorted<V> s = sort(arch::load<V>(p));
     arch::store(bins, s.bin);
     arch::store(key.data(), ints(s.key ^ s.is_below_zero));
     arch::store(is_small.data(), s.is_small);
@@ -159,18 +160,18 @@ class bin_counter {
     return small;
   }
 
-  /// Counts in four linear tables and, after them, two tables of `keys` keys: above and below 0.
-  /// @param shift  key - shift is the position of a key above 0
-  /// @return the number of values counted, a multiple of the lanes of a vector
-  index fill_tables(const float* p, index n, std::int32_t shift, std::int32_t keys,
-                    std::uint32_t* tables) const noexcept {
+  /// Fills four tables of linear bins, then two tables of `keys` keys: above 0 and below 0.
+  /// @param shift  the position of a key above 0 is key - shift
+  /// @return the number of counted values, a multiple of the vector length
+  index fill(const float* p, index n, std::int32_t shift, std::int32_t keys,
+             std::uint32_t* tables) const noexcept {
     using floats = arch::vec<float, arch::native_lanes<float>>;
     using ints = arch::rebind<floats, std::int32_t>;
     ints base;
     for (int l = 0; l < floats::lanes; ++l) base.set(l, l % 4 * 2 * bins_ + bins_);
     index i = 0;
     for (; i + floats::lanes <= n; i += floats::lanes) {
-      const classified<floats> s = classify(floats::load(p + i));
+      const sorted<floats> s = sort(floats::load(p + i));
       const ints at_key = s.key - ints(shift) + (s.is_below_zero & ints(keys));
       std::array<std::int32_t, floats::lanes> at;
       arch::select(s.is_small, at_key, s.bin + base).store(at.data());
@@ -179,7 +180,7 @@ class bin_counter {
     return i;
   }
 
-  /// Adds the four linear tables to `counts`. Their sums are at most 2^30.
+  /// Adds the four tables to `counts`. A sum is at most 2^30.
   void add_tables(std::uint32_t* tables, mirrored_counts& counts) const {
     using words = arch::vec<std::uint32_t, 8>;  // there are 32 bins or more
     const std::int32_t size = 2 * bins_;
@@ -191,7 +192,7 @@ class bin_counter {
     counts.add_each(tables);
   }
 
-  /// Adds the counts of one octave's keys to `by_octave`, and to the linear bins that contain them.
+  /// Adds the counts of one octave to `by_octave`, and to the linear bins that contain its keys.
   void add_octave(int octave, const std::uint32_t* right, const std::uint32_t* left,
                   mirrored_counts& counts, octave_counts& by_octave) const {
     std::uint64_t n_right = 0;
@@ -225,36 +226,43 @@ class bin_counter {
 
 }  // namespace detail
 
-/// Bins of a power-of-two width w, the same number on each side of 0. When |x| reaches bins * w,
-/// pairs of neighbouring bins are merged and w doubles.
+/// `bins` bins of width w on each side of 0. w is a power of two. When a value with |x| >= bins * w
+/// arrives, pairs of neighbouring bins are merged and w doubles, until the value fits.
 ///
-/// The state depends only on the multiset of values, because both of its parts do:
-/// - Width: w is the smallest power of two, at least 2^-149, with max|x| < bins * w. It depends
+/// The state depends only on the multiset of values:
+/// - Width: w is the smallest power of two, at least 2^-149, with max|x| < bins * w. So w depends
 ///   only on max|x|.
-/// - Counts: bin k counts the values with k = trunc(|x| / w). Since trunc(trunc(|x| / w) / 2) =
-///   trunc(|x| / 2w), a merged bin has the count it would have if the width were 2w from the start.
+/// - Counts: bin k counts the values with trunc(|x| / w) = k. Since
+///   trunc(trunc(|x| / w) / 2) = trunc(|x| / 2w), merging two bins gives the same count as a
+///   histogram that had width 2w from the start.
+/// - Counts by octave: when w doubles, an octave can fall below 64 widths. It then has 64 or more
+///   linear bins, and its counts are copied from them.
 ///
-/// So any order, any division into batches and any merge of observers give the same bits.
+/// So any order, any split into batches and any merge of observers give the same bits.
 ///
-/// Small values, |x| below 64 widths, are also counted by octave (octave_counts.hpp), so that
-/// percentiles stay precise if an outlier makes the bins wide. This table depends only on the
-/// multiset too: when an octave falls below 64 widths, its counts are copied from its linear bins,
-/// of which it has 64 or more.
+/// Small values, with |x| < 64 w, are also counted by octave (octave_counts.hpp). So a single
+/// outlier does not reduce the resolution of the percentiles of the other values.
 ///
-/// range(method) and range() compute a range. snapshot(ends) returns the bins in use as plain data.
+/// range() and range(method) return a range. snapshot(ends) returns the bins in use as plain data.
 ///
-/// Memory: 8 bytes for each of the `bins`, plus at most 19 kB: 36 kB for 2048 bins. Each bin that
-/// reaches 2^32 values takes 8 bytes more. At least half of the bins are in use unless max|x| is
-/// subnormal, so w is at most 2 max|x| / bins.
+/// At least half of the bins are in use, unless max|x| is subnormal. So w is at most
+/// 2 max|x| / bins. Memory:
+///
+/// | part                                       | bytes         |
+/// |--------------------------------------------|---------------|
+/// | each of the `bins`                         | 8             |
+/// | each bin that reaches 2^32 values          | 8 more        |
+/// | counts by octave                           | at most 19 kB |
+/// | total with 2048 bins, counts below 2^32    | at most 36 kB |
 class histogram_observer : public detail::binned_values<histogram_observer> {
  public:
   static constexpr index default_bins = 2048;
 
-  /// @param bins  bins on each side of 0: a power of two from 16 to 65536.
+  /// @param bins  number of bins on each side of 0, a power of two from 16 to 65536
   explicit histogram_observer(index bins = default_bins, nan_policy policy = nan_policy::fail)
       : histogram_observer(detail::caller{name}, bins, policy) {}
 
-  /// The overloads with `by` are for observers that contain this one. Errors name `by`.
+  /// The same, for an observer that contains this one. Errors name `by`.
   histogram_observer(const detail::caller& by, index bins, nan_policy policy)
       : binned_values(checked(by.name().c_str(), bins), policy) {}
 
@@ -263,8 +271,8 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
 
   void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
     const auto batch = detail::summarize<true>(by, x, policy_);
-    detail::expect_countable_sum(by, seen_, batch.seen);
-    add_summary(batch.seen);
+    detail::expect_room(by, seen_, batch.seen);
+    extend(batch.seen);
     const detail::bin_counter counter(bins(), exponent());
     detail::for_each_finite_run(x, batch.seen.skipped == 0, [&](const float* p, index n) {
       if (n < 2 * bins()) {
@@ -280,17 +288,17 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
 
   void merge(const detail::caller& by, const histogram_observer& other) {
     expect_same_settings(by, " of other", other);
-    detail::expect_countable_sum(by, seen_, other.seen_);
+    detail::expect_room(by, seen_, other.seen_);
     histogram_observer aligned = other;
     histogram_observer both = *this;
     aligned.widen(exponent() - other.exponent());
-    both.add_summary(other.seen_);
+    both.extend(other.seen_);
     both.counts_.add(aligned.counts_);
     both.octaves_.add(aligned.octaves_);
     *this = std::move(both);
   }
 
-  [[nodiscard]] double width() const noexcept { return detail::exact_exp2(exponent()); }
+  [[nodiscard]] double width() const noexcept { return detail::two_to_the(exponent()); }
 
   [[nodiscard]] std::string to_text() const { return detail::text_of(*this); }
 
@@ -329,9 +337,9 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
     return made;
   }
 
-  void expect_same_settings(const detail::caller& by, const std::string& suffix,
+  void expect_same_settings(const detail::caller& by, const std::string& of,
                             const histogram_observer& other) const {
-    expect_same_bins(by, suffix, other);
+    expect_same_bins(by, of, other);
   }
 
   static constexpr index most_bins = 65536;
@@ -346,7 +354,7 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
   [[nodiscard]] int exponent() const noexcept { return exponent_for(seen_.amax()); }
 
   [[nodiscard]] int exponent_for(float amax) const noexcept {
-    constexpr int finest = -149;  // all floats are multiples of 2^-149
+    constexpr int finest = -149;  // the smallest float: no smaller width is useful
     if (amax == 0.0F) return finest;
     return std::max(finest, detail::floor_log2(amax) + 1 - std::countr_zero(unsigned_bins()));
   }
@@ -355,12 +363,12 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
     return static_cast<std::uint64_t>(bins());
   }
 
-  /// {first, last + 1}: the bins that contain values, where first <= 0 <= last + 1.
+  /// The bins in use as {first, last + 1}: from the bin of min(lo, 0) to the bin of max(hi, 0).
   [[nodiscard]] std::pair<index, index> used_bins() const noexcept {
     return {std::min(bin_of(seen_.lo), index{0}), std::max(bin_of(seen_.hi) + 1, index{0})};
   }
 
-  /// The bins below 64 widths, on each side of 0.
+  /// The number of bins below 64 widths, on each side of 0.
   [[nodiscard]] index split_bins() const noexcept {
     return std::min(bins(), index{detail::octave_bins});
   }
@@ -369,13 +377,14 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
     return detail::bin_counter(bins(), exponent()).bin_of(x);
   }
 
-  /// Adds extremes and counts of new values, and widens the bins so that the values fit.
-  void add_summary(const detail::data_summary& more) {
+  /// Adds the summary of new values and widens the bins so that these values fit.
+  void extend(const detail::data_summary& more) {
     widen(exponent_for(more.amax()) - exponent());
     seen_.add(detail::data_summary(more));
   }
 
-  /// Merges each 2^doublings bins into one. Values that become small are also counted by octave.
+  /// Merges each 2^doublings neighbouring bins into one. Bins that fall below 64 widths are also
+  /// counted by octave.
   void widen(int doublings) {
     if (doublings <= 0) return;
     auto by_octave = octaves_;

@@ -1,5 +1,5 @@
 #pragma once
-/// max_observer: the smallest and the largest value. This range clips nothing.
+/// Observes the smallest and the largest value. Their range clips nothing.
 ///
 /// Use it for weights, and for activations without outliers. Read next: histogram_observer.hpp.
 
@@ -14,7 +14,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// range() is [min, max] of all values seen. Symmetric schemes use range().amax().
+/// range() is [min, max] of all observed values. Symmetric schemes use range().amax() = max|x|.
 class max_observer {
  public:
   max_observer() = default;
@@ -25,10 +25,10 @@ class max_observer {
     observe({"max_observer", "observe"}, x);
   }
 
-  /// The overloads with `by` are for observers that contain this one. Errors name `by`.
+  /// The overloads with `by` are for an observer that contains this one. Errors name `by`.
   void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
     const auto batch = detail::summarize<false>(by, x, policy_).seen;
-    detail::expect_countable_sum(by, seen_, batch);
+    detail::expect_room(by, seen_, batch);
     seen_.add(batch);
   }
 
@@ -37,7 +37,7 @@ class max_observer {
 
   void merge(const detail::caller& by, const max_observer& other) {
     expect_same_settings(by, " of other", other);
-    detail::expect_countable_sum(by, seen_, other.seen_);
+    detail::expect_room(by, seen_, other.seen_);
     seen_.add(detail::data_summary(other.seen_));
   }
 
@@ -81,9 +81,9 @@ class max_observer {
 
   [[nodiscard]] std::uint64_t rows_seen() const noexcept { return seen_.count + seen_.skipped; }
 
-  void expect_same_settings(const detail::caller& by, const std::string& suffix,
+  void expect_same_settings(const detail::caller& by, const std::string& of,
                             const max_observer& other) const {
-    detail::expect_same_policy(by, suffix, policy_, other.policy_);
+    detail::expect_same_policy(by, of, policy_, other.policy_);
   }
 
   detail::data_summary seen_;

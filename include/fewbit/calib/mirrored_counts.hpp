@@ -1,10 +1,10 @@
 #pragma once
-/// Counts of bins on both sides of 0, and the base class of histogram_observer and fixed_histogram.
-/// Only these two use it.
+/// Counts of bins on both sides of 0, and the common base of histogram_observer and
+/// fixed_histogram. Private to both.
 ///
-/// Bin k >= 0 contains the values from k to k + 1 widths above 0. Bin -1 - k = ~k is its mirror
-/// image below 0. Zeros of both signs are in bin 0. The sum of bins k and ~k is bin k of the exact
-/// histogram of |x|.
+/// Bin k >= 0 counts the values from k to k + 1 widths above 0. Bin -1 - k = ~k is its mirror image
+/// below 0. +0 and -0 are in bin 0. The sum of bins k and ~k is bin k of the exact histogram of
+/// |x|.
 
 #include "fewbit/begin.hpp"
 
@@ -31,22 +31,22 @@ class mirrored_counts {
 
   [[nodiscard]] index bins_per_side() const noexcept { return bins_; }
 
-  [[nodiscard]] std::uint64_t operator[](index k) const noexcept { return counts_[position_of(k)]; }
+  [[nodiscard]] std::uint64_t operator[](index k) const noexcept { return counts_[place(k)]; }
 
   /// @param k  from -bins_per_side() to bins_per_side() - 1
-  void add(index k, std::uint64_t n) { counts_.add(position_of(k), n); }
+  void add(index k, std::uint64_t n) { counts_.add(place(k), n); }
 
-  FEWBIT_ALWAYS_INLINE void add_one(index k) { counts_.add_one(position_of(k)); }
+  FEWBIT_ALWAYS_INLINE void add_one(index k) { counts_.add_one(place(k)); }
 
-  /// Adds one count to each bin, from bin -bins_per_side() on.
+  /// Adds more[i] to bin i - bins_per_side(), for all bins.
   void add_each(const std::uint32_t* more) { counts_.add_each(0, more, counts_.size()); }
 
   void add(const mirrored_counts& other) {
     for (std::size_t i = 0; i < counts_.size(); ++i) counts_.add(i, other.counts_[i]);
   }
 
-  /// Merges each 2^doublings neighbouring bins into one. An arithmetic shift is right on both sides
-  /// of 0, because ~((~k) >> d) = k >> d.
+  /// The counts with each 2^doublings neighbouring bins merged into one. The arithmetic shift of k
+  /// is correct on both sides of 0, because ~((~k) >> d) = k >> d.
   [[nodiscard]] mirrored_counts coarsened(int doublings) const {
     const int shift = doublings < 62 ? doublings : 62;
     mirrored_counts coarse(bins_);
@@ -63,7 +63,7 @@ class mirrored_counts {
     return all;
   }
 
-  /// A histogram of bins first to last - 1, where first <= 0 <= last.
+  /// Bins first to last - 1 as plain data; `first` <= 0 <= `last`.
   [[nodiscard]] histogram of_values(index first, index last, double width) const {
     histogram out;
     out.ends = clip::affine;
@@ -74,7 +74,7 @@ class mirrored_counts {
     return out;
   }
 
-  /// A histogram of |x| with bins 0 to used - 1.
+  /// The bins 0 to `used` - 1 of |x| as plain data.
   [[nodiscard]] histogram of_magnitudes(index used, double width) const {
     histogram out;
     out.width = width;
@@ -92,8 +92,8 @@ class mirrored_counts {
     }
   }
 
-  /// Reads counts into an empty object. Bins must ascend, the sum of the counts must be seen.count,
-  /// and the first and the last bin must be those of seen.lo and seen.hi.
+  /// Fills an empty object. The bins must ascend from bin_of_lo to bin_of_hi. The sum of their
+  /// counts must be seen.count.
   void read(text_reader& in, const data_summary& seen, index bin_of_lo, index bin_of_hi) {
     const std::uint64_t filled = in.field("filled", static_cast<std::uint64_t>(2 * bins_));
     std::uint64_t sum = 0;
@@ -116,7 +116,7 @@ class mirrored_counts {
   friend bool operator==(const mirrored_counts&, const mirrored_counts&) = default;
 
  private:
-  [[nodiscard]] std::size_t position_of(index k) const noexcept {
+  [[nodiscard]] std::size_t place(index k) const noexcept {
     return static_cast<std::size_t>(k + bins_);
   }
 
@@ -124,7 +124,8 @@ class mirrored_counts {
   compact_counts counts_;
 };
 
-/// The bins of `counts` and one bin of `zeros`, ascending: of |x| if symmetric, of x if affine.
+/// The counts by octave and the bin of the zeros, as narrow bins. They are bins of |x| if `ends` is
+/// symmetric, of x if it is affine.
 inline std::vector<small_bin> small_bins(const octave_counts& counts, std::uint64_t zeros,
                                          clip ends) {
   std::vector<small_bin> out;
@@ -143,14 +144,11 @@ inline std::vector<small_bin> small_bins(const octave_counts& counts, std::uint6
   return out;
 }
 
-/// The state of a histogram observer and its ranges. Derived has these members:
-///
-/// | member       | meaning                                                                 |
-/// |--------------|-------------------------------------------------------------------------|
-/// | name         | its name in errors                                                      |
-/// | width()      | the width of a bin                                                      |
-/// | used_bins()  | the bins of a snapshot: {first, last + 1}                               |
-/// | split_bins() | number of bins on each side of 0 whose values are counted by octave too |
+/// The state and the results of a histogram observer. Derived provides:
+/// - `name`, for errors;
+/// - width(), the width of a bin;
+/// - used_bins(), the bins of a snapshot as {first, last + 1};
+/// - split_bins(), the number of bins on each side of 0 that octaves_ counts a second time.
 template <class Derived>
 class binned_values {
  public:
@@ -166,7 +164,7 @@ class binned_values {
   /// @throws fewbit::error before the first value.
   [[nodiscard]] fewbit::range range() const { return range(caller{Derived::name, "range"}); }
 
-  /// The overloads with `by` are for observers that contain this one. Errors name `by`.
+  /// The overloads with `by` are for an observer that contains this one. Errors name `by`.
   template <ThresholdMethod Method>
   [[nodiscard]] fewbit::range range(const caller& by, const Method& method,
                                     clip ends = clip::symmetric) const {
@@ -178,7 +176,7 @@ class binned_values {
     return {seen_.lo, seen_.hi};
   }
 
-  /// The histogram of |x| if symmetric, of x if affine.
+  /// The bins as plain data: of |x| if `ends` is symmetric, of x if it is affine.
   /// @throws fewbit::error before the first value.
   [[nodiscard]] histogram snapshot(clip ends) const {
     expect_data({Derived::name, "snapshot"}, count());
@@ -186,7 +184,7 @@ class binned_values {
   }
 
   [[nodiscard]] index bins() const noexcept { return counts_.bins_per_side(); }
-  /// Bytes of memory, including the object itself.
+  /// Memory in bytes, with the object itself.
   [[nodiscard]] std::size_t bytes() const noexcept {
     return sizeof(Derived) + counts_.bytes() + octaves_.bytes();
   }
@@ -201,13 +199,12 @@ class binned_values {
 
   [[nodiscard]] std::uint64_t rows_seen() const noexcept { return seen_.count + seen_.skipped; }
 
-  void expect_same_bins(const caller& by, const std::string& suffix,
-                        const binned_values& other) const {
-    expect_same(by, "bins" + suffix, other.bins(), bins());
-    expect_same_policy(by, suffix, policy_, other.policy_);
+  void expect_same_bins(const caller& by, const std::string& of, const binned_values& other) const {
+    expect_same(by, "bins" + of, other.bins(), bins());
+    expect_same_policy(by, of, policy_, other.policy_);
   }
 
-  /// Reads both tables and accepts only states that an observer can have.
+  /// Reads both tables. Fails on a state that no observed values can produce.
   void read_counts(text_reader& in, index bin_of_lo, index bin_of_hi, int key_end) {
     counts_.read(in, seen_, bin_of_lo, bin_of_hi);
     const auto& self = static_cast<const Derived&>(*this);

@@ -1,10 +1,11 @@
 #pragma once
-/// moving_average_observer: exponential moving averages of the smallest and the largest value of
-/// each batch.
+/// Exponential moving average of each batch's smallest and largest value.
 ///
-/// Use it while a network trains: the weight of old batches decreases. Source: Jacob et al. 2018,
-/// arXiv:1712.05877, section 3.1. The result depends on the order of the batches, so there is no
-/// merge. Where the order must not matter, use max_observer or histogram_observer.
+/// Use it during training: the weight of old batches decreases with each new batch. The result
+/// depends on the order of the batches. There is no merge, because the averages of two parts do not
+/// determine the average of the whole. If the order must not matter, use max_observer
+/// (max_observer.hpp) or histogram_observer (histogram_observer.hpp).
+/// Source: Jacob et al. 2018, arXiv:1712.05877, section 3.1.
 
 #include "fewbit/begin.hpp"
 
@@ -19,33 +20,36 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// The first batch sets lo and hi to its extremes. Each later batch changes them, in double:
+/// The first batch sets lo = min(batch) and hi = max(batch). Each later batch updates them in
+/// double:
+///
 ///     lo = momentum * lo + (1 - momentum) * min(batch)
 ///     hi = momentum * hi + (1 - momentum) * max(batch)
+///
 /// range() rounds both to float.
 class moving_average_observer {
  public:
-  /// @param momentum  in [0, 1): 0 uses only the last batch, 0.99 averages about 100 batches
+  /// @param momentum  in [0, 1). 0 uses only the last batch. 0.99 averages about 100 batches.
   explicit moving_average_observer(double momentum = 0.99, nan_policy policy = nan_policy::fail)
       : momentum_(detail::without_minus_zero(momentum)), policy_(policy) {
     expect_momentum("moving_average_observer", momentum);
   }
 
-  /// A batch whose values are all skipped does not change the averages.
+  /// A batch whose values are all skipped does not change lo and hi.
   /// @throws fewbit::error if x is empty, and on NaN or infinity unless the policy is to skip them
   void observe(const Eigen::Ref<const row_matrix<float>>& x) {
     observe({"moving_average_observer", "observe"}, x);
   }
 
-  /// The overloads with `by` are for observers that contain this one. Errors name `by`.
+  /// The overloads with `by` are for an observer that contains this one. Errors name `by`.
   void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
     const auto batch = detail::summarize<false>(by, x, policy_).seen;
     detail::expect_countable(by, "count of batches", batches_ + 1);
     detail::expect_countable(by, "count of skipped values", skipped_ + batch.skipped);
     skipped_ += batch.skipped;
     if (batch.count == 0) return;
-    lo_ = batches_ == 0 ? double{batch.lo} : updated(lo_, batch.lo);
-    hi_ = batches_ == 0 ? double{batch.hi} : updated(hi_, batch.hi);
+    lo_ = batches_ == 0 ? double{batch.lo} : moved(lo_, batch.lo);
+    hi_ = batches_ == 0 ? double{batch.hi} : moved(hi_, batch.hi);
     ++batches_;
   }
 
@@ -102,24 +106,23 @@ class moving_average_observer {
     return made;
   }
 
-  /// per_channel compares this number between channels. With nan_policy::fail each channel counts
-  /// every batch. With skip, channels can count different numbers of batches, because a channel
-  /// ignores a batch if it skips all its values.
+  /// All channels of a per_channel get the same batches. With nan_policy::fail every batch counts,
+  /// so batches_ is equal in all channels. With nan_policy::skip it can differ, so the result is 0.
   [[nodiscard]] std::uint64_t rows_seen() const noexcept {
     return policy_ == nan_policy::fail ? batches_ : 0;
   }
 
-  void expect_same_settings(const detail::caller& by, const std::string& suffix,
+  void expect_same_settings(const detail::caller& by, const std::string& of,
                             const moving_average_observer& other) const {
-    detail::expect_same(by, "momentum" + suffix, other.momentum_, momentum_);
-    detail::expect_same_policy(by, suffix, policy_, other.policy_);
+    detail::expect_same(by, "momentum" + of, other.momentum_, momentum_);
+    detail::expect_same_policy(by, of, policy_, other.policy_);
   }
 
-  [[nodiscard]] double updated(double average, float latest) const noexcept {
+  [[nodiscard]] double moved(double average, float latest) const noexcept {
     return arch::rounded(momentum_ * average) + arch::rounded((1.0 - momentum_) * double{latest});
   }
 
-  /// NaN fails too, because comparisons with NaN are false.
+  /// A NaN also fails, because every comparison with NaN is false.
   static void expect_momentum(const char* function, double momentum) {
     detail::expect(momentum >= 0.0 && momentum < 1.0, function, "momentum", momentum,
                    "at least 0 and below 1");
@@ -130,10 +133,11 @@ class moving_average_observer {
     detail::expect(bits != std::uint64_t{1} << 63U, in.function(), name, value, "not -0");
   }
 
-  /// After one batch, and always if momentum is 0, the average is a float.
+  /// After the first batch, or if momentum is 0, the value must be a float.
   [[nodiscard]] double read_average(detail::text_reader& in, const char* bound) const {
     const auto value = in.bits<double>(bound);
-    // Rounding in double can give an average slightly above the largest float. range() rounds it.
+    // Rounding in double can make the average slightly larger than the largest float. range()
+    // rounds it back to the largest float.
     constexpr double largest = std::numeric_limits<float>::max() * (1.0 + 1e-9);
     detail::expect(value >= -largest && value <= largest, in.function(), bound, value,
                    "a number in the range of float");

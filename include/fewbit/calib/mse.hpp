@@ -1,8 +1,9 @@
 #pragma once
-/// by_mse: clips at the threshold with the least mean squared error of quantization.
+/// Chooses the range with the least mean squared error of quantization.
 ///
-/// The usual choice for 4 bits and fewer. Each value counts as the centre of its bin. Sources: Wu
-/// et al. 2020, arXiv:2004.09602; Banner et al. 2018, arXiv:1810.05723.
+/// It is the usual choice for 4 bits and fewer. The error is computed from a histogram: each value
+/// is replaced by the centre of its bin. Read next: threshold.hpp for all methods.
+/// Sources: Wu et al. 2020, arXiv:2004.09602; Banner et al. 2018, arXiv:1810.05723.
 
 #include "fewbit/begin.hpp"
 
@@ -18,7 +19,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Non-empty bins as doubles.
+/// The centres and the counts of the non-empty bins, as doubles.
 struct weighted_points {
   std::vector<double> value;
   std::vector<double> weight;
@@ -39,9 +40,9 @@ FEWBIT_ALWAYS_INLINE V nearest(const V& x) noexcept {
   return arch::rounded(x + V(magic)) - V(magic);
 }
 
-/// Sum of weight * (value - quantized value)^2 for each interval [lo, hi], which has `levels` steps
-/// and a code for 0. Each lane computes one interval, so the number of lanes does not change the
-/// order of additions or any bit.
+/// For each range [lo[i], hi[i]], the sum of weight * (value - quantized value)^2. A range has
+/// `levels` steps, and 0 is a multiple of the step. Each lane computes one range, so the order of
+/// the additions, and every bit of the result, is the same for any number of lanes.
 inline std::vector<double> squared_errors(const weighted_points& points,
                                           const std::vector<double>& lo,
                                           const std::vector<double>& hi, double levels) {
@@ -64,8 +65,8 @@ inline std::vector<double> squared_errors(const weighted_points& points,
     for (std::size_t j = 0; j < points.value.size(); ++j) {
       const doubles x(points.value[j]);
       const doubles code = arch::clamp(nearest(x / step), first, last);
-      const doubles difference = arch::rounded(code * step) - x;
-      sum += arch::rounded(arch::rounded(difference * difference) * doubles(points.weight[j]));
+      const doubles miss = arch::rounded(code * step) - x;
+      sum += arch::rounded(arch::rounded(miss * miss) * doubles(points.weight[j]));
     }
     for (std::size_t l = 0; l < lanes && begin + l < n; ++l) {
       errors[begin + l] = sum[static_cast<int>(l)];
@@ -74,24 +75,26 @@ inline std::vector<double> squared_errors(const weighted_points& points,
   return errors;
 }
 
-inline std::size_t index_of_least(const std::vector<double>& errors) {
+inline std::size_t first_least(const std::vector<double>& errors) {
   return static_cast<std::size_t>(std::min_element(errors.begin(), errors.end()) - errors.begin());
 }
 
 }  // namespace detail
 
-/// symmetric: tries each bin centre from `first_bin` on as the threshold a of [-a, a]. Codes are -L
-/// to L with L = 2^(bits-1) - 1, or 0 to 2^bits - 1 if unsigned. If two thresholds have the same
-/// error, the smaller one is chosen. A histogram with at most `first_bin` bins gives the maximum.
+/// symmetric: the range [-a, a] with the least error. The candidates for a are the bin centres from
+/// bin `first_bin` to the last one. If several errors are equal, a is the smallest. If there is no
+/// candidate, a is max|x|. The codes are -L to L with L = 2^(bits - 1) - 1, or 0 to 2^bits - 1 if
+/// unsigned_codes.
 ///
-/// affine: 2^bits codes on [lo, hi], where lo <= 0 <= hi. The search starts from the extremes. It
-/// sets hi and lo in turn to the best bin centre at least `first_bin` bins from 0, until neither
-/// improves the error, at most 8 times. An end with fewer bins on its side keeps its extreme. The
-/// result is a local minimum, close to the global one for bell-shaped distributions.
+/// affine: a range [lo, hi] that contains 0, with 2^bits codes. The search starts from the
+/// extremes. It moves hi, then lo, to the best bin centre that is at least `first_bin` bins away
+/// from 0. It repeats this until the error does not decrease, at most 8 times. An end without such
+/// a bin centre does not move. The result is a local minimum. For the bell-shaped distributions of
+/// networks it is close to the global minimum.
 struct by_mse {
   int bits = 8;                 ///< 2 to 16
-  bool unsigned_codes = false;  ///< symmetric only: all data is >= 0
-  index first_bin = 128;        ///< the first threshold that is tried, in bins
+  bool unsigned_codes = false;  ///< symmetric only: for data >= 0
+  index first_bin = 128;        ///< the first candidate, in bins from 0
 
   [[nodiscard]] fewbit::range operator()(const histogram& h) const {
     detail::expect_bits_and_first_bin("by_mse", bits, first_bin);
@@ -106,11 +109,11 @@ struct by_mse {
     std::vector<double> hi;
     for (index i = first_bin; i < h.bins(); ++i) hi.push_back(h.center(i));
     if (hi.empty()) return detail::symmetric_range(0.0, h);
-    // The histogram counts |x|, so codes 0 to L on [0, a] give the error of both sides.
+    // The counts are of |x|, so only the codes 0 to L are used: [0, a] in L steps.
     const double levels = (1 << (unsigned_codes ? bits : bits - 1)) - 1;
     const std::vector<double> lo(hi.size(), 0.0);
     const auto errors = detail::squared_errors(detail::weighted_points(h), lo, hi, levels);
-    return detail::symmetric_range(hi[detail::index_of_least(errors)], h);
+    return detail::symmetric_range(hi[detail::first_least(errors)], h);
   }
 
   [[nodiscard]] fewbit::range affine_range(const histogram& h) const {
@@ -140,13 +143,13 @@ struct by_mse {
     return {static_cast<float>(lo), static_cast<float>(hi)};
   }
 
-  /// Sets `end` to the best candidate if its error is below `least`.
+  /// If the best candidate has an error below `least`, copies it to `end` and its error to `least`.
   template <class Errors>
   static void improve(const std::vector<double>& candidates, double& end, double& least,
                       Errors&& errors_of) {
     if (candidates.empty()) return;
     const std::vector<double> errors = errors_of(candidates);
-    const std::size_t best = detail::index_of_least(errors);
+    const std::size_t best = detail::first_least(errors);
     if (errors[best] >= least) return;
     least = errors[best];
     end = candidates[best];

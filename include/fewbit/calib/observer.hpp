@@ -1,24 +1,24 @@
 #pragma once
-/// The concept Observer: an object that reads float data batch by batch and returns the range to
-/// quantize.
+/// The concepts Observer and MergeableObserver. An observer takes float data batch by batch and
+/// computes the range to quantize.
 ///
 ///     histogram_observer seen;
 ///     for (const auto& batch : batches) seen.observe(batch);
 ///     const range r = seen.range(by_entropy{});
 ///     const quant_params p = choose_params<int8_per_tensor>(r);
 ///
-/// | observer                                            | use it for                               |
-/// |-----------------------------------------------------|------------------------------------------|
-/// | max_observer                                        | weights, activations without outliers    |
-/// | histogram_observer                                  | several methods after one pass over data |
-/// | fixed_histogram                                     | the same bins as another tool            |
-/// | percentile_observer, entropy_observer, mse_observer | templates that need one type             |
-/// | moving_average_observer                             | training                                 |
-/// | per_channel<O>                                      | one range for each column                |
+/// | observer                                            | use it                                       |
+/// |-----------------------------------------------------|----------------------------------------------|
+/// | max_observer                                        | for weights, activations without outliers    |
+/// | histogram_observer                                  | to compare several methods in one pass       |
+/// | fixed_histogram                                     | to reproduce the bins of another tool        |
+/// | percentile_observer, entropy_observer, mse_observer | for one fixed method; threshold_observer.hpp |
+/// | moving_average_observer                             | during training                              |
+/// | per_channel<O>                                      | for one range per column                     |
 ///
-/// All except the moving average are mergeable: the state depends only on the multiset of values.
-/// The order of values, the division into batches and the merging of observers do not change any
-/// bit.
+/// All of them except moving_average_observer can be merged; per_channel<O> can be merged if O can.
+/// The state of these depends only on the multiset of observed values. Order, batches and merging
+/// do not change a single bit of it.
 
 #include "fewbit/begin.hpp"
 
@@ -36,17 +36,18 @@ namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
 /// What an observer does with NaN and infinity.
 enum class nan_policy : std::uint8_t {
-  fail,  ///< throws an error with the first position; the observer keeps its state
-  skip,  ///< ignores them and counts them in skipped()
+  fail,  ///< throw an error that names the first position, and leave the state unchanged
+  skip,  ///< ignore them and count them in skipped()
 };
 
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// `observe` reads one batch of any shape with at least one value. An expression or a column-major
-/// matrix is evaluated once. `range` fails before the first value. `from_text` restores the exact
-/// state that `to_text` wrote, and fails on any other text. A call that fails changes nothing.
+/// `observe` takes one batch of any shape with at least one value. An expression or a column-major
+/// matrix is evaluated once into a temporary. `range` fails before the first value. `from_text`
+/// restores exactly the state that `to_text` wrote, and fails on any other text. A call that fails
+/// does not change the observer.
 template <class O>
 concept Observer =
     std::copyable<O> &&
@@ -59,8 +60,8 @@ concept Observer =
       { O::from_text(t) } -> std::same_as<O>;
     };
 
-/// After `a.merge(b)`, `a` has the state of an observer that read the data of both, in any order,
-/// bit for bit. Both must have the same settings.
+/// After `a.merge(b)`, `a` has the same state, to the last bit, as an observer of all values of `a`
+/// and `b`. Both must have the same settings.
 template <class O>
 concept MergeableObserver = Observer<O> && requires(O& o, const O& c) { o.merge(c); };
 

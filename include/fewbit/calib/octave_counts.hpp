@@ -1,6 +1,6 @@
 #pragma once
-/// Counts values by sign, exponent and leading mantissa bits, so that small and large values have
-/// the same relative resolution. Only histogram observers use it, for percentiles.
+/// Counts values by sign, exponent and leading mantissa bits. So bins of small values are narrower
+/// than bins of large values. Private to the histogram observers, which need it for percentiles.
 
 #include "fewbit/begin.hpp"
 
@@ -18,41 +18,41 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// 2^e, if that is a normal double.
-inline double exact_exp2(int e) noexcept {
+/// 2^e, for -1022 <= e <= 1023.
+inline double two_to_the(int e) noexcept {
   return std::bit_cast<double>(static_cast<std::uint64_t>(e + 1023) << 52U);
 }
 
-/// Octave o contains 2^(o - 149) <= |x| < 2^(o - 148). Every float except 0 is in one of the
-/// octaves 0 to 276.
+/// Octave o contains 2^(o - 149) <= |x| < 2^(o - 148). All finite floats except 0 are in octaves 0
+/// to 276.
 inline constexpr int octaves = 277;
 inline constexpr int exponent_of_octave_0 = -149;
 inline constexpr int octave_bits = 6;
 inline constexpr int octave_bins = 1 << octave_bits;
 
-/// The key of |x|: octave * 64 plus the six leading mantissa bits. Keys ascend with |x|. The
-/// argument has the bits of a finite |x| > 0, or a vector of such bits.
+/// The key of |x|: octave * 64 + the six leading bits of the mantissa. A larger |x| never has a
+/// smaller key.
+/// @param magnitude_bits  the bits of a finite |x| > 0, or a vector of them
 template <class I>
 FEWBIT_ALWAYS_INLINE I octave_key(const I& magnitude_bits) noexcept {
   constexpr int dropped = 23 - octave_bits;
   constexpr std::int32_t smallest_normal = 0x00800000;
   constexpr int bias = 127;
-  // The bits of a subnormal number are a multiple of 2^-149. Converted to float, this multiple has
-  // a normal exponent and mantissa.
+  // A subnormal |x| is bits * 2^-149. Converting the integer `bits` to float gives its exponent.
   const I subnormal = arch::bits_as<std::int32_t>(arch::convert<float>(magnitude_bits));
   const I key = (magnitude_bits >> I(dropped)) + I((-bias - exponent_of_octave_0) * octave_bins);
   return arch::select(magnitude_bits < I(smallest_normal),
                       (subnormal >> I(dropped)) - I(bias * octave_bins), key);
 }
 
-/// The smallest |x| of a key.
+/// The smallest |x| with this key.
 inline double edge_of_key(int key) noexcept {
   const int octave = key / octave_bins;
   return (octave_bins + key % octave_bins) *
-         exact_exp2(octave + exponent_of_octave_0 - octave_bits);
+         two_to_the(octave + exponent_of_octave_0 - octave_bits);
 }
 
-/// A bin of the table: |x| from the edge of `key` to the edge of `key + keys`.
+/// A bin: edge_of_key(key) <= |x| < edge_of_key(key + keys).
 struct octave_bin {
   int key;
   int keys;
@@ -60,34 +60,38 @@ struct octave_bin {
   std::uint64_t positive;  ///< number of values above 0
 };
 
-/// The 20 highest octaves that contain a value have 64 bins on each side of 0. The width of such a
-/// bin is at most 1/64 of its edge near 0. The other octaves have 4 bins on each side, with a width
-/// of at most 1/4. Zeros are not counted.
+/// Counts values in the bins of their octave. An octave without a value takes no memory for bins.
+/// Zeros are not counted.
 ///
-/// The state depends only on the multiset of values. While values are added, an octave can move
-/// from 64 bins to 4, but never back, and each of the 4 bins has the sum of 16 of the 64.
+/// | octaves that contain a value | bins on each side of 0 | width / lower edge of a bin | bytes |
+/// |------------------------------|------------------------|-----------------------------|-------|
+/// | the 20 highest               | 64                     | at most 1/64                | 512   |
+/// | the others                   | 4                      | at most 1/4                 | 32    |
 ///
-/// Memory: 512 bytes for each of the 20 highest octaves, 32 bytes for each other octave: at most
-/// 18.5 kB below 2^32 values.
+/// All octaves together take at most 18.5 kB, if all counts are below 2^32.
+///
+/// The state depends only on the multiset of values. Adding values can move an octave out of the 20
+/// highest, but never back. Its 64 bins are then merged into 4, with the same counts as if it had
+/// had 4 bins from the start.
 class octave_counts {
  public:
-  octave_counts() { first_bin_.fill(none); }
+  octave_counts() { begin_.fill(none); }
 
-  /// A value above 0 has its `key`, a value below 0 has `~key`.
+  /// Counts n values. `key` means values above 0, `~key` the same magnitudes below 0.
   void add(int key, std::uint64_t n) {
-    make_room_for(octave_of(key));
+    find_room(octave_of(key));
     counts_.add(position(key), n);
   }
 
   FEWBIT_ALWAYS_INLINE void add_one(int key) {
-    make_room_for(octave_of(key));
+    find_room(octave_of(key));
     counts_.add_one(position(key));
   }
 
-  /// Adds the counts of the 64 keys of one octave: `right` for values above 0, `left` below 0.
+  /// Adds the counts of one octave: 64 keys above 0 (`right`) and 64 keys below 0 (`left`).
   void add_octave(int octave, const std::uint32_t* right, const std::uint32_t* left) {
-    make_room_for(octave);
-    const auto begin = static_cast<std::size_t>(first_bin_[static_cast<std::size_t>(octave)]);
+    find_room(octave);
+    const auto begin = static_cast<std::size_t>(begin_[static_cast<std::size_t>(octave)]);
     if (is_fine(octave)) {
       counts_.add_each(begin, right, octave_bins);
       counts_.add_each(begin + octave_bins, left, octave_bins);
@@ -100,17 +104,17 @@ class octave_counts {
   }
 
   void add(const octave_counts& other) {
-    octave_set more{};
-    for (std::size_t o = 0; o < more.size(); ++o) more[o] = other.first_bin_[o] != none;
-    add_octaves(more);
-    other.for_each([&](const octave_bin& b) { add_bin(b); });
+    chosen more{};
+    for (std::size_t o = 0; o < more.size(); ++o) more[o] = other.begin_[o] != none;
+    make_room(more);
+    other.for_each([&](const octave_bin& b) { put(b); });
   }
 
-  /// Calls f(octave_bin) for each non-empty bin, by ascending magnitude.
+  /// Calls f(octave_bin) for each bin that is not empty, in the order of ascending magnitude.
   template <class F>
   void for_each(F&& f) const {
     for (int octave = 0; octave < octaves; ++octave) {
-      if (first_bin_[static_cast<std::size_t>(octave)] == none) continue;
+      if (begin_[static_cast<std::size_t>(octave)] == none) continue;
       const int keys = is_fine(octave) ? 1 : keys_of_coarse;
       for (int k = octave * octave_bins; k < (octave + 1) * octave_bins; k += keys) {
         const octave_bin b{k, keys, counts_[position(~k)], counts_[position(k)]};
@@ -127,8 +131,8 @@ class octave_counts {
 
   [[nodiscard]] std::size_t bytes() const noexcept { return counts_.bytes(); }
 
-  /// Writes "key count" for each non-empty bin, by ascending value. The key is the lowest one of
-  /// the bin.
+  /// Writes a line "key count" for each bin that is not empty, in the order of ascending values.
+  /// The key is the lowest key of the bin.
   void write(text_writer& out) const {
     std::vector<text_reader::key_and_value> right;
     std::vector<text_reader::key_and_value> left;
@@ -141,12 +145,12 @@ class octave_counts {
     for (const auto& e : right) out.entry(e.key, e.value);
   }
 
-  /// Reads counts into an empty object. Keys must ascend, be below `end`, be the lowest key of a
-  /// bin and belong to a float. The sum of the counts must be at most `most`.
+  /// Fills an empty object. The keys must ascend, be below `end`, be keys of floats and be the
+  /// lowest keys of bins. The sum of the counts must be at most `most`.
   void read(text_reader& in, int end, std::uint64_t most) {
     const std::uint64_t filled = in.field("octave_bins", 2U * octaves * octave_bins);
     std::vector<text_reader::key_and_value> entries;
-    octave_set more{};
+    chosen more{};
     std::int64_t previous = -std::int64_t{octaves} * octave_bins - 1;
     for (std::uint64_t i = 0; i < filled; ++i) {
       const auto e = in.entry();
@@ -160,7 +164,7 @@ class octave_counts {
       more[static_cast<std::size_t>(key / octave_bins)] = true;
       entries.push_back(e);
     }
-    add_octaves(more);
+    make_room(more);
     for (const auto& e : entries) {
       const auto key = static_cast<int>(e.key);
       const int magnitude = key < 0 ? ~key : key;
@@ -173,7 +177,7 @@ class octave_counts {
   friend bool operator==(const octave_counts&, const octave_counts&) = default;
 
  private:
-  using octave_set = std::array<bool, octaves>;
+  using chosen = std::array<bool, octaves>;
   static constexpr int none = -1;
   static constexpr int fine_octaves = 20;
   static constexpr int coarse_bits = 2;
@@ -187,10 +191,11 @@ class octave_counts {
   }
 
   [[nodiscard]] FEWBIT_ALWAYS_INLINE bool is_fine(int octave) const noexcept {
-    return first_bin_[static_cast<std::size_t>(octave)] < begin_of_coarse;
+    return begin_[static_cast<std::size_t>(octave)] < begin_of_coarse;
   }
 
-  /// Whether a float has this key. Subnormal numbers have fewer mantissa bits.
+  /// Whether a float with this key exists. Subnormal numbers have fewer mantissa bits than normal
+  /// ones, so some keys of the six lowest octaves do not exist.
   static constexpr bool is_key(std::int64_t key) noexcept {
     const std::int64_t octave = key / octave_bins;
     return octave >= octave_bits || key % (octave_bins >> octave) == 0;
@@ -199,44 +204,44 @@ class octave_counts {
   [[nodiscard]] FEWBIT_ALWAYS_INLINE std::size_t position(int key) const noexcept {
     const int sign = key >> 31;  // no branch, because signs are hard to predict
     const int magnitude = key ^ sign;
-    const int begin = first_bin_[static_cast<std::size_t>(magnitude >> octave_bits)];
+    const int begin = begin_[static_cast<std::size_t>(magnitude >> octave_bits)];
     const bool fine = begin < begin_of_coarse;
     const int left = sign & (fine ? octave_bins : coarse_bins);
     const int at = (magnitude & (octave_bins - 1)) >> (fine ? 0 : octave_bits - coarse_bits);
-    const int bin = begin + left + at;
-    return static_cast<std::size_t>(bin);
+    const int place = begin + left + at;
+    return static_cast<std::size_t>(place);
   }
 
-  void add_bin(const octave_bin& b) {
+  void put(const octave_bin& b) {
     if (b.negative != 0) counts_.add(position(~b.key), b.negative);
     if (b.positive != 0) counts_.add(position(b.key), b.positive);
   }
 
-  FEWBIT_ALWAYS_INLINE void make_room_for(int octave) {
-    if (first_bin_[static_cast<std::size_t>(octave)] != none) return;
-    octave_set more{};
+  FEWBIT_ALWAYS_INLINE void find_room(int octave) {
+    if (begin_[static_cast<std::size_t>(octave)] != none) return;
+    chosen more{};
     more[static_cast<std::size_t>(octave)] = true;
-    add_octaves(more);
+    make_room(more);
   }
 
-  /// Adds bins for the octaves in `more`. Lower octaves can change from 64 bins to 4.
-  void add_octaves(const octave_set& more) {
+  /// Gives each octave of `more` its bins. Lower octaves can then leave the 20 highest.
+  void make_room(const chosen& more) {
     octave_counts next;
     bool changed = false;
     int begin = 0;
     for (std::size_t o = octaves; o-- != 0;) {
-      if (!more[o] && first_bin_[o] == none) continue;
-      changed = changed || first_bin_[o] == none;
-      next.first_bin_[o] = static_cast<std::int16_t>(begin);
+      if (!more[o] && begin_[o] == none) continue;
+      changed = changed || begin_[o] == none;
+      next.begin_[o] = static_cast<std::int16_t>(begin);
       begin += 2 * (begin < begin_of_coarse ? octave_bins : coarse_bins);
     }
     if (!changed) return;
     next.counts_ = compact_counts(static_cast<std::size_t>(begin));
-    for_each([&](const octave_bin& b) { next.add_bin(b); });
+    for_each([&](const octave_bin& b) { next.put(b); });
     *this = std::move(next);
   }
 
-  std::array<std::int16_t, octaves> first_bin_;  // first bin of each octave, or none
+  std::array<std::int16_t, octaves> begin_;  // position of each octave's first bin, or none
   compact_counts counts_;
 };
 

@@ -1,8 +1,9 @@
 #pragma once
-/// per_channel: one observer for each column of the data.
+/// One observer for each column of the data.
 ///
-/// Use it for weights or activations whose channels have very different ranges. If a channel is a
-/// row, observe the transposed matrix: `observer.observe(w.transpose())`.
+/// Use it for weights or activations whose channels have very different ranges. One common range
+/// would then cause large quantization errors. If a channel is a row, as in a weight matrix w, pass
+/// the transpose: `observer.observe(w.transpose())`. Read next: observer.hpp for the observers.
 
 #include "fewbit/begin.hpp"
 
@@ -19,8 +20,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Channel c reads column c of every batch. Its state equals that of an O that reads only this
-/// column.
+/// Channel c observes column c of every batch. Its state equals the state of an O that observes
+/// only this column.
 template <Observer O>
 class per_channel {
  public:
@@ -32,8 +33,8 @@ class per_channel {
       : channels_(static_cast<std::size_t>(checked("per_channel", channels)), prototype) {}
 
   /// @param x  samples x channels
-  /// @throws fewbit::error if x is empty or has another number of columns, and on NaN or infinity
-  ///         unless the policy is to skip them. No channel changes then.
+  /// @throws fewbit::error if x is empty or has a wrong number of columns, and on NaN or infinity
+  ///         unless the policy is to skip them. After an error, all channels are unchanged.
   void observe(const Eigen::Ref<const row_matrix<float>>& x) {
     constexpr detail::caller by{"per_channel", "observe"};
     detail::expect_not_empty(by, x);
@@ -41,18 +42,18 @@ class per_channel {
     if (channels_.front().policy() == nan_policy::fail && !detail::all_finite(x)) {
       detail::fail_at_first_non_finite(by, x);
     }
-    expect_countable_batch(by, x.rows());
-    constexpr index block = 16;  // columns that are transposed at a time
-    row_matrix<float> transposed;
+    expect_room(by, x.rows());
+    constexpr index block = 16;  // number of columns that are transposed at once
+    row_matrix<float> turned;
     for (index first = 0; first < channels(); first += block) {
       const index width = std::min(block, channels() - first);
-      transposed = x.middleCols(first, width).transpose();
+      turned = x.middleCols(first, width).transpose();
       for (index c = 0; c < width; ++c) {
         O& channel = channels_[static_cast<std::size_t>(first + c)];
-        if constexpr (accepts_caller) {
-          channel.observe(by, transposed.row(c));
+        if constexpr (names_caller) {
+          channel.observe(by, turned.row(c));
         } else {
-          channel.observe(transposed.row(c));
+          channel.observe(turned.row(c));
         }
       }
     }
@@ -66,7 +67,7 @@ class per_channel {
     detail::expect_same(by, "channels of other", other.channels(), channels());
     std::vector<O> merged = channels_;
     for (std::size_t c = 0; c < merged.size(); ++c) {
-      if constexpr (accepts_caller) {
+      if constexpr (names_caller) {
         merged[c].merge(by, other.channels_[c]);
       } else {
         merged[c].merge(other.channels_[c]);
@@ -75,15 +76,15 @@ class per_channel {
     channels_ = std::move(merged);
   }
 
-  /// One range for each channel. The arguments are passed to the observer's range(), for example
-  /// `ranges(by_mse{.bits = 4})` of a per_channel<histogram_observer>.
-  /// @throws fewbit::error if a channel has seen no value.
+  /// One range for each channel. The arguments are passed to range() of each channel, for example
+  /// `ranges(by_mse{.bits = 4})` for a per_channel<histogram_observer>.
+  /// @throws fewbit::error if a channel has no value.
   template <class... Arguments>
   [[nodiscard]] std::vector<range> ranges(const Arguments&... arguments) const {
     std::vector<range> out;
     out.reserve(channels_.size());
     for (const O& channel : channels_) {
-      if constexpr (accepts_caller) {
+      if constexpr (names_caller) {
         out.push_back(channel.range(detail::caller{"per_channel", "ranges"}, arguments...));
       } else {
         out.push_back(channel.range(arguments...));
@@ -128,15 +129,15 @@ class per_channel {
     per_channel made(1, detail::text_form::read<O>(in));
     for (index c = 1; c < n; ++c) {
       made.channels_.push_back(detail::text_form::read<O>(in));
-      detail::text_form::expect_compatible_channels(detail::caller{in.function()},
-                                                    " of channel " + detail::text(c),
-                                                    made.channels_.front(), made.channels_.back());
+      detail::text_form::expect_neighbours(detail::caller{in.function()},
+                                           " of channel " + detail::text(c), made.channels_.front(),
+                                           made.channels_.back());
     }
     return made;
   }
 
-  /// Observers of the library accept the caller's name for their errors.
-  static constexpr bool accepts_caller =
+  /// Whether O::observe takes a detail::caller, which names the called function in errors.
+  static constexpr bool names_caller =
       requires(O& o, const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
         o.observe(by, x);
       };
@@ -147,10 +148,13 @@ class per_channel {
     return channels;
   }
 
-  /// Fails if a counter of a channel would overflow on a batch of `rows` rows. Skipped values and
-  /// batches are checked here because channels can have different numbers of them. The number of
-  /// values is equal in all channels, so the first channel fails before any other one changes.
-  void expect_countable_batch(const detail::caller& by, index rows) const {
+  /// Fails if a channel cannot count one more batch of `rows` rows. Without this check, an error in
+  /// a later channel would leave the earlier channels changed.
+  ///
+  /// The numbers of skipped values and of counted batches can differ between channels, so every
+  /// channel is checked. The total number of values is equal in all channels. It needs no check,
+  /// because the first channel fails before another one changes.
+  void expect_room(const detail::caller& by, index rows) const {
     for (const O& channel : channels_) {
       detail::expect_countable(by, "count of skipped values",
                                channel.skipped() + static_cast<std::uint64_t>(rows));

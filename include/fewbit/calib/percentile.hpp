@@ -1,10 +1,11 @@
 #pragma once
-/// by_percentile clips all values above a percentile, within one bin of a histogram.
-/// exact_percentile computes the exact percentile of a matrix.
+/// Chooses a range that contains at least p percent of the values and clips the rest. The result is
+/// exact if all values are in memory. If it is computed from a histogram, it can be too large by
+/// one bin.
 ///
-/// Use it for activations with a few outliers. Usual percentiles are 99.9 to 99.9999. Source: Wu et
-/// al. 2020, arXiv:2004.09602, section 3.2. Read next: entropy.hpp and mse.hpp, which choose the
-/// threshold automatically.
+/// Use it for activations with a few outliers. Usual values of p are 99.9 to 99.9999. Read next:
+/// entropy.hpp and mse.hpp, which need no p.
+/// Source: Wu et al. 2020, arXiv:2004.09602, section 3.2.
 
 #include "fewbit/begin.hpp"
 
@@ -25,9 +26,9 @@ inline void expect_percentile(const char* function, double p) {
   expect(p > 0.0 && p <= 100.0, function, "p", p, "above 0 and at most 100");
 }
 
-/// The smallest k >= 1 with k / n >= p / 100. A decimal p is not exact in double, so a product that
-/// differs from an integer only by rounding counts as that integer: 99.9 percent of 10000 is 9990,
-/// not 9991.
+/// The smallest k >= 1 with k / n >= p / 100. A decimal p such as 99.9 is not exact in double.
+/// Therefore a product that differs from an integer only by rounding counts as that integer: 99.9
+/// percent of 10000 is 9990, not 9991.
 inline std::uint64_t rank(std::uint64_t n, double p) {
   const double exact = static_cast<double>(n) * p / 100.0;
   const double nearest = std::nearbyint(exact);
@@ -41,12 +42,12 @@ inline void expect_narrow_bins_fit(const char* function, const histogram& h) {
          "the values of the bins that it splits");
 }
 
-/// The narrowest interval that is known to contain the k-th smallest value.
+/// The narrowest bin that contains the k-th smallest value.
 inline small_bin bin_of_rank(const histogram& h, std::uint64_t k) {
   std::uint64_t below = 0;
   index i = 0;
   for (; i + 1 < h.bins() && below + h.count(i) < k; ++i) below += h.count(i);
-  small_bin found = linear_bin(h, i);
+  small_bin found = wide_bin(h, i);
   if (i < h.first_split() || i >= h.last_split()) return found;
   below = h.count_of(0, h.first_split());
   for (const small_bin& b : h.narrow) {
@@ -63,23 +64,29 @@ inline small_bin bin_of_rank(const histogram& h, std::uint64_t k) {
 
 /// Clips at most (100 - p) percent of the values.
 ///
-/// symmetric: the range is [-a, a]. The percentile is the k-th smallest |x|, k = n * p / 100
-/// rounded up. The end a is the edge far from 0 of the bin of this value, and at most max|x|.
+/// symmetric: the range is [-a, a]. The p-th percentile of |x| is the k-th smallest |x|, with
+/// k = n * p / 100 rounded up. a is the upper edge of its bin, but at most max|x|.
 ///
-/// affine: at most (100 - p) / 2 percent are clipped at each end. Each end is the edge far from 0
-/// of a bin, so negating the data negates the range. If all data is on one side of 0, as after a
-/// relu, the whole share is clipped on that side.
+/// affine: at most (100 - p) / 2 percent of the values are clipped at each end. Each end is the
+/// edge of its bin that is farther from 0, so that negating the data negates the range. Data on one
+/// side of 0, for example after a ReLU, is clipped only at that side, by at most (100 - p) percent.
 ///
-/// Each value is counted in two bins, and the narrower one is used. The first one is a bin of the
-/// linear histogram. The second one has the values of one sign, exponent and leading mantissa bits.
-/// Its width, relative to its edge near 0, is at most 1/64 in the 20 highest octaves that contain a
-/// value, and at most 1/4 in lower octaves. So the result exceeds the exact percentile by at most
-/// one bin, also if an outlier makes the linear bins wide. A histogram_observer with 2048 bins
-/// counts octaves only below 1/32 of the maximum, because its linear bins are narrower above. A
-/// histogram without `narrow` has only linear bins.
+/// The bin is the narrower one of two: the bin of equal width, and the bin of `narrow`. So the
+/// result is at most one bin above the exact percentile, and outliers do not reduce the resolution
+/// for the other values. A histogram without `narrow` uses only its bins of equal width. The bins
+/// of `narrow` (octave_counts.hpp) have a width of at most:
 ///
-/// p = 100 gives the exact extremes. They are also the result if the range would be empty, which
-/// happens if about p percent of the values are 0.
+/// | octaves                            | width / edge nearer to 0 |
+/// |------------------------------------|--------------------------|
+/// | the 20 highest that contain values | 1/64                     |
+/// | the others                         | 1/4                      |
+///
+/// A histogram_observer counts by octave only below 64 widths, because its bins of equal width are
+/// narrower above. So the 20 highest octaves are all below 64 widths. With 2048 bins, 64 widths are
+/// at least 1/32 of max|x|.
+///
+/// p = 100 clips nothing: the result is [-max|x|, max|x|] or the exact extremes. It is the same if
+/// the range would be empty, for example if at least p percent of the values are 0.
 struct by_percentile {
   double p = 99.99;  ///< above 0, at most 100
 
@@ -115,10 +122,10 @@ struct by_percentile {
 };
 
 /// The p-th percentile of |x| without a histogram: the k-th smallest |x|, k = n * p / 100 rounded
-/// up. Use it for weights.
+/// up. Use it for weights, which are all in memory.
 ///
 /// @param p  above 0, at most 100
-/// @throws fewbit::error if x is empty or holds a NaN or an infinity.
+/// @throws fewbit::error if x is empty or contains a NaN or an infinity.
 [[nodiscard]] inline float exact_percentile(const Eigen::Ref<const row_matrix<float>>& x,
                                             double p) {
   detail::expect_percentile("exact_percentile", p);

@@ -1,6 +1,6 @@
 #pragma once
-/// The text form of observers: lines of `name value`. Floats are written as their bits, so every
-/// bit is restored in every locale. Only observers use it.
+/// The text form of observers. Each line is `name value`. A float is written as its bits, so that
+/// reading restores every bit in every locale. Private to the observers.
 
 #include "fewbit/begin.hpp"
 
@@ -31,7 +31,7 @@ class text_writer {
     (((text_ += name) += ' ') += std::to_string(value)) += '\n';
   }
 
-  /// "name 3f800000": two hexadecimal digits for each byte.
+  /// Writes for example "name 3f800000", with two hexadecimal digits for each byte.
   template <class Float>
   void bits(std::string_view name, Float value) {
     (text_ += name) += ' ';
@@ -42,21 +42,21 @@ class text_writer {
     text_ += '\n';
   }
 
-  /// "-12 5".
+  /// Writes for example "-12 5".
   void entry(std::int64_t key, std::uint64_t value) { field(std::to_string(key), value); }
 
-  [[nodiscard]] std::string release_text() { return std::move(text_); }
+  [[nodiscard]] std::string take() { return std::move(text_); }
 
  private:
   std::string text_;
 };
 
-/// Reads line by line and checks every line. An error names the line.
+/// Reads a text line by line and checks every line. Each error names its line.
 class text_reader {
  public:
-  /// Counts in a text are below 2^62, so that their sums cannot overflow.
+  /// Counts in a text are below 2^62, so that their sums cannot wrap.
   static constexpr std::uint64_t largest_count = (std::uint64_t{1} << 62) - 1;
-  /// The limit for values that are stored as an index.
+  /// The largest number that is read as an index.
   static constexpr std::uint64_t largest_index =
       std::min(largest_count, std::uint64_t{std::numeric_limits<index>::max()});
 
@@ -68,7 +68,7 @@ class text_reader {
     if (!next() || line_ != words) reject(std::string(1, '\'').append(words) + "'");
   }
 
-  /// `most` is at most largest_count.
+  /// Reads a line "name value" with value <= most. `most` must be at most largest_count.
   std::uint64_t field(std::string_view name, std::uint64_t most) {
     const bool whole = next();
     std::uint64_t value = 0;
@@ -123,7 +123,7 @@ class text_reader {
   }
 
  private:
-  /// Reads the next line. Returns whether there is one that ends with a newline.
+  /// Reads the next line. Returns whether it exists and ends with a newline.
   bool next() {
     ++number_;
     const std::size_t end = rest_.find('\n');
@@ -139,7 +139,7 @@ class text_reader {
     return named ? line_.substr(name.size() + 1) : std::string_view{};
   }
 
-  /// Decimal digits without leading zeros, at most largest_count.
+  /// Reads a decimal number without leading zeros, at most largest_count.
   static bool parse(std::string_view digits, std::uint64_t& value) {
     if (digits.empty() || digits.size() > 19 || (digits.size() > 1 && digits.front() == '0')) {
       return false;
@@ -170,7 +170,8 @@ class text_reader {
   bool is_cut_ = false;
 };
 
-/// Calls the private write() and read() of an observer. Each observer declares it a friend.
+/// Gives access to the private members write() and read() of an observer, which define its text
+/// form. Each observer declares text_form as a friend.
 struct text_form {
   template <class O>
   static void write(text_writer& out, const O& observer) {
@@ -183,29 +184,29 @@ struct text_form {
   }
 
   template <class O, class Caller>
-  static void expect_same_settings(const Caller& by, const std::string& suffix, const O& first,
+  static void expect_same_settings(const Caller& by, const std::string& of, const O& first,
                                    const O& next) {
-    first.expect_same_settings(by, suffix, next);
+    first.expect_same_settings(by, of, next);
   }
 
-  /// Fails unless `first` and `next` can be channels of the same per_channel: they need the same
-  /// settings and the same number of rows seen.
+  /// Fails unless `first` and `next` can be channels of the same per_channel. `of` names `next` in
+  /// the error sentence.
   template <class O, class Caller>
-  static void expect_compatible_channels(const Caller& by, const std::string& suffix,
-                                         const O& first, const O& next) {
-    expect_same_settings(by, suffix, first, next);
+  static void expect_neighbours(const Caller& by, const std::string& of, const O& first,
+                                const O& next) {
+    expect_same_settings(by, of, first, next);
     if (first.rows_seen() != next.rows_seen()) {
-      fail(by.name().c_str(), "count" + suffix, next.rows_seen(), first.rows_seen());
+      fail(by.name().c_str(), "count" + of, next.rows_seen(), first.rows_seen());
     }
   }
 };
 
-/// The text form of an observer.
+/// The whole text form of an observer.
 template <class O>
 [[nodiscard]] std::string text_of(const O& observer) {
   text_writer out;
   text_form::write(out, observer);
-  return out.release_text();
+  return out.take();
 }
 
 /// The observer that `text` describes. Errors name `function`.

@@ -1,8 +1,9 @@
 #pragma once
 /// All methods that compute a range from a histogram: by_max, by_percentile, by_entropy, by_mse.
 ///
-/// A method is a function object `range operator()(const histogram&) const`. A program can use its
-/// own methods in the same places. Read next: percentile.hpp, entropy.hpp, mse.hpp.
+/// A method is a function object with `range operator()(const histogram&) const`. A program can
+/// write its own method and use it in the same places. Read next: percentile.hpp, entropy.hpp,
+/// mse.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -15,13 +16,12 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// A copyable function object that computes a range from a histogram.
 template <class M>
 concept ThresholdMethod = std::copyable<M> && requires(const M& method, const histogram& h) {
   { method(h) } -> std::same_as<fewbit::range>;
 };
 
-/// Clips nothing: [-amax, amax], or the exact extremes if affine.
+/// Clips nothing. symmetric: [-max|x|, max|x|]. affine: the exact extremes.
 struct by_max {
   [[nodiscard]] fewbit::range operator()(const histogram& h) const {
     detail::expect_searchable("by_max", h);

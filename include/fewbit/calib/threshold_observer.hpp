@@ -1,8 +1,9 @@
 #pragma once
-/// A histogram observer bound to one method: percentile_observer, entropy_observer, mse_observer.
+/// A histogram observer with one fixed method: percentile_observer, entropy_observer, mse_observer.
 ///
-/// Use it in templates that need one type with observe, merge and range(). To compare methods, use
-/// one histogram_observer and call its range(method) for each method.
+/// Use it for templates that need a type with observe(), merge() and range() without arguments. To
+/// compare methods, use one histogram_observer (histogram_observer.hpp) and call range(method) for
+/// each of them.
 
 #include "fewbit/begin.hpp"
 
@@ -28,7 +29,7 @@ inline void read(text_reader& in, by_percentile& method) {
   expect_percentile(in.function(), method.p);
 }
 
-/// The name of an observer in errors.
+/// The public name of the observer with this method, for errors.
 template <class Method>
 inline constexpr const char* observer_name = "threshold_observer";
 template <>
@@ -38,6 +39,7 @@ inline constexpr const char* observer_name<by_entropy> = "entropy_observer";
 template <>
 inline constexpr const char* observer_name<by_mse> = "mse_observer";
 
+/// Fails if a parameter of the method is out of its range. Other methods have no check.
 template <class Method>
 void expect_valid_method(const char*, const Method&) {}
 inline void expect_valid_method(const char* function, const by_percentile& method) {
@@ -50,7 +52,7 @@ inline void expect_valid_method(const char* function, const by_mse& method) {
   expect_bits_and_first_bin(function, method.bits, method.first_bin);
 }
 
-/// by_entropy and by_mse have the same members.
+/// Writes the members of by_entropy or by_mse, which have the same names.
 template <class Method>
 void write_bits(text_writer& out, const Method& method) {
   out.field("bits", static_cast<std::uint64_t>(method.bits));
@@ -88,8 +90,10 @@ inline void read(text_reader& in, by_mse& method) {
 
 }  // namespace detail
 
-/// @tparam Method  by_percentile, by_entropy, by_mse, or a method of the program. An observer with
-///                 a method of the program has no to_text() and from_text().
+/// Chooses its range with a fixed method from a histogram_observer.
+///
+/// @tparam Method  by_percentile, by_entropy, by_mse, or a method of the program. The observer has
+///                 no text form with a method of the program.
 template <ThresholdMethod Method>
 class threshold_observer {
  public:
@@ -104,7 +108,7 @@ class threshold_observer {
   /// @throws fewbit::error if x is empty, and on NaN or infinity unless the policy is to skip them
   void observe(const Eigen::Ref<const row_matrix<float>>& x) { observe({name, "observe"}, x); }
 
-  /// The overloads with `by` are for observers that contain this one. Errors name `by`.
+  /// The overloads with `by` are for an observer that contains this one. Errors name `by`.
   void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
     histogram_.observe(by, x);
   }
@@ -159,16 +163,16 @@ class threshold_observer {
     return made;
   }
 
-  void expect_same_method(const detail::caller& by, const std::string& suffix,
+  void expect_same_method(const detail::caller& by, const std::string& of,
                           const threshold_observer& other) const {
     const bool same = method_ == other.method_ && ends_ == other.ends_;
-    detail::expect(same, by, "method" + suffix, "another one", "that of this observer");
+    detail::expect(same, by, "method" + of, "another one", "that of this observer");
   }
 
-  void expect_same_settings(const detail::caller& by, const std::string& suffix,
+  void expect_same_settings(const detail::caller& by, const std::string& of,
                             const threshold_observer& other) const {
-    expect_same_method(by, suffix, other);
-    detail::text_form::expect_same_settings(by, suffix, histogram_, other.histogram_);
+    expect_same_method(by, of, other);
+    detail::text_form::expect_same_settings(by, of, histogram_, other.histogram_);
   }
 
   [[nodiscard]] std::uint64_t rows_seen() const noexcept {
@@ -182,9 +186,9 @@ class threshold_observer {
 
 /// Clips a given share of the values.
 using percentile_observer = threshold_observer<by_percentile>;
-/// Clips at the threshold with the least Kullback-Leibler divergence.
+/// Chooses the threshold with the least Kullback-Leibler divergence.
 using entropy_observer = threshold_observer<by_entropy>;
-/// Clips at the threshold with the least mean squared error.
+/// Chooses the range with the least mean squared error.
 using mse_observer = threshold_observer<by_mse>;
 
 }}  // namespace fewbit

@@ -1,15 +1,15 @@
 #pragma once
-/// Blocks of 32 weights in the layout of ggml (used by llama.cpp), and a matrix of such blocks.
+/// Blocks of 32 weights in the layouts of ggml (the library of llama.cpp), and matrices of blocks.
 ///
-/// | block | bytes | codes q | value of a code | layout                                            |
+/// | block | bytes | codes q | value of a code | laid out as                                       |
 /// |-------|-------|---------|-----------------|---------------------------------------------------|
 /// | q8_0  | 34    | int8    | q d             | d, 32 codes                                       |
 /// | q5_0  | 22    | 0..31   | (q - 16) d      | d, fifth bits (bit j of code j), low bits as q4_0 |
 /// | q4_0  | 18    | 0..15   | (q - 8) d       | d, 16 bytes: code j low, code j + 16 high         |
 /// | q4_1  | 20    | 0..15   | q d + m         | d, m, codes as q4_0                               |
 ///
-/// d and m are IEEE halves, low byte first. d can be negative in q5_0 and q4_0. The columns of a
-/// matrix are a multiple of 32.
+/// d and m are IEEE halves, low byte first. d may be negative in q5_0 and q4_0. A row of a matrix
+/// consists of whole blocks. Use these types to read and write weights that ggml programs use.
 /// Read next: ggml_quantize.hpp (floats to blocks), ggml_convert.hpp (blocks and quantized_matrix).
 
 #include "fewbit/begin.hpp"
@@ -38,14 +38,14 @@ inline constexpr index ggml_block_size = 32;
 /// 8 bits: code * d.
 struct q8_0 {
   static constexpr const char* name = "q8_0";
-  static constexpr int zero = 0;  ///< the code whose value is 0
+  static constexpr int zero = 0;  ///< the code that means 0
   static constexpr bool has_minimum = false;
   std::uint8_t d[2];
   std::int8_t qs[32];
   friend bool operator==(const q8_0&, const q8_0&) = default;
 };
 
-/// 5 bits: (code - 16) * d; qh holds the high bits.
+/// 5 bits: (code - 16) * d. qh holds bit 4 of each code, qs the lower four bits.
 struct q5_0 {
   static constexpr const char* name = "q5_0";
   static constexpr int zero = 16;
@@ -146,13 +146,13 @@ inline void expect_whole_blocks(const char* function, index cols) {
   if (cols % ggml_block_size != 0) fail(function, "number of columns", cols, "a multiple of 32");
 }
 
-/// "block (2, 3)": block 3 of row 2.
+/// "block (2, 3)": the row and the index of the block in that row.
 inline std::string block_name(index r, index b) { return element("block ", r, b); }
 
 }  // namespace detail
 
-/// The values of `count` blocks, 32 floats each, by the formulas in the table above. Products are
-/// exact. Only the addition of q4_1 rounds.
+/// Decodes `count` blocks to 32 * count floats by the table above. Each value is one float
+/// multiplication; q4_1 adds one float addition.
 template <GgmlBlock B>
 void dequantize_row(const B* blocks, index count, float* out) noexcept {
   using floats = arch::vec<float, arch::native_lanes<float>>;
@@ -171,7 +171,7 @@ void dequantize_row(const B* blocks, index count, float* out) noexcept {
   }
 }
 
-/// A matrix of rows x cols weights, stored in blocks.
+/// A matrix of rows x cols weights, stored as blocks.
 template <GgmlBlock B>
 class block_matrix {
  public:
@@ -180,19 +180,19 @@ class block_matrix {
   /// An empty matrix, 0 x 0.
   block_matrix() = default;
 
-  /// A matrix of existing blocks.
+  /// Takes blocks in row-major order.
   ///
   /// @param cols    a multiple of 32
-  /// @param blocks  rows * cols / 32 blocks, row by row
-  /// @throws fewbit::error if the sizes do not match, or if a d or m is infinite or NaN
+  /// @param blocks  rows * cols / 32 blocks
+  /// @throws fewbit::error if the sizes do not agree, or if a d or m is infinite or NaN
   block_matrix(index rows, index cols, std::vector<B> blocks) : rows_(rows), cols_(cols) {
     expect_shape(blocks.size() * sizeof(B));
     blocks_ = std::move(blocks);
     expect_finite();
   }
 
-  /// A matrix of the blocks in the bytes of a file, which has them row by row without gaps.
-  /// @throws fewbit::error as above
+  /// Copies blocks from the bytes of a file. The blocks follow one another without gaps.
+  /// @throws fewbit::error if the sizes do not agree, or if a d or m is infinite or NaN
   block_matrix(index rows, index cols, std::span<const std::uint8_t> bytes)
       : rows_(rows), cols_(cols) {
     expect_shape(bytes.size());
@@ -209,7 +209,7 @@ class block_matrix {
     return blocks_.data() + r * blocks_per_row();
   }
   [[nodiscard]] std::span<const B> blocks() const noexcept { return blocks_; }
-  /// The blocks as bytes, as a file stores them.
+  /// All blocks as bytes, in the layout of a file.
   [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept {
     return {reinterpret_cast<const std::uint8_t*>(blocks_.data()), blocks_.size() * sizeof(B)};
   }
@@ -217,7 +217,7 @@ class block_matrix {
   friend bool operator==(const block_matrix&, const block_matrix&) = default;
 
  private:
-  /// Divides instead of multiplying, because a product of malicious sizes could overflow.
+  /// Divides instead of multiplying, because a product of untrusted sizes could overflow.
   void expect_shape(std::size_t bytes) const {
     if (rows_ <= 0 || cols_ <= 0 || cols_ % ggml_block_size != 0) {
       detail::fail("block_matrix", "shape", detail::shape_text(rows_, cols_),
@@ -258,7 +258,7 @@ class block_matrix {
   std::vector<B> blocks_;
 };
 
-/// The values of a matrix of blocks, rows x cols.
+/// Decodes all blocks to a matrix of floats.
 template <GgmlBlock B, Executor E = inline_executor>
 [[nodiscard]] row_matrix<float> dequantize(const block_matrix<B>& blocks, const E& executor = {}) {
   row_matrix<float> w(blocks.rows(), blocks.cols());

@@ -1,32 +1,37 @@
 #pragma once
-/// Converts blocks of ggml to quantized matrices and back, without loss. A matrix that cannot be
-/// converted without loss gives an error.
+/// Lossless conversion between blocks of ggml and quantized matrices. Use it to run weights of a
+/// ggml file in a layer, or to write quantized weights as ggml blocks.
 ///
 ///     linear<uint4_grouped<32>> layer(to_quantized(blocks));
 ///     block_matrix<q4_0> same = to_blocks<q4_0>(to_quantized(blocks));
 ///
 /// | blocks | quantized                 | codes, where d >= 0 | where d < 0          |
 /// |--------|---------------------------|---------------------|----------------------|
-/// | q8_0   | int8_grouped<32>          | q                   | error                |
+/// | q8_0   | int8_grouped<32>          | q                   | refused              |
 /// | q5_0   | int8_grouped<32>          | q - 16              | 16 - q               |
 /// | q4_0   | uint4_grouped<32>         | q, zero point 8     | 15 - q, zero point 7 |
 /// | q4_1   | codes_with_minima         | q                   | q                    |
-/// | q4_1   | uint4_grouped_minimum<32> | q                   | error                |
+/// | q4_1   | uint4_grouped_minimum<32> | q                   | refused              |
 ///
-/// to_quantized_matrix returns the matrix of the last row, which layers can multiply.
+/// The function to_quantized_matrix makes the matrix in the last row. Layers can multiply it.
 ///
-/// A scale of a quantized_matrix is positive: it is |d|, or 2^-126 if d is 0. No half is 2^-126.
-/// Both directions keep every value except the sign of a zero, and a conversion back gives the same
-/// bytes. These blocks give an error:
+/// Scales of a quantized_matrix are positive (only the scheme with minima allows 0). The scale is
+/// |d|, or 2^-126 if d is 0. No half equals 2^-126, so to_blocks restores d = 0 from it.
 ///
-/// | block                                          | reason                                        |
-/// |------------------------------------------------|-----------------------------------------------|
-/// | d = 0, and a code that is not the zero point   | codes would be lost; use with_plain_zeros     |
-/// | q5_0 with d = 0, not as quantization makes it  | the sign would be lost; use with_plain_zeros  |
-/// | q8_0 with a negative d or a code -128          | scales are positive, int8 codes -127 to 127   |
-/// | q5_0 with a negative d and no code 0           | a code 0 (16 in the matrix) restores the sign |
+/// Both directions keep every value, except for the sign of a zero. Converting back gives the same
+/// bytes. A block for which this is impossible is refused:
 ///
-/// quantize_blocks makes only the first of these, when it rounds d to 0.
+/// | block            | refused if                                                            |
+/// |------------------|-----------------------------------------------------------------------|
+/// | q8_0, q5_0, q4_0 | d is 0, but a code differs from the code that means 0                 |
+/// | q8_0             | d is negative or -0, or a code is -128                                |
+/// | q5_0             | d is negative and no code is 0: to_blocks finds the sign by code 0    |
+/// | q5_0             | d is 0, but the block is not the one that quantization makes of zeros |
+///
+/// In the output of quantize_blocks, a block is refused only if its d rounded to 0 although its
+/// codes did not. with_plain_zeros repairs blocks whose d is 0. All other refused blocks come from
+/// other programs.
+/// Read next: ggml_blocks.hpp (layouts), quant/quantized_matrix.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -49,8 +54,8 @@
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
-/// A matrix of 4-bit codes. Each 32 columns of a row have a scale and a minimum: value (r, c) is
-/// codes(r, c) * scales(r, c / 32) + minima(r, c / 32).
+/// A matrix of 4-bit codes with one scale and one minimum for each 32 columns of a row:
+/// value(r, c) = codes(r, c) * scales(r, c / 32) + minima(r, c / 32).
 struct codes_with_minima {
   row_matrix<std::uint8_t> codes;  ///< rows x cols, 0 to 15
   row_matrix<float> scales;        ///< rows x cols / 32
@@ -82,13 +87,13 @@ struct scheme_of_blocks<q4_1> {
   using type = uint4_grouped_minimum<ggml_block_size>;
 };
 
-/// A group of a quantized matrix: 32 codes, their scale and zero point.
+/// One group of a quantized matrix: 32 codes, their scale and their zero point.
 struct code_group {
   block_codes codes;
   float scale;
   int zero;
 
-  [[nodiscard]] bool contains(int code) const noexcept {
+  [[nodiscard]] bool has(int code) const noexcept {
     for (const std::int8_t c : codes) {
       if (c == code) return true;
     }
@@ -100,45 +105,45 @@ struct code_group {
     }
     return true;
   }
-  /// Replaces each code by `minuend` - code.
-  void subtract_from(int minuend) noexcept {
-    for (std::int8_t& c : codes) c = static_cast<std::int8_t>(minuend - c);
+  /// Replaces each code by first - code.
+  void turn(int first) noexcept {
+    for (std::int8_t& c : codes) c = static_cast<std::int8_t>(first - c);
   }
-  void add(int offset) noexcept {
+  void move(int offset) noexcept {
     for (std::int8_t& c : codes) c = static_cast<std::int8_t>(c + offset);
   }
 };
 
-/// The scale of a group: |d|, or 2^-126 if d is 0.
+/// The scale of a group whose block has this d.
 [[nodiscard]] inline float positive_scale(float d) noexcept {
   return d == 0.0F ? min_scale : std::fabs(d);
 }
 
-/// Converts the codes of a block, which `group` already has, to those of the group, and sets its
-/// zero point. Returns nullptr, or the reason why the block cannot be restored from the group.
-inline const char* convert_codes(const q8_0& /*block*/, float d, code_group& group) noexcept {
+/// Turns the codes of a block, already in `group`, into codes of the group and sets its zero point.
+/// Returns nullptr, or the reason why the block cannot be converted back to the same bytes.
+inline const char* fill_group(const q8_0& /*block*/, float d, code_group& group) noexcept {
   group.zero = 0;
   if (std::signbit(d)) return "of a negative scale";
-  if (group.contains(-128)) return "with a code -128";
+  if (group.has(-128)) return "with a code -128";
   return nullptr;
 }
 
-inline const char* convert_codes(const q5_0& block, float d, code_group& group) noexcept {
+inline const char* fill_group(const q5_0& block, float d, code_group& group) noexcept {
   group.zero = 0;
-  const bool keeps_sign = group.contains(0);
+  const bool tells_sign = group.has(0);
   if (!std::signbit(d)) {
-    group.add(-16);
+    group.move(-16);
   } else {
-    group.subtract_from(16);
-    if (d != 0.0F && !keeps_sign) return "of a negative scale without a code 0";
+    group.turn(16);
+    if (d != 0.0F && !tells_sign) return "of a negative scale without a code 0";
   }
-  const bool is_other_zero = d == 0.0F && block != block_of_zeros<q5_0>();
-  return is_other_zero ? "of scale 0 in another form than zeros have" : nullptr;
+  const bool other_zero = d == 0.0F && block != block_of_zeros<q5_0>();
+  return other_zero ? "of scale 0 in another form than zeros have" : nullptr;
 }
 
-inline const char* convert_codes(const q4_0& /*block*/, float d, code_group& group) noexcept {
+inline const char* fill_group(const q4_0& /*block*/, float d, code_group& group) noexcept {
   group.zero = std::signbit(d) ? 7 : 8;
-  if (std::signbit(d)) group.subtract_from(15);
+  if (std::signbit(d)) group.turn(15);
   return nullptr;
 }
 
@@ -148,7 +153,7 @@ template <GgmlBlock B>
   const float d = read_half(block.d);
   unpack_block(block, group.codes);
   group.scale = positive_scale(d);
-  const char* flaw = convert_codes(block, d, group);
+  const char* flaw = fill_group(block, d, group);
   if (flaw == nullptr && d == 0.0F && !group.is_zero()) {
     flaw = "of scale 0 with codes of other values";
   }
@@ -167,23 +172,23 @@ template <GgmlBlock B>
   return half;
 }
 
-/// Converts the codes of a group to those of the block. Returns whether d is negative.
+/// Turns the codes of a group into those of the block. Returns true if d is negative.
 inline bool codes_of_block(const code_group& /*group*/, q8_0& /*block*/, index /*r*/,
                            index /*b*/) noexcept {
   return false;
 }
 
 inline bool codes_of_block(code_group& group, q5_0& /*block*/, index r, index b) {
-  const bool is_negative = group.contains(16);
+  const bool is_negative = group.has(16);
   for (const std::int8_t c : group.codes) {
     const int lo = is_negative ? -15 : -16, hi = is_negative ? 16 : 15;
     if (c < lo || c > hi)
       fail("to_blocks", "a code of " + block_name(r, b), int{c}, interval(lo, hi));
   }
   if (is_negative) {
-    group.subtract_from(16);
+    group.turn(16);
   } else {
-    group.add(16);
+    group.move(16);
   }
   return is_negative;
 }
@@ -192,23 +197,23 @@ inline bool codes_of_block(code_group& group, q4_0& /*block*/, index r, index b)
   if (group.zero != 7 && group.zero != 8) {
     fail("to_blocks", "zero point of " + block_name(r, b), group.zero, "7 or 8");
   }
-  if (group.zero == 7) group.subtract_from(15);
+  if (group.zero == 7) group.turn(15);
   return group.zero == 7;
 }
 
 template <GgmlBlock B>
 [[nodiscard]] B block_of_group(code_group& group, index r, index b) {
-  const bool is_zero_scale = group.scale == min_scale && group.is_zero();
-  if (std::is_same_v<B, q5_0> && is_zero_scale) return block_of_zeros<B>();
+  const bool is_no_scale = group.scale == min_scale && group.is_zero();
+  if (std::is_same_v<B, q5_0> && is_no_scale) return block_of_zeros<B>();
   B block;
   const bool is_negative = codes_of_block(group, block, r, b);
-  const std::uint16_t d = is_zero_scale ? std::uint16_t{0} : exact_half("scale", group.scale, r, b);
+  const std::uint16_t d = is_no_scale ? std::uint16_t{0} : exact_half("scale", group.scale, r, b);
   write_half(static_cast<std::uint16_t>(d | (is_negative ? 0x8000 : 0)), block.d);
   pack_block(group.codes, block);
   return block;
 }
 
-/// A block of codes 0 to 15 with a scale and a minimum.
+/// Packs codes 0 to 15, a scale and a minimum into a block.
 [[nodiscard]] inline q4_1 block_with_minimum(const block_codes& codes, float scale, float minimum,
                                              index r, index b) {
   q4_1 block;
@@ -220,13 +225,13 @@ template <GgmlBlock B>
 
 }  // namespace detail
 
-/// The scheme that blocks B are converted to.
+/// The scheme that to_quantized gives for blocks of type B.
 template <GgmlBlock B>
 using scheme_of = typename detail::scheme_of_blocks<B>::type;
 
-/// Converts blocks to codes, scales and zero points of the same values.
-/// @throws fewbit::error if there are no blocks, or if a block cannot be restored; it names the
-///          first
+/// Converts blocks to codes, scales and zero points with the same values.
+/// @throws fewbit::error if there are no blocks, or if a block cannot be converted back to the same
+///         bytes; the error names the first such block
 template <GgmlBlock B>
   requires(!B::has_minimum)
 [[nodiscard]] quantized_matrix<scheme_of<B>> to_quantized(const block_matrix<B>& blocks) {
@@ -249,7 +254,8 @@ template <GgmlBlock B>
   return quantized_matrix<S>(codes, scales, zeros);
 }
 
-/// The codes, scales and minima of q4_1. They are separate because q4_1 has no zero point.
+/// Converts blocks to codes, scales and minima with the same values. A q4_1 block
+/// has no integer zero point, so its minimum is kept.
 /// @throws fewbit::error if there are no blocks
 [[nodiscard]] inline codes_with_minima to_quantized(const block_matrix<q4_1>& blocks) {
   detail::expect_extents("to_quantized", "blocks", blocks);
@@ -272,10 +278,10 @@ template <GgmlBlock B>
   return q;
 }
 
-/// Converts a quantized matrix to blocks of the same values.
-/// @throws fewbit::error if the columns are not a multiple of 32, or if B cannot store a block: a
-///         scale that is not a half, or a code or zero point out of range. It names the first such
-///         block.
+/// Converts a quantized matrix to blocks with the same values.
+/// @throws fewbit::error if the number of columns is not a multiple of 32, or if a block of type B
+///         cannot hold a scale (not a half), a code or a zero point (out of range); the error names
+///         the first such block
 template <GgmlBlock B>
   requires(!B::has_minimum)
 [[nodiscard]] block_matrix<B> to_blocks(const quantized_matrix<scheme_of<B>>& q) {
@@ -296,9 +302,9 @@ template <GgmlBlock B>
   return block_matrix<B>(q.rows(), q.cols(), std::move(blocks));
 }
 
-/// Converts codes, scales and minima to blocks of the same values.
-/// @throws fewbit::error if the columns are not a multiple of 32, if the shapes do not match, if a
-///         scale or a minimum is not a finite half, or if a code is above 15
+/// Converts codes, scales and minima to blocks with the same values.
+/// @throws fewbit::error if the number of columns is not a multiple of 32, if the shapes do not
+///         agree, if a scale or a minimum is not a finite half, or if a code is above 15
 [[nodiscard]] inline block_matrix<q4_1> to_blocks(const codes_with_minima& q) {
   const index rows = q.codes.rows(), groups = q.codes.cols() / ggml_block_size;
   detail::expect_elements("to_blocks", "codes", q.codes);
@@ -325,10 +331,10 @@ template <GgmlBlock B>
   return block_matrix<q4_1>(rows, q.codes.cols(), std::move(blocks));
 }
 
-/// Converts blocks to a quantized matrix of the same values, whose groups have minima. A scale can
-/// be 0.
-/// @throws fewbit::error if there are no blocks, or if a scale is negative or -0; it names the
-///          first
+/// Converts blocks to a quantized matrix with a minimum for each group, with the same values. A
+/// scale may be 0.
+/// @throws fewbit::error if there are no blocks, or if a scale is negative or -0; the error names
+///         the first such block
 [[nodiscard]] inline quantized_matrix<scheme_of<q4_1>> to_quantized_matrix(
     const block_matrix<q4_1>& blocks) {
   detail::expect_extents("to_quantized_matrix", "blocks", blocks);
@@ -354,9 +360,9 @@ template <GgmlBlock B>
   return quantized_matrix<scheme_of<q4_1>>(codes, scales, minima);
 }
 
-/// Converts a quantized matrix with minima to blocks of the same values.
-/// @throws fewbit::error if the columns are not a multiple of 32, or if a scale or minimum is not a
-///         half; it names the first such block
+/// Converts a quantized matrix with minima to blocks with the same values.
+/// @throws fewbit::error if the number of columns is not a multiple of 32, or if a scale or a
+///         minimum is not a half; the error names the first such block
 template <GgmlBlock B>
   requires(B::has_minimum)
 [[nodiscard]] block_matrix<B> to_blocks(const quantized_matrix<scheme_of<B>>& q) {
@@ -378,8 +384,8 @@ template <GgmlBlock B>
   return block_matrix<B>(q.rows(), q.cols(), std::move(blocks));
 }
 
-/// Replaces each block with d = 0 by the block that quantization makes of zeros. All values stay
-/// the same, except the sign of a zero. to_quantized accepts the result.
+/// Copies the matrix and replaces each block with d = 0 by the block that quantization makes of
+/// zeros. All values stay the same, and to_quantized accepts the result.
 /// @throws fewbit::error if there are no blocks
 template <GgmlBlock B>
   requires(!B::has_minimum)

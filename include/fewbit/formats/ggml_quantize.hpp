@@ -1,32 +1,32 @@
 #pragma once
-/// Quantizes floats to blocks of ggml, with the same bytes as one of ggml's implementations.
+/// Quantizes floats to blocks of ggml. The bytes equal those of ggml's own quantization. A mode
+/// selects one of ggml's implementations.
 ///
 ///     block_matrix<q4_0> b = quantize_blocks<q4_0>(w);
 ///     block_matrix<q8_0> b = quantize_blocks<q8_0, ggml_x86>(w);
 ///
-/// amax is max |x| of a block. x* is the first x with this magnitude. All operations are in float,
-/// each one rounded:
+/// In a block, amax is max |x| and x* is the first x with |x| = amax. h(x) rounds to half
+/// precision. The formulas use float arithmetic, and each operation rounds:
 ///
 /// | block | d                | code                              |
 /// |-------|------------------|-----------------------------------|
-/// | q8_0  | amax / 127       | round(x id), by the mode          |
+/// | q8_0  | amax / 127       | round(x id), ties by the mode     |
 /// | q5_0  | x* / -16         | min(31, trunc(x id + 16.5))       |
 /// | q4_0  | x* / -8          | min(15, trunc(x id + 8.5))        |
 /// | q4_1  | (max - min) / 15 | min(15, trunc((x - min) id + .5)) |
 ///
-/// The block stores d, and q4_1 also min, rounded to half precision. id is the reciprocal of d
-/// before this rounding, or 0 if d is 0. So a block whose d rounds to 0 can have codes that do not
-/// mean 0. If |d| <= 2^-128, 1 / d is infinite and ggml does not define the codes. Here id is 0
-/// then.
+/// The block stores h(d), and q4_1 also h(min). id is the reciprocal of d before d is rounded to a
+/// half, or 0 if d is 0. If h(d) is 0, the decoded values are 0 (q4_1: min) for any codes. If
+/// |d| <= 2^-128, id is infinite and ggml does not define the codes; this header sets id = 0.
 ///
-/// | mode      | id in q8_0 | ties in q8_0 | ggml uses it for              |
+/// | mode      | id in q8_0 | ties in q8_0 | the same bits as in ggml      |
 /// |-----------|------------|--------------|-------------------------------|
-/// | ggml_ref  | 1 / d      | away from 0  | files (reference code)        |
+/// | ggml_ref  | 1 / d      | away from 0  | portable code, used for files |
 /// | ggml_x86  | 127 / amax | to even      | activations with AVX or AVX2  |
 /// | ggml_neon | 1 / d      | to even      | activations with NEON         |
 ///
-/// For the other blocks, all modes give the same bytes. Source: ggml-quants.c of ggml and its
-/// variants for each processor.
+/// The modes differ only for q8_0. Source: ggml-quants.c of ggml and its versions for each
+/// processor. Read next: ggml_blocks.hpp (layouts), ggml_weighted.hpp (scales fitted to inputs).
 
 #include "fewbit/begin.hpp"
 
@@ -52,10 +52,10 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// As the portable code of ggml: 1 / d, ties away from zero.
+/// The portable code of ggml: id = 1 / d, ties away from zero.
 struct ggml_ref {
   static constexpr const char* name = "ggml_ref";
-  /// id of q8_0. An infinity means 0.
+  /// The factor of x in q8_0. The caller replaces an infinite factor by 0.
   template <class V>
   FEWBIT_ALWAYS_INLINE static V reciprocal(const V& /*amax*/, const V& d) noexcept {
     return V(1.0F) / d;
@@ -66,7 +66,7 @@ struct ggml_ref {
   }
 };
 
-/// As ggml on x86: 127 / amax, ties to even.
+/// ggml on x86: id = 127 / amax, ties to even.
 struct ggml_x86 {
   static constexpr const char* name = "ggml_x86";
   template <class V>
@@ -79,7 +79,7 @@ struct ggml_x86 {
   }
 };
 
-/// As ggml on NEON: 1 / d as in ggml_ref, ties to even as in ggml_x86.
+/// ggml on NEON: id = 1 / d, ties to even.
 struct ggml_neon {
   static constexpr const char* name = "ggml_neon";
   template <class V>
@@ -106,14 +106,14 @@ FEWBIT_ALWAYS_INLINE V finite_or_zero(const V& x) noexcept {
   return arch::select(size < ints(0x7F800000), x, V(0.0F));
 }
 
-/// min(last, trunc(x id + offset)). It is never negative if x is finite.
+/// min(last, trunc(x id + offset)). Not negative for finite x.
 FEWBIT_ALWAYS_INLINE std::int8_t offset_code(float x, float id, float offset, int last) noexcept {
   const float moved = arch::rounded(x * id) + offset;
   return static_cast<std::int8_t>(moved < static_cast<float>(last) ? static_cast<int>(moved)
                                                                    : last);
 }
 
-/// The first of 32 values with the largest magnitude.
+/// The first x with the largest magnitude.
 inline float first_largest(const float* x) noexcept {
   float amax = 0.0F;
   float largest = 0.0F;
@@ -136,7 +136,7 @@ void quantize_block(const float* x, q8_0& b) noexcept {
   }
 }
 
-/// Quantizes a block whose zero point is `Zero`. The x of the largest magnitude gets code 0.
+/// Quantizes with codes offset by `Zero`. The scale maps the x of the largest magnitude to code 0.
 template <int Zero, class B>
 void quantize_signed_block(const float* x, B& b) noexcept {
   const float d = first_largest(x) / static_cast<float>(-Zero);
@@ -179,7 +179,7 @@ void quantize_block(const float* x, q4_1& b) noexcept {
   pack_block(codes, b);
 }
 
-/// The block that quantization makes of zeros.
+/// The block that quantization makes of 32 zeros.
 template <GgmlBlock B>
 [[nodiscard]] B block_of_zeros() noexcept {
   const float zeros[ggml_block_size] = {};
@@ -191,14 +191,14 @@ template <GgmlBlock B>
 using block_floats = arch::vec<float, arch::native_lanes<float>>;
 using block_ints = arch::rebind<block_floats, std::int32_t>;
 
-/// Number of blocks whose scales are computed at a time, one block in each lane of a register.
+/// Number of blocks whose scales are computed together, one in each lane of a register.
 inline constexpr int block_lanes = block_floats::lanes;
 
-/// The most blocks whose scales are computed before their codes. The divisions of one batch of
-/// block_lanes blocks overlap with the maxima of the next batch.
+/// Largest number of blocks in a batch. A batch computes all its scales, then all its codes. Within
+/// it, the divisions for some blocks overlap the search for the largest magnitudes of the next.
 inline constexpr int most_blocks = 8 * block_lanes;
 
-/// Scales of up to most_blocks blocks: d for the blocks, id to compute the codes.
+/// Scales of a batch, computed before the codes.
 struct block_scales {
   float id[most_blocks];
   std::uint16_t d[most_blocks];
@@ -209,7 +209,7 @@ struct block_scales {
   }
 };
 
-/// Lane b has the largest magnitude of block b.
+/// Lane b: the largest magnitude in block b.
 FEWBIT_ALWAYS_INLINE block_floats amax_of_blocks(const float* x) noexcept {
   block_floats largest[block_lanes];
 #pragma GCC unroll 16
@@ -225,7 +225,7 @@ FEWBIT_ALWAYS_INLINE block_floats amax_of_blocks(const float* x) noexcept {
       largest, [](const block_floats& a, const block_floats& b) { return arch::max(a, b); });
 }
 
-/// Lane b has the first x of the largest magnitude in block b.
+/// Lane b: the first x with the largest magnitude in block b.
 FEWBIT_ALWAYS_INLINE block_floats first_largest_of_blocks(const float* x) noexcept {
   block_floats lows[block_lanes], highs[block_lanes];
 #pragma GCC unroll 16
@@ -253,7 +253,7 @@ FEWBIT_ALWAYS_INLINE block_floats first_largest_of_blocks(const float* x) noexce
   return largest;
 }
 
-/// Stores codes of one block, or of two blocks if N is 64.
+/// Stores N consecutive codes. The first one is number `first_code`, counted over all blocks.
 template <int N>
 FEWBIT_ALWAYS_INLINE void store_codes(const arch::vec<std::int8_t, N>& codes, q8_0* blocks,
                                       int first_code) noexcept {
@@ -280,7 +280,7 @@ FEWBIT_ALWAYS_INLINE void find_scales(const float* x, const q4_0* /*blocks*/, in
   scales.set(first, d, block_floats(1.0F) / d);
 }
 
-/// Writes the codes of `count` blocks of q8_0, four registers at a time.
+/// Codes of `count` blocks of q8_0. Each step makes four registers of codes.
 template <GgmlMode Mode>
 void write_codes(const float* x, int count, const float* id, q8_0* blocks) noexcept {
   for (int first = 0; first < count * int{ggml_block_size}; first += 4 * block_lanes) {
@@ -295,15 +295,15 @@ void write_codes(const float* x, int count, const float* id, q8_0* blocks) noexc
   }
 }
 
-/// Codes of q4_0, one int32 each.
+/// Codes of q4_0, each in an int32 lane.
 FEWBIT_ALWAYS_INLINE block_ints offset_codes(const float* x, const block_floats& id) noexcept {
   const block_floats moved =
       arch::rounded(block_floats(block_floats::load(x) * id)) + block_floats(8.5F);
   return arch::convert<std::int32_t>(arch::min(moved, block_floats(15.0F)));
 }
 
-/// Writes the codes of `count` blocks of q4_0, four registers of low codes and four registers of
-/// high codes at a time.
+/// Codes of `count` blocks of q4_0. Each step makes four registers of low codes and four of high
+/// codes.
 template <GgmlMode Mode>
 void write_codes(const float* x, int count, const float* id, q4_0* blocks) noexcept {
   constexpr int half = int{ggml_block_size} / 2;
@@ -325,7 +325,7 @@ void write_codes(const float* x, int count, const float* id, q4_0* blocks) noexc
   }
 }
 
-/// Quantizes `count` blocks, a multiple of block_lanes from block_lanes to most_blocks.
+/// Quantizes `count` blocks as one batch. `count` is in [block_lanes, most_blocks].
 template <GgmlMode Mode, class B>
 void quantize_blocks_at_once(const float* x, int count, B* blocks) noexcept {
   block_scales scales;
@@ -338,8 +338,8 @@ void quantize_blocks_at_once(const float* x, int count, B* blocks) noexcept {
   for (int b = 0; b < count; ++b) write_half(scales.d[b], blocks[b].d);
 }
 
-/// Fails if d or m of a block is not finite. The error names the weight that caused it: the one
-/// with the largest magnitude for d, the smallest one for m.
+/// Fails if the d or m of a block is not a finite half. The error names the weight that caused it:
+/// the one with the largest magnitude for d, the smallest one for m.
 template <GgmlBlock B>
 void expect_finite_blocks(const char* function, const matrix_ref& w, const std::vector<B>& blocks) {
   const index per_row = w.cols() / ggml_block_size;
@@ -347,32 +347,32 @@ void expect_finite_blocks(const char* function, const matrix_ref& w, const std::
     const B& block = blocks[static_cast<std::size_t>(i)];
     const index r = i / per_row, first = i % per_row * ggml_block_size;
     const float* x = row_of(w, r) + first;
-    const auto fail_at = [&](const auto& precedes, const char* want) {
+    const auto blame = [&](const auto& precedes, const char* want) {
       const index at = std::max_element(x, x + ggml_block_size, precedes) - x;
       fail(function, element("w", r, first + at), x[at], want);
     };
     if constexpr (B::has_minimum) {
       if (!is_finite(read_half(block.m))) {
-        fail_at([](float a, float b) { return b < a; }, "a number within half precision, 65504");
+        blame([](float a, float b) { return b < a; }, "a number within half precision, 65504");
       }
     }
     if (is_finite(read_half(block.d))) continue;
-    fail_at([](float a, float b) { return std::fabs(a) < std::fabs(b); },
-            "a number whose block has a d within half precision, 65504");
+    blame([](float a, float b) { return std::fabs(a) < std::fabs(b); },
+          "a number whose block has a d within half precision, 65504");
   }
 }
 
 template <class B>
-inline constexpr bool has_batch_kernel = std::is_same_v<B, q8_0> || std::is_same_v<B, q4_0>;
+inline constexpr bool has_batches = std::is_same_v<B, q8_0> || std::is_same_v<B, q4_0>;
 
 }  // namespace detail
 
-/// Quantizes 32 * count finite floats to blocks, without checks. A d that exceeds half precision
-/// becomes infinite, as in ggml. Codes of infinite or NaN values are unspecified.
+/// Quantizes 32 * count floats to blocks without checks. The floats must be finite: the codes of
+/// other floats are meaningless. A d above the range of halves becomes infinite, as in ggml.
 template <GgmlBlock B, GgmlMode Mode = ggml_ref>
 void quantize_row(const float* x, index count, B* blocks) noexcept {
-  const index in_batches = detail::has_batch_kernel<B> ? count - count % detail::block_lanes : 0;
-  if constexpr (detail::has_batch_kernel<B>) {
+  const index in_batches = detail::has_batches<B> ? count - count % detail::block_lanes : 0;
+  if constexpr (detail::has_batches<B>) {
     for (index b = 0; b < in_batches; b += detail::most_blocks) {
       const index next = std::min(index{detail::most_blocks}, in_batches - b);
       detail::quantize_blocks_at_once<Mode>(x + b * ggml_block_size, static_cast<int>(next),
@@ -384,10 +384,11 @@ void quantize_row(const float* x, index count, B* blocks) noexcept {
   }
 }
 
-/// Quantizes a matrix of whole blocks.
+/// Quantizes a matrix. The number of columns must be a multiple of 32.
 ///
-/// @throws fewbit::error if `w` is empty or not finite, if its columns are not a multiple of 32, or
-///         if a d or m exceeds half precision (65520 or more); it names the weight that caused it
+/// @throws fewbit::error if `w` is empty or not finite, if the number of columns is not a multiple
+///         of 32, or if a d or m is above the range of halves (magnitude 65520 or more); the error
+///         names the weight that caused it
 template <GgmlBlock B, GgmlMode Mode = ggml_ref, Executor E = inline_executor>
 [[nodiscard]] block_matrix<B> quantize_blocks(const Eigen::Ref<const row_matrix<float>>& w,
                                               const E& executor = {}) {

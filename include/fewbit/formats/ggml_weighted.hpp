@@ -1,21 +1,23 @@
 #pragma once
-/// Quantizes floats to blocks q4_0 with scales that depend on the importance of each column: ggml's
-/// quantization with an importance matrix.
+/// Quantizes to blocks q4_0 with scales fitted to the inputs of the layer, as ggml does with an
+/// importance matrix. Use it if a sample of the inputs is available.
 ///
 ///     block_matrix<q4_0> b = weighted_quantize_blocks(w, second_moments);
 ///
-/// For each block, v_j = importance_j sqrt(mean(x^2 of the row) + x_j^2), and x* is the first x of
-/// the largest magnitude. Each scale x* / -(8 + i / 10), for i = 0, -9 .. 9 in this order, gives
-/// codes l = clamp(rne(x / scale), -8, 7). The codes with the largest (sum v x l)^2 / sum v l^2 are
-/// stored, the first ones if several are equal. Their d is (sum v x l) / (sum v l^2). All
-/// operations are in float and in the order of the elements, without fused multiply-add.
+/// Each block is quantized as follows. v_j = importance_j sqrt(mean(x^2 of the row) + x_j^2), and
+/// x* is the first x with the largest magnitude.
 ///
-/// Rows, blocks, importance and v are first multiplied by powers of two, so that their largest
-/// magnitude is in [1, 2). Then no square overflows or underflows. If no square overflows or
-/// underflows in ggml, all bits equal those of ggml.
+/// 1. The scales x* / -(8 + i / 10) are tried in the order i = 0, -9, -8 .. -1, 1 .. 9.
+/// 2. Each scale gives the codes l = clamp(rne(x / scale), -8, 7).
+/// 3. The codes with the largest (sum v x l)^2 / sum v l^2 are kept; the first ones in a tie.
+/// 4. The stored scale is d = (sum v x l) / (sum v l^2).
 ///
-/// Read next: quant/weighted_quantize.hpp, which searches all scales and is not limited to blocks
-/// of ggml.
+/// All arithmetic is in float, in the order of the elements, without fused multiply-add. Rows,
+/// blocks, importance and v are first multiplied by powers of two, so that their largest magnitude
+/// is in [1, 2). Then no square overflows or underflows. The result is bit for bit that of ggml
+/// wherever ggml itself has no overflow or underflow.
+///
+/// Read next: quant/weighted_quantize.hpp, which searches all scales and is not limited to ggml.
 
 #include "fewbit/begin.hpp"
 
@@ -40,7 +42,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Codes of a block for one scale, and their sums.
+/// The codes of a block for one scale, and their sums.
 struct scaled_codes {
   block_codes codes;
   float products = 0.0F;  // sum v x l
@@ -59,8 +61,8 @@ struct scaled_codes {
   [[nodiscard]] float scale() const noexcept { return squares == 0.0F ? 0.0F : products / squares; }
 };
 
-/// Multiplies n numbers by a power of two, so that their largest magnitude is in [1, 2). Returns
-/// the exponent of the largest magnitude before that.
+/// Multiplies n numbers by the power of two that brings their largest magnitude into [1, 2).
+/// Returns the exponent of the largest magnitude before the multiplication.
 inline int normalise(const float* x, index n, float* out) noexcept {
   float largest = 0.0F;
   for (index i = 0; i < n; ++i) largest = std::fmax(largest, std::fabs(x[i]));
@@ -73,13 +75,13 @@ inline int normalise(const float* x, index n, float* out) noexcept {
 using block_reals = std::array<float, ggml_block_size>;
 
 /// Quantizes one block.
-/// @param weights     32 weights
-/// @param v_unscaled  v of each weight
-inline q4_0 weighted_block(const float* weights, const block_reals& v_unscaled) noexcept {
+/// @param weights  the 32 weights of the block
+/// @param counts   v_j, the importance of each weight
+inline q4_0 weighted_block(const float* weights, const block_reals& counts) noexcept {
   if (std::fabs(first_largest(weights)) < 1e-15F) return block_of_zeros<q4_0>();
   block_reals x_values, v_values;
   const int exponent = normalise(weights, ggml_block_size, x_values.data());
-  normalise(v_unscaled.data(), ggml_block_size, v_values.data());
+  normalise(counts.data(), ggml_block_size, v_values.data());
   const float* x = x_values.data();
   const float* v = v_values.data();
   const float largest = first_largest(x);
@@ -87,8 +89,8 @@ inline q4_0 weighted_block(const float* weights, const block_reals& v_unscaled) 
   float best_gain = best.scale() * best.products;
   for (int i = -9; i <= 9; ++i) {
     if (i == 0) continue;
-    const float divisor = 8.0F + arch::rounded(0.1F * static_cast<float>(i));
-    const scaled_codes next(x, v, -divisor / largest);
+    const float last = 8.0F + arch::rounded(0.1F * static_cast<float>(i));
+    const scaled_codes next(x, v, -last / largest);
     if (next.squares > 0.0F && next.products * next.products > best_gain * next.squares) {
       best = next;
       best_gain = best.scale() * best.products;
@@ -100,7 +102,7 @@ inline q4_0 weighted_block(const float* weights, const block_reals& v_unscaled) 
   return block;
 }
 
-/// Mean of x^2. The sum is in the order of x.
+/// Mean of x^2, summed in order of the elements.
 inline float mean_square(const float* x, index n) noexcept {
   float sum = 0.0F;
   for (index c = 0; c < n; ++c) sum += arch::rounded(x[c] * x[c]);
@@ -109,15 +111,15 @@ inline float mean_square(const float* x, index n) noexcept {
 
 }  // namespace detail
 
-/// Quantizes a matrix of whole blocks.
+/// Quantizes a matrix. The number of columns must be a multiple of 32.
 ///
-/// @param importance  for each column, the mean square of its inputs
-/// @throws fewbit::error if `w` is empty or not finite, if its columns are not a multiple of 32, if
-///         `importance` has another length or a negative or non-finite value, or if a d exceeds
-///         half precision
+/// @param importance  the mean of the squared input, for each column of `w`
+/// @throws fewbit::error if `w` is empty or not finite, if the number of columns is not a multiple
+///         of 32, if `importance` has another length, is negative or not finite, or if a d is above
+///         the range of halves
 ///
-/// Only the ratios of importances matter. A block whose magnitudes are all below 1e-15 becomes the
-/// block of zeros. A block of importance 0 gets d = 0.
+/// A common factor of `importance` has no effect except for rounding. A block whose magnitudes are
+/// all below 1e-15 becomes the block of zeros. A block whose importance is 0 gets d = 0.
 template <Executor E = inline_executor>
 [[nodiscard]] block_matrix<q4_0> weighted_quantize_blocks(
     const Eigen::Ref<const row_matrix<float>>& w, std::span<const float> importance,
@@ -127,8 +129,8 @@ template <Executor E = inline_executor>
   detail::expect_whole_blocks(function, w.cols());
   detail::expect_valid_importance(function, importance, w.cols());
   const index per_row = w.cols() / ggml_block_size;
-  std::vector<float> scaled_importance(importance.size());
-  detail::normalise(importance.data(), w.cols(), scaled_importance.data());
+  std::vector<float> counts(importance.size());
+  detail::normalise(importance.data(), w.cols(), counts.data());
   std::vector<q4_0> blocks(static_cast<std::size_t>(w.rows() * per_row));
   executor.for_each(w.rows(), [&](index r) {
     std::vector<float> row(static_cast<std::size_t>(w.cols()));
@@ -139,7 +141,7 @@ template <Executor E = inline_executor>
       detail::block_reals v;
       for (std::size_t j = 0; j < v.size(); ++j) {
         const std::size_t c = static_cast<std::size_t>(first) + j;
-        v[j] = scaled_importance[c] * std::sqrt(mean + arch::rounded(row[c] * row[c]));
+        v[j] = counts[c] * std::sqrt(mean + arch::rounded(row[c] * row[c]));
       }
       blocks[static_cast<std::size_t>(r * per_row + b)] =
           detail::weighted_block(detail::row_of(w, r) + first, v);

@@ -1,24 +1,26 @@
 #pragma once
-/// Converts 4-bit weights of ONNX Runtime's MatMulNBits to uint4_grouped<G> and back.
+/// Converts between the 4-bit weights of ONNX Runtime's MatMulNBits and uint4_grouped<G>. Use it to
+/// run weights of an ONNX model in a layer, or to write them.
 ///
 ///     linear<uint4_grouped<32>> layer(from_matmul_nbits<32>(tensors));
 ///
-/// The weights are n x k. Each row is divided into blocks of G codes, G / 2 bytes each. The first
-/// code of a byte is in its low nibble. The last block of a row can have unused codes after column
-/// k. Each block has a scale and a 4-bit zero point. Zero points are packed like codes, and each
-/// row starts in a new byte. If there are no zero points, all are 8. Code q means
-/// (q - zero) * scale.
+/// Weights are n x k. Each row is cut into blocks of G weights. A block is G / 2 bytes; its first
+/// code is in the low nibble of the first byte. In the last block, codes after column k have no
+/// meaning. Each block has a scale and a 4-bit zero point. Zero points are packed in the same way;
+/// those of each row start at a new byte. Without zero points, every zero point is 8. The value of
+/// code q is (q - zero) * scale.
 ///
-/// A scale s of a quantized_matrix is positive:
+/// Scales of a quantized_matrix are positive. In this table, zero is the zero point in ONNX:
 ///
-/// | scale in ONNX | s      | codes                       | zero point |
-/// |---------------|--------|-----------------------------|------------|
-/// | positive      | scale  | q                           | zero       |
-/// | negative      | -scale | 15 - q                      | 15 - zero  |
-/// | 0             | 2^-126 | all equal to the zero point | zero       |
+/// | scale in ONNX | scale  | codes    | zero point |
+/// |---------------|--------|----------|------------|
+/// | positive      | scale  | q        | zero       |
+/// | negative      | -scale | 15 - q   | 15 - zero  |
+/// | 0             | 2^-126 | zero     | zero       |
 ///
-/// Both directions keep all values except the sign of a zero.
-/// Source: the operator's documentation in ONNX Runtime, domain com.microsoft.
+/// Both directions keep every value, except for the sign of a zero.
+/// Source: documentation of the operator in ONNX Runtime, domain com.microsoft.
+/// Read next: quant/quantized_matrix.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -38,8 +40,7 @@
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
-/// The constant inputs of a 4-bit MatMulNBits node. b = ceil(k / G) is the number of blocks in a
-/// row.
+/// The constant inputs of a 4-bit MatMulNBits node. A row has b = ceil(k / G) blocks.
 struct matmul_nbits {
   index n = 0;                            ///< attribute N
   index k = 0;                            ///< attribute K
@@ -48,10 +49,10 @@ struct matmul_nbits {
   std::vector<std::uint8_t> zero_points;  ///< n x ceil(b / 2), or empty
 };
 
-/// Whether to_matmul_nbits writes zero points.
+/// How to_matmul_nbits stores zero points.
 enum class zero_point_input {
-  written,  ///< writes any zero points, with positive scales
-  implied,  ///< writes none: all must be 8, or 7, which becomes 8 with a negative scale
+  written,  ///< as an input of the node, any value; scales are positive
+  implied,  ///< not stored: every zero point is 8; zero point 7 becomes 8 with a negative scale
 };
 
 }}  // namespace fewbit
@@ -63,7 +64,7 @@ namespace detail {
 template <index G>
 inline constexpr bool is_matmul_nbits_block = G >= 16 && G <= 256 && (G & (G - 1)) == 0;
 
-/// Extents of the inputs of a node.
+/// Sizes of the inputs.
 template <index G>
 struct nbits_extents {
   static_assert(is_matmul_nbits_block<G>,
@@ -74,7 +75,7 @@ struct nbits_extents {
   [[nodiscard]] index zero_bytes() const noexcept { return (blocks() + 1) / 2; }
 };
 
-/// Divides instead of multiplying, because a product of malicious sizes could overflow.
+/// Divides instead of multiplying, because a product of untrusted sizes could overflow.
 template <class T>
 void expect_rows(const char* argument, const std::vector<T>& values, index n, index per_row) {
   const auto size = static_cast<index>(values.size());
@@ -97,7 +98,7 @@ void expect_valid_inputs(const matmul_nbits& w) {
   }
 }
 
-/// A view of the codes of a block, with its scale and zero point.
+/// The codes, scale and zero point of one block.
 struct nbits_block {
   std::uint8_t* codes;
   index count;
@@ -110,15 +111,15 @@ struct nbits_block {
     }
     return true;
   }
-  /// Negates the scale and changes codes and zero point so that the values stay the same.
-  void negate_scale() noexcept {
+  /// Negates the scale and keeps the values.
+  void turn() noexcept {
     for (index j = 0; j < count; ++j) codes[j] = static_cast<std::uint8_t>(15 - codes[j]);
     zero = static_cast<std::uint8_t>(15 - zero);
     scale = -scale;
   }
 };
 
-/// Gives the block a positive scale.
+/// Checks the scale and makes it positive.
 inline void expect_and_make_positive(nbits_block& block, index r, index b) {
   const auto name = [&] { return "scale of block" + element("", r, b); };
   if (!is_finite(block.scale)) {
@@ -135,27 +136,27 @@ inline void expect_and_make_positive(nbits_block& block, index r, index b) {
     }
     block.scale = min_scale;
   }
-  if (block.scale < 0.0F) block.negate_scale();
+  if (block.scale < 0.0F) block.turn();
 }
 
-/// Changes a block to the form that ONNX expects: scale 0 for a block of zeros, and zero point 8 if
-/// zero points are implied.
-inline void make_onnx_block(nbits_block& block, zero_point_input zero_points, index r, index b) {
+/// Restores a scale of 0. If zero points are implied, negates the scale where the zero point is 7.
+inline void make_input(nbits_block& block, zero_point_input zero_points, index r, index b) {
   if (block.scale == min_scale && block.is_zero()) block.scale = 0.0F;
   if (zero_points == zero_point_input::written || block.zero == 8) return;
   if (block.zero != 7) {
     fail("to_matmul_nbits", "zero point of block" + element("", r, b), int{block.zero}, "7 or 8");
   }
-  block.negate_scale();
+  block.turn();
 }
 
 }  // namespace detail
 
-/// Converts the inputs of a node to a quantized matrix of the same values, n x k.
+/// Converts the inputs of a MatMulNBits node to a quantized matrix with the same values.
+///
 /// @tparam G  attribute block_size: 16, 32, 64, 128 or 256
-/// @throws fewbit::error if the sizes do not match, if a scale is not finite, if the magnitude of a
-///         scale is below 2^-126 and not 0, or if a block of scale 0 has a code that is not its
-///         zero point; it names the first such block
+/// @throws fewbit::error if the sizes do not agree, if a scale is not finite or has a magnitude in
+///         (0, 2^-126), or if a block with scale 0 has a code other than its zero point; the error
+///         names the first such block
 template <index G>
 [[nodiscard]] quantized_matrix<uint4_grouped<G>> from_matmul_nbits(const matmul_nbits& w) {
   detail::expect_valid_inputs<G>(w);
@@ -181,8 +182,8 @@ template <index G>
   return quantized_matrix<uint4_grouped<G>>(codes, scales, zeros);
 }
 
-/// Converts a quantized matrix to the constant inputs of a MatMulNBits node of the same values.
-/// Unused codes after column k are set to the zero point, an unused zero point to 0.
+/// Converts a quantized matrix to inputs of a MatMulNBits node with the same values. Codes after
+/// column k are zero points. Padding after the last zero point of a row is 0.
 ///
 /// @throws fewbit::error if q is empty, or if zero points are implied and one is neither 7 nor 8
 template <index G>
@@ -204,7 +205,7 @@ template <index G>
       zeros[static_cast<std::size_t>(b)] = zero;
       detail::nbits_block block{row.data() + b * G, G, q.scale(r, b * G), zero};
       std::fill(block.codes + std::min(G, w.k - b * G), block.codes + G, zero);
-      detail::make_onnx_block(block, zero_points, r, b);
+      detail::make_input(block, zero_points, r, b);
       w.scales.push_back(block.scale);
     }
     pack_bits<4>(row.data(), extents.blocks() * G, w.codes.data() + r * extents.row_bytes());

@@ -1,6 +1,6 @@
 #pragma once
-/// An epilogue for sums that are there already: whatever a product has written, or anything else in
-/// int32.
+/// Applies an epilogue to existing sums: the output of a product, or any other int32 or float
+/// matrix.
 ///
 ///     apply_epilogue(sums, codes, add_bias{b} | requantize<xnn_fp32>{factors} | to_int8{zero});
 ///
@@ -24,7 +24,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
-/// Past the caches if what is read and written is `streaming` bytes or more and rows of c begin on
+/// Bypasses the caches if `streaming` bytes or more are read and written and the rows of c start on
 /// cache lines.
 template <class In, class Out, class E, class Ex>
 void apply_epilogue(const In* sums, index stride, const out_view<Out>& c, const E& epilogue,
@@ -50,13 +50,13 @@ void apply_epilogue(const In* sums, index stride, const out_view<Out>& c, const 
 
 }  // namespace detail
 
-/// c = epilogue(sums), element by element; columns and rows of the stages are those of c.
+/// c = epilogue(sums), element by element. The columns and rows of the stages are those of c.
 ///
-/// @param sums      m x n, int32 or float as the epilogue asks
-/// @param c         m x n of what the epilogue yields; no part of it is part of sums
-/// @param executor  runs pieces of about 65536 numbers
+/// @param sums      m x n, int32 or float as the epilogue requires
+/// @param c         m x n of what the epilogue returns; must not overlap sums
+/// @param executor  runs pieces of about 65536 numbers; results do not depend on it
 ///
-/// More than arch::streaming_bytes go past the caches if rows of c begin on cache lines.
+/// Above arch::streaming_bytes, stores bypass the caches if the rows of c start on cache lines.
 template <class Sums, class C, class E, Executor Ex = inline_executor>
   requires RowMajorDense<Sums, detail::scalar_of<Sums>> &&
            ProductInto<C, E, detail::scalar_of<Sums>>

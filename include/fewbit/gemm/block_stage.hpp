@@ -1,7 +1,7 @@
 #pragma once
-/// What happens to the sums of one block of k when k is cut into blocks.
+/// Processes the sums of each block of k if k is cut into blocks.
 ///
-/// A block stage keeps a running total per element of C:
+/// A block stage updates a running total for each element of C:
 ///
 ///     struct my_blocks : gemm::block_stage {
 ///       using total = float;          // lane type of the running total, which starts at 0
@@ -9,9 +9,9 @@
 ///       T operator()(const T& so_far, const V& sum, index block, const at& where) const noexcept;
 ///     };
 ///
-/// The micro-kernel calls it after every `block_depth` codes and hands the last total to the
-/// epilogue. So scales that change along k work on exact integers without this layer knowing what a
-/// scale is.
+/// The micro-kernel calls it after every `block_depth` codes. The last total goes to the epilogue.
+/// With a block stage, scales can change along k while sums stay exact integers, and this layer has
+/// no scales.
 
 #include "fewbit/begin.hpp"
 
@@ -22,13 +22,13 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
-/// Base of block stages.
+/// The base of block stages.
 struct block_stage {};
 
 template <class S>
 concept BlockStage = std::derived_from<S, block_stage> && requires { typename S::total; };
 
-/// The total is the sum of all blocks, at no cost where k is one block.
+/// The total is the sum of all blocks. It costs nothing if k is one block.
 struct whole_depth : block_stage {
   using total = std::int32_t;
 

@@ -1,14 +1,14 @@
 #pragma once
-/// What happens to a sum on its way from the accumulator to C.
+/// What happens to a sum between the accumulator and C.
 ///
 /// A stage is a small struct with
 ///
 ///     template <class V> auto operator()(const V& value, const at& where) const noexcept;
 ///
 /// where V is one number or an `arch::vec` of them: neighbouring columns of one row. Stages nest
-/// with `|`: `add_bias{b} | requantize{...} | to_int8{}`. The product applies the whole to its tile
-/// while it is in registers, and every lane gets the same bits whatever the width of V. Read next:
-/// gemm/stages.hpp, the ready ones.
+/// with `|`: `add_bias{b} | requantize{...} | to_int8{}`. The product applies the whole epilogue to
+/// a tile in registers. The bits of a result do not depend on the width of V. Read next:
+/// gemm/stages.hpp (ready stages).
 
 #include "fewbit/begin.hpp"
 
@@ -100,8 +100,8 @@ concept maps = requires(const E& e, const In& in, const at& where) {
 
 }  // namespace detail
 
-/// An epilogue of sums of type In yields exactly Out, without throwing, for one number and for a
-/// vector.
+/// An epilogue maps sums of type In to exactly Out, for one number and for a vector, and does not
+/// throw.
 template <class E, class Out, class In = std::int32_t>
 concept Epilogue =
     Stage<E> && detail::maps<E, In, Out> && detail::maps<E, arch::vec<In, 4>, arch::vec<Out, 4>>;
@@ -113,11 +113,11 @@ using scalar_of = typename std::remove_cvref_t<T>::Scalar;
 
 }  // namespace detail
 
-/// The epilogue makes elements of C of totals.
+/// The epilogue maps totals to elements of C.
 template <class C, class E, class Total>
 concept ProductEpilogue = Epilogue<E, detail::scalar_of<C>, Total>;
 
-/// C can take what the epilogue makes of totals.
+/// The epilogue maps totals to elements of C, and C can be written in place.
 template <class C, class E, class Total>
 concept ProductInto = MutableRowMajorDense<C, detail::scalar_of<C>> && ProductEpilogue<C, E, Total>;
 

@@ -1,8 +1,8 @@
 #pragma once
-/// Applies an epilogue to rows of sums that lie in memory, and writes C. All products share it.
+/// Applies an epilogue to rows of sums in memory, and writes C. All products use it.
 ///
-/// Where an epilogue ends in 8-bit codes, four registers of sums become one register of codes. The
-/// stages before `to_int8` or `to_uint8` get one register of sums at a time; the stages after it
+/// If an epilogue ends in 8-bit codes, four registers of sums become one register of codes. The
+/// stages before `to_int8` or `to_uint8` get one register of sums at a time. The stages after it
 /// get the register of codes. Read next: gemm/int8/epilogue_registers.hpp (sums in registers).
 
 #include "fewbit/begin.hpp"
@@ -16,7 +16,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// Where a rectangle of C goes.
+/// A rectangle of C, and the address of C.
 template <class Out>
 struct out_view {
   Out* data;
@@ -27,7 +27,7 @@ struct out_view {
   index cols;
 };
 
-/// An epilogue cut in two at its last saturate stage.
+/// An epilogue, cut in two at its last saturate stage.
 template <class E>
 struct split_at_saturate {
   static constexpr bool found = false;
@@ -66,8 +66,8 @@ struct split_at_saturate<chain<First, Second>> {
   }
 };
 
-/// An epilogue that begins with a bias, cut behind it: sums may begin at the bias, which then costs
-/// nothing.
+/// An epilogue whose first stage adds a bias, cut in two after that stage. Sums can start at the
+/// bias, which then costs nothing.
 template <class E>
 struct leading_bias {
   static constexpr bool found = false;
@@ -93,7 +93,7 @@ struct leading_bias<chain<First, Second>> {
   static auto rest(const type& e) noexcept { return leading_bias<First>::rest(e.first) | e.second; }
 };
 
-/// Four registers of sums to one of codes; `row` is the row of C.
+/// Converts four registers of sums to one of codes. `row` is the row of C.
 template <class Store = arch::plain_store, class In, int Lanes, class Out, class E>
 FEWBIT_ALWAYS_INLINE void apply_to_four(const arch::vec<In, Lanes> (&sums)[4], const at& where,
                                         Out* row, const E& epilogue) noexcept {
@@ -106,8 +106,8 @@ FEWBIT_ALWAYS_INLINE void apply_to_four(const arch::vec<In, Lanes> (&sums)[4], c
   Store::put(row + where.col, cut::after(epilogue)(codes, where));
 }
 
-/// Where sums come from: what was just written is in L1, the rest is asked for ahead of its use, at
-/// 1.1 times the rate from L2 and 1.3 times from memory.
+/// Where sums are. Recently written sums are in L1. Other sums are prefetched: the rate is then 1.1
+/// times as high from L2 and 1.3 times from memory.
 struct from_l1 {
   static void prefetch(const void*) noexcept {}
 };
@@ -118,9 +118,10 @@ struct from_memory {
   static void prefetch(const void* p) noexcept { arch::prefetch_to_l2(arch::beyond(p, 32768)); }
 };
 
-/// c = epilogue(sums), `stride` numbers from one row of sums to the next. `Lanes` fit one register.
-/// Arguments are copies: a store of 8-bit codes could change whatever is referred to. A Store past
-/// the caches asks for rows of C that begin on cache lines.
+/// c = epilogue(sums). A row of sums starts `stride` numbers after the row before. `Lanes` sums fit
+/// one register. Arguments are copies, because the compiler must assume that a store of 8-bit codes
+/// changes referenced memory. A Store that bypasses the caches requires that rows of C start on
+/// cache lines.
 template <int Lanes, class Source = from_l1, class Store = arch::plain_store, class In, class Out,
           class E>
 void apply_to_rows(const In* sums, index stride, out_view<Out> c, E epilogue) noexcept {
@@ -146,7 +147,7 @@ void apply_to_rows(const In* sums, index stride, out_view<Out> c, E epilogue) no
     }
     if (col < c.cols) {
       const at where{c.row + r, c.col + col, static_cast<int>(c.cols - col)};
-      // Buffers of a product may be read to the end of a register, memory of others may not.
+      // Buffers of a product can be read to the end of a register, other memory cannot.
       const register_type last =
           std::is_same_v<Source, from_l1>
               ? register_type::load(sums + col)

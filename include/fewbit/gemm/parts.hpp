@@ -1,6 +1,6 @@
 #pragma once
-/// How C is cut into parts, one for each slot of scratch memory, and how the number of rows of a
-/// tile becomes a constant. All products share both.
+/// How C is cut into parts, one for each slot of scratch memory, and how the height of a tile
+/// becomes a constant. All products use this header.
 
 #include "fewbit/begin.hpp"
 
@@ -17,13 +17,13 @@ struct part_of_c {
   index col, col_end;
 };
 
-/// An extent of C and the extent of a tile along it: parts begin between tiles.
+/// An extent of C and the extent of a tile along it. Parts start at tile boundaries.
 struct tiled_extent {
   index size;
   index tile;
 
   [[nodiscard]] index tiles() const noexcept { return (size + tile - 1) / tile; }
-  /// Where part `part` of `parts` equal parts begins; that of part `parts` is `size`.
+  /// The start of part `part` of `parts` equal parts. The start of part `parts` is `size`.
   [[nodiscard]] index begin(index part, index parts) const noexcept {
     return std::min(size, tiles() * part / parts * tile);
   }
@@ -38,8 +38,9 @@ struct tiled_extent {
   return {0, rows.size, cols.begin(part, parts), cols.begin(part + 1, parts)};
 }
 
-/// Part `part` of `parts`: some columns and all rows. If C has fewer tiles of columns than parts:
-/// all columns and some rows. For weights that each worker expands: no two expand the same ones.
+/// Part `part` of `parts`: some columns and all rows. If C has fewer column tiles than parts: all
+/// columns and some rows. For weights that each worker expands: no two workers expand the same
+/// ones.
 [[nodiscard]] inline part_of_c part_by_cols(const tiled_extent& rows, const tiled_extent& cols,
                                             index part, index parts) noexcept {
   if (cols.tiles() >= parts)
@@ -47,7 +48,7 @@ struct tiled_extent {
   return {rows.begin(part, parts), rows.begin(part + 1, parts), 0, cols.size};
 }
 
-/// Calls f(std::integral_constant<int, h>) for the h of 1 .. Most that equals `height`.
+/// Calls f(std::integral_constant<int, height>) for a height of 1 .. Most.
 template <int Most, class F>
 FEWBIT_ALWAYS_INLINE void with_height(index height, const F& f) noexcept {
   if constexpr (Most > 1) {
@@ -56,7 +57,7 @@ FEWBIT_ALWAYS_INLINE void with_height(index height, const F& f) noexcept {
   f(std::integral_constant<int, Most>{});
 }
 
-/// The same for heights that are Most, or a power of two below it.
+/// The same for a height that is Most or a power of two below Most.
 template <int Most, class F>
 FEWBIT_ALWAYS_INLINE void with_power_of_two_height(index height, const F& f) noexcept {
   static_assert(Most <= 16);

@@ -1,16 +1,16 @@
 #pragma once
-/// Ready stages for epilogues (gemm/epilogue.hpp says what a stage is).
+/// Ready stages for epilogues. gemm/epilogue.hpp defines a stage.
 ///
 ///     add_bias{b} | requantize<xnn_fp32>{factors} | to_uint8{zero_point}
 ///     add_bias{b} | requantize<tflite_single>{mantissas, exponents} | to_int8{zero_point}
 ///     to_float{} | scale_columns{s} | scale_rows{t} | add_columns{b} | relu{}
 ///
-/// Pointers are to arrays of at least n values (columns) or m values (rows) that live as long as
-/// the call; nothing is copied. Integer stages add modulo 2^32. A float product that is added to
-/// something is rounded first, so that no processor contracts the two.
+/// Pointers refer to arrays of at least n values (columns) or m values (rows). The arrays must
+/// exist during the call; nothing is copied. Integer stages add modulo 2^32. A float product is
+/// rounded before something is added to it, so no processor contracts the two operations.
 ///
-/// A stage checks what it can when it is made, and throws fewbit::error: pointers are not null,
-/// factors are finite, bounds are in order. How far an array reaches it cannot know.
+/// The constructor of a stage checks its arguments and throws fewbit::error: pointers are not null,
+/// factors are finite, bounds are in order. It cannot check the lengths of arrays.
 
 #include "fewbit/begin.hpp"
 
@@ -63,7 +63,7 @@ struct add_bias : stage {
   }
 };
 
-/// int32 - rows[row] * cols[col]: a zero point of one operand times the sums of the other.
+/// int32 - rows[row] * cols[col]: the zero point of one operand times the sums of the other.
 struct subtract_outer : stage {
   const std::int32_t* rows;
   const std::int32_t* cols;
@@ -150,7 +150,7 @@ struct relu : stage {
   }
 };
 
-/// The larger of float and a bound; a NaN stays. A bound of -infinity changes nothing.
+/// max(float, bound); a NaN stays a NaN. A bound of -infinity changes nothing.
 struct at_least : stage {
   float lowest;
 
@@ -184,8 +184,9 @@ struct clamp_to : stage {
   }
 };
 
-/// round(int32 * factor of the column) in the integers of Mode: mantissas[col] and exponents[col]
-/// come from `Mode::multiplier`. The zero point is the next stage's, to_int8 or to_uint8.
+/// round(int32 * factor of the column), in the integer arithmetic of Mode. `Mode::multiplier`
+/// computes mantissas[col] and exponents[col]. The next stage, to_int8 or to_uint8, adds the zero
+/// point.
 template <class Mode>
 struct requantize : stage {
   static_assert(FixedPointMode<Mode>,
@@ -205,13 +206,13 @@ struct requantize : stage {
   }
 };
 
-/// The same in float: rne(float(int32) * factors[col]), at most 2^30 and at least -2^31.
+/// The same in float: rne(float(int32) * factors[col]), clamped to -2^31 .. 2^30.
 ///
-/// Throws fewbit::error if there are no factors, or one is not finite.
+/// @throws fewbit::error if there are no factors, or if one is not finite
 template <>
 struct requantize<xnn_fp32> : stage {
   const float* factors;
-  bool below_one;  // so |int32 * factor| < 2^31, and no bound is needed before rounding
+  bool below_one;  // then |int32 * factor| < 2^31 needs no clamp before rounding
 
   explicit requantize(std::span<const float> f)
       : factors(f.data()),
@@ -227,7 +228,8 @@ struct requantize<xnn_fp32> : stage {
   }
 };
 
-/// One power-of-two factor: int32 / 2^shift, ties up. Bias and zero point are other stages' work.
+/// int32 / 2^shift, a single power-of-two factor; ties are rounded up. Other stages add the bias
+/// and the zero point.
 template <>
 struct requantize<q7_pot> : stage {
   std::int32_t shift;
@@ -262,7 +264,7 @@ struct saturate : stage {
     return arch::saturated<Code>(value, zero_point);
   }
 
-  /// Four vectors at once, which is cheaper than one by one.
+  /// Four vectors at once, which is cheaper than one at a time.
   template <int N>
   FEWBIT_ALWAYS_INLINE arch::vec<Code, 4 * N> narrow(
       const arch::vec<std::int32_t, N> (&values)[4]) const noexcept {
@@ -275,7 +277,7 @@ using to_int8 = saturate<std::int8_t>;
 /// int32 to codes 0 to 255.
 using to_uint8 = saturate<std::uint8_t>;
 
-/// rne(float * factor); a NaN becomes -2^30, what is beyond +-2^30 stops there.
+/// rne(float * factor), clamped to +-2^30; a NaN becomes -2^30.
 struct nearest : stage {
   float factor;
 
@@ -288,8 +290,8 @@ struct nearest : stage {
   }
 };
 
-/// A real number as an 8-bit code: clamp(rne(value * inverse_scale) + zero_point); a NaN becomes
-/// the lowest code.
+/// Converts a real number to an 8-bit code: clamp(rne(value * inverse_scale) + zero_point). A NaN
+/// becomes the lowest code.
 template <class Code>
 [[nodiscard]] chain<nearest, saturate<Code>> to_codes(float inverse_scale,
                                                       std::int32_t zero_point) {

@@ -1,5 +1,5 @@
 #pragma once
-/// Sums of 8-bit codes: what a zero point of one operand asks of the other.
+/// Sums of 8-bit codes. The zero point of one operand is multiplied by the sums of the other.
 
 #include "fewbit/begin.hpp"
 
@@ -10,7 +10,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
-/// The sum of `count` codes, exact up to 2^23 of them.
+/// The sum of `count` codes, exact for up to 2^23 codes.
 template <class Code>
 [[nodiscard]] std::int32_t sum_of_codes(const Code* codes, index count) noexcept {
   static_assert(sizeof(Code) == 1);

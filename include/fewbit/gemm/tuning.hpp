@@ -41,6 +41,7 @@
 /// |                         |              |                       | 1 / 0.87, of 4 bits 1 / 0.98; apart with 32 rows  |
 /// |                         |              |                       | of 4 bits 1.06                                    |
 /// | grouped_ahead, _lhs_    | 2304, 1024   | -                     | -                                                 |
+/// | grouped_block_bytes     | 256 KiB      | L2                    | -                                                 |
 /// | grouped_streams         | 4            | SPR, W4, groups of 32 | share of reading from memory and L3: 2 panels     |
 /// |                         |              |                       | 0.90, 0.95; 4 0.91, 0.95; 8 0.88, 0.90            |
 /// | bit_block_bytes, rows   | 256 KiB, 192 | L2                    | -                                                 |
@@ -53,7 +54,7 @@
 /// | epilogue_piece          | 2^16         | -                     | -                                                 |
 ///
 /// Thresholds that belong to one instruction set are members of its unit in arch/ (chains, streams,
-/// steps_per_turn, least_parities).
+/// steps_per_iteration, least_parities).
 
 #include "fewbit/begin.hpp"
 
@@ -75,7 +76,7 @@ inline constexpr index row_tiles_in_place = 32;
 inline constexpr index copied_bytes = 16 * 1024;
 /// Codes of k from which a block of inputs is copied while the block before is multiplied. With
 /// fewer, copies take too much of the time of a tile. Rate of s8 as a share of that of u8:
-/// (784,128,1152) 0.97, without 0.95.
+/// (784,128,1152) 0.97 with these copies, 0.95 without.
 inline constexpr index copied_ahead_depth = 256;
 /// Columns of a tile from which its iterations have time for these copies.
 inline constexpr index copied_ahead_cols = 64;
@@ -90,35 +91,37 @@ inline constexpr index resident_bytes = 24 * 1024;
 /// Packed weights above this many bytes come from the last-level cache or from memory and are
 /// prefetched.
 inline constexpr index prefetched_bytes = 1024 * 1024;
-/// Bytes ahead where a single row tile streams all weights.
+/// Bytes by which the prefetch is ahead if a single row tile streams all weights.
 inline constexpr index stream_distance = 8192;
 /// A few row tiles that stream at least streamed_bytes of weights are multiplied by chunks of
-/// streamed_depth codes of k: each chunk is loaded from memory once, prefetched streamed_ahead bytes
-/// early, and reused from L1 by up to streamed_tiles row tiles.
+/// streamed_depth codes of k: each chunk is loaded from memory once, prefetched streamed_ahead
+/// bytes early, and reused from L1 by up to streamed_tiles row tiles.
 inline constexpr index streamed_bytes = 2 * prefetched_bytes;
 inline constexpr index streamed_depth = 512;
 inline constexpr index streamed_ahead = 32 * 1024;
 inline constexpr index streamed_tiles = 4;
-/// Bytes ahead while weights are packed: the processor does not prefetch so many rows by itself.
+/// Bytes by which the prefetch is ahead while weights are packed. The processor does not prefetch
+/// so many rows by itself.
 inline constexpr index packed_ahead = 512;
 
 // ---- int8/: outputs
 
 /// Tiles that are summed into the buffer before the epilogue reads it.
 inline constexpr index buffered_tiles = 8;
-/// Lines of C are prefetched where k is at least fetched_depth, because requests then cost nothing,
-/// and where k is at most shallow_depth, because stores would wait for one another.
+/// Lines of C are prefetched if k is at least fetched_depth, because prefetches then cost nothing,
+/// and if k is at most shallow_depth, because stores would otherwise wait for one another.
 inline constexpr index fetched_depth = 512;
 inline constexpr index shallow_depth = 24;
 
 // ---- int8/ with proofs (AVX2)
 
-/// Rows up to which weights are widened in registers instead of ahead of the sums: in chunks that
-/// stay in L1, and in whole panels, as blocks of k need.
+/// The largest number of rows for which weights are widened in registers: few_rows for chunks that
+/// stay in L1, few_rows_in_blocks for whole panels, which blocks of k need. For more rows, weights
+/// are widened before they are multiplied.
 inline constexpr index few_rows = 2;
 inline constexpr index few_rows_in_blocks = 12;
-/// Row tiles of a block. Each block widens its panels again, so there are many; inputs of 4096 codes
-/// must stay in L2.
+/// Row tiles of a block. Each block widens its panels again, so there are many; inputs of 4096
+/// codes must stay in L2.
 inline constexpr index row_tiles_by_proof = 48;
 /// Bytes of a chunk of weights as its instructions read them.
 inline constexpr index proof_chunk_bytes = 24 * 1024;
@@ -143,17 +146,19 @@ inline constexpr index row_tiles_per_chunk = 32;
 /// Rows up to which weights that do not fit one window are expanded by chunks; each block of rows
 /// expands them again. AVX-VNNI gains a tenth at 36 rows and nothing above.
 inline constexpr index chunked_rows = 512;
-/// Bytes ahead of a few rows.
+/// Bytes by which the prefetch is ahead with a few rows.
 inline constexpr index few_rows_ahead = 4608;
-/// Panels that are read side by side: memory serves several streams faster than one, and the sums of
-/// few rows have too few independent chains.
+/// Panels that are read side by side: memory serves several streams faster than one, and the sums
+/// of few rows have too few independent chains.
 inline constexpr int few_rows_streams = 4;
 /// Rows up to which these panels are far apart in W instead of neighbours.
 inline constexpr index most_rows_apart = 2;
-/// Bytes ahead of weights in groups, which come from memory, and of inputs, which do not all fit L1
-/// beside them.
+/// Bytes by which the prefetch is ahead: of weights in groups, which come from memory, and of
+/// inputs, which do not all fit L1.
 inline constexpr index grouped_ahead = 2304;
 inline constexpr index grouped_lhs_ahead = 1024;
+/// Bytes of copied inputs that are multiplied by all weights in groups of a part; they stay in L2.
+inline constexpr index grouped_block_bytes = 256 * 1024;
 /// Panels of weights in groups that one row reads side by side.
 inline constexpr int grouped_streams = 4;
 
@@ -162,28 +167,30 @@ inline constexpr int grouped_streams = 4;
 /// Bytes of planes of the rows that are multiplied by all columns of a piece; they stay in L2.
 inline constexpr index bit_block_bytes = 256 * 1024;
 inline constexpr index most_rows_per_bit_block = 192;
-/// Pairs of words of weights and inputs of a piece of work, at least, so that another thread pays.
+/// Pairs of words of weights and inputs of a piece of work, at least, so that another thread is
+/// worth its start.
 inline constexpr index least_piece = index{1} << 18;
 /// Columns that one row sums before an epilogue reads them from L1.
 inline constexpr index bit_buffered_cols = 1024;
 
 // ---- lookup/
 
-/// Bytes ahead of the weights of a single row.
+/// Bytes by which the prefetch of weights is ahead with a single row.
 inline constexpr index lookup_ahead = 1024;
-/// Bytes of k of a block: the tables of a row, 8 or 16 KiB, stay in L1, and 16-bit sums hold.
+/// Bytes of k of a block: the tables of a row, 8 or 16 KiB, stay in L1, and 16-bit sums do not
+/// overflow.
 inline constexpr index table_block = 256;
 
 // ---- epilogues
 
-/// Numbers of a piece of work.
+/// Number of elements of a piece of work.
 inline constexpr index epilogue_piece = index{1} << 16;
 
 }  // namespace detail
 
-/// Weights of at most this many bits multiply a row of int8 faster by tables than by dot products of
-/// codes that are expanded as they are read. One row by 4096 and 11008 columns of k = 4096 on a
-/// Sapphire Rapids, 10^9 operations per second by tables and by dot products:
+/// For weights of at most this many bits and one row of int8, table lookup is faster than dot
+/// products of expanded codes. One row by 4096 and 11008 columns of k = 4096 on a Sapphire Rapids,
+/// 10^9 operations per second by tables and by dot products:
 ///
 /// |               | 1 bit                | 2 bits               |
 /// |---------------|----------------------|----------------------|
@@ -191,8 +198,8 @@ inline constexpr index epilogue_piece = index{1} << 16;
 /// | avx_vnni      | 430, 413 to 210, 200 | 203, 200 to 209, 199 |
 /// | avx512_bitalg | 521, 444 to 278, 283 | 224, 220 to 226, 225 |
 ///
-/// Two bits are limited by the rate at which the last-level cache can be read. For NEON the number of
-/// instructions decided: 6 for 64 weights of one bit, instead of four dot products and their
+/// Two bits are limited by the rate at which the last-level cache can be read. For NEON the number
+/// of instructions decided: 6 for 64 weights of one bit, instead of four dot products and their
 /// expansion.
 template <class Arch>
 inline constexpr int most_bits_by_table = most_bits_by_table<typename Arch::base>;
@@ -207,10 +214,10 @@ inline constexpr int most_bits_by_table<arch::avx512_vnni> = 1;
 template <>
 inline constexpr int most_bits_by_table<arch::neon> = 1;
 
-/// Whether two bits by two multiply faster by tables than by planes: where no instruction counts the
-/// ones of words. (1024,1024,1024) on a Sapphire Rapids, 10^9 operations per second by tables and by
-/// planes, beside 160 of int8 by AVX2: avx2 372 to 162, avx512_bitalg 472 to 610. NEON counts the
-/// ones of bytes.
+/// Whether table lookup is faster than planes for two bits by two bits. It is if no instruction
+/// counts the ones of words. (1024,1024,1024) on a Sapphire Rapids, 10^9 operations per second by
+/// tables and by planes, beside 160 of int8 by AVX2: avx2 372 to 162, avx512_bitalg 472 to 610.
+/// NEON counts the ones of bytes.
 template <class Arch>
 inline constexpr bool table_beats_planes = table_beats_planes<typename Arch::base>;
 template <>

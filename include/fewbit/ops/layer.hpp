@@ -55,9 +55,9 @@ namespace detail {
 /// KiB.
 inline constexpr index rows_at_a_time = 128;
 
-/// Bytes of the buffer of a call without reserved memory. The loops of products need up to 5 KiB of
-/// stack beside it.
-inline constexpr index stack_bytes = 11 * 1024;
+/// Bytes of the buffer of a call without reserved memory, for products whose loops need less than 5
+/// KiB of stack beside it.
+inline constexpr index usual_stack_bytes = 11 * 1024;
 
 /// Bytes of the scales of some rows, in whole cache lines.
 [[nodiscard]] inline index scale_bytes(index rows) noexcept {
@@ -83,18 +83,20 @@ template <class Vector>
 
 /// What a layer needs of its product.
 ///
+/// stack_bytes         bytes of the buffer of a call without reserved memory
 /// memory_bytes(rows)  bytes of layer_scratch::rows for up to `rows` rows
 /// worker_bytes(rows)  bytes of a slot of layer_scratch::workers; 0 if the product uses none
 /// run(x, y, stages, memory, workers, executor)
 ///                     the product of y.rows <= most_rows rows. x is float_rows or code_rows, y is
 ///                     output_rows; `stages` make outputs of totals (with_output_stages)
 /// run_on_stack(x, y, stages, memory)
-///                     the product of any number of rows in stack_bytes of memory; same bits
+///                     the product of any number of rows, in stack_bytes of memory; same bits
 template <class P>
 concept LayerProduct = requires(const P& p, index rows) {
   { P::name } -> std::convertible_to<const char*>;
   typename P::inputs_type;
   { P::most_rows } -> std::convertible_to<index>;
+  { P::stack_bytes } -> std::convertible_to<index>;
   { p.inputs() } noexcept -> std::same_as<index>;
   { p.outputs() } noexcept -> std::same_as<index>;
   { p.bytes() } noexcept -> std::same_as<index>;
@@ -339,7 +341,7 @@ class layer {
   [[gnu::noinline]] void run_on_stack(const Source& x,
                                       const detail::output_rows<Out>& y) const noexcept {
     if (y.rows == 0) return;
-    alignas(64) std::byte memory[detail::stack_bytes];
+    alignas(64) std::byte memory[Product::stack_bytes];
     detail::with_output_stages<Out>(bias_.data(), options_, [&](const auto& stages) {
       product_.run_on_stack(x, y, stages, &memory[0]);
     });

@@ -76,6 +76,13 @@ FEWBIT_ALWAYS_INLINE arch::rebind<V, typename S::code> encode(const V& x,
   }
 }
 
+/// The scheme that represents all with the same storage, zero point and rounding. An element is
+/// encoded in the same way under all of them, so that encode_stretch is compiled once for all
+/// granularities and scales.
+template <IntegerScheme S>
+using representative =
+    scheme<typename S::storage, per_row, typename S::zero_point, real_scale, typename S::rounding>;
+
 template <IntegerScheme S, class Params>
 void encode_stretch(const float* x, index n, const Params& params, const element_draws& draws,
                     typename S::code* out) noexcept {
@@ -95,11 +102,12 @@ void encode_row(const matrix_ref& w, index r, const group_choices<S>& choices, c
   const float* x = row_of(w, r);
   for (index c = 0; c < w.cols(); c += encode_chunk) {
     const index end = w.cols() - c < encode_chunk ? w.cols() : c + encode_chunk;
-    for_each_stretch<S>(
-        r, c, end, w.cols(), choices.params(), [&](index first, index n, const auto& params) {
-          const element_draws draws{g, r * w.cols() + first};
-          encode_stretch<S>(x + first, n, params, draws, codes.data() + (first - c));
-        });
+    for_each_stretch<S>(r, c, end, w.cols(), choices.params(),
+                        [&](index first, index n, const auto& params) {
+                          const element_draws draws{g, r * w.cols() + first};
+                          encode_stretch<representative<S>>(x + first, n, params, draws,
+                                                            codes.data() + (first - c));
+                        });
     pack_codes<typename S::storage>(codes.data(), end - c, bytes + c * S::storage::bits / 8);
   }
 }

@@ -6,11 +6,11 @@
 
 #include "support/bit_codes.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_bit_planes_formats_test {
 
 using tests::codes_of;
 
-/// What the planes of a code add up to.
+/// The sum of the values of the planes of a code.
 template <class F>
 int value_of(int code) {
   int value = 0;
@@ -66,5 +66,5 @@ TEST(bit_formats, say_what_they_expect) {
   EXPECT_EQ(gemm::signed_bits<2>::expected(), "-2 to 1");
 }
 
-}  // namespace
+}  // namespace gemm_bit_planes_formats_test
 }  // namespace fewbit

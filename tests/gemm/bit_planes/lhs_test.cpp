@@ -8,7 +8,7 @@
 #include "support/bit_codes.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_bit_planes_lhs_test {
 
 using tests::parities_among, tests::random_codes_of;
 
@@ -49,7 +49,8 @@ class plane_lhs_test : public testing::Test {
 
 TYPED_TEST_SUITE(plane_lhs_test, tests::bit_units, tests::bit_unit_names);
 
-/// 200 codes are 4 words, 2111 are 33: parities, where there are, and words behind them.
+/// 200 codes are 4 words. 2111 codes are 33 words: parities, if the unit has them, and words
+/// without parities.
 TYPED_TEST(plane_lhs_test, lie_by_group_plane_word_and_row_with_zeros_behind_k) {
   for (const index m : {1, 2, 3, 4, 5, 9}) {
     for (const index k : {0, 1, 63, 64, 65, 200, 2111}) {
@@ -104,5 +105,5 @@ TEST(plane_lhs, refuse_a_code_of_another_format) {
 }
 #endif
 
-}  // namespace
+}  // namespace gemm_bit_planes_lhs_test
 }  // namespace fewbit

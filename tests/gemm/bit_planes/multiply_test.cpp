@@ -10,7 +10,7 @@
 #include "support/epilogue_oracle.hpp"
 #include "support/sanitized.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_bit_planes_multiply_test {
 
 using gemm::binary_bits, gemm::ternary_bits;
 using tests::random_codes_of, tests::wide_product_of;
@@ -24,7 +24,7 @@ class multiply_bits_test : public testing::Test {
   template <class A, class W>
   using weights = gemm::plane_weights<A, W, unit_type>;
 
-  /// Both ways: activations packed ahead, and as codes.
+  /// Both forms of activations: planes, and codes.
   template <class A, class W>
   static row_matrix<std::int32_t> product(const row_matrix<typename A::code>& a,
                                           const row_matrix<typename W::code>& w) {
@@ -42,7 +42,7 @@ class multiply_bits_test : public testing::Test {
     return {1, t - 1 > 0 ? t - 1 : 1, t, t + 1, 2 * t + 1};
   }
 
-  /// Products of the first m rows of A and the first n of W are a corner of one large product.
+  /// Products of the first m rows of A and the first n rows of W are a corner of one large product.
   template <class A, class W>
   static void expect_exact_on_every_remainder(index k) {
     const index most_m = 2 * unit_type::rows + 1, most_n = 2 * cols + 1;
@@ -87,7 +87,7 @@ TYPED_TEST(multiply_bits_test, of_signs_equals_the_wide_integer_product) {
   this->template expect_exact<gemm::sign_bits<2>, gemm::sign_bits<3>>();
 }
 
-/// A tile of each height, with parities and words behind them.
+/// A tile of each height, with parities and words after them.
 TYPED_TEST(multiply_bits_test, is_exact_at_every_height) {
   using unit = typename TestFixture::unit_type;
   const index k = 64 * 33 - 5;
@@ -99,7 +99,7 @@ TYPED_TEST(multiply_bits_test, is_exact_at_every_height) {
   }
 }
 
-/// Panels that one row reads side by side, several times, then one, then narrow ones.
+/// Panels that one row reads side by side, several times, then one panel, then narrow panels.
 TYPED_TEST(multiply_bits_test, is_exact_for_one_row_by_many_panels) {
   const index n = 5 * TestFixture::cols + TestFixture::cols / 2 + 1;
   for (const index k : {65, 64 * 33 - 5}) {
@@ -113,7 +113,7 @@ TYPED_TEST(multiply_bits_test, is_exact_for_one_row_by_many_panels) {
   }
 }
 
-/// Every length, all sign patterns of eight codes.
+/// Every k, and all sign patterns of eight codes.
 TYPED_TEST(multiply_bits_test, is_exact_at_every_length) {
   for (index k = 0; k <= 257; k += tests::sanitized ? 5 : 1) {
     const auto a = random_codes_of<ternary_bits>(2, k, 1);
@@ -163,7 +163,8 @@ TYPED_TEST(multiply_bits_test, reads_and_writes_blocks_and_nothing_else) {
   EXPECT_EQ(big_c, (row_matrix<std::int32_t>::Constant(m + 2, n + 5, 777)));
 }
 
-/// Several blocks of rows and pieces of columns; two rows of each end of a block stand for all.
+/// Several blocks of rows and pieces of columns. Two rows at each end of a block represent all
+/// rows.
 TYPED_TEST(multiply_bits_test, does_not_depend_on_slots_or_threads) {
   using unit = typename TestFixture::unit_type;
   const index n = 5 * TestFixture::cols + 1, k = 2051;
@@ -191,7 +192,7 @@ TYPED_TEST(multiply_bits_test, does_not_depend_on_slots_or_threads) {
   }
 }
 
-/// Few columns and many, so that one row takes several runs of panels; rows of one tile and more.
+/// Few columns and many, so that one row has several runs of panels. One tile of rows and several.
 TYPED_TEST(multiply_bits_test, applies_an_epilogue_to_each_sum) {
   using unit = typename TestFixture::unit_type;
   const index k = 131;
@@ -229,7 +230,7 @@ TYPED_TEST(multiply_bits_test, is_exact_at_the_deepest_sum) {
   EXPECT_EQ(c(0, 1), static_cast<std::int32_t>(std::int64_t{255} * -128 * k));
 }
 
-/// An executor that may not throw, so that only the product itself could.
+/// An executor that cannot throw, so that only the product itself could throw.
 TEST(multiply_bits, does_not_throw) {
   const auto w = gemm::pack_planes<binary_bits, binary_bits>(random_codes_of<binary_bits>(3, 4, 1));
   const auto a = random_codes_of<binary_bits>(2, 4, 2);
@@ -268,5 +269,5 @@ TEST(multiply_bits, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
   EXPECT_EQ(y, Eigen::VectorXi::Constant(5, -70));
 }
 
-}  // namespace
+}  // namespace gemm_bit_planes_multiply_test
 }  // namespace fewbit

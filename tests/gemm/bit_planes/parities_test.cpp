@@ -9,7 +9,7 @@
 
 #include "support/bit_codes.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_bit_planes_parities_test {
 
 using gemm::detail::parity_chains, gemm::detail::to_parities, gemm::detail::words_in_parities;
 
@@ -21,8 +21,8 @@ class bit_parities_test : public testing::Test {
 
 TYPED_TEST_SUITE(bit_parities_test, tests::bit_units, tests::bit_unit_names);
 
-/// Two rows by one register, of 3 words and steps of 4; 40 steps of all ones overflow bytes that
-/// are not folded.
+/// Two rows and one register, of 3 words and steps of 4. 40 steps of ones would overflow counts in
+/// bytes.
 TYPED_TEST(bit_parities_test, count_the_ones_of_differences) {
   using unit = typename TestFixture::unit_type;
   constexpr index rows = 2, lanes = unit::lanes;
@@ -44,7 +44,7 @@ TYPED_TEST(bit_parities_test, count_the_ones_of_differences) {
       for (index r = 0; r < rows; ++r) to_parities(a.data() + r, words, rows);
       for (index c = 0; c < lanes; ++c) to_parities(w.data() + c, words, lanes);
       parity_chains<unit, rows, 1> chains(a.data(), w.data(), lanes, 0);
-      chains.take(steps);
+      chains.add_steps(steps);
       for (int r = 0; r < rows; ++r) {
         const auto ones = chains.ones(r, 0);
         for (int c = 0; c < lanes; ++c) EXPECT_EQ(ones[c], expected[r][c]) << steps << " " << r;
@@ -62,5 +62,5 @@ TYPED_TEST(bit_parities_test, take_three_words_and_fours_of_signs_alone) {
   }
 }
 
-}  // namespace
+}  // namespace gemm_bit_planes_parities_test
 }  // namespace fewbit

@@ -5,9 +5,9 @@
 #include <map>
 #include <utility>
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_bit_planes_rules_test {
 
-/// The factor that each pair of planes has in the sum, by doing what the passes say.
+/// The factor of each pair of planes in the sum, computed by following the passes.
 template <class A, class W>
 std::map<std::pair<int, int>, int> factors() {
   constexpr auto list = gemm::detail::passes_of<A, W>();
@@ -47,5 +47,5 @@ TEST(bit_products, give_each_pair_of_planes_its_weight) {
   expect_weights<sign_bits<3>, sign_bits<8>>(false, false);
 }
 
-}  // namespace
+}  // namespace gemm_bit_planes_rules_test
 }  // namespace fewbit

@@ -2,13 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "fewbit/core/executor_adapters.hpp"
 #include "support/bit_codes.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_bit_planes_weights_test {
 
 using tests::random_codes_of;
 
@@ -66,6 +69,41 @@ TYPED_TEST(packed_bits_test, store_signs_by_signs_as_parities_alone) {
   }
 }
 
+TYPED_TEST(packed_bits_test, hold_the_same_words_with_any_executor) {
+  using unit = typename TestFixture::unit_type;
+  using gemm::sign_bits;
+  for (const index n : {1, 5, 150}) {
+    const auto w = random_codes_of<sign_bits<2>>(n, 64 * 40 + 3, 1);
+    using packed_type = gemm::plane_weights<sign_bits<1>, sign_bits<2>, unit>;
+    const packed_type one(w), two(w, thread_executor{2});
+    ASSERT_EQ(two.bytes(), one.bytes());
+    const std::uint64_t* words = one.operands().words;
+    EXPECT_TRUE(std::equal(words, words + one.bytes() / 8, two.operands().words)) << n;
+  }
+}
+
+TEST(pack_planes, packs_the_same_words_with_an_executor) {
+  using gemm::ternary_bits;
+  const auto w = random_codes_of<ternary_bits>(150, 130, 1);
+  const auto one = gemm::pack_planes<ternary_bits, ternary_bits>(w);
+  const auto two = gemm::pack_planes<ternary_bits, ternary_bits>(w, thread_executor{2});
+  ASSERT_EQ(two.bytes(), one.bytes());
+  const std::uint64_t* words = one.operands().words;
+  EXPECT_TRUE(std::equal(words, words + one.bytes() / 8, two.operands().words));
+}
+
+/// The example at the head of the header.
+TEST(plane_weights, hold_the_words_of_the_documented_example) {
+  row_matrix<std::uint8_t> w(2, 5);
+  w << 0, 1, 2, 3, 1, 3, 2, 1, 0, 2;
+  using gemm::unsigned_bits;
+  const auto packed = gemm::pack_planes<unsigned_bits<8>, unsigned_bits<2>, arch::scalar>(w);
+  const std::uint64_t* words = packed.operands().words;
+  ASSERT_EQ(packed.bytes(), 32);
+  EXPECT_EQ(std::vector<std::uint64_t>(words, words + 4),
+            (std::vector<std::uint64_t>{0x1A, 0x05, 0x0C, 0x13}));
+}
+
 TEST(plane_weights, say_their_extents) {
   const auto packed = gemm::pack_planes<gemm::binary_bits, gemm::binary_bits, arch::scalar>(
       random_codes_of<gemm::binary_bits>(3, 129, 1));
@@ -98,5 +136,5 @@ TEST(plane_weights, refuse_a_depth_that_could_leave_int32) {
 }
 #endif
 
-}  // namespace
+}  // namespace gemm_bit_planes_weights_test
 }  // namespace fewbit

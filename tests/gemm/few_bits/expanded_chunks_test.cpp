@@ -13,7 +13,7 @@
 #include "support/codes.hpp"
 #include "support/narrow.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_few_bits_expanded_chunks_test {
 
 using tests::random_codes, tests::random_weights, tests::wide_product;
 
@@ -26,7 +26,8 @@ class expanded_chunks_test : public testing::Test {
   static constexpr bool fits = shape<std::uint8_t>::fits && shape<std::int8_t>::fits;
   static constexpr index depth = shape<std::uint8_t>::depth;
 
-  /// Rows and columns of C from some on, each + bias[column]; what is before them stays as it was.
+  /// Some rows and columns of C, each + bias[column]. The rows and columns before them stay
+  /// unchanged.
   template <class Lhs, int Bits>
   static void expect_exact(index m, index n, index k, index row = 0, index col = 0) {
     SCOPED_TRACE(testing::Message()
@@ -81,7 +82,7 @@ TYPED_TEST(expanded_chunks_test, walk_several_blocks_of_rows_and_begin_anywhere)
   }
 }
 
-/// From as many columns on that a window does not hold them, and up to so many rows.
+/// multiply() uses chunks if a window does not hold all columns, up to a number of rows.
 TYPED_TEST(expanded_chunks_test, are_what_multiply_takes_for_some_hundred_rows) {
   constexpr index cols = TestFixture::tile::cols;
   const index deep = gemm::detail::expanded_bytes / cols / 2 + 1, n = 2 * cols + 1;
@@ -99,5 +100,5 @@ TYPED_TEST(expanded_chunks_test, are_what_multiply_takes_for_some_hundred_rows) 
   }
 }
 
-}  // namespace
+}  // namespace gemm_few_bits_expanded_chunks_test
 }  // namespace fewbit

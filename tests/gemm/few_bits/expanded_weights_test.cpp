@@ -9,14 +9,14 @@
 #include "support/archs.hpp"
 #include "support/narrow.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_few_bits_expanded_weights_test {
 
 using tests::random_weights;
 
 template <class Arch>
 class expanded_weights_test : public testing::Test {
  public:
-  /// Weights of columns first .. last - 1 that are not where int8_weights has them.
+  /// Number of weights of columns first .. last - 1 that are not in the order of int8_weights.
   template <class Expanded, class Packed>
   static index misplaced(const Expanded& window, const Packed& packed, index first, index last) {
     index wrong = 0;
@@ -75,5 +75,5 @@ TYPED_TEST(expanded_weights_test, come_in_windows_of_whole_panels) {
   TestFixture::template expect_as_packed<2, std::int8_t>(3 * tile + 1, deep);
 }
 
-}  // namespace
+}  // namespace gemm_few_bits_expanded_weights_test
 }  // namespace fewbit

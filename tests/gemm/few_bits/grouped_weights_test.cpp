@@ -2,16 +2,19 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
 #include <string>
 #include <vector>
 
+#include "fewbit/core/executor_adapters.hpp"
+#include "support/archs.hpp"
 #include "support/kept_scale.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_few_bits_grouped_weights_test {
 
 using gemm::grouped_weights;
 using gemm::short_scales;
@@ -111,6 +114,57 @@ TEST(grouped_weights, take_the_bits_that_are_promised) {
   EXPECT_EQ(bits(weights<1>(64, 256, 32)), 1.5);
 }
 
+template <class Arch>
+class pack_grouped_test : public testing::Test {};
+
+TYPED_TEST_SUITE(pack_grouped_test, tests::archs, tests::arch_names);
+
+TYPED_TEST(pack_grouped_test, packs_the_bytes_of_the_constructor_with_any_executor) {
+  row_matrix<std::uint8_t> codes(70, 45);
+  for (index i = 0; i < codes.size(); ++i) codes.data()[i] = static_cast<std::uint8_t>(i % 16);
+  std::vector<float> scales, minima;
+  std::vector<std::uint8_t> zeros;
+  for (int i = 0; i < 210; ++i) {
+    scales.push_back(static_cast<float>(i + 1));
+    minima.push_back(static_cast<float>(i - 100));
+    zeros.push_back(static_cast<std::uint8_t>(i % 16));
+  }
+  const auto expect_equal = [](const auto& got, const auto& wanted) {
+    ASSERT_EQ(got.bytes(), wanted.bytes());
+    EXPECT_TRUE(std::equal(wanted.panel(0), wanted.panel(0) + wanted.bytes(), got.panel(0)));
+    EXPECT_EQ(got.stored_zero(), wanted.stored_zero());
+    EXPECT_EQ(got.is_affine(), wanted.is_affine());
+  };
+  const auto check = [&]<bool HasMinimum>(const auto& zero) {
+    const grouped_weights<4, TypeParam, HasMinimum> wanted(codes, 16, scales, zero);
+    expect_equal(gemm::pack_grouped<4, TypeParam>(codes, 16, scales, zero), wanted);
+    expect_equal(gemm::pack_grouped<4, TypeParam>(codes, 16, scales, zero, thread_executor{2}),
+                 wanted);
+  };
+  check.template operator()<false>(8);
+  check.template operator()<false>(zeros);
+  check.template operator()<true>(minima);
+}
+
+/// The example at the head of the header.
+TEST(grouped_weights, hold_the_bytes_of_the_documented_example) {
+  row_matrix<std::uint8_t> codes(2, 5);
+  codes << 9, 10, 11, 12, 13, 7, 6, 5, 4, 3;
+  const std::vector<float> scales = {1.0F, 0.5F, 0.25F, 2.0F};
+  const auto w = gemm::pack_grouped<4, arch::scalar>(codes, 4, scales, 8);
+  std::vector<int> expected(96, 0);
+  const auto put = [&](std::size_t at, const std::vector<int>& bytes) {
+    std::copy(bytes.begin(), bytes.end(), expected.begin() + static_cast<std::ptrdiff_t>(at));
+  };
+  put(0, {0x09, 0x0A, 0x0B, 0x0C, 0x07, 0x06, 0x05, 0x04});
+  put(32, {0xFF, 0xF7, 0xFF, 0xE7});
+  put(48, {0x0D, 0, 0, 0, 0x03, 0, 0, 0});
+  put(80, {0xFF, 0xEF, 0xFF, 0xFF});
+  ASSERT_EQ(w.bytes(), 96);
+  EXPECT_EQ(std::vector<int>(w.panel(0), w.panel(0) + 96), expected);
+  EXPECT_EQ(w.scale(0, 1), 0.5F);
+}
+
 TEST(grouped_weights, keep_minima_as_they_are) {
   arch::compiled::for_each([]<class Arch>() {
     for (const bool is_wide : {false, true}) {
@@ -130,8 +184,8 @@ TEST(grouped_weights, keep_minima_as_they_are) {
   });
 }
 
-/// Scales of 35 rows by 3 groups, of which one is another; group (1, 1) has no code but its zero
-/// point.
+/// 35 rows of 3 groups. All scales are `others`, except one scale. All codes of group (1, 1) equal
+/// the zero point.
 template <int Bits, class Arch>
 grouped_weights<Bits, Arch> weights_with(float others, index row, index group, float one,
                                          bool is_affine) {
@@ -164,7 +218,7 @@ TEST(grouped_weights, keep_12_bits_of_every_scale) {
   });
 }
 
-/// What is wide takes half a bit more for each weight in groups of 32.
+/// Wide scales take half a bit more for each weight in groups of 32.
 TEST(grouped_weights, are_wide_only_where_scales_of_codes_that_count_are_far_apart) {
   const auto is_wide = [](float others, index row, index group, float one) {
     const bool wide = weights_with<4, arch::native>(others, row, group, one, false).is_wide();
@@ -218,7 +272,7 @@ TEST(grouped_weights, know_their_shape_and_scales) {
 #if FEWBIT_HAS_EXCEPTIONS
 using tests::sentence_of;
 
-/// The sentence of 4-bit weights, 2 x 40 in groups of 32, where something is changed.
+/// The error sentence for 4-bit weights, 2 x 40 in groups of 32, after a change of the arguments.
 struct parts {
   row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(2, 40, 15);
   index group = 32;
@@ -273,7 +327,7 @@ TEST(grouped_weights, say_what_is_wrong_with_minima) {
             "fewbit: grouped_weights: minima[2] is nan, expected a finite number");
 }
 
-/// A code of one bit counts twice, and zero points are compared with what it counts.
+/// With one bit, the value of a code is 0 or 2. The range of zero points follows from these values.
 TEST(grouped_weights, of_one_bit_have_zero_points_of_three_values) {
   row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(1, 8, 1);
   const std::vector<float> one = {1.0F};
@@ -305,5 +359,5 @@ TEST(grouped_weights, refuse_empty_and_too_deep_ones) {
 }
 #endif
 
-}  // namespace
+}  // namespace gemm_few_bits_grouped_weights_test
 }  // namespace fewbit

@@ -9,10 +9,11 @@
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "fewbit/gemm/stages.hpp"
+#include "support/archs.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_few_bits_multiply_grouped_test {
 
-/// A product of which all is known: codes, scales of few bits, zero points.
+/// All data of a product: codes, scales of few bits, zero points.
 struct sample {
   row_matrix<std::int8_t> a;
   row_matrix<std::uint8_t> w;
@@ -54,7 +55,7 @@ sample random_sample(const shape& s, int bits, bool is_affine, unsigned seed) {
   return made;
 }
 
-/// Sums of groups in 64 bits, scaled and added one by one, each operation rounded.
+/// The formula: sums of groups in 64 bits, scaled and added one by one, each operation rounded.
 row_matrix<float> expected(const sample& s) {
   row_matrix<float> c(s.a.rows(), s.w.rows());
   for (index i = 0; i < c.rows(); ++i) {
@@ -73,7 +74,7 @@ row_matrix<float> expected(const sample& s) {
   return c;
 }
 
-/// Codes of a row as grouped_lhs asks for them.
+/// The codes of a row as grouped_lhs reads them.
 struct plain_row {
   const std::int8_t* codes;
 
@@ -101,7 +102,7 @@ gemm::grouped_weights<Bits, Arch> packed(const sample& s) {
   return {s.w, s.group, s.scales, 1 << (Bits - 1)};
 }
 
-/// All widths on every arch, against one expectation.
+/// Compares all widths on every arch with one expectation.
 void expect_equal(const shape& s, bool is_affine) {
   const auto with_bits = [&]<int Bits>() {
     const sample made = random_sample(s, Bits, is_affine, 7);
@@ -139,7 +140,7 @@ TEST(multiply_grouped, equals_its_formula_for_all_depths) {
   for (index k = 1; k <= 70; ++k) expect_equal({2, 5, k, 32}, k % 2 == 0);
 }
 
-/// Scales that 16 bits of each cannot hold: of groups, of rows, of few bits, none.
+/// Scales that 16 bits each cannot hold: far apart by groups or by rows, subnormal, or 0.
 TEST(multiply_grouped, equals_its_formula_for_scales_far_apart) {
   const float sizes[] = {1.0F, 0x1.7p-40F, 0x1p30F, 0.0F, 0x1.3p-120F, 0x1.4p-141F, 0x1p-149F};
   const auto check = [&]<int Bits>(const shape& s, bool is_affine, bool by_rows) {
@@ -168,7 +169,7 @@ TEST(multiply_grouped, equals_its_formula_for_scales_far_apart) {
   }
 }
 
-/// Codes that are all extreme, in groups as deep as they may be.
+/// Extreme codes in groups of the maximum depth.
 TEST(multiply_grouped, is_exact_for_extreme_codes) {
   const auto check = [&]<int Bits, class Arch>(int a, int w, int zero, index depth) {
     sample s{row_matrix<std::int8_t>::Constant(1, depth, static_cast<std::int8_t>(a)),
@@ -194,7 +195,8 @@ TEST(multiply_grouped, is_exact_for_extreme_codes) {
   });
 }
 
-/// Weights of 0 with the largest zero point, `depth` in one group, of a scale.
+/// The total of weights of code 0 with the largest zero point, `depth` of them in one group with
+/// one scale.
 template <int Bits, class Arch>
 float total_of_zeros(int a, index depth, float scale) {
   using weights = gemm::grouped_weights<Bits, Arch>;
@@ -204,7 +206,7 @@ float total_of_zeros(int a, index depth, float scale) {
   return product(w, row_matrix<std::int8_t>::Constant(1, depth, static_cast<std::int8_t>(a)))(0, 0);
 }
 
-/// Around sums of 22 bits, the largest that a float holds beside 1.5 * 2^23.
+/// Sums around 22 bits, the largest that a float holds in addition to 1.5 * 2^23.
 TEST(multiply_grouped, is_exact_for_sums_around_22_bits) {
   const auto check = [&]<int Bits, class Arch>(int zero) {
     const index deepest = (index{1} << 22) / (127 * zero);
@@ -244,6 +246,75 @@ TEST(multiply_grouped, depends_neither_on_threads_nor_on_rows) {
   for (index i = 0; i < 13; ++i) EXPECT_EQ(product(w, s.a.row(i).eval()), whole.row(i)) << i;
 }
 
+template <class Arch>
+class multiply_codes_by_groups_test : public testing::Test {};
+
+TYPED_TEST_SUITE(multiply_codes_by_groups_test, tests::archs, tests::arch_names);
+
+/// 29 rows of 8192 codes are several blocks.
+TYPED_TEST(multiply_codes_by_groups_test, equals_multiply_grouped_in_any_slots_and_threads) {
+  const auto check = [](const sample& s, const auto& w) {
+    const row_matrix<float> wanted = product(w, s.a);
+    const auto expect_equal = [&](index slots, const auto& executor) {
+      workspace scratch(gemm::scratch_bytes(w, s.a.rows()), slots);
+      row_matrix<float> c = row_matrix<float>::Constant(s.a.rows(), w.n(), 99.0F);
+      gemm::multiply(s.a, w, c, gemm::raw{}, scratch, executor);
+      EXPECT_EQ(c, wanted) << "slots=" << slots << " m=" << s.a.rows() << " n=" << w.n();
+    };
+    expect_equal(1, inline_executor{});
+    expect_equal(3, inline_executor{});
+    expect_equal(1, thread_executor{2});
+    expect_equal(3, thread_executor{2});
+  };
+  const shape shapes[] = {{1, 70, 75, 32}, {13, 5, 75, 32}, {29, 18, 8192, 128}};
+  for (const shape& shape : shapes) {
+    for (const bool is_affine : {false, true}) {
+      const sample s = random_sample(shape, 4, is_affine, 3);
+      check(s, packed<4, TypeParam>(s));
+    }
+    const sample s = random_sample(shape, 2, false, 3);
+    const std::vector<float> minima(s.scales.rbegin(), s.scales.rend());
+    check(s, gemm::pack_grouped<2, TypeParam>(s.w, s.group, s.scales, minima));
+  }
+}
+
+/// Scratch memory that holds a block of rows is enough for any number of rows.
+TEST(multiply_codes_by_groups, takes_scratch_memory_for_a_block_of_rows) {
+  const sample s = random_sample({29, 18, 8192, 128}, 4, false, 3);
+  const auto w = packed<4, arch::native>(s);
+  EXPECT_LE(gemm::scratch_bytes(w, 1), gemm::scratch_bytes(w));
+  EXPECT_LE(gemm::scratch_bytes(w), 512 * 1024);
+  workspace scratch(gemm::scratch_bytes(w));
+  row_matrix<float> c(29, 18), without_scratch(29, 18);
+  gemm::multiply(s.a, w, c, gemm::raw{}, scratch);
+  gemm::multiply(s.a, w, without_scratch);
+  EXPECT_EQ(c, expected(s));
+  EXPECT_EQ(without_scratch, expected(s));
+}
+
+TEST(multiply_codes_by_groups, writes_into_blocks_and_nothing_for_no_rows) {
+  const sample s = random_sample({3, 21, 64, 32}, 4, true, 1);
+  const auto w = packed<4, arch::native>(s);
+  workspace scratch(gemm::scratch_bytes(w), 2);
+  row_matrix<float> c = row_matrix<float>::Constant(5, 30, 7.0F);
+  gemm::multiply(s.a, w, c.block(1, 2, 3, 21), gemm::raw{}, scratch);
+  row_matrix<float> wanted = row_matrix<float>::Constant(5, 30, 7.0F);
+  wanted.block(1, 2, 3, 21) = expected(s);
+  EXPECT_EQ(c, wanted);
+  row_matrix<float> none(0, 21);
+  gemm::multiply(row_matrix<std::int8_t>(0, 64), w, none, gemm::raw{}, scratch);
+}
+
+TEST(multiply_codes_by_groups, terminates_if_shapes_or_scratch_memory_do_not_fit) {
+  const sample s = random_sample({2, 21, 64, 32}, 4, true, 1);
+  const auto w = packed<4, arch::native>(s);
+  workspace scratch(gemm::scratch_bytes(w)), small(16);
+  row_matrix<float> few(2, 20), c(2, 21);
+  EXPECT_DEATH(gemm::multiply(s.a, w, few, gemm::raw{}, scratch),
+               "multiply: c.cols.. is 20, expected 21");
+  EXPECT_DEATH(gemm::multiply(s.a, w, c, gemm::raw{}, small), "multiply: scratch");
+}
+
 TEST(multiply_grouped, writes_what_the_epilogue_makes_into_blocks) {
   const sample s = random_sample({3, 21, 64, 32}, 4, true, 1);
   const auto w = packed<4, arch::native>(s);
@@ -280,5 +351,5 @@ TEST(multiply_grouped, ends_where_shapes_do_not_fit_and_writes_vectors_for_rows)
   EXPECT_EQ(y.transpose(), expected(s).row(0));
 }
 
-}  // namespace
+}  // namespace gemm_few_bits_multiply_grouped_test
 }  // namespace fewbit

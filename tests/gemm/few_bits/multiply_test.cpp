@@ -16,7 +16,7 @@
 #include "support/narrow.hpp"
 #include "support/sanitized.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_few_bits_multiply_test {
 
 using tests::for_each_width, tests::random_codes, tests::random_weights, tests::wide_product;
 
@@ -36,7 +36,7 @@ class multiply_few_bits_test : public testing::Test {
     EXPECT_EQ(c.template cast<std::int64_t>().eval(), wide_product(a, w));
   }
 
-  /// The same of random operands of both types of activations.
+  /// The same for random operands and both types of activations.
   template <int Bits>
   static void expect_exact(index m, index n, index k, std::uint32_t seed) {
     const int zero_point = static_cast<int>(seed) % (tests::largest_value_of(Bits) + 2);
@@ -79,7 +79,7 @@ TYPED_TEST(multiply_few_bits_test, meets_every_number_of_rows_columns_and_codes)
   });
 }
 
-/// What 16-bit sums would overflow on first: all codes extreme, or every other one.
+/// Codes that overflow 16-bit sums first: all extreme, or every other code extreme.
 TYPED_TEST(multiply_few_bits_test, is_exact_on_extreme_codes) {
   const auto expect_all = []<int Bits, class Lhs>(const row_matrix<Lhs>& a) {
     const int most = tests::largest_value_of(Bits);
@@ -122,7 +122,7 @@ TYPED_TEST(multiply_few_bits_test, is_exact_at_the_deepest_sum) {
   }
 }
 
-/// So deep that a window holds one panel of some archs, and several blocks of rows.
+/// k is so large that a window holds one panel on some archs. Several blocks of rows.
 TYPED_TEST(multiply_few_bits_test, walks_several_windows_of_columns) {
   using tile = typename TestFixture::tile_type;
   const index deep = gemm::detail::expanded_bytes / tile::cols / 2 + 1;
@@ -179,7 +179,7 @@ TYPED_TEST(multiply_few_bits_test, does_not_depend_on_slots_or_threads) {
   }
 }
 
-/// Whole tiles, and tiles cut by the edges, with a bias and factors that end where the columns do.
+/// Whole tiles, and tiles cut by the edges, with a bias and factors that end with the columns.
 TYPED_TEST(multiply_few_bits_test, hands_sums_to_the_epilogue_as_packed_weights_do) {
   const index n = 2 * TestFixture::tile_type::cols + 5, k = 70;
   const auto w = random_weights(n, k, 2, 1, 5);
@@ -219,5 +219,5 @@ TEST(multiply_narrow, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
   EXPECT_EQ(y, Eigen::VectorXi::Constant(5, 54));
 }
 
-}  // namespace
+}  // namespace gemm_few_bits_multiply_test
 }  // namespace fewbit

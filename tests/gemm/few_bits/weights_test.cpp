@@ -2,14 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/archs.hpp"
 #include "support/narrow.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_few_bits_weights_test {
 
 using tests::for_each_width, tests::largest_value_of, tests::random_weights;
 
@@ -75,6 +77,36 @@ TYPED_TEST(few_bit_weights_test, take_little_more_than_their_bits) {
   });
 }
 
+TYPED_TEST(few_bit_weights_test, hold_the_same_bytes_with_any_executor) {
+  for_each_width([]<int Bits>() {
+    using packed_type = gemm::few_bit_weights<Bits, TypeParam>;
+    const auto w = random_weights(150, 37, Bits, packed_type::default_zero_point, 1);
+    const packed_type one(w);
+    const packed_type same[] = {gemm::pack_few_bits<Bits, TypeParam>(w),
+                                gemm::pack_few_bits<Bits, TypeParam>(
+                                    w, packed_type::default_zero_point, thread_executor{2})};
+    for (const packed_type& other : same) {
+      ASSERT_EQ(other.bytes(), one.bytes());
+      const index codes = one.panels().padded_n() / packed_type::unit::cols * one.panel_bytes();
+      EXPECT_TRUE(std::equal(one.panel(0), one.panel(0) + codes, other.panel(0)));
+      EXPECT_TRUE(std::equal(one.column_sums(), one.column_sums() + 150, other.column_sums()));
+    }
+  });
+}
+
+/// The example at the head of the header.
+TEST(few_bit_weights, hold_the_bytes_of_the_documented_example) {
+  row_matrix<std::int8_t> w(2, 5);
+  w << 1, 2, 3, 4, 5, -1, -2, -3, -4, -5;
+  const auto packed = gemm::pack_few_bits<4, arch::scalar>(w);
+  std::vector<int> expected = {0xD9, 0x0A, 0x0B, 0x0C, 0x37, 0x06, 0x05, 0x04};
+  expected.resize(32, 0);
+  EXPECT_EQ(std::vector<int>(packed.panel(0), packed.panel(0) + 32), expected);
+  EXPECT_EQ(packed.column_sums()[0], 15);
+  EXPECT_EQ(packed.column_sums()[1], -15);
+  EXPECT_EQ(packed.bytes(), 32 + 8 * 4);
+}
+
 TEST(few_bit_weights, take_column_major_weights_and_an_executor) {
   const auto w = random_weights(70, 37, 2, 1, 1);
   const Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic> column_major = w;
@@ -91,6 +123,12 @@ TEST(few_bit_weights, may_be_none) {
 template <int Bits>
 std::string sentence_of_packing(const row_matrix<std::int8_t>& w, int zero_point) {
   return tests::sentence_of([&] { return gemm::few_bit_weights<Bits>(w, zero_point); });
+}
+
+TEST(pack_few_bits, refuses_weights_without_elements) {
+  EXPECT_EQ(
+      tests::sentence_of([] { return gemm::pack_few_bits<2>(row_matrix<std::int8_t>(0, 5)); }),
+      "fewbit: pack_few_bits: w is 0 x 5, expected at least one row and one column");
 }
 
 TEST(few_bit_weights, refuse_a_weight_of_more_bits) {
@@ -126,5 +164,5 @@ TEST(few_bit_weights, refuse_a_depth_that_could_leave_int32) {
 }
 #endif
 
-}  // namespace
+}  // namespace gemm_few_bits_weights_test
 }  // namespace fewbit

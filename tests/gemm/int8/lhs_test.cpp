@@ -7,7 +7,7 @@
 #include "support/codes.hpp"
 #include "support/kernels.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_int8_lhs_test {
 
 template <class K>
 class prepared_lhs_test : public testing::Test {
@@ -17,7 +17,7 @@ class prepared_lhs_test : public testing::Test {
   using prepared = gemm::detail::int8_lhs<kernel>;
   using layout_type = gemm::depth_layout<unit::depth>;
 
-  /// The code of row `row`, block `block`, position `k` in it, as the unit would read it.
+  /// The code at position `k` of block `block` of row `row`, as the unit reads it.
   static int code(const prepared& lhs, index row, index block, index k) {
     const auto view = lhs.from(row / unit::rows);
     if (unit::in_place) return view.codes[block * view.block_stride + k];
@@ -34,7 +34,7 @@ class prepared_lhs_test : public testing::Test {
     SCOPED_TRACE(testing::Message() << rows << " rows of " << k << ", stride " << stride
                                     << ", blocks of " << block_depth);
     const auto random = tests::random_codes<lhs>(rows, stride, 3);
-    // The last row ends where its codes do, so that a sanitizer sees what is read beyond them.
+    // The last row ends with its codes, so that a sanitizer detects reads after them.
     const std::vector<lhs> a(random.data(), random.data() + (rows - 1) * stride + k);
     const layout_type layout(k, block_depth);
     std::vector<std::byte> scratch(static_cast<std::size_t>(prepared::bytes(layout)),
@@ -81,5 +81,5 @@ TYPED_TEST(prepared_lhs_test, has_scratch_memory_for_a_block_of_rows) {
   }
 }
 
-}  // namespace
+}  // namespace gemm_int8_lhs_test
 }  // namespace fewbit

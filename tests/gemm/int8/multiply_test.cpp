@@ -14,7 +14,7 @@
 #include "support/codes.hpp"
 #include "support/kernels.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_int8_multiply_test {
 
 using tests::random_codes;
 using tests::wide_product;
@@ -78,7 +78,8 @@ TYPED_TEST(multiply_test, walks_several_blocks_of_rows) {
                      random_codes<std::int8_t>(TestFixture::tile_type::cols + 2, 13, 2));
 }
 
-/// Depths at which the next block is copied meanwhile, all of it or to the last whole line.
+/// Depths at which the next block is copied during the product, completely or up to the last whole
+/// line.
 TYPED_TEST(multiply_test, walks_several_blocks_of_deep_rows) {
   using tile = typename TestFixture::tile_type;
   for (const auto& [n, k] : {std::pair<index, index>{7 * tile::cols, 256},
@@ -89,8 +90,8 @@ TYPED_TEST(multiply_test, walks_several_blocks_of_deep_rows) {
   }
 }
 
-/// Weights that a few rows take from far away, in chunks of k, and an epilogue on their sums. Three
-/// columns are compared: all of them would take the sanitizers minutes.
+/// Large weights, read by a few rows in chunks of k, with an epilogue. Only three columns are
+/// compared, because all columns would take the sanitizers minutes.
 TYPED_TEST(multiply_test, streams_large_weights_past_a_few_rows) {
   using tile = typename TestFixture::tile_type;
   const index k = 16384 + 515;
@@ -116,8 +117,7 @@ TYPED_TEST(multiply_test, streams_large_weights_past_a_few_rows) {
   }
 }
 
-/// Pairs and fours of extreme products are what 16-bit lanes overflow on: 255 * -128 * 2, -128 *
-/// -128 * 2.
+/// Pairs and fours of extreme products overflow 16-bit lanes: 255 * -128 * 2, -128 * -128 * 2.
 TYPED_TEST(multiply_test, is_exact_on_extreme_codes) {
   using lhs = typename TestFixture::lhs_type;
   const int low = std::numeric_limits<lhs>::min();
@@ -183,7 +183,7 @@ TYPED_TEST(multiply_test, does_not_depend_on_slots_or_threads) {
   }
 }
 
-/// total = 7 total + sum, so that a block too many, too few or out of place shows.
+/// total = 7 total + sum detects a block that is missing, repeated or in the wrong order.
 struct weigh_blocks : gemm::block_stage {
   using total = std::int32_t;
   template <class V>
@@ -215,7 +215,7 @@ TYPED_TEST(multiply_test, hands_each_block_of_depth_to_the_block_stage) {
   }
 }
 
-/// Every element knows where it is: an epilogue that adds 1000 row + col.
+/// Adds 1000 row + col, so that the position of each element is visible.
 struct add_position : gemm::stage {
   template <class V>
   V operator()(const V& value, const gemm::at& where) const noexcept {
@@ -239,8 +239,8 @@ TYPED_TEST(multiply_test, tells_the_epilogue_where_it_is) {
   EXPECT_EQ(c.template cast<std::int64_t>().eval(), wide_product(a, w));
 }
 
-/// Whole tiles, tiles cut by the edges, a bias that ends where the columns do, and blocks of rows
-/// that follow one another.
+/// Whole tiles, tiles cut by the edges, a bias that ends with the columns, and several blocks of
+/// rows.
 TYPED_TEST(multiply_test, writes_narrow_outputs_of_any_width) {
   using lhs = typename TestFixture::lhs_type;
   using tile = typename TestFixture::tile_type;
@@ -290,7 +290,7 @@ TEST(multiply, with_scratch_memory_does_not_throw) {
   EXPECT_EQ(c.cast<std::int64_t>().eval(), wide_product(a, random_codes<std::int8_t>(3, 4, 1)));
 }
 
-/// Deep products leave the stack: scratch memory of the convenience overload is then allocated.
+/// The scratch memory of deep products does not fit the stack and is allocated.
 TEST(multiply, without_scratch_memory_serves_deep_products) {
   const auto a = random_codes<std::int8_t>(97, 3000, 1);
   const auto w = random_codes<std::int8_t>(5, 3000, 2);
@@ -301,7 +301,7 @@ TEST(multiply, without_scratch_memory_serves_deep_products) {
   });
 }
 
-/// Of both forms, and vectors for rows.
+/// Both overloads, and vectors instead of rows.
 TEST(multiply, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
   using codes = row_matrix<std::int8_t>;
   using sums = row_matrix<std::int32_t>;
@@ -326,5 +326,5 @@ TEST(multiply, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
   EXPECT_EQ(c, (sums::Constant(1, 5, 54)));
 }
 
-}  // namespace
+}  // namespace gemm_int8_multiply_test
 }  // namespace fewbit

@@ -6,7 +6,7 @@
 
 #include "support/kernels.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_int8_row_tiles_test {
 
 template <class K>
 class row_tiles_test : public testing::Test {};
@@ -30,5 +30,5 @@ TYPED_TEST(row_tiles_test, follow_one_another_and_differ_by_a_row_at_most) {
   }
 }
 
-}  // namespace
+}  // namespace gemm_int8_row_tiles_test
 }  // namespace fewbit

@@ -7,11 +7,11 @@
 
 #include "support/codes.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_int8_saturation_proof_test {
 
 using gemm::saturation_proof;
 
-/// Weights of a panel of `cols` columns, in its order [step][column][4], zero at first.
+/// Weights of a panel of `cols` columns in the order [step][column][4], initially zero.
 struct panel {
   index steps;
   index cols;
@@ -28,7 +28,7 @@ struct panel {
   }
 };
 
-/// Two weights of a pair or of a four, the others zero.
+/// Two weights of a pair or of a four. The others are zero.
 saturation_proof of_two(index k, int first, index other, int second, index largest = 255) {
   panel p(5, 24);
   p.at(k, 13) = static_cast<std::int8_t>(first);
@@ -67,7 +67,7 @@ TEST(saturation_proof, is_easier_for_small_activations) {
   EXPECT_EQ(of_two(0, 127, 1, 127, 0), saturation_proof::fours);
 }
 
-/// What is claimed, computed the long way: the extreme of each int16 over all activations.
+/// The proof by brute force: the extremes of each int16 over all activations.
 saturation_proof proven_slowly(const panel& given, index largest) {
   panel p = given;
   bool pairs = true, fours = true;
@@ -125,5 +125,5 @@ TEST(are_at_most, compares_with_what_packing_was_told) {
   EXPECT_FALSE(gemm::detail::are_at_most(b, 127));
 }
 
-}  // namespace
+}  // namespace gemm_int8_saturation_proof_test
 }  // namespace fewbit

@@ -13,7 +13,7 @@
 #include "support/codes.hpp"
 #include "support/kernels.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_int8_walk_by_proof_test {
 
 #if FEWBIT_HAS_AVX2
 
@@ -21,7 +21,7 @@ using gemm::saturation_proof;
 using tests::random_codes;
 using tests::wide_product;
 
-/// What activations reach where packing is told, so that their u8 form fills 7 bits.
+/// The range of activations given at packing. Their u8 form has 7 bits.
 template <class Lhs>
 constexpr index seven_bits = std::is_signed_v<Lhs> ? 63 : 127;
 
@@ -32,7 +32,7 @@ class product_by_proof_test : public testing::Test {
   using tile_type = typename weights::kernel_type::tile;
   static constexpr index full = gemm::largest_code<Lhs>;
 
-  /// Random weights that have the proof and are as large as it allows.
+  /// Random weights that have the proof and are as large as the proof allows.
   static row_matrix<std::int8_t> weights_of(saturation_proof p, index n, index k,
                                             std::uint32_t seed) {
     const auto random = random_codes<std::int8_t>(n, k, seed);
@@ -42,7 +42,7 @@ class product_by_proof_test : public testing::Test {
     });
   }
 
-  /// Activations at random, or all the smallest, or all the largest.
+  /// Random activations, or all the smallest, or all the largest.
   static std::vector<row_matrix<Lhs>> activations(index m, index k, index largest) {
     row_matrix<Lhs> random = random_codes<Lhs>(m, k, 77);
     const auto low = static_cast<Lhs>(std::is_signed_v<Lhs> ? -largest - 1 : 0);
@@ -109,7 +109,8 @@ TYPED_TEST(product_by_proof_test, is_exact_over_several_blocks_of_rows) {
   }
 }
 
-/// One four of weights anywhere, its int16 filled to the brim and then by one more.
+/// One four of weights anywhere, with the largest sum that the proof allows, and then with one
+/// more.
 TYPED_TEST(product_by_proof_test, is_exact_at_the_edge_of_each_proof) {
   const auto of = [](std::initializer_list<int> codes) {
     row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(3, 17);
@@ -210,7 +211,7 @@ TYPED_TEST(product_by_proof_test, does_without_proofs_where_k_is_cut_into_blocks
   EXPECT_EQ(c.template cast<std::int64_t>().eval(), wide_product(a, w));
 }
 
-/// total = 3 total + sum, so that a block too many, too few or out of place shows.
+/// total = 3 total + sum detects a block that is missing, repeated or in the wrong order.
 struct weigh_blocks : gemm::block_stage {
   using total = std::int32_t;
   template <class V>
@@ -219,7 +220,7 @@ struct weigh_blocks : gemm::block_stage {
   }
 };
 
-/// Few rows widen weights in registers, many rows whole panels.
+/// A few rows widen weights in registers, many rows widen whole panels.
 TYPED_TEST(product_by_proof_test, hands_blocks_of_k_to_the_block_stage_for_any_number_of_rows) {
   constexpr index n = 33, k = 40;
   const auto w = this->weights_of(saturation_proof::none, n, k, 1);
@@ -247,5 +248,5 @@ TEST(walk_by_proof, is_for_avx2) { GTEST_SKIP() << "no unit of this build has pr
 
 #endif
 
-}  // namespace
+}  // namespace gemm_int8_walk_by_proof_test
 }  // namespace fewbit

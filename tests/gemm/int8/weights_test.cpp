@@ -2,14 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
+#include "fewbit/core/executor_adapters.hpp"
+#include "support/archs.hpp"
 #include "support/codes.hpp"
 #include "support/kernels.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_int8_weights_test {
 
 using tests::random_codes;
 
@@ -89,7 +92,7 @@ TYPED_TEST(int8_weights_test, refuses_a_depth_that_could_leave_int32) {
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, most + 1);
   EXPECT_NO_THROW((typename TestFixture::weights(w.leftCols(most))));
   EXPECT_EQ(tests::sentence_of([&] { typename TestFixture::weights packed(w); }),
-            "fewbit: pack: depth is " + std::to_string(most + 1) + ", expected at most " +
+            "fewbit: pack_int8: depth is " + std::to_string(most + 1) + ", expected at most " +
                 std::to_string(most));
   EXPECT_NO_THROW((typename TestFixture::weights(w, 64))) << "blocks are summed one by one";
 }
@@ -98,22 +101,21 @@ TEST(int8_weights, refuses_a_negative_block_depth) {
   EXPECT_EQ(tests::sentence_of([] {
               return gemm::pack_int8<std::uint8_t>(row_matrix<std::int8_t>::Zero(1, 1), -2);
             }),
-            "fewbit: pack: block_depth is -2, expected 0 or more");
+            "fewbit: pack_int8: block_depth is -2, expected 0 or more");
 }
 
 TEST(int8_weights, refuse_a_largest_activation_that_is_no_code) {
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, 1);
   EXPECT_EQ(tests::sentence_of([&] { return gemm::pack_int8<std::uint8_t>(w, 0, 256); }),
-            "fewbit: pack: largest_activation is 256, expected 0 to 255");
+            "fewbit: pack_int8: largest_activation is 256, expected 0 to 255");
   EXPECT_EQ(tests::sentence_of([&] { return gemm::pack_int8<std::int8_t>(w, 0, -1); }),
-            "fewbit: pack: largest_activation is -1, expected 0 to 127");
+            "fewbit: pack_int8: largest_activation is -1, expected 0 to 127");
   EXPECT_EQ(gemm::pack_int8<std::int8_t>(w, 0, 0).largest_activation(), 0);
   EXPECT_EQ(gemm::pack_int8<std::uint8_t>(w).largest_activation(), 255);
 }
 #endif
 
-/// The order is a decision, not an accident: [panel][step][column][depth], zeros where there is
-/// nothing.
+/// The order is fixed: [panel][step][column][depth], with zeros as padding.
 TEST(int8_weights, stand_in_the_documented_order) {
   using kernel = gemm::reference_kernel<std::uint8_t, gemm::tile_shape<1, 2, 3>>;
   row_matrix<std::int8_t> w(3, 4);
@@ -135,5 +137,39 @@ TEST(int8_weights, pad_each_block_of_depth_on_its_own) {
   EXPECT_TRUE(packed.column_sums().empty());
 }
 
-}  // namespace
+/// The example at the head of the header.
+TEST(int8_weights, hold_the_bytes_of_the_documented_example) {
+  row_matrix<std::int8_t> w(2, 5);
+  w << 1, 2, 3, 4, 5, -1, -2, -3, -4, -5;
+  const auto packed = gemm::pack_int8<std::uint8_t, arch::scalar>(w);
+  std::vector<int> expected(48, 0);
+  const int codes[] = {1, 2, -1, -2, 3, 4, -3, -4, 5, 0, -5, 0};
+  for (std::size_t i = 0; i < 12; ++i) expected[i / 4 * 16 + i % 4] = codes[i];
+  EXPECT_EQ(std::vector<int>(packed.panel(0), packed.panel(0) + 48), expected);
+  EXPECT_EQ(packed.column_sums()[0], 15);
+  EXPECT_EQ(packed.column_sums()[1], -15);
+  EXPECT_EQ(packed.bytes(), 48 + 8 * 4);
+}
+
+template <class Arch>
+class pack_int8_test : public testing::Test {};
+
+TYPED_TEST_SUITE(pack_int8_test, tests::archs, tests::arch_names);
+
+TYPED_TEST(pack_int8_test, packs_the_same_bytes_with_any_executor) {
+  const auto w = random_codes<std::int8_t>(150, 37, 1);
+  const auto check = [&]<class Lhs>(index block_depth, index largest) {
+    const auto one = gemm::pack_int8<Lhs, TypeParam>(w, block_depth, largest);
+    const auto two = gemm::pack_int8<Lhs, TypeParam>(w, block_depth, largest, thread_executor{2});
+    ASSERT_EQ(two.bytes(), one.bytes());
+    const index codes = one.padded_n() * one.layout().padded();
+    EXPECT_TRUE(std::equal(one.panel(0), one.panel(0) + codes, two.panel(0)));
+    EXPECT_TRUE(std::ranges::equal(one.column_sums(), two.column_sums()));
+    EXPECT_EQ(two.largest_activation(), largest);
+  };
+  check.template operator()<std::uint8_t>(0, 255);
+  check.template operator()<std::int8_t>(16, 100);
+}
+
+}  // namespace gemm_int8_weights_test
 }  // namespace fewbit

@@ -10,7 +10,7 @@
 #include "support/epilogue_oracle.hpp"
 #include "support/table_units.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_lookup_multiply_test {
 
 using gemm::binary_bits, gemm::ternary_bits, gemm::signed_bits, gemm::unsigned_bits;
 using tests::random_codes_of, tests::wide_product_of;
@@ -34,7 +34,7 @@ class table_product_test : public testing::Test {
     return {1, t - 1 > 0 ? t - 1 : 1, t, t + 1, 2 * t + 1};
   }
 
-  /// Products of the first m rows of A and the first n of W are a corner of one large product.
+  /// Products of the first m rows of A and the first n rows of W are a corner of one large product.
   template <class A, class W>
   static void expect_exact() {
     const index most_m = 2 * unit_type::rows + 1, most_n = 2 * unit_type::lanes + 1;
@@ -52,7 +52,7 @@ class table_product_test : public testing::Test {
     }
   }
 
-  /// Sums at both ends: the lowest and the highest codes, by themselves and by each other.
+  /// Extreme sums: the lowest and the highest codes, by themselves and by each other.
   template <class A, class W>
   static void expect_exact_at_extremes() {
     const auto a_codes = tests::codes_of<A>();
@@ -84,7 +84,7 @@ TYPED_TEST(table_product_test, of_two_bits_equals_the_wide_integer_product) {
   this->template expect_exact<unsigned_bits<2>, signed_bits<2>>();
 }
 
-/// Every number of parts and of bits of a part.
+/// Every number of parts, and every number of bits of a part.
 TYPED_TEST(table_product_test, is_exact_at_the_ends_of_its_codes) {
   this->template expect_exact_at_extremes<signed_bits<8>, ternary_bits>();
   this->template expect_exact_at_extremes<unsigned_bits<8>, binary_bits>();
@@ -115,7 +115,7 @@ TYPED_TEST(table_product_test, of_nothing_is_nothing) {
             (row_matrix<std::int32_t>::Zero(3, 3)));
 }
 
-/// One block of k and several, one tile of rows and more.
+/// One block of k and several, one tile of rows and several.
 TYPED_TEST(table_product_test, applies_an_epilogue_to_each_sum) {
   using unit = typename TestFixture::unit_type;
   using format = gemm::unsigned_bits<2>;
@@ -201,5 +201,5 @@ TEST(table_product, ends_where_shapes_do_not_fit) {
                "fewbit: multiply: scratch.slots.. is 0");
 }
 
-}  // namespace
+}  // namespace gemm_lookup_multiply_test
 }  // namespace fewbit

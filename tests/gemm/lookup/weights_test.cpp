@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "fewbit/core/executor_adapters.hpp"
 #include "support/bit_codes.hpp"
 #include "support/sentence.hpp"
 #include "support/table_units.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace gemm_lookup_weights_test {
 
 using tests::random_codes_of;
 using int8_bits = gemm::signed_bits<8>;
@@ -50,6 +52,39 @@ TYPED_TEST(table_weights_test, lie_by_block_panel_plane_byte_and_column_with_zer
   }
 }
 
+TYPED_TEST(table_weights_test, hold_the_same_bytes_with_any_executor) {
+  using packed_type =
+      gemm::table_weights<int8_bits, gemm::ternary_bits, typename TestFixture::unit_type>;
+  for (const index n : {1, 5, 150}) {
+    const auto w = random_codes_of<gemm::ternary_bits>(n, 2051, 1);
+    const packed_type one(w), two(w, thread_executor{2});
+    ASSERT_EQ(two.bytes(), one.bytes());
+    const std::uint8_t* bytes = one.block(0, 256, 0);
+    EXPECT_TRUE(std::equal(bytes, bytes + one.bytes(), two.block(0, 256, 0))) << n;
+  }
+}
+
+TEST(pack_table, packs_the_same_bytes_with_an_executor) {
+  const auto w = random_codes_of<gemm::ternary_bits>(150, 77, 1);
+  const auto one = gemm::pack_table<int8_bits, gemm::ternary_bits, arch::scalar>(w);
+  const auto two =
+      gemm::pack_table<int8_bits, gemm::ternary_bits, arch::scalar>(w, thread_executor{2});
+  ASSERT_EQ(two.bytes(), one.bytes());
+  const std::uint8_t* bytes = one.block(0, one.bytes_of_k(), 0);
+  EXPECT_TRUE(std::equal(bytes, bytes + one.bytes(), two.block(0, two.bytes_of_k(), 0)));
+}
+
+/// The example at the head of the header.
+TEST(table_weights, hold_the_bytes_of_the_documented_example) {
+  row_matrix<std::uint8_t> w(2, 5);
+  w << 0, 1, 2, 3, 1, 3, 2, 1, 0, 2;
+  const auto packed = gemm::pack_table<int8_bits, gemm::unsigned_bits<2>, arch::scalar>(w);
+  const std::uint8_t* bytes = packed.block(0, 1, 0);
+  ASSERT_EQ(packed.bytes(), 16);
+  EXPECT_EQ(std::vector<int>(bytes, bytes + 16),
+            (std::vector<int>{0x1A, 0, 0x05, 0, 0, 0, 0, 0, 0x0C, 0, 0x13, 0, 0, 0, 0, 0}));
+}
+
 TEST(table_weights, say_their_extents) {
   const auto packed = gemm::pack_table<int8_bits, gemm::binary_bits, arch::scalar>(
       random_codes_of<gemm::binary_bits>(9, 129, 1));
@@ -58,7 +93,7 @@ TEST(table_weights, say_their_extents) {
   EXPECT_EQ(packed.bytes(), 2 * 8 * 17);
 }
 
-/// What bits count, from all codes of a format.
+/// The values of bits, checked on all codes of a format.
 template <class W>
 void expect_bits_to_give_codes() {
   constexpr auto factors = gemm::detail::factors_of<W>();
@@ -98,5 +133,5 @@ TEST(table_weights, refuse_a_depth_that_could_leave_int32) {
 }
 #endif
 
-}  // namespace
+}  // namespace gemm_lookup_weights_test
 }  // namespace fewbit

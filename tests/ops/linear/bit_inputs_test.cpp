@@ -10,7 +10,7 @@
 
 #include "quant/reference.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_linear_bit_inputs_test {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
@@ -165,5 +165,5 @@ TEST(ternary_inputs, lose_what_is_published_of_their_threshold) {
   EXPECT_NEAR(relative_error<ternary_inputs>(flat), 0.1115, 1e-4);
 }
 
-}  // namespace
+}  // namespace ops_linear_bit_inputs_test
 }  // namespace fewbit

@@ -15,7 +15,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_linear_bit_planes_test {
 
 using tests::random_reals;
 
@@ -113,6 +113,7 @@ TYPED_TEST(bit_linear_test, equals_its_formula_to_the_bit) {
     row_matrix<float> y = row_matrix<float>::Constant(m, n, 99.0F);
     layer(x, y);
     EXPECT_EQ(y, (expected<Inputs>(x, w, bias))) << "m=" << m << " n=" << n << " k=" << k;
+    tests::expect_same_in_reserved_memory(layer, x, y);
     EXPECT_EQ(layer.inputs(), k);
     EXPECT_EQ(layer.outputs(), n);
   }
@@ -126,8 +127,10 @@ TEST(bit_linear, has_the_same_bits_on_every_arch) {
     const row_matrix<float> right = expected<Inputs>(x, w, bias);
     arch::compiled::for_each([&]<class Arch>() {
       row_matrix<float> y(11, 35);
-      linear<S, Inputs, Arch>(w, bias)(x, y);
+      linear<S, Inputs, Arch> layer(w, bias);
+      layer(x, y);
       EXPECT_EQ(y, right) << Arch::name;
+      tests::expect_same_in_reserved_memory(layer, x, y);
     });
   };
   check.template operator()<binary_per_row, binary_inputs>();
@@ -263,5 +266,5 @@ TEST(bit_linear, says_what_is_wrong_with_its_parts) {
 }
 #endif
 
-}  // namespace
+}  // namespace ops_linear_bit_planes_test
 }  // namespace fewbit

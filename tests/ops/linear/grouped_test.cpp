@@ -15,7 +15,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_linear_grouped_test {
 
 using tests::random_reals;
 
@@ -238,6 +238,7 @@ TYPED_TEST(packed_linear_test, scales_groups_of_inputs_as_documented) {
           ASSERT_EQ(y(i, j), total_of_groups(w, x, i, j, depth))
               << Arch::name << " m=" << m << " " << i << " " << j;
       }
+      tests::expect_same_in_reserved_memory(layer, x.topRows(m), y);
     }
   });
 }
@@ -254,6 +255,7 @@ TEST(packed_linear, has_the_same_bits_on_every_arch) {
       linear<S, dynamic_int8, Arch> layer(w);
       layer(x, y);
       EXPECT_EQ(y, expected) << Arch::name;
+      tests::expect_same_in_reserved_memory(layer, x, y);
     });
   };
   check.template operator()<int4_grouped<32>>();
@@ -396,5 +398,5 @@ TEST(packed_linear, says_what_is_wrong_with_its_parts) {
 }
 #endif
 
-}  // namespace
+}  // namespace ops_linear_grouped_test
 }  // namespace fewbit

@@ -13,7 +13,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_linear_int8_test {
 
 using tests::clamped_code;
 using tests::coded_row;
@@ -38,8 +38,10 @@ TYPED_TEST(linear_arch_test, has_the_same_bits_on_every_arch) {
   const row_matrix<float> expected = expected_outputs<dynamic_int8>(x, w, bias);
   arch::compiled::for_each([&]<class Arch>() {
     row_matrix<float> y(9, 35);
-    make_layer<TypeParam, dynamic_int8, Arch>(w, bias)(x, y);
+    auto layer = make_layer<TypeParam, dynamic_int8, Arch>(w, bias);
+    layer(x, y);
     EXPECT_EQ(y, expected) << Arch::name;
+    tests::expect_same_in_reserved_memory(layer, x, y);
   });
 }
 
@@ -476,5 +478,5 @@ TEST(linear, is_exact_at_its_deepest) {
   EXPECT_EQ(y(0, 0), times(static_cast<float>(-127LL * 255 * k), scale));
 }
 
-}  // namespace
+}  // namespace ops_linear_int8_test
 }  // namespace fewbit

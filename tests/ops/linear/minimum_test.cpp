@@ -18,7 +18,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_linear_minimum_test {
 
 using tests::random_reals;
 using tests::times;
@@ -226,5 +226,5 @@ TEST(minimum_linear, refuses_weights_whose_totals_could_leave_float) {
 }
 #endif
 
-}  // namespace
+}  // namespace ops_linear_minimum_test
 }  // namespace fewbit

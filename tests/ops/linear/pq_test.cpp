@@ -12,7 +12,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_linear_pq_test {
 
 using tests::random_reals;
 
@@ -63,6 +63,7 @@ void expect_layer(index n, index k) {
   EXPECT_EQ(layer.outputs(), n);
   row_matrix<float> y(11, n);
   layer(x, y);
+  tests::expect_same_in_reserved_memory(layer, x, y);
   const row_matrix<double> near = decoded(layer);
   for (index i = 0; i < 11; ++i) {
     const row_matrix<double> row = x.row(i).cast<double>();
@@ -274,5 +275,5 @@ TEST(pq_linear, rejects_bad_input) {
 
 #endif
 
-}  // namespace
+}  // namespace ops_linear_pq_test
 }  // namespace fewbit

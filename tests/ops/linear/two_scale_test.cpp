@@ -14,7 +14,7 @@
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
 
-namespace fewbit { namespace {
+namespace fewbit { namespace ops_linear_two_scale_test {
 
 using tests::random_reals;
 
@@ -54,6 +54,7 @@ TEST(ttq_linear, equals_its_formula_to_the_bit_on_every_arch) {
       linear<ttq, dynamic_int8, Arch> layer(w, bias);
       layer(x, y);
       EXPECT_EQ(y, right) << Arch::name << " m=" << m << " n=" << n << " k=" << k;
+      tests::expect_same_in_reserved_memory(layer, x, y);
       EXPECT_EQ(layer.inputs(), k);
       EXPECT_EQ(layer.outputs(), n);
     });
@@ -102,8 +103,7 @@ TEST(ttq_linear, says_what_is_wrong_with_its_parts) {
   const auto w = quantize_ttq(random_reals(3, 4, 1));
   EXPECT_EQ(tests::sentence_of([&] { linear<ttq>(w, Eigen::VectorXf::Zero(2)); }),
             "fewbit: linear: length of bias is 2, expected 3");
-  EXPECT_EQ(tests::sentence_of(
-                [&] { linear<ttq>(two_scale_ternary(), Eigen::VectorXf::Zero(2)); }),
+  EXPECT_EQ(tests::sentence_of([&] { linear<ttq>(two_scale_ternary(), Eigen::VectorXf::Zero(2)); }),
             "fewbit: linear: weights is 0 x 0, expected at least one row and one column");
   EXPECT_EQ(tests::sentence_of([&] {
               linear<ttq>(quantize_ttq(row_matrix<float>::Constant(3, 64, 1e36F)));
@@ -112,5 +112,5 @@ TEST(ttq_linear, says_what_is_wrong_with_its_parts) {
 }
 #endif
 
-}  // namespace
+}  // namespace ops_linear_two_scale_test
 }  // namespace fewbit

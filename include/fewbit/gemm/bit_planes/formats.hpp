@@ -9,8 +9,8 @@
 /// | unsigned_bits<B> | 0 .. 2^B - 1                | B      | bit 2^i                        |
 /// | signed_bits<B>   | -2^(B - 1) .. 2^(B - 1) - 1 | B      | the same, the highest negative |
 ///
-/// B is 1 to 8. Zero bits are what padding at the end of k has in every plane; products make it
-/// count nothing. Read next: gemm/bit_planes/rules.hpp (what two formats give),
+/// B is 1 to 8. Every plane is padded with zero bits at the end of k, and products ignore the
+/// padding. Read next: gemm/bit_planes/rules.hpp (how two formats are multiplied),
 /// gemm/bit_planes/lhs.hpp and gemm/bit_planes/weights.hpp (activations and weights in planes).
 /// Sources: Rastegari et al. 2016, arXiv:1603.05279 (XNOR-Net, binary); Li et al. 2016,
 /// arXiv:1605.04711 (TWN, ternary); Zhou et al. 2016, arXiv:1606.06160 (DoReFa-Net, and +
@@ -50,7 +50,7 @@ struct sign_bits {
   [[nodiscard]] static constexpr bool takes(int code) noexcept {
     return code >= -largest && code <= largest && code % 2 != 0;
   }
-  /// The bits of a code: code = largest - 2 stored.
+  /// The bits of a code: code = largest - 2 * stored.
   [[nodiscard]] static constexpr std::uint8_t stored(int code) noexcept {
     return static_cast<std::uint8_t>((largest - code) >> 1);
   }
@@ -112,7 +112,7 @@ struct signed_bits {
   [[nodiscard]] static std::string expected() { return detail::between(-largest, largest - 1); }
 };
 
-/// A row of this table.
+/// A format of the table above.
 template <class F>
 concept BitFormat = requires(int code) {
   requires std::integral<typename F::code>;
@@ -123,7 +123,8 @@ concept BitFormat = requires(int code) {
   { F::expected() } -> std::convertible_to<std::string>;
 };
 
-/// Formats whose planes count 2^i or, the highest of signed ones, -2^i.
+/// Formats in which plane i has the value 2^i. The highest plane of a signed format has the value
+/// -2^i.
 template <class F>
 concept TwosComplement = BitFormat<F> && requires {
   { F::is_signed } -> std::convertible_to<bool>;

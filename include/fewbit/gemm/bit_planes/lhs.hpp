@@ -1,9 +1,10 @@
 #pragma once
-/// Activations as bit planes, packed ahead or block by block while they are multiplied.
+/// Activations as bit planes. They are packed in advance, or block by block while they are
+/// multiplied.
 ///
-/// Rows are packed in groups of Unit::rows, the last one smaller; a group lies as [plane][word of
-/// k][row], so that a tile reads one run of words. The last word of a row is padded with zero bits.
-/// Words of sign_bits are stored as parities where that counts faster
+/// Rows are packed in groups of Unit::rows; the last group is smaller. A group has the order
+/// [plane][word of k][row], so a tile reads contiguous words. The last word of a row is padded with
+/// zero bits. Words of sign_bits are stored as parities if counting is faster then
 /// (gemm/bit_planes/parities.hpp). Read before: gemm/bit_planes/formats.hpp. Read next:
 /// gemm/bit_planes/weights.hpp.
 
@@ -35,7 +36,7 @@ struct bit_unit_of {
 
 }  // namespace detail
 
-/// The unit of an instruction set that products of bit planes are made of.
+/// The unit of an instruction set for products of bit planes.
 template <class Arch = arch::native>
 using default_bit_unit = typename detail::bit_unit_of<Arch>::type;
 
@@ -43,11 +44,11 @@ namespace detail {
 
 inline constexpr index word_bits = 64;
 
-/// Words that a plane of k codes takes.
+/// Number of words of a plane of k codes.
 constexpr index words_of(index k) noexcept { return k / word_bits + (k % word_bits != 0 ? 1 : 0); }
 
-/// Packs a row: bit d of word i of plane p, at to[p * plane_step + i * word_step], is bit p of code
-/// 64 i + d as stored. Words for Rule become parities where it stores these.
+/// Packs a row. Bit d of word i of plane p, at to[p * plane_step + i * word_step], is bit p of
+/// stored code 64 i + d. Words become parities if products with Rule read parities.
 template <class F, class Unit, class Rule>
 void pack_row(const typename F::code* codes, index k, std::uint64_t* to, index plane_step,
               index word_step) noexcept {
@@ -67,11 +68,11 @@ void pack_row(const typename F::code* codes, index k, std::uint64_t* to, index p
   for (int p = 0; p < F::planes; ++p) to_parities(planes + p * plane_step, parities, word_step);
 }
 
-/// The rule that activations of a format are stored for.
+/// The rule that decides how activations of a format are stored.
 template <class F>
 using lhs_rule = typename rule_of<F, F>::type;
 
-/// Packs rows in groups, as the head of this file says.
+/// Packs rows in groups, in the order described above.
 template <class F, class Unit>
 void pack_groups(const typename F::code* codes, index stride, index rows, index k,
                  std::uint64_t* to) noexcept {
@@ -98,7 +99,7 @@ void count_nonzeros(const Code* codes, index stride, index rows, index k,
   }
 }
 
-/// Row and column of the first code that is none of F, or {-1, -1}.
+/// Row and column of the first code that is not in F, or {-1, -1}.
 struct position {
   index row;
   index col;
@@ -114,7 +115,7 @@ position first_foreign_code(const Codes& codes) noexcept {
   return {-1, -1};
 }
 
-/// Fails if a code of the matrix `name` is none of F.
+/// Fails if a code of the matrix `name` is not in F.
 template <class F, class Codes>
 void expect_codes_of(const char* function, const char* name, const Codes& codes) {
   const auto [r, c] = first_foreign_code<F>(codes);
@@ -127,8 +128,8 @@ void expect_codes_of(const char* function, const char* name, const Codes& codes)
 
 /// A (m x k codes of format F) in planes.
 ///
-/// Memory: F::planes * m * k / 8 bytes, k rounded up to 64, and four bytes per row where F has a
-/// code of zero besides -1 and 1.
+/// Memory: F::planes * m * k / 8 bytes, k rounded up to 64. ternary_bits takes four more bytes
+/// per row.
 template <BitFormat F, class Unit = default_bit_unit<>>
 class plane_lhs {
  public:
@@ -141,7 +142,7 @@ class plane_lhs {
   /// Packs A.
   ///
   /// @param a  m x k codes; an expression or a column-major matrix is evaluated once
-  /// @throws fewbit::error if a code is none of F, naming its row and column
+  /// @throws fewbit::error if a code is not in F; the sentence names its row and column
   explicit plane_lhs(const Eigen::Ref<const row_matrix<code>>& a) : m_(a.rows()), k_(a.cols()) {
     fewbit::detail::expect_data("to_planes", "a", a);
     detail::expect_codes_of<F>("to_planes", "a", a);
@@ -156,12 +157,12 @@ class plane_lhs {
   [[nodiscard]] index m() const noexcept { return m_; }
   [[nodiscard]] index k() const noexcept { return k_; }
 
-  /// Words from row `row` on, the first of a group.
+  /// The words from row `row` on, which is the first of a group.
   [[nodiscard]] const std::uint64_t* group(index row) const noexcept {
     return words_.data() + row * F::planes * detail::words_of(k_);
   }
 
-  /// How many codes of a row are not 0, from row `row` on; nullptr where no product asks.
+  /// The number of nonzero codes of each row, from row `row` on. nullptr if no product needs it.
   [[nodiscard]] const std::int32_t* nonzeros(index row) const noexcept {
     return counts_nonzeros ? nonzeros_.data() + row : nullptr;
   }
@@ -182,8 +183,8 @@ class plane_lhs {
 };
 
 /// Packs A as planes of format F for an instruction set: `to_planes<binary_bits>(a)`.
-/// A may have no rows, as a batch may.
-/// @throws fewbit::error if a has no columns, and as the constructor of bit_planes does
+/// A may have no rows, because a batch may be empty.
+/// @throws fewbit::error if a has no columns, and as the constructor of plane_lhs
 template <BitFormat F, class Arch = arch::native>
 [[nodiscard]] plane_lhs<F, default_bit_unit<Arch>> to_planes(
     const Eigen::Ref<const row_matrix<typename F::code>>& a) {

@@ -1,10 +1,10 @@
 #pragma once
-/// The product of codes in bit planes: C = A W^T in int32, exact at every length.
+/// The product of codes in bit planes: C = epilogue(A W^T), exact in int32 for every k.
 ///
-/// Use it where codes have one or two bits: each pair of planes costs what binary codes do. With
-/// VPOPCNTDQ that is a third of a product of bytes, so that two bits by one still gain. Activations
-/// come packed as planes, for instance by the operator that made them, or as codes, which are then
-/// packed a block of rows at a time.
+/// Use it if codes have one or two bits on both sides. Each pair of planes costs as much as a
+/// product of binary codes. With VPOPCNTDQ this is a third of a product of bytes, so two bits by
+/// one bit are still faster. Activations are planes (for example from the previous operator), or
+/// codes that are packed into planes a block of rows at a time.
 ///
 ///     const auto w = gemm::pack_planes<gemm::binary_bits, gemm::binary_bits>(signs);   // once
 ///     gemm::multiply(gemm::to_planes<gemm::binary_bits>(a), w, c);                     // often
@@ -37,7 +37,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
-/// The same in whole groups of a unit.
+/// Number of rows of planes that fit bit_block_bytes, in whole groups of the unit.
 template <class Unit>
 [[nodiscard]] index rows_per_bit_block(index planes, index words) noexcept {
   static_assert(most_rows_per_bit_block % Unit::rows == 0);
@@ -46,21 +46,22 @@ template <class Unit>
   return std::clamp(rows, index{Unit::rows}, most_rows_per_bit_block);
 }
 
-/// Rows of A in planes, wherever they lie.
+/// Rows of A in planes, in any memory.
 struct bit_rows {
   const std::uint64_t* groups;
   const std::int32_t* nonzeros;
   index count;
 
-  /// The same from row `row` on, the first of a group, of which each has so many words.
+  /// At most `most` rows from row `row` on, which is the first of a group. A row has `row_words`
+  /// words.
   [[nodiscard]] bit_rows from(index row, index row_words, index most) const noexcept {
     return {groups + row * row_words, nonzeros == nullptr ? nullptr : nonzeros + row,
             std::min(most, count - row)};
   }
 };
 
-/// How C is cut into pieces, which depends on nothing but the extents: blocks of rows by runs of
-/// whole panels.
+/// How C is cut into pieces: blocks of rows by runs of whole panels. The pieces depend only on the
+/// extents.
 struct bit_pieces {
   index rows;
   index cols;
@@ -81,12 +82,12 @@ template <class Unit, class Rule, class Out, class E>
 struct bit_product {
   using panels = bit_panels<Unit>;
 
-  /// Sums are C itself: no epilogue changes them.
+  /// Whether sums are written to C directly, without an epilogue.
   static constexpr bool is_raw = std::is_same_v<E, raw> && std::is_same_v<Out, std::int32_t>;
 
-  /// Rules with several counts per pair have tiles of fewer rows.
+  /// Rows of a tile. Rules with several counts per pair have tiles of fewer rows.
   static constexpr int tile_rows = Unit::rows / Rule::counts > 0 ? Unit::rows / Rule::counts : 1;
-  /// Panels that one row reads side by side.
+  /// Number of panels that one row reads side by side.
   static constexpr int streams = Rule::counts == 1 ? Unit::streams : 1;
 
   bit_operands w;
@@ -94,7 +95,7 @@ struct bit_product {
   index stride;
   const E& epilogue;
 
-  /// All of A, in pieces.
+  /// Multiplies all of A, in pieces.
   template <class Workers>
   void run_in_pieces(const bit_rows& a, const Workers& executor) const noexcept {
     const index most = rows_per_bit_block<Unit>(w.lhs_planes, w.words_per_plane);
@@ -107,8 +108,8 @@ struct bit_product {
     });
   }
 
-  /// Some rows of A, the first of them row `row` of C, by the columns from `begin` to `end`, which
-  /// are those of whole panels.
+  /// Multiplies some rows of A by the columns of whole panels from `begin` to `end`. The first of
+  /// these rows is row `row` of C.
   void run(const bit_rows& a, index row, index begin, index end) const noexcept {
     index col = begin;
     if (a.count == 1) {
@@ -127,8 +128,8 @@ struct bit_product {
   }
 
  private:
-  /// From row r on of the group of `height` rows that begins at row `first` of A; row and column
-  /// of C.
+  /// Rows from r on in the group of `height` rows that starts at row `first` of A, and their row
+  /// and column in C.
   struct place {
     index first;
     index height;
@@ -137,13 +138,13 @@ struct bit_product {
     index col;
   };
 
-  /// A tile, or for one row `times` tiles of Streams full panels each, one after the other.
+  /// One tile. For one row of A: `times` tiles of Streams full panels each, one after the other.
   template <int Streams>
   void tile(const bit_rows& a, const place& at, index times) const noexcept {
     if constexpr (is_raw) {
       sum_into<Streams>(a, at, times, {c + at.row * stride + at.col, stride, w.n - at.col});
     } else {
-      // Several tiles side by side have one row, so that both cases need about as much memory.
+      // Several tiles side by side have one row, so both cases need about the same memory.
       constexpr index width = Streams * panels::tile_cols;
       constexpr index together = std::max(bit_buffered_cols / width, index{1});
       constexpr int lanes = arch::native_lanes<std::int32_t>;
@@ -162,15 +163,20 @@ struct bit_product {
     }
   }
 
-  /// Where sums go: columns from `cols` on are not written.
+  /// The destination of sums. Columns from `cols` on are not written.
   struct target {
     std::int32_t* sums;
     index stride;
     index cols;
   };
 
-  /// Sums a tile, or for one row `times` of them. One call for all of them: a call for each costs
-  /// 5 % of the time of one row by 2048 columns at k = 1024, 3 % at k = 4096.
+  /// Sums one tile, or `times` tiles of one row in a single call. Separate calls cost a share of
+  /// the time of one row by 2048 columns:
+  ///
+  /// | k    | share |
+  /// |------|-------|
+  /// | 1024 | 5 %   |
+  /// | 4096 | 3 %   |
   template <int Streams>
   void sum_into(const bit_rows& a, const place& at, index times, const target& to) const noexcept {
     const index words = w.words_per_plane, width = panels{w.n}.cols(at.col);
@@ -200,9 +206,9 @@ struct bit_product {
   template <int Rows, int Streams>
   static void sum(const bit_run& run, const bit_sums& out, index times) noexcept {
     constexpr int all = Streams * Unit::registers;
-    if constexpr (knows_parities<Unit, Rule>) {
-      // Chains take three registers each: many rows have one register of columns at a time, one
-      // row all of a panel, so that weights are read in order.
+    if constexpr (uses_parities<Unit, Rule>) {
+      // A chain takes three registers. Many rows have one register of columns at a time. One row
+      // has a whole panel, so weights are read in order.
       constexpr int wide = Rows > 1 ? 1 : all;
       if (words_in_parities<Unit, Rule>(run.words) > 0)
         return sum_panel<Rows, wide, true>(run, out, times);
@@ -223,7 +229,7 @@ struct bit_product {
   }
 };
 
-/// Codes that are packed a block of rows at a time.
+/// Activations as codes, packed into planes a block of rows at a time.
 template <class A, class W, class Unit, class Out, class E>
 struct product_of_codes {
   using weights = plane_weights<A, W, Unit>;
@@ -237,8 +243,8 @@ struct product_of_codes {
   index k;
   product p;
 
-  /// Part `part` of `parts` equal parts of C: groups of rows are shared out, or panels where there
-  /// are few rows, which each part then packs.
+  /// Part `part` of `parts` equal parts of C, which are groups of rows. If there are few rows, the
+  /// parts are panels, and each part packs the activations.
   void run(index part, index parts, std::byte* scratch) const noexcept {
     const auto [row, row_end, col, col_end] =
         part_by_rows({m, Unit::rows}, {panels{p.w.n}.padded(), panels::tile_cols}, part, parts);
@@ -268,7 +274,7 @@ struct product_of_codes {
 /// C(i, j) = epilogue(sum over k of A(i, k) * W(j, k)), exact in int32. Does not allocate and does
 /// not throw. If the executor throws, std::terminate is called.
 ///
-/// @param a         m x k codes, packed as planes
+/// @param a         m x k codes as planes (to_planes)
 /// @param w         n x k weights, packed for the format of a and the same unit
 /// @param c         m x n, row-major, of what the epilogue returns
 /// @param epilogue  applied to each element (gemm/epilogue.hpp)

@@ -1,17 +1,18 @@
 #pragma once
-/// Counting the ones of x = a ^ w with fewer counts than words: carry-save adders over running
+/// Counts the ones of x = a ^ w with fewer counts than words, by carry-save adders over running
 /// parities.
 ///
-/// Word i of a row is stored as p_i, the XOR of its words 0 to i. Those of a ^ w are those of a ^
-/// those of w, so that they cost what a ^ w does, and they are the sum bits of a chain of full
-/// adders: p_(i + 2) is the sum of p_i and the words x_(i + 1) and x_(i + 2), whose carry is
+/// Word i of a row is stored as p_i, the XOR of its words 0 to i. The parities of a ^ w are the
+/// parities of a XOR the parities of w, so they cost as much as a ^ w. They are also the sum bits
+/// of a chain of full adders: p_(i + 2) is the sum bit of p_i, x_(i + 1) and x_(i + 2). The carry
+/// of that adder is
 ///
 ///     majority(p_i, x_(i + 1), x_(i + 2)) = p_(i + 1) ? ~p_(i + 2) : p_i
 ///
-/// Two carries of weight 2 and the sum of those before go through one more adder, whose carry alone
-/// is counted: four words take 4 XORs, 2 carries, an adder and one count. The first three words
-/// begin the chain; words behind the last whole four are stored as they are. Words of a & w have no
-/// such parities.
+/// One more adder takes two carries of weight 2 and the sum of the carries before. Only its carry
+/// is counted. Four words take 4 XORs, 2 carries, an adder and one count. The chain starts with
+/// three words. Words after the last group of four are stored without parities. Words of a & w have
+/// no such parities.
 ///
 /// Read before: gemm/bit_planes/rules.hpp. Read next: gemm/bit_planes/tile.hpp.
 /// Sources: Harley and Seal (carry-save counting, in Warren, "Hacker's Delight"); Mula, Kurz and
@@ -32,37 +33,37 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::deta
 inline constexpr index words_of_start = 3;
 inline constexpr index words_of_step = 4;
 
-/// Whether a unit counts by parities what a rule counts, if there are words enough.
+/// Whether a unit counts by parities for a rule, if there are enough words.
 template <class Unit, class Rule>
-inline constexpr bool knows_parities = std::is_same_v<Rule, xor_rule> && Unit::least_parities > 0;
+inline constexpr bool uses_parities = std::is_same_v<Rule, xor_rule> && Unit::least_parities > 0;
 
-/// How many of so many words are stored as parities.
+/// The number of words that are stored as parities, of `words` words.
 template <class Unit, class Rule>
 constexpr index words_in_parities(index words) noexcept {
   static_assert(Unit::least_parities == 0 || Unit::least_parities >= words_of_start);
-  if (!knows_parities<Unit, Rule> || words < Unit::least_parities) return 0;
+  if (!uses_parities<Unit, Rule> || words < Unit::least_parities) return 0;
   return words - (words - words_of_start) % words_of_step;
 }
 
-/// Makes the first `count` words of a plane parities.
+/// Replaces the first `count` words of a plane by parities.
 inline void to_parities(std::uint64_t* plane, index count, index word_step) noexcept {
   for (index i = 1; i < count; ++i) plane[i * word_step] ^= plane[(i - 1) * word_step];
 }
 
-/// Where register j of a tile begins, `w_panel` words after those of the panel before.
+/// The start of register j of a tile. A panel starts `w_panel` words after the panel before.
 template <class Unit>
 constexpr index first_word_of(int j, index w_panel) noexcept {
   return j / Unit::registers * w_panel + j % Unit::registers * index{Unit::lanes};
 }
 
-/// The chains of a tile, a whole group of rows: Rows by Registers of them.
+/// The chains of a tile of Rows rows and Registers registers.
 template <class Unit, int Rows, int Registers>
 class parity_chains {
  public:
   using words = typename Unit::words;
   using counts = typename Unit::counts;
 
-  /// Takes the first words; those of a column stand `w_word` words apart.
+  /// Starts the chains with the first words. Words of a column are `w_word` words apart.
   FEWBIT_ALWAYS_INLINE parity_chains(const std::uint64_t* a, const std::uint64_t* w, index w_word,
                                      index w_panel) noexcept
       : a_(a), w_(w), w_word_(w_word), w_panel_(w_panel) {
@@ -75,8 +76,8 @@ class parity_chains {
     advance(words_of_start);
   }
 
-  /// Takes so many steps of four words.
-  FEWBIT_ALWAYS_INLINE void take(index steps) noexcept {
+  /// Adds steps of four words each.
+  FEWBIT_ALWAYS_INLINE void add_steps(index steps) noexcept {
     if constexpr (Unit::steps_per_fold == 0) {
       for (; steps > 0; --steps, advance(words_of_step)) {
         for_each_chain(
@@ -97,7 +98,7 @@ class parity_chains {
     }
   }
 
-  /// The ones of all words of a chain.
+  /// The number of ones of all words of a chain.
   [[nodiscard]] FEWBIT_ALWAYS_INLINE words ones(int r, int j) const noexcept {
     const chain& of = chains_[r][j];
     const words twos = of.fours + of.fours + ones_of(of.twos);
@@ -105,7 +106,7 @@ class parity_chains {
   }
 
  private:
-  /// Bits of weight 1 and 2 of the sum so far, and how many of weight 4 were carried out.
+  /// The bits of weight 1 and 2 of the sum so far, and the number of carries of weight 4.
   struct chain {
     words parity;
     words twos;
@@ -126,7 +127,7 @@ class parity_chains {
            words(a_[word * Rows + r]);
   }
 
-  /// The bits of weight 4 that a step carries out.
+  /// The carry bits of weight 4 of a step.
   FEWBIT_ALWAYS_INLINE words fours(chain& to, int r, int j) const noexcept {
     const words first = product(0, r, j), second = product(1, r, j);
     const words low = Unit::carry(to.parity, first, second);

@@ -1,10 +1,10 @@
 #pragma once
 /// Rows in bit planes whose codes arrive in pieces, and sums of one row over a part of k.
 ///
-/// A product that has only some KiB of scratch memory packs a row piece by piece (plane_writer). If
-/// not even the planes of one row fit, it adds sums over some words of k (plane_partial_sums): plain
-/// loops for any two formats. With a = a_0 + sum of f_p a_p, a_p the bits of plane p, and w the
-/// same,
+/// plane_writer packs a row piece by piece, for products that have only some KiB of scratch memory.
+/// If not even the planes of one row fit, plane_partial_sums adds sums over some words of k, in
+/// plain loops for any two formats. Let a = a_0 + sum of f_p a_p, where a_p are the bits of plane
+/// p, and let w be the same with g_q and w_q. Then
 ///
 ///     sum over k of a w = sum over k of a_0 w_0 + w_0 sum of f_p |a_p| + a_0 sum of g_q |w_q|
 ///                         + sum of f_p g_q |a_p & w_q|
@@ -28,7 +28,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// A group of up to Unit::rows rows of k codes of format F, as pack_groups writes it.
+/// A group of up to Unit::rows rows of k codes of format F, in the order of pack_groups.
 template <class F, class Unit>
 class plane_writer {
  public:
@@ -37,7 +37,7 @@ class plane_writer {
            (F::planes * words_of(k) * index{sizeof(std::uint64_t)} + index{sizeof(std::int32_t)});
   }
 
-  /// @param memory  bytes(rows, k) of them, on a multiple of 8
+  /// @param memory  bytes(rows, k) bytes, aligned to 8
   plane_writer(std::byte* memory, index rows, index k) noexcept
       : words_(reinterpret_cast<std::uint64_t*>(memory)),
         nonzeros_(reinterpret_cast<std::int32_t*>(words_ + rows * F::planes * words_of(k))),
@@ -46,14 +46,14 @@ class plane_writer {
     std::fill_n(nonzeros_, rows, 0);
   }
 
-  /// Codes first .. first + count - 1 of row r; `first` is a multiple of 64.
+  /// Packs codes first .. first + count - 1 of row r. `first` is a multiple of 64.
   void put(index r, index first, index count, const typename F::code* codes) noexcept {
     std::uint64_t* to = words_ + r + first / word_bits * rows_;
     pack_row<F, Unit, and_rule>(codes, count, to, words_of(k_) * rows_, rows_);
     for (index i = 0; i < count; ++i) nonzeros_[r] += codes[i] != 0 ? 1 : 0;
   }
 
-  /// After the last code of all rows: words become parities where products read parities.
+  /// Call it after the last code of all rows. Words become parities if products read parities.
   void finish() noexcept {
     const index words = words_of(k_);
     const index parities = words_in_parities<Unit, lhs_rule<F>>(words);
@@ -81,10 +81,10 @@ class plane_partial_sums {
   static constexpr auto rhs = factors_of<W>();
 
  public:
-  /// sums[j - begin] += sum over 64 * `words` codes, or up to the end of k, from word `first` on,
+  /// sums[j - begin] += sum over 64 * `words` codes from word `first` on, or up to the end of k,
   /// for columns begin .. end - 1.
   ///
-  /// @param a  [plane][word], the `words` words of each plane side by side
+  /// @param a  [plane][word]; the `words` words of each plane are contiguous
   static void add(const std::uint64_t* a, index first, index words, const weights& w, index begin,
                   index end, std::int32_t* sums) noexcept {
     const index codes = std::min(words * word_bits, w.k() - first * word_bits);
@@ -121,7 +121,8 @@ class plane_partial_sums {
     return static_cast<std::uint32_t>(std::popcount(word));
   }
 
-  /// a_0 |w| + sum of f_p |a_p & w| of one plane of a column, whose words are `step` apart.
+  /// a_0 |w| + sum of f_p |a_p & w| for one plane of a column. Words of the column are `step`
+  /// apart.
   static std::uint32_t of_plane(const std::uint64_t* a, index first, index words,
                                 const std::uint64_t* w, index step, index all_words) noexcept {
     const index parities = words_in_parities<Unit, rule>(all_words);

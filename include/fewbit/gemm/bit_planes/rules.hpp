@@ -1,5 +1,6 @@
 #pragma once
-/// How two formats of bit planes are multiplied: which planes meet, and what a pair of words adds.
+/// How two formats of bit planes are multiplied: the pairs of planes, and what a pair of words
+/// adds.
 ///
 /// | activations      | weights          | sum over k of a w                                      |
 /// |------------------|------------------|--------------------------------------------------------|
@@ -8,12 +9,10 @@
 /// | ternary_bits     | binary_bits      | |mask_a| - 2 |(s ^ w) & mask_a|                        |
 /// | two's complement | two's complement | sum of +-2^(i + j) |a_i & w_j|                         |
 ///
-/// |x| is the number of ones, sums run over the pairs of planes i and j, and s and t are the sign
-/// planes. Binary codes give k - 2 |a ^ w|. Padding is zero in both operands and adds no ones; k is
-/// the true length.
+/// |x| is the number of ones. Sums run over the pairs of planes i and j. s and t are the sign planes. Binary codes give k - 2 |a ^ w|. Padding is zero in both operands and adds no ones; k is the length without padding.
 ///
-/// Planes meet in passes of falling weight: sums are doubled between the weights and change their
-/// sign where the sign of the pairs does, so that a pass is nothing but counting.
+/// Pairs of planes are counted in passes of decreasing weight. Between two weights the sums are
+/// doubled. Where the sign of the pairs changes, the sums are negated. So a pass only counts.
 /// Sources: XNOR-Net, arXiv:1603.05279; TBN, Wan et al. 2018, "Ternary-Binary Network", ECCV (its
 /// product of ternary activations and binary weights); DoReFa-Net, arXiv:1606.06160.
 
@@ -27,9 +26,9 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// A step of each rule: what one word of `lhs_planes` planes of a row and one register of
-/// `rhs_planes` planes of weights add to `counts` counts, and the sum that these make with what it
-/// starts from.
+/// The initial value of a sum: zero, a constant of k (depth), or the number of nonzero codes of the
+/// row. Each rule below adds one word of `lhs_planes` planes of a row and one register of
+/// `rhs_planes` planes of weights to `counts` counts.
 enum class sum_start { zero, depth, nonzeros };
 
 struct xor_rule {
@@ -42,7 +41,7 @@ struct xor_rule {
     to[0] = Unit::add(to[0], a[0] ^ w[0]);
   }
 
-  /// The sum, from its start and count i of all columns.
+  /// The sum, from its initial value and from count(i) of all columns.
   template <class Ints, class Counts>
   FEWBIT_ALWAYS_INLINE static Ints total(std::int32_t start, const Counts& count) noexcept {
     const Ints ones = count(0);
@@ -60,7 +59,7 @@ struct and_rule {
     to[0] = Unit::add(to[0], a[0] & w[0]);
   }
 
-  /// The sum, from its start and count i of all columns.
+  /// The sum, from its initial value and from count(i) of all columns.
   template <class Ints, class Counts>
   FEWBIT_ALWAYS_INLINE static Ints total(std::int32_t, const Counts& count) noexcept {
     return count(0);
@@ -79,7 +78,7 @@ struct ternary_rule {
     to[1] = Unit::add(to[1], Unit::masked_xor(a[1], w[1], mask));
   }
 
-  /// The sum, from its start and count i of all columns.
+  /// The sum, from its initial value and from count(i) of all columns.
   template <class Ints, class Counts>
   FEWBIT_ALWAYS_INLINE static Ints total(std::int32_t, const Counts& count) noexcept {
     const Ints differing = count(1);
@@ -97,7 +96,7 @@ struct ternary_by_binary_rule {
     to[0] = Unit::add(to[0], Unit::masked_xor(a[1], w[0], a[0]));
   }
 
-  /// The sum, from its start and count i of all columns.
+  /// The sum, from its initial value and from count(i) of all columns.
   template <class Ints, class Counts>
   FEWBIT_ALWAYS_INLINE static Ints total(std::int32_t start, const Counts& count) noexcept {
     const Ints ones = count(0);
@@ -124,7 +123,7 @@ struct rule_of<ternary_bits, binary_bits> {
   using type = ternary_by_binary_rule;
 };
 
-/// Before its planes are counted, sums are doubled or change their sign.
+/// A pair of planes. Before it is counted, sums may be doubled or negated.
 struct plane_pass {
   std::uint8_t lhs_plane;
   std::uint8_t rhs_plane;
@@ -148,8 +147,8 @@ constexpr bool counts_negative(int plane) noexcept {
   }
 }
 
-/// All pairs of planes, highest weight first; pairs of one weight by sign, first those of the sign
-/// that the pair before had.
+/// All pairs of planes, highest weight first. Pairs of one weight are ordered by sign, first the
+/// sign of the pair before.
 template <class A, class W>
 constexpr auto pairs_of_planes() noexcept {
   pass_list<A::planes * W::planes> list{};
@@ -173,7 +172,7 @@ constexpr auto pairs_of_planes() noexcept {
   return list;
 }
 
-/// The passes of a product; rules of several planes take them in one.
+/// The passes of a product. Rules that use several planes at once have one pass.
 template <class A, class W>
 constexpr auto passes_of() noexcept {
   using rule = typename rule_of<A, W>::type;

@@ -1,9 +1,9 @@
 #pragma once
-/// The loop of a product of bit planes: a few rows by a few registers of columns.
+/// The loop of a product of bit planes: a few rows and a few registers of columns.
 ///
-/// A word of k of `lanes` columns lies in a register of weights; the same word of a row is read to
-/// all lanes. Each pair of row and register counts in a register of its own, so nothing is summed
-/// across lanes and every column ends in its own lane:
+/// A register of weights holds one word of k of `lanes` columns. The same word of a row is
+/// broadcast to all lanes. Each pair of row and register has its own register of counts. So nothing
+/// is summed across lanes, and every column ends in its own lane:
 ///
 ///                 columns  0 .. 7     8 .. 15    ...          one 64-bit word of k each
 ///                        +----------+----------+
@@ -31,7 +31,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// What a tile reads: planes, each [word][row of the group] or [word][column of the panel].
+/// The planes that a tile reads, each [word][row of the group] or [word][column of the panel].
 struct bit_run {
   const std::uint64_t* a;  // first word of the tile's first row
   index a_plane;           // words from a plane to the next
@@ -64,20 +64,21 @@ struct bit_tile {
     if (run.ends_negated) negate();
   }
 
-  /// Writes the sums of all rows and columns. `starts` has one for each row, or one for all.
+  /// Writes the sums of all rows and columns. `starts` has one initial value for each row, or one
+  /// for all rows.
   FEWBIT_ALWAYS_INLINE void store(const std::int32_t* starts, index start_step, std::int32_t* to,
                                   index stride) const noexcept {
     store_parts(starts, start_step, to, stride, std::make_integer_sequence<int, Rows * parts>());
   }
 
  private:
-  /// Registers that become one of int32.
+  /// Number of registers of counts that become one register of int32.
   static constexpr int regs_of_part =
       Registers % 2 == 0 && requires(words w) { Unit::low_halves(w, w); } ? 2 : 1;
 
   static constexpr int parts = Registers / regs_of_part;
 
-  /// As a loop, or as a lambda, g++ 12 has the sums in memory.
+  /// As a loop or as a lambda, g++ 12 keeps the sums in memory.
   template <int... i>
   FEWBIT_ALWAYS_INLINE void store_parts(const std::int32_t* starts, index start_step,
                                         std::int32_t* to, index stride,
@@ -139,7 +140,7 @@ struct bit_tile {
   FEWBIT_ALWAYS_INLINE void count_parities(const std::uint64_t* a, const std::uint64_t* w,
                                            const bit_run& run, index steps) noexcept {
     parity_chains<Unit, Rows, Registers> chains(a, w, run.w_word, run.w_panel);
-    chains.take((steps - words_of_start) / words_of_step);
+    chains.add_steps((steps - words_of_start) / words_of_step);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 8
@@ -182,7 +183,7 @@ struct bit_tile {
   }
 };
 
-/// Where the tile's first element goes; beyond `cols` columns nothing is written.
+/// The destination of the first element of a tile. Columns from `cols` on are not written.
 struct bit_sums {
   std::int32_t* c;
   index stride;
@@ -191,8 +192,8 @@ struct bit_sums {
   index start_step;
 };
 
-/// Sums `tiles` tiles side by side into C, `w_tile` words of W apart. A function of its own, so
-/// that the compiler has all registers for the loop.
+/// Sums `tiles` tiles side by side into C, `w_tile` words of W apart. It is a separate function so
+/// that the loop has all registers.
 template <class Tile>
 void sum_tiles(const bit_run& all, const bit_sums& out, index tiles, index w_tile) noexcept {
   constexpr index rows = Tile::rows, cols = Tile::cols;

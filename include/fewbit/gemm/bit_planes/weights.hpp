@@ -1,13 +1,24 @@
 #pragma once
-/// Weights as bit planes in the order in which the loop reads them, packed once.
+/// Weights as bit planes in the order in which the loop reads them. They are packed once.
 ///
-/// The order is [panel][plane][word of k][column]: a panel is Unit::registers registers of columns
-/// side by side, the last ones one register each; columns beyond n and bits beyond k are zero, or
-/// continue the parities that words are stored as (gemm/bit_planes/parities.hpp). Read before:
-/// gemm/bit_planes/formats.hpp. Read next: gemm/bit_planes/multiply.hpp.
+/// The order is [panel][plane][word of k][column]. A panel is Unit::registers registers of columns
+/// side by side; the last panels have one register. Columns from n on and bits from k on are zero,
+/// except in words that are stored as parities: these continue the parity
+/// (gemm/bit_planes/parities.hpp).
+///
+/// Example: W is 2 x 5 of unsigned_bits<2>, the scalar unit. A panel has 2 columns; a word has 64
+/// codes of k. Bit k of a word belongs to code k.
+///
+///     W = | 0 1 2 3 1 |      word     0          1          2          3
+///         | 3 2 1 0 2 |      plane    0          0          1          1
+///                            column   0          1          0          1
+///                            value    0b11010    0b00101    0b01100    0b10011
+///
+/// Read before: gemm/bit_planes/formats.hpp. Read next: gemm/bit_planes/multiply.hpp.
 
 #include "fewbit/begin.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -15,6 +26,7 @@
 
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
+#include "fewbit/core/executor.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/bit_planes/formats.hpp"
 #include "fewbit/gemm/bit_planes/lhs.hpp"
@@ -31,11 +43,12 @@ struct bit_panels {
 
   index n = 0;
 
-  /// n in whole registers.
+  /// n rounded up to whole registers.
   [[nodiscard]] index padded() const noexcept {
     return (n + Unit::lanes - 1) / Unit::lanes * Unit::lanes;
   }
-  /// Columns of the panel that begins at `col`: a full tile's, or one register's near the end.
+  /// Number of columns of the panel that starts at `col`: a full panel, or one register near the
+  /// end.
   [[nodiscard]] index cols(index col) const noexcept {
     return padded() - col >= tile_cols ? tile_cols : index{Unit::lanes};
   }
@@ -46,20 +59,21 @@ struct bit_panels {
   }
 };
 
-/// Packs rows of W into panels of zeros, as the head of this file says.
+/// Packs rows begin .. end - 1 of W into memory that is zero.
 template <class W, class Rule, class Unit>
 void pack_panels(const typename W::code* codes, index stride, index k,
-                 const bit_panels<Unit>& panels, std::uint64_t* to) noexcept {
+                 const bit_panels<Unit>& panels, index begin, index end,
+                 std::uint64_t* to) noexcept {
   if (k == 0) return;
   const index words = words_of(k);
-  for (index j = 0; j < panels.n; ++j) {
+  for (index j = begin; j < end; ++j) {
     const index first = panels.first_of(j), width = panels.cols(first);
     pack_row<W, Unit, Rule>(codes + j * stride, k, to + first * W::planes * words + (j - first),
                             words * width, width);
   }
 }
 
-/// What the loop asks of weights and of the formats, whatever these are: passes, extents, words.
+/// Weights as the loop reads them, without their formats: passes, extents, words.
 struct bit_operands {
   std::span<const plane_pass> passes;
   bool ends_negated;
@@ -94,16 +108,24 @@ class plane_weights {
   /// Packs W.
   ///
   /// @param w  n x k codes; an expression or a column-major matrix is evaluated once
-  /// @throws fewbit::error if a code is none of the format, naming its row and column, or if k is
-  ///         above max_depth
-  explicit plane_weights(const Eigen::Ref<const row_matrix<code>>& w)
+  /// @param executor  packs the panels; the result does not depend on it
+  /// @throws fewbit::error if a code is not in the format (the sentence names its row and column),
+  ///         or if k is above max_depth
+  template <Executor E = inline_executor>
+  explicit plane_weights(const Eigen::Ref<const row_matrix<code>>& w, const E& executor = {})
       : panels_{w.rows()}, k_(w.cols()) {
     fewbit::detail::expect_data("pack_planes", "w", w);
     fewbit::detail::expect(k_ <= max_depth, "pack_planes", "depth", k_,
                            "at most " + std::to_string(max_depth));
     detail::expect_codes_of<W>("pack_planes", "w", w);
     words_ = aligned_buffer<std::uint64_t>(panels_.padded() * W::planes * detail::words_of(k_));
-    detail::pack_panels<W, rule>(w.data(), w.outerStride(), k_, panels_, words_.data());
+    // Each piece is one full panel or all narrow panels. Panels share no word.
+    constexpr index tile_cols = detail::bit_panels<Unit>::tile_cols;
+    executor.for_each((n() + tile_cols - 1) / tile_cols, [&](index piece) {
+      const index begin = piece * tile_cols, end = std::min(n(), begin + tile_cols);
+      detail::pack_panels<W, rule>(w.data(), w.outerStride(), k_, panels_, begin, end,
+                                   words_.data());
+    });
   }
 
   [[nodiscard]] index n() const noexcept { return panels_.n; }
@@ -114,7 +136,7 @@ class plane_weights {
     return words_.size() * index{sizeof(std::uint64_t)};
   }
 
-  /// What the loop asks.
+  /// The weights as the loop reads them.
   [[nodiscard]] detail::bit_operands operands() const noexcept {
     static constexpr auto pairs = detail::passes_of<A, W>();
     constexpr bool from_depth = rule::starts_from == detail::sum_start::depth;
@@ -137,13 +159,15 @@ class plane_weights {
 
 /// Packs W for activations of format A on an instruction set:
 /// `pack_planes<binary_bits, binary_bits>(w)`.
+///
+/// @param w         n x k codes of format W
+/// @param executor  packs the panels; the result does not depend on it
 /// @throws fewbit::error if w has no rows or no columns, and as the constructor of plane_weights
-///          does
-template <BitFormat A, BitFormat W, class Arch = arch::native>
+template <BitFormat A, BitFormat W, class Arch = arch::native, Executor Workers = inline_executor>
 [[nodiscard]] plane_weights<A, W, default_bit_unit<Arch>> pack_planes(
-    const Eigen::Ref<const row_matrix<typename W::code>>& w) {
+    const Eigen::Ref<const row_matrix<typename W::code>>& w, const Workers& executor = {}) {
   fewbit::detail::expect_elements("pack_planes", "w", w);
-  return plane_weights<A, W, default_bit_unit<Arch>>(w);
+  return plane_weights<A, W, default_bit_unit<Arch>>(w, executor);
 }
 
 }}}  // namespace fewbit::gemm

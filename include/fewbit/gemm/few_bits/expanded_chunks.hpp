@@ -1,17 +1,17 @@
 #pragma once
-/// Many rows by narrow weights, a chunk of k of one panel at a time: it is expanded into L1, meets
-/// all rows of a block there and is forgotten.
+/// Many rows and weights of few bits, one chunk of k of one panel at a time. A chunk is expanded
+/// into L1, multiplied by all rows of a block and then overwritten.
 ///
 ///     for each block of rows:  activations are prepared
 ///       for each panel:        for each chunk of k:  expand it, sums of all rows += its products
 ///                              sums go to the epilogue
 ///
-/// Expanded weights never leave L1, and activations are copied once, where windows
-/// (gemm/few_bits/expanded_weights.hpp) write to L2 and copy activations anew for each. What limits
-/// it are the dots, as with weights of 8 bits. A register of expanded codes costs about three
-/// operations on the same two ports and a store, a twelfth of the time at 49 rows (2 bits,
-/// AVX512-VNNI); sums wait in L1 or L2 for the next chunk. Read before: gemm/int8/panel_chunks.hpp.
-/// The calls are in gemm/few_bits/multiply.hpp.
+/// Expanded weights never leave L1, and activations are copied once. Windows
+/// (gemm/few_bits/expanded_weights.hpp) write to L2 instead and copy activations for each window.
+/// The dots limit the speed, as with weights of 8 bits. A register of expanded codes costs about
+/// three operations on the ports of the dots and a store: a twelfth of the time at 49 rows (2 bits,
+/// AVX512-VNNI). Sums stay in L1 or L2 until the next chunk. Read before:
+/// gemm/int8/panel_chunks.hpp. The calls are in gemm/few_bits/multiply.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -39,10 +39,10 @@ struct chunk_shape {
   using tile = typename kernel_type::tile;
   using prepared = int8_lhs<kernel_type, row_tiles_per_chunk>;
 
-  /// Units whose weights stand as narrow ones do, four codes of a column side by side.
+  /// Whether the unit has the order of stored weights: four codes of a column side by side.
   static constexpr bool fits = unit::rows == 1 && unit::depth == 4 && !Proving<unit>;
 
-  /// Codes of k, whole stored chunks of any width.
+  /// Number of codes of k: whole stored chunks of any width.
   static constexpr index depth = expanded_chunk_bytes / tile::cols / 32 * 32;
   static constexpr index chunk_bytes = depth * tile::cols;
   static constexpr index sums_bytes = prepared::max_rows * tile::cols * index{sizeof(std::int32_t)};
@@ -74,8 +74,8 @@ class product_by_chunks {
         sums_(reinterpret_cast<std::int32_t*>(scratch + shape::chunk_bytes)),
         copies_(scratch + shape::chunk_bytes + shape::sums_bytes) {}
 
-  /// The part of C from row_begin to row_end, more than one tile of rows, and of the full panels
-  /// from `col_begin` to `col_end`; returns the column behind them.
+  /// Multiplies the rows row_begin .. row_end - 1, which are more than one tile, by the full panels
+  /// from `col_begin` to `col_end`. Returns the column after them.
   index rows(index row_begin, index row_end, index col_begin, index col_end) const noexcept {
     const index end = std::max(std::min(col_end, window_.wide_cols()), col_begin);
     const index blocks = (row_end - row_begin + prepared::max_rows - 1) / prepared::max_rows;
@@ -95,7 +95,7 @@ class product_by_chunks {
       window_.expand_chunk(w_, col, k, depth, chunk_);
       return panel_chunk<kernel_type>{chunk_};
     };
-    const auto finish = [&](index first, index height) {
+    const auto when_complete = [&](index first, index height) {
       apply_to_rows<epilogue_lanes<kernel_type>>(
           sums_ + first * tile::cols, index{tile::cols},
           out_view<Out>{c_.data, c_.stride, row + first, col, height,
@@ -103,7 +103,7 @@ class product_by_chunks {
           epilogue_);
     };
     sum_by_chunks<kernel_type>(lhs, count, prepared::depth(window_.layout(), 0), shape::depth,
-                               window_.block_sums(0, col), sums_, chunk, finish);
+                               window_.block_sums(0, col), sums_, chunk, when_complete);
   }
 
   const Lhs* a_;

@@ -1,8 +1,9 @@
 #pragma once
-/// Some columns of narrow weights as int8_weights would have them, in scratch memory.
+/// Some columns of weights of few bits, expanded in scratch memory to the order of int8_weights.
 ///
-/// The walks over C (gemm/int8/walk.hpp, gemm/int8/walk_by_proof.hpp) take a window of expanded
-/// columns for packed weights: positions are those of all columns, extents those of the window.
+/// The walks over C (gemm/int8/walk.hpp, gemm/int8/walk_by_proof.hpp) use a window of expanded
+/// columns like packed weights. Positions count all columns of W, extents count those of the
+/// window.
 
 #include "fewbit/begin.hpp"
 
@@ -24,8 +25,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// A window on the columns of W. Its type knows no width of weights, so that products of all widths
-/// share one walk.
+/// A window on the columns of W. Its type does not depend on the number of bits, so products of all
+/// widths share one walk.
 template <class Lhs, class Arch>
 class expanded_weights {
  public:
@@ -39,7 +40,7 @@ class expanded_weights {
   using tile = typename kernel_type::tile;
 
  public:
-  /// No column yet. `memory` is for bytes_for(w), or never used.
+  /// A window without columns. `memory` has bytes_for(w) bytes, or expand() is never called.
   template <int Bits>
   expanded_weights(const few_bit_weights<Bits, Arch>& w, std::byte* memory) noexcept
       : panels_(w.panels()),
@@ -48,15 +49,15 @@ class expanded_weights {
         codes_(reinterpret_cast<rhs_code*>(memory)),
         end_(std::min(panels_.padded_n(), most_cols())) {}
 
-  /// Bytes of memory for the largest window.
+  /// Bytes of memory of the largest window.
   template <int Bits>
   [[nodiscard]] static index bytes_for(const few_bit_weights<Bits, Arch>& w) noexcept {
     const index codes = expanded_weights(w, nullptr).bytes();
     return (codes + arch::cache_line - 1) / arch::cache_line * arch::cache_line;
   }
 
-  /// Expands whole panels from column `first` on, up to column `last`, and returns the column
-  /// behind them.
+  /// Expands whole panels from column `first` on, up to column `last`. Returns the column after
+  /// them.
   template <int Bits>
   index expand(const few_bit_weights<Bits, Arch>& w, index first, index last) noexcept {
     first_ = first;
@@ -69,8 +70,8 @@ class expanded_weights {
     return end_;
   }
 
-  /// Expands `depth` codes of k from code `k` on, the first of a stored chunk, of the full panel
-  /// that begins at `col`.
+  /// Expands `depth` codes of k from code `k` on, which is the first of a stored chunk, of the full
+  /// panel that starts at `col`.
   template <int Bits>
   void expand_chunk(const few_bit_weights<Bits, Arch>& w, index col, index k, index depth,
                     rhs_code* to) const noexcept {
@@ -80,14 +81,14 @@ class expanded_weights {
     expand_registers<tile::cols / cols>(w, from, depth, to);
   }
 
-  /// Columns of the largest window, in whole tiles.
+  /// Number of columns of the largest window, in whole tiles.
   [[nodiscard]] index most_cols() const noexcept {
     const index tile_bytes = std::max(layout_.padded(), index{1}) * tile::cols;
     return std::max(expanded_bytes / tile_bytes, index{1}) * tile::cols;
   }
 
   [[nodiscard]] const layout_type& layout() const noexcept { return layout_; }
-  /// Columns of the window.
+  /// Number of columns of the window.
   [[nodiscard]] index n() const noexcept { return end_ - first_; }
   [[nodiscard]] index padded_n() const noexcept { return end_ - first_; }
   [[nodiscard]] index bytes() const noexcept {
@@ -106,7 +107,7 @@ class expanded_weights {
     return {sums_, static_cast<std::size_t>(panels_.padded_n())};
   }
 
-  /// Four weights of at most 16 in magnitude add up to 64 at most: always.
+  /// The proof always holds: four weights of at most 16 in magnitude add up to at most 64.
   [[nodiscard]] saturation_proof proven(index) const noexcept { return saturation_proof::fours; }
   [[nodiscard]] index largest_activation() const noexcept { return largest_code<Lhs>; }
 
@@ -126,8 +127,8 @@ class expanded_weights {
     }
   }
 
-  /// `count` codes of k of a panel of Registers stored ones. What the loop needs is copied: stores
-  /// of bytes could change whatever is referred to.
+  /// Expands `count` codes of k of a panel of Registers stored panels. Arguments are copies,
+  /// because the compiler must assume that stores of bytes change referenced memory.
   template <int Registers, int Bits>
   void expand_registers(const few_bit_weights<Bits, Arch>& w, const std::uint8_t* from, index count,
                         rhs_code* to) const noexcept {
@@ -154,7 +155,7 @@ class expanded_weights {
     }
   }
 
-  /// The bytes of a step less the zero point.
+  /// The bytes of a step minus the zero point.
   template <class Words>
   FEWBIT_ALWAYS_INLINE static step_codes less(const Words& step,
                                               const step_codes& zero_point) noexcept {
@@ -163,8 +164,8 @@ class expanded_weights {
     return codes - zero_point;
   }
 
-  /// The first `count` of the four codes of each column of register j to their places as step i of
-  /// a chunk that begins at `to`.
+  /// Writes the first `count` of the four codes of each column of register j, as step i of the
+  /// chunk at `to`.
   template <int Registers>
   FEWBIT_ALWAYS_INLINE static void place(const step_codes& codes, int i, int j, index count,
                                          rhs_code* to) noexcept {
@@ -172,7 +173,8 @@ class expanded_weights {
     if constexpr (depth == 4) {
       std::memcpy(to + (i * width + j * cols) * 4, &codes.data, sizeof(codes));
     } else {
-      constexpr int piece = std::min(depth, 4);  // neighbouring codes of a column here and there
+      // Codes of a column that are contiguous in both orders.
+      constexpr int piece = std::min(depth, 4);
       std::uint8_t lanes[4 * cols];
       codes.store(lanes);
       for (int d = 0; d < 4 && d < count; d += piece) {

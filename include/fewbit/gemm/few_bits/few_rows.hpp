@@ -1,12 +1,11 @@
 #pragma once
-/// A few rows by narrow weights, which are expanded in registers: what counts is how fast they come
-/// from memory.
+/// A few rows and weights of few bits, which are expanded in registers. Memory limits the speed.
 ///
 ///     sum over k of a * w  =  sum of s * value  -  zero point * (sum of s)  +  offset * (sum of w)
 ///
-/// with s = a - offset, which is signed: offset is 128 where activations are unsigned, else 0.
-/// Units of up to four bits are exact for s = -128, too: 2 * 8 * 7 * 128 fits int16. Activations
-/// are copied as [tile][step][row][4], once.
+/// where s = a - offset is signed. offset is 128 if activations are unsigned, else 0. Units of up
+/// to four bits are exact for s = -128 too: 2 * 8 * 7 * 128 fits int16. Activations are copied
+/// once, in the order [tile][step][row][4].
 
 #include "fewbit/begin.hpp"
 
@@ -30,27 +29,39 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm { namespace detail {
 
-/// Rows that are taken together.
+/// Number of rows that are processed together.
 template <class Arch>
 inline constexpr int few_rows_tile_rows = arch::stored_unit<Arch, 4>::rows;
 
-/// Rows up to which weights are expanded in registers: two tiles where they are high, else one. On
-/// a Sapphire Rapids, weights of 2 bits, with AVX512-VNNI in tiles of 12: time of that as a share
-/// of the time with chunks of expanded ones (24,1024,4096) 0.95, (24,512,4608) 1.10, (24,1024,1024)
-/// 0.96, (36,1024,4096) 1.02, (36,512,4608) 1.13, (48,1024,4096) 1.07, (48,1024,1024) 1.01; with
-/// AVX2, in tiles of 4, as a share of the time with windows (4,1024,1024) 0.86, (8,1024,1024) 1.09,
-/// (16,1024,1024) 1.25, and less by a tenth where weights have 4 bits.
+/// The largest number of rows for which weights are expanded in registers: two tiles if tiles are
+/// high, else one. Time on a Sapphire Rapids, weights of 2 bits, as a share of the time with
+/// expanded weights:
+///
+/// | m, n, k      | AVX512-VNNI, tiles of 12 rows, to chunks | AVX2, tiles of 4 rows, to windows |
+/// |--------------|------------------------------------------|-----------------------------------|
+/// | 24,1024,4096 | 0.95                                     |                                   |
+/// | 24,512,4608  | 1.10                                     |                                   |
+/// | 24,1024,1024 | 0.96                                     |                                   |
+/// | 36,1024,4096 | 1.02                                     |                                   |
+/// | 36,512,4608  | 1.13                                     |                                   |
+/// | 48,1024,4096 | 1.07                                     |                                   |
+/// | 48,1024,1024 | 1.01                                     |                                   |
+/// | 4,1024,1024  |                                          | 0.86                              |
+/// | 8,1024,1024  |                                          | 1.09                              |
+/// | 16,1024,1024 |                                          | 1.25                              |
+///
+/// With AVX2 the share is a tenth less for weights of 4 bits.
 template <class Arch>
 inline constexpr index most_few_rows =
     (few_rows_tile_rows<Arch> > 4 ? 2 : 1) * few_rows_tile_rows<Arch>;
 
-/// How many of them a tile takes at a time.
+/// Number of panels of a tile of R rows.
 template <int R>
 inline constexpr int few_rows_tile_panels = R <= 2 ? few_rows_streams : 2;
 
-/// Some rows of activations in the order of the loop, and what their sums begin at, in scratch
-/// memory. Tiles are few_rows_tile_rows high, the last as high as the next power of two of the rows
-/// that remain; what is missing is zeros.
+/// Some rows of activations in the order of the loop, and the initial values of their sums, in
+/// scratch memory. Tiles have few_rows_tile_rows rows. The height of the last tile is the remaining
+/// number of rows, rounded up to a power of two. Missing rows are zero.
 template <class Lhs, int Bits, class Arch>
 class few_bit_lhs {
   using weights = few_bit_weights<Bits, Arch>;
@@ -58,8 +69,7 @@ class few_bit_lhs {
   static constexpr bool is_unsigned = std::is_unsigned_v<Lhs>;
 
  public:
-  /// Bytes of memory for up to `rows` rows, of which weights are expanded in registers for at most
-  /// most_few_rows.
+  /// Bytes of memory for up to `rows` rows, at most most_few_rows.
   [[nodiscard]] static index bytes(const weights& w, index rows) noexcept {
     const index last = rows % most, full = rows - last;
     const index padded = full + static_cast<index>(std::bit_ceil(static_cast<std::size_t>(last)));
@@ -84,12 +94,12 @@ class few_bit_lhs {
   }
 
   [[nodiscard]] index tiles() const noexcept { return (rows_ + most - 1) / most; }
-  /// Rows of tile t, those of zeros included.
+  /// Number of rows of tile t, including rows of zeros.
   [[nodiscard]] index height(index t) const noexcept {
     const auto rest = static_cast<std::size_t>(std::min(most, rows_ - t * most));
     return std::min(static_cast<index>(std::bit_ceil(rest)), most);
   }
-  /// [step][row][4] of tile t.
+  /// The codes of tile t, [step][row][4].
   [[nodiscard]] const std::int8_t* codes(index t) const noexcept {
     return codes_ + t * most * depth_;
   }
@@ -98,7 +108,7 @@ class few_bit_lhs {
  private:
   static index depth(const weights& w) noexcept { return w.chunks() * weights::chunk_codes; }
 
-  /// Four codes every `stride` bytes.
+  /// Copies codes, four every `stride` bytes.
   void copy_row(const Lhs* from, index count, std::int8_t* to, index stride) const noexcept {
     const std::uint32_t moved = is_unsigned ? 0x80808080U : 0U;
     index k = 0;
@@ -122,7 +132,7 @@ class few_bit_lhs {
   std::int8_t* codes_;
 };
 
-/// All rows by some panels.
+/// Multiplies all rows by some panels.
 template <class Lhs, int Bits, class Arch, class Out, class E>
 class few_rows_product {
   using weights = few_bit_weights<Bits, Arch>;
@@ -146,7 +156,7 @@ class few_rows_product {
   }
 
  private:
-  /// All rows by Count panels, the first of which is `panel`, `stride` panels apart.
+  /// Multiplies all rows by Count panels. The first is `panel`; they are `stride` panels apart.
   template <int Count>
   void all_rows(index panel, index stride) const noexcept {
     for (index t = 0; t < a_.tiles(); ++t) {
@@ -158,7 +168,7 @@ class few_rows_product {
     }
   }
 
-  /// R rows by P panels.
+  /// Multiplies R rows by P panels.
   template <int R, int P>
   void tile(index t, index panel, index stride) const noexcept {
     const std::uint8_t* from[P];
@@ -184,11 +194,11 @@ class few_rows_product {
       a += weights::chunk_codes * R;
     }
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) finish(t, panel + p * stride, sums[p]);
+    for (int p = 0; p < P; ++p) store_tile(t, panel + p * stride, sums[p]);
   }
 
   template <int R>
-  void finish(index t, index panel, const ints (&sums)[R]) const noexcept {
+  void store_tile(index t, index panel, const ints (&sums)[R]) const noexcept {
     alignas(64) std::int32_t rows[R * cols];
     const index col = panel * cols, row = t * unit::rows;
 #pragma GCC unroll 16
@@ -215,7 +225,7 @@ class few_rows_product {
   const E& epilogue_;
 };
 
-/// Part `part` of `parts` parts of C, of columns.
+/// Part `part` of `parts` parts of C. The parts are of columns.
 template <class Lhs, int Bits, class Arch, class Out, class E>
 void multiply_few_rows(const Lhs* a, index a_stride, const few_bit_weights<Bits, Arch>& w,
                        const out_view<Out>& c, const E& epilogue, index part, index parts,

@@ -1,22 +1,36 @@
 #pragma once
-/// Weights of one to eight bits with a scale for each group of k, in the order of reading.
+/// Weights of one to eight bits with a scale for each group of k. They are packed once.
 ///
-/// Weights are packed here; the loop is in gemm/few_bits/multiply_grouped.hpp. The order is
-/// [panel][group], a panel being unit::cols rows of W side by side, so that a product of one row
+/// The order is [panel][group]. A panel is unit::cols rows of W side by side. A product of one row
 /// reads memory from the first byte to the last. One group of a panel:
 ///
-///     codes    [chunk][register][column][4]    as arch/stored_unit.hpp describes them
-///     scales   [column]                        16 bits each
-///     zeros    [column]                        8 bits each, only where zero points are given
-///     rests    [column]                        16 bits each, only where scales are wide
-///     minima   [column]                        floats, only where weights have minima
+///     codes       [chunk][register][column][4]    see arch/stored_unit.hpp
+///     scales      [column]                        16 bits each
+///     zeros       [column]                        8 bits each, only with a zero point per group
+///     low halves  [column]                        16 bits each, only if scales are wide
+///     minima      [column]                        float, only if weights have minima
 ///
-/// In groups of 32 that makes 4.5 bits per weight of 4 bits, 2.5 of 2 bits, always half a bit more.
-/// Scales are wide, floats in two halves, where 16 bits cannot hold all of a matrix: some are more
-/// than 32 powers of two apart, or subnormal, or 0.
+/// Example: codes are 2 x 5, 4 bits, groups of 4, one zero point 8, the scalar unit. A panel has 8
+/// columns; a chunk has 32 bytes. Byte 4 c + d of a chunk holds codes d (low half) and d + 4 (high
+/// half) of column c in the group. Bytes that are not listed are 0.
 ///
-/// This is the one place below ops/ that knows scales: a table beside the codes would be a second
-/// stream, and a float for each scale a ninth of all that is read.
+///     codes = | 9 10 11 12 | 13 |    scales = | 1     0.5 |
+///             | 7  6  5  4 |  3 |             | 0.25  2   |
+///
+///     group 0    bytes  0 ..  7    09 0A 0B 0C 07 06 05 04    codes of columns 0 and 1
+///                bytes 32 .. 35    FF F7  FF E7               scales 1 and 0.25
+///     group 1    bytes 48 .. 55    0D 00 00 00 03 00 00 00    codes of columns 0 and 1
+///                bytes 80 .. 83    FF EF  FF FF               scales 0.5 and 2
+///
+/// Each scale adds 16 bits to its group. In groups of 32, weights of 4 bits take 4.5 bits and
+/// weights of 2 bits take 2.5 bits. Scales are wide (the upper and the lower half of a float) if 16
+/// bits cannot hold all scales of a matrix. This happens if two scales are more than 32 powers of
+/// two apart, or if one is subnormal or 0.
+///
+/// The scales are in this layer, although gemm/ has no scales elsewhere. A table beside the codes
+/// would be a second stream from memory, and scales as floats would be a ninth of all bytes read.
+///
+/// Read next: gemm/few_bits/multiply_grouped.hpp (the loop).
 
 #include "fewbit/begin.hpp"
 
@@ -39,7 +53,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
-/// The nearest number of 12 significant bits, ties to even, but never infinity. x is finite and not
+/// Rounds to 12 significant bits, ties to even, but never to infinity. x is finite and not
 /// negative.
 [[nodiscard]] inline float with_12_bits(float x) noexcept {
   constexpr int dropped = 12;
@@ -53,21 +67,22 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// Positive floats in 16 bits each.
 ///
-/// The upper 20 bits of a float, less what all of a matrix have in common: 12 significant bits, so
-/// a relative error of at most 2^-12, and 32 powers of two below the largest. `holds` says whether
-/// a scale is kept so well. Floats of 11 significant bits, as those of IEEE half precision, lose
-/// nothing where they are that close. Reading one is a shift and an addition, on any processor.
+/// A float is stored as its upper 20 bits minus a base that all scales of a matrix share. This
+/// keeps 12 significant bits (a relative error of at most 2^-12) for 32 powers of two below the
+/// largest scale. `holds` returns whether a scale is kept with these 12 bits. Floats with 11
+/// significant bits, like those of IEEE half precision, are exact in that range. Decoding is a
+/// shift and an addition on every processor.
 class short_scales {
  public:
   short_scales() noexcept = default;
 
-  /// @param largest  the largest finite positive number to be written
+  /// @param largest  the largest finite positive number to encode
   explicit short_scales(float largest) noexcept {
     const std::uint32_t top = upper_bits(largest);
     base_ = top > most ? top - most : 0;
   }
 
-  /// No scale that is kept is larger.
+  /// The largest scale that can be decoded.
   [[nodiscard]] float largest() const noexcept { return decode(std::uint16_t{most}); }
 
   /// Whether a scale of 0 or more keeps 12 significant bits.
@@ -75,13 +90,13 @@ class short_scales {
     return decode(encode(scale)) == with_12_bits(scale);
   }
 
-  /// The nearest that is kept.
+  /// The code of the nearest float that can be decoded.
   [[nodiscard]] std::uint16_t encode(float scale) const noexcept {
     const std::uint32_t bits = upper_bits(scale);
     return static_cast<std::uint16_t>(bits > base_ ? std::min(bits - base_, most) : 0);
   }
 
-  /// One scale, or a vector of them.
+  /// Decodes one scale or a vector of scales.
   template <class V>
   FEWBIT_ALWAYS_INLINE arch::rebind<V, float> decode(const V& shorts) const noexcept {
     using words = arch::rebind<V, std::uint32_t>;
@@ -100,14 +115,14 @@ class short_scales {
   std::uint32_t base_ = 0;
 };
 
-/// W (n x k, one output channel per row) of unsigned codes: the weight of a code is
-/// (code - zero point) * scale, one scale and zero point for each `group` codes of a row. A code of
-/// one bit counts twice: less a zero point of 1 it is -1 or 1.
+/// W (n x k, one output channel per row) of unsigned codes. A weight is (value - zero point) *
+/// scale, with one scale and one zero point for each `group` codes of a row. The value of a code is
+/// the code itself; with one bit it is 0 or 2, so zero point 1 gives -1 and 1.
 ///
 /// @tparam Bits        1, 2, 3, 4 or 8; codes are 0 .. 2^Bits - 1
-/// @tparam Arch        the instruction set that will multiply
-/// @tparam HasMinimum  the weight of a code is code * scale + minimum, with one float minimum for
-///                     each scale; at least 2 bits
+/// @tparam Arch        the instruction set that multiplies
+/// @tparam HasMinimum  a weight is code * scale + minimum instead, with one float minimum for each
+/// scale; at least 2 bits
 template <int Bits, class Arch = arch::native, bool HasMinimum = false>
 class grouped_weights {
   static_assert(Arch::compiled,
@@ -122,78 +137,88 @@ class grouped_weights {
   static constexpr int bits = Bits;
   static constexpr bool has_minimum = HasMinimum;
   static constexpr int largest_code = (1 << Bits) - 1;
-  /// What the largest code counts.
+  /// The value of the largest code.
   static constexpr int largest_value = Bits == 1 ? 2 : largest_code;
-  /// What a code of 1 counts.
+  /// The value of code 1.
   static constexpr int value_of_one = Bits == 1 ? 2 : 1;
 
-  /// Deepest group whose sums fit int32: depth * 127 * largest_value <= 2^31 - 1.
+  /// The deepest group whose sums fit int32: depth * 127 * largest_value <= 2^31 - 1.
   static constexpr index max_depth =
       index{std::numeric_limits<std::int32_t>::max()} / (127 * largest_value);
 
-  /// 0 x 0.
+  /// Weights of 0 x 0.
   grouped_weights() noexcept = default;
 
-  /// One zero point for all.
+  /// Packs codes with one zero point for all groups.
   ///
-  /// @param codes       n x k
-  /// @param group       codes of a row that share a scale, the last of a row may be fewer; 0: all
+  /// @param codes       n x k, 0 .. 2^Bits - 1
+  /// @param group       number of codes of a row that share a scale; the last group of a row may be
+  ///                    shorter; 0: a row is one group
   /// @param scales      [row][group], finite, 0 or more; kept with 12 significant bits
   /// @param zero_point  0 .. largest_value + 1
-  /// @throws fewbit::error if group is negative or above max_depth, if scales are too few or too
-  ///         many or one is negative or not finite, if a code or zero point is out of range
+  /// @param executor    packs the panels; the result does not depend on it
+  /// @throws fewbit::error if W has no rows or no columns; if group is negative or above max_depth;
+  ///         if the number of scales is wrong, or one is negative or not finite; or if a code or
+  ///         zero point is out of range
+  template <Executor E = inline_executor>
   grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
-                  std::span<const float> scales, int zero_point)
+                  std::span<const float> scales, int zero_point, const E& executor = {})
     requires(!HasMinimum)
-      : grouped_weights(codes, group, scales, {}, false, zero_point) {
+      : grouped_weights(executor, codes, group, scales, {}, false, zero_point) {
     fewbit::detail::expect(zero_point >= 0 && zero_point <= largest_value + 1, "grouped_weights",
                            "zero_point", zero_point, "0 to " + std::to_string(largest_value + 1));
   }
 
-  /// A zero point for each scale, 0 .. largest_value.
+  /// Packs codes with a zero point for each group, [row][group], 0 .. largest_value.
   /// @throws fewbit::error as above
+  template <Executor E = inline_executor>
   grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
-                  std::span<const float> scales, std::span<const std::uint8_t> zero_points)
+                  std::span<const float> scales, std::span<const std::uint8_t> zero_points,
+                  const E& executor = {})
     requires(!HasMinimum)
-      : grouped_weights(codes, group, scales, zero_points, true, 0) {}
+      : grouped_weights(executor, codes, group, scales, zero_points, true, 0) {}
 
-  /// A finite minimum for each scale.
+  /// Packs codes with a finite minimum for each group, [row][group].
   /// @throws fewbit::error as above
+  template <Executor E = inline_executor>
   grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
-                  std::span<const float> scales, std::span<const float> minima)
+                  std::span<const float> scales, std::span<const float> minima,
+                  const E& executor = {})
     requires(HasMinimum)
-      : grouped_weights(codes, group, scales, {}, false, 0, minima) {}
+      : grouped_weights(executor, codes, group, scales, {}, false, 0, minima) {}
 
   [[nodiscard]] index n() const noexcept { return n_; }
   [[nodiscard]] index k() const noexcept { return k_; }
   [[nodiscard]] index group() const noexcept { return group_; }
   [[nodiscard]] index groups() const noexcept { return (k_ + group_ - 1) / group_; }
-  /// Codes of group g: group(), or fewer in the last.
+  /// Number of codes of group g: group(), or fewer in the last group.
   [[nodiscard]] index depth_of(index g) const noexcept { return std::min(group_, k_ - g * group_); }
-  /// Chunks of group g; zeros fill the last.
+  /// Number of chunks of group g. Zeros fill the last chunk.
   [[nodiscard]] index chunks_of(index g) const noexcept { return chunks_for(depth_of(g)); }
-  /// Chunks of a row.
+  /// Number of chunks of a row.
   [[nodiscard]] index chunks() const noexcept {
     return (groups() - 1) * chunks_for(group_) + chunks_of(groups() - 1);
   }
 
-  /// Whether each group has a zero point of its own.
+  /// Whether each group has its own zero point.
   [[nodiscard]] bool is_affine() const noexcept { return is_affine_; }
-  /// What the sum of the activations of a group is multiplied by and taken off: the zero point as
-  /// codes are stored. Where groups have their own it is the offset of the unit, to take off these.
+  /// The zero point of stored codes. This number times the sum of the activations of a group is
+  /// subtracted. If each group has its own zero point, it is the offset of the unit, which is
+  /// subtracted from the zero points.
   [[nodiscard]] std::int32_t stored_zero() const noexcept { return stored_zero_; }
   /// Whether scales take 32 bits each.
   [[nodiscard]] bool is_wide() const noexcept { return is_wide_; }
-  /// What the first 16 bits of scales mean where these are not wide.
+  /// Decodes the scales, unless they are wide.
   [[nodiscard]] const short_scales& scales() const noexcept { return scales_; }
 
-  /// The scales of a group of a panel as vectors of Reals; `tail` is what follows its codes.
+  /// The scales of a group of a panel as vectors of Reals. `tail` points behind the codes of the
+  /// group.
   template <class Reals>
   FEWBIT_ALWAYS_INLINE Reals scales_at(const std::uint8_t* tail) const noexcept {
     const auto kept = halves_at<Reals>(tail);
     return is_wide_ ? widened(kept, halves_at<Reals>(tail + rest_begin())) : scales_.decode(kept);
   }
-  /// The same where they are not wide.
+  /// The same for scales that are not wide.
   template <class Reals>
   FEWBIT_ALWAYS_INLINE Reals short_scales_at(const std::uint8_t* tail) const noexcept {
     return scales_.decode(halves_at<Reals>(tail));
@@ -209,16 +234,17 @@ class grouped_weights {
     return minima;
   }
 
-  /// What sums begin at, beside their zero point: bits of `float_zero`, or 0.
+  /// The initial value of sums, without the part of the zero point: the bits of `float_zero`, or 0.
   ///
-  /// What an integer of 22 bits and a sign adds to the bits of 1.5 * 2^23 it adds to that float. So
-  /// such a sum needs no conversion, and (sum - float_zero) * scale is one fused multiply-add, as
-  /// exact as float(sum) * scale because float_zero * scale is exact. Sums of deeper groups, scales
-  /// near the largest float, wide ones and processors without the instruction take the conversion.
+  /// Adding an integer of 22 bits and a sign to the bits of 1.5 * 2^23 equals adding it to that
+  /// float. Such a sum needs no conversion: (sum - float_zero) * scale is one fused multiply-add.
+  /// It is as exact as float(sum) * scale, because float_zero * scale is exact. Sums are converted
+  /// instead if groups are deeper, if scales are near the largest float or wide, or if the
+  /// processor has no fused multiply-add.
   [[nodiscard]] std::int32_t sum_zero() const noexcept { return sum_zero_; }
   static constexpr float float_zero = 0x1.8p23F;
 
-  /// The scale of row j and group g as it is kept.
+  /// The stored scale of row j and group g.
   [[nodiscard]] float scale(index j, index g) const noexcept {
     const std::uint8_t* at = bytes_.data() + scale_begin(j, g);
     std::uint16_t kept, rest = 0;
@@ -246,9 +272,9 @@ class grouped_weights {
     return chunks() * chunk_bytes + groups() * tail_bytes();
   }
 
-  /// Codes of a row in a chunk.
+  /// Number of codes of a row in a chunk.
   static constexpr index chunk_codes = index{4} * layout::steps;
-  /// Bytes of a chunk of a panel, and of what follows the codes of a group.
+  /// Number of bytes of a chunk of a panel, and of the data behind the codes of a group.
   static constexpr index chunk_bytes = index{4} * unit::cols * layout::registers;
   [[nodiscard]] index tail_bytes() const noexcept {
     return minimum_begin() + (HasMinimum ? index{unit::cols} * 4 : 0);
@@ -258,9 +284,11 @@ class grouped_weights {
   [[nodiscard]] index bytes() const noexcept { return bytes_.size(); }
 
  private:
-  grouped_weights(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
-                  std::span<const float> scales, std::span<const std::uint8_t> zero_points,
-                  bool is_affine, int zero_point, std::span<const float> minima = {})
+  template <class E>
+  grouped_weights(const E& executor, const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
+                  index group, std::span<const float> scales,
+                  std::span<const std::uint8_t> zero_points, bool is_affine, int zero_point,
+                  std::span<const float> minima = {})
       : n_(codes.rows()),
         k_(codes.cols()),
         group_(group == 0 ? std::max(k_, index{1}) : group),
@@ -272,15 +300,19 @@ class grouped_weights {
     choose_scales(codes, scales, zero_points, zero_point);
     sum_zero_ = choose_sum_zero();
     bytes_ = aligned_buffer<std::uint8_t>(panels() * panel_bytes());
-    for (index j = 0; j < n_; ++j) {
-      for (index g = 0; g < groups(); ++g) {
-        const auto i = static_cast<std::size_t>(j * groups() + g);
-        put_codes(j, g, codes.data() + j * codes.outerStride() + g * group_);
-        put_scale(j, g, scales[i]);
-        if constexpr (HasMinimum) std::memcpy(minimum_at(j, g), &minima[i], sizeof(float));
-        if (is_affine_) bytes_[tail_begin(j, g) + 2 * unit::cols + j % unit::cols] = zero_points[i];
+    // Panels share no byte.
+    executor.for_each(panels(), [&](index panel) {
+      for (index j = panel * unit::cols; j < std::min(n_, (panel + 1) * unit::cols); ++j) {
+        for (index g = 0; g < groups(); ++g) {
+          const auto i = static_cast<std::size_t>(j * groups() + g);
+          put_codes(j, g, codes.data() + j * codes.outerStride() + g * group_);
+          put_scale(j, g, scales[i]);
+          if constexpr (HasMinimum) std::memcpy(minimum_at(j, g), &minima[i], sizeof(float));
+          if (is_affine_)
+            bytes_[tail_begin(j, g) + 2 * unit::cols + j % unit::cols] = zero_points[i];
+        }
       }
-    }
+    });
   }
 
   void expect_shape(index group) const {
@@ -334,8 +366,8 @@ class grouped_weights {
     }
   }
 
-  /// The base that the 16 bits of scales have in common, or wide scales. Groups whose codes all
-  /// are their zero point count for nothing, whatever their scale: it stays out of the choice.
+  /// Chooses the base of 16-bit scales, or wide scales. A group whose weights are all 0 does not
+  /// influence the choice.
   void choose_scales(const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
                      std::span<const float> scales, std::span<const std::uint8_t> zero_points,
                      int zero_point) {
@@ -374,7 +406,7 @@ class grouped_weights {
     return halves;
   }
 
-  /// Floats of their upper and lower 16 bits.
+  /// Combines the upper and the lower 16 bits of floats.
   template <class V>
   FEWBIT_ALWAYS_INLINE static arch::rebind<V, float> widened(const V& upper,
                                                              const V& lower) noexcept {
@@ -393,7 +425,7 @@ class grouped_weights {
                : 0;
   }
 
-  /// Codes of row j and group g to their places.
+  /// Packs the codes of row j and group g.
   void put_codes(index j, index g, const std::uint8_t* from) noexcept {
     constexpr int register_bytes = 4 * unit::cols;
     const int column = static_cast<int>(j % unit::cols);
@@ -409,28 +441,28 @@ class grouped_weights {
     return (depth + chunk_codes - 1) / chunk_codes;
   }
 
-  /// Where the panel of row j has its group g.
+  /// Offset of group g in the panel of row j, in bytes.
   [[nodiscard]] index group_begin(index j, index g) const noexcept {
     return j / unit::cols * panel_bytes() + g * (chunks_for(group_) * chunk_bytes + tail_bytes());
   }
-  /// Where the scales of the panel of row j and group g begin.
+  /// Offset of the scales of group g in the panel of row j, in bytes.
   [[nodiscard]] index tail_begin(index j, index g) const noexcept {
     return group_begin(j, g) + chunks_of(g) * chunk_bytes;
   }
-  /// Where the scale of row j and group g stands.
+  /// Offset of the scale of row j and group g, in bytes.
   [[nodiscard]] index scale_begin(index j, index g) const noexcept {
     return tail_begin(j, g) + j % unit::cols * 2;
   }
-  /// From the first halves of scales to the second.
+  /// Bytes from the 16-bit scales (or upper halves) to the lower halves.
   [[nodiscard]] index rest_begin() const noexcept {
     return index{unit::cols} * (is_affine_ ? 3 : 2);
   }
 
-  /// From the first halves of scales to the minima.
+  /// Bytes from the 16-bit scales (or upper halves) to the minima.
   [[nodiscard]] index minimum_begin() const noexcept {
     return rest_begin() + (is_wide_ ? index{unit::cols} * 2 : 0);
   }
-  /// The minimum of row j and group g.
+  /// Address of the minimum of row j and group g.
   [[nodiscard]] const std::uint8_t* minimum_at(index j, index g) const noexcept {
     return bytes_.data() + tail_begin(j, g) + minimum_begin() + j % unit::cols * 4;
   }
@@ -448,6 +480,45 @@ class grouped_weights {
   short_scales scales_;
   aligned_buffer<std::uint8_t> bytes_;
 };
+
+/// Packs codes with one zero point for all: `pack_grouped<4>(codes, 32, scales, 8)`.
+///
+/// A weight is (value of the code - zero_point) * scale of its group.
+///
+/// @param codes       n x k, 0 .. 2^Bits - 1
+/// @param group       codes of a row that share a scale; the last group of a row may be shorter;
+///                    0: a row is one group
+/// @param scales      [row][group], finite, 0 or more; kept with 12 significant bits
+/// @param zero_point  0 .. largest_value + 1
+/// @param executor    packs the panels; the result does not depend on it
+/// @throws fewbit::error as the constructor of grouped_weights
+template <int Bits, class Arch = arch::native, Executor Workers = inline_executor>
+[[nodiscard]] grouped_weights<Bits, Arch> pack_grouped(
+    const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
+    std::span<const float> scales, int zero_point, const Workers& executor = {}) {
+  return {codes, group, scales, zero_point, executor};
+}
+
+/// The same with a zero point for each group, 0 .. largest_value.
+///
+/// @param zero_points  [row][group]
+template <int Bits, class Arch = arch::native, Executor Workers = inline_executor>
+[[nodiscard]] grouped_weights<Bits, Arch> pack_grouped(
+    const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
+    std::span<const float> scales, std::span<const std::uint8_t> zero_points,
+    const Workers& executor = {}) {
+  return {codes, group, scales, zero_points, executor};
+}
+
+/// The same with a minimum for each group: the weight of a code is code * scale + minimum.
+///
+/// @param minima  [row][group], finite
+template <int Bits, class Arch = arch::native, Executor Workers = inline_executor>
+[[nodiscard]] grouped_weights<Bits, Arch, true> pack_grouped(
+    const Eigen::Ref<const row_matrix<std::uint8_t>>& codes, index group,
+    std::span<const float> scales, std::span<const float> minima, const Workers& executor = {}) {
+  return {codes, group, scales, minima, executor};
+}
 
 }}}  // namespace fewbit::gemm
 

@@ -1,11 +1,15 @@
 #pragma once
-/// The product of 8-bit activations with few_bit_weights: C = epilogue(A W^T), exact in int32.
+/// The product of 8-bit activations and few_bit_weights: C = epilogue(A W^T), exact in int32.
 ///
-/// Many rows: some columns of W are expanded into scratch memory, in the order of the kernel of
-/// 8-bit weights, and meet all rows as those do. That costs n * k once, and weights come from
-/// memory in few bits. Some hundred rows by weights that would take several such turns: the same by
-/// chunks of k (gemm/few_bits/expanded_chunks.hpp). A few rows (gemm/few_bits/few_rows.hpp):
-/// weights are expanded in registers and nowhere else.
+/// | rows of A     | method                                                                         |
+/// |---------------|--------------------------------------------------------------------------------|
+/// | a few         | weights are expanded in registers only (gemm/few_bits/few_rows.hpp)            |
+/// | some hundred  | weights above one window: chunks of k (gemm/few_bits/expanded_chunks.hpp)      |
+/// | other numbers | windows: some columns of W are expanded (gemm/few_bits/expanded_weights.hpp)   |
+///
+/// A window is in scratch memory, in the order of the kernel of 8-bit weights. All rows are
+/// multiplied by it as by packed 8-bit weights. Expansion costs n * k operations once, and weights
+/// are read from memory in few bits.
 
 #include "fewbit/begin.hpp"
 
@@ -58,8 +62,8 @@ template <class Lhs, int Bits, class Arch>
   }
 }
 
-/// Part `part` of `parts` parts of C: columns are shared out, so that no two workers expand the
-/// same, or rows where there are few columns.
+/// Part `part` of `parts` parts of C. The parts are of columns, so no two workers expand the same
+/// weights. If there are few columns, the parts are of rows.
 template <class Lhs, int Bits, class Arch, class Out, class E>
 void multiply_expanded(const Lhs* a, index a_stride, const few_bit_weights<Bits, Arch>& w,
                        const out_view<Out>& c, const E& epilogue, index part, index parts,
@@ -87,7 +91,8 @@ void multiply_expanded(const Lhs* a, index a_stride, const few_bit_weights<Bits,
   }
 }
 
-/// Whether a product can read A in place as codes of 8 bits, else one sentence of the compiler.
+/// Whether a product can read A in place as 8-bit codes. Otherwise the compiler prints one
+/// sentence.
 template <class A>
 [[nodiscard]] consteval bool reads_bytes_in_place() {
   if constexpr (fewbit::DenseRows<A, std::uint8_t>) {
@@ -112,16 +117,17 @@ template <int Bits, class Arch>
   return scratch_bytes(w, std::numeric_limits<index>::max());
 }
 
-/// C(i, j) = epilogue(sum over k of A(i, k) * W(j, k)), exact in int32. Nothing is allocated and
-/// nothing throws. If the executor throws, std::terminate is called.
+/// C(i, j) = epilogue(sum over k of A(i, k) * W(j, k)), exact in int32. Does not allocate and does
+/// not throw. If the executor throws, std::terminate is called.
 ///
 /// @param a         m x k codes, std::uint8_t or std::int8_t, row-major
-/// @param w         n x k weights, packed
+/// @param w         n x k weights
 /// @param c         m x n, row-major, of what the epilogue returns; must not overlap a
 /// @param epilogue  applied to each element (gemm/epilogue.hpp)
-/// @param scratch   at least scratch_bytes(w) per slot; the work is cut into one part per slot
+/// @param scratch   at least scratch_bytes(w) per slot; C is cut into one part per slot
 /// @param executor  runs the parts; results depend neither on it nor on the number of slots
-/// If shapes do not fit or scratch memory is too small, the program ends (core/operands.hpp).
+/// If shapes do not fit or scratch memory is too small, the error handler is called and the program
+/// terminates (core/operands.hpp).
 template <class A, int Bits, class Arch, class C, class E = raw, Executor Workers = inline_executor>
   requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const A& a, const few_bit_weights<Bits, Arch>& w, C&& c, const E& epilogue,

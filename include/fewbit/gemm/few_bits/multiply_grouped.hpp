@@ -1,46 +1,52 @@
 #pragma once
-/// The product of 8-bit activations with grouped_weights, a float total for each element.
+/// The product of 8-bit activations and grouped_weights, with a float total for each element.
 ///
 ///     total(i, j) = sum over groups g, in order, of rne(float(T(i, j, g)) * scale(j, g))
 ///     T(i, j, g)  = sum over k in g of A(i, k) * (W(j, k) - zero point(j, g))     exact in int32
 ///
-/// Weights with minima add, after the product of each group,
+/// rne rounds to the nearest float, ties to even. If weights have minima, each group also adds,
+/// after its product,
 ///
 ///     rne(float(sum over k in g of A(i, k)) * minimum(j, g))
 ///
-/// Where activations have a scale for each group, too, what is rounded is multiplied by it and
-/// rounded again. Products are rounded before they are added, so that totals are the same bits on
-/// every processor, whatever the number of rows or threads.
+/// If activations also have a scale for each group, each rounded product is multiplied by that
+/// scale and rounded again. Products are rounded before they are added, so totals have the same
+/// bits on every processor, with any number of rows or threads.
 ///
-/// Zero points cost nothing in the loop: sums begin at -zero point * (sum of the activations of the
-/// group), known once activations are in place. Rows are taken unit::rows at a time, in the order
-/// [step][row][4], so that the loop reads them, too, from front to back. Read next:
-/// arch/stored_unit.hpp (one step), ops/linear/grouped.hpp (floats in, floats out).
+/// Zero points cost nothing in the loop. The sums start at -zero point * (sum of the activations of
+/// the group), which is computed when activations are copied. unit::rows rows are processed
+/// together, in the order [step][row][4], so the loop reads activations from front to back. Read
+/// next: arch/stored_unit.hpp (one step), ops/linear/grouped.hpp (floats in, floats out).
 
 #include "fewbit/begin.hpp"
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <type_traits>
 
 #include "fewbit/arch/convert.hpp"
 #include "fewbit/arch/memory.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/operands.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/epilogue.hpp"
+#include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/few_bits/grouped_weights.hpp"
 #include "fewbit/gemm/parts.hpp"
 #include "fewbit/gemm/tuning.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
-/// Activations in the order of the loop, in memory of the caller's.
+/// Activations in the order of the loop, in memory of the caller.
 ///
-/// Up to unit::rows rows make a tile; the last is as high as the next power of two of the rows that
-/// remain, and what is missing is filled with zeros.
+/// A tile has unit::rows rows. The height of the last tile is the remaining number of rows, rounded
+/// up to a power of two. Missing rows are zero.
 ///
 /// @tparam Scaled  whether activations have a scale for each group of W
 template <class Weights, bool Scaled = false>
@@ -48,7 +54,7 @@ class grouped_lhs {
   using unit = typename Weights::unit;
 
  public:
-  /// Bytes of memory that `rows` rows need; it starts on a multiple of 4.
+  /// Bytes of memory that `rows` rows need. The memory is aligned to 4 bytes.
   [[nodiscard]] static index bytes(const Weights& w, index rows) noexcept {
     return padded(rows) * (w.chunks() * Weights::chunk_codes + w.groups() * bytes_of_group);
   }
@@ -62,18 +68,18 @@ class grouped_lhs {
 
   [[nodiscard]] index rows() const noexcept { return rows_; }
   [[nodiscard]] index tiles() const noexcept { return (rows_ + unit::rows - 1) / unit::rows; }
-  /// Rows of tile t, zeros included.
+  /// Number of rows of tile t, including rows of zeros.
   [[nodiscard]] index height(index t) const noexcept {
     return height_for(std::min(index{unit::rows}, rows_ - t * unit::rows));
   }
-  /// Rows to fill: rows(), and those of zeros.
+  /// Number of rows to fill: rows(), and the rows of zeros.
   [[nodiscard]] index padded_rows() const noexcept { return padded(rows_); }
 
   [[nodiscard]] const std::int8_t* codes(index t) const noexcept {
     return codes_ + t * unit::rows * weights_.chunks() * Weights::chunk_codes;
   }
-  /// [group][row]: what sums begin at, or minus the sum of the activations if the weights are
-  /// affine.
+  /// [group][row]: the initial values of the sums. If the weights are affine: minus the sums of the
+  /// activations.
   [[nodiscard]] const std::int32_t* starts(index t) const noexcept {
     return starts_ + t * unit::rows * weights_.groups();
   }
@@ -95,10 +101,10 @@ class grouped_lhs {
            t * unit::rows * weights_.groups();
   }
 
-  /// Fills row r < padded_rows() and sums its groups. `source.template operator()<V>(k)` gives the
-  /// codes from k on as V, a vector of std::int8_t or one of them: -127..127. It is not asked where
-  /// r >= rows(). Where activations are scaled, `source.of_group(begin, end)` gives such a source
-  /// for the codes of a group, and its `scale`.
+  /// Fills row r < padded_rows() and sums its groups. `source.template operator()<V>(k)` returns
+  /// the codes from k on as V, which is std::int8_t or a vector of it: -127 .. 127. It is not
+  /// called if r >= rows(). If activations are scaled, `source.of_group(begin, end)` returns such a
+  /// source for the codes of a group, with a member `scale`.
   template <class Source>
   void fill_row(index r, const Source& source) noexcept {
     const index t = r / unit::rows, h = height(t);
@@ -129,7 +135,7 @@ class grouped_lhs {
   }
 
  private:
-  /// Beside the codes.
+  /// Bytes of a row and group, without its codes.
   static constexpr index bytes_of_group = index{sizeof(std::int32_t)} +
                                           (Scaled ? index{sizeof(float)} : 0) +
                                           (Weights::has_minimum ? index{sizeof(float)} : 0);
@@ -143,8 +149,8 @@ class grouped_lhs {
     return full + (rows == full ? 0 : height_for(rows - full));
   }
 
-  /// Codes begin .. end - 1, then zeros up to `padded_depth` codes, four every `stride` bytes;
-  /// answers their sum.
+  /// Copies codes begin .. end - 1, then zeros up to `padded_depth` codes, four every `stride`
+  /// bytes. Returns their sum.
   template <class Source>
   static std::int32_t fill_group(const Source& source, index begin, index end, index padded_depth,
                                  std::int8_t* to, index stride) noexcept {
@@ -176,8 +182,8 @@ class grouped_lhs {
 
 namespace detail {
 
-/// How the sums of a group begin, and what becomes of them, for R rows and a panel; `tail` is what
-/// follows the codes of the group.
+/// Initializes the sums of a group and adds them to the totals, for R rows and a panel. `tail`
+/// points behind the codes of the group.
 template <class Weights, int R>
 struct grouped_ends {
   using unit = typename Weights::unit;
@@ -202,7 +208,7 @@ struct grouped_ends {
     }
   }
 
-  /// `lhs_scale(r, product)` is what a row's own scale makes of a product.
+  /// `lhs_scale(r, product)` returns a product multiplied by the scale of its row.
   template <class F>
   FEWBIT_ALWAYS_INLINE static void add_scaled(const Weights& w, const std::uint8_t* tail,
                                               const ints (&sums)[R], const F& lhs_scale,
@@ -226,7 +232,7 @@ struct grouped_ends {
   }
 };
 
-/// Adds what the minima of a group count for R rows and a panel, after add_scaled.
+/// Adds the minima of a group to the totals of R rows and a panel, after add_scaled.
 ///
 /// @param lhs_sums  [row]: the sums of the activations of the group
 template <class Weights, int R, class Reals, class F>
@@ -239,7 +245,7 @@ FEWBIT_ALWAYS_INLINE void add_minima(const Weights& w, const std::uint8_t* tail,
     totals[r] += lhs_scale(r, arch::rounded(Reals(Reals(lhs_sums[r]) * minimum)));
 }
 
-/// The sums of the activations of the next groups, for weights with minima; else nothing.
+/// The sums of the activations of the next groups, for weights with minima. Otherwise empty.
 template <bool HasMinimum>
 struct sums_of_lhs {
   explicit sums_of_lhs(const float* /*sums*/) noexcept {}
@@ -250,11 +256,12 @@ struct sums_of_lhs<true> {
   explicit sums_of_lhs(const float* sums) noexcept : next_sums(sums) {}
 };
 
-/// Totals of R rows and the columns of P panels. One row reads several panels side by side, because
-/// memory answers several streams faster than one.
+/// The totals of R rows and the columns of P panels. One row reads several panels side by side,
+/// because memory serves several streams faster than one.
 ///
-/// Of R rows and groups of 32 a group takes 8 R dots, 2 R floating-point operations and, of W4, 12
-/// to expand its weights: with 12 rows at most 0.70 of the time is left to dots.
+/// With R rows and groups of 32, a group takes 8 R dots, 2 R floating-point operations and, for
+/// weights of 4 bits, 12 operations to expand the weights. With 12 rows, dots can take at most 0.70
+/// of the time.
 template <class Weights, int R, int P, bool Affine, bool Scaled>
 class grouped_tile : sums_of_lhs<Weights::has_minimum> {
   using unit = typename Weights::unit;
@@ -263,8 +270,8 @@ class grouped_tile : sums_of_lhs<Weights::has_minimum> {
   using reals = typename ends::reals;
 
  public:
-  /// @param lhs_scales  [group][row], or nullptr where rows are not scaled
-  /// @param lhs_sums    [group][row], or nullptr where weights have no minima
+  /// @param lhs_scales  [group][row], or nullptr if rows are not scaled
+  /// @param lhs_sums    [group][row], or nullptr if weights have no minima
   FEWBIT_ALWAYS_INLINE grouped_tile(const Weights& w, const std::uint8_t* panel,
                                     const std::int8_t* codes, const std::int32_t* starts,
                                     const float* lhs_scales, const float* lhs_sums) noexcept
@@ -298,11 +305,11 @@ class grouped_tile : sums_of_lhs<Weights::has_minimum> {
   FEWBIT_ALWAYS_INLINE const reals (&totals(int p) const noexcept)[R] { return totals_[p]; }
 
  private:
-  /// Groups taken side by side: the sums of few rows are too few chains to fill the time that each
-  /// addition takes. One row waits for memory instead.
+  /// Number of groups that are summed side by side. With few rows, the sums of one group are too
+  /// few independent chains to hide the latency of additions. One row is limited by memory instead.
   static constexpr int side_by_side = R == 1 ? 1 : std::clamp(unit::chains / R, 1, 4);
 
-  /// From one group to the next, in bytes.
+  /// Bytes from one group to the next.
   struct stride {
     index weights;
     index codes;
@@ -378,12 +385,13 @@ class grouped_tile : sums_of_lhs<Weights::has_minimum> {
   reals totals_[P][R];
 };
 
-/// Where totals go.
+/// The destination of totals: rows first_row .. end_row - 1 of C, which is `data`.
 template <class Out, class E>
 struct grouped_out {
   Out* data;
   index stride;
-  index rows, cols;
+  index first_row, end_row;
+  index cols;
   const E& epilogue;
 };
 
@@ -394,7 +402,7 @@ FEWBIT_ALWAYS_INLINE void store_totals(const V (&totals)[R], index row, index co
   const int valid = static_cast<int>(std::min(index{V::lanes}, out.cols - col));
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
-    if (row + r >= out.rows) break;
+    if (row + r >= out.end_row) break;
     const at where{row + r, col, valid};
     where.store_columns(out.epilogue(totals[r], where), out.data + (row + r) * out.stride);
   }
@@ -411,13 +419,14 @@ void multiply_grouped_tile(const Weights& w, const grouped_lhs<Weights, Scaled>&
   const grouped_tile<Weights, R, P, Affine, Scaled> tile(w, w.panel(panel), a.codes(t), a.starts(t),
                                                          lhs_scales, lhs_sums);
 #pragma GCC unroll 8
-  for (int p = 0; p < P; ++p) store_totals(tile.totals(p), t * tile_rows, (panel + p) * cols, out);
+  for (int p = 0; p < P; ++p)
+    store_totals(tile.totals(p), out.first_row + t * tile_rows, (panel + p) * cols, out);
 }
 
 /// All tiles of panels first .. end - 1.
 template <bool Affine, class Weights, bool Scaled, class Out, class E>
-void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights, Scaled>& a, index first,
-                             index end, const grouped_out<Out, E>& out) noexcept {
+void multiply_grouped_tiles(const Weights& w, const grouped_lhs<Weights, Scaled>& a, index first,
+                            index end, const grouped_out<Out, E>& out) noexcept {
   constexpr int most = Weights::unit::rows;
   if (a.rows() == 1) {
     for (; first + grouped_streams <= end; first += grouped_streams)
@@ -432,17 +441,73 @@ void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights, Scaled
   }
 }
 
+template <class Weights, bool Scaled, class Out, class E>
+void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights, Scaled>& a, index first,
+                             index end, const grouped_out<Out, E>& out) noexcept {
+  if (!Weights::has_minimum && w.is_affine()) {
+    multiply_grouped_tiles<!Weights::has_minimum>(w, a, first, end, out);
+  } else {
+    multiply_grouped_tiles<false>(w, a, first, end, out);
+  }
+}
+
+/// A row of codes as grouped_lhs reads it.
+struct row_of_codes {
+  const std::int8_t* codes;
+
+  template <class V>
+  FEWBIT_ALWAYS_INLINE V operator()(index k) const noexcept {
+    return arch::load<V>(codes + k);
+  }
+};
+
+/// Number of rows of codes that are copied together.
+template <class Weights>
+[[nodiscard]] index rows_per_grouped_block(const Weights& w) noexcept {
+  constexpr index tile = Weights::unit::rows;
+  return std::max(grouped_block_bytes / grouped_lhs<Weights>::bytes(w, tile), index{1}) * tile;
+}
+
+/// Part `part` of `parts` parts of C. The parts are of columns. If there are few columns, the parts
+/// are of rows.
+template <class Weights, class Out, class E>
+void multiply_grouped_part(const std::int8_t* a, index a_stride, const Weights& w,
+                           const out_view<Out>& c, const E& epilogue, index part, index parts,
+                           std::byte* scratch) noexcept {
+  using unit = typename Weights::unit;
+  const auto [row, row_end, col, col_end] =
+      part_by_cols({c.rows, unit::rows}, {c.cols, unit::cols}, part, parts);
+  if (col == col_end) return;
+  const index most = rows_per_grouped_block(w);
+  for (index first = row; first < row_end; first += most) {
+    const index count = std::min(most, row_end - first);
+    grouped_lhs<Weights> lhs(w, count, scratch);
+    for (index r = 0; r < lhs.padded_rows(); ++r)
+      lhs.fill_row(r, row_of_codes{r < count ? a + (first + r) * a_stride : nullptr});
+    const grouped_out<Out, E> to{c.data, c.stride, first, first + count, c.cols, epilogue};
+    multiply_grouped_panels(w, lhs, col / unit::cols, (col_end + unit::cols - 1) / unit::cols, to);
+  }
+}
+
+/// Whether no code is -128.
+template <class A>
+[[nodiscard]] bool are_grouped_lhs_codes(const A& a) noexcept {
+  return a.size() == 0 || a.minCoeff() >= -127;
+}
+
 }  // namespace detail
 
-/// C(i, j) = epilogue(total(i, j)), a float. Nothing is allocated and nothing throws. If the
-/// executor throws, std::terminate is called.
+/// C(i, j) = epilogue(total(i, j)), a float, for activations that the caller copied into
+/// grouped_lhs. Does not allocate and does not throw. If the executor throws, std::terminate is
+/// called.
 ///
 /// @param a         rows of k codes, filled (padded_rows() of them)
 /// @param w         n x k
 /// @param c         a.rows() x n, row-major, of what the epilogue returns
 /// @param epilogue  applied to each total (gemm/epilogue.hpp)
 /// @param executor  runs the parts, a few panels each; results do not depend on it
-/// If shapes do not fit, the program ends (core/operands.hpp).
+/// If shapes do not fit, the error handler is called and the program terminates
+/// (core/operands.hpp).
 template <int Bits, class Arch, bool HasMinimum, bool Scaled, class C, class E = raw,
           Executor Workers = inline_executor>
   requires ProductEpilogue<C, E, float>
@@ -455,19 +520,71 @@ void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch, HasMinimum>,
     auto&& rows = fewbit::detail::rows_of(c);
     fewbit::detail::expect_rows("multiply_grouped", "c", c, a.rows());
     fewbit::detail::expect_cols("multiply_grouped", "c", c, w.n());
-    const detail::grouped_out<out, E> to{rows.data(), rows.outerStride(), rows.rows(), rows.cols(),
-                                         epilogue};
+    const detail::grouped_out<out, E> to{rows.data(), rows.outerStride(), 0,
+                                         rows.rows(), rows.cols(),        epilogue};
     executor.for_each((w.panels() + panels_of_part - 1) / panels_of_part, [&](index part) {
       const index end = std::min(w.panels(), (part + 1) * panels_of_part);
-      if constexpr (HasMinimum) {
-        detail::multiply_grouped_panels<false>(w, a, part * panels_of_part, end, to);
-      } else if (w.is_affine()) {
-        detail::multiply_grouped_panels<true>(w, a, part * panels_of_part, end, to);
-      } else {
-        detail::multiply_grouped_panels<false>(w, a, part * panels_of_part, end, to);
-      }
+      detail::multiply_grouped_panels(w, a, part * panels_of_part, end, to);
     });
   }
+}
+
+/// Scratch bytes that one worker needs to multiply up to `rows` rows of codes.
+template <int Bits, class Arch, bool HasMinimum>
+[[nodiscard]] index scratch_bytes(const grouped_weights<Bits, Arch, HasMinimum>& w,
+                                  index rows) noexcept {
+  using lhs = grouped_lhs<grouped_weights<Bits, Arch, HasMinimum>>;
+  return w.n() == 0 ? 0 : lhs::bytes(w, std::min(rows, detail::rows_per_grouped_block(w)));
+}
+
+/// Scratch bytes that one worker needs to multiply any number of rows of codes.
+template <int Bits, class Arch, bool HasMinimum>
+[[nodiscard]] index scratch_bytes(const grouped_weights<Bits, Arch, HasMinimum>& w) noexcept {
+  return scratch_bytes(w, std::numeric_limits<index>::max());
+}
+
+/// C(i, j) = epilogue(total(i, j)), a float (formula above), for activations as codes. Each worker
+/// copies the codes into scratch memory, a block of rows at a time. Does not allocate and does not
+/// throw. If the executor throws, std::terminate is called.
+///
+/// @param a         m x k codes, std::int8_t, row-major, -127 .. 127; asserted, because sums with
+///                  -128 are wrong
+/// @param w         n x k weights
+/// @param c         m x n, row-major, of what the epilogue returns; must not overlap a
+/// @param epilogue  applied to each total (gemm/epilogue.hpp)
+/// @param scratch   at least scratch_bytes(w) per slot; C is cut into one part per slot
+/// @param executor  runs the parts; results depend neither on it nor on the number of slots
+/// If shapes do not fit or scratch memory is too small, the error handler is called and the program
+/// terminates (core/operands.hpp).
+template <int Bits, class Arch, bool HasMinimum, class A, class C, class E,
+          Executor Workers = inline_executor>
+  requires ProductEpilogue<C, E, float>
+void multiply(const A& a, const grouped_weights<Bits, Arch, HasMinimum>& w, C&& c,
+              const E& epilogue, workspace& scratch, const Workers& executor = {}) noexcept {
+  using out = detail::scalar_of<C>;
+  if constexpr (fewbit::detail::reads_in_place<A, std::int8_t>() &&
+                fewbit::detail::writes_in_place<C, out>()) {
+    const auto& from = fewbit::detail::rows_of(a);
+    auto&& rows = fewbit::detail::rows_of(c);
+    fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, from.rows()));
+    assert(detail::are_grouped_lhs_codes(from));
+    const detail::out_view<out> to{rows.data(), rows.outerStride(), 0, 0, rows.rows(), rows.cols()};
+    const index parts = scratch.slots();
+    executor.for_each(parts, [&](index part) {
+      detail::multiply_grouped_part(from.data(), from.outerStride(), w, to, epilogue, part, parts,
+                                    scratch.slot(part));
+    });
+  }
+}
+
+/// The same for one call in one thread: scratch memory is allocated.
+template <int Bits, class Arch, bool HasMinimum, class A, class C, class E = raw>
+  requires ProductEpilogue<C, E, float>
+void multiply(const A& a, const grouped_weights<Bits, Arch, HasMinimum>& w, C&& c,
+              const E& epilogue = {}) {
+  workspace scratch(scratch_bytes(w));
+  multiply(a, w, c, epilogue, scratch);
 }
 
 }}}  // namespace fewbit::gemm

@@ -1,6 +1,6 @@
 #pragma once
-/// Sums of one row by weights of one to four bits over a part of k, for products whose activations
-/// do not all fit the memory there is. Read before: gemm/int8/partial_sums.hpp (why and how),
+/// Sums of one row by weights of one to four bits over a part of k, for products whose scratch
+/// memory does not hold all activations. Read before: gemm/int8/partial_sums.hpp (why and how),
 /// gemm/few_bits/few_rows.hpp (the formula).
 
 #include "fewbit/begin.hpp"
@@ -27,9 +27,9 @@ class few_bit_partial_sums {
   static constexpr int moved_by = std::is_unsigned_v<Lhs> ? 128 : 0;
 
  public:
-  /// Columns of a call begin at a multiple of this.
+  /// A call starts at a multiple of this many columns.
   static constexpr index cols = unit::cols;
-  /// A chunk of k begins at a multiple of this.
+  /// A chunk of k starts at a multiple of this many codes.
   static constexpr index depth = weights::chunk_codes;
 
   /// sums[j - begin] += sum over k .. k + count - 1 of a[k] * W(j, k), for columns begin ..

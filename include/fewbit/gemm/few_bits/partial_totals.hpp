@@ -1,8 +1,8 @@
 #pragma once
-/// Totals of one row by weights in groups, some groups at a time or a piece of one group at a time,
-/// for products whose activations do not all fit the memory there is.
+/// Totals of one row by weights in groups, some groups or a piece of one group at a time, for
+/// products whose scratch memory does not hold all activations.
 ///
-/// Groups are added in order, so totals have the bits that multiply_grouped gives. Read before:
+/// Groups are added in order, so totals have the same bits as multiply_grouped. Read before:
 /// gemm/few_bits/multiply_grouped.hpp.
 
 #include "fewbit/begin.hpp"
@@ -27,7 +27,8 @@ class partial_totals {
  public:
   static constexpr index cols = unit::cols;
 
-  /// sums[j] += the product of some whole chunks of one group; the panel's chunks begin at `codes`.
+  /// sums[j] += the product of some whole chunks of one group. The chunks of the panel start at
+  /// `codes`.
   static void add_chunks(const std::int8_t* a, index chunks, const std::uint8_t* codes,
                          std::int32_t* sums) noexcept {
     ints sum[1] = {ints::load(sums)};
@@ -36,12 +37,12 @@ class partial_totals {
     sum[0].store(sums);
   }
 
-  /// totals[j] += what a group makes of its sums.
+  /// totals[j] += the scaled sums of a group.
   ///
-  /// @param start      as grouped_lhs::starts() has it
-  /// @param lhs_scale  of the group, where activations are scaled
-  /// @param tail       what follows the codes of the group
-  /// @param lhs_sum    sum of the activations of the group, where weights have minima
+  /// @param start      as grouped_lhs::starts()
+  /// @param lhs_scale  of the group, if activations are scaled
+  /// @param tail       points behind the codes of the group
+  /// @param lhs_sum    sum of the activations of the group, if weights have minima
   static void end_group(const Weights& w, std::int32_t start, [[maybe_unused]] float lhs_scale,
                         const std::uint8_t* tail, const std::int32_t* sums, float* totals,
                         [[maybe_unused]] float lhs_sum = 0.0F) noexcept {
@@ -61,12 +62,12 @@ class partial_totals {
     total[0].store(totals);
   }
 
-  /// Groups first .. end - 1 of one panel, whose group `first` begins at `codes`.
+  /// Adds groups first .. end - 1 of one panel. Group `first` starts at `codes`.
   ///
   /// @param a           codes of the groups, each padded to whole chunks
   /// @param starts      of each of the groups
-  /// @param lhs_scales  the same, where activations are scaled
-  /// @param lhs_sums    sums of the activations of each group, where weights have minima
+  /// @param lhs_scales  of each of the groups, if activations are scaled
+  /// @param lhs_sums    sums of the activations of each group, if weights have minima
   static void add_groups(const Weights& w, index first, index end, const std::uint8_t* codes,
                          const std::int8_t* a, const std::int32_t* starts, const float* lhs_scales,
                          float* totals, [[maybe_unused]] const float* lhs_sums = nullptr) noexcept {

@@ -1,9 +1,17 @@
 #pragma once
-/// Weights of one to four bits that stay so: about bits / 8 bytes each.
+/// Weights of one to four bits, stored in about bits / 8 bytes each. They are packed once.
 ///
-/// Weights are packed here; the product is gemm/few_bits/multiply.hpp. The order is [panel][chunk],
-/// a panel being unit::cols rows of W side by side, a chunk as arch/stored_unit.hpp describes it.
-/// What is beyond n or k is code 0.
+/// The order is [panel][chunk]. A panel is unit::cols rows of W side by side; arch/stored_unit.hpp
+/// describes a chunk. Codes of rows from n on and of columns from k on are 0.
+///
+/// Example: W is 2 x 5, 4 bits, zero point 8, the scalar unit. A code is w + 8. A panel has 8
+/// columns; a chunk has 8 codes of k in 32 bytes. Byte 4 c + d holds the codes k = d (low half) and
+/// k = d + 4 (high half) of column c. Bytes 8 .. 31 are 0.
+///
+///     W = |  1  2  3  4  5 |      codes  9 10 11 12 13      bytes  D9 0A 0B 0C    column 0
+///         | -1 -2 -3 -4 -5 |             7  6  5  4  3             37 06 05 04    column 1
+///
+/// Read next: gemm/few_bits/multiply.hpp (the product).
 
 #include "fewbit/begin.hpp"
 
@@ -23,17 +31,23 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
-/// W (n x k, one output channel per row) in `Bits` bits each, for activations of 8 bits of either
-/// signedness.
+/// W (n x k, one output channel per row) in `Bits` bits each, for activations of 8 bits, signed or
+/// unsigned.
 ///
-/// A weight is a code less the zero point: with the default one they are -1 and 1 for one bit, -2
-/// .. 1 for two (ternary ones among them), -8 .. 7 for four. One bit counts twice, so that other
-/// zero points make it 0 and 2, or -2 and 0.
+/// A weight is the value of its code minus the zero point. The value of a code is the code itself;
+/// with one bit it is 0 or 2.
+///
+/// | bits | weights with the default zero point       |
+/// |------|-------------------------------------------|
+/// | 1    | -1, 1 (zero point 0: 0, 2; 2: -2, 0)      |
+/// | 2    | -2 .. 1, so also ternary weights          |
+/// | 3    | -4 .. 3                                   |
+/// | 4    | -8 .. 7                                   |
 ///
 /// Memory: n * k * Bits / 8 bytes, padded to whole chunks and registers, and one int32 per column.
 ///
 /// @tparam Bits  1, 2, 3 or 4
-/// @tparam Arch  the instruction set that will multiply
+/// @tparam Arch  the instruction set that multiplies
 template <int Bits, class Arch = arch::native>
 class few_bit_weights {
   static_assert(Bits >= 1 && Bits <= 4, "fewbit: narrow weights have 1, 2, 3 or 4 bits");
@@ -45,27 +59,28 @@ class few_bit_weights {
   using unit = arch::stored_unit<Arch, Bits>;
   using panels_type = panel_layout<default_kernel<std::uint8_t, Arch>>;
 
-  /// What the largest code counts.
+  /// The value of the largest code.
   static constexpr int largest_value = Bits == 1 ? 2 : (1 << Bits) - 1;
   static constexpr int default_zero_point = 1 << (Bits - 1);
 
-  /// Deepest k whose sums fit int32: k * 255 * max|w| <= 2^31 - 1 with any zero point.
+  /// The deepest k whose sums fit int32 with any zero point: k * 255 * max|w| <= 2^31 - 1.
   static constexpr index max_depth =
       std::numeric_limits<std::int32_t>::max() / (255 * (largest_value + 1));
 
-  /// Codes of a column in a chunk, and bytes of a chunk of a panel.
+  /// Number of codes of a column in a chunk, and of bytes in a chunk of a panel.
   static constexpr index chunk_codes = index{4} * layout::steps;
   static constexpr index chunk_bytes = index{4} * unit::cols * layout::registers;
 
-  /// 0 x 0.
+  /// Weights of 0 x 0.
   few_bit_weights() noexcept = default;
 
   /// Packs W.
   ///
   /// @param w           n x k; an expression or a column-major matrix is evaluated once
   /// @param zero_point  0 .. largest_value + 1; weights are -zero_point .. largest_value -
-  ///                    zero_point, every other one of them for one bit
-  /// @throws fewbit::error if zero_point or a weight is out of range, or k above max_depth
+  ///                    zero_point, with one bit only the first and the last of these
+  /// @param executor    packs the panels; the result does not depend on it
+  /// @throws fewbit::error if zero_point or a weight is out of range, or if k is above max_depth
   template <Executor E = inline_executor>
   explicit few_bit_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w,
                            int zero_point = default_zero_point, const E& executor = {}) {
@@ -90,7 +105,7 @@ class few_bit_weights {
   [[nodiscard]] index k() const noexcept { return k_; }
   [[nodiscard]] int zero_point() const noexcept { return zero_point_; }
 
-  /// w(j, i), as it was packed.
+  /// w(j, i), exactly as packed.
   [[nodiscard]] int weight(index j, index i) const noexcept {
     const std::uint8_t* chunk = panel(j / unit::cols) + i / chunk_codes * chunk_bytes;
     const auto step = static_cast<int>(i % chunk_codes / 4);
@@ -98,18 +113,18 @@ class few_bit_weights {
            zero_point_;
   }
 
-  /// Panels of the kernel that weights are expanded for; each is one or several stored ones.
+  /// The panels of the kernel that weights are expanded for. Each has one or several stored panels.
   [[nodiscard]] const panels_type& panels() const noexcept { return panels_; }
 
-  /// Chunks of a column.
+  /// Number of chunks of a column.
   [[nodiscard]] index chunks() const noexcept { return (k_ + chunk_codes - 1) / chunk_codes; }
   [[nodiscard]] index panel_bytes() const noexcept { return chunks() * chunk_bytes; }
-  /// Stored codes of columns p * unit::cols on.
+  /// The stored codes of the columns from p * unit::cols on.
   [[nodiscard]] const std::uint8_t* panel(index p) const noexcept {
     return bytes_.data() + p * panel_bytes();
   }
 
-  /// sum over k of w(j, k) for each column j of C, padded to whole panels.
+  /// The sum over k of w(j, k) for each column j of C, padded to whole panels.
   [[nodiscard]] const std::int32_t* column_sums() const noexcept { return sums_.data(); }
 
   /// Bytes held: codes and sums.
@@ -133,7 +148,7 @@ class few_bit_weights {
     }
   }
 
-  /// Codes of row j to their places, and their sum.
+  /// Packs row j and computes its sum.
   void put_row(index j, const std::int8_t* w) noexcept {
     std::uint8_t* chunk = bytes_.data() + j / unit::cols * panel_bytes();
     const int column = static_cast<int>(j % unit::cols);
@@ -156,6 +171,21 @@ class few_bit_weights {
   aligned_buffer<std::uint8_t> bytes_;
   aligned_buffer<std::int32_t> sums_;
 };
+
+/// Packs W in `Bits` bits for an instruction set: `pack_few_bits<4>(w)`.
+///
+/// @param w           n x k weights, as in the constructor of few_bit_weights
+/// @param zero_point  0 .. largest_value + 1
+/// @param executor    packs the panels; the result does not depend on it
+/// @throws fewbit::error if w has no rows or no columns, and as the constructor of few_bit_weights
+template <int Bits, class Arch = arch::native, Executor Workers = inline_executor>
+[[nodiscard]] few_bit_weights<Bits, Arch> pack_few_bits(
+    const Eigen::Ref<const row_matrix<std::int8_t>>& w,
+    int zero_point = few_bit_weights<Bits, Arch>::default_zero_point,
+    const Workers& executor = {}) {
+  fewbit::detail::expect_elements("pack_few_bits", "w", w);
+  return few_bit_weights<Bits, Arch>(w, zero_point, executor);
+}
 
 }}}  // namespace fewbit::gemm
 

@@ -15,9 +15,12 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// Makes codes of the sums of whole tiles in their registers: (784,192,32) to u8 with AVX512-VNNI
-/// on a Cascade Lake at 1.27 times the rate through a buffer; (784,32,24), in narrow panels, on a
-/// Sapphire Rapids at 1.65 times.
+/// Converts the sums of whole tiles to u8 without a buffer. Rate compared with a buffer:
+///
+/// | shape (m,n,k) | processor                      | rate |
+/// |---------------|--------------------------------|------|
+/// | (784,192,32)  | Cascade Lake, AVX512-VNNI      | 1.27 |
+/// | (784,32,24)   | Sapphire Rapids, narrow panels | 1.65 |
 template <class Unit, class Out, class E>
 struct apply_in_registers {
   out_view<Out> c;  // what remains of the tiles of the run
@@ -28,7 +31,7 @@ struct apply_in_registers {
   template <int R, int C>
   FEWBIT_ALWAYS_INLINE void expect(index) const noexcept {}
   template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void take(const register_tile<Unit, R, C>& tile) noexcept {
+  FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) noexcept {
     static_assert(Unit::rows == 1);
     Out* to = c.data + c.row * c.stride;
     if constexpr (C == 4) {
@@ -49,7 +52,7 @@ struct apply_in_registers {
   FEWBIT_ALWAYS_INLINE void end_row(index rows) noexcept { c.row += rows; }
 
  private:
-  /// Registers first .. first + 3 of the tile, row after row; missing ones are repeated.
+  /// Registers first .. first + 3 of the tile, row by row. Missing registers repeat the last one.
   template <int R, int C>
   FEWBIT_ALWAYS_INLINE void take_four(const register_tile<Unit, R, C>& tile, int first,
                                       Out* to) const noexcept {
@@ -76,8 +79,8 @@ struct apply_in_registers {
   }
 };
 
-/// Lanes of the vectors that an epilogue gets: what a register of the native arch holds, or less
-/// where panels are narrower.
+/// Number of lanes of the vectors that an epilogue receives: a register of the native arch, or less
+/// if panels are narrower.
 template <class Kernel>
 inline constexpr int epilogue_lanes = std::gcd(Kernel::edge_cols, arch::native_lanes<std::int32_t>);
 

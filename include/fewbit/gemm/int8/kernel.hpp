@@ -9,11 +9,11 @@
 ///         +-----------+     | as columns|     step   tile::depth of k, one dot unit deep
 ///                           +-----+-----+     depth  extent along k
 ///
-/// code   an 8-bit integer standing for a real number; this layer knows codes alone, no scales
-/// block  `block_depth` neighbouring codes of k, a group of them; a block stage sees its sums
+/// code   an 8-bit integer that represents a real number; this layer has codes only, no scales
+/// block  `block_depth` neighbouring codes of k (a group); a block stage receives its sums
 ///
-/// Users pick an arch at most; everything else follows from the kernel's constants. Read next:
-/// gemm/int8/weights.hpp (weights are packed here), gemm/int8/micro_kernel.hpp (the loop),
+/// Users choose at most an arch. Everything else follows from the constants of the kernel. Read
+/// next: gemm/int8/weights.hpp (weights are packed here), gemm/int8/micro_kernel.hpp (the loop),
 /// gemm/int8/multiply.hpp (the product).
 
 #include "fewbit/begin.hpp"
@@ -35,8 +35,8 @@ struct tile_shape {
   static constexpr int depth = Depth;
 };
 
-/// A micro-kernel: `RowRegisters x ColRegisters` accumulators of `Unit`. Panels that remain after
-/// the full ones are NarrowRegisters wide, so that a small n wastes little.
+/// A micro-kernel: `RowRegisters x ColRegisters` accumulators of `Unit`. The panels after the last
+/// full panel are NarrowRegisters wide, so a small n wastes little.
 template <class Lhs, class Unit, int RowRegisters, int ColRegisters, int NarrowRegisters = 1>
 struct kernel {
   static_assert(std::is_same_v<Lhs, std::uint8_t> || std::is_same_v<Lhs, std::int8_t>,
@@ -53,21 +53,21 @@ struct kernel {
   static constexpr int edge_registers = NarrowRegisters;
   static constexpr int edge_cols = NarrowRegisters * Unit::cols;
 
-  /// Deepest k whose sums fit int32 for all codes: k * max|a| * max|w| <= 2^31 - 1.
+  /// The deepest k whose sums fit int32 for all codes: k * max|a| * max|w| <= 2^31 - 1.
   static constexpr index max_depth = std::numeric_limits<std::int32_t>::max() /
                                      ((std::is_same_v<Lhs, std::uint8_t> ? 255 : 128) * 128);
 };
 
-/// Plain loops for any tile, odd ones included. Activations are moved by `Offset`, as they are for
-/// a unit that wants the other signedness. The oracle of packing and of the loop around it.
+/// Plain loops for any tile, including odd sizes. `Offset` is added to activations, as for units
+/// that need the other signedness. Tests of packing and of the walk over C compare with it.
 template <class Lhs, class Tile, int Offset = 0>
 struct reference_kernel
     : kernel<Lhs, arch::reference_unit<Lhs, 1, Tile::cols, Tile::depth, Offset>, Tile::rows, 1> {};
 
 namespace detail {
 
-/// Registers of the tile by arch: as many accumulators as leave room for one row of weights and one
-/// of activations.
+/// The registers of a tile, by arch: as many accumulators as fit beside one row of weights and one
+/// row of activations.
 template <class Arch>
 struct register_block : register_block<typename Arch::base> {};
 template <>

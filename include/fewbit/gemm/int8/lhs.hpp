@@ -1,6 +1,6 @@
 #pragma once
-/// Activations of a block of rows as the dot unit reads them: in place, or copied to scratch
-/// memory.
+/// Activations of a block of rows in the form that the dot unit reads: in place, or copied to
+/// scratch memory.
 
 #include "fewbit/begin.hpp"
 
@@ -16,8 +16,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// to[i] = from[i] - offset for `count` codes. Where both are 8 bits wide an offset of +-128
-/// changes signedness, and arithmetic modulo 2^8 is enough.
+/// to[i] = from[i] - offset for `count` codes. If both types have 8 bits, an offset of +-128
+/// changes the signedness, and arithmetic modulo 2^8 is exact.
 template <int Lanes = 64, class To, class From>
 FEWBIT_ALWAYS_INLINE void copy_codes(const From* from, index count, int offset, To* to) noexcept {
   static_assert(sizeof(From) == 1);
@@ -48,7 +48,7 @@ struct lhs_view {
   index block_stride;  // codes from one block of k to the next
 };
 
-/// `RowTiles` are prepared together where they are copied.
+/// If activations are copied, `RowTiles` row tiles are copied together.
 template <class Kernel, index RowTiles = row_tiles_per_block>
 class int8_lhs {
   using unit = typename Kernel::unit;
@@ -67,7 +67,7 @@ class int8_lhs {
     return unit::in_place ? 0 : block_bytes(layout, registers * unit::rows);
   }
 
-  /// Rows to prepare together, in whole tiles.
+  /// Number of rows that are prepared together, in whole tiles.
   static index rows_per_block(const layout_type& layout, index weight_bytes) noexcept {
     if (unit::in_place) return row_tiles_in_place * Kernel::tile::rows;
     if (weight_bytes > near_weights) return max_rows;
@@ -78,13 +78,13 @@ class int8_lhs {
     return std::clamp(tiles, index{1}, most) * Kernel::tile::rows;
   }
 
-  /// Copies of codes of the same size, row by row.
+  /// Whether codes are copied row by row and keep their size.
   static constexpr bool may_copy_ahead = !unit::in_place && unit::rows == 1 &&
                                          sizeof(lhs_code) == 1 &&
                                          Kernel::tile::cols >= copied_ahead_cols;
 
-  /// Whether a copy of rows is one run of bytes and bytes(layout) hold two blocks of `rows`, so
-  /// that the next block can be copied while this one is multiplied.
+  /// Whether the copy of a block is one contiguous run of bytes and bytes(layout) has room for two
+  /// blocks of `rows`. The next block can then be copied while this one is multiplied.
   static bool copies_ahead(index stride, const layout_type& layout, index rows) noexcept {
     return may_copy_ahead && layout.k() >= copied_ahead_depth && is_one_run(stride, layout) &&
            2 * rows <= max_rows;
@@ -95,8 +95,9 @@ class int8_lhs {
     return rows * copy_stride(layout) * index{sizeof(lhs_code)};
   }
 
-  /// Rows a[0] .. a[rows - 1], `stride` codes apart; `scratch` has bytes(layout) bytes, of which
-  /// the first `copied` are ready where copies_ahead(). `offset` is taken off, as the unit asks.
+  /// Prepares rows a[0] .. a[rows - 1], `stride` codes apart. `scratch` has bytes(layout) bytes. If
+  /// copies_ahead(), its first `copied` bytes are ready. `offset` is subtracted from all codes, as
+  /// the unit requires.
   int8_lhs(const lhs* a, index stride, index rows, const layout_type& layout, std::byte* scratch,
            int offset = unit::lhs_offset, index copied = 0) noexcept {
     if constexpr (unit::in_place) {
@@ -115,12 +116,12 @@ class int8_lhs {
     }
   }
 
-  /// Rows from the given row of registers on.
+  /// The rows from the given row of registers on.
   [[nodiscard]] lhs_view<lhs_code> from(index row) const noexcept {
     return {view_.codes + row * view_.stride, view_.stride, view_.block_stride};
   }
 
-  /// Codes of k that the unit walks in one block: copies are padded to whole steps.
+  /// Number of codes of k that the unit reads in one block. Copies are padded to whole steps.
   static index depth(const layout_type& layout, index block) noexcept {
     return unit::in_place ? layout.depth_of(block) : layout.steps(block) * unit::depth;
   }
@@ -131,14 +132,15 @@ class int8_lhs {
            stride == copy_stride(layout) && layout.blocks() == 1;
   }
 
-  /// Codes from one copied row to the next. Rows that lie a large power of two apart would share a
-  /// few sets of the L1 cache, which has 8 to 12 lines for each.
+  /// Number of codes from one copied row to the next. Rows at a distance of a large power of two
+  /// would share a few sets of the L1 cache, and a set has only 8 to 12 lines.
   static index copy_stride(const layout_type& layout) noexcept {
     constexpr index line = arch::cache_line / index{sizeof(lhs_code)};
     return layout.padded() + (layout.padded() % (16 * line) == 0 ? line : 0);
   }
 
-  /// `count` rows as [block][step][row][depth], missing rows and the end of each block zero.
+  /// Copies `count` rows as [block][step][row][depth]. Missing rows and the padding of each block
+  /// are zero.
   static void copy_rows(const lhs* a, index stride, index count, const layout_type& layout,
                         int offset, lhs_code* to) noexcept {
     for (index block = 0; block < layout.blocks(); ++block) {
@@ -156,7 +158,7 @@ class int8_lhs {
     }
   }
 
-  /// Codes of one row, in the unit's own order if it has one.
+  /// Copies the codes of one row, in the order of the unit if it has its own order.
   static void copy_row(const lhs* from, index count, int offset, lhs_code* to) noexcept {
     if constexpr (requires { unit::copy_lhs(from, count, to); }) {
       unit::copy_lhs(from, count, to);

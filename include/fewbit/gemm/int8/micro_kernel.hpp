@@ -1,12 +1,12 @@
 #pragma once
-/// The loop: tiles of C, all of k, sums kept in registers.
+/// The loop: tiles of C, all of k, sums in registers.
 ///
-/// One loop serves every instruction set and every tile; what differs is the dot unit. For each
-/// step of k it loads one row of weight registers, then for each row of the tile one activation
-/// register, and issues row_registers * col_registers dots that do not depend on each other. Four
-/// steps stand in one turn of the loop: a processor that starts four instructions per cycle has few
-/// to spare beside two dots, and addresses then cost nothing. Read next: gemm/int8/lhs.hpp
-/// (where activations come from), gemm/int8/multiply.hpp (which walks the tiles).
+/// One loop serves every instruction set and every tile; only the dot unit differs. For each step
+/// of k the loop loads one row of weight registers. Then it loads one activation register for each
+/// row of the tile and issues row_registers * col_registers independent dots. One iteration has
+/// four steps: a processor that starts four instructions per cycle has few to spare beside two
+/// dots, and with four steps the addresses cost nothing. Read next: gemm/int8/lhs.hpp (where
+/// activations come from), gemm/int8/multiply.hpp (the product).
 
 #include "fewbit/begin.hpp"
 
@@ -23,37 +23,42 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// Steps of k in one turn of the loop, where the unit does not say. (3136,64,576) and 512^3 with
-/// AVX512-VNNI on a Cascade Lake: four steps 1.06 and 1.08 times oneDNN, one step 0.96 and 0.90.
+/// Steps of k in one iteration of the loop, unless the unit defines them. Rate relative to oneDNN
+/// with AVX512-VNNI on a Cascade Lake:
+///
+/// | steps | (3136,64,576) | 512^3 |
+/// |-------|---------------|-------|
+/// | 4     | 1.06          | 1.08  |
+/// | 1     | 0.96          | 0.90  |
 template <class Unit>
-inline constexpr int steps_per_turn = 4;
+inline constexpr int steps_per_iteration = 4;
 template <class Unit>
-  requires requires { Unit::steps_per_turn; }
-inline constexpr int steps_per_turn<Unit> = Unit::steps_per_turn;
+  requires requires { Unit::steps_per_iteration; }
+inline constexpr int steps_per_iteration<Unit> = Unit::steps_per_iteration;
 
-/// Dots that should be in flight: two per cycle of four to five cycles' latency. A tile of fewer
-/// registers sums alternate steps in separate sets.
+/// Number of dots that should be in flight: two per cycle, with a latency of four to five cycles. A
+/// tile with fewer registers sums alternate steps in separate sets of accumulators.
 template <class Unit>
 inline constexpr int dots_in_flight = 8;
 template <class Unit>
   requires requires { Unit::dots_in_flight; }
 inline constexpr int dots_in_flight<Unit> = Unit::dots_in_flight;
 
-/// Weights to bring into cache while others are multiplied: `lines` cache lines per turn, up to
+/// Prefetches weights while other weights are multiplied: `lines` cache lines per iteration, up to
 /// `end`.
 struct prefetcher {
   const std::byte* next = nullptr;
   const std::byte* end = nullptr;
   int lines = 0;
 
-  FEWBIT_ALWAYS_INLINE void turn() noexcept {
+  FEWBIT_ALWAYS_INLINE void advance() noexcept {
     if (next >= end) return;
     for (int i = 0; i < lines; ++i) arch::prefetch_to_l2(next + i * arch::cache_line);
     next += lines * arch::cache_line;
   }
 };
 
-/// Activations to copy less an offset while others are multiplied, whole cache lines of them.
+/// Copies activations minus an offset while other activations are multiplied, in whole cache lines.
 struct copier {
   const std::byte* next = nullptr;
   const std::byte* end = nullptr;
@@ -61,7 +66,7 @@ struct copier {
   std::byte* to = nullptr;
   std::uint8_t offset = 0;
 
-  FEWBIT_ALWAYS_INLINE void turn() noexcept {
+  FEWBIT_ALWAYS_INLINE void advance() noexcept {
     using bytes = arch::vec<std::uint8_t, arch::cache_line>;
     for (int i = 0; i < lines && end - next >= arch::cache_line; ++i) {
       bytes line;
@@ -74,8 +79,8 @@ struct copier {
   }
 };
 
-/// Tiles that one call sums: `down` row tiles, one below the other, each against `along` panels.
-/// Pointers belong to the first tile.
+/// The tiles that one call sums: `down` row tiles, one below the other, each multiplied by `along`
+/// panels. The pointers belong to the first tile.
 template <class Unit>
 struct tile_run {
   const typename Unit::lhs_code* a;
@@ -89,17 +94,17 @@ struct tile_run {
   index along;
 };
 
-/// R x C accumulators and the work on them.
+/// R x C accumulators and the operations on them.
 template <class Unit, int R, int C>
 class register_tile {
   using lhs_code = typename Unit::lhs_code;
   using rhs_code = typename Unit::rhs_code;
   using accumulator = typename Unit::accumulator;
-  static constexpr int turn = steps_per_turn<Unit>;
-  static constexpr int sets = std::min(turn, R* C >= dots_in_flight<Unit>        ? 1
-                                             : 2 * R * C >= dots_in_flight<Unit> ? 2
-                                                                                 : 4);
-  static_assert(turn % sets == 0);
+  static constexpr int unrolled_steps = steps_per_iteration<Unit>;
+  static constexpr int sets = std::min(unrolled_steps, R* C >= dots_in_flight<Unit>        ? 1
+                                                       : 2 * R * C >= dots_in_flight<Unit> ? 2
+                                                                                           : 4);
+  static_assert(unrolled_steps % sets == 0);
   static constexpr bool loads_in_order = FEWBIT_HAS_NEON;
 
  public:
@@ -114,8 +119,8 @@ class register_tile {
     }
   }
 
-  /// Begins at the bias plus offset * (column sums of W), which is what the unit's lhs_offset calls
-  /// for; either may be missing.
+  /// Initializes the sums with the bias plus offset * (column sums of W); the lhs_offset of the
+  /// unit requires the second term. Either term may be missing.
   FEWBIT_ALWAYS_INLINE void start(const std::int32_t* column_sums, std::uint32_t offset,
                                   const std::int32_t* bias) noexcept {
     using words = arch::rebind<accumulator, std::uint32_t>;
@@ -123,7 +128,7 @@ class register_tile {
       accumulator values;
       if constexpr (Unit::rows == 1) {
         values = accumulator::load(p + j * Unit::cols);
-      } else {  // each row of a register has all its columns
+      } else {  // each row of a register has all columns
         for (int i = 0; i < Unit::rows * Unit::cols; ++i)
           values.set(i, p[j * Unit::cols + i % Unit::cols]);
       }
@@ -139,20 +144,20 @@ class register_tile {
     }
   }
 
-  /// Adds the products of `depth` codes; weights advance by whole steps. Each turn gives `ahead`
-  /// its turn.
+  /// Adds the products of `depth` codes. Weights advance by whole steps. Each iteration also calls
+  /// `ahead` once.
   template <class Side>
   FEWBIT_ALWAYS_INLINE void accumulate(const lhs_code* a, index stride, const rhs_code* w,
                                        index depth, Side& ahead) noexcept {
     index steps = depth / Unit::depth;
-    for (; steps >= turn; steps -= turn) {
-      ahead.turn();
-      turn_over(a, stride, w, std::make_integer_sequence<int, turn>{});
-      // g++ 12 at -O3 makes vectors of the turns of a loop over single sums, and loses the sums
-      // when no turn remains.
+    for (; steps >= unrolled_steps; steps -= unrolled_steps) {
+      ahead.advance();
+      iterate(a, stride, w, std::make_integer_sequence<int, unrolled_steps>{});
+      // g++ 12 at -O3 vectorizes the iterations of a loop over single sums, and drops the sums if
+      // no iteration remains.
       if constexpr (!accumulator::is_native) arch::forget_origin(a);
-      a += turn * Unit::rows * Unit::depth;
-      w += turn * step_codes;
+      a += unrolled_steps * Unit::rows * Unit::depth;
+      w += unrolled_steps * step_codes;
     }
     const auto load = [&](int r) { return Unit::load_lhs(a + r * stride); };
 #pragma GCC unroll 1
@@ -169,7 +174,7 @@ class register_tile {
     }
   }
 
-  /// The sums of row r, register by register.
+  /// The sums of row r, one register after the other.
   FEWBIT_ALWAYS_INLINE void row(int r, accumulator (&sums)[C]) const noexcept {
 #pragma GCC unroll 32
     for (int j = 0; j < C; ++j) {
@@ -179,7 +184,7 @@ class register_tile {
     }
   }
 
-  /// Asks for the rows that store() will write.
+  /// Prefetches the rows that store() will write.
   FEWBIT_ALWAYS_INLINE static void fetch(std::int32_t* row, index stride) noexcept {
     constexpr int line = arch::cache_line / int{sizeof(std::int32_t)};
 #pragma GCC unroll 32
@@ -191,7 +196,8 @@ class register_tile {
     }
   }
 
-  /// Writes the sums as R * Unit::rows rows of C * Unit::cols numbers, `stride` numbers apart.
+  /// Writes the sums as R * Unit::rows rows of C * Unit::cols numbers. Rows are `stride` numbers
+  /// apart.
   FEWBIT_ALWAYS_INLINE void store(std::int32_t* row, index stride) const noexcept {
 #pragma GCC unroll 32
     for (int r = 0; r < R; ++r) {
@@ -203,7 +209,7 @@ class register_tile {
     }
   }
 
-  /// Writes `before` plus the sums, the like of store() for units of one row.
+  /// Writes `before` plus the sums, like store(), for units of one row.
   FEWBIT_ALWAYS_INLINE void store_added(const std::int32_t* before, index before_stride,
                                         std::int32_t* row, index stride) const noexcept {
     static_assert(Unit::rows == 1);
@@ -227,17 +233,17 @@ class register_tile {
  private:
   static constexpr index step_codes = C * Unit::cols * Unit::depth;
 
-  /// One turn. A unit may load the activations of a row for all its steps at once.
+  /// One iteration. A unit may load the activations of a row for all its steps at once.
   template <int... S>
-  FEWBIT_ALWAYS_INLINE void turn_over(const lhs_code* a, index stride, const rhs_code* w,
-                                      std::integer_sequence<int, S...>) noexcept {
+  FEWBIT_ALWAYS_INLINE void iterate(const lhs_code* a, index stride, const rhs_code* w,
+                                    std::integer_sequence<int, S...>) noexcept {
     if constexpr (requires { Unit::load_lhs_turn(a); }) {
       decltype(Unit::load_lhs_turn(a)) rows[R];
 #pragma GCC unroll 32
       for (int r = 0; r < R; ++r) rows[r] = Unit::load_lhs_turn(a + r * stride);
       (step_of_turn<S>(sum_[S % sets], rows, w + S * step_codes), ...);
     } else if constexpr (requires { &Unit::dot_two; }) {
-      static_assert(turn % 2 == 0 && sets == 1);
+      static_assert(unrolled_steps % 2 == 0 && sets == 1);
       (step_twice<S>(a, stride, w + S * step_codes), ...);
     } else {
       (step(sum_[S % sets], w + S * step_codes,
@@ -311,7 +317,7 @@ class register_tile {
   accumulator sum_[sets][R][C];
 };
 
-/// Where the sums of a run go when nothing is made of them: rows `stride` numbers apart.
+/// The destination of sums without an epilogue: rows `stride` numbers apart.
 template <class Unit>
 struct store_sums {
   std::int32_t* sums;
@@ -325,22 +331,22 @@ struct store_sums {
       register_tile<Unit, R, C>::fetch(tile_sums, stride);
   }
   template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void take(const register_tile<Unit, R, C>& tile) noexcept {
+  FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) noexcept {
     tile.store(tile_sums, stride);
     tile_sums += C * Unit::cols;
   }
   FEWBIT_ALWAYS_INLINE void end_row(index rows) noexcept { sums += rows * stride; }
 };
 
-/// Where the sums of a chunk of k go: as store_sums says, but added to those of earlier chunks, if
-/// any, whose rows are `before_stride` numbers apart.
+/// The destination of the sums of a chunk of k: like store_sums, but added to the sums of earlier
+/// chunks, if there are any. Rows of earlier sums are `before_stride` numbers apart.
 template <class Unit>
 struct collect_sums : store_sums<Unit> {
   const std::int32_t* before;
   index before_stride;
 
   template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void take(const register_tile<Unit, R, C>& tile) noexcept {
+  FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) noexcept {
     if (before == nullptr) {
       tile.store(this->tile_sums, this->stride);
     } else {
@@ -354,10 +360,10 @@ struct collect_sums : store_sums<Unit> {
   }
 };
 
-/// Sums a run of tiles of R x C registers and hands each to the sink, which is told before. With
-/// store_sums it knows no epilogue and no type of the caller's activations, so that a program holds
-/// it once. Arguments are copied: a sink may store 8-bit codes, which could change whatever is
-/// referred to.
+/// Sums a run of tiles of R x C registers and passes each tile to the sink. sink.expect() is called
+/// before each tile. With store_sums the function depends on neither the epilogue nor the type of
+/// the activations, so a program contains it once. Arguments are copied: a sink may store 8-bit
+/// codes, and the compiler must assume that such a store changes referenced memory.
 template <class Unit, int R, int C, class Side, class Sink>
 void sum_run(const tile_run<Unit>& given, int lhs_offset, Side& ahead,
              const Sink& given_sink) noexcept {
@@ -380,7 +386,7 @@ void sum_run(const tile_run<Unit>& given, int lhs_offset, Side& ahead,
       }
       sink.template expect<R, C>(run.depth);
       tile.accumulate(a, run.a_stride, w, run.depth, rest);
-      sink.take(tile);
+      sink.receive(tile);
       w += run.panel_codes;
     }
     sink.end_row(R * Unit::rows);

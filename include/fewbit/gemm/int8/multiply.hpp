@@ -1,6 +1,6 @@
 #pragma once
-/// The product: C = epilogue(A W^T), integers in, whatever the epilogue makes of them out. The
-/// loops are in gemm/int8/walk.hpp.
+/// The product of 8-bit activations and 8-bit weights: C = epilogue(A W^T). Sums are exact int32;
+/// the epilogue chooses the type of C. Read next: gemm/int8/walk.hpp (the loops).
 
 #include "fewbit/begin.hpp"
 
@@ -44,7 +44,7 @@ namespace detail {
 
 inline constexpr fewbit::detail::operand_names product_names{"multiply", "a", "c"};
 
-/// Ends the program if sums of all of k could leave int32.
+/// Terminates the program if sums over all of k could leave int32.
 FEWBIT_ALWAYS_INLINE void expect_whole_depth(index k, index most) noexcept {
   if (k > most) [[unlikely]] {
     fewbit::detail::stop(
@@ -55,18 +55,19 @@ FEWBIT_ALWAYS_INLINE void expect_whole_depth(index k, index most) noexcept {
 
 }  // namespace detail
 
-/// C(i, j) = epilogue(blocks(sum over k of A(i, k) * W(j, k))), exact in int32. Nothing is
-/// allocated and nothing throws. If the executor throws, std::terminate is called.
+/// C(i, j) = epilogue(blocks(sum over k of A(i, k) * W(j, k))), exact in int32. Does not allocate
+/// and does not throw. If the executor throws, std::terminate is called.
 ///
-/// @param a         m x k codes of type Lhs, row-major; read in place where the unit allows
-/// @param w         n x k weights, packed
+/// @param a         m x k codes of type Lhs, row-major; read in place if the unit allows it;
+///                  asserted to be at most w.largest_activation()
+/// @param w         n x k weights
 /// @param c         m x n, row-major, of what the epilogue returns; must not overlap a
 /// @param epilogue  applied to each element (gemm/epilogue.hpp)
-/// @param scratch   at least scratch_bytes(w, m) per slot; the work is cut into one part per slot
+/// @param scratch   at least scratch_bytes(w, m) per slot; C is cut into one part per slot
 /// @param executor  runs the parts; results depend neither on it nor on the number of slots
-/// @param blocks    what to do with the sums of each block of k (gemm/block_stage.hpp)
-/// If shapes do not fit or scratch memory is too small, the program ends (core/operands.hpp).
-/// Activations are asserted where packing was told how large they get.
+/// @param blocks    processes the sums of each block of k (gemm/block_stage.hpp)
+/// If shapes do not fit or scratch memory is too small, the error handler is called and the program
+/// terminates (core/operands.hpp).
 template <class Lhs, class Kernel, class A, class C, class E = raw,
           Executor Workers = inline_executor, BlockStage Blocks = whole_depth>
   requires ProductEpilogue<C, E, typename Blocks::total>
@@ -93,8 +94,8 @@ void multiply(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& ep
   }
 }
 
-/// The same for one call in one thread: scratch memory is taken from the stack, or allocated where
-/// it is large.
+/// The same for one call in one thread. Scratch memory is on the stack, or allocated if it is above
+/// 16 KiB.
 template <class Lhs, class Kernel, class A, class C, class E = raw>
   requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& epilogue = {}) {

@@ -1,7 +1,7 @@
 #pragma once
-/// A full panel against the row tiles of a block, a chunk of k at a time: what makes the chunk
-/// costly (memory that is far, weights that are expanded) is paid once, as it stays in L1 until the
-/// last tile has met it. Sums wait in a buffer for the chunks that follow.
+/// Multiplies a full panel by the row tiles of a block, one chunk of k at a time. A chunk may be
+/// costly to obtain: it comes from memory or is expanded. That cost is paid once, because the chunk
+/// stays in L1 until the last row tile has used it. A buffer holds the sums between chunks.
 
 #include "fewbit/begin.hpp"
 
@@ -15,25 +15,25 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// A chunk of k of a panel, and what is to be fetched while it is multiplied.
+/// A chunk of k of a panel, and what to prefetch while it is multiplied.
 template <class Kernel>
 struct panel_chunk {
   const typename Kernel::unit::rhs_code* codes;
   prefetcher ahead = {};
 };
 
-/// The sums of `rows` rows, more than one tile of them: `chunk(k, count)` is the panel_chunk of
-/// `count` codes from code k on, `finish(first, height)` is called for each tile once its sums are
-/// complete.
+/// Computes the sums of `rows` rows, which are more than one tile. `chunk(k, count)` returns the
+/// panel_chunk of `count` codes from code k on. `when_complete(first, height)` is called for each
+/// tile when its sums are complete.
 ///
 /// @param lhs          prepared activations
 /// @param depth        codes of k of `lhs`; chunk_depth of them, whole steps, are a chunk
 /// @param column_sums  as tile_run has them
 /// @param sums         room for rows x tile::cols; row r begins at r * tile::cols
-template <class Kernel, class Lhs, class Chunk, class Finish>
+template <class Kernel, class Lhs, class Chunk, class WhenComplete>
 void sum_by_chunks(const Lhs& lhs, index rows, index depth, index chunk_depth,
                    const std::int32_t* column_sums, std::int32_t* sums, const Chunk& chunk,
-                   const Finish& finish) noexcept {
+                   const WhenComplete& when_complete) noexcept {
   using dots = typename Kernel::unit::dots;
   constexpr int most = Kernel::row_registers, least = (most + 1) / 2;
   constexpr index cols = Kernel::tile::cols;
@@ -56,7 +56,7 @@ void sum_by_chunks(const Lhs& lhs, index rows, index depth, index chunk_depth,
       if (!is_last) return add(first, height, down);
       for (index i = 0; i < down; ++i, first += height) {
         add(first, height, 1);
-        finish(first, height);
+        when_complete(first, height);
       }
     });
   }

@@ -1,7 +1,7 @@
 #pragma once
-/// How columns of C are cut into panels and k into blocks and steps: the shape of weights in the
-/// order of a kernel, whatever they are kept in. gemm/int8/weights.hpp packs by it,
-/// gemm/few_bits/weights.hpp expands by it.
+/// How columns of C are cut into panels, and k into blocks and steps: the shape of weights in the
+/// order of a kernel, independent of their storage. gemm/int8/weights.hpp packs in this order,
+/// gemm/few_bits/expanded_weights.hpp expands into it.
 
 #include "fewbit/begin.hpp"
 
@@ -13,7 +13,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
-/// How n columns are cut: panels of tile::cols, then such of edge_cols.
+/// How n columns are cut: panels of tile::cols, then panels of edge_cols.
 template <class Kernel>
 class panel_layout {
  public:
@@ -21,20 +21,22 @@ class panel_layout {
   explicit panel_layout(index n) noexcept : n_(n) {}
 
   [[nodiscard]] index n() const noexcept { return n_; }
-  /// n in whole registers, or in whole tiles where a unit with proofs wastes little by it: on a
-  /// Sapphire Rapids, narrow tiles among wide ones slow both down, (128,1024,1024) by a fifteenth.
+  /// n rounded up to whole registers, or to whole tiles if the unit has proofs and this wastes
+  /// little. On a Sapphire Rapids, narrow tiles among wide ones slow both down, (128,1024,1024) by
+  /// a fifteenth.
   [[nodiscard]] index padded_n() const noexcept {
     const auto padded_to = [&](index cols) { return (n_ + cols - 1) / cols * cols; };
     const index registers = padded_to(Kernel::edge_cols), tiles = padded_to(Kernel::tile::cols);
     return detail::Proving<typename Kernel::unit> && tiles - registers <= n_ / 32 ? tiles
                                                                                   : registers;
   }
-  /// Columns of the panel that begins at `col`: tile::cols, or edge_cols near the end.
+  /// The number of columns of the panel that starts at `col`: tile::cols, or edge_cols near the
+  /// end.
   [[nodiscard]] index panel_cols(index col) const noexcept {
     return padded_n() - col >= Kernel::tile::cols ? index{Kernel::tile::cols}
                                                   : index{Kernel::edge_cols};
   }
-  /// Columns in panels of tile::cols, before the narrow ones.
+  /// The number of columns in panels of tile::cols. Narrow panels follow.
   [[nodiscard]] index wide_cols() const noexcept {
     return padded_n() / Kernel::tile::cols * Kernel::tile::cols;
   }
@@ -64,9 +66,9 @@ class depth_layout {
   [[nodiscard]] index steps(index block) const noexcept {
     return (depth_of(block) + Depth - 1) / Depth;
   }
-  /// k rounded up block by block: packed codes of one column.
+  /// k with each block rounded up to whole steps: number of packed codes of one column.
   [[nodiscard]] index padded() const noexcept { return padded_; }
-  /// Where a block begins in the packed codes of one column.
+  /// The first packed code of a block in one column.
   [[nodiscard]] index padded_begin(index block) const noexcept { return block * padded_block(); }
 
  private:

@@ -1,10 +1,10 @@
 #pragma once
-/// Sums of a few rows by packed weights over a part of k, for products whose activations do not
-/// all fit the memory there is.
+/// Sums of a few rows by packed weights over a part of k, for products whose scratch memory does
+/// not hold all activations.
 ///
-/// A product that has only some KiB of scratch memory takes k in chunks: it prepares one chunk of
-/// codes, adds the products of the chunk to the sums of some columns, and continues with the next
-/// chunk. Sums are int32 and exact, so chunks do not change results. The loop is that of
+/// A product that has only some KiB of scratch memory processes k in chunks. It prepares one chunk,
+/// adds the products of the chunk to the sums of some columns, and continues with the next chunk.
+/// Sums are int32 and exact, so chunks do not change results. The loop is that of
 /// gemm/int8/micro_kernel.hpp. Read next: ops/linear/int8.hpp, which calls it.
 
 #include "fewbit/begin.hpp"
@@ -40,11 +40,11 @@ class partial_sums {
   using layout_type = depth_layout<unit::depth>;
 
  public:
-  /// Rows of one call at most.
+  /// The largest number of rows of one call.
   static constexpr index most_rows = tile::rows;
-  /// Columns of a call begin at a multiple of this.
+  /// A call starts at a multiple of this many columns.
   static constexpr index cols = tile::cols;
-  /// A chunk of k begins at a multiple of this in its block.
+  /// A chunk of k starts at a multiple of this many codes in its block.
   static constexpr index depth = unit::depth;
 
   /// Scratch bytes for `count` codes of k of `rows` rows.

@@ -8,9 +8,9 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// Calls f(first row of registers, height, count) for the row tiles of a block: as few and as equal
-/// as can be, so of one or two heights, because a tile of one or two rows leaves most of the
-/// processor idle.
+/// Calls f(first row of registers, height, count) for the row tiles of a block. The tiles are as
+/// few and as equal as possible, so they have one or two heights. A tile of one or two rows would
+/// leave most of the processor idle.
 template <class Kernel, class F>
 void for_each_height(index block_rows, const F& f) noexcept {
   constexpr int unit_rows = Kernel::unit::rows;

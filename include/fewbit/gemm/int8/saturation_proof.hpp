@@ -1,12 +1,18 @@
 #pragma once
-/// Which panels of weights may be summed in 16 bits on the way to 32.
+/// Proves which panels of weights can be summed in 16 bits before the sums are widened to 32.
 ///
-/// vpmaddubsw adds two products u8 x s8 in int16 and stops at its ends. With activations of 0 to L
-/// no sum gets there if, of the weights that meet in one int16, the positive ones add up to at most
-/// 32767 / L and the negative ones to at least -32768 / L: 128 and -128 for L = 255, 258 and -258
-/// for L = 127, where any two weights pass. Weights are known when they are packed, so each panel
-/// is proven there once, and one that fails takes the kernel that is exact for all weights: no
-/// kernel ever saturates. Read next: gemm/int8/walk_by_proof.hpp.
+/// vpmaddubsw adds two u8 * s8 products and saturates to int16. Let activations be 0 .. L. The sum
+/// cannot saturate if, among the weights that are added in one int16, the positive ones add up to
+/// at most 32767 / L and the negative ones to at least -32768 / L:
+///
+/// | L   | positive sum at most | negative sum at least | note                   |
+/// |-----|----------------------|-----------------------|------------------------|
+/// | 255 | 128                  | -128                  |                        |
+/// | 127 | 258                  | -258                  | any two weights pass   |
+///
+/// Weights are constant after packing, so each panel is checked once. A panel without a proof takes
+/// instructions that are exact for all weights: no kernel ever saturates. Read next:
+/// gemm/int8/walk_by_proof.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -22,8 +28,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
-/// What an int16 is proven to hold: `pairs`, the products of two neighbouring codes of k; `fours`,
-/// those and their likes of the next step. Fours imply pairs.
+/// What fits int16. `pairs`: the sum of the products of two neighbouring codes of k. `fours`: the
+/// sum of a pair and the pair of the next step. Fours imply pairs.
 enum class saturation_proof : std::uint8_t { none, pairs, fours };
 
 /// The largest activation code of a type.
@@ -32,7 +38,7 @@ inline constexpr index largest_code = std::numeric_limits<Lhs>::max();
 
 namespace detail {
 
-/// A dot unit that comes with others for weights with a proof.
+/// A dot unit that has faster dots for weights with a proof.
 template <class Unit>
 concept Proving = requires {
   typename Unit::bytes;
@@ -41,21 +47,21 @@ concept Proving = requires {
   typename Unit::fours;
 };
 
-/// What is added to activations of at most `largest` to make them unsigned. Signed ones are at
-/// least -largest - 1.
+/// The number that is added to activations of at most `largest` to make them unsigned. Signed
+/// activations are at least -largest - 1.
 template <class Lhs>
 [[nodiscard]] constexpr index unsigned_shift(index largest) noexcept {
   return std::is_signed_v<Lhs> ? largest + 1 : 0;
 }
 
-/// Whether all activations are what packing was told.
+/// Whether all activations are in the range given at packing.
 template <class A>
 [[nodiscard]] bool are_at_most(const A& a, index largest) noexcept {
   if (largest == largest_code<typename A::Scalar> || a.size() == 0) return true;
   return a.maxCoeff() <= largest && a.minCoeff() >= -largest - 1;
 }
 
-/// The most that weights meeting in one int16 may add up to, in magnitude.
+/// Bounds of the sum of the weights that are added in one int16, in magnitude.
 struct proof_bounds {
   std::int16_t positive;
   std::int16_t negative;
@@ -66,14 +72,14 @@ struct proof_bounds {
         negative(static_cast<std::int16_t>(32768 / std::max(largest, index{2}))) {}
 };
 
-/// The positive and the negative weights that meet in each int16 added up, in magnitude.
+/// For each int16: the sum of its positive and the sum of its negative weights, in magnitude.
 struct weight_sums {
   using words = arch::vec<std::int16_t, 16>;
 
   words positive{0};
   words negative{0};
 
-  /// Of pairs of neighbouring weights.
+  /// For pairs of neighbouring weights.
   static weight_sums of_pairs(const std::int8_t* weights) noexcept {
     words both;
     std::memcpy(&both.data, weights, sizeof(both.data));
@@ -97,8 +103,8 @@ struct weight_sums {
   }
 };
 
-/// What holds for a panel of `steps` steps of `step_codes` codes, four of each column. Fours are of
-/// steps 0 and 1, 2 and 3 and so on; the last of an odd number stands alone.
+/// The proof of a panel of `steps` steps of `step_codes` codes, four of each column. Fours are
+/// steps 0 and 1, 2 and 3 and so on. If the number of steps is odd, the last step is alone.
 [[nodiscard]] inline saturation_proof saturation_proof_of(const std::int8_t* codes, index steps,
                                                           index step_codes,
                                                           const proof_bounds& bounds) noexcept {

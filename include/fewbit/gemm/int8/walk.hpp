@@ -1,10 +1,10 @@
 #pragma once
-/// The walk over C, whatever memory the weights are in.
+/// The walk over C, for weights in any memory.
 ///
-/// C goes by blocks of rows and panels of columns, in rectangles of tiles;
-/// gemm/int8/micro_kernel.hpp sums a rectangle, gemm/epilogue_rows.hpp hands the sums to the
-/// epilogue. Weights are int8_weights, or what looks like them: panels of expanded ones
-/// (gemm/few_bits/multiply.hpp). The calls are in gemm/int8/multiply.hpp.
+/// C is cut into blocks of rows and panels of columns, and these into rectangles of tiles.
+/// gemm/int8/micro_kernel.hpp sums a rectangle, gemm/epilogue_rows.hpp applies the epilogue to the
+/// sums. Weights are int8_weights or have the same interface: panels of expanded weights
+/// (gemm/few_bits/expanded_weights.hpp). The calls are in gemm/int8/multiply.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -29,7 +29,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// Bytes of a panel in int16, which blocks of k of more than a few rows are multiplied by.
+/// Bytes of a panel in int16. Blocks of k are multiplied by such a panel if there are more than a
+/// few rows.
 template <class Kernel, class Layout>
 [[nodiscard]] index wide_panel_bytes(const Layout& layout, index rows) noexcept {
   return rows <= few_rows_in_blocks
@@ -37,7 +38,7 @@ template <class Kernel, class Layout>
              : Kernel::tile::cols * layout.padded() * index{sizeof(std::int16_t)};
 }
 
-/// Everything but the scratch memory.
+/// A product: everything except the scratch memory.
 template <class Weights, class Out, class Blocks, class Epilogue>
 struct product {
   using kernel_type = typename Weights::kernel_type;
@@ -55,7 +56,7 @@ struct product {
   const Blocks& blocks;
   const Epilogue& epilogue;
 
-  /// Part `part` of `parts` equal parts of C: rows are shared out, or columns where there are few
+  /// Part `part` of `parts` equal parts of C, which are of rows, or of columns if there are few
   /// rows.
   void run(index part, index parts, std::byte* scratch) const noexcept {
     const auto [row, row_end, col, col_end] =
@@ -63,7 +64,7 @@ struct product {
     rows(row, row_end, col, col_end, scratch);
   }
 
-  /// The part of C from row_begin to row_end, col_begin to col_end.
+  /// Multiplies rows row_begin .. row_end - 1 by columns col_begin .. col_end - 1.
   void rows(index row_begin, index row_end, index col_begin, index col_end,
             std::byte* scratch) const noexcept {
     if constexpr (Proving<unit> && std::is_same_v<Blocks, whole_depth>) {
@@ -93,8 +94,8 @@ struct product {
   }
 
  private:
-  /// `down` row tiles of `height` registers by `along` panels of `width` columns. The first tile
-  /// begins at row register `first` of the block and at `col`.
+  /// `down` row tiles of `height` registers and `along` panels of `width` columns. The first tile
+  /// starts at row register `first` of the block and at column `col`.
   struct rectangle {
     index first;
     index height;
@@ -131,7 +132,7 @@ struct product {
     in_blocks_of_depth(b, scratch + int8_lhs<kernel_type>::bytes(w.layout(), c.rows));
   }
 
-  /// Row tiles one after the other, each against all panels.
+  /// Row tiles one after the other, each multiplied by all panels.
   void row_by_row(const block& b, copier& copying) const noexcept {
     for_each_height<kernel_type>(b.rows, [&](index first, index height, index count) {
       for (index col = b.col_begin; col < b.col_end;) {
@@ -146,7 +147,7 @@ struct product {
     });
   }
 
-  /// Panels one after the other, each against all row tiles.
+  /// Panels one after the other, each multiplied by all row tiles.
   void panel_by_panel(const block& b, copier& copying) const noexcept {
     const index tiles = row_tiles(b.rows);
     const bool streams = weight_bytes() >= streamed_bytes && tiles > 1 && tiles <= streamed_tiles;
@@ -163,7 +164,7 @@ struct product {
     }
   }
 
-  /// Full panels against a few row tiles, a chunk of k at a time; returns the column behind them.
+  /// Full panels and a few row tiles, one chunk of k at a time. Returns the column after them.
   index chunk_by_chunk(const block& b) const noexcept {
     index col = b.col_begin;
     if constexpr (unit::rows == 1) {
@@ -175,14 +176,14 @@ struct product {
               from, spread(reinterpret_cast<const std::byte*>(from) + streamed_ahead,
                            count * index{tile::cols * sizeof(rhs_code)}, row_tiles(b.rows), count)};
         };
-        const auto finish = [&](index first, index height) {
+        const auto when_complete = [&](index first, index height) {
           apply_to_rows<epilogue_lanes<kernel_type>>(
               &sums[first * tile::cols], index{tile::cols},
               clipped(b, {first, height, 1, col, tile::cols, 1}), epilogue);
         };
         const index depth = int8_lhs<kernel_type>::depth(w.layout(), 0);
         sum_by_chunks<kernel_type>(b.lhs, b.rows, depth, chunk_depth, w.block_sums(0, col),
-                                   &sums[0], chunk, finish);
+                                   &sums[0], chunk, when_complete);
       }
     }
     return col;
@@ -190,9 +191,9 @@ struct product {
 
   static constexpr index chunk_depth = streamed_depth / unit::depth * unit::depth;
 
-  /// Spreads the next panel over the turns of this one's tiles, so that the last-level cache is
-  /// read all the time and not only by the first tile of each panel; where there is one tile, it
-  /// reads ahead of itself.
+  /// Spreads the prefetch of the next panel over the iterations of the tiles of this panel, so that
+  /// the last-level cache is read all the time and not only by the first tile of each panel. A
+  /// single tile prefetches its own panel instead.
   prefetcher next_panel(index col, index tiles) const noexcept {
     const index bytes = w.layout().padded() * w.panel_cols(col) * index{sizeof(rhs_code)};
     const auto* from =
@@ -200,7 +201,8 @@ struct product {
     return spread(from, bytes, tiles, w.layout().padded());
   }
 
-  /// Spreads the activations of the next block of rows over the first panel of this one.
+  /// Spreads the prefetch of activations of the next block of rows over the first panel of this
+  /// block.
   prefetcher next_rows(const block& b, index tiles) const noexcept {
     if (b.row + b.rows >= c.rows) return {};
     const index bytes =
@@ -209,14 +211,15 @@ struct product {
                   w.layout().padded());
   }
 
-  /// Spreads some bytes over the turns of `tiles` tiles of `depth` codes of k.
+  /// Spreads the prefetch of some bytes over the iterations of `tiles` tiles of `depth` codes of k.
   static prefetcher spread(const std::byte* from, index bytes, index tiles, index depth) noexcept {
-    const index turns = std::max(depth / (unit::depth * steps_per_turn<dots>), index{1});
+    const index iterations = std::max(depth / (unit::depth * steps_per_iteration<dots>), index{1});
     const index lines = (bytes + arch::cache_line - 1) / arch::cache_line;
-    return {from, from + bytes, static_cast<int>((lines + tiles * turns - 1) / (tiles * turns))};
+    return {from, from + bytes,
+            static_cast<int>((lines + tiles * iterations - 1) / (tiles * iterations))};
   }
 
-  /// Copies the next block of rows while tiles of this one are summed: all its tiles, or those of
+  /// Copies the next block of rows while tiles of this block are summed: all its tiles, or those of
   /// the first panel.
   copier copy_of_rows(index row, index count, std::byte* to, const block& b) const noexcept {
     const index panels = weight_bytes() <= resident_bytes
@@ -253,8 +256,8 @@ struct product {
     }
   }
 
-  /// The same, where it is a matter of full panels and the two heights that occur when there are
-  /// many rows; false where it is not, and nothing has happened.
+  /// The same for full panels and the two heights that occur with many rows. Returns false, without
+  /// any effect, in all other cases.
   bool compute_while_copying([[maybe_unused]] const block& b, const rectangle& r,
                              [[maybe_unused]] copier& copying) const noexcept {
     if constexpr (int8_lhs<kernel_type>::may_copy_ahead) {
@@ -268,7 +271,7 @@ struct product {
     return false;
   }
 
-  /// Whether nothing of a rectangle lies outside the block and C.
+  /// Whether a rectangle is inside the block and C.
   bool is_inside(const block& b, const rectangle& r) const noexcept {
     return r.first * unit::rows + r.rows() <= b.rows && r.col + r.cols() <= c.cols;
   }
@@ -279,8 +282,8 @@ struct product {
     sum<Least>(b, r, 0, nullptr, to, c.stride, ahead);
   }
 
-  /// An epilogue costs a compilation of the loop for each height: the two that occur when there are
-  /// many rows have it.
+  /// Compiling an epilogue into the loop costs compile time for each height. Only the two heights
+  /// that occur with many rows have it.
   static constexpr int least_finished = std::max(kernel_type::row_registers - 1, 1);
   static constexpr bool finishes_in_registers =
       split_at_saturate<Epilogue>::found && unit::rows == 1;
@@ -310,7 +313,7 @@ struct product {
     const std::int32_t* bias = start::bias(epilogue);
     if (start::found) {
       bias += r.col;
-      if (r.col + r.cols() > c.cols) {  // there is no bias to read beyond C
+      if (r.col + r.cols() > c.cols) {  // the bias ends with the columns of C
         std::copy_n(bias, c.cols - r.col, &last_bias[0]);
         bias = &last_bias[0];
       }
@@ -346,7 +349,7 @@ struct product {
             r.along};
   }
 
-  /// The sums of one block of k; heights of less than `Least` do not occur.
+  /// The sums of one block of k. The height is at least `Least`.
   template <int Least = 1, class Side>
   void sum(const block& b, const rectangle& r, index k_block, const std::int32_t* bias,
            std::int32_t* sums, index stride, Side& ahead) const noexcept {
@@ -362,7 +365,7 @@ struct product {
     }
   }
 
-  /// Tile by tile: the sums of each block of k go to the block stage, the last total to the
+  /// Tile by tile: the sums of each block of k go to the block stage, the last total goes to the
   /// epilogue.
   void in_blocks_of_depth(const block& b, [[maybe_unused]] std::byte* scratch) const noexcept {
     for (index col = b.col_begin; col < b.col_end; col += w.panel_cols(col)) {
@@ -377,7 +380,7 @@ struct product {
     }
   }
 
-  /// All of a panel in int16.
+  /// Widens a whole panel to int16.
   const std::int16_t* widen_panel(index col, std::byte* scratch) const noexcept {
     auto* wide = reinterpret_cast<std::int16_t*>(scratch);
     const index width = w.panel_cols(col);
@@ -385,7 +388,7 @@ struct product {
     return wide;
   }
 
-  /// The sums of one block of k of a tile, by weights in int16.
+  /// The sums of one block of k of a tile, with weights in int16.
   void sum_wide(const block& b, const rectangle& r, index k_block, const std::int16_t* wide,
                 std::int32_t* sums) const noexcept {
     using widened = typename unit::widened;

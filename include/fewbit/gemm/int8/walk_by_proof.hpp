@@ -1,11 +1,11 @@
 #pragma once
-/// The walk over C where each panel of weights takes the fastest dots it is proven for.
+/// The walk over C in which each panel of weights uses the fastest dots that its proof allows.
 ///
-/// Panels without a proof meet activations widened to int16, those with one u8 activations; a block
-/// of rows is prepared in the forms its panels ask for. k is cut into chunks whose weights stay in
-/// L1, sums of later chunks are added to those of earlier ones; panels without a proof are widened
-/// there, a chunk at a time, for all rows of a block. Small neighbouring panels are taken together,
-/// so that C is written row by row.
+/// Panels without a proof are multiplied by activations widened to int16, panels with a proof by u8
+/// activations. A block of rows is prepared in the forms that its panels need. k is cut into chunks
+/// whose weights stay in L1, and the sums of a chunk are added to those of earlier chunks. A chunk
+/// of a panel without a proof is widened once for all rows of a block. Small neighbouring panels
+/// are processed together, so that C is written row by row.
 
 #include "fewbit/begin.hpp"
 
@@ -70,7 +70,7 @@ class walk_by_proof {
     proven_scratch_ = exact_scratch_ + exact_lhs::bytes(w.layout(), c.rows);
   }
 
-  /// The part of C from row_begin to row_end, col_begin to col_end.
+  /// Multiplies rows row_begin .. row_end - 1 by columns col_begin .. col_end - 1.
   void rows(index row_begin, index row_end, index col_begin, index col_end) const noexcept {
     const index count = row_end - row_begin;
     const index blocks = (count + exact_lhs::max_rows - 1) / exact_lhs::max_rows;
@@ -104,7 +104,7 @@ class walk_by_proof {
     index rows;
   };
 
-  /// Neighbouring panels of one width and one proof.
+  /// Neighbouring panels of the same width and proof.
   struct panels {
     index col;
     index width;
@@ -114,7 +114,7 @@ class walk_by_proof {
     [[nodiscard]] index cols() const noexcept { return along * width; }
   };
 
-  /// Rows of a block whose sums are finished together.
+  /// Rows of a block whose sums go to the epilogue together.
   struct slice {
     index first;
     index rows;
@@ -130,7 +130,7 @@ class walk_by_proof {
     return false;
   }
 
-  /// Rows of buffers of sums, each in whole cache lines.
+  /// A buffer of sums. Each row is whole cache lines.
   static index buffer_rows(index rows) noexcept {
     return (std::min(rows, exact_lhs::max_rows) + 15) / 16 * 16;
   }
@@ -157,7 +157,7 @@ class walk_by_proof {
     return static_cast<int>(unsigned_shift<lhs_type>(w_.largest_activation()));
   }
 
-  /// Codes of k in a chunk.
+  /// Number of codes of k in a chunk.
   static index chunk_depth(saturation_proof p) noexcept {
     return proof_chunk_bytes / tile::cols / (p == saturation_proof::none ? 2 : 1);
   }
@@ -175,11 +175,12 @@ class walk_by_proof {
     return p;
   }
 
-  /// Multiplies some columns from `col` on and returns where the next ones begin.
+  /// Multiplies some columns from `col` on. Returns the column after them.
   index multiply_strip(const block& b, index col, index col_end) const noexcept {
     panels p = panels_at(col, col_end);
     if constexpr (std::is_same_v<Epilogue, raw>) {
-      if (p.along > 1 && p.col + p.cols() > c_.cols) --p.along;  // the last one goes elsewhere
+      // The edge of C may cut the last panel, which is then multiplied alone.
+      if (p.along > 1 && p.col + p.cols() > c_.cols) --p.along;
       if (p.col + p.cols() <= c_.cols) {
         sum(b, p, {0, b.rows, c_.data + b.row * c_.stride + p.col, c_.stride});
         return p.col + p.cols();
@@ -193,17 +194,17 @@ class walk_by_proof {
     return panel_by_panel(b, col, col_end);
   }
 
-  /// A few rows at a time, so that their sums stay in L1.
+  /// Some rows at a time, so that their sums stay in L1.
   void row_by_row(const block& b, const panels& p) const noexcept {
     const index most = std::max(proof_buffered_sums / p.cols() / tile::rows, index{1}) * tile::rows;
     for (index first = 0; first < b.rows; first += most) {
       const slice s{first, std::min(most, b.rows - first), sums_, p.cols()};
       sum(b, p, s);
-      finish(b, s, p.col);
+      store_slice(b, s, p.col);
     }
   }
 
-  /// Panels whose columns an epilogue takes together: as many as fill its registers.
+  /// Number of panels whose sums go to the epilogue together: as many as fill its registers.
   index panel_by_panel(const block& b, index col, index col_end) const noexcept {
     index cols = 0;
     for (int i = 0; i < proof_finished_panels && col + cols < col_end; ++i)
@@ -213,11 +214,11 @@ class walk_by_proof {
       sum(b, p, {0, b.rows, sums_ + done, cols});
       done += p.cols();
     }
-    finish(b, {0, b.rows, sums_, cols}, col);
+    store_slice(b, {0, b.rows, sums_, cols}, col);
     return col + cols;
   }
 
-  void finish(const block& b, const slice& s, index col) const noexcept {
+  void store_slice(const block& b, const slice& s, index col) const noexcept {
     apply_to_rows<epilogue_lanes<kernel_type>>(
         s.sums, s.stride,
         out_view<Out>{c_.data, c_.stride, b.row + s.first, col, s.rows,
@@ -237,8 +238,9 @@ class walk_by_proof {
     }
   }
 
-  /// All of k. Where there are several chunks there is one panel, and the slice is the block. Sums
-  /// stay in a buffer of their own until the last chunk: rows of C may lie a power of two apart.
+  /// Multiplies all of k. With several chunks there is one panel, and the slice is the whole block.
+  /// The sums then stay in their own buffer until the last chunk, because rows of C may be a power
+  /// of two apart.
   template <class Dots>
   void sum_chunks(const panels& p, const slice& s,
                   const lhs_view<typename Dots::lhs_code>& lhs) const noexcept {
@@ -293,16 +295,16 @@ class walk_by_proof {
     });
   }
 
-  /// Spreads the next chunk over the turns of this one; where there is one row tile, the weights a
-  /// little ahead.
+  /// Spreads the prefetch of the next chunk over the iterations of this chunk. With one row tile,
+  /// prefetches weights a little ahead instead.
   template <class Dots>
   prefetcher ahead_of(const std::int8_t* codes, const panels& p, index depth,
                       index rows) const noexcept {
     if (w_.bytes() < proof_far_bytes) return {};
     const index bytes = p.cols() * depth;
     const index tiles = (rows + tile::rows - 1) / tile::rows;
-    const index turns = std::max(depth / (Dots::depth * steps_per_turn<Dots>), index{1});
-    const index spread = tiles * turns * p.along;
+    const index iterations = std::max(depth / (Dots::depth * steps_per_iteration<Dots>), index{1});
+    const index spread = tiles * iterations * p.along;
     const index lines = (bytes + arch::cache_line - 1) / arch::cache_line;
     const auto* from = reinterpret_cast<const std::byte*>(codes) +
                        (std::is_same_v<Dots, widened> || tiles > 1 ? bytes : proof_ahead_bytes);

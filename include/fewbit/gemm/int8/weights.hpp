@@ -1,10 +1,19 @@
 #pragma once
-/// Weights in the order in which the micro-kernel reads them, packed once.
+/// Weights of 8 bits in the order in which the micro-kernel reads them. They are packed once.
 ///
-/// Weights are packed here; the loops are in gemm/int8/micro_kernel.hpp and gemm/int8/multiply.hpp.
-/// The order is [panel][block of k][step][column][depth]: a panel is tile::cols rows of W side by
-/// side, the last ones narrower; each block of k is padded with zeros to whole steps, and columns
-/// beyond n are zero.
+/// The order is [panel][block of k][step][column][depth]. A panel is tile::cols rows of W side by
+/// side; the last panels are narrower. Each block of k is padded with zeros to whole steps. Columns
+/// from n on are zero.
+///
+/// Example: W is 2 x 5, u8 activations, the scalar unit. A panel has 8 columns, a step has 2 codes
+/// of k, so each step takes 16 bytes. Bytes that are not listed are 0.
+///
+///     W = |  1  2  3  4  5 |      byte    0  1  2  3 | 16 17 18 19 | 32 33 34 35
+///         | -1 -2 -3 -4 -5 |      code    1  2 -1 -2 |  3  4 -3 -4 |  5  0 -5  0
+///                                 column  0  0  1  1 |  0  0  1  1 |  0  0  1  1
+///                                 k       0  1  0  1 |  2  3  2  3 |  4  -  4  -
+///
+/// Read next: gemm/int8/micro_kernel.hpp (the loop), gemm/int8/multiply.hpp (the product).
 
 #include "fewbit/begin.hpp"
 
@@ -34,9 +43,9 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 ///
 /// Memory: n * k codes, padded to whole steps and registers, and one int32 per column.
 ///
-/// On AVX2 weights decide how fast a product is (gemm/int8/saturation_proof.hpp). Who knows that
-/// activations stay small may say so: with `largest_activation` 127 almost all weights take the
-/// fast ways, with 255 those that are small themselves.
+/// On AVX2 the weights decide which instructions are exact (gemm/int8/saturation_proof.hpp). A
+/// smaller `largest_activation` lets more panels take the fast instructions: with 127 almost all
+/// weights, with 255 only small weights.
 template <class Lhs, class Kernel = default_kernel<Lhs>>
 class int8_weights {
  public:
@@ -45,7 +54,7 @@ class int8_weights {
   using rhs_code = typename unit::rhs_code;
   using layout_type = depth_layout<unit::depth>;
 
-  /// The deepest sum.
+  /// The deepest sum that always fits int32.
   static constexpr index max_depth = Kernel::max_depth;
 
   int8_weights() noexcept = default;
@@ -53,12 +62,14 @@ class int8_weights {
   /// Packs W.
   ///
   /// @param w            n x k; an expression or a column-major matrix is evaluated once
-  /// @param block_depth  codes of k that a block stage gets the sums of; 0: all of k is one block
-  /// @param largest_activation  multiply() will get codes of 0 to this, or, where they are signed,
-  ///         from -this - 1 on; asserted there
-  /// @throws fewbit::error if the depth of one sum, min(k, block_depth), is above
-  ///         Kernel::max_depth, where int32 could overflow, if block_depth is negative, or if
-  ///         largest_activation is no code of Lhs
+  /// @param block_depth  number of codes of k in a block, for a block stage; 0: all of k is one
+  ///                     block
+  /// @param executor     packs the panels; the result does not depend on it
+  /// @param largest_activation  multiply() accepts codes 0 .. largest_activation, or, if Lhs is
+  ///                            signed, -largest_activation - 1 .. largest_activation; asserted
+  ///                            there
+  /// @throws fewbit::error if min(k, block_depth) is above Kernel::max_depth, where int32 could
+  ///         overflow; if block_depth is negative; or if largest_activation is not a code of Lhs
   template <Executor E = inline_executor>
   explicit int8_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0,
                         const E& executor = {}, index largest_activation = largest_code<Lhs>) {
@@ -87,27 +98,27 @@ class int8_weights {
 
   [[nodiscard]] index n() const noexcept { return panels_.n(); }
   [[nodiscard]] index k() const noexcept { return layout_.k(); }
-  /// n in whole registers or tiles, as panel_layout says.
+  /// n rounded up to whole registers or tiles (panel_layout).
   [[nodiscard]] index padded_n() const noexcept { return panels_.padded_n(); }
   [[nodiscard]] const layout_type& layout() const noexcept { return layout_; }
 
   /// The largest activation code that multiply() may be given.
   [[nodiscard]] index largest_activation() const noexcept { return largest_activation_; }
 
-  /// What is proven of the panel whose first column is `col`.
+  /// The proof of the panel whose first column is `col`.
   [[nodiscard]] saturation_proof proven(index col) const noexcept
     requires detail::Proving<unit>
   {
     return proofs_[col / Kernel::edge_cols];
   }
 
-  /// sum over k of w(j, k) for each column j of C; empty when k is cut into several blocks.
+  /// The sum over k of w(j, k) for each column j of C. Empty if k has several blocks.
   [[nodiscard]] std::span<const std::int32_t> column_sums() const noexcept {
     if (layout_.blocks() != 1) return {};
     return {sums_.data(), static_cast<std::size_t>(n())};
   }
 
-  /// Sums of one block for the columns from `col` on, padded to whole registers; nullptr where the
+  /// The sums of one block for the columns from `col` on, padded to whole registers. nullptr if the
   /// unit does not need them.
   [[nodiscard]] const std::int32_t* block_sums(index block, index col) const noexcept {
     if constexpr (unit::lhs_offset == 0) {
@@ -117,15 +128,16 @@ class int8_weights {
     }
   }
 
-  /// Codes of the panel whose first column is `col`.
+  /// The codes of the panel whose first column is `col`.
   [[nodiscard]] const rhs_code* panel(index col) const noexcept {
     return codes_.data() + col * layout_.padded();
   }
 
-  /// Columns of the panel that begins at `col`: tile::cols, or edge_cols near the end.
+  /// The number of columns of the panel that starts at `col`: tile::cols, or edge_cols near the
+  /// end.
   [[nodiscard]] index panel_cols(index col) const noexcept { return panels_.panel_cols(col); }
 
-  /// Columns in panels of tile::cols, before the narrow ones.
+  /// The number of columns in panels of tile::cols. Narrow panels follow.
   [[nodiscard]] index wide_cols() const noexcept { return panels_.wide_cols(); }
 
   /// Bytes held: codes and sums.
@@ -146,7 +158,8 @@ class int8_weights {
     return unit::lhs_offset != 0 || layout_.blocks() == 1;
   }
 
-  /// Proves each panel what can be proven; blocks of k are summed one by one without a proof.
+  /// Stores the strongest proof that holds for each panel. There are no proofs if k has several
+  /// blocks.
   template <class E>
   void prove(const E& executor) {
     const detail::proof_bounds bounds(largest_activation_ +
@@ -161,8 +174,8 @@ class int8_weights {
     });
   }
 
-  /// Packs the panel that begins at column `first`, a chunk of k at a time: [step][column][depth]
-  /// of a chunk lie side by side.
+  /// Packs the panel that starts at column `first`, one chunk of k at a time. A chunk is
+  /// contiguous: [step][column][depth].
   void pack_panel(const Eigen::Ref<const row_matrix<std::int8_t>>& w, index first) noexcept {
     const index width = panel_cols(first), count = std::min(n() - first, width);
     const index stride = w.outerStride();
@@ -178,7 +191,7 @@ class int8_weights {
     }
   }
 
-  /// Spreads `codes` codes of `count` columns over their steps; what is missing is zero.
+  /// Writes `codes` codes of `count` columns to their steps. Missing codes and columns are zero.
   static void spread(const std::int8_t* from, index stride, index count, index codes, index width,
                      rhs_code* to) noexcept {
     constexpr index depth = unit::depth, cols = Kernel::edge_cols;
@@ -198,7 +211,8 @@ class int8_weights {
     }
   }
 
-  /// A chunk of edge_cols columns: squares of words, each the codes of a column in one step.
+  /// Transposes a chunk of edge_cols columns in squares of words. A word holds the codes of a
+  /// column in one step.
   static void transpose_chunk(const std::int8_t* from, index stride, index width,
                               rhs_code* to) noexcept {
     constexpr int cols = Kernel::edge_cols, depth = unit::depth;
@@ -218,7 +232,8 @@ class int8_weights {
     }
   }
 
-  /// Adds sum over k of w(j, k) for each column j of a packed chunk: its product with ones.
+  /// Adds the sum over k of w(j, k) for each column j of a packed chunk. Computed as a product with
+  /// ones.
   static void add_sums(const rhs_code* packed, index codes, index width,
                        std::int32_t* sums) noexcept {
     using dots = typename unit::dots;
@@ -245,7 +260,7 @@ class int8_weights {
       (unit::depth * sizeof(rhs_code) == 4 || unit::depth * sizeof(rhs_code) == 8) &&
       std::has_single_bit(static_cast<unsigned>(Kernel::edge_cols)) && Kernel::edge_cols > 1;
 
-  /// Codes of a column that are packed at a time: a cache line, or a square of words.
+  /// Number of codes of a column that are packed at a time: a cache line, or a square of words.
   static constexpr index chunk =
       index{unit::depth} * Kernel::edge_cols *
       std::max(index{arch::cache_line} / (unit::depth * Kernel::edge_cols), index{1});
@@ -262,15 +277,17 @@ class int8_weights {
 };
 
 /// Packs W for activations of type Lhs on an instruction set: `pack_int8<std::uint8_t>(w)`.
+///
+/// @param w            n x k codes, -128 .. 127
+/// @param block_depth, largest_activation  as in the constructor of int8_weights
+/// @param executor     packs the panels; the result does not depend on it
 /// @throws fewbit::error if w has no rows or no columns, and as the constructor of int8_weights
-///         does, which takes such a w for products of nothing
-template <class Lhs, class Arch = arch::native>
+template <class Lhs, class Arch = arch::native, Executor Workers = inline_executor>
 [[nodiscard]] int8_weights<Lhs, default_kernel<Lhs, Arch>> pack_int8(
     const Eigen::Ref<const row_matrix<std::int8_t>>& w, index block_depth = 0,
-    index largest_activation = largest_code<Lhs>) {
+    index largest_activation = largest_code<Lhs>, const Workers& executor = {}) {
   fewbit::detail::expect_elements("pack_int8", "w", w);
-  return int8_weights<Lhs, default_kernel<Lhs, Arch>>(w, block_depth, inline_executor{},
-                                                      largest_activation);
+  return int8_weights<Lhs, default_kernel<Lhs, Arch>>(w, block_depth, executor, largest_activation);
 }
 
 }}}  // namespace fewbit::gemm

@@ -1,16 +1,16 @@
 #pragma once
-/// The product of codes by weights of few bits through tables: C = A W^T in int32, exact at every
-/// length.
+/// The product of codes and weights of few bits by table lookup: C = epilogue(A W^T), exact in
+/// int32 for every k.
 ///
-/// Each four activations of a row have a table of their 16 partial sums,
+/// Every four neighbouring activations of a row have a table of 16 partial sums,
 ///
 ///     table[i] = sum over d of a[d] * (bit d of i)        d = 0 .. 3
 ///
-/// and four bits of a plane of weights are an index into it: one lookup does four products of one
-/// column. The sums of a plane are weighted by what its bits count (gemm/bit_planes/formats.hpp).
-/// Entries are moved up until none is negative and, where they have too many bits for sums in
-/// bytes, cut in two parts, each looked up in a table of its own; what was added is taken off at
-/// the end.
+/// and four bits of a plane of weights are an index into it. One lookup replaces four products of
+/// one column. The sums of a plane are multiplied by the value of its bits
+/// (gemm/bit_planes/formats.hpp). A constant is added to all entries so that none is negative; it
+/// is subtracted at the end. Entries with too many bits for sums in bytes are cut in two parts, and
+/// each part has its own table.
 ///
 /// | activations                    | bits of an entry | parts | sums of a byte |
 /// |--------------------------------|------------------|-------|----------------|
@@ -18,11 +18,11 @@
 /// | unsigned_bits<4>, signed ones  | 6                | 1     | 4              |
 /// | signed_bits<8>, unsigned ones  | 10               | 2     | 8              |
 ///
-/// Use it for one or few rows of int8 (most_bits_by_table says where that pays), and for two bits
-/// by two where no instruction counts the ones of words (table_beats_planes).
+/// Use it for one or a few rows of int8 (most_bits_by_table), and for two bits by two bits if no
+/// instruction counts the ones of words (table_beats_planes).
 ///
 /// Read before: gemm/lookup/weights.hpp.
-/// Source: Wei et al. 2024, arXiv:2407.00088 (T-MAC), which rounds its tables; these are exact.
+/// Source: Wei et al. 2024, arXiv:2407.00088 (T-MAC). T-MAC rounds its tables; these are exact.
 
 #include "fewbit/begin.hpp"
 
@@ -48,11 +48,11 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
-/// How entries of tables of activations of format A are stored.
+/// How table entries for activations of format A are stored.
 template <class A>
 struct table_entries {
   static constexpr int bits = A::planes + 2;
-  /// What is added to an entry, so that none is negative.
+  /// The constant that is added to an entry so that none is negative.
   static constexpr int moved_by = A::is_signed ? int{codes_of_index} * A::largest : 0;
   static constexpr int largest = int{codes_of_index} * ((1 << A::planes) - 1);
 
@@ -60,14 +60,14 @@ struct table_entries {
   static constexpr int bits_of_part = (bits + parts - 1) / parts;
   static constexpr int mask = (1 << bits_of_part) - 1;
   static constexpr int largest_part = parts == 1 ? largest : mask;
-  /// Bytes of weights, of two entries each, whose parts fit a byte together.
+  /// Number of bytes of weights (two entries each) whose sum of parts fits a byte.
   static constexpr index bytes_per_fold = 255 / largest_part / 2;
   static_assert(2 * table_block * largest_part < 65536, "fewbit: a block overflows its sums");
 
   static constexpr index size = 16;
   using entries = arch::vec<std::uint16_t, 16>;
 
-  /// Writes the parts of the table of `count` activations, at most four, and zeros.
+  /// Writes the parts of the table of `count` activations, at most four. Missing activations are 0.
   FEWBIT_ALWAYS_INLINE static void write(const typename A::code* a, index count,
                                          std::uint8_t* to) noexcept {
     entries table(static_cast<std::uint16_t>(moved_by));
@@ -83,7 +83,7 @@ struct table_entries {
   }
 
  private:
-  /// All bits of entry i where bit d of i is one.
+  /// Mask d has all bits of entry i set if bit d of i is one.
   static constexpr auto masks_of() noexcept {
     std::array<std::array<std::uint16_t, 16>, 4> of{};
     for (std::size_t d = 0; d < 4; ++d) {
@@ -94,7 +94,7 @@ struct table_entries {
   static constexpr auto masks = masks_of();
 };
 
-/// The sums of Rows rows by a panel in one plane.
+/// The sums of Rows rows and a panel in one plane.
 template <class Unit, class Entries, int Rows>
 struct table_tile {
   using bytes = typename Unit::bytes;
@@ -102,14 +102,14 @@ struct table_tile {
   static constexpr int parts = Entries::parts;
   static constexpr index bytes_of_index = Rows * parts * Entries::size;
 
-  /// Adds factor times the sums to `sums`. Tables lie as [index][row][part].
+  /// Adds factor times the sums to `sums`. Tables are in the order [index][row][part].
   static void add(const std::uint8_t* tables, const std::uint8_t* w, index count,
                   std::int32_t factor, std::uint32_t* sums) noexcept {
     table_tile tile;
     while (count > 0) {
       if constexpr (Rows == 1) prefetch(w + lookup_ahead);
       const index most = std::min(count, Entries::bytes_per_fold);
-      tile.take(tables, w, most);
+      tile.look_up(tables, w, most);
       tables += most * 2 * bytes_of_index;
       w += most * Unit::lanes;
       count -= most;
@@ -118,14 +118,15 @@ struct table_tile {
   }
 
  private:
-  /// Sums of pairs of bytes as they are, and of their second bytes: less those, of their first.
+  /// `all`: sums of pairs of bytes. `second`: sums of their second bytes. The sums of the first
+  /// bytes are the difference.
   struct halves {
     pairs all;
     pairs second;
   };
   halves sums_[Rows][parts];
 
-  /// Weights of a single row come from beyond the first caches and are read once.
+  /// Weights of a single row are not in the first caches and are read once.
   FEWBIT_ALWAYS_INLINE static void prefetch(const std::uint8_t* w) noexcept {
 #pragma GCC unroll 16
     for (index i = 0; i < Entries::bytes_per_fold * Unit::lanes; i += arch::cache_line)
@@ -140,8 +141,8 @@ struct table_tile {
     }
   }
 
-  FEWBIT_ALWAYS_INLINE void take(const std::uint8_t* tables, const std::uint8_t* w,
-                                 index count) noexcept {
+  FEWBIT_ALWAYS_INLINE void look_up(const std::uint8_t* tables, const std::uint8_t* w,
+                                    index count) noexcept {
     bytes found[Rows][parts];
 #pragma GCC unroll 4
     for (int r = 0; r < Rows; ++r) {
@@ -192,7 +193,7 @@ struct table_tile {
   }
 };
 
-/// Bytes of the tables of a block of k of a tile of up to `rows` rows.
+/// Bytes of the tables of a block of k, for a tile of up to `rows` rows.
 template <class A, class Unit>
 [[nodiscard]] constexpr index table_bytes(index rows) noexcept {
   return 2 * table_block * std::min(rows, index{Unit::rows}) * table_entries<A>::parts *
@@ -204,7 +205,7 @@ struct table_product {
   using weights = table_weights<A, W, Unit>;
   using entries = table_entries<A>;
   static constexpr auto factors = factors_of<W>();
-  /// Sums are C itself: no epilogue changes them.
+  /// Whether sums are written to C directly, without an epilogue.
   static constexpr bool is_raw = std::is_same_v<E, raw> && std::is_same_v<Out, std::int32_t>;
 
   const typename A::code* a;
@@ -215,8 +216,8 @@ struct table_product {
   index c_stride;
   const E& epilogue;
 
-  /// Part `part` of `parts` equal parts of C: tiles of rows are shared out, or panels where there
-  /// are few rows, whose tables each part then makes.
+  /// Part `part` of `parts` equal parts of C, which are tiles of rows. If there are few rows, the
+  /// parts are panels, and each part makes the tables.
   void run(index part, index parts, std::byte* scratch) const noexcept {
     const auto [row, row_end, col, col_end] =
         part_by_rows({m, Unit::rows}, {w.n(), Unit::lanes}, part, parts);
@@ -226,7 +227,7 @@ struct table_product {
   }
 
  private:
-  /// Sums of some rows of C, all of their columns from col to col_end.
+  /// The sums of some rows of C, columns col .. col_end - 1.
   struct tile_sums {
     std::int32_t* data;
     index stride;
@@ -259,7 +260,7 @@ struct table_product {
     });
   }
 
-  /// What all sums of a row begin with.
+  /// The initial value of all sums of a row.
   [[nodiscard]] std::int32_t start(index row) const noexcept {
     std::uint32_t sum = 0;
     const auto* codes = a + row * a_stride;
@@ -324,7 +325,7 @@ template <class A, class W, class Unit>
 /// not throw. If the executor throws, std::terminate is called.
 ///
 /// @param a         m x k codes, row-major, of the format that w was packed for; asserted, because
-///                  the sums of others mean nothing
+///                  sums of other codes are wrong
 /// @param w         n x k weights
 /// @param c         m x n, row-major, of what the epilogue returns
 /// @param epilogue  applied to each element (gemm/epilogue.hpp)

@@ -1,6 +1,6 @@
 #pragma once
-/// Sums of one row by table lookup over a part of k, for products whose activations do not all fit
-/// the memory there is. Read before: gemm/lookup/multiply.hpp.
+/// Sums of one row by table lookup over a part of k, for products whose scratch memory does not
+/// hold all activations. Read before: gemm/lookup/multiply.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -21,9 +21,9 @@ class table_partial_sums {
   static constexpr index bytes = table_block / 2;
 
  public:
-  /// Columns of a call begin at a multiple of this.
+  /// A call starts at a multiple of this many columns.
   static constexpr index cols = Unit::lanes;
-  /// Codes of a call, of which each part of k begins at a multiple.
+  /// The largest number of codes of a call. Each part of k starts at a multiple of it.
   static constexpr index depth = bytes * codes_of_byte;
   /// Bytes of the tables of a call.
   static constexpr index table_bytes = bytes * 2 * entries::parts * entries::size;
@@ -31,7 +31,7 @@ class table_partial_sums {
   /// sums[j - begin] += sum over k .. k + count - 1 of a[k] * W(j, k), for columns begin ..
   /// col_end - 1, rounded up to a whole panel.
   ///
-  /// @param count  depth, or what remains of k
+  /// @param count  depth, or the remaining codes of k
   static void add(const typename A::code* a, const weights& w, index k, index count, index begin,
                   index col_end, std::uint8_t* tables, std::uint32_t* sums) noexcept {
     std::uint32_t sum = 0;

@@ -120,6 +120,8 @@ class bit_product_of_layer {
  public:
   static constexpr const char* name = "linear";
   static constexpr index most_rows = 64;
+  /// The loop of bit planes has sums of its own on the stack.
+  static constexpr index stack_bytes = 8 * 1024;
   using inputs_type = Inputs;
   using input_code = typename Inputs::code;
   using weights_type = typename bit_weights<lhs_format, rhs_format, Arch>::type;
@@ -190,7 +192,7 @@ class bit_product_of_layer {
   /// Codes of a row that are made at a time on the stack, whole words of planes.
   static constexpr index codes_bytes = 1024;
   /// Columns whose sums are kept on the stack.
-  static constexpr index sums_on_stack = 1024;
+  static constexpr index sums_on_stack = 512;
 
   [[nodiscard]] auto stages_of(const float* scales, const auto& rest) const noexcept {
     return gemm::to_float{} | gemm::scale_columns(scales_.data()) | gemm::scale_rows(scales) | rest;

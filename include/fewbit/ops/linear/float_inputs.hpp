@@ -215,6 +215,7 @@ class float_product {
  public:
   static constexpr const char* name = "linear";
   static constexpr index most_rows = std::numeric_limits<index>::max();
+  static constexpr index stack_bytes = 64;  // not used
   using inputs_type = float_inputs;
   using weights_type = grouped_weights_of<S, Arch>;
 

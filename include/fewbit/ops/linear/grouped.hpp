@@ -118,6 +118,7 @@ class stored_product {
  public:
   static constexpr const char* name = "linear";
   static constexpr index most_rows = rows_at_a_time;
+  static constexpr index stack_bytes = usual_stack_bytes;
   using inputs_type = std::conditional_t<Scaled, dynamic_int8_groups, dynamic_int8>;
   using weights_type = Weights;
 

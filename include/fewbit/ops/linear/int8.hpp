@@ -108,6 +108,7 @@ class int8_product {
  public:
   static constexpr const char* name = "linear";
   static constexpr index most_rows = rows_at_a_time;
+  static constexpr index stack_bytes = usual_stack_bytes;
   using inputs_type = Inputs;
   using input_code = typename Inputs::code;
   using weights_type =

@@ -88,6 +88,7 @@ class pq_by_bytes {
  public:
   static constexpr const char* name = "linear";
   static constexpr index most_rows = lhs::most_rows;
+  static constexpr index stack_bytes = usual_stack_bytes;
   /// Tables belong to the centroids of a layer: layers share nothing but the floats.
   using inputs_type = float_inputs;
 
@@ -194,6 +195,7 @@ class pq_by_floats {
   using weights_type = pq_float_weights<Bits>;
   static constexpr const char* name = "linear";
   static constexpr index most_rows = std::numeric_limits<index>::max();
+  static constexpr index stack_bytes = usual_stack_bytes;
   using inputs_type = float_inputs;
 
   pq_by_floats() = default;
