@@ -6,8 +6,8 @@
 #include <cfenv>
 #include <cstdio>
 #include <exception>
-#include <memory>
 #include <fewbit/fewbit.hpp>
+#include <memory>
 
 // Sets the default floating-point environment during a call. A host that is linked with -Ofast
 // flushes subnormal numbers to zero, and it can have another rounding mode.
