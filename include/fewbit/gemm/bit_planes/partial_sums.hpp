@@ -33,8 +33,8 @@ template <class F, class Unit>
 class plane_writer {
  public:
   [[nodiscard]] static index bytes(index rows, index k) noexcept {
-    return rows * (F::planes * words_of(k) * index{sizeof(std::uint64_t)} +
-                   index{sizeof(std::int32_t)});
+    return rows *
+           (F::planes * words_of(k) * index{sizeof(std::uint64_t)} + index{sizeof(std::int32_t)});
   }
 
   /// @param memory  bytes(rows, k) of them, on a multiple of 8
@@ -88,7 +88,8 @@ class plane_partial_sums {
   static void add(const std::uint64_t* a, index first, index words, const weights& w, index begin,
                   index end, std::int32_t* sums) noexcept {
     const index codes = std::min(words * word_bits, w.k() - first * word_bits);
-    std::uint32_t shared = factor(lhs.offset) * factor(rhs.offset) * static_cast<std::uint32_t>(codes);
+    std::uint32_t shared =
+        factor(lhs.offset) * factor(rhs.offset) * static_cast<std::uint32_t>(codes);
     for (int p = 0; p < A::planes; ++p) {
       std::uint32_t ones = 0;
       for (index i = 0; i < words; ++i) ones += count(a[p * words + i]);

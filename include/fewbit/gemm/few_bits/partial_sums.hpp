@@ -52,8 +52,7 @@ class few_bit_partial_sums {
       if constexpr (moved_by != 0) {
         if (k == 0) {
           const ints of_weights = ints::load(w.column_sums() + col);
-          sum[0] = arch::add_wrapping(sum[0],
-                                      arch::multiply_wrapping(of_weights, ints(moved_by)));
+          sum[0] = arch::add_wrapping(sum[0], arch::multiply_wrapping(of_weights, ints(moved_by)));
         }
       }
       arch::add_wrapping(ints::load(sums), sum[0]).store(sums);

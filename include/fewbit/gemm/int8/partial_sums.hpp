@@ -85,13 +85,12 @@ class partial_sums {
         sum_rows<dots, most, kernel_type::col_registers>(registers, run, unit::lhs_offset, nothing,
                                                          sink);
       } else {
-        sum_rows<dots, most, kernel_type::edge_registers>(registers, run, unit::lhs_offset,
-                                                          nothing, sink);
+        sum_rows<dots, most, kernel_type::edge_registers>(registers, run, unit::lhs_offset, nothing,
+                                                          sink);
       }
       for (index r = 0; r < rows; ++r) {
         std::int32_t* to = sums + r * sums_stride + (col - begin);
-        for (index j = 0; j < width; ++j)
-          to[j] = arch::add_wrapping(to[j], of_tile[r * width + j]);
+        for (index j = 0; j < width; ++j) to[j] = arch::add_wrapping(to[j], of_tile[r * width + j]);
       }
     }
   }
