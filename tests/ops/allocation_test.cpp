@@ -22,8 +22,8 @@ long allocations = 0;
 /// Bytes that are allocated now.
 long held = 0;
 
-/// What lies in front of memory: std::aligned_alloc is missing on Windows, and operator delete is not
-/// always told a size.
+/// What lies in front of memory: std::aligned_alloc is missing on Windows, and operator delete is
+/// not always told a size.
 struct header {
   void* memory;
   std::size_t size;

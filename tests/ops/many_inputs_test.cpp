@@ -1,5 +1,5 @@
-/// Layers of so many inputs that one row does not fit the stack: without reserved memory they take k in
-/// parts, and give the bits of calls with reserved memory.
+/// Layers of so many inputs that one row does not fit the stack: without reserved memory they take
+/// k in parts, and give the bits of calls with reserved memory.
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-/// A call without reserved memory uses at most 16 KiB of stack. Optimized, like a program of users: the
-/// frames of the loops count.
+/// A call without reserved memory uses at most 16 KiB of stack. Optimized, like a program of users:
+/// the frames of the loops count.
 
 #include <gtest/gtest.h>
 

@@ -306,8 +306,8 @@ class layer {
            product_.worker_bytes(rows) <= scratch.workers.bytes_per_slot();
   }
 
-  /// Rows that scratch memory holds if it does not hold `most`. Terminates the program if it does not
-  /// hold one.
+  /// Rows that scratch memory holds if it does not hold `most`. Terminates the program if it does
+  /// not hold one.
   [[nodiscard, gnu::cold, gnu::noinline]] index rows_that_fit(const layer_scratch& scratch,
                                                               index most) const noexcept {
     detail::expect_room(name, "scratch.rows", scratch.rows, product_.memory_bytes(1));
