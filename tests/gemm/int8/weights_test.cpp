@@ -89,7 +89,7 @@ TYPED_TEST(int8_weights_test, refuses_a_depth_that_could_leave_int32) {
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, most + 1);
   EXPECT_NO_THROW((typename TestFixture::weights(w.leftCols(most))));
   EXPECT_EQ(tests::sentence_of([&] { typename TestFixture::weights packed(w); }),
-            "fewbit: pack: depth is " + std::to_string(most + 1) + ", expected at most " +
+            "fewbit: pack_int8: depth is " + std::to_string(most + 1) + ", expected at most " +
                 std::to_string(most));
   EXPECT_NO_THROW((typename TestFixture::weights(w, 64))) << "blocks are summed one by one";
 }
@@ -98,15 +98,15 @@ TEST(int8_weights, refuses_a_negative_block_depth) {
   EXPECT_EQ(tests::sentence_of([] {
               return gemm::pack_int8<std::uint8_t>(row_matrix<std::int8_t>::Zero(1, 1), -2);
             }),
-            "fewbit: pack: block_depth is -2, expected 0 or more");
+            "fewbit: pack_int8: block_depth is -2, expected 0 or more");
 }
 
 TEST(int8_weights, refuse_a_largest_activation_that_is_no_code) {
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, 1);
   EXPECT_EQ(tests::sentence_of([&] { return gemm::pack_int8<std::uint8_t>(w, 0, 256); }),
-            "fewbit: pack: largest_activation is 256, expected 0 to 255");
+            "fewbit: pack_int8: largest_activation is 256, expected 0 to 255");
   EXPECT_EQ(tests::sentence_of([&] { return gemm::pack_int8<std::int8_t>(w, 0, -1); }),
-            "fewbit: pack: largest_activation is -1, expected 0 to 127");
+            "fewbit: pack_int8: largest_activation is -1, expected 0 to 127");
   EXPECT_EQ(gemm::pack_int8<std::int8_t>(w, 0, 0).largest_activation(), 0);
   EXPECT_EQ(gemm::pack_int8<std::uint8_t>(w).largest_activation(), 255);
 }
