@@ -2,9 +2,9 @@
 /// XNNPACK on one thread: its operators, and the product of s8 codes to s8 codes by its fully
 /// connected operator, with weights packed before the timed calls.
 ///
-/// XNNPACK selects its kernels by the processor features that cpuinfo reports, and has no option for
-/// it. A program built without AVX-512 should measure kernels without AVX-512, so this header then
-/// clears the AVX-512 features in cpuinfo.
+/// XNNPACK selects its kernels by the processor features that cpuinfo reports, and has no option
+/// for it. A program built without AVX-512 should measure kernels without AVX-512, so this header
+/// then clears the AVX-512 features in cpuinfo.
 
 #include <cpuinfo.h>
 #include <xnnpack.h>

@@ -1,5 +1,5 @@
-// Implements scorer.h in C++20. It is compiled once for each instruction set, without -Ofast, into a
-// separate shared library that exports one function: SCORER_NAME.
+// Implements scorer.h in C++20. It is compiled once for each instruction set, without -Ofast, into
+// a separate shared library that exports one function: SCORER_NAME.
 
 #include "scorer.h"
 

@@ -52,8 +52,8 @@ entry_range fill_entries(const float* query, index width, const float* columns, 
   return {-arch::max_of_lanes(entry_lanes(entry_lanes(0.0F) - least)), arch::max_of_lanes(most)};
 }
 
-/// The scale of byte entries whose range in a part is at most `extent`: at least 2^-126, so that its
-/// inverse is a float. Entries with a range below 2^-118 therefore use fewer than 8 bits.
+/// The scale of byte entries whose range in a part is at most `extent`: at least 2^-126, so that
+/// its inverse is a float. Entries with a range below 2^-118 therefore use fewer than 8 bits.
 [[nodiscard]] inline float entry_scale(float extent) noexcept {
   return std::max(extent / 255.0F, 0x1p-126F);
 }

@@ -76,8 +76,8 @@ void sum_float_block(const pq_float_weights<Bits>& w, const float* entries, inde
   }
 }
 
-/// The same for some rows of codes alone, added to sums of earlier ones. Sums are in the order of the
-/// bytes of codes: sum_of_point says where the sum of a point is.
+/// The same for some rows of codes alone, added to sums of earlier ones. Sums are in the order of
+/// the bytes of codes: sum_of_point says where the sum of a point is.
 template <int Bits>
 void add_float_rows(const float* entries, const std::uint8_t* codes, index rows,
                     float* sums) noexcept {

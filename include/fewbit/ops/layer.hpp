@@ -5,16 +5,16 @@
 ///     linear<int8_per_row> layer(weights, bias);   // quantizes and packs; holds bytes() of memory
 ///     layer(x, y);                                 // works in 16 KiB of stack, allocates nothing
 ///
-///     layer.reserve(128);                          // memory of its own for up to 128 rows at a time
+///     layer.reserve(128);                          // memory of its own for 128 rows at a time
 ///     layer(x, y);                                 // faster; one thread at a time
 ///
 ///     layer_scratch scratch;                       // memory of the caller, for several layers:
 ///     for (const auto& l : layers) l.reserve(scratch, threads, rows);
-///     layer(x, y, scratch, executor);              // `threads` workers; any number of callers, each
-///                                                  // with its own scratch
+///     layer(x, y, scratch, executor);              // `threads` workers; any number of callers,
+///                                                  // each with its own scratch
 ///
-///     const auto codes = q.prepare(x, scratch);    // inputs that several layers read are quantized
-///     q(codes, queries);                           // once (ops/inputs.hpp)
+///     const auto codes = q.prepare(x, scratch);    // inputs of several layers are quantized once
+///     q(codes, queries);                           // (ops/inputs.hpp)
 ///     k(codes, keys);
 ///
 /// | call                           | works in              | const | rows at a time                 |

@@ -3,7 +3,7 @@
 /// bits each: linear<S, dynamic_int8> and linear<S, dynamic_int8_groups> of all grouped schemes.
 ///
 ///     linear<int4_grouped<32>> layer(weights, bias);                      // 4.5 bits a weight
-///     linear<int4_grouped<32>, dynamic_int8_groups> finer(weights, bias); // scales for groups of x
+///     linear<int4_grouped<32>, dynamic_int8_groups> finer(weights, bias); // groups of x
 ///
 /// A product of few rows takes as long as reading its weights. Weights of 4 bits in groups of 32
 /// take 4.5 bits each: scales are rounded to 12 significant bits when weights are packed
