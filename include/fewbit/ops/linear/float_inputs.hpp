@@ -247,7 +247,7 @@ class float_product {
   template <class Out, class Stages, class E>
   void run(const float_rows& x, const output_rows<Out>& y, const Stages& stages,
            std::byte* /*memory*/, workspace& /*workers*/, const E& executor) const noexcept {
-    const gemm::detail::grouped_out<Out, Stages> to{y.data, y.stride, y.rows, y.cols, stages};
+    const gemm::detail::grouped_out<Out, Stages> to{y.data, y.stride, 0, y.rows, y.cols, stages};
     const index panels = weights_.panels();
     const bool any_large = has_large(x, 0, y.rows);
     executor.for_each((panels + 1) / 2, [&](index pair) {
