@@ -260,8 +260,8 @@ void expect_packs_w(const std::string& name, const F& pack) {
 
 TEST(bad_input, int8_weights) {
   using gemm::binary_bits, gemm::signed_bits, gemm::ternary_bits;
-  expect_packs_w("pack", [](const auto& w) { (void)gemm::pack_int8<std::int8_t>(w); });
-  expect_packs_w("pack", [](const auto& w) { (void)gemm::pack_int8<std::uint8_t>(w, 2); });
+  expect_packs_w("pack_int8", [](const auto& w) { (void)gemm::pack_int8<std::int8_t>(w); });
+  expect_packs_w("pack_int8", [](const auto& w) { (void)gemm::pack_int8<std::uint8_t>(w, 2); });
   expect_packs_w("pack_planes",
                  [](const auto& w) { (void)gemm::pack_planes<binary_bits, binary_bits>(w); });
   expect_packs_w("pack_planes",

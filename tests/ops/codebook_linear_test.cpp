@@ -134,14 +134,17 @@ TEST(codebook_linear, with_codes_as_inputs_multiplies_by_levels_of_8_bits) {
   expect_levels_of_codes<codebook_grouped<6, 32>>();
 }
 
-/// A byte for each of more than four bits; what else a layer has does not depend on them.
+/// Codes of more than four bits take a byte. Levels are held twice: as they are, and scaled down for
+/// rows of large inputs.
 TEST(codebook_linear, keeps_up_to_four_bits_as_they_are) {
   const row_matrix<float> w = random_reals(64, 256, 1);
   const index others = 64 * (2 + 4);  // a scale of a row and its bias
   EXPECT_EQ((linear<codebook_per_row<3>, float_inputs>(w).bytes()),
-            64 * 256 * 3 / 8 + others + 16 * 4);
-  EXPECT_EQ((linear<codebook_per_row<4>, float_inputs>(w).bytes()), 64 * 256 / 2 + others + 16 * 4);
-  EXPECT_EQ((linear<codebook_per_row<5>, float_inputs>(w).bytes()), 64 * 256 + others + 256 * 4);
+            64 * 256 * 3 / 8 + others + 2 * 16 * 4);
+  EXPECT_EQ((linear<codebook_per_row<4>, float_inputs>(w).bytes()),
+            64 * 256 / 2 + others + 2 * 16 * 4);
+  EXPECT_EQ((linear<codebook_per_row<5>, float_inputs>(w).bytes()),
+            64 * 256 + others + 2 * 256 * 4);
 }
 
 }  // namespace ops_codebook_linear_test
