@@ -101,13 +101,14 @@ row_matrix<float> weights(index n, index k) {
 
 template <class S, class Inputs, class Archs = arch::list<arch::native>>
 void expect_formula() {
-  for (const auto& [m, k, n] : {std::array<index, 3>{1, 1, 1},
-                                {1, 200, 70},
-                                {2, 64, 17},
-                                {3, 33, 16},
-                                {5, 130, 20},
-                                {14, 96, 35},
-                                {27, 50, 3}}) {
+  for (const auto& extents : {std::array<index, 3>{1, 1, 1},
+                              {1, 200, 70},
+                              {2, 64, 17},
+                              {3, 33, 16},
+                              {5, 130, 20},
+                              {14, 96, 35},
+                              {27, 50, 3}}) {
+    const index m = extents[0], k = extents[1], n = extents[2];
     const row_matrix<float> x = random_reals(m, k, 1);
     const auto q = quantize<S>(weights(n, k));
     const Eigen::VectorXf bias = random_reals(1, n, 3).row(0).transpose();
