@@ -42,6 +42,14 @@ void expect_same_bits_on_the_stack(const row_matrix<float>& w, const std::string
       << name << " n=" << layer.outputs() << " k=" << layer.inputs();
 }
 
+/// Whether tests of many million weights run: without optimization they take minutes, and other
+/// presets run them optimized.
+#if defined(__OPTIMIZE__)
+constexpr bool is_optimized = true;
+#else
+constexpr bool is_optimized = false;
+#endif
+
 /// A layer of each kind of weights that has a way of its own.
 TEST(many_inputs, give_the_bits_of_reserved_memory_on_every_arch) {
   const row_matrix<float> w = random_reals(37, 20011, 1);
@@ -83,6 +91,7 @@ TEST(many_inputs, whose_bit_planes_do_not_fit_are_counted_word_by_word) {
 
 /// More outputs than sums fit, too.
 TEST(many_inputs, by_many_outputs) {
+  if (!is_optimized) GTEST_SKIP() << "not optimized";
   const row_matrix<float> w = random_reals(1100, 13001, 1);
   expect_same_bits_on_the_stack<linear<int8_per_row>>(w, "int8");
   expect_same_bits_on_the_stack<linear<int4_per_row>>(w, "int4");
@@ -92,6 +101,7 @@ TEST(many_inputs, by_many_outputs) {
 }
 
 TEST(many_inputs, of_product_quantizers_make_tables_in_parts) {
+  if (!is_optimized) GTEST_SKIP() << "not optimized";
   const row_matrix<float> w = random_reals(1100, 1501, 1);
   expect_same_bits_on_the_stack<linear<pq<2, 4>>>(w, "4 bits");
   expect_same_bits_on_the_stack<linear<pq<4, 8>>>(w, "8 bits");
