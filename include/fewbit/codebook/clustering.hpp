@@ -132,7 +132,7 @@ inline void expect_weights(const char* function, const std::string& name,
   bool any = false;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     if (!is_finite(weights[i]) || weights[i] < 0.0F) {
-      fail(function, item(name.c_str(), static_cast<index>(i)), weights[i],
+      fail(function, item(name, static_cast<index>(i)), weights[i],
            "a finite number of at least 0");
     }
     any |= weights[i] > 0.0F;

@@ -122,8 +122,7 @@ FEWBIT_ALWAYS_INLINE void expect_call(const char* layer, const X& x, const Y& y,
 /// Calls finish(stages). The stages make outputs of type Out of scaled totals: + bias[col],
 /// max(0, .) if options.relu, and 8-bit codes unless Out is float.
 template <class Out, class F>
-// NOLINTNEXTLINE(bugprone-exception-escape): the layer checked the values of stages when it was
-// made
+// NOLINTNEXTLINE(bugprone-exception-escape): stages were checked when the layer was made
 FEWBIT_ALWAYS_INLINE void with_output_stages(const float* bias, const layer_options& options,
                                              const F& finish) noexcept {
   const gemm::at_least bound(options.relu ? 0.0F : -std::numeric_limits<float>::infinity());

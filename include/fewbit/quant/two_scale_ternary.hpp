@@ -73,7 +73,7 @@ class two_scale_ternary {
       detail::expect_equal(function, ("number of " + name).c_str(),
                            static_cast<index>(scales.size()), codes.rows());
       for (index r = 0; r < codes.rows(); ++r) {
-        detail::expect_positive_scale(function, detail::item(name.c_str(), r),
+        detail::expect_positive_scale(function, detail::item(name, r),
                                       scales[static_cast<std::size_t>(r)]);
       }
     };

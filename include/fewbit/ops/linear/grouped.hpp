@@ -186,6 +186,7 @@ class stored_product {
   static constexpr index cols_on_stack = 512;
 
   template <class Stages>
+  // NOLINTNEXTLINE(bugprone-exception-escape): stages were checked when the layer was made
   [[nodiscard]] static auto with_row_scales([[maybe_unused]] const float* scales,
                                             const Stages& rest) noexcept {
     if constexpr (Scaled) {

@@ -293,6 +293,7 @@ class int8_product {
 
   /// The stages behind the sums of blocks of k. `scales` are those of the rows of dynamic inputs.
   template <class Stages>
+  // NOLINTNEXTLINE(bugprone-exception-escape): stages were checked when the layer was made
   [[nodiscard]] static auto with_row_scales([[maybe_unused]] const float* scales,
                                             const Stages& rest) noexcept {
     if constexpr (Inputs::is_static) {
