@@ -121,16 +121,16 @@ TEST(finite_amax, of_nothing_finite_is_zero) {
 }
 
 TEST(dynamic_scale, maps_the_largest_value_to_127) {
-  EXPECT_EQ(detail::dynamic_scale(127.0F), 1.0F);
-  EXPECT_EQ(detail::dynamic_scale(254.0F), 2.0F);
-  EXPECT_EQ(detail::dynamic_scale(1.0F), 1.0F / 127.0F);
-  EXPECT_EQ(detail::dynamic_scale(FLT_MAX), std::nextafter(FLT_MAX / 127.0F, 0.0F));
+  EXPECT_EQ(dynamic_scale(127.0F), 1.0F);
+  EXPECT_EQ(dynamic_scale(254.0F), 2.0F);
+  EXPECT_EQ(dynamic_scale(1.0F), 1.0F / 127.0F);
+  EXPECT_EQ(dynamic_scale(FLT_MAX), std::nextafter(FLT_MAX / 127.0F, 0.0F));
 }
 
 TEST(dynamic_scale, keeps_codes_of_the_largest_floats_finite) {
   for (float amax = FLT_MAX; amax > FLT_MAX * 0.9999F; amax = std::nextafter(amax, 0.0F)) {
     for (const int largest : {1, 3, 7, 15, 127, 255}) {
-      const float scale = detail::dynamic_scale(amax, largest);
+      const float scale = dynamic_scale(amax, largest);
       const float plain = amax / static_cast<float>(largest);
       ASSERT_LE(scale * static_cast<float>(largest), FLT_MAX);
       ASSERT_TRUE(scale == plain || scale == std::nextafter(plain, 0.0F));
@@ -139,11 +139,11 @@ TEST(dynamic_scale, keeps_codes_of_the_largest_floats_finite) {
 }
 
 TEST(dynamic_scale, stays_a_normal_number) {
-  EXPECT_EQ(detail::dynamic_scale(0.0F), 1.0F);
-  EXPECT_EQ(detail::dynamic_scale(std::numeric_limits<float>::denorm_min()), FLT_MIN);
-  EXPECT_EQ(detail::dynamic_scale(126.0F * FLT_MIN), FLT_MIN);
-  EXPECT_EQ(detail::dynamic_scale(127.0F * FLT_MIN), FLT_MIN);
-  EXPECT_EQ(detail::dynamic_scale(254.0F * FLT_MIN), 2.0F * FLT_MIN);
+  EXPECT_EQ(dynamic_scale(0.0F), 1.0F);
+  EXPECT_EQ(dynamic_scale(std::numeric_limits<float>::denorm_min()), FLT_MIN);
+  EXPECT_EQ(dynamic_scale(126.0F * FLT_MIN), FLT_MIN);
+  EXPECT_EQ(dynamic_scale(127.0F * FLT_MIN), FLT_MIN);
+  EXPECT_EQ(dynamic_scale(254.0F * FLT_MIN), 2.0F * FLT_MIN);
 }
 
 /// The work that quantize_array and dequantize_array give to an executor, for sizes below and above

@@ -54,7 +54,7 @@
 /// | epilogue_piece          | 2^16         | -                     | -                                                 |
 ///
 /// Thresholds that belong to one instruction set are members of its unit in arch/ (chains, streams,
-/// steps_per_iteration, least_parities).
+/// dots_in_flight, least_parities).
 
 #include "fewbit/begin.hpp"
 

@@ -44,8 +44,6 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-using fewbit::dynamic_scale;  // the name under which operators use it
-
 using reals = arch::vec<float, arch::native_lanes<float>>;
 
 /// Codes of one register. One step of a loop converts as many floats.

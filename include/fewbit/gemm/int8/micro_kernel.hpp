@@ -23,18 +23,14 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// Steps of k in one iteration of the loop, unless the unit defines them. Rate relative to oneDNN
-/// with AVX512-VNNI on a Cascade Lake:
+/// Steps of k in one iteration of the loop. Rate relative to oneDNN with AVX512-VNNI on a Cascade
+/// Lake:
 ///
 /// | steps | (3136,64,576) | 512^3 |
 /// |-------|---------------|-------|
 /// | 4     | 1.06          | 1.08  |
 /// | 1     | 0.96          | 0.90  |
-template <class Unit>
 inline constexpr int steps_per_iteration = 4;
-template <class Unit>
-  requires requires { Unit::steps_per_iteration; }
-inline constexpr int steps_per_iteration<Unit> = Unit::steps_per_iteration;
 
 /// Number of dots that should be in flight: two per cycle, with a latency of four to five cycles. A
 /// tile with fewer registers sums alternate steps in separate sets of accumulators.
@@ -100,11 +96,11 @@ class register_tile {
   using lhs_code = typename Unit::lhs_code;
   using rhs_code = typename Unit::rhs_code;
   using accumulator = typename Unit::accumulator;
-  static constexpr int unrolled_steps = steps_per_iteration<Unit>;
-  static constexpr int sets = std::min(unrolled_steps, R* C >= dots_in_flight<Unit>        ? 1
-                                                       : 2 * R * C >= dots_in_flight<Unit> ? 2
-                                                                                           : 4);
-  static_assert(unrolled_steps % sets == 0);
+  static constexpr int sets =
+      std::min(steps_per_iteration, R* C >= dots_in_flight<Unit>        ? 1
+                                    : 2 * R * C >= dots_in_flight<Unit> ? 2
+                                                                        : 4);
+  static_assert(steps_per_iteration % sets == 0);
   static constexpr bool loads_in_order = FEWBIT_HAS_NEON;
 
  public:
@@ -150,14 +146,14 @@ class register_tile {
   FEWBIT_ALWAYS_INLINE void accumulate(const lhs_code* a, index stride, const rhs_code* w,
                                        index depth, Side& ahead) noexcept {
     index steps = depth / Unit::depth;
-    for (; steps >= unrolled_steps; steps -= unrolled_steps) {
+    for (; steps >= steps_per_iteration; steps -= steps_per_iteration) {
       ahead.advance();
-      iterate(a, stride, w, std::make_integer_sequence<int, unrolled_steps>{});
+      iterate(a, stride, w, std::make_integer_sequence<int, steps_per_iteration>{});
       // g++ 12 at -O3 vectorizes the iterations of a loop over single sums, and drops the sums if
       // no iteration remains.
       if constexpr (!accumulator::is_native) arch::forget_origin(a);
-      a += unrolled_steps * Unit::rows * Unit::depth;
-      w += unrolled_steps * step_codes;
+      a += steps_per_iteration * Unit::rows * Unit::depth;
+      w += steps_per_iteration * step_codes;
     }
     const auto load = [&](int r) { return Unit::load_lhs(a + r * stride); };
 #pragma GCC unroll 1
@@ -243,7 +239,7 @@ class register_tile {
       for (int r = 0; r < R; ++r) rows[r] = Unit::load_lhs_turn(a + r * stride);
       (step_of_turn<S>(sum_[S % sets], rows, w + S * step_codes), ...);
     } else if constexpr (requires { &Unit::dot_two; }) {
-      static_assert(unrolled_steps % 2 == 0 && sets == 1);
+      static_assert(steps_per_iteration % 2 == 0 && sets == 1);
       (step_twice<S>(a, stride, w + S * step_codes), ...);
     } else {
       (step(sum_[S % sets], w + S * step_codes,

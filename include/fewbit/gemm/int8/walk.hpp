@@ -213,7 +213,7 @@ struct product {
 
   /// Spreads the prefetch of some bytes over the iterations of `tiles` tiles of `depth` codes of k.
   static prefetcher spread(const std::byte* from, index bytes, index tiles, index depth) noexcept {
-    const index iterations = std::max(depth / (unit::depth * steps_per_iteration<dots>), index{1});
+    const index iterations = std::max(depth / (unit::depth * steps_per_iteration), index{1});
     const index lines = (bytes + arch::cache_line - 1) / arch::cache_line;
     return {from, from + bytes,
             static_cast<int>((lines + tiles * iterations - 1) / (tiles * iterations))};

@@ -303,7 +303,7 @@ class walk_by_proof {
     if (w_.bytes() < proof_far_bytes) return {};
     const index bytes = p.cols() * depth;
     const index tiles = (rows + tile::rows - 1) / tile::rows;
-    const index iterations = std::max(depth / (Dots::depth * steps_per_iteration<Dots>), index{1});
+    const index iterations = std::max(depth / (Dots::depth * steps_per_iteration), index{1});
     const index spread = tiles * iterations * p.along;
     const index lines = (bytes + arch::cache_line - 1) / arch::cache_line;
     const auto* from = reinterpret_cast<const std::byte*>(codes) +

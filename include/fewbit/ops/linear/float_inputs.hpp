@@ -67,7 +67,7 @@ struct counted_codes {
   using values = arch::code_values<std::max(Weights::bits, 2), lanes, Affine>;
   float unit;
 
-  /// Of a group, whose scales begin at `tail`.
+  /// The values of the codes of a group. `tail` points to the scales of the group.
   FEWBIT_ALWAYS_INLINE values values_of(const Weights& w, const std::uint8_t* tail) const noexcept {
     if constexpr (Affine) {
       arch::vec<std::uint8_t, lanes> kept;

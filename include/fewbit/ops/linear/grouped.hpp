@@ -203,7 +203,7 @@ class stored_product {
     group_codes(const Source& x, const Weights& w) noexcept
         : x_(x), w_(w), row_(x, w.k() / Copies) {}
 
-    /// Of the row, or of group g.
+    /// The scale of the row, and that of group g.
     [[nodiscard]] float scale() const noexcept { return row_.scale(); }
     [[nodiscard]] float scale(index g) const noexcept {
       if constexpr (Source::are_codes) {
