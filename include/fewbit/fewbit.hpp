@@ -177,6 +177,7 @@
 // fewbit/codebook/nearest_by_codes.hpp       the nearest centroid by way of 8-bit codes
 // fewbit/codebook/distance_tables.hpp        a query beside all centroids, in float and bytes
 // fewbit/codebook/entry_tables.hpp           tables of one part, in float and bytes
+// fewbit/codebook/interval_search.hpp        the best intervals of sorted numbers
 // fewbit/codebook/kmeans.hpp                 kmeans
 // fewbit/codebook/kmeans_1d.hpp              optimal_kmeans_1d
 // fewbit/codebook/lloyd.hpp                  the iterations
@@ -193,6 +194,7 @@
 // fewbit/codebook/residual_quantizer.hpp     residual_quantizer: two levels
 // fewbit/codebook/rotated_quantizer.hpp      rotated_quantizer: parts of turned vectors (OPQ)
 // fewbit/codebook/seeding.hpp                k-means++
+// fewbit/codebook/sorted_points.hpp          numbers in order, means of intervals
 //
 // ops: the layer of weights by a product quantizer
 // fewbit/ops/linear/pq.hpp                   linear<pq<Width, Bits>>: 1 or 2 bits per weight

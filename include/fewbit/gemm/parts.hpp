@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "fewbit/core/types.hpp"
+#include "fewbit/core/workspace.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
@@ -46,6 +47,13 @@ struct tiled_extent {
   if (cols.tiles() >= parts)
     return {0, rows.size, cols.begin(part, parts), cols.begin(part + 1, parts)};
   return {rows.begin(part, parts), rows.begin(part + 1, parts), 0, cols.size};
+}
+
+/// Calls product.run(part, parts, memory) for each part of C: one part per slot of scratch memory.
+template <class Product, class Workers>
+void run_in_parts(const Product& product, workspace& scratch, const Workers& executor) noexcept {
+  const index parts = scratch.slots();
+  executor.for_each(parts, [&](index part) { product.run(part, parts, scratch.slot(part)); });
 }
 
 /// Calls f(std::integral_constant<int, height>) for a height of 1 .. Most.

@@ -336,8 +336,7 @@ void multiply(const Codes& a, const plane_weights<A, W, Unit>& w, C&& c, const E
         from.rows(),
         w.k(),
         {w.operands(), to.data(), to.outerStride(), epilogue}};
-    const index parts = scratch.slots();
-    executor.for_each(parts, [&](index part) { p.run(part, parts, scratch.slot(part)); });
+    detail::run_in_parts(p, scratch, executor);
   }
 }
 

@@ -18,6 +18,7 @@
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/int8/walk.hpp"
 #include "fewbit/gemm/int8/weights.hpp"
+#include "fewbit/gemm/parts.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -89,8 +90,7 @@ void multiply(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& ep
         from.data(), from.outerStride(),
         w,           {to.data(), to.outerStride(), 0, 0, to.rows(), to.cols()},
         blocks,      epilogue};
-    const index parts = scratch.slots();
-    executor.for_each(parts, [&](index part) { p.run(part, parts, scratch.slot(part)); });
+    detail::run_in_parts(p, scratch, executor);
   }
 }
 

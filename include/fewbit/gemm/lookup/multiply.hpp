@@ -348,8 +348,7 @@ void multiply(const Codes& a, const table_weights<A, W, Unit>& w, C&& c, const E
     assert(detail::first_foreign_code<A>(from).row < 0);
     const detail::table_product<A, W, Unit, out, E> p{
         from.data(), from.outerStride(), from.rows(), w, to.data(), to.outerStride(), epilogue};
-    const index parts = scratch.slots();
-    executor.for_each(parts, [&](index part) { p.run(part, parts, scratch.slot(part)); });
+    detail::run_in_parts(p, scratch, executor);
   }
 }
 
