@@ -47,6 +47,8 @@
 /// | bit_block_bytes, rows   | 256 KiB, 192 | L2                    | -                                                 |
 /// | least_piece             | 2^18         | VPOPCNTDQ             | about 15 us of a core                             |
 /// | bit_buffered_cols       | 1024         | L1                    | -                                                 |
+/// | bit_strip_bytes         | 16 KiB       | Zen 5, VPOPCNTDQ      | one panel: layers of (128,1024,1024), binary 9 %, |
+/// |                         |              |                       | ternary 13 %, 2 bits 5 % slower                   |
 /// | lookup_ahead            | 1024         | SPR, AVX2             | none: (1,4096,4096) 20 % slower; to 4096 the same |
 /// | table_block             | 256          | L1, 16-bit sums       | -                                                 |
 /// | most_bits_by_table      | by arch      | SPR                   | see there                                         |
@@ -172,6 +174,8 @@ inline constexpr index most_rows_per_bit_block = 192;
 inline constexpr index least_piece = index{1} << 18;
 /// Columns that one row sums before an epilogue reads them from L1.
 inline constexpr index bit_buffered_cols = 1024;
+/// Bytes of the panels that several rows are multiplied by before an epilogue reads their sums.
+inline constexpr index bit_strip_bytes = 16 * 1024;
 
 // ---- lookup/
 

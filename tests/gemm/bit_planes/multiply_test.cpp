@@ -192,11 +192,12 @@ TYPED_TEST(multiply_bits_test, does_not_depend_on_slots_or_threads) {
   }
 }
 
-/// Few columns and many, so that one row has several runs of panels. One tile of rows and several.
+/// Few columns and many, so that one row has several runs of panels and a strip has several panels.
+/// At the larger k a strip has one panel. One tile of rows and several.
 TYPED_TEST(multiply_bits_test, applies_an_epilogue_to_each_sum) {
   using unit = typename TestFixture::unit_type;
-  const index k = 131;
   for (const index n : {index{unit::lanes} + 1, 2 * TestFixture::cols + 3, index{2500}}) {
+    const index k = n == 2 * TestFixture::cols + 3 ? 4099 : 131;
     const auto w = random_codes_of<ternary_bits>(n, k, 5);
     const tests::epilogue_cases cases(n);
     const gemm::plane_weights<ternary_bits, ternary_bits, unit> packed(w);

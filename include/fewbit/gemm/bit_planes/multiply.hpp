@@ -118,12 +118,14 @@ struct bit_product {
       tile<streams>(a, {0, 1, 0, row, col}, times);
       col += times * side_by_side;
     }
-    for (; col < end; col += panels{w.n}.cols(col)) {
+    while (col < end) {
+      const index next = next_strip(col, end);
       for (index first = 0; first < a.count; first += Unit::rows) {
         const index height = std::min(index{Unit::rows}, a.count - first);
         for (index r = 0; r < height; r += tile_rows)
-          tile<1>(a, {first, height, r, row + first + r, col}, 1);
+          strip(a, {first, height, r, row + first + r, col}, next);
       }
+      col = next;
     }
   }
 
@@ -138,30 +140,67 @@ struct bit_product {
     index col;
   };
 
-  /// One tile. For one row of A: `times` tiles of Streams full panels each, one after the other.
+  /// Where the panels end that the rows of a tile are multiplied by, before the epilogue reads the
+  /// sums: the first one, and as many full ones behind it as stay in L1.
+  [[nodiscard]] index next_strip(index col, index end) const noexcept {
+    index next = col + panels{w.n}.cols(col);
+    if constexpr (is_raw) return next;
+    const index panel_bytes =
+        w.rhs_planes * w.words_per_plane * panels::tile_cols * index{sizeof(std::uint64_t)};
+    const index most = std::min(col + panels_of_strip * panels::tile_cols, end);
+    for (index bytes = 2 * panel_bytes;
+         next + panels::tile_cols <= most && bytes <= bit_strip_bytes; bytes += panel_bytes) {
+      next += panels::tile_cols;
+    }
+    return next;
+  }
+
+  /// Some rows of A by the panels up to column `end`.
+  void strip(const bit_rows& a, const place& at, index end) const noexcept {
+    if constexpr (is_raw) {
+      sum_into<1>(a, at, 1, {c + at.row * stride + at.col, stride, w.n - at.col});
+    } else {
+      alignas(64) std::int32_t sums[tile_rows * strip_cols + lanes];
+      place part = at;
+      for (; part.col < end; part.col += panels{w.n}.cols(part.col)) {
+        sum_into<1>(a, part, 1,
+                    {&sums[part.col - at.col], strip_cols,
+                     std::min(panels{w.n}.cols(part.col), w.n - part.col)});
+      }
+      write(&sums[0], strip_cols, at, std::min(index{tile_rows}, at.height - at.r), end - at.col);
+    }
+  }
+
+  /// One row of A by `times` tiles of Streams full panels each, one after the other.
   template <int Streams>
   void tile(const bit_rows& a, const place& at, index times) const noexcept {
     if constexpr (is_raw) {
       sum_into<Streams>(a, at, times, {c + at.row * stride + at.col, stride, w.n - at.col});
     } else {
-      // Several tiles side by side have one row, so both cases need about the same memory.
       constexpr index width = Streams * panels::tile_cols;
       constexpr index together = std::max(bit_buffered_cols / width, index{1});
-      constexpr int lanes = arch::native_lanes<std::int32_t>;
-      alignas(64) std::int32_t sums[std::max(index{tile_rows}, together) * width + lanes];
-      const index rows = std::min(index{tile_rows}, at.height - at.r);
+      alignas(64) std::int32_t sums[together * width + lanes];
       for (index done = 0; done < times; done += together) {
-        const index count = std::min(together, times - done), row_step = count * width;
+        const index cols = std::min(together, times - done) * width;
         place part = at;
         part.col += done * width;
-        const index full = Streams > 1 ? width : panels{w.n}.cols(part.col);
-        const index cols = std::min(count > 1 ? row_step : full, w.n - part.col);
-        sum_into<Streams>(a, part, count, {&sums[0], row_step, cols});
-        apply_to_rows<lanes>(&sums[0], row_step,
-                             out_view<Out>{c, stride, part.row, part.col, rows, cols}, epilogue);
+        sum_into<Streams>(a, part, cols / width, {&sums[0], cols, std::min(cols, w.n - part.col)});
+        write(&sums[0], cols, part, 1, cols);
       }
     }
   }
+
+  /// Writes the epilogue of some rows and up to `cols` columns of sums to C.
+  void write(const std::int32_t* sums, index sums_stride, const place& at, index rows,
+             index cols) const noexcept {
+    apply_to_rows<lanes>(
+        sums, sums_stride,
+        out_view<Out>{c, stride, at.row, at.col, rows, std::min(cols, w.n - at.col)}, epilogue);
+  }
+
+  static constexpr int lanes = arch::native_lanes<std::int32_t>;
+  static constexpr index panels_of_strip = 4;
+  static constexpr index strip_cols = panels_of_strip * panels::tile_cols;
 
   /// The destination of sums. Columns from `cols` on are not written.
   struct target {
