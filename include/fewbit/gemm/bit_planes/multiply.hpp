@@ -143,16 +143,12 @@ struct bit_product {
   /// Where the panels end that the rows of a tile are multiplied by, before the epilogue reads the
   /// sums: the first one, and as many full ones behind it as stay in L1.
   [[nodiscard]] index next_strip(index col, index end) const noexcept {
-    index next = col + panels{w.n}.cols(col);
-    if constexpr (is_raw) return next;
+    const index full = (end - col) / panels::tile_cols;
+    if (is_raw || full <= 1) return col + panels{w.n}.cols(col);
     const index panel_bytes =
         w.rhs_planes * w.words_per_plane * panels::tile_cols * index{sizeof(std::uint64_t)};
-    const index most = std::min(col + panels_of_strip * panels::tile_cols, end);
-    for (index bytes = 2 * panel_bytes;
-         next + panels::tile_cols <= most && bytes <= bit_strip_bytes; bytes += panel_bytes) {
-      next += panels::tile_cols;
-    }
-    return next;
+    const index fit = bit_strip_bytes / std::max(panel_bytes, index{1});
+    return col + std::min(full, std::clamp(fit, index{1}, panels_of_strip)) * panels::tile_cols;
   }
 
   /// Some rows of A by the panels up to column `end`.
