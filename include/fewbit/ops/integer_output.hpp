@@ -1,0 +1,289 @@
+#pragma once
+/// The outputs of operators that compute without floats: int32 sums become codes.
+///
+///     code = clamp(round(sum * factor) + zero_point, lowest, highest)
+///
+/// factor = S_in * S_w / S_out is a number for each output channel. It becomes a fixed-point
+/// multiplier when the operator is made. `Mode` is a rounding mode of core/fixed_point.hpp, so that
+/// programs that must reproduce TFLite, CMSIS-NN or XNNPACK get their bits. A fused activation is a
+/// pair of bounds: ReLU is lowest = zero_point, ReLU6 also highest = zero_point + 6 / S_out.
+///
+/// Read before: core/fixed_point.hpp. Read next: ops/linear/integer.hpp, ops/conv2d.hpp.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/error.hpp"
+#include "fewbit/core/fixed_point.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/stages.hpp"
+#include "fewbit/ops/output.hpp"
+#include "fewbit/quant/params.hpp"
+
+namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
+
+/// The codes that outputs are clamped to. The whole range of the output type if not given.
+struct code_bounds {
+  std::int32_t lowest = std::numeric_limits<std::int32_t>::min();
+  std::int32_t highest = std::numeric_limits<std::int32_t>::max();
+
+  friend constexpr bool operator==(const code_bounds&, const code_bounds&) = default;
+};
+
+}}  // namespace fewbit
+
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
+
+/// Inputs are codes of type In, outputs are codes of type Out, and nothing between them is a float.
+///
+/// @tparam In    std::int8_t, std::uint8_t or, in convolutions, std::int16_t
+/// @tparam Mode  rounding mode of core/fixed_point.hpp; q7_pot needs factors that are powers of two
+template <class In, class Out = In, FixedPointMode Mode = tflite_double>
+struct integer_only {
+  using code = In;
+  using out = Out;
+  using mode = Mode;
+  static constexpr bool is_static = true;
+};
+
+namespace detail {
+
+template <class Inputs>
+inline constexpr bool are_integer_only = false;
+template <class In, class Out, class Mode>
+inline constexpr bool are_integer_only<integer_only<In, Out, Mode>> = true;
+
+/// Bounds within the range of Out.
+/// @throws fewbit::error if lowest > highest, or no code of Out lies between them
+template <class Out>
+[[nodiscard]] code_bounds bounds_of(const char* function, const code_bounds& bounds) {
+  constexpr std::int32_t least = std::numeric_limits<Out>::min(),
+                         most = std::numeric_limits<Out>::max();
+  const code_bounds kept{std::max(bounds.lowest, least), std::min(bounds.highest, most)};
+  if (kept.lowest > kept.highest) {
+    fail(function, "bounds.lowest", bounds.lowest,
+         "at most bounds.highest, " + std::to_string(bounds.highest) + ", and both around codes " +
+             interval(least, most));
+  }
+  return kept;
+}
+
+/// Factors of the output channels as a rounding mode needs them.
+template <class Mode>
+class channel_factors {
+ public:
+  channel_factors() = default;
+
+  /// @throws fewbit::error if Mode cannot hold a factor; the sentence names the channel
+  channel_factors(const char* function, std::span<const double> factors)
+      : channel_factors(static_cast<index>(factors.size())) {
+    for (std::size_t c = 0; c < factors.size(); ++c) {
+      if (!(factors[c] >= 0.0 && factors[c] < 0x1p30)) {
+        fail(function, item("factor of channel", static_cast<index>(c)), factors[c],
+             "0 to 2^30: scale of inputs * scale of weights / scale of outputs");
+      }
+      set(static_cast<index>(c), Mode::multiplier(factors[c]));
+    }
+  }
+
+  /// Multipliers that were computed elsewhere.
+  /// @throws fewbit::error unless mantissas are not negative and exponents are -31 to 30
+  channel_factors(const char* function, std::span<const fixed_multiplier> factors)
+      : channel_factors(static_cast<index>(factors.size())) {
+    for (std::size_t c = 0; c < factors.size(); ++c) {
+      const auto channel = static_cast<index>(c);
+      if (factors[c].mantissa < 0) {
+        fail(function, item("mantissa of channel", channel), factors[c].mantissa, "0 or more");
+      }
+      if (factors[c].exponent < -31 || factors[c].exponent > 30) {
+        fail(function, item("exponent of channel", channel), factors[c].exponent, "-31 to 30");
+      }
+      set(channel, factors[c]);
+    }
+  }
+
+  [[nodiscard]] index channels() const noexcept { return mantissas_.size(); }
+  [[nodiscard]] index bytes() const noexcept {
+    return (mantissas_.size() + exponents_.size()) * index{sizeof(std::int32_t)};
+  }
+  /// The stage of the channels from `first` on.
+  // NOLINTNEXTLINE(bugprone-exception-escape): the pointers are not null
+  [[nodiscard]] gemm::requantize<Mode> stage(index first) const noexcept {
+    return {mantissas_.data() + first, exponents_.data() + first};
+  }
+
+ private:
+  explicit channel_factors(index channels) : mantissas_(channels), exponents_(channels) {}
+
+  void set(index channel, const fixed_multiplier& factor) noexcept {
+    mantissas_.data()[channel] = factor.mantissa;
+    exponents_.data()[channel] = factor.exponent;
+  }
+
+  aligned_buffer<std::int32_t> mantissas_;
+  aligned_buffer<std::int32_t> exponents_;
+};
+
+template <>
+class channel_factors<xnn_fp32> {
+ public:
+  channel_factors() = default;
+  channel_factors(const char* function, std::span<const double> factors)
+      : factors_(static_cast<index>(factors.size())) {
+    for (std::size_t c = 0; c < factors.size(); ++c) {
+      if (!(factors[c] >= 0x1p-32 && factors[c] < 256.0)) {
+        fail(function, item("factor of channel", static_cast<index>(c)), factors[c],
+             "at least 2^-32 and less than 256");
+      }
+      factors_.data()[c] = static_cast<float>(factors[c]);
+    }
+  }
+
+  [[nodiscard]] index channels() const noexcept { return factors_.size(); }
+  [[nodiscard]] index bytes() const noexcept { return factors_.size() * index{sizeof(float)}; }
+  // NOLINTNEXTLINE(bugprone-exception-escape): the factors were checked
+  [[nodiscard]] gemm::requantize<xnn_fp32> stage(index first) const noexcept {
+    return gemm::requantize<xnn_fp32>(std::span<const float>(
+        factors_.data() + first, static_cast<std::size_t>(factors_.size() - first)));
+  }
+
+ private:
+  aligned_buffer<float> factors_;
+};
+
+/// One factor 2^-shift for all channels.
+template <>
+class channel_factors<q7_pot> {
+ public:
+  channel_factors() = default;
+  channel_factors(const char* function, std::span<const double> factors)
+      : channels_(static_cast<index>(factors.size())) {
+    for (std::size_t c = 0; c < factors.size(); ++c) {
+      int exponent = 0;
+      const double fraction = std::frexp(factors[c], &exponent);
+      if (fraction != 0.5 || exponent < -30 || exponent > 1 || factors[c] != factors[0]) {
+        fail(function, item("factor of channel", static_cast<index>(c)), factors[c],
+             "one power of two for all channels, 2^-31 to 1");
+      }
+      shift_ = 1 - exponent;
+    }
+  }
+
+  [[nodiscard]] index channels() const noexcept { return channels_; }
+  [[nodiscard]] static index bytes() noexcept { return 0; }
+  // NOLINTNEXTLINE(bugprone-exception-escape): the shift was checked
+  [[nodiscard]] gemm::requantize<q7_pot> stage(index /*first*/) const noexcept {
+    return gemm::requantize<q7_pot>(shift_);
+  }
+
+ private:
+  index channels_ = 0;
+  std::int32_t shift_ = 0;
+};
+
+/// Bias in steps of the sums: rne(bias / step), one step for each channel.
+/// @throws fewbit::error if one is not finite or leaves int32
+inline std::vector<std::int32_t> integer_bias(const char* function,
+                                              const Eigen::Ref<const Eigen::VectorXf>& bias,
+                                              std::span<const double> steps) {
+  std::vector<std::int32_t> codes(steps.size(), 0);
+  for (index c = 0; c < bias.size(); ++c) {
+    const double code = std::nearbyint(double{bias[c]} / steps[static_cast<std::size_t>(c)]);
+    if (!(std::abs(code) < 0x1p31)) {
+      fail(function, item("bias", c), bias[c],
+           "a number of less than 2^31 steps of the sums, " +
+               text(steps[static_cast<std::size_t>(c)]));
+    }
+    codes[static_cast<std::size_t>(c)] = static_cast<std::int32_t>(code);
+  }
+  return codes;
+}
+
+/// What a channel adds to its sums of x * w, and how far these can go.
+struct channel_sums {
+  std::int64_t weights;     ///< sum of (w - zero point of w)
+  std::int64_t magnitudes;  ///< sum of |w - zero point of w|
+};
+
+/// Turns sums of x * w of each channel into codes.
+template <class Out, class Mode>
+class integer_output {
+ public:
+  integer_output() = default;
+
+  /// @param factors     one for each channel
+  /// @param zero_point  of the outputs
+  integer_output(const char* function, channel_factors<Mode> factors, std::int32_t zero_point,
+                 const code_bounds& bounds)
+      : factors_(std::move(factors)),
+        bias_(factors_.channels()),
+        zero_point_(zero_point),
+        bounds_(bounds_of<Out>(function, bounds)) {
+    if (zero_point < std::numeric_limits<Out>::min() ||
+        zero_point > std::numeric_limits<Out>::max()) {
+      fail(function, "output_params.zero_point", zero_point,
+           interval(std::numeric_limits<Out>::min(), std::numeric_limits<Out>::max()));
+    }
+  }
+
+  /// Sets what is added to the sum of x * w of a channel: bias - input_zero * sums.weights.
+  ///
+  /// @param reach  the largest |x - input_zero|
+  /// @throws fewbit::error if a sum could leave int32
+  void set_bias(const char* function, index channel, std::int32_t bias, std::int32_t input_zero,
+                const channel_sums& sums, std::int32_t reach) {
+    const std::int64_t magnitude = bias < 0 ? -std::int64_t{bias} : std::int64_t{bias};
+    const std::int64_t farthest = sums.magnitudes * reach + magnitude;
+    if (farthest > std::numeric_limits<std::int32_t>::max()) {
+      fail(function, item("largest sum of channel", channel), farthest,
+           "at most 2147483647, the largest int32");
+    }
+    bias_.data()[channel] = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias) -
+                                                      static_cast<std::uint32_t>(input_zero) *
+                                                          static_cast<std::uint32_t>(sums.weights));
+  }
+
+  [[nodiscard]] index channels() const noexcept { return bias_.size(); }
+  [[nodiscard]] index bytes() const noexcept {
+    return factors_.bytes() + bias_.size() * index{sizeof(std::int32_t)};
+  }
+  [[nodiscard]] std::int32_t zero_point() const noexcept { return zero_point_; }
+  [[nodiscard]] const code_bounds& bounds() const noexcept { return bounds_; }
+
+  /// Stages for the channels from `first` on; column 0 of the stages is channel `first`.
+  // NOLINTNEXTLINE(bugprone-exception-escape): the arguments were checked
+  [[nodiscard]] auto stages(index first = 0) const noexcept {
+    return gemm::add_bias(bias_.data() + first) | factors_.stage(first) |
+           gemm::saturate<Out>(zero_point_) | bounds_stage();
+  }
+  /// The same without the bias, for sums that hold it.
+  // NOLINTNEXTLINE(bugprone-exception-escape): the arguments were checked
+  [[nodiscard]] auto codes(index first = 0) const noexcept {
+    return factors_.stage(first) | gemm::saturate<Out>(zero_point_) | bounds_stage();
+  }
+
+ private:
+  // NOLINTNEXTLINE(bugprone-exception-escape): the bounds were checked
+  [[nodiscard]] gemm::clamp_to<Out> bounds_stage() const noexcept {
+    return {static_cast<Out>(bounds_.lowest), static_cast<Out>(bounds_.highest)};
+  }
+
+  channel_factors<Mode> factors_;
+  aligned_buffer<std::int32_t> bias_;
+  std::int32_t zero_point_ = 0;
+  code_bounds bounds_;
+};
+
+}  // namespace detail
+
+}}  // namespace fewbit
+
+#include "fewbit/end.hpp"
