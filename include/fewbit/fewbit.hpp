@@ -204,6 +204,8 @@
 // fewbit/gemm/multiply_block.hpp             products of a block of rows, in raw memory
 // fewbit/ops/conv2d.hpp                      conv2d<S, Inputs>: convolutions of NHWC images
 // fewbit/ops/conv2d/patches.hpp              windows as rows of a matrix
+// fewbit/gemm/int8/wide_product.hpp          products of int16 codes
+// fewbit/ops/conv2d/winograd.hpp             3 x 3 windows by F(2x2, 3x3), exact, in int16
 // fewbit/ops/conv2d/product.hpp              convolutions as products of blocks of windows
 // fewbit/ops/integer16.hpp                   the same of 16-bit activations
 // fewbit/ops/integer_output.hpp              sums -> codes by fixed-point multipliers
