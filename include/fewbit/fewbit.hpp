@@ -106,7 +106,8 @@
 #include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine, real_minimum
 
 // ---- gemm: parts of every product
-#include "fewbit/gemm/epilogue_rows.hpp"  // sums in a buffer -> epilogue -> C
+#include "fewbit/gemm/epilogue_rows.hpp"  // output_rectangle, apply_epilogue_to_rows
+#include "fewbit/gemm/partial_sums.hpp"   // partial_sums<weights>: sums over a part of k
 #include "fewbit/gemm/parts.hpp"          // C cut into parts, one per slot of scratch memory
 #include "fewbit/gemm/sum_of_codes.hpp"   // sum_of_codes
 #include "fewbit/gemm/tuning.hpp"         // every threshold that a measurement chose
@@ -119,7 +120,7 @@
 #include "fewbit/gemm/int8/multiply.hpp"            // multiply, scratch_bytes of int8_weights
 #include "fewbit/gemm/int8/panel_chunks.hpp"      // a panel against a block of rows, chunk by chunk
 #include "fewbit/gemm/int8/panel_layout.hpp"      // panels of columns, blocks and steps of k
-#include "fewbit/gemm/int8/partial_sums.hpp"      // sums over a part of k
+#include "fewbit/gemm/int8/partial_sums.hpp"      // partial_sums of int8_weights
 #include "fewbit/gemm/int8/row_tiles.hpp"         // how rows are cut into tiles
 #include "fewbit/gemm/int8/saturation_proof.hpp"  // which weights 16-bit sums are exact for
 #include "fewbit/gemm/int8/walk.hpp"              // the walk over C
@@ -129,12 +130,12 @@
 // ---- gemm/few_bits: weights of 1 to 8 bits, multiplied as they are stored
 #include "fewbit/gemm/few_bits/expanded_chunks.hpp"   // narrow weights, a chunk of k at a time
 #include "fewbit/gemm/few_bits/expanded_weights.hpp"  // narrow weights in the order of int8/
-#include "fewbit/gemm/few_bits/few_rows.hpp"          // a few rows by narrow weights
+#include "fewbit/gemm/few_bits/few_rows.hpp"          // product_of_few_rows; the loop
 #include "fewbit/gemm/few_bits/grouped_weights.hpp"   // 1 to 8 bits, a scale for each group
 #include "fewbit/gemm/few_bits/multiply.hpp"          // multiply, of few_bit_weights
-#include "fewbit/gemm/few_bits/multiply_grouped.hpp"  // multiply_grouped, grouped_lhs
-#include "fewbit/gemm/few_bits/partial_sums.hpp"      // sums over a part of k
-#include "fewbit/gemm/few_bits/partial_totals.hpp"    // totals over some groups
+#include "fewbit/gemm/few_bits/multiply_grouped.hpp"  // multiply_grouped, totals_writer
+#include "fewbit/gemm/few_bits/partial_sums.hpp"      // partial_sums of few_bit_weights
+#include "fewbit/gemm/few_bits/partial_totals.hpp"    // partial_totals: some groups
 #include "fewbit/gemm/few_bits/weights.hpp"  // few_bit_weights: 1 to 4 bits that stay packed
 
 // ---- gemm/bit_planes: codes as bit planes, multiplied by counting
@@ -142,14 +143,14 @@
 #include "fewbit/gemm/bit_planes/lhs.hpp"           // bit_planes, to_planes: activations in planes
 #include "fewbit/gemm/bit_planes/multiply.hpp"      // multiply, of bit planes
 #include "fewbit/gemm/bit_planes/parities.hpp"      // signs counted by carry-save adders
-#include "fewbit/gemm/bit_planes/partial_sums.hpp"  // rows in pieces, sums over a part of k
+#include "fewbit/gemm/bit_planes/partial_sums.hpp"  // plane_rows; partial_sums of planes
 #include "fewbit/gemm/bit_planes/rules.hpp"         // which planes meet, and what they count
 #include "fewbit/gemm/bit_planes/tile.hpp"          // the loop of bit planes
 #include "fewbit/gemm/bit_planes/weights.hpp"       // plane_weights, pack_planes: weights in planes
 
 // ---- gemm/lookup: tables of sums
 #include "fewbit/gemm/lookup/multiply.hpp"      // multiply, by table lookup
-#include "fewbit/gemm/lookup/partial_sums.hpp"  // sums over a part of k
+#include "fewbit/gemm/lookup/partial_sums.hpp"  // partial_sums of table_weights
 #include "fewbit/gemm/lookup/weights.hpp"       // table_weights, pack_table: one and two bits
 
 // ---- calib

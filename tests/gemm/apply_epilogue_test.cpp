@@ -39,7 +39,7 @@ void check(index m, index n, const MakeEpilogue& make) {
   for (const index stride : {n, (n + 63) / 64 * 64 + 64}) {
     for (const index streaming : {index{0}, index{1} << 40}) {
       aligned_buffer<Out> out(m * stride + 1);
-      const gemm::detail::out_view<Out> c{out.data(), stride, 0, 0, m, n};
+      const gemm::output_rectangle<Out> c{out.data(), stride, 0, 0, m, n};
       gemm::detail::apply_epilogue(t.sums.data(), n, c, epilogue, streaming, inline_executor{});
       const Eigen::Map<const row_matrix<Out>, 0, Eigen::OuterStride<>> got(
           out.data(), m, n, Eigen::OuterStride<>(stride));

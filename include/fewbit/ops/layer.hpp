@@ -295,7 +295,7 @@ class layer {
   }
 
   template <class Y>
-  [[nodiscard]] static detail::output_rows<gemm::detail::scalar_of<Y>> rows_to(Y& y) noexcept {
+  [[nodiscard]] static detail::output_rows<scalar_of<Y>> rows_to(Y& y) noexcept {
     return {y.data(), y.outerStride(), y.rows(), y.cols()};
   }
 

@@ -39,7 +39,7 @@ class expanded_chunks_test : public testing::Test {
     row_matrix<std::int32_t> c = row_matrix<std::int32_t>::Constant(m, n, 777);
     const gemm::few_bit_weights<Bits, Arch> packed(w, 1);
     const gemm::add_bias epilogue{bias.data()};
-    const gemm::detail::out_view<std::int32_t> to{c.data(), n, 0, 0, m, n};
+    const gemm::output_rectangle<std::int32_t> to{c.data(), n, 0, 0, m, n};
     aligned_buffer<std::byte> scratch(shape<Lhs>::scratch_bytes({k, 0}));
     const gemm::detail::product_by_chunks<Lhs, Bits, Arch, std::int32_t, gemm::add_bias> product(
         a.data(), k, packed, to, epilogue, scratch.data());

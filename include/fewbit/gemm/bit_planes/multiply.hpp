@@ -189,9 +189,10 @@ struct bit_product {
   /// Writes the epilogue of some rows and up to `cols` columns of sums to C.
   void write(const std::int32_t* sums, index sums_stride, const place& at, index rows,
              index cols) const noexcept {
-    apply_to_rows<lanes>(
+    apply_epilogue_to_rows<lanes>(
         sums, sums_stride,
-        out_view<Out>{c, stride, at.row, at.col, rows, std::min(cols, w.n - at.col)}, epilogue);
+        output_rectangle<Out>{c, stride, at.row, at.col, rows, std::min(cols, w.n - at.col)},
+        epilogue);
   }
 
   static constexpr int lanes = arch::native_lanes<std::int32_t>;
@@ -320,7 +321,7 @@ template <class A, class W, class Unit, class C, class E = raw, Executor Workers
   requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const plane_lhs<A, Unit>& a, const plane_weights<A, W, Unit>& w, C&& c,
               const E& epilogue = {}, const Workers& executor = {}) noexcept {
-  using out = detail::scalar_of<C>;
+  using out = scalar_of<C>;
   if constexpr (fewbit::detail::writes_in_place<C, out>()) {
     auto&& to = fewbit::detail::rows_of(c);
     fewbit::detail::expect_extent("multiply", "", "a", ".k()", a.k(), w.k());
@@ -357,7 +358,7 @@ template <class A, class W, class Unit, class Codes, class C, class E,
   requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const Codes& a, const plane_weights<A, W, Unit>& w, C&& c, const E& epilogue,
               workspace& scratch, const Workers& executor = {}) noexcept {
-  using out = detail::scalar_of<C>;
+  using out = scalar_of<C>;
   if constexpr (fewbit::detail::reads_in_place<Codes, typename A::code>() &&
                 fewbit::detail::writes_in_place<C, out>()) {
     const auto& from = fewbit::detail::rows_of(a);

@@ -241,8 +241,9 @@ struct table_product {
       const index stride = w.panels() * Unit::lanes;
       auto* sums = reinterpret_cast<std::int32_t*>(scratch + table_bytes<A, Unit>(m));
       sum_tile(row, rows, {sums, stride, col, col_end}, scratch);
-      apply_to_rows<arch::native_lanes<std::int32_t>>(
-          sums + col, stride, out_view<Out>{c, c_stride, row, col, rows, col_end - col}, epilogue);
+      apply_epilogue_to_rows<arch::native_lanes<std::int32_t>>(
+          sums + col, stride, output_rectangle<Out>{c, c_stride, row, col, rows, col_end - col},
+          epilogue);
     }
   }
 
@@ -338,7 +339,7 @@ template <class A, class W, class Unit, class Codes, class C, class E,
   requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const Codes& a, const table_weights<A, W, Unit>& w, C&& c, const E& epilogue,
               workspace& scratch, const Workers& executor = {}) noexcept {
-  using out = detail::scalar_of<C>;
+  using out = scalar_of<C>;
   if constexpr (fewbit::detail::reads_in_place<Codes, typename A::code>() &&
                 fewbit::detail::writes_in_place<C, out>()) {
     const auto& from = fewbit::detail::rows_of(a);

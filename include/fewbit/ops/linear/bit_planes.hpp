@@ -177,9 +177,9 @@ class bit_product_of_layer {
       for (index r = 0; r < y.rows; ++r) row_by_tables(x.from(r), y.part(r, 1), rest, memory);
     } else {
       using unit = typename weights_type::unit;
-      using writer = gemm::detail::plane_writer<lhs_format, unit>;
+      using plane_rows = gemm::plane_rows<lhs_format, unit>;
       constexpr index room = stack_bytes - codes_bytes;
-      const index rows = std::min(room / writer::bytes(1, inputs()), index{unit::rows});
+      const index rows = std::min(room / plane_rows::bytes(1, inputs()), index{unit::rows});
       for (index first = 0; rows > 0 && first < y.rows; first += rows)
         rows_by_planes(x.from(first), y.part(first, std::min(rows, y.rows - first)), rest, memory);
       for (index r = 0; rows == 0 && r < y.rows; ++r)
@@ -211,10 +211,9 @@ class bit_product_of_layer {
   void rows_by_planes(const Source& x, const output_rows<Out>& y, const Stages& rest,
                       std::byte* memory) const noexcept {
     using unit = typename weights_type::unit;
-    using rule = typename weights_type::rule;
     float scales[unit::rows];
     auto* codes = reinterpret_cast<input_code*>(memory);
-    gemm::detail::plane_writer<lhs_format, unit> planes(memory + codes_bytes, y.rows, inputs());
+    gemm::plane_rows<lhs_format, unit> planes(memory + codes_bytes, y.rows, inputs());
     for (index r = 0; r < y.rows; ++r) {
       const row_codes<Inputs, Source> row(x.from(r), inputs());
       scales[r] = row.scale();
@@ -224,12 +223,7 @@ class bit_product_of_layer {
       }
     }
     planes.finish();
-    const auto stages = stages_of(&scales[0], rest);
-    using stages_type = std::remove_cvref_t<decltype(stages)>;
-    const gemm::detail::bit_product<unit, rule, Out, stages_type> p{weights_.operands(), y.data,
-                                                                    y.stride, stages};
-    p.run({planes.words(), planes.nonzeros(), y.rows}, 0, 0,
-          gemm::detail::bit_panels<unit>{outputs()}.padded());
+    planes.multiply(weights_, y.data, y.stride, stages_of(&scales[0], rest));
   }
 
   /// One row whose planes do not fit, some words of k at a time.
@@ -237,8 +231,8 @@ class bit_product_of_layer {
   void row_by_words(const Source& x, const output_rows<Out>& y, const Stages& rest,
                     std::byte* memory) const noexcept {
     using unit = typename weights_type::unit;
-    using writer = gemm::detail::plane_writer<lhs_format, unit>;
-    using partial = gemm::detail::plane_partial_sums<lhs_format, rhs_format, unit>;
+    using plane_rows = gemm::plane_rows<lhs_format, unit>;
+    using partial = gemm::partial_sums<weights_type>;
     static_assert(codes_bytes + sums_on_stack * 4 + 8 * codes_bytes / 8 + 64 <= stack_bytes);
     auto* codes = reinterpret_cast<input_code*>(memory);
     auto* sums = reinterpret_cast<std::int32_t*>(memory + codes_bytes);
@@ -247,10 +241,9 @@ class bit_product_of_layer {
     by_columns(row, y, rest, sums, [&](index col, index col_end) {
       for (index k = 0; k < inputs(); k += codes_bytes) {
         const index count = std::min(codes_bytes, inputs() - k);
-        writer planes(words, 1, count);
+        plane_rows planes(words, 1, count);
         planes.put(0, 0, count, row(k, count, codes));
-        partial::add(planes.words(), k / gemm::detail::word_bits, gemm::detail::words_of(count),
-                     weights_, col, col_end, sums);
+        partial::add(planes, weights_, k, count, col, col_end, sums);
       }
     });
   }
@@ -258,8 +251,7 @@ class bit_product_of_layer {
   template <class Source, class Out, class Stages>
   void row_by_tables(const Source& x, const output_rows<Out>& y, const Stages& rest,
                      std::byte* memory) const noexcept {
-    using unit = typename weights_type::unit;
-    using partial = gemm::detail::table_partial_sums<lhs_format, rhs_format, unit>;
+    using partial = gemm::partial_sums<weights_type>;
     static_assert(sums_on_stack % partial::cols == 0);
     static_assert(partial::depth + sums_on_stack * 4 + partial::table_bytes <= stack_bytes);
     auto* codes = reinterpret_cast<input_code*>(memory);
@@ -284,8 +276,8 @@ class bit_product_of_layer {
       const index col_end = std::min(outputs(), col + sums_on_stack);
       std::fill_n(sums, sums_on_stack, 0);
       add(col, col_end);
-      const gemm::detail::out_view<Out> to{y.data, y.stride, 0, col, 1, col_end - col};
-      gemm::detail::apply_to_rows<lanes>(sums, sums_on_stack, to, stages);
+      const gemm::output_rectangle<Out> to{y.data, y.stride, 0, col, 1, col_end - col};
+      gemm::apply_epilogue_to_rows<lanes>(sums, sums_on_stack, to, stages);
     }
   }
 

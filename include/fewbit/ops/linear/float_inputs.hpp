@@ -178,11 +178,7 @@ class float_tile {
   FEWBIT_ALWAYS_INLINE static void add_chunk(reals (&sums)[R], const std::uint8_t* codes,
                                              const values& value, const float* x,
                                              index stride) noexcept {
-    if constexpr (R <= 2) {
-#pragma GCC unroll 4
-      for (index line = 0; line < Weights::chunk_bytes; line += arch::cache_line)
-        arch::prefetch_to_l1(codes + gemm::detail::grouped_ahead + line);
-    }
+    if constexpr (R <= 2) gemm::prefetch_grouped_weights<Weights>(codes);
     const arch::stored_chunk<bits, lanes> chunk(codes);
 #pragma GCC unroll 8
     for (int step = 0; step < arch::stored_layout<bits>::steps; ++step) {
@@ -247,7 +243,7 @@ class float_product {
   template <class Out, class Stages, class E>
   void run(const float_rows& x, const output_rows<Out>& y, const Stages& stages,
            std::byte* /*memory*/, workspace& /*workers*/, const E& executor) const noexcept {
-    const gemm::detail::grouped_out<Out, Stages> to{y.data, y.stride, 0, y.rows, y.cols, stages};
+    const gemm::totals_writer<Out, Stages> to{y.data, y.stride, 0, y.rows, y.cols, stages};
     const index panels = weights_.panels();
     const bool any_large = has_large(x, 0, y.rows);
     executor.for_each((panels + 1) / 2, [&](index pair) {
@@ -334,7 +330,7 @@ class float_product {
       tile.scale(1.0F / small_unit());
 #pragma GCC unroll 2
     for (int p = 0; p < P; ++p) {
-      gemm::detail::store_totals(tile.totals(p), row, (panel + p) * weights_type::unit::cols, out);
+      out.write(tile.totals(p), row, (panel + p) * weights_type::unit::cols);
     }
   }
 

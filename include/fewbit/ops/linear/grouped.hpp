@@ -270,9 +270,9 @@ class stored_product {
       } else {
         add_groups_in_pieces<Affine>(codes, col, col_end, room, totals);
       }
-      gemm::detail::apply_to_rows<lanes>(
+      gemm::apply_epilogue_to_rows<lanes>(
           totals, cols_on_stack,
-          gemm::detail::out_view<Out>{y.data, y.stride, 0, col, 1, col_end - col}, stages);
+          gemm::output_rectangle<Out>{y.data, y.stride, 0, col, 1, col_end - col}, stages);
     }
   }
 
@@ -288,7 +288,7 @@ class stored_product {
   template <bool Affine, class Codes>
   void add_whole_groups(const Codes& codes, index col, index col_end, std::byte* room,
                         float* totals) const noexcept {
-    using partial = gemm::detail::partial_totals<Weights, Affine, Scaled>;
+    using partial = gemm::partial_totals<Weights, Affine, Scaled>;
     static_assert(cols_on_stack % partial::cols == 0);
     const index together = groups_together();
     auto* starts = reinterpret_cast<std::int32_t*>(room);
@@ -317,7 +317,7 @@ class stored_product {
   template <bool Affine, class Codes>
   void add_groups_in_pieces(const Codes& codes, index col, index col_end, std::byte* room,
                             float* totals) const noexcept {
-    using partial = gemm::detail::partial_totals<Weights, Affine, Scaled>;
+    using partial = gemm::partial_totals<Weights, Affine, Scaled>;
     constexpr index piece = (room_bytes - cols_on_stack * index{sizeof(std::int32_t)}) /
                             Weights::chunk_codes * Weights::chunk_codes;
     auto* sums = reinterpret_cast<std::int32_t*>(room);

@@ -210,7 +210,8 @@ class int8_product {
   static constexpr index block_depth = scale_depth<typename S::granularity>;
   using blocks_type = scale_blocks_stage<S::is_affine, Inputs::is_static>;
   using kernel_type = gemm::default_kernel<input_code, Arch>;
-  static constexpr int lanes = gemm::detail::epilogue_lanes<kernel_type>;
+  using partial = gemm::partial_sums<gemm::int8_weights<input_code, kernel_type>>;
+  static constexpr int lanes = partial::lanes;
   /// Sums on the stack, of 4 KiB: int32 and, if k has blocks, a float total for each.
   static constexpr index sums_on_stack = block_depth == 0 ? 1024 : 512;
   static constexpr index sums_bytes = 4096;
@@ -321,8 +322,6 @@ class int8_product {
   /// How the buffer on the stack is used: sums, then codes of some rows, then copies of a chunk of
   /// them in the order of the kernel. Codes of all of k stay if they fit, else those of a chunk.
   struct stack_layout {
-    using partial = gemm::detail::partial_sums<
-        gemm::int8_weights<input_code, gemm::default_kernel<input_code, Arch>>>;
     static constexpr index room = stack_bytes - sums_bytes;
 
     index rows;
@@ -352,7 +351,6 @@ class int8_product {
   template <class Source, class Out, class Stages>
   void rows_on_stack(const Source& x, const output_rows<Out>& y, const Stages& rest,
                      std::byte* memory, const stack_layout& place) const noexcept {
-    using partial = typename stack_layout::partial;
     float scales[partial::most_rows];
     auto* sums = reinterpret_cast<std::int32_t*>(memory);
     auto* totals = reinterpret_cast<float*>(sums + sums_on_stack);
@@ -367,7 +365,7 @@ class int8_product {
     const auto stages = with_row_scales(&scales[0], rest);
     for (index col = 0; col < outputs(); col += place.cols) {
       const index col_end = std::min(outputs(), col + place.cols);
-      const gemm::detail::out_view<Out> to{y.data, y.stride, 0, col, y.rows, col_end - col};
+      const gemm::output_rectangle<Out> to{y.data, y.stride, 0, col, y.rows, col_end - col};
       if constexpr (block_depth != 0) std::fill_n(totals, y.rows * place.cols, 0.0F);
       std::int32_t row_sums[partial::most_rows];
       for (index block = 0; block < weights_.layout().blocks(); ++block) {
@@ -389,17 +387,17 @@ class int8_product {
           add_block(to, block, sums, &row_sums[0], totals, place.cols);
       }
       if constexpr (block_depth == 0) {
-        gemm::detail::apply_to_rows<lanes>(sums, place.cols, to,
-                                           scale_sums(blocks_of(&row_sums[0])) | stages);
+        gemm::apply_epilogue_to_rows<lanes>(sums, place.cols, to,
+                                            scale_sums(blocks_of(&row_sums[0])) | stages);
       } else {
-        gemm::detail::apply_to_rows<lanes>(totals, place.cols, to, stages);
+        gemm::apply_epilogue_to_rows<lanes>(totals, place.cols, to, stages);
       }
     }
   }
 
   /// totals(i, j) += what block_depth codes of k give.
   template <class Out>
-  void add_block(const gemm::detail::out_view<Out>& c, index block, const std::int32_t* sums,
+  void add_block(const gemm::output_rectangle<Out>& c, index block, const std::int32_t* sums,
                  const std::int32_t* row_sums, float* totals, index stride) const noexcept {
     using floats = arch::vec<float, lanes>;
     using ints = arch::vec<std::int32_t, lanes>;
@@ -450,21 +448,21 @@ class int8_product {
   /// Rows of a product of packed weights whose codes and copies fit the stack; 0 if none does.
   [[nodiscard]] index packed_rows_on_stack(index m) const noexcept {
     if constexpr (stays_packed<S>) {
-      index rows = std::min(m, gemm::detail::most_few_rows<Arch>);
+      index rows = std::min(m, few_rows::most_rows);
       const auto bytes = [&] {
-        return rows * (inputs() + 2 * index{sizeof(float)}) + 64 + copies::bytes(weights_, rows);
+        return rows * (inputs() + 2 * index{sizeof(float)}) + 64 + few_rows::bytes(weights_, rows);
       };
       while (rows > 0 && bytes() > stack_bytes) --rows;
       return rows;
     }
     return 0;
   }
-  using copies = gemm::detail::few_bit_lhs<input_code, std::min(S::storage::bits, 4), Arch>;
+  using few_rows = gemm::product_of_few_rows<input_code, std::min(S::storage::bits, 4), Arch>;
 
   template <class Source, class Out, class Stages>
   void packed_rows(const Source& x, const output_rows<Out>& y, const Stages& rest,
                    std::byte* memory) const noexcept {
-    std::byte* scratch = memory + (copies::bytes(weights_, y.rows) + 63) / 64 * 64;
+    std::byte* scratch = memory + (few_rows::bytes(weights_, y.rows) + 63) / 64 * 64;
     auto* scales = reinterpret_cast<float*>(scratch);
     auto* row_sums = reinterpret_cast<std::int32_t*>(scales + y.rows);
     auto* codes = reinterpret_cast<input_code*>(row_sums + y.rows);
@@ -476,17 +474,16 @@ class int8_product {
       sum_row(a.row(r), r, row_sums);
     }
     const auto stages = scale_sums(blocks_of(row_sums)) | with_row_scales(scales, rest);
-    const gemm::detail::out_view<Out> to{y.data, y.stride, 0, 0, y.rows, y.cols};
-    gemm::detail::multiply_few_rows(a.data, a.stride, weights_, to, stages, 0, 1, memory);
+    const gemm::output_rectangle<Out> to{y.data, y.stride, 0, 0, y.rows, y.cols};
+    few_rows::multiply(a.data, a.stride, weights_, to, stages, memory);
   }
 
   template <class Source, class Out, class Stages>
   void packed_row_by_chunks(const Source& x, const output_rows<Out>& y, const Stages& rest,
                             std::byte* memory) const noexcept {
-    using partial =
-        gemm::detail::few_bit_partial_sums<input_code, std::min(S::storage::bits, 4), Arch>;
+    using packed_sums = gemm::partial_sums<weights_type, input_code>;
     constexpr index chunk = (stack_bytes - sums_bytes) / 2 / 512 * 512;
-    static_assert(chunk % partial::depth == 0 && sums_on_stack % partial::cols == 0);
+    static_assert(chunk % packed_sums::depth == 0 && sums_on_stack % packed_sums::cols == 0);
     auto* sums = reinterpret_cast<std::int32_t*>(memory);
     auto* codes = reinterpret_cast<input_code*>(memory + sums_bytes);
     auto* room = reinterpret_cast<std::int8_t*>(codes + chunk);
@@ -505,12 +502,12 @@ class int8_product {
           encode(x, 0, scale, k, count, codes);
         }
         if constexpr (S::is_affine) row_sum += gemm::sum_of_codes(part, count);
-        partial::add(part, weights_, k, count, col, col_end, room, sums);
+        packed_sums::add(part, weights_, k, count, col, col_end, room, sums);
       }
       const auto stages = scale_sums(blocks_of(&row_sum)) | with_row_scales(&scale, rest);
-      gemm::detail::apply_to_rows<lanes>(
+      gemm::apply_epilogue_to_rows<lanes>(
           sums, sums_on_stack,
-          gemm::detail::out_view<Out>{y.data, y.stride, 0, col, 1, col_end - col}, stages);
+          gemm::output_rectangle<Out>{y.data, y.stride, 0, col, 1, col_end - col}, stages);
     }
   }
 

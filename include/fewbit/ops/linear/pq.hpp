@@ -168,8 +168,8 @@ class pq_by_bytes {
         }
         add_parts(col, cols, first, parts, tables, sums, totals);
       }
-      gemm::detail::apply_to_rows<arch::native_lanes<std::int32_t>>(
-          totals, cols_on_stack, gemm::detail::out_view<Out>{y.data, y.stride, 0, col, 1, cols},
+      gemm::apply_epilogue_to_rows<arch::native_lanes<std::int32_t>>(
+          totals, cols_on_stack, gemm::output_rectangle<Out>{y.data, y.stride, 0, col, 1, cols},
           from_lookups(&of_row.scale, &of_row.offset) | stages);
     }
   }
@@ -258,9 +258,9 @@ class pq_by_floats {
       for (index j = col; j < col_end; j += layout::points_per_block) {
         for (index i = 0; i < layout::points_per_block; ++i)
           in_order[i] = sums[j - col + sum_of_point<Bits>(i)];
-        gemm::detail::apply_to_rows<arch::native_lanes<float>>(
+        gemm::apply_epilogue_to_rows<arch::native_lanes<float>>(
             in_order, layout::points_per_block,
-            gemm::detail::out_view<Out>{y.data, y.stride, 0, j, 1,
+            gemm::output_rectangle<Out>{y.data, y.stride, 0, j, 1,
                                         std::min(layout::points_per_block, col_end - j)},
             stages);
       }
