@@ -60,23 +60,23 @@
 // config.hpp: version, instruction sets of this build, inline namespaces
 // begin.hpp, end.hpp: first and last in every header; put the host's macros aside
 
-// ---- arch: instruction sets as types, short vectors, the units that kernels are made of
+// ---- arch: instruction sets as types, short vectors, units of instructions for kernels
 #include "fewbit/arch/all.hpp"        // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
 #include "fewbit/arch/arch.hpp"       // arch::native, arch::compiled
-#include "fewbit/arch/bit_unit.hpp"   // what a kernel of bit planes is made of
+#include "fewbit/arch/bit_unit.hpp"   // instructions of kernels of bit planes
 #include "fewbit/arch/byte_sums.hpp"  // add_fours: sums of neighbouring bytes
 #include "fewbit/arch/code_values.hpp"   // codes of a few bits as floats
 #include "fewbit/arch/convert.hpp"       // nearest_int, saturated, widened: float -> int32 -> codes
-#include "fewbit/arch/dot_unit.hpp"      // what a matrix kernel is made of
+#include "fewbit/arch/dot_unit.hpp"      // instructions of matrix kernels
 #include "fewbit/arch/extrema.hpp"       // one-instruction minima and maxima
 #include "fewbit/arch/fused.hpp"         // fused_multiply_add, the same bits everywhere
 #include "fewbit/arch/level_values.hpp"  // levels of a codebook by their codes
-#include "fewbit/arch/lookup_unit.hpp"   // what a search by codes is made of
+#include "fewbit/arch/lookup_unit.hpp"   // instructions of searches by codes
 #include "fewbit/arch/magnitude.hpp"     // larger_magnitude
 #include "fewbit/arch/memory.hpp"        // prefetch
-#include "fewbit/arch/stored_unit.hpp"   // the same for weights as they are stored, 1 to 8 bits
+#include "fewbit/arch/stored_unit.hpp"   // instructions for stored weights of 1 to 8 bits
 #include "fewbit/arch/streaming_store.hpp"  // streaming_store, end_streaming
-#include "fewbit/arch/table_unit.hpp"       // what a product by table lookup is made of
+#include "fewbit/arch/table_unit.hpp"       // instructions of table lookup
 #include "fewbit/arch/transpose.hpp"        // rows to columns in registers
 #include "fewbit/arch/vec.hpp"              // arch::vec<T, N>: select, convert, round_to_int ...
 
@@ -166,6 +166,7 @@
 #include "fewbit/ops/linear/grouped.hpp"       // linear<S> of weights in groups, as they are stored
 #include "fewbit/ops/linear/grouped_weights.hpp"  // scheme -> weights in groups
 #include "fewbit/ops/linear/int8.hpp"             // a scale per row, static inputs, codebooks
+#include "fewbit/ops/linear/scheme_layer.hpp"     // constructors of layers with a scheme
 #include "fewbit/ops/linear/two_scale.hpp"        // linear<ttq>: weights of quantize_ttq
 #include "fewbit/ops/linear/weight_table.hpp"     // scales and zero points by block and channel
 
@@ -194,6 +195,7 @@
 // fewbit/codebook/product_quantizer.hpp      product_quantizer, train_product_quantizer
 // fewbit/codebook/residual_quantizer.hpp     residual_quantizer: two levels
 // fewbit/codebook/rotated_quantizer.hpp      rotated_quantizer: parts of turned vectors (OPQ)
+// fewbit/codebook/row_table.hpp              equal rows, by a hash table
 // fewbit/codebook/seeding.hpp                k-means++
 // fewbit/codebook/sorted_points.hpp          numbers in order, means of intervals
 //

@@ -157,7 +157,7 @@ inline std::vector<float> all_numbers(const sorted_points& points, index k) {
 }
 
 /// Iterations of Lloyd from nearly optimal intervals. Does not check its arguments.
-template <KmeansProgress P, Executor E>
+template <Progress<kmeans_step> P, Executor E>
 kmeans_result kmeans_of_numbers(const matrix_ref& points, index k, const kmeans_options& options,
                                 P& progress, const E& executor) {
   const sorted_points sorted(points, options.weights);

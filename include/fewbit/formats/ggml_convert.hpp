@@ -35,6 +35,7 @@
 
 #include "fewbit/begin.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -94,16 +95,10 @@ struct code_group {
   int zero;
 
   [[nodiscard]] bool has(int code) const noexcept {
-    for (const std::int8_t c : codes) {
-      if (c == code) return true;
-    }
-    return false;
+    return std::find(codes.begin(), codes.end(), code) != codes.end();
   }
   [[nodiscard]] bool is_zero() const noexcept {
-    for (const std::int8_t c : codes) {
-      if (c != zero) return false;
-    }
-    return true;
+    return std::all_of(codes.begin(), codes.end(), [this](int code) { return code == zero; });
   }
   /// Replaces each code by first - code.
   void turn(int first) noexcept {

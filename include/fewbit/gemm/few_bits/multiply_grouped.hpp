@@ -572,21 +572,17 @@ template <int Bits, class Arch, bool HasMinimum, class A, class C, class E,
   requires ProductEpilogue<C, E, float>
 void multiply(const A& a, const grouped_weights<Bits, Arch, HasMinimum>& w, C&& c,
               const E& epilogue, workspace& scratch, const Workers& executor = {}) noexcept {
-  using out = scalar_of<C>;
-  if constexpr (fewbit::detail::reads_in_place<A, std::int8_t>() &&
-                fewbit::detail::writes_in_place<C, out>()) {
-    const auto& from = fewbit::detail::rows_of(a);
-    auto&& rows = fewbit::detail::rows_of(c);
-    fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
-    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, from.rows()));
+  const auto run = [&](const auto& from, auto& rows) {
     assert(detail::are_grouped_lhs_codes(from));
-    const output_rectangle<out> to{rows.data(), rows.outerStride(), 0, 0, rows.rows(), rows.cols()};
+    const output_rectangle<scalar_of<C>> to{rows.data(), rows.outerStride(), 0,
+                                            0,           rows.rows(),        rows.cols()};
     const index parts = scratch.slots();
     executor.for_each(parts, [&](index part) {
       detail::multiply_grouped_part(from.data(), from.outerStride(), w, to, epilogue, part, parts,
                                     scratch.slot(part));
     });
-  }
+  };
+  detail::with_checked_operands<std::int8_t>(a, w, c, scratch, run);
 }
 
 /// The same for one call in one thread: scratch memory is allocated.
