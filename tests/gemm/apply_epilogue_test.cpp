@@ -50,7 +50,7 @@ void check(index m, index n, const MakeEpilogue& make) {
   }
 }
 
-TEST(apply_epilogue, equals_the_epilogue_of_each_sum) {
+TEST(apply_epilogue, applies_the_epilogue_to_each_sum) {
   for (const index n : {1, 15, 16, 63, 64, 65, 128, 200, 1024}) {
     for (const index m : {1, 3, 70}) {
       check<std::int8_t>(m, n, [](const tables& t) {
@@ -64,7 +64,7 @@ TEST(apply_epilogue, equals_the_epilogue_of_each_sum) {
   }
 }
 
-TEST(apply_epilogue, takes_matrices) {
+TEST(apply_epilogue, accepts_matrices) {
   const tables t(4, 30);
   row_matrix<std::uint8_t> c(4, 30);
   const auto epilogue = gemm::add_bias(t.bias.data()) | gemm::to_uint8{3};
