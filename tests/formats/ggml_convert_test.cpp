@@ -113,8 +113,8 @@ TEST(ggml_convert, any_minima_are_restored_or_refused) {
       ASSERT_EQ(to_blocks<q4_1>(q), blocks);
     } else {
       ASSERT_EQ(tests::sentence_of([&] { return to_quantized_matrix(blocks); }),
-                "fewbit: to_quantized_matrix: block (0, 0) is of a negative scale, expected one "
-                "that comes back the same");
+                "fewbit: to_quantized_matrix: block (0, 0) is a block with a negative "
+                "scale, expected a block that to_blocks can restore");
     }
   }
 }
@@ -189,21 +189,22 @@ block_matrix<B> with_scale(std::uint16_t d, const std::vector<int>& codes) {
 TEST(ggml_convert, names_the_block_that_cannot_be_restored) {
   const auto sentence = [](const char* flaw) {
     return std::string("fewbit: to_quantized: block (1, 1) is ") + flaw +
-           ", expected one that comes back the same";
+           ", expected a block that to_blocks can restore";
   };
   EXPECT_EQ(refusal(with_scale<q8_0>(0x3C00, {127, -127, 0})), "no error");
-  EXPECT_EQ(refusal(with_scale<q8_0>(0x3C00, {1, -128})), sentence("with a code -128"));
-  EXPECT_EQ(refusal(with_scale<q8_0>(0xBC00, {1})), sentence("of a negative scale"));
-  EXPECT_EQ(refusal(with_scale<q8_0>(0, {1})), sentence("of scale 0 with codes of other values"));
+  EXPECT_EQ(refusal(with_scale<q8_0>(0x3C00, {1, -128})), sentence("a block with a code -128"));
+  EXPECT_EQ(refusal(with_scale<q8_0>(0xBC00, {1})), sentence("a block with a negative scale"));
+  EXPECT_EQ(refusal(with_scale<q8_0>(0, {1})),
+            sentence("a block with scale 0 and codes of other values than 0"));
   EXPECT_EQ(refusal(with_scale<q5_0>(0x3C00, {1, 31})), "no error");
   EXPECT_EQ(refusal(with_scale<q5_0>(0xBC00, {1, 31})),
-            sentence("of a negative scale without a code 0"));
+            sentence("a block with a negative scale and without a code 0"));
   EXPECT_EQ(refusal(with_scale<q5_0>(0xBC00, {0, 31})), "no error");
   EXPECT_EQ(refusal(with_scale<q5_0>(0, {16})),
-            sentence("of scale 0 in another form than zeros have"));
+            sentence("a block with scale 0 that differs from the block of zeros"));
   EXPECT_EQ(refusal(with_scale<q4_0>(0, {8})), "no error");
   EXPECT_EQ(refusal(with_scale<q4_0>(0x8000, {8, 7})),
-            sentence("of scale 0 with codes of other values"));
+            sentence("a block with scale 0 and codes of other values than 0"));
 }
 
 template <class B>

@@ -111,10 +111,11 @@ TEST(onnx_blocks, names_bad_arguments) {
             from + "length of scales is 6, expected 2 times 288230376151711744");
   EXPECT_EQ(sentence([](auto& w) { w.scales[4] = std::numeric_limits<float>::infinity(); }),
             from + "scale of block(1, 1) is inf, expected a finite number");
-  EXPECT_EQ(sentence([](auto& w) { w.scales[4] = 0.0F; }),
-            from +
-                "scale of block(1, 1) is 0, expected another number, because codes differ from "
-                "the zero point");
+  EXPECT_EQ(
+      sentence([](auto& w) { w.scales[4] = 0.0F; }),
+      from +
+          "scale of block(1, 1) is 0, expected a number other than 0, because codes differ from "
+          "the zero point");
   EXPECT_EQ(tests::sentence_of([&] {
               return to_matmul_nbits(quantize<uint4_grouped<16>>(row_matrix<float>::Ones(1, 20)),
                                      zero_point_input::implied);

@@ -12,7 +12,7 @@
 /// | dynamic_int8         | rne(x / scale), -127 .. 127    | max|row| / 127, at each call   |
 /// | dynamic_int8_groups  | the same                       | max|group| / 127, at each call |
 /// | static_int8, _uint8  | rne(x / scale) + zero point    | given when the layer is made   |
-/// | binary_inputs,       | one to eight bits              | of each row, at each call      |
+/// | binary_inputs,       | one to eight bits              | one per row, at each call      |
 /// | ternary_inputs,      | (ops/linear/bit_inputs.hpp)    |                                |
 /// | few_bit_inputs<B>,   |                                |                                |
 /// | unsigned_inputs<B>   |                                |                                |
@@ -83,7 +83,7 @@ struct ternary_inputs {
 template <int Bits, bool Signed = true>
 struct few_bit_inputs {
   static_assert(Bits >= (Signed ? 2 : 1) && Bits <= 8,
-                "fewbit: few_bit_inputs have 2 to 8 bits, or 1 to 8 where they are unsigned");
+                "fewbit: few_bit_inputs have 2 to 8 bits, or 1 to 8 if they are unsigned");
   using code = std::conditional_t<Signed, std::int8_t, std::uint8_t>;
   static constexpr int largest = (1 << (Signed ? Bits - 1 : Bits)) - 1;
 };
@@ -322,10 +322,10 @@ template <class X>
 /// the same bits for prepared inputs as for x.
 ///
 /// @tparam Inputs   dynamic_int8, or inputs of a few bits; include ops/linear.hpp for these
-/// @param x         m x k floats: a row_matrix, a row-major Map or block, or a vector, which is a
-///          row
+/// @param x         m x k floats: a row_matrix, a row-major Map or block, or a vector, which is
+///                  one row
 /// @param scratch   scratch.inputs holds the codes (m k bytes) and the scales (4 m bytes). If it is
-///          too small, it grows, which allocates memory
+///                  too small, it grows, which allocates memory
 /// @param executor  quantizes several rows at once
 /// @throws fewbit::error if there are more codes than memory can hold
 template <class Inputs = dynamic_int8, class X, Executor E = inline_executor>

@@ -5,7 +5,7 @@
 ///     linear<int8_per_row> layer(weights, bias);   // quantizes and packs; holds bytes() of memory
 ///     layer(x, y);                                 // works in 16 KiB of stack, allocates nothing
 ///
-///     layer.reserve(128);                          // memory of its own for 128 rows at a time
+///     layer.reserve(128);                          // its own memory for 128 rows at a time
 ///     layer(x, y);                                 // faster; one thread at a time
 ///
 ///     layer_scratch scratch;                       // memory of the caller, for several layers:
@@ -143,9 +143,9 @@ class layer {
   ///
   /// @param x  m x k floats or prepared inputs; for static inputs codes as well
   /// @param y  m x n, must not overlap x; floats, or std::int8_t or std::uint8_t codes. Codes need
-  /// options().output_params with a zero point that is one of these codes Both are row-major, or
-  /// compile-time vectors, which are one row each. If shapes do not fit, the error handler is
-  /// called and the program terminates (core/operands.hpp).
+  ///           options().output_params with a zero point that is one of these codes
+  /// Both are row-major, or compile-time vectors, which are one row each. If shapes do not fit, the
+  /// error handler is called and the program terminates (core/operands.hpp).
   template <class X, class Y>
   void operator()(const X& x, Y&& y) noexcept {
     if (memory_.rows.slots() == 0) return std::as_const(*this)(x, y);
@@ -237,7 +237,7 @@ class layer {
   layer() = default;
 
   /// @throws fewbit::error if bias has another length than outputs or is not finite, or if
-  ///          output_params are not a valid scale and zero point
+  ///         output_params are not a valid scale and zero point
   layer(Product&& product, const Eigen::Ref<const Eigen::VectorXf>& bias,
         const layer_options& options)
       : product_(std::move(product)), options_(options) {

@@ -23,8 +23,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// The value of output_params that are not given. Its scale is negative, so it is never a valid
-/// one.
+/// The value of output_params that are not given. Its scale is negative, so it is not a valid
+/// scale.
 inline constexpr quant_params no_params{std::numeric_limits<float>::lowest(), 0};
 
 /// What a layer does to its outputs before it writes them.
@@ -74,7 +74,7 @@ inline void expect_valid_options(const char* layer, const layer_options& options
   expect_valid_params(layer, "output_params", options.output_params, -128, 255);
 }
 
-/// Fails unless workers is at least 1 and not more than memory can hold at `bytes` bytes each.
+/// Fails unless workers is at least 1 and memory can hold `bytes` bytes for each of them.
 inline void expect_workers(const char* layer, index workers, index bytes) {
   expect(workers >= 1, layer, "workers", workers, "at least 1");
   const index most = workspace::most_slots(bytes);

@@ -2,7 +2,7 @@
 /// Some columns of weights of few bits, expanded in scratch memory to the order of int8_weights.
 ///
 /// The walks over C (gemm/int8/walk.hpp, gemm/int8/walk_by_proof.hpp) use a window of expanded
-/// columns like packed weights. Positions count all columns of W, extents count those of the
+/// columns like packed weights. Positions are columns of W. Extents are numbers of columns of the
 /// window.
 
 #include "fewbit/begin.hpp"

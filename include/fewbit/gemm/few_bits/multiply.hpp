@@ -8,8 +8,8 @@
 /// | other numbers | windows: some columns of W are expanded (gemm/few_bits/expanded_weights.hpp)   |
 ///
 /// A window is in scratch memory, in the order of the kernel of 8-bit weights. All rows are
-/// multiplied by it as by packed 8-bit weights. Expansion costs n * k operations once, and weights
-/// are read from memory in few bits.
+/// multiplied by a window like by packed 8-bit weights. Expansion costs n * k operations once.
+/// Weights are read from memory as few bits.
 
 #include "fewbit/begin.hpp"
 

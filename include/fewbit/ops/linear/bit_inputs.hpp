@@ -76,7 +76,8 @@ FEWBIT_ALWAYS_INLINE void encode_each(const float* x, index n, Code* codes,
   for (; i < n; ++i) codes[i] = static_cast<Code>(code(x[i]));
 }
 
-/// The largest float that is at most x, for x >= 0: a float is above it exactly if it is above x.
+/// The largest float that is at most x, for x >= 0. A float is greater than x if and only if it is
+/// greater than this one.
 [[nodiscard]] inline float largest_float_up_to(double x) noexcept {
   const auto nearest = static_cast<float>(x);
   if (double{nearest} <= x) return nearest;

@@ -6,8 +6,8 @@
 ///     linear<binary_per_row, ternary_inputs> tbn(weights, bias);     // ternary by binary
 ///     linear<int2_per_row, unsigned_inputs<2>> w2a2(weights, bias);  // after a ReLU
 ///
-/// Codes of both sides are bit planes. Products count bits; two bits by two use tables where that
-/// is faster. Sums are exact for every k. Fewer bits take less time. Read before:
+/// Codes of both sides are bit planes. Products count bits; products of two bits by two bits use
+/// tables if that is faster. Sums are exact for every k. Fewer bits take less time. Read before:
 /// ops/layer.hpp (calls and memory), ops/linear/bit_inputs.hpp (rows to codes). Read next:
 /// gemm/bit_planes/formats.hpp, gemm/bit_planes/multiply.hpp, gemm/lookup/multiply.hpp.
 /// Sources: XNOR-Net, arXiv:1603.05279; TBN, Wan et al. 2018, ECCV; DoReFa-Net, arXiv:1606.06160.

@@ -7,8 +7,8 @@
 /// they are stored: 4.5 bits each for 4 bits in groups of 32 (gemm/few_bits/grouped_weights.hpp).
 /// Each code becomes a float in registers. Within a group the sum runs over k in order, and product
 /// and sum are rounded separately, so results are the same bits on every processor. If a row of
-/// inputs is so large that the sum of a group could overflow, its codes are multiplied by a power
-/// of two, and its totals by the inverse. So outputs stay finite if the scale of the group is small
+/// inputs is so large that the sum of a group could overflow, codes are multiplied by a power of
+/// two, and totals by the inverse. So outputs stay finite if the scale of the group is small
 /// enough. With many rows an integer product is several times faster. Read before: ops/layer.hpp.
 /// Read next: arch/code_values.hpp, arch/level_values.hpp.
 
@@ -94,7 +94,7 @@ struct listed_codes {
   }
 };
 
-/// Totals of R rows of floats and the columns of P panels of stored weights; Codes is counted_codes
+/// Totals of R rows of floats by the columns of P panels of stored weights. Codes is counted_codes
 /// or listed_codes.
 template <class Weights, int R, int P, class Codes>
 class float_tile {

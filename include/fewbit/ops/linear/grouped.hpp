@@ -113,7 +113,8 @@ struct copied_groups {
 /// @tparam Weights  gemm::grouped_weights
 /// @tparam Copies   the input row is repeated this often along k, in groups of its length (2 for
 ///                  two-scale ternary weights)
-/// @tparam Scaled   whether each group of inputs has a scale of its own; else each row has one
+/// @tparam Scaled   whether each group of inputs has its own scale; otherwise each row has one
+///          scale
 template <class Weights, int Copies = 1, bool Scaled = false>
 class stored_product {
   static_assert(!Scaled || Copies == 1, "fewbit: repeated inputs have one scale for each row");
@@ -206,7 +207,7 @@ class stored_product {
     group_codes(const Source& x, const Weights& w) noexcept
         : x_(x), w_(w), row_(x, w.k() / Copies) {}
 
-    /// The scale of the row, and that of group g.
+    /// The scale of the row, and the scale of group g.
     [[nodiscard]] float scale() const noexcept { return row_.scale(); }
     [[nodiscard]] float scale(index g) const noexcept {
       if constexpr (Source::are_codes) {

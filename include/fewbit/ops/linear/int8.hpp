@@ -6,7 +6,7 @@
 /// are static, to a group. Sums of codes are exact in int32; scales are applied to them afterwards.
 /// Weights of up to four bits stay packed. To learn a codebook from float weights, include
 /// codebook/lloyd_max.hpp. Read before: ops/layer.hpp (calls and memory), quant/arrays.hpp (how X
-/// becomes codes). Read next: ops/linear/grouped.hpp (dynamic_int8 by weights in groups).
+/// becomes codes). Read next: ops/linear/grouped.hpp (weights in groups with dynamic_int8).
 
 #include "fewbit/begin.hpp"
 
@@ -530,7 +530,7 @@ class int8_product {
 /// floats of quantize(), not rounded. A weight scale may be 0; its weights are then 0.
 ///
 /// @tparam S       scheme of the weights. With dynamic inputs: a codebook, or a scheme without
-///          groups
+///                 groups
 /// @tparam Inputs  dynamic_int8, static_int8 or static_uint8
 /// @tparam Arch    instruction set; other than the default only for comparisons
 ///

@@ -309,8 +309,8 @@ class pq_layer : public layer<Product> {
 
   /// Packs codes, n x quantizer.parts().
   /// @throws fewbit::error if the quantizer has another width or number of bits, a code is out of
-  ///          range, bias has another length or is not finite, or output_params are not a valid
-  ///          scale and zero point
+  ///         range, bias has another length or is not finite, or output_params are not a valid
+  ///         scale and zero point
   pq_layer(const product_quantizer& quantizer,
            const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
            const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
@@ -358,9 +358,9 @@ class pq_layer : public layer<Product> {
 /// of row j select in the tables of input i, s(i) is the step of these bytes and o(i) the sum of
 /// the least entries of the tables. The float operations are in that order, uncontracted, so
 /// results are the same bits everywhere. The difference from the product with the decoded weights
-/// is at most parts * s(i) / 2, plus what float operations lose (pq_lhs::error_bound). s(i) is
-/// 1/255 of the largest difference between an input's products with two centroids of a part. All
-/// outputs of an input with a NaN or an infinity are NaN.
+/// is at most parts * s(i) / 2, plus the rounding errors of float operations (pq_lhs::error_bound).
+/// s(i) is 1/255 of the largest difference between an input's products with two centroids of a
+/// part. All outputs of an input with a NaN or an infinity are NaN.
 template <index Width, int Bits, class Arch>
 class linear<pq<Width, Bits>, dynamic_int8, Arch>
     : public detail::pq_layer<Width, Bits, detail::pq_by_bytes<Bits, Arch>> {

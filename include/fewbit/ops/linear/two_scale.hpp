@@ -44,8 +44,8 @@ inline void expect_finite_two_scale_totals(const two_scale_ternary& q) {
   }
 }
 
-/// A 1-bit code means 0 or 2, so scales are halved. In the second group a bit is set where the code
-/// is not -1, and the zero point is 2: a code of -1 means -2 there, every other code 0.
+/// A 1-bit code means 0 or 2, so scales are halved. In the second group a bit is set if the code is
+/// not -1, and the zero point is 2. So a code of -1 means -2 there, and every other code means 0.
 template <class Arch>
 [[nodiscard]] gemm::grouped_weights<1, Arch> pack_two_scales(const two_scale_ternary& q) {
   using packed = gemm::grouped_weights<1, Arch>;
@@ -107,8 +107,8 @@ class linear<ttq, dynamic_int8, Arch>
 
   /// Packs quantized weights, n x k.
   /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if
-  ///          output_params are not a valid scale and zero point, if k is so large that a sum could
-  ///          overflow int32, or if scales are so large that a total could overflow float
+  ///         output_params are not a valid scale and zero point, if k is so large that a sum could
+  ///         overflow int32, or if scales are so large that a total could overflow float
   explicit linear(const two_scale_ternary& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})

@@ -109,7 +109,7 @@ template <class T, Scheme S, class F>
   return table;
 }
 
-/// Fails unless an argument has rows and columns. `layer` is the function of the error sentence.
+/// Fails unless an argument has rows and columns. `layer` is the function in the error sentence.
 inline void expect_not_empty(const char* layer, const char* argument, index rows, index cols) {
   if (rows > 0 && cols > 0) return;
   fail(layer, argument, text(rows) + " x " + text(cols), "at least one row and one column");
