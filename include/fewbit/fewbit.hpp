@@ -144,7 +144,7 @@
 #include "fewbit/gemm/bit_planes/multiply.hpp"      // multiply, of bit planes
 #include "fewbit/gemm/bit_planes/parities.hpp"      // signs counted by carry-save adders
 #include "fewbit/gemm/bit_planes/partial_sums.hpp"  // plane_rows; partial_sums of planes
-#include "fewbit/gemm/bit_planes/rules.hpp"         // which planes meet, and what they count
+#include "fewbit/gemm/bit_planes/rules.hpp"         // which planes are multiplied
 #include "fewbit/gemm/bit_planes/tile.hpp"          // the loop of bit planes
 #include "fewbit/gemm/bit_planes/weights.hpp"       // plane_weights, pack_planes: weights in planes
 
@@ -177,7 +177,7 @@
 // fewbit/codebook/clustering.hpp             kmeans_options, kmeans_result
 // fewbit/codebook/find_nearest.hpp           find_nearest: the nearest of many coded vectors
 // fewbit/codebook/nearest_by_codes.hpp       the nearest centroid by way of 8-bit codes
-// fewbit/codebook/distance_tables.hpp        a query beside all centroids, in float and bytes
+// fewbit/codebook/distance_tables.hpp        distances to all centroids, floats and bytes
 // fewbit/codebook/entry_tables.hpp           tables of one part, in float and bytes
 // fewbit/codebook/interval_search.hpp        the best intervals of sorted numbers
 // fewbit/codebook/kmeans.hpp                 kmeans
