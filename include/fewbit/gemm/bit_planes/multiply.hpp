@@ -140,8 +140,8 @@ struct bit_product {
     index col;
   };
 
-  /// Where the panels end that the rows of a tile are multiplied by, before the epilogue reads the
-  /// sums: the first one, and as many full ones behind it as stay in L1.
+  /// The column after the panels that a tile is multiplied by before the epilogue reads the sums.
+  /// These are the first panel, and as many full panels after it as stay in L1.
   [[nodiscard]] index next_strip(index col, index end) const noexcept {
     const index full = (end - col) / panels::tile_cols;
     if (is_raw || full <= 1) return col + panels{w.n}.cols(col);

@@ -191,7 +191,7 @@ FEWBIT_ALWAYS_INLINE void prefetch_grouped_weights(const std::uint8_t* codes) no
 namespace detail {
 
 /// Initializes the sums of a group and adds them to the totals, for R rows and a panel. `tail`
-/// points behind the codes of the group.
+/// points to the data after the codes of the group.
 template <class Weights, int R>
 struct grouped_ends {
   using unit = typename Weights::unit;

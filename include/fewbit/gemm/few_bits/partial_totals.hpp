@@ -45,7 +45,7 @@ class partial_totals {
   ///
   /// @param start      as grouped_lhs::starts()
   /// @param lhs_scale  of the group, if activations are scaled
-  /// @param tail       points behind the codes of the group
+  /// @param tail       points to the data after the codes of the group
   /// @param lhs_sum    sum of the activations of the group, if weights have minima
   static void end_group(const Weights& w, std::int32_t start, [[maybe_unused]] float lhs_scale,
                         const std::uint8_t* tail, const std::int32_t* sums, float* totals,
