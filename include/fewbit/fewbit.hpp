@@ -61,23 +61,23 @@
 // config.hpp: version, instruction sets of this build, inline namespaces
 // begin.hpp, end.hpp: first and last in every header; put the host's macros aside
 
-// ---- arch: instruction sets as types, short vectors, the units that kernels are made of
+// ---- arch: instruction sets as types, short vectors, units of instructions for kernels
 #include "fewbit/arch/all.hpp"        // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
 #include "fewbit/arch/arch.hpp"       // arch::native, arch::compiled
-#include "fewbit/arch/bit_unit.hpp"   // what a kernel of bit planes is made of
+#include "fewbit/arch/bit_unit.hpp"   // instructions of kernels of bit planes
 #include "fewbit/arch/byte_sums.hpp"  // add_fours: sums of neighbouring bytes
 #include "fewbit/arch/code_values.hpp"   // codes of a few bits as floats
 #include "fewbit/arch/convert.hpp"       // nearest_int, saturated, widened: float -> int32 -> codes
-#include "fewbit/arch/dot_unit.hpp"      // what a matrix kernel is made of
+#include "fewbit/arch/dot_unit.hpp"      // instructions of matrix kernels
 #include "fewbit/arch/extrema.hpp"       // one-instruction minima and maxima
 #include "fewbit/arch/fused.hpp"         // fused_multiply_add, the same bits everywhere
 #include "fewbit/arch/level_values.hpp"  // levels of a codebook by their codes
-#include "fewbit/arch/lookup_unit.hpp"   // what a search by codes is made of
+#include "fewbit/arch/lookup_unit.hpp"   // instructions of searches by codes
 #include "fewbit/arch/magnitude.hpp"     // larger_magnitude
 #include "fewbit/arch/memory.hpp"        // prefetch
-#include "fewbit/arch/stored_unit.hpp"   // the same for weights as they are stored, 1 to 8 bits
+#include "fewbit/arch/stored_unit.hpp"   // instructions for stored weights of 1 to 8 bits
 #include "fewbit/arch/streaming_store.hpp"  // streaming_store, end_streaming
-#include "fewbit/arch/table_unit.hpp"       // what a product by table lookup is made of
+#include "fewbit/arch/table_unit.hpp"       // instructions of table lookup
 #include "fewbit/arch/transpose.hpp"        // rows to columns in registers
 #include "fewbit/arch/vec.hpp"              // arch::vec<T, N>: select, convert, round_to_int ...
 
@@ -107,7 +107,8 @@
 #include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine, real_minimum
 
 // ---- gemm: parts of every product
-#include "fewbit/gemm/epilogue_rows.hpp"  // sums in a buffer -> epilogue -> C
+#include "fewbit/gemm/epilogue_rows.hpp"  // output_rectangle, apply_epilogue_to_rows
+#include "fewbit/gemm/partial_sums.hpp"   // partial_sums<weights>: sums over a part of k
 #include "fewbit/gemm/parts.hpp"          // C cut into parts, one per slot of scratch memory
 #include "fewbit/gemm/sum_of_codes.hpp"   // sum_of_codes
 #include "fewbit/gemm/tuning.hpp"         // every threshold that a measurement chose
@@ -120,7 +121,7 @@
 #include "fewbit/gemm/int8/multiply.hpp"            // multiply, scratch_bytes of int8_weights
 #include "fewbit/gemm/int8/panel_chunks.hpp"      // a panel against a block of rows, chunk by chunk
 #include "fewbit/gemm/int8/panel_layout.hpp"      // panels of columns, blocks and steps of k
-#include "fewbit/gemm/int8/partial_sums.hpp"      // sums over a part of k
+#include "fewbit/gemm/int8/partial_sums.hpp"      // partial_sums of int8_weights
 #include "fewbit/gemm/int8/row_tiles.hpp"         // how rows are cut into tiles
 #include "fewbit/gemm/int8/saturation_proof.hpp"  // which weights 16-bit sums are exact for
 #include "fewbit/gemm/int8/walk.hpp"              // the walk over C
@@ -130,12 +131,12 @@
 // ---- gemm/few_bits: weights of 1 to 8 bits, multiplied as they are stored
 #include "fewbit/gemm/few_bits/expanded_chunks.hpp"   // narrow weights, a chunk of k at a time
 #include "fewbit/gemm/few_bits/expanded_weights.hpp"  // narrow weights in the order of int8/
-#include "fewbit/gemm/few_bits/few_rows.hpp"          // a few rows by narrow weights
+#include "fewbit/gemm/few_bits/few_rows.hpp"          // product_of_few_rows; the loop
 #include "fewbit/gemm/few_bits/grouped_weights.hpp"   // 1 to 8 bits, a scale for each group
 #include "fewbit/gemm/few_bits/multiply.hpp"          // multiply, of few_bit_weights
-#include "fewbit/gemm/few_bits/multiply_grouped.hpp"  // multiply_grouped, grouped_lhs
-#include "fewbit/gemm/few_bits/partial_sums.hpp"      // sums over a part of k
-#include "fewbit/gemm/few_bits/partial_totals.hpp"    // totals over some groups
+#include "fewbit/gemm/few_bits/multiply_grouped.hpp"  // multiply_grouped, totals_writer
+#include "fewbit/gemm/few_bits/partial_sums.hpp"      // partial_sums of few_bit_weights
+#include "fewbit/gemm/few_bits/partial_totals.hpp"    // partial_totals: some groups
 #include "fewbit/gemm/few_bits/weights.hpp"  // few_bit_weights: 1 to 4 bits that stay packed
 
 // ---- gemm/bit_planes: codes as bit planes, multiplied by counting
@@ -143,14 +144,14 @@
 #include "fewbit/gemm/bit_planes/lhs.hpp"           // bit_planes, to_planes: activations in planes
 #include "fewbit/gemm/bit_planes/multiply.hpp"      // multiply, of bit planes
 #include "fewbit/gemm/bit_planes/parities.hpp"      // signs counted by carry-save adders
-#include "fewbit/gemm/bit_planes/partial_sums.hpp"  // rows in pieces, sums over a part of k
-#include "fewbit/gemm/bit_planes/rules.hpp"         // which planes meet, and what they count
+#include "fewbit/gemm/bit_planes/partial_sums.hpp"  // plane_rows; partial_sums of planes
+#include "fewbit/gemm/bit_planes/rules.hpp"         // which planes are multiplied
 #include "fewbit/gemm/bit_planes/tile.hpp"          // the loop of bit planes
 #include "fewbit/gemm/bit_planes/weights.hpp"       // plane_weights, pack_planes: weights in planes
 
 // ---- gemm/lookup: tables of sums
 #include "fewbit/gemm/lookup/multiply.hpp"      // multiply, by table lookup
-#include "fewbit/gemm/lookup/partial_sums.hpp"  // sums over a part of k
+#include "fewbit/gemm/lookup/partial_sums.hpp"  // partial_sums of table_weights
 #include "fewbit/gemm/lookup/weights.hpp"       // table_weights, pack_table: one and two bits
 
 // ---- calib
@@ -166,6 +167,7 @@
 #include "fewbit/ops/linear/grouped.hpp"       // linear<S> of weights in groups, as they are stored
 #include "fewbit/ops/linear/grouped_weights.hpp"  // scheme -> weights in groups
 #include "fewbit/ops/linear/int8.hpp"             // a scale per row, static inputs, codebooks
+#include "fewbit/ops/linear/scheme_layer.hpp"     // constructors of layers with a scheme
 #include "fewbit/ops/linear/two_scale.hpp"        // linear<ttq>: weights of quantize_ttq
 #include "fewbit/ops/linear/weight_table.hpp"     // scales and zero points by block and channel
 
@@ -176,7 +178,7 @@
 // fewbit/codebook/clustering.hpp             kmeans_options, kmeans_result
 // fewbit/codebook/find_nearest.hpp           find_nearest: the nearest of many coded vectors
 // fewbit/codebook/nearest_by_codes.hpp       the nearest centroid by way of 8-bit codes
-// fewbit/codebook/distance_tables.hpp        a query beside all centroids, in float and bytes
+// fewbit/codebook/distance_tables.hpp        distances to all centroids, floats and bytes
 // fewbit/codebook/entry_tables.hpp           tables of one part, in float and bytes
 // fewbit/codebook/interval_search.hpp        the best intervals of sorted numbers
 // fewbit/codebook/kmeans.hpp                 kmeans
@@ -194,6 +196,7 @@
 // fewbit/codebook/product_quantizer.hpp      product_quantizer, train_product_quantizer
 // fewbit/codebook/residual_quantizer.hpp     residual_quantizer: two levels
 // fewbit/codebook/rotated_quantizer.hpp      rotated_quantizer: parts of turned vectors (OPQ)
+// fewbit/codebook/row_table.hpp              equal rows, by a hash table
 // fewbit/codebook/seeding.hpp                k-means++
 // fewbit/codebook/sorted_points.hpp          numbers in order, means of intervals
 //

@@ -104,7 +104,7 @@ void expect_none(Layer&& layer) {
   expect_no_calls("reserved", [&](const auto& in, auto&& out) { layer(in, out); });
 }
 
-TEST(allocation, none_in_a_linear_layer) {
+TEST(allocation, linear_layer_allocates_nothing) {
   const row_matrix<float> w = row_matrix<float>::Random(70, 1000);
   const Eigen::VectorXf bias = Eigen::VectorXf::Zero(70);
   expect_none(linear<int8_per_row>(w, bias));
@@ -122,7 +122,7 @@ TEST(allocation, none_in_a_linear_layer) {
   expect_none(linear<ttq>(w, bias));
 }
 
-TEST(allocation, none_in_a_linear_layer_of_codebooks) {
+TEST(allocation, linear_layer_of_codebooks_allocates_nothing) {
   const row_matrix<float> w = row_matrix<float>::Random(70, 1000);
   const Eigen::VectorXf bias = Eigen::VectorXf::Zero(70);
   expect_none(linear<pq<4, 4>>(w, bias, {}, {.iterations = 1}));
@@ -138,7 +138,7 @@ void expect_holds(const row_matrix<float>& w, const auto&... arguments) {
   EXPECT_LE(heap, layer.bytes() + 512);
 }
 
-TEST(allocation, layers_hold_nothing_but_their_weights) {
+TEST(allocation, layers_hold_only_their_weights) {
   for (const index extent : {64, 400}) {
     const row_matrix<float> w = row_matrix<float>::Random(extent, extent);
     const quant_params params{0.1F, 3};
@@ -159,7 +159,7 @@ TEST(allocation, layers_hold_nothing_but_their_weights) {
   }
 }
 
-TEST(allocation, reserved_memory_follows_the_rows) {
+TEST(allocation, reserved_memory_grows_with_the_rows) {
   linear<int8_per_row> layer(row_matrix<float>::Random(64, 64));
   const long before = held;
   layer.reserve(1);
@@ -187,7 +187,7 @@ void expect_none_for_codes(const row_matrix<float>& w) {
   EXPECT_EQ(allocations_of([&] { layer(reals, y); }), 0);
 }
 
-TEST(allocation, none_in_a_linear_layer_of_codes) {
+TEST(allocation, linear_layer_of_codes_allocates_nothing) {
   const row_matrix<float> w = row_matrix<float>::Random(70, 1000);
   expect_none_for_codes<int8_per_row, std::uint8_t>(w);
   expect_none_for_codes<int8_per_row, std::int8_t>(w);
@@ -196,7 +196,7 @@ TEST(allocation, none_in_a_linear_layer_of_codes) {
   expect_none_for_codes<uint4_grouped<32>, std::int8_t>(w);
 }
 
-TEST(allocation, none_with_several_workers) {
+TEST(allocation, several_workers_allocate_nothing) {
   const row_matrix<float> x = row_matrix<float>::Ones(300, 1000);
   const linear<uint8_affine_per_row> layer(row_matrix<float>::Random(70, 1000), Eigen::VectorXf());
   for (const index workers : {1, 2, 5}) {
@@ -206,7 +206,7 @@ TEST(allocation, none_with_several_workers) {
   }
 }
 
-TEST(allocation, none_when_quantizing_in_place) {
+TEST(allocation, quantizing_in_place_allocates_nothing) {
   const row_matrix<float> x = row_matrix<float>::Ones(30, 100);
   row_matrix<std::uint8_t> u8(30, 100);
   row_matrix<std::int8_t> s8(30, 100);
@@ -228,7 +228,7 @@ struct sum_of_blocks : gemm::block_stage {
   }
 };
 
-TEST(allocation, none_in_a_product_by_blocks) {
+TEST(allocation, product_by_blocks_allocates_nothing) {
   const row_matrix<std::uint8_t> a = row_matrix<std::uint8_t>::Ones(200, 3000);
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Ones(70, 3000);
   row_matrix<std::int32_t> c(200, 70);
@@ -247,7 +247,7 @@ TEST(allocation, none_in_a_product_by_blocks) {
   });
 }
 
-TEST(allocation, none_in_a_product_with_scratch_memory) {
+TEST(allocation, product_with_scratch_memory_allocates_nothing) {
   const row_matrix<std::int8_t> a = row_matrix<std::int8_t>::Ones(200, 3000);
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Ones(70, 3000);
   row_matrix<std::int32_t> c(200, 70);

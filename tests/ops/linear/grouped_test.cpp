@@ -49,7 +49,7 @@ TYPED_TEST(packed_linear_test, is_close_to_the_product_of_dequantized_weights) {
 }
 
 /// Scales of groups and of rows that 16 bits of each cannot hold, one of them 0.
-TYPED_TEST(packed_linear_test, keeps_scales_far_apart) {
+TYPED_TEST(packed_linear_test, is_accurate_for_very_different_scales) {
   const row_matrix<float> x = random_reals(3, 200, 1);
   const auto q = quantize<TypeParam>(random_reals(20, 200, 2));
   const float factors[] = {1.0F, 1e-10F, 1e10F, 0.0F, 1e-30F, 1e-20F, 1e30F};
@@ -66,7 +66,7 @@ TYPED_TEST(packed_linear_test, keeps_scales_far_apart) {
 }
 
 /// Weights as small as 1e-40 by inputs as large, and the other way round.
-TYPED_TEST(packed_linear_test, multiplies_small_by_large_numbers) {
+TYPED_TEST(packed_linear_test, is_accurate_for_small_by_large_numbers) {
   const row_matrix<float> x = random_reals(3, 200, 1);
   const auto q = quantize<TypeParam>(random_reals(20, 200, 2));
   for (const auto& [of_weights, of_inputs] : {std::pair{1e-40F, 1e35F},
@@ -86,7 +86,7 @@ TYPED_TEST(packed_linear_test, multiplies_small_by_large_numbers) {
 }
 
 /// A group of zeros has scale 1.
-TEST(packed_linear, keeps_weights_beside_a_group_of_zeros) {
+TEST(packed_linear, keeps_weights_next_to_a_group_of_zeros) {
   row_matrix<float> w(2, 64);
   for (index i = 0; i < w.size(); ++i) w.data()[i] = 1e-12F * static_cast<float>(i % 15 - 7);
   w.block(1, 32, 1, 32).setZero();
@@ -116,7 +116,7 @@ TEST(packed_linear, keeps_weights_beside_a_group_of_zeros) {
 
 /// Rows near the largest float by groups of all sizes, in one call with rows of other sizes: each
 /// row has the bits that it has alone, and nothing finite becomes infinite.
-TEST(packed_linear, float_inputs_near_the_largest_float_meet_small_groups) {
+TEST(packed_linear, float_inputs_near_the_largest_float_work_with_small_groups) {
   const row_matrix<float> signs = random_reals(9, 64, 1);
   row_matrix<float> x = signs * 0.3F;
   x.row(0) *= 1e38F;
@@ -147,7 +147,7 @@ TEST(packed_linear, float_inputs_near_the_largest_float_meet_small_groups) {
 }
 
 /// A scale of 1 in one group does not make sums of another group overflow.
-TEST(packed_linear, float_inputs_keep_a_small_group_beside_a_large_one) {
+TEST(packed_linear, float_inputs_keep_a_small_group_next_to_a_large_one) {
   row_matrix<float> w(1, 64), x(1, 64), y(1, 1);
   w.leftCols(32).setConstant(1.0F);
   w.rightCols(32).setConstant(1e-30F);
@@ -160,7 +160,7 @@ TEST(packed_linear, float_inputs_keep_a_small_group_beside_a_large_one) {
 
 /// Scales are rounded up to 12 bits by at most 2^-12: a total that this could make infinite is
 /// refused.
-TEST(packed_linear, refuses_totals_that_rounded_scales_make_infinite) {
+TEST(packed_linear, refuses_totals_that_are_infinite_with_rounded_scales) {
   row_matrix<float> x = row_matrix<float>::Constant(1, 9, 1e-10F), y(1, 1);
   int built = 0, refused = 0;
   for (int step = -40; step <= 40; ++step) {
@@ -183,7 +183,7 @@ TEST(packed_linear, refuses_totals_that_rounded_scales_make_infinite) {
   EXPECT_GT(refused, 20);
 }
 
-TEST(packed_linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
+TEST(packed_linear, accepts_vectors_and_terminates_on_wrong_shapes) {
   linear<int4_grouped<32>> layer(random_reals(20, 64, 1), random_reals(20, 1, 2));
   linear<int4_grouped<32>, dynamic_int8_groups> by_groups(random_reals(20, 64, 1));
   tests::expect_vectors_are_rows(layer);
@@ -325,7 +325,7 @@ TEST(packed_linear, writes_codes) {
   EXPECT_GT(y.maxCoeff(), 0.0F);
 }
 
-TEST(packed_linear, fuses_relu_and_takes_no_rows) {
+TEST(packed_linear, fuses_relu_and_accepts_no_rows) {
   const row_matrix<float> w = random_reals(9, 40, 1), x = random_reals(4, 40, 2);
   linear<int4_grouped<32>> plain(w), bounded(w, Eigen::VectorXf(), {true, {}});
   row_matrix<float> y(4, 9), z(4, 9), none(0, 9);
@@ -340,7 +340,7 @@ TEST(packed_linear, fuses_relu_and_takes_no_rows) {
   empty(row_matrix<float>(2, 0), nothing);
 }
 
-TEST(packed_linear, gives_non_finite_inputs_a_defined_result) {
+TEST(packed_linear, has_a_defined_result_for_non_finite_inputs) {
   row_matrix<float> x(3, 2), y(3, 2);
   x << 1.0F, std::numeric_limits<float>::quiet_NaN(), -2.0F, std::numeric_limits<float>::infinity(),
       0.0F, -0.0F;
@@ -353,7 +353,7 @@ TEST(packed_linear, gives_non_finite_inputs_a_defined_result) {
 }
 
 /// In groups of 32, less the bias: the bits of the codes and half a bit of scales.
-TEST(packed_linear, keeps_half_a_bit_more_than_its_codes_for_each_weight) {
+TEST(packed_linear, takes_half_a_bit_per_weight_for_scales) {
   const auto half_bits = [](const auto& layer) {
     return (layer.bytes() - 64 * 4) * 16 / (64 * 256);
   };
@@ -366,7 +366,7 @@ TEST(packed_linear, keeps_half_a_bit_more_than_its_codes_for_each_weight) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(packed_linear, says_what_is_wrong_with_its_parts) {
+TEST(packed_linear, names_bad_arguments) {
   using layer = linear<int4_grouped<1200000>>;
   const row_matrix<float> w = random_reals(3, 4, 1);
   Eigen::VectorXf bias = Eigen::VectorXf::Zero(2);

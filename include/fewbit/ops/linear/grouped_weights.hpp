@@ -1,5 +1,6 @@
 #pragma once
-/// Quantized matrices as gemm::grouped_weights, for the layers that leave codes as they are stored.
+/// Converts quantized matrices to gemm::grouped_weights, for layers that multiply codes as they are
+/// stored.
 ///
 /// Read before: gemm/few_bits/grouped_weights.hpp. Read next: ops/linear/grouped.hpp,
 /// ops/linear/float_inputs.hpp.
@@ -30,11 +31,11 @@ concept MultipliedAsStored = !CodebookScheme<S> && S::storage::bits <= 8 &&
 template <Scheme S>
 inline constexpr int stored_bits = S::storage::bits <= 4 ? S::storage::bits : 8;
 
-/// The weights of a scheme as the products take them.
+/// The packed weights of a scheme.
 template <Scheme S, class Arch = arch::native>
 using grouped_weights_of = gemm::grouped_weights<stored_bits<S>, Arch, S::has_minimum>;
 
-/// n x k codes less the smallest of their storage; 0 and 1 where there are two.
+/// n x k codes minus the smallest code of their storage. Binary codes become 0 and 1.
 template <Scheme S>
 [[nodiscard]] row_matrix<std::uint8_t> unsigned_codes(const quantized_matrix<S>& q) {
   row_matrix<std::uint8_t> codes(q.rows(), q.cols());
@@ -51,7 +52,7 @@ template <Scheme S>
 }
 
 /// The zero point of symmetric codes as they are stored. For a codebook it is the code of the level
-/// 0. Without such a level it is a value that is no code, so that no group is taken for zeros.
+/// 0. Without such a level it is a value that no code has, so that no group counts as zeros.
 template <Scheme S>
 [[nodiscard]] int stored_zero_point([[maybe_unused]] const quantized_matrix<S>& q) noexcept {
   if constexpr (CodebookScheme<S>) {
@@ -65,9 +66,9 @@ template <Scheme S>
   }
 }
 
-/// Packed weights.
-/// @throws fewbit::error if there are none, or a group is so deep that a sum of int8 products could
-///         leave int32
+/// Packs weights.
+/// @throws fewbit::error if weights are empty, or a group is so large that a sum of int8 products
+///         could overflow int32
 template <class Arch, Scheme S>
 [[nodiscard]] grouped_weights_of<S, Arch> pack_grouped(const quantized_matrix<S>& q) {
   expect_not_empty("linear", "weights", q.rows(), q.cols());
@@ -98,7 +99,7 @@ template <class Arch, Scheme S>
 }
 
 /// The same for inputs of 8 bits.
-/// @throws fewbit::error also if a total could leave float
+/// @throws fewbit::error also if a total could overflow float
 template <class Arch, Scheme S>
 [[nodiscard]] grouped_weights_of<S, Arch> pack_for_int8(const quantized_matrix<S>& q) {
   expect_not_empty("linear", "weights", q.rows(), q.cols());
