@@ -46,7 +46,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 ///
 /// @tparam In    std::int8_t, std::uint8_t or, in convolutions, std::int16_t
 /// @tparam Mode  rounding mode of core/fixed_point.hpp; q7_pot needs factors that are powers of two
-template <class In, class Out = In, FixedPointMode Mode = tflite_double>
+template <class In, class Out = In, class Mode = tflite_double>
 struct integer_only {
   using code = In;
   using out = Out;
