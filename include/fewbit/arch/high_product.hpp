@@ -34,8 +34,8 @@ FEWBIT_ALWAYS_INLINE V high_product(const V& a, const V& b) noexcept {
     const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(x, y), half);
     const __m512i odd = _mm512_add_epi64(
         _mm512_mul_epi32(_mm512_srli_epi64(x, 32), _mm512_srli_epi64(y, 32)), half);
-    return V::from(reinterpret_cast<typename V::storage>(_mm512_mask_blend_epi32(
-        0xAAAA, _mm512_srli_epi64(even, 31), _mm512_slli_epi64(odd, 1))));
+    return V::from(reinterpret_cast<typename V::storage>(
+        _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 31), _mm512_slli_epi64(odd, 1))));
   } else
 #endif
 #if FEWBIT_HAS_AVX2
@@ -54,8 +54,8 @@ FEWBIT_ALWAYS_INLINE V high_product(const V& a, const V& b) noexcept {
     const int32x4_t high = vqrdmulhq_s32(x, y);  // the only negative product of equal signs wraps
     const uint32x4_t overflows =
         vandq_u32(vceqq_s32(x, vdupq_n_s32(INT32_MIN)), vceqq_s32(y, vdupq_n_s32(INT32_MIN)));
-    return V::from(reinterpret_cast<typename V::storage>(
-        vbslq_s32(overflows, vdupq_n_s32(INT32_MIN), high)));
+    return V::from(
+        reinterpret_cast<typename V::storage>(vbslq_s32(overflows, vdupq_n_s32(INT32_MIN), high)));
   } else
 #endif
   {
