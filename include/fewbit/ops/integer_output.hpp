@@ -25,7 +25,7 @@
 #include "fewbit/core/fixed_point.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/stages.hpp"
-#include "fewbit/ops/output.hpp"
+#include "fewbit/ops/integer_only.hpp"
 #include "fewbit/quant/params.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
@@ -40,26 +40,7 @@ struct code_bounds {
 
 }}  // namespace fewbit
 
-namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
-
-/// Inputs are codes of type In, outputs are codes of type Out, and nothing between them is a float.
-///
-/// @tparam In    std::int8_t, std::uint8_t or, in convolutions, std::int16_t
-/// @tparam Mode  rounding mode of core/fixed_point.hpp; q7_pot needs factors that are powers of two
-template <class In, class Out = In, class Mode = tflite_double>
-struct integer_only {
-  using code = In;
-  using out = Out;
-  using mode = Mode;
-  static constexpr bool is_static = true;
-};
-
-namespace detail {
-
-template <class Inputs>
-inline constexpr bool are_integer_only = false;
-template <class In, class Out, class Mode>
-inline constexpr bool are_integer_only<integer_only<In, Out, Mode>> = true;
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// Bounds within the range of Out.
 /// @throws fewbit::error if lowest > highest, or no code of Out lies between them

@@ -45,6 +45,7 @@
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/epilogue.hpp"
 #include "fewbit/ops/inputs.hpp"
+#include "fewbit/ops/integer_only.hpp"
 #include "fewbit/ops/output.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
@@ -86,9 +87,12 @@ template <class Vector>
 /// stack_bytes         bytes of the buffer of a call without reserved memory
 /// memory_bytes(rows)  bytes of layer_scratch::rows for up to `rows` rows
 /// worker_bytes(rows)  bytes of a slot of layer_scratch::workers; 0 if the product uses none
+/// owns_outputs        (optional) if true, the product holds bias and options itself, for outputs
+///                     that are not one channel for each column, or not made of floats
 /// run(x, y, stages, memory, workers, executor)
 ///                     the product of y.rows <= most_rows rows. x is float_rows or code_rows, y is
-///                     output_rows; `stages` make outputs of totals (with_output_stages)
+///                     output_rows; `stages` make outputs of totals (with_output_stages). There are
+///                     no stages if the product owns its outputs
 /// run_on_stack(x, y, stages, memory)
 ///                     the product of any number of rows, in stack_bytes of memory; same bits
 template <class P>
@@ -103,6 +107,10 @@ concept LayerProduct = requires(const P& p, index rows) {
   { p.memory_bytes(rows) } noexcept -> std::same_as<index>;
   { p.worker_bytes(rows) } noexcept -> std::same_as<index>;
 };
+
+/// Whether a product holds bias and output options itself.
+template <class P>
+concept OwnsOutputs = requires { requires P::owns_outputs; };
 
 }  // namespace detail
 
@@ -123,7 +131,13 @@ class layer {
   [[nodiscard]] index inputs() const noexcept { return product_.inputs(); }
   /// Number of outputs, n.
   [[nodiscard]] index outputs() const noexcept { return product_.outputs(); }
-  [[nodiscard]] const layer_options& options() const noexcept { return options_; }
+  [[nodiscard]] const layer_options& options() const noexcept {
+    if constexpr (detail::OwnsOutputs<Product>) {
+      return product_.options();
+    } else {
+      return options_;
+    }
+  }
   /// Weights as they are packed.
   [[nodiscard]] const weights_type& weights() const noexcept { return product_.weights(); }
   /// Scale and zero point of static inputs.
@@ -131,6 +145,12 @@ class layer {
     requires detail::StaticInputs<inputs_type>
   {
     return product_.input_params();
+  }
+  /// The windows of a convolution.
+  [[nodiscard]] const auto& shape() const noexcept
+    requires requires(const Product& p) { p.shape(); }
+  {
+    return product_.shape();
   }
 
   /// Bytes that the layer holds: packed weights, scales, zero points and bias. Memory of
@@ -246,6 +266,10 @@ class layer {
     bias_ = detail::bias_or_zeros(bias, outputs());
   }
 
+  explicit layer(Product&& product)
+    requires detail::OwnsOutputs<Product>
+      : product_(std::move(product)) {}
+
  private:
   using code =
       std::conditional_t<detail::StaticInputs<inputs_type>, typename inputs_type::code, float>;
@@ -258,6 +282,9 @@ class layer {
                     "fewbit: prepared inputs are those of layers of another kind of inputs; use "
                     "prepare<typename Layer::inputs_type>() or layer.prepare()");
       return is_same && detail::takes_operands<row_matrix<float>, Y>();
+    } else if constexpr (detail::are_integer_only<inputs_type>) {
+      return fewbit::detail::reads_in_place<X, code>() &&
+             fewbit::detail::writes_in_place<Y, typename inputs_type::out>();
     } else {
       return detail::takes_operands<X, Y, code>();
     }
@@ -265,7 +292,11 @@ class layer {
 
   template <class X, class Y>
   FEWBIT_ALWAYS_INLINE void expect_call(const X& x, const Y& y) const noexcept {
-    detail::expect_call(name, x, y, inputs(), outputs(), options_);
+    if constexpr (detail::are_integer_only<inputs_type>) {
+      return detail::expect_shapes({name, "x", "y"}, x, y, inputs(), outputs());
+    } else {
+      detail::expect_call(name, x, y, inputs(), outputs(), options());
+    }
     if constexpr (detail::are_prepared<X>) {
       if constexpr (detail::StaticInputs<inputs_type>) {
         if (x.params() != product_.input_params()) [[unlikely]] {
@@ -328,12 +359,17 @@ class layer {
     index most = std::min(y.rows, index{Product::most_rows});
     if (!fit(scratch, most)) [[unlikely]]
       most = rows_that_fit(scratch, most);
-    detail::with_output_stages<Out>(bias_.data(), options_, [&](const auto& stages) {
+    const auto each_part = [&](const auto&... stages) {
       for (index first = 0; first < y.rows; first += most) {
-        product_.run(x.from(first), y.part(first, std::min(most, y.rows - first)), stages,
+        product_.run(x.from(first), y.part(first, std::min(most, y.rows - first)), stages...,
                      scratch.rows.slot(0), scratch.workers, executor);
       }
-    });
+    };
+    if constexpr (detail::OwnsOutputs<Product>) {
+      each_part();
+    } else {
+      detail::with_output_stages<Out>(bias_.data(), options_, each_part);
+    }
   }
 
   /// A function of its own, so that calls with reserved memory have no buffer on the stack.
@@ -342,9 +378,13 @@ class layer {
                                       const detail::output_rows<Out>& y) const noexcept {
     if (y.rows == 0) return;
     alignas(64) std::byte memory[Product::stack_bytes];
-    detail::with_output_stages<Out>(bias_.data(), options_, [&](const auto& stages) {
-      product_.run_on_stack(x, y, stages, &memory[0]);
-    });
+    if constexpr (detail::OwnsOutputs<Product>) {
+      product_.run_on_stack(x, y, &memory[0]);
+    } else {
+      detail::with_output_stages<Out>(bias_.data(), options_, [&](const auto& stages) {
+        product_.run_on_stack(x, y, stages, &memory[0]);
+      });
+    }
   }
 
   Product product_;

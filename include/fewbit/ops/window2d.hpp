@@ -13,6 +13,7 @@
 #include "fewbit/begin.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 #include <string>
 
@@ -56,10 +57,10 @@ inline constexpr padding2d valid_padding{};
 
 /// A window, and where its copies are placed. The pixels of a window are `dilation` pixels apart.
 struct window2d {
-  extent2d kernel;
-  extent2d stride;
-  extent2d dilation;
-  padding2d padding;
+  extent2d kernel{};
+  extent2d stride{};
+  extent2d dilation{};
+  padding2d padding{};
 
   /// Number of pixels of a window.
   [[nodiscard]] constexpr index taps() const noexcept { return kernel.height * kernel.width; }

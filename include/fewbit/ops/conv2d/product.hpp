@@ -1,0 +1,455 @@
+#pragma once
+/// Convolutions of 8-bit activations as products, a block of windows at a time.
+///
+/// A block of windows is gathered into rows (ops/conv2d/patches.hpp), which are multiplied by the
+/// weights of their group while they are in the cache. A window of 1 x 1 with stride 1 is not
+/// gathered: the pixels of the image are the rows. Read before: ops/conv2d.hpp.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/core/workspace.hpp"
+#include "fewbit/gemm/multiply_block.hpp"
+#include "fewbit/gemm/stages.hpp"
+#include "fewbit/gemm/sum_of_codes.hpp"
+#include "fewbit/ops/conv2d/patches.hpp"
+#include "fewbit/ops/integer_weights.hpp"
+#include "fewbit/ops/layer.hpp"
+#include "fewbit/ops/linear/int8.hpp"
+#include "fewbit/ops/linear/weight_table.hpp"
+#include "fewbit/ops/window2d.hpp"
+
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
+
+/// A convolution: windows, groups, output channels.
+struct conv_shape {
+  placed_window window;
+  index groups = 1;
+  index channels = 0;  // of the output
+
+  [[nodiscard]] index group_channels() const noexcept { return channels / groups; }
+  [[nodiscard]] index inputs() const noexcept { return window.image().size(); }
+  [[nodiscard]] index outputs() const noexcept { return window.output_pixels() * channels; }
+  /// Number of weights of an output channel.
+  [[nodiscard]] index depth() const noexcept {
+    return window.window().taps() * (window.image().channels / groups);
+  }
+};
+
+/// Fails unless groups divide the channels of the image and of the output, and each output channel
+/// has a weight for each tap and channel of its group.
+inline void expect_conv_weights(const char* function, const conv_shape& shape, index cols) {
+  const index in = shape.window.image().channels;
+  expect(shape.groups >= 1 && in % shape.groups == 0, function, "groups", shape.groups,
+         "a divisor of the number of channels of the image, " + std::to_string(in));
+  expect(shape.channels >= 1 && shape.channels % shape.groups == 0, function,
+         "number of rows of weights", shape.channels,
+         "a multiple of the number of groups, " + std::to_string(shape.groups));
+  expect(cols == shape.depth(), function, "number of columns of weights", cols,
+         std::to_string(shape.depth()) + ": kernel height * kernel width * channels of a group");
+}
+
+/// Weights of conv2d<S, Inputs>, and their products with images.
+template <Scheme S, class Inputs, class Arch>
+class conv_product {
+  static_assert(!S::has_minimum && !CodebookScheme<S>,
+                "fewbit: convolutions take integer weights with a scale for each row or matrix");
+  static_assert(scale_depth<typename S::granularity> == 0,
+                "fewbit: convolutions take one scale for each output channel or more");
+
+  template <class Code>
+  using unit_of = typename gemm::default_kernel<Code, Arch>::unit;
+
+ public:
+  static constexpr const char* name = "conv2d";
+  static constexpr index most_rows = rows_at_a_time;
+  static constexpr index stack_bytes = usual_stack_bytes;
+  static constexpr bool owns_outputs = true;
+  using inputs_type = Inputs;
+  using input_code = typename Inputs::code;
+  /// Where u8 activations are read in place and s8 are not, patches are written as s8 + 128.
+  static constexpr bool moves_codes = std::is_same_v<input_code, std::int8_t> &&
+                                      unit_of<std::uint8_t>::in_place &&
+                                      !unit_of<std::int8_t>::in_place;
+  using patch_code = std::conditional_t<moves_codes, std::uint8_t, input_code>;
+  using weights_type =
+      std::conditional_t<stays_packed<S>, gemm::few_bit_weights<S::storage::bits, Arch>,
+                         gemm::int8_weights<patch_code, gemm::default_kernel<patch_code, Arch>>>;
+  static constexpr bool is_integer = are_integer_only<Inputs>;
+  using output_type = typename integer_parts<S, Inputs>::output_type;
+
+  conv_product() = default;
+
+  /// Floats or codes out.
+  conv_product(const quantized_matrix<S>& weights, const placed_window& window, index groups,
+               const Eigen::Ref<const Eigen::VectorXf>& bias, const quant_params& input_params,
+               const layer_options& options)
+    requires(!is_integer)
+      : shape_{window, groups, weights.rows()}, input_params_(input_params), options_(options) {
+    const row_matrix<std::int8_t> codes = pack(weights);
+    expect_valid_bias(name, bias, shape_.channels);
+    expect_valid_options(name, options);
+    bias_ = bias_or_zeros(bias, shape_.channels);
+    offsets_ = aligned_buffer<std::int32_t>(shape_.channels);
+    scales_ = aligned_buffer<float>(shape_.channels);
+    for (index c = 0; c < shape_.channels; ++c) {
+      const channel_sums sums = sums_of_channel(weights, codes, c);
+      expect_sums(c, sums);
+      offsets_.data()[c] = static_cast<std::int32_t>(-zero_of_patches() * sums.weights);
+      const float scale = weights.scale(c, 0);
+      scales_.data()[c] = Inputs::is_static ? scale * input_params.scale : scale;
+      if (!is_finite(scales_.data()[c])) {
+        fail(name, item("scale of weights times scale of inputs, channel", c), scales_.data()[c],
+             "a finite number");
+      }
+    }
+  }
+
+  /// Codes out, without floats.
+  /// @param bias  one for each channel, or none
+  conv_product(const quantized_matrix<S>& weights, const placed_window& window, index groups,
+               std::span<const std::int32_t> bias, const quant_params& input_params,
+               output_type output)
+    requires is_integer
+      : shape_{window, groups, weights.rows()},
+        input_params_(input_params),
+        output_(std::move(output)) {
+    const row_matrix<std::int8_t> codes = pack(weights);
+    expect_equal(name, "number of factors", output_.channels(), shape_.channels);
+    if (!bias.empty()) {
+      expect_equal(name, "length of bias", static_cast<index>(bias.size()), shape_.channels);
+    }
+    for (index c = 0; c < shape_.channels; ++c) {
+      const std::int32_t b = bias.empty() ? 0 : bias[static_cast<std::size_t>(c)];
+      output_.set_bias(name, c, b, static_cast<std::int32_t>(zero_of_patches()),
+                       sums_of_channel(weights, codes, c), reach());
+    }
+  }
+
+  [[nodiscard]] index inputs() const noexcept { return shape_.channels == 0 ? 0 : shape_.inputs(); }
+  [[nodiscard]] index outputs() const noexcept {
+    return shape_.channels == 0 ? 0 : shape_.outputs();
+  }
+  [[nodiscard]] const conv_shape& shape() const noexcept { return shape_; }
+  [[nodiscard]] const quant_params& input_params() const noexcept { return input_params_; }
+  [[nodiscard]] const layer_options& options() const noexcept { return options_; }
+  [[nodiscard]] const std::vector<weights_type>& weights() const noexcept { return weights_; }
+  [[nodiscard]] index bytes() const noexcept {
+    index all = output_bytes() + bias_.size() * index{sizeof(float)} +
+                scales_.size() * index{sizeof(float)} +
+                (offsets_.size() + zeros_.size()) * index{sizeof(std::int32_t)};
+    for (const weights_type& w : weights_) {
+      all += w.bytes() + index{sizeof(weights_type)};
+      if constexpr (!stays_packed<S>) all += w.proof_bytes();
+    }
+    return all;
+  }
+
+  /// Codes and scales of `rows` images of floats.
+  [[nodiscard]] index memory_bytes(index rows) const noexcept {
+    return are_integer_only<Inputs> ? 1 : rows * inputs() + scale_bytes(rows);
+  }
+  [[nodiscard]] index worker_bytes(index /*rows*/) const noexcept {
+    const index windows = windows_per_block(shape_.window.output_pixels());
+    return sums_begin(windows) + sum_bytes(windows) + product_bytes(windows);
+  }
+
+  template <class Source, class Out, class E>
+  void run(const Source& x, const output_rows<Out>& y, std::byte* memory, workspace& workers,
+           const E& executor) const noexcept {
+    if constexpr (Source::are_codes) {
+      multiply(x, y, workers, executor);
+    } else {
+      auto* scales = reinterpret_cast<float*>(memory);
+      auto* codes = reinterpret_cast<input_code*>(memory + scale_bytes(y.rows));
+      const index k = inputs();
+      executor.for_each(y.rows, [&](index r) {
+        const row_encoder<Inputs> encode = encoder_of<Inputs>(x.row(r));
+        encode(0, k, codes + r * k);
+        if constexpr (!Inputs::is_static) scales[r] = encode.scale();
+      });
+      multiply(code_rows<input_code>{codes, k, scales, 1}, y, workers, executor);
+    }
+  }
+
+  /// A window at a time, k in chunks.
+  template <class Source, class Out>
+  void run_on_stack(const Source& x, const output_rows<Out>& y, std::byte* memory) const noexcept {
+    for (index r = 0; r < y.rows; ++r) {
+      const auto codes = codes_of<Source>(x, r);
+      for (index p = 0; p < shape_.window.output_pixels(); ++p) {
+        for (index g = 0; g < shape_.groups; ++g)
+          window_on_stack(codes, p, g, y.data + r * y.stride + p * shape_.channels, memory);
+      }
+    }
+  }
+
+ private:
+  static constexpr index most_patch_bytes = 192 * 1024;
+  static constexpr index near_patch_bytes = 48 * 1024;
+  using gatherer = patch_gatherer<input_code, patch_code>;
+  using kernel_type = gemm::default_kernel<patch_code, Arch>;
+  static constexpr int lanes = gemm::detail::epilogue_lanes<kernel_type>;
+  /// Columns whose sums are on the stack together: whole panels.
+  static constexpr index sums_on_stack =
+      1024 / gemm::product_columns<weights_type> * gemm::product_columns<weights_type>;
+
+  static constexpr std::int32_t input_min =
+      Inputs::is_static ? std::int32_t{std::numeric_limits<input_code>::min()} : -127;
+  static constexpr std::int32_t input_max = std::numeric_limits<input_code>::max();
+
+  /// The zero point of codes in patches.
+  [[nodiscard]] std::int64_t zero_of_patches() const noexcept {
+    return std::int64_t{input_params_.zero_point} + (moves_codes ? 128 : 0);
+  }
+  [[nodiscard]] std::int32_t reach() const noexcept {
+    return std::max(input_max - input_params_.zero_point, input_params_.zero_point - input_min);
+  }
+
+  /// Packs the weights of each group. Returns the codes as they are multiplied.
+  row_matrix<std::int8_t> pack(const quantized_matrix<S>& weights) {
+    expect_multipliable<S>();
+    expect_not_empty(name, "weights", weights.rows(), weights.cols());
+    expect_conv_weights(name, shape_, weights.cols());
+    expect_valid_params(name, "input_params", input_params_, input_min, input_max);
+    row_matrix<std::int8_t> codes = signed_codes(weights);
+    const index depth = padded_depth();
+    const index rows = shape_.group_channels();
+    expect_window_depth(depth);
+    weights_.reserve(static_cast<std::size_t>(shape_.groups));
+    for (index g = 0; g < shape_.groups; ++g) {
+      row_matrix<std::int8_t> group = row_matrix<std::int8_t>::Zero(rows, depth);
+      group.leftCols(codes.cols()) = codes.middleRows(g * rows, rows);
+      if constexpr (stays_packed<S>) {
+        weights_.emplace_back(group, -S::storage::min);
+      } else {
+        weights_.emplace_back(group);
+      }
+    }
+    zeros_ = zeros_of_channels(weights);
+    gather_ = gatherer(shape_.window, shape_.groups, depth, input_params_.zero_point);
+    return codes;
+  }
+
+  /// Windows as deep as whole steps of the kernel: it then has no tail. Weights of few bits have
+  /// codes without a zero.
+  [[nodiscard]] index padded_depth() const noexcept {
+    constexpr index step = stays_packed<S> ? 1 : unit_of<patch_code>::depth;
+    return (shape_.depth() + step - 1) / step * step;
+  }
+
+  void expect_window_depth(index depth) const {
+    expect(depth <= weights_type::max_depth, name, "number of weights of an output channel", depth,
+           "at most " + std::to_string(weights_type::max_depth));
+  }
+
+  void expect_sums(index channel, const channel_sums& sums) const {
+    const std::int64_t farthest = sums.magnitudes * reach();
+    if (farthest > std::numeric_limits<std::int32_t>::max()) {
+      fail(name, item("largest sum of channel", channel), farthest,
+           "at most 2147483647, the largest int32");
+    }
+  }
+
+  [[nodiscard]] index output_bytes() const noexcept {
+    if constexpr (is_integer) {
+      return output_.bytes();
+    } else {
+      return 0;
+    }
+  }
+
+  [[nodiscard]] bool reads_in_place() const noexcept {
+    return std::is_same_v<input_code, patch_code> && shape_.window.is_pointwise() &&
+           shape_.groups == 1 && padded_depth() == shape_.depth();
+  }
+
+  /// Windows that are multiplied together: in whole tiles, their patches near the weights in the
+  /// cache.
+  [[nodiscard]] index windows_per_block(index windows) const noexcept {
+    constexpr index tile = kernel_type::tile::rows;
+    const index all = (windows + tile - 1) / tile * tile;
+    if (reads_in_place()) return all;
+    const index weights = padded_depth() * shape_.group_channels();
+    const index bytes = weights > 4 * near_patch_bytes ? most_patch_bytes : near_patch_bytes;
+    return std::clamp(bytes / (padded_depth() * tile), index{1}, all / tile) * tile;
+  }
+
+  // Scratch memory of a worker: patches, their sums, scratch of the product.
+  [[nodiscard]] index sums_begin(index windows) const noexcept {
+    if (reads_in_place()) return 0;
+    return (windows * padded_depth() + gatherer::slack + 63) / 64 * 64;
+  }
+  [[nodiscard]] static index sum_bytes(index windows) noexcept {
+    return S::is_affine ? (windows * index{sizeof(std::int32_t)} + 63) / 64 * 64 : 0;
+  }
+  [[nodiscard]] index product_bytes(index windows) const noexcept {
+    return weights_.empty() ? 0 : gemm::scratch_bytes(weights_[0], windows);
+  }
+
+  template <class I>
+  [[nodiscard]] row_encoder<I> encoder_of(const float* x) const noexcept {
+    if constexpr (I::is_static) {
+      return {x, input_params_};
+    } else {
+      return {x, inputs()};
+    }
+  }
+
+  /// The codes of image r, some at a time.
+  template <class Source>
+  [[nodiscard]] auto codes_of(const Source& x, index r) const noexcept {
+    if constexpr (Source::are_codes || !Inputs::is_static) {
+      return row_codes<Inputs, Source>(x.from(r), inputs());
+    } else {
+      return [encode = encoder_of<Inputs>(x.row(r))](index first, index count, input_code* memory) {
+        encode(first, count, memory);
+        return memory;
+      };
+    }
+  }
+
+  /// Calls f(stages) for the channels from `first` on.
+  template <class Out, class F>
+  // NOLINTNEXTLINE(bugprone-exception-escape): stages were checked when the operator was made
+  FEWBIT_ALWAYS_INLINE void with_stages(index first, [[maybe_unused]] float image_scale,
+                                        [[maybe_unused]] const std::int32_t* row_sums,
+                                        const F& f) const noexcept {
+    const auto centred = [&](const auto& rest) {
+      if constexpr (S::is_affine) {
+        f(gemm::subtract_outer(row_sums, zeros_.data() + first) | rest);
+      } else {
+        f(rest);
+      }
+    };
+    if constexpr (is_integer) {
+      if constexpr (S::is_affine) {
+        centred(output_.stages(first));
+      } else {
+        f(output_.stages(first));
+      }
+    } else {
+      with_output_stages<Out>(bias_.data() + first, options_, [&](const auto& outputs) {
+        const auto real = gemm::add_bias(offsets_.data() + first) | gemm::to_float{} |
+                          gemm::scale_columns(scales_.data() + first);
+        if constexpr (Inputs::is_static) {
+          centred(real | outputs);
+        } else {
+          centred(real | gemm::scale_by(image_scale) | outputs);
+        }
+      });
+    }
+  }
+
+  /// Cuts the windows of all images in one part for each worker. The part is some blocks of windows
+  /// of one image.
+  template <class Out, class E>
+  void multiply(const code_rows<input_code>& x, const output_rows<Out>& y, workspace& workers,
+                const E& executor) const noexcept {
+    const index windows = shape_.window.output_pixels();
+    const index parts = workers.slots();
+    const index per_image = (windows * y.rows + parts - 1) / parts >= windows
+                                ? windows
+                                : std::max((windows * y.rows + parts - 1) / parts, index{1});
+    const index most = windows_per_block(windows);
+    constexpr index tile = kernel_type::tile::rows;
+    const index block = std::min(most, (per_image + tile - 1) / tile * tile);
+    const index blocks = (windows + block - 1) / block;
+    executor.for_each(parts, [&](index part) {
+      const index begin = blocks * y.rows * part / parts;
+      const index end = blocks * y.rows * (part + 1) / parts;
+      for (index b = begin; b < end; ++b) {
+        const index r = b / blocks, first = b % blocks * block;
+        const index count = std::min(block, windows - first);
+        const float scale = Inputs::is_static ? 1.0F : *x.scales_of(r);
+        multiply_windows(x.row(r), scale, first, count, y.data + r * y.stride, workers.slot(part));
+      }
+    });
+  }
+
+  template <class Out>
+  void multiply_windows(const input_code* image, float scale, index first, index count, Out* y,
+                        std::byte* memory) const noexcept {
+    const index windows = windows_per_block(shape_.window.output_pixels());
+    auto* patches = reinterpret_cast<patch_code*>(memory);
+    auto* sums = reinterpret_cast<std::int32_t*>(memory + sums_begin(windows));
+    std::byte* scratch = memory + sums_begin(windows) + sum_bytes(windows);
+    for (index g = 0; g < shape_.groups; ++g) {
+      gemm::code_block<patch_code> a{patches, padded_depth(), count};
+      bool in_place = false;
+      if constexpr (std::is_same_v<input_code, patch_code>) {
+        in_place = reads_in_place();
+        if (in_place) a.data = image + first * shape_.depth();
+      }
+      if (!in_place) {
+        const index channel = g * (shape_.window.image().channels / shape_.groups);
+        gather_.rows(image, channel, first, count, patches);
+      }
+      if constexpr (S::is_affine) {
+        for (index i = 0; i < count; ++i)
+          sums[i] = gemm::sum_of_codes(a.data + i * a.stride, shape_.depth());
+      }
+      const index out = g * shape_.group_channels();
+      with_stages<Out>(out, scale, sums, [&](const auto& stages) {
+        gemm::multiply_block(a, weights_[static_cast<std::size_t>(g)],
+                             y + first * shape_.channels + out, shape_.channels, stages, scratch);
+      });
+    }
+  }
+
+  /// One window of one group.
+  template <class Codes, class Out>
+  void window_on_stack(const Codes& codes, index window, index g, Out* y,
+                       std::byte* memory) const noexcept {
+    constexpr index chunk = 2048;
+    const weights_type& w = weights_[static_cast<std::size_t>(g)];
+    auto* sums = reinterpret_cast<std::int32_t*>(memory);
+    auto* patch = reinterpret_cast<patch_code*>(memory + sums_on_stack * sizeof(std::int32_t));
+    std::byte* copied = memory + sums_on_stack * sizeof(std::int32_t) + chunk;
+    const index channel = g * (shape_.window.image().channels / shape_.groups);
+    const index channels = shape_.group_channels();
+    float scale = 1.0F;
+    if constexpr (!Inputs::is_static) scale = codes.scale();
+    for (index col = 0; col < channels; col += sums_on_stack) {
+      const index col_end = std::min(channels, col + sums_on_stack);
+      std::fill_n(sums, sums_on_stack, 0);
+      std::int32_t row_sum = 0;
+      for (index k = 0; k < padded_depth(); k += chunk) {
+        const index count = std::min(chunk, padded_depth() - k);
+        gather_.part(codes, channel, window, k, count, patch);
+        if constexpr (S::is_affine) row_sum += gemm::sum_of_codes(patch, count);
+        gemm::add_products(patch, k, count, w, col, col_end, sums, copied);
+      }
+      const index out = g * channels + col;
+      with_stages<Out>(out, scale, &row_sum, [&](const auto& stages) {
+        gemm::detail::apply_to_rows<lanes>(
+            sums, sums_on_stack, gemm::detail::out_view<Out>{y + out, 0, 0, 0, 1, col_end - col},
+            stages);
+      });
+    }
+  }
+
+  conv_shape shape_;
+  std::vector<weights_type> weights_;  // of each group
+  gatherer gather_;
+  quant_params input_params_;
+  layer_options options_;
+  aligned_buffer<float> bias_;
+  aligned_buffer<float> scales_;
+  aligned_buffer<std::int32_t> offsets_;
+  aligned_buffer<std::int32_t> zeros_;
+  output_type output_;  // if nothing is a float
+};
+
+}}}  // namespace fewbit::detail
+
+#include "fewbit/end.hpp"
