@@ -62,10 +62,14 @@
 // begin.hpp, end.hpp: first and last in every header; put the host's macros aside
 
 // ---- arch: instruction sets as types, short vectors, units of instructions for kernels
-#include "fewbit/arch/all.hpp"        // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
-#include "fewbit/arch/arch.hpp"       // arch::native, arch::compiled
-#include "fewbit/arch/bit_unit.hpp"   // instructions of kernels of bit planes
-#include "fewbit/arch/byte_sums.hpp"  // add_fours: sums of neighbouring bytes
+#include "fewbit/arch/all.hpp"       // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
+#include "fewbit/arch/arch.hpp"      // arch::native, arch::compiled
+#include "fewbit/arch/bit_unit.hpp"  // instructions of kernels of bit planes
+// fewbit/arch/byte_lookup.hpp   bytes by a table of 256
+// fewbit/arch/code_pairs.hpp    pairs of codes as int16
+// fewbit/arch/products.hpp      products that need more bits than their factors
+// fewbit/arch/tap_unit.hpp      what depthwise kernels are made of
+#include "fewbit/arch/byte_sums.hpp"     // add_fours: sums of neighbouring bytes
 #include "fewbit/arch/code_values.hpp"   // codes of a few bits as floats
 #include "fewbit/arch/convert.hpp"       // nearest_int, saturated, widened: float -> int32 -> codes
 #include "fewbit/arch/dot_unit.hpp"      // instructions of matrix kernels
@@ -204,17 +208,39 @@
 // fewbit/ops/linear/pq.hpp                   linear<pq<Width, Bits>>: 1 or 2 bits per weight
 //
 // ops: networks of images, and layers of integers alone
-// fewbit/gemm/multiply_block.hpp             products of a block of rows, in raw memory
+// fewbit/ops/add.hpp                         add, subtract: sums of two tensors of codes
+// fewbit/ops/batch_matmul.hpp                products of two tensors of activations
+// fewbit/ops/code_table.hpp                  any function of 8-bit codes: a table of 256
+// fewbit/ops/concatenate.hpp                 channels of several images side by side
 // fewbit/ops/conv2d.hpp                      conv2d<S, Inputs>: convolutions of NHWC images
-// fewbit/ops/conv2d/patches.hpp              windows as rows of a matrix
+// fewbit/ops/depthwise_conv2d.hpp            a filter for each channel
+// fewbit/ops/integer16.hpp                   convolutions and linear layers of 16-bit activations
+// fewbit/ops/linear/integer.hpp              linear<S, integer_only<In, Out, Mode>>
+// fewbit/ops/mean2d.hpp                      means over the pixels of images
+// fewbit/ops/multiply.hpp                    products of two tensors of codes, element by element
+// fewbit/ops/pad.hpp                         pixels of zero points around images
+// fewbit/ops/pool2d.hpp                      average and maximum pools
+// fewbit/ops/requantize.hpp                  codes -> codes of another scale or type
+// fewbit/ops/resize.hpp                      images of another size: nearest, bilinear
+// fewbit/ops/softmax.hpp                     softmax on codes
+// fewbit/ops/softmax16.hpp                   the same of 16-bit codes
+// fewbit/ops/window2d.hpp                    window2d, same_padding, placed_window
+//
+// ops: what is inside these
+// fewbit/core/fixed_functions.hpp            exp, 1 / (1 + x) in fixed point
 // fewbit/gemm/int8/wide_product.hpp          products of int16 codes
-// fewbit/ops/conv2d/winograd.hpp             3 x 3 windows by F(2x2, 3x3), exact, in int16
+// fewbit/gemm/multiply_block.hpp             products of a block of rows, in raw memory
+// fewbit/ops/code_blocks.hpp                 tensors of codes cut in blocks
+// fewbit/ops/conv2d/patches.hpp              windows as rows of a matrix
 // fewbit/ops/conv2d/product.hpp              convolutions as products of blocks of windows
-// fewbit/ops/integer16.hpp                   the same of 16-bit activations
+// fewbit/ops/conv2d/winograd.hpp             3 x 3 windows by F(2x2, 3x3), exact, in int16
+// fewbit/ops/depthwise/product.hpp           weights of each channel, and their product
+// fewbit/ops/depthwise/tile.hpp              the loop of depthwise convolutions
+// fewbit/ops/depthwise/walk.hpp              the walk over the output image
+// fewbit/ops/depthwise/weights.hpp           weights in the order of the loop
 // fewbit/ops/integer_output.hpp              sums -> codes by fixed-point multipliers
 // fewbit/ops/integer_weights.hpp             factors, sums and bias of quantized weights
-// fewbit/ops/linear/integer.hpp              linear<S, integer_only<In, Out, Mode>>
-// fewbit/ops/window2d.hpp                    window2d, same_padding, placed_window
+// fewbit/ops/linear_pairs.hpp                a * x + b * y + c of codes
 //
 // formats: memory layouts of others
 // fewbit/formats/ggml_blocks.hpp             q8_0, q5_0, q4_0, q4_1: blocks of 32 weights

@@ -115,7 +115,7 @@ FEWBIT_ALWAYS_INLINE V shift_right_rounded(const V& x, const V& count) noexcept 
   const V places = count & V(31);
   const V mask = shift_left(V(-1), places) ^ V(-1);
   V threshold = mask >> V(1);
-  if constexpr (AwayFromZero) threshold = threshold + arch::select(x < V(0), V(1), V(0));
+  if constexpr (AwayFromZero) threshold = threshold - (x >> V(31));
   return V(x >> places) + arch::select(V(x & mask) > threshold, V(1), V(0));
 }
 

@@ -27,8 +27,6 @@ struct output_rectangle {
   index cols;
 };
 
-namespace detail {
-
 /// An epilogue, cut in two at its last saturate stage.
 template <class E>
 struct split_at_saturate {
@@ -95,6 +93,8 @@ struct leading_bias<chain<First, Second>> {
   static auto rest(const type& e) noexcept { return leading_bias<First>::rest(e.first) | e.second; }
 };
 
+namespace detail {
+
 /// Converts four registers of sums to one of codes. `row` is the row of C.
 template <class Store = arch::plain_store, class In, int Lanes, class Out, class E>
 FEWBIT_ALWAYS_INLINE void apply_to_four(const arch::vec<In, Lanes> (&sums)[4], const at& where,
@@ -137,7 +137,7 @@ void apply_epilogue_to_rows(const In* sums, index stride, output_rectangle<Out> 
   for (index r = 0; r < c.rows; ++r, sums += stride) {
     Out* row = c.data + (c.row + r) * c.stride;
     index col = 0;
-    if constexpr (detail::split_at_saturate<E>::found) {
+    if constexpr (split_at_saturate<E>::found) {
       for (; col + 4 * Lanes <= c.cols; col += 4 * Lanes) {
         register_type four[4];
 #pragma GCC unroll 4

@@ -207,7 +207,7 @@ class conv_product {
   static constexpr index near_patch_bytes = 48 * 1024;
   using gatherer = patch_gatherer<input_code, patch_code>;
   using kernel_type = gemm::default_kernel<patch_code, Arch>;
-  static constexpr int lanes = gemm::detail::epilogue_lanes<kernel_type>;
+  static constexpr int lanes = gemm::product_lanes<weights_type>;
   /// Columns whose sums are on the stack together: whole panels.
   static constexpr index sums_on_stack =
       1024 / gemm::product_columns<weights_type> * gemm::product_columns<weights_type>;
@@ -476,8 +476,8 @@ class conv_product {
       }
       const index out = g * channels + col;
       with_stages<Out>(out, scale, &row_sum, [&](const auto& stages) {
-        gemm::detail::apply_to_rows<lanes>(
-            sums, sums_on_stack, gemm::detail::out_view<Out>{y + out, 0, 0, 0, 1, col_end - col},
+        gemm::apply_epilogue_to_rows<lanes>(
+            sums, sums_on_stack, gemm::output_rectangle<Out>{y + out, 0, 0, 0, 1, col_end - col},
             stages);
       });
     }

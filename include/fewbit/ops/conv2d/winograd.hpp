@@ -187,9 +187,9 @@ class winograd_product {
       }
       const index pixels = std::min(2 * run, out.width - 2 * tx);
       for (index r = 0; r < std::min(index{2}, out.height - 2 * ty); ++r) {
-        gemm::detail::apply_to_rows<sum_lanes>(
+        gemm::apply_epilogue_to_rows<sum_lanes>(
             outputs + r * half, panel,
-            gemm::detail::out_view<Out>{y + ((2 * ty + r) * out.width + 2 * tx) * n, n, 0, col,
+            gemm::output_rectangle<Out>{y + ((2 * ty + r) * out.width + 2 * tx) * n, n, 0, col,
                                         pixels, std::min(panel, n - col)},
             epilogue);
       }
