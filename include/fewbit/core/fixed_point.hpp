@@ -201,7 +201,7 @@ struct double_rounding {
       return shift_right_rounded<AwayFromZero>(
           saturating_rounding_doubling_high_mul(shifted, mantissa), places);
     } else {
-      return shift_right_rounded<AwayFromZero>(high_product(shifted, mantissa), places);
+      return shift_right_rounded<AwayFromZero>(detail::high_product(shifted, mantissa), places);
     }
   }
 };
