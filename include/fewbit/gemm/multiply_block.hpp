@@ -6,10 +6,13 @@
 #include "fewbit/begin.hpp"
 
 #include <cstddef>
+#include <cstdint>
 
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/few_bits/multiply.hpp"
+#include "fewbit/gemm/few_bits/partial_sums.hpp"
 #include "fewbit/gemm/int8/multiply.hpp"
+#include "fewbit/gemm/int8/partial_sums.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -43,6 +46,33 @@ void multiply_block(const code_block<Lhs>& a, const few_bit_weights<Bits, Arch>&
   } else {
     detail::multiply_expanded(a.data, a.stride, w, to, epilogue, 0, 1, scratch);
   }
+}
+
+/// Columns of one call of add_products start at a multiple of this.
+template <class Weights>
+inline constexpr index product_columns = Weights::unit::cols;
+template <class Lhs, class Kernel>
+inline constexpr index product_columns<int8_weights<Lhs, Kernel>> = Kernel::tile::cols;
+
+/// sums[j - col] += sum over `count` codes of k of a(k) * W(j, k) for columns j = col .. col_end - 1
+/// of one row, for products that have little scratch memory.
+///
+/// @param a        codes k .. k + count - 1 of the row; k is a multiple of 512
+/// @param col      a multiple of product_columns
+/// @param sums     room for whole panels
+/// @param scratch  2 * count bytes, rounded up to whole steps of 64 codes
+template <class Lhs, class Kernel>
+void add_products(const Lhs* a, index k, index count, const int8_weights<Lhs, Kernel>& w, index col,
+                  index col_end, std::int32_t* sums, std::byte* scratch) noexcept {
+  detail::partial_sums<int8_weights<Lhs, Kernel>>::add(a, count, 1, w, {0, k, count}, col, col_end,
+                                                       scratch, sums, 0);
+}
+
+template <class Lhs, int Bits, class Arch>
+void add_products(const Lhs* a, index k, index count, const few_bit_weights<Bits, Arch>& w,
+                  index col, index col_end, std::int32_t* sums, std::byte* scratch) noexcept {
+  detail::few_bit_partial_sums<Lhs, Bits, Arch>::add(a, w, k, count, col, col_end,
+                                                     reinterpret_cast<std::int8_t*>(scratch), sums);
 }
 
 }}}  // namespace fewbit::gemm

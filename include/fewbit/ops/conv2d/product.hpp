@@ -18,13 +18,11 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/workspace.hpp"
-#include "fewbit/gemm/few_bits/partial_sums.hpp"
-#include "fewbit/gemm/int8/partial_sums.hpp"
 #include "fewbit/gemm/multiply_block.hpp"
 #include "fewbit/gemm/stages.hpp"
 #include "fewbit/gemm/sum_of_codes.hpp"
 #include "fewbit/ops/conv2d/patches.hpp"
-#include "fewbit/ops/integer_output.hpp"
+#include "fewbit/ops/integer_weights.hpp"
 #include "fewbit/ops/layer.hpp"
 #include "fewbit/ops/linear/int8.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
@@ -87,8 +85,7 @@ class conv_product {
       std::conditional_t<stays_packed<S>, gemm::few_bit_weights<S::storage::bits, Arch>,
                          gemm::int8_weights<patch_code, gemm::default_kernel<patch_code, Arch>>>;
   static constexpr bool is_integer = are_integer_only<Inputs>;
-  using output_type =
-      integer_output<typename integer_types<Inputs>::out, typename integer_types<Inputs>::mode>;
+  using output_type = typename integer_parts<S, Inputs>::output_type;
 
   conv_product() = default;
 
@@ -105,7 +102,7 @@ class conv_product {
     offsets_ = aligned_buffer<std::int32_t>(shape_.channels);
     scales_ = aligned_buffer<float>(shape_.channels);
     for (index c = 0; c < shape_.channels; ++c) {
-      const channel_sums sums = sums_of(weights, codes, c);
+      const channel_sums sums = sums_of_channel(weights, codes, c);
       expect_sums(c, sums);
       offsets_.data()[c] = static_cast<std::int32_t>(-zero_of_patches() * sums.weights);
       const float scale = weights.scale(c, 0);
@@ -134,7 +131,7 @@ class conv_product {
     for (index c = 0; c < shape_.channels; ++c) {
       const std::int32_t b = bias.empty() ? 0 : bias[static_cast<std::size_t>(c)];
       output_.set_bias(name, c, b, static_cast<std::int32_t>(zero_of_patches()),
-                       sums_of(weights, codes, c), reach());
+                       sums_of_channel(weights, codes, c), reach());
     }
   }
 
@@ -202,7 +199,9 @@ class conv_product {
   using gatherer = patch_gatherer<input_code, patch_code>;
   using kernel_type = gemm::default_kernel<patch_code, Arch>;
   static constexpr int lanes = gemm::detail::epilogue_lanes<kernel_type>;
-  static constexpr index sums_on_stack = 1024;
+  /// Columns whose sums are on the stack together: whole panels.
+  static constexpr index sums_on_stack =
+      1024 / gemm::product_columns<weights_type> * gemm::product_columns<weights_type>;
 
   static constexpr std::int32_t input_min =
       Inputs::is_static ? std::int32_t{std::numeric_limits<input_code>::min()} : -127;
@@ -236,11 +235,7 @@ class conv_product {
         weights_.emplace_back(group);
       }
     }
-    if constexpr (S::is_affine) {
-      zeros_ = aligned_buffer<std::int32_t>(shape_.channels);
-      for (index c = 0; c < shape_.channels; ++c)
-        zeros_.data()[c] = weights.zero_point(c, 0) - code_shift<S>;
-    }
+    zeros_ = zeros_of_channels(weights);
     gather_ = gatherer(shape_.window, shape_.groups, depth, input_params_.zero_point);
     return codes;
   }
@@ -263,18 +258,6 @@ class conv_product {
       fail(name, item("largest sum of channel", channel), farthest,
            "at most 2147483647, the largest int32");
     }
-  }
-
-  [[nodiscard]] channel_sums sums_of(const quantized_matrix<S>& weights,
-                                     const row_matrix<std::int8_t>& codes, index c) const {
-    const std::int64_t zero = weights.zero_point(c, 0) - code_shift<S>;
-    channel_sums sums{0, 0};
-    for (index k = 0; k < codes.cols(); ++k) {
-      const std::int64_t w = codes(c, k) - zero;
-      sums.weights += w;
-      sums.magnitudes += w < 0 ? -w : w;
-    }
-    return sums;
   }
 
   [[nodiscard]] index output_bytes() const noexcept {
@@ -444,16 +427,7 @@ class conv_product {
         const index count = std::min(chunk, padded_depth() - k);
         gather_.part(codes, channel, window, k, count, patch);
         if constexpr (S::is_affine) row_sum += gemm::sum_of_codes(patch, count);
-        if constexpr (stays_packed<S>) {
-          using partial =
-              gemm::detail::few_bit_partial_sums<patch_code, std::min(S::storage::bits, 4), Arch>;
-          partial::add(patch, w, k, count, col, col_end, reinterpret_cast<std::int8_t*>(copied),
-                       sums);
-        } else {
-          using partial = gemm::detail::partial_sums<weights_type>;
-          partial::add(patch, count, 1, w, {0, k, count}, col, col_end, copied, sums,
-                       sums_on_stack);
-        }
+        gemm::add_products(patch, k, count, w, col, col_end, sums, copied);
       }
       const index out = g * channels + col;
       with_stages<Out>(out, scale, &row_sum, [&](const auto& stages) {
