@@ -141,9 +141,10 @@ TEST(ops_add_errors, name_the_argument) {
             "2^-126");
   EXPECT_EQ(add(p, {1.0F, 128}, p),
             "fewbit: elementwise_add: b_params.zero_point is 128, expected -128 to 127");
-  EXPECT_EQ(add(p, p, {1e-6F, 0}),
-            "fewbit: elementwise_add: y_params.scale is 1e-06, expected more than 1.90735e-06, for "
-            "the scales of a and b");
+  EXPECT_EQ(
+      add(p, p, {1e-6F, 0}),
+      "fewbit: elementwise_add: y_params.scale is 1e-06, expected more than 1.90734863e-06, for "
+      "the scales of a and b");
   EXPECT_EQ(add(p, p, p, {5, 4}),
             "fewbit: elementwise_add: bounds.lowest is 5, expected at most bounds.highest, 4, and "
             "both around codes -128 to 127");

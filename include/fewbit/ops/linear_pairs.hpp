@@ -29,8 +29,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// The numbers c with c + v in the interval of results, for some pairs.
 struct offset_interval {
-  std::int64_t least = std::numeric_limits<std::int64_t>::min() / 4;
-  std::int64_t most = std::numeric_limits<std::int64_t>::max() / 4;
+  std::int64_t least;
+  std::int64_t most;
 
   [[nodiscard]] bool is_empty() const noexcept { return least > most; }
   [[nodiscard]] std::int64_t middle() const noexcept { return least + (most - least) / 2; }
@@ -67,7 +67,10 @@ class linear_pairs {
     const std::int64_t zeros =
         -a_step * (a_zero + arch::pair_offset<T>)-b_step * (b_zero + arch::pair_offset<T>);
     split(zeros, sum_high_, sum_low_);
-    offset_interval of_sign[2];  // where the high part is >= 0, where it is negative
+    using limits = std::numeric_limits<T>;
+    const std::int64_t one = std::int64_t{1} << fraction;
+    const offset_interval all{limits::min() * one, (limits::max() + 1) * one};  // of zero points
+    offset_interval of_sign[2] = {all, all};  // where the high part is >= 0, where it is negative
     for (int a = 0; a < 256; ++a) {
       T y[256];
       results(static_cast<T>(a - arch::pair_offset<T>), &y[0]);
@@ -75,11 +78,9 @@ class linear_pairs {
         const std::int64_t sum = a_step * a + b_step * b + zeros;
         const std::int64_t code = y[b];
         offset_interval& interval = of_sign[a_high_ * a + b_high_ * b + sum_high_ < 0 ? 1 : 0];
-        if (code > bounds.lowest)
-          interval.least = std::max(interval.least, code * (std::int64_t{1} << fraction) - sum);
+        if (code > bounds.lowest) interval.least = std::max(interval.least, code * one - sum);
         if (code < bounds.highest) {
-          interval.most =
-              std::min(interval.most, (code + 1) * (std::int64_t{1} << fraction) - 1 - sum);
+          interval.most = std::min(interval.most, (code + 1) * one - 1 - sum);
         }
       }
     }
