@@ -32,6 +32,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "fewbit/arch/products.hpp"
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
@@ -114,16 +115,8 @@ FEWBIT_ALWAYS_INLINE V shift_right_rounded(const V& x, const V& count) noexcept 
   const V places = count & V(31);
   const V mask = shift_left(V(-1), places) ^ V(-1);
   V threshold = mask >> V(1);
-  if constexpr (AwayFromZero) threshold = threshold + arch::select(x < V(0), V(1), V(0));
+  if constexpr (AwayFromZero) threshold = threshold - (x >> V(31));
   return V(x >> places) + arch::select(V(x & mask) > threshold, V(1), V(0));
-}
-
-/// floor(a * b / 2^31 + 1/2), wrapping.
-template <class V>
-FEWBIT_ALWAYS_INLINE V high_product(const V& a, const V& b) noexcept {
-  using wide = arch::rebind<V, std::int64_t>;
-  const wide product = arch::convert<std::int64_t>(a) * arch::convert<std::int64_t>(b);
-  return arch::convert<std::int32_t>(wide((product + wide(1LL << 30)) >> wide(31)));
 }
 
 /// floor(acc * mantissa * 2^(exponent - 31) + 1/2) in 64 bits, for exponent in [-31, 30].
@@ -158,7 +151,7 @@ FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int64_t> scale_once(const V& acc, cons
 template <class V>
 [[nodiscard]] FEWBIT_ALWAYS_INLINE V saturating_rounding_doubling_high_mul(const V& a,
                                                                            const V& b) noexcept {
-  const V high = detail::high_product(a, b);
+  const V high = arch::rounded_high_product(a, b);
   const V smallest = V(std::numeric_limits<std::int32_t>::min());
   return arch::select(high == smallest, V(std::numeric_limits<std::int32_t>::max()), high);
 }
@@ -202,7 +195,7 @@ struct double_rounding {
       return shift_right_rounded<AwayFromZero>(
           saturating_rounding_doubling_high_mul(shifted, mantissa), places);
     } else {
-      return shift_right_rounded<AwayFromZero>(detail::high_product(shifted, mantissa), places);
+      return shift_right_rounded<AwayFromZero>(arch::rounded_high_product(shifted, mantissa), places);
     }
   }
 };

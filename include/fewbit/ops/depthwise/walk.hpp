@@ -271,26 +271,39 @@ class depthwise_walk {
     }
   }
 
-  FEWBIT_ALWAYS_INLINE static void finish(const tile_sums<Unit>& sums, index lane, index count,
+  /// Turns the sums of `count` outputs into codes. The stages get register i of all outputs before
+  /// anything is stored, so that they load the numbers of its channels once.
+  FEWBIT_ALWAYS_INLINE static void finish(tile_sums<Unit>& sums, index lane, index count,
                                           index stride, Out* to, const Stages& stages) noexcept {
-    finish_pixels(sums, lane, count, stride, to, stages, std::make_integer_sequence<int, pixels>());
+    apply_before(sums, lane, stages, std::make_integer_sequence<int, Unit::registers>());
+    store(sums, lane, count, stride, to, stages, std::make_integer_sequence<int, pixels>());
   }
+
+  template <int... i>
+  FEWBIT_ALWAYS_INLINE static void apply_before(tile_sums<Unit>& sums, index lane,
+                                                const Stages& stages,
+                                                std::integer_sequence<int, i...>) noexcept {
+    (apply_to_register<i>(sums, lane, stages, std::make_integer_sequence<int, pixels>()), ...);
+  }
+  template <int i, int... t>
+  FEWBIT_ALWAYS_INLINE static void apply_to_register(tile_sums<Unit>& sums, index lane,
+                                                     const Stages& stages,
+                                                     std::integer_sequence<int, t...>) noexcept {
+    using cut = gemm::detail::split_at_saturate<Stages>;
+    const gemm::at where{0, lane + i * Unit::lanes, Unit::lanes};
+    ((sums.of[t][i] = cut::before(stages)(sums.of[t][i], where)), ...);
+  }
+
   template <int... t>
-  FEWBIT_ALWAYS_INLINE static void finish_pixels(const tile_sums<Unit>& sums, index lane,
-                                                 index count, index stride, Out* to,
-                                                 const Stages& stages,
-                                                 std::integer_sequence<int, t...>) noexcept {
-    ((t < count ? finish_pixel(sums.of[t], lane, to + t * stride, stages) : void()), ...);
+  FEWBIT_ALWAYS_INLINE static void store(const tile_sums<Unit>& sums, index lane, index count,
+                                         index stride, Out* to, const Stages& stages,
+                                         std::integer_sequence<int, t...>) noexcept {
+    ((t < count ? store_pixel(sums.of[t], lane, to + t * stride, stages) : void()), ...);
   }
-  FEWBIT_ALWAYS_INLINE static void finish_pixel(
-      const typename Unit::accumulator (&sums)[Unit::registers], index lane, Out* to,
+  FEWBIT_ALWAYS_INLINE static void store_pixel(
+      const typename Unit::accumulator (&values)[Unit::registers], index lane, Out* to,
       const Stages& stages) noexcept {
     using cut = gemm::detail::split_at_saturate<Stages>;
-    typename Unit::accumulator values[Unit::registers];
-#pragma GCC unroll 8
-    for (int i = 0; i < Unit::registers; ++i) {
-      values[i] = cut::before(stages)(sums[i], gemm::at{0, lane + i * Unit::lanes, Unit::lanes});
-    }
     const auto codes = Unit::template narrow<Out>(values, cut::cut(stages).zero_point);
     cut::after(stages)(codes, gemm::at{0, lane, Unit::channels}).store(to);
   }
