@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "conformance/report.hpp"
@@ -15,6 +16,9 @@
 #include "fewbit/ops/add.hpp"
 #include "fewbit/ops/conv2d.hpp"
 #include "fewbit/ops/depthwise_conv2d.hpp"
+#include "fewbit/ops/integer16.hpp"
+#include "fewbit/ops/linear/integer.hpp"
+#include "fewbit/ops/pool2d.hpp"
 
 namespace fewbit { namespace conformance_cmsis_nn_test {
 
@@ -122,10 +126,20 @@ template <class Code>
   return {t.as<Code>().data(), rows, t.size() / rows};
 }
 
-/// The padding after an image that makes `outputs` windows.
-[[nodiscard]] index padding_after(index outputs, index stride, index kernel, index dilation,
-                                  index extent, index before) {
-  return std::max(index{0}, (outputs - 1) * stride + (kernel - 1) * dilation + 1 - extent - before);
+/// The padding before an image, and the padding after it that makes the given number of windows.
+[[nodiscard]] padding2d padding_of(const config& c, const image_extents& image, const window2d& w,
+                                   const char* top, const char* left) {
+  const auto after = [](index outputs, index stride, index kernel, index dilation, index extent,
+                        index before) {
+    return std::max(index{0},
+                    (outputs - 1) * stride + (kernel - 1) * dilation + 1 - extent - before);
+  };
+  padding2d padding{.top = c.number(top), .left = c.number(left)};
+  padding.bottom = after(c.number("OUTPUT_H"), w.stride.height, w.kernel.height, w.dilation.height,
+                         image.height, padding.top);
+  padding.right = after(c.number("OUTPUT_W"), w.stride.width, w.kernel.width, w.dilation.width,
+                        image.width, padding.left);
+  return padding;
 }
 
 struct geometry {
@@ -139,14 +153,7 @@ struct geometry {
     window.kernel = {c.number("FILTER_Y"), c.number("FILTER_X")};
     window.stride = {c.number("STRIDE_Y"), c.number("STRIDE_X")};
     window.dilation = {c.number("DILATION_Y", 1), c.number("DILATION_X", 1)};
-    window.padding.top = c.number("PAD_Y");
-    window.padding.left = c.number("PAD_X");
-    window.padding.bottom =
-        padding_after(c.number("OUTPUT_H"), window.stride.height, window.kernel.height,
-                      window.dilation.height, image.height, window.padding.top);
-    window.padding.right =
-        padding_after(c.number("OUTPUT_W"), window.stride.width, window.kernel.width,
-                      window.dilation.width, image.width, window.padding.left);
+    window.padding = padding_of(c, image, window, "PAD_Y", "PAD_X");
   }
 };
 
@@ -158,16 +165,20 @@ template <Scheme S>
 using eight_bits = scheme<int8, per_row, symmetric_full>;
 using four_bits = scheme<int4, per_row, symmetric_full>;
 
-template <class Code, Scheme S>
+/// The type of sums and bias.
+template <class Code>
+using sums_of = std::conditional_t<sizeof(Code) == 1, std::int32_t, std::int64_t>;
+
+template <class Code, class Mode, Scheme S>
 void expect_conv(const config& c) {
   const geometry g(c);
   const index channels = c.number("OUT_CH");
   const index in = c.number("FILTER_CH", g.image.channels);
   const auto weights = with_unit_scales<S>(c.weights(channels, g.window.taps() * in));
   const auto multipliers = c.multipliers(channels);
-  const conv2d<S, integer_only<Code, Code, cmsis_default>> layer(
-      weights, g.image, g.window, c.bias<std::int32_t>(), multipliers, c.input_zero(),
-      integer_conv_options{c.output_params(), c.bounds(), g.image.channels / in});
+  const conv2d<S, integer_only<Code, Code, Mode>> layer(
+      weights, g.image, g.window, c.bias<sums_of<Code>>(), multipliers, c.input_zero(),
+      integer_options{c.output_params(), c.bounds()}, g.image.channels / in);
   row_matrix<Code> y(g.batches, layer.outputs());
   auto scratch = layer.make_scratch();
   layer(rows_of<Code>(c.input(), g.batches), y, scratch);
@@ -189,33 +200,57 @@ void expect_depthwise(const config& c) {
   expect_equal_codes(y, c.output());
 }
 
-template <class Code, Scheme S>
+template <class Code, class Mode, Scheme S>
 void expect_linear(const config& c, const quantized_matrix<S>& weights) {
   const index rows = c.number("INPUT_BATCHES", 1);
   const auto multipliers = c.multipliers(weights.rows());
-  const conv2d<S, integer_only<Code, Code, cmsis_default>> layer(
-      weights, {1, 1, weights.cols()}, {}, c.bias<std::int32_t>(), multipliers, c.input_zero(),
-      integer_conv_options{c.output_params(), c.bounds(), 1});
+  const linear<S, integer_only<Code, Code, Mode>> layer(
+      weights, c.bias<sums_of<Code>>(), multipliers, c.input_zero(),
+      integer_options{c.output_params(), c.bounds()});
   row_matrix<Code> y(rows, layer.outputs());
   layer(rows_of<Code>(c.input(), rows), y);
   expect_equal_codes(y, c.output());
 }
 
-template <class Code>
 void expect_fully_connected(const config& c) {
   const auto codes = c.weights(c.number("OUT_CH"), c.number("ACCUMULATION_DEPTH"));
   const index zero = -c.number("FILTER_OFFSET", 0);
   if (c.has_four_bits()) {
-    expect_linear<Code>(c, with_unit_scales<four_bits>(codes));
+    expect_linear<std::int8_t, cmsis_default>(c, with_unit_scales<four_bits>(codes));
   } else if (zero == 0) {
-    expect_linear<Code>(c, with_unit_scales<eight_bits>(codes));
+    expect_linear<std::int8_t, cmsis_default>(c, with_unit_scales<eight_bits>(codes));
   } else {
-    using S = scheme<int8, per_row, affine>;
     const auto count = static_cast<std::size_t>(codes.rows());
-    expect_linear<Code>(
-        c, quantized_matrix<S>(codes, std::vector<float>(count, 1.0F),
-                               std::vector<std::int8_t>(count, static_cast<std::int8_t>(zero))));
+    const std::vector<std::int8_t> zeros(count, static_cast<std::int8_t>(zero));
+    expect_linear<std::int8_t, cmsis_default>(
+        c, quantized_matrix<scheme<int8, per_row, affine>>(codes, std::vector<float>(count, 1.0F),
+                                                           zeros));
   }
+}
+
+void expect_fully_connected16(const config& c) {
+  expect_linear<std::int16_t, tflite_int64>(
+      c,
+      with_unit_scales<eight_bits>(c.weights(c.number("OUT_CH"), c.number("ACCUMULATION_DEPTH"))));
+}
+
+template <class Code>
+void expect_pool(const config& c) {
+  const image_extents image{c.number("INPUT_H"), c.number("INPUT_W"), c.number("INPUT_C")};
+  const index batches = c.number("BATCH_SIZE", 1);
+  window2d window{.kernel = {c.number("FILTER_H"), c.number("FILTER_W")},
+                  .stride = {c.number("STRIDE_H"), c.number("STRIDE_W")}};
+  window.padding = padding_of(c, image, window, "PADDING_H", "PADDING_W");
+  row_matrix<Code> y(batches, c.output().size() / batches);
+  const auto x = rows_of<Code>(c.input(), batches);
+  if (c.says("max")) {
+    const placed_window placed("max_pool2d", image, window);
+    max_pool2d<Code>(placed, c.bounds())(x, y);
+  } else {
+    const placed_window placed("average_pool2d", image, window);
+    average_pool2d<Code>(placed, {.bounds = c.bounds()})(x, y);
+  }
+  expect_equal_codes(y, c.output());
 }
 
 [[nodiscard]] fixed_multiplier multiplier_of(const config& c, const std::string& name) {
@@ -245,26 +280,32 @@ struct check {
 check check_of(const vector_case& v, const config& c) {
   const std::string kind = v.description.at("kind");
   const bool is_wide = c.output().type == examples::element::i16;
+  const std::string type = is_wide ? " int16" : c.has_four_bits() ? " int4" : " int8";
   if (kind == "conv") {
-    if (is_wide) return {"conv int16", nullptr, "not yet"};
-    if (c.has_four_bits()) return {"conv int4", expect_conv<std::int8_t, four_bits>, ""};
-    return {"conv int8", expect_conv<std::int8_t, eight_bits>, ""};
-  }
-  if (kind == "depthwise") {
-    if (is_wide) return {"depthwise int16", expect_depthwise<std::int16_t>, ""};
-    return {c.has_four_bits() ? "depthwise int4" : "depthwise int8", expect_depthwise<std::int8_t>,
+    // CMSIS-NN adds up in int32 where the bias is int32. Names tell it where there is no bias.
+    const bool sums_are_int32 = c.says("xint32");
+    if (is_wide && sums_are_int32)
+      return {"conv int16", expect_conv<std::int16_t, cmsis_default, eight_bits>, ""};
+    if (is_wide) return {"conv int16", expect_conv<std::int16_t, tflite_int64, eight_bits>, ""};
+    return {"conv" + type,
+            c.has_four_bits() ? expect_conv<std::int8_t, cmsis_default, four_bits>
+                              : expect_conv<std::int8_t, cmsis_default, eight_bits>,
             ""};
   }
-  if (kind == "fully_connected") {
-    if (is_wide) return {"fully connected int16", nullptr, "not yet"};
-    return {c.has_four_bits() ? "fully connected int4" : "fully connected int8",
-            expect_fully_connected<std::int8_t>, ""};
+  if (kind == "depthwise") {
+    return {kind + type, is_wide ? expect_depthwise<std::int16_t> : expect_depthwise<std::int8_t>,
+            ""};
+  }
+  if (kind == "fully_connected")
+    return {kind + type, is_wide ? expect_fully_connected16 : expect_fully_connected, ""};
+  if (kind == "pool") {
+    return {(c.says("max") ? "max pool" : "average pool") + type,
+            is_wide ? expect_pool<std::int16_t> : expect_pool<std::int8_t>, ""};
   }
   if (kind == "elementwise") {
-    const bool is_add =
-        c.find({"input1"}) != nullptr && v.description["params"].contains("LEFT_SHIFT");
-    if (is_add && is_wide) return {"add int16", expect_add<std::int16_t>, ""};
-    if (is_add) return {"add int8", expect_add<std::int8_t>, ""};
+    const bool is_add = v.description["params"].contains("LEFT_SHIFT");
+    if (is_add)
+      return {"add" + type, is_wide ? expect_add<std::int16_t> : expect_add<std::int8_t>, ""};
   }
   if (kind == "lstm" || kind == "svdf") return {kind, nullptr, "comes later"};
   return {kind, nullptr, "no check for this kind"};

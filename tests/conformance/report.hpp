@@ -58,7 +58,8 @@ class conformance_report : public testing::EmptyTestEventListener {
       if (!reasons.empty()) reasons += "; ";
       reasons += std::to_string(times) + ": " + reason;
     }
-    std::printf("%-*s  %6d  %3d  %s\n", width, op.c_str(), n.passed, n.all, reasons.c_str());
+    std::printf("%-*s  %6d  %3d%s%s\n", width, op.c_str(), n.passed, n.all,
+                reasons.empty() ? "" : "  ", reasons.c_str());
   }
 
   std::map<std::string, counts> rows_;
