@@ -199,6 +199,18 @@
 // ops: the layer of weights by a product quantizer
 // fewbit/ops/linear/pq.hpp                   linear<pq<Width, Bits>>: 1 or 2 bits per weight
 //
+// ops: networks of images, and layers of integers alone
+// fewbit/gemm/multiply_block.hpp             products of a block of rows, in raw memory
+// fewbit/ops/conv2d.hpp                      conv2d<S, Inputs>: convolutions of NHWC images
+// fewbit/ops/conv2d/patches.hpp              windows as rows of a matrix
+// fewbit/ops/conv2d/product.hpp              convolutions as products of blocks of windows
+// fewbit/ops/integer16.hpp                   the same of 16-bit activations
+// fewbit/ops/integer_only.hpp                integer_only<In, Out, Mode>: codes in, codes out
+// fewbit/ops/integer_output.hpp              sums -> codes by fixed-point multipliers
+// fewbit/ops/integer_weights.hpp             factors, sums and bias of quantized weights
+// fewbit/ops/linear/integer.hpp              linear<S, integer_only<In, Out, Mode>>
+// fewbit/ops/window2d.hpp                    window2d, same_padding, placed_window
+//
 // formats: memory layouts of others
 // fewbit/formats/ggml_blocks.hpp             q8_0, q5_0, q4_0, q4_1: blocks of 32 weights
 // fewbit/formats/ggml_convert.hpp            blocks <-> quantized_matrix, without loss

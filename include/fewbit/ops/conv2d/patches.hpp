@@ -149,11 +149,10 @@ class patch_gatherer {
       const In* from = image + (y * extents.width + cols.pixel) * extents.channels + channel;
       Patch* row = to + ((rows.first + i) * w.kernel.width + cols.first) * channels_;
       if (is_dense_) {
-        gemm::detail::copy_codes(from, cols.count() * channels_, -added, row);
+        copy_exactly(from, cols.count() * channels_, row);
       } else {
         for (index j = 0; j < cols.count(); ++j, row += channels_)
-          gemm::detail::copy_codes(from + j * w.dilation.width * extents.channels, channels_,
-                                   -added, row);
+          copy_exactly(from + j * w.dilation.width * extents.channels, channels_, row);
       }
     }
   }
@@ -169,16 +168,29 @@ class patch_gatherer {
     } else if (end - from >= (count + 15) / 16 * 16) {
       in_vectors<16>(from, count, to);
     } else {
+      copy_exactly(from, count, to);
+    }
+  }
+
+  static void copy_exactly(const In* from, index count, Patch* to) noexcept {
+    if constexpr (sizeof(In) == 1) {
       gemm::detail::copy_codes(from, count, -added, to);
+    } else {
+      std::copy_n(from, count, to);
     }
   }
 
   template <int Lanes>
   static FEWBIT_ALWAYS_INLINE void in_vectors(const In* from, index count, Patch* to) noexcept {
     for (index i = 0; i < count; i += Lanes) {
-      const auto codes = arch::bits_as<std::uint8_t>(arch::vec<In, Lanes>::load(from + i));
-      const auto moved = codes + arch::vec<std::uint8_t, Lanes>(std::uint8_t{added});
-      arch::bits_as<Patch>(moved).store(to + i);
+      const auto codes = arch::vec<In, Lanes>::load(from + i);
+      if constexpr (added == 0) {
+        codes.store(to + i);
+      } else {
+        const auto moved = arch::bits_as<std::uint8_t>(codes) +
+                           arch::vec<std::uint8_t, Lanes>(std::uint8_t{added});
+        moved.store(to + i);
+      }
     }
   }
 
