@@ -36,10 +36,11 @@
 #include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- ops: the operators that an inference program calls
-#include "fewbit/ops/inputs.hpp"  // dynamic_int8, float_inputs ...; prepare(x, scratch)
-#include "fewbit/ops/layer.hpp"   // calls, options and memory of all layers
-#include "fewbit/ops/linear.hpp"  // linear<Weights, Inputs>: the table of linear layers
-#include "fewbit/ops/output.hpp"  // layer_options; bias, bound, codes
+#include "fewbit/ops/inputs.hpp"        // dynamic_int8, float_inputs ...; prepare(x, scratch)
+#include "fewbit/ops/integer_only.hpp"  // integer_only<In, Out, Mode>: codes in, codes out
+#include "fewbit/ops/layer.hpp"         // calls, options and memory of all layers
+#include "fewbit/ops/linear.hpp"        // linear<Weights, Inputs>: the table of linear layers
+#include "fewbit/ops/output.hpp"        // layer_options; bias, bound, codes
 
 // ---- gemm: exact products of codes
 #include "fewbit/gemm/apply_epilogue.hpp"  // finish: sums -> epilogue -> C
@@ -205,7 +206,6 @@
 // fewbit/ops/conv2d/patches.hpp              windows as rows of a matrix
 // fewbit/ops/conv2d/product.hpp              convolutions as products of blocks of windows
 // fewbit/ops/integer16.hpp                   the same of 16-bit activations
-// fewbit/ops/integer_only.hpp                integer_only<In, Out, Mode>: codes in, codes out
 // fewbit/ops/integer_output.hpp              sums -> codes by fixed-point multipliers
 // fewbit/ops/integer_weights.hpp             factors, sums and bias of quantized weights
 // fewbit/ops/linear/integer.hpp              linear<S, integer_only<In, Out, Mode>>

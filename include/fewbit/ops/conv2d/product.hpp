@@ -160,7 +160,7 @@ class conv_product {
   }
   [[nodiscard]] index worker_bytes(index /*rows*/) const noexcept {
     const index windows = windows_per_block(shape_.window.output_pixels());
-    return sums_begin(windows) + sum_bytes(windows) + product_bytes(windows);
+    return std::max(sums_begin(windows) + sum_bytes(windows) + product_bytes(windows), index{1});
   }
 
   template <class Source, class Out, class E>
@@ -194,7 +194,7 @@ class conv_product {
   }
 
  private:
-  static constexpr index most_patch_bytes = 192 * 1024;
+  static constexpr index most_patch_bytes = 256 * 1024;
   static constexpr index near_patch_bytes = 48 * 1024;
   using gatherer = patch_gatherer<input_code, patch_code>;
   using kernel_type = gemm::default_kernel<patch_code, Arch>;
@@ -287,7 +287,7 @@ class conv_product {
   // Scratch memory of a worker: patches, their sums, scratch of the product.
   [[nodiscard]] index sums_begin(index windows) const noexcept {
     if (reads_in_place()) return 0;
-    return (windows * padded_depth() + gatherer::slack + 63) / 64 * 64;
+    return (windows * padded_depth() + 63) / 64 * 64;
   }
   [[nodiscard]] static index sum_bytes(index windows) noexcept {
     return S::is_affine ? (windows * index{sizeof(std::int32_t)} + 63) / 64 * 64 : 0;
