@@ -12,7 +12,7 @@
 ///     (x(row * stride - top + ky * dilation, col * stride - left + kx * dilation, c) - input zero)
 ///     * (w(ky, kx, c * M + m) - zero of w))
 ///
-/// for M = options.multiplier. Pixels outside the image are the real number 0. The output is that of
+/// for M = multiplier. Pixels outside the image are the real number 0. The output is that of
 /// ops/integer_output.hpp: a fixed-point multiplier with the rounding of Mode, a zero point, bounds.
 ///
 /// | Inputs                        | sums  | bias  | outputs               |
@@ -65,32 +65,34 @@ class depthwise_conv2d {
   /// @param weights  codes: taps x output channels
   /// @param image    extents of the inputs
   /// @param bias     multiples of S_in * S_w, one for each output channel, or none
+  /// @param multiplier  output channels of each channel of the image, M
   /// @throws fewbit::error if the window does not fit the image, if weights, scales, zero points or
   ///         bias have other extents, if a scale is no positive number, if a zero point is no code,
   ///         if the rounding mode cannot hold a factor, or if a sum could leave int32 (int16 inputs:
   ///         2^47)
   depthwise_conv2d(const depthwise_weights& weights, const image_extents& image,
                    const window2d& window, std::span<const bias_type> bias,
-                   const quant_params& input_params, const depthwise_options& options)
-      : depthwise_conv2d{weights,
-                         checked(weights, image, window, options, bias),
-                         bias,
-                         std::span<const double>(detail::depthwise_factors(
-                             name, weights, image.channels * options.multiplier, input_params,
-                             options.output_params)),
-                         input_params.zero_point,
-                         options} {}
+                   const quant_params& input_params, const integer_options& options,
+                   index multiplier = 1)
+      : depthwise_conv2d{
+            weights,
+            checked(weights, image, window, multiplier, bias),
+            bias,
+            std::span<const double>(detail::depthwise_factors(
+                name, weights, image.channels * multiplier, input_params, options.output_params)),
+            input_params.zero_point,
+            options} {}
 
   /// With multipliers that were computed elsewhere, one for each output channel. Scales of weights
   /// and outputs are not used.
   depthwise_conv2d(const depthwise_weights& weights, const image_extents& image,
                    const window2d& window, std::span<const bias_type> bias,
                    std::span<const fixed_multiplier> multipliers, std::int32_t input_zero_point,
-                   const depthwise_options& options)
+                   const integer_options& options, index multiplier = 1)
       : depthwise_conv2d{weights,
-                         checked(weights, image, window, options, bias),
+                         checked(weights, image, window, multiplier, bias),
                          bias,
-                         checked(multipliers, image.channels * options.multiplier),
+                         checked(multipliers, image.channels * multiplier),
                          input_zero_point,
                          options} {}
 
@@ -140,14 +142,13 @@ class depthwise_conv2d {
   template <class Factor>
   depthwise_conv2d(const depthwise_weights& weights, const detail::depthwise_shape& shape,
                    std::span<const bias_type> bias, std::span<const Factor> factors,
-                   std::int32_t input_zero, const depthwise_options& options)
+                   std::int32_t input_zero, const integer_options& options)
       : product_(name, weights, shape, bias, factors, input_zero, options), is_empty_(false) {}
 
   static detail::depthwise_shape checked(const depthwise_weights& weights,
                                          const image_extents& image, const window2d& window,
-                                         const depthwise_options& options,
-                                         std::span<const bias_type> bias) {
-    const detail::depthwise_shape shape{placed_window(name, image, window), options.multiplier};
+                                         index multiplier, std::span<const bias_type> bias) {
+    const detail::depthwise_shape shape{placed_window(name, image, window), multiplier};
     detail::expect_depthwise_weights(name, weights, shape);
     if (!bias.empty()) {
       detail::expect_equal(name, "length of bias", static_cast<index>(bias.size()),

@@ -97,8 +97,10 @@ class channel_factors {
   }
   /// The stage of the channels from `first` on.
   // NOLINTNEXTLINE(bugprone-exception-escape): the pointers are not null
-  [[nodiscard]] gemm::requantize<Mode> stage(index first) const noexcept {
-    return {mantissas_.data() + first, exponents_.data() + first};
+  [[nodiscard]] auto stage(index first) const noexcept {
+    // No mantissa is negative, so that nothing saturates.
+    using applied = std::conditional_t<std::is_same_v<Mode, tflite_double>, cmsis_default, Mode>;
+    return gemm::requantize<applied>{mantissas_.data() + first, exponents_.data() + first};
   }
 
  private:

@@ -19,17 +19,9 @@
 #include "fewbit/ops/depthwise/walk.hpp"
 #include "fewbit/ops/depthwise/weights.hpp"
 #include "fewbit/ops/integer_output.hpp"
+#include "fewbit/ops/integer_weights.hpp"
 
-namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
-
-/// How a depthwise convolution is made.
-struct depthwise_options {
-  quant_params output_params{};  ///< scale and zero point of the outputs
-  code_bounds bounds{};          ///< codes that outputs are clamped to: fused activations
-  index multiplier = 1;          ///< output channels of each channel of the image
-};
-
-namespace detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// Fails unless `zero` is a code of type Code.
 template <class Code>
@@ -85,7 +77,7 @@ class depthwise_product {
   depthwise_product(const char* function, const depthwise_weights& weights,
                     const depthwise_shape& shape, std::span<const std::int32_t> bias,
                     std::span<const Factor> of_channels, std::int32_t input_zero,
-                    const depthwise_options& options)
+                    const integer_options& options)
       : shape_(shape), padding_(shape.window.image().channels) {
     expect_zero_code<code>(function, "input_params.zero_point", input_zero);
     expect_zero_code<out>(function, "output_params.zero_point", options.output_params.zero_point);
@@ -184,7 +176,7 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
   depthwise_product(const char* function, const depthwise_weights& weights,
                     const depthwise_shape& shape, std::span<const std::int64_t> bias,
                     std::span<const double> of_channels, std::int32_t input_zero,
-                    const depthwise_options& options)
+                    const integer_options& options)
       : depthwise_product(function, weights, shape, bias,
                           std::span<const fixed_multiplier>(multipliers(of_channels)), input_zero,
                           options) {}
@@ -192,7 +184,7 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
   depthwise_product(const char* function, const depthwise_weights& weights,
                     const depthwise_shape& shape, std::span<const std::int64_t> bias,
                     std::span<const fixed_multiplier> of_channels, std::int32_t input_zero,
-                    const depthwise_options& options)
+                    const integer_options& options)
       : shape_(shape),
         padding_(shape.window.image().channels),
         weights_(centered(weights)),

@@ -164,15 +164,18 @@ class depthwise_walk {
       }
       was_inside = inside;
       const index count = std::min<index>(pixels, width - x);
-      if (fits) {
-        tile(table, steps, count, to + x * channels);
-      } else {
+      if (!fits) {
         large_tile(table, image, row, x, count, to + x * channels);
+      } else if (count == pixels) {
+        tile<true>(table, steps, count, to + x * channels);
+      } else {
+        tile<false>(table, steps, count, to + x * channels);
       }
     }
   }
 
   /// All blocks of a tile whose table holds all steps.
+  template <bool IsFull>
   void tile(const code* const* table, index steps, index count, Out* to) const noexcept {
     const channel_blocks<Unit> blocks{shape_.channels()};
     const index channels = shape_.channels(), last = channels - Unit::channels;
@@ -185,7 +188,11 @@ class depthwise_walk {
       tile_sums<Unit> sums;
       begin(sums, start + lane);
       Columns::template add<Unit>(sums, table, steps, c, w);
-      finish(sums, lane, count, channels, to + c, stages);
+      if constexpr (IsFull) {
+        finish(sums, lane, channels, to + c, stages);
+      } else {
+        finish_some(sums, lane, count, Unit::channels, channels, to + c, stages);
+      }
     }
   }
 
@@ -203,7 +210,8 @@ class depthwise_walk {
         Columns::template add<Unit>(sums, table, steps, blocks.first(b),
                                     weights_ + b * block_weights_ + s * step_weights());
       }
-      finish(sums, lane, count, shape_.channels(), to + blocks.first(b), stages_);
+      finish_some(sums, lane, count, Unit::channels, shape_.channels(), to + blocks.first(b),
+                  stages_);
     }
   }
 
@@ -231,15 +239,8 @@ class depthwise_walk {
           Columns::template add<Unit>(sums, table, steps, 0,
                                       weights_ + b * block_weights_ + s * step_weights());
         }
-        Out* first = to + x * channels + c;
-        if (channels >= Unit::channels) {
-          finish(sums, lane, count, channels, first, stages_);
-        } else {
-          Out all[pixels * Unit::channels];
-          finish(sums, lane, pixels, Unit::channels, all, stages_);
-          for (index t = 0; t < count; ++t)
-            std::copy_n(all + t * Unit::channels, channels, first + t * channels);
-        }
+        finish_some(sums, lane, count, std::min<index>(channels, Unit::channels), channels,
+                    to + x * channels + c, stages_);
       }
     }
   }
@@ -271,12 +272,20 @@ class depthwise_walk {
     }
   }
 
-  /// Turns the sums of `count` outputs into codes. The stages get register i of all outputs before
-  /// anything is stored, so that they load the numbers of its channels once.
-  FEWBIT_ALWAYS_INLINE static void finish(tile_sums<Unit>& sums, index lane, index count,
-                                          index stride, Out* to, const Stages& stages) noexcept {
+  /// Turns sums into codes. The stages get register i of all outputs before anything is stored, so
+  /// that they load the numbers of its channels once.
+  FEWBIT_ALWAYS_INLINE static void finish(tile_sums<Unit>& sums, index lane, index stride, Out* to,
+                                          const Stages& stages) noexcept {
     apply_before(sums, lane, stages, std::make_integer_sequence<int, Unit::registers>());
-    store(sums, lane, count, stride, to, stages, std::make_integer_sequence<int, pixels>());
+    store(sums, lane, stride, to, stages, std::make_integer_sequence<int, pixels>());
+  }
+  /// The first `count` outputs and, of each, the first `channels` channels.
+  static void finish_some(tile_sums<Unit>& sums, index lane, index count, index channels,
+                          index stride, Out* to, const Stages& stages) noexcept {
+    Out all[pixels * Unit::channels];
+    finish(sums, lane, Unit::channels, all, stages);
+    for (index t = 0; t < count; ++t)
+      std::copy_n(all + t * Unit::channels, channels, to + t * stride);
   }
 
   template <int... i>
@@ -295,10 +304,10 @@ class depthwise_walk {
   }
 
   template <int... t>
-  FEWBIT_ALWAYS_INLINE static void store(const tile_sums<Unit>& sums, index lane, index count,
-                                         index stride, Out* to, const Stages& stages,
+  FEWBIT_ALWAYS_INLINE static void store(const tile_sums<Unit>& sums, index lane, index stride,
+                                         Out* to, const Stages& stages,
                                          std::integer_sequence<int, t...>) noexcept {
-    ((t < count ? store_pixel(sums.of[t], lane, to + t * stride, stages) : void()), ...);
+    (store_pixel(sums.of[t], lane, to + t * stride, stages), ...);
   }
   FEWBIT_ALWAYS_INLINE static void store_pixel(
       const typename Unit::accumulator (&values)[Unit::registers], index lane, Out* to,
