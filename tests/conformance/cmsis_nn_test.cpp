@@ -194,7 +194,7 @@ void expect_depthwise(const config& c) {
   const auto multipliers = c.multipliers(channels);
   const layer_type layer(weights, g.image, g.window, c.bias<typename layer_type::bias_type>(),
                          multipliers, c.input_zero(),
-                         {c.output_params(), c.bounds(), c.number("CH_MULT", 1)});
+                         integer_options{c.output_params(), c.bounds()}, c.number("CH_MULT", 1));
   row_matrix<Code> y(g.batches, layer.outputs());
   layer(rows_of<Code>(c.input(), g.batches), y);
   expect_equal_codes(y, c.output());
