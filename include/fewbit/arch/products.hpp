@@ -4,7 +4,7 @@
 /// | function                    | AVX2, AVX512             | SSE2      | NEON                  |
 /// |-----------------------------|--------------------------|-----------|-----------------------|
 /// | rounded_high_product, int32 | two vpmuldq, blend       | int64     | vmull_s32, vrshrn_n   |
-/// | high_product, uint16        | vpmulhuw                 | pmulhuw   | vmull_u16, vshrn_n    |
+/// | high_half_product, uint16   | vpmulhuw                 | pmulhuw   | vmull_u16, vshrn_n    |
 /// | add_pair_products, int16    | vpmaddwd and vpaddd      | pmaddwd   | vmull_s16, vpaddq_s32 |
 ///
 /// g++ 12 does not find these instructions in the products of arch/vec.hpp.
@@ -67,7 +67,7 @@ FEWBIT_ALWAYS_INLINE V rounded_high_product(const V& a, const V& b) noexcept {
 
 /// floor(a * b / 2^16) of 16-bit numbers.
 template <class V>
-FEWBIT_ALWAYS_INLINE V high_product(const V& a, const V& b) noexcept {
+FEWBIT_ALWAYS_INLINE V high_half_product(const V& a, const V& b) noexcept {
   static_assert(std::is_same_v<lane<V>, std::uint16_t>);
   if constexpr (is_vec<V>) {
 #if FEWBIT_HAS_AVX512_VNNI

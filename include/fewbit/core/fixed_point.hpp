@@ -195,7 +195,8 @@ struct double_rounding {
       return shift_right_rounded<AwayFromZero>(
           saturating_rounding_doubling_high_mul(shifted, mantissa), places);
     } else {
-      return shift_right_rounded<AwayFromZero>(arch::rounded_high_product(shifted, mantissa), places);
+      return shift_right_rounded<AwayFromZero>(arch::rounded_high_product(shifted, mantissa),
+                                               places);
     }
   }
 };

@@ -80,6 +80,9 @@ class code_table {
   static constexpr int lowest = std::numeric_limits<In>::min();
 
  public:
+  /// All results are 0.
+  code_table() = default;
+
   /// The table of a function of real numbers:
   ///
   ///     table[x] = clamp(rne(f(S_x * (x - x_zero)) / S_y) + y_zero)

@@ -145,7 +145,7 @@ class rounded_divider {
     if (places_ == 0) return x;
     const V sign = static_cast<V>(x >> V(15));
     const bits magnitude = arch::bits_as<std::uint16_t>(arch::subtract_wrapping(V(x ^ sign), sign));
-    const bits high = arch::high_product(bits(magnitude + bits(half_)), bits(multiplier_));
+    const bits high = arch::high_half_product(bits(magnitude + bits(half_)), bits(multiplier_));
     const V quotient =
         arch::bits_as<std::int16_t>(bits(high >> bits(static_cast<std::uint16_t>(places_ - 1))));
     return arch::subtract_wrapping(V(quotient ^ sign), sign);
