@@ -175,10 +175,10 @@ class integer_product {
 template <Scheme S, class In, class Out, class Mode, class Arch>
 class linear<S, integer_only<In, Out, Mode>, Arch>
     : public layer<detail::integer_product<S, integer_only<In, Out, Mode>, Arch>> {
-  using inputs = integer_only<In, Out, Mode>;
-  using product = detail::integer_product<S, inputs, Arch>;
+  using kind = integer_only<In, Out, Mode>;
+  using product = detail::integer_product<S, kind, Arch>;
   using base = layer<product>;
-  using parts = detail::integer_parts<S, inputs>;
+  using parts = detail::integer_parts<S, kind>;
   static constexpr const char* name = product::name;
 
  public:
@@ -198,7 +198,7 @@ class linear<S, integer_only<In, Out, Mode>, Arch>
       : base(product(weights, bias, input_params,
                      parts::output(name, weights, input_params, options))) {}
   /// With multipliers that were computed elsewhere, one for each output. Scales of weights and
-  /// outputs are not used.
+  /// outputs are not used. The zero point of outputs may lie up to 127 outside the codes.
   linear(const quantized_matrix<S>& weights, std::span<const std::int32_t> bias,
          std::span<const fixed_multiplier> multipliers, std::int32_t input_zero_point,
          const integer_options& options)
