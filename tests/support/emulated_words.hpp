@@ -27,13 +27,18 @@ struct emulated_vnni_word {
   /// The four products of each lane are added modulo 2^32.
   FEWBIT_ALWAYS_INLINE static ints dpbusd(const ints& sum, const ints& unsigned_bytes,
                                           const ints& signed_bytes) noexcept {
-    ints next = sum;
-    for (int d = 0; d < 4; ++d) {
-      const ints a = (unsigned_bytes >> ints(8 * d)) & ints(255);
-      const ints w = (signed_bytes << ints(24 - 8 * d)) >> ints(24);
-      next = arch::add_wrapping(next, ints(a * w));
+    std::int32_t sums[lanes];
+    std::uint8_t a[4 * lanes];
+    std::int8_t w[4 * lanes];
+    sum.store(&sums[0]);
+    std::memcpy(&a[0], &unsigned_bytes.data, sizeof(a));
+    std::memcpy(&w[0], &signed_bytes.data, sizeof(w));
+    for (int i = 0; i < lanes; ++i) {
+      auto total = static_cast<std::uint32_t>(sums[i]);
+      for (int j = 4 * i; j < 4 * i + 4; ++j) total += static_cast<std::uint32_t>(a[j] * w[j]);
+      sums[i] = static_cast<std::int32_t>(total);
     }
-    return next;
+    return ints::load(&sums[0]);
   }
 
   FEWBIT_ALWAYS_INLINE static ints dpbusd_quad(const ints& sum, const ints& unsigned_bytes,
