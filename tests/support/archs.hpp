@@ -15,8 +15,10 @@ namespace fewbit::tests {
 
 #if defined(FEWBIT_TEST_ARCHS)
 using archs_here = FEWBIT_TEST_ARCHS;
+inline constexpr bool emulated_here = true;
 #else
 using archs_here = arch::compiled;
+inline constexpr bool emulated_here = false;
 #endif
 
 namespace detail {

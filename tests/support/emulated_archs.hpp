@@ -28,9 +28,10 @@ struct emulated_avx512_bitalg {
   static constexpr const char* name = "emulated_avx512_bitalg";
 };
 
-/// All, and those with a dot unit or bit unit of their own.
+/// All, and those that the products with a kind of unit differ for.
 using emulated_archs = arch::list<emulated_avx_vnni, emulated_avx512_vnni, emulated_avx512_bitalg>;
 using emulated_dot_archs = arch::list<emulated_avx_vnni, emulated_avx512_vnni>;
+using emulated_stored_archs = arch::list<emulated_avx_vnni, emulated_avx512_bitalg>;
 using emulated_bit_archs = arch::list<emulated_avx512_bitalg>;
 
 }  // namespace tests
