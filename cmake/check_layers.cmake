@@ -31,8 +31,9 @@ set(contents fewbit.hpp arch/all.hpp)
 set(halves begin.hpp end.hpp)
 
 # Headers that no list names, because every header includes them or only other headers need them.
-set(private config.hpp ${halves} arch/avx2_taps.hpp arch/neon_taps.hpp arch/float_lookup.hpp arch/vnni.hpp calib/batch.hpp calib/compact_counts.hpp
-    calib/mirrored_counts.hpp calib/octave_counts.hpp calib/text.hpp quant/array_pieces.hpp
+set(private config.hpp ${halves} arch/avx2_taps.hpp arch/bitalg.hpp arch/float_lookup.hpp arch/neon_taps.hpp
+    arch/vnni.hpp calib/batch.hpp calib/compact_counts.hpp calib/mirrored_counts.hpp calib/octave_counts.hpp
+    calib/text.hpp quant/array_pieces.hpp
     quant/element_params.hpp quant/encode_integers.hpp quant/encode_signs.hpp quant/group_choices.hpp)
 
 # Standard headers that take longer to compile than the rest of a header of this library.

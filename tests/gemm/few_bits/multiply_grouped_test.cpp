@@ -107,7 +107,7 @@ void expect_equal(const shape& s, bool is_affine) {
   const auto with_bits = [&]<int Bits>() {
     const sample made = random_sample(s, Bits, is_affine, 7);
     const row_matrix<float> c = expected(made);
-    arch::compiled::for_each([&]<class Arch>() {
+    tests::archs_here::for_each([&]<class Arch>() {
       EXPECT_EQ((product(packed<Bits, Arch>(made), made.a)), c)
           << Arch::name << " bits=" << Bits << " m=" << s.m << " n=" << s.n << " k=" << s.k
           << " group=" << s.group << " affine=" << is_affine;
@@ -150,7 +150,7 @@ TEST(multiply_grouped, equals_its_formula_for_scales_far_apart) {
         made.scales[made.at(j, g)] = sizes[(by_rows ? j : j + 3 * g) % 7];
     }
     const row_matrix<float> c = expected(made);
-    arch::compiled::for_each([&]<class Arch>() {
+    tests::archs_here::for_each([&]<class Arch>() {
       const auto w = packed<Bits, Arch>(made);
       ASSERT_TRUE(w.is_wide());
       EXPECT_EQ(product(w, made.a), c) << Arch::name << " bits=" << Bits << " m=" << s.m
@@ -182,7 +182,7 @@ TEST(multiply_grouped, is_exact_for_extreme_codes) {
     EXPECT_EQ((product(packed<Bits, Arch>(s), s.a)), expected(s))
         << Arch::name << " " << Bits << " " << a << " " << w << " " << zero;
   };
-  arch::compiled::for_each([&]<class Arch>() {
+  tests::archs_here::for_each([&]<class Arch>() {
     for (const int a : {-127, 127}) {
       for (const bool low : {false, true}) {
         check.template operator()<1, Arch>(a, low ? 0 : 1, low ? 2 : 0, 70000);
@@ -218,7 +218,7 @@ TEST(multiply_grouped, is_exact_for_sums_around_22_bits) {
       }
     }
   };
-  arch::compiled::for_each([&]<class Arch>() {
+  tests::archs_here::for_each([&]<class Arch>() {
     check.template operator()<1, Arch>(3);
     check.template operator()<2, Arch>(4);
     check.template operator()<3, Arch>(8);
@@ -228,7 +228,7 @@ TEST(multiply_grouped, is_exact_for_sums_around_22_bits) {
 }
 
 TEST(multiply_grouped, is_exact_for_the_smallest_and_largest_scales) {
-  arch::compiled::for_each([]<class Arch>() {
+  tests::archs_here::for_each([]<class Arch>() {
     for (const int exponent : {-137, -130, -126, 0, 103, 104, 105, 115}) {
       const float scale = std::ldexp(1.0F, exponent);
       EXPECT_EQ((total_of_zeros<4, Arch>(-1, 32, scale)), 512.0F * scale)

@@ -294,7 +294,7 @@ TEST(multiply, with_scratch_memory_does_not_throw) {
 TEST(multiply, accepts_deep_products_without_scratch_memory) {
   const auto a = random_codes<std::int8_t>(97, 3000, 1);
   const auto w = random_codes<std::int8_t>(5, 3000, 2);
-  arch::compiled::for_each([&]<class Arch>() {
+  tests::archs_here::for_each([&]<class Arch>() {
     row_matrix<std::int32_t> c(97, 5);
     gemm::multiply(a, gemm::pack_int8<std::int8_t, Arch>(w), c);
     EXPECT_EQ(c.cast<std::int64_t>().eval(), wide_product(a, w)) << Arch::name;
