@@ -162,6 +162,20 @@ TEST(allocation, layers_hold_nothing_but_their_weights) {
   }
 }
 
+TEST(allocation, a_layer_of_a_view_holds_its_bias_only) {
+  if constexpr (std::endian::native == std::endian::little) {
+    using layer = linear<int4_grouped<32>>;
+    const layer owner(row_matrix<float>::Random(400, 400));
+    aligned_buffer<std::byte> image(owner.weights().image_bytes());
+    owner.weights().write_image(image);
+    const Eigen::VectorXf bias = Eigen::VectorXf::Ones(400);
+    const long before = held;
+    const layer viewing(layer::weights_type::view(image), bias);
+    EXPECT_LE(held - before, 400 * 4 + 512);
+    EXPECT_EQ(viewing.bytes(), owner.bytes());
+  }
+}
+
 TEST(allocation, reserved_memory_follows_the_rows) {
   linear<int8_per_row> layer(row_matrix<float>::Random(64, 64));
   const long before = held;

@@ -17,8 +17,8 @@
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// A fixed number of T that owns its memory, an aligned_buffer, or refers to constant memory of the
-/// caller (a view). The copy of an owner is deep. The copy of a view is a view of the same memory. A
-/// moved-from array is empty.
+/// caller (a view). The copy of an owner is deep. The copy of a view is a view of the same memory.
+/// A moved-from array is empty.
 ///
 /// The memory of the caller must outlive the array and its copies. Like an aligned_buffer it is
 /// aligned to 64 bytes, and the last line may be read in full.

@@ -10,21 +10,21 @@
 ///     const auto v = decltype(w)::view(bytes_of_the_file);  // aligned to 64 bytes
 ///     gemm::multiply(a, v, c, epilogue, scratch);           // same results, same speed
 ///
-/// An image is a header of 128 bytes and the arrays of the form, each at a multiple of 64 bytes. The
-/// bytes between them are zero. It is little-endian and has no address in it, so it may be anywhere.
-/// The same weights give the same bytes.
+/// An image is a header of 128 bytes and the arrays of the form, each at a multiple of 64 bytes.
+/// The bytes between them are zero. It is little-endian and has no address in it, so it may be
+/// anywhere. The same weights give the same bytes.
 ///
 /// | bytes      | header                                                          |
 /// |------------|-----------------------------------------------------------------|
 /// | 0 .. 7     | "fewbit\0W"                                                     |
 /// | 8 .. 11    | uint32: version of the format, 1                                |
-/// | 12 .. 15   | uint32: form, 1 to 5 (image_form)                               |
+/// | 12 .. 15   | uint32: form, 1 to 5 (detail::image_form)                       |
 /// | 16 .. 23   | int64: bytes of the image                                       |
 /// | 24 .. 31   | uint64: checksum of the header, computed with 0 in this field   |
 /// | 32 .. 39   | uint64: checksum of all bytes behind the header                 |
 /// | 40 .. 55   | int64: n, k                                                     |
-/// | 56 .. 95   | int64: up to 5 parameters of the form (`parameters_of_image`)   |
-/// | 96 .. 127  | int32: up to 8 numbers of the layout (`layout_of_image`)        |
+/// | 56 .. 95   | int64: 5 parameters of the form (parameters_of_image), unused 0 |
+/// | 96 .. 127  | int32: 8 numbers of the layout (form_of_image), unused 0        |
 ///
 /// The layout depends on the instruction set: an image is read by the form, types and layout that
 /// wrote it, and refused by all others. Keep one image for each instruction set, or pack at the
@@ -72,6 +72,7 @@ struct image_number {
 struct image_form {
   const char* name;    // of the class
   std::uint32_t code;  // 1 int8, 2 few bits, 3 groups, 4 planes, 5 tables
+  std::size_t parameters;
   std::array<image_number, 8> layout;
 };
 
@@ -140,8 +141,8 @@ inline void expect_little_endian(const char* form, const char* call) {
 /// The header of an image, after all checks that do not depend on the form.
 class image_reader {
  public:
-  /// Checks size, alignment, checksum and layout, and that n x k codes are not more than the bits of
-  /// the image.
+  /// Checks size, alignment, checksum and layout, and that n x k codes are not more than the bits
+  /// of the image.
   image_reader(std::span<const std::byte> image, const image_form& form)
       : image_(image), form_(form) {
     expect_little_endian(form.name, "view");
@@ -219,6 +220,9 @@ class image_reader {
       fail(name == nullptr ? "number of the layout without a meaning" : name, header_.layout[i],
            std::to_string(value) + " for this type and instruction set");
     }
+    for (std::size_t i = form_.parameters; i < header_.parameters.size(); ++i) {
+      if (header_.parameters[i] != 0) fail("unused parameter", header_.parameters[i], "0");
+    }
   }
 
   /// Products of extents then fit an index: a code takes at most 32 bytes with its padding and
@@ -257,8 +261,8 @@ class image_reader {
 /// - form_of_image: a constant detail::image_form
 /// - parameters_of_image(): its parameters beside n and k
 /// - read_parameters(in): checks the parameters of a detail::image_reader and takes n, k and them
-/// - for_each_array(weights, f): calls f(array, size) for each of its arrays in order; `size` is the
-///   number of elements that the extents give
+/// - for_each_array(weights, f): calls f(array, size) for each of its arrays in order; `size` is
+///   the number of elements that the extents give
 /// - expect_elements(in), optional: checks elements that no product could use
 template <class W>
 class viewable_weights {

@@ -158,6 +158,7 @@ class plane_weights : public viewable_weights<plane_weights<A, W, Unit>> {
   static constexpr detail::image_form form_of_image{
       "plane_weights",
       4,
+      0,
       {{{"number of planes of a weight", W::planes},
         {"largest magnitude of a weight", W::largest},
         {"number of the code of the format", detail::number_of_format<W>},

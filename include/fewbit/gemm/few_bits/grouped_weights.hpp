@@ -301,6 +301,7 @@ class grouped_weights : public viewable_weights<grouped_weights<Bits, Arch, HasM
   static constexpr detail::image_form form_of_image{
       "grouped_weights",
       3,
+      5,
       {{{"number of bits of a weight", Bits},
         {"number of columns of a panel", unit::cols},
         {"offset of stored codes", unit::offset},

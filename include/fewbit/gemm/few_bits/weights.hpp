@@ -139,6 +139,7 @@ class few_bit_weights : public viewable_weights<few_bit_weights<Bits, Arch>> {
   static constexpr detail::image_form form_of_image{
       "few_bit_weights",
       2,
+      1,
       {{{"number of bits of a weight", Bits},
         {"number of columns of a stored panel", unit::cols},
         {"number of columns of a panel", kernel_type::tile::cols},

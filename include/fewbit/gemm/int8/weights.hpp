@@ -159,6 +159,7 @@ class int8_weights : public viewable_weights<int8_weights<Lhs, Kernel>> {
   static constexpr detail::image_form form_of_image{
       "int8_weights",
       1,
+      2,
       {{{"number of columns of a panel", Kernel::tile::cols},
         {"number of columns of a narrow panel", Kernel::edge_cols},
         {"number of codes of a step", unit::depth},

@@ -151,6 +151,7 @@ class table_weights : public viewable_weights<table_weights<A, W, Unit>> {
   static constexpr detail::image_form form_of_image{
       "table_weights",
       5,
+      0,
       {{{"number of planes of a weight", W::planes},
         {"largest magnitude of a weight", W::largest},
         {"number of the code of the format", detail::number_of_format<W>},

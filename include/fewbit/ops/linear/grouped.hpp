@@ -9,6 +9,14 @@
 /// take 4.5 bits each: scales are rounded to 12 significant bits when weights are packed
 /// (gemm::short_scales). A scale may be 0: its weights are 0. Rows with one scale each have few
 /// scales; ops/linear/int8.hpp keeps these as they are.
+///
+/// A layer can also be made from packed weights, which may be views of a mapped file or of flash:
+///
+///     std::vector<std::byte> image(layer.weights().image_bytes());    // once: written to a file
+///     layer.weights().write_image(image);
+///     using packed = linear<int4_grouped<32>>::weights_type;
+///     linear<int4_grouped<32>> mapped(packed::view(bytes), bias);     // copies no weight
+///
 /// Read before: ops/layer.hpp (calls and memory). Read next: gemm/few_bits/multiply_grouped.hpp.
 
 #include "fewbit/begin.hpp"
@@ -400,6 +408,18 @@ class linear<S, Inputs, Arch> : public detail::layer_of_groups<S, Inputs, Arch> 
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
       : base(typename base::product_type(detail::pack_for_int8<Arch>(weights)), bias, options) {}
+
+  /// Takes weights that are packed already. They may be a view of memory of the caller, for example
+  /// of an image that weights().write_image() wrote (gemm/weights_image.hpp); the layer then holds
+  /// its bias only.
+  /// @throws fewbit::error if weights are empty or are not those of S, if bias has another length
+  ///         or is not finite, if an output parameter is no scale or zero point, or if scales are
+  ///         so large that a total of the largest codes could leave float
+  explicit linear(typename base::weights_type weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : base(typename base::product_type(detail::checked_weights<S>(std::move(weights))), bias,
+             options) {}
 };
 
 }}  // namespace fewbit
