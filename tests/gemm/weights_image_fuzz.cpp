@@ -52,7 +52,10 @@ template <class Code, class W>
 void view_and_multiply(const exact_memory& memory, std::size_t size) {
   try {
     const W w = W::view({memory.data(), size}, gemm::image_check::header);
-    const row_matrix<Code> a = row_matrix<Code>::Ones(1, w.k());
+    row_matrix<Code> a = row_matrix<Code>::Ones(1, w.k());
+    if constexpr (requires { w.largest_activation(); }) {
+      if (w.largest_activation() < 1) a.setZero();
+    }
     constexpr bool has_groups = requires { w.groups(); };
     row_matrix<std::conditional_t<has_groups, float, std::int32_t>> c(1, w.n());
     if constexpr (requires { w.layout().blocks(); }) {
