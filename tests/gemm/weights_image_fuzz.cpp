@@ -90,8 +90,8 @@ void change_and_view(const W& w, bool repairs, input& in) {
 
 }  // namespace
 
-/// Byte 0 chooses the form, bytes 1 and 2 the extents, byte 3 the bytes that are missing at the end;
-/// changes follow.
+/// Byte 0 chooses the form, bytes 1 and 2 the extents, byte 3 how many bytes are missing at the
+/// end. Changes follow.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   input in(data, size);
   const int form = in.next();
