@@ -48,6 +48,7 @@
 #include "fewbit/gemm/epilogue.hpp"        // at, stage, operator|, raw, Epilogue
 #include "fewbit/gemm/multiply.hpp"        // the door to products of codes: which kind for what
 #include "fewbit/gemm/stages.hpp"          // add_bias, requantize<Mode>, relu, to_int8 ...
+#include "fewbit/gemm/weights_image.hpp"   // write_image, view: packed weights in flash or a file
 
 // ---- core: what every layer speaks
 #include "fewbit/core/error.hpp"        // fewbit::error, set_error_handler
@@ -91,8 +92,9 @@
 #include "fewbit/core/finite.hpp"          // finite_amax, without_nan: finite numbers by their bits
 #include "fewbit/core/half.hpp"            // to_half, from_half
 #include "fewbit/core/operands.hpp"        // DenseRows: what the hot path reads and writes
-#include "fewbit/core/rows.hpp"       // matrix_ref, row_of, expect_finite: what preparation reads
-#include "fewbit/core/workspace.hpp"  // workspace
+#include "fewbit/core/rows.hpp"  // matrix_ref, row_of, expect_finite: what preparation reads
+#include "fewbit/core/stored_array.hpp"  // stored_array<T>: memory of its own, or of the caller
+#include "fewbit/core/workspace.hpp"     // workspace
 
 // ---- quant
 #include "fewbit/quant/default_rule.hpp"      // full_range, default_rule<S>

@@ -5,13 +5,16 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
+#include <vector>
 
-#include "fewbit/gemm/int8/multiply.hpp"
+#include "fewbit/gemm/multiply.hpp"
 #include "fewbit/ops/linear.hpp"
 #include "fewbit/ops/linear/pq.hpp"
 #include "fewbit/quant/modes.hpp"
@@ -159,6 +162,20 @@ TEST(allocation, layers_hold_only_their_weights) {
   }
 }
 
+TEST(allocation, a_layer_of_a_view_holds_its_bias_only) {
+  if constexpr (std::endian::native == std::endian::little) {
+    using layer = linear<int4_grouped<32>>;
+    const layer owner(row_matrix<float>::Random(400, 400));
+    aligned_buffer<std::byte> image(owner.weights().image_bytes());
+    owner.weights().write_image(image);
+    const Eigen::VectorXf bias = Eigen::VectorXf::Ones(400);
+    const long before = held;
+    const layer viewing(layer::weights_type::view(image), bias);
+    EXPECT_LE(held - before, 400 * 4 + 512);
+    EXPECT_EQ(viewing.bytes(), owner.bytes());
+  }
+}
+
 TEST(allocation, reserved_memory_grows_with_the_rows) {
   linear<int8_per_row> layer(row_matrix<float>::Random(64, 64));
   const long before = held;
@@ -203,6 +220,47 @@ TEST(allocation, several_workers_allocate_nothing) {
     auto scratch = layer.make_scratch(workers);
     row_matrix<float> y(300, 70);
     EXPECT_EQ(allocations_of([&] { layer(x, y, scratch, inline_executor{}); }), 0) << workers;
+  }
+}
+
+/// Viewing an image, copying and moving the view, and its product with activations.
+template <class W, class A, class Out>
+void expect_none_for_view(const W& w, const row_matrix<A>& a, row_matrix<Out> c) {
+  EXPECT_TRUE(w.owns_memory());
+  aligned_buffer<std::byte> image(w.image_bytes());
+  w.write_image(image);
+  workspace scratch(gemm::scratch_bytes(w));
+  for (const auto check : {gemm::image_check::contents, gemm::image_check::header}) {
+    const long before = held;
+    EXPECT_EQ(allocations_of([&] {
+                const W view = W::view(image, check);
+                W copy = view;
+                const W moved = std::move(copy);
+                EXPECT_FALSE(moved.owns_memory());
+                EXPECT_EQ(moved.bytes(), w.bytes());
+                gemm::multiply(a, moved, c, gemm::raw{}, scratch, inline_executor{});
+              }),
+              0);
+    EXPECT_EQ(held, before);
+  }
+}
+
+TEST(allocation, none_in_a_view_of_weights) {
+  if constexpr (std::endian::native == std::endian::little) {
+    using int8_bits = gemm::signed_bits<8>;
+    const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Ones(70, 100);
+    const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Ones(70, 100);
+    const std::vector<float> scales(70 * 4, 0.5F);
+    const row_matrix<std::int8_t> a = row_matrix<std::int8_t>::Ones(3, 100);
+    const row_matrix<std::int32_t> c(3, 70);
+    arch::compiled::for_each([&]<class Arch>() {
+      expect_none_for_view(gemm::pack_int8<std::int8_t, Arch>(w), a, c);
+      expect_none_for_view(gemm::pack_few_bits<2, Arch>(w, 1), a, c);
+      expect_none_for_view(gemm::pack_grouped<4, Arch>(codes, 32, scales, 8), a,
+                           row_matrix<float>(3, 70));
+      expect_none_for_view(gemm::pack_planes<int8_bits, gemm::ternary_bits, Arch>(w), a, c);
+      expect_none_for_view(gemm::pack_table<int8_bits, gemm::ternary_bits, Arch>(w), a, c);
+    });
   }
 }
 

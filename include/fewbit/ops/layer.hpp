@@ -153,8 +153,8 @@ class layer {
     return product_.shape();
   }
 
-  /// Bytes that the layer holds: packed weights, scales, zero points and bias. Memory of
-  /// reserve(rows) is not counted.
+  /// Bytes that the layer holds: packed weights, scales, zero points and bias. Weights that view
+  /// memory of the caller count too (weights().owns_memory()). Memory of reserve(rows) does not.
   [[nodiscard]] index bytes() const noexcept {
     return product_.bytes() + bias_.size() * index{sizeof(float)};
   }

@@ -33,7 +33,18 @@
 /// |                     |                              | by name          |                      |                                 |
 ///
 /// If weights in groups have zero points, these add 1 / group bytes per weight. All layers have the
-/// same calls (ops/layer.hpp). Read next: ops/layer.hpp, ops/inputs.hpp.
+/// same calls (ops/layer.hpp).
+///
+/// Weights in flash or in a mapped file are read in place. A layer of grouped.hpp is made from a
+/// view of them. For other weights call the product itself, with scales and bias beside the image
+/// (gemm/weights_image.hpp):
+///
+///     const auto w = gemm::int8_weights<std::int8_t>::view(image);  // once; copies nothing
+///     gemm::multiply(a, w, y,                                       // often; a: int8, y: float
+///                    gemm::to_float{} | gemm::scale_columns{scales} | gemm::add_columns{bias},
+///                    scratch);
+///
+/// Read next: ops/layer.hpp, ops/inputs.hpp.
 
 #include "fewbit/begin.hpp"
 

@@ -3,9 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/double_product.hpp"
@@ -220,6 +226,29 @@ float total_of_groups(const quantized_matrix<S>& w, const row_matrix<float>& x, 
 
 /// Every height of a tile and the groups behind the last whole ones; a group of zeros, of special
 /// values, and inputs of which a thousandth matter in their own group alone.
+/// A layer of a view equals the layer that wrote the image.
+TYPED_TEST(packed_linear_test, takes_packed_weights_and_views) {
+  if constexpr (std::endian::native == std::endian::little) {
+    const row_matrix<float> x = random_reals(5, 200, 1);
+    const Eigen::VectorXf bias = random_reals(20, 1, 3).col(0);
+    linear<TypeParam> layer(random_reals(20, 200, 2), bias);
+    using weights = typename linear<TypeParam>::weights_type;
+    aligned_buffer<std::byte> image(layer.weights().image_bytes());
+    layer.weights().write_image(image);
+    linear<TypeParam> viewing(weights::view(image), bias);
+    linear<TypeParam> owning{weights(layer.weights())};
+    EXPECT_FALSE(viewing.weights().owns_memory());
+    EXPECT_TRUE(owning.weights().owns_memory());
+    EXPECT_EQ(viewing.bytes(), layer.bytes());
+    row_matrix<float> wanted(5, 20), y(5, 20);
+    layer(x, wanted);
+    viewing(x, y);
+    EXPECT_EQ(y, wanted);
+    owning(x, y);
+    EXPECT_NE(y, wanted) << "no bias";
+  }
+}
+
 TYPED_TEST(packed_linear_test, scales_groups_of_inputs_as_documented) {
   constexpr index depth = detail::scale_depth<typename TypeParam::granularity>, n = 35, k = 200;
   const auto w = quantize<TypeParam>(random_reals(n, k, 2));
@@ -395,6 +424,31 @@ TEST(packed_linear, names_bad_arguments) {
         linear<int4_grouped<32>, dynamic_int8_groups>(row_matrix<float>::Constant(3, 64, 1e36F));
       }).substr(0, 69),
       "fewbit: linear: largest sum of row 0 of weights by codes of inputs is");
+}
+
+TEST(packed_linear, refuses_packed_weights_of_another_scheme) {
+  using layer = linear<int4_grouped<32>>;
+  const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Ones(3, 64);
+  const std::vector<float> scales(6, 1.0F), large(6, 1e36F),
+      far_apart = {1, 2, 3, 1e-20F, 5, 1e36F};
+  const std::vector<std::uint8_t> zeros(6, 8);
+  const auto refusal = [](gemm::grouped_weights<4> w) {
+    return tests::sentence_of([&] { layer(std::move(w)); });
+  };
+  EXPECT_EQ(refusal(gemm::pack_grouped<4>(codes, 32, scales, 8)), "no error");
+  EXPECT_EQ(refusal(gemm::grouped_weights<4>()),
+            "fewbit: linear: weights is 0 x 0, expected at least one row and one column");
+  EXPECT_EQ(refusal(gemm::pack_grouped<4>(codes, 64, std::span(scales).first(3), 8)),
+            "fewbit: linear: group of weights is 64, expected 32");
+  EXPECT_EQ(refusal(gemm::pack_grouped<4>(codes, 32, scales, 7)),
+            "fewbit: linear: zero point of weights is 7, expected 8");
+  EXPECT_EQ(refusal(gemm::pack_grouped<4>(codes, 32, scales, zeros)),
+            "fewbit: linear: zero point of weights is one for each group, expected one for all");
+  for (const auto& too_large : {large, far_apart}) {
+    EXPECT_NE(refusal(gemm::pack_grouped<4>(codes, 32, too_large, 8))
+                  .find("of weights by codes of inputs is "),
+              std::string::npos);
+  }
 }
 #endif
 

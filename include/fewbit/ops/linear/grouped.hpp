@@ -10,6 +10,14 @@
 /// take 4.5 bits each: scales are rounded to 12 significant bits when weights are packed
 /// (gemm::short_scales). A scale may be 0; its weights are then 0. ops/linear/int8.hpp has layers
 /// with one scale for each row, which is not rounded.
+///
+/// A layer can also be made from packed weights, which may be views of a mapped file or of flash:
+///
+///     std::vector<std::byte> image(layer.weights().image_bytes());    // once: written to a file
+///     layer.weights().write_image(image);
+///     using packed = linear<int4_grouped<32>>::weights_type;
+///     linear<int4_grouped<32>> mapped(packed::view(bytes), bias);     // copies no weight
+///
 /// Read before: ops/layer.hpp (calls and memory). Read next: gemm/few_bits/multiply_grouped.hpp.
 
 #include "fewbit/begin.hpp"
@@ -367,6 +375,7 @@ class grouped_product : public stored_product<grouped_weights_of<S, Arch>, 1,
   grouped_product() = default;
   explicit grouped_product(const quantized_matrix<S>& weights)
       : base(pack_for_int8<Arch>(weights)) {}
+  explicit grouped_product(typename base::weights_type weights) : base(std::move(weights)) {}
 };
 
 /// Inputs that become 8-bit codes at each call.
@@ -392,8 +401,22 @@ template <Scheme S, detail::DynamicInt8 Inputs, class Arch>
   requires detail::MultipliedAsStored<S>
 class linear<S, Inputs, Arch>
     : public detail::scheme_layer<S, detail::grouped_product<S, Inputs, Arch>> {
+  using product = detail::grouped_product<S, Inputs, Arch>;
+  using base = detail::scheme_layer<S, product>;
+
  public:
-  using detail::scheme_layer<S, detail::grouped_product<S, Inputs, Arch>>::scheme_layer;
+  using base::scheme_layer;
+
+  /// Takes weights that are packed already. They may be a view of memory of the caller, for example
+  /// of an image that weights().write_image() wrote (gemm/weights_image.hpp); the layer then holds
+  /// its bias only.
+  /// @throws fewbit::error if weights are empty or are not those of S, if bias has another length
+  ///         or is not finite, if an output parameter is no scale or zero point, or if scales are
+  ///         so large that a total of the largest codes could leave float
+  explicit linear(typename product::weights_type weights,
+                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
+                  const linear_options& options = {})
+      : base(product(detail::checked_weights<S>(std::move(weights))), bias, options) {}
 };
 
 }}  // namespace fewbit

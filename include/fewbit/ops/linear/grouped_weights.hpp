@@ -8,10 +8,12 @@
 #include "fewbit/begin.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "fewbit/core/error.hpp"
@@ -105,6 +107,42 @@ template <class Arch, Scheme S>
   expect_not_empty("linear", "weights", q.rows(), q.cols());
   expect_finite_totals(q, 127, 0x1p-11);  // scales keep 12 significant bits
   return pack_grouped<Arch>(q);
+}
+
+/// Returns packed weights, which may be views. Scales are read only if the largest possible ones
+/// are too large.
+/// @throws fewbit::error unless they are those of the scheme, and all totals of inputs of 8 bits
+///         are floats
+template <Scheme S, class Weights>
+[[nodiscard]] Weights checked_weights(Weights&& w) {
+  expect_not_empty("linear", "weights", w.n(), w.k());
+  constexpr index group = scale_depth<typename S::granularity>;
+  expect_equal("linear", "group of weights", w.group(), group == 0 ? w.k() : group);
+  const auto kind = [](bool is_affine) { return is_affine ? "one for each group" : "one for all"; };
+  expect(w.is_affine() == S::is_affine, "linear", "zero point of weights", kind(w.is_affine()),
+         kind(S::is_affine));
+  if constexpr (!S::is_affine && !S::has_minimum) {
+    expect_equal("linear", "zero point of weights", w.stored_zero() + Weights::unit::offset,
+                 -S::storage::min);
+  }
+  constexpr bool has_zero = S::is_affine || S::has_minimum;
+  constexpr double code = 127.0 * (has_zero ? Weights::largest_value : largest_signed_code<S>);
+  const double most = double{std::numeric_limits<float>::max()} * (1.0 - 0x1p-20);
+  const bool needs_scales = w.is_wide() || S::has_minimum;
+  const double largest_scale = double{w.scales().largest()};
+  const bool is_safe = !needs_scales && largest_scale * code * static_cast<double>(w.k()) <= most;
+  for (index j = 0; !is_safe && j < w.n(); ++j) {
+    double total = 0.0;
+    for (index g = 0; g < w.groups(); ++g) {
+      double largest = code * double{w.scale(j, g)};
+      if constexpr (S::has_minimum) largest += 127.0 * std::fabs(double{w.minimum(j, g)});
+      total += largest * static_cast<double>(w.depth_of(g));
+    }
+    if (total <= most) continue;  // false for NaN
+    fail("linear", "largest sum of row " + std::to_string(j) + " of weights by codes of inputs",
+         total, "at most " + text(std::numeric_limits<float>::max()));
+  }
+  return std::move(w);
 }
 
 }}}  // namespace fewbit::detail

@@ -5,6 +5,8 @@
 
 #include "fewbit/begin.hpp"
 
+#include <utility>
+
 #include "fewbit/core/types.hpp"
 #include "fewbit/ops/layer.hpp"
 #include "fewbit/ops/linear/choices.hpp"
@@ -56,6 +58,11 @@ class scheme_layer : public layer<Product> {
                const quant_params& input_params, const linear_options& options = {})
     requires(is_static)
       : base(Product(weights, input_params), bias, options) {}
+
+ protected:
+  scheme_layer(Product&& product, const Eigen::Ref<const Eigen::VectorXf>& bias,
+               const linear_options& options)
+      : base(std::move(product), bias, options) {}
 };
 
 }}}  // namespace fewbit::detail
