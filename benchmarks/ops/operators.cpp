@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "fewbit/arch/all.hpp"
 #include "fewbit/ops/add.hpp"
 #include "fewbit/ops/code_table.hpp"
 #include "fewbit/ops/pool2d.hpp"
@@ -33,7 +34,7 @@ auto unary(const Op& op, index rows, index in, index out) {
 template <class Code>
 auto sum_of_tensors() {
   struct operands {
-    elementwise_add<Code> op{{0.02F, 3}, {0.03F, 7}, {0.04F, 5}};
+    elementwise_add<Code> op{{0.0213F, 3}, {0.0347F, 7}, {0.0412F, 5}};
     row_matrix<Code> a = random_codes<Code>(1, added_image.size());
     row_matrix<Code> b = random_codes<Code>(1, added_image.size());
     row_matrix<Code> y = row_matrix<Code>(1, added_image.size());
