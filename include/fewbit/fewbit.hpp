@@ -186,6 +186,7 @@
 #include "fewbit/ops/linear/two_scale.hpp"        // linear<ttq>: weights of quantize_ttq
 #include "fewbit/ops/linear/weight_table.hpp"     // scales and zero points by block and channel
 #include "fewbit/ops/linear_pairs.hpp"            // functions of two codes by one formula
+#include "fewbit/ops/window_loops.hpp"            // loops over windows of images, pixels, channels
 
 // ---- by name only, because each compiled line has its price
 // fewbit/core/executor_adapters.hpp          OpenMP, std::thread

@@ -18,8 +18,8 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/ops/code_blocks.hpp"
-#include "fewbit/ops/pool2d.hpp"
 #include "fewbit/ops/window2d.hpp"
+#include "fewbit/ops/window_loops.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
