@@ -3,7 +3,7 @@
 ///
 /// | instructions                               | lanes | operations |
 /// |--------------------------------------------|-------|------------|
-/// | 2 vpmuldq, 2 vpaddq, 4 shifts, 1 blend     | 8, 16 | 9          |
+/// | 2 vpmuldq, 3 vpaddq, 3 shifts, 1 blend     | 8, 16 | 9          |
 /// | sqrdmulh, and a correction of its overflow | 4     | 3          |
 ///
 /// The shift of b to the odd lanes is shared by all products with the same b. A product of int64
@@ -35,7 +35,7 @@ FEWBIT_ALWAYS_INLINE V high_product(const V& a, const V& b) noexcept {
     const __m512i odd = _mm512_add_epi64(
         _mm512_mul_epi32(_mm512_srli_epi64(x, 32), _mm512_srli_epi64(y, 32)), half);
     return V::from(reinterpret_cast<typename V::storage>(
-        _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 31), _mm512_slli_epi64(odd, 1))));
+        _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 31), _mm512_add_epi64(odd, odd))));
   } else
 #endif
 #if FEWBIT_HAS_AVX2
@@ -46,7 +46,7 @@ FEWBIT_ALWAYS_INLINE V high_product(const V& a, const V& b) noexcept {
     const __m256i odd = _mm256_add_epi64(
         _mm256_mul_epi32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(y, 32)), half);
     return V::from(reinterpret_cast<typename V::storage>(
-        _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xAA)));
+        _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_add_epi64(odd, odd), 0xAA)));
   } else
 #elif FEWBIT_HAS_NEON && FEWBIT_HAS_VECTOR_TYPES
   if constexpr (is_vec<V> && sizeof(V) == 16) {
