@@ -81,15 +81,13 @@ class config {
   /// A multiplier for each of `channels` channels.
   [[nodiscard]] std::vector<fixed_multiplier> multipliers(index channels) const {
     const auto count = static_cast<std::size_t>(channels);
-    if (params_.contains("OUTPUT_MULTIPLIER")) {
-      return std::vector<fixed_multiplier>(count,
-                                           {integer("OUTPUT_MULTIPLIER"), integer("OUTPUT_SHIFT")});
-    }
-    const auto m = array({"output_mult", "output_multiplier"}).as<std::int32_t>();
-    const auto s = array({"output_shift"}).as<std::int32_t>();
+    const tensor* m = find({"output_mult", "output_multiplier"});
+    if (m == nullptr) return {count, {integer("OUTPUT_MULTIPLIER"), integer("OUTPUT_SHIFT")}};
+    const auto mantissas = m->as<std::int32_t>();
+    const auto shifts = array({"output_shift"}).as<std::int32_t>();
     std::vector<fixed_multiplier> all;
-    for (std::size_t c = 0; c < std::min(count, m.size()); ++c) all.push_back({m[c], s[c]});
-    return all;
+    for (std::size_t c = 0; c < mantissas.size(); ++c) all.push_back({mantissas[c], shifts[c]});
+    return all.size() == 1 ? std::vector(count, all[0]) : all;
   }
 
   [[nodiscard]] std::int32_t input_zero() const { return -integer("INPUT_OFFSET"); }
@@ -153,7 +151,7 @@ struct geometry {
 
   explicit geometry(const config& c)
       : image{c.number("INPUT_H"), c.number("INPUT_W"), c.number("IN_CH")},
-        batches(c.number("INPUT_BATCHES", 1)) {
+        batches(c.input().size() / image.size()) {
     window.kernel = {c.number("FILTER_Y"), c.number("FILTER_X")};
     window.stride = {c.number("STRIDE_Y"), c.number("STRIDE_X")};
     window.dilation = {c.number("DILATION_Y", 1), c.number("DILATION_X", 1)};
@@ -241,7 +239,7 @@ void expect_fully_connected16(const config& c) {
 template <class Code>
 void expect_pool(const config& c) {
   const image_extents image{c.number("INPUT_H"), c.number("INPUT_W"), c.number("INPUT_C")};
-  const index batches = c.number("BATCH_SIZE", 1);
+  const index batches = c.input().size() / image.size();
   window2d window{.kernel = {c.number("FILTER_H"), c.number("FILTER_W")},
                   .stride = {c.number("STRIDE_H"), c.number("STRIDE_W")}};
   window.padding = padding_of(c, image, window, "PADDING_H", "PADDING_W");
@@ -295,11 +293,21 @@ void expect_softmax(const config& c) {
   expect_equal_codes(y, c.output());
 }
 
-/// The curves are those of TFLite.
+/// A curve of the case, or that of TFLite.
+[[nodiscard]] code_curve curve_of(const config& c, names alternatives, code_curve otherwise) {
+  const tensor* given = c.find(alternatives);
+  if (given == nullptr) return otherwise;
+  const auto values = given->as<std::int16_t>();
+  std::copy_n(values.begin(), std::min(values.size(), otherwise.size()), otherwise.begin());
+  return otherwise;
+}
+
 void expect_softmax16(const config& c) {
   const softmax<std::int16_t> op(
       c.number("ROW_SIZE"),
-      fixed_multiplier{c.integer("INPUT_MULT"), static_cast<int>(c.number("INPUT_LEFT_SHIFT"))});
+      fixed_multiplier{c.integer("INPUT_MULT"), static_cast<int>(c.number("INPUT_LEFT_SHIFT"))},
+      curve_of(c, {"exp_lut", "softmax_exp_lut"}, softmax_exp_curve()),
+      curve_of(c, {"one_by_one_lut", "softmax_one_by_one_lut"}, softmax_reciprocal_curve()));
   const index rows = c.number("NUM_ROWS");
   row_matrix<std::int16_t> y(rows, c.number("ROW_SIZE"));
   op(rows_of<std::int16_t>(c.input(), rows), y);

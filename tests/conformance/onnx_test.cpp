@@ -23,6 +23,8 @@
 #include "fewbit/ops/linear/integer.hpp"
 #include "fewbit/ops/softmax.hpp"
 #include "support/onnx_cases.hpp"
+#include "support/onnx_nbits.hpp"
+#include "support/onnx_quantize.hpp"
 
 namespace fewbit { namespace conformance_onnx_test {
 
@@ -286,13 +288,13 @@ void expect_matmul_integer(const node& n) {
 
 // ---- element-wise
 
-quant_params params_at(const node& n, std::size_t scale, std::size_t zero) {
+quant_params params_of(const node& n, std::size_t scale, std::size_t zero) {
   return {scale_at(n, scale, 0), zero_at(n, zero, 0)};
 }
 
 template <class T>
 void expect_sigmoid(const node& n) {
-  const code_table<T> sigmoid(params_at(n, 1, 2), params_at(n, 3, 4), functions::sigmoid);
+  const code_table<T> sigmoid(params_of(n, 1, 2), params_of(n, 3, 4), functions::sigmoid);
   row_matrix<T> y(1, output(n).size());
   sigmoid(Eigen::Map<const row_matrix<T>>(input(n, 0).as<T>().data(), 1, y.cols()), y);
   expect_equal_codes(y, output(n));
@@ -321,8 +323,8 @@ row_matrix<T> broadcast(const tensor& t, const tensor& like) {
 
 template <class T>
 void expect_add(const node& n) {
-  const elementwise_add<T, onnxruntime_float> add(params_at(n, 1, 2), params_at(n, 4, 5),
-                                                  params_at(n, 6, 7));
+  const elementwise_add<T, onnxruntime_float> add(params_of(n, 1, 2), params_of(n, 4, 5),
+                                                  params_of(n, 6, 7));
   row_matrix<T> y(1, output(n).size());
   add(broadcast<T>(input(n, 0), output(n)), broadcast<T>(input(n, 3), output(n)), y);
   expect_equal_codes(y, output(n));
@@ -342,7 +344,7 @@ void expect_softmax(const node& n) {
     for (index d = axis + 1; d < rank; ++d) inner *= x.shape[static_cast<std::size_t>(d)];
   }
   const index classes = x.size() / outer / inner;
-  const table_softmax<T> softmax(classes, scale_at(n, 1, 0), params_at(n, 3, 4));
+  const table_softmax<T> softmax(classes, scale_at(n, 1, 0), params_of(n, 3, 4));
   row_matrix<T> rows(outer * inner, classes), results(outer * inner, classes);
   const auto from = x.as<T>();
   const auto at = [&](index o, index i, index c) { return (o * classes + c) * inner + i; };
@@ -384,6 +386,14 @@ bool run(const std::string& op, const node& n) {
     with_type(is_unsigned(n, 0), [&]<class X>(X) { expect_add<X>(n); });
   } else if (op == "QLinearSoftmax") {
     with_type(is_unsigned(n, 0), [&]<class X>(X) { expect_softmax<X>(n); });
+  } else if (op == "QuantizeLinear") {
+    tests::expect_codes_of_type(n, n.type_of("output.y"));
+  } else if (op == "DequantizeLinear") {
+    tests::expect_dequantized(n);
+  } else if (op == "DynamicQuantizeLinear") {
+    tests::expect_dynamic(n);
+  } else if (op == "MatMulNBits") {
+    tests::expect_nbits_product(n);
   } else {
     return false;
   }
