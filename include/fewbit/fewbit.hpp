@@ -36,11 +36,24 @@
 #include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- ops: the operators that an inference program calls
+#include "fewbit/ops/add.hpp"           // elementwise_add, elementwise_subtract
+#include "fewbit/ops/batch_matmul.hpp"  // batch_matmul: two activations
+#include "fewbit/ops/code_table.hpp"    // code_table, functions::sigmoid ...: any unary function
+#include "fewbit/ops/concatenate.hpp"   // concatenate_channels
 #include "fewbit/ops/inputs.hpp"        // dynamic_int8, float_inputs ...; prepare(x, scratch)
 #include "fewbit/ops/integer_only.hpp"  // integer_only<In, Out, Mode>: codes in, codes out
 #include "fewbit/ops/layer.hpp"         // calls, options and memory of all layers
 #include "fewbit/ops/linear.hpp"        // linear<Weights, Inputs>: the table of linear layers
+#include "fewbit/ops/mean2d.hpp"        // mean2d: global average with requantization
+#include "fewbit/ops/multiply.hpp"      // elementwise_multiply
 #include "fewbit/ops/output.hpp"        // layer_options; bias, bound, codes
+#include "fewbit/ops/pad.hpp"           // pad2d
+#include "fewbit/ops/pool2d.hpp"        // average_pool2d, max_pool2d
+#include "fewbit/ops/requantize.hpp"    // code_requantizer: codes -> codes
+#include "fewbit/ops/resize.hpp"        // resize_nearest, resize_bilinear
+#include "fewbit/ops/softmax.hpp"       // softmax, table_softmax
+#include "fewbit/ops/softmax16.hpp"     // softmax<std::int16_t>
+#include "fewbit/ops/window2d.hpp"      // image_extents, window2d, placed_window, same_padding
 
 // ---- gemm: exact products of codes
 #include "fewbit/gemm/apply_epilogue.hpp"  // finish: sums -> epilogue -> C
@@ -62,10 +75,12 @@
 // begin.hpp, end.hpp: first and last in every header; put the host's macros aside
 
 // ---- arch: instruction sets as types, short vectors, the units that kernels are made of
-#include "fewbit/arch/all.hpp"        // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
-#include "fewbit/arch/arch.hpp"       // arch::native, arch::compiled
-#include "fewbit/arch/bit_unit.hpp"   // what a kernel of bit planes is made of
-#include "fewbit/arch/byte_sums.hpp"  // add_fours: sums of neighbouring bytes
+#include "fewbit/arch/all.hpp"       // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
+#include "fewbit/arch/arch.hpp"      // arch::native, arch::compiled
+#include "fewbit/arch/bit_unit.hpp"  // what a kernel of bit planes is made of
+#include "fewbit/arch/byte_lookup.hpp"   // byte_lookup: 256 bytes by their index
+#include "fewbit/arch/byte_sums.hpp"     // add_fours: sums of neighbouring bytes
+#include "fewbit/arch/code_pairs.hpp"    // map_pairs: two codes -> int32 -> a code
 #include "fewbit/arch/code_values.hpp"   // codes of a few bits as floats
 #include "fewbit/arch/convert.hpp"       // nearest_int, saturated, widened: float -> int32 -> codes
 #include "fewbit/arch/dot_unit.hpp"      // what a matrix kernel is made of
@@ -75,6 +90,7 @@
 #include "fewbit/arch/lookup_unit.hpp"   // what a search by codes is made of
 #include "fewbit/arch/magnitude.hpp"     // larger_magnitude
 #include "fewbit/arch/memory.hpp"        // prefetch
+#include "fewbit/arch/products.hpp"      // products of more bits than their factors
 #include "fewbit/arch/stored_unit.hpp"   // the same for weights as they are stored, 1 to 8 bits
 #include "fewbit/arch/streaming_store.hpp"  // streaming_store, end_streaming
 #include "fewbit/arch/table_unit.hpp"       // what a product by table lookup is made of
@@ -85,8 +101,9 @@
 #include "fewbit/core/aligned_buffer.hpp"  // aligned_buffer<T>
 #include "fewbit/core/bits.hpp"            // pack_bits, unpack_bits: 1, 2, 4, 8, 16 bits
 #include "fewbit/core/finite.hpp"          // finite_amax, without_nan: finite numbers by their bits
-#include "fewbit/core/half.hpp"            // to_half, from_half
-#include "fewbit/core/operands.hpp"        // DenseRows: what the hot path reads and writes
+#include "fewbit/core/fixed_functions.hpp"  // exp, logistic, tanh in fixed point
+#include "fewbit/core/half.hpp"             // to_half, from_half
+#include "fewbit/core/operands.hpp"         // DenseRows: what the hot path reads and writes
 #include "fewbit/core/rows.hpp"       // matrix_ref, row_of, expect_finite: what preparation reads
 #include "fewbit/core/workspace.hpp"  // workspace
 
@@ -159,6 +176,7 @@
 #include "fewbit/calib/observer.hpp"         // Observer, nan_policy
 
 // ---- ops
+#include "fewbit/ops/code_blocks.hpp"          // loops over codes, codes of int32
 #include "fewbit/ops/linear/bit_inputs.hpp"    // rows to codes of one to eight bits
 #include "fewbit/ops/linear/bit_planes.hpp"    // linear<S, binary_inputs> ...: bits on both sides
 #include "fewbit/ops/linear/choices.hpp"       // what weights of a linear layer are
@@ -168,6 +186,8 @@
 #include "fewbit/ops/linear/int8.hpp"             // a scale per row, static inputs, codebooks
 #include "fewbit/ops/linear/two_scale.hpp"        // linear<ttq>: weights of quantize_ttq
 #include "fewbit/ops/linear/weight_table.hpp"     // scales and zero points by block and channel
+#include "fewbit/ops/linear_pairs.hpp"            // functions of two codes by one formula
+#include "fewbit/ops/window_loops.hpp"            // loops over windows of images, pixels, channels
 
 // ---- by name only, because each compiled line has its price
 // fewbit/core/executor_adapters.hpp          OpenMP, std::thread

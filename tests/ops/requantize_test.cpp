@@ -91,11 +91,12 @@ TEST(ops_requantize_types, all_of_them) {
 TEST(ops_requantize_errors, name_the_argument) {
   using tests::sentence_of;
   const quant_params p{1.0F, 0};
-  EXPECT_EQ(sentence_of([&] {
-              return code_requantizer<std::int8_t>(p, {1e-9F, 0});
-            }),
-            "fewbit: code_requantizer: x_params.scale / y_params.scale is 1.00000003e+09, expected 0 "
-            "to 2^22");
+  EXPECT_EQ(
+      sentence_of([&] {
+        return code_requantizer<std::int8_t>(p, {1e-9F, 0});
+      }),
+      "fewbit: code_requantizer: x_params.scale / y_params.scale is 1.00000003e+09, expected 0 "
+      "to 2^22");
   EXPECT_EQ(sentence_of([&] {
               return code_requantizer<std::int8_t, std::int8_t, q7_pot>(p, {3.0F, 0});
             }),
