@@ -1,6 +1,6 @@
 # Checks the table of layers and the house rules that a text search can check:
 #   cmake -DROOT=include/fewbit -P cmake/check_layers.cmake
-# Prints one line for each offence. Fails if there is any.
+# Prints one line for each violation. Fails if there is any.
 
 cmake_minimum_required(VERSION 3.25)
 
@@ -31,8 +31,9 @@ set(contents fewbit.hpp arch/all.hpp)
 set(halves begin.hpp end.hpp)
 
 # Headers that no list names, because every header includes them or only other headers need them.
-set(private config.hpp ${halves} arch/float_lookup.hpp arch/vnni.hpp calib/batch.hpp calib/compact_counts.hpp
-    calib/mirrored_counts.hpp calib/octave_counts.hpp calib/text.hpp quant/array_pieces.hpp
+set(private config.hpp ${halves} arch/avx2_taps.hpp arch/bitalg.hpp arch/float_lookup.hpp arch/neon_taps.hpp
+    arch/vnni.hpp calib/batch.hpp calib/compact_counts.hpp calib/mirrored_counts.hpp calib/octave_counts.hpp
+    calib/text.hpp quant/array_pieces.hpp
     quant/element_params.hpp quant/encode_integers.hpp quant/encode_signs.hpp quant/group_choices.hpp)
 
 # Standard headers that take longer to compile than the rest of a header of this library.
@@ -54,10 +55,10 @@ foreach(layer IN LISTS layers)
   set(${layer}_closed ${closed})
 endforeach()
 
-set(offences 0)
-macro(offence text)
+set(violations 0)
+macro(violation text)
   message(NOTICE "${header}: ${text}")
-  math(EXPR offences "${offences} + 1")
+  math(EXPR violations "${violations} + 1")
 endmacro()
 
 # Sets `result` to "gemm" for gemm/int8/multiply.hpp, "config" for config.hpp, "umbrella" for fewbit.hpp.
@@ -74,18 +75,18 @@ macro(check_own_include target)
     list(APPEND named "${target}")
   endif()
   if(to STREQUAL "umbrella")
-    offence("includes the umbrella fewbit.hpp")
+    violation("includes the umbrella fewbit.hpp")
   elseif("${target}" IN_LIST by_name_only)
-    offence("${target} is for the user to include by name")
+    violation("${target} is for the user to include by name")
   elseif(from STREQUAL "umbrella")
     if(to IN_LIST not_in_umbrella)
-      offence("the umbrella leaves out ${to}/, but includes ${target}")
+      violation("the umbrella leaves out ${to}/, but includes ${target}")
     endif()
   elseif(NOT to IN_LIST ${from}_closed)
-    offence("${from} may not include ${target}: it climbs the table of layers")
+    violation("${from} may not include ${target}: it climbs the table of layers")
   endif()
   if(NOT EXISTS "${ROOT}/${target}")
-    offence("includes ${target}, which does not exist")
+    violation("includes ${target}, which does not exist")
   endif()
 endmacro()
 
@@ -97,13 +98,13 @@ macro(check_include line)
   elseif(line MATCHES "\"fewbit/([^\"]+)\"")
     check_own_include("${CMAKE_MATCH_1}")
   elseif(line MATCHES "\"")
-    offence("relative include: ${line}")
+    violation("relative include: ${line}")
   elseif(line MATCHES "<fewbit/")
-    offence("angle brackets for an own header: ${line}")
+    violation("angle brackets for an own header: ${line}")
   elseif(line MATCHES "${intrinsic_header}" AND NOT from STREQUAL "arch")
-    offence("intrinsics outside arch/: ${line}")
+    violation("intrinsics outside arch/: ${line}")
   elseif(line MATCHES "<([a-z_]+)>" AND CMAKE_MATCH_1 IN_LIST costly AND NOT header IN_LIST by_name_only)
-    offence("costly include: ${line}")
+    violation("costly include: ${line}")
   endif()
 endmacro()
 
@@ -120,20 +121,20 @@ foreach(header IN LISTS headers)
   endif()
   layer_of("${header}" from)
   if(NOT from STREQUAL "umbrella" AND NOT from IN_LIST layers)
-    offence("the folder ${from}/ is not in the table of layers")
+    violation("the folder ${from}/ is not in the table of layers")
     continue()
   endif()
   file(READ "${ROOT}/${header}" content)
   if(NOT content MATCHES "^#pragma once\n///")
-    offence("does not open with #pragma once and a /// block")
+    violation("does not open with #pragma once and a /// block")
   endif()
   # The test trees of tests/layers that break other rules do not include begin.hpp and end.hpp.
   if(begin.hpp IN_LIST headers AND NOT header STREQUAL "config.hpp")
     if(NOT content MATCHES "^#pragma once\n(///[^\n]*\n)+\n#include \"fewbit/begin.hpp\"\n\n")
-      offence("does not include begin.hpp before all else")
+      violation("does not include begin.hpp before all else")
     endif()
     if(NOT content MATCHES "\n\n#include \"fewbit/end.hpp\"\n$")
-      offence("does not end with the include of end.hpp")
+      violation("does not end with the include of end.hpp")
     endif()
   endif()
 
@@ -147,9 +148,11 @@ foreach(header IN LISTS headers)
       # Listed in the table of contents for programs to include by name.
       list(APPEND named "${CMAKE_MATCH_1}")
     elseif(line MATCHES "^[ \t]*#[ \t]*define[ \t]" AND NOT line MATCHES "define[ \t]+FEWBIT_")
-      offence("macro without the prefix FEWBIT_: ${line}")
+      violation("macro without the prefix FEWBIT_: ${line}")
+    elseif(line MATCHES "(arch|gemm)::detail::" AND NOT from STREQUAL "${CMAKE_MATCH_1}")
+      violation("a name that only ${CMAKE_MATCH_1}/ may use: ${line}")
     elseif(line MATCHES "${intrinsic_name}" AND NOT from STREQUAL "arch")
-      offence("intrinsics outside arch/: ${line}")
+      violation("intrinsics outside arch/: ${line}")
     endif()
   endforeach()
 endforeach()
@@ -160,12 +163,12 @@ if(fewbit.hpp IN_LIST headers)
     layer_of("${header}" from)
     if(NOT header IN_LIST named AND NOT header IN_LIST private AND NOT header IN_LIST by_name_only
        AND NOT from IN_LIST not_in_umbrella)
-      offence("neither in the table of contents fewbit.hpp nor among the private headers")
+      violation("neither in the table of contents fewbit.hpp nor among the private headers")
     endif()
   endforeach()
 endif()
 
-if(offences GREATER 0)
-  message(FATAL_ERROR "check_layers: ${offences} offence(s) in ${count} headers")
+if(violations GREATER 0)
+  message(FATAL_ERROR "check_layers: ${violations} violation(s) in ${count} headers")
 endif()
 message(NOTICE "check_layers: ${count} headers keep the table of layers")

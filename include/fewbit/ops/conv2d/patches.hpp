@@ -205,7 +205,7 @@ class patch_gatherer {
 
   static void copy_exactly(const In* from, index count, Patch* to) noexcept {
     if constexpr (sizeof(In) == 1) {
-      gemm::detail::copy_codes(from, count, -added, to);
+      gemm::copy_codes(from, count, -added, to);
     } else {
       std::copy_n(from, count, to);
     }

@@ -121,7 +121,7 @@ class integer_product {
     constexpr index chunk = 2048, most_columns = 1024;
     constexpr index columns = gemm::product_columns<weights_type>;
     constexpr index most_sums = most_columns / columns * columns;
-    constexpr int lanes = gemm::detail::epilogue_lanes<kernel_type>;
+    constexpr int lanes = gemm::product_lanes<weights_type>;
     auto* sums = reinterpret_cast<std::int32_t*>(memory);
     std::byte* copied = memory + most_sums * sizeof(std::int32_t);
     for (index r = 0; r < y.rows; ++r) {
@@ -135,9 +135,9 @@ class integer_product {
         std::int32_t row_sum = 0;
         if constexpr (S::is_affine) row_sum = gemm::sum_of_codes(x.row(r), inputs());
         with_stages(col, &row_sum, [&](const auto& stages) {
-          gemm::detail::apply_to_rows<lanes>(
+          gemm::apply_epilogue_to_rows<lanes>(
               sums, most_sums,
-              gemm::detail::out_view<Out>{y.data + r * y.stride + col, 0, 0, 0, 1, col_end - col},
+              gemm::output_rectangle<Out>{y.data + r * y.stride + col, 0, 0, 0, 1, col_end - col},
               stages);
         });
       }
