@@ -19,6 +19,7 @@
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/fixed_point.hpp"
 #include "fewbit/ops/integer_output.hpp"
+#include "fewbit/ops/window2d.hpp"
 #include "fewbit/quant/params.hpp"
 #include "safetensors.hpp"
 
@@ -103,6 +104,14 @@ inline graph_tensor read_tensor(const json& entry, const safetensors& constants)
   if (entry.contains("zero_point"))
     t.params.zero_point = first_of<std::int32_t>(entry["zero_point"], constants);
   if (entry.contains("data")) t.constant = &constants[entry["data"].get<std::string>()];
+  const bool is_positive =
+      std::all_of(t.shape.begin(), t.shape.end(), [](index extent) { return extent >= 1; });
+  if (!is_positive || bytes_of(element::i8, t.shape) < 0)
+    bad("an extent of '" + t.name + "'", "0, negative or too large", "1 or more");
+  if (t.constant != nullptr && t.constant->size() != t.size()) {
+    bad("the size of '" + t.constant->name + "'", std::to_string(t.constant->size()),
+        std::to_string(t.size()));
+  }
   return t;
 }
 
