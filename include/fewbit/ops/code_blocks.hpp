@@ -20,6 +20,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/ops/integer_output.hpp"
 #include "fewbit/ops/output.hpp"
+#include "fewbit/quant/array_pieces.hpp"  // ByteCode
 #include "fewbit/quant/params.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
@@ -28,10 +29,6 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 template <class T>
 concept Code = std::is_same_v<T, std::int8_t> || std::is_same_v<T, std::uint8_t> ||
                std::is_same_v<T, std::int16_t>;
-
-/// std::int8_t or std::uint8_t.
-template <class T>
-concept ByteCode = Code<T> && sizeof(T) == 1;
 
 namespace detail {
 
