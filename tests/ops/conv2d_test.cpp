@@ -61,13 +61,12 @@ void expect_integer_conv(const conv_case& c, int x_zero, unsigned seed) {
   for (index i = 0; i < c.channels; ++i) bias.push_back(static_cast<std::int32_t>(i * 37 - 1000));
   const std::vector<float> scales(static_cast<std::size_t>(c.channels), 1.0F);
   const quantized_matrix<scheme<int8, per_row, symmetric_full>> weights(w, scales);
-  const integer_conv_options options{
+  const integer_options options{
       {std::ldexp(0.5F, shift_of_factor), static_cast<std::int32_t>(limits::min()) + 100},
-      {limits::min() + 3, limits::max() - 4},
-      c.groups};
+      {limits::min() + 3, limits::max() - 4}};
   using layer_type =
       conv2d<scheme<int8, per_row, symmetric_full>, integer_only<Code, Code, tflite_single>, Arch>;
-  layer_type layer(weights, c.image, c.window, bias, quant_params{0.5F, x_zero}, options);
+  layer_type layer(weights, c.image, c.window, bias, quant_params{0.5F, x_zero}, options, c.groups);
   ASSERT_EQ(layer.inputs(), c.image.size());
   ASSERT_EQ(layer.outputs(), c.outputs());
 
@@ -130,7 +129,7 @@ TYPED_TEST(conv2d_test, multiplies_weights_of_four_bits) {
   const std::vector<std::int32_t> bias;
   conv2d<S, integer_only<std::int8_t, std::int8_t, tflite_single>, TypeParam> layer(
       weights, c.image, c.window, bias, quant_params{1.0F, -3},
-      integer_conv_options{{std::ldexp(1.0F, 6), 2}, {}, 1});
+      integer_options{{std::ldexp(1.0F, 6), 2}});
   EXPECT_LT(layer.bytes(), c.channels * c.depth() + 2000);
   const auto sums = plain_sums(c, x.data(), w, -3);
   row_matrix<std::int8_t> y(1, c.outputs()), again(1, c.outputs());
@@ -154,7 +153,7 @@ TYPED_TEST(conv2d_test, subtracts_zero_points_of_weights) {
   const quantized_matrix<S> weights(codes, std::vector<float>(4, 1.0F), zeros);
   conv2d<S, integer_only<std::uint8_t, std::uint8_t, tflite_single>, TypeParam> layer(
       weights, c.image, c.window, std::vector<std::int32_t>{1, 2, 3, 4}, quant_params{1.0F, 200},
-      integer_conv_options{{std::ldexp(1.0F, 10), 9}, {}, 1});
+      integer_options{{std::ldexp(1.0F, 10), 9}});
   const auto sums = plain_sums(c, x.data(), codes, 200, {0, 255, 128, 7});
   row_matrix<std::uint8_t> y(1, c.outputs()), again(1, c.outputs());
   layer(rows_of_images(x, 1), y);
@@ -259,23 +258,22 @@ TEST(conv2d_errors_test, names_factors_and_sums_that_cannot_be) {
   using layer_type = conv2d<S, integer_only<std::int8_t>>;
   const quantized_matrix<S> w(row_matrix<std::int8_t>::Constant(2, 9, 100),
                               std::vector<float>{1, 1});
-  const auto make = [&](const quant_params& in, const integer_conv_options& options,
+  const auto make = [&](const quant_params& in, const integer_options& options,
                         const std::vector<std::int32_t>& bias = {}) {
     return sentence_of([&] { layer_type(w, {3, 3, 1}, {.kernel = {3, 3}}, bias, in, options); });
   };
-  EXPECT_EQ(make({0x1p40F, 0}, {{0x1p-20F, 0}, {}, 1}),
+  EXPECT_EQ(make({0x1p40F, 0}, {{0x1p-20F, 0}}),
             "fewbit: conv2d: factor of channel[0] is 1.1529215e+18, expected 0 to 2^30: "
             "scale of inputs * scale of weights / scale of outputs");
-  EXPECT_EQ(make({1.0F, 0}, {{1.0F, 300}, {}, 1}),
+  EXPECT_EQ(make({1.0F, 0}, {{1.0F, 300}}),
             "fewbit: conv2d: output_params.zero_point is 300, expected -128 to 127");
-  EXPECT_EQ(make({1.0F, 0}, {{1.0F, 0}, {5, 4}, 1}),
+  EXPECT_EQ(make({1.0F, 0}, {{1.0F, 0}, {5, 4}}),
             "fewbit: conv2d: bounds.lowest is 5, expected at most bounds.highest, 4, and both "
             "around codes -128 to 127");
-  EXPECT_EQ(make({1.0F, 0}, {{1.0F, 0}, {}, 1}, {0, 2147483647}),
+  EXPECT_EQ(make({1.0F, 0}, {{1.0F, 0}}, {0, 2147483647}),
             "fewbit: conv2d: largest sum of channel[1] is 2147598847, expected at most 2147483647, "
             "the largest int32");
-  EXPECT_EQ(make({1.0F, 0}, {{1.0F, 0}, {}, 1}, {0}),
-            "fewbit: conv2d: length of bias is 1, expected 2");
+  EXPECT_EQ(make({1.0F, 0}, {{1.0F, 0}}, {0}), "fewbit: conv2d: length of bias is 1, expected 2");
 }
 
 TEST(ohwi_from_oihw_test, moves_channels_last) {

@@ -15,6 +15,7 @@
 /// | xnn_rndnu          | 24 bits     | once, half up, saturating                              |
 /// | xnn_fp32           | float       | in float, half to even, clamped before rounding        |
 /// | q7_pot             | 2^-shift    | once, half up                                          |
+/// | tflite_int64       | Q15, shift  | once, half up; for int64 accumulators                  |
 ///
 /// Every `apply` takes std::int32_t or arch::vec<std::int32_t, N>; both give the same bits, and
 /// factors may differ from lane to lane. Integer products are computed in 64 bits.
@@ -114,7 +115,7 @@ FEWBIT_ALWAYS_INLINE V shift_right_rounded(const V& x, const V& count) noexcept 
   const V places = count & V(31);
   const V mask = shift_left(V(-1), places) ^ V(-1);
   V threshold = mask >> V(1);
-  if constexpr (AwayFromZero) threshold = threshold + arch::select(x < V(0), V(1), V(0));
+  if constexpr (AwayFromZero) threshold = threshold - (x >> V(31));
   return V(x >> places) + arch::select(V(x & mask) > threshold, V(1), V(0));
 }
 
@@ -311,6 +312,21 @@ template <FixedPointMode Mode, class V>
   const std::uint64_t half = std::uint64_t{1} << ((places - 1) & 63);
   return static_cast<std::int32_t>(static_cast<std::int64_t>(product + half) >> places);
 }
+
+/// The mode of layers of 16-bit activations, whose sums are int64: requantize_int64.
+struct tflite_int64 {
+  /// @throws fewbit::error unless 0 <= real < 2^7
+  [[nodiscard]] static fixed_multiplier multiplier(double real) {
+    const fixed_multiplier factor = detail::bounded_multiplier("tflite_int64::multiplier", real);
+    if (factor.exponent > 7)
+      detail::fail("tflite_int64::multiplier", "real", real, "less than 2^7");
+    return factor;
+  }
+  [[nodiscard]] static std::int32_t apply(std::int32_t acc, std::int32_t mantissa,
+                                          std::int32_t exponent) noexcept {
+    return requantize_int64(acc, {mantissa, exponent});
+  }
+};
 
 }}  // namespace fewbit
 

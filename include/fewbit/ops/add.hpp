@@ -121,11 +121,11 @@ struct float_sum {
   }
 
   FEWBIT_ALWAYS_INLINE code_ints operator()(const code_ints& a, const code_ints& b) const noexcept {
-    using reals = arch::rebind<code_ints, float>;
-    const reals of_b =
-        arch::fused_multiply_add(arch::convert<float>(b), reals(b_ratio), reals(constant));
-    const reals sum = arch::fused_multiply_add(arch::convert<float>(a), reals(a_ratio), of_b);
-    return arch::nearest_int(arch::clamp(sum, reals(-0x1p30F), reals(0x1p30F)));
+    using floats = arch::rebind<code_ints, float>;
+    const floats of_b =
+        arch::fused_multiply_add(arch::convert<float>(b), floats(b_ratio), floats(constant));
+    const floats sum = arch::fused_multiply_add(arch::convert<float>(a), floats(a_ratio), of_b);
+    return arch::nearest_int(arch::clamp(sum, floats(-0x1p30F), floats(0x1p30F)));
   }
 };
 

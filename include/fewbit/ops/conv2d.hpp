@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "fewbit/ops/conv2d/product.hpp"
+#include "fewbit/ops/integer_weights.hpp"
 #include "fewbit/quant/quantize.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
@@ -58,29 +59,6 @@ template <class T>
   return ohwi_from_oihw<float>(w, kernel);
 }
 
-/// How a convolution in integers is made.
-struct integer_conv_options {
-  quant_params output_params{};  ///< scale and zero point of the outputs
-  code_bounds bounds{};          ///< codes that outputs are clamped to: fused activations
-  index groups = 1;
-};
-
-namespace detail {
-
-/// S_in * S_w / S_out of each row of weights, in double.
-template <Scheme S>
-[[nodiscard]] std::vector<double> output_factors(const quantized_matrix<S>& weights,
-                                                 const quant_params& in, const quant_params& out) {
-  std::vector<double> factors;
-  for (index c = 0; c < weights.rows(); ++c) {
-    factors.push_back(double{in.scale} * double{signed_code_scale(weights, c, 0)} /
-                      double{out.scale});
-  }
-  return factors;
-}
-
-}  // namespace detail
-
 /// @tparam S       scheme of the weights, out x (kernel height * kernel width * channels of a
 ///                 group): integers of up to 8 bits, a scale for each row or matrix; weights of 1
 ///                 to 4 bits stay packed
@@ -90,7 +68,7 @@ template <Scheme S, class Inputs = dynamic_int8, class Arch = arch::native>
 class conv2d : public layer<detail::conv_product<S, Inputs, Arch>> {
   using product = detail::conv_product<S, Inputs, Arch>;
   using base = layer<product>;
-  using factors_type = detail::channel_factors<typename detail::integer_types<Inputs>::mode>;
+  using parts = detail::integer_parts<S, Inputs>;
   static constexpr const char* name = product::name;
 
  public:
@@ -135,57 +113,26 @@ class conv2d : public layer<detail::conv_product<S, Inputs, Arch>> {
   /// @throws fewbit::error also if the rounding mode cannot hold a factor
   conv2d(const quantized_matrix<S>& weights, const image_extents& image, const window2d& window,
          const Eigen::Ref<const Eigen::VectorXf>& bias, const quant_params& input_params,
-         const integer_conv_options& options)
+         const integer_options& options, index groups = 1)
     requires product::is_integer
-      : conv2d(weights, image, window, steps_of(weights, bias, input_params), input_params,
-               options) {}
+      : conv2d(weights, image, window, parts::bias(name, weights, bias, input_params), input_params,
+               options, groups) {}
   /// @param bias  multiples of S_in * S_w, one for each output channel, or none
   conv2d(const quantized_matrix<S>& weights, const image_extents& image, const window2d& window,
          std::span<const std::int32_t> bias, const quant_params& input_params,
-         const integer_conv_options& options)
+         const integer_options& options, index groups = 1)
     requires product::is_integer
-      : base(product(weights, placed_window(name, image, window), options.groups, bias,
-                     input_params, output_of(weights, input_params, options))) {}
+      : base(product(weights, placed_window(name, image, window), groups, bias, input_params,
+                     parts::output(name, weights, input_params, options))) {}
   /// With multipliers that were computed elsewhere, one for each output channel. Scales of weights
-  /// and outputs are not used.
+  /// and outputs are not used. The zero point of outputs may lie up to 127 outside the codes.
   conv2d(const quantized_matrix<S>& weights, const image_extents& image, const window2d& window,
          std::span<const std::int32_t> bias, std::span<const fixed_multiplier> multipliers,
-         std::int32_t input_zero_point, const integer_conv_options& options)
+         std::int32_t input_zero_point, const integer_options& options, index groups = 1)
     requires product::is_integer
-      : base(product(weights, placed_window(name, image, window), options.groups, bias,
-                     quant_params{1.0F, input_zero_point}, output_of(multipliers, options))) {}
-
- private:
-  static std::vector<std::int32_t> steps_of(const quantized_matrix<S>& weights,
-                                            const Eigen::Ref<const Eigen::VectorXf>& bias,
-                                            const quant_params& in)
-    requires product::is_integer
-  {
-    if (bias.size() == 0) return {};
-    detail::expect_valid_bias(name, bias, weights.rows());
-    return detail::integer_bias(name, bias, detail::output_factors(weights, in, {}));
-  }
-
-  static auto output_of(const quantized_matrix<S>& weights, const quant_params& in,
-                        const integer_conv_options& options)
-    requires product::is_integer
-  {
-    detail::expect_positive_scale(name, "output_params.scale", options.output_params.scale);
-    return output_of(factors_type(name, detail::output_factors(weights, in, options.output_params)),
-                     options);
-  }
-  static auto output_of(std::span<const fixed_multiplier> multipliers,
-                        const integer_conv_options& options)
-    requires product::is_integer
-  {
-    return output_of(factors_type(name, multipliers), options);
-  }
-  static auto output_of(factors_type&& factors, const integer_conv_options& options)
-    requires product::is_integer
-  {
-    return typename product::output_type(name, std::move(factors), options.output_params.zero_point,
-                                         options.bounds);
-  }
+      : base(product(weights, placed_window(name, image, window), groups, bias,
+                     quant_params{1.0F, input_zero_point},
+                     parts::output(name, multipliers, options))) {}
 };
 
 }}  // namespace fewbit

@@ -211,13 +211,13 @@ class average_pool2d {
         windows_.image().channels, [&]<int N>(index c) FEWBIT_INLINE_LAMBDA {
           using sums = detail::lanes_of<std::int32_t, N>;
           using codes = detail::lanes_of<T, N>;
-          using reals = arch::rebind<sums, double>;
+          using doubles = arch::rebind<sums, double>;
           sums sum(start);
           detail::for_each_pixel(detail::window_shape<0, 0>{}, w.from_channel(c), [&](const T* p) {
             sum = sum + arch::convert<std::int32_t>(arch::load<codes>(p));
           });
           sum = sum + arch::select(sum < sums(0), sums(-half), sums(half));
-          const reals quotient = arch::convert<double>(sum) / reals(static_cast<double>(count));
+          const doubles quotient = arch::convert<double>(sum) / doubles(static_cast<double>(count));
           const sums mean =
               arch::clamp(arch::convert<std::int32_t>(quotient), sums(options_.bounds.lowest),
                           sums(options_.bounds.highest));

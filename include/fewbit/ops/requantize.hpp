@@ -65,8 +65,8 @@ class uniform_factor<xnn_fp32> {
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& x) const noexcept {
-    using reals = arch::rebind<V, float>;
-    return arch::nearest_int(reals(arch::convert<float>(x) * reals(factor_)));
+    using floats = arch::rebind<V, float>;
+    return arch::nearest_int(floats(arch::convert<float>(x) * floats(factor_)));
   }
 
  private:

@@ -306,11 +306,11 @@ class table_softmax {
  private:
   void scale(float sum, T* results) const noexcept {
     using detail::code_ints;
-    using reals = arch::rebind<code_ints, float>;
+    using floats = arch::rebind<code_ints, float>;
     for (int d = 0; d < 256; d += code_ints::lanes) {
-      const reals scaled = arch::rounded(reals(reals::load(exps_.data() + d) * reals(steps_)));
+      const floats scaled = arch::rounded(floats(floats::load(exps_.data() + d) * floats(steps_)));
       // No quotient exceeds steps_, but the product may be infinite.
-      const reals quotient = arch::min(reals(scaled / reals(sum)), reals(steps_));
+      const floats quotient = arch::min(floats(scaled / floats(sum)), floats(steps_));
       code_ints code = arch::nearest_int(quotient) + code_ints(zero_);
       if constexpr (!std::is_signed_v<T>) code = arch::min(code, code_ints(255));
       arch::convert<T>(code).store(results + d);
