@@ -20,11 +20,7 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/ops/integer_output.hpp"
 #include "fewbit/ops/output.hpp"
-<<<<<<< HEAD
-#include "fewbit/quant/array_pieces.hpp"  // ByteCode
-=======
 #include "fewbit/quant/array_pieces.hpp"
->>>>>>> nets
 #include "fewbit/quant/params.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
