@@ -100,7 +100,7 @@ set(only_skipped "\\[  PASSED  \\] 0 tests\\.\n(\\[  SKIPPED \\] [^\n]*\n)+[ \n]
 # of the sources before. Two sources of a program must not share one: its tests would run twice.
 function(add_tests_of_source name program source)
   set_property(DIRECTORY ${PROJECT_SOURCE_DIR}/tests APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
-  file(STRINGS ${source} suites REGEX "^(TYPED_)?TEST(_F)?\\(")
+  file(STRINGS ${source} suites REGEX "^(TYPED_)?TEST(_F|_P)?\\(")
   list(TRANSFORM suites REPLACE "^[A-Z_]+\\(([a-z0-9_]+),.*" "\\1")
   list(REMOVE_DUPLICATES suites)
   if(NOT suites)

@@ -36,10 +36,11 @@
 #include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- ops: the operators that an inference program calls
-#include "fewbit/ops/inputs.hpp"  // dynamic_int8, float_inputs ...; prepare(x, scratch)
-#include "fewbit/ops/layer.hpp"   // calls, options and memory of all layers
-#include "fewbit/ops/linear.hpp"  // linear<Weights, Inputs>: the table of linear layers
-#include "fewbit/ops/output.hpp"  // layer_options; bias, bound, codes
+#include "fewbit/ops/inputs.hpp"        // dynamic_int8, float_inputs ...; prepare(x, scratch)
+#include "fewbit/ops/integer_only.hpp"  // integer_only<In, Out, Mode>: codes in, codes out
+#include "fewbit/ops/layer.hpp"         // calls, options and memory of all layers
+#include "fewbit/ops/linear.hpp"        // linear<Weights, Inputs>: the table of linear layers
+#include "fewbit/ops/output.hpp"        // layer_options; bias, bound, codes
 
 // ---- gemm: exact products of codes
 #include "fewbit/gemm/apply_epilogue.hpp"  // finish: sums -> epilogue -> C
@@ -47,6 +48,7 @@
 #include "fewbit/gemm/epilogue.hpp"        // at, stage, operator|, raw, Epilogue
 #include "fewbit/gemm/multiply.hpp"        // the door to products of codes: which kind for what
 #include "fewbit/gemm/stages.hpp"          // add_bias, requantize<Mode>, relu, to_int8 ...
+#include "fewbit/gemm/weights_image.hpp"   // write_image, view: packed weights in flash or a file
 
 // ---- core: what every layer speaks
 #include "fewbit/core/error.hpp"        // fewbit::error, set_error_handler
@@ -60,23 +62,23 @@
 // config.hpp: version, instruction sets of this build, inline namespaces
 // begin.hpp, end.hpp: first and last in every header; put the host's macros aside
 
-// ---- arch: instruction sets as types, short vectors, the units that kernels are made of
+// ---- arch: instruction sets as types, short vectors, units of instructions for kernels
 #include "fewbit/arch/all.hpp"        // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
 #include "fewbit/arch/arch.hpp"       // arch::native, arch::compiled
-#include "fewbit/arch/bit_unit.hpp"   // what a kernel of bit planes is made of
+#include "fewbit/arch/bit_unit.hpp"   // instructions of kernels of bit planes
 #include "fewbit/arch/byte_sums.hpp"  // add_fours: sums of neighbouring bytes
 #include "fewbit/arch/code_values.hpp"   // codes of a few bits as floats
 #include "fewbit/arch/convert.hpp"       // nearest_int, saturated, widened: float -> int32 -> codes
-#include "fewbit/arch/dot_unit.hpp"      // what a matrix kernel is made of
+#include "fewbit/arch/dot_unit.hpp"      // instructions of matrix kernels
 #include "fewbit/arch/extrema.hpp"       // one-instruction minima and maxima
 #include "fewbit/arch/fused.hpp"         // fused_multiply_add, the same bits everywhere
 #include "fewbit/arch/level_values.hpp"  // levels of a codebook by their codes
-#include "fewbit/arch/lookup_unit.hpp"   // what a search by codes is made of
+#include "fewbit/arch/lookup_unit.hpp"   // instructions of searches by codes
 #include "fewbit/arch/magnitude.hpp"     // larger_magnitude
 #include "fewbit/arch/memory.hpp"        // prefetch
-#include "fewbit/arch/stored_unit.hpp"   // the same for weights as they are stored, 1 to 8 bits
+#include "fewbit/arch/stored_unit.hpp"   // instructions for stored weights of 1 to 8 bits
 #include "fewbit/arch/streaming_store.hpp"  // streaming_store, end_streaming
-#include "fewbit/arch/table_unit.hpp"       // what a product by table lookup is made of
+#include "fewbit/arch/table_unit.hpp"       // instructions of table lookup
 #include "fewbit/arch/transpose.hpp"        // rows to columns in registers
 #include "fewbit/arch/vec.hpp"              // arch::vec<T, N>: select, convert, round_to_int ...
 
@@ -86,8 +88,9 @@
 #include "fewbit/core/finite.hpp"          // finite_amax, without_nan: finite numbers by their bits
 #include "fewbit/core/half.hpp"            // to_half, from_half
 #include "fewbit/core/operands.hpp"        // DenseRows: what the hot path reads and writes
-#include "fewbit/core/rows.hpp"       // matrix_ref, row_of, expect_finite: what preparation reads
-#include "fewbit/core/workspace.hpp"  // workspace
+#include "fewbit/core/rows.hpp"  // matrix_ref, row_of, expect_finite: what preparation reads
+#include "fewbit/core/stored_array.hpp"  // stored_array<T>: memory of its own, or of the caller
+#include "fewbit/core/workspace.hpp"     // workspace
 
 // ---- quant
 #include "fewbit/quant/default_rule.hpp"      // full_range, default_rule<S>
@@ -106,7 +109,8 @@
 #include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine, real_minimum
 
 // ---- gemm: parts of every product
-#include "fewbit/gemm/epilogue_rows.hpp"  // sums in a buffer -> epilogue -> C
+#include "fewbit/gemm/epilogue_rows.hpp"  // output_rectangle, apply_epilogue_to_rows
+#include "fewbit/gemm/partial_sums.hpp"   // partial_sums<weights>: sums over a part of k
 #include "fewbit/gemm/parts.hpp"          // C cut into parts, one per slot of scratch memory
 #include "fewbit/gemm/sum_of_codes.hpp"   // sum_of_codes
 #include "fewbit/gemm/tuning.hpp"         // every threshold that a measurement chose
@@ -119,7 +123,7 @@
 #include "fewbit/gemm/int8/multiply.hpp"            // multiply, scratch_bytes of int8_weights
 #include "fewbit/gemm/int8/panel_chunks.hpp"      // a panel against a block of rows, chunk by chunk
 #include "fewbit/gemm/int8/panel_layout.hpp"      // panels of columns, blocks and steps of k
-#include "fewbit/gemm/int8/partial_sums.hpp"      // sums over a part of k
+#include "fewbit/gemm/int8/partial_sums.hpp"      // partial_sums of int8_weights
 #include "fewbit/gemm/int8/row_tiles.hpp"         // how rows are cut into tiles
 #include "fewbit/gemm/int8/saturation_proof.hpp"  // which weights 16-bit sums are exact for
 #include "fewbit/gemm/int8/walk.hpp"              // the walk over C
@@ -129,12 +133,12 @@
 // ---- gemm/few_bits: weights of 1 to 8 bits, multiplied as they are stored
 #include "fewbit/gemm/few_bits/expanded_chunks.hpp"   // narrow weights, a chunk of k at a time
 #include "fewbit/gemm/few_bits/expanded_weights.hpp"  // narrow weights in the order of int8/
-#include "fewbit/gemm/few_bits/few_rows.hpp"          // a few rows by narrow weights
+#include "fewbit/gemm/few_bits/few_rows.hpp"          // product_of_few_rows; the loop
 #include "fewbit/gemm/few_bits/grouped_weights.hpp"   // 1 to 8 bits, a scale for each group
 #include "fewbit/gemm/few_bits/multiply.hpp"          // multiply, of few_bit_weights
-#include "fewbit/gemm/few_bits/multiply_grouped.hpp"  // multiply_grouped, grouped_lhs
-#include "fewbit/gemm/few_bits/partial_sums.hpp"      // sums over a part of k
-#include "fewbit/gemm/few_bits/partial_totals.hpp"    // totals over some groups
+#include "fewbit/gemm/few_bits/multiply_grouped.hpp"  // multiply_grouped, totals_writer
+#include "fewbit/gemm/few_bits/partial_sums.hpp"      // partial_sums of few_bit_weights
+#include "fewbit/gemm/few_bits/partial_totals.hpp"    // partial_totals: some groups
 #include "fewbit/gemm/few_bits/weights.hpp"  // few_bit_weights: 1 to 4 bits that stay packed
 
 // ---- gemm/bit_planes: codes as bit planes, multiplied by counting
@@ -142,14 +146,14 @@
 #include "fewbit/gemm/bit_planes/lhs.hpp"           // bit_planes, to_planes: activations in planes
 #include "fewbit/gemm/bit_planes/multiply.hpp"      // multiply, of bit planes
 #include "fewbit/gemm/bit_planes/parities.hpp"      // signs counted by carry-save adders
-#include "fewbit/gemm/bit_planes/partial_sums.hpp"  // rows in pieces, sums over a part of k
-#include "fewbit/gemm/bit_planes/rules.hpp"         // which planes meet, and what they count
+#include "fewbit/gemm/bit_planes/partial_sums.hpp"  // plane_rows; partial_sums of planes
+#include "fewbit/gemm/bit_planes/rules.hpp"         // which planes are multiplied
 #include "fewbit/gemm/bit_planes/tile.hpp"          // the loop of bit planes
 #include "fewbit/gemm/bit_planes/weights.hpp"       // plane_weights, pack_planes: weights in planes
 
 // ---- gemm/lookup: tables of sums
 #include "fewbit/gemm/lookup/multiply.hpp"      // multiply, by table lookup
-#include "fewbit/gemm/lookup/partial_sums.hpp"  // sums over a part of k
+#include "fewbit/gemm/lookup/partial_sums.hpp"  // partial_sums of table_weights
 #include "fewbit/gemm/lookup/weights.hpp"       // table_weights, pack_table: one and two bits
 
 // ---- calib
@@ -158,6 +162,7 @@
 #include "fewbit/calib/observer.hpp"         // Observer, nan_policy
 
 // ---- ops
+#include "fewbit/ops/code_blocks.hpp"          // loops over codes, codes of int32
 #include "fewbit/ops/linear/bit_inputs.hpp"    // rows to codes of one to eight bits
 #include "fewbit/ops/linear/bit_planes.hpp"    // linear<S, binary_inputs> ...: bits on both sides
 #include "fewbit/ops/linear/choices.hpp"       // what weights of a linear layer are
@@ -165,8 +170,11 @@
 #include "fewbit/ops/linear/grouped.hpp"       // linear<S> of weights in groups, as they are stored
 #include "fewbit/ops/linear/grouped_weights.hpp"  // scheme -> weights in groups
 #include "fewbit/ops/linear/int8.hpp"             // a scale per row, static inputs, codebooks
+#include "fewbit/ops/linear/scheme_layer.hpp"     // constructors of layers with a scheme
 #include "fewbit/ops/linear/two_scale.hpp"        // linear<ttq>: weights of quantize_ttq
 #include "fewbit/ops/linear/weight_table.hpp"     // scales and zero points by block and channel
+#include "fewbit/ops/linear_pairs.hpp"            // functions of two codes by one formula
+#include "fewbit/ops/window_loops.hpp"            // loops over windows of images, pixels, channels
 
 // ---- by name only, because each compiled line has its price
 // fewbit/core/executor_adapters.hpp          OpenMP, std::thread
@@ -175,7 +183,7 @@
 // fewbit/codebook/clustering.hpp             kmeans_options, kmeans_result
 // fewbit/codebook/find_nearest.hpp           find_nearest: the nearest of many coded vectors
 // fewbit/codebook/nearest_by_codes.hpp       the nearest centroid by way of 8-bit codes
-// fewbit/codebook/distance_tables.hpp        a query beside all centroids, in float and bytes
+// fewbit/codebook/distance_tables.hpp        distances to all centroids, floats and bytes
 // fewbit/codebook/entry_tables.hpp           tables of one part, in float and bytes
 // fewbit/codebook/interval_search.hpp        the best intervals of sorted numbers
 // fewbit/codebook/kmeans.hpp                 kmeans
@@ -193,6 +201,7 @@
 // fewbit/codebook/product_quantizer.hpp      product_quantizer, train_product_quantizer
 // fewbit/codebook/residual_quantizer.hpp     residual_quantizer: two levels
 // fewbit/codebook/rotated_quantizer.hpp      rotated_quantizer: parts of turned vectors (OPQ)
+// fewbit/codebook/row_table.hpp              equal rows, by a hash table
 // fewbit/codebook/seeding.hpp                k-means++
 // fewbit/codebook/sorted_points.hpp          numbers in order, means of intervals
 //
@@ -200,16 +209,43 @@
 // fewbit/ops/linear/pq.hpp                   linear<pq<Width, Bits>>: 1 or 2 bits per weight
 //
 // ops: networks of images, and layers of integers alone
-// fewbit/gemm/multiply_block.hpp             products of a block of rows, in raw memory
+// fewbit/ops/add.hpp                         add, subtract: sums of two tensors of codes
+// fewbit/ops/batch_matmul.hpp                products of two tensors of activations
+// fewbit/ops/code_table.hpp                  any function of 8-bit codes: a table of 256
+// fewbit/ops/concatenate.hpp                 channels of several images side by side
 // fewbit/ops/conv2d.hpp                      conv2d<S, Inputs>: convolutions of NHWC images
+// fewbit/ops/depthwise_conv2d.hpp            a filter for each channel
+// fewbit/ops/integer16.hpp                   convolutions and linear layers of 16-bit activations
+// fewbit/ops/linear/integer.hpp              linear<S, integer_only<In, Out, Mode>>
+// fewbit/ops/mean2d.hpp                      means over the pixels of images
+// fewbit/ops/multiply.hpp                    products of two tensors of codes, element by element
+// fewbit/ops/pad.hpp                         pixels of zero points around images
+// fewbit/ops/pool2d.hpp                      average and maximum pools
+// fewbit/ops/requantize.hpp                  codes -> codes of another scale or type
+// fewbit/ops/resize.hpp                      images of another size: nearest, bilinear
+// fewbit/ops/softmax.hpp                     softmax on codes
+// fewbit/ops/softmax16.hpp                   the same of 16-bit codes
+// fewbit/ops/window2d.hpp                    window2d, same_padding, placed_window
+//
+// ops: what is inside these
+// fewbit/arch/byte_lookup.hpp                bytes by a table of 256
+// fewbit/arch/code_pairs.hpp                 pairs of codes as int16
+// fewbit/arch/products.hpp                   products that need more bits than their factors
+// fewbit/arch/tap_unit.hpp                   instructions of depthwise convolutions
+// fewbit/core/fixed_functions.hpp            exp, 1 / (1 + x) in fixed point
+// fewbit/gemm/int8/wide_product.hpp          products of int16 codes
+// fewbit/gemm/multiply_block.hpp             products of a block of rows, in raw memory
+// fewbit/ops/code_blocks.hpp                 tensors of codes cut in blocks
 // fewbit/ops/conv2d/patches.hpp              windows as rows of a matrix
 // fewbit/ops/conv2d/product.hpp              convolutions as products of blocks of windows
-// fewbit/ops/integer16.hpp                   the same of 16-bit activations
-// fewbit/ops/integer_only.hpp                integer_only<In, Out, Mode>: codes in, codes out
+// fewbit/ops/conv2d/winograd.hpp             3 x 3 windows by F(2x2, 3x3), exact, in int16
+// fewbit/ops/depthwise/product.hpp           weights of each channel, and their product
+// fewbit/ops/depthwise/tile.hpp              the loop of depthwise convolutions
+// fewbit/ops/depthwise/walk.hpp              the walk over the output image
+// fewbit/ops/depthwise/weights.hpp           weights in the order of the loop
 // fewbit/ops/integer_output.hpp              sums -> codes by fixed-point multipliers
 // fewbit/ops/integer_weights.hpp             factors, sums and bias of quantized weights
-// fewbit/ops/linear/integer.hpp              linear<S, integer_only<In, Out, Mode>>
-// fewbit/ops/window2d.hpp                    window2d, same_padding, placed_window
+// fewbit/ops/linear_pairs.hpp                a * x + b * y + c of codes
 //
 // formats: memory layouts of others
 // fewbit/formats/ggml_blocks.hpp             q8_0, q5_0, q4_0, q4_1: blocks of 32 weights

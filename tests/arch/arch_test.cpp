@@ -40,7 +40,7 @@ TEST(arch, a_compiled_arch_has_a_compiled_base) {
   });
 }
 
-TEST(arch, the_list_holds_each_compiled_arch_once_and_native_last) {
+TEST(arch, the_list_has_each_compiled_arch_once_and_native_last) {
   names listed;
   arch::compiled::for_each([&]<class Arch>() { listed.emplace_back(Arch::name); });
 

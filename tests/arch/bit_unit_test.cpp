@@ -55,7 +55,7 @@ TYPED_TEST(bit_unit_test, counts_the_ones_of_each_column) {
 }
 
 /// 31 steps of 8 ones fill a byte to 248; one more would overflow it.
-TYPED_TEST(bit_unit_test, counts_nothing_but_ones) {
+TYPED_TEST(bit_unit_test, counts_only_ones) {
   // Not a constant, because g++ 12 at -O2 counts the ones of a constant vector wrongly at compile
   // time.
   volatile std::uint64_t every_bit = ~std::uint64_t{0};

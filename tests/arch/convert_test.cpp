@@ -120,7 +120,7 @@ TYPED_TEST(convert_test, widened_codes_are_the_same_numbers) {
   }
 }
 
-TYPED_TEST(convert_test, narrowed_gives_each_value_to_the_function_once) {
+TYPED_TEST(convert_test, narrowed_passes_each_value_to_the_function_once) {
   constexpr int lanes = TypeParam::value;
   using half = vec<std::int16_t, 2 * lanes>;
   vec<std::int32_t, lanes> values[4];

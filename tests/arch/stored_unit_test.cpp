@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "fewbit/arch/all.hpp"
+#include "support/archs.hpp"
 
 namespace fewbit { namespace arch_stored_unit_test {
 
@@ -99,7 +99,7 @@ struct chunk_of {
 /// Calls f.operator()<chunk_of<...>>() for all widths of every arch, one row and all rows.
 template <class F>
 void for_each_unit(const F& f) {
-  arch::compiled::for_each([&]<class Arch>() {
+  tests::archs_here::for_each([&]<class Arch>() {
     const auto with_bits = [&]<int Bits>() {
       using unit = arch::stored_unit<Arch, Bits>;
       SCOPED_TRACE(testing::Message() << Arch::name << " bits=" << Bits);

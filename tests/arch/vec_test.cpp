@@ -164,7 +164,7 @@ TEST(vec_test, unsigned_lanes_wrap) {
   });
 }
 
-TEST(vec_test, combines_bits_and_shifts) {
+TEST(vec_test, combines_and_shifts_bits) {
   for_each_shape([]<class S>() {
     using T = typename S::element;
     if constexpr (std::is_integral_v<T>) {
@@ -322,7 +322,7 @@ TEST(byte_shift, finds_the_bytes_of_a_word_in_memory) {
   expect_bytes_in_order<std::uint64_t>();
 }
 
-TEST(float_vec_test, min_and_max_take_the_second_operand_where_either_is_nan) {
+TEST(float_vec_test, min_and_max_return_the_second_operand_if_either_is_nan) {
   for_each_shape<float_shapes>([]<class S>() {
     using T = typename S::element;
     using V = typename S::vector;
@@ -395,7 +395,7 @@ void expect_rounds_everywhere(float x) {
   expect_rounds<2 * arch::native_lanes<float>>(x, want);
 }
 
-TEST(round_to_int, goes_to_the_nearest_and_to_even_on_ties) {
+TEST(round_to_int, rounds_to_nearest_and_ties_to_even) {
   EXPECT_EQ(arch::round_to_int(0.5F), 0);
   EXPECT_EQ(arch::round_to_int(1.5F), 2);
   EXPECT_EQ(arch::round_to_int(2.5F), 2);
@@ -409,7 +409,7 @@ TEST(round_to_int, goes_to_the_nearest_and_to_even_on_ties) {
   }
 }
 
-TEST(round_to_int, holds_up_to_two_to_the_22) {
+TEST(round_to_int, is_exact_up_to_two_to_the_22) {
   constexpr float limit = 4194304.0F;
   for (float x : {limit, limit - 0.5F, limit - 1.5F, limit - 1.0F}) {
     expect_rounds_everywhere(x);
@@ -421,7 +421,7 @@ TEST(round_to_int, holds_up_to_two_to_the_22) {
   }
 }
 
-TEST(scalars, pass_through_the_same_functions) {
+TEST(scalars, are_accepted_by_the_same_functions) {
   float x = 3.5F;
   EXPECT_EQ(arch::load<float>(&x), 3.5F);
   arch::store(&x, 4.5F);

@@ -40,7 +40,7 @@ TEST(batch_test, finds_extremes_at_every_position_of_every_length) {
   }
 }
 
-TEST(batch_test, takes_in_the_whole_range_of_float) {
+TEST(batch_test, accepts_the_whole_range_of_float) {
   const auto s = summarize("f", row_of({largest, -largest}), nan_policy::fail);
   EXPECT_EQ(s.lo, -largest);
   EXPECT_EQ(s.hi, largest);
@@ -49,7 +49,7 @@ TEST(batch_test, takes_in_the_whole_range_of_float) {
   EXPECT_EQ(tiny.hi, smallest);
 }
 
-TEST(batch_test, knows_one_zero_only) {
+TEST(batch_test, treats_both_zeros_as_equal) {
   for (fewbit::index n : {1, 5, 64}) {
     const auto s = summarize("f", matrix::Constant(1, n, -0.0F), nan_policy::fail);
     EXPECT_EQ(std::bit_cast<std::uint32_t>(s.lo), 0U);
@@ -57,7 +57,7 @@ TEST(batch_test, knows_one_zero_only) {
   }
 }
 
-TEST(batch_test, reads_strided_and_column_major_and_expressions_alike) {
+TEST(batch_test, reads_all_layouts_and_expressions) {
   const std::vector<float> values = wild_values(12 * 20, 40, 1);
   const matrix all = Eigen::Map<const matrix>(values.data(), 12, 20);
   const matrix part = all.block(3, 5, 7, 9);
@@ -80,7 +80,7 @@ TEST(batch_test, refuses_an_empty_batch) {
   }
 }
 
-TEST(batch_test, finds_the_smallest_magnitude_but_zero) {
+TEST(batch_test, finds_the_smallest_magnitude_above_zero) {
   const auto least = [](const matrix& x) {
     return fewbit::detail::summarize<true>({"f"}, x, nan_policy::skip).least_bits;
   };
@@ -127,7 +127,7 @@ TEST(batch_test, finds_a_bad_value_at_every_position) {
   }
 }
 
-TEST(batch_test, skips_across_pieces) {
+TEST(batch_test, skips_bad_values_in_all_pieces) {
   std::vector<float> values = wild_values(20000, 30, 2);
   std::vector<float> finite;
   for (std::size_t i = 0; i < values.size(); ++i) {

@@ -120,7 +120,7 @@ TEST(entropy_test, equals_the_plain_method_on_sparse_histograms) {
   }
 }
 
-TEST(entropy_test, skips_thresholds_that_lose_the_tail) {
+TEST(entropy_test, skips_thresholds_that_cut_the_tail) {
   // Bins 128 to 199 are empty and bin 200 is not. A threshold at edge 129 to 200 adds the tail to
   // an empty bin, so the divergence is infinite.
   histogram h;
@@ -134,7 +134,7 @@ TEST(entropy_test, skips_thresholds_that_lose_the_tail) {
   EXPECT_EQ((by_entropy{.first_bin = 129}(h).hi), 201.0F);
 }
 
-TEST(entropy_test, of_equal_thresholds_the_last_wins) {
+TEST(entropy_test, the_last_of_equal_thresholds_is_chosen) {
   histogram h;
   h.width = 1.0;
   h.counts.assign(300, 0);
@@ -207,7 +207,7 @@ TEST(entropy_test, affine_is_the_threshold_within_the_data) {
   EXPECT_EQ(left.range(by_entropy{.bits = 4}, clip::affine), (range{-r.hi, 0}));
 }
 
-TEST(entropy_test, too_little_to_search_gives_the_maximum) {
+TEST(entropy_test, too_few_bins_give_the_maximum) {
   histogram few;
   few.width = 1.0;
   few.counts.assign(127, 3);

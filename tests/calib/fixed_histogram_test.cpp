@@ -99,7 +99,7 @@ TEST(fixed_histogram_test, merges_equal_settings_only) {
   EXPECT_EQ(o, before);
 }
 
-TEST(fixed_histogram_test, counts_that_cannot_be_counted_are_refused) {
+TEST(fixed_histogram_test, counts_above_the_limit_are_refused) {
   fixed_histogram o = seen(2, 4, {1, -5});
   for (int i = 0; i < 60; ++i) o.merge(o);
   EXPECT_EQ(o.count(), std::uint64_t{1} << 61U);
@@ -137,7 +137,7 @@ TEST(fixed_histogram_test, is_empty_before_the_first_value) {
                "fewbit: fixed_histogram::snapshot" + end);
 }
 
-TEST(fixed_histogram_test, treats_bad_values_by_policy) {
+TEST(fixed_histogram_test, follows_the_policy_for_bad_values) {
   fixed_histogram o = seen(2, 4, {1});
   const fixed_histogram before = o;
   expect_error(
@@ -195,7 +195,7 @@ TEST(fixed_histogram_test, rejects_impossible_clipping) {
                octaves + "without lo or hi, expected the first with lo and the last with hi");
 }
 
-TEST(fixed_histogram_test, survives_hostile_text) {
+TEST(fixed_histogram_test, rejects_malformed_text) {
   const auto text = seen(2, 4, {-0.6F, 1, 5}).to_text();
   fewbit::tests::expect_survives_hostile_text(text, fixed_histogram::from_text);
 }

@@ -71,7 +71,7 @@ void expect_counts(const histogram_observer& o, const std::vector<float>& values
   }
 }
 
-TEST(histogram_observer_test, counts_as_the_definition_says) {
+TEST(histogram_observer_test, counts_as_defined) {
   for (const index bins : {16, 2048}) {
     for (const int octaves : {2, 12, 40, 240}) {
       for (const std::size_t n : {1U, 2U, 17U, 1000U, 20011U}) {
@@ -82,7 +82,7 @@ TEST(histogram_observer_test, counts_as_the_definition_says) {
   }
 }
 
-TEST(histogram_observer_test, counts_values_on_edges_and_beside_them) {
+TEST(histogram_observer_test, counts_values_on_and_near_edges) {
   std::vector<float> values;
   for (int k = 1; k < 1024; ++k) {
     const float edge = static_cast<float>(k) / 512.0F;
@@ -98,7 +98,7 @@ TEST(histogram_observer_test, counts_values_on_edges_and_beside_them) {
 
 /// Tests short and long batches, which use different code. Must also hold with compiler flags that
 /// ignore the sign of zero.
-TEST(histogram_observer_test, a_zero_of_either_sign_is_no_negative_value) {
+TEST(histogram_observer_test, zeros_of_both_signs_are_not_negative_values) {
   for (const std::size_t n : {1U, 40U, 5000U, 40000U}) {
     std::vector<float> values(n, -0.0F);
     const histogram_observer negative = seen(values);
@@ -115,7 +115,7 @@ TEST(histogram_observer_test, a_zero_of_either_sign_is_no_negative_value) {
   }
 }
 
-TEST(histogram_observer_test, counts_the_ends_of_float) {
+TEST(histogram_observer_test, counts_the_smallest_and_largest_floats) {
   const float normal = std::numeric_limits<float>::min();
   const std::vector<std::vector<float>> cases = {
       {0.0F, -0.0F},
@@ -189,7 +189,7 @@ TEST(histogram_observer_test, merging_itself_doubles_the_counts) {
   EXPECT_EQ(empty, o);
 }
 
-TEST(histogram_observer_test, long_and_short_batches_count_alike) {
+TEST(histogram_observer_test, batch_length_does_not_matter) {
   const auto values = wild_values(16 * 8 * 20 + 5, 6, 9);
   histogram_observer one_by_one(16);
   for (const float v : values) one_by_one.observe(row_of({v}));
@@ -202,7 +202,7 @@ TEST(histogram_observer_test, long_and_short_batches_count_alike) {
   EXPECT_EQ(by_columns, one_by_one);
 }
 
-TEST(histogram_observer_test, snapshot_trims_to_the_bins_in_use) {
+TEST(histogram_observer_test, snapshot_has_only_the_bins_in_use) {
   const histogram_observer o = seen({-1.5F, 3.0F});
   EXPECT_EQ(o.width(), 4.0 / 2048);
   const histogram signs = o.snapshot(clip::affine);
@@ -286,7 +286,7 @@ TEST(histogram_observer_test, its_text_is_golden_and_exact) {
   EXPECT_EQ(histogram_observer::from_text(empty.to_text()), empty);
 }
 
-TEST(histogram_observer_test, a_state_read_back_goes_on_as_the_original) {
+TEST(histogram_observer_test, a_restored_state_counts_like_the_original) {
   histogram_observer o = seen({1, 2, -3});
   histogram_observer copy = histogram_observer::from_text(o.to_text());
   o.observe(row_of({100}));
@@ -411,7 +411,7 @@ TEST(histogram_observer_test, rejects_octaves_of_large_values_and_halves_of_coar
                "float, above the key before and below the linear bins");
 }
 
-TEST(histogram_observer_test, takes_as_little_memory_as_promised) {
+TEST(histogram_observer_test, needs_the_documented_memory) {
   EXPECT_LE(sizeof(histogram_observer), 1000U);
   histogram_observer o;
   for (int e = -149; e <= 127; ++e) {
@@ -421,7 +421,7 @@ TEST(histogram_observer_test, takes_as_little_memory_as_promised) {
   EXPECT_LE(o.bytes(), 36000U);
 }
 
-TEST(histogram_observer_test, counts_that_cannot_be_counted_are_refused) {
+TEST(histogram_observer_test, counts_above_the_limit_are_refused) {
   histogram_observer o = seen({1, -2, 3, 1e-9F});
   for (int i = 0; i < 59; ++i) o.merge(o);
   EXPECT_EQ(o.count(), std::uint64_t{1} << 61U);
@@ -448,7 +448,7 @@ TEST(histogram_observer_test, refuses_an_empty_batch) {
   }
 }
 
-TEST(histogram_observer_test, survives_hostile_text) {
+TEST(histogram_observer_test, rejects_malformed_text) {
   const auto text = seen({-1.5F, 0, 0, 15.5F}, 16).to_text();
   fewbit::tests::expect_survives_hostile_text(text, histogram_observer::from_text);
 }

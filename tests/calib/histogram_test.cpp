@@ -47,13 +47,13 @@ TEST(histogram_test, folds_either_side_onto_the_other) {
   EXPECT_EQ(fewbit::detail::folded(left).counts, (std::vector<std::uint64_t>{9, 3, 2, 1}));
 }
 
-TEST(histogram_test, a_threshold_stays_within_what_was_seen) {
+TEST(histogram_test, a_threshold_stays_within_the_data) {
   EXPECT_EQ(fewbit::detail::symmetric_range(0.5, example()), (range{-0.5F, 0.5F}));
   EXPECT_EQ(fewbit::detail::symmetric_range(0.0, example()), (range{-1.25F, 1.25F}));
   EXPECT_EQ(fewbit::detail::symmetric_range(1.5, example()), (range{-1.25F, 1.25F}));
 }
 
-TEST(histogram_test, rejects_what_cannot_be_searched) {
+TEST(histogram_test, rejects_histograms_without_a_search_range) {
   const auto check = [](const histogram& h) { fewbit::detail::expect_searchable("f", h); };
   check(example());
   const auto with = [](auto change) {

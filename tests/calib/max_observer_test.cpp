@@ -26,7 +26,7 @@ max_observer seen(const std::vector<float>& values) {
   return o;
 }
 
-TEST(max_observer_test, answers_the_extremes) {
+TEST(max_observer_test, returns_the_extremes) {
   EXPECT_EQ(seen({3, -1, 2}).range(), (range{-1, 3}));
   EXPECT_EQ(seen({-3, -1, -2}).range(), (range{-3, -1}));
   EXPECT_EQ(seen({5}).range(), (range{5, 5}));
@@ -119,7 +119,7 @@ TEST(max_observer_test, rejects_impossible_states) {
                start + "line 7 is 'x', expected the end");
 }
 
-TEST(max_observer_test, rejects_what_was_skipped_under_the_policy_to_fail) {
+TEST(max_observer_test, rejects_skipped_values_under_the_policy_to_fail) {
   expect_error(
       [] {
         (void)max_observer::from_text(
@@ -130,7 +130,7 @@ TEST(max_observer_test, rejects_what_was_skipped_under_the_policy_to_fail) {
       "0>'");
 }
 
-TEST(max_observer_test, counts_that_cannot_be_counted_are_refused) {
+TEST(max_observer_test, counts_above_the_limit_are_refused) {
   max_observer o = seen({1, -2});
   for (int i = 0; i < 60; ++i) o.merge(o);
   EXPECT_EQ(max_observer::from_text(o.to_text()), o);
@@ -158,7 +158,7 @@ TEST(max_observer_test, refuses_an_empty_batch) {
   }
 }
 
-TEST(max_observer_test, survives_hostile_text) {
+TEST(max_observer_test, rejects_malformed_text) {
   fewbit::tests::expect_survives_hostile_text(seen({-1, 2, 7}).to_text(), max_observer::from_text);
 }
 

@@ -50,7 +50,7 @@ TEST(moving_average_observer_test, momentum_zero_is_the_last_batch) {
   EXPECT_EQ(o.range(), (range{-1, 2}));
 }
 
-TEST(moving_average_observer_test, a_constant_stays_what_it_is) {
+TEST(moving_average_observer_test, a_constant_does_not_change) {
   moving_average_observer o;
   EXPECT_EQ(o.momentum(), 0.99);
   for (int i = 0; i < 1000; ++i) o.observe(row_of({0.1F}));
@@ -145,7 +145,7 @@ TEST(moving_average_observer_test, momentum_minus_zero_is_zero) {
   EXPECT_EQ(moving_average_observer::from_text(o.to_text()), o);
 }
 
-TEST(moving_average_observer_test, refuses_empty_batches_and_what_cannot_be_counted) {
+TEST(moving_average_observer_test, refuses_empty_batches_and_counts_above_the_limit) {
   const std::string head =
       "fewbit moving_average_observer 1\npolicy 1\nmomentum 3fe0000000000000\n";
   const std::string values = "lo 0000000000000000\nhi 0000000000000000\n";
@@ -171,7 +171,7 @@ TEST(moving_average_observer_test, refuses_empty_batches_and_what_cannot_be_coun
       "<integer from 0 to 0>'");
 }
 
-TEST(moving_average_observer_test, survives_hostile_text) {
+TEST(moving_average_observer_test, rejects_malformed_text) {
   moving_average_observer o;
   o.observe(row_of({-1, 2}));
   fewbit::tests::expect_survives_hostile_text(o.to_text(), moving_average_observer::from_text);

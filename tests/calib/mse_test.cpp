@@ -146,7 +146,7 @@ TEST(mse_test, equals_the_plain_method_on_random_histograms) {
   }
 }
 
-TEST(mse_test, of_equal_thresholds_the_smallest_wins) {
+TEST(mse_test, the_smallest_of_equal_thresholds_is_chosen) {
   // All values are at 1.5. Three steps from 0 to 1.5 code it without error, and so do three steps
   // from 0 to 4.5.
   histogram h;
@@ -180,7 +180,7 @@ TEST(mse_test, affine_search_finds_what_a_full_search_finds) {
   }
 }
 
-TEST(mse_test, affine_serves_one_sided_data_with_all_codes) {
+TEST(mse_test, affine_uses_all_codes_for_one_sided_data) {
   const auto half = fewbit::tests::magnitudes(fewbit::tests::gaussian());
   histogram_observer right;
   histogram_observer left;
@@ -206,7 +206,7 @@ TEST(mse_test, affine_never_does_worse_than_the_extremes) {
   }
 }
 
-TEST(mse_test, too_little_to_search_gives_the_extremes) {
+TEST(mse_test, too_few_bins_give_the_extremes) {
   for (const float value : {0.0F, 1e-45F, -2.5F, 3e38F}) {
     histogram_observer h(16);
     h.observe(row_of({value}));

@@ -86,7 +86,7 @@ TEST(octave_counts_test, keys_ascend_with_the_magnitude_over_all_of_float) {
   EXPECT_EQ(key_of(largest), 277 * 64 - 1);
 }
 
-TEST(octave_counts_test, counts_as_the_definition_says) {
+TEST(octave_counts_test, counts_as_defined) {
   for (const int octaves : {2, 12, 19, 20, 21, 40, 240}) {
     auto values = fewbit::tests::wild_values(3000, octaves, static_cast<unsigned>(octaves));
     expect_counts(counts_of(values), values);

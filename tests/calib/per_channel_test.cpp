@@ -71,7 +71,7 @@ TYPED_TEST(per_channel_test, equals_separate_observers) {
   }
 }
 
-TYPED_TEST(per_channel_test, survives_hostile_text) {
+TYPED_TEST(per_channel_test, rejects_malformed_text) {
   per_channel<TypeParam> o(2, this->prototype());
   o.observe(wild_matrix(2, 2, 1));
   fewbit::tests::expect_survives_hostile_text(o.to_text(), per_channel<TypeParam>::from_text);
@@ -121,7 +121,7 @@ TEST(per_channel_max_test, keeps_every_channel_when_a_batch_is_bad) {
   EXPECT_EQ(o, before);
 }
 
-TEST(per_channel_max_test, skips_in_the_channel_concerned) {
+TEST(per_channel_max_test, counts_skipped_values_by_channel) {
   per_channel<max_observer> o(3, max_observer(nan_policy::skip));
   matrix x = matrix::Ones(4, 3);
   x(1, 2) = nan;
@@ -215,7 +215,7 @@ TEST(per_channel_max_test, rejects_channels_of_other_settings) {
                         "bins of channel 1 is 64, expected 2048");
 }
 
-TEST(per_channel_max_test, refuses_what_cannot_be_counted_before_any_channel_changes) {
+TEST(per_channel_max_test, refuses_counts_above_the_limit_before_any_channel_changes) {
   per_channel<fewbit::moving_average_observer> o =
       per_channel<fewbit::moving_average_observer>::from_text(
           "fewbit per_channel 1\nchannels 2\nfewbit moving_average_observer 1\npolicy 1\n"
@@ -259,7 +259,7 @@ struct last_value {
   [[nodiscard]] static last_value from_text(std::string_view) { return {}; }
 };
 
-TEST(per_channel_max_test, takes_an_observer_of_the_program) {
+TEST(per_channel_max_test, accepts_an_observer_of_the_program) {
   per_channel<last_value> o(2);
   o.observe((matrix(2, 2) << 1, 2, 3, 4).finished());
   EXPECT_EQ(o.ranges(), (std::vector<range>{{3, 3}, {4, 4}}));

@@ -80,7 +80,7 @@ TEST(percentile_test, published_values_with_bins_of_power_of_two) {
   EXPECT_EQ(h.range(by_percentile{99.9999}).hi, 50.0F);
 }
 
-TEST(percentile_test, a_histogram_answers_the_bin_of_the_exact_value) {
+TEST(percentile_test, a_histogram_returns_the_bin_of_the_exact_value) {
   for (const auto& values : {fewbit::tests::wild_values(5000, 6, 1), one_to(3000)}) {
     histogram_observer h;
     h.observe(row_of(values));
@@ -109,7 +109,7 @@ TEST(percentile_test, affine_cuts_half_of_the_share_at_each_end) {
 
 /// There are 1000 values with |x| from 0.5 to 999.5. 100 of them are clipped, all at the end far
 /// from 0.
-TEST(percentile_test, affine_cuts_the_whole_share_of_one_sided_data_at_their_one_end) {
+TEST(percentile_test, affine_cuts_one_sided_data_at_one_end) {
   std::vector<float> values;
   for (int i = 0; i < 1000; ++i) values.push_back(static_cast<float>(i) + 0.5F);
   fixed_histogram above(1000.0F, 1000);
@@ -237,7 +237,7 @@ void expect_percentiles(H h, const std::vector<float>& values) {
   }
 }
 
-TEST(percentile_test, the_reported_outlier_leaves_the_bulk_resolved) {
+TEST(percentile_test, most_values_keep_fine_bins_with_the_reported_outlier) {
   std::mt19937 random(5);
   std::vector<float> bulk;
   for (int i = 0; i < 10000; ++i)
@@ -252,7 +252,7 @@ TEST(percentile_test, the_reported_outlier_leaves_the_bulk_resolved) {
   }
 }
 
-TEST(percentile_test, outliers_of_every_size_leave_the_bulk_resolved) {
+TEST(percentile_test, most_values_keep_fine_bins_with_outliers) {
   for (const auto& bulk : bulks()) {
     for (const float scale : {1.0F, 1e10F, 1e-30F, 1e-37F, 1e-41F}) {
       for (const float outlier :
@@ -302,7 +302,7 @@ TEST(percentile_test, holds_for_data_of_many_octaves_and_for_little_data) {
 
 /// Octaves below the 20 highest have bins of relative width 1/4. Even there, at most the given
 /// share of the values is clipped.
-TEST(percentile_test, never_clips_too_many_where_bins_are_coarse) {
+TEST(percentile_test, never_clips_too_many_values_in_coarse_bins) {
   for (const int octaves : {60, 120, 240}) {
     auto values = fewbit::tests::wild_values(3000, octaves, 2);
     values.insert(values.end(), {1e-45F, -1e-45F, largest, -largest});
@@ -355,7 +355,7 @@ TEST(percentile_test, scaling_by_a_power_of_two_scales_the_range) {
   }
 }
 
-TEST(percentile_test, searches_a_histogram_of_ones_own) {
+TEST(percentile_test, searches_a_histogram_of_the_program) {
   fewbit::histogram h;
   h.counts = {90, 5, 5};
   h.width = 0.5;

@@ -15,7 +15,7 @@ using fewbit::detail::text_reader;
 using fewbit::detail::text_writer;
 using fewbit::tests::expect_error;
 
-TEST(text_test, writes_what_is_documented) {
+TEST(text_test, writes_the_documented_text) {
   text_writer out;
   out.line("fewbit thing 1");
   out.field("count", 42);
@@ -48,7 +48,7 @@ TEST(text_test, reads_numbers_up_to_the_limit) {
   in.end();
 }
 
-TEST(text_test, rejects_what_is_not_a_number) {
+TEST(text_test, rejects_bad_numbers) {
   for (const char* line : {"n", "n ", "n -1", "n +1", "n 1 ", "n  1", "n 01", "n 0x1", "n 1e3",
                            "n 11", "n 4611686018427387904", "n 99999999999999999999", "m 1", "nn 1",
                            "n 18446744073709551617", "n 1\r"}) {
@@ -64,7 +64,7 @@ TEST(text_test, rejects_what_is_not_a_number) {
   }
 }
 
-TEST(text_test, rejects_what_are_not_bits) {
+TEST(text_test, rejects_bad_bits) {
   for (const char* line : {"x", "x ", "x 3f80000", "x 3f8000000", "x 3F800000", "x 3f80000g",
                            "x 0x3f8000", "x 3f800000 "}) {
     expect_error(
@@ -77,7 +77,7 @@ TEST(text_test, rejects_what_are_not_bits) {
   }
 }
 
-TEST(text_test, rejects_what_is_not_an_entry) {
+TEST(text_test, rejects_bad_entries) {
   for (const char* line : {"", "1", "1 ", " 1", "-0 1", "--1 1", "1 -1", "1 1 1", "+1 1", "- 1"}) {
     expect_error(
         [&] {

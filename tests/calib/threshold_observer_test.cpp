@@ -49,7 +49,7 @@ class threshold_observer_test : public testing::Test {
 using observers = testing::Types<percentile_observer, entropy_observer, mse_observer>;
 TYPED_TEST_SUITE(threshold_observer_test, observers);
 
-TYPED_TEST(threshold_observer_test, answers_what_its_method_answers) {
+TYPED_TEST(threshold_observer_test, returns_the_range_of_its_method) {
   histogram_observer h(1024);
   h.observe(row_of(fewbit::tests::laplacian()));
   for (const clip ends : {clip::symmetric, clip::affine}) {
@@ -82,7 +82,7 @@ TYPED_TEST(threshold_observer_test, merges_equal_settings_only) {
   EXPECT_EQ(o, before);
 }
 
-TYPED_TEST(threshold_observer_test, errors_name_what_the_user_calls) {
+TYPED_TEST(threshold_observer_test, errors_name_the_function_of_the_user) {
   const std::string name = this->name();
   TypeParam o;
   expect_error([&] { (void)o.range(); },
@@ -124,7 +124,7 @@ TYPED_TEST(threshold_observer_test, its_text_is_exact) {
   EXPECT_EQ(copy.policy(), nan_policy::skip);
 }
 
-TYPED_TEST(threshold_observer_test, survives_hostile_text) {
+TYPED_TEST(threshold_observer_test, rejects_malformed_text) {
   TypeParam o(this->other_method(), clip::affine, 16);
   o.observe(row_of({1, -2}));
   fewbit::tests::expect_survives_hostile_text(o.to_text(), TypeParam::from_text);

@@ -60,13 +60,13 @@ TYPED_TEST(threshold_test, by_max_is_exact) {
   EXPECT_EQ(negative.range(by_max{}, clip::affine), (range{-3.3F, -1.1F}));
 }
 
-TYPED_TEST(threshold_test, takes_a_method_of_the_program) {
+TYPED_TEST(threshold_test, accepts_a_method_of_the_program) {
   TypeParam h = this->make();
   h.observe(row_of(fewbit::tests::gaussian()));
   EXPECT_NEAR(h.range(by_mean{}).hi, 2 * 0.797885, 0.001);
 }
 
-TYPED_TEST(threshold_test, every_method_keeps_within_the_data) {
+TYPED_TEST(threshold_test, every_method_stays_within_the_data) {
   for (unsigned seed = 0; seed < 30; ++seed) {
     auto values = fewbit::tests::wild_values(1 + seed * seed, 2 + static_cast<int>(seed) / 3, seed);
     if (seed % 3 == 1) values = fewbit::tests::magnitudes(values);

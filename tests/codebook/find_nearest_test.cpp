@@ -141,7 +141,7 @@ TEST(find_nearest_test, bounds_hold_for_queries_far_away) {
   }
 }
 
-TEST(find_nearest_test, bounds_hold_beside_a_centroid_far_away) {
+TEST(find_nearest_test, bounds_hold_with_a_centroid_far_away) {
   std::vector<row_matrix<float>> centroids;
   for (std::uint32_t p = 0; p < 5; ++p) centroids.push_back(tests::random_reals(16, 3, p + 1));
   centroids[2](9, 1) = 1e8F;

@@ -128,7 +128,7 @@ void expect_optimal(const std::vector<float>& values, const std::vector<float>& 
   }
 }
 
-TEST(kmeans_1d, a_number_far_away_takes_no_precision_of_the_others) {
+TEST(kmeans_1d, is_precise_with_one_number_far_away) {
   EXPECT_EQ(optimal_kmeans_1d(column({-1e10F, 0, 1, 10, 11}), 3).inertia, 1.0);
   for (const float far : {1e3F, 1e6F, 1e10F, 1e20F, 1e30F, 3.4e38F}) {
     expect_optimal({far, 0, 1, 10, 11}, {}, 3);
@@ -180,7 +180,7 @@ TEST(kmeans_1d, optimal_for_numbers_and_weights_of_very_different_sizes) {
 }
 
 /// More numbers than 256 k, so first_intervals uses cells of several numbers.
-TEST(kmeans_1d, many_numbers_beside_one_far_away) {
+TEST(kmeans_1d, is_precise_for_many_numbers_with_one_far_away) {
   std::vector<float> values = tests::normal_quantiles(3000);
   const double near = optimal_kmeans_1d(column(values), 4).inertia;
   for (const float far : {1e6F, -1e15F, 1e30F}) {
@@ -283,7 +283,7 @@ TEST(kmeans_1d, sorts_every_kind_of_number) {
   EXPECT_EQ(detail::sortable_word(-0.0F, 1), detail::sortable_word(0.0F, 1));
 }
 
-TEST(kmeans_1d, no_more_different_numbers_than_centroids) {
+TEST(kmeans_1d, keeps_few_different_numbers) {
   const std::vector<float> values = {3, -1, 3, 3, -1, 7};
   for (const index k : {3, 4, 6}) {
     for (const kmeans_result& r :
@@ -296,7 +296,7 @@ TEST(kmeans_1d, no_more_different_numbers_than_centroids) {
   }
 }
 
-TEST(kmeans_1d, points_without_weight_only_follow) {
+TEST(kmeans_1d, points_without_weight_do_not_move_centroids) {
   const std::vector<float> values = {0, 100, 1, 10, 11};
   const std::vector<float> weights = {1, 0, 1, 1, 1};
   for (const kmeans_result& r : {kmeans(column(values), 2, {.weights = weights}),
@@ -308,7 +308,7 @@ TEST(kmeans_1d, points_without_weight_only_follow) {
   }
 }
 
-TEST(kmeans_1d, splitting_takes_the_interval_of_most_inertia_first) {
+TEST(kmeans_1d, splits_the_interval_of_the_largest_inertia_first) {
   const std::vector<float> values = {0, 1, 2, 3, 50, 51, 100};
   const detail::sorted_points sorted(column(values), {});
   detail::intervals ends = {4, 6, 7};
@@ -318,13 +318,13 @@ TEST(kmeans_1d, splitting_takes_the_interval_of_most_inertia_first) {
   EXPECT_EQ(ends, (detail::intervals{1, 2, 3, 4, 5, 6, 7}));
 }
 
-TEST(kmeans_1d, counts_what_moved) {
+TEST(kmeans_1d, counts_moved_points) {
   EXPECT_EQ(detail::moved_between({3, 6, 9}, {3, 6, 9}), 0);
   EXPECT_EQ(detail::moved_between({3, 6, 9}, {4, 6, 9}), 1);
   EXPECT_EQ(detail::moved_between({3, 6, 9}, {1, 2, 9}), 5);
 }
 
-TEST(kmeans_1d, steps_go_down_to_what_is_answered) {
+TEST(kmeans_1d, inertia_decreases_to_the_result) {
   const std::vector<float> values = tests::normal_quantiles(3000);
   std::vector<kmeans_step> steps;
   const kmeans_result r =

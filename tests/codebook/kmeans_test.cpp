@@ -53,7 +53,7 @@ row_matrix<float> blobs(index n, index d, index places, std::uint32_t seed) {
   return points;
 }
 
-TEST(kmeans, executors_and_instruction_sets_change_no_bit) {
+TEST(kmeans, executors_and_instruction_sets_give_the_same_bits) {
   for (const index d : {1, 2, 7, 30}) {
     const row_matrix<float> points = tests::random_reals(4500, d, 1);
     const kmeans_options options{.iterations = 5, .restarts = 2, .seed = 3};
@@ -129,7 +129,7 @@ TEST(kmeans, weights_are_repetitions) {
   }
 }
 
-TEST(kmeans, no_more_different_points_than_centroids) {
+TEST(kmeans, keeps_few_different_points) {
   row_matrix<float> points(600, 3);
   for (index i = 0; i < 600; ++i) {
     points.row(i).setConstant(1.0F + static_cast<float>(i % 5) * 0x1p-23F);  // neighbouring floats
@@ -151,7 +151,7 @@ TEST(kmeans, no_more_different_points_than_centroids) {
 }
 
 /// Different points whose squared distances are tiny relative to that of a distant point.
-TEST(kmeans, differences_below_all_resolution_do_no_harm) {
+TEST(kmeans, tiny_differences_do_no_harm) {
   row_matrix<float> points = 1e-30F * tests::random_reals(500, 2, 1);
   points.row(7).setConstant(1e30F);
   const kmeans_result r = kmeans(points, 20);
@@ -161,7 +161,7 @@ TEST(kmeans, differences_below_all_resolution_do_no_harm) {
 }
 
 /// Two pairs and a distant point. The least inertia is 1/2 for each pair.
-TEST(kmeans, one_point_far_away_takes_no_precision_of_the_others) {
+TEST(kmeans, is_precise_with_one_point_far_away) {
   row_matrix<float> points(5, 2);
   points << 0, 0, 0, 1, 10, 10, 10, 11, 1e6, 1e6;
   for (const float far : {1e3F, 1e6F, 1e10F, 1e18F, -1e6F, 1e30F}) {
@@ -184,7 +184,7 @@ TEST(kmeans, one_point_far_away_takes_no_precision_of_the_others) {
 }
 
 /// The reported inertia equals that of plain loops, even if it is tiny relative to the extent.
-TEST(kmeans, steps_are_exact_beside_a_point_far_away) {
+TEST(kmeans, steps_are_exact_with_a_point_far_away) {
   row_matrix<float> points = blobs(3000, 3, 8, 6);
   const double near = kmeans(points, 8, {.restarts = 5}).inertia;
   for (const float far : {1e5F, 1e12F, 1e25F}) {
@@ -207,7 +207,7 @@ TEST(kmeans, steps_are_exact_beside_a_point_far_away) {
   }
 }
 
-TEST(kmeans, far_from_zero_as_good_as_near) {
+TEST(kmeans, is_accurate_far_from_zero) {
   const row_matrix<float> near = blobs(3000, 4, 40, 2);
   const row_matrix<float> far = near.array() + 4096.0F;
   const kmeans_result a = kmeans(near, 40);

@@ -84,7 +84,7 @@ TEST(lloyd_max, cannot_be_improved_by_moving_a_level) {
             0.95 * weighted_error(w, lloyd_max_levels<codebook_per_row<3>>(w), importance));
 }
 
-TEST(lloyd_max, is_what_quantize_does_by_itself) {
+TEST(lloyd_max, is_the_default_of_quantize) {
   const row_matrix<float> w = rows_of_many_sizes();
   const auto levels = lloyd_max_levels<codebook_per_row<4>>(w);
   EXPECT_EQ(quantize<codebook_per_row<4>>(w), quantize<codebook_per_row<4>>(w, levels));
@@ -92,7 +92,7 @@ TEST(lloyd_max, is_what_quantize_does_by_itself) {
   EXPECT_EQ(quantize<codebook_per_row<4>>(w, thread_executor{3}), quantize<codebook_per_row<4>>(w));
 }
 
-TEST(lloyd_max, of_few_numbers_are_these) {
+TEST(lloyd_max, equal_few_different_numbers) {
   row_matrix<float> w(2, 4);
   w << 1.0F, -0.5F, 0.0F, 0.5F, 2.0F, -1.0F, 1.0F, 1.0F;
   EXPECT_EQ(dequantize(quantize<codebook_per_row<2>>(w)), w);
@@ -102,7 +102,7 @@ TEST(lloyd_max, of_few_numbers_are_these) {
   EXPECT_EQ(dequantize(quantize<codebook_per_row<4>>(zeros)), zeros);
 }
 
-TEST(lloyd_max, without_any_importance_counts_all_the_same) {
+TEST(lloyd_max, importance_of_only_zeros_is_ignored) {
   const row_matrix<float> w = rows_of_many_sizes();
   EXPECT_EQ(lloyd_max_levels<codebook_per_row<3>>(w, std::vector<float>(50, 0.0F)),
             lloyd_max_levels<codebook_per_row<3>>(w));
@@ -110,7 +110,7 @@ TEST(lloyd_max, without_any_importance_counts_all_the_same) {
 
 #if FEWBIT_HAS_EXCEPTIONS
 
-TEST(lloyd_max, says_what_is_wrong) {
+TEST(lloyd_max, names_bad_arguments) {
   row_matrix<float> w = tests::random_reals(2, 3, 5);
   const auto learn = [&](std::vector<float> importance) {
     return tests::sentence_of(

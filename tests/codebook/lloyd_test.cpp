@@ -26,7 +26,7 @@ double iterate(const row_matrix<float>& points, const std::vector<float>& weight
   return c.update(centroids, random);
 }
 
-TEST(lloyd, an_iteration_is_what_plain_loops_make) {
+TEST(lloyd, an_iteration_equals_plain_loops) {
   for (const index d : {2, 3, 4, 7, 8, 13, 21}) {
     for (const bool weighted : {false, true}) {
       const row_matrix<float> points = tests::random_reals(5000, d, 1).array() + 3.0F;
@@ -64,7 +64,7 @@ TEST(lloyd, an_iteration_is_what_plain_loops_make) {
 }
 
 /// With a distant point the inertia is not computed as the difference of two large sums.
-TEST(lloyd, inertia_of_pairs_beside_a_point_far_away) {
+TEST(lloyd, inertia_of_pairs_is_accurate_with_a_point_far_away) {
   row_matrix<float> points(5, 2), centroids(3, 2);
   points << 0, 0, 0, 1, 10, 10, 10, 11, 1e6, 1e6;
   centroids << 0, 0.25F, 10, 10, 1e6, 1e6;
@@ -83,7 +83,7 @@ TEST(lloyd, inertia_of_pairs_beside_a_point_far_away) {
   EXPECT_FALSE(c.scores_suffice(packed_centroids(centroids, c.map()), 1.0));
 }
 
-TEST(lloyd, scores_suffice_where_distances_are_large) {
+TEST(lloyd, scores_suffice_for_large_distances) {
   const row_matrix<float> points = tests::random_reals(3000, 4, 1);
   const inline_executor executor;
   for (const float size : {0x1p-60F, 1.0F, 0x1p60F}) {
@@ -127,7 +127,7 @@ TEST(lloyd, a_cluster_of_equal_points_is_not_split) {
   EXPECT_NEAR(centroids(2, 0), 14.5F, 0.5F);
 }
 
-TEST(lloyd, clusters_that_cannot_be_split_leave_empty_ones_where_they_are) {
+TEST(lloyd, empty_clusters_stay_if_no_cluster_can_be_split) {
   row_matrix<float> points(4, 2);
   points << 0, 0, 0, 0, 1, 1, 1, 1;
   row_matrix<float> centroids(3, 2);

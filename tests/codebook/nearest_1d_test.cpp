@@ -37,7 +37,7 @@ TEST(nearest_1d, equals_all_distances_on_a_grid_full_of_ties) {
   }
 }
 
-TEST(nearest_1d, extreme_numbers_have_a_middle) {
+TEST(nearest_1d, midpoints_of_extreme_numbers_are_finite) {
   const sorted_centroids sorted({3e38F, -3e38F, 3.2e38F});
   EXPECT_EQ(sorted.nearest(0.0F), 0) << "the lower number";
   EXPECT_EQ(sorted.nearest(-1.0F), 1);

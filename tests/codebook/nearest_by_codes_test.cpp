@@ -94,7 +94,7 @@ TEST(coded_search, same_answer_for_ties) {
 }
 
 /// Distant points use up the range of the scale, so each point is decided in double.
-TEST(coded_search, same_answer_beside_one_far_away) {
+TEST(coded_search, same_answer_with_one_centroid_far_away) {
   row_matrix<float> points = tests::random_reals(150, 30, 10);
   row_matrix<float> centroids = tests::random_reals(90, 30, 11);
   for (const float far : {1e3F, 1e6F, 1e12F, 1e30F}) {
@@ -114,7 +114,7 @@ TEST(coded_search, same_answer_for_centroids_closer_than_codes) {
 
 /// Codes are exact, and the true distances of eight centroids are equal. Only the rounding of the
 /// float scores, in the order of their terms, makes them different.
-TEST(coded_search, same_answer_where_rounding_decides) {
+TEST(coded_search, same_answer_if_rounding_decides) {
   row_matrix<float> points(48, 1000);
   for (index i = 0; i < 48; ++i) points.row(i).setConstant(0.3F + 0.01F * static_cast<float>(i));
   row_matrix<float> centroids = row_matrix<float>::Zero(512, 1000);
@@ -144,7 +144,7 @@ true_norms norms_of(const float* x, index d, double scale, Code code) {
   return {std::sqrt(squares.norm), std::sqrt(squares.miss)};
 }
 
-TEST(coded_search, norms_are_rounded_up_but_little) {
+TEST(coded_search, norms_are_rounded_up_slightly) {
   for (const index d : {1, 5, 64, 1000}) {
     const row_matrix<float> points = tests::random_reals(48, d, 9);
     const centering quarter{std::vector<float>(static_cast<std::size_t>(d), 0.0F), 0.25F};

@@ -41,7 +41,7 @@ void expect_nearest(const row_matrix<float>& points, const row_matrix<float>& ce
   }
 }
 
-TYPED_TEST(nearest, no_other_centroid_is_nearer) {
+TYPED_TEST(nearest, finds_the_nearest_centroid) {
   for (const index d : {1, 2, 3, 8, 9, 33}) {
     for (const index k : {1, 7, 8, 9, 17, 250}) {
       for (const index n : {1, 47, 48, 49, 97}) {
@@ -55,7 +55,7 @@ TYPED_TEST(nearest, no_other_centroid_is_nearer) {
 }
 
 /// Small integers: every score is exact, so equal distances have equal scores.
-TYPED_TEST(nearest, of_equal_distances_the_lower_number_wins) {
+TYPED_TEST(nearest, chooses_the_lower_number_of_equal_distances) {
   std::mt19937 random(5);
   const auto fill = [&](row_matrix<float>& m) {
     for (index i = 0; i < m.size(); ++i) m.data()[i] = static_cast<float>(random() % 3);
@@ -122,7 +122,7 @@ TYPED_TEST(nearest, far_from_zero_and_extreme_sizes) {
   EXPECT_GE(nearest_centroids<TypeParam>(outlier, levels)[0], 0);
 }
 
-TYPED_TEST(nearest, a_point_on_a_centroid_is_its_own) {
+TYPED_TEST(nearest, a_point_on_a_centroid_has_distance_zero) {
   const row_matrix<float> points = tests::random_reals(200, 3, 8);
   const std::vector<std::int32_t> found = nearest_centroids<TypeParam>(points, points);
   for (std::size_t i = 0; i < 200; ++i) EXPECT_EQ(found[i], static_cast<std::int32_t>(i));
@@ -153,7 +153,7 @@ void expect_nearest_of_all(const row_matrix<float>& points, const row_matrix<flo
   }
 }
 
-TYPED_TEST(nearest, one_centroid_far_away_takes_no_precision_of_the_others) {
+TYPED_TEST(nearest, is_precise_with_one_centroid_far_away) {
   row_matrix<float> centroids(3, 2), points(2, 2);
   centroids << 0, 0, 10, 10, 1e6, 1e6;
   points << 0, 0, 10, 10;
@@ -209,7 +209,7 @@ TYPED_TEST(nearest, centroids_of_very_different_sizes) {
   expect_nearest_of_all<TypeParam>(ends, ends);
 }
 
-TYPED_TEST(nearest, of_equal_centroids_the_first) {
+TYPED_TEST(nearest, chooses_the_first_of_equal_centroids) {
   row_matrix<float> centroids = tests::random_reals(256, 6, 26);
   for (index j = 0; j < 256; ++j) centroids.row(j) = centroids.row(j % 5).eval();
   const row_matrix<float> points = tests::random_reals(60, 6, 27);
@@ -219,7 +219,7 @@ TYPED_TEST(nearest, of_equal_centroids_the_first) {
 
 #if FEWBIT_HAS_EXCEPTIONS
 
-TEST(nearest_centroids, rejects_what_has_no_nearest) {
+TEST(nearest_centroids, rejects_bad_points_and_centroids) {
   const auto sentence = [](const row_matrix<float>& points, const row_matrix<float>& centroids) {
     return tests::sentence_of([&] { return nearest_centroids(points, centroids); });
   };

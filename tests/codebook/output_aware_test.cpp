@@ -42,7 +42,7 @@ row_matrix<float> correlated_inputs(index samples, index d) {
 }
 
 /// The case of the paper: inputs are 0 in one coordinate, and plain k-means clusters by it.
-TEST(output_aware, what_no_input_reads_costs_nothing) {
+TEST(output_aware, weights_without_inputs_do_not_count) {
   row_matrix<float> weights(4, 2), inputs(3, 2);
   weights << 1.0F, 10.0F, 1.1F, -10.0F, 5.0F, 10.0F, 5.1F, -10.0F;
   inputs << 1, 0, 2, 0, 3, 0;
@@ -69,7 +69,7 @@ TEST(output_aware, inertia_is_the_error_of_the_outputs) {
 }
 
 /// A row of weight w counts as w rows. A cluster of rows with weight 0 still has a mean.
-TEST(output_aware, regards_the_weights_of_rows) {
+TEST(output_aware, uses_the_weights_of_rows) {
   const row_matrix<float> weights = tests::random_reals(60, 3, 1);
   const row_matrix<float> inputs = correlated_inputs(20, 3);
   std::vector<float> counts(60);
@@ -100,7 +100,7 @@ TEST(output_aware, regards_the_weights_of_rows) {
 }
 
 /// Both steps have converged: no other code and no other centroid lowers the error.
-TEST(output_aware, is_a_fixed_point_of_both_steps) {
+TEST(output_aware, both_steps_leave_the_result_unchanged) {
   const row_matrix<float> weights = tests::random_reals(60, 3, 1);
   const row_matrix<float> inputs = correlated_inputs(20, 3);
   const kmeans_result r = run(weights, inputs, 6, {.iterations = 100});
@@ -162,7 +162,7 @@ TEST(output_aware, quantizes_part_by_part) {
 }
 
 /// Pairs of rows far from zero, the two rows of a pair at distance 1, and one more distant row.
-TEST(output_aware, rows_far_away_take_no_precision_of_the_others) {
+TEST(output_aware, is_precise_with_rows_far_away) {
   const row_matrix<float> inputs = tests::random_reals(30, 2, 4);
   row_matrix<float> weights(9, 2);
   for (index i = 0; i < 8; ++i) {

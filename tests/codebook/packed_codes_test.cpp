@@ -67,7 +67,7 @@ class packed_codes_test : public testing::Test {
 };
 TYPED_TEST_SUITE(packed_codes_test, tests::archs, tests::arch_names);
 
-TYPED_TEST(packed_codes_test, sums_what_the_tables_say) {
+TYPED_TEST(packed_codes_test, sums_table_entries) {
   for (const index k : {16, 256}) {
     for (const index parts : {1, 2, 7, 8, 9, 17}) {
       for (const index n : {1, 15, 16, 17, 63, 64, 65, 255, 256, 257, 513}) {

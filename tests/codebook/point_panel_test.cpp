@@ -9,7 +9,7 @@
 
 namespace fewbit { namespace codebook_point_panel_test {
 
-TEST(point_panel, holds_points_in_columns_and_zeros_beyond_the_last) {
+TEST(point_panel, has_points_in_columns_and_zeros_after_the_last) {
   for (const index d : {1, 7, 8, 9, 17, 24}) {
     const row_matrix<float> wide = tests::random_reals(110, d + 3, 1);
     for (const index n : {1, 7, 8, 47, 48, 49, 97}) {
@@ -28,7 +28,7 @@ TEST(point_panel, holds_points_in_columns_and_zeros_beyond_the_last) {
   }
 }
 
-TEST(point_panel, centering_takes_any_finite_data_to_one) {
+TEST(point_panel, centering_maps_any_finite_data_to_magnitudes_up_to_one) {
   for (const float size : {1e-44F, 1e-30F, 1.0F, 1e30F, 3e38F}) {
     for (const float offset : {0.0F, 0.25F}) {
       row_matrix<float> points = tests::random_reals(50, 4, 2);
@@ -53,7 +53,7 @@ TEST(point_panel, centering_keeps_equal_data_finite) {
   EXPECT_EQ(map(7.5F, 1), 0.0F);
 }
 
-TEST(point_panel, far_points_are_held_back) {
+TEST(point_panel, far_points_are_clamped) {
   const centering map{{0.0F}, 0x1p100F};
   EXPECT_EQ(map(3e38F, 0), 0x1p50F);
   EXPECT_EQ(map(-3e38F, 0), -0x1p50F);

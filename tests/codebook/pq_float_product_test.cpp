@@ -78,7 +78,7 @@ TEST(pq_float_product, adds_in_the_stated_order) {
   expect_product<8>(3, 20, 1, 4, 1);
 }
 
-TEST(pq_float_product, what_is_not_finite_stays_in_its_row) {
+TEST(pq_float_product, non_finite_values_change_only_their_row) {
   const product_quantizer pq(std::vector<row_matrix<float>>(2, row_matrix<float>::Ones(16, 2)));
   const pq_float_weights<4> w(pq, row_matrix<std::uint8_t>::Zero(3, 2));
   row_matrix<float> x = row_matrix<float>::Ones(3, 4), y(3, 3);

@@ -192,7 +192,7 @@ TEST(pq_product, rows_that_are_not_finite_become_nan) {
   }
 }
 
-TEST(pq_product, inputs_of_any_size) {
+TEST(pq_product, is_within_its_bound_for_inputs_of_all_magnitudes) {
   const product_quantizer pq = random_quantizer(4, 16, 2);
   const code_matrix codes = random_codes(20, 4, 16);
   const pq_weights<4> w(pq, codes);
@@ -209,7 +209,7 @@ TEST(pq_product, inputs_of_any_size) {
   }
 }
 
-TEST(pq_product, one_codebook_for_all_parts_is_kept_once) {
+TEST(pq_product, a_shared_codebook_is_stored_once) {
   const row_matrix<float> centroids = random_reals(256, 2, 1);
   const product_quantizer same(std::vector<row_matrix<float>>(10, centroids));
   const code_matrix codes = random_codes(30, 10, 256);
@@ -229,7 +229,7 @@ TEST(pq_product, one_codebook_for_all_parts_is_kept_once) {
   }
 }
 
-TYPED_TEST(pq_product_test, codes_are_those_packed) {
+TYPED_TEST(pq_product_test, returns_the_packed_codes) {
   const code_matrix codes = random_codes(300, 11, 16);
   const pq_weights<4, TypeParam> w4(random_quantizer(11, 16, 1), codes);
   const pq_weights<8, TypeParam> w8(random_quantizer(11, 256, 1), codes);

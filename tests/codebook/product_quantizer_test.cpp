@@ -117,7 +117,7 @@ TEST(product_quantizer, few_different_points_are_kept_exactly) {
   EXPECT_EQ(pq.decode(pq.encode(points)), points);
 }
 
-TEST(product_quantizer, more_codes_miss_less) {
+TEST(product_quantizer, more_codes_have_a_smaller_error) {
   const row_matrix<float> points = tests::random_reals(2000, 8, 3);
   const auto miss = [&](index parts, int bits) {
     const product_quantizer pq = train_product_quantizer(points, {.parts = parts, .bits = bits});
@@ -142,7 +142,7 @@ TEST(product_quantizer, same_bits_for_any_threads_and_layout) {
   EXPECT_EQ(pq.encode(Eigen::MatrixXf(points)), codes);
 }
 
-TEST(product_quantizer, progress_sees_each_part_and_may_stop) {
+TEST(product_quantizer, progress_receives_each_part_and_may_stop) {
   const row_matrix<float> points = tests::random_reals(500, 6, 3);
   std::vector<pq_step> steps;
   const pq_options options{.parts = 3, .bits = 4};
@@ -164,7 +164,7 @@ TEST(product_quantizer, progress_sees_each_part_and_may_stop) {
 }
 
 /// Codes are the nearest centroids in double, and training finds the pairs despite a distant point.
-TEST(product_quantizer, a_coordinate_far_away_takes_no_precision_of_the_others) {
+TEST(product_quantizer, is_precise_with_one_coordinate_far_away) {
   std::vector<row_matrix<float>> centroids = centroids_of(2, 16, 3);
   centroids[0](5, 1) = 1e7F;
   centroids[1].row(9).setConstant(-1e20F);

@@ -14,7 +14,7 @@ double missed(const row_matrix<float>& a, const row_matrix<float>& b) {
 const pq_options coarse{.parts = 1, .bits = 4};
 const pq_options fine{.parts = 3, .bits = 8, .clustering = {.seed = 1}};
 
-TEST(residual_quantizer, codes_what_the_first_level_misses) {
+TEST(residual_quantizer, second_level_encodes_the_residuals) {
   const row_matrix<float> points = tests::random_reals(1500, 6, 3);
   const residual_quantizer rq = train_residual_quantizer(points, coarse, fine);
   const row_matrix<std::uint8_t> codes = rq.encode(points);

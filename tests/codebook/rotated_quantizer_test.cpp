@@ -48,7 +48,7 @@ row_matrix<float> balanced_points() {
   return points;
 }
 
-TEST(rotated_quantizer, finds_a_rotation_that_was_hidden) {
+TEST(rotated_quantizer, finds_a_known_rotation) {
   const row_matrix<float> best = balanced_points();
   const product_quantizer oracle = train_product_quantizer(best, four_parts);
   const double least = missed(oracle.decode(oracle.encode(best)), best);
@@ -61,7 +61,7 @@ TEST(rotated_quantizer, finds_a_rotation_that_was_hidden) {
   EXPECT_LT(off_orthogonal(rotated.rotation()), 1e-5);
 }
 
-TEST(rotated_quantizer, misses_no_more_where_neighbours_depend_on_each_other) {
+TEST(rotated_quantizer, has_no_larger_error_for_dependent_neighbours) {
   row_matrix<float> points = tests::random_reals(2500, 12, 7);
   for (index t = 1; t < 12; ++t) points.col(t) = 0.8F * points.col(t - 1) + 0.6F * points.col(t);
   for (const index parts : {2, 6}) {
@@ -73,7 +73,7 @@ TEST(rotated_quantizer, misses_no_more_where_neighbours_depend_on_each_other) {
   }
 }
 
-TEST(rotated_quantizer, begins_with_axes_and_misses_less_in_each_round) {
+TEST(rotated_quantizer, has_a_smaller_error_after_each_round) {
   const row_matrix<float> skewed = tests::random_reals(1500, 8, 9).array().cube();
   const row_matrix<float> points = skewed * random_rotation(8, 2);
   const rotated_quantizer first = train_rotated_quantizer(points, {.pq = four_parts, .rounds = 0});
@@ -95,14 +95,14 @@ TEST(rotated_quantizer, begins_with_axes_and_misses_less_in_each_round) {
   EXPECT_LT(misses.back(), 0.995 * misses.front());
 }
 
-TEST(rotated_quantizer, nearest_rotation_is_the_one_between_two_sets) {
+TEST(rotated_quantizer, nearest_rotation_maps_one_set_to_another) {
   const row_matrix<double> x = tests::random_reals(50, 6, 1).cast<double>();
   const row_matrix<float> r = random_rotation(6, 3);
   const Eigen::MatrixXd products = (x * r.transpose().cast<double>()).transpose() * x;
   EXPECT_LT(missed(detail::nearest_rotation(products), r), 1e-9);
 }
 
-TEST(rotated_quantizer, axes_share_out_the_variance) {
+TEST(rotated_quantizer, axes_balance_the_variance) {
   row_matrix<double> scatter = row_matrix<double>::Zero(4, 4);
   scatter.diagonal() << 8, 4, 2, 1;
   const row_matrix<float> axes = detail::balanced_axes(scatter, 2);
@@ -114,7 +114,7 @@ TEST(rotated_quantizer, axes_share_out_the_variance) {
   EXPECT_LT(off_orthogonal(detail::balanced_axes(Eigen::MatrixXd::Zero(6, 6), 3)), 1e-9);
 }
 
-TEST(rotated_quantizer, rotates_there_and_back) {
+TEST(rotated_quantizer, the_inverse_restores_points) {
   for (const index d : {1, 6, 17, 40, 150}) {
     const row_matrix<float> r = random_rotation(d, 4);
     const rotated_quantizer rq(r, product_quantizer({tests::random_reals(16, d, 2)}));
@@ -145,7 +145,7 @@ TEST(rotated_quantizer, rotates_to_the_bits_of_plain_loops) {
   EXPECT_EQ(rq.rotate(points), want);
 }
 
-TEST(rotated_quantizer, search_takes_rotated_queries) {
+TEST(rotated_quantizer, search_accepts_rotated_queries) {
   const row_matrix<float> points = balanced_points().topRows(600) * random_rotation(8, 6);
   const rotated_quantizer rq =
       train_rotated_quantizer(points, {.pq = {.parts = 4, .bits = 8}, .rounds = 2});
@@ -170,7 +170,7 @@ TEST(rotated_quantizer, training_is_the_same_for_any_threads_and_for_weights_of_
   EXPECT_EQ(train_rotated_quantizer(points, weighted).rotation(), one.rotation());
 }
 
-TEST(rotated_quantizer, points_of_no_weight_have_no_say) {
+TEST(rotated_quantizer, points_of_weight_zero_do_not_count) {
   row_matrix<float> points = balanced_points().topRows(900) * random_rotation(8, 8);
   std::vector<float> weights(900, 2.0F);
   for (std::size_t i = 600; i < 900; ++i) weights[i] = 0.0F;

@@ -31,7 +31,7 @@ row_matrix<float> thirty_places() {
   return points;
 }
 
-TEST(seeding, finds_every_far_place) {
+TEST(seeding, finds_every_distant_group) {
   const row_matrix<float> points = thirty_places();
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
     std::set<index> places;

@@ -24,7 +24,7 @@ struct triple {
 using element_types = testing::Types<std::int8_t, std::uint16_t, std::int32_t, double, triple>;
 TYPED_TEST_SUITE(aligned_buffer_test, element_types);
 
-TYPED_TEST(aligned_buffer_test, starts_on_a_line_and_holds_zeros_to_the_end_of_its_last_line) {
+TYPED_TEST(aligned_buffer_test, starts_on_a_cache_line_and_ends_in_zeros) {
   for (fewbit::index size : {1, 3, 63, 64, 65, 1000}) {
     const aligned_buffer<TypeParam> buffer(size);
     ASSERT_EQ(buffer.size(), size);
@@ -45,7 +45,7 @@ TEST(aligned_buffer, for_overwrite_zeros_only_bytes_after_the_last_element) {
   }
 }
 
-TEST(aligned_buffer, is_aligned_to_a_huge_page_from_that_size_on) {
+TEST(aligned_buffer, large_buffers_are_aligned_to_huge_pages) {
   constexpr auto page = aligned_buffer<std::int32_t>::huge_page;
   constexpr auto numbers = static_cast<fewbit::index>(page / sizeof(std::int32_t));
   for (const fewbit::index size : {numbers, numbers + 1, 3 * numbers}) {
@@ -86,7 +86,7 @@ TEST(aligned_buffer, copies_are_deep) {
   EXPECT_EQ(c[4], 7);
 }
 
-TEST(aligned_buffer, moves_take_the_memory_and_leave_an_empty_buffer) {
+TEST(aligned_buffer, moving_leaves_an_empty_buffer) {
   static_assert(std::is_nothrow_move_constructible_v<aligned_buffer<int>>);
   static_assert(std::is_nothrow_move_assignable_v<aligned_buffer<int>>);
   aligned_buffer<int> a(5);

@@ -89,7 +89,7 @@ TYPED_TEST(bits_test, unpacks_rows_and_single_codes) {
   }
 }
 
-TYPED_TEST(bits_test, every_code_survives) {
+TYPED_TEST(bits_test, every_code_is_unpacked_unchanged) {
   constexpr int bits = TypeParam::bits;
   for (int v = this->lowest; v < this->lowest + (1 << bits); ++v) {
     const auto code = static_cast<typename TypeParam::code>(v);

@@ -31,7 +31,7 @@ TEST(error, numbers_are_readable_text) {
   EXPECT_EQ(detail::text(std::string("words")), "words");
 }
 
-TEST(error, shapes_and_positions_read_as_people_write_them) {
+TEST(error, shapes_and_positions_are_readable_text) {
   EXPECT_EQ(detail::shape_text(2, 3), "2 x 3");
   EXPECT_EQ(detail::element("w", 2, 3), "w(2, 3)");
   EXPECT_EQ(detail::item("scales", 3), "scales[3]");
@@ -39,7 +39,7 @@ TEST(error, shapes_and_positions_read_as_people_write_them) {
   EXPECT_EQ(detail::interval(-1, -1), "-1");
 }
 
-TEST(error, a_condition_that_holds_is_silent) {
+TEST(error, a_true_condition_does_nothing) {
   detail::expect(true, "pack", "rows", 1, 2);
   detail::expect_equal("pack", "rows", 3, 3);
 }

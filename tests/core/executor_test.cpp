@@ -79,7 +79,7 @@ TEST(executor, openmp_runs_each_piece_once) {
 #endif
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(executor, an_exception_of_any_piece_reaches_the_caller) {
+TEST(executor, the_caller_receives_an_exception_of_any_piece) {
   for (index bad : {0, 1, 99}) {
     for (int threads : {1, 2, 4}) {
       const auto run = [&] {

@@ -245,7 +245,7 @@ TEST(fixed_point, multiplier_is_the_nearest) {
   }
 }
 
-TEST(fixed_point, xnn_takes_the_bits_of_a_float_factor) {
+TEST(fixed_point, xnn_uses_the_bits_of_a_float_factor) {
   EXPECT_EQ(fewbit::xnn_rndnu::multiplier(1.0), (fixed_multiplier{0x800000, 8}));
   EXPECT_EQ(fewbit::xnn_rndnu::multiplier(0x1p-32), (fixed_multiplier{0x800000, -24}));
   const fixed_multiplier largest = fewbit::xnn_rndnu::multiplier(255.99);

@@ -25,7 +25,7 @@ void expect_half(float x, unsigned expected) {
   EXPECT_EQ(to_half(-x), expected | 0x8000) << -x;
 }
 
-TEST(half, every_half_converts_to_its_value_and_back) {
+TEST(half, every_half_is_restored) {
   for (unsigned h = 0; h < 0x10000; ++h) {
     const auto half = static_cast<std::uint16_t>(h);
     const float x = from_half(half);
@@ -81,7 +81,7 @@ void expect_lanes_as_scalars() {
   }
 }
 
-TEST(half, lanes_give_the_bits_of_scalars) {
+TEST(half, lanes_equal_scalars) {
   expect_lanes_as_scalars<4>();
   expect_lanes_as_scalars<8>();
   expect_lanes_as_scalars<16>();

@@ -38,7 +38,7 @@ TEST(rows, runs_cover_a_matrix_in_row_order) {
   EXPECT_EQ(*detail::row_of(all.block(1, 2, 3, 4), 2), 23.0F);
 }
 
-TEST(rows, finite_runs_leave_out_what_is_not_finite) {
+TEST(rows, finite_runs_leave_out_non_finite_values) {
   row_matrix<float> w = counting(3, 5000);
   w(0, 0) = std::numeric_limits<float>::infinity();
   w(1, 4096) = std::numeric_limits<float>::quiet_NaN();

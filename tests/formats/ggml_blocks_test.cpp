@@ -69,7 +69,7 @@ TYPED_TEST(ggml_blocks_test, values_are_those_of_the_bytes) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TYPED_TEST(ggml_blocks_test, names_what_is_wrong) {
+TYPED_TEST(ggml_blocks_test, names_bad_arguments) {
   const auto sentence = [](index rows, index cols, const bytes& b) {
     return tests::sentence_of([&] { return block_matrix<TypeParam>(rows, cols, b); });
   };

@@ -57,7 +57,7 @@ using formats = testing::Types<q8_0, q5_0, q4_0, q4_1>;
 TYPED_TEST_SUITE(ggml_convert_test, formats);
 
 /// Covers everything quantization can make, except scales below the smallest half.
-TYPED_TEST(ggml_convert_test, what_quantization_makes_comes_back_the_same) {
+TYPED_TEST(ggml_convert_test, quantized_blocks_are_restored) {
   row_matrix<float> w = hard_matrix(40, 160, 1);
   w = w.unaryExpr([](float x) { return std::fabs(x) < 1e-3F ? std::copysign(0.0F, x) : x; });
   const auto blocks = quantize_blocks<TypeParam>(w);
@@ -77,7 +77,7 @@ TYPED_TEST(ggml_convert_test, blocks_of_zeros_of_either_sign) {
 
 static_assert(std::is_same_v<scheme_of<q4_1>, uint4_grouped_minimum<32>>);
 
-TEST(ggml_convert, minima_come_back_the_same) {
+TEST(ggml_convert, minima_are_restored) {
   row_matrix<float> w = hard_matrix(40, 160, 8);
   w.row(3).setConstant(0.1F);
   w.row(4).setZero();
@@ -97,7 +97,7 @@ TEST(ggml_convert, minima_come_back_the_same) {
 
 #if FEWBIT_HAS_EXCEPTIONS
 /// A round trip keeps every finite q4_1 block. Blocks with a negative or -0 scale are refused.
-TEST(ggml_convert, any_minima_come_back_or_are_refused) {
+TEST(ggml_convert, any_minima_are_restored_or_refused) {
   std::mt19937 random(4);
   for (int i = 0; i < 20000; ++i) {
     std::vector<std::uint8_t> bytes(sizeof(q4_1));
@@ -113,13 +113,13 @@ TEST(ggml_convert, any_minima_come_back_or_are_refused) {
       ASSERT_EQ(to_blocks<q4_1>(q), blocks);
     } else {
       ASSERT_EQ(tests::sentence_of([&] { return to_quantized_matrix(blocks); }),
-                "fewbit: to_quantized_matrix: block (0, 0) is of a negative scale, expected one "
-                "that comes back the same");
+                "fewbit: to_quantized_matrix: block (0, 0) is a block with a negative "
+                "scale, expected a block that to_blocks can restore");
     }
   }
 }
 
-TEST(ggml_convert, names_minima_that_blocks_cannot_hold) {
+TEST(ggml_convert, names_minima_that_blocks_cannot_store) {
   const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Ones(2, 64);
   const auto failure = [&](const std::vector<float>& scales, const std::vector<float>& minima,
                            index cols = 64) {
@@ -142,7 +142,7 @@ template <class B>
 constexpr std::size_t scale_count = B::has_minimum ? 2 : 1;
 
 /// Every finite block is refused or keeps its bytes and values in a round trip. Most are accepted.
-TYPED_TEST(ggml_convert_test, any_bytes_come_back_or_are_refused) {
+TYPED_TEST(ggml_convert_test, any_bytes_are_restored_or_refused) {
   std::mt19937 random(3);
   int taken = 0;
   for (int i = 0; i < 20000; ++i) {
@@ -186,24 +186,25 @@ block_matrix<B> with_scale(std::uint16_t d, const std::vector<int>& codes) {
   return block_matrix<B>(2, 64, blocks);
 }
 
-TEST(ggml_convert, names_the_block_that_would_not_come_back) {
+TEST(ggml_convert, names_the_block_that_cannot_be_restored) {
   const auto sentence = [](const char* flaw) {
     return std::string("fewbit: to_quantized: block (1, 1) is ") + flaw +
-           ", expected one that comes back the same";
+           ", expected a block that to_blocks can restore";
   };
   EXPECT_EQ(refusal(with_scale<q8_0>(0x3C00, {127, -127, 0})), "no error");
-  EXPECT_EQ(refusal(with_scale<q8_0>(0x3C00, {1, -128})), sentence("with a code -128"));
-  EXPECT_EQ(refusal(with_scale<q8_0>(0xBC00, {1})), sentence("of a negative scale"));
-  EXPECT_EQ(refusal(with_scale<q8_0>(0, {1})), sentence("of scale 0 with codes of other values"));
+  EXPECT_EQ(refusal(with_scale<q8_0>(0x3C00, {1, -128})), sentence("a block with a code -128"));
+  EXPECT_EQ(refusal(with_scale<q8_0>(0xBC00, {1})), sentence("a block with a negative scale"));
+  EXPECT_EQ(refusal(with_scale<q8_0>(0, {1})),
+            sentence("a block with scale 0 and codes of other values than 0"));
   EXPECT_EQ(refusal(with_scale<q5_0>(0x3C00, {1, 31})), "no error");
   EXPECT_EQ(refusal(with_scale<q5_0>(0xBC00, {1, 31})),
-            sentence("of a negative scale without a code 0"));
+            sentence("a block with a negative scale and without a code 0"));
   EXPECT_EQ(refusal(with_scale<q5_0>(0xBC00, {0, 31})), "no error");
   EXPECT_EQ(refusal(with_scale<q5_0>(0, {16})),
-            sentence("of scale 0 in another form than zeros have"));
+            sentence("a block with scale 0 that differs from the block of zeros"));
   EXPECT_EQ(refusal(with_scale<q4_0>(0, {8})), "no error");
   EXPECT_EQ(refusal(with_scale<q4_0>(0x8000, {8, 7})),
-            sentence("of scale 0 with codes of other values"));
+            sentence("a block with scale 0 and codes of other values than 0"));
 }
 
 template <class B>
@@ -216,7 +217,7 @@ std::string refusal(const row_matrix<int>& codes, float scale, int zero = 0) {
       [&] { return to_blocks<B>(quantized_matrix<S>(narrow, std::vector<float>{scale}, zeros)); });
 }
 
-TEST(ggml_convert, names_what_blocks_cannot_hold) {
+TEST(ggml_convert, names_values_that_blocks_cannot_store) {
   const row_matrix<int> ones = row_matrix<int>::Ones(1, 32);
   const std::string function = "fewbit: to_blocks: ";
   EXPECT_EQ(refusal<q8_0>(ones, 0.5F), "no error");
@@ -257,7 +258,7 @@ TEST(ggml_convert, names_what_blocks_cannot_hold) {
 }
 #endif
 
-TEST(ggml_convert, tiny_scales_need_plain_zeros) {
+TEST(ggml_convert, blocks_of_tiny_scales_need_with_plain_zeros) {
   const row_matrix<float> w = random_reals(3, 64, 5) * 1e-8F;
   const auto plain = with_plain_zeros(quantize_blocks<q4_0>(w));
   EXPECT_EQ(to_blocks<q4_0>(to_quantized(plain)), plain);

@@ -140,7 +140,7 @@ double error_in_steps(const row_matrix<float>& w, const block_matrix<B>& q, int 
   return worst;
 }
 
-TEST(ggml_quantize, matrices_come_back_within_a_step) {
+TEST(ggml_quantize, matrices_are_decoded_within_a_step) {
   const row_matrix<float> w = tests::random_reals(9, 96, 1);
   const auto by_threads = quantize_blocks<q4_0>(w, thread_executor{3});
   EXPECT_EQ(by_threads, quantize_blocks<q4_0>(w));
@@ -154,7 +154,7 @@ TEST(ggml_quantize, matrices_come_back_within_a_step) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(ggml_quantize, names_what_is_wrong) {
+TEST(ggml_quantize, names_bad_arguments) {
   row_matrix<float> w = tests::random_reals(2, 64, 1);
   const auto sentence = [](const auto& m) {
     return tests::sentence_of([&] { return quantize_blocks<q8_0>(m); });

@@ -77,7 +77,7 @@ double weighted_error(const row_matrix<float>& w, const row_matrix<float>& w_hat
   return sum;
 }
 
-TEST(ggml_weighted, errs_less_where_it_counts) {
+TEST(ggml_weighted, has_smaller_errors_at_important_inputs) {
   const row_matrix<float> w = tests::random_reals(40, 256, 3);
   const std::vector<float> importance = random_importance(256, 4);
   const auto blocks = weighted_quantize_blocks(w, importance);
@@ -86,7 +86,7 @@ TEST(ggml_weighted, errs_less_where_it_counts) {
   EXPECT_LT(weighted_error(w, dequantize(blocks), importance), 0.85 * plain);
 }
 
-TEST(ggml_weighted, blocks_of_next_to_nothing_are_zeros) {
+TEST(ggml_weighted, blocks_of_tiny_numbers_are_zeros) {
   row_matrix<float> w = row_matrix<float>::Constant(1, 64, 9e-16F);
   w.rightCols(32).setZero();
   EXPECT_EQ(weighted_quantize_blocks(w, std::vector<float>(64, 1.0F)),
@@ -116,7 +116,7 @@ TEST(ggml_weighted, does_not_depend_on_the_unit_of_importance) {
   }
 }
 
-TEST(ggml_weighted, takes_the_largest_and_smallest_importance) {
+TEST(ggml_weighted, accepts_the_largest_and_smallest_importance) {
   const row_matrix<float> w = tests::random_reals(3, 64, 7);
   const row_matrix<float> even = dequantize(weighted_quantize_blocks(w, std::vector<float>(64, 1)));
   for (const float size : {3e38F, std::numeric_limits<float>::max(), 1e-38F, 1e-45F}) {
@@ -131,7 +131,7 @@ TEST(ggml_weighted, takes_the_largest_and_smallest_importance) {
 }
 
 /// A weight of importance 0 may have any value. The rest of its row is quantized well.
-TEST(ggml_weighted, takes_the_largest_weights_where_they_do_not_count) {
+TEST(ggml_weighted, accepts_the_largest_weights_of_importance_zero) {
   row_matrix<float> w = tests::random_reals(2, 64, 8);
   std::vector<float> importance(64, 1.0F);
   std::fill(importance.begin(), importance.begin() + 32, 0.0F);
@@ -142,7 +142,7 @@ TEST(ggml_weighted, takes_the_largest_weights_where_they_do_not_count) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(ggml_weighted, names_what_is_wrong) {
+TEST(ggml_weighted, names_bad_arguments) {
   row_matrix<float> w = tests::random_reals(2, 64, 1);
   std::vector<float> importance(64, 1.0F);
   const auto sentence = [&] {

@@ -67,7 +67,7 @@ TEST(onnx_blocks, keep_every_value_in_both_directions) {
   }
 }
 
-TEST(onnx_blocks, inputs_without_zero_points_come_back_the_same) {
+TEST(onnx_blocks, weights_without_zero_points_are_restored) {
   matmul_nbits w = random_inputs(4, 96, 32, false, 6);
   w.scales[5] = 0.0F;
   std::fill(w.codes.begin() + 5 * 16, w.codes.begin() + 6 * 16, std::uint8_t{0x88});
@@ -80,7 +80,7 @@ TEST(onnx_blocks, inputs_without_zero_points_come_back_the_same) {
   EXPECT_EQ(to_matmul_nbits<32>(q).zero_points.size(), 8U);
 }
 
-TEST(onnx_blocks, quantized_weights_with_zero_points_come_back_the_same) {
+TEST(onnx_blocks, quantized_weights_with_zero_points_are_restored) {
   row_matrix<float> w = tests::random_reals(5, 90, 7);
   w.row(2).setZero();
   const auto q = quantize<uint4_grouped<16>>(w);
@@ -88,7 +88,7 @@ TEST(onnx_blocks, quantized_weights_with_zero_points_come_back_the_same) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(onnx_blocks, names_what_is_wrong) {
+TEST(onnx_blocks, names_bad_arguments) {
   const matmul_nbits good = random_inputs(2, 70, 32, true, 8);
   const auto sentence = [&](auto&& change) {
     matmul_nbits w = good;
@@ -111,10 +111,11 @@ TEST(onnx_blocks, names_what_is_wrong) {
             from + "length of scales is 6, expected 2 times 288230376151711744");
   EXPECT_EQ(sentence([](auto& w) { w.scales[4] = std::numeric_limits<float>::infinity(); }),
             from + "scale of block(1, 1) is inf, expected a finite number");
-  EXPECT_EQ(sentence([](auto& w) { w.scales[4] = 0.0F; }),
-            from +
-                "scale of block(1, 1) is 0, expected another number, because codes differ from "
-                "the zero point");
+  EXPECT_EQ(
+      sentence([](auto& w) { w.scales[4] = 0.0F; }),
+      from +
+          "scale of block(1, 1) is 0, expected a number other than 0, because codes differ from "
+          "the zero point");
   EXPECT_EQ(tests::sentence_of([&] {
               return to_matmul_nbits(quantize<uint4_grouped<16>>(row_matrix<float>::Ones(1, 20)),
                                      zero_point_input::implied);

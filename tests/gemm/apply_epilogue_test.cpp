@@ -39,7 +39,7 @@ void check(index m, index n, const MakeEpilogue& make) {
   for (const index stride : {n, (n + 63) / 64 * 64 + 64}) {
     for (const index streaming : {index{0}, index{1} << 40}) {
       aligned_buffer<Out> out(m * stride + 1);
-      const gemm::detail::out_view<Out> c{out.data(), stride, 0, 0, m, n};
+      const gemm::output_rectangle<Out> c{out.data(), stride, 0, 0, m, n};
       gemm::detail::apply_epilogue(t.sums.data(), n, c, epilogue, streaming, inline_executor{});
       const Eigen::Map<const row_matrix<Out>, 0, Eigen::OuterStride<>> got(
           out.data(), m, n, Eigen::OuterStride<>(stride));
@@ -50,7 +50,7 @@ void check(index m, index n, const MakeEpilogue& make) {
   }
 }
 
-TEST(apply_epilogue, equals_the_epilogue_of_each_sum) {
+TEST(apply_epilogue, applies_the_epilogue_to_each_sum) {
   for (const index n : {1, 15, 16, 63, 64, 65, 128, 200, 1024}) {
     for (const index m : {1, 3, 70}) {
       check<std::int8_t>(m, n, [](const tables& t) {
@@ -64,7 +64,7 @@ TEST(apply_epilogue, equals_the_epilogue_of_each_sum) {
   }
 }
 
-TEST(apply_epilogue, takes_matrices) {
+TEST(apply_epilogue, accepts_matrices) {
   const tables t(4, 30);
   row_matrix<std::uint8_t> c(4, 30);
   const auto epilogue = gemm::add_bias(t.bias.data()) | gemm::to_uint8{3};

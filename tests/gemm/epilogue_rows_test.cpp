@@ -38,8 +38,8 @@ void check(const MakeEpilogue& make) {
     const auto epilogue = make(bias, factors);
     row_matrix<Out> c = row_matrix<Out>::Constant(rows + 2, cols + 4, Out{77});
     row_matrix<Out> expected = c;
-    const gemm::detail::out_view<Out> to{c.data(), c.outerStride(), 1, 2, rows, cols};
-    gemm::detail::apply_to_rows<lanes>(t.sums.data(), most_cols, to, epilogue);
+    const gemm::output_rectangle<Out> to{c.data(), c.outerStride(), 1, 2, rows, cols};
+    gemm::apply_epilogue_to_rows<lanes>(t.sums.data(), most_cols, to, epilogue);
     for (index i = 0; i < rows; ++i) {
       for (index j = 0; j < cols; ++j) {
         const std::int32_t sum = t.sums[static_cast<std::size_t>(i * most_cols + j)];
@@ -50,14 +50,14 @@ void check(const MakeEpilogue& make) {
   }
 }
 
-TEST(apply_to_rows, writes_what_the_epilogue_makes_of_each_sum) {
+TEST(apply_epilogue_to_rows, writes_the_epilogue_of_each_sum) {
   check<std::int32_t>([](const auto&, const auto&) { return gemm::raw{}; });
   check<float>([](const auto&, const auto& factors) {
     return gemm::to_float{} | gemm::scale_columns(factors.data());
   });
 }
 
-TEST(apply_to_rows, narrows_four_registers_as_it_does_one) {
+TEST(apply_epilogue_to_rows, narrows_four_registers_like_one) {
   check<std::int8_t>([](const auto&, const auto&) { return gemm::to_int8{-9}; });
   check<std::uint8_t>([](const auto& bias, const auto& factors) {
     return gemm::add_bias(bias.data()) | gemm::requantize<xnn_fp32>(factors) | gemm::to_uint8{100};
@@ -68,17 +68,17 @@ TEST(apply_to_rows, narrows_four_registers_as_it_does_one) {
   });
 }
 
-TEST(leading_bias, is_what_an_epilogue_begins_with) {
+TEST(leading_bias, is_the_first_stage_of_an_epilogue) {
   const std::int32_t bias[] = {5, 6};
   const auto whole = gemm::add_bias(&bias[0]) | gemm::relu{} | gemm::to_int8{};
-  using found = gemm::detail::leading_bias<std::remove_const_t<decltype(whole)>>;
+  using found = gemm::leading_bias<std::remove_const_t<decltype(whole)>>;
   static_assert(found::found);
   EXPECT_EQ(found::bias(whole), &bias[0]);
   const gemm::at where{0, 1, 1};
   for (const std::int32_t sum : {-400, -6, 0, 7, 400})
     EXPECT_EQ(found::rest(whole)(sum + bias[1], where), whole(sum, where));
   static_assert(
-      !gemm::detail::leading_bias<decltype(gemm::relu{} | gemm::add_bias(&bias[0]))>::found);
+      !gemm::leading_bias<decltype(gemm::relu{} | gemm::add_bias(&bias[0]))>::found);
 }
 
 }  // namespace gemm_epilogue_rows_test

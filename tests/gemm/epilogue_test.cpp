@@ -25,7 +25,7 @@ std::vector<T> count_up(std::size_t n) {
 }
 
 /// The values end with the columns of C, so that a sanitizer detects reads after them.
-TYPED_TEST(at_test, columns_reads_what_is_inside_and_nothing_else) {
+TYPED_TEST(at_test, columns_reads_only_valid_columns) {
   using lane = arch::lane<TypeParam>;
   constexpr int lanes = TypeParam::lanes;
   const std::vector<lane> values = count_up<lane>(4096 / sizeof(lane));
@@ -40,7 +40,7 @@ TYPED_TEST(at_test, columns_reads_what_is_inside_and_nothing_else) {
   }
 }
 
-TYPED_TEST(at_test, store_columns_writes_what_is_inside_and_nothing_else) {
+TYPED_TEST(at_test, store_columns_writes_only_valid_columns) {
   using lane = arch::lane<TypeParam>;
   constexpr int lanes = TypeParam::lanes;
   const std::vector<lane> from = count_up<lane>(lanes);
@@ -88,7 +88,7 @@ struct may_throw : gemm::stage {
   }
 };
 
-TEST(chain, applies_stages_from_left_to_right_where_they_stand) {
+TEST(chain, applies_stages_from_left_to_right_at_their_positions) {
   const at where{0, 7, 4};
   EXPECT_EQ((times_ten{} | plus_column{})(3, where), 37);
   EXPECT_EQ((plus_column{} | times_ten{})(3, where), 100);
@@ -98,7 +98,7 @@ TEST(chain, applies_stages_from_left_to_right_where_they_stand) {
   for (int i = 0; i < 4; ++i) EXPECT_EQ(v[i], 37);
 }
 
-TEST(chain, is_an_epilogue_if_all_its_stages_are) {
+TEST(chain, is_an_epilogue_if_all_stages_are) {
   static_assert(gemm::Epilogue<decltype(times_ten{} | plus_column{}), std::int32_t>);
   static_assert(!gemm::Epilogue<decltype(times_ten{} | plus_column{}), float>);
   static_assert(!gemm::Epilogue<may_throw, std::int32_t>);

@@ -60,7 +60,7 @@ class forms_test : public testing::Test {};
 
 TYPED_TEST_SUITE(forms_test, tests::archs, tests::arch_names);
 
-TYPED_TEST(forms_test, all_give_the_product_in_64_bits_by_the_same_calls) {
+TYPED_TEST(forms_test, all_equal_the_product_in_64_bits_through_the_same_calls) {
   const thread_executor executor{2};
   for (const index m : {1, 14}) {
     SCOPED_TRACE(m);

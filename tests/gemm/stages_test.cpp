@@ -114,7 +114,7 @@ TEST(stages, add_bias_wraps) {
   });
 }
 
-TEST(stages, subtract_outer_takes_off_row_times_column) {
+TEST(stages, subtract_outer_subtracts_row_times_column) {
   check(gemm::subtract_outer(data().row_ints.data(), data().ints.data()),
         [](std::int32_t v, std::size_t r, std::size_t c) {
           return wrap(std::int64_t{v} - std::int64_t{data().row_ints[r]} * data().ints[c]);
@@ -147,7 +147,7 @@ TEST(stages, relu_and_clamp) {
             6.0F);
 }
 
-TEST(stages, at_least_keeps_what_is_above_and_nan) {
+TEST(stages, at_least_keeps_larger_values_and_nan) {
   const auto as_float = [](std::int32_t v) { return static_cast<float>(v); };
   check(gemm::to_float{} | gemm::at_least(-5.0F),
         [&](std::int32_t v, std::size_t, std::size_t) { return std::fmax(as_float(v), -5.0F); });
@@ -174,7 +174,7 @@ TEST(stages, saturate_to_the_range_of_codes) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(stages, name_what_the_program_wrote) {
+TEST(stages, errors_name_the_stage_of_the_program) {
   EXPECT_EQ(tests::sentence_of([] { return gemm::to_int8{300}; }),
             "fewbit: to_int8: zero_point is 300, expected -255 to 255");
   EXPECT_EQ(tests::sentence_of([] { return gemm::to_uint8{-999}; }),
@@ -227,7 +227,7 @@ TEST(stages, requantize_in_float_rounds_half_to_even) {
 }
 
 /// A sum times a factor may be outside int32 on both sides. The codes still saturate.
-TEST(stages, requantize_in_float_saturates_what_leaves_int32) {
+TEST(stages, requantize_in_float_saturates_to_int32) {
   const std::vector<float> large(columns, 255.0F), below_one(columns, 0.99F);
   for (const std::vector<float>& factors : {large, below_one}) {
     for (const int zero : {-128, 0, 127}) {

@@ -1,4 +1,4 @@
-// expect: a layer of bit planes takes integers; the levels of a codebook are none
+// expect: a layer of bit planes takes integers; levels of a codebook are floats
 #include "fewbit/ops/linear.hpp"
 
 using namespace fewbit;

@@ -1,4 +1,4 @@
-// expect: a layer reads inputs where they lie: as a row_matrix of float
+// expect: a layer reads inputs in place: as a row_matrix of float
 #include "fewbit/ops/linear.hpp"
 
 using namespace fewbit;

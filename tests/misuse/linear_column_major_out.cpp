@@ -1,4 +1,4 @@
-// expect: a layer writes outputs where they stay: to a row_matrix of float
+// expect: a layer writes outputs in place: to a row_matrix of float
 #include "fewbit/ops/linear.hpp"
 
 using namespace fewbit;

@@ -1,4 +1,4 @@
-// expect: a scale per column varies along the sum over inputs and cannot leave it
+// expect: a scale per column changes along the sum over inputs and cannot be applied to the sum
 #include "fewbit/ops/linear.hpp"
 
 using namespace fewbit;

@@ -5,13 +5,16 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
+#include <vector>
 
-#include "fewbit/gemm/int8/multiply.hpp"
+#include "fewbit/gemm/multiply.hpp"
 #include "fewbit/ops/linear.hpp"
 #include "fewbit/ops/linear/pq.hpp"
 #include "fewbit/quant/modes.hpp"
@@ -104,7 +107,7 @@ void expect_none(Layer&& layer) {
   expect_no_calls("reserved", [&](const auto& in, auto&& out) { layer(in, out); });
 }
 
-TEST(allocation, none_in_a_linear_layer) {
+TEST(allocation, linear_layer_allocates_nothing) {
   const row_matrix<float> w = row_matrix<float>::Random(70, 1000);
   const Eigen::VectorXf bias = Eigen::VectorXf::Zero(70);
   expect_none(linear<int8_per_row>(w, bias));
@@ -122,7 +125,7 @@ TEST(allocation, none_in_a_linear_layer) {
   expect_none(linear<ttq>(w, bias));
 }
 
-TEST(allocation, none_in_a_linear_layer_of_codebooks) {
+TEST(allocation, linear_layer_of_codebooks_allocates_nothing) {
   const row_matrix<float> w = row_matrix<float>::Random(70, 1000);
   const Eigen::VectorXf bias = Eigen::VectorXf::Zero(70);
   expect_none(linear<pq<4, 4>>(w, bias, {}, {.iterations = 1}));
@@ -138,7 +141,7 @@ void expect_holds(const row_matrix<float>& w, const auto&... arguments) {
   EXPECT_LE(heap, layer.bytes() + 512);
 }
 
-TEST(allocation, layers_hold_nothing_but_their_weights) {
+TEST(allocation, layers_hold_only_their_weights) {
   for (const index extent : {64, 400}) {
     const row_matrix<float> w = row_matrix<float>::Random(extent, extent);
     const quant_params params{0.1F, 3};
@@ -159,7 +162,21 @@ TEST(allocation, layers_hold_nothing_but_their_weights) {
   }
 }
 
-TEST(allocation, reserved_memory_follows_the_rows) {
+TEST(allocation, a_layer_of_a_view_holds_its_bias_only) {
+  if constexpr (std::endian::native == std::endian::little) {
+    using layer = linear<int4_grouped<32>>;
+    const layer owner(row_matrix<float>::Random(400, 400));
+    aligned_buffer<std::byte> image(owner.weights().image_bytes());
+    owner.weights().write_image(image);
+    const Eigen::VectorXf bias = Eigen::VectorXf::Ones(400);
+    const long before = held;
+    const layer viewing(layer::weights_type::view(image), bias);
+    EXPECT_LE(held - before, 400 * 4 + 512);
+    EXPECT_EQ(viewing.bytes(), owner.bytes());
+  }
+}
+
+TEST(allocation, reserved_memory_grows_with_the_rows) {
   linear<int8_per_row> layer(row_matrix<float>::Random(64, 64));
   const long before = held;
   layer.reserve(1);
@@ -187,7 +204,7 @@ void expect_none_for_codes(const row_matrix<float>& w) {
   EXPECT_EQ(allocations_of([&] { layer(reals, y); }), 0);
 }
 
-TEST(allocation, none_in_a_linear_layer_of_codes) {
+TEST(allocation, linear_layer_of_codes_allocates_nothing) {
   const row_matrix<float> w = row_matrix<float>::Random(70, 1000);
   expect_none_for_codes<int8_per_row, std::uint8_t>(w);
   expect_none_for_codes<int8_per_row, std::int8_t>(w);
@@ -196,7 +213,7 @@ TEST(allocation, none_in_a_linear_layer_of_codes) {
   expect_none_for_codes<uint4_grouped<32>, std::int8_t>(w);
 }
 
-TEST(allocation, none_with_several_workers) {
+TEST(allocation, several_workers_allocate_nothing) {
   const row_matrix<float> x = row_matrix<float>::Ones(300, 1000);
   const linear<uint8_affine_per_row> layer(row_matrix<float>::Random(70, 1000), Eigen::VectorXf());
   for (const index workers : {1, 2, 5}) {
@@ -206,7 +223,48 @@ TEST(allocation, none_with_several_workers) {
   }
 }
 
-TEST(allocation, none_when_quantizing_in_place) {
+/// Viewing an image, copying and moving the view, and its product with activations.
+template <class W, class A, class Out>
+void expect_none_for_view(const W& w, const row_matrix<A>& a, row_matrix<Out> c) {
+  EXPECT_TRUE(w.owns_memory());
+  aligned_buffer<std::byte> image(w.image_bytes());
+  w.write_image(image);
+  workspace scratch(gemm::scratch_bytes(w));
+  for (const auto check : {gemm::image_check::contents, gemm::image_check::header}) {
+    const long before = held;
+    EXPECT_EQ(allocations_of([&] {
+                const W view = W::view(image, check);
+                W copy = view;
+                const W moved = std::move(copy);
+                EXPECT_FALSE(moved.owns_memory());
+                EXPECT_EQ(moved.bytes(), w.bytes());
+                gemm::multiply(a, moved, c, gemm::raw{}, scratch, inline_executor{});
+              }),
+              0);
+    EXPECT_EQ(held, before);
+  }
+}
+
+TEST(allocation, none_in_a_view_of_weights) {
+  if constexpr (std::endian::native == std::endian::little) {
+    using int8_bits = gemm::signed_bits<8>;
+    const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Ones(70, 100);
+    const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Ones(70, 100);
+    const std::vector<float> scales(70 * 4, 0.5F);
+    const row_matrix<std::int8_t> a = row_matrix<std::int8_t>::Ones(3, 100);
+    const row_matrix<std::int32_t> c(3, 70);
+    arch::compiled::for_each([&]<class Arch>() {
+      expect_none_for_view(gemm::pack_int8<std::int8_t, Arch>(w), a, c);
+      expect_none_for_view(gemm::pack_few_bits<2, Arch>(w, 1), a, c);
+      expect_none_for_view(gemm::pack_grouped<4, Arch>(codes, 32, scales, 8), a,
+                           row_matrix<float>(3, 70));
+      expect_none_for_view(gemm::pack_planes<int8_bits, gemm::ternary_bits, Arch>(w), a, c);
+      expect_none_for_view(gemm::pack_table<int8_bits, gemm::ternary_bits, Arch>(w), a, c);
+    });
+  }
+}
+
+TEST(allocation, quantizing_in_place_allocates_nothing) {
   const row_matrix<float> x = row_matrix<float>::Ones(30, 100);
   row_matrix<std::uint8_t> u8(30, 100);
   row_matrix<std::int8_t> s8(30, 100);
@@ -228,7 +286,7 @@ struct sum_of_blocks : gemm::block_stage {
   }
 };
 
-TEST(allocation, none_in_a_product_by_blocks) {
+TEST(allocation, product_by_blocks_allocates_nothing) {
   const row_matrix<std::uint8_t> a = row_matrix<std::uint8_t>::Ones(200, 3000);
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Ones(70, 3000);
   row_matrix<std::int32_t> c(200, 70);
@@ -247,7 +305,7 @@ TEST(allocation, none_in_a_product_by_blocks) {
   });
 }
 
-TEST(allocation, none_in_a_product_with_scratch_memory) {
+TEST(allocation, product_with_scratch_memory_allocates_nothing) {
   const row_matrix<std::int8_t> a = row_matrix<std::int8_t>::Ones(200, 3000);
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Ones(70, 3000);
   row_matrix<std::int32_t> c(200, 70);

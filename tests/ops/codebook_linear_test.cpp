@@ -136,7 +136,7 @@ TEST(codebook_linear, with_codes_as_inputs_multiplies_by_levels_of_8_bits) {
 
 /// Codes of more than four bits take a byte. Levels are held twice: as they are, and scaled down
 /// for rows of large inputs.
-TEST(codebook_linear, keeps_up_to_four_bits_as_they_are) {
+TEST(codebook_linear, stores_up_to_four_bits_unchanged) {
   const row_matrix<float> w = random_reals(64, 256, 1);
   const index others = 64 * (2 + 4);  // a scale of a row and its bias
   EXPECT_EQ((linear<codebook_per_row<3>, float_inputs>(w).bytes()),

@@ -133,7 +133,7 @@ TEST(layer, of_every_kind_gives_the_same_bits_from_every_call) {
   }
 }
 
-TEST(layer, of_every_kind_writes_codes_and_ends_where_shapes_do_not_fit) {
+TEST(layer, of_every_kind_writes_codes_and_terminates_on_wrong_shapes) {
   const row_matrix<float> w = random_reals(20, 64, 1), x = random_reals(3, 64, 2);
   const auto check = [&]<class L>(std::type_identity<L>) {
     L plain = make<L>(w), coding = make<L>(w, {true, {0.25F, 5}});
@@ -159,7 +159,7 @@ TEST(layer, of_every_kind_writes_codes_and_ends_where_shapes_do_not_fit) {
   }(std::type_identity<all_layers>());
 }
 
-TEST(layer, reads_prepared_inputs_of_others) {
+TEST(layer, reads_prepared_inputs_of_other_layers) {
   const row_matrix<float> x = random_reals(5, 96, 1);
   linear<int8_per_row> first(random_reals(20, 96, 2));
   linear<int4_grouped<32>> second(random_reals(33, 96, 3));
@@ -190,7 +190,7 @@ TEST(layer, reads_prepared_inputs_of_others) {
   EXPECT_EQ(y, z);
 }
 
-TEST(layer, ends_where_prepared_inputs_are_those_of_others) {
+TEST(layer, terminates_on_prepared_inputs_of_another_kind) {
   layer_scratch scratch;
   const row_matrix<float> x = random_reals(2, 64, 1), w = random_reals(3, 64, 2);
   row_matrix<float> y(2, 3);
@@ -207,7 +207,7 @@ TEST(layer, ends_where_prepared_inputs_are_those_of_others) {
                "fewbit: linear: x.group.. is 16, expected 32");
 }
 
-TEST(layer, ends_where_scratch_memory_does_not_hold_one_row) {
+TEST(layer, terminates_if_scratch_memory_does_not_fit_one_row) {
   const row_matrix<float> x = random_reals(2, 640, 1);
   row_matrix<float> y(2, 8);
   const linear<int8_per_row> layer(random_reals(8, 640, 2));
@@ -220,7 +220,7 @@ TEST(layer, ends_where_scratch_memory_does_not_hold_one_row) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(layer, says_what_is_wrong_with_its_memory) {
+TEST(layer, names_bad_sizes_of_memory) {
   linear<int8_per_row> layer(random_reals(8, 64, 2));
   layer_scratch scratch;
   EXPECT_EQ(tests::sentence_of([&] { layer.reserve(0); }),

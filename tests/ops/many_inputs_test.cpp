@@ -70,7 +70,7 @@ TEST(many_inputs, give_the_bits_of_reserved_memory_on_every_arch) {
   });
 }
 
-TEST(many_inputs, of_one_group_do_not_fit_either) {
+TEST(many_inputs, of_one_group_need_not_fit_the_stack) {
   const row_matrix<float> w = random_reals(37, 20011, 1);
   arch::compiled::for_each([&]<class Arch>() {
     expect_same_bits_on_the_stack<linear<uint4_grouped<17000>, dynamic_int8, Arch>>(w, Arch::name);
@@ -79,7 +79,7 @@ TEST(many_inputs, of_one_group_do_not_fit_either) {
   });
 }
 
-TEST(many_inputs, whose_bit_planes_do_not_fit_are_counted_word_by_word) {
+TEST(many_inputs, in_bit_planes_are_counted_in_words) {
   const row_matrix<float> w = random_reals(9, 110011, 1);
   arch::compiled::for_each([&]<class Arch>() {
     expect_same_bits_on_the_stack<linear<binary_per_row, binary_inputs, Arch>>(w, Arch::name);

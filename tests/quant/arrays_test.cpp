@@ -71,7 +71,7 @@ TYPED_TEST(row_quantizer_test, equals_a_plain_loop_at_every_length) {
   }
 }
 
-TYPED_TEST(row_quantizer_test, writes_no_code_beyond_the_row) {
+TYPED_TEST(row_quantizer_test, writes_no_code_after_the_row) {
   const std::vector<float> x = mixed(100, 1);
   const detail::row_quantizer<TypeParam> quantizer({0.5F, 3}, 0, 100);
   for (index n = 0; n < 70; ++n) {
@@ -97,7 +97,7 @@ TEST(finite_amax, equals_a_plain_loop_at_every_length) {
   }
 }
 
-TEST(finite_amax, finds_one_value_anywhere) {
+TEST(finite_amax, finds_one_value_at_every_position) {
   for (std::size_t n = 1; n <= 70; ++n) {
     for (std::size_t place = 0; place < n; ++place) {
       for (const float filler : {0.5F, nan, -infinity, infinity}) {
@@ -109,7 +109,7 @@ TEST(finite_amax, finds_one_value_anywhere) {
   }
 }
 
-TEST(finite_amax, of_nothing_finite_is_zero) {
+TEST(finite_amax, is_zero_without_finite_values) {
   const std::vector<float> x = {nan, infinity, -infinity, -nan, -0.0F};
   for (index n = 0; n <= 5; ++n) {
     EXPECT_EQ(std::bit_cast<std::uint32_t>(detail::finite_amax(x.data(), n)), 0U);
@@ -190,7 +190,7 @@ TYPED_TEST(array_test, codes_of_numbers_equal_a_plain_loop) {
 }
 
 /// One special value, at every position of a block that is checked together.
-TYPED_TEST(array_test, one_special_value_is_found_anywhere) {
+TYPED_TEST(array_test, finds_one_special_value_at_every_position) {
   constexpr int lo = std::numeric_limits<TypeParam>::min();
   constexpr int hi = std::numeric_limits<TypeParam>::max();
   const quant_params p{0.25F, 7};
@@ -247,7 +247,7 @@ TYPED_TEST(array_test, public_functions_use_all_codes_of_the_type) {
   EXPECT_EQ(back[0], 0.5F * static_cast<float>(limits::min() - 3));
 }
 
-TYPED_TEST(array_test, the_largest_floats_come_back_finite) {
+TYPED_TEST(array_test, the_largest_floats_stay_finite) {
   using limits = std::numeric_limits<TypeParam>;
   const std::vector<float> x = {-FLT_MAX, FLT_MAX, 1e38F, -1e38F, 0.0F, -infinity, infinity, 1.0F};
   for (const int n : {8, 1000}) {
@@ -269,7 +269,7 @@ TYPED_TEST(array_test, the_largest_floats_come_back_finite) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TYPED_TEST(array_test, names_what_is_wrong_and_writes_nothing) {
+TYPED_TEST(array_test, names_bad_arguments_and_writes_nothing) {
   using limits = std::numeric_limits<TypeParam>;
   const float x = 1.0F;
   const TypeParam code = 9;
@@ -313,7 +313,7 @@ TYPED_TEST(array_test, names_what_is_wrong_and_writes_nothing) {
   EXPECT_EQ(back, 7.0F);
 }
 
-TEST(quantize_rows, names_what_is_wrong) {
+TEST(quantize_rows, names_bad_arguments) {
   const float x = 1.0F;
   std::int8_t code = 9;
   float scale = 7.0F;
@@ -384,7 +384,7 @@ void check_rows(const std::vector<float>& x, index rows, index cols, bool stream
   ASSERT_EQ(codes[rows * cols], 99);
 }
 
-TEST(quantize_rows, equals_a_plain_loop_whatever_the_shape) {
+TEST(quantize_rows, equals_a_plain_loop_for_every_shape) {
   for (const index cols : {0, 1, 31, 63, 64, 65, 127, 128, 200, 1024, 3072, 3073}) {
     for (const index rows : {1, 2, 3, 4, 70}) {
       for (const float special : {0.5F, 9e8F, 1e-42F, nan, -nan, infinity, -infinity, FLT_MAX}) {

@@ -71,7 +71,7 @@ void expect_nearest_everywhere() {
   }
 }
 
-TEST(codebook, takes_the_nearest_level_in_every_granularity) {
+TEST(codebook, chooses_the_nearest_level_in_every_granularity) {
   expect_nearest_everywhere<codebook<1>>();
   expect_nearest_everywhere<codebook<2>>();
   expect_nearest_everywhere<codebook<3>>();
@@ -82,7 +82,7 @@ TEST(codebook, takes_the_nearest_level_in_every_granularity) {
   expect_nearest_everywhere<codebook<8>>();
 }
 
-TEST(codebook, takes_the_lower_level_on_a_midpoint) {
+TEST(codebook, chooses_the_lower_level_on_a_midpoint) {
   row_matrix<float> w(1, 6);
   w << 0.25F, std::nextafter(0.25F, 1.0F), -0.25F, std::nextafter(-0.25F, 0.0F), 0.75F, 1.0F;
   const std::vector<float> levels = {-0.5F, 0.0F, 0.5F, 1.0F};
@@ -99,7 +99,7 @@ TEST(codebook, does_not_depend_on_the_executor) {
 }
 
 /// Zeros come back exactly. Equal subnormals come back with an error of at most their magnitude.
-TEST(codebook, of_zeros_and_subnormals_is_no_farther_than_zero) {
+TEST(codebook, of_zeros_and_subnormals_has_no_larger_error_than_zero) {
   constexpr float least = std::numeric_limits<float>::min();
   const std::vector<std::vector<float>> lists = {{-1.0F, -0.25F, 0.25F, 1.0F},
                                                  {-1.0F, 0.0F, 0.5F, 1.0F},
@@ -129,7 +129,7 @@ TEST(codebook, of_zeros_and_subnormals_is_no_farther_than_zero) {
       1.0F);
 }
 
-TEST(codebook, counts_its_levels_among_its_bytes) {
+TEST(codebook, includes_levels_in_storage_bytes) {
   const row_matrix<float> w = tests::random_reals(3, 70, 5);
   EXPECT_EQ((quantize<codebook_per_row<4>, normal_quantiles>(w).storage_bytes()),
             3 * 35 + 3 * 4 + 16 * 4);
@@ -139,7 +139,7 @@ TEST(codebook, counts_its_levels_among_its_bytes) {
             3 * 44 + 3 * 4 + 32 * 4);
 }
 
-TEST(codebook, comes_back_from_its_parts) {
+TEST(codebook, is_rebuilt_from_its_parts) {
   const row_matrix<float> w = tests::random_reals(4, 9, 5);
   const std::vector<float> levels = uneven_levels(3);
   const auto q = quantize<codebook_grouped<3, 4>>(w, levels);
@@ -150,7 +150,7 @@ TEST(codebook, comes_back_from_its_parts) {
   EXPECT_FALSE((quantized_matrix<codebook_grouped<3, 4>>(q.codes(), q.scales(), moved) == q));
 }
 
-TEST(codebook, is_measured_as_all_schemes_are) {
+TEST(codebook, works_with_all_metrics) {
   row_matrix<float> w(1, 5);
   w << -1.0F, -0.7F, 0.5F, 0.7F, 1.0F;
   const std::vector<float> levels = {-0.5F, 0.0F, 0.25F, 0.5F};
@@ -171,7 +171,7 @@ TEST(codebook, quantizes_by_each_rule) {
 
 #if FEWBIT_HAS_EXCEPTIONS
 
-TEST(codebook, says_what_is_wrong_with_its_levels) {
+TEST(codebook, names_bad_levels) {
   const row_matrix<float> w = tests::random_reals(2, 3, 5);
   const auto quantized = [&](std::vector<float> levels) {
     return tests::sentence_of([&] { return quantize<codebook_per_row<2>>(w, levels); });
@@ -188,7 +188,7 @@ TEST(codebook, says_what_is_wrong_with_its_levels) {
             "fewbit: quantize: levels[1] is nan, expected -1 to 1");
 }
 
-TEST(codebook, says_what_is_wrong_with_its_parts) {
+TEST(codebook, names_bad_arguments) {
   using matrix = quantized_matrix<codebook_per_row<2>>;
   const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(1, 2, 3);
   const std::vector<float> one = {1.0F}, levels = {-1.0F, 0.0F, 0.5F, 1.0F};
@@ -202,7 +202,7 @@ TEST(codebook, says_what_is_wrong_with_its_parts) {
             "fewbit: quantized_matrix: codes(0, 0) is 4, expected 0 to 3");
 }
 
-TEST(codebook, says_what_is_wrong_with_its_weights) {
+TEST(codebook, names_bad_weights) {
   row_matrix<float> w = tests::random_reals(2, 3, 5);
   w(1, 2) = std::numeric_limits<float>::infinity();
   const std::string sentence = "fewbit: quantize: w(1, 2) is inf, expected a finite number";

@@ -24,7 +24,7 @@ template <class St>
 using zero_points_of =
     std::conditional_t<St::is_signed, types<symmetric, symmetric_full, affine>, types<affine>>;
 
-TYPED_TEST(integer_storage_test, every_legal_scheme_equals_the_oracle) {
+TYPED_TEST(integer_storage_test, every_legal_scheme_equals_the_reference) {
   int schemes = 0;
   const auto all = tests::inputs();
   for_each_type(tests::granularities{}, [&]<class G>() {
@@ -49,7 +49,7 @@ class minimum_storage_test : public testing::Test {};
 using unsigned_storages = testing::Types<uint8, uint4, uint3, uint2>;
 TYPED_TEST_SUITE(minimum_storage_test, unsigned_storages);
 
-TYPED_TEST(minimum_storage_test, every_legal_scheme_equals_the_oracle) {
+TYPED_TEST(minimum_storage_test, every_legal_scheme_equals_the_reference) {
   const auto all = tests::inputs();
   for_each_type(types<per_row, grouped<20>>{}, [&]<class G>() {
     for_each_type(scales{}, [&]<class Sc>() {

@@ -15,7 +15,7 @@ TYPED_TEST_SUITE(granularity_test, granularities);
 
 constexpr index extents[] = {1, 2, 3, 4, 7, 12, 13};
 
-TYPED_TEST(granularity_test, every_scale_is_used_and_none_beyond_the_count) {
+TYPED_TEST(granularity_test, every_scale_below_the_count_is_used) {
   for (const index rows : extents) {
     for (const index cols : extents) {
       std::vector<int> used(static_cast<std::size_t>(TypeParam::count(rows, cols)));
@@ -29,7 +29,7 @@ TYPED_TEST(granularity_test, every_scale_is_used_and_none_beyond_the_count) {
   }
 }
 
-TYPED_TEST(granularity_test, group_is_exactly_the_elements_of_its_scale) {
+TYPED_TEST(granularity_test, a_group_has_exactly_the_elements_of_its_scale) {
   for (const index rows : extents) {
     for (const index cols : extents) {
       for (index i = 0; i < TypeParam::count(rows, cols); ++i) {
@@ -49,7 +49,7 @@ TYPED_TEST(granularity_test, group_is_exactly_the_elements_of_its_scale) {
   }
 }
 
-TYPED_TEST(granularity_test, columns_of_a_run_share_their_scale) {
+TYPED_TEST(granularity_test, columns_of_a_run_share_a_scale) {
   for (const index cols : extents) {
     const index run = TypeParam::run(cols);
     ASSERT_GE(run, 1);

@@ -48,7 +48,7 @@ TEST(normal_quantiles, ascend_at_all_widths) {
   expect_order(normal_quantiles::levels<8>());
 }
 
-TEST(powers_of_two, halve) {
+TEST(powers_of_two, are_powers_of_two) {
   EXPECT_EQ(powers_of_two::levels<2>(), (std::array<float, 4>{-1.0F, 0.0F, 0.5F, 1.0F}));
   EXPECT_EQ(powers_of_two::levels<3>(),
             (std::array<float, 8>{-1.0F, -0.5F, -0.25F, 0.0F, 0.125F, 0.25F, 0.5F, 1.0F}));

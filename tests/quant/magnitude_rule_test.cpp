@@ -79,7 +79,7 @@ TEST(mean_magnitude, is_the_mean) {
   EXPECT_EQ(mean_magnitude::choose(m).scale, 2.0F);
 }
 
-TEST(magnitude_rules, zeros_have_scale_one_and_no_survivor) {
+TEST(magnitude_rules, zeros_have_scale_one_and_only_zero_codes) {
   std::vector<float> zeros(5, 0.0F);
   for (const magnitude_choice& c : {ternary_optimum::choose(zeros), ternary_twn::choose(zeros)}) {
     EXPECT_EQ(c.scale, 1.0F);
@@ -88,7 +88,7 @@ TEST(magnitude_rules, zeros_have_scale_one_and_no_survivor) {
   EXPECT_EQ(mean_magnitude::choose(zeros).scale, 0.0F);  // no binary code stands for 0
 }
 
-TEST(magnitude_rules, subnormal_and_huge_groups_keep_a_normal_scale_or_none) {
+TEST(magnitude_rules, subnormal_and_huge_groups_have_normal_scales) {
   std::vector<float> tiny(3, std::numeric_limits<float>::denorm_min());
   std::vector<float> huge(3, FLT_MAX);
   for (auto choose :

@@ -83,7 +83,7 @@ TEST(metrics, clipped_elements_are_counted) {
   EXPECT_EQ(measure_error(w, quantize<int8_affine>(w, shifted)).clipped_share, 4.0 / 8);
 }
 
-TEST(metrics, minima_move_what_codes_cover) {
+TEST(metrics, minima_shift_the_range_of_codes) {
   expect_nothing_clipped<uint4_grouped_minimum<8>>();
   expect_nothing_clipped<scheme<uint2, per_row, real_minimum, power_of_two>>();
   using S = scheme<uint4, per_row, real_minimum>;  // reaches 9.5..25.5
@@ -97,7 +97,7 @@ TEST(metrics, minima_move_what_codes_cover) {
   EXPECT_EQ(clipped_share(w, one), 7.0 / 8);
 }
 
-TEST(metrics, scale_zero_covers_zeros_alone) {
+TEST(metrics, scale_zero_covers_only_zeros) {
   row_matrix<float> w = row_matrix<float>::Zero(2, 4);
   const auto q = quantize<binary_per_row>(w);
   EXPECT_EQ(measure_error(w, q).clipped_share, 0.0);
@@ -145,7 +145,7 @@ struct long_report {
   }
 };
 
-TEST(metrics, equal_long_double_whatever_the_sizes) {
+TEST(metrics, equal_long_double_at_all_magnitudes) {
   const row_matrix<float> noise = tests::noise_matrix(9, 31, 3);
   const row_matrix<float> near = noise + 1e-3F * tests::noise_matrix(9, 31, 4);
   for (const float outlier : {0.0F, 1e10F, -3e38F}) {
@@ -193,7 +193,7 @@ TEST(metrics, bad_input_is_named) {
             "fewbit: measure_error: w is 0 x 3, expected at least one row and one column");
 }
 
-TEST(metrics, errors_name_what_was_called) {
+TEST(metrics, errors_name_the_called_function) {
   const row_matrix<float> w = row_matrix<float>::Ones(2, 3), none(0, 3);
   const row_matrix<float> narrow = w.leftCols(2);
   row_matrix<float> bad = w;

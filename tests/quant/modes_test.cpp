@@ -105,7 +105,7 @@ TYPED_TEST(modes_test, every_tie_at_every_zero_point) {
   expect_every_tie_at_every_zero_point<TypeParam, std::uint16_t>(65535);
 }
 
-TYPED_TEST(modes_test, noise_equals_the_oracle_in_any_view) {
+TYPED_TEST(modes_test, noise_equals_the_reference_in_any_view) {
   using mode = typename TypeParam::mode;
   const row_matrix<float> all = tests::noise_matrix(20, 90, 3, 9.0);
   const auto x = all.block(1, 2, 17, 83);
@@ -120,7 +120,7 @@ TYPED_TEST(modes_test, noise_equals_the_oracle_in_any_view) {
   }
 }
 
-TYPED_TEST(modes_test, beyond_the_codes_and_nan_are_defined_in_both_widths) {
+TYPED_TEST(modes_test, out_of_range_values_and_nan_are_defined_in_both_widths) {
   using mode = typename TypeParam::mode;
   const float x[] = {inf, -inf, nan, -nan, FLT_MAX, -FLT_MAX, 3e9F, -3e9F, 1e-45F, -1e-45F};
   const int expected[] = {255, 0, 0, 0, 255, 0, 255, 0, 200, 200};

@@ -59,7 +59,7 @@ TEST(params, cost_of_powers_of_two_in_decibels) {
   EXPECT_NEAR(cost(0.51F), 5.78, 0.005);
 }
 
-TEST(params, affine_range_is_widened_to_hold_zero) {
+TEST(params, affine_range_is_widened_to_include_zero) {
   EXPECT_EQ(choose_params<uint8_affine>({1.0F, 255.0F}), (quant_params{1.0F, 0}));
   EXPECT_EQ(choose_params<uint8_affine>({-255.0F, -1.0F}), (quant_params{1.0F, 255}));
   EXPECT_EQ(choose_params<int8_affine>({5.0F, 5.0F}),
@@ -146,7 +146,7 @@ TEST(params, zero_point_is_always_a_code) {
   }
 }
 
-TEST(params, a_minimum_is_the_low_end_and_the_last_code_the_high_one) {
+TEST(params, code_zero_is_the_minimum_and_the_last_code_the_maximum) {
   using S = uint4_grouped_minimum<32>;
   EXPECT_EQ(choose_params<S>({-1.0F, 14.0F}), (minimum_params{1.0F, -1.0F}));
   EXPECT_EQ(choose_params<S>({100.0F, 130.0F}), (minimum_params{2.0F, 100.0F}));

@@ -33,7 +33,7 @@ using some_schemes =
                  scheme<int16, per_col, affine, real_scale, toward_zero>, uint4_grouped_minimum<20>,
                  scheme<uint8, per_row, real_minimum, real_scale, stochastic>>;
 
-TEST(quantize, equals_the_oracle) {
+TEST(quantize, equals_the_reference) {
   const auto all = inputs();
   for_each_type(some_schemes{}, [&]<class S>() {
     SCOPED_TRACE(testing::Message() << S::storage::name << " " << S::granularity::name);
@@ -228,7 +228,7 @@ double worst_channel_sqnr(const row_matrix<float>& w) {
   return worst;
 }
 
-TEST(quantize, fading_channels_vanish_per_tensor_and_survive_per_channel) {
+TEST(quantize, small_channels_need_a_scale_per_channel) {
   const row_matrix<float> w = fading_channels();
   const auto q = quantize<int8_per_tensor>(w);
   const int expected[12] = {127, 64, 32, 16, 8, 4, 2, 1, 0, 0, 0, 0};
@@ -241,7 +241,7 @@ TEST(quantize, fading_channels_vanish_per_tensor_and_survive_per_channel) {
   EXPECT_GE((worst_channel_sqnr<scheme<int8, sub_tensor<1>, affine>>(w)), 40.0);
 }
 
-TEST(quantize, splitting_blocks_never_hurts_the_worst_channel) {
+TEST(quantize, smaller_blocks_never_increase_the_largest_error) {
   const row_matrix<float> w = fading_channels();
   const double steps[] = {worst_channel_sqnr<scheme<int8, sub_tensor<12>>>(w),
                           worst_channel_sqnr<scheme<int8, sub_tensor<6>>>(w),
@@ -250,7 +250,7 @@ TEST(quantize, splitting_blocks_never_hurts_the_worst_channel) {
   for (int i = 1; i < 4; ++i) EXPECT_GE(steps[i], steps[i - 1]);
 }
 
-TEST(quantize, all_that_eigen_can_express_is_accepted) {
+TEST(quantize, accepts_all_eigen_expressions) {
   const row_matrix<float> w = tests::noise_matrix(6, 40, 9);
   const Eigen::MatrixXf by_column = w;
   const auto expected = quantize<int8_per_row>(w);
@@ -276,7 +276,7 @@ TEST(quantize, result_does_not_depend_on_the_executor) {
   }
 }
 
-TEST(quantize, stochastic_codes_follow_their_generator_and_are_unbiased) {
+TEST(quantize, stochastic_codes_depend_on_the_generator_and_are_unbiased) {
   using s = scheme<int8, per_tensor, symmetric, real_scale, stochastic>;
   const row_matrix<float> w = row_matrix<float>::Constant(200, 200, 0.3F);
   const std::vector<quant_params> unit = {{1.0F, 0}};
@@ -286,7 +286,7 @@ TEST(quantize, stochastic_codes_follow_their_generator_and_are_unbiased) {
   EXPECT_NEAR(dequantize(q).mean(), 0.3, 4 * std::sqrt(0.21 / 40000));
 }
 
-TEST(quantize, given_parameters_are_used_as_they_are) {
+TEST(quantize, given_parameters_are_used_unchanged) {
   row_matrix<float> w(2, 3);
   w << -1, 0, 3, 1, 100, -100;
   const std::vector<quant_params> params = {{static_cast<float>(4.0 / 255), -64}};
@@ -355,7 +355,7 @@ void expect_small_groups_come_back() {
   }
 }
 
-TEST(quantize, zeros_and_subnormals_come_back_as_near_as_zero_is) {
+TEST(quantize, zeros_and_subnormals_have_no_larger_error_than_zero) {
   tests::for_each_type(tests::granularities{}, []<class G>() {
     SCOPED_TRACE(G::name);
     expect_small_groups_come_back<scheme<binary, G>>();
@@ -384,7 +384,7 @@ TEST(quantize, a_group_of_zeros_has_scale_zero_where_no_code_is_zero) {
   EXPECT_EQ(quantize<int4_per_row>(w).scale(1, 0), 1.0F);
 }
 
-TEST(quantize, the_largest_floats_come_back_finite) {
+TEST(quantize, the_largest_floats_stay_finite) {
   row_matrix<float> w = tests::noise_matrix(6, 40, 7, 1e38);
   w(1, 3) = -FLT_MAX;
   w(2, 4) = FLT_MAX;
@@ -414,7 +414,7 @@ using minimum_schemes =
                  scheme<uint2, per_row, real_minimum, power_of_two>,
                  scheme<uint4, grouped<20>, real_minimum, real_scale, toward_zero>>;
 
-TEST(quantize_by_minima, equal_values_come_back_exactly) {
+TEST(quantize_by_minima, equal_values_are_restored_exactly) {
   for_each_type(minimum_schemes{}, []<class S>() {
     for (const float value : {0.0F, 1.0F, -0.1F, 3.3333F, 1e-45F, -1e-38F, FLT_MAX, -FLT_MAX}) {
       const row_matrix<float> w = row_matrix<float>::Constant(2, 41, value);
@@ -427,7 +427,7 @@ TEST(quantize_by_minima, equal_values_come_back_exactly) {
   });
 }
 
-TEST(quantize_by_minima, the_ends_of_float_come_back_within_half_a_step) {
+TEST(quantize_by_minima, the_largest_floats_are_restored_within_half_a_step) {
   row_matrix<float> w = tests::noise_matrix(6, 40, 10, FLT_MAX / 10);
   w(0, 0) = FLT_MAX;
   w(0, 1) = -FLT_MAX;
@@ -454,7 +454,7 @@ TEST(quantize_by_minima, a_group_far_from_zero_costs_no_precision) {
   EXPECT_LT(5.0F * by_minima, error(far, fake_quantize<uint4_grouped<32>>(far)));
 }
 
-TEST(quantize_by_minima, given_parameters_are_used_as_they_are) {
+TEST(quantize_by_minima, given_parameters_are_used_unchanged) {
   using S = uint4_grouped_minimum<4>;
   row_matrix<float> w(1, 8);
   w << -2, -1.25F, 5.6F, 100, 7, -FLT_MAX, FLT_MAX, 3;
@@ -474,7 +474,7 @@ TEST(quantize_by_minima, given_parameters_are_used_as_they_are) {
   EXPECT_TRUE(dequantize(quantize<S>(w, wide)).allFinite());
 }
 
-TEST(quantize, fake_quantize_is_quantize_and_back) {
+TEST(quantize, fake_quantize_equals_quantize_then_dequantize) {
   const row_matrix<float> w = tests::noise_matrix(4, 33, 11);
   EXPECT_EQ(fake_quantize<uint4_grouped<20>>(w), dequantize(quantize<uint4_grouped<20>>(w)));
   EXPECT_EQ(fake_quantize<int8_per_row>(w, thread_executor{2}),

@@ -55,7 +55,7 @@ using schemes =
                    binary_per_row>;
 TYPED_TEST_SUITE(quantized_matrix_test, schemes);
 
-TYPED_TEST(quantized_matrix_test, gives_back_its_parts) {
+TYPED_TEST(quantized_matrix_test, returns_its_parts) {
   using S = TypeParam;
   for (const index rows : {1, 2, 5}) {
     for (const index cols : {1, 2, 3, 7, 8, 9, 300}) {
@@ -148,7 +148,7 @@ void expect_minima_to_come_back(index rows, index cols) {
   EXPECT_FALSE(q == quantized_matrix<S>(codes, scales, minima));
 }
 
-TEST(quantized_matrix, minima_come_back) {
+TEST(quantized_matrix, minima_are_restored) {
   for (const index cols : {1, 3, 8, 9, 70}) {
     expect_minima_to_come_back<uint4_grouped_minimum<4>>(3, cols);
     expect_minima_to_come_back<scheme<uint8, per_row, real_minimum>>(3, cols);
@@ -230,7 +230,7 @@ TEST(quantized_matrix, bad_scales_are_named) {
   EXPECT_EQ(failure<int8_power_of_two>(codes, {0.25F}), "no error");
 }
 
-TEST(quantized_matrix, a_scale_may_be_zero_where_no_code_is) {
+TEST(quantized_matrix, a_scale_may_be_zero_if_no_code_means_zero) {
   const row_matrix<std::int8_t> codes = row_matrix<std::int8_t>::Constant(2, 4, -1);
   EXPECT_EQ(failure<binary_per_row>(codes, {0.0F, 1.0F}), "no error");
   for (const float bad : {-0.0F, -1.0F, 1e-40F, std::numeric_limits<float>::infinity(),

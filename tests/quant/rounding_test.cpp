@@ -76,7 +76,7 @@ TEST(stochastic_test, is_the_floor_of_the_exact_sum) {
   }
 }
 
-TEST(stochastic_test, integers_stay_whatever_the_number) {
+TEST(stochastic_test, integers_do_not_change_for_any_random_number) {
   for (int x = -300; x <= 300; ++x) {
     for (const float u : {0.0F, 0.5F, 1.0F - 0x1p-24F}) {
       EXPECT_EQ(stochastic::round(static_cast<float>(x), u), x);
@@ -84,7 +84,7 @@ TEST(stochastic_test, integers_stay_whatever_the_number) {
   }
 }
 
-TEST(stochastic_test, share_of_ups_is_the_fraction) {
+TEST(stochastic_test, rounds_up_as_often_as_the_fraction) {
   constexpr int draws = 1 << 12;
   for (const float x : {0.25F, -0.25F, 3.75F, -7.5F}) {
     int sum = 0;

@@ -43,7 +43,7 @@ static_assert(IntegerScheme<int2_per_row> && !IntegerScheme<ternary_per_row>);
 static_assert(std::is_empty_v<int8_per_row>);
 static_assert(!std::is_same_v<int8_per_row, int8_per_col>);
 
-TEST(scheme, full_range_has_the_one_code_more) {
+TEST(scheme, full_range_has_one_more_code) {
   using narrow = scheme<int4, per_row, symmetric>;
   using full = scheme<int4, per_row, symmetric_full>;
   EXPECT_EQ(narrow::code_min, full::code_min + 1);

@@ -62,7 +62,7 @@ TEST(quantize_ttq, has_the_best_scales_for_its_codes) {
   }
 }
 
-TEST(quantize_ttq, of_zeros_and_subnormals_is_no_farther_than_zero) {
+TEST(quantize_ttq, of_zeros_and_subnormals_has_no_larger_error_than_zero) {
   constexpr float least = std::numeric_limits<float>::min();
   for (const float x : {0.0F, -0.0F, 1e-45F, 1e-42F, -1e-42F, least / 2, -least * 0.75F, least}) {
     const auto q = quantize_ttq(row_matrix<float>::Constant(2, 5, x));
@@ -79,7 +79,7 @@ TEST(quantize_ttq, takes_as_many_bytes_as_its_codes_and_scales) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(quantize_ttq, says_what_is_wrong) {
+TEST(quantize_ttq, names_bad_arguments) {
   row_matrix<float> w = row_matrix<float>::Ones(2, 3);
   EXPECT_EQ(tests::sentence_of([&] { (void)quantize_ttq(w, 1.0); }),
             "fewbit: quantize_ttq: threshold is 1, expected at least 0 and less than 1");

@@ -112,7 +112,7 @@ TEST(weighted_quantize, is_never_worse_than_the_largest_magnitude) {
 }
 
 /// Where the plain scale is the best real number, the floats next to it cost more.
-TEST(weighted_quantize, keeps_the_scale_of_weights_that_were_codes) {
+TEST(weighted_quantize, keeps_the_scale_of_quantized_weights) {
   const auto codes = quantize<int4_grouped<4>>(noise_matrix(30, 40, 7));
   const row_matrix<float> w = dequantize(codes);
   const std::vector<float> importance = random_importance(40, 8);
@@ -126,7 +126,7 @@ TEST(weighted_quantize, keeps_the_scale_of_weights_that_were_codes) {
   }
 }
 
-TEST(weighted_quantize, codes_are_those_of_the_scales_it_chose) {
+TEST(weighted_quantize, codes_match_the_chosen_scales) {
   const row_matrix<float> w = noise_matrix(5, 70, 8);
   const auto q = weighted_quantize<int4_grouped<32>>(w, random_importance(70, 9));
   std::vector<quant_params> params;
@@ -134,7 +134,7 @@ TEST(weighted_quantize, codes_are_those_of_the_scales_it_chose) {
   EXPECT_EQ(q, quantize<int4_grouped<32>>(w, params));
 }
 
-TEST(weighted_quantize, groups_that_cost_nothing_keep_the_plain_scale) {
+TEST(weighted_quantize, groups_of_importance_zero_keep_the_default_scale) {
   row_matrix<float> w = noise_matrix(2, 64, 10);
   w.row(1).setZero();
   const std::vector<float> none(64, 0.0F), all(64, 1.0F);
@@ -142,7 +142,7 @@ TEST(weighted_quantize, groups_that_cost_nothing_keep_the_plain_scale) {
   EXPECT_EQ(weighted_quantize<int4_grouped<32>>(w, all).scale(1, 0), 1.0F);
 }
 
-TEST(weighted_quantize, serves_the_one_element_that_counts) {
+TEST(weighted_quantize, is_exact_for_the_only_important_element) {
   row_matrix<float> w = noise_matrix(1, 32, 11);
   w(0, 3) = 100.0F;
   std::vector<float> importance(32, 0.0F);
@@ -236,7 +236,7 @@ TEST(weighted_quantize, is_within_a_hundredth_of_the_best_in_large_groups) {
   expect_near_least_cost<scheme<int4, per_row>>(4700);
 }
 
-TEST(weighted_quantize, finds_the_best_in_groups_that_are_just_small_enough) {
+TEST(weighted_quantize, finds_the_optimum_in_the_largest_exact_groups) {
   const row_matrix<float> w = noise_matrix(1, 258, 23);
   const std::vector<float> importance = random_importance(258, 24);
   const double got = cost(w, importance, weighted_quantize<int8_per_row>(w, importance), 0, 0, 258);
@@ -256,7 +256,7 @@ TEST(weighted_quantize, large_groups_scale_with_their_elements) {
   EXPECT_EQ(weighted_quantize<int8_per_row>(w, huge).scale(0, 0), scale);
 }
 
-TEST(weighted_quantize, takes_the_largest_and_smallest_numbers) {
+TEST(weighted_quantize, accepts_the_largest_and_smallest_numbers) {
   for (const index n : {32, 1024}) {
     row_matrix<float> w = noise_matrix(2, n, 27);
     w *= 3e38F / w.cwiseAbs().maxCoeff();
@@ -284,7 +284,7 @@ TEST(weighted_quantize, takes_the_largest_and_smallest_numbers) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(weighted_quantize, names_what_is_wrong) {
+TEST(weighted_quantize, names_bad_arguments) {
   const row_matrix<float> w = noise_matrix(2, 3, 1);
   const auto sentence = [](const row_matrix<float>& m, const std::vector<float>& importance) {
     return tests::sentence_of([&] { return weighted_quantize<int4_grouped<32>>(m, importance); });

@@ -1,13 +1,25 @@
 #pragma once
-/// The instruction sets for typed tests.
+/// The instruction sets for typed tests: all that are compiled. A program that defines
+/// FEWBIT_TEST_ARCHS tests that list of support/emulated_archs.hpp instead.
 
 #include <gtest/gtest.h>
 
 #include <string>
 
 #include "fewbit/arch/all.hpp"
+#if defined(FEWBIT_TEST_ARCHS)
+#include "support/emulated_archs.hpp"
+#endif
 
 namespace fewbit::tests {
+
+#if defined(FEWBIT_TEST_ARCHS)
+using archs_here = FEWBIT_TEST_ARCHS;
+inline constexpr bool emulated_here = true;
+#else
+using archs_here = arch::compiled;
+inline constexpr bool emulated_here = false;
+#endif
 
 namespace detail {
 
@@ -20,7 +32,7 @@ struct archs_of<arch::list<Archs...>> {
 
 }  // namespace detail
 
-using archs = detail::archs_of<arch::compiled>::type;
+using archs = detail::archs_of<archs_here>::type;
 
 /// Names typed tests after the instruction set.
 struct arch_names {

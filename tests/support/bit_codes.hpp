@@ -11,6 +11,7 @@
 
 #include "fewbit/gemm/bit_planes/formats.hpp"
 #include "fewbit/gemm/bit_planes/lhs.hpp"
+#include "support/archs.hpp"
 #include "support/odd_units.hpp"
 
 namespace fewbit::tests {
@@ -80,12 +81,12 @@ struct bit_units_of<arch::list<Odd...>, arch::list<Archs...>> {
 
 }  // namespace detail
 
-using bit_units = detail::bit_units_of<odd_bit_units, arch::compiled>::type;
+using bit_units = detail::bit_units_of<odd_bit_units, archs_here>::type;
 
 /// The units that a test with long compile time is compiled for.
 using bit_units_here =
     std::conditional_t<odd_units_here, detail::bit_units_of<odd_bit_units, arch::list<>>::type,
-                       detail::bit_units_of<arch::list<>, arch::compiled>::type>;
+                       detail::bit_units_of<arch::list<>, archs_here>::type>;
 
 /// Names typed tests after the unit.
 struct bit_unit_names {

@@ -18,13 +18,18 @@ row_matrix<T> random_codes(index rows, index cols, std::uint32_t seed) {
   return m;
 }
 
-/// A W^T in 64 bits.
+/// A W^T in 64 bits. Reads pointers, because elements of matrices are slow without optimization.
 template <class A>
 row_matrix<std::int64_t> wide_product(const A& a, const row_matrix<std::int8_t>& w) {
-  row_matrix<std::int64_t> c = row_matrix<std::int64_t>::Zero(a.rows(), w.rows());
+  const row_matrix<typename A::Scalar> rows = a;
+  row_matrix<std::int64_t> c(a.rows(), w.rows());
   for (index i = 0; i < a.rows(); ++i) {
     for (index j = 0; j < w.rows(); ++j) {
-      for (index k = 0; k < w.cols(); ++k) c(i, j) += std::int64_t{a(i, k)} * w(j, k);
+      const typename A::Scalar* x = rows.data() + i * w.cols();
+      const std::int8_t* y = w.data() + j * w.cols();
+      std::int64_t sum = 0;
+      for (index k = 0; k < w.cols(); ++k) sum += std::int64_t{x[k]} * y[k];
+      c(i, j) = sum;
     }
   }
   return c;

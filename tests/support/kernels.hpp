@@ -1,5 +1,5 @@
 #pragma once
-/// The kernels for typed tests: every compiled instruction set with both types of activations, and
+/// The kernels for typed tests: every instruction set with both types of activations, and
 /// reference kernels with odd tile sizes.
 
 #include <gtest/gtest.h>
@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "fewbit/gemm/int8/kernel.hpp"
+#include "support/archs.hpp"
 #include "support/odd_units.hpp"
 
 namespace fewbit::tests {
@@ -62,13 +63,13 @@ struct kernels_of<arch::list<Odd...>, arch::list<Archs...>> {
 
 }  // namespace detail
 
-using kernels = detail::kernels_of<odd_kernels, arch::compiled>::type;
+using kernels = detail::kernels_of<odd_kernels, archs_here>::type;
 
 /// The kernels that a test with long compile time is compiled for: those of instruction sets, or,
 /// in a separate program, the odd kernels, which are the same for all instruction sets.
 using kernels_here =
     std::conditional_t<odd_units_here, detail::kernels_of<odd_kernels, arch::list<>>::type,
-                       detail::kernels_of<arch::list<>, arch::compiled>::type>;
+                       detail::kernels_of<arch::list<>, archs_here>::type>;
 
 /// Position of the i-th code of a step, for units that reorder the codes of a step.
 template <class Unit>

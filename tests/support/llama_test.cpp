@@ -211,7 +211,7 @@ struct other_linear {
   void operator()(const row& x, row& y) const { layer(x, y); }
 };
 
-TEST(llama, takes_other_layers_and_visits_each) {
+TEST(llama, accepts_other_layers) {
   const float_model model = load(random_weights(), good_metadata);
   llama network(model.shape, model.weights);
   llama other(model.shape, model.weights.with_layers(

@@ -78,10 +78,12 @@ inline std::vector<conv_case> conv_cases() {
   };
   return {
       {{1, 1, 1}, 1, {}, 1},
-      {{3, 3, 17}, 5, {}, 1},                                          // pointwise
-      {{5, 4, 8}, 33, {.kernel = {1, 1}, .stride = {2, 3}}, 1},        // strided pointwise
-      same({40, 40, 3}, 16, {.kernel = {3, 3}}),                       // a first layer
-      same({17, 9, 16}, 16, {.kernel = {3, 3}}),                       //
+      {{3, 3, 17}, 5, {}, 1},                                    // pointwise
+      {{5, 4, 8}, 33, {.kernel = {1, 1}, .stride = {2, 3}}, 1},  // strided pointwise
+      same({40, 40, 3}, 16, {.kernel = {3, 3}}),                 // a first layer
+      same({17, 9, 16}, 16, {.kernel = {3, 3}}),                 //
+      same({13, 11, 64}, 40, {.kernel = {3, 3}}),                // many channels, odd extents
+      {{12, 12, 80}, 17, {.kernel = {3, 3}, .padding = {2, 0, 0, 1}}, 1},
       same({8, 8, 64}, 64, {.kernel = {3, 3}, .stride = {2, 2}}),      //
       same({15, 15, 3}, 7, {.kernel = {7, 7}, .stride = {2, 2}}),      //
       {{2, 2, 3}, 4, {.kernel = {5, 5}, .padding = {3, 3, 3, 3}}, 1},  // larger than images

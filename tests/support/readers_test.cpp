@@ -145,7 +145,7 @@ std::string safetensors_message(const std::string& file) {
   return message_of(fewbit::examples::parse_safetensors, file);
 }
 
-TEST(npy, refuses_what_is_malformed) {
+TEST(npy, refuses_malformed_files) {
   const std::string data(12, '\0');
   const std::string start = "fewbit: read_npy: ";
   const std::string header = start + "the header of x is ";
@@ -181,7 +181,7 @@ TEST(npy, refuses_what_is_malformed) {
       start + "the data of x is 12 bytes, expected less than its shape asks for");
 }
 
-TEST(safetensors, refuses_what_is_malformed) {
+TEST(safetensors, refuses_malformed_files) {
   const std::string start = "fewbit: read_safetensors: ";
   const auto header = [](const std::string& text) {
     return safetensors_message(safetensors(text, std::string(8, '\0')));
@@ -289,7 +289,7 @@ std::string mutated(std::string file, std::uint64_t which) {
 }
 
 /// Either the result fits the size of the file, or the file is refused with a sentence.
-TEST(readers, survive_mutations) {
+TEST(readers, refuse_or_read_mutated_files) {
   int refused = 0;
   int accepted = 0;
   const auto check = [](const tensor& t) {

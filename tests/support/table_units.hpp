@@ -1,5 +1,5 @@
 #pragma once
-/// The units for tests of products by tables: those of all compiled instruction sets, and units
+/// The units for tests of products by tables: those of all instruction sets, and units
 /// with odd tile sizes.
 
 #include <gtest/gtest.h>
@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "fewbit/gemm/lookup/weights.hpp"
+#include "support/archs.hpp"
 #include "support/odd_units.hpp"
 
 namespace fewbit::tests {
@@ -39,12 +40,12 @@ struct table_units_of<arch::list<Odd...>, arch::list<Archs...>> {
 
 }  // namespace detail
 
-using table_units = detail::table_units_of<odd_table_units, arch::compiled>::type;
+using table_units = detail::table_units_of<odd_table_units, archs_here>::type;
 
 /// The units that a test with long compile time is compiled for.
 using table_units_here =
     std::conditional_t<odd_units_here, detail::table_units_of<odd_table_units, arch::list<>>::type,
-                       detail::table_units_of<arch::list<>, arch::compiled>::type>;
+                       detail::table_units_of<arch::list<>, archs_here>::type>;
 
 /// Names typed tests after the unit.
 struct table_unit_names {

@@ -1,6 +1,6 @@
 #pragma once
 /// AVX512-VPOPCNTDQ counts the ones of eight words in one instruction. VBMI looks up bytes. GFNI
-/// expands stored weights. There are 32 registers of 512 bits.
+/// expands stored weights. There are 32 registers of 512 bits. The units are in arch/bitalg.hpp.
 ///
 /// | instruction      | computes                                   | why here                              |
 /// |------------------|--------------------------------------------|---------------------------------------|
@@ -64,6 +64,7 @@
 
 #include "fewbit/arch/avx512_vnni.hpp"
 #include "fewbit/arch/bit_unit.hpp"
+#include "fewbit/arch/bitalg.hpp"
 #include "fewbit/arch/lookup_unit.hpp"
 #include "fewbit/arch/table_unit.hpp"
 
@@ -76,232 +77,135 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-struct avx512_bits : bit_words<8, 6, 4> {
-  using counts = words;
-  static constexpr int steps_per_fold = 0;
-  /// One row by 2048 columns on a Sapphire Rapids: two panels are faster than one by 17 to 20 % at
-  /// k = 1024, and by 2 to 5 % at k = 4096, where parities take 24 registers. Four panels need too
-  /// many registers.
-  static constexpr int streams = 2;
-  static constexpr int least_parities = 32;
+struct avx512_bitalg_word : avx512_vnni_word {
+  using fields = bitalg_fields<avx512_bitalg_word>;
+  using bytes = vec<std::uint8_t, 64>;
+  using quads = vec<std::uint32_t, 16>;
+  using words = vec<std::uint64_t, 8>;
 
-  FEWBIT_ALWAYS_INLINE static counts add(const counts& sum, const words& bits) noexcept {
-    return from(_mm512_add_epi64(as_register(sum), _mm512_popcnt_epi64(as_register(bits))));
+  FEWBIT_ALWAYS_INLINE static words add_ones(const words& sums, const words& v) noexcept {
+    return as<words>(_mm512_add_epi64(as_register(sums), _mm512_popcnt_epi64(as_register(v))));
   }
 
-  FEWBIT_ALWAYS_INLINE static words masked_xor(const words& a, const words& b,
-                                               const words& mask) noexcept {
-    return logic<0x60>(mask, a, b);
-  }
-
-  FEWBIT_ALWAYS_INLINE static words sum_of_three(const words& a, const words& b,
-                                                 const words& c) noexcept {
-    return logic<0x96>(a, b, c);
-  }
-  FEWBIT_ALWAYS_INLINE static words majority(const words& a, const words& b,
-                                             const words& c) noexcept {
-    return logic<0xE8>(a, b, c);
-  }
-  FEWBIT_ALWAYS_INLINE static words carry(const words& before, const words& at,
-                                          const words& after) noexcept {
-    return logic<0x3A>(at, after, before);
-  }
-
-  /// The low halves of the lanes of a, then of b.
-  FEWBIT_ALWAYS_INLINE static vec<std::uint32_t, 16> low_halves(const words& a,
-                                                                const words& b) noexcept {
-    const __m512i even =
-        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    using ints = vec<std::uint32_t, 16>;
-    return ints::from(reinterpret_cast<ints::storage>(
-        _mm512_permutex2var_epi32(as_register(a), even, as_register(b))));
-  }
-
-  FEWBIT_ALWAYS_INLINE static std::uint64_t plane(const std::uint8_t* codes, int bit) noexcept {
-    const __m512i mask = _mm512_set1_epi8(static_cast<char>(1 << bit));
-    return _mm512_test_epi8_mask(_mm512_loadu_si512(codes), mask);
-  }
-
- private:
-  /// For each bit of a, b and c: bit number 4 a + 2 b + c of Table.
   template <int Table>
   FEWBIT_ALWAYS_INLINE static words logic(const words& a, const words& b, const words& c) noexcept {
-    return from(_mm512_ternarylogic_epi64(as_register(a), as_register(b), as_register(c), Table));
-  }
-  FEWBIT_ALWAYS_INLINE static __m512i as_register(const words& v) noexcept {
-    return reinterpret_cast<__m512i>(v.data);
-  }
-  FEWBIT_ALWAYS_INLINE static words from(__m512i v) noexcept {
-    return words::from(reinterpret_cast<words::storage>(v));
-  }
-};
-
-template <>
-struct bit_unit<avx512_bitalg> {
-  using type = avx512_bits;
-};
-
-/// Expands a step of stored weights in one instruction; the first step needs only a mask. Bit i of
-/// a result byte is the parity of the source byte masked by byte 7 - i of the matrix.
-struct avx512_fields {
-  template <std::uint8_t Mask, class Words>
-  FEWBIT_ALWAYS_INLINE static Words of(const Words& w, int by) noexcept {
-    if (by == 0) return shifted_fields::of<Mask>(w, 0);
-    constexpr std::uint64_t identity = 0x0102040810204080;
-    const std::uint64_t moved = by > 0 ? identity << 8 * by : identity >> -8 * by;
-    const __m512i matrix = _mm512_set1_epi64(static_cast<long long>(moved & rows<Mask>));
-    return Words::from(reinterpret_cast<typename Words::storage>(
-        _mm512_gf2p8affine_epi64_epi8(reinterpret_cast<__m512i>(w.data), matrix, 0)));
+    return as<words>(
+        _mm512_ternarylogic_epi64(as_register(a), as_register(b), as_register(c), Table));
   }
 
- private:
-  /// Mask over the bytes of a matrix: 0xFF in each byte that produces a bit of Mask.
-  template <std::uint8_t Mask>
-  static constexpr std::uint64_t rows = [] {
-    std::uint64_t bytes = 0;
-    for (int i = 0; i < 8; ++i) {
-      if ((Mask >> i & 1) != 0) bytes |= std::uint64_t{0xFF} << 8 * (7 - i);
-    }
-    return bytes;
-  }();
-};
+  FEWBIT_ALWAYS_INLINE static quads low_halves(const words& a, const words& b) noexcept {
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return as<quads>(_mm512_permutex2var_epi32(as_register(a), even, as_register(b)));
+  }
 
-struct avx512_bitalg_word : avx512_vnni_word {
-  using fields = avx512_fields;
-};
+  FEWBIT_ALWAYS_INLINE static std::uint64_t test(const std::uint8_t* p,
+                                                 std::uint8_t mask) noexcept {
+    return _mm512_test_epi8_mask(_mm512_loadu_si512(p), _mm512_set1_epi8(static_cast<char>(mask)));
+  }
 
-template <int Bits>
-struct stored_unit<avx512_bitalg, Bits> : vnni_stored<avx512_bitalg_word, 12, 16, Bits> {};
+  FEWBIT_ALWAYS_INLINE static quads affine(const quads& w, std::uint64_t matrix) noexcept {
+    return as<quads>(_mm512_gf2p8affine_epi64_epi8(
+        as_register(w), _mm512_set1_epi64(static_cast<long long>(matrix)), 0));
+  }
 
-struct avx512_table : table_bytes<64, 4> {
-  FEWBIT_ALWAYS_INLINE static bytes lookup(const std::uint8_t* table, const quads& i) noexcept {
+  FEWBIT_ALWAYS_INLINE static bytes shuffle(const std::uint8_t* table, const quads& i) noexcept {
     const __m128i entries = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
-    return bytes::from(reinterpret_cast<bytes::storage>(
-        _mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), reinterpret_cast<__m512i>(i.data))));
+    return as<bytes>(_mm512_shuffle_epi8(_mm512_broadcast_i32x4(entries), as_register(i)));
   }
-};
 
-template <>
-struct table_unit<avx512_bitalg> {
-  using type = avx512_table;
-};
+  using bits = __m512i;
 
-/// 8-bit codes. The lower seven bits look up a byte in each of two tables of 128; the highest bit
-/// selects one of the two bytes.
-struct avx512_lookups8 {
-  static constexpr int points = 64;
-  static constexpr int parts = 1;
-  static constexpr int row_bytes = 64;
-  static constexpr int table_bytes = 256;
-  static constexpr int groups = 4;
-  static constexpr int queries = 1;
-  static constexpr int byte_of(int point) noexcept { return point; }
-
-  struct sums {
-    __m512i both = _mm512_setzero_si512();  // sums of pairs of bytes as 16-bit numbers, modulo 2^16
-    __m512i high = _mm512_setzero_si512();  // sums of the higher bytes of the pairs
-  };
-  struct tables {
-    __m512i of[4];
-  };
-  using codes = __m512i;
-
-  FEWBIT_ALWAYS_INLINE static tables load_tables(const std::uint8_t* p) noexcept {
-    return {{_mm512_loadu_si512(p), _mm512_loadu_si512(p + 64), _mm512_loadu_si512(p + 128),
-             _mm512_loadu_si512(p + 192)}};
-  }
-  FEWBIT_ALWAYS_INLINE static codes load_codes(const std::uint8_t* p) noexcept {
+  FEWBIT_ALWAYS_INLINE static bits zero() noexcept { return _mm512_setzero_si512(); }
+  FEWBIT_ALWAYS_INLINE static bits load(const std::uint8_t* p) noexcept {
     return _mm512_loadu_si512(p);
   }
 
-  FEWBIT_ALWAYS_INLINE static void add(sums& s, const tables& t, const codes& c) noexcept {
-    const __m512i below = _mm512_permutex2var_epi8(t.of[0], c, t.of[1]);
-    const __m512i above = _mm512_permutex2var_epi8(t.of[2], c, t.of[3]);
-    const __m512i found = _mm512_mask_blend_epi8(_mm512_movepi8_mask(c), below, above);
-    s.both = _mm512_add_epi16(s.both, found);
-    s.high = _mm512_add_epi16(s.high, _mm512_srli_epi16(found, 8));
+  FEWBIT_ALWAYS_INLINE static bits permute(bits table, bits i) noexcept {
+    return _mm512_permutexvar_epi8(i, table);
+  }
+  FEWBIT_ALWAYS_INLINE static bits permute_two(bits first, bits second, bits i) noexcept {
+    return _mm512_permutex2var_epi8(first, i, second);
+  }
+  FEWBIT_ALWAYS_INLINE static bits choose(bits i, bits second, bits first) noexcept {
+    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(i), first, second);
   }
 
-  FEWBIT_ALWAYS_INLINE static void store(const sums& s, std::uint16_t* out) noexcept {
-    const __m512i even = _mm512_sub_epi16(s.both, _mm512_slli_epi16(s.high, 8));
-    const __m512i first = _mm512_unpacklo_epi16(even, s.high);  // within each quarter
-    const __m512i second = _mm512_unpackhi_epi16(even, s.high);
+  FEWBIT_ALWAYS_INLINE static bits add_pairs(bits a, bits b) noexcept {
+    return _mm512_add_epi16(a, b);
+  }
+  FEWBIT_ALWAYS_INLINE static bits subtract_pairs(bits a, bits b) noexcept {
+    return _mm512_sub_epi16(a, b);
+  }
+  template <int By>
+  FEWBIT_ALWAYS_INLINE static bits pairs_right(bits v) noexcept {
+    return _mm512_srli_epi16(v, By);
+  }
+  template <int By>
+  FEWBIT_ALWAYS_INLINE static bits pairs_left(bits v) noexcept {
+    return _mm512_slli_epi16(v, By);
+  }
+
+  FEWBIT_ALWAYS_INLINE static bits nibble_index(bits v) noexcept {
+    return _mm512_ternarylogic_epi64(v, _mm512_set1_epi8(15), _mm512_set1_epi32(0x30201000), 0xEA);
+  }
+  FEWBIT_ALWAYS_INLINE static bits add_fours(bits sums, bits v) noexcept {
+    return _mm512_dpbusd_epi32(sums, v, _mm512_set1_epi8(1));
+  }
+
+  FEWBIT_ALWAYS_INLINE static void store_alternating(bits even, bits odd,
+                                                     std::uint16_t* out) noexcept {
+    const __m512i first = _mm512_unpacklo_epi16(even, odd);  // within each quarter
+    const __m512i second = _mm512_unpackhi_epi16(even, odd);
     const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
     const __m512i high = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
     _mm512_storeu_si512(out, _mm512_permutex2var_epi64(first, low, second));
     _mm512_storeu_si512(out + 32, _mm512_permutex2var_epi64(first, high, second));
   }
+
+  FEWBIT_ALWAYS_INLINE static void store_low_halves(bits first, bits second,
+                                                    std::uint16_t* out) noexcept {
+    alignas(64) static constexpr auto positions = [] {
+      std::array<std::uint8_t, 64> of{};
+      for (std::size_t i = 0; i < 64; ++i) of[i] = static_cast<std::uint8_t>(i / 2 * 4 + i % 2);
+      return of;
+    }();
+    _mm512_storeu_si512(
+        out, _mm512_permutex2var_epi8(first, _mm512_load_si512(positions.data()), second));
+  }
+
+ private:
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static __m512i as_register(const V& v) noexcept {
+    return reinterpret_cast<__m512i>(v.data);
+  }
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static V as(__m512i v) noexcept {
+    return V::from(reinterpret_cast<typename V::storage>(v));
+  }
+};
+
+template <int Bits>
+struct stored_unit<avx512_bitalg, Bits> : avx512_vnni_stored<avx512_bitalg_word, Bits> {};
+
+template <>
+struct bit_unit<avx512_bitalg> {
+  using type = bitalg_bits<avx512_bitalg_word>;
+};
+
+template <>
+struct table_unit<avx512_bitalg> {
+  using type = bitalg_table<avx512_bitalg_word>;
 };
 
 template <>
 struct lookup_unit<avx512_bitalg, 8> {
-  using type = avx512_lookups8;
-};
-
-/// 4-bit codes. Byte 4 i + j of an index register is 16 j + the code of part j of point i. It
-/// selects a byte from four tables of 16 that follow one another.
-struct avx512_lookups4 {
-  static constexpr int points = 32;
-  static constexpr int parts = 8;
-  static constexpr int row_bytes = 128;
-  static constexpr int table_bytes = 128;
-  static constexpr int groups = 2;
-  static constexpr int queries = 8;
-  static constexpr int byte_of(int point) noexcept { return 4 * point; }
-
-  struct sums {
-    __m512i first = _mm512_setzero_si512();   // int32 sums of points 0 .. 15
-    __m512i second = _mm512_setzero_si512();  // int32 sums of points 16 .. 31
-  };
-  using tables = const std::uint8_t*;
-  struct codes {
-    __m512i low[2];
-    __m512i high[2];
-  };
-
-  FEWBIT_ALWAYS_INLINE static tables load_tables(const std::uint8_t* p) noexcept { return p; }
-  FEWBIT_ALWAYS_INLINE static codes load_codes(const std::uint8_t* p) noexcept {
-    const __m512i first = _mm512_loadu_si512(p);
-    const __m512i second = _mm512_loadu_si512(p + 64);
-    return {{index(first), index(second)},
-            {index(_mm512_srli_epi16(first, 4)), index(_mm512_srli_epi16(second, 4))}};
-  }
-
-  FEWBIT_ALWAYS_INLINE static void add(sums& s, tables t, const codes& c) noexcept {
-    const __m512i low = _mm512_loadu_si512(t);
-    const __m512i high = _mm512_loadu_si512(t + 64);
-    s.first = add_quads(s.first, _mm512_permutexvar_epi8(c.low[0], low));
-    s.second = add_quads(s.second, _mm512_permutexvar_epi8(c.low[1], low));
-    s.first = add_quads(s.first, _mm512_permutexvar_epi8(c.high[0], high));
-    s.second = add_quads(s.second, _mm512_permutexvar_epi8(c.high[1], high));
-  }
-
-  FEWBIT_ALWAYS_INLINE static void store(const sums& s, std::uint16_t* out) noexcept {
-    alignas(64) static constexpr auto low_halves = [] {
-      std::array<std::uint8_t, 64> bytes{};
-      for (std::size_t i = 0; i < 64; ++i) {
-        bytes[i] = static_cast<std::uint8_t>(i / 2 * 4 + i % 2);
-      }
-      return bytes;
-    }();
-    _mm512_storeu_si512(
-        out, _mm512_permutex2var_epi8(s.first, _mm512_load_si512(low_halves.data()), s.second));
-  }
-
- private:
-  /// Byte j of each four becomes (byte & 15) | 16 j.
-  FEWBIT_ALWAYS_INLINE static __m512i index(__m512i nibbles) noexcept {
-    return _mm512_ternarylogic_epi64(nibbles, _mm512_set1_epi8(15), _mm512_set1_epi32(0x30201000),
-                                     0xEA);
-  }
-  FEWBIT_ALWAYS_INLINE static __m512i add_quads(__m512i sum, __m512i bytes) noexcept {
-    return _mm512_dpbusd_epi32(sum, bytes, _mm512_set1_epi8(1));
-  }
+  using type = bitalg_lookups8<avx512_bitalg_word>;
 };
 
 template <>
 struct lookup_unit<avx512_bitalg, 4> {
-  using type = avx512_lookups4;
+  using type = bitalg_lookups4<avx512_bitalg_word>;
 };
 
 }}}  // namespace fewbit::arch

@@ -58,7 +58,7 @@ template <class Lhs>
 struct dot_unit<avx512_vnni, Lhs> : own_unit<vnni_unit<avx512_vnni_word, Lhs>> {};
 
 template <int Bits>
-struct stored_unit<avx512_vnni, Bits> : vnni_stored<avx512_vnni_word, 12, 16, Bits> {};
+struct stored_unit<avx512_vnni, Bits> : avx512_vnni_stored<avx512_vnni_word, Bits> {};
 
 }}}  // namespace fewbit::arch
 

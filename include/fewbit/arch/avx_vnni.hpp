@@ -46,7 +46,7 @@ template <class Lhs>
 struct dot_unit<avx_vnni, Lhs> : own_unit<vnni_unit<avx_vnni_word, Lhs>> {};
 
 template <int Bits>
-struct stored_unit<avx_vnni, Bits> : vnni_stored<avx_vnni_word, 4, 4, Bits> {};
+struct stored_unit<avx_vnni, Bits> : avx_vnni_stored<avx_vnni_word, Bits> {};
 
 }}}  // namespace fewbit::arch
 

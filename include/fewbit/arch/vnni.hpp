@@ -95,6 +95,12 @@ struct vnni_stored : Word {
   }
 };
 
+/// The stored units for 16 registers and for 32.
+template <class Word, int Bits>
+using avx_vnni_stored = vnni_stored<Word, 4, 4, Bits>;
+template <class Word, int Bits>
+using avx512_vnni_stored = vnni_stored<Word, 12, 16, Bits>;
+
 }}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

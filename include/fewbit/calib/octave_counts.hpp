@@ -224,7 +224,8 @@ class octave_counts {
     make_room(more);
   }
 
-  /// Gives each octave of `more` its bins. Lower octaves can then leave the 20 highest.
+  /// Gives each octave of `more` its bins. Lower octaves may then no longer be among the 20
+  /// highest.
   void make_room(const chosen& more) {
     octave_counts next;
     bool changed = false;

@@ -58,15 +58,19 @@ struct kmeans_result {
   bool converged = false;                ///< whether it stopped before the iteration limit
 };
 
-/// Called with a `kmeans_step` after each iteration. Returns whether to continue.
-template <class P>
-concept KmeansProgress = requires(P&& progress, const kmeans_step& step) {
+/// A function that a search calls with a `Step` after each iteration. It returns whether to
+/// continue.
+template <class P, class Step>
+concept Progress = requires(P&& progress, const Step& step) {
   { progress(step) } -> std::convertible_to<bool>;
 };
 
 /// Always continues.
 struct no_progress {
-  bool operator()(const kmeans_step&) const noexcept { return true; }
+  template <class Step>
+  bool operator()(const Step&) const noexcept {
+    return true;
+  }
 };
 
 namespace detail {
@@ -99,6 +103,17 @@ inline double weight_of(std::span<const float> weights, index i) noexcept {
   return weights.empty() ? 1.0 : double{weights[static_cast<std::size_t>(i)]};
 }
 
+/// Sum of weight * |a - b(i)|^2 over rows first .. end - 1 of `a`, in order. b(i) points to a row.
+template <class F>
+double weighted_squared_error(const matrix_ref& a, std::span<const float> weights, index first,
+                              index end, const F& b) noexcept {
+  double sum = 0.0;
+  for (index i = first; i < end; ++i) {
+    sum += arch::rounded(weight_of(weights, i) * squared_distance(row_of(a, i), b(i), a.cols()));
+  }
+  return sum;
+}
+
 /// Sum of weight * |x - centroid|^2. The points are cut into pieces; the sums of the pieces are
 /// added in order.
 template <Executor E>
@@ -108,13 +123,11 @@ double inertia_of(const matrix_ref& points, std::span<const float> weights,
   constexpr index piece = 4096;
   std::vector<double> sums(static_cast<std::size_t>((points.rows() + piece - 1) / piece));
   executor.for_each(static_cast<index>(sums.size()), [&](index p) {
-    double sum = 0.0;
-    for (index i = p * piece; i < std::min((p + 1) * piece, points.rows()); ++i) {
-      const float* c = centroids.data() + assignment[static_cast<std::size_t>(i)] * points.cols();
-      sum += arch::rounded(weight_of(weights, i) *
-                           squared_distance(row_of(points, i), c, points.cols()));
-    }
-    sums[static_cast<std::size_t>(p)] = sum;
+    const index end = std::min((p + 1) * piece, points.rows());
+    sums[static_cast<std::size_t>(p)] =
+        weighted_squared_error(points, weights, p * piece, end, [&](index i) {
+          return centroids.data() + assignment[static_cast<std::size_t>(i)] * points.cols();
+        });
   });
   double inertia = 0.0;
   for (const double sum : sums) inertia += sum;
@@ -158,7 +171,8 @@ inline void expect_points(const char* function, const char* argument, index poin
        "at least " + std::to_string(clusters) + ", the number of " + what);
 }
 
-/// `prefix` precedes the names of the options in an error sentence.
+/// Fails unless the options are in range for so many points. `prefix` precedes the names of the
+/// options in an error sentence.
 inline void expect_options(const char* function, const std::string& prefix, const kmeans_options& o,
                            index points) {
   const auto at_least = [&](const char* name, index got, index want) {

@@ -94,7 +94,7 @@ row_matrix<float> first_centroids(const matrix_ref& points, index k, const kmean
 
 /// One restart: iterates until no point moves or a limit of the options is reached. `go_on`
 /// receives the last return value of `progress`.
-template <class Arch, KmeansProgress P, Executor E>
+template <class Arch, Progress<kmeans_step> P, Executor E>
 kmeans_result run_lloyd(const matrix_ref& points, index k, const kmeans_options& options,
                         index restart, lloyd<Arch, E>& clusters, P& progress, bool& go_on,
                         const E& executor) {
@@ -123,7 +123,7 @@ kmeans_result run_lloyd(const matrix_ref& points, index k, const kmeans_options&
 }
 
 /// kmeans without checks, for any k.
-template <class Arch, KmeansProgress P, Executor E>
+template <class Arch, Progress<kmeans_step> P, Executor E>
 kmeans_result find_clusters(const matrix_ref& points, index k, const kmeans_options& options,
                             P& progress, const E& executor) {
   static_assert(Arch::compiled,
@@ -166,7 +166,7 @@ kmeans_result find_clusters(const matrix_ref& points, index k, const kmeans_opti
 ///
 /// Source: Lloyd 1982, "Least squares quantization in PCM"; first centroids by greedy k-means++,
 /// Arthur and Vassilvitskii 2007.
-template <class Arch = arch::native, KmeansProgress P, Executor E = inline_executor>
+template <class Arch = arch::native, Progress<kmeans_step> P, Executor E = inline_executor>
 [[nodiscard]] kmeans_result kmeans(const Eigen::Ref<const row_matrix<float>>& points, index k,
                                    const kmeans_options& options, P&& progress,
                                    const E& executor = {}) {

@@ -3,7 +3,7 @@
 ///
 ///     const kmeans_result best = optimal_kmeans_1d(values, 16);     // values: n x 1
 ///
-/// In sorted order each cluster is an interval, whose mean takes constant time
+/// In sorted order each cluster is an interval. Its mean is computed in constant time
 /// (codebook/sorted_points.hpp). So an iteration of Lloyd needs k binary searches instead of n k
 /// distances. codebook/interval_search.hpp finds the optimum. codebook/kmeans.hpp calls this for
 /// points of one dimension.
@@ -157,7 +157,7 @@ inline std::vector<float> all_numbers(const sorted_points& points, index k) {
 }
 
 /// Iterations of Lloyd from nearly optimal intervals. Does not check its arguments.
-template <KmeansProgress P, Executor E>
+template <Progress<kmeans_step> P, Executor E>
 kmeans_result kmeans_of_numbers(const matrix_ref& points, index k, const kmeans_options& options,
                                 P& progress, const E& executor) {
   const sorted_points sorted(points, options.weights);

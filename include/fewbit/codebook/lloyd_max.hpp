@@ -73,8 +73,8 @@ template <CodebookScheme S, class E>
 ///
 ///     sum over elements (r, k) of importance[k] * (w(r, k) - scale * level)^2
 ///
-/// where the scale of a group is its max|w|. Computed by k-means of the quotients w / scale with
-/// weights importance * scale^2. The minimum is a local one near the global one (kmeans).
+/// where the scale of a group is its max|w|. They are computed by k-means of the quotients w /
+/// scale with weights importance * scale^2. k-means finds a local minimum near the global one.
 ///
 /// @param w           rows = output channels, cols = inputs
 /// @param importance  one number >= 0 per column, for example the mean square of that input; only

@@ -44,6 +44,7 @@
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/codebook/nearest_1d.hpp"
 #include "fewbit/codebook/point_panel.hpp"
+#include "fewbit/codebook/row_table.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
@@ -79,14 +80,14 @@ class packed_centroids {
                    "at most " + std::to_string(most));
     memory_ = aligned_buffer<float>(groups() * group_floats());
     original_ = aligned_buffer<float>(groups() * group * dimension_);
-    slots_.resize(std::bit_ceil(2 * static_cast<std::size_t>(size_)));
+    different_ = detail::row_table(size_);
     pack(centroids);
   }
 
   /// Replaces the centroids by the same number of others of the same dimension. The map stays.
   void pack(const Eigen::Ref<const row_matrix<float>>& centroids) noexcept {
     assert(centroids.rows() == size_ && centroids.cols() == dimension_);
-    std::fill(slots_.begin(), slots_.end(), -1);
+    different_.clear();
     double largest = 0.0;
     double least = std::numeric_limits<double>::infinity();
     for (index j = 0; j < groups() * group; ++j) {
@@ -153,27 +154,9 @@ class packed_centroids {
  private:
   /// Whether no earlier centroid equals centroid j.
   bool is_first_of_equals(index j) noexcept {
-    const float* c = original(j / group) + j % group;
-    std::uint64_t hash = 0;
-    for (index t = 0; t < dimension_; ++t) {
-      const float value = c[t * group] == 0.0F ? 0.0F : c[t * group];  // -0 equals 0
-      hash = (hash ^ std::bit_cast<std::uint32_t>(value)) * 0x9E3779B97F4A7C15ULL;
-      hash ^= hash >> 32;
-    }
-    const auto equals = [&](index i) {
-      const float* other = original(i / group) + i % group;
-      index t = 0;
-      while (t < dimension_ && other[t * group] == c[t * group]) ++t;
-      return t == dimension_;
-    };
-    const std::size_t mask = slots_.size() - 1;
-    for (std::size_t slot = static_cast<std::size_t>(hash) & mask;; slot = (slot + 1) & mask) {
-      if (slots_[slot] < 0) {
-        slots_[slot] = static_cast<std::int32_t>(j);
-        return true;
-      }
-      if (equals(slots_[slot])) return false;
-    }
+    const auto row = [this](index i) { return original(i / group) + i % group; };
+    const auto number = static_cast<std::int32_t>(j);
+    return different_.find_or_add(number, row, row(j), dimension_, group) == number;
   }
 
   index size_;
@@ -181,8 +164,8 @@ class packed_centroids {
   centering map_;
   aligned_buffer<float> memory_;
   aligned_buffer<float> original_;
-  std::vector<std::int32_t> slots_;  // hash table of the different centroids
-  double largest_norm_ = 0.0;        // after the map
+  detail::row_table different_;  // the different centroids
+  double largest_norm_ = 0.0;    // after the map
   double least_norm_ = 0.0;
 };
 

@@ -233,33 +233,6 @@ class coded_centroids {
   float largest_norm_ = 0.0F;
 };
 
-/// The best score of each point of a tile so far, and its place.
-template <class Shape>
-struct best_scores {
-  using lanes = typename Shape::lanes;
-  using numbers = arch::rebind<lanes, std::int32_t>;
-
-  lanes score[Shape::registers];
-  numbers where[Shape::registers];
-
-  FEWBIT_ALWAYS_INLINE best_scores() noexcept {
-#pragma GCC unroll 4
-    for (int r = 0; r < Shape::registers; ++r) {
-      score[r] = lanes(std::numeric_limits<float>::infinity());
-      where[r] = numbers(0);
-    }
-  }
-
-  FEWBIT_ALWAYS_INLINE void compare(const lanes (&other)[Shape::registers], index place) noexcept {
-    const numbers here(static_cast<std::int32_t>(place));
-#pragma GCC unroll 4
-    for (int r = 0; r < Shape::registers; ++r) {
-      where[r] = arch::select(other[r] < score[r], here, where[r]);
-      score[r] = arch::min(other[r], score[r]);
-    }
-  }
-};
-
 /// Writes two results for each point i of a tile. least[g * 48 + i] is the least score that group g
 /// can have, divided by the scale of the point. group[i] is the group of the least score by codes.
 template <class Arch>
@@ -273,7 +246,7 @@ void score_by_codes(const packed_centroids& c, const coded_centroids& coded,
   static_assert(unit::rows == 1 && unit::depth == 4 && unit::in_place);
   static_assert(sums::lanes == lanes::lanes);
   constexpr index row_bytes = 4 * panel_points;
-  best_scores<shape> all;
+  least_scores<shape, false> all;
   lanes inverse[shape::registers];
 #pragma GCC unroll 4
   for (int r = 0; r < shape::registers; ++r) {

@@ -159,7 +159,7 @@ inline row_matrix<float> means_of(const matrix_ref& w, std::span<const float> we
 }
 
 /// output_aware_kmeans without checks, for any k.
-template <class Arch, KmeansProgress P, Executor E>
+template <class Arch, Progress<kmeans_step> P, Executor E>
 kmeans_result find_output_clusters(const matrix_ref& weights, const matrix_ref& inputs, index k,
                                    const kmeans_options& options, P& progress, const E& executor) {
   const row_matrix<double> a = cholesky_factor_of(gram_of(inputs));
@@ -196,7 +196,7 @@ kmeans_result find_output_clusters(const matrix_ref& weights, const matrix_ref& 
 /// @param inputs   samples x d; errors in directions without inputs cost nothing
 /// @throws fewbit::error if either is empty or holds a NaN or an infinity, the widths differ, k is
 ///         not 1 to n, or kmeans rejects the options
-template <class Arch = arch::native, KmeansProgress P, Executor E = inline_executor>
+template <class Arch = arch::native, Progress<kmeans_step> P, Executor E = inline_executor>
 [[nodiscard]] kmeans_result output_aware_kmeans(const Eigen::Ref<const row_matrix<float>>& weights,
                                                 const Eigen::Ref<const row_matrix<float>>& inputs,
                                                 index k, const kmeans_options& options,
@@ -220,7 +220,7 @@ template <class Arch = arch::native, KmeansProgress P, Executor E = inline_execu
 ///         or kmeans rejects the other options
 ///
 /// The result depends on weights, inputs and options only, bit for bit.
-template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
+template <class Arch = arch::native, Progress<pq_step> P, Executor E = inline_executor>
 [[nodiscard]] output_aware_codes train_output_aware(
     const Eigen::Ref<const row_matrix<float>>& weights,
     const Eigen::Ref<const row_matrix<float>>& inputs, const pq_options& options, P&& progress,
@@ -259,8 +259,7 @@ template <class Arch = arch::native, Executor E = inline_executor>
     const Eigen::Ref<const row_matrix<float>>& weights,
     const Eigen::Ref<const row_matrix<float>>& inputs, const pq_options& options = {},
     const E& executor = {}) {
-  const auto always = [](const pq_step&) { return true; };
-  return train_output_aware<Arch>(weights, inputs, options, always, executor);
+  return train_output_aware<Arch>(weights, inputs, options, no_progress{}, executor);
 }
 
 }}  // namespace fewbit

@@ -123,7 +123,7 @@ template <int Bits, RowMajorDense<float> X, class C, class E, Executor Workers =
   requires gemm::ProductInto<C, E, float>
 void multiply_pq_floats(const X& x, const pq_float_weights<Bits>& w, C&& c, const E& epilogue,
                         std::byte* memory, const Workers& executor = {}) noexcept {
-  using out = gemm::detail::scalar_of<C>;
+  using out = scalar_of<C>;
   constexpr index piece = detail::pq_rows_per_piece, centroids = index{1} << Bits;
   constexpr index block = pq_float_weights<Bits>::layout::points_per_block;
   constexpr index parts_together = detail::entries_per_piece / centroids;
@@ -144,8 +144,8 @@ void multiply_pq_floats(const X& x, const pq_float_weights<Bits>& w, C&& c, cons
       for (index j = 0; j < cols; j += block) {
         detail::sum_float_block(w, entries, (first + j) / block, sums + j);
       }
-      gemm::detail::apply_to_rows<arch::native_lanes<float>>(
-          sums, piece, gemm::detail::out_view<out>{c.data(), c.outerStride(), r, first, 1, cols},
+      gemm::apply_epilogue_to_rows<arch::native_lanes<float>>(
+          sums, piece, gemm::output_rectangle<out>{c.data(), c.outerStride(), r, first, 1, cols},
           epilogue);
     });
   }

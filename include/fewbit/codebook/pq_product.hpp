@@ -260,7 +260,7 @@ template <class Weights, class C, class E, Executor Workers = inline_executor>
   requires gemm::ProductInto<C, E, std::int32_t>
 void multiply_pq(const pq_lhs<Weights>& a, const Weights& w, C&& c, const E& epilogue,
                  const Workers& executor = {}) noexcept {
-  using out = gemm::detail::scalar_of<C>;
+  using out = scalar_of<C>;
   constexpr index piece = detail::pq_rows_per_piece, block = Weights::layout::points_per_block;
   static_assert(piece % block == 0);
   detail::expect_rows("multiply_pq", "c", c, a.rows());
@@ -271,9 +271,9 @@ void multiply_pq(const pq_lhs<Weights>& a, const Weights& w, C&& c, const E& epi
     for (index j = 0; j < cols; j += block) {
       detail::sum_pq_block(a, w, (first + j) / block, totals + j);
     }
-    gemm::detail::apply_to_rows<arch::native_lanes<std::int32_t>>(
+    gemm::apply_epilogue_to_rows<arch::native_lanes<std::int32_t>>(
         totals, piece,
-        gemm::detail::out_view<out>{c.data(), c.outerStride(), 0, first, a.rows(), cols}, epilogue);
+        gemm::output_rectangle<out>{c.data(), c.outerStride(), 0, first, a.rows(), cols}, epilogue);
   });
 }
 

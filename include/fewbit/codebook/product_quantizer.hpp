@@ -68,12 +68,6 @@ struct pq_step {
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Called with a `pq_step` after each iteration. Returns whether to continue.
-template <class P>
-concept PqProgress = requires(P&& progress, const pq_step& step) {
-  { progress(step) } -> std::convertible_to<bool>;
-};
-
 /// The centroids of all parts, with copies in the layouts that encoding and tables need.
 class product_quantizer {
  public:
@@ -228,7 +222,7 @@ inline void expect_trainable(const char* function, const char* argument, index p
 }
 
 /// train_product_quantizer without checks, for any number of points.
-template <class Arch, PqProgress P, Executor E>
+template <class Arch, Progress<pq_step> P, Executor E>
 product_quantizer train_parts(const matrix_ref& points, const pq_options& options, P& progress,
                               const E& executor) {
   const index width = points.cols() / options.parts;
@@ -276,7 +270,7 @@ product_quantizer train_shared_parts(const matrix_ref& points, const pq_options&
 ///         not 4 or 8, parts does not divide d, or kmeans rejects the other options
 ///
 /// The result depends on points and options only, bit for bit.
-template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
+template <class Arch = arch::native, Progress<pq_step> P, Executor E = inline_executor>
 [[nodiscard]] product_quantizer train_product_quantizer(
     const Eigen::Ref<const row_matrix<float>>& points, const pq_options& options, P&& progress,
     const E& executor = {}) {
@@ -294,8 +288,7 @@ template <class Arch = arch::native, Executor E = inline_executor>
 [[nodiscard]] product_quantizer train_product_quantizer(
     const Eigen::Ref<const row_matrix<float>>& points, const pq_options& options = {},
     const E& executor = {}) {
-  const auto always = [](const pq_step&) { return true; };
-  return train_product_quantizer<Arch>(points, options, always, executor);
+  return train_product_quantizer<Arch>(points, options, no_progress{}, executor);
 }
 
 /// Trains one codebook for all parts, on all parts of all points. Use it for weights: their columns

@@ -90,7 +90,7 @@ class residual_quantizer {
 /// @param progress  called with the steps of the first level, then of the second. After it returns
 ///                  false, each remaining part is trained with one iteration.
 /// @throws fewbit::error as train_product_quantizer, for either level
-template <class Arch = arch::native, PqProgress P, Executor E = inline_executor>
+template <class Arch = arch::native, Progress<pq_step> P, Executor E = inline_executor>
 [[nodiscard]] residual_quantizer train_residual_quantizer(
     const Eigen::Ref<const row_matrix<float>>& points, const pq_options& first,
     const pq_options& second, P&& progress, const E& executor = {}) {
@@ -114,8 +114,7 @@ template <class Arch = arch::native, Executor E = inline_executor>
 [[nodiscard]] residual_quantizer train_residual_quantizer(
     const Eigen::Ref<const row_matrix<float>>& points, const pq_options& first,
     const pq_options& second, const E& executor = {}) {
-  const auto always = [](const pq_step&) { return true; };
-  return train_residual_quantizer<Arch>(points, first, second, always, executor);
+  return train_residual_quantizer<Arch>(points, first, second, no_progress{}, executor);
 }
 
 }}  // namespace fewbit

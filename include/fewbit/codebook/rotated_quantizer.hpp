@@ -72,12 +72,6 @@ struct rotation_step {
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Called with a `rotation_step`. Returns whether to continue.
-template <class P>
-concept RotationProgress = requires(P&& progress, const rotation_step& step) {
-  { progress(step) } -> std::convertible_to<bool>;
-};
-
 namespace detail {
 
 /// a b. Each sum starts at 0 and adds the products in the order of the inner index by fused
@@ -282,16 +276,6 @@ std::vector<coded_sums> sums_by_code(const matrix_ref& points, std::span<const f
   return all;
 }
 
-/// Sum of weight * |a - b|^2 over the rows.
-inline double weighted_squared_error(const row_matrix<float>& a, const row_matrix<float>& b,
-                                     std::span<const float> weights) {
-  double sum = 0.0;
-  for (index i = 0; i < a.rows(); ++i) {
-    sum += weight_of(weights, i) * squared_distance(row_of(a, i), row_of(b, i), a.cols());
-  }
-  return sum;
-}
-
 /// A rotation and centroids that improve each other in rounds.
 struct rotation_search {
   row_matrix<float> rotation;
@@ -337,7 +321,7 @@ struct rotation_search {
 /// of the rotation depend on Eigen's decompositions. If you need the same codes everywhere, store
 /// the rotation and the centroids: everything computed from them is the same bit for bit. The time
 /// of a decomposition grows with d^3.
-template <class Arch = arch::native, RotationProgress P, Executor E = inline_executor>
+template <class Arch = arch::native, Progress<rotation_step> P, Executor E = inline_executor>
 [[nodiscard]] rotated_quantizer train_rotated_quantizer(
     const Eigen::Ref<const row_matrix<float>>& points, const rotation_options& options,
     P&& progress, const E& executor = {}) {
@@ -359,8 +343,9 @@ template <class Arch = arch::native, RotationProgress P, Executor E = inline_exe
                                 detail::train_parts<Arch>(rotated, options.pq, report, executor)};
   for (index round = 1; go_on && round <= options.rounds; ++round) {
     const auto codes = found.quantizer.template encode_finite<Arch>(rotated, executor);
-    const double squared_error =
-        detail::weighted_squared_error(rotated, found.quantizer.decode(codes), weights);
+    const row_matrix<float> decoded = found.quantizer.decode(codes);
+    const double squared_error = detail::weighted_squared_error(
+        rotated, weights, 0, rotated.rows(), [&](index i) { return detail::row_of(decoded, i); });
     found.improve(
         detail::sums_by_code(points, weights, codes, found.quantizer.code_count(), executor));
     rotated = detail::product_in_order(points, found.rotation.transpose(), executor);
@@ -375,8 +360,7 @@ template <class Arch = arch::native, Executor E = inline_executor>
 [[nodiscard]] rotated_quantizer train_rotated_quantizer(
     const Eigen::Ref<const row_matrix<float>>& points, const rotation_options& options = {},
     const E& executor = {}) {
-  const auto always = [](const rotation_step&) { return true; };
-  return train_rotated_quantizer<Arch>(points, options, always, executor);
+  return train_rotated_quantizer<Arch>(points, options, no_progress{}, executor);
 }
 
 }}  // namespace fewbit

@@ -12,7 +12,6 @@
 #include "fewbit/begin.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -24,10 +23,10 @@
 #include "fewbit/codebook/clustering.hpp"
 #include "fewbit/codebook/nearest.hpp"
 #include "fewbit/codebook/point_panel.hpp"
+#include "fewbit/codebook/row_table.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/executor.hpp"
-#include "fewbit/core/finite.hpp"
 #include "fewbit/core/random.hpp"
 #include "fewbit/core/rows.hpp"
 #include "fewbit/core/types.hpp"
@@ -301,32 +300,18 @@ struct distinct_points {
 inline distinct_points find_distinct(const matrix_ref& points, std::span<const float> weights,
                                      index k) {
   const index room = std::min(k, points.rows());
-  const std::size_t slots = std::bit_ceil(static_cast<std::size_t>(2 * room + 2));
-  std::vector<std::int32_t> table(slots, -1);
+  row_table table(room + 1);
   distinct_points found;
   found.number.assign(static_cast<std::size_t>(points.rows()), -1);
-  const auto equal = [&](const float* a, const float* b) {
-    return std::equal(a, a + points.cols(), b);
+  const auto row = [&](index number) {
+    return row_of(points, found.rows[static_cast<std::size_t>(number)]);
   };
   for (index i = 0; i < points.rows() && static_cast<index>(found.rows.size()) <= k; ++i) {
     if (weight_of(weights, i) == 0.0) continue;
-    const float* x = row_of(points, i);
-    std::uint64_t hash = 0;
-    for (index t = 0; t < points.cols(); ++t) {
-      const float value = without_minus_zero(x[t]);
-      hash = (hash ^ std::bit_cast<std::uint32_t>(value)) * 0x9E3779B97F4A7C15ULL;
-      hash ^= hash >> 32;
-    }
-    auto slot = static_cast<std::size_t>(hash & (slots - 1));
-    while (table[slot] >= 0 &&
-           !equal(x, row_of(points, found.rows[static_cast<std::size_t>(table[slot])]))) {
-      slot = (slot + 1) & (slots - 1);
-    }
-    if (table[slot] < 0) {
-      table[slot] = static_cast<std::int32_t>(found.rows.size());
-      found.rows.push_back(i);
-    }
-    found.number[static_cast<std::size_t>(i)] = table[slot];
+    const auto next = static_cast<std::int32_t>(found.rows.size());
+    const std::int32_t number = table.find_or_add(next, row, row_of(points, i), points.cols(), 1);
+    if (number == next) found.rows.push_back(i);
+    found.number[static_cast<std::size_t>(i)] = number;
   }
   return found;
 }

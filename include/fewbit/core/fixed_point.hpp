@@ -32,7 +32,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "fewbit/arch/high_product.hpp"
+#include "fewbit/arch/products.hpp"
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
@@ -151,7 +151,7 @@ FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int64_t> scale_once(const V& acc, cons
 template <class V>
 [[nodiscard]] FEWBIT_ALWAYS_INLINE V saturating_rounding_doubling_high_mul(const V& a,
                                                                            const V& b) noexcept {
-  const V high = arch::high_product(a, b);
+  const V high = arch::rounded_high_product(a, b);
   const V smallest = V(std::numeric_limits<std::int32_t>::min());
   return arch::select(high == smallest, V(std::numeric_limits<std::int32_t>::max()), high);
 }
@@ -195,7 +195,8 @@ struct double_rounding {
       return shift_right_rounded<AwayFromZero>(
           saturating_rounding_doubling_high_mul(shifted, mantissa), places);
     } else {
-      return shift_right_rounded<AwayFromZero>(arch::high_product(shifted, mantissa), places);
+      return shift_right_rounded<AwayFromZero>(arch::rounded_high_product(shifted, mantissa),
+                                               places);
     }
   }
 };

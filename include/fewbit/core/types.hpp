@@ -36,6 +36,10 @@ concept RowMajorDense = requires(const std::remove_cvref_t<A>& a) {
   requires static_cast<int>(std::remove_cvref_t<A>::InnerStrideAtCompileTime) == 1;
 };
 
+/// The type of the elements of a matrix.
+template <class A>
+using scalar_of = typename std::remove_cvref_t<A>::Scalar;
+
 /// RowMajorDense whose elements may be written.
 template <class A, class T>
 concept MutableRowMajorDense = RowMajorDense<A, T> && requires(std::remove_reference_t<A>& a) {

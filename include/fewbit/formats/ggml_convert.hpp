@@ -35,6 +35,7 @@
 
 #include "fewbit/begin.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -94,16 +95,10 @@ struct code_group {
   int zero;
 
   [[nodiscard]] bool has(int code) const noexcept {
-    for (const std::int8_t c : codes) {
-      if (c == code) return true;
-    }
-    return false;
+    return std::find(codes.begin(), codes.end(), code) != codes.end();
   }
   [[nodiscard]] bool is_zero() const noexcept {
-    for (const std::int8_t c : codes) {
-      if (c != zero) return false;
-    }
-    return true;
+    return std::all_of(codes.begin(), codes.end(), [this](int code) { return code == zero; });
   }
   /// Replaces each code by first - code.
   void turn(int first) noexcept {
@@ -123,8 +118,8 @@ struct code_group {
 /// Returns nullptr, or the reason why the block cannot be converted back to the same bytes.
 inline const char* fill_group(const q8_0& /*block*/, float d, code_group& group) noexcept {
   group.zero = 0;
-  if (std::signbit(d)) return "of a negative scale";
-  if (group.has(-128)) return "with a code -128";
+  if (std::signbit(d)) return "a block with a negative scale";
+  if (group.has(-128)) return "a block with a code -128";
   return nullptr;
 }
 
@@ -135,10 +130,10 @@ inline const char* fill_group(const q5_0& block, float d, code_group& group) noe
     group.move(-16);
   } else {
     group.turn(16);
-    if (d != 0.0F && !tells_sign) return "of a negative scale without a code 0";
+    if (d != 0.0F && !tells_sign) return "a block with a negative scale and without a code 0";
   }
   const bool other_zero = d == 0.0F && block != block_of_zeros<q5_0>();
-  return other_zero ? "of scale 0 in another form than zeros have" : nullptr;
+  return other_zero ? "a block with scale 0 that differs from the block of zeros" : nullptr;
 }
 
 inline const char* fill_group(const q4_0& /*block*/, float d, code_group& group) noexcept {
@@ -155,10 +150,10 @@ template <GgmlBlock B>
   group.scale = positive_scale(d);
   const char* flaw = fill_group(block, d, group);
   if (flaw == nullptr && d == 0.0F && !group.is_zero()) {
-    flaw = "of scale 0 with codes of other values";
+    flaw = "a block with scale 0 and codes of other values than 0";
   }
   if (flaw != nullptr) {
-    fail("to_quantized", block_name(r, b), flaw, "one that comes back the same");
+    fail("to_quantized", block_name(r, b), flaw, "a block that to_blocks can restore");
   }
   return group;
 }
@@ -346,8 +341,8 @@ template <GgmlBlock B>
       scales.push_back(detail::read_half(block.d));
       minima.push_back(detail::read_half(block.m));
       if (std::signbit(scales.back())) {
-        detail::fail("to_quantized_matrix", detail::block_name(r, b), "of a negative scale",
-                     "one that comes back the same");
+        detail::fail("to_quantized_matrix", detail::block_name(r, b),
+                     "a block with a negative scale", "a block that to_blocks can restore");
       }
       detail::block_codes unpacked;
       detail::unpack_block(block, unpacked);

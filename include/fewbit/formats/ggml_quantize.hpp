@@ -52,14 +52,28 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// The portable code of ggml: id = 1 / d, ties away from zero.
-struct ggml_ref {
-  static constexpr const char* name = "ggml_ref";
-  /// The factor of x in q8_0. The caller replaces an infinite factor by 0.
+namespace detail {
+
+/// The factor of x in q8_0. The caller replaces an infinite factor by 0.
+struct one_over_d {
   template <class V>
   FEWBIT_ALWAYS_INLINE static V reciprocal(const V& /*amax*/, const V& d) noexcept {
     return V(1.0F) / d;
   }
+};
+
+struct ties_to_even {
+  template <class V>
+  FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
+    return arch::nearest_int(x);
+  }
+};
+
+}  // namespace detail
+
+/// The portable code of ggml: id = 1 / d, ties away from zero.
+struct ggml_ref : detail::one_over_d {
+  static constexpr const char* name = "ggml_ref";
   template <class V>
   FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
     return arch::nearest_int_half_away(x);
@@ -67,29 +81,17 @@ struct ggml_ref {
 };
 
 /// ggml on x86: id = 127 / amax, ties to even.
-struct ggml_x86 {
+struct ggml_x86 : detail::ties_to_even {
   static constexpr const char* name = "ggml_x86";
   template <class V>
   FEWBIT_ALWAYS_INLINE static V reciprocal(const V& amax, const V& /*d*/) noexcept {
     return V(127.0F) / amax;
   }
-  template <class V>
-  FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
-    return arch::nearest_int(x);
-  }
 };
 
 /// ggml on NEON: id = 1 / d, ties to even.
-struct ggml_neon {
+struct ggml_neon : detail::one_over_d, detail::ties_to_even {
   static constexpr const char* name = "ggml_neon";
-  template <class V>
-  FEWBIT_ALWAYS_INLINE static V reciprocal(const V& amax, const V& d) noexcept {
-    return ggml_ref::reciprocal(amax, d);
-  }
-  template <class V>
-  FEWBIT_ALWAYS_INLINE static arch::rebind<V, std::int32_t> round(const V& x) noexcept {
-    return ggml_x86::round(x);
-  }
 };
 
 template <class T>

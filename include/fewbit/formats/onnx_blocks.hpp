@@ -132,7 +132,7 @@ inline void expect_and_make_positive(nbits_block& block, index r, index b) {
   if (block.scale == 0.0F) {
     if (!block.is_zero()) {
       fail("from_matmul_nbits", name(), block.scale,
-           "another number, because codes differ from the zero point");
+           "a number other than 0, because codes differ from the zero point");
     }
     block.scale = min_scale;
   }

@@ -27,7 +27,7 @@ namespace detail {
 /// Bypasses the caches if `streaming` bytes or more are read and written and the rows of c start on
 /// cache lines.
 template <class In, class Out, class E, class Ex>
-void apply_epilogue(const In* sums, index stride, const out_view<Out>& c, const E& epilogue,
+void apply_epilogue(const In* sums, index stride, const output_rectangle<Out>& c, const E& epilogue,
                     index streaming, const Ex& executor) noexcept {
   constexpr int lanes = arch::native_lanes<In>;
   constexpr index line = arch::cache_line;
@@ -37,13 +37,14 @@ void apply_epilogue(const In* sums, index stride, const out_view<Out>& c, const 
   const index at_once = std::max(index{1}, epilogue_piece / std::max(index{1}, c.cols));
   executor.for_each((c.rows + at_once - 1) / at_once, [&](index i) {
     const index first = i * at_once;
-    const out_view<Out> part{c.data, c.stride, first, 0, std::min(at_once, c.rows - first), c.cols};
+    const output_rectangle<Out> part{c.data, c.stride, first, 0, std::min(at_once, c.rows - first),
+                                     c.cols};
     if (on_lines && bytes >= streaming) {
-      apply_to_rows<lanes, from_memory, arch::past_caches>(sums + first * stride, stride, part,
-                                                           epilogue);
+      apply_epilogue_to_rows<lanes, from_memory, arch::past_caches>(sums + first * stride, stride,
+                                                                    part, epilogue);
       arch::end_streaming();
     } else {
-      apply_to_rows<lanes, from_l2>(sums + first * stride, stride, part, epilogue);
+      apply_epilogue_to_rows<lanes, from_l2>(sums + first * stride, stride, part, epilogue);
     }
   });
 }
@@ -58,12 +59,10 @@ void apply_epilogue(const In* sums, index stride, const out_view<Out>& c, const 
 ///
 /// Above arch::streaming_bytes, stores bypass the caches if the rows of c start on cache lines.
 template <class Sums, class C, class E, Executor Ex = inline_executor>
-  requires RowMajorDense<Sums, detail::scalar_of<Sums>> &&
-           ProductInto<C, E, detail::scalar_of<Sums>>
+  requires RowMajorDense<Sums, scalar_of<Sums>> && ProductInto<C, E, scalar_of<Sums>>
 void apply_epilogue(const Sums& sums, C&& c, const E& epilogue, const Ex& executor = {}) noexcept {
   assert(sums.rows() == c.rows() && sums.cols() == c.cols());
-  const detail::out_view<detail::scalar_of<C>> to{c.data(), c.outerStride(), 0,
-                                                  0,        c.rows(),        c.cols()};
+  const output_rectangle<scalar_of<C>> to{c.data(), c.outerStride(), 0, 0, c.rows(), c.cols()};
   detail::apply_epilogue(sums.data(), sums.outerStride(), to, epilogue, arch::streaming_bytes,
                          executor);
 }

@@ -106,20 +106,13 @@ template <class E, class Out, class In = std::int32_t>
 concept Epilogue =
     Stage<E> && detail::maps<E, In, Out> && detail::maps<E, arch::vec<In, 4>, arch::vec<Out, 4>>;
 
-namespace detail {
-
-template <class T>
-using scalar_of = typename std::remove_cvref_t<T>::Scalar;
-
-}  // namespace detail
-
 /// The epilogue maps totals to elements of C.
 template <class C, class E, class Total>
-concept ProductEpilogue = Epilogue<E, detail::scalar_of<C>, Total>;
+concept ProductEpilogue = Epilogue<E, scalar_of<C>, Total>;
 
 /// The epilogue maps totals to elements of C, and C can be written in place.
 template <class C, class E, class Total>
-concept ProductInto = MutableRowMajorDense<C, detail::scalar_of<C>> && ProductEpilogue<C, E, Total>;
+concept ProductInto = MutableRowMajorDense<C, scalar_of<C>> && ProductEpilogue<C, E, Total>;
 
 }}}  // namespace fewbit::gemm
 

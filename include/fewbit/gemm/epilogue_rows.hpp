@@ -14,16 +14,16 @@
 #include "fewbit/arch/streaming_store.hpp"
 #include "fewbit/gemm/stages.hpp"
 
-namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
-/// A rectangle of C, and the address of C.
+/// A rectangle of C, which a product writes.
 template <class Out>
-struct out_view {
-  Out* data;
-  index stride;
-  index row;  // of the rectangle's first element
+struct output_rectangle {
+  Out* data;     ///< the first element of C, not of the rectangle
+  index stride;  ///< numbers from one row of C to the next
+  index row;     ///< row and column of the rectangle's first element in C
   index col;
-  index rows;  // of the rectangle
+  index rows;  ///< size of the rectangle
   index cols;
 };
 
@@ -110,6 +110,8 @@ struct leading_bias<chain<First, Second>> {
   static auto rest(const type& e) noexcept { return leading_bias<First>::rest(e.first) | e.second; }
 };
 
+namespace detail {
+
 /// Converts four registers of sums to one of codes. `row` is the row of C.
 template <class Store = arch::plain_store, class In, int Lanes, class Out, class E>
 FEWBIT_ALWAYS_INLINE void apply_to_four(const arch::vec<In, Lanes> (&sums)[4], const at& where,
@@ -135,13 +137,19 @@ struct from_memory {
   static void prefetch(const void* p) noexcept { arch::prefetch_to_l2(arch::beyond(p, 32768)); }
 };
 
-/// c = epilogue(sums). A row of sums starts `stride` numbers after the row before. `Lanes` sums fit
-/// one register. Arguments are copies, because the compiler must assume that a store of 8-bit codes
-/// changes referenced memory. A Store that bypasses the caches requires that rows of C start on
-/// cache lines.
-template <int Lanes, class Source = from_l1, class Store = arch::plain_store, class In, class Out,
-          class E>
-void apply_to_rows(const In* sums, index stride, out_view<Out> c, E epilogue) noexcept {
+}  // namespace detail
+
+/// c = epilogue(sums), for sums in memory. The epilogue gets `Lanes` sums at a time. A row of sums
+/// starts `stride` numbers after the row before. With Source = from_l1 the sums must be readable to
+/// the end of the last register of a row.
+///
+/// Arguments are copies, because the compiler must assume that a store of 8-bit codes changes
+/// referenced memory. A Store that bypasses the caches requires that rows of C start on cache
+/// lines.
+template <int Lanes, class Source = detail::from_l1, class Store = arch::plain_store, class In,
+          class Out, class E>
+void apply_epilogue_to_rows(const In* sums, index stride, output_rectangle<Out> c,
+                            E epilogue) noexcept {
   using register_type = arch::vec<In, Lanes>;
   for (index r = 0; r < c.rows; ++r, sums += stride) {
     Out* row = c.data + (c.row + r) * c.stride;
@@ -155,7 +163,7 @@ void apply_to_rows(const In* sums, index stride, out_view<Out> c, E epilogue) no
           Source::prefetch(from);
           four[j] = register_type::load(from);
         }
-        apply_to_four<Store>(four, at{c.row + r, c.col + col, 4 * Lanes}, row, epilogue);
+        detail::apply_to_four<Store>(four, at{c.row + r, c.col + col, 4 * Lanes}, row, epilogue);
       }
     }
     for (; col + Lanes <= c.cols; col += Lanes) {
@@ -166,7 +174,7 @@ void apply_to_rows(const In* sums, index stride, out_view<Out> c, E epilogue) no
       const at where{c.row + r, c.col + col, static_cast<int>(c.cols - col)};
       // Buffers of a product can be read to the end of a register, other memory cannot.
       const register_type last =
-          std::is_same_v<Source, from_l1>
+          std::is_same_v<Source, detail::from_l1>
               ? register_type::load(sums + col)
               : at{0, col, where.valid}.template columns<register_type>(sums);
       where.store_columns(epilogue(last, where), row);
@@ -174,6 +182,6 @@ void apply_to_rows(const In* sums, index stride, out_view<Out> c, E epilogue) no
   }
 }
 
-}}}  // namespace fewbit::gemm::detail
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -18,6 +18,8 @@
 ///
 /// The epilogue gets int32 sums; that of grouped_weights gets float totals.
 ///
+/// All forms also have images: `w.write_image(bytes)`, `W::view(bytes)` (gemm/weights_image.hpp).
+///
 /// Read next: gemm/epilogue.hpp (what happens to sums), gemm/stages.hpp (ready stages).
 
 #include "fewbit/begin.hpp"

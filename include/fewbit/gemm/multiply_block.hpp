@@ -40,7 +40,7 @@ void multiply_block(const code_block<Lhs>& a, const int8_weights<Lhs, Kernel>& w
 template <class Lhs, int Bits, class Arch, class Out, class E>
 void multiply_block(const code_block<Lhs>& a, const few_bit_weights<Bits, Arch>& w, Out* c,
                     index c_stride, const E& epilogue, std::byte* scratch) noexcept {
-  const detail::out_view<Out> to{c, c_stride, 0, 0, a.rows, w.n()};
+  const output_rectangle<Out> to{c, c_stride, 0, 0, a.rows, w.n()};
   if (a.rows <= detail::most_few_rows<Arch>) {
     detail::multiply_few_rows(a.data, a.stride, w, to, epilogue, 0, 1, scratch);
   } else {
@@ -54,6 +54,16 @@ inline constexpr index product_columns = Weights::unit::cols;
 template <class Lhs, class Kernel>
 inline constexpr index product_columns<int8_weights<Lhs, Kernel>> = Kernel::tile::cols;
 
+/// Numbers that the epilogue of such sums gets at a time (apply_epilogue_to_rows).
+template <class Weights>
+inline constexpr int product_lanes = 0;
+template <int Bits, class Arch>
+inline constexpr int product_lanes<few_bit_weights<Bits, Arch>> =
+    detail::epilogue_lanes<default_kernel<std::uint8_t, Arch>>;
+template <class Lhs, class Kernel>
+inline constexpr int product_lanes<int8_weights<Lhs, Kernel>> =
+    partial_sums<int8_weights<Lhs, Kernel>>::lanes;
+
 /// sums[j - col] += sum over `count` codes of k of a(k) * W(j, k) for columns j = col .. col_end - 1
 /// of one row, for products that have little scratch memory.
 ///
@@ -64,15 +74,15 @@ inline constexpr index product_columns<int8_weights<Lhs, Kernel>> = Kernel::tile
 template <class Lhs, class Kernel>
 void add_products(const Lhs* a, index k, index count, const int8_weights<Lhs, Kernel>& w, index col,
                   index col_end, std::int32_t* sums, std::byte* scratch) noexcept {
-  detail::partial_sums<int8_weights<Lhs, Kernel>>::add(a, count, 1, w, {0, k, count}, col, col_end,
-                                                       scratch, sums, 0);
+  partial_sums<int8_weights<Lhs, Kernel>>::add(a, count, 1, w, {0, k, count}, col, col_end, scratch,
+                                               sums, 0);
 }
 
 template <class Lhs, int Bits, class Arch>
 void add_products(const Lhs* a, index k, index count, const few_bit_weights<Bits, Arch>& w,
                   index col, index col_end, std::int32_t* sums, std::byte* scratch) noexcept {
-  detail::few_bit_partial_sums<Lhs, Bits, Arch>::add(a, w, k, count, col, col_end,
-                                                     reinterpret_cast<std::int8_t*>(scratch), sums);
+  partial_sums<few_bit_weights<Bits, Arch>, Lhs>::add(
+      a, w, k, count, col, col_end, reinterpret_cast<std::int8_t*>(scratch), sums);
 }
 
 }}}  // namespace fewbit::gemm

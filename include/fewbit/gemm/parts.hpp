@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/core/workspace.hpp"
 
@@ -54,6 +55,23 @@ template <class Product, class Workers>
 void run_in_parts(const Product& product, workspace& scratch, const Workers& executor) noexcept {
   const index parts = scratch.slots();
   executor.for_each(parts, [&](index part) { product.run(part, parts, scratch.slot(part)); });
+}
+
+/// Checks the operands of multiply(a, w, c, epilogue, scratch, executor), and calls f(a, c) with
+/// both as rows. Terminates the program if shapes do not fit or scratch memory is too small.
+///
+/// @tparam Code  code of the activations that the weights are packed for
+template <class Code, class A, class Weights, class C, class F>
+FEWBIT_ALWAYS_INLINE void with_checked_operands(const A& a, const Weights& w, C& c,
+                                                const workspace& scratch, const F& f) noexcept {
+  if constexpr (fewbit::detail::reads_in_place<A, Code>() &&
+                fewbit::detail::writes_in_place<C, scalar_of<C>>()) {
+    const auto& from = fewbit::detail::rows_of(a);
+    auto&& to = fewbit::detail::rows_of(c);
+    fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, from.rows()));
+    f(from, to);
+  }
 }
 
 /// Calls f(std::integral_constant<int, height>) for a height of 1 .. Most.

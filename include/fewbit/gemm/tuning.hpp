@@ -72,20 +72,22 @@ namespace detail {
 /// Row tiles whose inputs are copied together. One panel of weights is multiplied by all of them
 /// while it is in the cache: 16 tiles of 4 to 6 rows are 64 to 96 rows.
 inline constexpr index row_tiles_per_block = 16;
-/// The same where inputs are read in place: weights beyond L2 are then read less often.
+/// The same for inputs that are read in place. With more rows, weights that do not fit L2 are read
+/// less often.
 inline constexpr index row_tiles_in_place = 32;
 /// Bytes of copied inputs that stay in L1 between the copy and the product.
 inline constexpr index copied_bytes = 16 * 1024;
-/// Codes of k from which a block of inputs is copied while the block before is multiplied. With
-/// fewer, copies take too much of the time of a tile. Rate of s8 as a share of that of u8:
+/// The smallest k for which a block of inputs is copied while the block before is multiplied. For
+/// smaller k, copies take too much of the time of a tile. Rate of s8 as a share of the rate of u8:
 /// (784,128,1152) 0.97 with these copies, 0.95 without.
 inline constexpr index copied_ahead_depth = 256;
-/// Columns of a tile from which its iterations have time for these copies.
+/// The smallest number of columns of a tile whose iterations leave time for these copies.
 inline constexpr index copied_ahead_cols = 64;
 
 // ---- int8/: weights
 
-/// Packed weights above this many bytes are read once for many rows rather than from L2 for a few.
+/// Packed weights above this many bytes are read once for many rows. Smaller weights are read from
+/// L2 for a few rows at a time.
 inline constexpr index near_weights = 512 * 1024;
 /// Packed weights of up to this many bytes stay in L1 beside a tile of inputs. C is then written
 /// row by row, which the prefetchers of the processor follow; otherwise panel by panel.
@@ -131,7 +133,7 @@ inline constexpr index proof_chunk_bytes = 24 * 1024;
 /// single row tile streams them.
 inline constexpr index proof_far_bytes = 1024 * 1024;
 inline constexpr index proof_ahead_bytes = 4096;
-/// Sums of a slice of rows that are kept for the epilogue.
+/// Number of sums of a slice of rows that wait for the epilogue.
 inline constexpr index proof_buffered_sums = 4096;
 /// Panels whose sums go to the epilogue together: four registers of sums become one of codes.
 inline constexpr int proof_finished_panels = 4;
@@ -169,8 +171,8 @@ inline constexpr int grouped_streams = 4;
 /// Bytes of planes of the rows that are multiplied by all columns of a piece; they stay in L2.
 inline constexpr index bit_block_bytes = 256 * 1024;
 inline constexpr index most_rows_per_bit_block = 192;
-/// Pairs of words of weights and inputs of a piece of work, at least, so that another thread is
-/// worth its start.
+/// The least number of pairs of words (weights and inputs) of a piece of work. Smaller pieces are
+/// not worth starting another thread.
 inline constexpr index least_piece = index{1} << 18;
 /// Columns that one row sums before an epilogue reads them from L1.
 inline constexpr index bit_buffered_cols = 1024;
@@ -218,9 +220,9 @@ inline constexpr int most_bits_by_table<arch::avx512_vnni> = 1;
 template <>
 inline constexpr int most_bits_by_table<arch::neon> = 1;
 
-/// Whether table lookup is faster than planes for two bits by two bits. It is if no instruction
-/// counts the ones of words. (1024,1024,1024) on a Sapphire Rapids, 10^9 operations per second by
-/// tables and by planes, beside 160 of int8 by AVX2: avx2 372 to 162, avx512_bitalg 472 to 610.
+/// Whether table lookup is faster than planes for two bits by two bits. This is so if no
+/// instruction counts the ones of words. (1024,1024,1024) on a Sapphire Rapids, 10^9 operations per
+/// second by tables and by planes (int8 by AVX2: 160): avx2 372 to 162, avx512_bitalg 472 to 610.
 /// NEON counts the ones of bytes.
 template <class Arch>
 inline constexpr bool table_beats_planes = table_beats_planes<typename Arch::base>;

@@ -125,7 +125,7 @@ class conv2d : public layer<detail::conv_product<S, Inputs, Arch>> {
       : base(product(weights, placed_window(name, image, window), groups, bias, input_params,
                      parts::output(name, weights, input_params, options))) {}
   /// With multipliers that were computed elsewhere, one for each output channel. Scales of weights
-  /// and outputs are not used.
+  /// and outputs are not used. The zero point of outputs may lie up to 127 outside the codes.
   conv2d(const quantized_matrix<S>& weights, const image_extents& image, const window2d& window,
          std::span<const std::int32_t> bias, std::span<const fixed_multiplier> multipliers,
          std::int32_t input_zero_point, const integer_options& options, index groups = 1)

@@ -12,7 +12,7 @@
 /// | dynamic_int8         | rne(x / scale), -127 .. 127    | max|row| / 127, at each call   |
 /// | dynamic_int8_groups  | the same                       | max|group| / 127, at each call |
 /// | static_int8, _uint8  | rne(x / scale) + zero point    | given when the layer is made   |
-/// | binary_inputs,       | one to eight bits              | of each row, at each call      |
+/// | binary_inputs,       | one to eight bits              | one per row, at each call      |
 /// | ternary_inputs,      | (ops/linear/bit_inputs.hpp)    |                                |
 /// | few_bit_inputs<B>,   |                                |                                |
 /// | unsigned_inputs<B>   |                                |                                |
@@ -20,8 +20,8 @@
 ///
 /// Layers share prepared inputs if they have the same kind of inputs and the same k. Their weights
 /// may differ: linear<int8_per_row>, linear<int4_grouped<32>> and linear<ttq> all read
-/// prepared_inputs<dynamic_int8>. Two further conditions: dynamic_int8_groups need groups of the
-/// same size, static inputs the same parameters. Read next: ops/layer.hpp.
+/// prepared_inputs<dynamic_int8>. In addition, dynamic_int8_groups need groups of the same size,
+/// and static inputs need the same parameters. Read next: ops/layer.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -79,19 +79,19 @@ struct ternary_inputs {
   using code = std::int8_t;
 };
 
-/// Steps of max|x| / (2^(Bits - 1) - 1), or of max(x) / (2^Bits - 1) where nothing is negative.
+/// The scale of a row is max|x| / (2^(Bits - 1) - 1) or, without signs, max(x) / (2^Bits - 1).
 template <int Bits, bool Signed = true>
 struct few_bit_inputs {
   static_assert(Bits >= (Signed ? 2 : 1) && Bits <= 8,
-                "fewbit: few_bit_inputs have 2 to 8 bits, or 1 to 8 where they are unsigned");
+                "fewbit: few_bit_inputs have 2 to 8 bits, or 1 to 8 if they are unsigned");
   using code = std::conditional_t<Signed, std::int8_t, std::uint8_t>;
   static constexpr int largest = (1 << (Signed ? Bits - 1 : Bits)) - 1;
 };
 template <int Bits>
 using unsigned_inputs = few_bit_inputs<Bits, false>;
 
-/// Memory that calls of layers work in. One thread at a time may use it. layer::reserve() gives it
-/// its size; layers that are called one after the other may share one.
+/// Scratch memory of layers. Only one thread at a time may use it. layer::reserve() sets its size.
+/// Layers that are called one after the other may share it.
 struct layer_scratch {
   workspace rows;     ///< codes, scales and sums of the rows that are multiplied together
   workspace workers;  ///< one slot for each worker of a product
@@ -128,8 +128,8 @@ struct code_rows {
   }
 };
 
-/// Makes codes of one row of floats, some at a time: row_encoder<Inputs>(x, n) finds the scale,
-/// encode(first, count, codes) writes the codes of x[first] .. x[first + count - 1].
+/// Quantizes one row of floats, some codes at a time. row_encoder<Inputs> encode(x, n) finds the
+/// scale; encode(first, count, codes) writes the codes of x[first] .. x[first + count - 1].
 template <class Inputs>
 class row_encoder;
 
@@ -168,7 +168,8 @@ class row_encoder<static_codes<Code>> {
   row_quantizer<Code> quantizer_;
 };
 
-/// Codes of one row with one scale, some at a time: made of floats, or read where they are.
+/// Codes of one row with one scale. A row of floats is quantized, some codes at a time; a row of
+/// codes is read in place.
 template <class Inputs, class Source>
 class row_codes {
   using code = typename Inputs::code;
@@ -207,8 +208,8 @@ struct prepared_access;
 
 }  // namespace detail
 
-/// Inputs as the layers of one kind of inputs read them: codes and scales. A view: it is valid
-/// until the scratch memory is used for other prepared inputs, grows or is destroyed.
+/// Codes and scales of inputs, as layers read them. This is a view: it is valid until the scratch
+/// memory is used for other prepared inputs, grows or is destroyed.
 template <class Inputs>
 class prepared_inputs {
  public:
@@ -231,7 +232,7 @@ class prepared_inputs {
   }
   /// Scale and zero point of static inputs.
   [[nodiscard]] const quant_params& params() const noexcept { return params_; }
-  /// Codes of a row that share a scale.
+  /// Number of codes of a row that share a scale.
   [[nodiscard]] index group() const noexcept { return group_; }
 
  private:
@@ -260,12 +261,12 @@ inline constexpr bool are_prepared<prepared_inputs<Inputs>> = true;
 template <class Inputs>
 concept StaticInputs = requires { requires Inputs::is_static; };
 
-/// Inputs whose every row has one scale, found from the row.
+/// Inputs with one scale for each row, which is computed from the row.
 template <class Inputs>
 concept RowScaledInputs = !StaticInputs<Inputs> && !std::is_same_v<Inputs, float_inputs> &&
                           !std::is_same_v<Inputs, dynamic_int8_groups>;
 
-/// Where the parts of prepared inputs begin in scratch memory, in bytes: scales, then codes.
+/// Byte offsets of prepared inputs in scratch memory. The scales are at 0, the codes follow.
 struct prepared_layout {
   index codes;
   index bytes;
@@ -281,7 +282,7 @@ struct prepared_access {
     return x.source_;
   }
 
-  /// encode(r, codes, scales) for each row of x.
+  /// Calls encode(row, codes, scales) for each row of x.
   template <class Inputs, class X, class E, class F>
   [[nodiscard]] static prepared_inputs<Inputs> make(const X& x, index group, index scales_per_row,
                                                     const quant_params& params,
@@ -305,28 +306,27 @@ struct prepared_access {
   }
 };
 
-/// Whether prepare can read X where it lies, else one sentence of the compiler.
+/// True if prepare can read X in place. Otherwise the compiler reports one sentence.
 template <class X>
 [[nodiscard]] consteval bool can_prepare() {
   static_assert(
       DenseRows<X, float>,
-      "fewbit: prepare reads inputs where they lie: as a row_matrix of float, a row-major "
-      "Map or block of one, or a vector, which is one row; copy others to a row_matrix "
-      "first");
+      "fewbit: prepare reads inputs in place: as a row_matrix of float, a row-major Map or "
+      "block of one, or a vector, which is one row; copy other operands to a row_matrix first");
   return DenseRows<X, float>;
 }
 
 }  // namespace detail
 
-/// Makes codes of inputs once, for all layers that have this kind of inputs and k = x.cols(). A
-/// layer gives the same bits for prepared inputs as for x.
+/// Quantizes inputs once, for all layers with this kind of inputs and k = x.cols(). A layer gives
+/// the same bits for prepared inputs as for x.
 ///
 /// @tparam Inputs   dynamic_int8, or inputs of a few bits; include ops/linear.hpp for these
-/// @param x         m x k floats: a row_matrix, a row-major Map or block, or a vector, which is a
-///          row
-/// @param scratch   scratch.inputs holds the codes, m k bytes and 4 m of scales. It grows, and
-///                  memory is allocated, only if it is smaller than that
-/// @param executor  makes the codes of several rows at once
+/// @param x         m x k floats: a row_matrix, a row-major Map or block, or a vector, which is
+///                  one row
+/// @param scratch   scratch.inputs holds the codes (m k bytes) and the scales (4 m bytes). If it is
+///                  too small, it grows, which allocates memory
+/// @param executor  quantizes several rows at once
 /// @throws fewbit::error if there are more codes than memory can hold
 template <class Inputs = dynamic_int8, class X, Executor E = inline_executor>
   requires detail::RowScaledInputs<Inputs>
@@ -344,9 +344,9 @@ template <class Inputs = dynamic_int8, class X, Executor E = inline_executor>
       });
 }
 
-/// The same for dynamic_int8_groups: a scale for each `group` inputs of a row, the last of which
-/// may be fewer.
-/// @throws fewbit::error also unless group >= 1
+/// The same for dynamic_int8_groups: each group of `group` inputs of a row has one scale. The last
+/// group may be smaller.
+/// @throws fewbit::error also if group is less than 1
 template <class Inputs, class X, Executor E = inline_executor>
   requires std::is_same_v<Inputs, dynamic_int8_groups>
 [[nodiscard]] prepared_inputs<Inputs> prepare(const X& x, index group, layer_scratch& scratch,
@@ -369,7 +369,7 @@ template <class Inputs, class X, Executor E = inline_executor>
 
 /// The same for static_int8 and static_uint8 under the parameters of a layer.
 ///
-/// @param params  layer.input_params(); layers with other ones cannot read the codes
+/// @param params  layer.input_params(); layers with other parameters cannot read the codes
 template <class Inputs, class X, Executor E = inline_executor>
   requires detail::StaticInputs<Inputs>
 [[nodiscard]] prepared_inputs<Inputs> prepare(const X& x, const quant_params& params,
@@ -384,7 +384,7 @@ template <class Inputs, class X, Executor E = inline_executor>
       });
 }
 
-/// The same for float_inputs, which need no codes: a view of x.
+/// The same for float_inputs: returns a view of x, because these inputs have no codes.
 template <class Inputs, class X, Executor E = inline_executor>
   requires std::is_same_v<Inputs, float_inputs>
 [[nodiscard]] prepared_inputs<Inputs> prepare(const X& x, layer_scratch& /*scratch*/,

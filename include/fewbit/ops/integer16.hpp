@@ -297,7 +297,7 @@ class product16 {
     return std::clamp(most, index{1}, shape_.window.output_pixels());
   }
   [[nodiscard]] index patch_bytes(index windows) const noexcept {
-    const index codes = windows * shape_.depth() + gather_.slack;
+    const index codes = windows * shape_.depth();
     return (codes * index{sizeof(std::int16_t)} + 63) / 64 * 64;
   }
 

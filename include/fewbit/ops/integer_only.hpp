@@ -5,6 +5,7 @@
 
 #include "fewbit/begin.hpp"
 
+#include <concepts>
 #include <cstdint>
 #include <type_traits>
 
@@ -12,13 +13,18 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
+/// Rounding modes that outputs of operators may have.
+template <class Mode>
+concept OutputMode =
+    FixedPointMode<Mode> || std::same_as<Mode, xnn_fp32> || std::same_as<Mode, q7_pot>;
+
 /// Inputs are codes of type In, outputs are codes of type Out, and nothing between them is a float.
 ///
 /// @tparam In    std::int8_t, std::uint8_t or std::int16_t
 /// @tparam Out   std::int8_t or std::uint8_t; std::int16_t if In is
 /// @tparam Mode  rounding mode of core/fixed_point.hpp; q7_pot needs factors that are powers of two
 template <class In, class Out = In,
-          class Mode = std::conditional_t<sizeof(In) == 2, tflite_int64, tflite_double>>
+          OutputMode Mode = std::conditional_t<sizeof(In) == 2, tflite_int64, tflite_double>>
 struct integer_only {
   using code = In;
   using out = Out;

@@ -204,17 +204,18 @@ class integer_output {
 
   /// @param factors     one for each channel
   /// @param zero_point  of the outputs
+  /// @param outside     how far zero_point may be from the codes of 8 bits. Other libraries made
+  ///                    some networks with such zero points
   integer_output(const char* function, channel_factors<Mode> factors, std::int32_t zero_point,
-                 const code_bounds& bounds)
+                 const code_bounds& bounds, std::int32_t outside = 0)
       : factors_(std::move(factors)),
         bias_(factors_.channels()),
         zero_point_(zero_point),
         bounds_(bounds_of<Out>(function, bounds)) {
-    if (zero_point < std::numeric_limits<Out>::min() ||
-        zero_point > std::numeric_limits<Out>::max()) {
-      fail(function, "output_params.zero_point", zero_point,
-           interval(std::numeric_limits<Out>::min(), std::numeric_limits<Out>::max()));
-    }
+    const std::int32_t least = std::max(std::numeric_limits<Out>::min() - outside, -255),
+                       most = std::min(std::numeric_limits<Out>::max() + outside, 255);
+    if (zero_point < least || zero_point > most)
+      fail(function, "output_params.zero_point", zero_point, interval(least, most));
   }
 
   /// Sets what is added to the sum of x * w of a channel: bias - input_zero * sums.weights.

@@ -83,13 +83,14 @@ struct integer_parts {
   }
   static output_type output(const char* layer, std::span<const fixed_multiplier> multipliers,
                             const integer_options& options) {
-    return output(layer, factors_type(layer, multipliers), options);
+    return output(layer, factors_type(layer, multipliers), options, 127);
   }
 
  private:
   static output_type output(const char* layer, factors_type&& factors,
-                            const integer_options& options) {
-    return output_type(layer, std::move(factors), options.output_params.zero_point, options.bounds);
+                            const integer_options& options, std::int32_t outside = 0) {
+    return output_type(layer, std::move(factors), options.output_params.zero_point, options.bounds,
+                       outside);
   }
 };
 

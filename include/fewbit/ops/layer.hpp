@@ -1,11 +1,11 @@
 #pragma once
-/// The layer: what all layers have in common. Options, memory and calls are here, once; a layer
-/// supplies only its product.
+/// What all layers have in common: options, memory and calls. Each kind of layer adds only its
+/// product.
 ///
 ///     linear<int8_per_row> layer(weights, bias);   // quantizes and packs; holds bytes() of memory
 ///     layer(x, y);                                 // works in 16 KiB of stack, allocates nothing
 ///
-///     layer.reserve(128);                          // memory of its own for 128 rows at a time
+///     layer.reserve(128);                          // its own memory for 128 rows at a time
 ///     layer(x, y);                                 // faster; one thread at a time
 ///
 ///     layer_scratch scratch;                       // memory of the caller, for several layers:
@@ -52,15 +52,15 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Rows that are multiplied together at most: 128 rows of k = 1024 codes stay in a cache of 256
-/// KiB.
+/// The largest number of rows that are multiplied together. 128 rows of k = 1024 codes stay in a
+/// cache of 256 KiB.
 inline constexpr index rows_at_a_time = 128;
 
 /// Bytes of the buffer of a call without reserved memory, for products whose loops need less than 5
-/// KiB of stack beside it.
+/// KiB of stack in addition.
 inline constexpr index usual_stack_bytes = 11 * 1024;
 
-/// Bytes of the scales of some rows, in whole cache lines.
+/// Bytes of the scales of some rows, rounded up to whole cache lines.
 [[nodiscard]] inline index scale_bytes(index rows) noexcept {
   return (rows * index{sizeof(float)} + 63) / 64 * 64;
 }
@@ -82,7 +82,7 @@ template <class Vector>
   return values;
 }
 
-/// What a layer needs of its product.
+/// What a layer needs from its product.
 ///
 /// stack_bytes         bytes of the buffer of a call without reserved memory
 /// memory_bytes(rows)  bytes of layer_scratch::rows for up to `rows` rows
@@ -91,8 +91,8 @@ template <class Vector>
 ///                     that are not one channel for each column, or not made of floats
 /// run(x, y, stages, memory, workers, executor)
 ///                     the product of y.rows <= most_rows rows. x is float_rows or code_rows, y is
-///                     output_rows; `stages` make outputs of totals (with_output_stages). There are
-///                     no stages if the product owns its outputs
+///                     output_rows; `stages` convert totals to outputs (with_output_stages). There
+///                     are no stages if the product owns its outputs
 /// run_on_stack(x, y, stages, memory)
 ///                     the product of any number of rows, in stack_bytes of memory; same bits
 template <class P>
@@ -121,8 +121,8 @@ class layer {
   static constexpr const char* name = Product::name;
 
  public:
-  /// What becomes of inputs: dynamic_int8, float_inputs ... Layers with the same one share prepared
-  /// inputs.
+  /// The kind of inputs: dynamic_int8, float_inputs ... Layers with the same kind can share
+  /// prepared inputs.
   using inputs_type = typename Product::inputs_type;
   using weights_type = typename Product::weights_type;
   using product_type = Product;
@@ -138,7 +138,7 @@ class layer {
       return options_;
     }
   }
-  /// Weights as they are packed.
+  /// The packed weights.
   [[nodiscard]] const weights_type& weights() const noexcept { return product_.weights(); }
   /// Scale and zero point of static inputs.
   [[nodiscard]] const quant_params& input_params() const noexcept
@@ -153,8 +153,8 @@ class layer {
     return product_.shape();
   }
 
-  /// Bytes that the layer holds: packed weights, scales, zero points and bias. Memory of
-  /// reserve(rows) is not counted.
+  /// Bytes that the layer holds: packed weights, scales, zero points and bias. Weights that view
+  /// memory of the caller count too (weights().owns_memory()). Memory of reserve(rows) does not.
   [[nodiscard]] index bytes() const noexcept {
     return product_.bytes() + bias_.size() * index{sizeof(float)};
   }
@@ -162,10 +162,10 @@ class layer {
   /// Y = X W^T + bias, in the memory of reserve(rows) or, if nothing is reserved, on the stack.
   ///
   /// @param x  m x k floats or prepared inputs; for static inputs codes as well
-  /// @param y  m x n, no part of x; floats, or std::int8_t / std::uint8_t codes under
-  ///           options().output_params, which must be given with a zero point that is one of them
-  /// Both are row-major, or compile-time vectors, each one row. If shapes do not fit, the error
-  /// handler is called and the program terminates (core/operands.hpp).
+  /// @param y  m x n, must not overlap x; floats, or std::int8_t or std::uint8_t codes. Codes need
+  ///           options().output_params with a zero point that is one of these codes
+  /// Both are row-major, or compile-time vectors, which are one row each. If shapes do not fit, the
+  /// error handler is called and the program terminates (core/operands.hpp).
   template <class X, class Y>
   void operator()(const X& x, Y&& y) noexcept {
     if (memory_.rows.slots() == 0) return std::as_const(*this)(x, y);
@@ -183,10 +183,10 @@ class layer {
     }
   }
 
-  /// The same in the caller's scratch memory, from make_scratch() or reserve(). If it does not hold
-  /// one row, the error handler is called and the program terminates.
+  /// The same in the caller's scratch memory, from make_scratch() or reserve(). If not even one row
+  /// fits, the error handler is called and the program terminates.
   ///
-  /// @param executor  runs the parts of this one call; results do not depend on it. If it throws,
+  /// @param executor  runs the parts of this call; results do not depend on it. If it throws,
   ///                  std::terminate is called.
   template <class X, class Y, Executor E = inline_executor>
   void operator()(const X& x, Y&& y, layer_scratch& scratch,
@@ -199,13 +199,13 @@ class layer {
     }
   }
 
-  /// Gives the layer memory of its own for calls of up to `rows` rows at a time; calls of more rows
-  /// take them one part after the other. Memory never shrinks.
+  /// Allocates memory inside the layer for `rows` rows at a time. A call with more rows multiplies
+  /// them in several parts. The memory never shrinks.
   /// @throws fewbit::error unless rows >= 1
   void reserve(index rows) { reserve(memory_, 1, rows); }
 
-  /// Grows scratch memory to what this layer needs with `workers` threads for up to `rows` rows at
-  /// a time. Layers that are called one after the other may share one.
+  /// Grows scratch memory to what this layer needs for `workers` threads and `rows` rows at a time.
+  /// Layers that are called one after the other may share scratch memory.
   /// @throws fewbit::error unless workers >= 1 and rows >= 1
   void reserve(layer_scratch& scratch, index workers = 1,
                index rows = detail::rows_at_a_time) const {
@@ -218,7 +218,7 @@ class layer {
       scratch.workers.reserve(bytes, workers);
   }
 
-  /// Scratch memory of its own, as reserve() makes it.
+  /// Returns new scratch memory of the size that reserve() sets.
   [[nodiscard]] layer_scratch make_scratch(index workers = 1,
                                            index rows = detail::rows_at_a_time) const {
     layer_scratch scratch;
@@ -256,8 +256,8 @@ class layer {
   /// 0 x 0.
   layer() = default;
 
-  /// @throws fewbit::error if bias has another length than outputs or is not finite, or if an
-  ///         output parameter is no scale or zero point
+  /// @throws fewbit::error if bias has another length than outputs or is not finite, or if
+  ///         output_params are not a valid scale and zero point
   layer(Product&& product, const Eigen::Ref<const Eigen::VectorXf>& bias,
         const layer_options& options)
       : product_(std::move(product)), options_(options) {
@@ -278,9 +278,10 @@ class layer {
   [[nodiscard]] static consteval bool takes() {
     if constexpr (detail::are_prepared<X>) {
       constexpr bool is_same = std::is_same_v<X, prepared_inputs<inputs_type>>;
-      static_assert(is_same,
-                    "fewbit: prepared inputs are those of layers of another kind of inputs; use "
-                    "prepare<typename Layer::inputs_type>() or layer.prepare()");
+      static_assert(
+          is_same,
+          "fewbit: prepared inputs are of another kind than the inputs of this layer; use "
+          "prepare<typename Layer::inputs_type>() or layer.prepare()");
       return is_same && detail::takes_operands<row_matrix<float>, Y>();
     } else if constexpr (detail::are_integer_only<inputs_type>) {
       return fewbit::detail::reads_in_place<X, code>() &&
@@ -326,25 +327,25 @@ class layer {
   }
 
   template <class Y>
-  [[nodiscard]] static detail::output_rows<gemm::detail::scalar_of<Y>> rows_to(Y& y) noexcept {
+  [[nodiscard]] static detail::output_rows<scalar_of<Y>> rows_to(Y& y) noexcept {
     return {y.data(), y.outerStride(), y.rows(), y.cols()};
   }
 
-  /// Whether scratch memory holds so many rows.
+  /// Whether so many rows fit scratch memory.
   [[nodiscard]] bool fit(const layer_scratch& scratch, index rows) const noexcept {
     return scratch.rows.slots() > 0 &&
            product_.memory_bytes(rows) <= scratch.rows.bytes_per_slot() &&
            product_.worker_bytes(rows) <= scratch.workers.bytes_per_slot();
   }
 
-  /// Rows that scratch memory holds if it does not hold `most`. Terminates the program if it does
-  /// not hold one.
+  /// The number of rows that fit scratch memory, if `most` rows do not fit. Terminates the program
+  /// if not even one row fits.
   [[nodiscard, gnu::cold, gnu::noinline]] index rows_that_fit(const layer_scratch& scratch,
                                                               index most) const noexcept {
     detail::expect_room(name, "scratch.rows", scratch.rows, product_.memory_bytes(1));
     if (const index bytes = product_.worker_bytes(1); bytes > 0)
       detail::expect_room(name, "scratch.workers", scratch.workers, bytes);
-    index low = 1, high = most;  // low fits, high does not
+    index low = 1, high = most;  // `low` rows fit, `high` rows do not
     while (high - low > 1) {
       const index middle = (low + high) / 2;
       (fit(scratch, middle) ? low : high) = middle;
@@ -372,7 +373,7 @@ class layer {
     }
   }
 
-  /// A function of its own, so that calls with reserved memory have no buffer on the stack.
+  /// This is a separate function, so that calls with reserved memory have no buffer on the stack.
   template <class Source, class Out>
   [[gnu::noinline]] void run_on_stack(const Source& x,
                                       const detail::output_rows<Out>& y) const noexcept {

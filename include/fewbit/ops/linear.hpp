@@ -1,6 +1,6 @@
 #pragma once
-/// The linear layer, Y = X W^T + bias: the declaration is linear<Weights, Inputs>, and this table
-/// says which weights and inputs there are, what they cost and when to use them.
+/// The linear layer, Y = X W^T + bias, is linear<Weights, Inputs>. The table lists the kinds of
+/// weights and inputs, their cost and their use.
 ///
 ///     linear<int8_per_row> dynamic(weights, bias);                // X quantized at each call
 ///     linear<int8_per_row, static_uint8> fixed(weights, bias, p); // X quantized with calibrated p
@@ -32,8 +32,19 @@
 /// | pq<Width, Bits>     | dynamic_int8, float_inputs   | pq.hpp, included | 1 / 8 to 1 / 2       | the fewest bytes for few rows   |
 /// |                     |                              | by name          |                      |                                 |
 ///
-/// A zero point takes 1 / group bytes more where weights in groups have them. All layers have the
-/// same calls (ops/layer.hpp). Read next: ops/layer.hpp, ops/inputs.hpp.
+/// If weights in groups have zero points, these add 1 / group bytes per weight. All layers have the
+/// same calls (ops/layer.hpp).
+///
+/// Weights in flash or in a mapped file are read in place. A layer of grouped.hpp is made from a
+/// view of them. For other weights call the product itself, with scales and bias beside the image
+/// (gemm/weights_image.hpp):
+///
+///     const auto w = gemm::int8_weights<std::int8_t>::view(image);  // once; copies nothing
+///     gemm::multiply(a, w, y,                                       // often; a: int8, y: float
+///                    gemm::to_float{} | gemm::scale_columns{scales} | gemm::add_columns{bias},
+///                    scratch);
+///
+/// Read next: ops/layer.hpp, ops/inputs.hpp.
 
 #include "fewbit/begin.hpp"
 

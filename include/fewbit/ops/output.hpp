@@ -1,8 +1,9 @@
 #pragma once
-/// What layers do to their outputs, the options of that, and what each call checks.
+/// The last step of layers: how sums become outputs. Also the options of this step, and the checks
+/// of each call.
 ///
-/// A layer scales its sums, adds the bias, applies max(0, .) if asked to, and writes floats or
-/// 8-bit codes. Read next: ops/layer.hpp, gemm/stages.hpp.
+/// A layer scales its sums, adds the bias, applies max(0, .) if options.relu is set, and writes
+/// floats or 8-bit codes. Read next: ops/layer.hpp, gemm/stages.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -22,7 +23,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Value of output parameters that are not given. No scale is negative.
+/// The value of output_params that are not given. Its scale is negative, so it is not a valid
+/// scale.
 inline constexpr quant_params no_params{std::numeric_limits<float>::lowest(), 0};
 
 /// What a layer does to its outputs before it writes them.
@@ -39,7 +41,7 @@ concept LayerOutput = MutableDenseRows<Y, float> || MutableDenseRows<Y, std::int
 
 namespace detail {
 
-/// Some rows that a product writes.
+/// Rows of Y that a product writes.
 template <class Out>
 struct output_rows {
   Out* data;
@@ -56,7 +58,7 @@ struct output_rows {
   }
 };
 
-/// Fails unless the scale is a normal number and the zero point from lowest to highest.
+/// Fails unless the scale is a normal number and the zero point is in lowest .. highest.
 inline void expect_valid_params(const char* layer, const char* argument, const quant_params& p,
                                 int lowest, int highest) {
   if (!is_finite(p.scale) || !(p.scale >= std::numeric_limits<float>::min())) {
@@ -72,32 +74,31 @@ inline void expect_valid_options(const char* layer, const layer_options& options
   expect_valid_params(layer, "output_params", options.output_params, -128, 255);
 }
 
-/// Fails unless there is room for the memory of so many workers.
+/// Fails unless workers is at least 1 and memory can hold `bytes` bytes for each of them.
 inline void expect_workers(const char* layer, index workers, index bytes) {
   expect(workers >= 1, layer, "workers", workers, "at least 1");
   const index most = workspace::most_slots(bytes);
   expect(workers <= most, layer, "workers", workers, "at most " + std::to_string(most));
 }
 
-/// Whether a layer can read X and write Y in place; if not, the compiler prints one sentence.
+/// True if a layer can read X and write Y in place. Otherwise the compiler reports one sentence.
 /// `Code` is the code of static inputs, or float.
 template <class X, class Y, class Code = float>
 [[nodiscard]] consteval bool takes_operands() {
   constexpr bool reads = DenseRows<X, float> || DenseRows<X, Code>;
   static_assert(reads,
-                "fewbit: a layer reads inputs where they lie: as a row_matrix of float (of codes, "
-                "too, where inputs are static), a row-major Map or block of one, or a vector, "
-                "which is one row; copy others to a row_matrix first");
+                "fewbit: a layer reads inputs in place: as a row_matrix of float (or of codes, "
+                "if inputs are static), a row-major Map or block of one, or a vector, which is "
+                "one row; copy other operands to a row_matrix first");
   static_assert(LayerOutput<Y>,
-                "fewbit: a layer writes outputs where they stay: to a row_matrix of float, "
+                "fewbit: a layer writes outputs in place: to a row_matrix of float, "
                 "std::int8_t or std::uint8_t, a row-major Map or block of one, or a vector, which "
                 "is one row; they must not be const");
   return reads && LayerOutput<Y>;
 }
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void stop_without_params(const char* layer) noexcept {
-  stop("fewbit: %s: output_params is not given, expected the scale and zero point of y, of codes",
-       layer);
+  stop("fewbit: %s: output_params is not given, expected the scale and zero point of y", layer);
 }
 
 /// Terminates the program unless x is m x k, y is m x n and, if y holds codes, output_params are
@@ -119,8 +120,9 @@ FEWBIT_ALWAYS_INLINE void expect_call(const char* layer, const X& x, const Y& y,
   }
 }
 
-/// Calls finish(stages). The stages make outputs of type Out of scaled totals: + bias[col],
-/// max(0, .) if options.relu, and 8-bit codes unless Out is float.
+/// Calls finish(stages). The stages convert scaled totals to outputs of type Out. They add
+/// bias[col], apply max(0, .) if options.relu is set, and convert to 8-bit codes unless Out is
+/// float.
 template <class Out, class F>
 // NOLINTNEXTLINE(bugprone-exception-escape): stages were checked when the layer was made
 FEWBIT_ALWAYS_INLINE void with_output_stages(const float* bias, const layer_options& options,

@@ -23,7 +23,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// The schemes that weighted_quantize takes.
+/// The schemes that weighted_quantize accepts.
 template <class S>
 concept WeightedScheme = IntegerScheme<S> && !S::is_affine && !S::has_minimum &&
                          S::storage::bits <= 8 && std::is_same_v<typename S::scale, real_scale> &&
@@ -39,8 +39,8 @@ concept WeightedScheme = IntegerScheme<S> && !S::is_affine && !S::has_minimum &&
 /// @param importance  for each column, the mean square of its input, or any other finite number
 ///                    >= 0; only ratios matter
 /// @param executor    runs the groups, then the rows
-/// @return            codes and scales as quantize<S>(w) returns them; the sum is never larger than
-///                    with that
+/// @return            codes and scales in the form of quantize<S>(w); the sum is never larger than
+///          with quantize
 /// @throws fewbit::error if `w` is empty or not finite, or if `importance` has another length or a
 ///         value that is negative or not finite
 ///
@@ -52,8 +52,8 @@ concept WeightedScheme = IntegerScheme<S> && !S::is_affine && !S::has_minimum &&
 /// |                                          | grow linearly with the elements                 |
 ///
 /// Scales have the limits of choose_params. Elements of importance 0 do not count. A group with no
-/// other elements gets the scale of quantize<S>(w). With groups of 32, a million weights of 4 bits
-/// take an eighth of a second, and of 8 bits 1.6 seconds.
+/// other elements gets the scale of quantize<S>(w). With groups of 32, a million weights take an
+/// eighth of a second with 4 bits and 1.6 seconds with 8 bits.
 template <WeightedScheme S, Executor E = inline_executor>
 [[nodiscard]] quantized_matrix<S> weighted_quantize(const Eigen::Ref<const row_matrix<float>>& w,
                                                     std::span<const float> importance,

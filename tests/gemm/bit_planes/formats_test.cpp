@@ -58,7 +58,7 @@ TEST(bit_formats, keep_the_bits_that_storage_keeps) {
   EXPECT_EQ(gemm::ternary_bits::stored(-1) & 3, 3);
 }
 
-TEST(bit_formats, say_what_they_expect) {
+TEST(bit_formats, have_error_sentences_about_codes) {
   EXPECT_EQ(gemm::binary_bits::expected(), "-1 or 1");
   EXPECT_EQ(gemm::sign_bits<3>::expected(), "odd, -7 to 7");
   EXPECT_EQ(gemm::ternary_bits::expected(), "-1, 0 or 1");

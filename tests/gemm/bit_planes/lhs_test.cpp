@@ -51,7 +51,7 @@ TYPED_TEST_SUITE(plane_lhs_test, tests::bit_units, tests::bit_unit_names);
 
 /// 200 codes are 4 words. 2111 codes are 33 words: parities, if the unit has them, and words
 /// without parities.
-TYPED_TEST(plane_lhs_test, lie_by_group_plane_word_and_row_with_zeros_behind_k) {
+TYPED_TEST(plane_lhs_test, are_ordered_by_group_plane_word_and_row) {
   for (const index m : {1, 2, 3, 4, 5, 9}) {
     for (const index k : {0, 1, 63, 64, 65, 200, 2111}) {
       SCOPED_TRACE(testing::Message() << "m=" << m << " k=" << k);
@@ -63,7 +63,7 @@ TYPED_TEST(plane_lhs_test, lie_by_group_plane_word_and_row_with_zeros_behind_k) 
   }
 }
 
-TYPED_TEST(plane_lhs_test, count_what_is_not_zero_in_ternary_rows) {
+TYPED_TEST(plane_lhs_test, count_the_nonzeros_of_ternary_rows) {
   using unit = typename TestFixture::unit_type;
   const auto a = random_codes_of<gemm::ternary_bits>(5, 131, 2);
   const gemm::plane_lhs<gemm::ternary_bits, unit> planes(a);
@@ -71,7 +71,7 @@ TYPED_TEST(plane_lhs_test, count_what_is_not_zero_in_ternary_rows) {
     EXPECT_EQ(*planes.nonzeros(r), a.row(r).cast<int>().cwiseAbs().sum());
 }
 
-TEST(plane_lhs, say_their_extents_and_bytes) {
+TEST(plane_lhs, report_their_extents_and_bytes) {
   const auto planes = gemm::to_planes<gemm::unsigned_bits<3>>(
       random_codes_of<gemm::unsigned_bits<3>>(7, 65, 1).eval());
   EXPECT_EQ(planes.m(), 7);
@@ -79,7 +79,7 @@ TEST(plane_lhs, say_their_extents_and_bytes) {
   EXPECT_EQ(planes.bytes(), 7 * 3 * 16);
 }
 
-TEST(plane_lhs, take_expressions_and_column_major_codes) {
+TEST(plane_lhs, accept_expressions_and_column_major_codes) {
   const auto a = random_codes_of<gemm::binary_bits>(3, 70, 1);
   const Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic> column_major = a;
   const auto expected = gemm::to_planes<gemm::binary_bits>(a);

@@ -137,7 +137,7 @@ TYPED_TEST(multiply_bits_test, is_exact_on_all_sign_patterns_of_eight) {
             wide_product_of(all, all).template cast<std::int32_t>().eval());
 }
 
-TYPED_TEST(multiply_bits_test, of_nothing_is_nothing) {
+TYPED_TEST(multiply_bits_test, accepts_empty_operands) {
   const row_matrix<std::int8_t> none(0, 5), some = random_codes_of<binary_bits>(3, 5, 1);
   EXPECT_EQ((this->template product<binary_bits, binary_bits>(none, some).size()), 0);
   EXPECT_EQ((this->template product<binary_bits, binary_bits>(some, none).size()), 0);
@@ -148,7 +148,7 @@ TYPED_TEST(multiply_bits_test, of_nothing_is_nothing) {
   EXPECT_EQ((this->template product<ternary_bits, binary_bits>(flat, flat)), zero);
 }
 
-TYPED_TEST(multiply_bits_test, reads_and_writes_blocks_and_nothing_else) {
+TYPED_TEST(multiply_bits_test, reads_and_writes_only_inside_blocks) {
   using unit = typename TestFixture::unit_type;
   const index m = unit::rows + 2, n = TestFixture::cols + unit::lanes + 1, k = 70;
   const auto big_a = random_codes_of<ternary_bits>(m + 4, k + 9, 1);
@@ -245,7 +245,7 @@ TEST(multiply_bits, does_not_throw) {
             wide_product_of(a, random_codes_of<binary_bits>(3, 4, 1)));
 }
 
-TEST(multiply_bits, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
+TEST(multiply_bits, accepts_vectors_and_terminates_on_wrong_shapes) {
   using format = gemm::binary_bits;
   using codes = row_matrix<std::int8_t>;
   using sums = row_matrix<std::int32_t>;

@@ -53,7 +53,7 @@ TYPED_TEST(bit_parities_test, count_the_ones_of_differences) {
   }
 }
 
-TYPED_TEST(bit_parities_test, take_three_words_and_fours_of_signs_alone) {
+TYPED_TEST(bit_parities_test, use_three_words_or_groups_of_four) {
   using unit = typename TestFixture::unit_type;
   using gemm::detail::xor_rule, gemm::detail::ternary_rule;
   for (index words = 0; words <= 80; ++words) {

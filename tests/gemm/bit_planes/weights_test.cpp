@@ -23,7 +23,7 @@ class packed_bits_test : public testing::Test {
 
 TYPED_TEST_SUITE(packed_bits_test, tests::bit_units, tests::bit_unit_names);
 
-TYPED_TEST(packed_bits_test, lie_by_panel_plane_word_and_column_with_zeros_elsewhere) {
+TYPED_TEST(packed_bits_test, are_ordered_by_panel_plane_word_and_column) {
   using unit = typename TestFixture::unit_type;
   using format = gemm::signed_bits<3>;
   constexpr index tile = index{unit::lanes} * unit::registers;
@@ -53,7 +53,7 @@ TYPED_TEST(packed_bits_test, lie_by_panel_plane_word_and_column_with_zeros_elsew
 }
 
 /// One panel of one register, of 33 words.
-TYPED_TEST(packed_bits_test, store_signs_by_signs_as_parities_alone) {
+TYPED_TEST(packed_bits_test, store_signs_by_signs_as_parities_only) {
   using unit = typename TestFixture::unit_type;
   using gemm::binary_bits, gemm::ternary_bits;
   constexpr index width = unit::lanes, words = 33;
@@ -104,7 +104,7 @@ TEST(plane_weights, hold_the_words_of_the_documented_example) {
             (std::vector<std::uint64_t>{0x1A, 0x05, 0x0C, 0x13}));
 }
 
-TEST(plane_weights, say_their_extents) {
+TEST(plane_weights, report_their_extents) {
   const auto packed = gemm::pack_planes<gemm::binary_bits, gemm::binary_bits, arch::scalar>(
       random_codes_of<gemm::binary_bits>(3, 129, 1));
   EXPECT_EQ(packed.n(), 3);
@@ -124,7 +124,7 @@ TEST(plane_weights, refuse_a_code_of_another_format) {
             "fewbit: pack_planes: w(0, 2) is 2, expected -1, 0 or 1");
 }
 
-TEST(plane_weights, refuse_a_depth_that_could_leave_int32) {
+TEST(plane_weights, refuse_a_depth_that_could_overflow_int32) {
   using packed = gemm::plane_weights<gemm::unsigned_bits<8>, gemm::signed_bits<8>>;
   const index most = packed::max_depth;
   EXPECT_EQ(most, 65793);  // 65793 * 255 * 128 <= 2^31 - 1

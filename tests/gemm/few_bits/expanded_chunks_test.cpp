@@ -39,7 +39,7 @@ class expanded_chunks_test : public testing::Test {
     row_matrix<std::int32_t> c = row_matrix<std::int32_t>::Constant(m, n, 777);
     const gemm::few_bit_weights<Bits, Arch> packed(w, 1);
     const gemm::add_bias epilogue{bias.data()};
-    const gemm::detail::out_view<std::int32_t> to{c.data(), n, 0, 0, m, n};
+    const gemm::output_rectangle<std::int32_t> to{c.data(), n, 0, 0, m, n};
     aligned_buffer<std::byte> scratch(shape<Lhs>::scratch_bytes({k, 0}));
     const gemm::detail::product_by_chunks<Lhs, Bits, Arch, std::int32_t, gemm::add_bias> product(
         a.data(), k, packed, to, epilogue, scratch.data());
@@ -56,7 +56,7 @@ class expanded_chunks_test : public testing::Test {
 
 TYPED_TEST_SUITE(expanded_chunks_test, tests::archs, tests::arch_names);
 
-TYPED_TEST(expanded_chunks_test, equal_wide_integer_product_of_full_panels) {
+TYPED_TEST(expanded_chunks_test, equal_the_wide_integer_product_of_full_panels) {
   using test = TestFixture;
   if constexpr (test::fits) {
     constexpr index rows = test::tile::rows, cols = test::tile::cols, deep = test::depth;
@@ -70,7 +70,7 @@ TYPED_TEST(expanded_chunks_test, equal_wide_integer_product_of_full_panels) {
   }
 }
 
-TYPED_TEST(expanded_chunks_test, walk_several_blocks_of_rows_and_begin_anywhere) {
+TYPED_TEST(expanded_chunks_test, process_several_blocks_of_rows_from_any_start) {
   using test = TestFixture;
   if constexpr (test::fits) {
     constexpr index cols = test::tile::cols;
@@ -83,7 +83,7 @@ TYPED_TEST(expanded_chunks_test, walk_several_blocks_of_rows_and_begin_anywhere)
 }
 
 /// multiply() uses chunks if a window does not hold all columns, up to a number of rows.
-TYPED_TEST(expanded_chunks_test, are_what_multiply_takes_for_some_hundred_rows) {
+TYPED_TEST(expanded_chunks_test, are_used_by_multiply_for_some_hundred_rows) {
   constexpr index cols = TestFixture::tile::cols;
   const index deep = gemm::detail::expanded_bytes / cols / 2 + 1, n = 2 * cols + 1;
   const auto w = random_weights(n, deep, 2, 1, 2);

@@ -57,7 +57,7 @@ class expanded_weights_test : public testing::Test {
 
 TYPED_TEST_SUITE(expanded_weights_test, tests::archs, tests::arch_names);
 
-TYPED_TEST(expanded_weights_test, stand_as_packed_weights_do) {
+TYPED_TEST(expanded_weights_test, have_the_order_of_packed_weights) {
   constexpr index tile = gemm::default_kernel<std::uint8_t, TypeParam>::tile::cols;
   tests::for_each_width([]<int Bits>() {
     for (const index n : {index{1}, tile - 1, tile, 2 * tile + 1}) {
@@ -69,7 +69,7 @@ TYPED_TEST(expanded_weights_test, stand_as_packed_weights_do) {
   });
 }
 
-TYPED_TEST(expanded_weights_test, come_in_windows_of_whole_panels) {
+TYPED_TEST(expanded_weights_test, are_cut_into_windows_of_whole_panels) {
   constexpr index tile = gemm::default_kernel<std::uint8_t, TypeParam>::tile::cols;
   const index deep = gemm::detail::expanded_bytes / tile / 2 + 1;
   TestFixture::template expect_as_packed<2, std::int8_t>(3 * tile + 1, deep);

@@ -34,7 +34,7 @@ TEST(short_scales, keep_12_bits_over_32_powers_of_two) {
   }
 }
 
-TEST(short_scales, lose_nothing_of_11_bits) {
+TEST(short_scales, keep_scales_of_11_bits_exactly) {
   const short_scales scales(1.0F);
   for (int mantissa = 1024; mantissa < 2048; ++mantissa) {
     const float x = std::ldexp(static_cast<float>(mantissa), -21);
@@ -51,7 +51,7 @@ TEST(short_scales, stay_finite_and_round_ties_to_even) {
   EXPECT_EQ(through(scales, 1.0F + 3 * 0x1p-12F), 1.0F + 4 * 0x1p-12F);
 }
 
-TEST(short_scales, raise_what_is_far_below_the_largest) {
+TEST(short_scales, raise_scales_far_below_the_largest) {
   const short_scales scales(1.0F);
   const float smallest = through(scales, 1e-30F);
   EXPECT_GT(smallest, 0x1p-33F);
@@ -59,7 +59,7 @@ TEST(short_scales, raise_what_is_far_below_the_largest) {
   EXPECT_EQ(through(scales, std::numeric_limits<float>::denorm_min()), smallest);
 }
 
-TEST(short_scales, decode_vectors_as_they_do_scalars) {
+TEST(short_scales, decode_vectors_like_scalars) {
   const short_scales scales(2.5F);
   std::uint16_t kept[16];
   for (int i = 0; i < 16; ++i) kept[i] = static_cast<std::uint16_t>(65535 - 4001 * i);
@@ -67,7 +67,7 @@ TEST(short_scales, decode_vectors_as_they_do_scalars) {
   for (int i = 0; i < 16; ++i) EXPECT_EQ(all[i], scales.decode(kept[i]));
 }
 
-TEST(short_scales, know_what_they_hold) {
+TEST(short_scales, report_their_range) {
   const short_scales scales(1.0F);
   for (const float held : {1.0F, 0.3F, 0x1.8p-31F}) EXPECT_TRUE(scales.holds(held)) << held;
   for (const float lost : {0.0F, 0x1p-33F, 1e-30F, 2.0F}) EXPECT_FALSE(scales.holds(lost)) << lost;
@@ -99,7 +99,7 @@ grouped_weights<Bits, Arch> weights(index n, index k, index group, bool affine =
   return {codes, group, scales, zeros};
 }
 
-TEST(grouped_weights, take_the_bits_that_are_promised) {
+TEST(grouped_weights, need_the_documented_number_of_bits) {
   const auto bits = [](const auto& w) {
     return 8.0 * static_cast<double>(w.bytes()) / static_cast<double>(w.n() * w.k());
   };
@@ -219,7 +219,7 @@ TEST(grouped_weights, keep_12_bits_of_every_scale) {
 }
 
 /// Wide scales take half a bit more for each weight in groups of 32.
-TEST(grouped_weights, are_wide_only_where_scales_of_codes_that_count_are_far_apart) {
+TEST(grouped_weights, have_wide_scales_only_if_needed) {
   const auto is_wide = [](float others, index row, index group, float one) {
     const bool wide = weights_with<4, arch::native>(others, row, group, one, false).is_wide();
     EXPECT_EQ((weights_with<1, arch::native>(others, row, group, one, true).is_wide()), wide);
@@ -238,13 +238,13 @@ TEST(grouped_weights, are_wide_only_where_scales_of_codes_that_count_are_far_apa
   EXPECT_EQ(wide.bytes(), narrow.bytes() + narrow.panels() * 3 * 2 * decltype(wide)::unit::cols);
 }
 
-TEST(grouped_weights, of_zeros_alone_take_any_scales) {
+TEST(grouped_weights, of_only_zeros_accept_any_scales) {
   const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(2, 8, 8);
   const std::vector<float> scales = {0.0F, 1e38F};
   EXPECT_FALSE((grouped_weights<4>(codes, 0, scales, 8).is_wide()));
 }
 
-TEST(grouped_weights, know_their_shape_and_scales) {
+TEST(grouped_weights, report_their_shape_and_scales) {
   arch::compiled::for_each([]<class Arch>() {
     const auto with_bits = [&]<int Bits>(index chunks) {
       const auto w = weights<Bits, Arch>(35, 75, 32);
@@ -287,7 +287,7 @@ struct parts {
   }
 };
 
-TEST(grouped_weights, say_what_is_wrong) {
+TEST(grouped_weights, name_bad_arguments) {
   parts p;
   EXPECT_EQ(p.sentence(), "no error");
   EXPECT_EQ(p.sentence_of_zero(16), "no error");
@@ -315,7 +315,7 @@ TEST(grouped_weights, say_what_is_wrong) {
   EXPECT_EQ(p.sentence(), "fewbit: grouped_weights: number of scales is 5, expected 4");
 }
 
-TEST(grouped_weights, say_what_is_wrong_with_minima) {
+TEST(grouped_weights, name_bad_minima) {
   const parts p;
   const auto sentence = [&](const std::vector<float>& minima) {
     return sentence_of(
@@ -328,7 +328,7 @@ TEST(grouped_weights, say_what_is_wrong_with_minima) {
 }
 
 /// With one bit, the value of a code is 0 or 2. The range of zero points follows from these values.
-TEST(grouped_weights, of_one_bit_have_zero_points_of_three_values) {
+TEST(grouped_weights, of_one_bit_have_three_zero_points) {
   row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Constant(1, 8, 1);
   const std::vector<float> one = {1.0F};
   const auto sentence = [&](int zero) {
@@ -345,7 +345,7 @@ TEST(grouped_weights, of_one_bit_have_zero_points_of_three_values) {
   EXPECT_EQ(sentence(2), "fewbit: grouped_weights: codes(0, 3) is 2, expected 0 to 1");
 }
 
-TEST(grouped_weights, refuse_empty_and_too_deep_ones) {
+TEST(grouped_weights, refuse_empty_and_too_deep_weights) {
   const std::vector<float> one = {1.0F};
   const auto sentence = [&](index n, index k) {
     const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Zero(n, k);

@@ -107,7 +107,7 @@ void expect_equal(const shape& s, bool is_affine) {
   const auto with_bits = [&]<int Bits>() {
     const sample made = random_sample(s, Bits, is_affine, 7);
     const row_matrix<float> c = expected(made);
-    arch::compiled::for_each([&]<class Arch>() {
+    tests::archs_here::for_each([&]<class Arch>() {
       EXPECT_EQ((product(packed<Bits, Arch>(made), made.a)), c)
           << Arch::name << " bits=" << Bits << " m=" << s.m << " n=" << s.n << " k=" << s.k
           << " group=" << s.group << " affine=" << is_affine;
@@ -150,7 +150,7 @@ TEST(multiply_grouped, equals_its_formula_for_scales_far_apart) {
         made.scales[made.at(j, g)] = sizes[(by_rows ? j : j + 3 * g) % 7];
     }
     const row_matrix<float> c = expected(made);
-    arch::compiled::for_each([&]<class Arch>() {
+    tests::archs_here::for_each([&]<class Arch>() {
       const auto w = packed<Bits, Arch>(made);
       ASSERT_TRUE(w.is_wide());
       EXPECT_EQ(product(w, made.a), c) << Arch::name << " bits=" << Bits << " m=" << s.m
@@ -182,7 +182,7 @@ TEST(multiply_grouped, is_exact_for_extreme_codes) {
     EXPECT_EQ((product(packed<Bits, Arch>(s), s.a)), expected(s))
         << Arch::name << " " << Bits << " " << a << " " << w << " " << zero;
   };
-  arch::compiled::for_each([&]<class Arch>() {
+  tests::archs_here::for_each([&]<class Arch>() {
     for (const int a : {-127, 127}) {
       for (const bool low : {false, true}) {
         check.template operator()<1, Arch>(a, low ? 0 : 1, low ? 2 : 0, 70000);
@@ -218,7 +218,7 @@ TEST(multiply_grouped, is_exact_for_sums_around_22_bits) {
       }
     }
   };
-  arch::compiled::for_each([&]<class Arch>() {
+  tests::archs_here::for_each([&]<class Arch>() {
     check.template operator()<1, Arch>(3);
     check.template operator()<2, Arch>(4);
     check.template operator()<3, Arch>(8);
@@ -227,8 +227,8 @@ TEST(multiply_grouped, is_exact_for_sums_around_22_bits) {
   });
 }
 
-TEST(multiply_grouped, is_exact_for_scales_at_the_ends_of_float) {
-  arch::compiled::for_each([]<class Arch>() {
+TEST(multiply_grouped, is_exact_for_the_smallest_and_largest_scales) {
+  tests::archs_here::for_each([]<class Arch>() {
     for (const int exponent : {-137, -130, -126, 0, 103, 104, 105, 115}) {
       const float scale = std::ldexp(1.0F, exponent);
       EXPECT_EQ((total_of_zeros<4, Arch>(-1, 32, scale)), 512.0F * scale)
@@ -279,7 +279,7 @@ TYPED_TEST(multiply_codes_by_groups_test, equals_multiply_grouped_in_any_slots_a
 }
 
 /// Scratch memory that holds a block of rows is enough for any number of rows.
-TEST(multiply_codes_by_groups, takes_scratch_memory_for_a_block_of_rows) {
+TEST(multiply_codes_by_groups, needs_scratch_memory_for_one_block_of_rows) {
   const sample s = random_sample({29, 18, 8192, 128}, 4, false, 3);
   const auto w = packed<4, arch::native>(s);
   EXPECT_LE(gemm::scratch_bytes(w, 1), gemm::scratch_bytes(w));
@@ -292,7 +292,7 @@ TEST(multiply_codes_by_groups, takes_scratch_memory_for_a_block_of_rows) {
   EXPECT_EQ(without_scratch, expected(s));
 }
 
-TEST(multiply_codes_by_groups, writes_into_blocks_and_nothing_for_no_rows) {
+TEST(multiply_codes_by_groups, writes_into_blocks_and_accepts_no_rows) {
   const sample s = random_sample({3, 21, 64, 32}, 4, true, 1);
   const auto w = packed<4, arch::native>(s);
   workspace scratch(gemm::scratch_bytes(w), 2);
@@ -315,7 +315,7 @@ TEST(multiply_codes_by_groups, terminates_if_shapes_or_scratch_memory_do_not_fit
   EXPECT_DEATH(gemm::multiply(s.a, w, c, gemm::raw{}, small), "multiply: scratch");
 }
 
-TEST(multiply_grouped, writes_what_the_epilogue_makes_into_blocks) {
+TEST(multiply_grouped, writes_the_epilogue_of_each_total_into_blocks) {
   const sample s = random_sample({3, 21, 64, 32}, 4, true, 1);
   const auto w = packed<4, arch::native>(s);
   using lhs_type = gemm::grouped_lhs<gemm::grouped_weights<4>>;
@@ -336,7 +336,7 @@ TEST(multiply_grouped, writes_what_the_epilogue_makes_into_blocks) {
   EXPECT_EQ(c, wanted);
 }
 
-TEST(multiply_grouped, ends_where_shapes_do_not_fit_and_writes_vectors_for_rows) {
+TEST(multiply_grouped, writes_vectors_and_terminates_on_wrong_shapes) {
   const sample s = random_sample({1, 21, 64, 32}, 4, true, 1);
   const auto w = packed<4, arch::native>(s);
   aligned_buffer<std::byte> memory(gemm::grouped_lhs<gemm::grouped_weights<4>>::bytes(w, 1));

@@ -66,7 +66,7 @@ TYPED_TEST(multiply_few_bits_test, equals_wide_integer_product_on_every_remainde
   });
 }
 
-TYPED_TEST(multiply_few_bits_test, meets_every_number_of_rows_columns_and_codes) {
+TYPED_TEST(multiply_few_bits_test, is_exact_for_all_small_numbers_of_rows_columns_and_codes) {
   for_each_width([]<int Bits>() {
     constexpr index step = tests::sanitized ? 5 : 1;
     for (index m = 1; m <= 27; m += step) TestFixture::template expect_exact<Bits>(m, 5, 19, 3);
@@ -123,7 +123,7 @@ TYPED_TEST(multiply_few_bits_test, is_exact_at_the_deepest_sum) {
 }
 
 /// k is so large that a window holds one panel on some archs. Several blocks of rows.
-TYPED_TEST(multiply_few_bits_test, walks_several_windows_of_columns) {
+TYPED_TEST(multiply_few_bits_test, is_exact_over_several_windows_of_columns) {
   using tile = typename TestFixture::tile_type;
   const index deep = gemm::detail::expanded_bytes / tile::cols / 2 + 1;
   const index n = 3 * tile::cols + 1, m = gemm::detail::most_few_rows<TypeParam> + 1;
@@ -139,14 +139,14 @@ TYPED_TEST(multiply_few_bits_test, walks_several_windows_of_columns) {
   TestFixture::template expect_exact<2>(70 * tile::rows + 1, 2 * tile::cols + 1, 13, 3);
 }
 
-TYPED_TEST(multiply_few_bits_test, of_nothing_is_nothing) {
+TYPED_TEST(multiply_few_bits_test, accepts_empty_operands) {
   TestFixture::template expect_exact<2>(0, 3, 5, 1);
   TestFixture::template expect_exact<2>(3, 0, 5, 1);
   TestFixture::template expect_exact<2>(40, 0, 5, 1);
   TestFixture::template expect_exact<2>(40, 3, 0, 1);
 }
 
-TYPED_TEST(multiply_few_bits_test, reads_and_writes_blocks_and_nothing_else) {
+TYPED_TEST(multiply_few_bits_test, reads_and_writes_only_inside_blocks) {
   const index n = TestFixture::tile_type::cols + 3, k = 21;
   const auto w = random_weights(n, k, 2, 1, 2);
   const gemm::few_bit_weights<2, TypeParam> packed(w, 1);
@@ -180,7 +180,7 @@ TYPED_TEST(multiply_few_bits_test, does_not_depend_on_slots_or_threads) {
 }
 
 /// Whole tiles, and tiles cut by the edges, with a bias and factors that end with the columns.
-TYPED_TEST(multiply_few_bits_test, hands_sums_to_the_epilogue_as_packed_weights_do) {
+TYPED_TEST(multiply_few_bits_test, passes_the_same_sums_to_the_epilogue_as_packed_weights) {
   const index n = 2 * TestFixture::tile_type::cols + 5, k = 70;
   const auto w = random_weights(n, k, 2, 1, 5);
   const gemm::few_bit_weights<2, TypeParam> narrow(w, 1);
@@ -203,7 +203,7 @@ TYPED_TEST(multiply_few_bits_test, hands_sums_to_the_epilogue_as_packed_weights_
   }
 }
 
-TEST(multiply_narrow, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
+TEST(multiply_narrow, accepts_vectors_and_terminates_on_wrong_shapes) {
   using codes = row_matrix<std::uint8_t>;
   using sums = row_matrix<std::int32_t>;
   const gemm::few_bit_weights<4> w(row_matrix<std::int8_t>::Constant(5, 9, 2));

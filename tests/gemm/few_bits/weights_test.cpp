@@ -52,7 +52,7 @@ TYPED_TEST(few_bit_weights_test, keep_all_weights_at_odd_lengths_with_any_zero_p
   });
 }
 
-TYPED_TEST(few_bit_weights_test, keep_zero_beyond_the_last_weight) {
+TYPED_TEST(few_bit_weights_test, are_zero_after_the_last_weight) {
   for_each_width([]<int Bits>() {
     using packed_type = gemm::few_bit_weights<Bits, TypeParam>;
     const packed_type packed(random_weights(1, 5, Bits, 0, 1), 0);
@@ -65,7 +65,7 @@ TYPED_TEST(few_bit_weights_test, keep_zero_beyond_the_last_weight) {
   });
 }
 
-TYPED_TEST(few_bit_weights_test, take_little_more_than_their_bits) {
+TYPED_TEST(few_bit_weights_test, need_few_bytes_more_than_their_bits) {
   for_each_width([]<int Bits>() {
     const index n = 384, k = 1024;
     const auto w = random_weights(n, k, Bits, 0, 1);
@@ -107,13 +107,13 @@ TEST(few_bit_weights, hold_the_bytes_of_the_documented_example) {
   EXPECT_EQ(packed.bytes(), 32 + 8 * 4);
 }
 
-TEST(few_bit_weights, take_column_major_weights_and_an_executor) {
+TEST(few_bit_weights, accept_column_major_weights_and_an_executor) {
   const auto w = random_weights(70, 37, 2, 1, 1);
   const Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic> column_major = w;
   EXPECT_EQ(wrong_weights(gemm::few_bit_weights<2>(column_major, 1, thread_executor{2}), w), 0);
 }
 
-TEST(few_bit_weights, may_be_none) {
+TEST(few_bit_weights, may_be_empty) {
   EXPECT_EQ(gemm::few_bit_weights<2>().n(), 0);
   EXPECT_EQ(gemm::few_bit_weights<2>(row_matrix<std::int8_t>(0, 5)).bytes(), 0);
   EXPECT_EQ(gemm::few_bit_weights<2>(row_matrix<std::int8_t>(3, 0)).column_sums()[2], 0);
@@ -146,7 +146,7 @@ TEST(few_bit_weights, refuse_a_weight_of_more_bits) {
             "fewbit: few_bit_weights: w(1, 0) is 0, expected -1 or 1");
 }
 
-TEST(few_bit_weights, refuse_a_zero_point_that_is_no_value) {
+TEST(few_bit_weights, refuse_a_zero_point_that_is_not_a_code) {
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, 1);
   EXPECT_EQ(sentence_of_packing<2>(w, -1),
             "fewbit: few_bit_weights: zero_point is -1, expected 0 to 4");
@@ -154,7 +154,7 @@ TEST(few_bit_weights, refuse_a_zero_point_that_is_no_value) {
             "fewbit: few_bit_weights: zero_point is 17, expected 0 to 16");
 }
 
-TEST(few_bit_weights, refuse_a_depth_that_could_leave_int32) {
+TEST(few_bit_weights, refuse_a_depth_that_could_overflow_int32) {
   const index most = gemm::few_bit_weights<4>::max_depth;
   EXPECT_EQ(most, 526344);  // 526344 * 255 * 16 <= 2^31 - 1
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, most + 1);

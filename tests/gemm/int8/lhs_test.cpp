@@ -56,7 +56,7 @@ class prepared_lhs_test : public testing::Test {
 
 TYPED_TEST_SUITE(prepared_lhs_test, tests::kernels, tests::kernel_names);
 
-TYPED_TEST(prepared_lhs_test, holds_every_code_less_the_offset) {
+TYPED_TEST(prepared_lhs_test, has_every_code_minus_the_offset) {
   for (const index k : {1, 4, 5, 24, 63, 64, 65, 130, 1024}) {
     this->check(3, k, k, 0);
     this->check(5, k, k + 3, 0);

@@ -61,7 +61,7 @@ TYPED_TEST(multiply_test, equals_wide_integer_product_on_every_remainder) {
   }
 }
 
-TYPED_TEST(multiply_test, meets_every_number_of_rows_and_columns) {
+TYPED_TEST(multiply_test, is_exact_for_all_small_numbers_of_rows_and_columns) {
   using lhs = typename TestFixture::lhs_type;
   using tile = typename TestFixture::tile_type;
   for (index m = 1; m <= tile::rows; ++m)
@@ -72,7 +72,7 @@ TYPED_TEST(multiply_test, meets_every_number_of_rows_and_columns) {
     this->expect_exact(random_codes<lhs>(3, k, 9), random_codes<std::int8_t>(3, k, 10));
 }
 
-TYPED_TEST(multiply_test, walks_several_blocks_of_rows) {
+TYPED_TEST(multiply_test, is_exact_over_several_blocks_of_rows) {
   const index m = gemm::detail::row_tiles_in_place * TestFixture::tile_type::rows + 3;
   this->expect_exact(random_codes<typename TestFixture::lhs_type>(2 * m, 13, 1),
                      random_codes<std::int8_t>(TestFixture::tile_type::cols + 2, 13, 2));
@@ -80,7 +80,7 @@ TYPED_TEST(multiply_test, walks_several_blocks_of_rows) {
 
 /// Depths at which the next block is copied during the product, completely or up to the last whole
 /// line.
-TYPED_TEST(multiply_test, walks_several_blocks_of_deep_rows) {
+TYPED_TEST(multiply_test, is_exact_over_several_blocks_of_deep_rows) {
   using tile = typename TestFixture::tile_type;
   for (const auto& [n, k] : {std::pair<index, index>{7 * tile::cols, 256},
                              {tile::cols, 260},
@@ -92,7 +92,7 @@ TYPED_TEST(multiply_test, walks_several_blocks_of_deep_rows) {
 
 /// Large weights, read by a few rows in chunks of k, with an epilogue. Only three columns are
 /// compared, because all columns would take the sanitizers minutes.
-TYPED_TEST(multiply_test, streams_large_weights_past_a_few_rows) {
+TYPED_TEST(multiply_test, is_exact_for_few_rows_by_large_weights) {
   using tile = typename TestFixture::tile_type;
   const index k = 16384 + 515;
   const index n = std::max(index{2 * tile::cols}, gemm::detail::streamed_bytes / k) + 1;
@@ -145,7 +145,7 @@ TYPED_TEST(multiply_test, is_exact_at_the_deepest_sum) {
   EXPECT_EQ(this->product(a, w)(0, 1), static_cast<std::int32_t>(std::int64_t{largest} * -128 * k));
 }
 
-TYPED_TEST(multiply_test, of_nothing_is_nothing) {
+TYPED_TEST(multiply_test, accepts_empty_operands) {
   using lhs = typename TestFixture::lhs_type;
   this->expect_exact(row_matrix<lhs>(0, 5), random_codes<std::int8_t>(3, 5, 1));
   this->expect_exact(random_codes<lhs>(3, 5, 1), row_matrix<std::int8_t>(0, 5));
@@ -153,7 +153,7 @@ TYPED_TEST(multiply_test, of_nothing_is_nothing) {
             (row_matrix<std::int32_t>::Zero(3, 2)));
 }
 
-TYPED_TEST(multiply_test, reads_and_writes_blocks_and_nothing_else) {
+TYPED_TEST(multiply_test, reads_and_writes_only_inside_blocks) {
   using lhs = typename TestFixture::lhs_type;
   const index m = TestFixture::tile_type::rows + 2, n = TestFixture::tile_type::cols + 3, k = 21;
   const auto big_a = random_codes<lhs>(m + 4, k + 9, 1);
@@ -192,7 +192,7 @@ struct weigh_blocks : gemm::block_stage {
   }
 };
 
-TYPED_TEST(multiply_test, hands_each_block_of_depth_to_the_block_stage) {
+TYPED_TEST(multiply_test, passes_each_block_of_depth_to_the_block_stage) {
   using lhs = typename TestFixture::lhs_type;
   const index m = TestFixture::tile_type::rows + 1, n = TestFixture::tile_type::cols + 1;
   for (const index depth : {7, 8, 16}) {
@@ -226,7 +226,7 @@ struct add_position : gemm::stage {
   }
 };
 
-TYPED_TEST(multiply_test, tells_the_epilogue_where_it_is) {
+TYPED_TEST(multiply_test, passes_the_position_to_the_epilogue) {
   using lhs = typename TestFixture::lhs_type;
   const index m = 2 * TestFixture::tile_type::rows + 1, n = 2 * TestFixture::tile_type::cols + 1;
   const auto a = random_codes<lhs>(m, 9, 7);
@@ -271,7 +271,7 @@ TYPED_TEST(multiply_test, writes_narrow_outputs_of_any_width) {
   }
 }
 
-TEST(multiply, takes_maps_of_raw_pointers) {
+TEST(multiply, accepts_maps_of_raw_pointers) {
   const std::vector<std::uint8_t> a = {1, 2, 3, 4};
   std::vector<std::int32_t> c(2);
   const row_matrix<std::int8_t> w = (row_matrix<std::int8_t>(1, 2) << 5, -6).finished();
@@ -291,10 +291,10 @@ TEST(multiply, with_scratch_memory_does_not_throw) {
 }
 
 /// The scratch memory of deep products does not fit the stack and is allocated.
-TEST(multiply, without_scratch_memory_serves_deep_products) {
+TEST(multiply, accepts_deep_products_without_scratch_memory) {
   const auto a = random_codes<std::int8_t>(97, 3000, 1);
   const auto w = random_codes<std::int8_t>(5, 3000, 2);
-  arch::compiled::for_each([&]<class Arch>() {
+  tests::archs_here::for_each([&]<class Arch>() {
     row_matrix<std::int32_t> c(97, 5);
     gemm::multiply(a, gemm::pack_int8<std::int8_t, Arch>(w), c);
     EXPECT_EQ(c.cast<std::int64_t>().eval(), wide_product(a, w)) << Arch::name;
@@ -302,7 +302,7 @@ TEST(multiply, without_scratch_memory_serves_deep_products) {
 }
 
 /// Both overloads, and vectors instead of rows.
-TEST(multiply, ends_where_shapes_do_not_fit_and_takes_vectors_for_rows) {
+TEST(multiply, accepts_vectors_and_terminates_on_wrong_shapes) {
   using codes = row_matrix<std::int8_t>;
   using sums = row_matrix<std::int32_t>;
   const auto w = gemm::pack_int8<std::int8_t>(codes::Constant(5, 9, 2));

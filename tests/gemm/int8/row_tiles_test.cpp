@@ -13,7 +13,7 @@ class row_tiles_test : public testing::Test {};
 
 TYPED_TEST_SUITE(row_tiles_test, tests::kernels, tests::kernel_names);
 
-TYPED_TEST(row_tiles_test, follow_one_another_and_differ_by_a_row_at_most) {
+TYPED_TEST(row_tiles_test, are_contiguous_and_differ_by_at_most_one_row) {
   using kernel = typename TypeParam::type;
   for (index rows = 1; rows <= 5 * kernel::tile::rows + 1; ++rows) {
     index next = 0;

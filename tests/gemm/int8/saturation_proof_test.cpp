@@ -36,7 +36,7 @@ saturation_proof of_two(index k, int first, index other, int second, index large
   return p.proven(largest);
 }
 
-TEST(saturation_proof, ends_where_a_sum_could_leave_int16) {
+TEST(saturation_proof, fails_if_a_sum_could_overflow_int16) {
   for (const index k : {0, 2, 6, 10, 14}) {
     EXPECT_EQ(of_two(k, 127, k + 1, 1), saturation_proof::fours) << k;
     EXPECT_EQ(of_two(k, 127, k + 1, 2), saturation_proof::none) << k;
@@ -47,7 +47,7 @@ TEST(saturation_proof, ends_where_a_sum_could_leave_int16) {
   EXPECT_EQ(of_two(16, 127, 17, 2), saturation_proof::none) << "the last step of an odd number";
 }
 
-TEST(saturation_proof, of_fours_takes_steps_two_by_two) {
+TEST(saturation_proof, of_fours_checks_pairs_of_steps) {
   EXPECT_EQ(of_two(0, 64, 4, 64), saturation_proof::fours);
   EXPECT_EQ(of_two(0, 64, 4, 65), saturation_proof::pairs);
   EXPECT_EQ(of_two(1, 65, 4, 64), saturation_proof::pairs);
@@ -58,7 +58,7 @@ TEST(saturation_proof, of_fours_takes_steps_two_by_two) {
   EXPECT_EQ(of_two(1, 127, 2, 127), saturation_proof::fours) << "nor do codes 1 and 2";
 }
 
-TEST(saturation_proof, is_easier_for_small_activations) {
+TEST(saturation_proof, holds_for_more_weights_with_small_activations) {
   EXPECT_EQ(of_two(0, -128, 1, -128, 127), saturation_proof::fours);
   EXPECT_EQ(of_two(0, -128, 1, -128, 128), saturation_proof::fours) << "-128 * 256 fits";
   EXPECT_EQ(of_two(0, -128, 1, -128, 129), saturation_proof::none);
@@ -105,7 +105,7 @@ TEST(saturation_proof, equals_the_extremes_over_all_activations) {
   for (const int count : seen) EXPECT_GT(count, 100);
 }
 
-TEST(saturation_proof, looks_at_all_of_a_deep_panel) {
+TEST(saturation_proof, checks_all_steps_of_a_deep_panel) {
   for (const index k : {0, 127, 128, 200, 511, 1023}) {
     panel p(256, 8);
     p.at(k, 7) = 127;
@@ -115,7 +115,7 @@ TEST(saturation_proof, looks_at_all_of_a_deep_panel) {
   }
 }
 
-TEST(are_at_most, compares_with_what_packing_was_told) {
+TEST(are_at_most, compares_with_the_largest_activation_of_packing) {
   const row_matrix<std::int8_t> a = (row_matrix<std::int8_t>(1, 2) << -64, 63).finished();
   EXPECT_TRUE(gemm::detail::are_at_most(a, 63));
   EXPECT_FALSE(gemm::detail::are_at_most(a, 62));

@@ -111,7 +111,7 @@ TYPED_TEST(product_by_proof_test, is_exact_over_several_blocks_of_rows) {
 
 /// One four of weights anywhere, with the largest sum that the proof allows, and then with one
 /// more.
-TYPED_TEST(product_by_proof_test, is_exact_at_the_edge_of_each_proof) {
+TYPED_TEST(product_by_proof_test, is_exact_at_the_limit_of_each_proof) {
   const auto of = [](std::initializer_list<int> codes) {
     row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(3, 17);
     index k = 0;
@@ -144,7 +144,7 @@ TYPED_TEST(product_by_proof_test, is_exact_at_the_edge_of_each_proof) {
   }
 }
 
-TYPED_TEST(product_by_proof_test, takes_each_panel_as_it_is_proven) {
+TYPED_TEST(product_by_proof_test, uses_the_proof_of_each_panel) {
   using tile = typename TestFixture::tile_type;
   for (const index k : {40, 530, 1100}) {
     row_matrix<std::int8_t> w(7 * tile::cols + 9, k);
@@ -159,7 +159,7 @@ TYPED_TEST(product_by_proof_test, takes_each_panel_as_it_is_proven) {
   }
 }
 
-TYPED_TEST(product_by_proof_test, proves_more_where_activations_are_small) {
+TYPED_TEST(product_by_proof_test, proves_more_panels_for_small_activations) {
   constexpr index small = seven_bits<TypeParam>;
   for (const index k : {17, 1100}) {
     const auto any = this->weights_of(saturation_proof::none, 30, k, 4);
@@ -178,7 +178,7 @@ TYPED_TEST(product_by_proof_test, proves_more_where_activations_are_small) {
   }
 }
 
-TYPED_TEST(product_by_proof_test, hands_sums_of_all_proofs_to_the_epilogue) {
+TYPED_TEST(product_by_proof_test, passes_sums_of_all_proofs_to_the_epilogue) {
   for (const saturation_proof p : proofs) {
     for (const index k : {12, 530}) {
       for (const index n : {9, 100, 210}) {
@@ -201,7 +201,7 @@ TYPED_TEST(product_by_proof_test, hands_sums_of_all_proofs_to_the_epilogue) {
   }
 }
 
-TYPED_TEST(product_by_proof_test, does_without_proofs_where_k_is_cut_into_blocks) {
+TYPED_TEST(product_by_proof_test, uses_no_proofs_if_k_has_blocks) {
   const auto w = this->weights_of(saturation_proof::fours, 30, 64, 1);
   const typename TestFixture::weights packed(w, 32);
   EXPECT_EQ(packed.proven(0), saturation_proof::none);
@@ -221,7 +221,7 @@ struct weigh_blocks : gemm::block_stage {
 };
 
 /// A few rows widen weights in registers, many rows widen whole panels.
-TYPED_TEST(product_by_proof_test, hands_blocks_of_k_to_the_block_stage_for_any_number_of_rows) {
+TYPED_TEST(product_by_proof_test, passes_blocks_of_k_to_the_block_stage_for_any_number_of_rows) {
   constexpr index n = 33, k = 40;
   const auto w = this->weights_of(saturation_proof::none, n, k, 1);
   for (const index depth : {7, 32}) {

@@ -60,7 +60,7 @@ TYPED_TEST(int8_weights_test, lays_codes_out_by_panel_step_and_column) {
   }
 }
 
-TYPED_TEST(int8_weights_test, says_its_extents_and_takes_little_more_than_the_codes) {
+TYPED_TEST(int8_weights_test, reports_its_extents_and_needs_few_bytes_more_than_the_codes) {
   const index n = 4 * TestFixture::kernel::tile::cols, k = 64 * TestFixture::kernel::tile::depth;
   const typename TestFixture::weights packed(random_codes<std::int8_t>(n, k, 1));
   EXPECT_EQ(packed.n(), n);
@@ -69,7 +69,7 @@ TYPED_TEST(int8_weights_test, says_its_extents_and_takes_little_more_than_the_co
   EXPECT_LE(packed.bytes(), n * k * code + 4 * n);
 }
 
-TYPED_TEST(int8_weights_test, takes_expressions_and_column_major_weights) {
+TYPED_TEST(int8_weights_test, accepts_expressions_and_column_major_weights) {
   const auto w = random_codes<std::int8_t>(9, 11, 1);
   const Eigen::Matrix<std::int8_t, Eigen::Dynamic, Eigen::Dynamic> column_major = w;
   const typename TestFixture::weights a(w), b(column_major), c(w.transpose().eval().transpose());
@@ -87,7 +87,7 @@ TYPED_TEST(int8_weights_test, takes_expressions_and_column_major_weights) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TYPED_TEST(int8_weights_test, refuses_a_depth_that_could_leave_int32) {
+TYPED_TEST(int8_weights_test, refuses_a_depth_that_could_overflow_int32) {
   const index most = TestFixture::kernel::max_depth;
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, most + 1);
   EXPECT_NO_THROW((typename TestFixture::weights(w.leftCols(most))));
@@ -104,7 +104,7 @@ TEST(int8_weights, refuses_a_negative_block_depth) {
             "fewbit: pack_int8: block_depth is -2, expected 0 or more");
 }
 
-TEST(int8_weights, refuse_a_largest_activation_that_is_no_code) {
+TEST(int8_weights, refuse_a_largest_activation_that_is_not_a_code) {
   const row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(1, 1);
   EXPECT_EQ(tests::sentence_of([&] { return gemm::pack_int8<std::uint8_t>(w, 0, 256); }),
             "fewbit: pack_int8: largest_activation is 256, expected 0 to 255");
@@ -116,7 +116,7 @@ TEST(int8_weights, refuse_a_largest_activation_that_is_no_code) {
 #endif
 
 /// The order is fixed: [panel][step][column][depth], with zeros as padding.
-TEST(int8_weights, stand_in_the_documented_order) {
+TEST(int8_weights, are_in_the_documented_order) {
   using kernel = gemm::reference_kernel<std::uint8_t, gemm::tile_shape<1, 2, 3>>;
   row_matrix<std::int8_t> w(3, 4);
   w << 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12;

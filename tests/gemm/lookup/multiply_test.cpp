@@ -85,7 +85,7 @@ TYPED_TEST(table_product_test, of_two_bits_equals_the_wide_integer_product) {
 }
 
 /// Every number of parts, and every number of bits of a part.
-TYPED_TEST(table_product_test, is_exact_at_the_ends_of_its_codes) {
+TYPED_TEST(table_product_test, is_exact_for_extreme_codes) {
   this->template expect_exact_at_extremes<signed_bits<8>, ternary_bits>();
   this->template expect_exact_at_extremes<unsigned_bits<8>, binary_bits>();
   this->template expect_exact_at_extremes<unsigned_bits<7>, binary_bits>();
@@ -106,7 +106,7 @@ TYPED_TEST(table_product_test, is_exact_on_all_patterns_of_eight) {
             wide_product_of(a, all).template cast<std::int32_t>().eval());
 }
 
-TYPED_TEST(table_product_test, of_nothing_is_nothing) {
+TYPED_TEST(table_product_test, accepts_empty_operands) {
   const row_matrix<std::int8_t> none(0, 5), some = random_codes_of<binary_bits>(3, 5, 1);
   EXPECT_EQ((this->template product<signed_bits<8>, binary_bits>(none, some).size()), 0);
   EXPECT_EQ((this->template product<signed_bits<8>, binary_bits>(some, none).size()), 0);
@@ -145,7 +145,7 @@ TYPED_TEST(table_product_test, applies_an_epilogue_to_each_sum) {
   }
 }
 
-TYPED_TEST(table_product_test, reads_and_writes_blocks_and_nothing_else) {
+TYPED_TEST(table_product_test, reads_and_writes_only_inside_blocks) {
   using unit = typename TestFixture::unit_type;
   const index m = unit::rows + 2, n = unit::lanes + 1, k = 70;
   const auto big_a = random_codes_of<signed_bits<8>>(m + 4, k + 9, 1);
@@ -186,7 +186,7 @@ TEST(table_product, does_not_throw) {
   static_assert(noexcept(gemm::multiply(a, w, c, gemm::raw{}, scratch)));
 }
 
-TEST(table_product, ends_where_shapes_do_not_fit) {
+TEST(table_product, terminates_on_wrong_shapes) {
   using format = gemm::signed_bits<2>;
   using codes = row_matrix<std::int8_t>;
   const gemm::table_weights<format, format> w(codes::Constant(5, 70, -1));

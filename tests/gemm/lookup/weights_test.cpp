@@ -26,7 +26,7 @@ class table_weights_test : public testing::Test {
 TYPED_TEST_SUITE(table_weights_test, tests::table_units, tests::table_unit_names);
 
 /// 2051 codes are 257 bytes, one more than a block.
-TYPED_TEST(table_weights_test, lie_by_block_panel_plane_byte_and_column_with_zeros_elsewhere) {
+TYPED_TEST(table_weights_test, are_ordered_by_block_panel_plane_byte_and_column) {
   using unit = typename TestFixture::unit_type;
   using format = gemm::ternary_bits;
   constexpr index lanes = unit::lanes, half = lanes / 2;
@@ -85,7 +85,7 @@ TEST(table_weights, hold_the_bytes_of_the_documented_example) {
             (std::vector<int>{0x1A, 0, 0x05, 0, 0, 0, 0, 0, 0x0C, 0, 0x13, 0, 0, 0, 0, 0}));
 }
 
-TEST(table_weights, say_their_extents) {
+TEST(table_weights, report_their_extents) {
   const auto packed = gemm::pack_table<int8_bits, gemm::binary_bits, arch::scalar>(
       random_codes_of<gemm::binary_bits>(9, 129, 1));
   EXPECT_EQ(packed.n(), 9);
@@ -105,7 +105,7 @@ void expect_bits_to_give_codes() {
   }
 }
 
-TEST(table_weights, know_what_bits_count) {
+TEST(table_weights, compute_the_factors_of_planes) {
   expect_bits_to_give_codes<gemm::binary_bits>();
   expect_bits_to_give_codes<gemm::sign_bits<3>>();
   expect_bits_to_give_codes<gemm::ternary_bits>();
@@ -121,7 +121,7 @@ TEST(table_weights, refuse_a_code_of_another_format) {
             "fewbit: pack_table: w(1, 4) is 0, expected -1 or 1");
 }
 
-TEST(table_weights, refuse_a_depth_that_could_leave_int32) {
+TEST(table_weights, refuse_a_depth_that_could_overflow_int32) {
   using packed = gemm::table_weights<int8_bits, gemm::signed_bits<8>>;
   const index most = packed::max_depth;
   EXPECT_EQ(most, 131071);  // 131071 * 128 * 128 <= 2^31 - 1

@@ -70,7 +70,7 @@ TEST(binary_inputs, are_signs_and_the_mean_magnitude) {
   }
 }
 
-TEST(ternary_inputs, are_signs_above_their_threshold_and_the_mean_of_these) {
+TEST(ternary_inputs, are_signs_above_a_threshold_with_the_mean_as_scale) {
   for (std::size_t n = 1; n <= 70; ++n) {
     const std::vector<float> x = mixed(n, static_cast<unsigned>(n) + 100);
     const auto row = encode<ternary_inputs>(x);
@@ -104,7 +104,7 @@ void expect_steps(int largest) {
   }
 }
 
-TEST(few_bit_inputs, are_steps_of_the_largest) {
+TEST(few_bit_inputs, are_multiples_of_their_scale) {
   expect_steps<2, true>(1);
   expect_steps<3, true>(3);
   expect_steps<4, true>(7);
@@ -115,7 +115,7 @@ TEST(few_bit_inputs, are_steps_of_the_largest) {
   expect_steps<8, false>(255);
 }
 
-TEST(bit_activations, of_zeros_are_zeros_or_ones_of_no_weight) {
+TEST(bit_activations, of_zeros_do_not_change_sums) {
   const std::vector<float> zeros(20, -0.0F);
   EXPECT_EQ(encode<binary_inputs>(zeros).scale, 0.0F);
   EXPECT_EQ(encode<binary_inputs>(zeros).codes, std::vector<int>(20, 1));
@@ -143,7 +143,7 @@ std::vector<float> values_of(const row_matrix<float>& sample) {
 }
 
 /// XNOR-Net: 1 - (sum|x|)^2 / (n sum x^2), whatever x is.
-TEST(binary_inputs, lose_what_their_formula_says) {
+TEST(binary_inputs, have_the_error_of_their_formula) {
   for (unsigned seed = 0; seed < 20; ++seed) {
     const std::vector<float> x = values_of(tests::noise_matrix(1, 100 + seed, seed));
     double sum = 0.0, squares = 0.0;
@@ -158,7 +158,7 @@ TEST(binary_inputs, lose_what_their_formula_says) {
   EXPECT_NEAR(relative_error<binary_inputs>(gauss), 0.36338, 1e-4);
 }
 
-TEST(ternary_inputs, lose_what_is_published_of_their_threshold) {
+TEST(ternary_inputs, have_the_published_error) {
   const std::vector<float> gauss = values_of(tests::normal_sample(100000));
   EXPECT_NEAR(relative_error<ternary_inputs>(gauss), 0.19162, 1e-4);
   const std::vector<float> flat = values_of(tests::uniform_sample(100000));

@@ -168,7 +168,7 @@ TEST(bit_linear, writes_codes_and_blocks_and_fuses_relu) {
   }
 }
 
-TEST(bit_linear, gives_rows_of_zeros_their_bias) {
+TEST(bit_linear, writes_the_bias_for_rows_of_zeros) {
   const Eigen::VectorXf bias = Eigen::VectorXf::LinSpaced(9, -1.0F, 1.0F);
   row_matrix<float> y(2, 9);
   const row_matrix<float> w = random_reals(9, 30, 1), zeros = row_matrix<float>::Zero(2, 30);
@@ -181,19 +181,19 @@ TEST(bit_linear, gives_rows_of_zeros_their_bias) {
 }
 
 /// One bit for a weight, columns and words being whole.
-TEST(bit_linear, keeps_a_bit_for_each_weight) {
+TEST(bit_linear, takes_one_bit_for_each_weight) {
   const linear<binary_per_row, binary_inputs> layer(random_reals(256, 512, 1));
   EXPECT_EQ(layer.bytes(), 256 * 512 / 8 + 256 * 8);
 }
 
-TEST(bit_linear, of_nothing_does_nothing) {
+TEST(bit_linear, without_outputs_does_nothing) {
   linear<binary_per_row, binary_inputs> layer(random_reals(5, 12, 1)), empty;
   row_matrix<float> none(0, 5), nothing(2, 0);
   layer(row_matrix<float>(0, 12), none);
   empty(row_matrix<float>(2, 0), nothing);
 }
 
-TEST(bit_linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
+TEST(bit_linear, accepts_vectors_and_terminates_on_wrong_shapes) {
   linear<binary_per_row, binary_inputs> layer(random_reals(20, 64, 1));
   linear<int2_per_row, unsigned_inputs<2>> other(random_reals(20, 64, 1));
   tests::expect_vectors_are_rows(layer);
@@ -205,7 +205,7 @@ TEST(bit_linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
 }
 
 /// Inputs of -1 and 1 lose nothing, so that sizes alone are at stake.
-TEST(bit_linear, multiplies_numbers_of_all_sizes) {
+TEST(bit_linear, is_exact_for_numbers_of_all_magnitudes) {
   const row_matrix<float> signs = random_reals(3, 64, 1).cwiseSign();
   const float factors[] = {1.0F, 1e-10F, 1e10F, 0.0F, 1e-40F, 1e33F};
   const auto check = [&]<class S, class Inputs>(const auto& factor, float of_inputs) {
@@ -241,14 +241,14 @@ void expect_zero_rows_stay_zero() {
   EXPECT_EQ(y(3, 0), 1.0F);
 }
 
-TEST(bit_linear, of_a_row_of_zeros_is_its_bias) {
+TEST(bit_linear, of_a_row_of_zeros_equals_the_bias) {
   expect_zero_rows_stay_zero<binary_inputs>();
   expect_zero_rows_stay_zero<ternary_inputs>();
   expect_zero_rows_stay_zero<dynamic_int8>();
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(bit_linear, says_what_is_wrong_with_its_parts) {
+TEST(bit_linear, names_bad_arguments) {
   using layer = linear<int8_per_row, few_bit_inputs<8>>;
   const row_matrix<float> w = random_reals(3, 4, 1);
   EXPECT_EQ(tests::sentence_of([&] { layer(w, Eigen::VectorXf::Zero(2)); }),

@@ -3,9 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/double_product.hpp"
@@ -49,7 +55,7 @@ TYPED_TEST(packed_linear_test, is_close_to_the_product_of_dequantized_weights) {
 }
 
 /// Scales of groups and of rows that 16 bits of each cannot hold, one of them 0.
-TYPED_TEST(packed_linear_test, keeps_scales_far_apart) {
+TYPED_TEST(packed_linear_test, is_accurate_for_very_different_scales) {
   const row_matrix<float> x = random_reals(3, 200, 1);
   const auto q = quantize<TypeParam>(random_reals(20, 200, 2));
   const float factors[] = {1.0F, 1e-10F, 1e10F, 0.0F, 1e-30F, 1e-20F, 1e30F};
@@ -66,7 +72,7 @@ TYPED_TEST(packed_linear_test, keeps_scales_far_apart) {
 }
 
 /// Weights as small as 1e-40 by inputs as large, and the other way round.
-TYPED_TEST(packed_linear_test, multiplies_small_by_large_numbers) {
+TYPED_TEST(packed_linear_test, is_accurate_for_small_by_large_numbers) {
   const row_matrix<float> x = random_reals(3, 200, 1);
   const auto q = quantize<TypeParam>(random_reals(20, 200, 2));
   for (const auto& [of_weights, of_inputs] : {std::pair{1e-40F, 1e35F},
@@ -86,7 +92,7 @@ TYPED_TEST(packed_linear_test, multiplies_small_by_large_numbers) {
 }
 
 /// A group of zeros has scale 1.
-TEST(packed_linear, keeps_weights_beside_a_group_of_zeros) {
+TEST(packed_linear, keeps_weights_next_to_a_group_of_zeros) {
   row_matrix<float> w(2, 64);
   for (index i = 0; i < w.size(); ++i) w.data()[i] = 1e-12F * static_cast<float>(i % 15 - 7);
   w.block(1, 32, 1, 32).setZero();
@@ -116,7 +122,7 @@ TEST(packed_linear, keeps_weights_beside_a_group_of_zeros) {
 
 /// Rows near the largest float by groups of all sizes, in one call with rows of other sizes: each
 /// row has the bits that it has alone, and nothing finite becomes infinite.
-TEST(packed_linear, float_inputs_near_the_largest_float_meet_small_groups) {
+TEST(packed_linear, float_inputs_near_the_largest_float_work_with_small_groups) {
   const row_matrix<float> signs = random_reals(9, 64, 1);
   row_matrix<float> x = signs * 0.3F;
   x.row(0) *= 1e38F;
@@ -147,7 +153,7 @@ TEST(packed_linear, float_inputs_near_the_largest_float_meet_small_groups) {
 }
 
 /// A scale of 1 in one group does not make sums of another group overflow.
-TEST(packed_linear, float_inputs_keep_a_small_group_beside_a_large_one) {
+TEST(packed_linear, float_inputs_keep_a_small_group_next_to_a_large_one) {
   row_matrix<float> w(1, 64), x(1, 64), y(1, 1);
   w.leftCols(32).setConstant(1.0F);
   w.rightCols(32).setConstant(1e-30F);
@@ -160,7 +166,7 @@ TEST(packed_linear, float_inputs_keep_a_small_group_beside_a_large_one) {
 
 /// Scales are rounded up to 12 bits by at most 2^-12: a total that this could make infinite is
 /// refused.
-TEST(packed_linear, refuses_totals_that_rounded_scales_make_infinite) {
+TEST(packed_linear, refuses_totals_that_are_infinite_with_rounded_scales) {
   row_matrix<float> x = row_matrix<float>::Constant(1, 9, 1e-10F), y(1, 1);
   int built = 0, refused = 0;
   for (int step = -40; step <= 40; ++step) {
@@ -183,7 +189,7 @@ TEST(packed_linear, refuses_totals_that_rounded_scales_make_infinite) {
   EXPECT_GT(refused, 20);
 }
 
-TEST(packed_linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
+TEST(packed_linear, accepts_vectors_and_terminates_on_wrong_shapes) {
   linear<int4_grouped<32>> layer(random_reals(20, 64, 1), random_reals(20, 1, 2));
   linear<int4_grouped<32>, dynamic_int8_groups> by_groups(random_reals(20, 64, 1));
   tests::expect_vectors_are_rows(layer);
@@ -220,6 +226,29 @@ float total_of_groups(const quantized_matrix<S>& w, const row_matrix<float>& x, 
 
 /// Every height of a tile and the groups behind the last whole ones; a group of zeros, of special
 /// values, and inputs of which a thousandth matter in their own group alone.
+/// A layer of a view equals the layer that wrote the image.
+TYPED_TEST(packed_linear_test, takes_packed_weights_and_views) {
+  if constexpr (std::endian::native == std::endian::little) {
+    const row_matrix<float> x = random_reals(5, 200, 1);
+    const Eigen::VectorXf bias = random_reals(20, 1, 3).col(0);
+    linear<TypeParam> layer(random_reals(20, 200, 2), bias);
+    using weights = typename linear<TypeParam>::weights_type;
+    aligned_buffer<std::byte> image(layer.weights().image_bytes());
+    layer.weights().write_image(image);
+    linear<TypeParam> viewing(weights::view(image), bias);
+    linear<TypeParam> owning{weights(layer.weights())};
+    EXPECT_FALSE(viewing.weights().owns_memory());
+    EXPECT_TRUE(owning.weights().owns_memory());
+    EXPECT_EQ(viewing.bytes(), layer.bytes());
+    row_matrix<float> wanted(5, 20), y(5, 20);
+    layer(x, wanted);
+    viewing(x, y);
+    EXPECT_EQ(y, wanted);
+    owning(x, y);
+    EXPECT_NE(y, wanted) << "no bias";
+  }
+}
+
 TYPED_TEST(packed_linear_test, scales_groups_of_inputs_as_documented) {
   constexpr index depth = detail::scale_depth<typename TypeParam::granularity>, n = 35, k = 200;
   const auto w = quantize<TypeParam>(random_reals(n, k, 2));
@@ -325,7 +354,7 @@ TEST(packed_linear, writes_codes) {
   EXPECT_GT(y.maxCoeff(), 0.0F);
 }
 
-TEST(packed_linear, fuses_relu_and_takes_no_rows) {
+TEST(packed_linear, fuses_relu_and_accepts_no_rows) {
   const row_matrix<float> w = random_reals(9, 40, 1), x = random_reals(4, 40, 2);
   linear<int4_grouped<32>> plain(w), bounded(w, Eigen::VectorXf(), {true, {}});
   row_matrix<float> y(4, 9), z(4, 9), none(0, 9);
@@ -340,7 +369,7 @@ TEST(packed_linear, fuses_relu_and_takes_no_rows) {
   empty(row_matrix<float>(2, 0), nothing);
 }
 
-TEST(packed_linear, gives_non_finite_inputs_a_defined_result) {
+TEST(packed_linear, has_a_defined_result_for_non_finite_inputs) {
   row_matrix<float> x(3, 2), y(3, 2);
   x << 1.0F, std::numeric_limits<float>::quiet_NaN(), -2.0F, std::numeric_limits<float>::infinity(),
       0.0F, -0.0F;
@@ -353,7 +382,7 @@ TEST(packed_linear, gives_non_finite_inputs_a_defined_result) {
 }
 
 /// In groups of 32, less the bias: the bits of the codes and half a bit of scales.
-TEST(packed_linear, keeps_half_a_bit_more_than_its_codes_for_each_weight) {
+TEST(packed_linear, takes_half_a_bit_per_weight_for_scales) {
   const auto half_bits = [](const auto& layer) {
     return (layer.bytes() - 64 * 4) * 16 / (64 * 256);
   };
@@ -366,7 +395,7 @@ TEST(packed_linear, keeps_half_a_bit_more_than_its_codes_for_each_weight) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(packed_linear, says_what_is_wrong_with_its_parts) {
+TEST(packed_linear, names_bad_arguments) {
   using layer = linear<int4_grouped<1200000>>;
   const row_matrix<float> w = random_reals(3, 4, 1);
   Eigen::VectorXf bias = Eigen::VectorXf::Zero(2);
@@ -395,6 +424,31 @@ TEST(packed_linear, says_what_is_wrong_with_its_parts) {
         linear<int4_grouped<32>, dynamic_int8_groups>(row_matrix<float>::Constant(3, 64, 1e36F));
       }).substr(0, 69),
       "fewbit: linear: largest sum of row 0 of weights by codes of inputs is");
+}
+
+TEST(packed_linear, refuses_packed_weights_of_another_scheme) {
+  using layer = linear<int4_grouped<32>>;
+  const row_matrix<std::uint8_t> codes = row_matrix<std::uint8_t>::Ones(3, 64);
+  const std::vector<float> scales(6, 1.0F), large(6, 1e36F),
+      far_apart = {1, 2, 3, 1e-20F, 5, 1e36F};
+  const std::vector<std::uint8_t> zeros(6, 8);
+  const auto refusal = [](gemm::grouped_weights<4> w) {
+    return tests::sentence_of([&] { layer(std::move(w)); });
+  };
+  EXPECT_EQ(refusal(gemm::pack_grouped<4>(codes, 32, scales, 8)), "no error");
+  EXPECT_EQ(refusal(gemm::grouped_weights<4>()),
+            "fewbit: linear: weights is 0 x 0, expected at least one row and one column");
+  EXPECT_EQ(refusal(gemm::pack_grouped<4>(codes, 64, std::span(scales).first(3), 8)),
+            "fewbit: linear: group of weights is 64, expected 32");
+  EXPECT_EQ(refusal(gemm::pack_grouped<4>(codes, 32, scales, 7)),
+            "fewbit: linear: zero point of weights is 7, expected 8");
+  EXPECT_EQ(refusal(gemm::pack_grouped<4>(codes, 32, scales, zeros)),
+            "fewbit: linear: zero point of weights is one for each group, expected one for all");
+  for (const auto& too_large : {large, far_apart}) {
+    EXPECT_NE(refusal(gemm::pack_grouped<4>(codes, 32, too_large, 8))
+                  .find("of weights by codes of inputs is "),
+              std::string::npos);
+  }
 }
 #endif
 

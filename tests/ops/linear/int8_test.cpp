@@ -89,7 +89,7 @@ TEST(linear, layers_of_different_sizes_share_scratch_memory) {
   EXPECT_EQ(y, y_alone);
 }
 
-TEST(linear, takes_codes_where_inputs_are_static) {
+TEST(linear, accepts_codes_if_inputs_are_static) {
   const row_matrix<float> x = random_reals(5, 40, 1);
   const auto w = quantize<uint8_affine_per_row>(random_reals(9, 40, 2));
   const Eigen::VectorXf bias = random_reals(1, 9, 3).row(0).transpose();
@@ -146,7 +146,7 @@ TEST(linear, keeps_weights_of_few_bits_packed) {
   EXPECT_EQ(fixed.bytes(), 64 * (256 / 8 + 16)) << "and what the zero point of inputs adds";
 }
 
-TEST(linear, of_nothing_takes_nothing) {
+TEST(linear, accepts_empty_operands) {
   linear<int4_per_row> empty;
   (void)empty.make_scratch();
   row_matrix<float> nothing(2, 0);
@@ -173,7 +173,7 @@ TEST(linear, goes_from_codes_to_codes_on_every_arch) {
 }
 
 /// Scaling a row by a power of two scales its outputs by exactly that.
-TEST(linear, dynamic_rows_have_scales_of_their_own) {
+TEST(linear, dynamic_rows_have_their_own_scales) {
   row_matrix<float> x = random_reals(2, 64, 1);
   x.row(1) = 1024.0F * x.row(0);
   linear<int8_per_row> layer(random_reals(8, 64, 2), Eigen::VectorXf());
@@ -182,7 +182,7 @@ TEST(linear, dynamic_rows_have_scales_of_their_own) {
   EXPECT_EQ(y.row(1), (1024.0F * y.row(0)).eval());
 }
 
-TEST(linear, gives_non_finite_inputs_a_defined_result) {
+TEST(linear, has_a_defined_result_for_non_finite_inputs) {
   constexpr float infinity = std::numeric_limits<float>::infinity();
   row_matrix<float> x(4, 3);
   x << 1.0F, std::numeric_limits<float>::quiet_NaN(), -2.0F, infinity, 1.0F, -2.0F, -infinity, 1.0F,
@@ -206,7 +206,7 @@ TEST(linear, gives_non_finite_inputs_a_defined_result) {
                   static_u8_params.scale * static_cast<float>(-static_u8_params.zero_point));
 }
 
-TEST(linear, takes_rows_of_subnormals_and_of_the_largest_floats) {
+TEST(linear, accepts_rows_of_subnormals_and_of_the_largest_floats) {
   row_matrix<float> x(2, 2);
   x << 1e-44F, -1e-44F, 3e38F, 1e38F;
   linear<int8_per_row> layer(row_matrix<float>::Identity(2, 2), Eigen::VectorXf());
@@ -228,7 +228,7 @@ TEST(linear, reads_and_writes_blocks) {
 }
 
 /// Rows of sizes 1e10 and more apart, one of them 0.
-TEST(linear, keeps_rows_of_all_sizes) {
+TEST(linear, is_accurate_for_rows_of_all_magnitudes) {
   const row_matrix<float> x = random_reals(3, 64, 1);
   const auto check = [&]<class S>() {
     const float factors[] = {1.0F, 1e-10F, 1e10F, 0.0F, 1e-30F, 1e30F};
@@ -247,7 +247,7 @@ TEST(linear, keeps_rows_of_all_sizes) {
   check.template operator()<binary_per_row>();
 }
 
-TEST(linear, multiplies_small_by_large_numbers) {
+TEST(linear, is_accurate_for_small_by_large_numbers) {
   const row_matrix<float> x = random_reals(3, 64, 1);
   const auto check = [&]<class S>(float of_weights, float of_inputs) {
     const auto w =
@@ -275,7 +275,7 @@ TEST(linear, multiplies_small_by_large_numbers) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(linear, names_workers_that_no_memory_holds) {
+TEST(linear, names_too_many_workers) {
   const linear<int8_per_row> layer(random_reals(20, 64, 1));
   const linear<binary_per_row, binary_inputs> bits(random_reals(20, 64, 1));
   constexpr index most = std::numeric_limits<index>::max();
@@ -290,7 +290,7 @@ TEST(linear, names_workers_that_no_memory_holds) {
 }
 #endif
 
-TEST(linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
+TEST(linear, accepts_vectors_and_terminates_on_wrong_shapes) {
   const row_matrix<float> w = random_reals(20, 64, 1);
   linear<int8_per_row> layer(w, random_reals(20, 1, 2));
   linear<int4_per_row> narrow(w);
@@ -311,7 +311,7 @@ TEST(linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
   EXPECT_EQ(y.transpose(), z.row(0));
 }
 
-TEST(linear, writes_no_codes_whose_zero_point_is_none_of_them) {
+TEST(linear, terminates_if_the_zero_point_does_not_fit_the_codes) {
   const row_matrix<float> w = random_reals(20, 64, 1);
   const linear_options options{false, {0.1F, 200}};
   linear<int8_per_row> layer(w, Eigen::VectorXf(), options);
@@ -329,7 +329,7 @@ TEST(linear_options, have_no_output_params_until_they_are_given) {
   EXPECT_EQ(set.output_params, (quant_params{0.5F, 0}));
 }
 
-TEST(linear, of_no_rows_does_nothing) {
+TEST(linear, does_nothing_for_no_rows) {
   linear<int8_per_row> layer(random_reals(5, 12, 2), Eigen::VectorXf());
   row_matrix<float> y(0, 5);
   layer(row_matrix<float>(0, 12), y);
@@ -339,7 +339,7 @@ TEST(linear, of_no_rows_does_nothing) {
 #if FEWBIT_HAS_EXCEPTIONS
 using tests::sentence_of;
 
-TEST(linear, says_what_is_wrong_with_its_parts) {
+TEST(linear, names_bad_arguments) {
   const row_matrix<float> w = random_reals(3, 4, 1);
   EXPECT_EQ(sentence_of([&] { linear<int8_per_row>(w, Eigen::VectorXf::Zero(2)); }),
             "fewbit: linear: length of bias is 2, expected 3");
@@ -387,7 +387,7 @@ TEST(linear, says_what_is_wrong_with_its_parts) {
 
 /// Empty weights with a bias, weights that are not finite, weights too large or too small for
 /// floats, in every form of the layer.
-TEST(linear, names_its_weights) {
+TEST(linear, names_its_weights_in_errors) {
   const Eigen::VectorXf bias = Eigen::VectorXf::Zero(16);
   const quant_params p{1.0F, 0};
   const std::string empty =
@@ -448,7 +448,7 @@ void expect_deepest(index most, const quant_params& input = {}) {
 }
 
 /// most = (2^31 - 1) / (largest |x| * largest |w|), of codes with and without their zero points.
-TEST(linear, refuses_a_depth_that_could_leave_int32) {
+TEST(linear, refuses_a_depth_that_could_overflow_int32) {
   expect_deepest<int8_per_row, static_uint8>(65793, {1.0F, 0});            // 255 * 128
   expect_deepest<int8_per_row, static_uint8>(65793, {1.0F, 131});          // codes as they are
   expect_deepest<int8_per_row, static_int8>(131071, {1.0F, 0});            // 128 * 128
@@ -467,7 +467,7 @@ TEST(linear, refuses_a_depth_that_could_leave_int32) {
 #endif
 
 /// The deepest sum a u8 layer may hold, all codes extreme: no step on the way may wrap.
-TEST(linear, is_exact_at_its_deepest) {
+TEST(linear, is_exact_at_the_largest_depth) {
   const index k = 65793;
   const row_matrix<float> w = row_matrix<float>::Constant(1, k, -1.0F);
   linear<int8_per_row, static_uint8> layer(w, Eigen::VectorXf(), quant_params{1.0F, 0});

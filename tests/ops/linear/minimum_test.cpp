@@ -171,7 +171,7 @@ TYPED_TEST(minimum_linear_test, is_close_to_the_product_of_dequantized_weights) 
 }
 
 /// Scales that 16 bits of each cannot hold stand before the minima.
-TEST(minimum_linear, keeps_scales_far_apart) {
+TEST(minimum_linear, is_accurate_for_very_different_scales) {
   using S = uint4_grouped_minimum<32>;
   row_matrix<float> w = random_reals(40, 96, 6);
   for (index j = 0; j < w.rows(); ++j)
@@ -187,7 +187,7 @@ TEST(minimum_linear, keeps_scales_far_apart) {
 }
 
 /// Rows whose codes do not fit the memory of a call: some groups at a time, or pieces of one group.
-TEST(minimum_linear, takes_rows_that_do_not_fit_the_stack) {
+TEST(minimum_linear, accepts_rows_that_do_not_fit_the_stack) {
   const auto check = [&]<class S, class Inputs>(index k) {
     const row_matrix<float> x = random_reals(2, k, 8);
     const auto q = quantize<S>(random_reals(37, k, 9));
@@ -204,7 +204,7 @@ TEST(minimum_linear, takes_rows_that_do_not_fit_the_stack) {
   check.template operator()<scheme<uint8, per_row, real_minimum>, dynamic_int8_groups>(30000);
 }
 
-TEST(minimum_linear, takes_a_float_more_for_each_group) {
+TEST(minimum_linear, takes_one_more_float_for_each_group) {
   const row_matrix<float> w = random_reals(64, 256, 1);
   const index bias = 64 * 4;
   EXPECT_EQ((linear<uint4_grouped_minimum<32>>(w).bytes()) - bias, 64 * 256 / 2 + 64 * 8 * 6);
@@ -213,7 +213,7 @@ TEST(minimum_linear, takes_a_float_more_for_each_group) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(minimum_linear, refuses_weights_whose_totals_could_leave_float) {
+TEST(minimum_linear, refuses_weights_whose_totals_could_overflow_float) {
   using S = uint4_grouped_minimum<32>;
   const auto sentence = [](float value) {
     const row_matrix<float> w = row_matrix<float>::Constant(2, 64, value);

@@ -84,7 +84,7 @@ TEST(pq_linear, is_within_its_bound_of_the_product_with_decoded_weights) {
 
 /// Parts whose sizes differ: one of large weights and small inputs, one of small weights and large
 /// inputs. Only products decide what is too large.
-TEST(pq_linear, multiplies_large_parts_beside_small_ones) {
+TEST(pq_linear, is_accurate_for_large_and_small_parts) {
   row_matrix<float> w(3, 8), x(2, 8), y(2, 3);
   for (index r = 0; r < 3; ++r) {
     w.row(r).leftCols(4).setConstant(1e30F * static_cast<float>(r + 1));
@@ -106,7 +106,7 @@ TEST(pq_linear, multiplies_large_parts_beside_small_ones) {
 }
 
 /// Entries of tables are bytes of at least 2^-126 each.
-TEST(pq_linear, multiplies_to_the_smallest_floats) {
+TEST(pq_linear, is_accurate_for_the_smallest_floats) {
   const row_matrix<float> w = random_reals(16, 8, 1) * 1e-30F;
   const row_matrix<float> x = random_reals(1, 8, 2);
   linear<pq<4, 4>> layer(w);
@@ -121,13 +121,13 @@ TEST(pq_linear, multiplies_to_the_smallest_floats) {
 }
 
 /// Where there are no more different parts than centroids, weights are kept.
-TEST(pq_linear, few_rows_lose_nothing_but_the_steps_of_the_tables) {
+TEST(pq_linear, few_rows_have_only_the_error_of_the_tables) {
   const row_matrix<float> w = random_reals(16, 21, 1);
   const linear<pq<4, 4>> layer(w, Eigen::VectorXf(), {}, {.restarts = 4});
   EXPECT_LT((decoded(layer) - w.cast<double>()).cwiseAbs().maxCoeff(), 1e-5);
 }
 
-TEST(pq_linear, takes_codes_that_are_there) {
+TEST(pq_linear, accepts_existing_codes) {
   const row_matrix<float> w = random_reals(50, 24, 1), x = random_reals(3, 24, 2);
   const product_quantizer pq4 = train_product_quantizer(w, {.parts = 6, .bits = 4});
   const row_matrix<std::uint8_t> codes = pq4.encode(w);
@@ -153,7 +153,7 @@ TEST(pq_linear, depends_neither_on_threads_nor_on_rows_together) {
   EXPECT_EQ(y, expected);
 }
 
-TEST(pq_linear, float_inputs_lose_nothing_but_what_floats_do) {
+TEST(pq_linear, float_inputs_have_only_the_error_of_floats) {
   const row_matrix<float> w = random_reals(70, 43, 1), x = random_reals(9, 43, 2);
   const Eigen::VectorXf bias = random_reals(70, 1, 3);
   linear<pq<4, 4>, float_inputs> layer(w, bias, {true, {0.25F, 5}}, {.iterations = 2});
@@ -192,7 +192,7 @@ TEST(pq_linear, writes_codes_and_bounds_by_zero) {
   }
 }
 
-TEST(pq_linear, shares_scratch_memory_reads_blocks_and_takes_no_rows) {
+TEST(pq_linear, shares_scratch_memory_reads_blocks_and_accepts_no_rows) {
   const linear<pq<4, 4>> first(random_reals(64, 40, 1));
   const linear<pq<2, 4>> second(random_reals(9, 64, 2));
   const row_matrix<float> x = random_reals(6, 50, 3);
@@ -223,7 +223,7 @@ TEST(pq_linear, bits_of_a_weight) {
   EXPECT_EQ(two.bytes(), 512 * 64 / 4 + 256 * 4 * 4 + 512 * 4);
 }
 
-TEST(pq_linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
+TEST(pq_linear, accepts_vectors_and_terminates_on_wrong_shapes) {
   const row_matrix<float> w = random_reals(40, 64, 1);
   linear<pq<4, 4>> layer(w);
   linear<pq<4, 4>, float_inputs> real(w);

@@ -62,19 +62,19 @@ TEST(ttq_linear, equals_its_formula_to_the_bit_on_every_arch) {
 }
 
 /// Two bits for a weight, two scales and zero points and a bias for a row.
-TEST(ttq_linear, keeps_two_bits_for_each_weight) {
+TEST(ttq_linear, takes_two_bits_for_each_weight) {
   const linear<ttq> layer(quantize_ttq(random_reals(64, 256, 1)));
   EXPECT_EQ(layer.bytes(), 64 * (256 * 2 / 8 + 2 * 3 + 4));
 }
 
-TEST(ttq_linear, takes_vectors_for_rows_and_ends_where_shapes_do_not_fit) {
+TEST(ttq_linear, accepts_vectors_and_terminates_on_wrong_shapes) {
   linear<ttq> layer(quantize_ttq(random_reals(20, 64, 1)));
   tests::expect_vectors_are_rows(layer);
   tests::expect_misfits_end(layer, "linear");
 }
 
 /// Positive and negative scales that 16 bits of each cannot hold.
-TEST(ttq_linear, keeps_scales_far_apart) {
+TEST(ttq_linear, is_accurate_for_very_different_scales) {
   const row_matrix<std::int8_t> codes = row_matrix<std::int8_t>::NullaryExpr(
       4, 64, [](index r, index c) { return static_cast<std::int8_t>((r + c) % 3 - 1); });
   const std::vector<float> positive = {1.0F, 1e-20F, 1e10F, 1e-37F}, negative(4, 3.0F);
@@ -99,7 +99,7 @@ TEST(ttq_linear, keeps_scales_far_apart) {
 }
 
 #if FEWBIT_HAS_EXCEPTIONS
-TEST(ttq_linear, says_what_is_wrong_with_its_parts) {
+TEST(ttq_linear, names_bad_arguments) {
   const auto w = quantize_ttq(random_reals(3, 4, 1));
   EXPECT_EQ(tests::sentence_of([&] { linear<ttq>(w, Eigen::VectorXf::Zero(2)); }),
             "fewbit: linear: length of bias is 2, expected 3");

@@ -130,6 +130,16 @@ concept TwosComplement = BitFormat<F> && requires {
   { F::is_signed } -> std::convertible_to<bool>;
 };
 
+namespace detail {
+
+/// How images name the values of planes: 0 sign_bits, 1 unsigned, 2 signed.
+template <BitFormat F>
+inline constexpr int number_of_format = 0;
+template <TwosComplement F>
+inline constexpr int number_of_format<F> = F::is_signed ? 2 : 1;
+
+}  // namespace detail
+
 }}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

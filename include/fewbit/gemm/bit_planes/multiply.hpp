@@ -140,8 +140,8 @@ struct bit_product {
     index col;
   };
 
-  /// Where the panels end that the rows of a tile are multiplied by, before the epilogue reads the
-  /// sums: the first one, and as many full ones behind it as stay in L1.
+  /// The column after the panels that a tile is multiplied by before the epilogue reads the sums.
+  /// These are the first panel, and as many full panels after it as stay in L1.
   [[nodiscard]] index next_strip(index col, index end) const noexcept {
     const index full = (end - col) / panels::tile_cols;
     if (is_raw || full <= 1) return col + panels{w.n}.cols(col);
@@ -189,9 +189,10 @@ struct bit_product {
   /// Writes the epilogue of some rows and up to `cols` columns of sums to C.
   void write(const std::int32_t* sums, index sums_stride, const place& at, index rows,
              index cols) const noexcept {
-    apply_to_rows<lanes>(
+    apply_epilogue_to_rows<lanes>(
         sums, sums_stride,
-        out_view<Out>{c, stride, at.row, at.col, rows, std::min(cols, w.n - at.col)}, epilogue);
+        output_rectangle<Out>{c, stride, at.row, at.col, rows, std::min(cols, w.n - at.col)},
+        epilogue);
   }
 
   static constexpr int lanes = arch::native_lanes<std::int32_t>;
@@ -320,7 +321,7 @@ template <class A, class W, class Unit, class C, class E = raw, Executor Workers
   requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const plane_lhs<A, Unit>& a, const plane_weights<A, W, Unit>& w, C&& c,
               const E& epilogue = {}, const Workers& executor = {}) noexcept {
-  using out = detail::scalar_of<C>;
+  using out = scalar_of<C>;
   if constexpr (fewbit::detail::writes_in_place<C, out>()) {
     auto&& to = fewbit::detail::rows_of(c);
     fewbit::detail::expect_extent("multiply", "", "a", ".k()", a.k(), w.k());
@@ -357,22 +358,17 @@ template <class A, class W, class Unit, class Codes, class C, class E,
   requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const Codes& a, const plane_weights<A, W, Unit>& w, C&& c, const E& epilogue,
               workspace& scratch, const Workers& executor = {}) noexcept {
-  using out = detail::scalar_of<C>;
-  if constexpr (fewbit::detail::reads_in_place<Codes, typename A::code>() &&
-                fewbit::detail::writes_in_place<C, out>()) {
-    const auto& from = fewbit::detail::rows_of(a);
-    auto&& to = fewbit::detail::rows_of(c);
-    fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
-    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, from.rows()));
+  const auto run = [&](const auto& from, auto& to) {
     assert(detail::first_foreign_code<A>(from).row < 0);
-    const detail::product_of_codes<A, W, Unit, out, E> p{
+    const detail::product_of_codes<A, W, Unit, scalar_of<C>, E> p{
         from.data(),
         from.outerStride(),
         from.rows(),
         w.k(),
         {w.operands(), to.data(), to.outerStride(), epilogue}};
     detail::run_in_parts(p, scratch, executor);
-  }
+  };
+  detail::with_checked_operands<typename A::code>(a, w, c, scratch, run);
 }
 
 /// The same for one call in one thread: scratch memory is allocated.

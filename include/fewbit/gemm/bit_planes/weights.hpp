@@ -27,10 +27,13 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/stored_array.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/bit_planes/formats.hpp"
 #include "fewbit/gemm/bit_planes/lhs.hpp"
+#include "fewbit/gemm/bit_planes/parities.hpp"
 #include "fewbit/gemm/bit_planes/rules.hpp"
+#include "fewbit/gemm/weights_image.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -91,7 +94,7 @@ struct bit_operands {
 ///
 /// Memory: W::planes * n * k / 8 bytes, k rounded up to 64 and n to whole registers.
 template <BitFormat A, BitFormat W, class Unit = default_bit_unit<>>
-class plane_weights {
+class plane_weights : public viewable_weights<plane_weights<A, W, Unit>> {
  public:
   using lhs_format = A;
   using rhs_format = W;
@@ -118,23 +121,21 @@ class plane_weights {
     fewbit::detail::expect(k_ <= max_depth, "pack_planes", "depth", k_,
                            "at most " + std::to_string(max_depth));
     detail::expect_codes_of<W>("pack_planes", "w", w);
-    words_ = aligned_buffer<std::uint64_t>(panels_.padded() * W::planes * detail::words_of(k_));
+    words_ = aligned_buffer<std::uint64_t>(number_of_words());
     // Each piece is one full panel or all narrow panels. Panels share no word.
     constexpr index tile_cols = detail::bit_panels<Unit>::tile_cols;
     executor.for_each((n() + tile_cols - 1) / tile_cols, [&](index piece) {
       const index begin = piece * tile_cols, end = std::min(n(), begin + tile_cols);
       detail::pack_panels<W, rule>(w.data(), w.outerStride(), k_, panels_, begin, end,
-                                   words_.data());
+                                   words_.writable());
     });
   }
 
   [[nodiscard]] index n() const noexcept { return panels_.n; }
   [[nodiscard]] index k() const noexcept { return k_; }
 
-  /// Bytes held.
-  [[nodiscard]] index bytes() const noexcept {
-    return words_.size() * index{sizeof(std::uint64_t)};
-  }
+  /// Bytes held, or referred to by a view.
+  [[nodiscard]] index bytes() const noexcept { return words_.bytes(); }
 
   /// The weights as the loop reads them.
   [[nodiscard]] detail::bit_operands operands() const noexcept {
@@ -152,9 +153,40 @@ class plane_weights {
   }
 
  private:
+  friend class viewable_weights<plane_weights>;
+
+  static constexpr detail::image_form form_of_image{
+      "plane_weights",
+      4,
+      0,
+      {{{"number of planes of a weight", W::planes},
+        {"largest magnitude of a weight", W::largest},
+        {"number of the code of the format", detail::number_of_format<W>},
+        {"number of columns of a register", Unit::lanes},
+        {"number of registers of a panel", Unit::registers},
+        {"least number of words that are stored as parities",
+         detail::uses_parities<Unit, rule> ? Unit::least_parities : 0}}}};
+
+  [[nodiscard]] detail::image_parameters parameters_of_image() const noexcept { return {}; }
+
+  void read_parameters(const detail::image_reader& in) {
+    in.expect_range("depth", in.k(), 1, max_depth);
+    panels_ = {in.n()};
+    k_ = in.k();
+  }
+
+  template <class Self, class F>
+  static void for_each_array(Self& self, const F& f) {
+    f(self.words_, self.number_of_words());
+  }
+
+  [[nodiscard]] index number_of_words() const noexcept {
+    return panels_.padded() * W::planes * detail::words_of(k_);
+  }
+
   detail::bit_panels<Unit> panels_;
   index k_ = 0;
-  aligned_buffer<std::uint64_t> words_;
+  stored_array<std::uint64_t> words_;
 };
 
 /// Packs W for activations of format A on an instruction set:

@@ -63,7 +63,7 @@ class product_by_chunks {
 
  public:
   product_by_chunks(const Lhs* a, index a_stride, const few_bit_weights<Bits, Arch>& w,
-                    const out_view<Out>& c, const E& epilogue, std::byte* scratch) noexcept
+                    const output_rectangle<Out>& c, const E& epilogue, std::byte* scratch) noexcept
       : a_(a),
         a_stride_(a_stride),
         w_(w),
@@ -96,10 +96,10 @@ class product_by_chunks {
       return panel_chunk<kernel_type>{chunk_};
     };
     const auto when_complete = [&](index first, index height) {
-      apply_to_rows<epilogue_lanes<kernel_type>>(
+      apply_epilogue_to_rows<epilogue_lanes<kernel_type>>(
           sums_ + first * tile::cols, index{tile::cols},
-          out_view<Out>{c_.data, c_.stride, row + first, col, height,
-                        std::min(index{tile::cols}, c_.cols - col)},
+          output_rectangle<Out>{c_.data, c_.stride, row + first, col, height,
+                                std::min(index{tile::cols}, c_.cols - col)},
           epilogue_);
     };
     sum_by_chunks<kernel_type>(lhs, count, prepared::depth(window_.layout(), 0), shape::depth,
@@ -110,7 +110,7 @@ class product_by_chunks {
   index a_stride_;
   const few_bit_weights<Bits, Arch>& w_;
   expanded_weights<Lhs, Arch> window_;
-  out_view<Out> c_;
+  output_rectangle<Out> c_;
   const E& epilogue_;
   rhs_code* chunk_;
   std::int32_t* sums_;

@@ -2,7 +2,7 @@
 /// Some columns of weights of few bits, expanded in scratch memory to the order of int8_weights.
 ///
 /// The walks over C (gemm/int8/walk.hpp, gemm/int8/walk_by_proof.hpp) use a window of expanded
-/// columns like packed weights. Positions count all columns of W, extents count those of the
+/// columns like packed weights. Positions are columns of W. Extents are numbers of columns of the
 /// window.
 
 #include "fewbit/begin.hpp"
@@ -118,7 +118,7 @@ class expanded_weights {
   template <int Bits>
   void expand_panel(const few_bit_weights<Bits, Arch>& w, index col, index width) const noexcept {
     static_assert(few_bit_weights<Bits, Arch>::unit::cols == cols,
-                  "fewbit: a stored panel is a narrow one");
+                  "fewbit: a stored panel has the width of a narrow panel");
     rhs_code* to = codes_ + (col - first_) * layout_.padded();
     if (width == tile::cols) {
       expand_registers<tile::cols / cols>(w, w.panel(col / cols), layout_.padded(), to);

@@ -27,7 +27,8 @@
 #include "fewbit/gemm/sum_of_codes.hpp"
 #include "fewbit/gemm/tuning.hpp"
 
-namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm { namespace detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
+namespace detail {
 
 /// Number of rows that are processed together.
 template <class Arch>
@@ -142,8 +143,8 @@ class few_rows_product {
   static constexpr int cols = unit::cols;
 
  public:
-  few_rows_product(const few_bit_lhs<Lhs, Bits, Arch>& a, const weights& w, const out_view<Out>& c,
-                   const E& epilogue) noexcept
+  few_rows_product(const few_bit_lhs<Lhs, Bits, Arch>& a, const weights& w,
+                   const output_rectangle<Out>& c, const E& epilogue) noexcept
       : a_(a), w_(w), c_(c), epilogue_(epilogue) {}
 
   /// Panels begin .. end - 1.
@@ -210,10 +211,10 @@ class few_rows_product {
       }
       total.store(rows + r * cols);
     }
-    apply_to_rows<lanes>(
+    apply_epilogue_to_rows<lanes>(
         &rows[0], cols,
-        out_view<Out>{c_.data, c_.stride, row, col, std::min(index{R}, c_.rows - row),
-                      std::min(index{cols}, c_.cols - col)},
+        output_rectangle<Out>{c_.data, c_.stride, row, col, std::min(index{R}, c_.rows - row),
+                              std::min(index{cols}, c_.cols - col)},
         epilogue_);
   }
 
@@ -221,14 +222,14 @@ class few_rows_product {
 
   const few_bit_lhs<Lhs, Bits, Arch>& a_;
   const weights& w_;
-  out_view<Out> c_;
+  output_rectangle<Out> c_;
   const E& epilogue_;
 };
 
 /// Part `part` of `parts` parts of C. The parts are of columns.
 template <class Lhs, int Bits, class Arch, class Out, class E>
 void multiply_few_rows(const Lhs* a, index a_stride, const few_bit_weights<Bits, Arch>& w,
-                       const out_view<Out>& c, const E& epilogue, index part, index parts,
+                       const output_rectangle<Out>& c, const E& epilogue, index part, index parts,
                        std::byte* scratch) noexcept {
   constexpr index cols = few_bit_weights<Bits, Arch>::unit::cols;
   const index panels = (c.cols + cols - 1) / cols;
@@ -238,6 +239,32 @@ void multiply_few_rows(const Lhs* a, index a_stride, const few_bit_weights<Bits,
 }
 
 }  // namespace detail
+
+/// The product of a few rows in memory of the caller, for layers without a workspace.
+///
+/// @tparam Lhs  std::int8_t or std::uint8_t, the codes of the activations
+template <class Lhs, int Bits, class Arch>
+struct product_of_few_rows {
+  using weights = few_bit_weights<Bits, Arch>;
+
+  /// The largest number of rows of a call.
+  static constexpr index most_rows = detail::most_few_rows<Arch>;
+
+  /// Bytes of memory for up to `rows` rows.
+  [[nodiscard]] static index bytes(const weights& w, index rows) noexcept {
+    return detail::few_bit_lhs<Lhs, Bits, Arch>::bytes(w, rows);
+  }
+
+  /// C = epilogue(A W^T), for the rows of C that `c` names. Rows of A are `stride` codes apart.
+  ///
+  /// @param memory  bytes(w, c.rows) bytes, aligned to 4
+  template <class Out, class E>
+  static void multiply(const Lhs* a, index stride, const weights& w, const output_rectangle<Out>& c,
+                       const E& epilogue, std::byte* memory) noexcept {
+    detail::multiply_few_rows(a, stride, w, c, epilogue, 0, 1, memory);
+  }
+};
+
 }}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -41,7 +41,6 @@
 #include <limits>
 #include <span>
 #include <string>
-#include <utility>
 
 #include "fewbit/arch/all.hpp"
 #include "fewbit/arch/convert.hpp"
@@ -49,7 +48,9 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/stored_array.hpp"
 #include "fewbit/core/types.hpp"
+#include "fewbit/gemm/weights_image.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -73,6 +74,9 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 /// significant bits, like those of IEEE half precision, are exact in that range. Decoding is a
 /// shift and an addition on every processor.
 class short_scales {
+  static constexpr int dropped = 12;
+  static constexpr std::uint32_t most = 0xFFFF;
+
  public:
   short_scales() noexcept = default;
 
@@ -81,6 +85,17 @@ class short_scales {
     const std::uint32_t top = upper_bits(largest);
     base_ = top > most ? top - most : 0;
   }
+
+  /// The same scales as those with this base().
+  [[nodiscard]] static short_scales with_base(std::uint32_t base) noexcept {
+    short_scales scales;
+    scales.base_ = base;
+    return scales;
+  }
+  /// The base that is subtracted: 0 .. largest_base.
+  [[nodiscard]] std::uint32_t base() const noexcept { return base_; }
+  /// The base for the largest float of 12 significant bits.
+  static constexpr std::uint32_t largest_base = (0x7F7FFFFFU >> dropped) - most;
 
   /// The largest scale that can be decoded.
   [[nodiscard]] float largest() const noexcept { return decode(std::uint16_t{most}); }
@@ -105,9 +120,6 @@ class short_scales {
   }
 
  private:
-  static constexpr int dropped = 12;
-  static constexpr std::uint32_t most = 0xFFFF;
-
   static std::uint32_t upper_bits(float x) noexcept {
     return std::bit_cast<std::uint32_t>(with_12_bits(x)) >> dropped;
   }
@@ -124,7 +136,7 @@ class short_scales {
 /// @tparam HasMinimum  a weight is code * scale + minimum instead, with one float minimum for each
 /// scale; at least 2 bits
 template <int Bits, class Arch = arch::native, bool HasMinimum = false>
-class grouped_weights {
+class grouped_weights : public viewable_weights<grouped_weights<Bits, Arch, HasMinimum>> {
   static_assert(Arch::compiled,
                 "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
   static_assert(!HasMinimum || Bits >= 2, "fewbit: codes that have a minimum have 2 to 8 bits");
@@ -259,7 +271,7 @@ class grouped_weights {
     requires(HasMinimum)
   {
     float minimum;
-    std::memcpy(&minimum, minimum_at(j, g), sizeof(minimum));
+    std::memcpy(&minimum, bytes_.data() + minimum_of(j, g), sizeof(minimum));
     return minimum;
   }
 
@@ -280,10 +292,48 @@ class grouped_weights {
     return minimum_begin() + (HasMinimum ? index{unit::cols} * 4 : 0);
   }
 
-  /// Bytes held.
-  [[nodiscard]] index bytes() const noexcept { return bytes_.size(); }
+  /// Bytes held, or referred to by a view.
+  [[nodiscard]] index bytes() const noexcept { return bytes_.bytes(); }
 
  private:
+  friend class viewable_weights<grouped_weights>;
+
+  static constexpr detail::image_form form_of_image{
+      "grouped_weights",
+      3,
+      5,
+      {{{"number of bits of a weight", Bits},
+        {"number of columns of a panel", unit::cols},
+        {"offset of stored codes", unit::offset},
+        {"number of minima of a group", HasMinimum ? 1 : 0}}}};
+
+  [[nodiscard]] detail::image_parameters parameters_of_image() const noexcept {
+    return {group_, is_affine_ ? 1 : 0, is_affine_ ? 0 : stored_zero_ + unit::offset,
+            is_wide_ ? 1 : 0, scales_.base()};
+  }
+
+  void read_parameters(const detail::image_reader& in) {
+    // Offsets of groups then fit an index.
+    constexpr index most_group = std::numeric_limits<index>::max() / 1024;
+    n_ = in.n();
+    k_ = in.k();
+    group_ = in.parameter(0, "group", 1, std::max(most_group, k_));
+    in.expect_range("depth of a group", std::min(group_, k_), 1, max_depth);
+    is_affine_ = in.parameter(1, "flag of zero points for each group", 0, HasMinimum ? 0 : 1) != 0;
+    const index largest_zero = is_affine_ || HasMinimum ? 0 : largest_value + 1;
+    const auto zero = static_cast<std::int32_t>(in.parameter(2, "zero_point", 0, largest_zero));
+    stored_zero_ = is_affine_ ? unit::offset : zero - unit::offset;
+    is_wide_ = in.parameter(3, "flag of wide scales", 0, 1) != 0;
+    scales_ = short_scales::with_base(static_cast<std::uint32_t>(
+        in.parameter(4, "base of the scales", 0, index{short_scales::largest_base})));
+    sum_zero_ = choose_sum_zero();
+  }
+
+  template <class Self, class F>
+  static void for_each_array(Self& self, const F& f) {
+    f(self.bytes_, self.panels() * self.panel_bytes());
+  }
+
   template <class E>
   grouped_weights(const E& executor, const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
                   index group, std::span<const float> scales,
@@ -307,9 +357,10 @@ class grouped_weights {
           const auto i = static_cast<std::size_t>(j * groups() + g);
           put_codes(j, g, codes.data() + j * codes.outerStride() + g * group_);
           put_scale(j, g, scales[i]);
-          if constexpr (HasMinimum) std::memcpy(minimum_at(j, g), &minima[i], sizeof(float));
+          if constexpr (HasMinimum)
+            std::memcpy(bytes_.writable() + minimum_of(j, g), &minima[i], sizeof(float));
           if (is_affine_)
-            bytes_[tail_begin(j, g) + 2 * unit::cols + j % unit::cols] = zero_points[i];
+            bytes_.writable()[tail_begin(j, g) + 2 * unit::cols + j % unit::cols] = zero_points[i];
         }
       }
     });
@@ -389,7 +440,7 @@ class grouped_weights {
   }
 
   void put_scale(index j, index g, float scale) noexcept {
-    std::uint8_t* to = bytes_.data() + scale_begin(j, g);
+    std::uint8_t* to = bytes_.writable() + scale_begin(j, g);
     const auto all = std::bit_cast<std::uint32_t>(with_12_bits(scale));
     const auto kept = is_wide_ ? static_cast<std::uint16_t>(all >> 16) : scales_.encode(scale);
     std::memcpy(to, &kept, sizeof(kept));
@@ -430,7 +481,7 @@ class grouped_weights {
     constexpr int register_bytes = 4 * unit::cols;
     const int column = static_cast<int>(j % unit::cols);
     for (index i = 0; i < depth_of(g); ++i) {
-      std::uint8_t* chunk = bytes_.data() + group_begin(j, g) + i / chunk_codes * chunk_bytes;
+      std::uint8_t* chunk = bytes_.writable() + group_begin(j, g) + i / chunk_codes * chunk_bytes;
       layout::put(chunk, register_bytes, static_cast<int>(i % chunk_codes / 4),
                   column * 4 + static_cast<int>(i % 4),
                   static_cast<std::uint8_t>(from[i] - unit::offset));
@@ -462,12 +513,9 @@ class grouped_weights {
   [[nodiscard]] index minimum_begin() const noexcept {
     return rest_begin() + (is_wide_ ? index{unit::cols} * 2 : 0);
   }
-  /// Address of the minimum of row j and group g.
-  [[nodiscard]] const std::uint8_t* minimum_at(index j, index g) const noexcept {
-    return bytes_.data() + tail_begin(j, g) + minimum_begin() + j % unit::cols * 4;
-  }
-  [[nodiscard]] std::uint8_t* minimum_at(index j, index g) noexcept {
-    return const_cast<std::uint8_t*>(std::as_const(*this).minimum_at(j, g));
+  /// Offset of the minimum of row j and group g, in bytes.
+  [[nodiscard]] index minimum_of(index j, index g) const noexcept {
+    return tail_begin(j, g) + minimum_begin() + j % unit::cols * 4;
   }
 
   index n_ = 0;
@@ -478,7 +526,7 @@ class grouped_weights {
   std::int32_t stored_zero_ = 0;
   std::int32_t sum_zero_ = 0;
   short_scales scales_;
-  aligned_buffer<std::uint8_t> bytes_;
+  stored_array<std::uint8_t> bytes_;
 };
 
 /// Packs codes with one zero point for all: `pack_grouped<4>(codes, 32, scales, 8)`.

@@ -8,8 +8,8 @@
 /// | other numbers | windows: some columns of W are expanded (gemm/few_bits/expanded_weights.hpp)   |
 ///
 /// A window is in scratch memory, in the order of the kernel of 8-bit weights. All rows are
-/// multiplied by it as by packed 8-bit weights. Expansion costs n * k operations once, and weights
-/// are read from memory in few bits.
+/// multiplied by a window like by packed 8-bit weights. Expansion costs n * k operations once.
+/// Weights are read from memory as few bits.
 
 #include "fewbit/begin.hpp"
 
@@ -66,7 +66,7 @@ template <class Lhs, int Bits, class Arch>
 /// weights. If there are few columns, the parts are of rows.
 template <class Lhs, int Bits, class Arch, class Out, class E>
 void multiply_expanded(const Lhs* a, index a_stride, const few_bit_weights<Bits, Arch>& w,
-                       const out_view<Out>& c, const E& epilogue, index part, index parts,
+                       const output_rectangle<Out>& c, const E& epilogue, index part, index parts,
                        std::byte* scratch) noexcept {
   using expanded = expanded_weights<Lhs, Arch>;
   using tile = typename expanded::kernel_type::tile;
@@ -132,13 +132,13 @@ template <class A, int Bits, class Arch, class C, class E = raw, Executor Worker
   requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const A& a, const few_bit_weights<Bits, Arch>& w, C&& c, const E& epilogue,
               workspace& scratch, const Workers& executor = {}) noexcept {
-  using out = detail::scalar_of<C>;
+  using out = scalar_of<C>;
   if constexpr (detail::reads_bytes_in_place<A>() && fewbit::detail::writes_in_place<C, out>()) {
     const auto& from = fewbit::detail::rows_of(a);
     auto&& rows = fewbit::detail::rows_of(c);
     fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
     fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, from.rows()));
-    const detail::out_view<out> to{rows.data(), rows.outerStride(), 0, 0, rows.rows(), rows.cols()};
+    const output_rectangle<out> to{rows.data(), rows.outerStride(), 0, 0, rows.rows(), rows.cols()};
     const index parts = scratch.slots();
     executor.for_each(parts, [&](index part) {
       if (from.rows() <= detail::most_few_rows<Arch>) {

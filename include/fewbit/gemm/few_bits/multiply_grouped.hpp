@@ -180,10 +180,18 @@ class grouped_lhs {
   std::int8_t* codes_;
 };
 
+/// Prefetches weights that are read some chunks later than those at `codes`.
+template <class Weights>
+FEWBIT_ALWAYS_INLINE void prefetch_grouped_weights(const std::uint8_t* codes) noexcept {
+#pragma GCC unroll 4
+  for (index i = 0; i < Weights::chunk_bytes; i += arch::cache_line)
+    arch::prefetch_to_l1(codes + detail::grouped_ahead + i);
+}
+
 namespace detail {
 
 /// Initializes the sums of a group and adds them to the totals, for R rows and a panel. `tail`
-/// points behind the codes of the group.
+/// points to the data after the codes of the group.
 template <class Weights, int R>
 struct grouped_ends {
   using unit = typename Weights::unit;
@@ -368,9 +376,7 @@ class grouped_tile : sums_of_lhs<Weights::has_minimum> {
   FEWBIT_ALWAYS_INLINE static void add_chunk(const std::uint8_t* codes, const std::int8_t* a,
                                              ints (&sums)[R]) noexcept {
     constexpr index lhs_bytes = Weights::chunk_codes * R;
-#pragma GCC unroll 4
-    for (index i = 0; i < Weights::chunk_bytes; i += arch::cache_line)
-      arch::prefetch_to_l1(codes + grouped_ahead + i);
+    prefetch_grouped_weights<Weights>(codes);
     if constexpr (lhs_bytes >= arch::cache_line) {
 #pragma GCC unroll 8
       for (index i = 0; i < lhs_bytes; i += arch::cache_line)
@@ -385,32 +391,37 @@ class grouped_tile : sums_of_lhs<Weights::has_minimum> {
   reals totals_[P][R];
 };
 
-/// The destination of totals: rows first_row .. end_row - 1 of C, which is `data`.
+}  // namespace detail
+
+/// Writes totals that are in registers: C = epilogue(totals).
 template <class Out, class E>
-struct grouped_out {
-  Out* data;
-  index stride;
-  index first_row, end_row;
-  index cols;
+struct totals_writer {
+  Out* data;        ///< the first element of C
+  index stride;     ///< numbers from one row of C to the next
+  index first_row;  ///< rows first_row .. end_row - 1 of C are written
+  index end_row;
+  index cols;  ///< columns of C
   const E& epilogue;
+
+  /// Writes the totals of R rows from `row` on and of a panel whose first column is `col`. Rows
+  /// from end_row and columns from `cols` on are left out.
+  template <int R, class V>
+  FEWBIT_ALWAYS_INLINE void write(const V (&totals)[R], index row, index col) const noexcept {
+    const int valid = static_cast<int>(std::min(index{V::lanes}, cols - col));
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      if (row + r >= end_row) break;
+      const at where{row + r, col, valid};
+      where.store_columns(epilogue(totals[r], where), data + (row + r) * stride);
+    }
+  }
 };
 
-/// Writes the totals of R rows from `row` on and a panel whose first column is `col`.
-template <int R, class V, class Out, class E>
-FEWBIT_ALWAYS_INLINE void store_totals(const V (&totals)[R], index row, index col,
-                                       const grouped_out<Out, E>& out) noexcept {
-  const int valid = static_cast<int>(std::min(index{V::lanes}, out.cols - col));
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r) {
-    if (row + r >= out.end_row) break;
-    const at where{row + r, col, valid};
-    where.store_columns(out.epilogue(totals[r], where), out.data + (row + r) * out.stride);
-  }
-}
+namespace detail {
 
 template <int R, int P, bool Affine, class Weights, bool Scaled, class Out, class E>
 void multiply_grouped_tile(const Weights& w, const grouped_lhs<Weights, Scaled>& a, index panel,
-                           index t, const grouped_out<Out, E>& out) noexcept {
+                           index t, const totals_writer<Out, E>& out) noexcept {
   constexpr index cols = Weights::unit::cols, tile_rows = Weights::unit::rows;
   const float* lhs_scales = nullptr;
   if constexpr (Scaled) lhs_scales = a.scales(t);
@@ -420,13 +431,13 @@ void multiply_grouped_tile(const Weights& w, const grouped_lhs<Weights, Scaled>&
                                                          lhs_scales, lhs_sums);
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p)
-    store_totals(tile.totals(p), out.first_row + t * tile_rows, (panel + p) * cols, out);
+    out.write(tile.totals(p), out.first_row + t * tile_rows, (panel + p) * cols);
 }
 
 /// All tiles of panels first .. end - 1.
 template <bool Affine, class Weights, bool Scaled, class Out, class E>
 void multiply_grouped_tiles(const Weights& w, const grouped_lhs<Weights, Scaled>& a, index first,
-                            index end, const grouped_out<Out, E>& out) noexcept {
+                            index end, const totals_writer<Out, E>& out) noexcept {
   constexpr int most = Weights::unit::rows;
   if (a.rows() == 1) {
     for (; first + grouped_streams <= end; first += grouped_streams)
@@ -443,7 +454,7 @@ void multiply_grouped_tiles(const Weights& w, const grouped_lhs<Weights, Scaled>
 
 template <class Weights, bool Scaled, class Out, class E>
 void multiply_grouped_panels(const Weights& w, const grouped_lhs<Weights, Scaled>& a, index first,
-                             index end, const grouped_out<Out, E>& out) noexcept {
+                             index end, const totals_writer<Out, E>& out) noexcept {
   if (!Weights::has_minimum && w.is_affine()) {
     multiply_grouped_tiles<!Weights::has_minimum>(w, a, first, end, out);
   } else {
@@ -472,8 +483,8 @@ template <class Weights>
 /// are of rows.
 template <class Weights, class Out, class E>
 void multiply_grouped_part(const std::int8_t* a, index a_stride, const Weights& w,
-                           const out_view<Out>& c, const E& epilogue, index part, index parts,
-                           std::byte* scratch) noexcept {
+                           const output_rectangle<Out>& c, const E& epilogue, index part,
+                           index parts, std::byte* scratch) noexcept {
   using unit = typename Weights::unit;
   const auto [row, row_end, col, col_end] =
       part_by_cols({c.rows, unit::rows}, {c.cols, unit::cols}, part, parts);
@@ -484,7 +495,7 @@ void multiply_grouped_part(const std::int8_t* a, index a_stride, const Weights& 
     grouped_lhs<Weights> lhs(w, count, scratch);
     for (index r = 0; r < lhs.padded_rows(); ++r)
       lhs.fill_row(r, row_of_codes{r < count ? a + (first + r) * a_stride : nullptr});
-    const grouped_out<Out, E> to{c.data, c.stride, first, first + count, c.cols, epilogue};
+    const totals_writer<Out, E> to{c.data, c.stride, first, first + count, c.cols, epilogue};
     multiply_grouped_panels(w, lhs, col / unit::cols, (col_end + unit::cols - 1) / unit::cols, to);
   }
 }
@@ -514,14 +525,14 @@ template <int Bits, class Arch, bool HasMinimum, bool Scaled, class C, class E =
 void multiply_grouped(const grouped_lhs<grouped_weights<Bits, Arch, HasMinimum>, Scaled>& a,
                       const grouped_weights<Bits, Arch, HasMinimum>& w, C&& c,
                       const E& epilogue = {}, const Workers& executor = {}) noexcept {
-  using out = detail::scalar_of<C>;
+  using out = scalar_of<C>;
   constexpr index panels_of_part = 8;
   if constexpr (fewbit::detail::writes_in_place<C, out>()) {
     auto&& rows = fewbit::detail::rows_of(c);
     fewbit::detail::expect_rows("multiply_grouped", "c", c, a.rows());
     fewbit::detail::expect_cols("multiply_grouped", "c", c, w.n());
-    const detail::grouped_out<out, E> to{rows.data(), rows.outerStride(), 0,
-                                         rows.rows(), rows.cols(),        epilogue};
+    const totals_writer<out, E> to{rows.data(), rows.outerStride(), 0,
+                                   rows.rows(), rows.cols(),        epilogue};
     executor.for_each((w.panels() + panels_of_part - 1) / panels_of_part, [&](index part) {
       const index end = std::min(w.panels(), (part + 1) * panels_of_part);
       detail::multiply_grouped_panels(w, a, part * panels_of_part, end, to);
@@ -561,21 +572,17 @@ template <int Bits, class Arch, bool HasMinimum, class A, class C, class E,
   requires ProductEpilogue<C, E, float>
 void multiply(const A& a, const grouped_weights<Bits, Arch, HasMinimum>& w, C&& c,
               const E& epilogue, workspace& scratch, const Workers& executor = {}) noexcept {
-  using out = detail::scalar_of<C>;
-  if constexpr (fewbit::detail::reads_in_place<A, std::int8_t>() &&
-                fewbit::detail::writes_in_place<C, out>()) {
-    const auto& from = fewbit::detail::rows_of(a);
-    auto&& rows = fewbit::detail::rows_of(c);
-    fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
-    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, from.rows()));
+  const auto run = [&](const auto& from, auto& rows) {
     assert(detail::are_grouped_lhs_codes(from));
-    const detail::out_view<out> to{rows.data(), rows.outerStride(), 0, 0, rows.rows(), rows.cols()};
+    const output_rectangle<scalar_of<C>> to{rows.data(), rows.outerStride(), 0,
+                                            0,           rows.rows(),        rows.cols()};
     const index parts = scratch.slots();
     executor.for_each(parts, [&](index part) {
       detail::multiply_grouped_part(from.data(), from.outerStride(), w, to, epilogue, part, parts,
                                     scratch.slot(part));
     });
-  }
+  };
+  detail::with_checked_operands<std::int8_t>(a, w, c, scratch, run);
 }
 
 /// The same for one call in one thread: scratch memory is allocated.

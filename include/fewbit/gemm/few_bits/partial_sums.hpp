@@ -1,7 +1,6 @@
 #pragma once
-/// Sums of one row by weights of one to four bits over a part of k, for products whose scratch
-/// memory does not hold all activations. Read before: gemm/int8/partial_sums.hpp (why and how),
-/// gemm/few_bits/few_rows.hpp (the formula).
+/// Sums of one row by weights of one to four bits over a part of k. Read before:
+/// gemm/partial_sums.hpp (why and how), gemm/few_bits/few_rows.hpp (the formula).
 
 #include "fewbit/begin.hpp"
 
@@ -14,13 +13,14 @@
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/few_bits/weights.hpp"
+#include "fewbit/gemm/partial_sums.hpp"
 #include "fewbit/gemm/sum_of_codes.hpp"
 
-namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// @tparam Lhs  std::int8_t or std::uint8_t
-template <class Lhs, int Bits, class Arch>
-class few_bit_partial_sums {
+template <int Bits, class Arch, class Lhs>
+class partial_sums<few_bit_weights<Bits, Arch>, Lhs> {
   using weights = few_bit_weights<Bits, Arch>;
   using unit = typename weights::unit;
   using ints = typename unit::accumulator;
@@ -60,6 +60,6 @@ class few_bit_partial_sums {
   }
 };
 
-}}}  // namespace fewbit::gemm::detail
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -14,13 +14,17 @@
 #include "fewbit/gemm/few_bits/grouped_weights.hpp"
 #include "fewbit/gemm/few_bits/multiply_grouped.hpp"
 
-namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
-/// @tparam Scaled  whether activations have a scale for each group
+/// Adds some groups, or a part of one group, to the totals of a panel.
+///
+/// @tparam Weights  grouped_weights
+/// @tparam Affine   whether codes have zero points by group
+/// @tparam Scaled   whether activations have a scale for each group
 template <class Weights, bool Affine, bool Scaled>
 class partial_totals {
   using unit = typename Weights::unit;
-  using ends = grouped_ends<Weights, 1>;
+  using ends = detail::grouped_ends<Weights, 1>;
   using ints = typename ends::ints;
   using reals = typename ends::reals;
 
@@ -41,7 +45,7 @@ class partial_totals {
   ///
   /// @param start      as grouped_lhs::starts()
   /// @param lhs_scale  of the group, if activations are scaled
-  /// @param tail       points behind the codes of the group
+  /// @param tail       points to the data after the codes of the group
   /// @param lhs_sum    sum of the activations of the group, if weights have minima
   static void end_group(const Weights& w, std::int32_t start, [[maybe_unused]] float lhs_scale,
                         const std::uint8_t* tail, const std::int32_t* sums, float* totals,
@@ -58,7 +62,7 @@ class partial_totals {
     };
     reals total[1] = {reals::load(totals)};
     ends::add_scaled(w, tail, sum, scaled, total);
-    if constexpr (Weights::has_minimum) add_minima(w, tail, &lhs_sum, scaled, total);
+    if constexpr (Weights::has_minimum) detail::add_minima(w, tail, &lhs_sum, scaled, total);
     total[0].store(totals);
   }
 
@@ -88,7 +92,7 @@ class partial_totals {
       };
       ends::add_scaled(w, tail, sum, scaled, total);
       if constexpr (Weights::has_minimum) {
-        add_minima(w, tail, lhs_sums + (g - first), scaled, total);
+        detail::add_minima(w, tail, lhs_sums + (g - first), scaled, total);
       }
       codes = tail + w.tail_bytes();
     }
@@ -96,6 +100,6 @@ class partial_totals {
   }
 };
 
-}}}  // namespace fewbit::gemm::detail
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

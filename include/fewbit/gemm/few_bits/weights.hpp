@@ -25,9 +25,11 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/stored_array.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/int8/kernel.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
+#include "fewbit/gemm/weights_image.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -49,7 +51,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 /// @tparam Bits  1, 2, 3 or 4
 /// @tparam Arch  the instruction set that multiplies
 template <int Bits, class Arch = arch::native>
-class few_bit_weights {
+class few_bit_weights : public viewable_weights<few_bit_weights<Bits, Arch>> {
   static_assert(Bits >= 1 && Bits <= 4, "fewbit: narrow weights have 1, 2, 3 or 4 bits");
   static_assert(Arch::compiled,
                 "fewbit: this arch is not compiled in; add its -m flag, or use arch::native");
@@ -93,7 +95,7 @@ class few_bit_weights {
     panels_ = panels_type(w.rows());
     k_ = w.cols();
     zero_point_ = zero_point;
-    bytes_ = aligned_buffer<std::uint8_t>(panels_.padded_n() / unit::cols * panel_bytes());
+    bytes_ = aligned_buffer<std::uint8_t>(bytes_of_codes());
     sums_ = aligned_buffer<std::int32_t>(panels_.padded_n());
     executor.for_each((n() + unit::cols - 1) / unit::cols, [&](index panel) {
       for (index j = panel * unit::cols; j < std::min(n(), (panel + 1) * unit::cols); ++j)
@@ -127,12 +129,44 @@ class few_bit_weights {
   /// The sum over k of w(j, k) for each column j of C, padded to whole panels.
   [[nodiscard]] const std::int32_t* column_sums() const noexcept { return sums_.data(); }
 
-  /// Bytes held: codes and sums.
-  [[nodiscard]] index bytes() const noexcept {
-    return bytes_.size() + sums_.size() * index{sizeof(std::int32_t)};
-  }
+  /// Bytes held, or referred to by a view: codes and sums.
+  [[nodiscard]] index bytes() const noexcept { return bytes_.bytes() + sums_.bytes(); }
 
  private:
+  friend class viewable_weights<few_bit_weights>;
+  using kernel_type = default_kernel<std::uint8_t, Arch>;
+
+  static constexpr detail::image_form form_of_image{
+      "few_bit_weights",
+      2,
+      1,
+      {{{"number of bits of a weight", Bits},
+        {"number of columns of a stored panel", unit::cols},
+        {"number of columns of a panel", kernel_type::tile::cols},
+        {"number of columns of a narrow panel", kernel_type::edge_cols},
+        {"number of kinds of proofs", detail::Proving<typename kernel_type::unit> ? 2 : 0}}}};
+
+  [[nodiscard]] detail::image_parameters parameters_of_image() const noexcept {
+    return {zero_point_};
+  }
+
+  void read_parameters(const detail::image_reader& in) {
+    in.expect_range("depth", in.k(), 1, max_depth);
+    zero_point_ = static_cast<int>(in.parameter(0, "zero_point", 0, largest_value + 1));
+    panels_ = panels_type(in.n());
+    k_ = in.k();
+  }
+
+  template <class Self, class F>
+  static void for_each_array(Self& self, const F& f) {
+    f(self.bytes_, self.bytes_of_codes());
+    f(self.sums_, self.panels_.padded_n());
+  }
+
+  [[nodiscard]] index bytes_of_codes() const noexcept {
+    return panels_.padded_n() / unit::cols * panel_bytes();
+  }
+
   static constexpr int register_bytes = 4 * unit::cols;
 
   static void expect_weights(const Eigen::Ref<const row_matrix<std::int8_t>>& w, int zero_point) {
@@ -150,7 +184,7 @@ class few_bit_weights {
 
   /// Packs row j and computes its sum.
   void put_row(index j, const std::int8_t* w) noexcept {
-    std::uint8_t* chunk = bytes_.data() + j / unit::cols * panel_bytes();
+    std::uint8_t* chunk = bytes_.writable() + j / unit::cols * panel_bytes();
     const int column = static_cast<int>(j % unit::cols);
     std::int32_t sum = 0;
     for (index first = 0; first < k_; first += chunk_codes, chunk += chunk_bytes) {
@@ -162,14 +196,14 @@ class few_bit_weights {
         sum += w[first + i];
       }
     }
-    sums_[j] = sum;
+    sums_.writable()[j] = sum;
   }
 
   panels_type panels_;
   index k_ = 0;
   int zero_point_ = default_zero_point;
-  aligned_buffer<std::uint8_t> bytes_;
-  aligned_buffer<std::int32_t> sums_;
+  stored_array<std::uint8_t> bytes_;
+  stored_array<std::int32_t> sums_;
 };
 
 /// Packs W in `Bits` bits for an instruction set: `pack_few_bits<4>(w)`.

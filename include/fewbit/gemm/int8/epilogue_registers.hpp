@@ -23,7 +23,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::deta
 /// | (784,32,24)   | Sapphire Rapids, narrow panels | 1.65 |
 template <class Unit, class Out, class E>
 struct apply_in_registers {
-  out_view<Out> c;  // what remains of the tiles of the run
+  output_rectangle<Out> c;  // what remains of the tiles of the run
   E epilogue;
   index col = 0;
 

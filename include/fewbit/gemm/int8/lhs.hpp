@@ -14,7 +14,7 @@
 #include "fewbit/gemm/int8/panel_layout.hpp"
 #include "fewbit/gemm/tuning.hpp"
 
-namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 /// to[i] = from[i] - offset for `count` codes. If both types have 8 bits, an offset of +-128
 /// changes the signedness, and arithmetic modulo 2^8 is exact.
@@ -39,6 +39,8 @@ FEWBIT_ALWAYS_INLINE void copy_codes(const From* from, index count, int offset, 
     for (; i < count; ++i) to[i] = static_cast<To>(from[i] - offset);
   }
 }
+
+namespace detail {
 
 /// One row of registers of a block of activations.
 template <class LhsCode>
@@ -183,6 +185,8 @@ class int8_lhs {
   lhs_view<lhs_code> view_;
 };
 
-}}}  // namespace fewbit::gemm::detail
+}  // namespace detail
+
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

@@ -75,7 +75,7 @@ template <class Lhs, class Kernel, class A, class C, class E = raw,
 void multiply(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& epilogue,
               workspace& scratch, const Workers& executor = {},
               const Blocks& blocks = {}) noexcept {
-  using out = detail::scalar_of<C>;
+  using out = scalar_of<C>;
   if constexpr (fewbit::detail::reads_in_place<A, Lhs>() &&
                 fewbit::detail::writes_in_place<C, out>()) {
     const auto& from = fewbit::detail::rows_of(a);
@@ -99,7 +99,7 @@ void multiply(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& ep
 template <class Lhs, class Kernel, class A, class C, class E = raw>
   requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& epilogue = {}) {
-  using out = detail::scalar_of<C>;
+  using out = scalar_of<C>;
   constexpr index on_stack = 16384;
   if constexpr (fewbit::detail::reads_in_place<A, Lhs>() &&
                 fewbit::detail::writes_in_place<C, out>()) {

@@ -27,8 +27,9 @@ struct panel_chunk {
 /// tile when its sums are complete.
 ///
 /// @param lhs          prepared activations
-/// @param depth        codes of k of `lhs`; chunk_depth of them, whole steps, are a chunk
-/// @param column_sums  as tile_run has them
+/// @param depth        number of codes of k of `lhs`. A chunk has chunk_depth codes, which are
+///          whole steps
+/// @param column_sums  as in tile_run
 /// @param sums         room for rows x tile::cols; row r begins at r * tile::cols
 template <class Kernel, class Lhs, class Chunk, class WhenComplete>
 void sum_by_chunks(const Lhs& lhs, index rows, index depth, index chunk_depth,

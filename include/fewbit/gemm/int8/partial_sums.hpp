@@ -1,11 +1,7 @@
 #pragma once
-/// Sums of a few rows by packed weights over a part of k, for products whose scratch memory does
-/// not hold all activations.
-///
-/// A product that has only some KiB of scratch memory processes k in chunks. It prepares one chunk,
-/// adds the products of the chunk to the sums of some columns, and continues with the next chunk.
-/// Sums are int32 and exact, so chunks do not change results. The loop is that of
-/// gemm/int8/micro_kernel.hpp. Read next: ops/linear/int8.hpp, which calls it.
+/// Sums of a few rows by int8_weights over a part of k. The loop is that of
+/// gemm/int8/micro_kernel.hpp. Read before: gemm/partial_sums.hpp. Read next: ops/linear/int8.hpp,
+/// which calls it.
 
 #include "fewbit/begin.hpp"
 
@@ -14,38 +10,43 @@
 
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/core/types.hpp"
+#include "fewbit/gemm/int8/epilogue_registers.hpp"
 #include "fewbit/gemm/int8/kernel.hpp"
 #include "fewbit/gemm/int8/lhs.hpp"
 #include "fewbit/gemm/int8/micro_kernel.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
+#include "fewbit/gemm/int8/weights.hpp"
+#include "fewbit/gemm/partial_sums.hpp"
 
-namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
-/// Codes k .. k + count - 1 of a block of k. `k` is a multiple of the depth of a step.
-struct part_of_k {
-  index block;
-  index k;
-  index count;
-};
-
-/// @tparam Weights  int8_weights
-template <class Weights>
-class partial_sums {
-  using kernel_type = typename Weights::kernel_type;
+template <class Lhs, class Kernel>
+class partial_sums<int8_weights<Lhs, Kernel>> {
+  using weights = int8_weights<Lhs, Kernel>;
+  using kernel_type = typename weights::kernel_type;
   using unit = typename kernel_type::unit;
   using dots = typename unit::dots;
   using lhs_code = typename kernel_type::lhs;
   using tile = typename kernel_type::tile;
-  using prepared = int8_lhs<kernel_type>;
+  using prepared = detail::int8_lhs<kernel_type>;
   using layout_type = depth_layout<unit::depth>;
 
  public:
+  /// Codes k .. k + count - 1 of a block of k. `k` is a multiple of `depth`.
+  struct part_of_k {
+    index block;
+    index k;
+    index count;
+  };
+
   /// The largest number of rows of one call.
   static constexpr index most_rows = tile::rows;
   /// A call starts at a multiple of this many columns.
   static constexpr index cols = tile::cols;
   /// A chunk of k starts at a multiple of this many codes in its block.
   static constexpr index depth = unit::depth;
+  /// Numbers that an epilogue gets at a time (apply_epilogue_to_rows).
+  static constexpr int lanes = detail::epilogue_lanes<kernel_type>;
 
   /// Scratch bytes for `count` codes of k of `rows` rows.
   [[nodiscard]] static index scratch_bytes(index rows, index count) noexcept {
@@ -58,7 +59,7 @@ class partial_sums {
   /// @param col_end  columns begin .. col_end - 1, rounded up to a whole panel
   /// @param scratch  scratch_bytes(rows, part.count)
   /// @param sums     column `begin` of row 0; the next row is `sums_stride` numbers away
-  static void add(const lhs_code* a, index stride, index rows, const Weights& w,
+  static void add(const lhs_code* a, index stride, index rows, const weights& w,
                   const part_of_k& part, index begin, index col_end, std::byte* scratch,
                   std::int32_t* sums, index sums_stride) noexcept {
     const layout_type chunk(part.count, 0);
@@ -69,24 +70,24 @@ class partial_sums {
     alignas(64) std::int32_t of_tile[tile::rows * tile::cols];
     for (index col = begin, width = 0; col < col_end; col += width) {
       width = w.panel_cols(col);
-      const tile_run<dots> run{view.codes,
-                               view.stride,
-                               w.panel(col) + first * width,
-                               0,
-                               prepared::depth(chunk, 0),
-                               part.k == 0 ? w.block_sums(part.block, col) : nullptr,
-                               nullptr,
-                               1,
-                               1};
-      const store_sums<dots> sink{&of_tile[0], width};
-      prefetcher nothing;
+      const detail::tile_run<dots> run{view.codes,
+                                       view.stride,
+                                       w.panel(col) + first * width,
+                                       0,
+                                       prepared::depth(chunk, 0),
+                                       part.k == 0 ? w.block_sums(part.block, col) : nullptr,
+                                       nullptr,
+                                       1,
+                                       1};
+      const detail::store_sums<dots> sink{&of_tile[0], width};
+      detail::prefetcher nothing;
       constexpr int most = kernel_type::row_registers;
       if (width == tile::cols) {
-        sum_rows<dots, most, kernel_type::col_registers>(registers, run, unit::lhs_offset, nothing,
-                                                         sink);
+        detail::sum_rows<dots, most, kernel_type::col_registers>(registers, run, unit::lhs_offset,
+                                                                 nothing, sink);
       } else {
-        sum_rows<dots, most, kernel_type::edge_registers>(registers, run, unit::lhs_offset, nothing,
-                                                          sink);
+        detail::sum_rows<dots, most, kernel_type::edge_registers>(registers, run, unit::lhs_offset,
+                                                                  nothing, sink);
       }
       for (index r = 0; r < rows; ++r) {
         std::int32_t* to = sums + r * sums_stride + (col - begin);
@@ -96,6 +97,6 @@ class partial_sums {
   }
 };
 
-}}}  // namespace fewbit::gemm::detail
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

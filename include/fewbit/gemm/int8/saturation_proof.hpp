@@ -23,7 +23,6 @@
 #include <type_traits>
 
 #include "fewbit/arch/vec.hpp"
-#include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/types.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
@@ -128,22 +127,6 @@ struct weight_sums {
   }
   return fours.within(bounds) ? saturation_proof::fours : saturation_proof::pairs;
 }
-
-/// The proofs of all panels.
-class panel_proofs {
- public:
-  panel_proofs() noexcept = default;
-  explicit panel_proofs(index panels) : proofs_(panels) {}
-
-  [[nodiscard]] saturation_proof operator[](index panel) const noexcept {
-    return proofs_.data()[panel];
-  }
-  void set(index panel, saturation_proof p) noexcept { proofs_.data()[panel] = p; }
-  [[nodiscard]] index bytes() const noexcept { return proofs_.size(); }
-
- private:
-  aligned_buffer<saturation_proof> proofs_;
-};
 
 }  // namespace detail
 }}}  // namespace fewbit::gemm

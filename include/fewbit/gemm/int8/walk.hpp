@@ -52,7 +52,7 @@ struct product {
   const lhs_type* a;
   index a_stride;
   const Weights& w;
-  out_view<Out> c;
+  output_rectangle<Out> c;
   const Blocks& blocks;
   const Epilogue& epilogue;
 
@@ -177,7 +177,7 @@ struct product {
                            count * index{tile::cols * sizeof(rhs_code)}, row_tiles(b.rows), count)};
         };
         const auto when_complete = [&](index first, index height) {
-          apply_to_rows<epilogue_lanes<kernel_type>>(
+          apply_epilogue_to_rows<epilogue_lanes<kernel_type>>(
               &sums[first * tile::cols], index{tile::cols},
               clipped(b, {first, height, 1, col, tile::cols, 1}), epilogue);
         };
@@ -319,12 +319,12 @@ struct product {
       }
     }
     sum(b, r, 0, bias, &sums[0], r.cols(), ahead);
-    apply_to_rows<epilogue_lanes<kernel_type>>(&sums[0], r.cols(), clipped(b, r),
-                                               start::rest(epilogue));
+    apply_epilogue_to_rows<epilogue_lanes<kernel_type>>(&sums[0], r.cols(), clipped(b, r),
+                                                        start::rest(epilogue));
   }
 
   /// The part of C that a rectangle covers.
-  out_view<Out> clipped(const block& b, const rectangle& r) const noexcept {
+  output_rectangle<Out> clipped(const block& b, const rectangle& r) const noexcept {
     const index row = r.first * unit::rows;
     return {c.data,
             c.stride,
@@ -419,12 +419,12 @@ struct product {
     alignas(64) std::int32_t sums[size];
     alignas(64) total totals[size];
     std::fill_n(&totals[0], size, total{});
-    const out_view<Out> to = clipped(b, r);
+    const output_rectangle<Out> to = clipped(b, r);
     for (index k_block = 0; k_block < w.layout().blocks(); ++k_block) {
       sum_block(b, r, k_block, wide, &sums[0]);
       add_block(to, k_block, r.width, &sums[0], &totals[0]);
     }
-    apply_to_rows<epilogue_lanes<kernel_type>>(&totals[0], r.width, to, epilogue);
+    apply_epilogue_to_rows<epilogue_lanes<kernel_type>>(&totals[0], r.width, to, epilogue);
   }
 
   void sum_block(const block& b, const rectangle& r, index k_block,
@@ -436,8 +436,8 @@ struct product {
     sum(b, r, k_block, nullptr, sums, r.width, nothing);
   }
 
-  void add_block(const out_view<Out>& to, index k_block, index width, const std::int32_t* sums,
-                 typename Blocks::total* totals) const noexcept {
+  void add_block(const output_rectangle<Out>& to, index k_block, index width,
+                 const std::int32_t* sums, typename Blocks::total* totals) const noexcept {
     constexpr int lanes = epilogue_lanes<kernel_type>;
     using totals_vector = arch::vec<typename Blocks::total, lanes>;
     for (index row = 0; row < to.rows; ++row) {

@@ -58,7 +58,7 @@ class walk_by_proof {
            exact_lhs::bytes(w.layout(), rows) + proven_lhs::bytes(w.layout(), rows);
   }
 
-  walk_by_proof(const lhs_type* a, index a_stride, const Weights& w, const out_view<Out>& c,
+  walk_by_proof(const lhs_type* a, index a_stride, const Weights& w, const output_rectangle<Out>& c,
                 const Epilogue& epilogue, std::byte* scratch) noexcept
       : a_(a), a_stride_(a_stride), w_(w), c_(c), epilogue_(epilogue) {
     sums_ = reinterpret_cast<std::int32_t*>(scratch);
@@ -219,10 +219,10 @@ class walk_by_proof {
   }
 
   void store_slice(const block& b, const slice& s, index col) const noexcept {
-    apply_to_rows<epilogue_lanes<kernel_type>>(
+    apply_epilogue_to_rows<epilogue_lanes<kernel_type>>(
         s.sums, s.stride,
-        out_view<Out>{c_.data, c_.stride, b.row + s.first, col, s.rows,
-                      std::min(s.stride, c_.cols - col)},
+        output_rectangle<Out>{c_.data, c_.stride, b.row + s.first, col, s.rows,
+                              std::min(s.stride, c_.cols - col)},
         epilogue_);
   }
 
@@ -314,7 +314,7 @@ class walk_by_proof {
   const lhs_type* a_;
   index a_stride_;
   const Weights& w_;
-  const out_view<Out>& c_;
+  const output_rectangle<Out>& c_;
   const Epilogue& epilogue_;
   std::int32_t* sums_;
   std::int32_t* so_far_;

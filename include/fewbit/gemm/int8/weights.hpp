@@ -30,12 +30,14 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/stored_array.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/int8/kernel.hpp"
 #include "fewbit/gemm/int8/micro_kernel.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
 #include "fewbit/gemm/int8/saturation_proof.hpp"
 #include "fewbit/gemm/tuning.hpp"
+#include "fewbit/gemm/weights_image.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -47,7 +49,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 /// smaller `largest_activation` lets more panels take the fast instructions: with 127 almost all
 /// weights, with 255 only small weights.
 template <class Lhs, class Kernel = default_kernel<Lhs>>
-class int8_weights {
+class int8_weights : public viewable_weights<int8_weights<Lhs, Kernel>> {
  public:
   using kernel_type = Kernel;
   using unit = typename Kernel::unit;
@@ -87,7 +89,7 @@ class int8_weights {
     layout_ = layout;
     largest_activation_ = largest_activation;
     codes_ = aligned_buffer<rhs_code>(padded_n() * layout.padded(), for_overwrite);
-    sums_ = aligned_buffer<std::int32_t>(keeps_sums() ? padded_n() * layout.blocks() : 0);
+    sums_ = aligned_buffer<std::int32_t>(number_of_sums());
     const index wide = wide_cols() / Kernel::tile::cols;
     executor.for_each(wide + (padded_n() - wide_cols()) / Kernel::edge_cols, [&](index i) {
       pack_panel(w,
@@ -109,7 +111,7 @@ class int8_weights {
   [[nodiscard]] saturation_proof proven(index col) const noexcept
     requires detail::Proving<unit>
   {
-    return proofs_[col / Kernel::edge_cols];
+    return proofs_.data()[col / Kernel::edge_cols];
   }
 
   /// The sum over k of w(j, k) for each column j of C. Empty if k has several blocks.
@@ -140,11 +142,9 @@ class int8_weights {
   /// The number of columns in panels of tile::cols. Narrow panels follow.
   [[nodiscard]] index wide_cols() const noexcept { return panels_.wide_cols(); }
 
-  /// Bytes held: codes and sums.
-  [[nodiscard]] index bytes() const noexcept {
-    return codes_.size() * index{sizeof(rhs_code)} + sums_.size() * index{sizeof(std::int32_t)};
-  }
-  /// Bytes held beside them: a byte for each edge_cols columns where units prove panels.
+  /// Bytes held, or referred to by a view: codes and sums.
+  [[nodiscard]] index bytes() const noexcept { return codes_.bytes() + sums_.bytes(); }
+  /// Bytes beside them: a byte for each edge_cols columns where units prove panels.
   [[nodiscard]] index proof_bytes() const noexcept {
     if constexpr (detail::Proving<unit>) {
       return proofs_.bytes();
@@ -154,9 +154,56 @@ class int8_weights {
   }
 
  private:
+  friend class viewable_weights<int8_weights>;
+
+  static constexpr detail::image_form form_of_image{
+      "int8_weights",
+      1,
+      2,
+      {{{"number of columns of a panel", Kernel::tile::cols},
+        {"number of columns of a narrow panel", Kernel::edge_cols},
+        {"number of codes of a step", unit::depth},
+        {"number of bytes of a code", sizeof(rhs_code)},
+        {"offset of the activations", unit::lhs_offset},
+        {"number of kinds of proofs", detail::Proving<unit> ? 2 : 0},
+        {"largest code of the activations", std::int32_t{largest_code<Lhs>}}}}};
+
+  [[nodiscard]] detail::image_parameters parameters_of_image() const noexcept {
+    return {layout_.block_depth(), largest_activation_};
+  }
+
+  void read_parameters(const detail::image_reader& in) {
+    const index block_depth = in.parameter(0, "block_depth", 1, in.k());
+    in.expect_range(block_depth < in.k() ? "block_depth" : "depth", block_depth, 1, max_depth);
+    largest_activation_ = in.parameter(1, "largest_activation", 0, largest_code<Lhs>);
+    panels_ = panel_layout<Kernel>(in.n());
+    layout_ = layout_type(in.k(), block_depth);
+  }
+
+  template <class Self, class F>
+  static void for_each_array(Self& self, const F& f) {
+    f(self.codes_, self.padded_n() * self.layout_.padded());
+    f(self.sums_, self.number_of_sums());
+    if constexpr (detail::Proving<unit>) f(self.proofs_, self.number_of_proofs());
+  }
+
+  /// A proof that is none of the three would leave sums uninitialized.
+  void expect_elements(const detail::image_reader& in) const
+    requires detail::Proving<unit>
+  {
+    for (index i = 0; i < proofs_.size(); ++i) {
+      if (proofs_.data()[i] <= saturation_proof::fours) continue;
+      in.fail(fewbit::detail::item("proofs", i), static_cast<int>(proofs_.data()[i]), "0 to 2");
+    }
+  }
+
   [[nodiscard]] bool keeps_sums() const noexcept {
     return unit::lhs_offset != 0 || layout_.blocks() == 1;
   }
+  [[nodiscard]] index number_of_sums() const noexcept {
+    return keeps_sums() ? padded_n() * layout_.blocks() : 0;
+  }
+  [[nodiscard]] index number_of_proofs() const noexcept { return padded_n() / Kernel::edge_cols; }
 
   /// Stores the strongest proof that holds for each panel. There are no proofs if k has several
   /// blocks.
@@ -164,13 +211,13 @@ class int8_weights {
   void prove(const E& executor) {
     const detail::proof_bounds bounds(largest_activation_ +
                                       detail::unsigned_shift<Lhs>(largest_activation_));
-    proofs_ = detail::panel_proofs(padded_n() / Kernel::edge_cols);
+    proofs_ = aligned_buffer<saturation_proof>(number_of_proofs());
     if (layout_.blocks() != 1) return;
-    executor.for_each(padded_n() / Kernel::edge_cols, [&](index i) {
+    executor.for_each(number_of_proofs(), [&](index i) {
       const index col = i * Kernel::edge_cols;
       if (col < wide_cols() && col % Kernel::tile::cols != 0) return;
-      proofs_.set(i, detail::saturation_proof_of(panel(col), layout_.steps(0),
-                                                 panel_cols(col) * unit::depth, bounds));
+      proofs_.writable()[i] = detail::saturation_proof_of(panel(col), layout_.steps(0),
+                                                          panel_cols(col) * unit::depth, bounds);
     });
   }
 
@@ -181,8 +228,9 @@ class int8_weights {
     const index stride = w.outerStride();
     for (index block = 0; block < layout_.blocks(); ++block) {
       const std::int8_t* from = w.data() + first * stride + block * layout_.block_depth();
-      rhs_code* to = codes_.data() + first * layout_.padded() + layout_.padded_begin(block) * width;
-      std::int32_t* sums = keeps_sums() ? sums_.data() + block * padded_n() + first : nullptr;
+      rhs_code* to =
+          codes_.writable() + first * layout_.padded() + layout_.padded_begin(block) * width;
+      std::int32_t* sums = keeps_sums() ? sums_.writable() + block * padded_n() + first : nullptr;
       for (index k = 0; k < layout_.depth_of(block); k += chunk, to += chunk * width) {
         const index codes = std::min(chunk, layout_.depth_of(block) - k);
         spread(from + k, stride, count, codes, width, to);
@@ -269,10 +317,11 @@ class int8_weights {
 
   panel_layout<Kernel> panels_;
   layout_type layout_;
-  aligned_buffer<rhs_code> codes_;
-  aligned_buffer<std::int32_t> sums_;
+  stored_array<rhs_code> codes_;
+  stored_array<std::int32_t> sums_;
   index largest_activation_ = largest_code<Lhs>;
-  [[no_unique_address]] std::conditional_t<detail::Proving<unit>, detail::panel_proofs, empty>
+  [[no_unique_address]] std::conditional_t<detail::Proving<unit>, stored_array<saturation_proof>,
+                                           empty>
       proofs_;
 };
 

@@ -241,8 +241,9 @@ struct table_product {
       const index stride = w.panels() * Unit::lanes;
       auto* sums = reinterpret_cast<std::int32_t*>(scratch + table_bytes<A, Unit>(m));
       sum_tile(row, rows, {sums, stride, col, col_end}, scratch);
-      apply_to_rows<arch::native_lanes<std::int32_t>>(
-          sums + col, stride, out_view<Out>{c, c_stride, row, col, rows, col_end - col}, epilogue);
+      apply_epilogue_to_rows<arch::native_lanes<std::int32_t>>(
+          sums + col, stride, output_rectangle<Out>{c, c_stride, row, col, rows, col_end - col},
+          epilogue);
     }
   }
 
@@ -338,18 +339,13 @@ template <class A, class W, class Unit, class Codes, class C, class E,
   requires ProductEpilogue<C, E, std::int32_t>
 void multiply(const Codes& a, const table_weights<A, W, Unit>& w, C&& c, const E& epilogue,
               workspace& scratch, const Workers& executor = {}) noexcept {
-  using out = detail::scalar_of<C>;
-  if constexpr (fewbit::detail::reads_in_place<Codes, typename A::code>() &&
-                fewbit::detail::writes_in_place<C, out>()) {
-    const auto& from = fewbit::detail::rows_of(a);
-    auto&& to = fewbit::detail::rows_of(c);
-    fewbit::detail::expect_shapes({"multiply", "a", "c"}, a, c, w.k(), w.n());
-    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, from.rows()));
+  const auto run = [&](const auto& from, auto& to) {
     assert(detail::first_foreign_code<A>(from).row < 0);
-    const detail::table_product<A, W, Unit, out, E> p{
+    const detail::table_product<A, W, Unit, scalar_of<C>, E> p{
         from.data(), from.outerStride(), from.rows(), w, to.data(), to.outerStride(), epilogue};
     detail::run_in_parts(p, scratch, executor);
-  }
+  };
+  detail::with_checked_operands<typename A::code>(a, w, c, scratch, run);
 }
 
 /// The same for one call in one thread: scratch memory is allocated.

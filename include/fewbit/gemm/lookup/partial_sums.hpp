@@ -1,6 +1,6 @@
 #pragma once
-/// Sums of one row by table lookup over a part of k, for products whose scratch memory does not
-/// hold all activations. Read before: gemm/lookup/multiply.hpp.
+/// Sums of one row by table lookup over a part of k. Read before: gemm/partial_sums.hpp,
+/// gemm/lookup/multiply.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -10,21 +10,22 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/lookup/multiply.hpp"
 #include "fewbit/gemm/lookup/weights.hpp"
+#include "fewbit/gemm/partial_sums.hpp"
 
-namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
-template <class A, class W, class Unit>
-class table_partial_sums {
+template <TwosComplement A, BitFormat W, class Unit>
+class partial_sums<table_weights<A, W, Unit>> {
   using weights = table_weights<A, W, Unit>;
-  using entries = table_entries<A>;
-  static constexpr auto factors = factors_of<W>();
-  static constexpr index bytes = table_block / 2;
+  using entries = detail::table_entries<A>;
+  static constexpr auto factors = detail::factors_of<W>();
+  static constexpr index bytes = detail::table_block / 2;
 
  public:
   /// A call starts at a multiple of this many columns.
   static constexpr index cols = Unit::lanes;
   /// The largest number of codes of a call. Each part of k starts at a multiple of it.
-  static constexpr index depth = bytes * codes_of_byte;
+  static constexpr index depth = bytes * detail::codes_of_byte;
   /// Bytes of the tables of a call.
   static constexpr index table_bytes = bytes * 2 * entries::parts * entries::size;
 
@@ -36,14 +37,15 @@ class table_partial_sums {
                   index col_end, std::uint8_t* tables, std::uint32_t* sums) noexcept {
     std::uint32_t sum = 0;
     for (index i = 0; i < count; ++i) sum += static_cast<std::uint32_t>(a[i]);
-    const index first = k / codes_of_byte, block = first / table_block * table_block;
-    const index of_block = std::min(table_block, w.bytes_of_k() - block);
-    const index taken = (count + codes_of_byte - 1) / codes_of_byte;
+    const index first = k / detail::codes_of_byte;
+    const index block = first / detail::table_block * detail::table_block;
+    const index of_block = std::min(detail::table_block, w.bytes_of_k() - block);
+    const index taken = (count + detail::codes_of_byte - 1) / detail::codes_of_byte;
     std::uint8_t* to = tables;
     for (index i = 0; i < 2 * taken; ++i, to += entries::parts * entries::size) {
-      const index at = i * codes_of_index;
+      const index at = i * detail::codes_of_index;
       entries::write(a + std::min(at, count),
-                     std::clamp(count - at, index{0}, index{codes_of_index}), to);
+                     std::clamp(count - at, index{0}, index{detail::codes_of_index}), to);
     }
     const auto moved = static_cast<std::uint32_t>(2 * taken * entries::moved_by);
     const std::uint32_t start = static_cast<std::uint32_t>(factors.offset) * sum -
@@ -53,13 +55,13 @@ class table_partial_sums {
       const std::uint8_t* plane =
           w.block(block, of_block, col / cols) + (first - block) * Unit::lanes;
       for (const std::int32_t factor : factors.factors) {
-        table_tile<Unit, entries, 1>::add(tables, plane, taken, factor, sums);
+        detail::table_tile<Unit, entries, 1>::add(tables, plane, taken, factor, sums);
         plane += of_block * Unit::lanes;
       }
     }
   }
 };
 
-}}}  // namespace fewbit::gemm::detail
+}}}  // namespace fewbit::gemm
 
 #include "fewbit/end.hpp"

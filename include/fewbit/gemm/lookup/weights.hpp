@@ -30,11 +30,13 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/stored_array.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/bit_planes/formats.hpp"
 #include "fewbit/gemm/bit_planes/lhs.hpp"
 #include "fewbit/gemm/bit_planes/rules.hpp"
 #include "fewbit/gemm/tuning.hpp"
+#include "fewbit/gemm/weights_image.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -93,7 +95,7 @@ inline constexpr index codes_of_byte = 2 * codes_of_index;
 ///
 /// Memory: W::planes * n * k / 8 bytes, k rounded up to 8 and n to whole panels.
 template <TwosComplement A, BitFormat W, class Unit = default_table_unit<>>
-class table_weights {
+class table_weights : public viewable_weights<table_weights<A, W, Unit>> {
  public:
   using lhs_format = A;
   using rhs_format = W;
@@ -119,7 +121,7 @@ class table_weights {
     fewbit::detail::expect(k_ <= max_depth, "pack_table", "depth", k_,
                            "at most " + std::to_string(max_depth));
     detail::expect_codes_of<W>("pack_table", "w", w);
-    indices_ = aligned_buffer<std::uint8_t>(panels() * Unit::lanes * W::planes * bytes_of_k());
+    indices_ = aligned_buffer<std::uint8_t>(number_of_indices());
     // Panels share no byte.
     executor.for_each(panels(), [&](index panel) {
       for (index j = panel * Unit::lanes; j < std::min(n_, (panel + 1) * Unit::lanes); ++j)
@@ -140,10 +142,39 @@ class table_weights {
     return indices_.data() + block_begin(first, bytes, panel);
   }
 
-  /// Bytes held.
-  [[nodiscard]] index bytes() const noexcept { return indices_.size(); }
+  /// Bytes held, or referred to by a view.
+  [[nodiscard]] index bytes() const noexcept { return indices_.bytes(); }
 
  private:
+  friend class viewable_weights<table_weights>;
+
+  static constexpr detail::image_form form_of_image{
+      "table_weights",
+      5,
+      0,
+      {{{"number of planes of a weight", W::planes},
+        {"largest magnitude of a weight", W::largest},
+        {"number of the code of the format", detail::number_of_format<W>},
+        {"number of columns of a panel", Unit::lanes},
+        {"number of bytes of k of a block", detail::table_block}}}};
+
+  [[nodiscard]] detail::image_parameters parameters_of_image() const noexcept { return {}; }
+
+  void read_parameters(const detail::image_reader& in) {
+    in.expect_range("depth", in.k(), 1, max_depth);
+    n_ = in.n();
+    k_ = in.k();
+  }
+
+  template <class Self, class F>
+  static void for_each_array(Self& self, const F& f) {
+    f(self.indices_, self.number_of_indices());
+  }
+
+  [[nodiscard]] index number_of_indices() const noexcept {
+    return panels() * Unit::lanes * W::planes * bytes_of_k();
+  }
+
   [[nodiscard]] index block_begin(index first, index bytes, index panel) const noexcept {
     return (first * panels() + panel * bytes) * W::planes * Unit::lanes;
   }
@@ -160,7 +191,7 @@ class table_weights {
       std::uint64_t planes[W::planes * words];
       detail::pack_row<W, default_bit_unit<>, detail::and_rule>(
           codes + k, std::min(k_ - k, bytes * detail::codes_of_byte), &planes[0], words, 1);
-      std::uint8_t* to = indices_.data() + block_begin(first, bytes, j / Unit::lanes) + lane;
+      std::uint8_t* to = indices_.writable() + block_begin(first, bytes, j / Unit::lanes) + lane;
       for (int p = 0; p < W::planes; ++p) {
         for (index i = 0; i < bytes; ++i, to += Unit::lanes) {
           const std::uint64_t word = planes[p * words + i / bytes_of_word];
@@ -172,7 +203,7 @@ class table_weights {
 
   index n_ = 0;
   index k_ = 0;
-  aligned_buffer<std::uint8_t> indices_;
+  stored_array<std::uint8_t> indices_;
 };
 
 /// Packs W for activations of format A on an instruction set:

@@ -27,9 +27,6 @@ class patch_gatherer {
   static constexpr int added = std::is_same_v<In, Patch> ? 0 : 128;
 
  public:
-  /// Bytes behind the last row that may be overwritten.
-  static constexpr index slack = 64;
-
   patch_gatherer() = default;
 
   /// @param depth  codes from one row to the next; those behind the window are written as 0
@@ -50,7 +47,7 @@ class patch_gatherer {
   ///
   /// @param image    NHWC codes
   /// @param channel  the first channel of the group
-  /// @param to       count * depth() codes and `slack` bytes
+  /// @param to       count * depth() codes
   void rows(const In* image, index channel, index first, index count, Patch* to) const noexcept {
     const index width = window_.output().width;
     for (index done = 0; done < count;) {
@@ -98,44 +95,93 @@ class patch_gatherer {
  private:
   static constexpr index part_codes = 64;
 
-  /// Windows x .. x + run - 1 of output row y.
+  /// Windows x .. x + run - 1 of output row y: those inside the image together, others one by one.
   void output_row(const In* image, index channel, index y, index x, index run,
                   Patch* to) const noexcept {
     const window2d& w = window_.window();
     const tap_range rows = window_.rows_of(y);
-    // Output columns whose kernel columns are all inside.
-    const index left = (w.padding.left + w.stride.width - 1) / w.stride.width;
     const index room =
         window_.image().width + w.padding.left - reach_of(w.kernel.width, w.dilation.width);
-    const index right = room < 0 ? 0 : room / w.stride.width + 1;
-    for (index i = x; i < x + run; ++i, to += depth_) {
-      if (rows.count() == w.kernel.height && i >= left && i < right) {
-        inside(image, channel, rows.pixel, i * w.stride.width - w.padding.left, to);
-      } else {
-        at_edge(image, channel, rows, window_.cols_of(i), to);
-      }
+    const index end = x + run;
+    index left = end, right = end;  // the windows inside
+    if (rows.count() == w.kernel.height && room >= 0) {
+      left = std::clamp((w.padding.left + w.stride.width - 1) / w.stride.width, x, end);
+      right = std::clamp(room / w.stride.width + 1, left, end);
+    }
+    for (index i = x; i < left; ++i)
+      at_edge(image, channel, rows, window_.cols_of(i), to + (i - x) * depth_);
+    if (right > left) {
+      const index first = left * w.stride.width - w.padding.left;
+      inside(image, channel, rows.pixel, first, right - left, to + (left - x) * depth_);
+    }
+    for (index i = right; i < end; ++i)
+      at_edge(image, channel, rows, window_.cols_of(i), to + (i - x) * depth_);
+  }
+
+  /// `count` windows that lie inside the image, the first pixel of the first one at (y, x). One run
+  /// of neighbouring codes of all windows, then the next run.
+  void inside(const In* image, index channel, index y, index x, index count,
+              Patch* to) const noexcept {
+    const window2d& w = window_.window();
+    const image_extents& extents = window_.image();
+    const index step = w.stride.width * extents.channels;
+    const index length = is_dense_ ? w.kernel.width * channels_ : channels_;
+    const index runs = is_dense_ ? 1 : w.kernel.width;
+    const In* row = image + (y * extents.width + x) * extents.channels + channel;
+    Patch* run = to;
+    for (index ky = 0; ky < w.kernel.height; ++ky) {
+      for (index i = 0; i < runs; ++i, run += length)
+        copy_runs(row + i * w.dilation.width * extents.channels, step, length, count, run);
+      row += w.dilation.height * extents.width * extents.channels;
+    }
+    if (depth_ > patch_) {
+      for (index i = 0; i < count; ++i)
+        std::fill_n(to + i * depth_ + patch_, depth_ - patch_, Patch{0});
     }
   }
 
-  /// A window that lies inside the image, its first pixel at (y, x).
-  FEWBIT_ALWAYS_INLINE void inside(const In* image, index channel, index y, index x,
-                                   Patch* to) const noexcept {
-    const window2d& w = window_.window();
-    const image_extents& extents = window_.image();
-    const In* end = image + extents.size();
-    const index pitch = w.dilation.height * extents.width * extents.channels;
-    const In* from = image + (y * extents.width + x) * extents.channels + channel;
-    Patch* row = to;
-    for (index ky = 0; ky < w.kernel.height; ++ky, from += pitch) {
-      if (is_dense_) {
-        copy(from, w.kernel.width * channels_, end, row);
-        row += w.kernel.width * channels_;
-      } else {
-        for (index kx = 0; kx < w.kernel.width; ++kx, row += channels_)
-          copy(from + kx * w.dilation.width * extents.channels, channels_, end, row);
-      }
+  /// Copies `length` codes of each of `count` windows, `step` codes apart in the image.
+  void copy_runs(const In* from, index step, index length, index count, Patch* to) const noexcept {
+    const auto each = [&](const auto& copy) {
+      for (index i = 0; i < count; ++i) copy(from + i * step, to + i * depth_);
+    };
+    if (length > 64) {
+      each([length](const In* f, Patch* t) {
+        for (index i = 0; i + 64 < length; i += 64) move<64>(f + i, t + i);
+        move<64>(f + length - 64, t + length - 64);
+      });
+    } else if (length >= 32) {
+      each([length](const In* f, Patch* t) { move_two<32>(f, length, t); });
+    } else if (length >= 16) {
+      each([length](const In* f, Patch* t) { move_two<16>(f, length, t); });
+    } else if (length >= 8) {
+      each([length](const In* f, Patch* t) { move_two<8>(f, length, t); });
+    } else if (length >= 4) {
+      each([length](const In* f, Patch* t) { move_two<4>(f, length, t); });
+    } else {
+      each([length](const In* f, Patch* t) {
+        for (index i = 0; i < length; ++i) t[i] = static_cast<Patch>(f[i] + added);
+      });
     }
-    for (index k = patch_; k < depth_; ++k) to[k] = Patch{0};
+  }
+
+  /// Lanes .. 2 * Lanes codes, in two vectors that may overlap.
+  template <int Lanes>
+  static FEWBIT_ALWAYS_INLINE void move_two(const In* from, index length, Patch* to) noexcept {
+    move<Lanes>(from, to);
+    move<Lanes>(from + length - Lanes, to + length - Lanes);
+  }
+
+  template <int Lanes>
+  static FEWBIT_ALWAYS_INLINE void move(const In* from, Patch* to) noexcept {
+    const auto codes = arch::vec<In, Lanes>::load(from);
+    if constexpr (added == 0) {
+      codes.store(to);
+    } else {
+      const auto moved =
+          arch::bits_as<std::uint8_t>(codes) + arch::vec<std::uint8_t, Lanes>(std::uint8_t{added});
+      moved.store(to);
+    }
   }
 
   void at_edge(const In* image, index channel, const tap_range& rows, const tap_range& cols,
@@ -157,40 +203,11 @@ class patch_gatherer {
     }
   }
 
-  /// Copies `count` codes in whole vectors where the image has as many: codes behind them are
-  /// written, too, and overwritten by those that belong there.
-  static FEWBIT_ALWAYS_INLINE void copy(const In* from, index count, const In* end,
-                                        Patch* to) noexcept {
-    if (count > 32 && end - from >= (count + 63) / 64 * 64) {
-      in_vectors<64>(from, count, to);
-    } else if (count > 16 && end - from >= (count + 31) / 32 * 32) {
-      in_vectors<32>(from, count, to);
-    } else if (end - from >= (count + 15) / 16 * 16) {
-      in_vectors<16>(from, count, to);
-    } else {
-      copy_exactly(from, count, to);
-    }
-  }
-
   static void copy_exactly(const In* from, index count, Patch* to) noexcept {
     if constexpr (sizeof(In) == 1) {
-      gemm::detail::copy_codes(from, count, -added, to);
+      gemm::copy_codes(from, count, -added, to);
     } else {
       std::copy_n(from, count, to);
-    }
-  }
-
-  template <int Lanes>
-  static FEWBIT_ALWAYS_INLINE void in_vectors(const In* from, index count, Patch* to) noexcept {
-    for (index i = 0; i < count; i += Lanes) {
-      const auto codes = arch::vec<In, Lanes>::load(from + i);
-      if constexpr (added == 0) {
-        codes.store(to + i);
-      } else {
-        const auto moved = arch::bits_as<std::uint8_t>(codes) +
-                           arch::vec<std::uint8_t, Lanes>(std::uint8_t{added});
-        moved.store(to + i);
-      }
     }
   }
 

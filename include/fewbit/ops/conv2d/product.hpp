@@ -22,6 +22,7 @@
 #include "fewbit/gemm/stages.hpp"
 #include "fewbit/gemm/sum_of_codes.hpp"
 #include "fewbit/ops/conv2d/patches.hpp"
+#include "fewbit/ops/conv2d/winograd.hpp"
 #include "fewbit/ops/integer_weights.hpp"
 #include "fewbit/ops/layer.hpp"
 #include "fewbit/ops/linear/int8.hpp"
@@ -85,6 +86,10 @@ class conv_product {
       std::conditional_t<stays_packed<S>, gemm::few_bit_weights<S::storage::bits, Arch>,
                          gemm::int8_weights<patch_code, gemm::default_kernel<patch_code, Arch>>>;
   static constexpr bool is_integer = are_integer_only<Inputs>;
+  /// Transformed weights, where they are faster (ops/conv2d/winograd.hpp).
+  using winograd_type = std::conditional_t<stays_packed<S> || S::is_affine, no_winograd,
+                                           typename winograd_of<input_code, Arch>::type>;
+  static constexpr bool may_transform = !std::is_same_v<winograd_type, no_winograd>;
   using output_type = typename integer_parts<S, Inputs>::output_type;
 
   conv_product() = default;
@@ -147,6 +152,7 @@ class conv_product {
     index all = output_bytes() + bias_.size() * index{sizeof(float)} +
                 scales_.size() * index{sizeof(float)} +
                 (offsets_.size() + zeros_.size()) * index{sizeof(std::int32_t)};
+    if constexpr (may_transform) all += winograd_.bytes();
     for (const weights_type& w : weights_) {
       all += w.bytes() + index{sizeof(weights_type)};
       if constexpr (!stays_packed<S>) all += w.proof_bytes();
@@ -160,7 +166,10 @@ class conv_product {
   }
   [[nodiscard]] index worker_bytes(index /*rows*/) const noexcept {
     const index windows = windows_per_block(shape_.window.output_pixels());
-    return sums_begin(windows) + sum_bytes(windows) + product_bytes(windows);
+    if constexpr (may_transform) {
+      if (by_winograd_) return winograd_.scratch_bytes();
+    }
+    return std::max(sums_begin(windows) + sum_bytes(windows) + product_bytes(windows), index{1});
   }
 
   template <class Source, class Out, class E>
@@ -194,11 +203,11 @@ class conv_product {
   }
 
  private:
-  static constexpr index most_patch_bytes = 192 * 1024;
+  static constexpr index most_patch_bytes = 256 * 1024;
   static constexpr index near_patch_bytes = 48 * 1024;
   using gatherer = patch_gatherer<input_code, patch_code>;
   using kernel_type = gemm::default_kernel<patch_code, Arch>;
-  static constexpr int lanes = gemm::detail::epilogue_lanes<kernel_type>;
+  static constexpr int lanes = gemm::product_lanes<weights_type>;
   /// Columns whose sums are on the stack together: whole panels.
   static constexpr index sums_on_stack =
       1024 / gemm::product_columns<weights_type> * gemm::product_columns<weights_type>;
@@ -237,7 +246,20 @@ class conv_product {
     }
     zeros_ = zeros_of_channels(weights);
     gather_ = gatherer(shape_.window, shape_.groups, depth, input_params_.zero_point);
+    if constexpr (may_transform) transform(weights, codes);
     return codes;
+  }
+
+  /// Transforms the weights if four times each sum of x * w fits int32.
+  void transform(const quantized_matrix<S>& weights, const row_matrix<std::int8_t>& codes) {
+    if (shape_.groups != 1 || !winograd_type::takes(shape_.window, shape_.channels)) return;
+    const std::int64_t most_code = std::max(-std::int64_t{input_min}, std::int64_t{input_max});
+    for (index c = 0; c < shape_.channels; ++c) {
+      const std::int64_t farthest = sums_of_channel(weights, codes, c).magnitudes * most_code;
+      if (4 * farthest > std::numeric_limits<std::int32_t>::max()) return;
+    }
+    winograd_ = winograd_type(shape_.window, codes, input_params_.zero_point);
+    by_winograd_ = true;
   }
 
   /// Windows as deep as whole steps of the kernel: it then has no tail. Weights of few bits have
@@ -287,7 +309,7 @@ class conv_product {
   // Scratch memory of a worker: patches, their sums, scratch of the product.
   [[nodiscard]] index sums_begin(index windows) const noexcept {
     if (reads_in_place()) return 0;
-    return (windows * padded_depth() + gatherer::slack + 63) / 64 * 64;
+    return (windows * padded_depth() + 63) / 64 * 64;
   }
   [[nodiscard]] static index sum_bytes(index windows) noexcept {
     return S::is_affine ? (windows * index{sizeof(std::int32_t)} + 63) / 64 * 64 : 0;
@@ -355,6 +377,9 @@ class conv_product {
   template <class Out, class E>
   void multiply(const code_rows<input_code>& x, const output_rows<Out>& y, workspace& workers,
                 const E& executor) const noexcept {
+    if constexpr (may_transform) {
+      if (by_winograd_) return multiply_tiles(x, y, workers, executor);
+    }
     const index windows = shape_.window.output_pixels();
     const index parts = workers.slots();
     const index per_image = (windows * y.rows + parts - 1) / parts >= windows
@@ -372,6 +397,26 @@ class conv_product {
         const index count = std::min(block, windows - first);
         const float scale = Inputs::is_static ? 1.0F : *x.scales_of(r);
         multiply_windows(x.row(r), scale, first, count, y.data + r * y.stride, workers.slot(part));
+      }
+    });
+  }
+
+  /// The same by transformed weights.
+  template <class Out, class E>
+  void multiply_tiles(const code_rows<input_code>& x, const output_rows<Out>& y, workspace& workers,
+                      const E& executor) const noexcept {
+    const index block = winograd_.tiles_per_block(), parts = workers.slots();
+    const index blocks = (winograd_.tiles() + block - 1) / block;
+    executor.for_each(parts, [&](index part) {
+      for (index b = blocks * y.rows * part / parts; b < blocks * y.rows * (part + 1) / parts;
+           ++b) {
+        const index r = b / blocks, first = b % blocks * block;
+        const float scale = Inputs::is_static ? 1.0F : *x.scales_of(r);
+        with_stages<Out>(0, scale, nullptr, [&](const auto& stages) {
+          // Transformed inputs are the codes themselves, not those of patches.
+          winograd_.multiply(x.row(r), first, std::min(block, winograd_.tiles() - first), stages,
+                             y.data + r * y.stride, workers.slot(part));
+        });
       }
     });
   }
@@ -431,8 +476,8 @@ class conv_product {
       }
       const index out = g * channels + col;
       with_stages<Out>(out, scale, &row_sum, [&](const auto& stages) {
-        gemm::detail::apply_to_rows<lanes>(
-            sums, sums_on_stack, gemm::detail::out_view<Out>{y + out, 0, 0, 0, 1, col_end - col},
+        gemm::apply_epilogue_to_rows<lanes>(
+            sums, sums_on_stack, gemm::output_rectangle<Out>{y + out, 0, 0, 0, 1, col_end - col},
             stages);
       });
     }
@@ -441,6 +486,8 @@ class conv_product {
   conv_shape shape_;
   std::vector<weights_type> weights_;  // of each group
   gatherer gather_;
+  winograd_type winograd_;
+  bool by_winograd_ = false;
   quant_params input_params_;
   layer_options options_;
   aligned_buffer<float> bias_;

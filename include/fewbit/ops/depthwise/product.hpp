@@ -133,7 +133,7 @@ class depthwise_product {
   void walk(const code_rows<code>& x, const output_rows<out>& y, index first,
             index end) const noexcept {
     const auto with_bias = output_.stages();
-    using split = gemm::detail::leading_bias<std::remove_const_t<decltype(with_bias)>>;
+    using split = gemm::leading_bias<std::remove_const_t<decltype(with_bias)>>;
     const auto stages = split::rest(with_bias);
     depthwise_walk<Unit, Columns, out, std::remove_const_t<decltype(stages)>>(
         shape_, weights_.data(), padding_.data(), split::bias(with_bias), stages)

@@ -298,7 +298,7 @@ class depthwise_walk {
   FEWBIT_ALWAYS_INLINE static void apply_to_register(tile_sums<Unit>& sums, index lane,
                                                      const Stages& stages,
                                                      std::integer_sequence<int, t...>) noexcept {
-    using cut = gemm::detail::split_at_saturate<Stages>;
+    using cut = gemm::split_at_saturate<Stages>;
     const gemm::at where{0, lane + i * Unit::lanes, Unit::lanes};
     ((sums.of[t][i] = cut::before(stages)(sums.of[t][i], where)), ...);
   }
@@ -312,7 +312,7 @@ class depthwise_walk {
   FEWBIT_ALWAYS_INLINE static void store_pixel(
       const typename Unit::accumulator (&values)[Unit::registers], index lane, Out* to,
       const Stages& stages) noexcept {
-    using cut = gemm::detail::split_at_saturate<Stages>;
+    using cut = gemm::split_at_saturate<Stages>;
     const auto codes = Unit::template narrow<Out>(values, cut::cut(stages).zero_point);
     cut::after(stages)(codes, gemm::at{0, lane, Unit::channels}).store(to);
   }

@@ -1,5 +1,5 @@
 #pragma once
-/// How a layer makes codes of one to eight bits of a row of floats, with one scale for each row.
+/// How a layer converts a row of floats to codes of one to eight bits, with one scale for each row.
 ///
 /// | inputs             | code                                  | scale of a row         |
 /// |--------------------|---------------------------------------|------------------------|
@@ -10,8 +10,8 @@
 ///
 /// Means are computed from sums in double. Sum i of 16 adds the elements i, i + 16, i + 32 ...; the
 /// 16 sums are added in order. So means have the same bits on every processor. A NaN or an infinity
-/// counts as 0 in means and maxima. The code of a NaN is that of 0, the code of an infinity is the
-/// last code of its side. The scale of a row of zeros is 0 if the scale is a mean, else 1.
+/// counts as 0 in means and maxima. A NaN gets the code of 0. An infinity gets the largest or the
+/// smallest code. The scale of a row of zeros is 0 if the scale is a mean, else 1.
 /// Sources: Rastegari et al. 2016, arXiv:1603.05279 (XNOR-Net); Li et al. 2016, arXiv:1605.04711
 /// (TWN). Read before: quant/arrays.hpp.
 
@@ -76,7 +76,8 @@ FEWBIT_ALWAYS_INLINE void encode_each(const float* x, index n, Code* codes,
   for (; i < n; ++i) codes[i] = static_cast<Code>(code(x[i]));
 }
 
-/// The largest float that is at most x, for x >= 0: a float is above it exactly if it is above x.
+/// The largest float that is at most x, for x >= 0. A float is greater than x if and only if it is
+/// greater than this one.
 [[nodiscard]] inline float largest_float_up_to(double x) noexcept {
   const auto nearest = static_cast<float>(x);
   if (double{nearest} <= x) return nearest;

@@ -6,8 +6,8 @@
 ///     linear<binary_per_row, ternary_inputs> tbn(weights, bias);     // ternary by binary
 ///     linear<int2_per_row, unsigned_inputs<2>> w2a2(weights, bias);  // after a ReLU
 ///
-/// Codes of both sides are bit planes. Products count bits; two bits by two use tables where that
-/// is faster. Sums are exact at every length, and fewer bits take less time. Read before:
+/// Codes of both sides are bit planes. Products count bits; products of two bits by two bits use
+/// tables if that is faster. Sums are exact for every k. Fewer bits take less time. Read before:
 /// ops/layer.hpp (calls and memory), ops/linear/bit_inputs.hpp (rows to codes). Read next:
 /// gemm/bit_planes/formats.hpp, gemm/bit_planes/multiply.hpp, gemm/lookup/multiply.hpp.
 /// Sources: XNOR-Net, arXiv:1603.05279; TBN, Wan et al. 2018, ECCV; DoReFa-Net, arXiv:1606.06160.
@@ -34,6 +34,7 @@
 #include "fewbit/ops/layer.hpp"
 #include "fewbit/ops/linear/bit_inputs.hpp"
 #include "fewbit/ops/linear/choices.hpp"
+#include "fewbit/ops/linear/scheme_layer.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
 #include "fewbit/quant/quantize.hpp"
 
@@ -54,8 +55,8 @@ inline constexpr bool are_bit_inputs<few_bit_inputs<Bits, Signed>> = true;
 template <class Inputs>
 concept BitInputs = are_bit_inputs<Inputs>;
 
-/// The formats of inputs and of weights of a storage. Codes of -1, 0 and 1 have the formats whose
-/// product is fastest, all others two's complement.
+/// The formats of inputs and of weights of a storage. Codes -1, 0 and 1 use the formats with the
+/// fastest product. All other codes use two's complement.
 template <class Inputs, Storage St>
 struct bit_pair {
   using lhs = gemm::signed_bits<2>;
@@ -107,7 +108,7 @@ template <Scheme S, BitInputs Inputs, class Arch>
 class bit_product_of_layer {
   static_assert(S::storage::bits <= 8, "fewbit: operators take weights of up to 8 bits");
   static_assert(!CodebookScheme<S>,
-                "fewbit: a layer of bit planes takes integers; the levels of a codebook are none");
+                "fewbit: a layer of bit planes takes integers; levels of a codebook are floats");
   static_assert(!S::is_affine && !S::has_minimum,
                 "fewbit: a layer of bit planes takes symmetric weights, which have no zero points");
   static_assert(scale_depth<typename S::granularity> == 0,
@@ -120,7 +121,8 @@ class bit_product_of_layer {
  public:
   static constexpr const char* name = "linear";
   static constexpr index most_rows = 64;
-  /// The loop of bit planes has sums of its own on the stack.
+  /// The loop of bit planes keeps further sums on the stack, so this is less than
+  /// usual_stack_bytes.
   static constexpr index stack_bytes = 8 * 1024;
   using inputs_type = Inputs;
   using input_code = typename Inputs::code;
@@ -176,10 +178,9 @@ class bit_product_of_layer {
     if constexpr (is_by_tables) {
       for (index r = 0; r < y.rows; ++r) row_by_tables(x.from(r), y.part(r, 1), rest, memory);
     } else {
-      using unit = typename weights_type::unit;
-      using writer = gemm::detail::plane_writer<lhs_format, unit>;
+      using plane_rows = gemm::plane_rows<lhs_format, unit>;
       constexpr index room = stack_bytes - codes_bytes;
-      const index rows = std::min(room / writer::bytes(1, inputs()), index{unit::rows});
+      const index rows = std::min(room / plane_rows::bytes(1, inputs()), index{unit::rows});
       for (index first = 0; rows > 0 && first < y.rows; first += rows)
         rows_by_planes(x.from(first), y.part(first, std::min(rows, y.rows - first)), rest, memory);
       for (index r = 0; rows == 0 && r < y.rows; ++r)
@@ -188,10 +189,11 @@ class bit_product_of_layer {
   }
 
  private:
+  using unit = typename weights_type::unit;
   static constexpr int lanes = arch::native_lanes<std::int32_t>;
-  /// Codes of a row that are made at a time on the stack, whole words of planes.
+  /// Number of codes of a row that are computed at a time on the stack: whole words of planes.
   static constexpr index codes_bytes = 1024;
-  /// Columns whose sums are kept on the stack.
+  /// Number of columns whose sums are on the stack.
   static constexpr index sums_on_stack = 512;
 
   [[nodiscard]] auto stages_of(const float* scales, const auto& rest) const noexcept {
@@ -206,15 +208,13 @@ class bit_product_of_layer {
     gemm::multiply(a, weights_, y.matrix(), stages_of(x.scales, rest), workers, executor);
   }
 
-  /// A group of rows whose planes fit the memory.
+  /// Multiplies a group of rows whose planes fit the memory.
   template <class Source, class Out, class Stages>
   void rows_by_planes(const Source& x, const output_rows<Out>& y, const Stages& rest,
                       std::byte* memory) const noexcept {
-    using unit = typename weights_type::unit;
-    using rule = typename weights_type::rule;
     float scales[unit::rows];
     auto* codes = reinterpret_cast<input_code*>(memory);
-    gemm::detail::plane_writer<lhs_format, unit> planes(memory + codes_bytes, y.rows, inputs());
+    gemm::plane_rows<lhs_format, unit> planes(memory + codes_bytes, y.rows, inputs());
     for (index r = 0; r < y.rows; ++r) {
       const row_codes<Inputs, Source> row(x.from(r), inputs());
       scales[r] = row.scale();
@@ -224,21 +224,15 @@ class bit_product_of_layer {
       }
     }
     planes.finish();
-    const auto stages = stages_of(&scales[0], rest);
-    using stages_type = std::remove_cvref_t<decltype(stages)>;
-    const gemm::detail::bit_product<unit, rule, Out, stages_type> p{weights_.operands(), y.data,
-                                                                    y.stride, stages};
-    p.run({planes.words(), planes.nonzeros(), y.rows}, 0, 0,
-          gemm::detail::bit_panels<unit>{outputs()}.padded());
+    planes.multiply(weights_, y.data, y.stride, stages_of(&scales[0], rest));
   }
 
-  /// One row whose planes do not fit, some words of k at a time.
+  /// Multiplies one row whose planes do not fit, some words of k at a time.
   template <class Source, class Out, class Stages>
   void row_by_words(const Source& x, const output_rows<Out>& y, const Stages& rest,
                     std::byte* memory) const noexcept {
-    using unit = typename weights_type::unit;
-    using writer = gemm::detail::plane_writer<lhs_format, unit>;
-    using partial = gemm::detail::plane_partial_sums<lhs_format, rhs_format, unit>;
+    using plane_rows = gemm::plane_rows<lhs_format, unit>;
+    using partial = gemm::partial_sums<weights_type>;
     static_assert(codes_bytes + sums_on_stack * 4 + 8 * codes_bytes / 8 + 64 <= stack_bytes);
     auto* codes = reinterpret_cast<input_code*>(memory);
     auto* sums = reinterpret_cast<std::int32_t*>(memory + codes_bytes);
@@ -247,10 +241,9 @@ class bit_product_of_layer {
     by_columns(row, y, rest, sums, [&](index col, index col_end) {
       for (index k = 0; k < inputs(); k += codes_bytes) {
         const index count = std::min(codes_bytes, inputs() - k);
-        writer planes(words, 1, count);
+        plane_rows planes(words, 1, count);
         planes.put(0, 0, count, row(k, count, codes));
-        partial::add(planes.words(), k / gemm::detail::word_bits, gemm::detail::words_of(count),
-                     weights_, col, col_end, sums);
+        partial::add(planes, weights_, k, count, col, col_end, sums);
       }
     });
   }
@@ -258,8 +251,7 @@ class bit_product_of_layer {
   template <class Source, class Out, class Stages>
   void row_by_tables(const Source& x, const output_rows<Out>& y, const Stages& rest,
                      std::byte* memory) const noexcept {
-    using unit = typename weights_type::unit;
-    using partial = gemm::detail::table_partial_sums<lhs_format, rhs_format, unit>;
+    using partial = gemm::partial_sums<weights_type>;
     static_assert(sums_on_stack % partial::cols == 0);
     static_assert(partial::depth + sums_on_stack * 4 + partial::table_bytes <= stack_bytes);
     auto* codes = reinterpret_cast<input_code*>(memory);
@@ -274,7 +266,8 @@ class bit_product_of_layer {
     });
   }
 
-  /// add(col, col_end) adds to sums of zero; they become outputs.
+  /// For some columns at a time: sets the sums to 0, calls add(col, col_end), and writes the
+  /// outputs.
   template <class Row, class Out, class Stages, class F>
   void by_columns(const Row& row, const output_rows<Out>& y, const Stages& rest, std::int32_t* sums,
                   const F& add) const noexcept {
@@ -284,8 +277,8 @@ class bit_product_of_layer {
       const index col_end = std::min(outputs(), col + sums_on_stack);
       std::fill_n(sums, sums_on_stack, 0);
       add(col, col_end);
-      const gemm::detail::out_view<Out> to{y.data, y.stride, 0, col, 1, col_end - col};
-      gemm::detail::apply_to_rows<lanes>(sums, sums_on_stack, to, stages);
+      const gemm::output_rectangle<Out> to{y.data, y.stride, 0, col, 1, col_end - col};
+      gemm::apply_epilogue_to_rows<lanes>(sums, sums_on_stack, to, stages);
     }
   }
 
@@ -305,30 +298,11 @@ class bit_product_of_layer {
 /// in that order, uncontracted, so results are the same bits everywhere.
 template <Scheme S, class Inputs, class Arch>
   requires detail::BitInputs<Inputs>
-class linear<S, Inputs, Arch> : public layer<detail::bit_product_of_layer<S, Inputs, Arch>> {
-  using base = layer<detail::bit_product_of_layer<S, Inputs, Arch>>;
-
+class linear<S, Inputs, Arch>
+    : public detail::scheme_layer<S, detail::bit_product_of_layer<S, Inputs, Arch>> {
  public:
   using input_code = typename Inputs::code;
-
-  /// 0 x 0.
-  linear() = default;
-
-  /// Quantizes and packs float weights, n x k; bias has n values or none.
-  /// @throws fewbit::error if weights are empty or not finite, or as the other constructor does
-  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
-                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                  const linear_options& options = {})
-      : linear(detail::quantized_weights<S>(weights), bias, options) {}
-
-  /// Packs quantized weights.
-  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if an
-  ///         output parameter is no scale or zero point, if k is so deep that a sum could leave
-  ///         int32, or if scales are so large that a total could leave float, whatever the inputs
-  explicit linear(const quantized_matrix<S>& weights,
-                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                  const linear_options& options = {})
-      : base(detail::bit_product_of_layer<S, Inputs, Arch>(weights), bias, options) {}
+  using detail::scheme_layer<S, detail::bit_product_of_layer<S, Inputs, Arch>>::scheme_layer;
 };
 
 }}  // namespace fewbit

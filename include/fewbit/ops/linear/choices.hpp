@@ -2,7 +2,7 @@
 /// What linear layers have in common: which types their weights may have, and the class template
 /// itself, which the other files of this folder specialize.
 ///
-/// Read before: ops/layer.hpp (how layers are called), ops/inputs.hpp (what becomes of inputs).
+/// Read before: ops/layer.hpp (how layers are called), ops/inputs.hpp (kinds of inputs).
 /// Read next: ops/linear/int8.hpp.
 
 #include "fewbit/begin.hpp"
@@ -26,7 +26,7 @@ inline constexpr bool are_weights_without_scheme = false;
 
 }  // namespace detail
 
-/// What the weights of a linear layer are: codes of a scheme, codes of a product quantizer, or ttq.
+/// Types of weights of a linear layer: a scheme, pq (a product quantizer) or ttq.
 template <class W>
 concept LinearWeights = Scheme<W> || detail::are_weights_without_scheme<W>;
 

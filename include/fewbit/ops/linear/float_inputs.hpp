@@ -7,10 +7,10 @@
 /// they are stored: 4.5 bits each for 4 bits in groups of 32 (gemm/few_bits/grouped_weights.hpp).
 /// Each code becomes a float in registers. Within a group the sum runs over k in order, and product
 /// and sum are rounded separately, so results are the same bits on every processor. If a row of
-/// inputs is so large that the sum of a group could overflow, its codes are multiplied by a power
-/// of two, and its totals by the inverse. So a small scale of a group still gives a finite output.
-/// With many rows an integer product is several times faster. Read before: ops/layer.hpp. Read
-/// next: arch/code_values.hpp, arch/level_values.hpp.
+/// inputs is so large that the sum of a group could overflow, codes are multiplied by a power of
+/// two, and totals by the inverse. So outputs stay finite if the scale of the group is small
+/// enough. With many rows an integer product is several times faster. Read before: ops/layer.hpp.
+/// Read next: arch/code_values.hpp, arch/level_values.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -31,6 +31,7 @@
 #include "fewbit/ops/layer.hpp"
 #include "fewbit/ops/linear/choices.hpp"
 #include "fewbit/ops/linear/grouped_weights.hpp"
+#include "fewbit/ops/linear/scheme_layer.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
 #include "fewbit/quant/quantize.hpp"
 
@@ -38,7 +39,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// The sum of n inputs times `unit`, a power of two. The minimum of a group is multiplied by it.
+/// The sum of n inputs times `unit`, a power of two. It is the factor of the minimum of a group.
 /// Each of 16 partial sums adds every 16th input, and the partial sums are added in order. So the
 /// bits are the same on every processor.
 [[nodiscard]] inline float sum_in_units(const float* x, index n, float unit) noexcept {
@@ -63,7 +64,7 @@ namespace detail {
 template <class Weights, bool Affine>
 struct counted_codes {
   static constexpr int lanes = Weights::unit::cols;
-  /// A step of 1-bit codes gives their values, 0 or 2.
+  /// 1-bit codes arrive as their values, 0 or 2, and are expanded as 2-bit codes.
   using values = arch::code_values<std::max(Weights::bits, 2), lanes, Affine>;
   float unit;
 
@@ -79,7 +80,7 @@ struct counted_codes {
   }
 };
 
-/// The same for a codebook: levels.
+/// The same for a codebook: the values are levels.
 template <class Weights>
 struct listed_codes {
   using values = arch::level_values<std::max(Weights::bits, 2), Weights::unit::cols>;
@@ -93,7 +94,7 @@ struct listed_codes {
   }
 };
 
-/// Totals of R rows of floats and the columns of P panels of stored weights; Codes is counted_codes
+/// Totals of R rows of floats by the columns of P panels of stored weights. Codes is counted_codes
 /// or listed_codes.
 template <class Weights, int R, int P, class Codes>
 class float_tile {
@@ -149,7 +150,7 @@ class float_tile {
       if constexpr (P == 2) add_chunk(sums[1], codes + next_panel, second, x + k, stride);
     }
     if (k < depth) {
-      // Zeros leave a sum as it is, because none is ever -0.
+      // Zeros do not change a sum, because no sum is -0.
       float rest[R * chunk_codes] = {};
       for (int r = 0; r < R; ++r)
         std::copy_n(x + r * stride + k, depth - k, &rest[r * chunk_codes]);
@@ -174,15 +175,11 @@ class float_tile {
     }
   }
 
-  /// A chunk of one panel.
+  /// Adds a chunk of one panel.
   FEWBIT_ALWAYS_INLINE static void add_chunk(reals (&sums)[R], const std::uint8_t* codes,
                                              const values& value, const float* x,
                                              index stride) noexcept {
-    if constexpr (R <= 2) {
-#pragma GCC unroll 4
-      for (index line = 0; line < Weights::chunk_bytes; line += arch::cache_line)
-        arch::prefetch_to_l1(codes + gemm::detail::grouped_ahead + line);
-    }
+    if constexpr (R <= 2) gemm::prefetch_grouped_weights<Weights>(codes);
     const arch::stored_chunk<bits, lanes> chunk(codes);
 #pragma GCC unroll 8
     for (int step = 0; step < arch::stored_layout<bits>::steps; ++step) {
@@ -247,7 +244,7 @@ class float_product {
   template <class Out, class Stages, class E>
   void run(const float_rows& x, const output_rows<Out>& y, const Stages& stages,
            std::byte* /*memory*/, workspace& /*workers*/, const E& executor) const noexcept {
-    const gemm::detail::grouped_out<Out, Stages> to{y.data, y.stride, 0, y.rows, y.cols, stages};
+    const gemm::totals_writer<Out, Stages> to{y.data, y.stride, 0, y.rows, y.cols, stages};
     const index panels = weights_.panels();
     const bool any_large = has_large(x, 0, y.rows);
     executor.for_each((panels + 1) / 2, [&](index pair) {
@@ -291,14 +288,14 @@ class float_product {
     }
   }
 
-  /// A power of two, 1 / (the largest sum of a group of inputs 1) or less.
+  /// A power of two that is at most 1 / (largest sum of a group if all inputs are 1).
   [[nodiscard]] float small_unit() const noexcept {
     const index most =
         weights_.depth_of(0) * (CodebookScheme<S> ? 1 : index{weights_type::largest_value} + 1);
     return 1.0F / static_cast<float>(std::bit_ceil(static_cast<std::uint64_t>(most)));
   }
 
-  /// Whether the sum of a group could leave float in one of rows begin .. end - 1.
+  /// Whether the sum of a group could overflow float in one of rows begin .. end - 1.
   [[nodiscard]] bool has_large(const float_rows& x, index begin, index end) const noexcept {
     const float most = 0x1p127F * small_unit();
     for (index row = begin; row < end; ++row) {
@@ -307,8 +304,8 @@ class float_product {
     return false;
   }
 
-  /// Some rows by Count panels. One row or two multiply the panels side by side, because each
-  /// addition waits for the one before it.
+  /// Multiplies some rows by Count panels. One or two rows are multiplied by both panels at the
+  /// same time, because each addition waits for the one before it.
   template <int Count, class Out>
   void multiply(const float_rows& x, const row_run& rows, index panel,
                 const Out& out) const noexcept {
@@ -334,12 +331,12 @@ class float_product {
       tile.scale(1.0F / small_unit());
 #pragma GCC unroll 2
     for (int p = 0; p < P; ++p) {
-      gemm::detail::store_totals(tile.totals(p), row, (panel + p) * weights_type::unit::cols, out);
+      out.write(tile.totals(p), row, (panel + p) * weights_type::unit::cols);
     }
   }
 
   weights_type weights_;
-  aligned_buffer<float> levels_;  // of a codebook, then times small_unit()
+  aligned_buffer<float> levels_;  // levels, then levels times small_unit()
 };
 
 }  // namespace detail
@@ -353,28 +350,10 @@ class float_product {
 /// g of x(i, k)) * minimum(j, g)) after each group. A NaN or an infinity in x gives what IEEE
 /// arithmetic gives.
 template <Scheme S, class Arch>
-class linear<S, float_inputs, Arch> : public layer<detail::float_product<S, Arch>> {
-  using base = layer<detail::float_product<S, Arch>>;
-
+class linear<S, float_inputs, Arch>
+    : public detail::scheme_layer<S, detail::float_product<S, Arch>> {
  public:
-  /// 0 x 0.
-  linear() = default;
-
-  /// Quantizes and packs float weights, n x k; bias has n values or none.
-  /// @throws fewbit::error if weights are empty or not finite, or as the other constructor does
-  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
-                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                  const linear_options& options = {})
-      : linear(detail::quantized_weights<S>(weights), bias, options) {}
-
-  /// Packs quantized weights.
-  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if an
-  ///         output parameter is no scale or zero point, or if a group is deeper than
-  ///         gemm::grouped_weights takes
-  explicit linear(const quantized_matrix<S>& weights,
-                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                  const linear_options& options = {})
-      : base(detail::float_product<S, Arch>(weights), bias, options) {}
+  using detail::scheme_layer<S, detail::float_product<S, Arch>>::scheme_layer;
 };
 
 }}  // namespace fewbit

@@ -1,14 +1,23 @@
 #pragma once
-/// The linear layer of weights in groups with a scale each, which stay as they are stored, 1 to 8
-/// bits each: linear<S, dynamic_int8> and linear<S, dynamic_int8_groups> of all grouped schemes.
+/// The linear layer of weights in groups, with one scale for each group: linear<S, dynamic_int8>
+/// and linear<S, dynamic_int8_groups> of all grouped schemes. Weights stay as they are stored, 1 to
+/// 8 bits each.
 ///
 ///     linear<int4_grouped<32>> layer(weights, bias);                      // 4.5 bits a weight
 ///     linear<int4_grouped<32>, dynamic_int8_groups> finer(weights, bias); // groups of x
 ///
 /// A product of few rows takes as long as reading its weights. Weights of 4 bits in groups of 32
 /// take 4.5 bits each: scales are rounded to 12 significant bits when weights are packed
-/// (gemm::short_scales). A scale may be 0: its weights are 0. Rows with one scale each have few
-/// scales; ops/linear/int8.hpp keeps these as they are.
+/// (gemm::short_scales). A scale may be 0; its weights are then 0. ops/linear/int8.hpp has layers
+/// with one scale for each row, which is not rounded.
+///
+/// A layer can also be made from packed weights, which may be views of a mapped file or of flash:
+///
+///     std::vector<std::byte> image(layer.weights().image_bytes());    // once: written to a file
+///     layer.weights().write_image(image);
+///     using packed = linear<int4_grouped<32>>::weights_type;
+///     linear<int4_grouped<32>> mapped(packed::view(bytes), bias);     // copies no weight
+///
 /// Read before: ops/layer.hpp (calls and memory). Read next: gemm/few_bits/multiply_grouped.hpp.
 
 #include "fewbit/begin.hpp"
@@ -30,6 +39,7 @@
 #include "fewbit/ops/layer.hpp"
 #include "fewbit/ops/linear/choices.hpp"
 #include "fewbit/ops/linear/grouped_weights.hpp"
+#include "fewbit/ops/linear/scheme_layer.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
 #include "fewbit/quant/arrays.hpp"
 #include "fewbit/quant/quantize.hpp"
@@ -38,7 +48,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Codes of a row of floats, as grouped_lhs reads them. Behind the last code the first follows.
+/// Codes of a row of floats, as grouped_lhs reads them. After the last code, the row is read again
+/// from its first code.
 struct encoded_row {
   const float* x;
   index length;
@@ -51,7 +62,7 @@ struct encoded_row {
   }
 };
 
-/// The same of codes.
+/// The same for a row of codes.
 struct copied_row {
   const std::int8_t* codes;
   index length;
@@ -62,7 +73,7 @@ struct copied_row {
   }
 };
 
-/// A row of floats whose groups have a scale each.
+/// A row of floats with one scale for each group.
 struct scaled_groups {
   const float* x;  ///< nullptr: a row of zeros
 
@@ -84,7 +95,7 @@ struct scaled_groups {
   }
 };
 
-/// The same of codes.
+/// The same for a row of codes.
 struct copied_groups {
   const std::int8_t* codes;  ///< nullptr: a row of zeros
   const float* scales;       // of each group
@@ -110,7 +121,8 @@ struct copied_groups {
 /// @tparam Weights  gemm::grouped_weights
 /// @tparam Copies   the input row is repeated this often along k, in groups of its length (2 for
 ///                  two-scale ternary weights)
-/// @tparam Scaled   whether each group of inputs has a scale of its own; else each row has one
+/// @tparam Scaled   whether each group of inputs has its own scale; otherwise each row has one
+///          scale
 template <class Weights, int Copies = 1, bool Scaled = false>
 class stored_product {
   static_assert(!Scaled || Copies == 1, "fewbit: repeated inputs have one scale for each row");
@@ -182,7 +194,7 @@ class stored_product {
 
  private:
   using lhs = gemm::grouped_lhs<Weights, Scaled>;
-  /// Columns of which totals and sums are kept on the stack.
+  /// Number of columns whose totals and sums are on the stack.
   static constexpr index cols_on_stack = 512;
 
   template <class Stages>
@@ -196,14 +208,14 @@ class stored_product {
     }
   }
 
-  /// Codes of a row as weights of one row tile read them, some of one group at a time.
+  /// Codes of one row, some codes of one group at a time.
   template <class Source>
   class group_codes {
    public:
     group_codes(const Source& x, const Weights& w) noexcept
         : x_(x), w_(w), row_(x, w.k() / Copies) {}
 
-    /// The scale of the row, and that of group g.
+    /// The scale of the row, and the scale of group g.
     [[nodiscard]] float scale() const noexcept { return row_.scale(); }
     [[nodiscard]] float scale(index g) const noexcept {
       if constexpr (Source::are_codes) {
@@ -240,19 +252,20 @@ class stored_product {
     row_codes<dynamic_int8, Source> row_;
   };
 
-  /// What the sums of a group begin at, as grouped_lhs has it.
+  /// The initial value of the sums of a group, as in grouped_lhs::starts().
   [[nodiscard]] std::int32_t start_of(std::int32_t sum) const noexcept {
     if (weights_.is_affine()) return -sum;
     return arch::add_wrapping(arch::multiply_wrapping(-sum, weights_.stored_zero()),
                               weights_.sum_zero());
   }
 
-  /// From one group of a panel to the next, in bytes.
+  /// Bytes from one group of a panel to the next.
   [[nodiscard]] index group_stride() const noexcept {
     return weights_.chunks_of(0) * Weights::chunk_bytes + weights_.tail_bytes();
   }
 
-  /// One row whose codes do not fit: some groups at a time, or pieces of one group.
+  /// Multiplies one row whose codes do not fit the stack: some groups at a time, or pieces of one
+  /// group.
   template <bool Affine, class Source, class Out, class Stages>
   void row_by_groups(const Source& x, const output_rows<Out>& y, const Stages& rest,
                      std::byte* memory) const noexcept {
@@ -270,9 +283,9 @@ class stored_product {
       } else {
         add_groups_in_pieces<Affine>(codes, col, col_end, room, totals);
       }
-      gemm::detail::apply_to_rows<lanes>(
+      gemm::apply_epilogue_to_rows<lanes>(
           totals, cols_on_stack,
-          gemm::detail::out_view<Out>{y.data, y.stride, 0, col, 1, col_end - col}, stages);
+          gemm::output_rectangle<Out>{y.data, y.stride, 0, col, 1, col_end - col}, stages);
     }
   }
 
@@ -288,7 +301,7 @@ class stored_product {
   template <bool Affine, class Codes>
   void add_whole_groups(const Codes& codes, index col, index col_end, std::byte* room,
                         float* totals) const noexcept {
-    using partial = gemm::detail::partial_totals<Weights, Affine, Scaled>;
+    using partial = gemm::partial_totals<Weights, Affine, Scaled>;
     static_assert(cols_on_stack % partial::cols == 0);
     const index together = groups_together();
     auto* starts = reinterpret_cast<std::int32_t*>(room);
@@ -317,7 +330,7 @@ class stored_product {
   template <bool Affine, class Codes>
   void add_groups_in_pieces(const Codes& codes, index col, index col_end, std::byte* room,
                             float* totals) const noexcept {
-    using partial = gemm::detail::partial_totals<Weights, Affine, Scaled>;
+    using partial = gemm::partial_totals<Weights, Affine, Scaled>;
     constexpr index piece = (room_bytes - cols_on_stack * index{sizeof(std::int32_t)}) /
                             Weights::chunk_codes * Weights::chunk_codes;
     auto* sums = reinterpret_cast<std::int32_t*>(room);
@@ -351,10 +364,19 @@ class stored_product {
   Weights weights_;
 };
 
-/// The layer of a scheme.
+/// The product of weights of a scheme.
 template <Scheme S, class Inputs, class Arch>
-using layer_of_groups = layer<
-    stored_product<grouped_weights_of<S, Arch>, 1, std::is_same_v<Inputs, dynamic_int8_groups>>>;
+class grouped_product : public stored_product<grouped_weights_of<S, Arch>, 1,
+                                              std::is_same_v<Inputs, dynamic_int8_groups>> {
+  using base =
+      stored_product<grouped_weights_of<S, Arch>, 1, std::is_same_v<Inputs, dynamic_int8_groups>>;
+
+ public:
+  grouped_product() = default;
+  explicit grouped_product(const quantized_matrix<S>& weights)
+      : base(pack_for_int8<Arch>(weights)) {}
+  explicit grouped_product(typename base::weights_type weights) : base(std::move(weights)) {}
+};
 
 /// Inputs that become 8-bit codes at each call.
 template <class Inputs>
@@ -373,33 +395,28 @@ concept DynamicInt8 =
 /// Weights with minima (real_minimum) add rne(float(sum of x_code over g) * minimum(j, g)) to the
 /// sum over groups, after the product of each group.
 ///
-/// With dynamic_int8_groups y(i, j) = sum over g of rne(rne(float(T) * s(j, g)) * s_x(i, g)), plus
+/// With dynamic_int8_groups, y(i, j) = sum over g of rne(rne(float(T) * s(j, g)) * s_x(i, g)), plus
 /// bias(j), where s_x(i, g) = max|x(i)| / 127 of the finite inputs of group g.
 template <Scheme S, detail::DynamicInt8 Inputs, class Arch>
   requires detail::MultipliedAsStored<S>
-class linear<S, Inputs, Arch> : public detail::layer_of_groups<S, Inputs, Arch> {
-  using base = detail::layer_of_groups<S, Inputs, Arch>;
+class linear<S, Inputs, Arch>
+    : public detail::scheme_layer<S, detail::grouped_product<S, Inputs, Arch>> {
+  using product = detail::grouped_product<S, Inputs, Arch>;
+  using base = detail::scheme_layer<S, product>;
 
  public:
-  /// 0 x 0.
-  linear() = default;
+  using base::scheme_layer;
 
-  /// Quantizes and packs float weights, n x k; bias has n values or none.
-  /// @throws fewbit::error if weights are empty or not finite, or as the other constructor does
-  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
+  /// Takes weights that are packed already. They may be a view of memory of the caller, for example
+  /// of an image that weights().write_image() wrote (gemm/weights_image.hpp); the layer then holds
+  /// its bias only.
+  /// @throws fewbit::error if weights are empty or are not those of S, if bias has another length
+  ///         or is not finite, if an output parameter is no scale or zero point, or if scales are
+  ///         so large that a total of the largest codes could leave float
+  explicit linear(typename product::weights_type weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})
-      : linear(detail::quantized_weights<S>(weights), bias, options) {}
-
-  /// Packs quantized weights.
-  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if an
-  ///         output parameter is no scale or zero point, if groups are so deep that a sum could
-  ///         leave int32, or if scales are so large that a total could leave float, whatever the
-  ///         inputs
-  explicit linear(const quantized_matrix<S>& weights,
-                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                  const linear_options& options = {})
-      : base(typename base::product_type(detail::pack_for_int8<Arch>(weights)), bias, options) {}
+      : base(product(detail::checked_weights<S>(std::move(weights))), bias, options) {}
 };
 
 }}  // namespace fewbit

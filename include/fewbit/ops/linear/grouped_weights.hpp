@@ -1,5 +1,6 @@
 #pragma once
-/// Quantized matrices as gemm::grouped_weights, for the layers that leave codes as they are stored.
+/// Converts quantized matrices to gemm::grouped_weights, for layers that multiply codes as they are
+/// stored.
 ///
 /// Read before: gemm/few_bits/grouped_weights.hpp. Read next: ops/linear/grouped.hpp,
 /// ops/linear/float_inputs.hpp.
@@ -7,10 +8,12 @@
 #include "fewbit/begin.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "fewbit/core/error.hpp"
@@ -30,11 +33,11 @@ concept MultipliedAsStored = !CodebookScheme<S> && S::storage::bits <= 8 &&
 template <Scheme S>
 inline constexpr int stored_bits = S::storage::bits <= 4 ? S::storage::bits : 8;
 
-/// The weights of a scheme as the products take them.
+/// The packed weights of a scheme.
 template <Scheme S, class Arch = arch::native>
 using grouped_weights_of = gemm::grouped_weights<stored_bits<S>, Arch, S::has_minimum>;
 
-/// n x k codes less the smallest of their storage; 0 and 1 where there are two.
+/// n x k codes minus the smallest code of their storage. Binary codes become 0 and 1.
 template <Scheme S>
 [[nodiscard]] row_matrix<std::uint8_t> unsigned_codes(const quantized_matrix<S>& q) {
   row_matrix<std::uint8_t> codes(q.rows(), q.cols());
@@ -51,7 +54,7 @@ template <Scheme S>
 }
 
 /// The zero point of symmetric codes as they are stored. For a codebook it is the code of the level
-/// 0. Without such a level it is a value that is no code, so that no group is taken for zeros.
+/// 0. Without such a level it is a value that no code has, so that no group counts as zeros.
 template <Scheme S>
 [[nodiscard]] int stored_zero_point([[maybe_unused]] const quantized_matrix<S>& q) noexcept {
   if constexpr (CodebookScheme<S>) {
@@ -65,9 +68,9 @@ template <Scheme S>
   }
 }
 
-/// Packed weights.
-/// @throws fewbit::error if there are none, or a group is so deep that a sum of int8 products could
-///         leave int32
+/// Packs weights.
+/// @throws fewbit::error if weights are empty, or a group is so large that a sum of int8 products
+///         could overflow int32
 template <class Arch, Scheme S>
 [[nodiscard]] grouped_weights_of<S, Arch> pack_grouped(const quantized_matrix<S>& q) {
   expect_not_empty("linear", "weights", q.rows(), q.cols());
@@ -98,12 +101,48 @@ template <class Arch, Scheme S>
 }
 
 /// The same for inputs of 8 bits.
-/// @throws fewbit::error also if a total could leave float
+/// @throws fewbit::error also if a total could overflow float
 template <class Arch, Scheme S>
 [[nodiscard]] grouped_weights_of<S, Arch> pack_for_int8(const quantized_matrix<S>& q) {
   expect_not_empty("linear", "weights", q.rows(), q.cols());
   expect_finite_totals(q, 127, 0x1p-11);  // scales keep 12 significant bits
   return pack_grouped<Arch>(q);
+}
+
+/// Returns packed weights, which may be views. Scales are read only if the largest possible ones
+/// are too large.
+/// @throws fewbit::error unless they are those of the scheme, and all totals of inputs of 8 bits
+///         are floats
+template <Scheme S, class Weights>
+[[nodiscard]] Weights checked_weights(Weights&& w) {
+  expect_not_empty("linear", "weights", w.n(), w.k());
+  constexpr index group = scale_depth<typename S::granularity>;
+  expect_equal("linear", "group of weights", w.group(), group == 0 ? w.k() : group);
+  const auto kind = [](bool is_affine) { return is_affine ? "one for each group" : "one for all"; };
+  expect(w.is_affine() == S::is_affine, "linear", "zero point of weights", kind(w.is_affine()),
+         kind(S::is_affine));
+  if constexpr (!S::is_affine && !S::has_minimum) {
+    expect_equal("linear", "zero point of weights", w.stored_zero() + Weights::unit::offset,
+                 -S::storage::min);
+  }
+  constexpr bool has_zero = S::is_affine || S::has_minimum;
+  constexpr double code = 127.0 * (has_zero ? Weights::largest_value : largest_signed_code<S>);
+  const double most = double{std::numeric_limits<float>::max()} * (1.0 - 0x1p-20);
+  const bool needs_scales = w.is_wide() || S::has_minimum;
+  const double largest_scale = double{w.scales().largest()};
+  const bool is_safe = !needs_scales && largest_scale * code * static_cast<double>(w.k()) <= most;
+  for (index j = 0; !is_safe && j < w.n(); ++j) {
+    double total = 0.0;
+    for (index g = 0; g < w.groups(); ++g) {
+      double largest = code * double{w.scale(j, g)};
+      if constexpr (S::has_minimum) largest += 127.0 * std::fabs(double{w.minimum(j, g)});
+      total += largest * static_cast<double>(w.depth_of(g));
+    }
+    if (total <= most) continue;  // false for NaN
+    fail("linear", "largest sum of row " + std::to_string(j) + " of weights by codes of inputs",
+         total, "at most " + text(std::numeric_limits<float>::max()));
+  }
+  return std::move(w);
 }
 
 }}}  // namespace fewbit::detail

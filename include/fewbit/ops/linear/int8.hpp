@@ -2,12 +2,11 @@
 /// The linear layer of integer weights with a scale for each row: linear<S> and, for any weights,
 /// linear<S, static_int8> and linear<S, static_uint8>.
 ///
-/// Weights may have any scheme of up to 8 bits, and codebooks; scales are those of rows, or of
-/// groups where inputs are static. Sums of codes are exact in int32; scales are applied to them
-/// afterwards. Weights of up to four bits stay packed. Codebooks that are to be learned from float
-/// weights need codebook/lloyd_max.hpp. Read before: ops/layer.hpp (calls and memory),
-/// quant/arrays.hpp (how X becomes codes). Read next: ops/linear/grouped.hpp (dynamic_int8 by
-/// weights in groups).
+/// Weights are codebooks or have any scheme of up to 8 bits. A scale belongs to a row or, if inputs
+/// are static, to a group. Sums of codes are exact in int32; scales are applied to them afterwards.
+/// Weights of up to four bits stay packed. To learn a codebook from float weights, include
+/// codebook/lloyd_max.hpp. Read before: ops/layer.hpp (calls and memory), quant/arrays.hpp (how X
+/// becomes codes). Read next: ops/linear/grouped.hpp (weights in groups with dynamic_int8).
 
 #include "fewbit/begin.hpp"
 
@@ -28,6 +27,7 @@
 #include "fewbit/gemm/sum_of_codes.hpp"
 #include "fewbit/ops/layer.hpp"
 #include "fewbit/ops/linear/choices.hpp"
+#include "fewbit/ops/linear/scheme_layer.hpp"
 #include "fewbit/ops/linear/weight_table.hpp"
 #include "fewbit/quant/arrays.hpp"
 #include "fewbit/quant/params.hpp"
@@ -37,8 +37,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Scales of a block of k applied to its integer sum:
-/// so_far + (sum - zero_W * sum of X - zero_X * (sum of W - depth * zero_W)) * scale.
+/// Applies the scales of a block of k to its integer sum: so_far + (sum - zero_W * sum of X -
+/// zero_X * (sum of W - depth * zero_W)) * scale.
 template <bool AffineWeights, bool AffineInputs>
 struct scale_blocks_stage : gemm::block_stage {
   using total = float;
@@ -79,7 +79,7 @@ struct scale_blocks_stage : gemm::block_stage {
   }
 };
 
-/// The same as the first stage of an epilogue, if all of k is one block.
+/// The same as the first stage of an epilogue, for layers whose k is one block.
 template <class Blocks>
 struct scale_sums : gemm::stage {
   Blocks blocks;
@@ -93,7 +93,7 @@ struct scale_sums : gemm::stage {
   }
 };
 
-/// Whether weights of 1 to 4 bits stay packed: if a scale is that of a whole row or more.
+/// Whether weights stay packed: they have 1 to 4 bits, and no row has more than one scale.
 template <Scheme S>
 inline constexpr bool stays_packed =
     !CodebookScheme<S> && S::storage::bits <= 4 && scale_depth<typename S::granularity> == 0;
@@ -117,7 +117,7 @@ class int8_product {
 
   int8_product() = default;
 
-  int8_product(const quantized_matrix<S>& weights, const quant_params& input_params)
+  explicit int8_product(const quantized_matrix<S>& weights, const quant_params& input_params = {})
       : input_params_(input_params) {
     expect_multipliable<S>();
     expect_not_empty("linear", "weights", weights.rows(), weights.cols());
@@ -210,13 +210,14 @@ class int8_product {
   static constexpr index block_depth = scale_depth<typename S::granularity>;
   using blocks_type = scale_blocks_stage<S::is_affine, Inputs::is_static>;
   using kernel_type = gemm::default_kernel<input_code, Arch>;
-  static constexpr int lanes = gemm::detail::epilogue_lanes<kernel_type>;
-  /// Sums on the stack, of 4 KiB: int32 and, if k has blocks, a float total for each.
+  using partial = gemm::partial_sums<gemm::int8_weights<input_code, kernel_type>>;
+  static constexpr int lanes = partial::lanes;
+  /// Number of sums on the stack, in 4 KiB: int32 sums and, if k has blocks, as many float totals.
   static constexpr index sums_on_stack = block_depth == 0 ? 1024 : 512;
   static constexpr index sums_bytes = 4096;
 
-  /// The deepest sum of (x - x_zero) * (w - w_zero), both as large as codes allow, must fit int32,
-  /// and so must the sum of x * w that the kernel takes.
+  /// Fails unless the largest possible sums over k fit int32: those of (x - x_zero) * (w - w_zero),
+  /// and those of x * w, which the kernel computes.
   void expect_depth(index k) const {
     const int zero = input_params_.zero_point;
     const int x_most = std::max(input_max - zero, zero - input_min);
@@ -227,7 +228,7 @@ class int8_product {
     expect(depth <= most, "linear", "number of inputs", k, "at most " + std::to_string(most));
   }
 
-  /// Weight scale times input scale of static inputs; 0 where no code counts.
+  /// Weight scale times the scale of static inputs; 0 if all weights of the group are 0.
   [[nodiscard]] float product_scale(const quantized_matrix<S>& weights,
                                     const row_matrix<std::int8_t>& codes, index j, index c) const {
     constexpr float least = 0x1p-138F;  // 12 significant bits
@@ -250,7 +251,7 @@ class int8_product {
     return block_depth == 0 ? inputs() : std::min(block_depth, inputs() - c);
   }
 
-  /// Where codes, scales and sums begin in scratch memory, in bytes.
+  /// Byte offsets in scratch memory. The codes are at 0.
   struct row_layout {
     index scales, sums, bytes;
   };
@@ -269,7 +270,7 @@ class int8_product {
     }
   }
 
-  /// Sums of each block of row r, for the zero points of the weights.
+  /// Sums the codes of each block of row r, if weights have zero points.
   void sum_row(const input_code* codes, index r, std::int32_t* sums) const noexcept {
     if constexpr (S::is_affine) {
       const index blocks = scale_blocks<S>(inputs());
@@ -291,7 +292,8 @@ class int8_product {
     return blocks;
   }
 
-  /// The stages behind the sums of blocks of k. `scales` are those of the rows of dynamic inputs.
+  /// The stages that follow the sums of blocks of k. `scales` are the scales of the rows of dynamic
+  /// inputs.
   template <class Stages>
   // NOLINTNEXTLINE(bugprone-exception-escape): stages were checked when the layer was made
   [[nodiscard]] static auto with_row_scales([[maybe_unused]] const float* scales,
@@ -318,17 +320,16 @@ class int8_product {
     }
   }
 
-  /// How the buffer on the stack is used: sums, then codes of some rows, then copies of a chunk of
-  /// them in the order of the kernel. Codes of all of k stay if they fit, else those of a chunk.
+  /// The order of the buffer on the stack: sums, then codes of some rows, then a copy of a chunk of
+  /// these codes in the order of the kernel. If the codes of all of k fit, they are computed once;
+  /// otherwise codes are computed chunk by chunk.
   struct stack_layout {
-    using partial = gemm::detail::partial_sums<
-        gemm::int8_weights<input_code, gemm::default_kernel<input_code, Arch>>>;
     static constexpr index room = stack_bytes - sums_bytes;
 
     index rows;
     index chunk;   // codes of k
     index stride;  // codes from one row to the next
-    index cols;    // whose sums fit
+    index cols;    // columns whose sums fit
     bool keeps_codes;
 
     stack_layout(index m, index k, bool are_codes) noexcept
@@ -348,11 +349,10 @@ class int8_product {
     static index padded(index count) noexcept { return (count + 63) / 64 * 64; }
   };
 
-  /// y.rows <= place.rows rows by all columns, as many at a time as place.cols.
+  /// Multiplies y.rows <= place.rows rows by all columns, place.cols columns at a time.
   template <class Source, class Out, class Stages>
   void rows_on_stack(const Source& x, const output_rows<Out>& y, const Stages& rest,
                      std::byte* memory, const stack_layout& place) const noexcept {
-    using partial = typename stack_layout::partial;
     float scales[partial::most_rows];
     auto* sums = reinterpret_cast<std::int32_t*>(memory);
     auto* totals = reinterpret_cast<float*>(sums + sums_on_stack);
@@ -367,7 +367,7 @@ class int8_product {
     const auto stages = with_row_scales(&scales[0], rest);
     for (index col = 0; col < outputs(); col += place.cols) {
       const index col_end = std::min(outputs(), col + place.cols);
-      const gemm::detail::out_view<Out> to{y.data, y.stride, 0, col, y.rows, col_end - col};
+      const gemm::output_rectangle<Out> to{y.data, y.stride, 0, col, y.rows, col_end - col};
       if constexpr (block_depth != 0) std::fill_n(totals, y.rows * place.cols, 0.0F);
       std::int32_t row_sums[partial::most_rows];
       for (index block = 0; block < weights_.layout().blocks(); ++block) {
@@ -389,17 +389,17 @@ class int8_product {
           add_block(to, block, sums, &row_sums[0], totals, place.cols);
       }
       if constexpr (block_depth == 0) {
-        gemm::detail::apply_to_rows<lanes>(sums, place.cols, to,
-                                           scale_sums(blocks_of(&row_sums[0])) | stages);
+        gemm::apply_epilogue_to_rows<lanes>(sums, place.cols, to,
+                                            scale_sums(blocks_of(&row_sums[0])) | stages);
       } else {
-        gemm::detail::apply_to_rows<lanes>(totals, place.cols, to, stages);
+        gemm::apply_epilogue_to_rows<lanes>(totals, place.cols, to, stages);
       }
     }
   }
 
-  /// totals(i, j) += what block_depth codes of k give.
+  /// totals(i, j) += the scaled sums of block `block`.
   template <class Out>
-  void add_block(const gemm::detail::out_view<Out>& c, index block, const std::int32_t* sums,
+  void add_block(const gemm::output_rectangle<Out>& c, index block, const std::int32_t* sums,
                  const std::int32_t* row_sums, float* totals, index stride) const noexcept {
     using floats = arch::vec<float, lanes>;
     using ints = arch::vec<std::int32_t, lanes>;
@@ -432,7 +432,7 @@ class int8_product {
     row_quantizer<input_code>(params, input_min, input_max)(x.row(r) + first, count, codes);
   }
 
-  /// The same of some rows, which are made in `codes` unless they are there.
+  /// The same for some rows. Floats are quantized to `codes`; existing codes are read in place.
   template <class Source>
   [[nodiscard]] code_rows<input_code> chunk_of(const Source& x, index rows, const float* scales,
                                                index first, index count, input_code* codes,
@@ -447,24 +447,25 @@ class int8_product {
     }
   }
 
-  /// Rows of a product of packed weights whose codes and copies fit the stack; 0 if none does.
+  /// The number of rows whose codes and copies fit the stack, for packed weights; 0 if not even one
+  /// row fits.
   [[nodiscard]] index packed_rows_on_stack(index m) const noexcept {
     if constexpr (stays_packed<S>) {
-      index rows = std::min(m, gemm::detail::most_few_rows<Arch>);
+      index rows = std::min(m, few_rows::most_rows);
       const auto bytes = [&] {
-        return rows * (inputs() + 2 * index{sizeof(float)}) + 64 + copies::bytes(weights_, rows);
+        return rows * (inputs() + 2 * index{sizeof(float)}) + 64 + few_rows::bytes(weights_, rows);
       };
       while (rows > 0 && bytes() > stack_bytes) --rows;
       return rows;
     }
     return 0;
   }
-  using copies = gemm::detail::few_bit_lhs<input_code, std::min(S::storage::bits, 4), Arch>;
+  using few_rows = gemm::product_of_few_rows<input_code, std::min(S::storage::bits, 4), Arch>;
 
   template <class Source, class Out, class Stages>
   void packed_rows(const Source& x, const output_rows<Out>& y, const Stages& rest,
                    std::byte* memory) const noexcept {
-    std::byte* scratch = memory + (copies::bytes(weights_, y.rows) + 63) / 64 * 64;
+    std::byte* scratch = memory + (few_rows::bytes(weights_, y.rows) + 63) / 64 * 64;
     auto* scales = reinterpret_cast<float*>(scratch);
     auto* row_sums = reinterpret_cast<std::int32_t*>(scales + y.rows);
     auto* codes = reinterpret_cast<input_code*>(row_sums + y.rows);
@@ -476,17 +477,16 @@ class int8_product {
       sum_row(a.row(r), r, row_sums);
     }
     const auto stages = scale_sums(blocks_of(row_sums)) | with_row_scales(scales, rest);
-    const gemm::detail::out_view<Out> to{y.data, y.stride, 0, 0, y.rows, y.cols};
-    gemm::detail::multiply_few_rows(a.data, a.stride, weights_, to, stages, 0, 1, memory);
+    const gemm::output_rectangle<Out> to{y.data, y.stride, 0, 0, y.rows, y.cols};
+    few_rows::multiply(a.data, a.stride, weights_, to, stages, memory);
   }
 
   template <class Source, class Out, class Stages>
   void packed_row_by_chunks(const Source& x, const output_rows<Out>& y, const Stages& rest,
                             std::byte* memory) const noexcept {
-    using partial =
-        gemm::detail::few_bit_partial_sums<input_code, std::min(S::storage::bits, 4), Arch>;
+    using packed_sums = gemm::partial_sums<weights_type, input_code>;
     constexpr index chunk = (stack_bytes - sums_bytes) / 2 / 512 * 512;
-    static_assert(chunk % partial::depth == 0 && sums_on_stack % partial::cols == 0);
+    static_assert(chunk % packed_sums::depth == 0 && sums_on_stack % packed_sums::cols == 0);
     auto* sums = reinterpret_cast<std::int32_t*>(memory);
     auto* codes = reinterpret_cast<input_code*>(memory + sums_bytes);
     auto* room = reinterpret_cast<std::int8_t*>(codes + chunk);
@@ -505,12 +505,12 @@ class int8_product {
           encode(x, 0, scale, k, count, codes);
         }
         if constexpr (S::is_affine) row_sum += gemm::sum_of_codes(part, count);
-        partial::add(part, weights_, k, count, col, col_end, room, sums);
+        packed_sums::add(part, weights_, k, count, col, col_end, room, sums);
       }
       const auto stages = scale_sums(blocks_of(&row_sum)) | with_row_scales(&scale, rest);
-      gemm::detail::apply_to_rows<lanes>(
+      gemm::apply_epilogue_to_rows<lanes>(
           sums, sums_on_stack,
-          gemm::detail::out_view<Out>{y.data, y.stride, 0, col, 1, col_end - col}, stages);
+          gemm::output_rectangle<Out>{y.data, y.stride, 0, col, 1, col_end - col}, stages);
     }
   }
 
@@ -525,65 +525,34 @@ class int8_product {
 
 /// A linear layer of n outputs and k inputs (ops/layer.hpp has the calls).
 ///
-/// Weights of 1 to 4 bits stay packed (gemm/few_bits/weights.hpp) if a scale is that of a row or
-/// more. Other weights are multiplied as bytes, the levels of a codebook too. Scales are the floats
-/// of quantize(), not rounded. A weight scale may be 0: its weights are 0.
+/// Weights of 1 to 4 bits stay packed (gemm/few_bits/weights.hpp) if no row has more than one
+/// scale. All other weights, and the levels of a codebook, are multiplied as bytes. Scales are the
+/// floats of quantize(), not rounded. A weight scale may be 0; its weights are then 0.
 ///
-/// @tparam S       scheme of the weights; with dynamic inputs a codebook, or a scale for a row or
-///                 more
+/// @tparam S       scheme of the weights. With dynamic inputs: a codebook, or a scheme without
+///                 groups
 /// @tparam Inputs  dynamic_int8, static_int8 or static_uint8
-/// @tparam Arch    instruction set, for comparing; programs leave it alone
+/// @tparam Arch    instruction set; other than the default only for comparisons
 ///
 /// y(i, j) = sum over blocks b of rne(float(T) * s(b, j)) [* s_x(i) if dynamic] + bias(j). T is the
 /// exact integer sum over block b of (x_code - x_zero) * (w_code - w_zero). s is the weight scale,
 /// times the input scale if inputs are static. The float operations are in that order,
 /// uncontracted, so results are the same bits everywhere. The code of a codebook weight is the
-/// level itself, rne(127 * level), which is off by 1/254 of the scale at most; then s is the weight
-/// scale / 127, and a weight takes a byte. float_inputs keep levels exact and codes of few bits.
+/// level itself, rne(127 * level), whose error is at most 1/254 of the scale. Then s is the weight
+/// scale / 127, and a weight takes a byte. linear<S, float_inputs> keeps levels exact and stores
+/// codes of few bits.
 template <LinearWeights S, class Inputs, class Arch>
-class linear : public layer<detail::int8_product<S, Inputs, Arch>> {
+class linear : public detail::scheme_layer<S, detail::int8_product<S, Inputs, Arch>> {
   static_assert(
       Scheme<S>,
       "fewbit: a layer of product quantization takes dynamic_int8 or float_inputs, a layer of ttq "
       "takes dynamic_int8");
   static_assert(!std::is_same_v<Inputs, dynamic_int8_groups>,
                 "fewbit: dynamic_int8_groups take weights in groups, as those of int4_grouped<32>");
-  using base = layer<detail::int8_product<S, Inputs, Arch>>;
 
  public:
   using input_code = typename Inputs::code;
-
-  /// 0 x 0.
-  linear() = default;
-
-  /// Quantizes and packs float weights, n x k; bias has n values or none.
-  /// @throws fewbit::error if weights are empty or not finite, or as the other constructor does
-  explicit linear(const Eigen::Ref<const row_matrix<float>>& weights,
-                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                  const linear_options& options = {})
-    requires(!Inputs::is_static)
-      : linear(detail::quantized_weights<S>(weights), bias, options) {}
-  linear(const Eigen::Ref<const row_matrix<float>>& weights,
-         const Eigen::Ref<const Eigen::VectorXf>& bias, const quant_params& input_params,
-         const linear_options& options = {})
-    requires(Inputs::is_static)
-      : linear(detail::quantized_weights<S>(weights), bias, input_params, options) {}
-
-  /// Packs quantized weights.
-  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if a
-  ///         parameter is no scale or zero point, if k is so deep that a sum could leave int32, or
-  ///         if scales are so large that a total could leave float, whatever the scale of dynamic
-  ///         inputs; with static inputs if a weight scale times that of the inputs is no float of
-  ///         12 significant bits
-  explicit linear(const quantized_matrix<S>& weights,
-                  const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
-                  const linear_options& options = {})
-    requires(!Inputs::is_static)
-      : base(detail::int8_product<S, Inputs, Arch>(weights, quant_params{}), bias, options) {}
-  linear(const quantized_matrix<S>& weights, const Eigen::Ref<const Eigen::VectorXf>& bias,
-         const quant_params& input_params, const linear_options& options = {})
-    requires(Inputs::is_static)
-      : base(detail::int8_product<S, Inputs, Arch>(weights, input_params), bias, options) {}
+  using detail::scheme_layer<S, detail::int8_product<S, Inputs, Arch>>::scheme_layer;
 };
 
 }}  // namespace fewbit

@@ -121,7 +121,7 @@ class integer_product {
     constexpr index chunk = 2048, most_columns = 1024;
     constexpr index columns = gemm::product_columns<weights_type>;
     constexpr index most_sums = most_columns / columns * columns;
-    constexpr int lanes = gemm::detail::epilogue_lanes<kernel_type>;
+    constexpr int lanes = gemm::product_lanes<weights_type>;
     auto* sums = reinterpret_cast<std::int32_t*>(memory);
     std::byte* copied = memory + most_sums * sizeof(std::int32_t);
     for (index r = 0; r < y.rows; ++r) {
@@ -135,9 +135,9 @@ class integer_product {
         std::int32_t row_sum = 0;
         if constexpr (S::is_affine) row_sum = gemm::sum_of_codes(x.row(r), inputs());
         with_stages(col, &row_sum, [&](const auto& stages) {
-          gemm::detail::apply_to_rows<lanes>(
+          gemm::apply_epilogue_to_rows<lanes>(
               sums, most_sums,
-              gemm::detail::out_view<Out>{y.data + r * y.stride + col, 0, 0, 0, 1, col_end - col},
+              gemm::output_rectangle<Out>{y.data + r * y.stride + col, 0, 0, 0, 1, col_end - col},
               stages);
         });
       }
@@ -175,10 +175,10 @@ class integer_product {
 template <Scheme S, class In, class Out, class Mode, class Arch>
 class linear<S, integer_only<In, Out, Mode>, Arch>
     : public layer<detail::integer_product<S, integer_only<In, Out, Mode>, Arch>> {
-  using inputs = integer_only<In, Out, Mode>;
-  using product = detail::integer_product<S, inputs, Arch>;
+  using kind = integer_only<In, Out, Mode>;
+  using product = detail::integer_product<S, kind, Arch>;
   using base = layer<product>;
-  using parts = detail::integer_parts<S, inputs>;
+  using parts = detail::integer_parts<S, kind>;
   static constexpr const char* name = product::name;
 
  public:
@@ -198,7 +198,7 @@ class linear<S, integer_only<In, Out, Mode>, Arch>
       : base(product(weights, bias, input_params,
                      parts::output(name, weights, input_params, options))) {}
   /// With multipliers that were computed elsewhere, one for each output. Scales of weights and
-  /// outputs are not used.
+  /// outputs are not used. The zero point of outputs may lie up to 127 outside the codes.
   linear(const quantized_matrix<S>& weights, std::span<const std::int32_t> bias,
          std::span<const fixed_multiplier> multipliers, std::int32_t input_zero_point,
          const integer_options& options)

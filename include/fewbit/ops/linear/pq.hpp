@@ -14,18 +14,18 @@
 /// | pq<4, 8> | 2                | 256 for the whole matrix | 0.093                     | 1.6  |
 /// | pq<1, 4> | 4                | 16 for each column       |                           | 0.9  |
 ///
-/// The error is the squared error of 4096 x 32 weights, as a share of their squares. The rate is a
-/// multiple of that of int4_grouped<32> on a Sapphire Rapids: 1 row of inputs by 4096 x 4096
-/// weights from memory, whose traffic is the limit of both; tables take 30 to 70 of 190 to 400
-/// microseconds. With 16 rows of inputs pq<2, 4> is as fast as int4_grouped<32>; with 32 rows pq<4,
-/// 4> is 1.9 times as fast.
+/// The error is the squared error of 4096 x 32 weights, as a share of the sum of their squares. The
+/// rate is relative to int4_grouped<32>, for 1 row of inputs by 4096 x 4096 weights from memory on
+/// a Sapphire Rapids. Memory traffic limits both. Tables take 30 to 70 of 190 to 400 microseconds.
+/// With 16 rows of inputs pq<2, 4> is as fast as int4_grouped<32>; with 32 rows pq<4, 4> is 1.9
+/// times as fast.
 ///
 /// Use it if the memory traffic of weights is the limit: for one row of inputs, or a few. A row of
 /// inputs gives tables of its products with all centroids. Codes of weights are indices into these
 /// tables; weights are never decoded (codebook/pq_product.hpp). Codes of 8 bits are fast with
-/// AVX512-VBMI; elsewhere each is a load, and 1 bit for a weight takes as long as int4_grouped<32>.
-/// Include this header by name. Read before: ops/layer.hpp. Read next: codebook/output_aware.hpp
-/// (codebooks that minimize the error of outputs, not that of weights).
+/// AVX512-VBMI. Elsewhere each code is a load, and 8-bit codes of 1 bit per weight take as long as
+/// int4_grouped<32>. Include this header by name. Read before: ops/layer.hpp. Read next:
+/// codebook/output_aware.hpp (codebooks that minimize the error of outputs, not that of weights).
 
 #include "fewbit/begin.hpp"
 
@@ -67,7 +67,7 @@ namespace detail {
 template <index Width, int Bits>
 inline constexpr bool are_weights_without_scheme<pq<Width, Bits>> = true;
 
-/// Weights with columns of zeros added, up to a whole part.
+/// Weights, with columns of zeros added up to a whole part.
 template <index Width>
 [[nodiscard]] row_matrix<float> whole_parts(const matrix_ref& weights) {
   row_matrix<float> whole =
@@ -76,31 +76,65 @@ template <index Width>
   return whole;
 }
 
-/// Weights by codes of a product quantizer, and their product by tables of bytes.
-template <int Bits, class Arch>
-class pq_by_bytes {
- public:
-  using weights_type = pq_weights<Bits, Arch>;
-
- private:
-  using lhs = pq_lhs<weights_type>;
-
+/// Weights by codes of a product quantizer.
+template <class Weights>
+class pq_product {
  public:
   static constexpr const char* name = "linear";
-  static constexpr index most_rows = lhs::most_rows;
   static constexpr index stack_bytes = usual_stack_bytes;
-  /// Tables belong to the centroids of a layer: layers share nothing but the floats.
+  /// Tables belong to the centroids of a layer, so layers can share only the floats.
   using inputs_type = float_inputs;
-
-  pq_by_bytes() = default;
-  explicit pq_by_bytes(weights_type&& weights) noexcept : weights_(std::move(weights)) {}
+  using weights_type = Weights;
 
   [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
   [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
-  [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
+  [[nodiscard]] const Weights& weights() const noexcept { return weights_; }
   [[nodiscard]] index bytes() const noexcept { return weights_.bytes(); }
-  [[nodiscard]] index memory_bytes(index rows) const noexcept { return lhs::bytes(weights_, rows); }
   [[nodiscard]] index worker_bytes(index /*rows*/) const noexcept { return 0; }
+
+ protected:
+  using layout = typename Weights::layout;
+  using unit = typename Weights::unit;
+  static constexpr index centroids = Weights::centroids;
+  /// Columns whose sums are on the stack.
+  static constexpr index cols_on_stack = 1024;
+  static_assert(cols_on_stack % layout::points_per_block == 0);
+
+  pq_product() = default;
+  explicit pq_product(Weights&& weights) noexcept : weights_(std::move(weights)) {}
+
+  /// The outputs of one row, some columns at a time. Sums start at 0. add(col, cols, first, parts)
+  /// adds some parts to them, at most `together`, and write(col, cols) writes the outputs.
+  template <class T, class Add, class Write>
+  void sum_by_parts(index together, T* sums, const Add& add, const Write& write) const noexcept {
+    for (index col = 0; col < outputs(); col += cols_on_stack) {
+      const index cols = std::min(outputs() - col, cols_on_stack);
+      std::fill_n(sums, cols_on_stack, T{0});
+      for (index first = 0; first < weights_.parts(); first += together)
+        add(col, cols, first, std::min(together, weights_.parts() - first));
+      write(col, cols);
+    }
+  }
+
+  Weights weights_;
+};
+
+/// The product by tables of bytes.
+template <int Bits, class Arch>
+class pq_by_bytes : public pq_product<pq_weights<Bits, Arch>> {
+  using base = pq_product<pq_weights<Bits, Arch>>;
+  using base::centroids, base::cols_on_stack, base::weights_;
+  using typename base::layout, typename base::unit;
+  using lhs = pq_lhs<typename base::weights_type>;
+
+ public:
+  using typename base::weights_type;
+  static constexpr index most_rows = lhs::most_rows;
+
+  pq_by_bytes() = default;
+  explicit pq_by_bytes(weights_type&& weights) noexcept : base(std::move(weights)) {}
+
+  [[nodiscard]] index memory_bytes(index rows) const noexcept { return lhs::bytes(weights_, rows); }
 
   template <class Out, class Stages, class E>
   void run(const float_rows& x, const output_rows<Out>& y, const Stages& stages, std::byte* memory,
@@ -117,17 +151,13 @@ class pq_by_bytes {
   }
 
  private:
-  using layout = typename weights_type::layout;
-  using unit = typename weights_type::unit;
-  static constexpr index centroids = weights_type::centroids;
-  /// Bytes of the tables of some parts, at most as many as sums of 16 bits hold.
+  /// Bytes of the tables of the parts that are summed together. A 16-bit sum holds at most
+  /// most_summed_parts of them.
   static constexpr index table_bytes = 4096;
   static constexpr index parts_together = std::min(table_bytes / centroids, most_summed_parts);
-  static constexpr index cols_on_stack = 1024;
-  static_assert(cols_on_stack % layout::points_per_block == 0 &&
-                parts_together % table_padding == 0);
+  static_assert(parts_together % table_padding == 0);
   static_assert((centroids + cols_on_stack) * 4 + table_bytes + layout::points_per_block * 2 <=
-                stack_bytes);
+                base::stack_bytes);
 
   /// Scale and offset of the tables of a row, as pq_lhs::fill_row finds them.
   struct table_scale {
@@ -146,7 +176,8 @@ class pq_by_bytes {
     return {entry_scale(extent), static_cast<float>(offset)};
   }
 
-  /// Tables are made anew for some columns and some parts at a time.
+  /// Multiplies some columns and some parts at a time. Each run of columns computes the tables
+  /// again.
   template <class Out, class Stages>
   void row_on_stack(const float* x, const output_rows<Out>& y, const Stages& stages,
                     std::byte* memory) const noexcept {
@@ -156,25 +187,23 @@ class pq_by_bytes {
     auto* tables = reinterpret_cast<std::uint8_t*>(sums + layout::points_per_block);
     const table_scale of_row = scale_of(x, values);
     const bool is_finite = of_row.offset == of_row.offset;
-    for (index col = 0; col < outputs(); col += cols_on_stack) {
-      const index cols = std::min(outputs() - col, cols_on_stack);
-      std::fill_n(totals, cols_on_stack, 0);
-      for (index first = 0; is_finite && first < weights_.parts(); first += parts_together) {
-        const index parts = std::min(parts_together, weights_.parts() - first);
-        std::fill_n(tables, table_bytes, std::uint8_t{0});
-        for (index p = 0; p < parts; ++p) {
-          const float least = fill_products(weights_, x, first + p, values).least;
-          entries_to_bytes(values, centroids, least, of_row.scale, tables + p * centroids);
-        }
-        add_parts(col, cols, first, parts, tables, sums, totals);
+    const auto add = [&](index col, index cols, index first, index parts) {
+      if (!is_finite) return;
+      std::fill_n(tables, table_bytes, std::uint8_t{0});
+      for (index p = 0; p < parts; ++p) {
+        const float least = fill_products(weights_, x, first + p, values).least;
+        entries_to_bytes(values, centroids, least, of_row.scale, tables + p * centroids);
       }
-      gemm::detail::apply_to_rows<arch::native_lanes<std::int32_t>>(
-          totals, cols_on_stack, gemm::detail::out_view<Out>{y.data, y.stride, 0, col, 1, cols},
+      add_parts(col, cols, first, parts, tables, sums, totals);
+    };
+    this->sum_by_parts(parts_together, totals, add, [&](index col, index cols) {
+      gemm::apply_epilogue_to_rows<arch::native_lanes<std::int32_t>>(
+          totals, cols_on_stack, gemm::output_rectangle<Out>{y.data, y.stride, 0, col, 1, cols},
           from_lookups(&of_row.scale, &of_row.offset) | stages);
-    }
+    });
   }
 
-  /// totals[j] += what parts first .. first + parts - 1 of row col + j find in their tables.
+  /// totals[j] += the table entries of parts first .. first + parts - 1 of row col + j.
   void add_parts(index col, index cols, index first, index parts, const std::uint8_t* tables,
                  std::uint16_t* sums, std::int32_t* totals) const noexcept {
     for (index j = 0; j < cols; j += layout::points_per_block) {
@@ -184,37 +213,31 @@ class pq_by_bytes {
       for (index i = 0; i < layout::points_per_block; ++i) totals[j + i] += sums[i];
     }
   }
-
-  weights_type weights_;
 };
 
-/// The same by tables of floats.
+/// The product by tables of floats.
 template <int Bits>
-class pq_by_floats {
+class pq_by_floats : public pq_product<pq_float_weights<Bits>> {
+  using base = pq_product<pq_float_weights<Bits>>;
+  using base::centroids, base::cols_on_stack, base::weights_;
+  using typename base::layout, typename base::unit;
+
  public:
-  using weights_type = pq_float_weights<Bits>;
-  static constexpr const char* name = "linear";
+  using typename base::weights_type;
   static constexpr index most_rows = std::numeric_limits<index>::max();
-  static constexpr index stack_bytes = usual_stack_bytes;
-  using inputs_type = float_inputs;
 
   pq_by_floats() = default;
-  explicit pq_by_floats(weights_type&& weights) noexcept : weights_(std::move(weights)) {}
+  explicit pq_by_floats(weights_type&& weights) noexcept : base(std::move(weights)) {}
 
-  [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
-  [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
-  [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
-  [[nodiscard]] index bytes() const noexcept { return weights_.bytes(); }
   [[nodiscard]] index memory_bytes(index /*rows*/) const noexcept {
     return pq_float_bytes(weights_);
   }
-  [[nodiscard]] index worker_bytes(index /*rows*/) const noexcept { return 0; }
 
   template <class Out, class Stages, class E>
   void run(const float_rows& x, const output_rows<Out>& y, const Stages& stages, std::byte* memory,
            workspace& /*workers*/, const E& executor) const noexcept {
     const Eigen::Map<const row_matrix<float>, 0, Eigen::OuterStride<>> rows(
-        x.data, y.rows, inputs(), Eigen::OuterStride<>(x.stride));
+        x.data, y.rows, this->inputs(), Eigen::OuterStride<>(x.stride));
     multiply_pq_floats(rows, weights_, y.matrix(), stages, memory, executor);
   }
 
@@ -225,76 +248,44 @@ class pq_by_floats {
   }
 
  private:
-  using layout = typename weights_type::layout;
-  using unit = typename weights_type::unit;
-  static constexpr index centroids = weights_type::centroids;
   static constexpr index entries_on_stack = 1024;
   static constexpr index parts_together = entries_on_stack / centroids;
-  static constexpr index cols_on_stack = 1024;
-  static_assert(cols_on_stack % layout::points_per_block == 0 && parts_together % unit::parts == 0);
-  static_assert((entries_on_stack + cols_on_stack + layout::points_per_block) * 4 <= stack_bytes);
+  static_assert(parts_together % unit::parts == 0);
+  static_assert((entries_on_stack + cols_on_stack + layout::points_per_block) * 4 <=
+                base::stack_bytes);
 
-  /// Entries are made anew for some columns and some parts at a time.
+  /// Multiplies some columns and some parts at a time. Each run of columns computes the entries
+  /// again.
   template <class Out, class Stages>
   void row_on_stack(const float* x, const output_rows<Out>& y, const Stages& stages,
                     std::byte* memory) const noexcept {
     auto* entries = reinterpret_cast<float*>(memory);
     float* sums = entries + entries_on_stack;
     float* in_order = sums + cols_on_stack;
-    for (index col = 0; col < outputs(); col += cols_on_stack) {
-      const index col_end = std::min(outputs(), col + cols_on_stack);
-      std::fill_n(sums, cols_on_stack, 0.0F);
-      for (index first = 0; first < weights_.parts(); first += parts_together) {
-        const index parts = std::min(parts_together, weights_.parts() - first);
-        std::fill_n(entries, entries_on_stack, 0.0F);
-        for (index p = 0; p < parts; ++p)
-          fill_products(weights_, x, first + p, entries + p * centroids);
-        for (index j = col; j < col_end; j += layout::points_per_block) {
-          const std::uint8_t* codes =
-              weights_.block(j / layout::points_per_block) + first / unit::parts * layout::stride;
-          add_float_rows<Bits>(entries, codes, layout::rows(parts), sums + (j - col));
-        }
+    const auto add = [&](index col, index cols, index first, index parts) {
+      std::fill_n(entries, entries_on_stack, 0.0F);
+      for (index p = 0; p < parts; ++p)
+        fill_products(weights_, x, first + p, entries + p * centroids);
+      for (index j = 0; j < cols; j += layout::points_per_block) {
+        const std::uint8_t* codes = weights_.block((col + j) / layout::points_per_block) +
+                                    first / unit::parts * layout::stride;
+        add_float_rows<Bits>(entries, codes, layout::rows(parts), sums + j);
       }
-      for (index j = col; j < col_end; j += layout::points_per_block) {
+    };
+    this->sum_by_parts(parts_together, sums, add, [&](index col, index cols) {
+      for (index j = 0; j < cols; j += layout::points_per_block) {
         for (index i = 0; i < layout::points_per_block; ++i)
-          in_order[i] = sums[j - col + sum_of_point<Bits>(i)];
-        gemm::detail::apply_to_rows<arch::native_lanes<float>>(
+          in_order[i] = sums[j + sum_of_point<Bits>(i)];
+        const index width = std::min(layout::points_per_block, cols - j);
+        gemm::apply_epilogue_to_rows<arch::native_lanes<float>>(
             in_order, layout::points_per_block,
-            gemm::detail::out_view<Out>{y.data, y.stride, 0, j, 1,
-                                        std::min(layout::points_per_block, col_end - j)},
-            stages);
+            gemm::output_rectangle<Out>{y.data, y.stride, 0, col + j, 1, width}, stages);
       }
-    }
+    });
   }
-
-  weights_type weights_;
 };
 
-/// Fails as a layer unless kmeans accepts the options for so many points.
-inline void expect_clustering(const kmeans_options& o, index points) {
-  const auto at_least = [](const char* argument, index got, index want) {
-    expect(got >= want, "linear", argument, got, "at least " + std::to_string(want));
-  };
-  at_least("clustering.iterations", o.iterations, 1);
-  at_least("clustering.restarts", o.restarts, 1);
-  at_least("clustering.candidates", o.candidates, 0);
-  at_least("clustering.seeding_points", o.seeding_points, 0);
-  expect(o.tolerance >= 0.0, "linear", "clustering.tolerance", o.tolerance, "at least 0");
-  if (o.weights.empty()) return;
-  const auto count = static_cast<index>(o.weights.size());
-  expect_equal("linear", "clustering.weights.size()", count, points);
-  double sum = 0.0;
-  for (index i = 0; i < count; ++i) {
-    const float weight = o.weights[static_cast<std::size_t>(i)];
-    if (!is_finite(weight) || weight < 0.0F) {
-      fail("linear", item("clustering.weights", i), weight, "a finite number of at least 0");
-    }
-    sum += double{weight};
-  }
-  expect(sum > 0.0, "linear", "largest of clustering.weights", 0, "more than 0");
-}
-
-/// What both layers have in common: how codes are found and packed.
+/// What both layers have in common: they train codebooks and pack codes.
 template <index Width, int Bits, class Product>
 class pq_layer : public layer<Product> {
   using base = layer<Product>;
@@ -305,8 +296,8 @@ class pq_layer : public layer<Product> {
   /// 0 x 0.
   pq_layer() = default;
 
-  /// Looks for codebooks of float weights, n x k, and packs the codes; bias has n values or none.
-  /// If k is no multiple of Width, the last part is filled up with zeros.
+  /// Trains codebooks of float weights, n x k, and packs the codes; bias has n values or none. If k
+  /// is not a multiple of Width, zeros fill the last part.
   /// @throws fewbit::error if weights are empty or hold a NaN or an infinity, kmeans does not
   ///         accept the options, or as the other constructor does
   template <Executor E = inline_executor>
@@ -317,9 +308,9 @@ class pq_layer : public layer<Product> {
       : base(Product(trained(weights, clustering, executor)), bias, options) {}
 
   /// Packs codes, n x quantizer.parts().
-  /// @throws fewbit::error if the quantizer is not of this width and these bits, a code is not one
-  ///         of its codes, bias has another length or is not finite, or an output parameter is no
-  ///         scale or zero point
+  /// @throws fewbit::error if the quantizer has another width or number of bits, a code is out of
+  ///         range, bias has another length or is not finite, or output_params are not a valid
+  ///         scale and zero point
   pq_layer(const product_quantizer& quantizer,
            const Eigen::Ref<const row_matrix<std::uint8_t>>& codes,
            const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
@@ -331,8 +322,8 @@ class pq_layer : public layer<Product> {
   static weights_type trained(const matrix_ref& weights, const kmeans_options& clustering,
                               const E& executor) {
     expect_finite("linear", "weights", weights);
-    expect_clustering(clustering,
-                      weights.rows() * (Bits == 4 ? 1 : (weights.cols() + Width - 1) / Width));
+    expect_options("linear", "clustering.", clustering,
+                   weights.rows() * (Bits == 4 ? 1 : (weights.cols() + Width - 1) / Width));
     const row_matrix<float> whole = whole_parts<Width>(weights);
     const pq_options training{.parts = whole.cols() / Width,
                               .bits = Bits,
@@ -361,15 +352,15 @@ class pq_layer : public layer<Product> {
 
 /// A linear layer of n outputs and k inputs.
 ///
-/// @tparam Arch  instruction set, for comparing; programs leave it alone
+/// @tparam Arch  instruction set; other than the default only for comparisons
 ///
 /// y(i, j) = rne(float(T) * s(i)) + o(i) + bias(j). T is the exact sum of the bytes that the codes
 /// of row j select in the tables of input i, s(i) is the step of these bytes and o(i) the sum of
 /// the least entries of the tables. The float operations are in that order, uncontracted, so
 /// results are the same bits everywhere. The difference from the product with the decoded weights
-/// is at most parts * s(i) / 2, plus what float operations lose (pq_lhs::error_bound). s(i) is
-/// 1/255 of the largest difference between an input's products with two centroids of a part. All
-/// outputs of an input with a NaN or an infinity are NaN.
+/// is at most parts * s(i) / 2, plus the rounding errors of float operations (pq_lhs::error_bound).
+/// s(i) is 1/255 of the largest difference between an input's products with two centroids of a
+/// part. All outputs of an input with a NaN or an infinity are NaN.
 template <index Width, int Bits, class Arch>
 class linear<pq<Width, Bits>, dynamic_int8, Arch>
     : public detail::pq_layer<Width, Bits, detail::pq_by_bytes<Bits, Arch>> {

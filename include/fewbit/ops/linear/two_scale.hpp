@@ -5,8 +5,8 @@
 ///     linear<ttq> layer(quantize_ttq(weights), bias);   // once: packs two bits for each weight
 ///     layer(inputs, outputs);                           // often: allocates nothing
 ///
-/// Weights are two rows of bits, one of the codes that are 1 and one of the codes that are -1. Each
-/// is a group with a scale of its own; inputs are multiplied by both. Read before:
+/// A row of weights is stored as two rows of bits: one marks the codes 1, the other marks the codes
+/// -1. Each row of bits is a group with its own scale. Inputs are multiplied by both. Read before:
 /// quant/two_scale_ternary.hpp. Read next: ops/linear/grouped.hpp.
 
 #include "fewbit/begin.hpp"
@@ -22,7 +22,7 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// Names weights that quantize_ttq makes: linear<ttq>.
+/// Weights of quantize_ttq, as a template argument: linear<ttq>.
 struct ttq {};
 
 namespace detail {
@@ -30,7 +30,7 @@ namespace detail {
 template <>
 inline constexpr bool are_weights_without_scheme<ttq> = true;
 
-/// As expect_finite_totals.
+/// Fails if a total could be infinite, as expect_finite_totals does.
 inline void expect_finite_two_scale_totals(const two_scale_ternary& q) {
   for (index j = 0; j < q.rows(); ++j) {
     double total = 0.0;
@@ -44,8 +44,8 @@ inline void expect_finite_two_scale_totals(const two_scale_ternary& q) {
   }
 }
 
-/// A 1-bit code means 0 or 2, so scales are halved. In the second group a bit is set where the code
-/// is not -1, and the zero point is 2: a code of -1 means -2 there, every other code 0.
+/// A 1-bit code means 0 or 2, so scales are halved. In the second group a bit is set if the code is
+/// not -1, and the zero point is 2. So a code of -1 means -2 there, and every other code means 0.
 template <class Arch>
 [[nodiscard]] gemm::grouped_weights<1, Arch> pack_two_scales(const two_scale_ternary& q) {
   using packed = gemm::grouped_weights<1, Arch>;
@@ -70,7 +70,7 @@ template <class Arch>
   return packed(bits, k, scales, zeros);
 }
 
-/// quantize_ttq(weights); its sentences name a layer's weights.
+/// quantize_ttq(weights). Error sentences name the weights of the layer.
 [[nodiscard]] inline two_scale_ternary ttq_weights(
     const Eigen::Ref<const row_matrix<float>>& weights) {
   expect_finite("linear", "weights", weights);
@@ -82,7 +82,7 @@ template <class Arch>
 /// A linear layer of n outputs and k inputs that become int8 codes at each call (ops/layer.hpp has
 /// the calls).
 ///
-/// @tparam Arch  instruction set, for comparing; programs leave it alone
+/// @tparam Arch  instruction set; other than the default only for comparisons
 ///
 /// y(i, j) = s_x(i) * (rne(float(2 P) * p(j)) + rne(float(-2 N) * q(j))) + bias(j). P and N are the
 /// exact sums of the input codes where the weight is 1 and -1, p and q are half the positive and
@@ -106,9 +106,9 @@ class linear<ttq, dynamic_int8, Arch>
       : linear(detail::ttq_weights(weights), bias, options) {}
 
   /// Packs quantized weights, n x k.
-  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if an
-  ///         output parameter is no scale or zero point, if k is so deep that a sum could leave
-  ///         int32, or if scales are so large that a total could leave float, whatever the inputs
+  /// @throws fewbit::error if weights are empty, if bias has another length or is not finite, if
+  ///         output_params are not a valid scale and zero point, if k is so large that a sum could
+  ///         overflow int32, or if scales are so large that a total could overflow float
   explicit linear(const two_scale_ternary& weights,
                   const Eigen::Ref<const Eigen::VectorXf>& bias = Eigen::VectorXf(),
                   const linear_options& options = {})

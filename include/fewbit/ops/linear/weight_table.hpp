@@ -1,6 +1,6 @@
 #pragma once
 /// A quantized matrix in the form that layers use: signed 8-bit codes, and tables of scales and
-/// zero points, [block of k][output channel]. And the checks of weights that layers share.
+/// zero points, [block of k][output channel]. Also the checks of weights that layers share.
 
 #include "fewbit/begin.hpp"
 
@@ -21,8 +21,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// Codes of k that share a scale: 0 for all of a row, -1 if scales vary along k, so that a sum over
-/// k has no common scale.
+/// Number of codes along k that share a scale. 0: all codes of a row. -1: scales change along k, so
+/// a sum over k has no common scale.
 template <class Granularity>
 inline constexpr index scale_depth = -1;
 template <>
@@ -38,9 +38,10 @@ inline constexpr index scale_depth<grouped<G>> = G;
 template <Scheme S>
 constexpr void expect_multipliable() {
   static_assert(S::storage::bits <= 8, "fewbit: operators take weights of up to 8 bits");
-  static_assert(scale_depth<typename S::granularity> >= 0,
-                "fewbit: a scale per column varies along the sum over inputs and cannot leave it; "
-                "use per_row or grouped<G>");
+  static_assert(
+      scale_depth<typename S::granularity> >= 0,
+      "fewbit: a scale per column changes along the sum over inputs and cannot be applied "
+      "to the sum; use per_row or grouped<G>");
 }
 
 /// What is subtracted from codes of an unsigned 8-bit storage, so that they fit std::int8_t. The
@@ -78,7 +79,7 @@ template <Scheme S>
   return CodebookScheme<S> ? q.scale(r, c) / 127.0F : q.scale(r, c);
 }
 
-/// The largest magnitude of one of signed_codes less its zero point.
+/// The largest magnitude of a signed code minus its zero point.
 template <Scheme S>
 inline constexpr int largest_signed_code = CodebookScheme<S> ? 127
                                            : S::is_affine    ? S::storage::max - S::storage::min
@@ -108,7 +109,7 @@ template <class T, Scheme S, class F>
   return table;
 }
 
-/// Fails as a layer unless there are rows and columns of an argument.
+/// Fails unless an argument has rows and columns. `layer` is the function in the error sentence.
 inline void expect_not_empty(const char* layer, const char* argument, index rows, index cols) {
   if (rows > 0 && cols > 0) return;
   fail(layer, argument, text(rows) + " x " + text(cols), "at least one row and one column");
@@ -122,7 +123,7 @@ template <Scheme S>
   return quantize<S>(weights);
 }
 
-/// The value of the code at (r, c) before its scale.
+/// The value of the code at (r, c) before it is multiplied by its scale.
 template <Scheme S>
 [[nodiscard]] float counted(const quantized_matrix<S>& q, typename S::code code,
                             [[maybe_unused]] index r, [[maybe_unused]] index c) noexcept {
@@ -150,7 +151,7 @@ template <Scheme S>
 }
 
 /// Totals of a layer are floats before they are multiplied by the scale of the inputs. Fails if
-/// input codes of up to `largest_input` could make a total infinite, whatever that scale is.
+/// input codes of up to `largest_input` could make a total infinite.
 /// @param scales_grow_by  relative amount by which packing may round a scale up
 template <Scheme S>
 void expect_finite_totals(const quantized_matrix<S>& q, int largest_input,
