@@ -36,24 +36,11 @@
 #include "fewbit/calib/threshold_observer.hpp"       // entropy_observer, mse_observer ...
 
 // ---- ops: the operators that an inference program calls
-#include "fewbit/ops/add.hpp"           // elementwise_add, elementwise_subtract
-#include "fewbit/ops/batch_matmul.hpp"  // batch_matmul: two activations
-#include "fewbit/ops/code_table.hpp"    // code_table, functions::sigmoid ...: any unary function
-#include "fewbit/ops/concatenate.hpp"   // concatenate_channels
 #include "fewbit/ops/inputs.hpp"        // dynamic_int8, float_inputs ...; prepare(x, scratch)
 #include "fewbit/ops/integer_only.hpp"  // integer_only<In, Out, Mode>: codes in, codes out
 #include "fewbit/ops/layer.hpp"         // calls, options and memory of all layers
 #include "fewbit/ops/linear.hpp"        // linear<Weights, Inputs>: the table of linear layers
-#include "fewbit/ops/mean2d.hpp"        // mean2d: global average with requantization
-#include "fewbit/ops/multiply.hpp"      // elementwise_multiply
 #include "fewbit/ops/output.hpp"        // layer_options; bias, bound, codes
-#include "fewbit/ops/pad.hpp"           // pad2d
-#include "fewbit/ops/pool2d.hpp"        // average_pool2d, max_pool2d
-#include "fewbit/ops/requantize.hpp"    // code_requantizer: codes -> codes
-#include "fewbit/ops/resize.hpp"        // resize_nearest, resize_bilinear
-#include "fewbit/ops/softmax.hpp"       // softmax, table_softmax
-#include "fewbit/ops/softmax16.hpp"     // softmax<std::int16_t>
-#include "fewbit/ops/window2d.hpp"      // image_extents, window2d, placed_window, same_padding
 
 // ---- gemm: exact products of codes
 #include "fewbit/gemm/apply_epilogue.hpp"  // finish: sums -> epilogue -> C
@@ -76,14 +63,10 @@
 // begin.hpp, end.hpp: first and last in every header; put the host's macros aside
 
 // ---- arch: instruction sets as types, short vectors, units of instructions for kernels
-#include "fewbit/arch/all.hpp"       // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
-#include "fewbit/arch/arch.hpp"      // arch::native, arch::compiled
-#include "fewbit/arch/bit_unit.hpp"  // instructions of kernels of bit planes
-// fewbit/arch/byte_lookup.hpp   bytes by a table of 256
-// fewbit/arch/code_pairs.hpp    pairs of codes as int16
-// fewbit/arch/products.hpp      products that need more bits than their factors
-// fewbit/arch/tap_unit.hpp      what depthwise kernels are made of
-#include "fewbit/arch/byte_sums.hpp"     // add_fours: sums of neighbouring bytes
+#include "fewbit/arch/all.hpp"        // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
+#include "fewbit/arch/arch.hpp"       // arch::native, arch::compiled
+#include "fewbit/arch/bit_unit.hpp"   // instructions of kernels of bit planes
+#include "fewbit/arch/byte_sums.hpp"  // add_fours: sums of neighbouring bytes
 #include "fewbit/arch/code_values.hpp"   // codes of a few bits as floats
 #include "fewbit/arch/convert.hpp"       // nearest_int, saturated, widened: float -> int32 -> codes
 #include "fewbit/arch/dot_unit.hpp"      // instructions of matrix kernels
@@ -245,6 +228,10 @@
 // fewbit/ops/window2d.hpp                    window2d, same_padding, placed_window
 //
 // ops: what is inside these
+// fewbit/arch/byte_lookup.hpp                bytes by a table of 256
+// fewbit/arch/code_pairs.hpp                 pairs of codes as int16
+// fewbit/arch/products.hpp                   products that need more bits than their factors
+// fewbit/arch/tap_unit.hpp                   instructions of depthwise convolutions
 // fewbit/core/fixed_functions.hpp            exp, 1 / (1 + x) in fixed point
 // fewbit/gemm/int8/wide_product.hpp          products of int16 codes
 // fewbit/gemm/multiply_block.hpp             products of a block of rows, in raw memory

@@ -213,14 +213,13 @@ class batch_matmul {
   /// Whole pairs of rows of b. Returns the number of rows.
   index pack_rows(const T* from, index stride, std::int16_t* to) const noexcept {
     using halves = arch::vec<std::int16_t, lanes>;
-    constexpr std::make_integer_sequence<int, lanes> order;
     const halves zero(static_cast<std::int16_t>(params_.b_zero));
     index i = 0;
     for (; i + 2 <= k_; i += 2, from += 2 * stride, to += 2 * lanes) {
       const auto even = arch::convert<std::int16_t>(arch::vec<T, lanes>::load(from)) - zero;
       const auto odd = arch::convert<std::int16_t>(arch::vec<T, lanes>::load(from + stride)) - zero;
-      arch::detail::interleave<0>(even, odd, order).store(to);
-      arch::detail::interleave<1>(even, odd, order).store(to + lanes);
+      arch::interleaved<0>(even, odd).store(to);
+      arch::interleaved<1>(even, odd).store(to + lanes);
     }
     return i;
   }
