@@ -145,6 +145,8 @@ struct float_sum {
 template <Code T, class Mode, bool Subtracts>
 class elementwise_sum {
   static constexpr bool is_float = std::is_same_v<Mode, onnxruntime_float>;
+  static_assert(is_float || FixedPointMode<Mode>,
+                "fewbit: give a rounding mode of core/fixed_point.hpp, or onnxruntime_float");
   static_assert(!is_float || ByteCode<T>, "fewbit: onnxruntime adds codes of 8 bits only");
   static constexpr const char* name = Subtracts ? "elementwise_subtract" : "elementwise_add";
   static constexpr int usual_shift = sizeof(T) == 1 ? 20 : 15;

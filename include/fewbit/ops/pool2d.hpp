@@ -203,23 +203,30 @@ class average_pool2d {
     });
   }
 
-  /// Sums in 32 bits, divided in double: the quotient of two integers of 32 bits is never rounded
-  /// up to the next integer.
+  /// Sums in 32 bits, divided by a product of 64 bits, exactly.
   void average32(const pixels& w, index count, T* y) const noexcept {
-    const std::int32_t start = padding_sum(w), half = static_cast<std::int32_t>(count / 2);
+    const auto divisor = static_cast<std::uint64_t>(count);
+    const int places = 31 + std::bit_width(static_cast<std::uint32_t>(count - 1));
+    const std::uint64_t multiplier = ((std::uint64_t{1} << places) + divisor - 1) / divisor;
+    const std::int32_t start = padding_sum(w);
     detail::for_each_channel_block<detail::code_ints::lanes>(
         windows_.image().channels, [&]<int N>(index c) FEWBIT_INLINE_LAMBDA {
           using sums = detail::lanes_of<std::int32_t, N>;
           using codes = detail::lanes_of<T, N>;
-          using doubles = arch::rebind<sums, double>;
+          using words = arch::rebind<sums, std::uint64_t>;
           sums sum(start);
           detail::for_each_pixel(detail::window_shape<0, 0>{}, w.from_channel(c), [&](const T* p) {
             sum = sum + arch::convert<std::int32_t>(arch::load<codes>(p));
           });
-          sum = sum + arch::select(sum < sums(0), sums(-half), sums(half));
-          const doubles quotient = arch::convert<double>(sum) / doubles(static_cast<double>(count));
+          const sums sign = sum >> sums(31);
+          const sums magnitude = ((sum ^ sign) - sign) + sums(static_cast<std::int32_t>(count / 2));
+          const words product =
+              arch::convert<std::uint64_t>(arch::bits_as<std::uint32_t>(magnitude)) *
+              words(multiplier);
+          const sums quotient = arch::convert<std::int32_t>(
+              words(product >> words(static_cast<std::uint64_t>(places))));
           const sums mean =
-              arch::clamp(arch::convert<std::int32_t>(quotient), sums(options_.bounds.lowest),
+              arch::clamp(sums((quotient ^ sign) - sign), sums(options_.bounds.lowest),
                           sums(options_.bounds.highest));
           arch::store<codes>(y + c, arch::convert<T>(mean));
         });
