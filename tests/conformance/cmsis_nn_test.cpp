@@ -23,6 +23,7 @@
 #include "fewbit/ops/pool2d.hpp"
 #include "fewbit/ops/softmax.hpp"
 #include "fewbit/ops/softmax16.hpp"
+#include "fewbit/ops/transpose_conv2d.hpp"
 
 namespace fewbit { namespace conformance_cmsis_nn_test {
 
@@ -199,6 +200,24 @@ void expect_depthwise(const config& c) {
                          integer_options{c.output_params(), c.bounds()}, c.number("CH_MULT", 1));
   row_matrix<Code> y(g.batches, layer.outputs());
   layer(rows_of<Code>(c.input(), g.batches), y);
+  expect_equal_codes(y, c.output());
+}
+
+void expect_transpose_conv(const config& c) {
+  const image_extents image{c.number("INPUT_H"), c.number("INPUT_W"), c.number("IN_CH")};
+  const window2d window{.kernel = {c.number("FILTER_Y"), c.number("FILTER_X")},
+                        .stride = {c.number("STRIDE_Y"), c.number("STRIDE_X")},
+                        .dilation = {c.number("DILATION_Y", 1), c.number("DILATION_X", 1)},
+                        .padding = {.top = c.number("PAD_Y"), .left = c.number("PAD_X")}};
+  const index channels = c.number("OUT_CH"), batches = c.input().size() / image.size();
+  const auto multipliers = c.multipliers(channels);
+  const transpose_conv2d<eight_bits, integer_only<std::int8_t, std::int8_t, cmsis_default>> layer(
+      with_unit_scales<eight_bits>(c.weights(channels, window.taps() * image.channels)), image,
+      window, {c.number("OUTPUT_H"), c.number("OUTPUT_W")}, c.bias<std::int32_t>(), multipliers,
+      c.input_zero(), integer_options{c.output_params(), c.bounds()});
+  row_matrix<std::int8_t> y(batches, layer.outputs());
+  auto scratch = layer.make_scratch();
+  layer(rows_of<std::int8_t>(c.input(), batches), y, scratch);
   expect_equal_codes(y, c.output());
 }
 
@@ -400,6 +419,7 @@ check check_of(const vector_case& v, const config& c) {
     return {"softmax int8" + std::string(is_wide ? " to int16" : ""),
             is_wide ? expect_softmax<std::int16_t> : expect_softmax<std::int8_t>, ""};
   }
+  if (kind == "transpose_conv" && !is_wide) return {kind + type, expect_transpose_conv, ""};
   if (kind == "lstm" || kind == "svdf") return {kind, nullptr, "comes later"};
   return {kind, nullptr, "no check for this kind"};
 }
