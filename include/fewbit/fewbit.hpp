@@ -214,6 +214,7 @@
 // fewbit/ops/code_table.hpp                  any function of 8-bit codes: a table of 256
 // fewbit/ops/concatenate.hpp                 channels of several images side by side
 // fewbit/ops/conv2d.hpp                      conv2d<S, Inputs>: convolutions of NHWC images
+// fewbit/ops/conv1d.hpp                      conv1d<S, Inputs>: over time, whole or as a stream
 // fewbit/ops/depthwise_conv2d.hpp            a filter for each channel
 // fewbit/ops/integer16.hpp                   convolutions and linear layers of 16-bit activations
 // fewbit/ops/linear/integer.hpp              linear<S, integer_only<In, Out, Mode>>
@@ -226,6 +227,7 @@
 // fewbit/ops/softmax.hpp                     softmax on codes
 // fewbit/ops/softmax16.hpp                   the same of 16-bit codes
 // fewbit/ops/window2d.hpp                    window2d, same_padding, placed_window
+// fewbit/ops/transpose_conv2d.hpp            transposed convolutions of NHWC images
 //
 // ops: what is inside these
 // fewbit/arch/byte_lookup.hpp                bytes by a table of 256
@@ -233,6 +235,7 @@
 // fewbit/arch/products.hpp                   products that need more bits than their factors
 // fewbit/arch/tap_unit.hpp                   instructions of depthwise convolutions
 // fewbit/core/fixed_functions.hpp            exp, 1 / (1 + x) in fixed point
+// fewbit/gemm/int8/one_row.hpp               products of one row at a time
 // fewbit/gemm/int8/wide_product.hpp          products of int16 codes
 // fewbit/gemm/multiply_block.hpp             products of a block of rows, in raw memory
 // fewbit/ops/code_blocks.hpp                 tensors of codes cut in blocks

@@ -35,6 +35,7 @@
 #include "fewbit/core/operands.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/int8/lhs.hpp"
+#include "fewbit/gemm/int8/one_row.hpp"
 #include "fewbit/gemm/multiply_block.hpp"
 #include "fewbit/gemm/stages.hpp"
 #include "fewbit/gemm/sum_of_codes.hpp"
@@ -113,7 +114,7 @@ class conv1d_state {
   /// Remembers a frame in place of the oldest.
   void push(const Code* frame) noexcept {
     if (frames_ == 0) return;
-    gemm::detail::copy_codes(frame, channels_, 0, codes_.data() + next_ * channels_);
+    gemm::copy_codes(frame, channels_, 0, codes_.data() + next_ * channels_);
     next_ = next_ + 1 == frames_ ? 0 : next_ + 1;
   }
   void set_phase(index phase) noexcept { phase_ = phase; }
@@ -129,6 +130,15 @@ class conv1d_state {
   aligned_buffer<Code> codes_;
   aligned_buffer<std::byte> scratch_;
 };
+
+namespace detail {
+
+/// Weights that stay packed have no other copy.
+struct no_row_weights {
+  [[nodiscard]] static index bytes() noexcept { return 0; }
+};
+
+}  // namespace detail
 
 /// @tparam S       integers of up to 8 bits, a scale for each row or matrix; weights of 1 to 4 bits
 ///                 stay packed
@@ -199,7 +209,7 @@ class conv1d {
     index proofs = 0;
     if constexpr (!detail::stays_packed<S>) proofs = weights_.proof_bytes();
     return weights_.bytes() + proofs + output_.bytes() +
-           zeros_.size() * index{sizeof(std::int32_t)} + wide_.size() * index{sizeof(std::int16_t)};
+           zeros_.size() * index{sizeof(std::int32_t)} + rows_.bytes();
   }
 
   /// A whole sequence, a window at a time, in at most 16 KiB of stack.
@@ -302,6 +312,9 @@ class conv1d {
   using weights_type =
       std::conditional_t<detail::stays_packed<S>, gemm::few_bit_weights<S::storage::bits, Arch>,
                          gemm::int8_weights<patch_code, kernel_type>>;
+  using row_weights_type =
+      std::conditional_t<detail::stays_packed<S>, detail::no_row_weights,
+                         gemm::row_weights<gemm::int8_weights<patch_code, kernel_type>>>;
   using output_type = typename parts::output_type;
   static constexpr index patch_bytes = 48 * 1024;
 
@@ -350,23 +363,7 @@ class conv1d {
       weights_ = weights_type(padded, -S::storage::min);
     } else {
       weights_ = weights_type(padded);
-      if constexpr (gemm::detail::Proving<typename kernel_type::unit>) widen();
-    }
-  }
-
-  /// Copies small weights as int16 for streams, if the unit otherwise widens them at each use.
-  void widen() {
-    constexpr index most = 16 * 1024;  // 32 KiB as int16
-    index codes = 0;
-    for (index col = 0; col < weights_.n(); col += weights_.panel_cols(col))
-      codes += weights_.panel_cols(col) * weights_.layout().padded();
-    if (codes > most) return;
-    wide_ = aligned_buffer<std::int16_t>(codes);
-    for (index col = 0; col < weights_.n(); col += weights_.panel_cols(col)) {
-      const index width = weights_.panel_cols(col);
-      gemm::detail::widen_panels<kernel_type>(
-          weights_.panel(col), width * weights_.layout().padded(), width,
-          wide_.data() + (weights_.panel(col) - weights_.panel(0)));
+      rows_ = row_weights_type(weights_);
     }
   }
 
@@ -401,7 +398,7 @@ class conv1d {
   }
 
   static void copy_frame(const code* from, index count, patch_code* to) noexcept {
-    gemm::detail::copy_codes(from, count, -moved, to);
+    gemm::copy_codes(from, count, -moved, to);
   }
 
   /// The codes of one window.
@@ -433,104 +430,18 @@ class conv1d {
       copy_frame(state.frame(j * window_.dilation), channels_, to);
     copy_frame(frame, channels_, to);
     std::fill(to + channels_, patch + depth_, patch_code{0});
-    if constexpr (detail::stays_packed<S> || kernel_type::unit::rows != 1) {
-      multiply(patch, 1, y, outputs(), state.scratch());
+    std::byte* memory = state.scratch();
+    if constexpr (detail::stays_packed<S>) {
+      multiply(patch, 1, y, outputs(), memory);
     } else {
-      multiply_one(patch, y, state.scratch());
+      auto* sums = reinterpret_cast<std::int32_t*>(memory + sums_begin(1));
+      if constexpr (S::is_affine) *sums = gemm::sum_of_codes(patch, window_.kernel * channels_);
+      with_stages(0, sums, [&](const auto& stages) {
+        gemm::multiply_row(patch, weights_, rows_, y, stages,
+                           memory + sums_begin(1) + sums_bytes(1));
+      });
     }
   }
-
-  /// The product of one window, without the choices of gemm::multiply, which take longer than the
-  /// sums of a few channels.
-  void multiply_one(const patch_code* patch, out* y, std::byte* memory) const noexcept {
-    using unit = typename kernel_type::unit;
-    using prepared = gemm::detail::int8_lhs<kernel_type>;
-    auto* sums = reinterpret_cast<std::int32_t*>(memory + sums_begin(1));
-    if constexpr (S::is_affine) *sums = gemm::sum_of_codes(patch, window_.kernel * channels_);
-    const prepared lhs(patch, depth_, 1, weights_.layout(), memory + sums_begin(1) + sums_bytes(1));
-    const auto row = lhs.from(0);
-    const index depth = prepared::depth(weights_.layout(), 0);
-    with_stages(0, sums, [&](const auto& stages) {
-      if constexpr (gemm::detail::Proving<unit>) {
-        if (!wide_.empty()) {
-          return sum_panels<typename unit::widened>(row.codes, depth, wide_.data(), y, stages);
-        }
-      }
-      sum_panels<typename unit::dots>(row.codes, depth, weights_.panel(0), y, stages);
-    });
-  }
-
-  /// The sums of one row, a panel of weights at a time.
-  template <class Dots, class Stages>
-  void sum_panels(const typename Dots::lhs_code* row, index depth,
-                  const typename Dots::rhs_code* weights, out* y,
-                  const Stages& stages) const noexcept {
-    constexpr int offset = kernel_type::unit::lhs_offset;
-    gemm::detail::prefetcher nothing;
-    const index n = outputs();
-    for (index col = 0, width = 0; col < n; col += width) {
-      width = weights_.panel_cols(col);
-      const gemm::detail::tile_run<Dots> run{
-          row,     0,     weights + (weights_.panel(col) - weights_.panel(0)),
-          0,       depth, offset == 0 ? nullptr : weights_.block_sums(0, col),
-          nullptr, 1,     1};
-      const one_row<Dots, Stages> sink{y, col, n, stages};
-      if (width == kernel_type::tile::cols) {
-        gemm::detail::sum_rows<Dots, 1, kernel_type::col_registers>(1, run, offset, nothing, sink);
-      } else {
-        gemm::detail::sum_rows<Dots, 1, kernel_type::edge_registers>(1, run, offset, nothing, sink);
-      }
-    }
-  }
-
-  /// Applies the stages to the sums of one row in registers.
-  template <class Unit, class Stages>
-  struct one_row {
-    out* y;
-    index col;
-    index n;
-    Stages stages;
-
-    FEWBIT_ALWAYS_INLINE void begin_row() const noexcept {}
-    template <int R, int C>
-    FEWBIT_ALWAYS_INLINE void expect(index) const noexcept {}
-    template <int R, int C>
-    FEWBIT_ALWAYS_INLINE void receive(
-        const gemm::detail::register_tile<Unit, R, C>& tile) const noexcept {
-      using cut = gemm::detail::split_at_saturate<Stages>;
-      constexpr index width = C * Unit::cols;
-      typename Unit::accumulator sums[C];
-      tile.row(0, sums);
-      out codes[4 * Unit::cols];
-      for (int j = 0; j < C; j += 4) {  // registers that are missing repeat the last one
-        arch::vec<std::int32_t, Unit::cols> four[4];
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i) {
-          const int r = std::min(j + i, C - 1);
-          const index first = col + r * Unit::cols;
-          const auto valid = static_cast<int>(std::clamp<index>(n - first, 0, Unit::cols));
-          if (j + i < C) {
-            four[i] = cut::before(stages)(sums[r], gemm::at{0, first, valid});
-          } else {
-            four[i] = four[C - 1 - j];
-          }
-        }
-        const gemm::at where{0, col + j * Unit::cols, 4 * Unit::cols};
-        const auto narrow = cut::after(stages)(cut::cut(stages).narrow(four), where);
-        const index from = j * Unit::cols;
-        if (from + 4 * Unit::cols <= width && col + from + 4 * Unit::cols <= n) {
-          narrow.store(y + col + from);
-        } else if (width < 4 * Unit::cols && col + width <= n) {
-          narrow.store(&codes[0]);
-          std::copy_n(&codes[0], width, y + col);
-        } else {
-          narrow.store(&codes[0]);
-          std::copy_n(&codes[0], std::min(width, n - col) - from, y + col + from);
-        }
-      }
-    }
-    FEWBIT_ALWAYS_INLINE void end_row(index) const noexcept {}
-  };
 
   void multiply(const patch_code* patches, index count, out* y, index y_stride,
                 std::byte* memory) const noexcept {
@@ -550,7 +461,7 @@ class conv1d {
     constexpr index chunk = 2048, most_columns = 1024;
     constexpr index columns = gemm::product_columns<weights_type>;
     constexpr index most_sums = most_columns / columns * columns;
-    constexpr int lanes = gemm::detail::epilogue_lanes<kernel_type>;
+    constexpr int lanes = gemm::product_lanes<weights_type>;
     auto* sums = reinterpret_cast<std::int32_t*>(memory);
     auto* patch = reinterpret_cast<patch_code*>(memory + most_sums * sizeof(std::int32_t));
     std::byte* copied = memory + most_sums * sizeof(std::int32_t) + chunk;
@@ -568,8 +479,8 @@ class conv1d {
         gemm::add_products(patch, k, count, weights_, col, col_end, sums, copied);
       }
       with_stages(col, &row_sum, [&](const auto& stages) {
-        gemm::detail::apply_to_rows<lanes>(
-            sums, most_sums, gemm::detail::out_view<out>{y + col, 0, 0, 0, 1, col_end - col},
+        gemm::apply_epilogue_to_rows<lanes>(
+            sums, most_sums, gemm::output_rectangle<out>{y + col, 0, 0, 0, 1, col_end - col},
             stages);
       });
     }
@@ -609,7 +520,7 @@ class conv1d {
   index depth_ = 0;  // weights of an output, in whole steps of the kernel
   std::int32_t zero_point_ = 0;
   weights_type weights_;
-  aligned_buffer<std::int16_t> wide_;
+  row_weights_type rows_;
   aligned_buffer<std::int32_t> zeros_;
   output_type output_;
 };

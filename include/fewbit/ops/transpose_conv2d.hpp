@@ -368,8 +368,7 @@ class transpose_conv2d {
         some = count - done;
         std::fill_n(to + done, some, patch_code{0});
       } else if (iy >= 0 && iy < image_.height && ix >= 0 && ix < image_.width) {
-        gemm::detail::copy_codes(image + (iy * image_.width + ix) * in + channel, some, -moved,
-                                 to + done);
+        gemm::copy_codes(image + (iy * image_.width + ix) * in + channel, some, -moved, to + done);
       } else {
         std::fill_n(to + done, some, static_cast<patch_code>(zero_point_ + moved));
       }
@@ -383,7 +382,7 @@ class transpose_conv2d {
     constexpr index chunk = 2048, most_columns = 1024;
     constexpr index columns = gemm::product_columns<weights_type>;
     constexpr index most_sums = most_columns / columns * columns;
-    constexpr int lanes = gemm::detail::epilogue_lanes<kernel_type>;
+    constexpr int lanes = gemm::product_lanes<weights_type>;
     auto* sums = reinterpret_cast<std::int32_t*>(memory);
     auto* patch = reinterpret_cast<patch_code*>(memory + most_sums * sizeof(std::int32_t));
     std::byte* copied = memory + most_sums * sizeof(std::int32_t) + chunk;
@@ -395,8 +394,8 @@ class transpose_conv2d {
         gather(p, image, j, i, k, count, patch);
         gemm::add_products(patch, k, count, p.weights, col, col_end, sums, copied);
       }
-      gemm::detail::apply_to_rows<lanes>(
-          sums, most_sums, gemm::detail::out_view<out>{y + col, 0, 0, 0, 1, col_end - col},
+      gemm::apply_epilogue_to_rows<lanes>(
+          sums, most_sums, gemm::output_rectangle<out>{y + col, 0, 0, 0, 1, col_end - col},
           p.output.stages(col));
     }
   }
