@@ -33,6 +33,10 @@ using tests::vector_case;
 
 using names = std::initializer_list<const char*>;
 
+/// That of CMSIS-NN, cmsis_default, for multipliers that are not negative. The networks of TFLite
+/// use it, too, so that this program has one copy of each operator.
+using rounding = tflite_double;
+
 /// Parameters and arrays of a case. The cases do not agree on names.
 class config {
  public:
@@ -190,7 +194,7 @@ void expect_conv(const config& c) {
 
 template <class Code>
 void expect_depthwise(const config& c) {
-  using layer_type = depthwise_conv2d<integer_only<Code, Code, cmsis_default>>;
+  using layer_type = depthwise_conv2d<integer_only<Code, Code, rounding>>;
   const geometry g(c);
   const index channels = c.number("OUT_CH");
   const depthwise_weights weights{c.weights(g.window.taps(), channels), {1.0F}, {}};
@@ -211,7 +215,7 @@ void expect_transpose_conv(const config& c) {
                         .padding = {.top = c.number("PAD_Y"), .left = c.number("PAD_X")}};
   const index channels = c.number("OUT_CH"), batches = c.input().size() / image.size();
   const auto multipliers = c.multipliers(channels);
-  const transpose_conv2d<eight_bits, integer_only<std::int8_t, std::int8_t, cmsis_default>> layer(
+  const transpose_conv2d<eight_bits, integer_only<std::int8_t, std::int8_t, rounding>> layer(
       with_unit_scales<eight_bits>(c.weights(channels, window.taps() * image.channels)), image,
       window, {c.number("OUTPUT_H"), c.number("OUTPUT_W")}, c.bias<std::int32_t>(), multipliers,
       c.input_zero(), integer_options{c.output_params(), c.bounds()});
@@ -237,15 +241,14 @@ void expect_fully_connected(const config& c) {
   const auto codes = c.weights(c.number("OUT_CH"), c.number("ACCUMULATION_DEPTH"));
   const index zero = -c.number("FILTER_OFFSET", 0);
   if (c.has_four_bits()) {
-    expect_linear<std::int8_t, cmsis_default>(c, with_unit_scales<four_bits>(codes));
+    expect_linear<std::int8_t, rounding>(c, with_unit_scales<four_bits>(codes));
   } else if (zero == 0) {
-    expect_linear<std::int8_t, cmsis_default>(c, with_unit_scales<eight_bits>(codes));
+    expect_linear<std::int8_t, rounding>(c, with_unit_scales<eight_bits>(codes));
   } else {
     const auto count = static_cast<std::size_t>(codes.rows());
     const std::vector<std::int8_t> zeros(count, static_cast<std::int8_t>(zero));
-    expect_linear<std::int8_t, cmsis_default>(
-        c, quantized_matrix<scheme<int8, per_row, affine>>(codes, std::vector<float>(count, 1.0F),
-                                                           zeros));
+    expect_linear<std::int8_t, rounding>(c, quantized_matrix<scheme<int8, per_row, affine>>(
+                                                codes, std::vector<float>(count, 1.0F), zeros));
   }
 }
 
@@ -284,7 +287,7 @@ void expect_add(const config& c) {
                           multiplier_of(c, "OUTPUT"),  -c.integer("INPUT1_OFFSET"),
                           -c.integer("INPUT2_OFFSET"), c.integer("OUTPUT_OFFSET"),
                           c.integer("LEFT_SHIFT")};
-  const elementwise_add<Code, cmsis_default> add(params, c.bounds());
+  const elementwise_add<Code, rounding> add(params, c.bounds());
   row_matrix<Code> y(1, c.output().size());
   add(rows_of<Code>(c.array({"input1"}), 1), rows_of<Code>(c.array({"input2"}), 1), y);
   expect_equal_codes(y, c.output());
@@ -294,7 +297,7 @@ template <class Code>
 void expect_multiply(const config& c) {
   const multiply_params params{multiplier_of(c, "OUTPUT"), -c.integer("INPUT1_OFFSET"),
                                -c.integer("INPUT2_OFFSET"), c.integer("OUTPUT_OFFSET")};
-  const elementwise_multiply<Code, cmsis_default> multiply(params, c.bounds());
+  const elementwise_multiply<Code, rounding> multiply(params, c.bounds());
   row_matrix<Code> y(1, c.output().size());
   multiply(rows_of<Code>(c.array({"input1"}), 1), rows_of<Code>(c.array({"input2"}), 1), y);
   expect_equal_codes(y, c.output());
@@ -342,7 +345,7 @@ void expect_batch_matmul(const config& c) {
   const index b_rows = c.number("RHS_ROWS"), b_cols = c.number("RHS_COLS");
   const index m = c.number("OUTPUT_ROWS"), n = c.number("OUTPUT_COLS");
   const index k = a_is_turned ? a_rows : a_cols;
-  const batch_matmul<Code, cmsis_default> op(
+  const batch_matmul<Code, rounding> op(
       k, n,
       matmul_params{{c.integer("OUTPUT_MULTIPLIER"), static_cast<int>(c.number("OUTPUT_SHIFT"))},
                     -c.integer("LHS_OFFSET"),
@@ -387,11 +390,11 @@ check check_of(const vector_case& v, const config& c) {
     // CMSIS-NN adds up in int32 where the bias is int32. Names tell it where there is no bias.
     const bool sums_are_int32 = c.says("xint32");
     if (is_wide && sums_are_int32)
-      return {"conv int16", expect_conv<std::int16_t, cmsis_default, eight_bits>, ""};
+      return {"conv int16", expect_conv<std::int16_t, rounding, eight_bits>, ""};
     if (is_wide) return {"conv int16", expect_conv<std::int16_t, tflite_int64, eight_bits>, ""};
     return {"conv" + type,
-            c.has_four_bits() ? expect_conv<std::int8_t, cmsis_default, four_bits>
-                              : expect_conv<std::int8_t, cmsis_default, eight_bits>,
+            c.has_four_bits() ? expect_conv<std::int8_t, rounding, four_bits>
+                              : expect_conv<std::int8_t, rounding, eight_bits>,
             ""};
   }
   if (kind == "depthwise") {
