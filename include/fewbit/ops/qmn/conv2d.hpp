@@ -1,0 +1,110 @@
+#pragma once
+/// Convolutions of images of Qm.n numbers: q7_conv2d.
+///
+///     constexpr q7_conv2d layer({8, 8, 1}, window, {weights, bias, shifts, true});
+///     layer(x, y);   // 8 x 8 x 1 codes in, output().size() codes out
+///
+/// Rows of windows are read in place, so no memory is needed beside the images. Read before:
+/// ops/qmn.hpp.
+
+#include "fewbit/begin.hpp"
+
+#include <cstdint>
+#include <span>
+
+#include "fewbit/ops/qmn/layer.hpp"
+#include "fewbit/ops/qmn/window.hpp"
+
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+template <class Word>
+class q7_convolution {
+  static constexpr const char* name = "q7_conv2d";
+
+ public:
+  /// @param image    extents of the input
+  /// @param weights  [outputs, kernel height, kernel width, channels], and a bias for each output
+  /// @throws fewbit::error (without exceptions: calls the error handler) if the window does not fit
+  ///         the image, lengths do not fit, a shift is out of range, or a sum could leave int32
+  constexpr q7_convolution(const image_extents& image, const window2d& window,
+                           const q7_weights& weights)
+      : window_(name, image, window),
+        channels_(name, weights, depth_of(image, window)),
+        output_(window_.output_image(name, channels_.count())) {}
+
+  [[nodiscard]] constexpr const image_extents& input() const noexcept { return window_.image(); }
+  [[nodiscard]] constexpr const image_extents& output() const noexcept { return output_; }
+
+  /// @param x  input().size() codes, NHWC
+  /// @param y  output().size() codes, no part of x
+  /// If lengths do not fit, the error handler is called and the program terminates.
+  [[gnu::noinline]] void operator()(std::span<const std::int8_t> x,
+                                    std::span<std::int8_t> y) const noexcept {
+    stop_unless_equal(name, "length of x", static_cast<index>(x.size()), input().size());
+    stop_unless_equal(name, "length of y", static_cast<index>(y.size()), output().size());
+    std::int8_t* out = y.data();
+    for (index row = 0; row < output_.height; ++row) {
+      const tap_range v = window_.rows_of(row);
+      for (index col = 0; col < output_.width; ++col, out += output_.channels) {
+        const tap_range h = window_.cols_of(col);
+        const std::int8_t* first =
+            x.data() + (v.pixel * input().width + h.pixel) * input().channels;
+        for_each_channel_pair(output_.channels, [&]<int N>(index c) {
+          std::int32_t sums[N];
+          for (int i = 0; i < N; ++i) sums[i] = channels_.first_sum(c + i);
+          add_taps(first, v, h, c, sums);
+          for (int i = 0; i < N; ++i) out[c + i] = channels_.code(sums[i]);
+        });
+      }
+    }
+  }
+
+ private:
+  /// Products in the sum of an output. Image and window were checked.
+  static constexpr index depth_of(const image_extents& image, const window2d& window) {
+    const index most = 0x7FFFFFFF / image.channels;
+    expect_range(name, "kernel.height * kernel.width", window.kernel.height, 1,
+                 most / window.kernel.width);
+    return window.taps() * image.channels;
+  }
+
+  /// Adds the products of the taps inside the image. `first` is the first of these pixels.
+  template <int N>
+  FEWBIT_ALWAYS_INLINE void add_taps(const std::int8_t* first, const tap_range& v,
+                                     const tap_range& h, index c,
+                                     std::int32_t (&sums)[N]) const noexcept {
+    const window2d& window = window_.window();
+    const index channels = input().channels, depth = channels_.depth();
+    const index row_step = window.dilation.height * input().width * channels;
+    const std::int8_t* w =
+        channels_.weights(c) + (v.first * window.kernel.width + h.first) * channels;
+    for (index r = v.first; r < v.end;
+         ++r, first += row_step, w += window.kernel.width * channels) {
+      if (window.dilation.width == 1) {
+        add_q7_products<Word, N>(first, w, depth, h.count() * channels, sums);
+      } else {
+        const std::int8_t* pixel = first;
+        for (index i = 0; i < h.count(); ++i, pixel += window.dilation.width * channels) {
+          add_q7_products<Word, N>(pixel, w + i * channels, depth, channels, sums);
+        }
+      }
+    }
+  }
+
+  q7_window window_;
+  q7_channels channels_;
+  image_extents output_;
+};
+
+}  // namespace detail
+
+/// y = saturate((bias << shifts.bias) + 2^(shifts.output - 1) + sum of x * w) >> shifts.output) over
+/// the window, as q7_linear. Padding is 0.
+/// Source: CMSIS-NN before 2020, arm_convolve_HWC_q7_basic_nonsquare.
+using q7_conv2d = detail::q7_convolution<arch::dual_word>;
+
+}}  // namespace fewbit
+
+#include "fewbit/end.hpp"
