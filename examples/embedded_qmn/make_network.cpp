@@ -361,7 +361,7 @@ void make_network(const std::string& folder, const std::string& path) {
   float_network network;
   constexpr index batch = 40;
   int step = 0;
-  for (std::uint64_t epoch = 0; epoch < 25; ++epoch) {
+  for (std::uint64_t epoch = 0; epoch < 80; ++epoch) {
     const std::vector<index> rows = shuffled(train.images.rows(), {7 + epoch});
     for (index first = 0; first < train.images.rows(); first += batch) {
       const dataset part = rows_of(train, rows, first, batch);

@@ -47,16 +47,15 @@ class q7_convolution {
     std::int8_t* out = y.data();
     for (index row = 0; row < output_.height; ++row) {
       const tap_range v = window_.rows_of(row);
-      for (index col = 0; col < output_.width; ++col, out += output_.channels) {
+      for (index col = 0; col < output_.width; ++col) {
         const tap_range h = window_.cols_of(col);
         const std::int8_t* first =
             x.data() + (v.pixel * input().width + h.pixel) * input().channels;
-        for_each_channel_pair(output_.channels, [&]<int N>(index c) {
-          std::int32_t sums[N];
-          for (int i = 0; i < N; ++i) sums[i] = channels_.first_sum(c + i);
-          add_taps(first, v, h, c, sums);
-          for (int i = 0; i < N; ++i) out[c + i] = channels_.code(sums[i]);
-        });
+        index c = 0;
+        for (; c + q7_rows <= output_.channels; c += q7_rows)
+          add_taps<q7_rows>(first, v, h, c, out + c);
+        for (; c < output_.channels; ++c) add_taps<1>(first, v, h, c, out + c);
+        out += output_.channels;
       }
     }
   }
@@ -70,18 +69,20 @@ class q7_convolution {
     return window.taps() * image.channels;
   }
 
-  /// Adds the products of the taps inside the image. `first` is the first of these pixels.
+  /// Computes N channels of an output pixel from the taps inside the image. `first` is the first of
+  /// these pixels.
   template <int N>
   FEWBIT_ALWAYS_INLINE void add_taps(const std::int8_t* first, const tap_range& v,
-                                     const tap_range& h, index c,
-                                     std::int32_t (&sums)[N]) const noexcept {
+                                     const tap_range& h, index c, std::int8_t* out) const noexcept {
     const window2d& window = window_.window();
     const index channels = input().channels, depth = channels_.depth();
     const index row_step = window.dilation.height * input().width * channels;
-    const std::int8_t* w =
-        channels_.weights(c) + (v.first * window.kernel.width + h.first) * channels;
-    for (index r = v.first; r < v.end;
-         ++r, first += row_step, w += window.kernel.width * channels) {
+    const index weight_step = window.kernel.width * channels;
+    const std::int8_t* w = channels_.weights(c) + v.first * weight_step + h.first * channels;
+    std::int32_t sums[N];
+#pragma GCC unroll 4
+    for (int i = 0; i < N; ++i) sums[i] = channels_.first_sum(c + i);
+    for (index r = v.first; r < v.end; ++r, first += row_step, w += weight_step) {
       if (window.dilation.width == 1) {
         add_q7_products<Word, N>(first, w, depth, h.count() * channels, sums);
       } else {
@@ -91,6 +92,8 @@ class q7_convolution {
         }
       }
     }
+#pragma GCC unroll 4
+    for (int i = 0; i < N; ++i) out[i] = channels_.code(sums[i]);
   }
 
   q7_window window_;
@@ -100,9 +103,8 @@ class q7_convolution {
 
 }  // namespace detail
 
-/// y = saturate((bias << shifts.bias) + 2^(shifts.output - 1) + sum of x * w) >> shifts.output) over
-/// the window, as q7_linear. Padding is 0.
-/// Source: CMSIS-NN before 2020, arm_convolve_HWC_q7_basic_nonsquare.
+/// The formula of q7_linear, with the sum over the codes of a window. Padding is 0.
+/// Source: CMSIS-NN before 2020 without ARM_NN_TRUNCATE, arm_convolve_HWC_q7_basic_nonsquare.
 using q7_conv2d = detail::q7_convolution<arch::dual_word>;
 
 }}  // namespace fewbit

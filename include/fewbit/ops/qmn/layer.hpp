@@ -120,6 +120,7 @@ FEWBIT_ALWAYS_INLINE void add_q7_products(const std::int8_t* x, const std::int8_
     for (; k + 4 <= count; k += 4) {
       const std::uint32_t codes = arch::load_four(x + k);
       const std::uint32_t even = Word::even(codes), odd = Word::odd(codes);
+#pragma GCC unroll 4
       for (int r = 0; r < Rows; ++r) {
         const std::uint32_t weights = arch::load_four(w + r * stride + k);
         sums[r] = Word::add_products(even, Word::even(weights), sums[r]);
@@ -128,17 +129,18 @@ FEWBIT_ALWAYS_INLINE void add_q7_products(const std::int8_t* x, const std::int8_
     }
   }
   for (; k < count; ++k) {
+#pragma GCC unroll 4
     for (int r = 0; r < Rows; ++r) sums[r] += std::int32_t{x[k]} * w[r * stride + k];
   }
 }
 
-/// Calls f<channels>(first channel) for pairs of channels, and for a last channel alone.
-template <class F>
-FEWBIT_ALWAYS_INLINE void for_each_channel_pair(index channels, const F& f) noexcept {
-  index c = 0;
-  for (; c + 2 <= channels; c += 2) f.template operator()<2>(c);
-  if (c < channels) f.template operator()<1>(c);
-}
+/// Output channels that are computed together, so that an input is loaded and split once for them.
+/// Instructions of a network of two convolutions and a linear layer on a Cortex-M4, gcc 12 -O2:
+///
+/// | channels together | 1      | 2      | 4     |
+/// |-------------------|--------|--------|-------|
+/// | instructions      | 170137 | 118203 | 92024 |
+inline constexpr int q7_rows = 4;
 
 }}}  // namespace fewbit::detail
 

@@ -38,25 +38,32 @@ class q7_linear_layer {
                                     std::span<std::int8_t> y) const noexcept {
     stop_unless_equal(name, "length of x", static_cast<index>(x.size()), inputs());
     stop_unless_equal(name, "length of y", static_cast<index>(y.size()), outputs());
-    const std::int8_t* codes = x.data();
-    std::int8_t* out = y.data();
-    for_each_channel_pair(outputs(), [&]<int N>(index c) {
-      std::int32_t sums[N];
-      for (int i = 0; i < N; ++i) sums[i] = channels_.first_sum(c + i);
-      add_q7_products<Word, N>(codes, channels_.weights(c), inputs(), inputs(), sums);
-      for (int i = 0; i < N; ++i) out[c + i] = channels_.code(sums[i]);
-    });
+    index c = 0;
+    for (; c + q7_rows <= outputs(); c += q7_rows) add_inputs<q7_rows>(x.data(), c, y.data() + c);
+    for (; c < outputs(); ++c) add_inputs<1>(x.data(), c, y.data() + c);
   }
 
  private:
+  /// Computes N outputs.
+  template <int N>
+  FEWBIT_ALWAYS_INLINE void add_inputs(const std::int8_t* x, index c,
+                                       std::int8_t* out) const noexcept {
+    std::int32_t sums[N];
+#pragma GCC unroll 4
+    for (int i = 0; i < N; ++i) sums[i] = channels_.first_sum(c + i);
+    add_q7_products<Word, N>(x, channels_.weights(c), inputs(), inputs(), sums);
+#pragma GCC unroll 4
+    for (int i = 0; i < N; ++i) out[i] = channels_.code(sums[i]);
+  }
+
   q7_channels channels_;
 };
 
 }  // namespace detail
 
-/// y = saturate((bias << shifts.bias) + 2^(shifts.output - 1) + sum of x * w) >> shifts.output),
-/// rounded half up; without the term 2^(shifts.output - 1) if shifts.output is 0.
-/// Source: CMSIS-NN before 2020, arm_fully_connected_q7 with ARM_NN_ROUND.
+/// y = saturate(((bias << shifts.bias) + half + sum of x * w) >> shifts.output): rounded half up,
+/// where half is 2^(shifts.output - 1), or 0 if shifts.output is 0. With relu, codes below 0 are 0.
+/// Source: CMSIS-NN before 2020 without ARM_NN_TRUNCATE, arm_fully_connected_q7.
 using q7_linear = detail::q7_linear_layer<arch::dual_word>;
 
 }}  // namespace fewbit
