@@ -183,7 +183,8 @@ TEST(qmn, pools_equal_those_of_codes) {
       {{9, 9, 2}, {.kernel = {3, 2}, .dilation = {2, 3}}},
       {{1, 1, 1}, {}},
   };
-  for (const auto& [image, window] : cases) {
+  for (const auto& [case_image, window] : cases) {
+    const image_extents image = case_image;
     const codes x = any_codes(image.size(), 11);
     const placed_window placed("test", image, window);
     const auto run = [&](const auto& host, const auto& layer) {

@@ -44,18 +44,24 @@ class q7_convolution {
                                     std::span<std::int8_t> y) const noexcept {
     stop_unless_equal(name, "length of x", static_cast<index>(x.size()), input().size());
     stop_unless_equal(name, "length of y", static_cast<index>(y.size()), output().size());
+    const q7_channels channels = channels_;  // a copy, which stores of codes cannot change
+    const window2d& window = window_.window();
+    const index pixel = input().channels;
+    const bool is_dense = window.dilation.width == 1;
+    const steps step{window.dilation.height * input().width * pixel, window.kernel.width * pixel,
+                     window.dilation.width * pixel, pixel};
     std::int8_t* out = y.data();
     for (index row = 0; row < output_.height; ++row) {
       const tap_range v = window_.rows_of(row);
       for (index col = 0; col < output_.width; ++col) {
         const tap_range h = window_.cols_of(col);
-        const std::int8_t* first =
-            x.data() + (v.pixel * input().width + h.pixel) * input().channels;
+        const taps inside{x.data() + (v.pixel * input().width + h.pixel) * pixel,
+                          v.first * step.weight_row + h.first * pixel, v.count(),
+                          is_dense ? 1 : h.count(), is_dense ? h.count() * pixel : pixel};
         index c = 0;
-        for (; c + q7_rows <= output_.channels; c += q7_rows)
-          add_taps<q7_rows>(first, v, h, c, out + c);
-        for (; c < output_.channels; ++c) add_taps<1>(first, v, h, c, out + c);
-        out += output_.channels;
+        for (; c + q7_rows <= channels.count(); c += q7_rows, out += q7_rows)
+          add_taps<q7_rows>(inside, step, channels, c, out);
+        for (; c < channels.count(); ++c, ++out) add_taps<1>(inside, step, channels, c, out);
       }
     }
   }
@@ -69,31 +75,42 @@ class q7_convolution {
     return window.taps() * image.channels;
   }
 
-  /// Computes N channels of an output pixel from the taps inside the image. `first` is the first of
-  /// these pixels.
+  /// Codes from a row of a window to the next, in the image and in the weights, and from a run of
+  /// neighbouring codes to the next.
+  struct steps {
+    index row;
+    index weight_row;
+    index run;
+    index weight_run;
+  };
+
+  /// The taps of a window inside the image: rows of runs of `length` neighbouring codes.
+  struct taps {
+    const std::int8_t* first;
+    index first_weight;
+    index rows;
+    index runs;
+    index length;
+  };
+
+  /// Computes N channels of an output pixel.
   template <int N>
-  FEWBIT_ALWAYS_INLINE void add_taps(const std::int8_t* first, const tap_range& v,
-                                     const tap_range& h, index c, std::int8_t* out) const noexcept {
-    const window2d& window = window_.window();
-    const index channels = input().channels, depth = channels_.depth();
-    const index row_step = window.dilation.height * input().width * channels;
-    const index weight_step = window.kernel.width * channels;
-    const std::int8_t* w = channels_.weights(c) + v.first * weight_step + h.first * channels;
+  FEWBIT_ALWAYS_INLINE static void add_taps(const taps& inside, const steps& step,
+                                            const q7_channels& channels, index c,
+                                            std::int8_t* out) noexcept {
     std::int32_t sums[N];
 #pragma GCC unroll 4
-    for (int i = 0; i < N; ++i) sums[i] = channels_.first_sum(c + i);
-    for (index r = v.first; r < v.end; ++r, first += row_step, w += weight_step) {
-      if (window.dilation.width == 1) {
-        add_q7_products<Word, N>(first, w, depth, h.count() * channels, sums);
-      } else {
-        const std::int8_t* pixel = first;
-        for (index i = 0; i < h.count(); ++i, pixel += window.dilation.width * channels) {
-          add_q7_products<Word, N>(pixel, w + i * channels, depth, channels, sums);
-        }
+    for (int i = 0; i < N; ++i) sums[i] = channels.first_sum(c + i);
+    const std::int8_t* x = inside.first;
+    const std::int8_t* w = channels.weights(c) + inside.first_weight;
+    for (index r = 0; r < inside.rows; ++r, x += step.row, w += step.weight_row) {
+      for (index i = 0; i < inside.runs; ++i) {
+        add_q7_products<Word, N>(x + i * step.run, w + i * step.weight_run, channels.depth(),
+                                 inside.length, sums);
       }
     }
 #pragma GCC unroll 4
-    for (int i = 0; i < N; ++i) out[i] = channels_.code(sums[i]);
+    for (int i = 0; i < N; ++i) out[i] = channels.code(sums[i]);
   }
 
   q7_window window_;

@@ -38,22 +38,25 @@ class q7_linear_layer {
                                     std::span<std::int8_t> y) const noexcept {
     stop_unless_equal(name, "length of x", static_cast<index>(x.size()), inputs());
     stop_unless_equal(name, "length of y", static_cast<index>(y.size()), outputs());
+    const q7_channels channels = channels_;  // a copy, which stores of codes cannot change
+    std::int8_t* out = y.data();
     index c = 0;
-    for (; c + q7_rows <= outputs(); c += q7_rows) add_inputs<q7_rows>(x.data(), c, y.data() + c);
-    for (; c < outputs(); ++c) add_inputs<1>(x.data(), c, y.data() + c);
+    for (; c + q7_rows <= channels.count(); c += q7_rows)
+      add_inputs<q7_rows>(x.data(), channels, c, out + c);
+    for (; c < channels.count(); ++c) add_inputs<1>(x.data(), channels, c, out + c);
   }
 
  private:
   /// Computes N outputs.
   template <int N>
-  FEWBIT_ALWAYS_INLINE void add_inputs(const std::int8_t* x, index c,
-                                       std::int8_t* out) const noexcept {
+  FEWBIT_ALWAYS_INLINE static void add_inputs(const std::int8_t* x, const q7_channels& channels,
+                                              index c, std::int8_t* out) noexcept {
     std::int32_t sums[N];
 #pragma GCC unroll 4
-    for (int i = 0; i < N; ++i) sums[i] = channels_.first_sum(c + i);
-    add_q7_products<Word, N>(x, channels_.weights(c), inputs(), inputs(), sums);
+    for (int i = 0; i < N; ++i) sums[i] = channels.first_sum(c + i);
+    add_q7_products<Word, N>(x, channels.weights(c), channels.depth(), channels.depth(), sums);
 #pragma GCC unroll 4
-    for (int i = 0; i < N; ++i) out[i] = channels_.code(sums[i]);
+    for (int i = 0; i < N; ++i) out[i] = channels.code(sums[i]);
   }
 
   q7_channels channels_;

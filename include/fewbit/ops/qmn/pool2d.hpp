@@ -11,14 +11,15 @@
 #include <cstdint>
 #include <span>
 
+#include "fewbit/ops/qmn/layer.hpp"
 #include "fewbit/ops/qmn/window.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// The window, the checks and the loops of a pool. Pool::code(pixels of a window, ...) answers the
-/// code of one channel.
+/// The window, the checks and the loops of a pool. Pool::add combines the codes of a channel, and
+/// Pool::code makes an output of them and of their number.
 template <class Pool>
 class q7_pool2d {
  public:
@@ -51,53 +52,70 @@ class q7_pool2d {
       const tap_range v = window_.rows_of(row);
       for (index col = 0; col < output_.width; ++col) {
         const tap_range h = window_.cols_of(col);
-        const std::int8_t* first = x.data() + (v.pixel * input().width + h.pixel) * channels;
-        for (index c = 0; c < channels; ++c) {
-          Pool pool(v.count() * h.count());
-          const std::int8_t* line = first + c;
-          for (index r = 0; r < v.count(); ++r, line += row_step) {
-            const std::int8_t* pixel = line;
-            for (index i = 0; i < h.count(); ++i, pixel += col_step) pool.add(*pixel);
-          }
-          *out++ = pool.code();
-        }
+        pixels inside{x.data() + (v.pixel * input().width + h.pixel) * channels, v.count(),
+                      h.count(), row_step, col_step};
+        index c = 0;
+        for (; c + q7_rows <= channels; c += q7_rows, inside.first += q7_rows, out += q7_rows)
+          reduce<q7_rows>(inside, out);
+        for (; c < channels; ++c, ++inside.first, ++out) reduce<1>(inside, out);
       }
     }
   }
 
  private:
+  /// The pixels of a window inside the image, from one channel on.
+  struct pixels {
+    const std::int8_t* first;
+    index rows;
+    index cols;
+    index row_step;
+    index col_step;
+  };
+
+  /// Computes N channels of an output pixel.
+  template <int N>
+  FEWBIT_ALWAYS_INLINE static void reduce(const pixels& inside, std::int8_t* out) noexcept {
+    std::int32_t values[N];
+#pragma GCC unroll 4
+    for (int i = 0; i < N; ++i) values[i] = Pool::first;
+    const std::int8_t* row = inside.first;
+    for (index r = 0; r < inside.rows; ++r, row += inside.row_step) {
+      const std::int8_t* pixel = row;
+      for (index c = 0; c < inside.cols; ++c, pixel += inside.col_step) {
+#pragma GCC unroll 4
+        for (int i = 0; i < N; ++i) values[i] = Pool::add(values[i], pixel[i]);
+      }
+    }
+    const auto count = static_cast<std::int32_t>(inside.rows * inside.cols);
+#pragma GCC unroll 4
+    for (int i = 0; i < N; ++i) out[i] = static_cast<std::int8_t>(Pool::code(values[i], count));
+  }
+
   q7_window window_;
   image_extents output_;
 };
 
-class q7_largest {
- public:
+struct q7_largest {
   static constexpr const char* name = "q7_max_pool2d";
   static constexpr index most_taps = 0x7FFFFFFF;
+  static constexpr std::int32_t first = -128;
 
-  explicit q7_largest(index /*pixels*/) noexcept {}
-  void add(std::int8_t code) noexcept { largest_ = code > largest_ ? code : largest_; }
-  [[nodiscard]] std::int8_t code() const noexcept { return static_cast<std::int8_t>(largest_); }
-
- private:
-  std::int32_t largest_ = -128;
+  static std::int32_t add(std::int32_t value, std::int32_t code) noexcept {
+    return code > value ? code : value;
+  }
+  static std::int32_t code(std::int32_t value, std::int32_t /*count*/) noexcept { return value; }
 };
 
-class q7_mean {
- public:
+struct q7_mean {
   static constexpr const char* name = "q7_average_pool2d";
   static constexpr index most_taps = (1 << 23) - 1;
+  static constexpr std::int32_t first = 0;
 
-  explicit q7_mean(index pixels) noexcept : count_(static_cast<std::int32_t>(pixels)) {}
-  void add(std::int8_t code) noexcept { sum_ += code; }
-  [[nodiscard]] std::int8_t code() const noexcept {
-    const std::int32_t half = count_ / 2;
-    return static_cast<std::int8_t>((sum_ + (sum_ < 0 ? -half : half)) / count_);
+  static std::int32_t add(std::int32_t value, std::int32_t code) noexcept { return value + code; }
+  static std::int32_t code(std::int32_t value, std::int32_t count) noexcept {
+    const std::int32_t half = count / 2;
+    return (value + (value < 0 ? -half : half)) / count;
   }
-
- private:
-  std::int32_t count_;
-  std::int32_t sum_ = 0;
 };
 
 }  // namespace detail
