@@ -19,6 +19,7 @@
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/fixed_point.hpp"
 #include "fewbit/ops/integer_output.hpp"
+#include "fewbit/ops/window2d.hpp"
 #include "fewbit/quant/params.hpp"
 #include "safetensors.hpp"
 

@@ -14,11 +14,15 @@
 #include "conformance/report.hpp"
 #include "conformance/vectors.hpp"
 #include "fewbit/ops/add.hpp"
+#include "fewbit/ops/batch_matmul.hpp"
 #include "fewbit/ops/conv2d.hpp"
 #include "fewbit/ops/depthwise_conv2d.hpp"
 #include "fewbit/ops/integer16.hpp"
 #include "fewbit/ops/linear/integer.hpp"
+#include "fewbit/ops/multiply.hpp"
 #include "fewbit/ops/pool2d.hpp"
+#include "fewbit/ops/softmax.hpp"
+#include "fewbit/ops/softmax16.hpp"
 
 namespace fewbit { namespace conformance_cmsis_nn_test {
 
@@ -269,6 +273,77 @@ void expect_add(const config& c) {
   expect_equal_codes(y, c.output());
 }
 
+template <class Code>
+void expect_multiply(const config& c) {
+  const multiply_params params{multiplier_of(c, "OUTPUT"), -c.integer("INPUT1_OFFSET"),
+                               -c.integer("INPUT2_OFFSET"), c.integer("OUTPUT_OFFSET")};
+  const elementwise_multiply<Code, cmsis_default> multiply(params, c.bounds());
+  row_matrix<Code> y(1, c.output().size());
+  multiply(rows_of<Code>(c.array({"input1"}), 1), rows_of<Code>(c.array({"input2"}), 1), y);
+  expect_equal_codes(y, c.output());
+}
+
+template <class Code>
+void expect_softmax(const config& c) {
+  const softmax<std::int8_t, Code> op(
+      c.number("ROW_SIZE"),
+      softmax_params{{c.integer("INPUT_MULT"), static_cast<int>(c.number("INPUT_LEFT_SHIFT"))},
+                     c.integer("DIFF_MIN")});
+  const index rows = c.number("NUM_ROWS");
+  row_matrix<Code> y(rows, c.number("ROW_SIZE"));
+  op(rows_of<std::int8_t>(c.input(), rows), y);
+  expect_equal_codes(y, c.output());
+}
+
+/// The curves are those of TFLite.
+void expect_softmax16(const config& c) {
+  const softmax<std::int16_t> op(
+      c.number("ROW_SIZE"),
+      fixed_multiplier{c.integer("INPUT_MULT"), static_cast<int>(c.number("INPUT_LEFT_SHIFT"))});
+  const index rows = c.number("NUM_ROWS");
+  row_matrix<std::int16_t> y(rows, c.number("ROW_SIZE"));
+  op(rows_of<std::int16_t>(c.input(), rows), y);
+  expect_equal_codes(y, c.output());
+}
+
+/// [batch, height] matrices on each side; extents of 1 are repeated. ADJ_X and ADJ_Y say that a
+/// side is given transposed; LHS_ROWS and so on are the extents as given.
+template <class Code>
+void expect_batch_matmul(const config& c) {
+  const bool a_is_turned = c.number("ADJ_X") != 0, b_is_turned = c.number("ADJ_Y") != 0;
+  const index a_rows = c.number("LHS_ROWS"), a_cols = c.number("LHS_COLS");
+  const index b_rows = c.number("RHS_ROWS"), b_cols = c.number("RHS_COLS");
+  const index m = c.number("OUTPUT_ROWS"), n = c.number("OUTPUT_COLS");
+  const index k = a_is_turned ? a_rows : a_cols;
+  const batch_matmul<Code, cmsis_default> op(
+      k, n,
+      matmul_params{{c.integer("OUTPUT_MULTIPLIER"), static_cast<int>(c.number("OUTPUT_SHIFT"))},
+                    -c.integer("LHS_OFFSET"),
+                    -c.integer("RHS_OFFSET"),
+                    c.integer("OUTPUT_OFFSET")},
+      {.b_is_transposed = b_is_turned, .bounds = c.bounds()});
+  auto scratch = op.make_scratch();
+  const Code* const lhs = c.array({"lhs_input_tensor"}).template as<Code>().data();
+  const Code* const rhs = c.array({"rhs_input_tensor"}).template as<Code>().data();
+  const index batches = c.number("OUTPUT_BATCH"), heights = c.number("OUTPUT_HEIGHT");
+  const auto matrix = [&](const char* batch, const char* height, index i, index j) {
+    const index own = c.number(height);
+    return (c.number(batch) == 1 ? 0 : i) * own + (own == 1 ? 0 : j);
+  };
+  row_matrix<Code> y(batches * heights * m, n);
+  for (index i = 0; i < batches; ++i) {
+    for (index j = 0; j < heights; ++j) {
+      const Eigen::Map<const row_matrix<Code>> given(
+          lhs + matrix("LHS_BATCH", "LHS_HEIGHT", i, j) * a_rows * a_cols, a_rows, a_cols);
+      const row_matrix<Code> a = a_is_turned ? row_matrix<Code>(given.transpose()) : given;
+      const Eigen::Map<const row_matrix<Code>> b(
+          rhs + matrix("RHS_BATCH", "RHS_HEIGHT", i, j) * b_rows * b_cols, b_rows, b_cols);
+      op(a, b, y.middleRows((i * heights + j) * m, m), scratch);
+    }
+  }
+  expect_equal_codes(y, c.output());
+}
+
 // ---- which check a case gets
 
 struct check {
@@ -303,9 +378,19 @@ check check_of(const vector_case& v, const config& c) {
             is_wide ? expect_pool<std::int16_t> : expect_pool<std::int8_t>, ""};
   }
   if (kind == "elementwise") {
-    const bool is_add = v.description["params"].contains("LEFT_SHIFT");
-    if (is_add)
+    if (v.description["params"].contains("LEFT_SHIFT"))
       return {"add" + type, is_wide ? expect_add<std::int16_t> : expect_add<std::int8_t>, ""};
+    return {"multiply" + type,
+            is_wide ? expect_multiply<std::int16_t> : expect_multiply<std::int8_t>, ""};
+  }
+  if (kind == "batch_matmul") {
+    return {kind + type,
+            is_wide ? expect_batch_matmul<std::int16_t> : expect_batch_matmul<std::int8_t>, ""};
+  }
+  if (kind == "softmax") {
+    if (c.input().type == examples::element::i16) return {"softmax int16", expect_softmax16, ""};
+    return {"softmax int8" + std::string(is_wide ? " to int16" : ""),
+            is_wide ? expect_softmax<std::int16_t> : expect_softmax<std::int8_t>, ""};
   }
   if (kind == "lstm" || kind == "svdf") return {kind, nullptr, "comes later"};
   return {kind, nullptr, "no check for this kind"};

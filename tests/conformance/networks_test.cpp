@@ -304,15 +304,6 @@ TEST(mobilenetv2_int8, every_operator_has_the_checksum_of_the_trace) {
   }
 }
 
-/// The first images where the compiler optimizes little, all of them else.
-index mobilenet_images(index all) {
-#if defined(FEWBIT_ALL_IMAGES) || !defined(FEWBIT_FEW_IMAGES)
-  return all;
-#else
-  return std::min(all, index{FEWBIT_FEW_IMAGES});
-#endif
-}
-
 TEST(mobilenetv2_int8, logits_of_all_images_are_equal) {
   FEWBIT_SKIP_WITHOUT_DATA("mobilenetv2_int8/reference_logits_int8.npy");
   const graph g = examples::read_graph(text_of(mobilenet() / "mobilenetv2_int8.graph.json"));
@@ -323,7 +314,7 @@ TEST(mobilenetv2_int8, logits_of_all_images_are_equal) {
   const mobilenet_inputs codes_of(g.input().params);
   accuracy right(mobilenet() / "labels.npy");
   auto& counts = conformance_report::instance().of("mobilenetv2_int8 images");
-  const index count = mobilenet_images(images.shape[0]);
+  const index count = images.shape[0];
   examples::progress progress("mobilenetv2_int8", count);
   for (index i = 0; i < count; ++i) {
     runner.run(codes_of(image<std::uint8_t>(images, i)));
