@@ -27,19 +27,12 @@
 #include "fewbit/ops/pad.hpp"
 #include "fewbit/ops/window2d.hpp"
 #include "fewbit/quant/params.hpp"
+#include "network_step.hpp"
 #include "progress.hpp"
 
 namespace fewbit::examples {
 
 using matrix = row_matrix<float>;
-
-/// What a step does to its sums: nothing, max(x, 0), or min(max(x, 0), 6).
-enum class activation { none, relu, relu6 };
-
-/// The extents of the outputs of windows.
-inline image_extents output_extents(const placed_window& windows, index channels) {
-  return {windows.output().height, windows.output().width, channels};
-}
 
 class float_network {
  public:

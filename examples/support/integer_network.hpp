@@ -9,7 +9,7 @@
 /// Weights are int8, symmetric, with a scale for each output channel. Activations are uint8, affine.
 /// The activations share one block of memory (arena.hpp). Read before: float_network.hpp.
 
-#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <functional>
@@ -27,7 +27,7 @@
 #include "fewbit/ops/pad.hpp"
 #include "fewbit/ops/pool2d.hpp"
 #include "fewbit/quant/quantize.hpp"
-#include "float_network.hpp"
+#include "network_step.hpp"
 
 namespace fewbit::examples {
 
@@ -41,6 +41,8 @@ inline code_bounds bounds_of(activation after, const quant_params& params) {
   }
   return bounds;
 }
+
+using matrix = row_matrix<float>;
 
 /// A template, so that only the operators that a program uses are compiled.
 template <class Code = std::uint8_t>
