@@ -70,11 +70,11 @@ digits load_digits() {
 // ---- the float networks
 
 template <class Model>
-void train(const std::string& label, Model& model, const dataset& data) {
+void train(const std::string& label, Model& model, float rate, const dataset& data) {
   constexpr int epochs = 30;
   constexpr index batch = 50;
   const double share = double{batch} / static_cast<double>(data.images.rows());
-  trainer learn(model);
+  trainer learn(model, rate);
   progress bar(label, epochs);
   for (int epoch = 0; epoch < epochs; ++epoch) {
     const auto order = shuffled(data.images.rows(), {7 + static_cast<std::uint64_t>(epoch)});
@@ -337,9 +337,9 @@ void draw(const activations& seen, const std::string& path) {
 int run(const options& given, const std::filesystem::path& program) {
   const digits data = load_digits();
   mlp model({64, 512, 512, 10}, 1);
-  train("training", model, data.train);
+  train("training", model, 1e-3F, data.train);
   small_cnn convolutions(11);
-  train("training, convolutions", convolutions, data.train);
+  train("training, convolutions", convolutions, 3e-3F, data.train);
   const std::vector<activations> seen = watch(model, data.calibration);
   comparison all(model, data.test);
   add_linear_layers(seen, all);

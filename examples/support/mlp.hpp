@@ -79,7 +79,7 @@ class mlp {
 template <class Model>
 class trainer {
  public:
-  explicit trainer(Model& model, float rate = 1e-3F) : model_(model), rate_(rate) {
+  trainer(Model& model, float rate) : model_(model), rate_(rate) {
     for (const float_layer& layer : model.layers()) {
       mean_.push_back(zeros_like(layer));
       square_.push_back(zeros_like(layer));

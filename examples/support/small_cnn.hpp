@@ -1,9 +1,9 @@
 #pragma once
 /// A small convolutional float network in Eigen for images of 8 x 8 pixels, and its training:
 ///
-///     3 x 3 convolution to 8 channels, relu, 2 x 2 maximum    8 x 8 -> 4 x 4
-///     3 x 3 convolution to 16 channels, relu, 2 x 2 maximum   4 x 4 -> 2 x 2
-///     linear layer, 64 inputs                                 10 logits
+///     3 x 3 convolution to 16 channels, relu, 2 x 2 maximum   8 x 8 -> 4 x 4
+///     3 x 3 convolution to 32 channels, relu, 2 x 2 maximum   4 x 4 -> 2 x 2
+///     linear layer, 128 inputs                                10 logits
 ///
 /// Read before: mlp.hpp, convolution.hpp.
 
@@ -60,8 +60,8 @@ class small_cnn {
   static constexpr index side = 8;
 
   explicit small_cnn(std::uint64_t seed)
-      : layers_{random_layer(8, 9, seed), random_layer(16, 72, seed + 1),
-                random_layer(10, 64, seed + 2)} {}
+      : layers_{random_layer(16, 9, seed), random_layer(32, 9 * 16, seed + 1),
+                random_layer(10, 4 * 32, seed + 2)} {}
 
   [[nodiscard]] const std::vector<float_layer>& layers() const { return layers_; }
   [[nodiscard]] std::vector<float_layer>& layers() { return layers_; }
@@ -80,7 +80,7 @@ class small_cnn {
       s.pool.of(s.sums);
       x = s.pool.values;
     }
-    features_ = Eigen::Map<const row_matrix<float>>(x.values.data(), images.rows(), 64);
+    features_ = Eigen::Map<const row_matrix<float>>(x.values.data(), images.rows(), 4 * 32);
     logits.noalias() = features_ * layers_[2].weights.transpose();
     logits.rowwise() += layers_[2].bias.transpose();
   }
