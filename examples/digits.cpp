@@ -191,8 +191,8 @@ class code_chain {
   std::vector<bytes> codes_;
 };
 
-/// The network of convolutions in integers alone: from pixels to codes of logits, and activations are
-/// codes. The logits become floats for the table.
+/// The network of convolutions in integers alone: from pixels to codes of logits, and activations
+/// are codes. The logits become floats for the table.
 class integer_cnn {
  public:
   integer_cnn(small_cnn& model, const dataset& calibration)

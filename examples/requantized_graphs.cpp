@@ -1,9 +1,10 @@
-// Networks that others quantized, quantized anew: MobileNetV2 for images, DS-CNN for spoken keywords.
+// Networks that others quantized, quantized anew: MobileNetV2 for images, DS-CNN for spoken
+// keywords.
 //
-// The weights of the graph are dequantized. The float network of these weights is calibrated on some
-// inputs, quantized, and run in integers alone. The table compares it with the float network and with
-// the graph of the vendor. Read network_rows() first, then support/float_network.hpp. --data names the
-// folder of the data:
+// The weights of the graph are dequantized. The float network of these weights is calibrated on
+// some inputs, quantized, and run in integers alone. The table compares it with the float network
+// and with the graph of the vendor. Read network_rows() first, then support/float_network.hpp.
+// --data names the folder of the data:
 //   mobilenetv2_int8/mobilenetv2_int8.graph.json, .safetensors  the vendor's graph
 //   mobilenetv2_int8/images.npy                   u8 [n, 224, 224, 3], RGB
 //   mobilenetv2_int8/labels.npy                   i16 [n]

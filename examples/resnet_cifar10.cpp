@@ -3,9 +3,9 @@
 //
 // support/resnet.hpp defines the network and reads its data. Quantization follows Wu et al. 2020
 // (arXiv:2004.09602): every layer, first and last included, has symmetric weights with a scale per
-// output channel and symmetric inputs with one scale per tensor. In these rows, layers exchange floats.
-// In the row "integer only" (support/integer_resnet.hpp) there is no float between the pixels and the
-// logits. Read main() and run() first. --data names the folder of the data.
+// output channel and symmetric inputs with one scale per tensor. In these rows, layers exchange
+// floats. In the row "integer only" (support/integer_resnet.hpp) there is no float between the
+// pixels and the logits. Read main() and run() first. --data names the folder of the data.
 
 #include <algorithm>
 #include <cstdint>
@@ -101,8 +101,9 @@ void add_layer_wise(const std::vector<float_weights>& layers,
 
 int run(const options& given) {
   const std::string folder = given.text("--data", FEWBIT_DATA_DIR);
-  const std::string depth = given.text("--depth", "20");
-  if (depth != "20" && depth != "32") given.wrong("--depth is " + depth + ", expected 20 or 32");
+  const index depth_number = given.number("--depth", 20, 8, 1202);
+  const std::string depth = std::to_string(depth_number);
+  if (depth_number % 6 != 2) given.wrong("--depth is " + depth + ", expected 20, 32, 44, 56 ...");
   const std::string rows = given.text("--rows", "all");
   if (rows != "all" && rows != "integer")
     given.wrong("--rows is " + rows + ", expected all or integer");
@@ -112,7 +113,7 @@ int run(const options& given) {
     return 1;
   }
 
-  const auto layers = load_weights(weights, depth == "20" ? 3 : 5);
+  const auto layers = load_weights(weights, (depth_number - 2) / 6);
   const image_set calibration{read_npy(folder + "/cifar10/calib_images.npy")};
   const image_set test{read_npy(folder + "/cifar10/test_images.npy")};
   const tensor labels = read_npy(folder + "/cifar10/test_labels.npy");
@@ -137,7 +138,7 @@ int main(int argc, char** argv) {
       argc, argv, "resnet_cifar10: a trained network in float32, int8 and int4 on CIFAR-10.",
       {{"--data", "DIR", "folder with resnet/ and cifar10/"},
        {"--images", "N", "how many test images, all by default"},
-       {"--depth", "20|32", "which network, 20 by default"},
+       {"--depth", "N", "which network: 20, the default, 32, 44 or 56"},
        {"--rows", "all|integer", "all rows, or float32 and integers alone"},
        {"--json", "PATH", "writes the table as JSON, too"}});
   return fewbit::examples::run(given);

@@ -6,8 +6,8 @@
 ///     describe(net);                              // quantizes and packs the weights
 ///     const auto codes = net.run(images);         // one image in each row
 ///
-/// Weights are int8, symmetric, with a scale for each output channel. Activations are uint8, affine.
-/// The activations share one block of memory (arena.hpp). Read before: float_network.hpp.
+/// Weights are int8, symmetric, with a scale for each output channel. Activations are uint8,
+/// affine. The activations share one block of memory (arena.hpp). Read before: float_network.hpp.
 
 #include <array>
 #include <cmath>

@@ -38,7 +38,8 @@ class mlp {
   [[nodiscard]] const std::vector<float_layer>& layers() const { return layers_; }
   [[nodiscard]] std::vector<float_layer>& layers() { return layers_; }
 
-  /// Computes the outputs of the last layer, one input per row. `inputs` must live until gradients().
+  /// Computes the outputs of the last layer, one input per row. `inputs` must live until
+  /// gradients().
   void operator()(const row_matrix<float>& inputs, row_matrix<float>& logits) {
     inputs_ = &inputs;
     const row_matrix<float>* x = &inputs;
