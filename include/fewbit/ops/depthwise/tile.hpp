@@ -12,9 +12,9 @@
 /// | vnni_taps<256>   | 1      | 24                     | 12                | 18                  |
 /// | avx512_vnni_taps | 1      | 18                     | 12                | 7.5                 |
 ///
-/// Port bound of avx2_taps with stride 1 on a core with four vector pipes, two of them for vpmaddwd:
-/// 36 instructions here and 13 that turn sums into codes with xnn_fp32 take 12.25 cycles for 16
-/// outputs; the 12 vpmaddwd alone take 6.
+/// Port bound of avx2_taps with stride 1 on a core with four vector pipes, two of them for
+/// vpmaddwd: 36 instructions here and 13 that turn sums into codes with xnn_fp32 take 12.25 cycles
+/// for 16 outputs; the 12 vpmaddwd alone take 6.
 ///
 /// Read before: arch/tap_unit.hpp. Read next: ops/depthwise/walk.hpp.
 
