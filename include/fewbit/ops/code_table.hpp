@@ -15,8 +15,8 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <span>
 #include <string>
+#include <type_traits>
 
 #include "fewbit/arch/byte_lookup.hpp"
 #include "fewbit/core/executor.hpp"
