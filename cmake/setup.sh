@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs the missing packages that the build needs, with apt. Prints nothing if none is missing.
-#   cmake/setup.sh [--cross] [--targets] [--clang] [--docs]
+#   cmake/setup.sh [--cross] [--targets] [--embedded] [--clang] [--docs]
 #     --cross    adds the aarch64 compiler and qemu
 #     --targets  adds the compilers for s390x, armhf, riscv64 and Windows, qemu and wine: 1.6 GB
+#     --embedded adds the compiler and C library for Cortex-M, and qemu: 0.9 GB
 #     --clang    adds clang, its sanitizer and fuzzer libraries, clang-format 16 and clang-tidy
 #     --docs     adds doxygen
 set -euo pipefail
@@ -13,9 +14,10 @@ for option in "$@"; do
     --cross) packages+=(g++-aarch64-linux-gnu qemu-user googletest) ;;
     --targets) packages+=(g++-s390x-linux-gnu g++-arm-linux-gnueabihf g++-riscv64-linux-gnu
       g++-mingw-w64-x86-64-posix qemu-user wine64 googletest) ;;
+    --embedded) packages+=(gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-dev qemu-system-arm) ;;
     --clang) packages+=(clang libclang-rt-dev clang-format-16 clang-tidy) ;;
     --docs) packages+=(doxygen) ;;
-    *) echo "cmake/setup.sh: unknown option $option, expected --cross, --targets, --clang or --docs" >&2; exit 2 ;;
+    *) echo "cmake/setup.sh: unknown option $option, expected --cross, --targets, --embedded, --clang or --docs" >&2; exit 2 ;;
   esac
 done
 

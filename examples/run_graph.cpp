@@ -144,9 +144,10 @@ int main(int argc, char** argv) {
   int next = 1;
   for (const char* name : {"--graph", "--images"}) {
     if (next == argc || argv[next][0] == '-') break;
-    arguments.insert(arguments.end(), {name, argv[next++]});
+    arguments.push_back(name);
+    arguments.push_back(argv[next++]);
   }
-  arguments.insert(arguments.end(), argv + next, argv + argc);
+  for (; next < argc; ++next) arguments.push_back(argv[next]);
   const fewbit::examples::options given(
       static_cast<int>(arguments.size()), arguments.data(),
       "run_graph <graph> [images]: a network of int8 operators that others quantized.",

@@ -90,6 +90,19 @@
 #define FEWBIT_HAS_NEON_I8MM 0
 #endif
 
+// The 16-bit pair products of Cortex-M4, M7 and M33.
+#if defined(__GNUC__) && defined(__arm__) && defined(__ARM_FEATURE_SIMD32)
+#define FEWBIT_HAS_SMLAD 1
+#else
+#define FEWBIT_HAS_SMLAD 0
+#endif
+
+// Whether the default error handler prints. Microcontroller programs define it as 0, because stdio
+// of their C library would link the heap.
+#if !defined(FEWBIT_HAS_STDIO)
+#define FEWBIT_HAS_STDIO __STDC_HOSTED__
+#endif
+
 #if defined(__cpp_exceptions)
 #define FEWBIT_HAS_EXCEPTIONS 1
 #else

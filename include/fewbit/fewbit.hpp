@@ -214,6 +214,7 @@
 // fewbit/ops/code_table.hpp                  any function of 8-bit codes: a table of 256
 // fewbit/ops/concatenate.hpp                 channels of several images side by side
 // fewbit/ops/conv2d.hpp                      conv2d<S, Inputs>: convolutions of NHWC images
+// fewbit/ops/conv1d.hpp                      conv1d<S, Inputs>: over time, whole or as a stream
 // fewbit/ops/depthwise_conv2d.hpp            a filter for each channel
 // fewbit/ops/integer16.hpp                   convolutions and linear layers of 16-bit activations
 // fewbit/ops/linear/integer.hpp              linear<S, integer_only<In, Out, Mode>>
@@ -221,11 +222,13 @@
 // fewbit/ops/multiply.hpp                    products of two tensors of codes, element by element
 // fewbit/ops/pad.hpp                         pixels of zero points around images
 // fewbit/ops/pool2d.hpp                      average and maximum pools
+// fewbit/ops/qmn.hpp                         networks of power-of-two scales on microcontrollers
 // fewbit/ops/requantize.hpp                  codes -> codes of another scale or type
 // fewbit/ops/resize.hpp                      images of another size: nearest, bilinear
 // fewbit/ops/softmax.hpp                     softmax on codes
 // fewbit/ops/softmax16.hpp                   the same of 16-bit codes
 // fewbit/ops/window2d.hpp                    window2d, same_padding, placed_window
+// fewbit/ops/transpose_conv2d.hpp            transposed convolutions of NHWC images
 //
 // ops: what is inside these
 // fewbit/arch/byte_lookup.hpp                bytes by a table of 256
@@ -233,6 +236,11 @@
 // fewbit/arch/products.hpp                   products that need more bits than their factors
 // fewbit/arch/tap_unit.hpp                   instructions of depthwise convolutions
 // fewbit/core/fixed_functions.hpp            exp, 1 / (1 + x) in fixed point
+// fewbit/gemm/int8/one_row.hpp               products of one row at a time
+// fewbit/arch/dual_products.hpp              two products of int16 at once, on microcontrollers
+// fewbit/core/error_handler.hpp              set_error_handler, without the headers of strings
+// fewbit/core/index.hpp                      index, without Eigen
+// fewbit/core/range_checks.hpp               checks of integers without strings
 // fewbit/gemm/int8/wide_product.hpp          products of int16 codes
 // fewbit/gemm/multiply_block.hpp             products of a block of rows, in raw memory
 // fewbit/ops/code_blocks.hpp                 tensors of codes cut in blocks
@@ -243,9 +251,15 @@
 // fewbit/ops/depthwise/tile.hpp              the loop of depthwise convolutions
 // fewbit/ops/depthwise/walk.hpp              the walk over the output image
 // fewbit/ops/depthwise/weights.hpp           weights in the order of the loop
+// fewbit/ops/image_extents.hpp               extents of images and windows, without Eigen
 // fewbit/ops/integer_output.hpp              sums -> codes by fixed-point multipliers
 // fewbit/ops/integer_weights.hpp             factors, sums and bias of quantized weights
 // fewbit/ops/linear_pairs.hpp                a * x + b * y + c of codes
+// fewbit/ops/qmn/conv2d.hpp                  convolutions of codes with power-of-two scales
+// fewbit/ops/qmn/layer.hpp                   weights, shifts and sums of these layers
+// fewbit/ops/qmn/linear.hpp                  the fully connected layer
+// fewbit/ops/qmn/pool2d.hpp                  average and maximum pools
+// fewbit/ops/qmn/window.hpp                  windows of images
 //
 // formats: memory layouts of others
 // fewbit/formats/ggml_blocks.hpp             q8_0, q5_0, q4_0, q4_1: blocks of 32 weights

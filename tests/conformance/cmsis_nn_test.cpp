@@ -23,6 +23,7 @@
 #include "fewbit/ops/pool2d.hpp"
 #include "fewbit/ops/softmax.hpp"
 #include "fewbit/ops/softmax16.hpp"
+#include "fewbit/ops/transpose_conv2d.hpp"
 
 namespace fewbit { namespace conformance_cmsis_nn_test {
 
@@ -31,6 +32,10 @@ using tests::expect_equal_codes;
 using tests::vector_case;
 
 using names = std::initializer_list<const char*>;
+
+/// That of CMSIS-NN, cmsis_default, for multipliers that are not negative. The networks of TFLite
+/// use it, too, so that this program has one copy of each operator.
+using rounding = tflite_double;
 
 /// Parameters and arrays of a case. The cases do not agree on names.
 class config {
@@ -189,7 +194,7 @@ void expect_conv(const config& c) {
 
 template <class Code>
 void expect_depthwise(const config& c) {
-  using layer_type = depthwise_conv2d<integer_only<Code, Code, cmsis_default>>;
+  using layer_type = depthwise_conv2d<integer_only<Code, Code, rounding>>;
   const geometry g(c);
   const index channels = c.number("OUT_CH");
   const depthwise_weights weights{c.weights(g.window.taps(), channels), {1.0F}, {}};
@@ -199,6 +204,24 @@ void expect_depthwise(const config& c) {
                          integer_options{c.output_params(), c.bounds()}, c.number("CH_MULT", 1));
   row_matrix<Code> y(g.batches, layer.outputs());
   layer(rows_of<Code>(c.input(), g.batches), y);
+  expect_equal_codes(y, c.output());
+}
+
+void expect_transpose_conv(const config& c) {
+  const image_extents image{c.number("INPUT_H"), c.number("INPUT_W"), c.number("IN_CH")};
+  const window2d window{.kernel = {c.number("FILTER_Y"), c.number("FILTER_X")},
+                        .stride = {c.number("STRIDE_Y"), c.number("STRIDE_X")},
+                        .dilation = {c.number("DILATION_Y", 1), c.number("DILATION_X", 1)},
+                        .padding = {.top = c.number("PAD_Y"), .left = c.number("PAD_X")}};
+  const index channels = c.number("OUT_CH"), batches = c.input().size() / image.size();
+  const auto multipliers = c.multipliers(channels);
+  const transpose_conv2d<eight_bits, integer_only<std::int8_t, std::int8_t, rounding>> layer(
+      with_unit_scales<eight_bits>(c.weights(channels, window.taps() * image.channels)), image,
+      window, {c.number("OUTPUT_H"), c.number("OUTPUT_W")}, c.bias<std::int32_t>(), multipliers,
+      c.input_zero(), integer_options{c.output_params(), c.bounds()});
+  row_matrix<std::int8_t> y(batches, layer.outputs());
+  auto scratch = layer.make_scratch();
+  layer(rows_of<std::int8_t>(c.input(), batches), y, scratch);
   expect_equal_codes(y, c.output());
 }
 
@@ -218,15 +241,14 @@ void expect_fully_connected(const config& c) {
   const auto codes = c.weights(c.number("OUT_CH"), c.number("ACCUMULATION_DEPTH"));
   const index zero = -c.number("FILTER_OFFSET", 0);
   if (c.has_four_bits()) {
-    expect_linear<std::int8_t, cmsis_default>(c, with_unit_scales<four_bits>(codes));
+    expect_linear<std::int8_t, rounding>(c, with_unit_scales<four_bits>(codes));
   } else if (zero == 0) {
-    expect_linear<std::int8_t, cmsis_default>(c, with_unit_scales<eight_bits>(codes));
+    expect_linear<std::int8_t, rounding>(c, with_unit_scales<eight_bits>(codes));
   } else {
     const auto count = static_cast<std::size_t>(codes.rows());
     const std::vector<std::int8_t> zeros(count, static_cast<std::int8_t>(zero));
-    expect_linear<std::int8_t, cmsis_default>(
-        c, quantized_matrix<scheme<int8, per_row, affine>>(codes, std::vector<float>(count, 1.0F),
-                                                           zeros));
+    expect_linear<std::int8_t, rounding>(c, quantized_matrix<scheme<int8, per_row, affine>>(
+                                                codes, std::vector<float>(count, 1.0F), zeros));
   }
 }
 
@@ -265,7 +287,7 @@ void expect_add(const config& c) {
                           multiplier_of(c, "OUTPUT"),  -c.integer("INPUT1_OFFSET"),
                           -c.integer("INPUT2_OFFSET"), c.integer("OUTPUT_OFFSET"),
                           c.integer("LEFT_SHIFT")};
-  const elementwise_add<Code, cmsis_default> add(params, c.bounds());
+  const elementwise_add<Code, rounding> add(params, c.bounds());
   row_matrix<Code> y(1, c.output().size());
   add(rows_of<Code>(c.array({"input1"}), 1), rows_of<Code>(c.array({"input2"}), 1), y);
   expect_equal_codes(y, c.output());
@@ -275,7 +297,7 @@ template <class Code>
 void expect_multiply(const config& c) {
   const multiply_params params{multiplier_of(c, "OUTPUT"), -c.integer("INPUT1_OFFSET"),
                                -c.integer("INPUT2_OFFSET"), c.integer("OUTPUT_OFFSET")};
-  const elementwise_multiply<Code, cmsis_default> multiply(params, c.bounds());
+  const elementwise_multiply<Code, rounding> multiply(params, c.bounds());
   row_matrix<Code> y(1, c.output().size());
   multiply(rows_of<Code>(c.array({"input1"}), 1), rows_of<Code>(c.array({"input2"}), 1), y);
   expect_equal_codes(y, c.output());
@@ -323,7 +345,7 @@ void expect_batch_matmul(const config& c) {
   const index b_rows = c.number("RHS_ROWS"), b_cols = c.number("RHS_COLS");
   const index m = c.number("OUTPUT_ROWS"), n = c.number("OUTPUT_COLS");
   const index k = a_is_turned ? a_rows : a_cols;
-  const batch_matmul<Code, cmsis_default> op(
+  const batch_matmul<Code, rounding> op(
       k, n,
       matmul_params{{c.integer("OUTPUT_MULTIPLIER"), static_cast<int>(c.number("OUTPUT_SHIFT"))},
                     -c.integer("LHS_OFFSET"),
@@ -368,11 +390,11 @@ check check_of(const vector_case& v, const config& c) {
     // CMSIS-NN adds up in int32 where the bias is int32. Names tell it where there is no bias.
     const bool sums_are_int32 = c.says("xint32");
     if (is_wide && sums_are_int32)
-      return {"conv int16", expect_conv<std::int16_t, cmsis_default, eight_bits>, ""};
+      return {"conv int16", expect_conv<std::int16_t, rounding, eight_bits>, ""};
     if (is_wide) return {"conv int16", expect_conv<std::int16_t, tflite_int64, eight_bits>, ""};
     return {"conv" + type,
-            c.has_four_bits() ? expect_conv<std::int8_t, cmsis_default, four_bits>
-                              : expect_conv<std::int8_t, cmsis_default, eight_bits>,
+            c.has_four_bits() ? expect_conv<std::int8_t, rounding, four_bits>
+                              : expect_conv<std::int8_t, rounding, eight_bits>,
             ""};
   }
   if (kind == "depthwise") {
@@ -400,6 +422,7 @@ check check_of(const vector_case& v, const config& c) {
     return {"softmax int8" + std::string(is_wide ? " to int16" : ""),
             is_wide ? expect_softmax<std::int16_t> : expect_softmax<std::int8_t>, ""};
   }
+  if (kind == "transpose_conv" && !is_wide) return {kind + type, expect_transpose_conv, ""};
   if (kind == "lstm" || kind == "svdf") return {kind, nullptr, "comes later"};
   return {kind, nullptr, "no check for this kind"};
 }

@@ -150,35 +150,50 @@ struct conv_geometry {
   }
 };
 
-/// A scale and a zero point for each row of codes.
-template <class Code>
-auto affine_weights(const row_matrix<Code>& codes, const std::vector<float>& scales, const node& n,
-                    std::size_t zero_points) {
-  using storage = std::conditional_t<std::is_signed_v<Code>, int8, uint8>;
-  std::vector<Code> zeros;
-  for (index c = 0; c < codes.rows(); ++c)
-    zeros.push_back(static_cast<Code>(zero_at(n, zero_points, c)));
-  return quantized_matrix<scheme<storage, per_row, affine>>(codes, scales, zeros);
+/// Weights as int8: codes of uint8 and their zero points are moved by 128.
+struct signed_codes {
+  row_matrix<std::int8_t> codes;
+  std::int32_t moved;
+};
+
+signed_codes signed_codes_of(const tensor& w) {
+  const std::int32_t moved = w.type == examples::element::u8 ? 128 : 0;
+  row_matrix<std::int8_t> codes(w.shape[0], w.size() / w.shape[0]);
+  for (index i = 0; i < codes.size(); ++i)
+    codes.data()[i] = static_cast<std::int8_t>(integer_at(w, i) - moved);
+  return {codes, moved};
 }
 
-template <class Code>
-row_matrix<Code> weights_of(const tensor& w, const extent2d& kernel) {
-  return ohwi_from_oihw<Code>(w.matrix<Code>(), kernel);
+using weight_scheme = scheme<int8, per_row, affine>;
+
+/// A scale and a zero point for each row of codes.
+quantized_matrix<weight_scheme> affine_weights(const signed_codes& w,
+                                               const std::vector<float>& scales, const node& n,
+                                               std::size_t zero_points) {
+  std::vector<std::int8_t> zeros;
+  for (index c = 0; c < w.codes.rows(); ++c)
+    zeros.push_back(static_cast<std::int8_t>(zero_at(n, zero_points, c) - w.moved));
+  return {w.codes, scales, zeros};
+}
+
+signed_codes conv_weights(const tensor& w, const extent2d& kernel) {
+  signed_codes all = signed_codes_of(w);
+  all.codes = ohwi_from_oihw<std::int8_t>(all.codes, kernel);
+  return all;
 }
 
 /// Sums are exact as floats below 2^24.
-template <class In, class Weight>
+template <class In>
 void expect_conv_integer(const node& n) {
   using inputs = std::conditional_t<std::is_signed_v<In>, static_int8, static_uint8>;
   const tensor& x = input(n, 0);
   const tensor& w = input(n, 1);
   const conv_geometry g(n, x, w);
   const auto weights =
-      affine_weights(weights_of<Weight>(w, g.window.kernel),
+      affine_weights(conv_weights(w, g.window.kernel),
                      std::vector<float>(static_cast<std::size_t>(g.channels), 1.0F), n, 3);
-  using S = typename std::decay_t<decltype(weights)>::scheme;
-  conv2d<S, inputs> layer(weights, g.image, g.window, Eigen::VectorXf(),
-                          quant_params{1.0F, zero_at(n, 2, 0)}, {}, g.groups);
+  conv2d<weight_scheme, inputs> layer(weights, g.image, g.window, Eigen::VectorXf(),
+                                      quant_params{1.0F, zero_at(n, 2, 0)}, {}, g.groups);
   row_matrix<float> y(g.images, layer.outputs());
   layer(channels_last<In>(x, g.images, g.image.channels), y);
   ASSERT_LT(y.cwiseAbs().maxCoeff(), 0x1p24F);
@@ -200,7 +215,7 @@ std::vector<std::int32_t> bias_of(const node& n, std::size_t which) {
   return {all.begin(), all.end()};
 }
 
-template <class In, class Weight>
+template <class In>
 void expect_qlinear_conv(const node& n) {
   const tensor& x = input(n, 0);
   const tensor& w = input(n, 3);
@@ -211,17 +226,18 @@ void expect_qlinear_conv(const node& n) {
   const auto images = channels_last<In>(x, g.images, g.image.channels);
   using inputs = integer_only<In, In, xnn_fp32>;
   row_matrix<In> y(g.images, output(n).size() / g.images);
-  if (g.groups == g.image.channels && g.groups > 1 && std::is_signed_v<Weight>) {
-    depthwise_weights weights{{}, factors, {}};
-    weights.codes = hwc_from_chw(w.matrix<Weight>().template cast<std::int8_t>());
-    for (index c = 0; c < g.channels; ++c) weights.zero_points.push_back(zero_at(n, 5, c));
+  if (g.groups == g.image.channels && g.groups > 1) {
+    const signed_codes moved = signed_codes_of(w);
+    depthwise_weights weights{hwc_from_chw(moved.codes), factors, {}};
+    for (index c = 0; c < g.channels; ++c)
+      weights.zero_points.push_back(zero_at(n, 5, c) - moved.moved);
     const depthwise_conv2d<inputs> layer(weights, g.image, g.window, bias_of(n, 8), in, options,
                                          g.channels / g.groups);
     layer(images, y);
   } else {
-    const auto weights = affine_weights(weights_of<Weight>(w, g.window.kernel), factors, n, 5);
-    using S = typename std::decay_t<decltype(weights)>::scheme;
-    const conv2d<S, inputs> layer(weights, g.image, g.window, bias_of(n, 8), in, options, g.groups);
+    const auto weights = affine_weights(conv_weights(w, g.window.kernel), factors, n, 5);
+    const conv2d<weight_scheme, inputs> layer(weights, g.image, g.window, bias_of(n, 8), in,
+                                              options, g.groups);
     layer(images, y);
   }
   expect_equal_codes(channels_first<In>(y, g.channels), output(n));
@@ -249,17 +265,27 @@ struct matrices {
   }
 };
 
-/// Codes of b as rows, with scales and zero points of each.
-template <class A, class B>
+/// The columns of matrix i of b, as rows of weights.
+signed_codes columns_of(const matrices& b, index i) {
+  const std::int32_t moved = b.t.type == examples::element::u8 ? 128 : 0;
+  const index first = (b.count == 1 ? 0 : i) * b.rows * b.cols;
+  row_matrix<std::int8_t> codes(b.cols, b.rows);
+  for (index k = 0; k < b.rows; ++k) {
+    for (index j = 0; j < b.cols; ++j)
+      codes(j, k) = static_cast<std::int8_t>(integer_at(b.t, first + k * b.cols + j) - moved);
+  }
+  return {codes, moved};
+}
+
+template <class A>
 void expect_qlinear_matmul(const node& n) {
   const matrices a(input(n, 0)), b(input(n, 3));
   const index batches = std::max(a.count, b.count);
   const auto factors = factors_of(n, 1, 4, 6, b.cols);
   row_matrix<A> y(batches * a.rows, b.cols);
   for (index i = 0; i < batches; ++i) {
-    const auto weights = affine_weights(row_matrix<B>(b.at<B>(i).transpose()), factors, n, 5);
-    using S = typename std::decay_t<decltype(weights)>::scheme;
-    const linear<S, integer_only<A, A, xnn_fp32>> layer(
+    const auto weights = affine_weights(columns_of(b, i), factors, n, 5);
+    const linear<weight_scheme, integer_only<A, A, xnn_fp32>> layer(
         weights, std::vector<std::int32_t>{}, quant_params{1.0F, zero_at(n, 2, 0)},
         integer_options{{1.0F, zero_at(n, 7, 0)}, {}});
     layer(a.at<A>(i), y.middleRows(i * a.rows, a.rows));
@@ -268,18 +294,17 @@ void expect_qlinear_matmul(const node& n) {
 }
 
 /// Sums are exact as floats below 2^24.
-template <class A, class B>
+template <class A>
 void expect_matmul_integer(const node& n) {
   using inputs = std::conditional_t<std::is_signed_v<A>, static_int8, static_uint8>;
   const matrices a(input(n, 0)), b(input(n, 1));
   const index batches = std::max(a.count, b.count);
   row_matrix<float> y(batches * a.rows, b.cols);
   for (index i = 0; i < batches; ++i) {
-    const auto weights =
-        affine_weights(row_matrix<B>(b.at<B>(i).transpose()),
-                       std::vector<float>(static_cast<std::size_t>(b.cols), 1.0F), n, 3);
-    using S = typename std::decay_t<decltype(weights)>::scheme;
-    linear<S, inputs> layer(weights, Eigen::VectorXf(), quant_params{1.0F, zero_at(n, 2, 0)});
+    const auto weights = affine_weights(
+        columns_of(b, i), std::vector<float>(static_cast<std::size_t>(b.cols), 1.0F), n, 3);
+    linear<weight_scheme, inputs> layer(weights, Eigen::VectorXf(),
+                                        quant_params{1.0F, zero_at(n, 2, 0)});
     layer(a.at<A>(i), y.middleRows(i * a.rows, a.rows));
   }
   ASSERT_LT(y.cwiseAbs().maxCoeff(), 0x1p24F);
@@ -368,18 +393,14 @@ void expect_softmax(const node& n) {
 
 /// Runs the check of an operator. Returns false if there is none.
 bool run(const std::string& op, const node& n) {
-  const auto with_types = [&](std::size_t second, const auto& f) {
-    with_type(is_unsigned(n, 0),
-              [&](auto x) { with_type(is_unsigned(n, second), [&](auto w) { f(x, w); }); });
-  };
   if (op == "ConvInteger") {
-    with_types(1, [&]<class X, class W>(X, W) { expect_conv_integer<X, W>(n); });
+    with_type(is_unsigned(n, 0), [&]<class X>(X) { expect_conv_integer<X>(n); });
   } else if (op == "QLinearConv") {
-    with_types(3, [&]<class X, class W>(X, W) { expect_qlinear_conv<X, W>(n); });
+    with_type(is_unsigned(n, 0), [&]<class X>(X) { expect_qlinear_conv<X>(n); });
   } else if (op == "MatMulInteger") {
-    with_types(1, [&]<class X, class W>(X, W) { expect_matmul_integer<X, W>(n); });
+    with_type(is_unsigned(n, 0), [&]<class X>(X) { expect_matmul_integer<X>(n); });
   } else if (op == "QLinearMatMul") {
-    with_types(3, [&]<class X, class W>(X, W) { expect_qlinear_matmul<X, W>(n); });
+    with_type(is_unsigned(n, 0), [&]<class X>(X) { expect_qlinear_matmul<X>(n); });
   } else if (op == "QLinearSigmoid") {
     with_type(is_unsigned(n, 0), [&]<class X>(X) { expect_sigmoid<X>(n); });
   } else if (op == "QLinearAdd") {

@@ -26,7 +26,6 @@
 
 #include "fewbit/begin.hpp"
 
-#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <cstdio>
@@ -36,6 +35,7 @@
 #include <type_traits>
 
 #include "fewbit/config.hpp"
+#include "fewbit/core/error_handler.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
@@ -45,25 +45,6 @@ class error : public std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
-/// Receives the sentence of a mismatch on the hot path, and every sentence if the program is built
-/// without exceptions. It should not return and must not throw; if it returns, the program aborts.
-using error_handler = void (*)(const char* sentence);
-
-/// Prints the sentence to stderr and aborts.
-inline void abort_with_message(const char* sentence) {
-  std::fprintf(stderr, "%s\n", sentence);
-  std::abort();
-}
-
-/// The handler in use; set_error_handler() replaces it.
-inline std::atomic<error_handler> current_error_handler{&abort_with_message};
-
-/// Installs a handler and returns the former one. `nullptr` restores the default, which prints the
-/// sentence to stderr and aborts.
-inline error_handler set_error_handler(error_handler handler) noexcept {
-  return current_error_handler.exchange(handler != nullptr ? handler : &abort_with_message);
-}
-
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
@@ -72,8 +53,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 #if FEWBIT_HAS_EXCEPTIONS
   throw error(sentence);
 #else
-  current_error_handler.load()(sentence.c_str());
-  std::abort();
+  report_and_terminate(sentence.c_str());
 #endif
 }
 
@@ -83,8 +63,7 @@ template <class... Parts>
 [[noreturn, gnu::cold, gnu::noinline]] void stop(const char* format, Parts... parts) noexcept {
   char sentence[256];
   std::snprintf(sentence, sizeof(sentence), format, parts...);
-  current_error_handler.load()(sentence);
-  std::abort();
+  report_and_terminate(sentence);
 }
 
 inline std::string text(const std::string& value) { return value; }

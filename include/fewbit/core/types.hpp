@@ -8,11 +8,12 @@
 #include <type_traits>
 
 #include "fewbit/config.hpp"
+#include "fewbit/core/index.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
-/// Extents and positions; signed, as in Eigen.
-using index = Eigen::Index;
+static_assert(std::is_same_v<index, Eigen::Index>,
+              "fewbit: define EIGEN_DEFAULT_DENSE_INDEX_TYPE before the first header of fewbit");
 
 /// A matrix of any size whose rows are contiguous in memory.
 template <class T>

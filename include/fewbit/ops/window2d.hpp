@@ -20,64 +20,7 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/types.hpp"
-
-namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
-
-/// Height, width and number of channels of an image.
-struct image_extents {
-  index height = 1;
-  index width = 1;
-  index channels = 1;
-
-  [[nodiscard]] constexpr index pixels() const noexcept { return height * width; }
-  /// Number of codes or floats of the image.
-  [[nodiscard]] constexpr index size() const noexcept { return pixels() * channels; }
-  friend constexpr bool operator==(const image_extents&, const image_extents&) = default;
-};
-
-struct extent2d {
-  index height = 1;
-  index width = 1;
-
-  friend constexpr bool operator==(const extent2d&, const extent2d&) = default;
-};
-
-/// Pixels of value 0 around an image.
-struct padding2d {
-  index top = 0;
-  index bottom = 0;
-  index left = 0;
-  index right = 0;
-
-  friend constexpr bool operator==(const padding2d&, const padding2d&) = default;
-};
-
-/// No padding: every window lies inside the image. `same_padding` is the other usual choice.
-inline constexpr padding2d valid_padding{};
-
-/// A window, and where its copies are placed. The pixels of a window are `dilation` pixels apart.
-struct window2d {
-  extent2d kernel{};
-  extent2d stride{};
-  extent2d dilation{};
-  padding2d padding{};
-
-  /// Number of pixels of a window.
-  [[nodiscard]] constexpr index taps() const noexcept { return kernel.height * kernel.width; }
-};
-
-/// The kernel positions of a window whose pixels lie inside the image in one direction:
-/// first .. end - 1. Position `first` is at pixel `pixel` of the image; the next position is
-/// `dilation` pixels further.
-struct tap_range {
-  index first;
-  index end;
-  index pixel;
-
-  [[nodiscard]] constexpr index count() const noexcept { return end - first; }
-};
-
-}}  // namespace fewbit
+#include "fewbit/ops/image_extents.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
@@ -103,11 +46,6 @@ inline void expect_valid_image(const char* function, const image_extents& image)
   expect(image.channels <= most, function, "image.channels", image.channels,
          "at most " + std::to_string(most) + " in an image of " + std::to_string(image.height) +
              " x " + std::to_string(image.width));
-}
-
-/// Pixels from the first to the last of a kernel with dilation.
-[[nodiscard]] constexpr index reach_of(index kernel, index dilation) noexcept {
-  return (kernel - 1) * dilation + 1;
 }
 
 /// Fails unless kernel, stride and dilation are 1 or more and no padding is negative.
@@ -189,13 +127,13 @@ class placed_window {
 
   /// The kernel rows inside the image of the windows in output row `y`.
   [[nodiscard]] tap_range rows_of(index y) const noexcept {
-    return taps(y * window_.stride.height - window_.padding.top, window_.dilation.height,
-                window_.kernel.height, image_.height);
+    return detail::taps_inside(y * window_.stride.height - window_.padding.top,
+                               window_.dilation.height, window_.kernel.height, image_.height);
   }
   /// The kernel columns inside the image of the windows in output column `x`.
   [[nodiscard]] tap_range cols_of(index x) const noexcept {
-    return taps(x * window_.stride.width - window_.padding.left, window_.dilation.width,
-                window_.kernel.width, image_.width);
+    return detail::taps_inside(x * window_.stride.width - window_.padding.left,
+                               window_.dilation.width, window_.kernel.width, image_.width);
   }
 
  private:
@@ -209,16 +147,6 @@ class placed_window {
                        " pixels and the dilation is " + std::to_string(dilation));
     }
     return (padded - reach) / stride + 1;
-  }
-
-  /// Positions of a kernel whose first position is at pixel `begin`, which may be negative.
-  static tap_range taps(index begin, index dilation, index kernel, index extent) noexcept {
-    index first = begin >= 0 ? 0 : (-begin + dilation - 1) / dilation;
-    const index rest = extent - begin;  // pixels from `begin` to the end of the image
-    index end = rest <= 0 ? 0 : (rest + dilation - 1) / dilation;
-    end = std::min(end, kernel);
-    first = std::min(first, end);
-    return {first, end, begin + first * dilation};
   }
 
   image_extents image_;
