@@ -16,7 +16,6 @@ namespace fewbit { namespace ops_images_of_codes_test {
 
 using tests::plain_clamp;
 using tests::random_codes;
-using tests::sentence_of;
 
 template <class T>
 class ops_images : public testing::Test {};
@@ -170,6 +169,7 @@ TYPED_TEST(ops_images, are_resized) {
 
 #if FEWBIT_HAS_EXCEPTIONS
 TEST(ops_images_errors, name_the_argument) {
+  using tests::sentence_of;
   const quant_params p{1.0F, 0};
   EXPECT_EQ(sentence_of([] {
               return pad2d<std::int8_t>({1, 1, 1}, {-1, 0, 0, 0});

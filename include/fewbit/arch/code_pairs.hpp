@@ -32,6 +32,10 @@ inline constexpr int pair_offset = std::is_signed_v<T> ? 128 : 0;
 
 namespace detail {
 
+/// No instructions for registers of this type; map_pairs then uses a loop.
+template <bool Signed, class Bits, class F>
+Bits map_pairs_in_register(Bits, Bits, const F&) = delete;
+
 #if FEWBIT_HAS_AVX512_VNNI
 template <bool Signed, class F>
 FEWBIT_ALWAYS_INLINE __m512i map_pairs_in_register(__m512i a, __m512i b, const F& f) noexcept {

@@ -5,8 +5,8 @@
 ///     sigmoid(x, y);                                                                   // often
 ///     const code_table<std::uint8_t> square(x_params, y_params, [](float x) { return x * x; });
 ///
-/// A lookup costs the same for all functions: it replaces every activation function of 8-bit codes
-/// that no bounds of codes express. Read next: ops/softmax.hpp, arch/byte_lookup.hpp.
+/// A lookup costs the same for all functions. ReLU and ReLU6 after another operator cost nothing:
+/// they are bounds of its codes (code_bounds).
 
 #include "fewbit/begin.hpp"
 
@@ -15,8 +15,8 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <span>
 #include <string>
+#include <type_traits>
 
 #include "fewbit/arch/byte_lookup.hpp"
 #include "fewbit/core/executor.hpp"

@@ -9,6 +9,7 @@
 
 #include "fewbit/begin.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <span>

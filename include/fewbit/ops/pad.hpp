@@ -10,7 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
+#include <limits>
 
 #include "fewbit/core/executor.hpp"
 #include "fewbit/ops/code_blocks.hpp"

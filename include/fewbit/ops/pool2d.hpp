@@ -132,10 +132,12 @@ class average_pool2d {
       const index taps = windows_.window().taps();
       if (uses_int16(taps)) {
         const rounded_mean whole(taps);
-        detail::for_each_window<T, T>(windows_, from, to, executor, [&](const auto& w, T* out) {
-          const index count = divisor(w);
-          if constexpr (ByteCode<T>) average16(w, count == taps ? whole : rounded_mean(count), out);
-        });
+        detail::for_each_window<T, T>(
+            windows_, from, to, executor, [=, this](const auto& w, T* out) {
+              const index count = divisor(w);
+              if constexpr (ByteCode<T>)
+                average16(w, count == taps ? whole : rounded_mean(count), out);
+            });
       } else {
         detail::for_each_window<T, T>(windows_, from, to, executor, [&](const auto& w, T* out) {
           average32(w, divisor(w), out);
@@ -264,23 +266,33 @@ class max_pool2d {
       const auto& from = detail::rows_of(x);
       auto&& to = detail::rows_of(y);
       const auto lowest = static_cast<T>(bounds_.lowest), highest = static_cast<T>(bounds_.highest);
-      detail::for_each_window<T, T>(windows_, from, to, executor, [&](const auto& w, T* out) {
-        detail::with_shape(w, [&](auto shape) FEWBIT_INLINE_LAMBDA {
-          detail::for_each_channel_block<arch::native_lanes<T>>(
-              windows_.image().channels, [&]<int N>(index c) FEWBIT_INLINE_LAMBDA {
-                using codes = detail::lanes_of<T, N>;
-                codes largest(lowest);
-                detail::for_each_pixel(shape, w.from_channel(c), [&](const T* p) {
-                  largest = arch::max(largest, arch::load<codes>(p));
-                });
-                arch::store<codes>(out + c, arch::min(largest, codes(highest)));
-              });
-        });
-      });
+      const index channels = windows_.image().channels;
+      detail::for_each_window<T, T>(windows_, from, to, executor,
+                                    [lowest, highest, channels](const auto& w, T* out) {
+                                      detail::with_shape(w, [&](auto shape) FEWBIT_INLINE_LAMBDA {
+                                        take_largest(shape, w, channels, lowest, highest, out);
+                                      });
+                                    });
     }
   }
 
  private:
+  /// Not inlined: in the loops over windows, its values would not stay in registers.
+  template <class Shape>
+  [[gnu::noinline]] static void take_largest(Shape shape, const detail::window_pixels<T>& w,
+                                             index channels, T lowest, T highest, T* y) noexcept {
+    const detail::window_pixels<T> from = w;
+    detail::for_each_channel_block<arch::native_lanes<T>>(
+        channels, [&]<int N>(index c) FEWBIT_INLINE_LAMBDA {
+          using codes = detail::lanes_of<T, N>;
+          codes largest(lowest);
+          detail::for_each_pixel(shape, from.from_channel(c), [&](const T* p) {
+            largest = arch::max(largest, arch::load<codes>(p));
+          });
+          arch::store<codes>(y + c, arch::min(largest, codes(highest)));
+        });
+  }
+
   placed_window windows_;
   code_bounds bounds_;
 };

@@ -102,21 +102,23 @@ void for_each_window(const placed_window& windows, const X& x, Y& y, const E& ex
   Out* outputs = y.data();
   const index x_stride = x.outerStride(), y_stride = y.outerStride();
   executor.for_each(x.rows() * tasks, [&](index task) {
+    // Copies: the compiler must assume that a store of a byte changes what a reference refers to.
+    const F run = pixel;
+    const index width = image.width, depth = channels, kernel_width = window.kernel.width;
+    const index most_left = width - reach, stride = window.stride.width, count = cols;
+    const index row_step = window.dilation.height * width * depth;
+    const index col_step = window.dilation.width * depth;
     const index n = task / tasks, end = std::min(rows, (task % tasks + 1) * group);
-    const T* from = images + n * x_stride;
     for (index r = task % tasks * group; r < end; ++r) {
       Out* to = outputs + n * y_stride + r * per_row;
       const tap_range v = windows.rows_of(r);
+      const T* from = images + n * x_stride + v.pixel * width * depth;
       index left = -window.padding.left;
-      for (index c = 0; c < cols; ++c, to += channels, left += window.stride.width) {
+      for (index c = 0; c < count; ++c, to += depth, left += stride) {
         // The division of cols_of is only needed at the edges.
-        const bool is_inside = left >= 0 && left + reach <= image.width;
         const tap_range h =
-            is_inside ? tap_range{0, window.kernel.width, left} : windows.cols_of(c);
-        pixel(window_pixels<T>{from + (v.pixel * image.width + h.pixel) * channels, v.count(),
-                               h.count(), window.dilation.height * image.width * channels,
-                               window.dilation.width * channels},
-              to);
+            left >= 0 && left <= most_left ? tap_range{0, kernel_width, left} : windows.cols_of(c);
+        run(window_pixels<T>{from + h.pixel * depth, v.count(), h.count(), row_step, col_step}, to);
       }
     }
   });
@@ -126,7 +128,7 @@ void for_each_window(const placed_window& windows, const X& x, Y& y, const E& ex
 /// one before. With few channels, blocks are smaller.
 template <int Lanes, class F>
 FEWBIT_ALWAYS_INLINE void for_each_channel_block(index channels, const F& f) noexcept {
-  const auto run = [&]<int N>() {
+  const auto run = [&]<int N>() FEWBIT_INLINE_LAMBDA {
     for (index c = 0; c < channels; c += N) f.template operator()<N>(std::min(c, channels - N));
   };
   if (channels >= Lanes) return run.template operator()<Lanes>();
