@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -229,9 +230,20 @@ template <class Code, class Mode, Scheme S>
 void expect_linear(const config& c, const quantized_matrix<S>& weights) {
   const index rows = c.number("INPUT_BATCHES", 1);
   const auto multipliers = c.multipliers(weights.rows());
+  auto bias = c.bias<sums_of<Code>>();
+  // A zero point that is no code moves into the bias.
+  using limits = std::numeric_limits<Code>;
+  const std::int32_t zero =
+      std::clamp(c.input_zero(), std::int32_t{limits::min()}, std::int32_t{limits::max()});
+  if (const std::int32_t rest = c.input_zero() - zero; rest != 0) {
+    bias.resize(static_cast<std::size_t>(weights.rows()), 0);
+    for (index j = 0; j < weights.rows(); ++j) {
+      for (index k = 0; k < weights.cols(); ++k)
+        bias[static_cast<std::size_t>(j)] -= rest * (weights.code(j, k) - weights.zero_point(j, k));
+    }
+  }
   const linear<S, integer_only<Code, Code, Mode>> layer(
-      weights, c.bias<sums_of<Code>>(), multipliers, c.input_zero(),
-      integer_options{c.output_params(), c.bounds()});
+      weights, bias, multipliers, zero, integer_options{c.output_params(), c.bounds()});
   row_matrix<Code> y(rows, layer.outputs());
   layer(rows_of<Code>(c.input(), rows), y);
   expect_equal_codes(y, c.output());
