@@ -1,8 +1,8 @@
 #pragma once
 /// What the layers of Qm.n numbers share: weights, shifts, sums and their codes.
 ///
-/// A Qm.n number is an int8 code with n fractional bits: code * 2^-n. Read next: ops/qmn/conv2d.hpp,
-/// ops/qmn/linear.hpp.
+/// A Qm.n number is an int8 code with n fractional bits: code * 2^-n. Read next:
+/// ops/qmn/conv2d.hpp, ops/qmn/linear.hpp.
 
 #include "fewbit/begin.hpp"
 
