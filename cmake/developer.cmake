@@ -130,7 +130,7 @@ function(add_tests_of_source name program source)
                        SKIP_REGULAR_EXPRESSION "${only_skipped}")
 endfunction()
 
-# fewbit_tests(<program> [ISA] [JSON] [PLAIN] [OWN_HEADERS] [AGAIN <word>] [DEFINES <macros>...] [FLAGS <flags>...]
+# fewbit_tests(<program> [ISA] [JSON] [PLAIN] [SLOW] [OWN_HEADERS] [AGAIN <word>] [DEFINES <macros>...] [FLAGS <flags>...]
 #              SOURCES <folder>/<header>...)
 # makes one program of the sources tests/<folder>/<header>_test.cpp. It is compiled as one translation unit, because
 # the headers and the templates that sources share take most of the time. The namespace of each source is its path,
@@ -140,12 +140,13 @@ endfunction()
 # ISA          the result could depend on the instruction set: every preset builds and runs it (label `isa`)
 # JSON         the program is left out where nlohmann-json is missing
 # PLAIN        compiled without optimization: nothing that is checked depends on it, and little time is spent running
+# SLOW         left to the preset `slow`: it takes long, and other tests check most of the same code
 # OWN_HEADERS  parses all headers itself, in place of the precompiled ones
 # AGAIN        sources that another program has, too: the entries become <folder>_<header>_<word>_test
 # DEFINES      macros that the precompiled headers do not use
 # FLAGS        flags after those of the build, so that -O3 among them wins; they imply OWN_HEADERS
 function(fewbit_tests program)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "ISA;JSON;PLAIN;OWN_HEADERS" "AGAIN" "DEFINES;FLAGS;SOURCES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "ISA;JSON;PLAIN;SLOW;OWN_HEADERS" "AGAIN" "DEFINES;FLAGS;SOURCES")
   if(arg_UNPARSED_ARGUMENTS OR NOT arg_SOURCES)
     message(FATAL_ERROR "fewbit_tests(${program}): expected SOURCES, got \"${arg_UNPARSED_ARGUMENTS}\"")
   endif()
@@ -183,8 +184,14 @@ function(fewbit_tests program)
     add_tests_of_source(${name}_test ${program} ${source})
     if(arg_ISA)
       set_tests_properties(${name}_test PROPERTIES LABELS "all;isa")
+    elseif(arg_SLOW)
+      set_tests_properties(${name}_test PROPERTIES LABELS "all;slow")
     endif()
   endforeach()
+  if(arg_SLOW)
+    set_target_properties(${program} PROPERTIES EXCLUDE_FROM_ALL ON)
+    add_dependencies(slow_tests ${program})
+  endif()
   if(arg_ISA)
     add_dependencies(isa_tests ${program})
   endif()

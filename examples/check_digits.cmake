@@ -1,4 +1,5 @@
-# Runs the digits demo and reads its JSON. Every int8 row must be within one percentage point of float32.
+# Runs the digits demo and reads its JSON. Every int8 row must be within one percentage point of float32,
+# and the network of convolutions in integers within one of its float32.
 #   cmake -DPROGRAM=<digits> -DJSON=<path to write> -P check_digits.cmake
 
 include(${CMAKE_CURRENT_LIST_DIR}/read_table.cmake)
@@ -21,3 +22,10 @@ foreach(scheme IN LISTS int8)
     message(FATAL_ERROR "${scheme} loses ${loss} hundredths of a percent against float32, expected at most 100")
   endif()
 endforeach()
+
+value_of("convolutions, float32" float)
+value_of("convolutions, integers only" accuracy)
+if(float LESS 9500)
+  message(FATAL_ERROR "convolutions in float32 reach ${float} hundredths of a percent, expected at least 9500")
+endif()
+expect_near("convolutions in integers, in hundredths of a percent, beside float32," ${accuracy} ${float} 100)

@@ -1,5 +1,6 @@
 // Quantizes a small network in every way that the library offers: trains it in float, calibrates
 // its activations, quantizes it, and prints accuracy, size and time of each variant in one table.
+// The last two rows are a network of convolutions in float and in integers alone.
 //
 // Read main() first: it shows all steps.
 
@@ -11,10 +12,12 @@
 #include <vector>
 
 #include "support/histogram_svg.hpp"
+#include "support/integer_network.hpp"
 #include "support/mlp.hpp"
 #include "support/npy.hpp"
 #include "support/options.hpp"
 #include "support/progress.hpp"
+#include "support/small_cnn.hpp"
 #include "support/stopwatch.hpp"
 #include "support/table.hpp"
 #include "support/weight_bytes.hpp"
@@ -64,14 +67,15 @@ digits load_digits() {
   return {take(0, 1000), take(1000, 200), take(1200, all.rows() - 1200)};
 }
 
-// ---- the float network
+// ---- the float networks
 
-void train(mlp& model, const dataset& data) {
+template <class Model>
+void train(const std::string& label, Model& model, float rate, const dataset& data) {
   constexpr int epochs = 30;
   constexpr index batch = 50;
   const double share = double{batch} / static_cast<double>(data.images.rows());
-  trainer learn(model);
-  progress bar("training", epochs);
+  trainer learn(model, rate);
+  progress bar(label, epochs);
   for (int epoch = 0; epoch < epochs; ++epoch) {
     const auto order = shuffled(data.images.rows(), {7 + static_cast<std::uint64_t>(epoch)});
     double loss = 0.0;
@@ -187,6 +191,46 @@ class code_chain {
   std::vector<bytes> codes_;
 };
 
+/// The network of convolutions in integers alone: from pixels to codes of logits, and activations
+/// are codes. The logits become floats for the table.
+class integer_cnn {
+ public:
+  integer_cnn(small_cnn& model, const dataset& calibration)
+      : network_({small_cnn::side, small_cnn::side, 1}, params_of(model, calibration)) {
+    const window2d patch{.kernel = {3, 3}, .padding = {1, 1, 1, 1}};
+    const window2d cell{.kernel = {2, 2}, .stride = {2, 2}};
+    const auto& layers = model.layers();
+    fewbit::index x = 0;
+    for (std::size_t i = 0; i < 2; ++i) {
+      x = network_.conv2d(x, layers[i].weights, layers[i].bias, patch, activation::relu);
+      x = network_.max_pool2d(x, cell);
+    }
+    network_.linear(x, layers[2].weights, layers[2].bias);
+  }
+
+  void operator()(const bytes& pixels, matrix& logits) {
+    const quant_params& p = network_.output_params();
+    const auto zero = static_cast<float>(p.zero_point);
+    logits = (network_.run(pixels).cast<float>().array() - zero) * p.scale;
+  }
+
+ private:
+  /// Parameters of the pixels, of both convolutions with their maxima, and of the logits.
+  static std::vector<quant_params> params_of(small_cnn& model, const dataset& data) {
+    matrix logits;
+    model(data.images, logits);
+    const auto params = [](const matrix& values) {
+      max_observer seen;
+      seen.observe(values);
+      return choose_params<uint8_affine>(seen.range());
+    };
+    const quant_params first = params(model.hidden(0)), second = params(model.hidden(1));
+    return {{1.0F / 16.0F, 0}, first, first, second, second, params(logits)};
+  }
+
+  integer_network<> network_;
+};
+
 /// The uint8 parameters of the activations for the ranges of a calibrator.
 template <class Scale = real_scale>
 std::vector<quant_params> choose_hidden(const std::vector<activations>& seen, const calibrator& c) {
@@ -231,6 +275,15 @@ class comparison {
     add(name, network, test_.pixels, weight_bytes<S>(model_.layers()));
   }
 
+  /// Rows of a network with a reference of its own.
+  void add_convolutions(small_cnn& model, const dataset& calibration) {
+    model(test_.images, reference_);
+    add("convolutions, float32", model, test_.images, float_weight_bytes(model.layers()));
+    integer_cnn network(model, calibration);
+    add("convolutions, integers only", network, test_.pixels,
+        weight_bytes<int8_per_row>(model.layers()));
+  }
+
   [[nodiscard]] const table& results() const { return results_; }
 
  private:
@@ -256,8 +309,7 @@ class comparison {
                   {"SQNR dB", "logits_sqnr_db", 1}}};
 };
 
-table compare(mlp& model, const dataset& test, const std::vector<activations>& seen) {
-  comparison all(model, test);
+void add_linear_layers(const std::vector<activations>& seen, comparison& all) {
   for (const calibrator& c : calibrators) {
     const std::string name = std::string("int8 static, ") + c.name;
     all.add_code_chain<int8_per_row>(name, choose_hidden(seen, c));
@@ -270,7 +322,6 @@ table compare(mlp& model, const dataset& test, const std::vector<activations>& s
   all.add_float_chain<int4_grouped<32>, dynamic_int8>("int4 in groups of 32");
   all.add_float_chain<ternary_per_row, dynamic_int8>("ternary");
   all.add_float_chain<binary_per_row, dynamic_int8>("binary");
-  return all.results();
 }
 
 /// Draws the activations after the last relu, and the range that each calibrator chooses.
@@ -286,9 +337,14 @@ void draw(const activations& seen, const std::string& path) {
 int run(const options& given, const std::filesystem::path& program) {
   const digits data = load_digits();
   mlp model({64, 512, 512, 10}, 1);
-  train(model, data.train);
+  train("training", model, 1e-3F, data.train);
+  small_cnn convolutions(11);
+  train("training, convolutions", convolutions, 3e-3F, data.train);
   const std::vector<activations> seen = watch(model, data.calibration);
-  const table results = compare(model, data.test, seen);
+  comparison all(model, data.test);
+  add_linear_layers(seen, all);
+  all.add_convolutions(convolutions, data.calibration);
+  const table& results = all.results();
   results.print();
   std::printf(
       "\n%td test images; layers 64-512-512-10; weight bytes: codes and scales as in a file;\n",

@@ -19,6 +19,7 @@
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/fixed_point.hpp"
 #include "fewbit/ops/integer_output.hpp"
+#include "fewbit/ops/window2d.hpp"
 #include "fewbit/quant/params.hpp"
 #include "safetensors.hpp"
 
@@ -29,6 +30,7 @@ struct graph_tensor {
   std::string type;  ///< "INT8", "INT32", "FLOAT32"
   std::vector<index> shape;
   quant_params params{1.0F, 0};  ///< the first scale and zero point; weights may have more
+  std::vector<float> scales;     ///< one, one for each channel, or none
   const tensor* constant = nullptr;
 
   [[nodiscard]] index size() const {
@@ -87,11 +89,13 @@ using json = nlohmann::json;
   detail::fail("read_graph", what, got, want);
 }
 
-/// A number, or the first element of the constant that a string names.
+/// A number, or the elements of the constant that a string names.
 template <class T>
-T first_of(const json& value, const safetensors& constants) {
-  return value.is_string() ? constants[value.get<std::string>()].template as<T>()[0]
-                           : value.get<T>();
+std::vector<T> all_of(const json& value, const safetensors& constants) {
+  if (!value.is_string()) return {value.get<T>()};
+  const auto all = constants[value.get<std::string>()].template as<T>();
+  if (all.empty()) bad("'" + value.get<std::string>() + "'", "empty", "numbers");
+  return {all.begin(), all.end()};
 }
 
 inline graph_tensor read_tensor(const json& entry, const safetensors& constants) {
@@ -99,10 +103,21 @@ inline graph_tensor read_tensor(const json& entry, const safetensors& constants)
   t.name = entry.value("name", "");
   t.type = entry.at("dtype").get<std::string>();
   t.shape = entry.at("shape").get<std::vector<index>>();
-  if (entry.contains("scale")) t.params.scale = first_of<float>(entry["scale"], constants);
+  if (entry.contains("scale")) {
+    t.scales = all_of<float>(entry["scale"], constants);
+    t.params.scale = t.scales[0];
+  }
   if (entry.contains("zero_point"))
-    t.params.zero_point = first_of<std::int32_t>(entry["zero_point"], constants);
+    t.params.zero_point = all_of<std::int32_t>(entry["zero_point"], constants)[0];
   if (entry.contains("data")) t.constant = &constants[entry["data"].get<std::string>()];
+  const bool is_positive =
+      std::all_of(t.shape.begin(), t.shape.end(), [](index extent) { return extent >= 1; });
+  if (!is_positive || bytes_of(element::i8, t.shape) < 0)
+    bad("an extent of '" + t.name + "'", "0, negative or too large", "1 or more");
+  if (t.constant != nullptr && t.constant->size() != t.size()) {
+    bad("the size of '" + t.constant->name + "'", std::to_string(t.constant->size()),
+        std::to_string(t.size()));
+  }
   return t;
 }
 

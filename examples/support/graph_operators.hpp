@@ -18,7 +18,10 @@
 #include "fewbit/ops/conv2d.hpp"
 #include "fewbit/ops/depthwise_conv2d.hpp"
 #include "fewbit/ops/linear/integer.hpp"
+#include "fewbit/ops/mean2d.hpp"
+#include "fewbit/ops/pad.hpp"
 #include "fewbit/ops/pool2d.hpp"
+#include "fewbit/ops/requantize.hpp"
 #include "fewbit/ops/softmax.hpp"
 #include "graph.hpp"
 
@@ -188,21 +191,32 @@ inline padding2d pads_of(const source& s) {
 }
 
 inline graph_function pad(const source& s) {
-  const image_extents from = s.input(0).image();
-  const padding2d p = pads_of(s);
-  const index row_codes = from.width * from.channels;
-  const index left = p.left * from.channels, right = p.right * from.channels;
-  const auto zero = static_cast<codes>(s.input(0).params.zero_point);
-  expect_outputs(s, (from.height + p.top + p.bottom) * (row_codes + left + right));
-  return [=](const operands& at) {
-    codes* y = std::fill_n(at.y, p.top * (row_codes + left + right), zero);
-    for (index r = 0; r < from.height; ++r) {
-      y = std::fill_n(y, left, zero);
-      y = std::copy_n(at.x[0] + r * row_codes, row_codes, y);
-      y = std::fill_n(y, right, zero);
-    }
-    std::fill_n(y, p.bottom * (row_codes + left + right), zero);
+  const pad2d<codes> made(s.input(0).image(), pads_of(s), s.input(0).params.zero_point);
+  expect_outputs(s, made.output().size());
+  return [made](const operands& at) {
+    made(row(at.x[0], made.image().size()), row(at.y, made.output().size()));
   };
+}
+
+/// Means over rows and columns of images.
+inline graph_function mean(const source& s) {
+  mean_axes axes{false, false};
+  for (const std::int32_t axis : s.constant(1).as<std::int32_t>()) {
+    if (axis != 1 && axis != 2) bad("an axis of MEAN", std::to_string(axis), "1 or 2");
+    (axis == 1 ? axes.height : axes.width) = true;
+  }
+  const mean2d<codes> made(s.input(0).image(), s.input(0).params, s.output().params, axes);
+  expect_outputs(s, made.outputs());
+  return [made](const operands& at) {
+    made(row(at.x[0], made.windows().image().size()), row(at.y, made.outputs()));
+  };
+}
+
+inline graph_function requantize(const source& s) {
+  const index size = s.output().size();
+  expect_outputs(s, s.input(0).size());
+  const code_requantizer<codes> made(s.input(0).params, s.output().params);
+  return [made, size](const operands& at) { made(row(at.x[0], size), row(at.y, size)); };
 }
 
 inline graph_function transpose(const source& s) {
@@ -250,7 +264,9 @@ inline graph_function function_of(const source& s, const padding2d& extra,
   if (kind == "ADD") return add(s);
   if (kind == "AVERAGE_POOL_2D") return pool<average_pool2d<codes>>(s, "AVERAGE_POOL_2D");
   if (kind == "MAX_POOL_2D") return pool<max_pool2d<codes>>(s, "MAX_POOL_2D");
+  if (kind == "MEAN") return mean(s);
   if (kind == "SOFTMAX") return softmax_of_row(s);
+  if (kind == "QUANTIZE") return requantize(s);
   if (kind == "PAD") return pad(s);
   if (kind == "TRANSPOSE") return transpose(s);
   bad("an operator", kind,

@@ -1,5 +1,6 @@
 #pragma once
-/// A small float network in Eigen (linear layers with relu between them) and its training.
+/// A small float network in Eigen (linear layers with relu between them), and the training of float
+/// networks. Read next: small_cnn.hpp.
 
 #include <cmath>
 #include <cstddef>
@@ -16,27 +17,31 @@ struct float_layer {
   Eigen::VectorXf bias;
 };
 
+/// He's initialization: weights are normal with variance 2 / inputs, the bias is 0.
+inline float_layer random_layer(index outputs, index inputs, std::uint64_t seed) {
+  const float deviation = std::sqrt(2.0F / static_cast<float>(inputs));
+  const auto element = [&](index r, index c) {
+    return deviation * normal(generator{seed}, r * inputs + c);
+  };
+  return {row_matrix<float>::NullaryExpr(outputs, inputs, element), Eigen::VectorXf::Zero(outputs)};
+}
+
 /// Linear layers of the given widths. There is a relu after each layer except the last.
 class mlp {
  public:
-  /// He's initialization: normal with variance 2 / inputs.
   mlp(const std::vector<index>& widths, std::uint64_t seed) {
-    for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
-      const index k = widths[i];
-      const generator stream{seed + i};
-      const float deviation = std::sqrt(2.0F / static_cast<float>(k));
-      const auto element = [&](index r, index c) { return deviation * normal(stream, r * k + c); };
-      layers_.push_back({row_matrix<float>::NullaryExpr(widths[i + 1], k, element),
-                         Eigen::VectorXf::Zero(widths[i + 1])});
-    }
+    for (std::size_t i = 0; i + 1 < widths.size(); ++i)
+      layers_.push_back(random_layer(widths[i + 1], widths[i], seed + i));
     values_.resize(layers_.size());
   }
 
   [[nodiscard]] const std::vector<float_layer>& layers() const { return layers_; }
   [[nodiscard]] std::vector<float_layer>& layers() { return layers_; }
 
-  /// Computes the outputs of the last layer, one input per row.
+  /// Computes the outputs of the last layer, one input per row. `inputs` must live until
+  /// gradients().
   void operator()(const row_matrix<float>& inputs, row_matrix<float>& logits) {
+    inputs_ = &inputs;
     const row_matrix<float>* x = &inputs;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const bool last = i + 1 == layers_.size();
@@ -51,15 +56,31 @@ class mlp {
   /// The input of layer i + 1 in the last call: the outputs of layer i after relu.
   [[nodiscard]] const row_matrix<float>& hidden(std::size_t i) const { return values_[i]; }
 
+  /// The gradients of all layers, for the gradient of the logits of the last call.
+  [[nodiscard]] std::vector<float_layer> gradients(row_matrix<float> error) const {
+    std::vector<float_layer> result(layers_.size());
+    for (std::size_t i = layers_.size(); i-- > 0;) {
+      const row_matrix<float>& x = i == 0 ? *inputs_ : hidden(i - 1);
+      result[i] = {error.transpose() * x, error.colwise().sum()};
+      if (i > 0) {
+        const auto active = (x.array() > 0.0F).cast<float>();
+        error = ((error * layers_[i].weights).array() * active).matrix().eval();
+      }
+    }
+    return result;
+  }
+
  private:
   std::vector<float_layer> layers_;
   std::vector<row_matrix<float>> values_;
+  const row_matrix<float>* inputs_ = nullptr;
 };
 
 /// Adam (Kingma and Ba 2015, arXiv:1412.6980) on the cross entropy of softmax(logits).
+template <class Model>
 class trainer {
  public:
-  explicit trainer(mlp& model, float rate = 1e-3F) : model_(model), rate_(rate) {
+  trainer(Model& model, float rate) : model_(model), rate_(rate) {
     for (const float_layer& layer : model.layers()) {
       mean_.push_back(zeros_like(layer));
       square_.push_back(zeros_like(layer));
@@ -71,16 +92,8 @@ class trainer {
     ++steps_;
     model_(inputs, logits_);
     const float loss = softmax_error(labels);
-    row_matrix<float> error = logits_;
-    for (std::size_t i = model_.layers().size(); i-- > 0;) {
-      const row_matrix<float>& x = i == 0 ? inputs : model_.hidden(i - 1);
-      const float_layer gradient{error.transpose() * x, error.colwise().sum()};
-      if (i > 0) {
-        const auto active = (x.array() > 0.0F).cast<float>();
-        error = ((error * model_.layers()[i].weights).array() * active).matrix().eval();
-      }
-      move(i, gradient);
-    }
+    const std::vector<float_layer> gradients = model_.gradients(logits_);
+    for (std::size_t i = 0; i < gradients.size(); ++i) move(i, gradients[i]);
     return loss;
   }
 
@@ -124,7 +137,7 @@ class trainer {
         rate_ * (mean.array() / mean_share) / ((square.array() / square_share).sqrt() + 1e-8F);
   }
 
-  mlp& model_;
+  Model& model_;
   float rate_;
   int steps_ = 0;
   row_matrix<float> logits_;

@@ -12,7 +12,6 @@
 ///   cifar10/test_labels.npy                     u8 [n]
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
@@ -25,6 +24,7 @@
 #include "fewbit/ops/linear.hpp"
 #include "fewbit/quant/modes.hpp"
 #include "npy.hpp"
+#include "pixels.hpp"
 #include "progress.hpp"
 #include "safetensors.hpp"
 #include "table.hpp"
@@ -72,16 +72,18 @@ struct image_set {
 
   [[nodiscard]] index count() const { return pixels.shape[0]; }
 
+  /// Some images, one in each row.
+  [[nodiscard]] Eigen::Map<const row_matrix<std::uint8_t>> rows(index first, index images) const {
+    constexpr index size = index{32} * 32 * 3;
+    return {pixels.as<std::uint8_t>().data() + first * size, images, size};
+  }
+
   /// Some images as inputs of the network: each channel normalized as in training.
   [[nodiscard]] feature_maps<float> normalized(index first, index images) const {
-    static constexpr std::array<float, 3> mean{0.485F, 0.456F, 0.406F};
-    static constexpr std::array<float, 3> deviation{0.229F, 0.224F, 0.225F};
     feature_maps<float> x{images, 32, matrix(images * 32 * 32, 3)};
-    const std::uint8_t* from = pixels.as<std::uint8_t>().data() + first * 32 * 32 * 3;
-    for (index i = 0; i < x.values.size(); ++i) {
-      const auto c = static_cast<std::size_t>(i % 3);
-      x.values.data()[i] = (static_cast<float>(from[i]) / 255.0F - mean[c]) / deviation[c];
-    }
+    const std::uint8_t* from = rows(first, images).data();
+    for (index i = 0; i < x.values.size(); ++i)
+      x.values.data()[i] = normalized_pixel(from[i], i % 3);
     return x;
   }
 };
@@ -215,7 +217,7 @@ class comparison {
     progress bar(name, count_);
     for (index first = 0; first < count_; first += images_at_a_time) {
       const index count = std::min(images_at_a_time, count_ - first);
-      const matrix logits = network(images_.normalized(first, count));
+      const auto logits = logits_of(network, first, count);
       for (index r = 0; r < count; ++r) {
         index best = 0;
         logits.row(r).maxCoeff(&best);
@@ -233,6 +235,16 @@ class comparison {
   [[nodiscard]] const table& results() const { return results_; }
 
  private:
+  /// A network takes normalized floats, or pixels.
+  template <class Network>
+  auto logits_of(Network& network, index first, index count) const {
+    if constexpr (std::is_invocable_v<Network&, feature_maps<float>>) {
+      return network(images_.normalized(first, count));
+    } else {
+      return network(images_.rows(first, count));
+    }
+  }
+
   static table columns_for(const std::string& program) {
     return {program,
             "scheme",

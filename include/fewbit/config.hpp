@@ -111,8 +111,11 @@
 
 #if defined(__GNUC__)
 #define FEWBIT_ALWAYS_INLINE inline __attribute__((always_inline))
+// After the parameters of a lambda that is called in several places.
+#define FEWBIT_INLINE_LAMBDA __attribute__((always_inline))
 #else
 #define FEWBIT_ALWAYS_INLINE inline
+#define FEWBIT_INLINE_LAMBDA
 #endif
 
 #if FEWBIT_HAS_AVX512_BITALG

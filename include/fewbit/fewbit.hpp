@@ -63,15 +63,10 @@
 // begin.hpp, end.hpp: first and last in every header; put the host's macros aside
 
 // ---- arch: instruction sets as types, short vectors, units of instructions for kernels
-#include "fewbit/arch/all.hpp"       // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
-#include "fewbit/arch/arch.hpp"      // arch::native, arch::compiled
-#include "fewbit/arch/bit_unit.hpp"  // instructions of kernels of bit planes
-// fewbit/arch/byte_lookup.hpp   bytes by a table of 256
-// fewbit/arch/code_pairs.hpp    pairs of codes as int16
-// fewbit/arch/dual_products.hpp  two products of int16 at once, on microcontrollers
-// fewbit/arch/products.hpp      products that need more bits than their factors
-// fewbit/arch/tap_unit.hpp      what depthwise kernels are made of
-#include "fewbit/arch/byte_sums.hpp"     // add_fours: sums of neighbouring bytes
+#include "fewbit/arch/all.hpp"        // avx2, avx_vnni, avx512_vnni, neon, neon_dotprod, neon_i8mm
+#include "fewbit/arch/arch.hpp"       // arch::native, arch::compiled
+#include "fewbit/arch/bit_unit.hpp"   // instructions of kernels of bit planes
+#include "fewbit/arch/byte_sums.hpp"  // add_fours: sums of neighbouring bytes
 #include "fewbit/arch/code_values.hpp"   // codes of a few bits as floats
 #include "fewbit/arch/convert.hpp"       // nearest_int, saturated, widened: float -> int32 -> codes
 #include "fewbit/arch/dot_unit.hpp"      // instructions of matrix kernels
@@ -167,6 +162,7 @@
 #include "fewbit/calib/observer.hpp"         // Observer, nan_policy
 
 // ---- ops
+#include "fewbit/ops/code_blocks.hpp"          // loops over codes, codes of int32
 #include "fewbit/ops/linear/bit_inputs.hpp"    // rows to codes of one to eight bits
 #include "fewbit/ops/linear/bit_planes.hpp"    // linear<S, binary_inputs> ...: bits on both sides
 #include "fewbit/ops/linear/choices.hpp"       // what weights of a linear layer are
@@ -177,6 +173,8 @@
 #include "fewbit/ops/linear/scheme_layer.hpp"     // constructors of layers with a scheme
 #include "fewbit/ops/linear/two_scale.hpp"        // linear<ttq>: weights of quantize_ttq
 #include "fewbit/ops/linear/weight_table.hpp"     // scales and zero points by block and channel
+#include "fewbit/ops/linear_pairs.hpp"            // functions of two codes by one formula
+#include "fewbit/ops/window_loops.hpp"            // loops over windows of images, pixels, channels
 
 // ---- by name only, because each compiled line has its price
 // fewbit/core/executor_adapters.hpp          OpenMP, std::thread
@@ -216,6 +214,7 @@
 // fewbit/ops/code_table.hpp                  any function of 8-bit codes: a table of 256
 // fewbit/ops/concatenate.hpp                 channels of several images side by side
 // fewbit/ops/conv2d.hpp                      conv2d<S, Inputs>: convolutions of NHWC images
+// fewbit/ops/conv1d.hpp                      conv1d<S, Inputs>: over time, whole or as a stream
 // fewbit/ops/depthwise_conv2d.hpp            a filter for each channel
 // fewbit/ops/integer16.hpp                   convolutions and linear layers of 16-bit activations
 // fewbit/ops/linear/integer.hpp              linear<S, integer_only<In, Out, Mode>>
@@ -229,10 +228,17 @@
 // fewbit/ops/softmax.hpp                     softmax on codes
 // fewbit/ops/softmax16.hpp                   the same of 16-bit codes
 // fewbit/ops/window2d.hpp                    window2d, same_padding, placed_window
+// fewbit/ops/transpose_conv2d.hpp            transposed convolutions of NHWC images
 //
 // ops: what is inside these
-// fewbit/core/error_handler.hpp              set_error_handler, without the headers of strings
+// fewbit/arch/byte_lookup.hpp                bytes by a table of 256
+// fewbit/arch/code_pairs.hpp                 pairs of codes as int16
+// fewbit/arch/products.hpp                   products that need more bits than their factors
+// fewbit/arch/tap_unit.hpp                   instructions of depthwise convolutions
 // fewbit/core/fixed_functions.hpp            exp, 1 / (1 + x) in fixed point
+// fewbit/gemm/int8/one_row.hpp               products of one row at a time
+// fewbit/arch/dual_products.hpp              two products of int16 at once, on microcontrollers
+// fewbit/core/error_handler.hpp              set_error_handler, without the headers of strings
 // fewbit/core/index.hpp                      index, without Eigen
 // fewbit/core/range_checks.hpp               checks of integers without strings
 // fewbit/gemm/int8/wide_product.hpp          products of int16 codes

@@ -71,14 +71,14 @@ TEST(apply_epilogue_to_rows, narrows_four_registers_like_one) {
 TEST(leading_bias, is_the_first_stage_of_an_epilogue) {
   const std::int32_t bias[] = {5, 6};
   const auto whole = gemm::add_bias(&bias[0]) | gemm::relu{} | gemm::to_int8{};
-  using found = gemm::detail::leading_bias<std::remove_const_t<decltype(whole)>>;
+  using found = gemm::leading_bias<std::remove_const_t<decltype(whole)>>;
   static_assert(found::found);
   EXPECT_EQ(found::bias(whole), &bias[0]);
   const gemm::at where{0, 1, 1};
   for (const std::int32_t sum : {-400, -6, 0, 7, 400})
     EXPECT_EQ(found::rest(whole)(sum + bias[1], where), whole(sum, where));
   static_assert(
-      !gemm::detail::leading_bias<decltype(gemm::relu{} | gemm::add_bias(&bias[0]))>::found);
+      !gemm::leading_bias<decltype(gemm::relu{} | gemm::add_bias(&bias[0]))>::found);
 }
 
 }  // namespace gemm_epilogue_rows_test

@@ -100,6 +100,20 @@ TYPED_TEST(ops_add, writes_in_place_and_to_blocks) {
   EXPECT_EQ(wide.rightCols(10), before.rightCols(10));
 }
 
+TYPED_TEST(ops_add, adds_one_row_to_all) {
+  using T = TypeParam;
+  const elementwise_add<T> add({0.1F, 0}, {0.2F, 0}, {0.3F, 0});
+  for (const index n : {3, 64, 20000}) {
+    const row_matrix<T> a = random_codes<T>(5, n, 5), b = random_codes<T>(1, n, 6);
+    row_matrix<T> expected(5, n), y(5, n);
+    add(a, b.replicate(5, 1).eval(), expected);
+    add(a, b, y);
+    EXPECT_EQ(y, expected);
+    add(a.row(0), b, y.row(0));
+    EXPECT_EQ(y, expected);
+  }
+}
+
 TEST(ops_add_float, rounds_fused_sums_to_even) {
   const quant_params a{0.0213F, 3}, b{0.5F, -7}, out{0.25F, 9};
   const elementwise_add<std::int8_t, onnxruntime_float> add(a, b, out);

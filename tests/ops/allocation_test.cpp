@@ -15,8 +15,19 @@
 #include <vector>
 
 #include "fewbit/gemm/multiply.hpp"
+#include "fewbit/ops/add.hpp"
+#include "fewbit/ops/batch_matmul.hpp"
+#include "fewbit/ops/code_table.hpp"
+#include "fewbit/ops/concatenate.hpp"
 #include "fewbit/ops/linear.hpp"
 #include "fewbit/ops/linear/pq.hpp"
+#include "fewbit/ops/mean2d.hpp"
+#include "fewbit/ops/multiply.hpp"
+#include "fewbit/ops/pad.hpp"
+#include "fewbit/ops/pool2d.hpp"
+#include "fewbit/ops/requantize.hpp"
+#include "fewbit/ops/resize.hpp"
+#include "fewbit/ops/softmax.hpp"
 #include "fewbit/quant/modes.hpp"
 
 namespace {
@@ -303,6 +314,50 @@ TEST(allocation, product_by_blocks_allocates_nothing) {
       EXPECT_EQ(c(199, 69), 3000);
     }
   });
+}
+
+TEST(allocation, operators_on_codes_allocate_nothing) {
+  using codes = row_matrix<std::int8_t>;
+  const quant_params p{0.1F, 3};
+  const image_extents image{6, 8, 20};
+  const placed_window windows("test", image, {.kernel = {2, 2}});
+  const elementwise_add<std::int8_t> add(p, p, p);
+  const elementwise_multiply<std::int8_t> multiply(p, p, p);
+  const code_table<std::int8_t> table(p, p, functions::tanh);
+  const code_requantizer<std::int8_t, std::int16_t> widen(p, {0.01F, 0});
+  const softmax<std::int8_t> distribution(960, 0.1F);
+  const table_softmax<std::int8_t> by_table(960, 0.1F, {1.0F / 256, -128});
+  const average_pool2d<std::int8_t> average(windows);
+  const max_pool2d<std::int8_t> maximum(windows);
+  const mean2d<std::int8_t> mean(image, p, p);
+  const pad2d<std::int8_t> pad(image, {1, 1, 1, 1});
+  const concatenate_channels<std::int8_t> join(48, {{20, p}, {20, {0.2F, 0}}}, p);
+  const resize_nearest<std::int8_t> nearest(image, {12, 16});
+  const resize_bilinear<std::int8_t> bilinear(image, {12, 16});
+  const batch_matmul<std::int8_t> product(960, 2, p, p, p, {.b_is_transposed = true, .bounds = {}});
+  matmul_scratch scratch = product.make_scratch(2);
+  const codes a = codes::Ones(2, 960), b = codes::Constant(2, 960, 2);
+  const codes_view<std::int8_t> both[] = {view_of(a), view_of(b)};
+  codes same(2, 960), pooled(2, 5 * 7 * 20), means(2, 20), padded(2, 8 * 10 * 20), joined(2, 1920),
+      resized(2, 4 * 960), products(2, 2);
+  row_matrix<std::int16_t> wide(2, 960);
+  EXPECT_EQ(allocations_of([&] {
+              add(a, b, same);
+              multiply(a, b, same);
+              table(a, same);
+              widen(a, wide);
+              distribution(a, same);
+              by_table(a, same);
+              average(a, pooled);
+              maximum(a, pooled);
+              mean(a, means);
+              pad(a, padded);
+              join(both, joined);
+              nearest(a, resized);
+              bilinear(a, resized);
+              product(a, b, products, scratch);
+            }),
+            0);
 }
 
 TEST(allocation, product_with_scratch_memory_allocates_nothing) {

@@ -116,14 +116,23 @@ TYPED_TEST(ops_pool2d, take_no_images) {
   max_pool2d<T>{p}(x, y);
 }
 
-TEST(ops_pool2d_divider, is_exact) {
-  for (const int divisor : {1, 2, 3, 4, 5, 6, 7, 9, 16, 25, 49, 100, 127, 128}) {
-    const detail::rounded_divider divide(divisor);
-    for (int x = -32767 + divisor / 2; x <= 32767 - divisor / 2; ++x) {
-      const int expected = (x > 0 ? x + divisor / 2 : x - divisor / 2) / divisor;
-      ASSERT_EQ(divide(static_cast<std::int16_t>(x)), expected) << x << " / " << divisor;
+template <class T>
+void expect_means() {
+  for (int count = 1; count <= 128; ++count) {
+    const detail::rounded_mean<T> mean(count);
+    using limits = std::numeric_limits<T>;
+    for (int sum = limits::min() * count; sum <= limits::max() * count; ++sum) {
+      const int expected = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+      const int positive = sum + mean.half() + mean.offset * count;
+      ASSERT_EQ(mean(static_cast<std::uint16_t>(positive)), expected + mean.offset)
+          << sum << " / " << count;
     }
   }
+}
+
+TEST(ops_pool2d_means, are_exact) {
+  expect_means<std::int8_t>();
+  expect_means<std::uint8_t>();
 }
 
 #if FEWBIT_HAS_EXCEPTIONS

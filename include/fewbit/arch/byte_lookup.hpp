@@ -4,15 +4,13 @@
 /// | arch          | lookup                                                              | bytes at once |
 /// |---------------|---------------------------------------------------------------------|---------------|
 /// | any           | one load for each byte                                              | 64            |
-/// | avx2          | 16 vpshufb of differences, joined by exclusive or                   | 128           |
+/// | avx2          | 16 vpshufb, joined by 14 vpblendvb                                  | 64            |
 /// | avx512_bitalg | two vpermi2b, each on 128 entries; the highest bit selects a result | 64            |
 /// | neon          | four tbl of 64 entries each                                         | 64            |
 ///
-/// On AVX2, part i of the table holds entries 16 i .. 16 i + 15, and vpshufb returns 0 for an index
-/// with its highest bit set. The table stores the exclusive or of each part and the part before.
-/// All parts up to that of the code are looked up with the low half of the code and joined, so that
-/// all entries cancel but one. The index is reduced by 16 for each part, with saturation: it is
-/// negative from the part after that of the code on.
+/// On AVX2, part i of the table holds entries 16 i .. 16 i + 15. vpshufb looks up the low four bits
+/// of a code in a part and returns 0 if the highest bit of the code is set. Three levels of
+/// vpblendvb select one of eight parts by bits 4, 5 and 6.
 ///
 /// Read next: ops/code_table.hpp.
 
@@ -35,18 +33,11 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 class byte_lookup {
  public:
   /// Number of bytes that one call of a step looks up.
-  static constexpr int at_once = FEWBIT_HAS_AVX2 && !FEWBIT_HAS_AVX512_BITALG ? 128 : 64;
+  static constexpr int at_once = 64;
 
   byte_lookup() = default;
-
   explicit byte_lookup(const std::uint8_t* entries) noexcept {
     std::memcpy(&table_[0], entries, 256);
-    if constexpr (stores_differences) {
-      using part = vec<std::uint8_t, 16>;
-      for (int i = 240; i > 0; i -= 16) {
-        if (i != 128) (part::load(&table_[i]) ^ part::load(&table_[i - 16])).store(&table_[i]);
-      }
-    }
   }
 
   /// The table in registers, where it fits.
@@ -70,31 +61,35 @@ class byte_lookup {
     FEWBIT_ALWAYS_INLINE explicit step(const byte_lookup& t) noexcept : table_(&t.table_[0]) {}
 
     FEWBIT_ALWAYS_INLINE void operator()(const std::uint8_t* x, std::uint8_t* y) const noexcept {
-      __m256i low[4], high[4], found[4];
-      const __m256i sixteen = _mm256_set1_epi8(16), flip = _mm256_set1_epi8(-128);
-#pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v) {
-        low[v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 32 * v));
-        high[v] = _mm256_xor_si256(low[v], flip);
-        found[v] = _mm256_setzero_si256();
-      }
-#pragma GCC unroll 8
-      for (int i = 0; i < 8; ++i) {
-        const __m256i of_low = part(i), of_high = part(i + 8);
-#pragma GCC unroll 4
-        for (int v = 0; v < 4; ++v) {
-          found[v] = _mm256_xor_si256(found[v], _mm256_shuffle_epi8(of_low, low[v]));
-          found[v] = _mm256_xor_si256(found[v], _mm256_shuffle_epi8(of_high, high[v]));
-          low[v] = _mm256_subs_epi8(low[v], sixteen);
-          high[v] = _mm256_subs_epi8(high[v], sixteen);
-        }
-      }
-#pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v)
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + 32 * v), found[v]);
+      const auto* from = reinterpret_cast<const __m256i*>(x);
+      auto* to = reinterpret_cast<__m256i*>(y);
+      const __m256i first = look_up(_mm256_loadu_si256(from));
+      const __m256i second = look_up(_mm256_loadu_si256(from + 1));
+      _mm256_storeu_si256(to, first);
+      _mm256_storeu_si256(to + 1, second);
     }
 
    private:
+    FEWBIT_ALWAYS_INLINE __m256i look_up(__m256i code) const noexcept {
+      // 16-bit shifts move bits 4, 5 and 6 of each byte to its highest bit, which vpblendvb reads.
+      const __m256i bit[3] = {_mm256_slli_epi16(code, 3), _mm256_slli_epi16(code, 2),
+                              _mm256_slli_epi16(code, 1)};
+      const __m256i flipped = _mm256_xor_si256(code, _mm256_set1_epi8(-128));
+      return _mm256_or_si256(select(0, code, bit), select(8, flipped, bit));
+    }
+
+    /// The entry in parts first ... first + 7, or 0.
+    FEWBIT_ALWAYS_INLINE __m256i select(int first, __m256i code,
+                                        const __m256i (&bit)[3]) const noexcept {
+      const auto pair = [&](int i) FEWBIT_INLINE_LAMBDA {
+        return _mm256_blendv_epi8(_mm256_shuffle_epi8(part(first + i), code),
+                                  _mm256_shuffle_epi8(part(first + i + 1), code), bit[0]);
+      };
+      const __m256i low = _mm256_blendv_epi8(pair(0), pair(2), bit[1]);
+      const __m256i high = _mm256_blendv_epi8(pair(4), pair(6), bit[1]);
+      return _mm256_blendv_epi8(low, high, bit[2]);
+    }
+
     FEWBIT_ALWAYS_INLINE __m256i part(int i) const noexcept {
       return _mm256_broadcastsi128_si256(
           _mm_load_si128(reinterpret_cast<const __m128i*>(table_ + 16 * i)));
@@ -135,17 +130,9 @@ class byte_lookup {
   };
 
   /// The entry of one code.
-  [[nodiscard]] std::uint8_t operator[](std::uint8_t code) const noexcept {
-    if constexpr (!stores_differences) return table_[code];
-    std::uint8_t found = 0;
-    for (int i = code & 0x80; i <= code; i += 16)
-      found = static_cast<std::uint8_t>(found ^ table_[i / 16 * 16 + code % 16]);
-    return found;
-  }
+  [[nodiscard]] std::uint8_t operator[](std::uint8_t code) const noexcept { return table_[code]; }
 
  private:
-  static constexpr bool stores_differences = at_once == 128;
-
   alignas(64) std::uint8_t table_[256] = {};
 };
 

@@ -113,6 +113,7 @@ FEWBIT_ALWAYS_INLINE vec<T, Lanes> map_pairs(const vec<T, Lanes>& a, const vec<T
                                              const F& f) noexcept {
   static_assert(sizeof(T) == 1);
   using codes = vec<T, Lanes>;
+#if FEWBIT_HAS_NEON || (defined(__SSE2__) && FEWBIT_HAS_VECTOR_TYPES)
   [[maybe_unused]] constexpr bool is_signed = std::is_signed_v<T>;
   [[maybe_unused]] const auto run = [&](auto zero) {
     using bits = decltype(zero);
@@ -122,6 +123,7 @@ FEWBIT_ALWAYS_INLINE vec<T, Lanes> map_pairs(const vec<T, Lanes>& a, const vec<T
         reinterpret_cast<typename codes::storage>(detail::map_pairs_in_register<is_signed>(
             reinterpret_cast<bits>(x.data), reinterpret_cast<bits>(y.data), f)));
   };
+#endif
 #if FEWBIT_HAS_AVX512_VNNI
   if constexpr (Lanes == 64) {
     return run(__m512i{});

@@ -66,6 +66,23 @@ struct split_at_saturate<chain<First, Second>> {
   }
 };
 
+/// The stage is in the second part: chains may nest on either side.
+template <class First, class Second>
+  requires(!split_at_saturate<First>::found && split_at_saturate<Second>::found)
+struct split_at_saturate<chain<First, Second>> {
+  using type = chain<First, Second>;
+  static constexpr bool found = true;
+  static auto before(const type& e) noexcept {
+    return e.first | split_at_saturate<Second>::before(e.second);
+  }
+  static decltype(auto) cut(const type& e) noexcept {
+    return split_at_saturate<Second>::cut(e.second);
+  }
+  static decltype(auto) after(const type& e) noexcept {
+    return split_at_saturate<Second>::after(e.second);
+  }
+};
+
 /// An epilogue whose first stage adds a bias, cut in two after that stage. Sums can start at the
 /// bias, which then costs nothing.
 template <class E>

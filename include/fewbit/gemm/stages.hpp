@@ -219,6 +219,9 @@ struct requantize<xnn_fp32> : stage {
         below_one(std::all_of(f.begin(), f.end(), [](float x) { return std::fabs(x) < 1.0F; })) {
     detail::expect_finite_factors("requantize", f);
   }
+  /// For factors that were checked before, and of which is known whether all are below 1.
+  requantize(const float* checked, bool all_below_one) noexcept
+      : factors(checked), below_one(all_below_one) {}
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at& where) const noexcept {

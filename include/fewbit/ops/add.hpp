@@ -145,6 +145,8 @@ struct float_sum {
 template <Code T, class Mode, bool Subtracts>
 class elementwise_sum {
   static constexpr bool is_float = std::is_same_v<Mode, onnxruntime_float>;
+  static_assert(is_float || FixedPointMode<Mode>,
+                "fewbit: give a rounding mode of core/fixed_point.hpp, or onnxruntime_float");
   static_assert(!is_float || ByteCode<T>, "fewbit: onnxruntime adds codes of 8 bits only");
   static constexpr const char* name = Subtracts ? "elementwise_subtract" : "elementwise_add";
   static constexpr int usual_shift = sizeof(T) == 1 ? 20 : 15;
@@ -200,25 +202,25 @@ class elementwise_sum {
   /// results of 8-bit codes (ops/linear_pairs.hpp).
   [[nodiscard]] bool is_fast() const noexcept { return is_float || has_formula_; }
 
-  /// @param a, b, y  matrices of one shape; y may be a or b
+  /// @param a, b, y  matrices of one shape; b may be one row, which serves all rows; y may be a, or
+  ///                 b of the same shape
   /// @param executor  runs blocks of codes; results do not depend on it
   /// If shapes differ, the error handler is called and the program terminates.
   template <class A, class B, class Y, Executor E = inline_executor>
   void operator()(const A& a, const B& b, Y&& y, const E& executor = {}) const noexcept {
     if constexpr (detail::takes_codes<T, T, Y, A, B>()) {
-      detail::expect_same_shape(name, "b", b, a);
+      const index b_step = detail::row_step_of(name, b, a);
       detail::expect_same_shape(name, "y", y, a);
       const auto& from_a = detail::rows_of(a);
       const auto& from_b = detail::rows_of(b);
       auto&& to = detail::rows_of(y);
       const bool joined =
-          detail::are_joined(from_a) && detail::are_joined(from_b) && detail::are_joined(to);
-      detail::for_each_block(to.rows(), to.cols(), joined, executor,
-                             [&](index row, index first, index count) {
-                               run(count, from_a.data() + row * from_a.outerStride() + first,
-                                   from_b.data() + row * from_b.outerStride() + first,
-                                   to.data() + row * to.outerStride() + first);
-                             });
+          detail::are_joined(from_a) && b_step == to.cols() && detail::are_joined(to);
+      detail::for_each_block(
+          to.rows(), to.cols(), joined, executor, [&](index row, index first, index count) {
+            run(count, from_a.data() + row * from_a.outerStride() + first,
+                from_b.data() + row * b_step + first, to.data() + row * to.outerStride() + first);
+          });
     }
   }
 

@@ -18,8 +18,10 @@
 #include <limits>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "fewbit/arch/products.hpp"
+#include "fewbit/arch/transpose.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/fixed_point.hpp"
 #include "fewbit/core/workspace.hpp"
@@ -72,7 +74,7 @@ class batch_matmul {
   using ints = detail::code_ints;
   using pairs = arch::vec<std::int16_t, 2 * ints::lanes>;
   static constexpr int lanes = ints::lanes;  // columns of a panel
-  static constexpr int rows_at_once = 4;
+  static constexpr int rows_at_once = 8;
   static constexpr index block = 240;  // codes of k whose products of 16 and 8 bits fit int32
 
  public:
@@ -191,33 +193,79 @@ class batch_matmul {
   void pack(const T* b, index stride, index p, std::int16_t* packed) const noexcept {
     std::int16_t* to = packed + p * lanes * depth() * 2;
     const index first = p * lanes, cols = std::min(index{lanes}, n_ - first);
-    const auto zero = static_cast<std::int16_t>(params_.b_zero);
-    if (cols < lanes || k_ % 2 != 0) std::fill_n(to, lanes * depth() * 2, std::int16_t{0});
+    const T* from = b + first * (is_transposed_ ? stride : 1);
+    index done = 0;
+    if (cols == lanes) {
+      done = is_transposed_ ? pack_columns(from, stride, to) : pack_rows(from, stride, to);
+    } else {
+      std::fill_n(to, lanes * depth() * 2, std::int16_t{0});
+    }
     const index row_step = is_transposed_ ? 1 : stride, col_step = is_transposed_ ? stride : 1;
-    const T* from = b + first * col_step;
-    for (index i = 0; i < k_; ++i) {
+    if (k_ % 2 != 0) std::fill_n(to + (depth() - 1) * lanes * 2, lanes * 2, std::int16_t{0});
+    for (index i = done; i < k_; ++i) {
       std::int16_t* pair = to + i / 2 * lanes * 2 + i % 2;
-      for (index j = 0; j < cols; ++j)
-        pair[2 * j] = static_cast<std::int16_t>(from[i * row_step + j * col_step] - zero);
+      for (index j = 0; j < cols; ++j) {
+        pair[2 * j] = static_cast<std::int16_t>(from[i * row_step + j * col_step] - params_.b_zero);
+      }
     }
   }
 
-  /// Rows of a: [pair of k][row][2], minus the zero point. Of 16-bit codes first the high bytes of
-  /// all, then the low bytes.
-  void copy_rows(const T* a, index stride, index count, std::int16_t* rows) const noexcept {
-    std::fill_n(rows, row_bytes() / index{sizeof(std::int16_t)}, std::int16_t{0});
-    const index low = depth() * rows_at_once * 2;
-    for (index r = 0; r < count; ++r) {
-      for (index i = 0; i < k_; ++i) {
-        const index at = (i / 2 * rows_at_once + r) * 2 + i % 2;
-        const int code = a[r * stride + i];
-        if constexpr (is_wide) {
-          rows[at] = static_cast<std::int16_t>(code >> 8);
-          rows[low + at] = static_cast<std::int16_t>(code & 0xFF);
-        } else {
-          rows[at] = static_cast<std::int16_t>(code - params_.a_zero);
-        }
+  /// Whole pairs of rows of b. Returns the number of rows.
+  index pack_rows(const T* from, index stride, std::int16_t* to) const noexcept {
+    using halves = arch::vec<std::int16_t, lanes>;
+    const halves zero(static_cast<std::int16_t>(params_.b_zero));
+    index i = 0;
+    for (; i + 2 <= k_; i += 2, from += 2 * stride, to += 2 * lanes) {
+      const auto even = arch::convert<std::int16_t>(arch::vec<T, lanes>::load(from)) - zero;
+      const auto odd = arch::convert<std::int16_t>(arch::vec<T, lanes>::load(from + stride)) - zero;
+      arch::interleaved<0>(even, odd).store(to);
+      arch::interleaved<1>(even, odd).store(to + lanes);
+    }
+    return i;
+  }
+
+  /// Whole squares of `lanes` columns and as many pairs. Returns the number of codes of a column.
+  index pack_columns(const T* from, index stride, std::int16_t* to) const noexcept {
+    const pairs zero(static_cast<std::int16_t>(params_.b_zero));
+    index i = 0;
+    for (; i + 2 * lanes <= k_; i += 2 * lanes, from += 2 * lanes) {
+      ints words[lanes];
+      for (int j = 0; j < lanes; ++j) {
+        const pairs codes =
+            arch::convert<std::int16_t>(arch::vec<T, 2 * lanes>::load(from + j * stride)) - zero;
+        std::memcpy(&words[j].data, &codes.data, sizeof(words[j].data));
       }
+      arch::transpose(words);
+      for (const ints& word : words) {
+        std::memcpy(to, &word.data, sizeof(word.data));
+        to += 2 * lanes;
+      }
+    }
+    return i;
+  }
+
+  /// Rows of a, minus the zero point, padded to whole pairs. Rows of 16-bit codes become two rows:
+  /// the high bytes, and `rows_at_once` rows later the low bytes.
+  void copy_rows(const T* a, index stride, index count, std::int16_t* rows) const noexcept {
+    const index padded = 2 * depth();
+    for (index r = 0; r < count; ++r, a += stride, rows += padded) {
+      if constexpr (is_wide) {
+        std::int16_t* low = rows + rows_at_once * padded;
+        for (index i = 0; i < k_; ++i) {
+          rows[i] = static_cast<std::int16_t>(a[i] >> 8);
+          low[i] = static_cast<std::int16_t>(a[i] & 0xFF);
+        }
+        if (k_ < padded) low[k_] = 0;
+      } else {
+        index i = 0;
+        const pairs zero(static_cast<std::int16_t>(params_.a_zero));
+        for (; i + 2 * lanes <= k_; i += 2 * lanes) {
+          const auto codes = arch::vec<T, 2 * lanes>::load(a + i);
+          pairs(arch::convert<std::int16_t>(codes) - zero).store(rows + i);
+        }
+        for (; i < k_; ++i) rows[i] = static_cast<std::int16_t>(a[i] - params_.a_zero);
+      }
+      if (k_ < padded) rows[k_] = 0;
     }
   }
 
@@ -228,35 +276,53 @@ class batch_matmul {
       const std::int16_t* panel = packed + p * lanes * depth() * 2;
       const index cols = std::min(index{lanes}, n_ - p * lanes);
       T* to = y + p * lanes;
-      if constexpr (is_wide) {
-        multiply_wide(rows, panel, count, cols, to, y_stride);
-      } else {
-        ints sums[rows_at_once];
-        add_products(rows, panel, depth(), sums);
-        for (index r = 0; r < count; ++r) {
-          const ints scaled = apply_multiplier<Mode>(sums[r], params_.factor);
-          for (index j = 0; j < cols; ++j)
-            to[r * y_stride + j] = output_(scaled[static_cast<int>(j)]);
+      index r = 0;
+      for (; r + 8 <= count; r += 8)
+        multiply_tile<8>(rows + r * 2 * depth(), panel, cols, to + r * y_stride, y_stride);
+      for (; r + 4 <= count; r += 4)
+        multiply_tile<4>(rows + r * 2 * depth(), panel, cols, to + r * y_stride, y_stride);
+      for (; r < count; ++r)
+        multiply_tile<1>(rows + r * 2 * depth(), panel, cols, to + r * y_stride, y_stride);
+    }
+  }
+
+  template <int Rows>
+  void multiply_tile(const std::int16_t* rows, const std::int16_t* panel, index cols, T* y,
+                     index y_stride) const noexcept {
+    if constexpr (is_wide) {
+      multiply_wide<Rows>(rows, panel, cols, y, y_stride);
+    } else {
+      ints sums[Rows];
+      add_products<Rows>(rows, 2 * depth(), panel, depth(), sums);
+      for (int r = 0; r < Rows; ++r, y += y_stride) {
+        const auto codes = output_(apply_multiplier<Mode>(sums[r], params_.factor));
+        if (cols == lanes) {
+          codes.store(y);
+        } else {
+          for (index j = 0; j < cols; ++j) y[j] = codes[static_cast<int>(j)];
         }
       }
     }
   }
 
-  /// sums[r][j] = the sum over pairs of rows[r] * panel[j].
-  static void add_products(const std::int16_t* rows, const std::int16_t* panel, index count,
-                           ints (&sums)[rows_at_once]) noexcept {
-    ints total[rows_at_once];
-    for (ints& t : total) t = ints(0);
-    for (index i = 0; i < count; ++i, rows += rows_at_once * 2, panel += lanes * 2) {
+  /// sums[r][j] = the sum over pairs of row r * column j of the panel.
+  template <int Rows>
+  static void add_products(const std::int16_t* rows, index stride, const std::int16_t* panel,
+                           index count, ints (&sums)[Rows]) noexcept {
+    ints total[Rows];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) total[r] = ints(0);
+    for (index i = 0; i < count; ++i, rows += 2, panel += lanes * 2) {
       const pairs b = pairs::load(panel);
-#pragma GCC unroll 4
-      for (int r = 0; r < rows_at_once; ++r) {
+#pragma GCC unroll 8
+      for (int r = 0; r < Rows; ++r) {
         std::int32_t pair = 0;
-        std::memcpy(&pair, rows + 2 * r, sizeof(pair));
+        std::memcpy(&pair, rows + r * stride, sizeof(pair));
         total[r] = arch::add_pair_products(total[r], twice(pair), b);
       }
     }
-    for (int r = 0; r < rows_at_once; ++r) sums[r] = total[r];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) sums[r] = total[r];
   }
 
   /// A pair in all lanes.
@@ -267,26 +333,25 @@ class batch_matmul {
     return v;
   }
 
-  void multiply_wide(const std::int16_t* rows, const std::int16_t* panel, index count, index cols,
-                     T* y, index y_stride) const noexcept {
-    std::int64_t total[rows_at_once][lanes] = {};
-    const index low = depth() * rows_at_once * 2;
+  template <int Rows>
+  void multiply_wide(const std::int16_t* rows, const std::int16_t* panel, index cols, T* y,
+                     index y_stride) const noexcept {
+    std::int64_t total[Rows][lanes] = {};
+    const index stride = 2 * depth(), low = rows_at_once * stride;
     for (index first = 0; first < depth(); first += block / 2) {
-      const index pairs_of_block = std::min(block / 2, depth() - first);
-      ints high_sums[rows_at_once], low_sums[rows_at_once];
-      const std::int16_t* from = rows + first * rows_at_once * 2;
-      add_products(from, panel + first * lanes * 2, pairs_of_block, high_sums);
-      add_products(from + low, panel + first * lanes * 2, pairs_of_block, low_sums);
-      for (int r = 0; r < rows_at_once; ++r) {
+      const index count = std::min(block / 2, depth() - first);
+      ints high_sums[Rows], low_sums[Rows];
+      add_products<Rows>(rows + 2 * first, stride, panel + first * lanes * 2, count, high_sums);
+      add_products<Rows>(rows + low + 2 * first, stride, panel + first * lanes * 2, count,
+                         low_sums);
+      for (int r = 0; r < Rows; ++r) {
         for (int j = 0; j < lanes; ++j)
           total[r][j] += std::int64_t{high_sums[r][j]} * 256 + low_sums[r][j];
       }
     }
-    for (index r = 0; r < count; ++r) {
-      for (index j = 0; j < cols; ++j) {
-        const std::int32_t scaled = requantize_int64(total[r][j], params_.factor);
-        y[r * y_stride + j] = output_(scaled);
-      }
+    for (int r = 0; r < Rows; ++r) {
+      for (index j = 0; j < cols; ++j)
+        y[r * y_stride + j] = output_(requantize_int64(total[r][j], params_.factor));
     }
   }
 

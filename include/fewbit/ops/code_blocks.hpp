@@ -58,6 +58,16 @@ FEWBIT_ALWAYS_INLINE void expect_same_shape(const char* function, const char* na
   expect_cols(function, name, a, rows.cols());
 }
 
+/// The same, except that b may be one row, which serves all rows. Returns the distance of rows of b.
+template <class B, class Like>
+FEWBIT_ALWAYS_INLINE index row_step_of(const char* function, const B& b,
+                                       const Like& like) noexcept {
+  const auto& rows = rows_of(b);
+  if (rows.rows() != 1) expect_rows(function, "b", b, rows_of(like).rows());
+  expect_cols(function, "b", b, rows_of(like).cols());
+  return rows.rows() == 1 ? 0 : rows.outerStride();
+}
+
 /// Fails unless the scale is normal and the zero point is a code. 16-bit codes have zero point 0,
 /// as in TFLite and CMSIS-NN.
 template <class T>
@@ -188,6 +198,13 @@ class code_output {
         zero_point_);
   }
 
+  /// The codes of one register.
+  FEWBIT_ALWAYS_INLINE arch::vec<Out, code_ints::lanes> operator()(
+      const code_ints& values) const noexcept {
+    const code_ints low(bounds_.lowest - zero_point_), high(bounds_.highest - zero_point_);
+    return arch::convert<Out>(code_ints(arch::clamp(values, low, high) + code_ints(zero_point_)));
+  }
+
   FEWBIT_ALWAYS_INLINE void store(const code_ints (&values)[4], Out* y) const noexcept {
     if constexpr (sizeof(Out) == 1) {
       using codes = arch::vec<Out, codes_at_once>;
@@ -195,12 +212,8 @@ class code_output {
                   codes(static_cast<Out>(bounds_.lowest)), codes(static_cast<Out>(bounds_.highest)))
           .store(y);
     } else {
-      const code_ints low(bounds_.lowest - zero_point_), high(bounds_.highest - zero_point_);
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        const code_ints kept = arch::clamp(values[i], low, high) + code_ints(zero_point_);
-        arch::convert<Out>(kept).store(y + i * code_ints::lanes);
-      }
+      for (int i = 0; i < 4; ++i) (*this)(values[i]).store(y + i * code_ints::lanes);
     }
   }
 

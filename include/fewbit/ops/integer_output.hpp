@@ -127,19 +127,19 @@ class channel_factors<xnn_fp32> {
              "at least 2^-32 and less than 256");
       }
       factors_.data()[c] = static_cast<float>(factors[c]);
+      below_one_ &= factors_.data()[c] < 1.0F;
     }
   }
 
   [[nodiscard]] index channels() const noexcept { return factors_.size(); }
   [[nodiscard]] index bytes() const noexcept { return factors_.size() * index{sizeof(float)}; }
-  // NOLINTNEXTLINE(bugprone-exception-escape): the factors were checked
   [[nodiscard]] gemm::requantize<xnn_fp32> stage(index first) const noexcept {
-    return gemm::requantize<xnn_fp32>(std::span<const float>(
-        factors_.data() + first, static_cast<std::size_t>(factors_.size() - first)));
+    return {factors_.data() + first, below_one_};
   }
 
  private:
   aligned_buffer<float> factors_;
+  bool below_one_ = true;
 };
 
 /// One factor 2^-shift for all channels.

@@ -20,6 +20,7 @@
 #include "fewbit/ops/code_blocks.hpp"
 #include "fewbit/ops/pool2d.hpp"
 #include "fewbit/ops/window2d.hpp"
+#include "fewbit/ops/window_loops.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
@@ -115,7 +116,7 @@ class mean2d {
   void mean(const detail::window_pixels<T>& w, T* y) const noexcept {
     const bool is_narrow = sizeof(T) == 1 && w.count() <= detail::most_int16_taps;
     detail::for_each_channel_block<detail::code_ints::lanes>(
-        windows_.image().channels, [&]<int N>(index c) {
+        windows_.image().channels, [&]<int N>(index c) FEWBIT_INLINE_LAMBDA {
           using sums = detail::lanes_of<std::int32_t, N>;
           using codes = detail::lanes_of<T, N>;
           sums sum(start_);
@@ -123,13 +124,13 @@ class mean2d {
           if (is_narrow) {
             using halves = detail::lanes_of<std::int16_t, N>;
             halves narrow(std::int16_t{0});
-            detail::for_each_pixel(pixels, [&](const T* p) {
+            detail::for_each_pixel(detail::window_shape<0, 0>{}, pixels, [&](const T* p) {
               narrow =
                   static_cast<halves>(narrow + arch::convert<std::int16_t>(arch::load<codes>(p)));
             });
             sum = sum + arch::convert<std::int32_t>(narrow);
           } else {
-            detail::for_each_pixel(pixels, [&](const T* p) {
+            detail::for_each_pixel(detail::window_shape<0, 0>{}, pixels, [&](const T* p) {
               sum = sum + arch::convert<std::int32_t>(arch::load<codes>(p));
             });
           }

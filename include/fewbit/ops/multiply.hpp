@@ -74,25 +74,25 @@ class elementwise_multiply {
   [[nodiscard]] const multiply_params& params() const noexcept { return params_; }
   [[nodiscard]] const code_bounds& bounds() const noexcept { return output_.bounds(); }
 
-  /// @param a, b, y  matrices of one shape; y may be a or b
+  /// @param a, b, y  matrices of one shape; b may be one row, which serves all rows; y may be a, or
+  ///                 b of the same shape
   /// @param executor  runs blocks of codes; results do not depend on it
   /// If shapes differ, the error handler is called and the program terminates.
   template <class A, class B, class Y, Executor E = inline_executor>
   void operator()(const A& a, const B& b, Y&& y, const E& executor = {}) const noexcept {
     if constexpr (detail::takes_codes<T, T, Y, A, B>()) {
-      detail::expect_same_shape(name, "b", b, a);
+      const index b_step = detail::row_step_of(name, b, a);
       detail::expect_same_shape(name, "y", y, a);
       const auto& from_a = detail::rows_of(a);
       const auto& from_b = detail::rows_of(b);
       auto&& to = detail::rows_of(y);
       const bool joined =
-          detail::are_joined(from_a) && detail::are_joined(from_b) && detail::are_joined(to);
-      detail::for_each_block(to.rows(), to.cols(), joined, executor,
-                             [&](index row, index first, index count) {
-                               run(count, from_a.data() + row * from_a.outerStride() + first,
-                                   from_b.data() + row * from_b.outerStride() + first,
-                                   to.data() + row * to.outerStride() + first);
-                             });
+          detail::are_joined(from_a) && b_step == to.cols() && detail::are_joined(to);
+      detail::for_each_block(
+          to.rows(), to.cols(), joined, executor, [&](index row, index first, index count) {
+            run(count, from_a.data() + row * from_a.outerStride() + first,
+                from_b.data() + row * b_step + first, to.data() + row * to.outerStride() + first);
+          });
     }
   }
 

@@ -7,157 +7,78 @@
 ///
 /// Inputs and outputs have one scale and one zero point. Channels are the lanes of registers, so
 /// images with 16 channels or more are fast. Read before: ops/window2d.hpp. Read next:
-/// ops/mean2d.hpp (means with other scales of outputs).
+/// ops/mean2d.hpp (means with other scales of outputs), ops/window_loops.hpp.
 
 #include "fewbit/begin.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <limits>
+#include <cstring>
 #include <string>
+#include <type_traits>
 
 #include "fewbit/arch/products.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/ops/code_blocks.hpp"
 #include "fewbit/ops/window2d.hpp"
+#include "fewbit/ops/window_loops.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// Fails if a window could lie in the padding alone.
-inline void expect_padding_in_kernel(const char* function, const window2d& w) {
-  const auto expect_side = [&](const char* argument, index padding, index kernel, index dilation) {
-    const index most = reach_of(kernel, dilation) - 1;
-    expect(padding <= most, function, argument, padding,
-           "at most " + std::to_string(most) + ", so that each window has pixels of the image");
-  };
-  expect_side("padding.top", w.padding.top, w.kernel.height, w.dilation.height);
-  expect_side("padding.bottom", w.padding.bottom, w.kernel.height, w.dilation.height);
-  expect_side("padding.left", w.padding.left, w.kernel.width, w.dilation.width);
-  expect_side("padding.right", w.padding.right, w.kernel.width, w.dilation.width);
-  expect(w.dilation == extent2d{} || w.padding == valid_padding, function, "padding",
-         "not 0 with dilation", "0 with dilation");
-}
-
-/// The pixels of one window inside the image: rows x cols pixels at fixed distances.
-template <class T>
-struct window_pixels {
-  const T* first;
-  index rows;
-  index cols;
-  index row_step;  // codes from a row of the window to the next
-  index col_step;
-
-  [[nodiscard]] index count() const noexcept { return rows * cols; }
-  [[nodiscard]] window_pixels from_channel(index c) const noexcept {
-    window_pixels w = *this;
-    w.first += c;
-    return w;
-  }
-};
-
-/// Calls f(pixel) for the pixels of a window.
-template <class T, class F>
-FEWBIT_ALWAYS_INLINE void for_each_pixel(const window_pixels<T>& w, const F& f) noexcept {
-  const T* row = w.first;
-  for (index r = 0; r < w.rows; ++r, row += w.row_step) {
-    const T* pixel = row;
-    for (index c = 0; c < w.cols; ++c, pixel += w.col_step) f(pixel);
-  }
-}
-
-/// The shape of a call of a pool: x holds images in rows, y holds output images.
-template <class X, class Y>
-FEWBIT_ALWAYS_INLINE void expect_images(const char* function, const placed_window& windows,
-                                        const X& x, const Y& y) noexcept {
-  expect_shapes({function, "x", "y"}, x, y, windows.image().size(),
-                windows.output_pixels() * windows.image().channels);
-}
-
-/// Calls pixel(window, y) for each window of each image; y is the output pixel. Tasks are some rows
-/// of an output image.
-template <class T, class Out, class X, class Y, class E, class F>
-void for_each_window(const placed_window& windows, const X& x, Y& y, const E& executor,
-                     const F& pixel) noexcept {
-  const image_extents& image = windows.image();
-  const window2d& window = windows.window();
-  const index rows = windows.output().height, cols = windows.output().width;
-  const index channels = image.channels, per_row = std::max(cols * channels, index{1});
-  const index group = std::min(rows, (codes_per_task + per_row - 1) / per_row);
-  const index tasks = (rows + group - 1) / group;
-  const T* images = x.data();
-  Out* outputs = y.data();
-  const index x_stride = x.outerStride(), y_stride = y.outerStride();
-  executor.for_each(x.rows() * tasks, [&](index task) {
-    const index n = task / tasks, end = std::min(rows, (task % tasks + 1) * group);
-    const T* from = images + n * x_stride;
-    for (index r = task % tasks * group; r < end; ++r) {
-      Out* to = outputs + n * y_stride + r * per_row;
-      const tap_range v = windows.rows_of(r);
-      for (index c = 0; c < cols; ++c, to += channels) {
-        const tap_range h = windows.cols_of(c);
-        pixel(window_pixels<T>{from + (v.pixel * image.width + h.pixel) * channels, v.count(),
-                               h.count(), window.dilation.height * image.width * channels,
-                               window.dilation.width * channels},
-              to);
-      }
-    }
-  });
-}
-
-/// Calls f<lanes>(first channel) for blocks that cover all channels. The last block overlaps the
-/// one before. With few channels, blocks are smaller.
-template <int Lanes, class F>
-FEWBIT_ALWAYS_INLINE void for_each_channel_block(index channels, const F& f) noexcept {
-  const auto run = [&]<int N>() {
-    for (index c = 0; c < channels; c += N) f.template operator()<N>(std::min(c, channels - N));
-  };
-  if (channels >= Lanes) return run.template operator()<Lanes>();
-  if constexpr (Lanes > 16) {
-    if (channels >= 16) return run.template operator()<16>();
-  }
-  run.template operator()<1>();
-}
-
-/// Lanes of T, or one number.
-template <class T, int Lanes>
-using lanes_of = std::conditional_t<Lanes == 1, T, arch::vec<T, Lanes>>;
-
-/// x / divisor rounded half away from zero, exact if |x| + divisor / 2 < 2^15.
+/// Means of up to 128 codes of type T from sums of code + 128, or of uint8 codes.
+///
+/// The quotient is a product and a shift. Ties go away from zero: the sum of an even number of int8
+/// codes is reduced by 1 where it is negative, which changes ties alone.
 /// Source: Granlund and Montgomery 1994, "Division by invariant integers using multiplication".
-class rounded_divider {
+template <ByteCode T>
+class rounded_mean {
  public:
-  /// @param divisor  1 to 2^15 - 1
-  explicit rounded_divider(index divisor) noexcept
-      : half_(static_cast<std::uint16_t>(divisor / 2)),
-        places_(std::bit_width(static_cast<std::uint32_t>(divisor - 1))) {
-    const auto d = static_cast<std::uint32_t>(divisor);
-    // 2^(15 + places) / divisor, rounded up, is at least 2^15 and less than 2^16.
+  /// What is added to a code so that it is positive.
+  static constexpr int offset = std::is_signed_v<T> ? 128 : 0;
+
+  /// @param count  1 to 128
+  explicit rounded_mean(index count) noexcept
+      : half_(static_cast<std::uint16_t>(count / 2)),
+        zero_(static_cast<std::uint16_t>(count / 2 + offset * count)),
+        places_(std::bit_width(static_cast<std::uint32_t>(count - 1))),
+        has_ties_(count % 2 == 0 && offset != 0) {
+    const auto d = static_cast<std::uint32_t>(count);
+    // 2^(15 + places) / count, rounded up, is at least 2^15 and less than 2^16.
     multiplier_ = static_cast<std::uint16_t>(((std::uint32_t{1} << (15 + places_)) + d - 1) / d);
   }
 
+  /// A sum plus this is what operator() takes.
+  [[nodiscard]] std::uint16_t half() const noexcept { return half_; }
+
+  /// The mean plus offset, 0 to 255.
   template <class V>
-  [[nodiscard]] FEWBIT_ALWAYS_INLINE V operator()(const V& x) const noexcept {
-    static_assert(std::is_same_v<arch::lane<V>, std::int16_t>);
-    using bits = arch::rebind<V, std::uint16_t>;
-    if (places_ == 0) return x;
-    const V sign = static_cast<V>(x >> V(15));
-    const bits magnitude = arch::bits_as<std::uint16_t>(arch::subtract_wrapping(V(x ^ sign), sign));
-    const bits high = arch::high_half_product(bits(magnitude + bits(half_)), bits(multiplier_));
-    const V quotient =
-        arch::bits_as<std::int16_t>(bits(high >> bits(static_cast<std::uint16_t>(places_ - 1))));
-    return arch::subtract_wrapping(V(quotient ^ sign), sign);
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE V operator()(V sum) const noexcept {
+    static_assert(std::is_same_v<arch::lane<V>, std::uint16_t>);
+    if (places_ == 0) return sum;
+    if (has_ties_) {
+      // Sums are below 2^15, so signed comparisons do.
+      const auto order = arch::bits_as<std::int16_t>(sum);
+      using ints = std::remove_const_t<decltype(order)>;
+      sum = static_cast<V>(sum + arch::select(order < ints(static_cast<std::int16_t>(zero_)),
+                                              V(static_cast<std::uint16_t>(-1)),
+                                              V(std::uint16_t{0})));
+    }
+    return static_cast<V>(arch::high_half_product(sum, V(multiplier_)) >>
+                          V(static_cast<std::uint16_t>(places_ - 1)));
   }
 
  private:
   std::uint16_t half_;
+  std::uint16_t zero_;  // the sum of zeros, plus half_
   std::uint16_t multiplier_ = 0;
   int places_;
+  bool has_ties_;
 };
 
-/// The most pixels of 8-bit codes whose sum and half of whose number fit 15 bits.
+/// The most pixels of 8-bit codes whose sum fits 15 bits.
 inline constexpr index most_int16_taps = 128;
 
 }  // namespace detail
@@ -209,11 +130,11 @@ class average_pool2d {
       const auto& from = detail::rows_of(x);
       auto&& to = detail::rows_of(y);
       const index taps = windows_.window().taps();
-      if (sizeof(T) == 1 && taps <= detail::most_int16_taps) {
-        const detail::rounded_divider whole(taps);
+      if (uses_int16(taps)) {
+        const rounded_mean whole(taps);
         detail::for_each_window<T, T>(windows_, from, to, executor, [&](const auto& w, T* out) {
           const index count = divisor(w);
-          average16(w, count == taps ? whole : detail::rounded_divider(count), out);
+          if constexpr (ByteCode<T>) average16(w, count == taps ? whole : rounded_mean(count), out);
         });
       } else {
         detail::for_each_window<T, T>(windows_, from, to, executor, [&](const auto& w, T* out) {
@@ -225,7 +146,12 @@ class average_pool2d {
 
  private:
   using pixels = detail::window_pixels<T>;
+  /// Of 8-bit codes; not used for others.
+  using rounded_mean = detail::rounded_mean<std::conditional_t<ByteCode<T>, T, std::int8_t>>;
 
+  [[nodiscard]] static bool uses_int16(index taps) noexcept {
+    return ByteCode<T> && taps <= detail::most_int16_taps;
+  }
   [[nodiscard]] index divisor(const pixels& w) const noexcept {
     return options_.counts_padding ? windows_.window().taps() : w.count();
   }
@@ -235,42 +161,72 @@ class average_pool2d {
     return options_.zero_point * static_cast<std::int32_t>(windows_.window().taps() - w.count());
   }
 
-  /// Sums in 16 bits.
-  FEWBIT_ALWAYS_INLINE void average16(const pixels& w, const detail::rounded_divider& divide,
+  /// Sums in 16 bits. A pair of bytes is a 16-bit number: `all` sums these numbers modulo 2^16, and
+  /// `high` sums their higher bytes, so that all - 256 * high sums the lower bytes.
+  FEWBIT_ALWAYS_INLINE void average16(const pixels& w, const rounded_mean& mean,
                                       T* y) const noexcept {
-    const auto start = static_cast<std::int16_t>(padding_sum(w));
-    const auto lowest = static_cast<std::int16_t>(options_.bounds.lowest);
-    const auto highest = static_cast<std::int16_t>(options_.bounds.highest);
-    detail::for_each_channel_block<arch::native_lanes<std::int16_t>>(
-        windows_.image().channels, [&]<int N>(index c) {
-          using sums = detail::lanes_of<std::int16_t, N>;
-          using codes = detail::lanes_of<T, N>;
-          sums sum(start);
-          detail::for_each_pixel(w.from_channel(c), [&](const T* p) {
-            sum = static_cast<sums>(sum + arch::convert<std::int16_t>(arch::load<codes>(p)));
+    constexpr int offset = rounded_mean::offset;
+    const index missing = options_.counts_padding ? windows_.window().taps() - w.count() : 0;
+    const auto start = static_cast<std::uint16_t>(mean.half() + (options_.zero_point + offset) *
+                                                                    static_cast<int>(missing));
+    const auto lowest = static_cast<T>(options_.bounds.lowest);
+    const auto highest = static_cast<T>(options_.bounds.highest);
+    detail::with_shape(w, [&](auto shape) FEWBIT_INLINE_LAMBDA {
+      detail::for_each_channel_block<arch::native_lanes<T>>(
+          windows_.image().channels, [&]<int N>(index c) FEWBIT_INLINE_LAMBDA {
+            const pixels from = w.from_channel(c);
+            if constexpr (N == 1) {
+              std::uint16_t sum = start;
+              detail::for_each_pixel(shape, from, [&](const T* p) {
+                sum = static_cast<std::uint16_t>(sum + *p + offset);
+              });
+              y[c] = std::clamp(static_cast<T>(mean(sum) - offset), lowest, highest);
+            } else {
+              using words = arch::vec<std::uint16_t, N / 2>;
+              using codes = arch::vec<T, N>;
+              const words flip(static_cast<std::uint16_t>(offset * 257)), eight(std::uint16_t{8});
+              words all(std::uint16_t{0}), high(std::uint16_t{0});
+              detail::for_each_pixel(shape, from, [&](const T* p) {
+                words word;
+                std::memcpy(&word.data, p, sizeof(word.data));
+                word = word ^ flip;
+                all = all + word;
+                high = high + (word >> eight);
+              });
+              const words low = all - (high << eight) + words(start);
+              const words code = (mean(low) | (mean(words(high + words(start))) << eight)) ^ flip;
+              codes mean_codes;
+              std::memcpy(&mean_codes.data, &code.data, sizeof(code.data));
+              arch::clamp(mean_codes, codes(lowest), codes(highest)).store(y + c);
+            }
           });
-          const sums mean = arch::clamp(divide(sum), sums(lowest), sums(highest));
-          arch::store<codes>(y + c, arch::convert<T>(mean));
-        });
+    });
   }
 
-  /// Sums in 32 bits, divided in double: the quotient of two integers of 32 bits is never rounded
-  /// up to the next integer.
+  /// Sums in 32 bits, divided by a product of 64 bits, exactly.
   void average32(const pixels& w, index count, T* y) const noexcept {
-    const std::int32_t start = padding_sum(w), half = static_cast<std::int32_t>(count / 2);
+    const auto divisor = static_cast<std::uint64_t>(count);
+    const int places = 31 + std::bit_width(static_cast<std::uint32_t>(count - 1));
+    const std::uint64_t multiplier = ((std::uint64_t{1} << places) + divisor - 1) / divisor;
+    const std::int32_t start = padding_sum(w);
     detail::for_each_channel_block<detail::code_ints::lanes>(
-        windows_.image().channels, [&]<int N>(index c) {
+        windows_.image().channels, [&]<int N>(index c) FEWBIT_INLINE_LAMBDA {
           using sums = detail::lanes_of<std::int32_t, N>;
           using codes = detail::lanes_of<T, N>;
-          using doubles = arch::rebind<sums, double>;
+          using words = arch::rebind<sums, std::uint64_t>;
           sums sum(start);
-          detail::for_each_pixel(w.from_channel(c), [&](const T* p) {
+          detail::for_each_pixel(detail::window_shape<0, 0>{}, w.from_channel(c), [&](const T* p) {
             sum = sum + arch::convert<std::int32_t>(arch::load<codes>(p));
           });
-          sum = sum + arch::select(sum < sums(0), sums(-half), sums(half));
-          const doubles quotient = arch::convert<double>(sum) / doubles(static_cast<double>(count));
+          const sums sign = sum >> sums(31);
+          const sums magnitude = ((sum ^ sign) - sign) + sums(static_cast<std::int32_t>(count / 2));
+          const words product =
+              arch::convert<std::uint64_t>(arch::bits_as<std::uint32_t>(magnitude)) *
+              words(multiplier);
+          const sums quotient = arch::convert<std::int32_t>(
+              words(product >> words(static_cast<std::uint64_t>(places))));
           const sums mean =
-              arch::clamp(arch::convert<std::int32_t>(quotient), sums(options_.bounds.lowest),
+              arch::clamp(sums((quotient ^ sign) - sign), sums(options_.bounds.lowest),
                           sums(options_.bounds.highest));
           arch::store<codes>(y + c, arch::convert<T>(mean));
         });
@@ -309,15 +265,17 @@ class max_pool2d {
       auto&& to = detail::rows_of(y);
       const auto lowest = static_cast<T>(bounds_.lowest), highest = static_cast<T>(bounds_.highest);
       detail::for_each_window<T, T>(windows_, from, to, executor, [&](const auto& w, T* out) {
-        detail::for_each_channel_block<arch::native_lanes<T>>(
-            windows_.image().channels, [&]<int N>(index c) {
-              using codes = detail::lanes_of<T, N>;
-              codes largest(lowest);
-              detail::for_each_pixel(w.from_channel(c), [&](const T* p) {
-                largest = arch::max(largest, arch::load<codes>(p));
+        detail::with_shape(w, [&](auto shape) FEWBIT_INLINE_LAMBDA {
+          detail::for_each_channel_block<arch::native_lanes<T>>(
+              windows_.image().channels, [&]<int N>(index c) FEWBIT_INLINE_LAMBDA {
+                using codes = detail::lanes_of<T, N>;
+                codes largest(lowest);
+                detail::for_each_pixel(shape, w.from_channel(c), [&](const T* p) {
+                  largest = arch::max(largest, arch::load<codes>(p));
+                });
+                arch::store<codes>(out + c, arch::min(largest, codes(highest)));
               });
-              arch::store<codes>(out + c, arch::min(largest, codes(highest)));
-            });
+        });
       });
     }
   }

@@ -154,8 +154,9 @@ class code_requantizer {
     if constexpr (is_table) {
       requantizer_.run(count, x, y);
     } else {
-      const auto [factor, output, zero] = requantizer_;
-      const detail::code_ints zeros(zero);
+      const detail::uniform_factor<Mode> factor = requantizer_.factor;
+      const detail::code_output<Out> output = requantizer_.output;
+      const detail::code_ints zeros(requantizer_.zero);
       detail::for_each_step(
           count,
           [&](Out* to, const In* from) {

@@ -18,8 +18,8 @@
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/ops/code_blocks.hpp"
-#include "fewbit/ops/pool2d.hpp"
 #include "fewbit/ops/window2d.hpp"
+#include "fewbit/ops/window_loops.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
@@ -203,18 +203,19 @@ class resize_bilinear {
         const sum top = 1024 - row.part, left = 1024 - col.part;
         const sum weights[4] = {top * left, top * col.part, row.part * left,
                                 sum{row.part} * col.part};
-        detail::for_each_channel_block<detail::code_ints::lanes>(channels, [&]<int N>(index c) {
-          using codes = detail::lanes_of<T, N>;
-          using sums = detail::lanes_of<sum, N>;
-          sums total(sum{0});
+        detail::for_each_channel_block<detail::code_ints::lanes>(
+            channels, [&]<int N>(index c) FEWBIT_INLINE_LAMBDA {
+              using codes = detail::lanes_of<T, N>;
+              using sums = detail::lanes_of<sum, N>;
+              sums total(sum{0});
 #pragma GCC unroll 4
-          for (int i = 0; i < 4; ++i)
-            total = total + arch::convert<sum>(arch::load<codes>(at[i] + c)) * sums(weights[i]);
-          // Half away from zero: a negative sum is rounded up after it was moved by a half.
-          const sums negative = total >> sums(8 * sizeof(sum) - 1);
-          const sums moved = total + sums(sum{1} << 19) + negative;
-          arch::store<codes>(out + c, arch::convert<T>(sums(moved >> sums(20))));
-        });
+              for (int i = 0; i < 4; ++i)
+                total = total + arch::convert<sum>(arch::load<codes>(at[i] + c)) * sums(weights[i]);
+              // Half away from zero: a negative sum is rounded up after it was moved by a half.
+              const sums negative = total >> sums(8 * sizeof(sum) - 1);
+              const sums moved = total + sums(sum{1} << 19) + negative;
+              arch::store<codes>(out + c, arch::convert<T>(sums(moved >> sums(20))));
+            });
       });
     }
   }

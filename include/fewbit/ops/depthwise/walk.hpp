@@ -2,8 +2,8 @@
 /// The loops of depthwise convolutions over images, rows and tiles of outputs.
 ///
 /// A tile reads its pixels through a table of pointers. Pixels outside the image are a pixel of
-/// zero points, so every window has all its taps and the inner loop has no edges. For tiles inside
-/// the image the table only moves on. If the image has fewer channels than a unit, or several
+/// zero points, so every window has all its taps and the inner loop has no edges. Neighbouring tiles
+/// inside the image share a table. If the image has fewer channels than a unit, or several
 /// output channels for each, the pixels of a tile are first copied with as many channels as the
 /// unit has. Read before: ops/depthwise/tile.hpp.
 
@@ -154,29 +154,33 @@ class depthwise_walk {
     const bool fits = Columns::shares || steps <= steps_at_once;
     const bool moves = fits && shape_.window.rows_of(row).count() == w.kernel.height;
     const index move = pixels * w.stride.width * channels;
-    bool was_inside = false;
+    index ahead = -1;  // what the pointers of the last tile inside the image lack, or -1
     for (index x = 0; x < width; x += pixels) {
       const bool inside = moves && is_inside(x);
-      if (inside && was_inside) {
-        for (index i = 0; i < steps * step_pixels(); ++i) table[i] += move;
-      } else if (fits) {
-        fill(table, image, row, x, 0, steps);
-      }
-      was_inside = inside;
-      const index count = std::min<index>(pixels, width - x);
-      if (!fits) {
-        large_tile(table, image, row, x, count, to + x * channels);
-      } else if (count == pixels) {
-        tile<true>(table, steps, count, to + x * channels);
+      if (inside && ahead >= 0) {
+        ahead += move;
       } else {
-        tile<false>(table, steps, count, to + x * channels);
+        ahead = inside ? 0 : -1;
+        if (fits) fill(table, image, row, x, 0, steps);
+      }
+      const index count = std::min<index>(pixels, width - x);
+      Out* const first = to + x * channels;
+      if (!fits) {
+        large_tile(table, image, row, x, count, first);
+      } else if (count == pixels) {
+        tile<true>(table, std::max(ahead, index{0}), steps, count, first);
+      } else {
+        tile<false>(table, std::max(ahead, index{0}), steps, count, first);
       }
     }
   }
 
   /// All blocks of a tile whose table holds all steps.
+  ///
+  /// @param ahead  codes from the pixels of the table to those of the tile
   template <bool IsFull>
-  void tile(const code* const* table, index steps, index count, Out* to) const noexcept {
+  void tile(const code* const* table, index ahead, index steps, index count,
+            Out* to) const noexcept {
     const channel_blocks<Unit> blocks{shape_.channels()};
     const index channels = shape_.channels(), last = channels - Unit::channels;
     const Stages stages = stages_;
@@ -187,7 +191,7 @@ class depthwise_walk {
       const index c = std::min(lane, last);
       tile_sums<Unit> sums;
       begin(sums, start + lane);
-      Columns::template add<Unit>(sums, table, steps, c, w);
+      Columns::template add<Unit>(sums, table, steps, ahead + c, w);
       if constexpr (IsFull) {
         finish(sums, lane, channels, to + c, stages);
       } else {

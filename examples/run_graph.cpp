@@ -1,0 +1,159 @@
+// Runs a network that others quantized: a graph of int8 operators in one block of memory.
+//
+// support/graph.hpp describes the files, support/graph_operators.hpp prepares operators of fewbit,
+// support/graph_runner.hpp places the activations and runs. Read run() first.
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <fewbit/fewbit.hpp>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fewbit/quant/modes.hpp"
+#include "support/graph_runner.hpp"
+#include "support/npy.hpp"
+#include "support/options.hpp"
+#include "support/progress.hpp"
+#include "support/table.hpp"
+
+namespace fewbit::examples {
+
+/// Image i as codes of the graph's input. Bytes are RGB pixels: they become the codes of `u8 / 255`,
+/// minus the mean and divided by the standard deviation of ImageNet where the graph takes the
+/// channels first; else byte 0 is the lowest code. Floats are quantized.
+std::vector<std::int8_t> codes_of(const tensor& images, index i, const graph_tensor& input) {
+  const auto size = static_cast<std::size_t>(input.size());
+  const std::size_t first = static_cast<std::size_t>(i) * size;
+  const quant_params& p = input.params;
+  std::vector<std::int8_t> codes(size);
+  if (images.type == element::i8) {
+    std::copy_n(images.as<std::int8_t>().begin() + static_cast<std::ptrdiff_t>(first), size,
+                codes.begin());
+  } else if (images.type == element::f32) {
+    for (std::size_t k = 0; k < size; ++k) {
+      codes[k] = static_cast<std::int8_t>(
+          onnx::quantize<std::int8_t>(images.as<float>()[first + k], p.scale, p.zero_point));
+    }
+  } else if (input.shape.size() == 4 && input.shape[1] == 3) {
+    constexpr std::array<float, 3> mean{0.485F, 0.456F, 0.406F}, deviation{0.229F, 0.224F, 0.225F};
+    const auto rgb = images.as<std::uint8_t>().subspan(first, size);
+    for (std::size_t c = 0; c < 3; ++c) {
+      for (std::size_t at = 0; at < size / 3; ++at) {
+        const float real = (static_cast<float>(rgb[3 * at + c]) / 255.0F - mean[c]) / deviation[c];
+        codes[c * size / 3 + at] =
+            static_cast<std::int8_t>(onnx::quantize<std::int8_t>(real, p.scale, p.zero_point));
+      }
+    }
+  } else {
+    const auto bytes = images.as<std::uint8_t>().subspan(first, size);
+    for (std::size_t k = 0; k < size; ++k) codes[k] = static_cast<std::int8_t>(int{bytes[k]} - 128);
+  }
+  return codes;
+}
+
+/// Images of the file, or one image of zeros.
+tensor images_of(const std::string& path, const graph_tensor& input) {
+  if (!path.empty()) {
+    tensor images = read_npy(path);
+    if (images.shape.empty() || images.shape[0] < 1 ||
+        images.size() != images.shape[0] * input.size()) {
+      detail::fail("run_graph", "the size of " + path, images.size(),
+                   "a multiple of " + std::to_string(input.size()));
+    }
+    return images;
+  }
+  tensor zeros{"zeros", element::i8, {1, input.size()}, {}};
+  zeros.bytes.resize(static_cast<std::size_t>(input.size()));
+  return zeros;
+}
+
+/// Time and number of operators of one kind, over all images.
+struct cost {
+  double seconds = 0.0;
+  index calls = 0;
+};
+
+int run(const options& given) {
+  const std::string path = given.text("--graph");
+  if (path.empty()) given.wrong("--graph is missing");
+  if (!std::filesystem::exists(path)) {
+    std::fprintf(stderr, "no data: %s is missing\n", path.c_str());
+    return 1;
+  }
+  const graph g = read_graph(path);
+  graph_runner runner(g);
+  const tensor images = images_of(given.text("--images"), g.input());
+  const index count = given.number("--count", images.shape[0], 1, images.shape[0]);
+
+  std::map<std::string, cost> costs;
+  std::vector<double> times;
+  std::vector<index> classes;
+  progress shown(std::filesystem::path(path).stem().stem().string(), count);
+  for (index i = 0; i < count; ++i) {
+    const std::vector<std::int8_t> codes = codes_of(images, i, g.input());
+    double seconds = 0.0;
+    runner.run(codes, [&](index op, std::span<const std::int8_t>, double time) {
+      cost& c = costs[g.ops[static_cast<std::size_t>(op)].kind];
+      c.seconds += time;
+      ++c.calls;
+      seconds += time;
+    });
+    times.push_back(seconds);
+    const auto y = runner.output();
+    classes.push_back(std::max_element(y.begin(), y.end()) - y.begin());
+    shown.update(i + 1);
+  }
+
+  std::vector<std::pair<std::string, cost>> by_time(costs.begin(), costs.end());
+  std::sort(by_time.begin(), by_time.end(),
+            [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
+  table results("run_graph", "operator",
+                {{"operators", "operators", 0}, {"ms per image", "ms_per_image", 3}});
+  double all = 0.0;
+  for (const auto& [kind, c] : by_time) {
+    const auto images_run = static_cast<double>(count);
+    results.add(kind, {static_cast<double>(c.calls) / images_run, 1e3 * c.seconds / images_run});
+    all += c.seconds;
+  }
+  results.add("all", {static_cast<double>(g.ops.size()), 1e3 * all / static_cast<double>(count)});
+  results.print();
+  std::sort(times.begin(), times.end());
+  std::printf("\nmedian %.3f ms per image of %td, arena %td bytes, scratch %td bytes; %s\n",
+              1e3 * times[static_cast<std::size_t>(count / 2)], count, runner.arena_bytes(),
+              runner.scratch_bytes(), machine_name().c_str());
+  std::printf("class of the first images:");
+  for (index i = 0; i < std::min(count, index{10}); ++i)
+    std::printf(" %td", classes[static_cast<std::size_t>(i)]);
+  std::printf("\n");
+  if (const std::string json = given.text("--json"); !json.empty()) results.write_json(json);
+  return 0;
+}
+
+}  // namespace fewbit::examples
+
+int main(int argc, char** argv) {
+  // The first arguments may stand without their names: run_graph <graph> [images] ...
+  std::vector<const char*> arguments{argv[0]};
+  int next = 1;
+  for (const char* name : {"--graph", "--images"}) {
+    if (next == argc || argv[next][0] == '-') break;
+    arguments.push_back(name);
+    arguments.push_back(argv[next++]);
+  }
+  for (; next < argc; ++next) arguments.push_back(argv[next]);
+  const fewbit::examples::options given(
+      static_cast<int>(arguments.size()), arguments.data(),
+      "run_graph <graph> [images]: a network of int8 operators that others quantized.",
+      {{"--graph", "PATH", "<name>.graph.json with <name>.safetensors beside it"},
+       {"--images", "PATH", ".npy with one image in each row: int8, uint8 or float32"},
+       {"--count", "N", "how many images, all by default"},
+       {"--json", "PATH", "writes the table as JSON, too"}});
+  return fewbit::examples::run(given);
+}
