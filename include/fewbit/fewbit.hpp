@@ -227,8 +227,8 @@
 // fewbit/ops/resize.hpp                      images of another size: nearest, bilinear
 // fewbit/ops/softmax.hpp                     softmax on codes
 // fewbit/ops/softmax16.hpp                   the same of 16-bit codes
-// fewbit/ops/window2d.hpp                    window2d, same_padding, placed_window
 // fewbit/ops/transpose_conv2d.hpp            transposed convolutions of NHWC images
+// fewbit/ops/window2d.hpp                    window2d, same_padding, placed_window
 //
 // ops: what is inside these
 // fewbit/arch/byte_lookup.hpp                bytes by a table of 256

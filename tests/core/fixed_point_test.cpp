@@ -134,6 +134,32 @@ TEST(fixed_point, each_mode_equals_exact_arithmetic) {
       [](i32 x, i32 m, i32 e) { return oracle::saturate(oracle::once(x, m, e)); });
 }
 
+/// apply_below_one as the apply of a mode, for exponents of 0 or less.
+template <class Mode>
+struct below_one {
+  template <class V>
+  static V apply(const V& acc, const V& mantissa, const V& exponent) noexcept {
+    return Mode::apply_below_one(acc, mantissa, exponent);
+  }
+};
+
+template <class Mode>
+void expect_same_below_one() {
+  std::vector<sample> below = samples();
+  for (sample& s : below) s.exponent = s.exponent > 0 ? -s.exponent : s.exponent;
+  const std::vector<i32> expected = one_by_one<Mode>(below);
+  EXPECT_EQ(one_by_one<below_one<Mode>>(below), expected);
+  EXPECT_EQ((by_lanes<below_one<Mode>, 5>(below)), expected);
+  EXPECT_EQ((by_lanes<below_one<Mode>, 8>(below)), expected);
+  EXPECT_EQ((by_lanes<below_one<Mode>, 16>(below)), expected);
+}
+
+TEST(fixed_point, factors_below_one_need_no_shift_to_the_left) {
+  expect_same_below_one<fewbit::tflite_double>();
+  expect_same_below_one<fewbit::tflite_double_neon>();
+  expect_same_below_one<fewbit::cmsis_default>();
+}
+
 template <class Mode>
 class fixed_point_mode_test : public testing::Test {};
 using modes = testing::Types<fewbit::tflite_double, fewbit::tflite_double_neon,

@@ -15,13 +15,14 @@
 /// - column: the taps of a step in registers; load(taps, c) reads channels c .. c + channels - 1 of
 ///   the pixels taps[0] .. taps[depth - 1]. One column serves all outputs that contain its pixels.
 /// - add<i>(sum, column, w): the step of register i. Weights are in memory as [lane][d].
-/// - channel_of(i, lane): the channel of the block that a lane of register i holds. Loads interleave
-///   taps within parts of a register, so the order is not the natural one.
+/// - channel_of(i, lane): the channel of the block that a lane of register i holds. Loads
+///   interleave taps within parts of a register, so the order is not the natural one.
 /// - narrow<Code>(sums, offset): the sums + offset, saturated to codes, in the natural order.
-/// - smaller: a unit of fewer channels, or void. wide: a unit for weights that this one cannot hold.
+/// - smaller: a unit of fewer channels, or void. wide: a unit for weights that this one cannot
+///   hold.
 ///
-/// Every unit adds modulo 2^32; no product or sum saturates. `tap_unit<Arch, Code>::type` falls back
-/// to the base of Arch. Read next: arch/avx2_taps.hpp; the loop around the step is
+/// Every unit adds modulo 2^32; no product or sum saturates. `tap_unit<Arch, Code>::type` falls
+/// back to the base of Arch. Read next: arch/avx2_taps.hpp; the loop around the step is
 /// ops/depthwise/tile.hpp.
 
 #include "fewbit/begin.hpp"

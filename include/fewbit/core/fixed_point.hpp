@@ -199,6 +199,23 @@ struct double_rounding {
                                                places);
     }
   }
+
+  /// The same for exponents of -31 to 0, with fewer instructions.
+  template <class V>
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE static V apply_below_one(const V& acc, const V& mantissa,
+                                                              const V& exponent) noexcept {
+    const V places = V(0) - exponent;
+    const V mask = V(V(-1) << places) ^ V(-1);
+    V product;
+    if constexpr (Saturates) {
+      product = saturating_rounding_doubling_high_mul(acc, mantissa);
+    } else {
+      product = arch::rounded_high_product(acc, mantissa);
+    }
+    V threshold = mask >> V(1);
+    if constexpr (AwayFromZero) threshold = threshold - (product >> V(31));
+    return V(product >> places) + arch::select(V(product & mask) > threshold, V(1), V(0));
+  }
 };
 
 }  // namespace detail

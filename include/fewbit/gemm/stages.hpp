@@ -193,14 +193,25 @@ struct requantize : stage {
                 "fewbit: requantize takes a rounding mode of core/fixed_point.hpp");
   const std::int32_t* mantissas;
   const std::int32_t* exponents;
+  bool below_one = false;  // no exponent is above 0
 
   requantize(const std::int32_t* m, const std::int32_t* e) : mantissas(m), exponents(e) {
     fewbit::detail::expect_pointer("requantize", "mantissas", m);
     fewbit::detail::expect_pointer("requantize", "exponents", e);
   }
 
+  /// For factors that were checked before, and of which is known whether all are below 1.
+  requantize(const std::int32_t* m, const std::int32_t* e, bool all_below_one) noexcept
+      : mantissas(m), exponents(e), below_one(all_below_one) {}
+
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at& where) const noexcept {
+    if constexpr (requires { Mode::apply_below_one(value, value, value); }) {
+      if (below_one) {
+        return Mode::apply_below_one(value, where.template columns<V>(mantissas),
+                                     where.template columns<V>(exponents));
+      }
+    }
     return Mode::apply(value, where.template columns<V>(mantissas),
                        where.template columns<V>(exponents));
   }

@@ -2,11 +2,12 @@
 /// Convolutions over time, in integers alone: conv1d<S, integer_only<In, Out, Mode>>.
 ///
 ///     const window1d window{.kernel = 3, .dilation = 2, .before = causal_frames(3, 2)};
-///     conv1d<int8_per_row, integer_only<std::int8_t>> layer(weights, window, bias, input, {output});
+///     conv1d<int8_per_row, integer_only<std::int8_t>> layer(weights, window, bias, input,
+///                                                           {output});
 ///     auto scratch = layer.make_scratch(threads);
 ///     layer(x, y, scratch, executor);            // frames x channels -> frames x outputs
 ///
-///     auto state = layer.make_state();           // a stream: some frames at a time, the same codes
+///     auto state = layer.make_state();           // a stream: some frames at a time
 ///     layer.stream(x, y, state);
 ///
 /// y(t, c) = output(bias(c) + sum over taps j and channels i of
@@ -104,7 +105,7 @@ class conv1d_state {
     return codes_.size() * index{sizeof(Code)} + scratch_.size();
   }
 
-  // The following members are for conv1d.
+  // For conv1d:
 
   /// Frame i of the remembered ones, 0 is the oldest.
   [[nodiscard]] const Code* frame(index i) const noexcept {

@@ -13,7 +13,8 @@
 ///     * (w(ky, kx, c * M + m) - zero of w))
 ///
 /// for M = multiplier. Pixels outside the image are the real number 0. The output is that of
-/// ops/integer_output.hpp: a fixed-point multiplier with the rounding of Mode, a zero point, bounds.
+/// ops/integer_output.hpp: a fixed-point multiplier with the rounding of Mode, a zero point,
+/// bounds.
 ///
 /// | Inputs                        | sums  | bias  | outputs               |
 /// |-------------------------------|-------|-------|-----------------------|
@@ -68,8 +69,8 @@ class depthwise_conv2d {
   /// @param multiplier  output channels of each channel of the image, M
   /// @throws fewbit::error if the window does not fit the image, if weights, scales, zero points or
   ///         bias have other extents, if a scale is no positive number, if a zero point is no code,
-  ///         if the rounding mode cannot hold a factor, or if a sum could leave int32 (int16 inputs:
-  ///         2^47)
+  ///         if the rounding mode cannot hold a factor, or if a sum could leave int32 (int16
+  ///         inputs: 2^47)
   depthwise_conv2d(const depthwise_weights& weights, const image_extents& image,
                    const window2d& window, std::span<const bias_type> bias,
                    const quant_params& input_params, const integer_options& options,

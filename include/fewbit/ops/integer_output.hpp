@@ -100,7 +100,8 @@ class channel_factors {
   [[nodiscard]] auto stage(index first) const noexcept {
     // No mantissa is negative, so that nothing saturates.
     using applied = std::conditional_t<std::is_same_v<Mode, tflite_double>, cmsis_default, Mode>;
-    return gemm::requantize<applied>{mantissas_.data() + first, exponents_.data() + first};
+    return gemm::requantize<applied>(mantissas_.data() + first, exponents_.data() + first,
+                                     below_one_);
   }
 
  private:
@@ -109,10 +110,12 @@ class channel_factors {
   void set(index channel, const fixed_multiplier& factor) noexcept {
     mantissas_.data()[channel] = factor.mantissa;
     exponents_.data()[channel] = factor.exponent;
+    below_one_ &= factor.exponent <= 0;
   }
 
   aligned_buffer<std::int32_t> mantissas_;
   aligned_buffer<std::int32_t> exponents_;
+  bool below_one_ = true;
 };
 
 template <>

@@ -1,6 +1,6 @@
 #pragma once
-/// Transposed convolutions of NHWC images, in integers alone: each pixel adds a window of weights to
-/// the output.
+/// Transposed convolutions of NHWC images, in integers alone: each pixel adds a window of weights
+/// to the output.
 ///
 ///     const window2d window{.kernel = {4, 4}, .stride = {2, 2}, .padding = {1, 1, 1, 1}};
 ///     transpose_conv2d<int8_per_row, integer_only<std::int8_t>> layer(
@@ -8,7 +8,8 @@
 ///     auto scratch = layer.make_scratch(threads);
 ///     layer(x, y, scratch, executor);               // one image in each row
 ///
-/// y(p, c) = output(bias(c) + sum over pixels q, taps k with q * stride + k - padding = p, channels i
+/// y(p, c) = output(bias(c) + sum over pixels q, taps k with q * stride + k - padding = p, channels
+/// i
 ///     of (x(q, i) - input zero) * w(c, k, i))
 ///
 /// Rows and columns of the output are taken apart by their remainder modulo the stride: each of the

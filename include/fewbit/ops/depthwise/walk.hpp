@@ -2,8 +2,8 @@
 /// The loops of depthwise convolutions over images, rows and tiles of outputs.
 ///
 /// A tile reads its pixels through a table of pointers. Pixels outside the image are a pixel of
-/// zero points, so every window has all its taps and the inner loop has no edges. Neighbouring tiles
-/// inside the image share a table. If the image has fewer channels than a unit, or several
+/// zero points, so every window has all its taps and the inner loop has no edges. Neighbouring
+/// tiles inside the image share a table. If the image has fewer channels than a unit, or several
 /// output channels for each, the pixels of a tile are first copied with as many channels as the
 /// unit has. Read before: ops/depthwise/tile.hpp.
 
@@ -23,7 +23,10 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// The smallest int32 of a walk that starts sums: one for each lane of all blocks.
+/// The walk of one unit, kernel and epilogue.
+///
+/// @tparam Columns  shared_columns or separate_columns
+/// @tparam Stages   stages without the bias; they end in 8-bit codes
 template <class Unit, class Columns, class Out, class Stages>
 class depthwise_walk {
   using code = typename Unit::code;
