@@ -74,11 +74,39 @@ tensor images_of(const std::string& path, const graph_tensor& input) {
   return zeros;
 }
 
-/// Time and number of operators of one kind, over all images.
+/// Seconds of the processor for all operators of one kind, for each image.
 struct cost {
-  double seconds = 0.0;
-  index calls = 0;
+  std::vector<double> seconds;
+  index operators = 0;  // of one image
 };
+
+double median(std::vector<double> numbers) {
+  std::sort(numbers.begin(), numbers.end());
+  return numbers[numbers.size() / 2];
+}
+
+/// Runs the first `count` images. Returns the costs by kind of operator, and those of all as "all".
+std::map<std::string, cost> measure(const graph& g, graph_runner& runner, const tensor& images,
+                                    index count, std::vector<index>& classes) {
+  std::map<std::string, cost> costs;
+  for (const graph_op& op : g.ops) {
+    ++costs[op.kind].operators;
+    ++costs["all"].operators;
+  }
+  progress shown("images", count);
+  for (index i = 0; i < count; ++i) {
+    const std::vector<std::int8_t> codes = codes_of(images, i, g.input());
+    for (auto& [kind, c] : costs) c.seconds.push_back(0.0);
+    runner.run(codes, [&](index op, std::span<const std::int8_t>, double seconds) {
+      costs[g.ops[static_cast<std::size_t>(op)].kind].seconds.back() += seconds;
+      costs["all"].seconds.back() += seconds;
+    });
+    const auto y = runner.output();
+    classes.push_back(std::max_element(y.begin(), y.end()) - y.begin());
+    shown.update(i + 1);
+  }
+  return costs;
+}
 
 int run(const options& given) {
   const std::string path = given.text("--graph");
@@ -92,42 +120,19 @@ int run(const options& given) {
   const tensor images = images_of(given.text("--images"), g.input());
   const index count = given.number("--count", images.shape[0], 1, images.shape[0]);
 
-  std::map<std::string, cost> costs;
-  std::vector<double> times;
   std::vector<index> classes;
-  progress shown(std::filesystem::path(path).stem().stem().string(), count);
-  for (index i = 0; i < count; ++i) {
-    const std::vector<std::int8_t> codes = codes_of(images, i, g.input());
-    double seconds = 0.0;
-    runner.run(codes, [&](index op, std::span<const std::int8_t>, double time) {
-      cost& c = costs[g.ops[static_cast<std::size_t>(op)].kind];
-      c.seconds += time;
-      ++c.calls;
-      seconds += time;
-    });
-    times.push_back(seconds);
-    const auto y = runner.output();
-    classes.push_back(std::max_element(y.begin(), y.end()) - y.begin());
-    shown.update(i + 1);
-  }
+  const std::map<std::string, cost> costs = measure(g, runner, images, count, classes);
 
-  std::vector<std::pair<std::string, cost>> by_time(costs.begin(), costs.end());
-  std::sort(by_time.begin(), by_time.end(),
-            [](const auto& a, const auto& b) { return a.second.seconds > b.second.seconds; });
+  std::vector<std::pair<double, std::string>> by_time;
+  for (const auto& [kind, c] : costs) by_time.emplace_back(median(c.seconds), kind);
+  std::sort(by_time.rbegin(), by_time.rend());
   table results("run_graph", "operator",
                 {{"operators", "operators", 0}, {"ms per image", "ms_per_image", 3}});
-  double all = 0.0;
-  for (const auto& [kind, c] : by_time) {
-    const auto images_run = static_cast<double>(count);
-    results.add(kind, {static_cast<double>(c.calls) / images_run, 1e3 * c.seconds / images_run});
-    all += c.seconds;
-  }
-  results.add("all", {static_cast<double>(g.ops.size()), 1e3 * all / static_cast<double>(count)});
+  for (const auto& [seconds, kind] : by_time)
+    results.add(kind, {static_cast<double>(costs.at(kind).operators), 1e3 * seconds});
   results.print();
-  std::sort(times.begin(), times.end());
-  std::printf("\nmedian %.3f ms per image of %td, arena %td bytes, scratch %td bytes; %s\n",
-              1e3 * times[static_cast<std::size_t>(count / 2)], count, runner.arena_bytes(),
-              runner.scratch_bytes(), machine_name().c_str());
+  std::printf("\nmedians of %td images; activations: %td bytes; scratch: %td bytes; %s\n", count,
+              runner.arena_bytes(), runner.scratch_bytes(), machine_name().c_str());
   std::printf("class of the first images:");
   for (index i = 0; i < std::min(count, index{10}); ++i)
     std::printf(" %td", classes[static_cast<std::size_t>(i)]);

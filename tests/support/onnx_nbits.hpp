@@ -54,12 +54,8 @@ void expect_product_in_blocks(const node& n) {
 inline void expect_nbits_product(const node& n) {
   ASSERT_EQ(n.attribute("bits", 4), 4);
   switch (n.attribute("block_size", 0)) {
-    case 16:
-      return expect_product_in_blocks<16>(n);
     case 32:
       return expect_product_in_blocks<32>(n);
-    case 64:
-      return expect_product_in_blocks<64>(n);
     case 128:
       return expect_product_in_blocks<128>(n);
     default:
