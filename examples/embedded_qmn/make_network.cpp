@@ -7,6 +7,7 @@
 // header each time.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -15,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "../support/convolution.hpp"
+#include "../support/mlp.hpp"
 #include "../support/npy.hpp"
 #include "fewbit/core/random.hpp"
 #include "fewbit/quant/params.hpp"
@@ -48,62 +51,22 @@ dataset rows_of(const dataset& all, const std::vector<index>& order, index first
   return part;
 }
 
-// ---- layers in float. An image is a row: height, width, channels.
+// ---- the float network. An image is a row: height, width, channels.
 
-/// A weight matrix, its bias, and Adam's averages of their gradients (arXiv:1412.6980).
-struct float_layer {
-  matrix w;  // outputs x inputs
-  Eigen::RowVectorXf b;
-  matrix w_mean, w_square;
-  Eigen::RowVectorXf b_mean, b_square;
+/// Matrices of one row for each image, as rows of pixels and back.
+matrix reshaped(const matrix& m, index rows) {
+  return Eigen::Map<const matrix>(m.data(), rows, m.size() / rows);
+}
 
-  float_layer(index outputs, index inputs, std::uint64_t seed) {
-    const float deviation = std::sqrt(2.0F / static_cast<float>(inputs));
-    w = matrix::NullaryExpr(outputs, inputs, [&](index r, index c) {
-      return deviation * normal(generator{seed}, r * inputs + c);
-    });
-    b = Eigen::RowVectorXf::Zero(outputs);
-    w_mean = w_square = matrix::Zero(outputs, inputs);
-    b_mean = b_square = b;
-  }
-
-  void learn(const matrix& w_gradient, const Eigen::RowVectorXf& b_gradient, int step) {
-    move(w, w_gradient, w_mean, w_square, step);
-    move(b, b_gradient, b_mean, b_square, step);
-  }
-
- private:
-  template <class M>
-  static void move(M& value, const M& gradient, M& mean, M& square, int step) {
-    constexpr float rate = 2e-3F, keep_mean = 0.9F, keep_square = 0.999F;
-    const auto t = static_cast<float>(step);
-    mean = keep_mean * mean + (1.0F - keep_mean) * gradient;
-    square = keep_square * square + (1.0F - keep_square) * gradient.cwiseAbs2();
-    const float mean_share = 1.0F - std::pow(keep_mean, t);
-    const float square_share = 1.0F - std::pow(keep_square, t);
-    value.array() -=
-        rate * (mean.array() / mean_share) / ((square.array() / square_share).sqrt() + 1e-8F);
-  }
-};
-
-/// The 3 x 3 pixels around each pixel, one row for each pixel; 0 outside the image.
 matrix patches_of(const matrix& x, const image_extents& image) {
-  const index c = image.channels;
-  matrix patches = matrix::Zero(x.rows() * image.pixels(), 9 * c);
-  for (index n = 0; n < x.rows(); ++n) {
-    for (index p = 0; p < image.pixels(); ++p) {
-      for (index tap = 0; tap < 9; ++tap) {
-        const index row = p / image.width + tap / 3 - 1, col = p % image.width + tap % 3 - 1;
-        if (row < 0 || row >= image.height || col < 0 || col >= image.width) continue;
-        patches.row(n * image.pixels() + p).segment(tap * c, c) =
-            x.row(n).segment((row * image.width + col) * c, c);
-      }
-    }
-  }
+  matrix patches;
+  extract_patches(
+      feature_maps<float>{x.rows(), image.width, reshaped(x, x.rows() * image.pixels())}, 1,
+      patches);
   return patches;
 }
 
-/// The reverse: each number of a patch is added to its pixel.
+/// The reverse of patches_of: each number of a patch is added to its pixel.
 matrix sums_of_patches(const matrix& patches, const image_extents& image) {
   const index c = image.channels;
   matrix x = matrix::Zero(patches.rows() / image.pixels(), image.size());
@@ -165,76 +128,56 @@ matrix average_pool_back(const matrix& gradient, const image_extents& image) {
   return back;
 }
 
-// ---- the float network
-
-/// The same numbers as rows of images, or as rows of pixels.
-matrix reshaped(const matrix& m, index rows) {
-  return Eigen::Map<const matrix>(m.data(), rows, m.size() / rows);
-}
-
 class float_network {
  public:
-  static constexpr image_extents image1 = pixel_image;
   static constexpr image_extents maps1{8, 8, conv1_channels};
   static constexpr image_extents image2{4, 4, conv1_channels};
   static constexpr image_extents maps2{4, 4, conv2_channels};
 
-  float_layer conv1{conv1_channels, 9, 1};
-  float_layer conv2{conv2_channels, 9 * conv1_channels, 2};
-  float_layer linear{classes, maps2.size() / 4, 3};
+  [[nodiscard]] std::vector<float_layer>& layers() { return layers_; }
+  /// The outputs of convolution i after relu, in the last call.
+  [[nodiscard]] const matrix& hidden(std::size_t i) const { return hidden_[i]; }
 
-  /// What the layers computed last; a, b: after relu.
-  matrix a, b, pooled_a, pooled_b, logits;
-
-  void operator()(const matrix& x) {
-    const index n = x.rows();
-    patches1_ = patches_of(x, image1);
-    a = reshaped(relu(patches1_ * conv1.w.transpose(), conv1.b), n);
-    pooled_a = max_pool(a, maps1);
-    patches2_ = patches_of(pooled_a, image2);
-    b = reshaped(relu(patches2_ * conv2.w.transpose(), conv2.b), n);
-    pooled_b = average_pool(b, maps2);
-    logits = pooled_b * linear.w.transpose();
-    logits.rowwise() += linear.b;
+  void operator()(const matrix& x, matrix& logits) {
+    patches_[0] = patches_of(x, pixel_image);
+    hidden_[0] = convolution(0, x.rows());
+    pooled_[0] = max_pool(hidden_[0], maps1);
+    patches_[1] = patches_of(pooled_[0], image2);
+    hidden_[1] = convolution(1, x.rows());
+    pooled_[1] = average_pool(hidden_[1], maps2);
+    logits = pooled_[1] * layers_[2].weights.transpose();
+    logits.rowwise() += layers_[2].bias.transpose();
   }
 
-  /// A step of training on a batch.
-  void learn(const matrix& x, const std::vector<int>& labels, int step) {
-    (*this)(x);
-    const index n = x.rows();
-    matrix d = logits;
-    for (index r = 0; r < n; ++r) {
-      d.row(r) = (d.row(r).array() - d.row(r).maxCoeff()).exp().matrix().eval();
-      d.row(r) /= d.row(r).sum();
-      d(r, labels[static_cast<std::size_t>(r)]) -= 1.0F;
-    }
-    d /= static_cast<float>(n);
-    const matrix dw = d.transpose() * pooled_b;
-    const Eigen::RowVectorXf db = d.colwise().sum();
-    matrix back = average_pool_back(d * linear.w, maps2);
-    linear.learn(dw, db, step);
-    back = sums_of_patches(learn_convolution(conv2, back, b, patches2_, step), image2);
-    back = max_pool_back(back, a, pooled_a, maps1);
-    learn_convolution(conv1, back, a, patches1_, step);
+  /// The gradients of all layers, for the gradient of the logits of the last call.
+  [[nodiscard]] std::vector<float_layer> gradients(const matrix& error) const {
+    const matrix d2 = relu_gradient(1, average_pool_back(error * layers_[2].weights, maps2));
+    const matrix below = sums_of_patches(d2 * layers_[1].weights, image2);
+    const matrix d1 = relu_gradient(0, max_pool_back(below, hidden_[0], pooled_[0], maps1));
+    return {gradient(d1, patches_[0]), gradient(d2, patches_[1]), gradient(error, pooled_[1])};
   }
 
  private:
-  static matrix relu(matrix y, const Eigen::RowVectorXf& bias) {
-    y.rowwise() += bias;
-    return y.cwiseMax(0.0F);
+  [[nodiscard]] matrix convolution(std::size_t i, index images) const {
+    matrix y = patches_[i] * layers_[i].weights.transpose();
+    y.rowwise() += layers_[i].bias.transpose();
+    return reshaped(y.cwiseMax(0.0F), images);
   }
 
-  /// Returns the gradient of the patches.
-  static matrix learn_convolution(float_layer& layer, const matrix& gradient, const matrix& y,
-                                  const matrix& patches, int step) {
-    const matrix active = (y.array() > 0.0F).select(gradient, 0.0F);
-    const matrix d = reshaped(active, patches.rows());
-    const matrix back = d * layer.w;
-    layer.learn(d.transpose() * patches, d.colwise().sum(), step);
-    return back;
+  /// The gradient of the sums of convolution i, a pixel in each row.
+  [[nodiscard]] matrix relu_gradient(std::size_t i, const matrix& error) const {
+    const matrix active = (hidden_[i].array() > 0.0F).select(error, 0.0F);
+    return reshaped(active, patches_[i].rows());
   }
 
-  matrix patches1_, patches2_;
+  static float_layer gradient(const matrix& error, const matrix& inputs) {
+    return {error.transpose() * inputs, error.colwise().sum()};
+  }
+
+  std::vector<float_layer> layers_{random_layer(conv1_channels, 9, 1),
+                                   random_layer(conv2_channels, 9 * conv1_channels, 2),
+                                   random_layer(classes, maps2.size() / 4, 3)};
+  std::array<matrix, 2> patches_, hidden_, pooled_;
 };
 
 // ---- quantization
@@ -261,12 +204,12 @@ struct q7_layer {
   q7_layer(const float_layer& layer, int input_bits, float largest_output, bool has_relu)
       : relu(has_relu) {
     formats.inputs = input_bits;
-    formats.weights = fraction_bits(layer.w.cwiseAbs().maxCoeff());
+    formats.weights = fraction_bits(layer.weights.cwiseAbs().maxCoeff());
     const int sums = formats.inputs + formats.weights;
-    formats.bias = std::min(fraction_bits(layer.b.cwiseAbs().maxCoeff()), sums);
+    formats.bias = std::min(fraction_bits(layer.bias.cwiseAbs().maxCoeff()), sums);
     formats.outputs = std::min(fraction_bits(largest_output), sums);
-    weights = codes_of(layer.w.data(), layer.w.size(), formats.weights);
-    bias = codes_of(layer.b.data(), layer.b.size(), formats.bias);
+    weights = codes_of(layer.weights.data(), layer.weights.size(), formats.weights);
+    bias = codes_of(layer.bias.data(), layer.bias.size(), formats.bias);
   }
 
   [[nodiscard]] q7_weights view() const { return {weights, bias, formats.shifts(), relu}; }
@@ -277,11 +220,12 @@ double percent(index right, std::size_t all) {
 }
 
 double float_accuracy(float_network& network, const dataset& data) {
-  network(data.images);
+  matrix logits;
+  network(data.images, logits);
   index right = 0;
   for (index r = 0; r < data.images.rows(); ++r) {
     index best = 0;
-    network.logits.row(r).maxCoeff(&best);
+    logits.row(r).maxCoeff(&best);
     right += best == data.labels[static_cast<std::size_t>(r)] ? 1 : 0;
   }
   return percent(right, data.labels.size());
@@ -359,22 +303,23 @@ void make_network(const std::string& folder, const std::string& path) {
   const dataset test = rows_of(all, order, 1200, all.images.rows() - 1200);
 
   float_network network;
+  trainer<float_network> learn(network, 2e-3F);
   constexpr index batch = 40;
-  int step = 0;
   for (std::uint64_t epoch = 0; epoch < 80; ++epoch) {
     const std::vector<index> rows = shuffled(train.images.rows(), {7 + epoch});
     for (index first = 0; first < train.images.rows(); first += batch) {
       const dataset part = rows_of(train, rows, first, batch);
-      network.learn(part.images, part.labels, ++step);
+      learn.step(part.images, part.labels);
     }
   }
 
   // The largest numbers of the training images choose the formats of outputs.
-  network(train.images);
-  const q7_layer conv1(network.conv1, pixel_fraction_bits, network.a.maxCoeff(), true);
-  const q7_layer conv2(network.conv2, conv1.formats.outputs, network.b.maxCoeff(), true);
-  const q7_layer linear(network.linear, conv2.formats.outputs, network.logits.cwiseAbs().maxCoeff(),
-                        false);
+  matrix logits;
+  network(train.images, logits);
+  const std::vector<float_layer>& layers = network.layers();
+  const q7_layer conv1(layers[0], pixel_fraction_bits, network.hidden(0).maxCoeff(), true);
+  const q7_layer conv2(layers[1], conv1.formats.outputs, network.hidden(1).maxCoeff(), true);
+  const q7_layer linear(layers[2], conv2.formats.outputs, logits.cwiseAbs().maxCoeff(), false);
   const digits_network quantized({conv1.view(), conv2.view(), linear.view()});
   std::printf("right of %d test images: float %.2f %%, int8 with powers of two %.2f %%\n",
               static_cast<int>(test.labels.size()), float_accuracy(network, test),

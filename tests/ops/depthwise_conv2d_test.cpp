@@ -392,7 +392,8 @@ TEST(depthwise, names_what_is_wrong) {
   a = {};
   a.weights.scales = {1e20F};
   EXPECT_EQ(a.sentence(),
-            "fewbit: depthwise_conv2d: factor of channel[0] is 1.00000002e+20, expected 0 to 2^30: scale of "
+            "fewbit: depthwise_conv2d: factor of channel[0] is 1.00000002e+20, expected 0 to 2^30: "
+            "scale of "
             "inputs * scale of weights / scale of outputs");
   a = {};
   a.bias = {0, 0, 2147483647, 0};

@@ -1,14 +1,14 @@
 #pragma once
 /// Two products of 16-bit numbers in one instruction, for microcontrollers without vectors.
 ///
-/// | operation    | Cortex-M4     | computes                                                  |
-/// |--------------|---------------|-----------------------------------------------------------|
-/// | even         | sxtb16        | bytes 0 and 2 of a word as two int16                      |
-/// | odd          | sxtb16, ror 8 | bytes 1 and 3 of a word as two int16                      |
-/// | add_products | smlad         | sum + the products of two pairs of int16, modulo 2^32     |
+/// | operation    | Cortex-M4     | computes                                                    |
+/// |--------------|---------------|-------------------------------------------------------------|
+/// | even         | sxtb16        | bytes 0 and 2 of a word as two int16                        |
+/// | odd          | sxtb16, ror 8 | bytes 1 and 3 of a word as two int16                        |
+/// | add_products | smlad         | sum + low x * low w + high x * high w of int16, modulo 2^32 |
 ///
-/// Each takes one cycle. Four products of int8 codes take two loads, four sxtb16 and two smlad;
-/// single products take two loads and one smlabb each. Source: Arm Cortex-M4 Technical Reference
+/// Each takes one cycle. Four products of int8 codes take two loads, four sxtb16 and two smlad. A
+/// single product takes two loads and a multiply-add. Source: Arm Cortex-M4 Technical Reference
 /// Manual, instruction set summary.
 
 #include "fewbit/begin.hpp"
@@ -21,7 +21,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {
 
-/// The operations in plain C++: what tests compare, and run where the instructions are missing.
+/// The operations in plain C++. Tests compare them with the instructions, and use them where the
+/// instructions are missing.
 struct plain_dual_word {
   [[nodiscard]] static std::uint32_t even(std::uint32_t bytes) noexcept {
     return pair(static_cast<std::int8_t>(bytes), static_cast<std::int8_t>(bytes >> 16));
@@ -43,12 +44,12 @@ struct plain_dual_word {
   }
 };
 
-/// The instructions are missing.
+/// A word without the operations: products are computed one by one.
 struct no_dual_word {};
 
 #if FEWBIT_HAS_SMLAD
 
-/// The instructions. The assembly has no side effects, so that compilers move and combine it.
+/// The instructions. smlad may set the flag Q, which nothing here reads.
 struct smlad_word {
   [[nodiscard]] FEWBIT_ALWAYS_INLINE static std::uint32_t even(std::uint32_t bytes) noexcept {
     std::uint32_t pair;
