@@ -25,8 +25,8 @@
 
 namespace fewbit::examples {
 
-/// Image i as codes of the graph's input. Bytes are RGB pixels: they become the codes of `u8 / 255`,
-/// minus the mean and divided by the standard deviation of ImageNet where the graph takes the
+/// Image i as codes of the graph's input. Bytes are RGB pixels: they become the codes of `u8 /
+/// 255`, minus the mean and divided by the standard deviation of ImageNet where the graph takes the
 /// channels first; else byte 0 is the lowest code. Floats are quantized.
 std::vector<std::int8_t> codes_of(const tensor& images, index i, const graph_tensor& input) {
   const auto size = static_cast<std::size_t>(input.size());

@@ -1,6 +1,6 @@
 #pragma once
-/// Places the buffers of a network in one block of memory: buffers that are never in use at the same
-/// time share bytes.
+/// Places the buffers of a network in one block of memory: buffers that are never in use at the
+/// same time share bytes.
 
 #include <algorithm>
 #include <cstddef>
@@ -29,8 +29,8 @@ struct arena_plan {
   index bytes = 0;             ///< of the arena: the peak
 };
 
-/// First fit, large buffers first: each buffer gets the lowest offset at which it overlaps no placed
-/// buffer of a common step.
+/// First fit, large buffers first: each buffer gets the lowest offset at which it overlaps no
+/// placed buffer of a common step.
 inline arena_plan plan_arena(std::span<const buffer_life> buffers) {
   const auto rounded = [](index bytes) { return (bytes + 63) / 64 * 64; };
   std::vector<std::size_t> order(buffers.size());
