@@ -43,15 +43,19 @@ class winograd_product {
   static constexpr int channel_lanes = 16;  // of one step of the transforms
   static constexpr int sum_lanes = 8;
   static constexpr index panel = weights_type::panel_cols;
+  static constexpr index near_bytes = 256 * 1024;  // of weights that stay in the cache
 
  public:
-  /// Whether windows and extents allow it and it is faster: fewer channels do not pay for the
-  /// transforms, fewer tiles not for 32 / 9 times as many bytes of weights.
+  /// Whether windows and extents allow it and it is faster: with few tiles, 32 / 9 times as many
+  /// bytes of weights cost more than products, unless they stay in the cache.
   [[nodiscard]] static bool takes(const placed_window& window, index channels) noexcept {
     const window2d& w = window.window();
+    const index in = window.image().channels;
+    const index bytes = positions * in * channels * index{sizeof(std::int16_t)};
+    const index least_pixels = bytes <= near_bytes ? 64 : 100;
     return w.kernel == extent2d{3, 3} && w.stride == extent2d{} && w.dilation == extent2d{} &&
-           window.image().channels % channel_lanes == 0 && window.image().channels >= 64 &&
-           channels >= 2 * sum_lanes && window.output_pixels() >= 100;
+           in % channel_lanes == 0 && channels >= 2 * sum_lanes &&
+           window.output_pixels() >= least_pixels;
   }
 
   winograd_product() = default;
@@ -69,6 +73,10 @@ class winograd_product {
     const extent2d out = window.output();
     tile_cols_ = (out.width + 1) / 2;
     tiles_ = (out.height + 1) / 2 * tile_cols_;
+    constexpr index most_tiles = 48, most_bytes = 256 * 1024;
+    const index most = std::clamp(most_bytes / (positions * channels_ * 2), index{3}, most_tiles);
+    const index blocks = (tiles_ + most - 1) / most;
+    tiles_per_block_ = (tiles_ + blocks - 1) / blocks;
   }
 
   [[nodiscard]] index bytes() const noexcept {
@@ -79,12 +87,7 @@ class winograd_product {
   /// Number of tiles of an image.
   [[nodiscard]] index tiles() const noexcept { return tiles_; }
   /// Tiles that are transformed together.
-  [[nodiscard]] index tiles_per_block() const noexcept {
-    constexpr index most_tiles = 48, most_bytes = 256 * 1024;
-    const index most = std::clamp(most_bytes / (positions * channels_ * 2), index{3}, most_tiles);
-    const index blocks = (tiles_ + most - 1) / most;
-    return (tiles_ + blocks - 1) / blocks;
-  }
+  [[nodiscard]] index tiles_per_block() const noexcept { return tiles_per_block_; }
   [[nodiscard]] index scratch_bytes() const noexcept {
     return input_bytes() + product_bytes() + output_bytes();
   }
@@ -133,17 +136,31 @@ class winograd_product {
 
   /// V of one tile: 16 numbers for each channel, tiles_per_block() * channels_ apart.
   void transform_input(const In* image, index tile, std::int16_t* to) const noexcept {
-    using wide = arch::vec<std::int16_t, channel_lanes>;
     const image_extents& extents = window_.image();
+    const index top = tile / tile_cols_ * 2 - window_.window().padding.top;
+    const index left = tile % tile_cols_ * 2 - window_.window().padding.left;
+    if (top >= 0 && top + 4 <= extents.height && left >= 0 && left + 4 <= extents.width) {
+      const index row = extents.width * channels_;
+      const In* first = image + top * row + left * channels_;
+      return transform_pixels([&](index i, index j) { return first + i * row + j * channels_; },
+                              to);
+    }
     const In* from[4][4];
     for (index i = 0; i < 4; ++i) {
-      const index y = tile / tile_cols_ * 2 + i - window_.window().padding.top;
+      const index y = top + i;
       for (index j = 0; j < 4; ++j) {
-        const index x = tile % tile_cols_ * 2 + j - window_.window().padding.left;
+        const index x = left + j;
         const bool inside = y >= 0 && y < extents.height && x >= 0 && x < extents.width;
         from[i][j] = inside ? image + (y * extents.width + x) * channels_ : padding_.data();
       }
     }
+    transform_pixels([&](index i, index j) { return from[i][j]; }, to);
+  }
+
+  /// The same of 4 x 4 pixels: pixel(i, j) returns the codes of one.
+  template <class Pixel>
+  FEWBIT_ALWAYS_INLINE void transform_pixels(const Pixel& pixel, std::int16_t* to) const noexcept {
+    using wide = arch::vec<std::int16_t, channel_lanes>;
     const index step = tiles_per_block() * channels_;
     for (index c = 0; c < channels_; c += channel_lanes) {
       wide rows[4][4];  // B^T d
@@ -152,7 +169,7 @@ class winograd_product {
         wide d[4];
 #pragma GCC unroll 4
         for (int i = 0; i < 4; ++i) {
-          d[i] = arch::convert<std::int16_t>(arch::vec<In, channel_lanes>::load(from[i][j] + c));
+          d[i] = arch::convert<std::int16_t>(arch::vec<In, channel_lanes>::load(pixel(i, j) + c));
         }
         rows[0][j] = d[0] - d[2];
         rows[1][j] = d[1] + d[2];
@@ -229,6 +246,7 @@ class winograd_product {
   index channels_ = 0;
   index tile_cols_ = 0;
   index tiles_ = 0;
+  index tiles_per_block_ = 0;
   aligned_buffer<In> padding_;  // a pixel of zero points
   weights_type weights_[positions];
 };
