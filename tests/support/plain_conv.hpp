@@ -82,6 +82,7 @@ inline std::vector<conv_case> conv_cases() {
       {{5, 4, 8}, 33, {.kernel = {1, 1}, .stride = {2, 3}}, 1},  // strided pointwise
       same({40, 40, 3}, 16, {.kernel = {3, 3}}),                 // a first layer
       same({17, 9, 16}, 16, {.kernel = {3, 3}}),                 //
+      same({8, 8, 32}, 24, {.kernel = {3, 3}}),                  // a small image
       same({13, 11, 64}, 40, {.kernel = {3, 3}}),                // many channels, odd extents
       {{12, 12, 80}, 17, {.kernel = {3, 3}, .padding = {2, 0, 0, 1}}, 1},
       same({8, 8, 64}, 64, {.kernel = {3, 3}, .stride = {2, 2}}),      //
