@@ -1,8 +1,8 @@
 // Runs a small convolutional network on a microcontroller: int8 codes with power-of-two scales, so
 // that no float is computed. The program uses no heap, no exceptions and no streams.
 //
-// The same source runs on a host and on a Cortex-M4 without floating-point unit, and prints the same
-// codes. Weights and images are arrays in constant memory; the build writes them with
+// The same source runs on a host and on a Cortex-M4 without floating-point unit, and prints the
+// same codes. Weights and images are arrays in constant memory; the build writes them with
 // embedded_qmn/make_network.cpp. The network is in embedded_qmn/network.hpp.
 
 #include <array>

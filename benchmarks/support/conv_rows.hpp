@@ -100,7 +100,8 @@ struct conv_operands {
     return 2.0 * static_cast<double>(y.size()) * static_cast<double>(depth());
   }
 
-  /// Whether some outputs are those of sums in int64, each channel at all corners and in the middle.
+  /// Whether some outputs are those of sums in int64, each channel at all corners and in the
+  /// middle.
   [[nodiscard]] bool is_exact() const {
     for (const index oy : {index{0}, out_height / 2, out_height - 1}) {
       for (const index ox : {index{0}, out_width / 2, out_width - 1}) {

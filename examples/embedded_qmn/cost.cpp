@@ -1,6 +1,6 @@
-// Prints the instructions that each layer of embedded_qmn executes for one image, with smlad and with
-// single products, and the bytes of stack. It counts under an emulator that advances the clock by 1 ns
-// for each instruction (qemu -icount shift=0).
+// Prints the instructions that each layer of embedded_qmn executes for one image, with smlad and
+// with single products, and the bytes of stack. It counts under an emulator that advances the clock
+// by 1 ns for each instruction (qemu -icount shift=0).
 
 #include <cstddef>
 #include <cstdint>
@@ -22,8 +22,8 @@ struct system_timer {
 };
 system_timer& timer = *reinterpret_cast<system_timer*>(0xE000E010);
 
-/// The clock of the board mps2-an386 is 25 MHz: 40 ns, so 40 instructions. A layer runs 40 times, so
-/// ticks are its instructions.
+/// The clock of the board mps2-an386 is 25 MHz: 40 ns, so 40 instructions. A layer runs 40 times,
+/// so ticks are its instructions.
 constexpr int instructions_per_tick = 40;
 
 template <class F>

@@ -1,6 +1,6 @@
 #pragma once
-// Lines of text and numbers: by stdio on a host, by semihosting on a microcontroller. An emulator or
-// a debugger prints what semihosting passes to it.
+// Lines of text and numbers: by stdio on a host, by semihosting on a microcontroller. An emulator
+// or a debugger prints what semihosting passes to it.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Not a part of the example: multiplies floats and allocates, which check_cortex_m4.cmake must find.
+// Not a part of the example: multiplies floats and allocates, which check_cortex_m4.cmake must
+// find.
 
 #include <cstdlib>
 

@@ -46,7 +46,8 @@ struct vector_table {
   handler handlers[15];
 };
 
-// Entries: reset, NMI, hard fault, memory fault, bus fault, usage fault, and others that are not used.
+// Entries: reset, NMI, hard fault, memory fault, bus fault, usage fault, and others that are not
+// used.
 [[gnu::section(".vectors"), gnu::used]] const vector_table vectors{
     stack_end_, {reset, fault, fault, fault, fault, fault}};
 

@@ -32,7 +32,8 @@ TYPED_TEST(dual_products_test, adds_both_products) {
         std::int64_t{static_cast<std::int16_t>(x)} * static_cast<std::int16_t>(w);
     const std::int64_t high =
         std::int64_t{static_cast<std::int16_t>(x >> 16)} * static_cast<std::int16_t>(w >> 16);
-    ASSERT_EQ(TypeParam::add_products(x, w, sum), static_cast<std::int32_t>(static_cast<std::uint32_t>(sum + low + high)));
+    ASSERT_EQ(TypeParam::add_products(x, w, sum),
+              static_cast<std::int32_t>(static_cast<std::uint32_t>(sum + low + high)));
   }
 }
 

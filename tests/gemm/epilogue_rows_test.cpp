@@ -77,8 +77,7 @@ TEST(leading_bias, is_the_first_stage_of_an_epilogue) {
   const gemm::at where{0, 1, 1};
   for (const std::int32_t sum : {-400, -6, 0, 7, 400})
     EXPECT_EQ(found::rest(whole)(sum + bias[1], where), whole(sum, where));
-  static_assert(
-      !gemm::leading_bias<decltype(gemm::relu{} | gemm::add_bias(&bias[0]))>::found);
+  static_assert(!gemm::leading_bias<decltype(gemm::relu{} | gemm::add_bias(&bias[0]))>::found);
 }
 
 }  // namespace gemm_epilogue_rows_test

@@ -32,8 +32,8 @@ FEWBIT_ALWAYS_INLINE V interleave(const V& a, const V& b,
 
 }  // namespace detail
 
-/// Half 0: a[0], b[0], a[1], b[1], ... from the first halves of a and b. Half 1: the same from their
-/// second halves.
+/// Half 0: a[0], b[0], a[1], b[1], ... from the first halves of a and b. Half 1: the same from
+/// their second halves.
 template <int Half, class T, int N>
 FEWBIT_ALWAYS_INLINE vec<T, N> interleaved(const vec<T, N>& a, const vec<T, N>& b) noexcept {
   return detail::interleave<Half>(a, b, std::make_integer_sequence<int, N>{});

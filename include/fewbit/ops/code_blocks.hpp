@@ -58,7 +58,8 @@ FEWBIT_ALWAYS_INLINE void expect_same_shape(const char* function, const char* na
   expect_cols(function, name, a, rows.cols());
 }
 
-/// The same, except that b may be one row, which serves all rows. Returns the distance of rows of b.
+/// The same, except that b may be one row, which serves all rows. Returns the distance of rows of
+/// b.
 template <class B, class Like>
 FEWBIT_ALWAYS_INLINE index row_step_of(const char* function, const B& b,
                                        const Like& like) noexcept {

@@ -1,7 +1,7 @@
 #pragma once
 /// Joins images of codes along the channels; inputs of other scales are rescaled.
 ///
-///     const concatenate_channels<std::int8_t> join(pixels, {{64, a_params}, {32, b_params}}, y_params);
+///     const concatenate_channels<std::int8_t> join(pixels, {{64, a_params}, {32, b_params}}, y);
 ///     const codes_view<std::int8_t> inputs[] = {view_of(a), view_of(b)};
 ///     join(inputs, y);
 ///

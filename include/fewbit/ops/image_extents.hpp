@@ -74,8 +74,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
   return (kernel - 1) * dilation + 1;
 }
 
-/// The positions inside the image of a kernel whose first position is at pixel `begin`, which may be
-/// negative.
+/// The positions inside the image of a kernel whose first position is at pixel `begin`, which may
+/// be negative.
 [[nodiscard]] constexpr tap_range taps_inside(index begin, index dilation, index kernel,
                                               index extent) noexcept {
   index first = begin >= 0 ? 0 : (-begin + dilation - 1) / dilation;

@@ -1,7 +1,7 @@
 #pragma once
-/// Layers that compute in integers alone: their inputs and outputs are codes, and the factor between
-/// sums and outputs is a fixed-point multiplier. Read next: ops/integer_output.hpp (how sums become
-/// codes), ops/linear/integer.hpp, ops/conv2d.hpp.
+/// Layers that compute in integers alone: their inputs and outputs are codes, and the factor
+/// between sums and outputs is a fixed-point multiplier. Read next: ops/integer_output.hpp (how
+/// sums become codes), ops/linear/integer.hpp, ops/conv2d.hpp.
 
 #include "fewbit/begin.hpp"
 

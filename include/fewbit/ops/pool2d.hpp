@@ -1,7 +1,8 @@
 #pragma once
 /// Average and maximum of windows of images of codes.
 ///
-///     const placed_window windows("average_pool2d", {56, 56, 128}, {.kernel = {2, 2}, .stride = {2, 2}});
+///     const window2d window{.kernel = {2, 2}, .stride = {2, 2}};
+///     const placed_window windows("average_pool2d", {56, 56, 128}, window);
 ///     const average_pool2d<std::int8_t> pool(windows);
 ///     pool(x, y);             // x: one image in each row; y: one output image in each row
 ///

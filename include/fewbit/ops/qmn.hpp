@@ -2,16 +2,17 @@
 /// Networks of power-of-two scales on microcontrollers: no float, heap, exception or string.
 ///
 ///     constexpr q7_formats formats{.inputs = 4, .weights = 7, .bias = 6, .outputs = 3};
-///     constexpr q7_conv2d conv({8, 8, 1}, {.kernel = {3, 3}}, {weights, bias, formats.shifts(), true});
+///     constexpr q7_conv2d conv({8, 8, 1}, {.kernel = {3, 3}},
+///                              {weights, bias, formats.shifts(), true});
 ///     constexpr q7_max_pool2d pool(conv.output(), {.kernel = {2, 2}, .stride = {2, 2}});
 ///     conv(pixels, codes);
 ///     pool(codes, smaller);
 ///
 /// Codes are int8. The value of a code is code * 2^-n, where n is the number of fractional bits; n
 /// may be negative or exceed 7. Layers read weights and bias in place, in constant memory of the
-/// caller. The caller provides the memory of inputs and outputs; no other memory is used. Layers are
-/// a few words, which `constexpr` puts into constant memory, too. Then shapes are checked by the
-/// compiler.
+/// caller. The caller provides the memory of inputs and outputs; no other memory is used. Layers
+/// are a few words, which `constexpr` puts into constant memory, too. Then shapes are checked by
+/// the compiler.
 ///
 /// | header               | has                                                          |
 /// |----------------------|--------------------------------------------------------------|

@@ -4,7 +4,7 @@
 ///     const image_extents image{224, 224, 3};
 ///     window2d window{.kernel = {3, 3}, .stride = {2, 2}};
 ///     window.padding = same_padding(image, window);
-///     const placed_window placed("conv2d", image, window);   // checks; placed.output() is 112 x 112
+///     const placed_window placed("conv2d", image, window);  // checks; output() is 112 x 112
 ///
 /// Images are NHWC: a pixel is `channels` neighbouring numbers, a row is `width` neighbouring
 /// pixels. Operators take a batch of images as a matrix with one image in each row. Read next:

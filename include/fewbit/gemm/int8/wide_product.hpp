@@ -2,8 +2,8 @@
 /// Products of int16 codes, for instruction sets whose 8-bit products are made of 16-bit ones: what
 /// a transformed convolution multiplies (ops/conv2d/winograd.hpp).
 ///
-/// Weights are [panel][step of 2 codes of k][column][2]. A panel has tile::cols columns; the last one
-/// has as few registers as hold the rest. Sums are int32 and wrap.
+/// Weights are [panel][step of 2 codes of k][column][2]. A panel has tile::cols columns; the last
+/// one has as few registers as hold the rest. Sums are int32 and wrap.
 
 #include "fewbit/begin.hpp"
 
