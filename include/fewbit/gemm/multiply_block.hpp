@@ -64,8 +64,8 @@ template <class Lhs, class Kernel>
 inline constexpr int product_lanes<int8_weights<Lhs, Kernel>> =
     partial_sums<int8_weights<Lhs, Kernel>>::lanes;
 
-/// sums[j - col] += sum over `count` codes of k of a(k) * W(j, k) for columns j = col .. col_end -
-/// 1 of one row, for products that have little scratch memory.
+/// sums[j - col] += sum over `count` codes of k of a(k) * W(j, k), for the columns j from col to
+/// col_end - 1 of one row. For products that have little scratch memory.
 ///
 /// @param a        codes k .. k + count - 1 of the row; k is a multiple of 512
 /// @param col      a multiple of product_columns
