@@ -1,4 +1,4 @@
-// expect: a vector, which is one row; copy others to a row_matrix first
+// expect: a vector, which is one row; copy other operands to a row_matrix first
 #include "fewbit/ops/linear.hpp"
 
 using namespace fewbit;
