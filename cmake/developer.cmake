@@ -111,7 +111,7 @@ function(add_tests_of_source name program source)
     if(suite IN_LIST suites_of_program)
       message(FATAL_ERROR "${source}: another source of ${program} has a suite named ${suite}, too")
     endif()
-    list(APPEND filter "${suite}.*" "${suite}/*")  # the second: of a typed suite
+    list(APPEND filter "${suite}.*" "${suite}/*" "*/${suite}.*")  # plain, typed, with values of a name
   endforeach()
   list(JOIN filter ":" filter)
   set(suites_of_program ${suites_of_program} ${suites} PARENT_SCOPE)
