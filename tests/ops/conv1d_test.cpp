@@ -15,7 +15,9 @@
 namespace fewbit { namespace ops_conv1d_test {
 
 using tests::random_codes_of;
+#if FEWBIT_HAS_EXCEPTIONS
 using tests::sentence_of;
+#endif
 
 template <class Arch>
 class conv1d_test : public testing::Test {};

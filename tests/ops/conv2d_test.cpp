@@ -18,7 +18,9 @@ namespace fewbit { namespace ops_conv2d_test {
 using tests::conv_case;
 using tests::plain_sums;
 using tests::random_codes_of;
+#if FEWBIT_HAS_EXCEPTIONS
 using tests::sentence_of;
+#endif
 
 /// Runs the last parts first.
 struct backwards {
@@ -226,6 +228,7 @@ TYPED_TEST(conv2d_test, takes_no_images) {
   layer(x, y);
 }
 
+#if FEWBIT_HAS_EXCEPTIONS
 TEST(conv2d_errors_test, names_what_cannot_be) {
   using layer_type = conv2d<int8_per_row>;
   const row_matrix<float> w = row_matrix<float>::Ones(4, 9);
@@ -288,5 +291,6 @@ TEST(ohwi_from_oihw_test, moves_channels_last) {
             "fewbit: ohwi_from_oihw: number of columns of w is 8, expected a multiple of kernel "
             "height * kernel width, 3");
 }
+#endif
 
 }}  // namespace fewbit::ops_conv2d_test

@@ -19,7 +19,9 @@
 namespace fewbit { namespace ops_depthwise_conv2d_test {
 
 using tests::random_codes_of;
+#if FEWBIT_HAS_EXCEPTIONS
 using tests::sentence_of;
+#endif
 
 template <class Arch>
 class depthwise_test : public testing::Test {};

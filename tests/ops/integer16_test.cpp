@@ -14,7 +14,9 @@ namespace fewbit { namespace ops_integer16_test {
 
 using tests::conv_case;
 using tests::random_codes_of;
+#if FEWBIT_HAS_EXCEPTIONS
 using tests::sentence_of;
+#endif
 using S = scheme<int8, per_row, symmetric_full>;
 
 /// The products of 8-bit codes have tests for each instruction set; what is added here has none of
@@ -82,6 +84,7 @@ TYPED_TEST(integer16_test, equals_plain_sums_of_rows) {
     ASSERT_EQ(y.data()[i], expected_code(sums.data()[i], 14)) << i;
 }
 
+#if FEWBIT_HAS_EXCEPTIONS
 TEST(integer16_errors_test, names_what_cannot_be) {
   const quantized_matrix<S> w(row_matrix<std::int8_t>::Constant(1, 9, 100), std::vector<float>{1});
   const std::vector<std::int64_t> none, two{1, 2}, large{std::int64_t{1} << 50};
@@ -107,5 +110,6 @@ TEST(integer16_errors_test, names_what_cannot_be) {
             }),
             "fewbit: tflite_int64::multiplier: real is 512, expected less than 2^7");
 }
+#endif
 
 }}  // namespace fewbit::ops_integer16_test

@@ -16,7 +16,9 @@ namespace fewbit { namespace ops_transpose_conv2d_test {
 
 using scheme8 = scheme<int8, per_row, symmetric_full>;
 using tests::random_codes_of;
+#if FEWBIT_HAS_EXCEPTIONS
 using tests::sentence_of;
+#endif
 
 template <class Arch>
 class transpose_conv_test : public testing::Test {};

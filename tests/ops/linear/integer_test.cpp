@@ -14,7 +14,9 @@
 namespace fewbit { namespace ops_linear_integer_test {
 
 using tests::random_codes_of;
+#if FEWBIT_HAS_EXCEPTIONS
 using tests::sentence_of;
+#endif
 
 template <class Arch>
 class integer_linear_test : public testing::Test {};
@@ -81,6 +83,7 @@ TYPED_TEST(integer_linear_test, equals_plain_sums) {
   expect_layer<scheme<int4, per_row, symmetric_full>, std::int8_t, TypeParam>(9, 40, 77, -5, {});
 }
 
+#if FEWBIT_HAS_EXCEPTIONS
 TEST(integer_linear_errors_test, names_what_cannot_be) {
   using S = int8_per_row;
   using layer_type = linear<S, integer_only<std::int8_t>>;
@@ -99,5 +102,6 @@ TEST(integer_linear_errors_test, names_what_cannot_be) {
             "fewbit: linear: largest sum of channel[0] is 2147598848, expected at most 2147483647, "
             "the largest int32");
 }
+#endif
 
 }}  // namespace fewbit::ops_linear_integer_test
