@@ -112,7 +112,9 @@ TYPED_TEST(ops_images, are_resized) {
   using T = TypeParam;
   const std::pair<image_extents, extent2d> cases[] = {
       {{4, 5, 33}, {8, 10}}, {{7, 9, 3}, {3, 4}}, {{5, 1, 16}, {1, 7}}, {{6, 6, 2}, {17, 13}}};
-  for (const auto& [image, out] : cases) {
+  for (const auto& sizes : cases) {
+    const auto& image = sizes.first;
+    const auto& out = sizes.second;
     for (const resize_options o : {resize_options{}, {true, false}, {false, true}}) {
       const row_matrix<T> x = random_codes<T>(2, image.size(), 1);
       const resize_nearest<T> nearest(image, out, o);

@@ -63,7 +63,9 @@ TYPED_TEST_SUITE(ops_pool2d, codes);
 
 TYPED_TEST(ops_pool2d, averages_equal_plain_loops) {
   using T = TypeParam;
-  for (const auto& [image, window] : cases) {
+  for (const auto& placed : cases) {
+    const auto& image = placed.first;
+    const auto& window = placed.second;
     for (const bool counts : {false, true}) {
       const placed_window p("test", image, window);
       const std::int32_t zero = sizeof(T) == 1 ? 77 : 0;
@@ -90,7 +92,9 @@ TYPED_TEST(ops_pool2d, averages_equal_plain_loops) {
 
 TYPED_TEST(ops_pool2d, maxima_equal_plain_loops) {
   using T = TypeParam;
-  for (const auto& [image, window] : cases) {
+  for (const auto& placed : cases) {
+    const auto& image = placed.first;
+    const auto& window = placed.second;
     const placed_window p("test", image, window);
     const max_pool2d<T> pool(p, {-120, 120});
     const row_matrix<T> x = random_codes<T>(3, image.size(), 2);

@@ -405,7 +405,7 @@ class linear<S, Inputs, Arch>
   using base = detail::scheme_layer<S, product>;
 
  public:
-  using base::scheme_layer;
+  using detail::scheme_layer<S, product>::scheme_layer;
 
   /// Takes weights that are packed already. They may be a view of memory of the caller, for example
   /// of an image that weights().write_image() wrote (gemm/weights_image.hpp); the layer then holds
