@@ -9,6 +9,7 @@
 #include "fewbit/ops/depthwise_conv2d.hpp"
 #include "support/conv_rows.hpp"
 #include "support/fewbit.hpp"
+#include "support/op_cases.hpp"
 
 namespace fewbit::benchmarks { namespace {
 
@@ -47,7 +48,7 @@ class fewbit_product {
   using operands = conv_operands<Code>;
 
   explicit fewbit_product(operands& data)
-      : a_(row_matrix<Code>::Constant(data.out_height * data.out_width, data.depth(), Code{3})),
+      : a_(random_codes<Code>(data.out_height * data.out_width, data.depth())),
         c_(a_.rows(), data.w.rows()),
         w_(gemm::pack_int8<Code, Arch>(data.w)),
         scratch_(gemm::scratch_bytes(w_)),

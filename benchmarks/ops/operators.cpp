@@ -34,7 +34,7 @@ auto unary(const Op& op, index rows, index in, index out) {
 template <class Code>
 auto sum_of_tensors() {
   struct operands {
-    elementwise_add<Code> op{{0.0213F, 3}, {0.0347F, 7}, {0.0412F, 5}};
+    elementwise_add<Code> op{{0.0571F, 3}, {0.0333F, 7}, {0.0711F, 5}};
     row_matrix<Code> a = random_codes<Code>(1, added_image.size());
     row_matrix<Code> b = random_codes<Code>(1, added_image.size());
     row_matrix<Code> y = row_matrix<Code>(1, added_image.size());

@@ -67,7 +67,7 @@ struct xnnpack_add : xnnpack_unary<std::int8_t> {
   xnnpack_add() : xnnpack_unary(added_image.size(), added_image.size()) {
     xnn_operator_t created = nullptr;
     expect_success(
-        xnn_create_add_nd_qs8(3, 0.0213F, 7, 0.0347F, 5, 0.0412F, -128, 127, 0, &created),
+        xnn_create_add_nd_qs8(3, 0.0571F, 7, 0.0333F, 5, 0.0711F, -128, 127, 0, &created),
         "xnn_create_add_nd_qs8");
     own(created);
     const auto size = static_cast<std::size_t>(added_image.size());

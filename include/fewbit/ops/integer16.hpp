@@ -134,9 +134,10 @@ class rows16 {
       weights_ = weights_type(some);
     }
     moved_.resize(static_cast<std::size_t>(rows));
-    for (index c = 0; c < rows; ++c)
+    for (index c = 0; c < rows; ++c) {
       moved_[static_cast<std::size_t>(c)] =
           std::int64_t{-128} * gemm::sum_of_codes(some.data() + c * some.cols(), some.cols());
+    }
   }
 
   [[nodiscard]] index n() const noexcept { return weights_.n(); }

@@ -162,9 +162,10 @@ class code_requantizer {
           [&](Out* to, const In* from) {
             detail::code_ints values[4];
 #pragma GCC unroll 4
-            for (int i = 0; i < 4; ++i)
+            for (int i = 0; i < 4; ++i) {
               values[i] = factor(detail::code_ints(
                   detail::load_ints(from + i * detail::code_ints::lanes) - zeros));
+            }
             output.store(values, to);
           },
           y, x);

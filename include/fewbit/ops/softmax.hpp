@@ -131,9 +131,10 @@ void softmax_rows(const std::array<Number, 256>& entries, const X& x, Y& y, cons
                         reinterpret_cast<const std::uint8_t*>(to),
                         reinterpret_cast<std::uint8_t*>(to));
         } else {
-          for (index i = 0; i < cols; ++i)
+          for (index i = 0; i < cols; ++i) {
             to[i] =
                 table[static_cast<std::uint8_t>(largest[r] - static_cast<std::uint8_t>(codes[i]))];
+          }
         }
       }
     };

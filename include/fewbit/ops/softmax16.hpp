@@ -55,7 +55,7 @@ template <class F>
 
 /// The interpolated value for a code.
 [[nodiscard]] inline std::int32_t value_of(const code_curve& curve, std::int32_t code) noexcept {
-  const auto at = static_cast<std::size_t>(256 + (code >> 7));
+  const std::size_t at = static_cast<std::uint32_t>(256 + (code >> 7));
   const int base = curve[at], slope = curve[at + 1] - base;
   return base + ((slope * (code & 127) + 64) >> 7);
 }

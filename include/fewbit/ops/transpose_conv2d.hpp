@@ -291,7 +291,7 @@ class transpose_conv2d {
     for (index c = 0; c < n; ++c) {
       detail::channel_sums sums{0, 0};
       for (index k = 0; k < depth; ++k) {
-        const std::int64_t w = some(c, k);
+        const int w = some(c, k);
         sums.weights += w;
         sums.magnitudes += w < 0 ? -w : w;
       }

@@ -134,9 +134,10 @@ template <class T>
   if (scales != 1 && scales != channels) {
     fail(function, "number of scales of weights", scales, "1 or " + std::to_string(channels));
   }
-  for (index i = 0; i < scales; ++i)
+  for (index i = 0; i < scales; ++i) {
     expect_positive_scale(function, item("weights.scales", i),
                           w.scales[static_cast<std::size_t>(i)]);
+  }
   expect_positive_scale(function, "input_params.scale", in.scale);
   expect_positive_scale(function, "output_params.scale", out.scale);
   std::vector<double> factors;

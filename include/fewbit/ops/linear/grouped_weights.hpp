@@ -114,7 +114,7 @@ template <class Arch, Scheme S>
 /// @throws fewbit::error unless they are those of the scheme, and all totals of inputs of 8 bits
 ///         are floats
 template <Scheme S, class Weights>
-[[nodiscard]] Weights checked_weights(Weights&& w) {
+[[nodiscard]] Weights checked_weights(Weights w) {
   expect_not_empty("linear", "weights", w.n(), w.k());
   constexpr index group = scale_depth<typename S::granularity>;
   expect_equal("linear", "group of weights", w.group(), group == 0 ? w.k() : group);
@@ -142,7 +142,7 @@ template <Scheme S, class Weights>
     fail("linear", "largest sum of row " + std::to_string(j) + " of weights by codes of inputs",
          total, "at most " + text(std::numeric_limits<float>::max()));
   }
-  return std::move(w);
+  return w;
 }
 
 }}}  // namespace fewbit::detail
