@@ -149,7 +149,7 @@ class average_pool2d {
 
  private:
   using pixels = detail::window_pixels<T>;
-  /// Of 8-bit codes; not used for others.
+  /// Used for 8-bit codes only.
   using rounded_mean = detail::rounded_mean<std::conditional_t<ByteCode<T>, T, std::int8_t>>;
 
   [[nodiscard]] static bool uses_int16(index taps) noexcept {
