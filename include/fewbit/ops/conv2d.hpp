@@ -13,12 +13,12 @@
 /// | static_int8, static_uint8   | floats, codes    | floats, codes  | floats                       |
 /// | integer_only<In, Out, Mode> | codes            | codes          | fixed-point multipliers      |
 ///
-///     y(p, c) = bias(c) + sum over kernel rows ky, kernel columns kx and channels i of the group of
+///     y(p, c) = bias(c) + sum over kernel rows ky, kernel columns kx, channels i of the group of
 ///               x(y0 + ky * dilation, x0 + kx * dilation, i) * w(c, ky, kx, i)
 ///
 /// (y0, x0) is the first pixel of window p. Sums are exact in int32. Pixels outside the image are
-/// the real number 0. The layer gathers some windows at a time into at most 256 KiB for each worker,
-/// or one row tile of windows where that is larger. Instruction sets without 8-bit dots transform
+/// the real number 0. The layer gathers some windows at a time: at most 256 KiB for each worker, or
+/// one row tile of windows where that is larger. Instruction sets without 8-bit dots transform
 /// windows of 3 x 3 (ops/conv2d/winograd.hpp). Calls and memory are those of all layers
 /// (ops/layer.hpp).
 /// Read before: ops/window2d.hpp. Read next: ops/depthwise_conv2d.hpp.

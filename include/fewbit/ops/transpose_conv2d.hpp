@@ -23,6 +23,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <span>
 #include <string>
@@ -291,9 +292,8 @@ class transpose_conv2d {
     for (index c = 0; c < n; ++c) {
       detail::channel_sums sums{0, 0};
       for (index k = 0; k < depth; ++k) {
-        const int w = some(c, k);
-        sums.weights += w;
-        sums.magnitudes += w < 0 ? -w : w;
+        sums.weights += some(c, k);
+        sums.magnitudes += std::abs(some(c, k));
       }
       output.set_bias(name, c, bias.empty() ? 0 : bias[static_cast<std::size_t>(c)],
                       zero_point_ + moved, sums,
