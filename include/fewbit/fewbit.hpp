@@ -109,11 +109,12 @@
 #include "fewbit/quant/zero_point.hpp"        // symmetric, symmetric_full, affine, real_minimum
 
 // ---- gemm: parts of every product
-#include "fewbit/gemm/epilogue_rows.hpp"  // output_rectangle, apply_epilogue_to_rows
-#include "fewbit/gemm/partial_sums.hpp"   // partial_sums<weights>: sums over a part of k
-#include "fewbit/gemm/parts.hpp"          // C cut into parts, one per slot of scratch memory
-#include "fewbit/gemm/sum_of_codes.hpp"   // sum_of_codes
-#include "fewbit/gemm/tuning.hpp"         // every threshold that a measurement chose
+#include "fewbit/gemm/epilogue_rows.hpp"   // output_rectangle, apply_epilogue_to_rows
+#include "fewbit/gemm/multiply_block.hpp"  // a block of rows, or one row in chunks, in raw memory
+#include "fewbit/gemm/partial_sums.hpp"    // partial_sums<weights>: sums over a part of k
+#include "fewbit/gemm/parts.hpp"           // C cut into parts, one per slot of scratch memory
+#include "fewbit/gemm/sum_of_codes.hpp"    // sum_of_codes
+#include "fewbit/gemm/tuning.hpp"          // every threshold that a measurement chose
 
 // ---- gemm/int8: weights of 8 bits
 #include "fewbit/gemm/int8/epilogue_registers.hpp"  // epilogues on sums in registers
@@ -162,7 +163,6 @@
 #include "fewbit/calib/observer.hpp"         // Observer, nan_policy
 
 // ---- ops
-#include "fewbit/ops/code_blocks.hpp"          // loops over codes, codes of int32
 #include "fewbit/ops/linear/bit_inputs.hpp"    // rows to codes of one to eight bits
 #include "fewbit/ops/linear/bit_planes.hpp"    // linear<S, binary_inputs> ...: bits on both sides
 #include "fewbit/ops/linear/choices.hpp"       // what weights of a linear layer are
@@ -173,8 +173,6 @@
 #include "fewbit/ops/linear/scheme_layer.hpp"     // constructors of layers with a scheme
 #include "fewbit/ops/linear/two_scale.hpp"        // linear<ttq>: weights of quantize_ttq
 #include "fewbit/ops/linear/weight_table.hpp"     // scales and zero points by block and channel
-#include "fewbit/ops/linear_pairs.hpp"            // functions of two codes by one formula
-#include "fewbit/ops/window_loops.hpp"            // loops over windows of images, pixels, channels
 
 // ---- by name only, because each compiled line has its price
 // fewbit/core/executor_adapters.hpp          OpenMP, std::thread
@@ -242,7 +240,6 @@
 // fewbit/core/index.hpp                      index, without Eigen
 // fewbit/core/range_checks.hpp               checks of integers without strings
 // fewbit/gemm/int8/wide_product.hpp          products of int16 codes
-// fewbit/gemm/multiply_block.hpp             products of a block of rows, in raw memory
 // fewbit/ops/code_blocks.hpp                 tensors of codes cut in blocks
 // fewbit/ops/conv2d/patches.hpp              windows as rows of a matrix
 // fewbit/ops/conv2d/product.hpp              convolutions as products of blocks of windows
@@ -255,6 +252,7 @@
 // fewbit/ops/integer_output.hpp              sums -> codes by fixed-point multipliers
 // fewbit/ops/integer_weights.hpp             factors, sums and bias of quantized weights
 // fewbit/ops/linear_pairs.hpp                a * x + b * y + c of codes
+// fewbit/ops/window_loops.hpp                loops over windows of images, pixels, channels
 // fewbit/ops/qmn/conv2d.hpp                  convolutions of codes with power-of-two scales
 // fewbit/ops/qmn/layer.hpp                   weights, shifts and sums of these layers
 // fewbit/ops/qmn/linear.hpp                  the fully connected layer

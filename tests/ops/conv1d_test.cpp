@@ -10,6 +10,7 @@
 
 #include "support/archs.hpp"
 #include "support/plain_conv.hpp"
+#include "support/reverse_executor.hpp"
 #include "support/sentence.hpp"
 
 namespace fewbit { namespace ops_conv1d_test {
@@ -22,14 +23,6 @@ using tests::sentence_of;
 template <class Arch>
 class conv1d_test : public testing::Test {};
 TYPED_TEST_SUITE(conv1d_test, tests::archs, tests::arch_names);
-
-/// Runs its pieces in reverse order.
-struct reverse_executor {
-  template <class F>
-  void for_each(index n, F&& f) const {
-    for (index i = n; i-- > 0;) f(i);
-  }
-};
 
 template <class S>
 quantized_matrix<S> random_weights(index outputs, index depth, unsigned seed) {
@@ -89,7 +82,7 @@ void expect_codes(index time, index channels, index outputs, const window1d& win
   EXPECT_EQ(y, expected);
   row_matrix<Code> in_parts = row_matrix<Code>::Constant(frames, outputs, 2);
   layer_scratch scratch = layer.make_scratch(3);
-  layer(x, in_parts, scratch, reverse_executor{});
+  layer(x, in_parts, scratch, tests::reverse_executor{});
   EXPECT_EQ(in_parts, expected);
   if (window.before != window.reach() - 1 || window.after != 0) return;
   auto state = layer.make_state();

@@ -11,6 +11,7 @@
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/archs.hpp"
 #include "support/plain_conv.hpp"
+#include "support/reverse_executor.hpp"
 #include "support/sentence.hpp"
 
 namespace fewbit { namespace ops_conv2d_test {
@@ -21,14 +22,6 @@ using tests::random_codes_of;
 #if FEWBIT_HAS_EXCEPTIONS
 using tests::sentence_of;
 #endif
-
-/// Runs the last parts first.
-struct backwards {
-  template <class F>
-  void for_each(index n, const F& f) const {
-    for (index i = n; i-- > 0;) f(i);
-  }
-};
 
 template <class T>
 Eigen::Map<const row_matrix<T>> rows_of_images(const std::vector<T>& codes, index images) {
@@ -92,7 +85,7 @@ void expect_integer_conv(const conv_case& c, int x_zero, unsigned seed) {
   EXPECT_TRUE(y == expected) << "reserved";
   y.setZero();
   layer_scratch scratch = layer.make_scratch(3, 1);
-  layer(rows_of_images(x, images), y, scratch, backwards{});
+  layer(rows_of_images(x, images), y, scratch, tests::reverse_executor{});
   EXPECT_TRUE(y == expected) << "three workers";
 }
 

@@ -14,6 +14,7 @@
 #include "fewbit/quant/quantize.hpp"
 #include "support/archs.hpp"
 #include "support/plain_conv.hpp"
+#include "support/reverse_executor.hpp"
 #include "support/sentence.hpp"
 
 namespace fewbit { namespace ops_depthwise_conv2d_test {
@@ -86,14 +87,6 @@ depthwise_weights random_weights(const depthwise_case& c, unsigned seed) {
   return w;
 }
 
-/// Runs its pieces in reverse order.
-struct reverse_executor {
-  template <class F>
-  void for_each(index n, F&& f) const {
-    for (index i = n; i-- > 0;) f(i);
-  }
-};
-
 /// Every output of some images against plain loops; in one part and in several.
 template <class Code, class Arch>
 void expect_outputs(const depthwise_case& c, index images, int x_zero, int y_zero, unsigned seed) {
@@ -123,7 +116,7 @@ void expect_outputs(const depthwise_case& c, index images, int x_zero, int y_zer
   layer(x, y);
   row_matrix<Code> in_parts = row_matrix<Code>::Constant(images, layer.outputs(), 2);
   layer_scratch scratch = layer.make_scratch(3);
-  layer(x, in_parts, scratch, reverse_executor{});
+  layer(x, in_parts, scratch, tests::reverse_executor{});
   ASSERT_EQ(y, in_parts);
 
   const extent2d out = layer.window().output();

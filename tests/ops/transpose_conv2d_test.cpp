@@ -10,6 +10,7 @@
 
 #include "support/archs.hpp"
 #include "support/plain_conv.hpp"
+#include "support/reverse_executor.hpp"
 #include "support/sentence.hpp"
 
 namespace fewbit { namespace ops_transpose_conv2d_test {
@@ -23,14 +24,6 @@ using tests::sentence_of;
 template <class Arch>
 class transpose_conv_test : public testing::Test {};
 TYPED_TEST_SUITE(transpose_conv_test, tests::archs, tests::arch_names);
-
-/// Runs its pieces in reverse order.
-struct reverse_executor {
-  template <class F>
-  void for_each(index n, F&& f) const {
-    for (index i = n; i-- > 0;) f(i);
-  }
-};
 
 quantized_matrix<scheme8> random_weights(index outputs, index depth) {
   const auto codes =
@@ -93,7 +86,7 @@ void expect_codes(const image_extents& image, index channels, const window2d& wi
   EXPECT_EQ(y, expected);
   row_matrix<Code> in_parts = row_matrix<Code>::Constant(images, layer.outputs(), 2);
   layer_scratch scratch = layer.make_scratch(3);
-  layer(x, in_parts, scratch, reverse_executor{});
+  layer(x, in_parts, scratch, tests::reverse_executor{});
   EXPECT_EQ(in_parts, expected);
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "fewbit/core/aligned_buffer.hpp"
+#include "support/reverse_executor.hpp"
 #include "support/sentence.hpp"
 
 namespace fewbit { namespace quant_arrays_test {
@@ -338,14 +339,6 @@ TEST(quantize_rows, names_bad_arguments) {
 }
 #endif
 
-/// Runs pieces in another order than the inline executor.
-struct backward_executor {
-  template <class F>
-  void for_each(index n, F&& f) const {
-    for (index i = n; i-- > 0;) f(i);
-  }
-};
-
 /// Rows of ordinary numbers; some rows hold one special value.
 std::vector<float> rows_with(float special, index rows, index cols) {
   std::mt19937 random(3);
@@ -364,7 +357,7 @@ void check_rows(const std::vector<float>& x, index rows, index cols, bool stream
   std::vector<float> scales(static_cast<std::size_t>(rows));
   std::vector<std::int32_t> sums(static_cast<std::size_t>(rows));
   detail::quantize_rows(x.data(), rows, cols, codes.data(), scales.data(), sums.data(), streaming,
-                        backward_executor{});
+                        tests::reverse_executor{});
   for (index r = 0; r < rows; ++r) {
     const float* row = x.data() + r * cols;
     float amax = 0;

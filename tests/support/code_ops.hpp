@@ -9,16 +9,9 @@
 
 #include "fewbit/core/fixed_point.hpp"
 #include "fewbit/core/types.hpp"
+#include "support/reverse_executor.hpp"
 
 namespace fewbit::tests {
-
-/// Runs the last block first.
-struct reverse_executor {
-  template <class F>
-  void for_each(index n, F&& f) const {
-    for (index i = n; i-- > 0;) f(i);
-  }
-};
 
 /// SaturatingRoundingDoublingHighMul as gemmlowp writes it.
 inline std::int32_t plain_high_mul(std::int32_t a, std::int32_t b) {

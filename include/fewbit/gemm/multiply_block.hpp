@@ -5,14 +5,17 @@
 
 #include "fewbit/begin.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 #include "fewbit/core/types.hpp"
+#include "fewbit/gemm/epilogue_rows.hpp"
 #include "fewbit/gemm/few_bits/multiply.hpp"
 #include "fewbit/gemm/few_bits/partial_sums.hpp"
 #include "fewbit/gemm/int8/multiply.hpp"
 #include "fewbit/gemm/int8/partial_sums.hpp"
+#include "fewbit/gemm/sum_of_codes.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
@@ -83,6 +86,43 @@ void add_products(const Lhs* a, index k, index count, const few_bit_weights<Bits
                   index col, index col_end, std::int32_t* sums, std::byte* scratch) noexcept {
   partial_sums<few_bit_weights<Bits, Arch>, Lhs>::add(
       a, w, k, count, col, col_end, reinterpret_cast<std::int8_t*>(scratch), sums);
+}
+
+/// Bytes of memory of multiply_row_in_chunks, whatever the extents: sums of some columns, a chunk of
+/// codes, and a copy of the chunk.
+inline constexpr index row_chunk_codes = 2048;
+inline constexpr index row_chunk_sums = 1024;
+inline constexpr index row_chunk_bytes =
+    row_chunk_sums * index{sizeof(std::int32_t)} + 3 * row_chunk_codes;
+
+/// y(j) = epilogue(sum over k of a(k) * W(j, k)) of one row a, in row_chunk_bytes of memory: k in
+/// chunks, some columns at a time.
+///
+/// @param codes    codes(k, count, memory) returns a pointer to codes k .. k + count - 1 of the row;
+///                 it may write them to memory
+/// @param row_sum  if given, gets the sum of the codes before the epilogue reads it
+template <class Code, class Weights, class Codes, class Out, class E>
+void multiply_row_in_chunks(const Weights& w, const Codes& codes, Out* y, const E& epilogue,
+                            std::byte* memory, std::int32_t* row_sum = nullptr) noexcept {
+  constexpr index columns = product_columns<Weights>;
+  constexpr index most = row_chunk_sums / columns * columns;  // whole panels
+  auto* sums = reinterpret_cast<std::int32_t*>(memory);
+  auto* room = reinterpret_cast<Code*>(memory + row_chunk_sums * index{sizeof(std::int32_t)});
+  auto* copied = reinterpret_cast<std::byte*>(room + row_chunk_codes);
+  for (index col = 0; col < w.n(); col += most) {
+    const index col_end = std::min(w.n(), col + most);
+    std::fill_n(sums, most, 0);
+    std::int32_t sum_of_row = 0;
+    for (index k = 0; k < w.k(); k += row_chunk_codes) {
+      const index count = std::min(row_chunk_codes, w.k() - k);
+      const Code* part = codes(k, count, room);
+      if (row_sum != nullptr) sum_of_row += sum_of_codes(part, count);
+      add_products(part, k, count, w, col, col_end, sums, copied);
+    }
+    if (row_sum != nullptr) *row_sum = sum_of_row;
+    apply_epilogue_to_rows<product_lanes<Weights>>(
+        sums, most, output_rectangle<Out>{y, 0, 0, col, 1, col_end - col}, epilogue);
+  }
 }
 
 }}}  // namespace fewbit::gemm

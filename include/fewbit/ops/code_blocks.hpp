@@ -127,6 +127,37 @@ template <class A>
   return a.rows() <= 1 || a.outerStride() == a.cols();
 }
 
+/// Calls run(count, x, y) for pieces of codes that follow one another, of all codes of x and y.
+/// Terminates the program unless y has the shape of x.
+template <class X, class Y, class E, class F>
+FEWBIT_ALWAYS_INLINE void for_codes_of(const char* function, const X& x, Y& y, const E& executor,
+                                       const F& run) noexcept {
+  expect_same_shape(function, "y", y, x);
+  const auto& from = rows_of(x);
+  auto&& to = rows_of(y);
+  for_each_block(to.rows(), to.cols(), are_joined(from) && are_joined(to), executor,
+                 [&](index row, index first, index count) {
+                   run(count, from.data() + row * from.outerStride() + first,
+                       to.data() + row * to.outerStride() + first);
+                 });
+}
+
+/// The same of two inputs: run(count, a, b, y). b may be one row, which serves all rows.
+template <class A, class B, class Y, class E, class F>
+FEWBIT_ALWAYS_INLINE void for_codes_of(const char* function, const A& a, const B& b, Y& y,
+                                       const E& executor, const F& run) noexcept {
+  const index b_step = row_step_of(function, b, a);
+  expect_same_shape(function, "y", y, a);
+  const auto& from_a = rows_of(a);
+  const auto& from_b = rows_of(b);
+  auto&& to = rows_of(y);
+  const bool joined = are_joined(from_a) && b_step == to.cols() && are_joined(to);
+  for_each_block(to.rows(), to.cols(), joined, executor, [&](index row, index first, index count) {
+    run(count, from_a.data() + row * from_a.outerStride() + first,
+        from_b.data() + row * b_step + first, to.data() + row * to.outerStride() + first);
+  });
+}
+
 /// int32 in one register.
 using code_ints = arch::vec<std::int32_t, arch::native_lanes<std::int32_t>>;
 /// Codes that loops process at once: four registers of int32.

@@ -226,7 +226,7 @@ class conv1d {
       auto&& to = detail::rows_of(y);
       expect_call(x, y, output_frames(from.rows()));
       if (outputs() == 0) return;
-      alignas(64) std::byte memory[detail::usual_stack_bytes];
+      alignas(64) std::byte memory[gemm::row_chunk_bytes];
       const frames_of sequence{from.data(), from.outerStride(), from.rows()};
       for (index t = 0; t < to.rows(); ++t)
         window_on_stack(sequence, t, to.data() + t * to.outerStride(), &memory[0]);
@@ -342,10 +342,7 @@ class conv1d {
     channels_ = weights.cols() / window.kernel;
     detail::expect_zero_point(name, "input_params.zero_point", input_zero, limits::min(),
                               limits::max());
-    detail::expect_equal(name, "number of factors", output_.channels(), weights.rows());
-    if (!bias.empty()) {
-      detail::expect_equal(name, "length of bias", static_cast<index>(bias.size()), weights.rows());
-    }
+    detail::expect_channels(name, output_, bias, weights.rows());
     // Windows end at whole steps of the kernel. Weights of few bits have codes without a zero.
     constexpr index step = detail::stays_packed<S> ? 1 : index{kernel_type::unit::depth};
     depth_ = (weights.cols() + step - 1) / step * step;
@@ -354,11 +351,9 @@ class conv1d {
     const row_matrix<std::int8_t> codes = detail::signed_codes(weights);
     row_matrix<std::int8_t> padded = row_matrix<std::int8_t>::Zero(codes.rows(), depth_);
     padded.leftCols(codes.cols()) = codes;
-    for (index c = 0; c < weights.rows(); ++c) {
-      output_.set_bias(name, c, bias.empty() ? 0 : bias[static_cast<std::size_t>(c)],
-                       input_zero + moved, detail::sums_of_channel(weights, codes, c),
-                       std::max(limits::max() - input_zero, input_zero - limits::min()));
-    }
+    detail::set_biases(
+        name, output_, bias, [&](index c) { return detail::sums_of_channel(weights, codes, c); },
+        input_zero + moved, detail::farthest_input<code>(input_zero));
     zeros_ = detail::zeros_of_channels(weights);
     if constexpr (detail::stays_packed<S>) {
       weights_ = weights_type(padded, -S::storage::min);
@@ -437,7 +432,7 @@ class conv1d {
     } else {
       auto* sums = reinterpret_cast<std::int32_t*>(memory + sums_begin(1));
       if constexpr (S::is_affine) *sums = gemm::sum_of_codes(patch, window_.kernel * channels_);
-      with_stages(0, sums, [&](const auto& stages) {
+      with_stages(sums, [&](const auto& stages) {
         gemm::multiply_row(patch, weights_, rows_, y, stages,
                            memory + sums_begin(1) + sums_bytes(1));
       });
@@ -451,7 +446,7 @@ class conv1d {
       for (index i = 0; i < count; ++i)
         sums[i] = gemm::sum_of_codes(patches + i * depth_, window_.kernel * channels_);
     }
-    with_stages(0, sums, [&](const auto& stages) {
+    with_stages(sums, [&](const auto& stages) {
       gemm::multiply_block(gemm::code_block<patch_code>{patches, depth_, count}, weights_, y,
                            y_stride, stages, memory + sums_begin(count) + sums_bytes(count));
     });
@@ -459,32 +454,15 @@ class conv1d {
 
   /// One window, k in chunks.
   void window_on_stack(const frames_of& x, index t, out* y, std::byte* memory) const noexcept {
-    constexpr index chunk = 2048, most_columns = 1024;
-    constexpr index columns = gemm::product_columns<weights_type>;
-    constexpr index most_sums = most_columns / columns * columns;
-    constexpr int lanes = gemm::product_lanes<weights_type>;
-    auto* sums = reinterpret_cast<std::int32_t*>(memory);
-    auto* patch = reinterpret_cast<patch_code*>(memory + most_sums * sizeof(std::int32_t));
-    std::byte* copied = memory + most_sums * sizeof(std::int32_t) + chunk;
-    for (index col = 0; col < outputs(); col += most_sums) {
-      const index col_end = std::min(outputs(), col + most_sums);
-      std::fill_n(sums, most_sums, 0);
-      std::int32_t row_sum = 0;
-      for (index k = 0; k < depth_; k += chunk) {
-        const index count = std::min(chunk, depth_ - k);
-        gather_part(x, t, k, count, patch);
-        if constexpr (S::is_affine) {
-          const index real = std::clamp(window_.kernel * channels_ - k, index{0}, count);
-          row_sum += gemm::sum_of_codes(patch, real);
-        }
-        gemm::add_products(patch, k, count, weights_, col, col_end, sums, copied);
-      }
-      with_stages(col, &row_sum, [&](const auto& stages) {
-        gemm::apply_epilogue_to_rows<lanes>(
-            sums, most_sums, gemm::output_rectangle<out>{y + col, 0, 0, 0, 1, col_end - col},
-            stages);
-      });
-    }
+    const auto part = [&](index k, index count, patch_code* to) {
+      gather_part(x, t, k, count, to);
+      return to;
+    };
+    std::int32_t row_sum = 0;
+    with_stages(&row_sum, [&](const auto& stages) {
+      gemm::multiply_row_in_chunks<patch_code>(weights_, part, y, stages, memory,
+                                               S::is_affine ? &row_sum : nullptr);
+    });
   }
 
   /// Codes k .. k + count - 1 of a window.
@@ -507,12 +485,12 @@ class conv1d {
 
   template <class F>
   // NOLINTNEXTLINE(bugprone-exception-escape): stages were checked when the layer was made
-  FEWBIT_ALWAYS_INLINE void with_stages(index first, [[maybe_unused]] const std::int32_t* row_sums,
+  FEWBIT_ALWAYS_INLINE void with_stages([[maybe_unused]] const std::int32_t* row_sums,
                                         const F& f) const noexcept {
     if constexpr (S::is_affine) {
-      f(gemm::subtract_outer(row_sums, zeros_.data() + first) | output_.stages(first));
+      f(gemm::subtract_outer(row_sums, zeros_.data()) | output_.stages());
     } else {
-      f(output_.stages(first));
+      f(output_.stages());
     }
   }
 

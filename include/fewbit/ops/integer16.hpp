@@ -71,13 +71,8 @@ output16<Mode> make_output16(const char* name, index channels,
   expect_equal(name, "output_params.zero_point", options.output_params.zero_point, 0);
   expect_equal(name, "number of factors", static_cast<index>(factors.size()), channels);
   for (std::size_t c = 0; c < factors.size(); ++c) {
-    const auto channel = static_cast<index>(c);
-    if (factors[c].mantissa < 0)
-      fail(name, item("mantissa of channel", channel), factors[c].mantissa, "0 or more");
-    const int most = std::is_same_v<Mode, tflite_int64> ? 7 : 30;
-    if (factors[c].exponent < -31 || factors[c].exponent > most) {
-      fail(name, item("exponent of channel", channel), factors[c].exponent, interval(-31, most));
-    }
+    expect_channel_multiplier(name, static_cast<index>(c), factors[c],
+                              std::is_same_v<Mode, tflite_int64> ? 7 : 30);
   }
   output16<Mode> out{factors, std::vector<std::int64_t>(factors.size(), 0),
                      bounds_of<std::int16_t>(name, options.bounds)};
@@ -249,7 +244,6 @@ class product16 {
   }
   [[nodiscard]] const conv_shape& shape() const noexcept { return shape_; }
   [[nodiscard]] const quant_params& input_params() const noexcept { return input_params_; }
-  [[nodiscard]] const layer_options& options() const noexcept { return options_; }
   [[nodiscard]] const std::vector<weights_type>& weights() const noexcept { return weights_; }
   [[nodiscard]] index bytes() const noexcept {
     index all = output_.bytes();
@@ -343,7 +337,6 @@ class product16 {
   std::vector<weights_type> weights_;
   patch_gatherer<std::int16_t, std::int16_t> gather_;
   quant_params input_params_;
-  layer_options options_;
   output16<mode> output_;
 };
 

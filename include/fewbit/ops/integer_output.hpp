@@ -57,6 +57,31 @@ template <class Out>
   return kept;
 }
 
+/// Fails unless the mantissa is not negative and the exponent is -31 to `most`.
+inline void expect_channel_multiplier(const char* function, index channel,
+                                      const fixed_multiplier& m, int most) {
+  if (m.mantissa < 0) {
+    fail(function, item("mantissa of channel", channel), m.mantissa, "0 or more");
+  }
+  if (m.exponent < -31 || m.exponent > most) {
+    fail(function, item("exponent of channel", channel), m.exponent, interval(-31, most));
+  }
+}
+
+/// Fails unless the largest sum of a channel fits int32.
+inline void expect_sum(const char* function, index channel, std::int64_t farthest) {
+  if (farthest > std::numeric_limits<std::int32_t>::max()) {
+    fail(function, item("largest sum of channel", channel), farthest,
+         "at most 2147483647, the largest int32");
+  }
+}
+
+/// The largest |x - zero| of codes x of type In.
+template <class In>
+[[nodiscard]] constexpr std::int32_t farthest_input(std::int32_t zero) noexcept {
+  return std::max(std::numeric_limits<In>::max() - zero, zero - std::numeric_limits<In>::min());
+}
+
 /// Factors of the output channels as a rounding mode needs them.
 template <class Mode>
 class channel_factors {
@@ -80,14 +105,8 @@ class channel_factors {
   channel_factors(const char* function, std::span<const fixed_multiplier> factors)
       : channel_factors(static_cast<index>(factors.size())) {
     for (std::size_t c = 0; c < factors.size(); ++c) {
-      const auto channel = static_cast<index>(c);
-      if (factors[c].mantissa < 0) {
-        fail(function, item("mantissa of channel", channel), factors[c].mantissa, "0 or more");
-      }
-      if (factors[c].exponent < -31 || factors[c].exponent > 30) {
-        fail(function, item("exponent of channel", channel), factors[c].exponent, "-31 to 30");
-      }
-      set(channel, factors[c]);
+      expect_channel_multiplier(function, static_cast<index>(c), factors[c], 30);
+      set(static_cast<index>(c), factors[c]);
     }
   }
 
@@ -195,8 +214,20 @@ inline std::vector<std::int32_t> integer_bias(const char* function,
 
 /// What a channel adds to its sums of x * w, and how far these can go.
 struct channel_sums {
-  std::int64_t weights;     ///< sum of (w - zero point of w)
-  std::int64_t magnitudes;  ///< sum of |w - zero point of w|
+  std::int64_t weights = 0;     ///< sum of (w - zero point of w)
+  std::int64_t magnitudes = 0;  ///< sum of |w - zero point of w|
+
+  channel_sums() = default;
+  /// @param codes  the weights of the channel, a row or a column of a matrix
+  /// @param zero   their zero point
+  template <class Codes>
+  explicit channel_sums(const Codes& codes, std::int64_t zero = 0) noexcept {
+    for (index k = 0; k < codes.size(); ++k) {
+      const std::int64_t w = codes[k] - zero;
+      weights += w;
+      magnitudes += w < 0 ? -w : w;
+    }
+  }
 };
 
 /// Turns sums of x * w of each channel into codes.
@@ -228,11 +259,7 @@ class integer_output {
   void set_bias(const char* function, index channel, std::int32_t bias, std::int32_t input_zero,
                 const channel_sums& sums, std::int32_t reach) {
     const std::int64_t magnitude = bias < 0 ? -std::int64_t{bias} : std::int64_t{bias};
-    const std::int64_t farthest = sums.magnitudes * reach + magnitude;
-    if (farthest > std::numeric_limits<std::int32_t>::max()) {
-      fail(function, item("largest sum of channel", channel), farthest,
-           "at most 2147483647, the largest int32");
-    }
+    expect_sum(function, channel, sums.magnitudes * reach + magnitude);
     bias_.data()[channel] = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias) -
                                                       static_cast<std::uint32_t>(input_zero) *
                                                           static_cast<std::uint32_t>(sums.weights));

@@ -5,6 +5,8 @@
 #include "fewbit/begin.hpp"
 
 #include <cstdint>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "fewbit/ops/integer_output.hpp"
@@ -38,14 +40,32 @@ template <Scheme S>
 template <Scheme S>
 [[nodiscard]] channel_sums sums_of_channel(const quantized_matrix<S>& weights,
                                            const row_matrix<std::int8_t>& codes, index c) noexcept {
-  const std::int64_t zero = weights.zero_point(c, 0) - code_shift<S>;
-  channel_sums sums{0, 0};
-  for (index k = 0; k < codes.cols(); ++k) {
-    const std::int64_t w = codes(c, k) - zero;
-    sums.weights += w;
-    sums.magnitudes += w < 0 ? -w : w;
+  return channel_sums(codes.row(c), weights.zero_point(c, 0) - code_shift<S>);
+}
+
+/// Fails unless there is a factor for each of some channels, and a bias for each or none.
+template <class Output>
+void expect_channels(const char* layer, const Output& output, std::span<const std::int32_t> bias,
+                     index channels) {
+  expect_equal(layer, "number of factors", output.channels(), channels);
+  if (!bias.empty())
+    expect_equal(layer, "length of bias", static_cast<index>(bias.size()), channels);
+}
+
+/// Sets the bias of all channels of an integer_output.
+///
+/// @param bias   multiples of S_in * S_w, or none
+/// @param sums   sums(c): the channel_sums of channel c
+/// @param zero   the zero point of the codes that are multiplied
+/// @param reach  the largest |x - zero|
+/// @throws fewbit::error if a sum could leave int32
+template <class Output, class F>
+void set_biases(const char* layer, Output& output, std::span<const std::int32_t> bias,
+                const F& sums, std::int32_t zero, std::int32_t reach) {
+  for (index c = 0; c < output.channels(); ++c) {
+    output.set_bias(layer, c, bias.empty() ? 0 : bias[static_cast<std::size_t>(c)], zero, sums(c),
+                    reach);
   }
-  return sums;
 }
 
 /// Zero points of the rows of signed_codes(weights).

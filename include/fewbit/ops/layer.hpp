@@ -131,7 +131,10 @@ class layer {
   [[nodiscard]] index inputs() const noexcept { return product_.inputs(); }
   /// Number of outputs, n.
   [[nodiscard]] index outputs() const noexcept { return product_.outputs(); }
-  [[nodiscard]] const layer_options& options() const noexcept {
+  /// Layers of integers alone have none.
+  [[nodiscard]] const layer_options& options() const noexcept
+    requires(!detail::are_integer_only<inputs_type>)
+  {
     if constexpr (detail::OwnsOutputs<Product>) {
       return product_.options();
     } else {

@@ -81,18 +81,10 @@ class elementwise_multiply {
   template <class A, class B, class Y, Executor E = inline_executor>
   void operator()(const A& a, const B& b, Y&& y, const E& executor = {}) const noexcept {
     if constexpr (detail::takes_codes<T, T, Y, A, B>()) {
-      const index b_step = detail::row_step_of(name, b, a);
-      detail::expect_same_shape(name, "y", y, a);
-      const auto& from_a = detail::rows_of(a);
-      const auto& from_b = detail::rows_of(b);
-      auto&& to = detail::rows_of(y);
-      const bool joined =
-          detail::are_joined(from_a) && b_step == to.cols() && detail::are_joined(to);
-      detail::for_each_block(
-          to.rows(), to.cols(), joined, executor, [&](index row, index first, index count) {
-            run(count, from_a.data() + row * from_a.outerStride() + first,
-                from_b.data() + row * b_step + first, to.data() + row * to.outerStride() + first);
-          });
+      detail::for_codes_of(name, a, b, y, executor,
+                           [&](index count, const T* from_a, const T* from_b, T* to) {
+                             run(count, from_a, from_b, to);
+                           });
     }
   }
 

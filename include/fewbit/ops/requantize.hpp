@@ -137,15 +137,8 @@ class code_requantizer {
   template <class X, class Y, Executor E = inline_executor>
   void operator()(const X& x, Y&& y, const E& executor = {}) const noexcept {
     if constexpr (detail::takes_codes<In, Out, Y, X>()) {
-      detail::expect_same_shape(name, "y", y, x);
-      const auto& from = detail::rows_of(x);
-      auto&& to = detail::rows_of(y);
-      detail::for_each_block(to.rows(), to.cols(),
-                             detail::are_joined(from) && detail::are_joined(to), executor,
-                             [&](index row, index first, index count) {
-                               run(count, from.data() + row * from.outerStride() + first,
-                                   to.data() + row * to.outerStride() + first);
-                             });
+      detail::for_codes_of(name, x, y, executor,
+                           [&](index count, const In* from, Out* to) { run(count, from, to); });
     }
   }
 

@@ -23,7 +23,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <limits>
 #include <span>
 #include <string>
@@ -167,7 +166,7 @@ class transpose_conv2d {
       if (outputs() == 0) return;
       const auto& from = detail::rows_of(x);
       auto&& to = detail::rows_of(y);
-      alignas(64) std::byte memory[detail::usual_stack_bytes];
+      alignas(64) std::byte memory[gemm::row_chunk_bytes];
       for (index r = 0; r < to.rows() * extents_.height; ++r) {
         const index image = r / extents_.height, row = r % extents_.height;
         output_row(from.data() + image * from.outerStride(), row,
@@ -272,7 +271,6 @@ class transpose_conv2d {
   phase make_phase(const row_matrix<std::int8_t>& codes, const detail::transposed_phase& rows,
                    const detail::transposed_phase& cols, const window2d& window,
                    std::span<const std::int32_t> bias, output_type output) const {
-    using limits = std::numeric_limits<code>;
     const index in = image_.channels, n = codes.rows();
     const index taps = rows.taps * cols.taps;
     constexpr index step = kernel_type::unit::depth;
@@ -289,16 +287,9 @@ class transpose_conv2d {
             codes.middleCols((ky * window.kernel.width + kx) * in, in);
       }
     }
-    for (index c = 0; c < n; ++c) {
-      detail::channel_sums sums{0, 0};
-      for (index k = 0; k < depth; ++k) {
-        sums.weights += some(c, k);
-        sums.magnitudes += std::abs(some(c, k));
-      }
-      output.set_bias(name, c, bias.empty() ? 0 : bias[static_cast<std::size_t>(c)],
-                      zero_point_ + moved, sums,
-                      std::max(limits::max() - zero_point_, zero_point_ - limits::min()));
-    }
+    detail::set_biases(
+        name, output, bias, [&](index c) { return detail::channel_sums(some.row(c)); },
+        zero_point_ + moved, detail::farthest_input<code>(zero_point_));
     return {rows, cols, depth, weights_type(some), std::move(output)};
   }
 
@@ -380,25 +371,11 @@ class transpose_conv2d {
   /// One window, k in chunks.
   void window_on_stack(const phase& p, const code* image, index j, index i, out* y,
                        std::byte* memory) const noexcept {
-    constexpr index chunk = 2048, most_columns = 1024;
-    constexpr index columns = gemm::product_columns<weights_type>;
-    constexpr index most_sums = most_columns / columns * columns;
-    constexpr int lanes = gemm::product_lanes<weights_type>;
-    auto* sums = reinterpret_cast<std::int32_t*>(memory);
-    auto* patch = reinterpret_cast<patch_code*>(memory + most_sums * sizeof(std::int32_t));
-    std::byte* copied = memory + most_sums * sizeof(std::int32_t) + chunk;
-    for (index col = 0; col < channels_; col += most_sums) {
-      const index col_end = std::min(channels_, col + most_sums);
-      std::fill_n(sums, most_sums, 0);
-      for (index k = 0; k < p.depth; k += chunk) {
-        const index count = std::min(chunk, p.depth - k);
-        gather(p, image, j, i, k, count, patch);
-        gemm::add_products(patch, k, count, p.weights, col, col_end, sums, copied);
-      }
-      gemm::apply_epilogue_to_rows<lanes>(
-          sums, most_sums, gemm::output_rectangle<out>{y + col, 0, 0, 0, 1, col_end - col},
-          p.output.stages(col));
-    }
+    const auto part = [&](index k, index count, patch_code* to) {
+      gather(p, image, j, i, k, count, to);
+      return to;
+    };
+    gemm::multiply_row_in_chunks<patch_code>(p.weights, part, y, p.output.stages(), memory);
   }
 
   image_extents image_;

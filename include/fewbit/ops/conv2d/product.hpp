@@ -73,7 +73,7 @@ class conv_product {
  public:
   static constexpr const char* name = "conv2d";
   static constexpr index most_rows = rows_at_a_time;
-  static constexpr index stack_bytes = usual_stack_bytes;
+  static constexpr index stack_bytes = gemm::row_chunk_bytes;
   static constexpr bool owns_outputs = true;
   using inputs_type = Inputs;
   using input_code = typename Inputs::code;
@@ -108,7 +108,7 @@ class conv_product {
     scales_ = aligned_buffer<float>(shape_.channels);
     for (index c = 0; c < shape_.channels; ++c) {
       const channel_sums sums = sums_of_channel(weights, codes, c);
-      expect_sums(c, sums);
+      expect_sum(name, c, sums.magnitudes * reach());
       offsets_.data()[c] = static_cast<std::int32_t>(-zero_of_patches() * sums.weights);
       const float scale = weights.scale(c, 0);
       scales_.data()[c] = Inputs::is_static ? scale * input_params.scale : scale;
@@ -129,15 +129,10 @@ class conv_product {
         input_params_(input_params),
         output_(std::move(output)) {
     const row_matrix<std::int8_t> codes = pack(weights);
-    expect_equal(name, "number of factors", output_.channels(), shape_.channels);
-    if (!bias.empty()) {
-      expect_equal(name, "length of bias", static_cast<index>(bias.size()), shape_.channels);
-    }
-    for (index c = 0; c < shape_.channels; ++c) {
-      const std::int32_t b = bias.empty() ? 0 : bias[static_cast<std::size_t>(c)];
-      output_.set_bias(name, c, b, static_cast<std::int32_t>(zero_of_patches()),
-                       sums_of_channel(weights, codes, c), reach());
-    }
+    expect_channels(name, output_, bias, shape_.channels);
+    set_biases(
+        name, output_, bias, [&](index c) { return sums_of_channel(weights, codes, c); },
+        static_cast<std::int32_t>(zero_of_patches()), reach());
   }
 
   [[nodiscard]] index inputs() const noexcept { return shape_.channels == 0 ? 0 : shape_.inputs(); }
@@ -207,10 +202,6 @@ class conv_product {
   static constexpr index near_patch_bytes = 48 * 1024;
   using gatherer = patch_gatherer<input_code, patch_code>;
   using kernel_type = gemm::default_kernel<patch_code, Arch>;
-  static constexpr int lanes = gemm::product_lanes<weights_type>;
-  /// Columns whose sums are on the stack together: whole panels.
-  static constexpr index sums_on_stack =
-      1024 / gemm::product_columns<weights_type> * gemm::product_columns<weights_type>;
 
   static constexpr std::int32_t input_min =
       Inputs::is_static ? std::int32_t{std::numeric_limits<input_code>::min()} : -127;
@@ -272,14 +263,6 @@ class conv_product {
   void expect_window_depth(index depth) const {
     expect(depth <= weights_type::max_depth, name, "number of weights of an output channel", depth,
            "at most " + std::to_string(weights_type::max_depth));
-  }
-
-  void expect_sums(index channel, const channel_sums& sums) const {
-    const std::int64_t farthest = sums.magnitudes * reach();
-    if (farthest > std::numeric_limits<std::int32_t>::max()) {
-      fail(name, item("largest sum of channel", channel), farthest,
-           "at most 2147483647, the largest int32");
-    }
   }
 
   [[nodiscard]] index output_bytes() const noexcept {
@@ -455,32 +438,19 @@ class conv_product {
   template <class Codes, class Out>
   void window_on_stack(const Codes& codes, index window, index g, Out* y,
                        std::byte* memory) const noexcept {
-    constexpr index chunk = 2048;
-    const weights_type& w = weights_[static_cast<std::size_t>(g)];
-    auto* sums = reinterpret_cast<std::int32_t*>(memory);
-    auto* patch = reinterpret_cast<patch_code*>(memory + sums_on_stack * sizeof(std::int32_t));
-    std::byte* copied = memory + sums_on_stack * sizeof(std::int32_t) + chunk;
     const index channel = g * (shape_.window.image().channels / shape_.groups);
-    const index channels = shape_.group_channels();
+    const index out = g * shape_.group_channels();
+    const auto part = [&](index k, index count, patch_code* to) {
+      gather_.part(codes, channel, window, k, count, to);
+      return to;
+    };
     float scale = 1.0F;
     if constexpr (!Inputs::is_static) scale = codes.scale();
-    for (index col = 0; col < channels; col += sums_on_stack) {
-      const index col_end = std::min(channels, col + sums_on_stack);
-      std::fill_n(sums, sums_on_stack, 0);
-      std::int32_t row_sum = 0;
-      for (index k = 0; k < padded_depth(); k += chunk) {
-        const index count = std::min(chunk, padded_depth() - k);
-        gather_.part(codes, channel, window, k, count, patch);
-        if constexpr (S::is_affine) row_sum += gemm::sum_of_codes(patch, count);
-        gemm::add_products(patch, k, count, w, col, col_end, sums, copied);
-      }
-      const index out = g * channels + col;
-      with_stages<Out>(out, scale, &row_sum, [&](const auto& stages) {
-        gemm::apply_epilogue_to_rows<lanes>(
-            sums, sums_on_stack, gemm::output_rectangle<Out>{y + out, 0, 0, 0, 1, col_end - col},
-            stages);
-      });
-    }
+    std::int32_t row_sum = 0;
+    with_stages<Out>(out, scale, &row_sum, [&](const auto& stages) {
+      gemm::multiply_row_in_chunks<patch_code>(weights_[static_cast<std::size_t>(g)], part, y + out,
+                                               stages, memory, S::is_affine ? &row_sum : nullptr);
+    });
   }
 
   conv_shape shape_;

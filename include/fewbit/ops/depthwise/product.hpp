@@ -30,11 +30,6 @@ void expect_zero_code(const char* function, const char* argument, std::int32_t z
                     std::numeric_limits<Code>::max());
 }
 
-template <class Code>
-[[nodiscard]] constexpr std::int32_t farthest_input(std::int32_t zero) noexcept {
-  return std::max(std::numeric_limits<Code>::max() - zero, zero - std::numeric_limits<Code>::min());
-}
-
 /// The number of a unit in its list, Unit = 0, its smaller one = 1 ...: the largest that holds
 /// weights lowest .. highest and has at most `channels` channels; the last one if none has.
 template <class Unit>
@@ -96,7 +91,7 @@ class depthwise_product {
       for (index lane = 0; lane < blocks.lanes(); ++lane) {
         const index c = blocks.channel(lane);
         output_.set_bias(function, lane, bias.empty() ? 0 : bias[static_cast<std::size_t>(c)],
-                         input_zero + Unit::input_offset, sums_of_channel(values, c),
+                         input_zero + Unit::input_offset, channel_sums(values.col(c)),
                          farthest_input<code>(input_zero));
       }
     });
@@ -145,13 +140,9 @@ class depthwise_product {
                   std::span<const std::int32_t> bias, std::int32_t input_zero) const {
     for (index c = 0; c < shape_.channels(); ++c) {
       const std::int64_t b = bias.empty() ? 0 : bias[static_cast<std::size_t>(c)];
-      const std::int64_t farthest =
-          sums_of_channel(values, c).magnitudes * farthest_input<code>(input_zero) +
-          (b < 0 ? -b : b);
-      if (farthest > std::numeric_limits<std::int32_t>::max()) {
-        fail(function, item("largest sum of channel", c), farthest,
-             "at most 2147483647, the largest int32");
-      }
+      expect_sum(function, c,
+                 channel_sums(values.col(c)).magnitudes * farthest_input<code>(input_zero) +
+                     (b < 0 ? -b : b));
     }
   }
 
@@ -202,7 +193,7 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
         fail(function, item("exponent of channel", c),
              factors_[static_cast<std::size_t>(c)].exponent, "-31 to 7 for sums of 64 bits");
       }
-      const channel_sums sums = sums_of_channel(weights_, c);
+      const channel_sums sums = channel_sums(weights_.col(c));
       const std::int64_t b = bias.empty() ? 0 : bias[static_cast<std::size_t>(c)];
       if (b > most || b < -most || sums.magnitudes * reach > most - (b < 0 ? -b : b)) {
         fail(function, item("bias", c), b, "a number for which sums are less than 2^47");

@@ -22,6 +22,8 @@
 
 #include <utility>
 
+#include "fewbit/arch/avx2_taps.hpp"
+#include "fewbit/arch/neon_taps.hpp"
 #include "fewbit/arch/tap_unit.hpp"
 #include "fewbit/core/types.hpp"
 

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "fewbit/arch/avx2_taps.hpp"
+#include "fewbit/arch/neon_taps.hpp"
 #include "fewbit/arch/tap_unit.hpp"
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/bits.hpp"
@@ -155,17 +157,6 @@ template <class T>
       values(tap, c) = static_cast<std::int16_t>(w.codes(tap, c) - of_channel(w.zero_points, c));
   }
   return values;
-}
-
-[[nodiscard]] inline channel_sums sums_of_channel(const row_matrix<std::int16_t>& weights,
-                                                  index channel) {
-  channel_sums sums{0, 0};
-  for (index tap = 0; tap < weights.rows(); ++tap) {
-    const std::int64_t w = weights(tap, channel);
-    sums.weights += w;
-    sums.magnitudes += w < 0 ? -w : w;
-  }
-  return sums;
 }
 
 /// Output channels in the order of the sums of a unit: blocks of Unit::channels lanes. The last

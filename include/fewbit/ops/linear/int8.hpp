@@ -23,6 +23,7 @@
 #include "fewbit/gemm/few_bits/partial_sums.hpp"
 #include "fewbit/gemm/int8/multiply.hpp"
 #include "fewbit/gemm/int8/partial_sums.hpp"
+#include "fewbit/gemm/multiply_block.hpp"
 #include "fewbit/gemm/stages.hpp"
 #include "fewbit/gemm/sum_of_codes.hpp"
 #include "fewbit/ops/layer.hpp"
@@ -484,34 +485,21 @@ class int8_product {
   template <class Source, class Out, class Stages>
   void packed_row_by_chunks(const Source& x, const output_rows<Out>& y, const Stages& rest,
                             std::byte* memory) const noexcept {
-    using packed_sums = gemm::partial_sums<weights_type, input_code>;
-    constexpr index chunk = (stack_bytes - sums_bytes) / 2 / 512 * 512;
-    static_assert(chunk % packed_sums::depth == 0 && sums_on_stack % packed_sums::cols == 0);
-    auto* sums = reinterpret_cast<std::int32_t*>(memory);
-    auto* codes = reinterpret_cast<input_code*>(memory + sums_bytes);
-    auto* room = reinterpret_cast<std::int8_t*>(codes + chunk);
+    static_assert(gemm::row_chunk_bytes <= stack_bytes);
     float scale = 1.0F;
     if constexpr (!Inputs::is_static) scale = scale_of(x, 0);
-    for (index col = 0; col < outputs(); col += sums_on_stack) {
-      const index col_end = std::min(outputs(), col + sums_on_stack);
-      std::fill_n(sums, sums_on_stack, 0);
-      std::int32_t row_sum = 0;
-      for (index k = 0; k < inputs(); k += chunk) {
-        const index count = std::min(chunk, inputs() - k);
-        const input_code* part = codes;
-        if constexpr (Source::are_codes) {
-          part = x.data + k;
-        } else {
-          encode(x, 0, scale, k, count, codes);
-        }
-        if constexpr (S::is_affine) row_sum += gemm::sum_of_codes(part, count);
-        packed_sums::add(part, weights_, k, count, col, col_end, room, sums);
+    const auto codes = [&](index k, index count, input_code* to) -> const input_code* {
+      if constexpr (Source::are_codes) {
+        return x.data + k;
+      } else {
+        encode(x, 0, scale, k, count, to);
+        return to;
       }
-      const auto stages = scale_sums(blocks_of(&row_sum)) | with_row_scales(&scale, rest);
-      gemm::apply_epilogue_to_rows<lanes>(
-          sums, sums_on_stack,
-          gemm::output_rectangle<Out>{y.data, y.stride, 0, col, 1, col_end - col}, stages);
-    }
+    };
+    std::int32_t row_sum = 0;
+    gemm::multiply_row_in_chunks<input_code>(
+        weights_, codes, y.data, scale_sums(blocks_of(&row_sum)) | with_row_scales(&scale, rest),
+        memory, S::is_affine ? &row_sum : nullptr);
   }
 
   weights_type weights_;

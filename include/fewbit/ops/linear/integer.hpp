@@ -43,7 +43,7 @@ class integer_product {
  public:
   static constexpr const char* name = "linear";
   static constexpr index most_rows = rows_at_a_time;
-  static constexpr index stack_bytes = usual_stack_bytes;
+  static constexpr index stack_bytes = gemm::row_chunk_bytes;
   static constexpr bool owns_outputs = true;
   using inputs_type = Inputs;
   using weights_type =
@@ -62,16 +62,12 @@ class integer_product {
     expect_valid_params(name, "input_params", input_params, limits::min(), limits::max());
     expect(weights.cols() <= weights_type::max_depth, name, "number of inputs", weights.cols(),
            "at most " + std::to_string(weights_type::max_depth));
-    expect_equal(name, "number of factors", output_.channels(), weights.rows());
-    if (!bias.empty())
-      expect_equal(name, "length of bias", static_cast<index>(bias.size()), weights.rows());
+    expect_channels(name, output_, bias, weights.rows());
     const row_matrix<std::int8_t> codes = signed_codes(weights);
     const std::int32_t zero = input_params.zero_point;
-    for (index c = 0; c < weights.rows(); ++c) {
-      output_.set_bias(name, c, bias.empty() ? 0 : bias[static_cast<std::size_t>(c)], zero,
-                       sums_of_channel(weights, codes, c),
-                       std::max(limits::max() - zero, zero - limits::min()));
-    }
+    set_biases(
+        name, output_, bias, [&](index c) { return sums_of_channel(weights, codes, c); }, zero,
+        farthest_input<code>(zero));
     zeros_ = zeros_of_channels(weights);
     if constexpr (stays_packed<S>) {
       weights_ = weights_type(codes, -S::storage::min);
@@ -84,7 +80,6 @@ class integer_product {
   [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
   [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
   [[nodiscard]] const quant_params& input_params() const noexcept { return input_params_; }
-  [[nodiscard]] const layer_options& options() const noexcept { return options_; }
   [[nodiscard]] index bytes() const noexcept {
     index proofs = 0;
     if constexpr (!stays_packed<S>) proofs = weights_.proof_bytes();
@@ -109,7 +104,7 @@ class integer_product {
     }
     const Eigen::Map<const row_matrix<code>, 0, Eigen::OuterStride<>> a(
         x.data, y.rows, inputs(), Eigen::OuterStride<>(x.stride));
-    with_stages(0, sums, [&](const auto& stages) {
+    with_stages(sums, [&](const auto& stages) {
       gemm::multiply(a, weights_, y.matrix(), stages, workers, executor);
     });
   }
@@ -118,48 +113,31 @@ class integer_product {
   template <class Out>
   void run_on_stack(const code_rows<code>& x, const output_rows<Out>& y,
                     std::byte* memory) const noexcept {
-    constexpr index chunk = 2048, most_columns = 1024;
-    constexpr index columns = gemm::product_columns<weights_type>;
-    constexpr index most_sums = most_columns / columns * columns;
-    constexpr int lanes = gemm::product_lanes<weights_type>;
-    auto* sums = reinterpret_cast<std::int32_t*>(memory);
-    std::byte* copied = memory + most_sums * sizeof(std::int32_t);
     for (index r = 0; r < y.rows; ++r) {
-      for (index col = 0; col < outputs(); col += most_sums) {
-        const index col_end = std::min(outputs(), col + most_sums);
-        std::fill_n(sums, most_sums, 0);
-        for (index k = 0; k < inputs(); k += chunk) {
-          gemm::add_products(x.row(r) + k, k, std::min(chunk, inputs() - k), weights_, col, col_end,
-                             sums, copied);
-        }
-        std::int32_t row_sum = 0;
-        if constexpr (S::is_affine) row_sum = gemm::sum_of_codes(x.row(r), inputs());
-        with_stages(col, &row_sum, [&](const auto& stages) {
-          gemm::apply_epilogue_to_rows<lanes>(
-              sums, most_sums,
-              gemm::output_rectangle<Out>{y.data + r * y.stride + col, 0, 0, 0, 1, col_end - col},
-              stages);
-        });
-      }
+      std::int32_t row_sum = 0;
+      with_stages(&row_sum, [&](const auto& stages) {
+        gemm::multiply_row_in_chunks<code>(
+            weights_, [row = x.row(r)](index k, index, code*) { return row + k; },
+            y.data + r * y.stride, stages, memory, S::is_affine ? &row_sum : nullptr);
+      });
     }
   }
 
  private:
-  /// Calls f(stages) for the outputs from `first` on.
+  /// Calls f(stages); row_sums are those of the codes, for weights with zero points.
   template <class F>
   // NOLINTNEXTLINE(bugprone-exception-escape): stages were checked when the layer was made
-  FEWBIT_ALWAYS_INLINE void with_stages(index first, [[maybe_unused]] const std::int32_t* row_sums,
+  FEWBIT_ALWAYS_INLINE void with_stages([[maybe_unused]] const std::int32_t* row_sums,
                                         const F& f) const noexcept {
     if constexpr (S::is_affine) {
-      f(gemm::subtract_outer(row_sums, zeros_.data() + first) | output_.stages(first));
+      f(gemm::subtract_outer(row_sums, zeros_.data()) | output_.stages());
     } else {
-      f(output_.stages(first));
+      f(output_.stages());
     }
   }
 
   weights_type weights_;
   quant_params input_params_;
-  layer_options options_;
   aligned_buffer<std::int32_t> zeros_;
   output_type output_;
 };
