@@ -14,7 +14,7 @@ set(warning_flags -Wall -Wextra -Wconversion -Wshadow -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 takes the undefined lanes of its own AVX-512 intrinsics for mistakes of the caller.
   list(APPEND warning_flags -Wno-maybe-uninitialized -Wno-uninitialized)
-  if(CMAKE_SYSTEM_PROCESSOR STREQUAL "arm")
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(arm|aarch64)")
     list(APPEND warning_flags -Wno-psabi)  # notes on what g++ 7 changed, for each iterator of a vector
   endif()
 endif()
@@ -230,6 +230,7 @@ function(fewbit_example task)
     target_compile_definitions(${task} PRIVATE NDEBUG)
   endif()
   if(arg_SLOW AND FEWBIT_QUICK_EXAMPLES)
+    target_compile_options(${task} PRIVATE -O1)  # tests without optimization would take minutes
     set_target_properties(${task} PROPERTIES EXCLUDE_FROM_ALL ON)
     add_dependencies(slow_tests ${task})
   endif()

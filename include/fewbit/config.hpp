@@ -109,7 +109,8 @@
 #define FEWBIT_HAS_EXCEPTIONS 0
 #endif
 
-#if defined(__GNUC__)
+// A build without optimization inlines nothing: it would only compile the same code many times.
+#if defined(__GNUC__) && defined(__OPTIMIZE__)
 #define FEWBIT_ALWAYS_INLINE inline __attribute__((always_inline))
 // After the parameters of a lambda that is called in several places.
 #define FEWBIT_INLINE_LAMBDA __attribute__((always_inline))
