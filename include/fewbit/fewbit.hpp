@@ -229,6 +229,7 @@
 // fewbit/ops/window2d.hpp                    window2d, same_padding, placed_window
 //
 // ops: what is inside these
+// fewbit/arch/averages.hpp                   means of two and four 8-bit codes
 // fewbit/arch/byte_lookup.hpp                bytes by a table of 256
 // fewbit/arch/code_pairs.hpp                 pairs of codes as int16
 // fewbit/arch/products.hpp                   products that need more bits than their factors

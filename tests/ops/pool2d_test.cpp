@@ -47,7 +47,11 @@ row_matrix<T> plain_pool(const placed_window& p, const row_matrix<T>& x, const F
 
 const std::pair<image_extents, window2d> cases[] = {
     {{8, 10, 64}, {.kernel = {2, 2}, .stride = {2, 2}}},
+    {{5, 7, 80}, {.kernel = {2, 2}, .padding = {1, 0, 1, 1}}},
     {{7, 7, 130}, {.kernel = {7, 7}}},
+    {{7, 11, 70}, {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1, 1, 1}}},
+    {{6, 9, 65}, {.kernel = {3, 3}, .padding = {0, 1, 1, 2}}},
+    {{4, 70, 130}, {.kernel = {3, 3}, .stride = {1, 2}}},  // several groups of windows
     {{9, 6, 17}, {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1, 1, 1}}},
     {{5, 4, 3}, {.kernel = {3, 2}, .padding = {2, 1, 0, 1}}},
     {{12, 15, 33}, {.kernel = {12, 11}, .stride = {1, 3}}},  // more than 128 pixels

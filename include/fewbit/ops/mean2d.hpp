@@ -88,8 +88,11 @@ class mean2d {
       detail::expect_images(name, windows_, x, y);
       const auto& from = detail::rows_of(x);
       auto&& to = detail::rows_of(y);
-      detail::for_each_window<T, T>(windows_, from, to, executor,
-                                    [&](const auto& w, T* out) { mean(w, out); });
+      detail::for_each_window_run<T, T>(
+          windows_, from, to, executor, [this](const auto& run, T* out) {
+            detail::for_each_in_run(run, windows_.image().channels, out,
+                                    [this](const auto& w, T* pixel) { mean(w, pixel); });
+          });
     }
   }
 

@@ -19,6 +19,7 @@
 #include <string>
 #include <type_traits>
 
+#include "fewbit/arch/averages.hpp"
 #include "fewbit/arch/products.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/ops/code_blocks.hpp"
@@ -130,20 +131,8 @@ class average_pool2d {
       detail::expect_images(name, windows_, x, y);
       const auto& from = detail::rows_of(x);
       auto&& to = detail::rows_of(y);
-      const index taps = windows_.window().taps();
-      if (uses_int16(taps)) {
-        const rounded_mean whole(taps);
-        detail::for_each_window<T, T>(
-            windows_, from, to, executor, [=, this](const auto& w, T* out) {
-              const index count = divisor(w);
-              if constexpr (ByteCode<T>)
-                average16(w, count == taps ? whole : rounded_mean(count), out);
-            });
-      } else {
-        detail::for_each_window<T, T>(windows_, from, to, executor, [&](const auto& w, T* out) {
-          average32(w, divisor(w), out);
-        });
-      }
+      detail::for_each_window_run<T, T>(windows_, from, to, executor,
+                                        [this](const auto& run, T* out) { average(run, out); });
     }
   }
 
@@ -152,9 +141,6 @@ class average_pool2d {
   /// Used for 8-bit codes only.
   using rounded_mean = detail::rounded_mean<std::conditional_t<ByteCode<T>, T, std::int8_t>>;
 
-  [[nodiscard]] static bool uses_int16(index taps) noexcept {
-    return ByteCode<T> && taps <= detail::most_int16_taps;
-  }
   [[nodiscard]] index divisor(const pixels& w) const noexcept {
     return options_.counts_padding ? windows_.window().taps() : w.count();
   }
@@ -162,6 +148,43 @@ class average_pool2d {
   [[nodiscard]] std::int32_t padding_sum(const pixels& w) const noexcept {
     if (!options_.counts_padding) return 0;
     return options_.zero_point * static_cast<std::int32_t>(windows_.window().taps() - w.count());
+  }
+
+  void average(const detail::window_run<T>& run, T* y) const noexcept {
+    const pixels& w = run.first;
+    const index channels = windows_.image().channels, count = divisor(w);
+    if constexpr (ByteCode<T>) {
+      if (w.rows == 2 && w.cols == 2 && count == 4 && channels >= 16) {
+        return average_of_four(run, channels, options_.bounds, y);
+      }
+      if (windows_.window().taps() <= detail::most_int16_taps) {
+        const rounded_mean mean(count);
+        return detail::for_each_in_run(
+            run, channels, y, [&](const auto& window, T* out) { average16(window, mean, out); });
+      }
+    }
+    detail::for_each_in_run(run, channels, y,
+                            [&](const auto& window, T* out) { average32(window, count, out); });
+  }
+
+  /// Windows of 2 x 2 pixels. Not inlined, so that its values stay in registers.
+  [[gnu::noinline]] static void average_of_four(const detail::window_run<T>& run, index channels,
+                                                const code_bounds& bounds, T* y) noexcept {
+    const auto lowest = static_cast<T>(bounds.lowest), highest = static_cast<T>(bounds.highest);
+    const index row = run.first.row_step, col = run.first.col_step, depth = channels;
+    detail::for_each_in_run(run, depth, y, [&](const auto& w, T* out) FEWBIT_INLINE_LAMBDA {
+      const T* const p = w.first;
+      detail::for_each_channel_block<arch::native_lanes<T>>(
+          depth, [&]<int N>(index c) FEWBIT_INLINE_LAMBDA {
+            if constexpr (N > 1) {
+              using codes = arch::vec<T, N>;
+              const codes mean =
+                  arch::mean_of_four(codes::load(p + c), codes::load(p + c + col),
+                                     codes::load(p + c + row), codes::load(p + c + row + col));
+              arch::clamp(mean, codes(lowest), codes(highest)).store(out + c);
+            }
+          });
+    });
   }
 
   /// Sums in 16 bits. A pair of bytes is a 16-bit number: `all` sums these numbers modulo 2^16, and
@@ -266,32 +289,83 @@ class max_pool2d {
       detail::expect_images(name, windows_, x, y);
       const auto& from = detail::rows_of(x);
       auto&& to = detail::rows_of(y);
-      const auto lowest = static_cast<T>(bounds_.lowest), highest = static_cast<T>(bounds_.highest);
-      const index channels = windows_.image().channels;
-      detail::for_each_window<T, T>(windows_, from, to, executor,
-                                    [lowest, highest, channels](const auto& w, T* out) {
-                                      detail::with_shape(w, [&](auto shape) FEWBIT_INLINE_LAMBDA {
-                                        take_largest(shape, w, channels, lowest, highest, out);
-                                      });
-                                    });
+      detail::for_each_window_run<T, T>(windows_, from, to, executor,
+                                        [this](const auto& run, T* out) { largest(run, out); });
     }
   }
 
  private:
-  /// Not inlined: in the loops over windows, its values would not stay in registers.
+  using pixels = detail::window_pixels<T>;
+
+  void largest(const detail::window_run<T>& run, T* y) const noexcept {
+    const pixels& w = run.first;
+    const index channels = windows_.image().channels;
+    if (w.rows == 3 && w.cols == 3 && run.step == 2 * w.col_step) {
+      return take_largest_of_columns<2>(run, channels, bounds_, y);
+    }
+    if (w.rows == 3 && w.cols == 3 && run.step == w.col_step) {
+      return take_largest_of_columns<1>(run, channels, bounds_, y);
+    }
+    detail::with_shape(w, [&](auto shape) FEWBIT_INLINE_LAMBDA {
+      take_largest(shape, run, channels, bounds_, y);
+    });
+  }
+
+  /// Not inlined: in the loops over runs, its values would not stay in registers.
   template <class Shape>
-  [[gnu::noinline]] static void take_largest(Shape shape, const detail::window_pixels<T>& w,
-                                             index channels, T lowest, T highest, T* y) noexcept {
-    const detail::window_pixels<T> from = w;
-    detail::for_each_channel_block<arch::native_lanes<T>>(
-        channels, [&]<int N>(index c) FEWBIT_INLINE_LAMBDA {
-          using codes = detail::lanes_of<T, N>;
-          codes largest(lowest);
-          detail::for_each_pixel(shape, from.from_channel(c), [&](const T* p) {
-            largest = arch::max(largest, arch::load<codes>(p));
+  [[gnu::noinline]] static void take_largest(Shape shape, const detail::window_run<T>& run,
+                                             index channels, const code_bounds& bounds,
+                                             T* y) noexcept {
+    const auto lowest = static_cast<T>(bounds.lowest), highest = static_cast<T>(bounds.highest);
+    const index depth = channels;
+    detail::for_each_in_run(run, depth, y, [&](const auto& w, T* out) FEWBIT_INLINE_LAMBDA {
+      detail::for_each_channel_block<arch::native_lanes<T>>(
+          depth, [&]<int N>(index c) FEWBIT_INLINE_LAMBDA {
+            using codes = detail::lanes_of<T, N>;
+            codes largest(lowest);
+            detail::for_each_pixel(shape, w.from_channel(c), [&](const T* p) {
+              largest = arch::max(largest, arch::load<codes>(p));
+            });
+            arch::store<codes>(out + c, arch::min(largest, codes(highest)));
           });
-          arch::store<codes>(y + c, arch::min(largest, codes(highest)));
-        });
+    });
+  }
+
+  /// Windows of 3 x 3 pixels that share columns with the next: the largest code of each column is
+  /// computed once. Some windows at a time, so that their pixels stay in L1 while channels change.
+  template <int Stride>
+  [[gnu::noinline]] static void take_largest_of_columns(const detail::window_run<T>& run,
+                                                        index channels, const code_bounds& bounds,
+                                                        T* y) noexcept {
+    const auto lowest = static_cast<T>(bounds.lowest), highest = static_cast<T>(bounds.highest);
+    const index row = run.first.row_step, col = run.first.col_step, depth = channels;
+    const index at_once = std::max(index{1}, 4096 / (Stride * depth));
+    for (index done = 0; done < run.count; done += at_once) {
+      const index count = std::min(at_once, run.count - done);
+      detail::for_each_channel_block<arch::native_lanes<T>>(
+          depth, [&]<int N>(index c) FEWBIT_INLINE_LAMBDA {
+            using codes = detail::lanes_of<T, N>;
+            const T* p = run.first.first + done * run.step + c;
+            const auto next_column = [&]() FEWBIT_INLINE_LAMBDA {
+              const codes largest =
+                  arch::max(arch::max(arch::load<codes>(p), arch::load<codes>(p + row)),
+                            arch::load<codes>(p + 2 * row));
+              p += col;
+              return largest;
+            };
+            T* to = y + done * depth + c;
+            codes first = arch::max(next_column(), codes(lowest));
+            [[maybe_unused]] codes second = Stride == 1 ? next_column() : first;
+            for (index i = 0; i < count; ++i, to += depth) {
+              if constexpr (Stride == 2) second = next_column();
+              const codes third = next_column();
+              arch::store<codes>(
+                  to, arch::min(arch::max(arch::max(first, second), third), codes(highest)));
+              first = arch::max(Stride == 1 ? second : third, codes(lowest));
+              if constexpr (Stride == 1) second = third;
+            }
+          });
+    }
   }
 
   placed_window windows_;

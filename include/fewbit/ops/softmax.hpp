@@ -74,30 +74,29 @@ void for_each_row_group(index rows, index cols, const E& executor, const F& f) n
                     [&](index i) { f(i * group, std::min(group, rows - i * group)); });
 }
 
-/// Row sums of 256 numbers, indexed by how far a code is below the maximum of its row.
+/// Row sums of 256 numbers. The last belongs to the largest code of a row, the one before to the
+/// code before, and so on.
 template <int Rows, class T, class Number>
 void sum_of_entries(const Number* entries, index count, const T* x, index stride,
-                    const std::uint8_t (&largest)[Rows], Number (&sums)[Rows]) noexcept {
+                    const T (&largest)[Rows], Number (&sums)[Rows]) noexcept {
   Number total[Rows] = {};
+  const Number* entry_of_zero[Rows];  // codes are indices from here
+  for (int r = 0; r < Rows; ++r) entry_of_zero[r] = entries + 255 - largest[r];
   for (index i = 0; i < count; ++i) {
 #pragma GCC unroll 4
-    for (int r = 0; r < Rows; ++r) {
-      const auto below =
-          static_cast<std::uint8_t>(largest[r] - static_cast<std::uint8_t>(x[r * stride + i]));
-      total[r] = total[r] + entries[below];
-    }
+    for (int r = 0; r < Rows; ++r) total[r] = total[r] + entry_of_zero[r][x[r * stride + i]];
   }
   for (int r = 0; r < Rows; ++r) sums[r] = total[r];
 }
 
-/// y = largest - x modulo 256.
-inline void subtract_codes(index count, std::uint8_t largest, const std::uint8_t* x,
-                           std::uint8_t* y) noexcept {
+/// y = x + raise modulo 256.
+inline void raise_codes(index count, std::uint8_t raise, const std::uint8_t* x,
+                        std::uint8_t* y) noexcept {
   using codes = arch::vec<std::uint8_t, arch::native_lanes<std::uint8_t>>;
   for_each_step<codes::lanes>(
       count,
       [&](std::uint8_t* to, const std::uint8_t* from) {
-        codes(codes(largest) - codes::load(from)).store(to);
+        codes(codes::load(from) + codes(raise)).store(to);
       },
       y, x);
 }
@@ -105,8 +104,8 @@ inline void subtract_codes(index count, std::uint8_t largest, const std::uint8_t
 /// The loop over rows of softmax by entries: four rows at a time, so that sums of floats, which
 /// are added in the order of the codes, do not wait for each other.
 ///
-/// @param results  results(sum, y) writes the 256 results of a row, by how far a code is below the
-///                 maximum
+/// @param entries  as sum_of_entries
+/// @param results  results(sum, y) writes the 256 results of a row, in the order of the entries
 template <class T, class Out, class Number, class X, class Y, class E, class F>
 void softmax_rows(const std::array<Number, 256>& entries, const X& x, Y& y, const E& executor,
                   const F& results) noexcept {
@@ -114,10 +113,9 @@ void softmax_rows(const std::array<Number, 256>& entries, const X& x, Y& y, cons
   for_each_row_group(x.rows(), cols, executor, [&](index first, index rows) {
     const auto run = [&]<int Rows>(index row) {
       const T* from = x.data() + row * x_stride;
-      std::uint8_t largest[Rows];
+      T largest[Rows];
       Number sums[Rows];
-      for (int r = 0; r < Rows; ++r)
-        largest[r] = static_cast<std::uint8_t>(largest_code_of(cols, from + r * x_stride));
+      for (int r = 0; r < Rows; ++r) largest[r] = largest_code_of(cols, from + r * x_stride);
       sum_of_entries<Rows>(entries.data(), cols, from, x_stride, largest, sums);
       for (int r = 0; r < Rows; ++r) {
         Out* to = y.data() + (row + r) * y_stride;
@@ -125,16 +123,14 @@ void softmax_rows(const std::array<Number, 256>& entries, const X& x, Y& y, cons
         alignas(64) Out table[256];
         results(sums[r], &table[0]);
         if constexpr (sizeof(Out) == 1) {
-          subtract_codes(cols, largest[r], reinterpret_cast<const std::uint8_t*>(codes),
-                         reinterpret_cast<std::uint8_t*>(to));
+          raise_codes(cols, static_cast<std::uint8_t>(255 - largest[r]),
+                      reinterpret_cast<const std::uint8_t*>(codes),
+                      reinterpret_cast<std::uint8_t*>(to));
           look_up_bytes(arch::byte_lookup(reinterpret_cast<const std::uint8_t*>(&table[0])), cols,
                         reinterpret_cast<const std::uint8_t*>(to),
                         reinterpret_cast<std::uint8_t*>(to));
         } else {
-          for (index i = 0; i < cols; ++i) {
-            to[i] =
-                table[static_cast<std::uint8_t>(largest[r] - static_cast<std::uint8_t>(codes[i]))];
-          }
+          for (index i = 0; i < cols; ++i) to[i] = table[255 - largest[r] + codes[i]];
         }
       }
     };
@@ -195,7 +191,7 @@ class softmax {
       const std::int32_t x =
           saturating_rounding_doubling_high_mul(shifted, params.multiplier.mantissa);
       const bool counts = -d >= params.least_difference;
-      const auto at = static_cast<std::size_t>(d);
+      const auto at = static_cast<std::size_t>(255 - d);
       exps_[at] = counts ? fixed_exp_of_negative<5>(x) : 0;
       addends_[at] = rounding_divide_by_pot(exps_[at], 12);
     }
@@ -285,7 +281,7 @@ class table_softmax {
         std::log(double{std::numeric_limits<float>::max() / static_cast<float>(classes)}) - 5.0;
     const double shift = std::max(0.0, room) / scale;
     for (int d = 0; d < 256; ++d) {
-      exps_[static_cast<std::size_t>(d)] =
+      exps_[static_cast<std::size_t>(255 - d)] =
           static_cast<float>(std::exp((static_cast<double>(-d) + shift) * scale));
     }
   }

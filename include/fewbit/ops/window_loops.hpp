@@ -48,6 +48,24 @@ struct window_pixels {
   }
 };
 
+/// Windows of one row of outputs that are neighbours and have equal extents.
+template <class T>
+struct window_run {
+  window_pixels<T> first;
+  index count;
+  index step;  // codes from a window to the next
+};
+
+/// Calls f(window, output pixel) for the windows of a run.
+///
+/// @param channels  codes of an output pixel
+template <class T, class Out, class F>
+FEWBIT_ALWAYS_INLINE void for_each_in_run(const window_run<T>& run, index channels, Out* y,
+                                          const F& f) noexcept {
+  window_pixels<T> w = run.first;
+  for (index i = 0; i < run.count; ++i, w.first += run.step, y += channels) f(w, y);
+}
+
 /// The extents of a window, known to the compiler, or those of the window where they are 0.
 template <int Rows, int Cols>
 struct window_shape {};
@@ -86,40 +104,54 @@ FEWBIT_ALWAYS_INLINE void expect_images(const char* function, const placed_windo
                 windows.output_pixels() * windows.image().channels);
 }
 
-/// Calls pixel(window, y) for each window of each image; y is the output pixel. Tasks are some rows
-/// of an output image.
-template <class T, class Out, class X, class Y, class E, class F>
-void for_each_window(const placed_window& windows, const X& x, Y& y, const E& executor,
-                     const F& pixel) noexcept {
+/// Calls f(run, y) for runs that cover the windows of a row of outputs, in order. Windows inside the
+/// image columns are one run.
+///
+/// @param from  the first pixel of the first image row of the windows
+/// @param rows  of the windows, inside the image
+template <class T, class Out, class F>
+FEWBIT_ALWAYS_INLINE void for_each_run(const placed_window& windows, const T* from, index rows,
+                                       Out* y, const F& f) noexcept {
   const image_extents& image = windows.image();
   const window2d& window = windows.window();
-  const index rows = windows.output().height, cols = windows.output().width;
-  const index reach = reach_of(window.kernel.width, window.dilation.width);
-  const index channels = image.channels, per_row = std::max(cols * channels, index{1});
+  const index channels = image.channels, stride = window.stride.width;
+  const index last_left = image.width - reach_of(window.kernel.width, window.dilation.width);
+  const index row_step = window.dilation.height * image.width * channels;
+  const index col_step = window.dilation.width * channels, count = windows.output().width;
+  for (index c = 0; c < count;) {
+    const index left = c * stride - window.padding.left;
+    const bool inside = left >= 0 && left <= last_left;
+    const tap_range h = inside ? tap_range{0, window.kernel.width, left} : windows.cols_of(c);
+    const index in_run = inside ? std::min(count - c, (last_left - left) / stride + 1) : 1;
+    f(window_run<T>{{from + h.pixel * channels, rows, h.count(), row_step, col_step},
+                    in_run,
+                    stride * channels},
+      y + c * channels);
+    c += in_run;
+  }
+}
+
+/// Calls f(run, y) for runs that cover all windows of all images; y is the first output pixel of
+/// the run. Tasks are some rows of an output image.
+template <class T, class Out, class X, class Y, class E, class F>
+void for_each_window_run(const placed_window& windows, const X& x, Y& y, const E& executor,
+                         const F& f) noexcept {
+  const image_extents& image = windows.image();
+  const index rows = windows.output().height;
+  const index per_row = std::max(windows.output().width * image.channels, index{1});
   const index group = std::min(rows, (codes_per_task + per_row - 1) / per_row);
   const index tasks = (rows + group - 1) / group;
   const T* images = x.data();
   Out* outputs = y.data();
   const index x_stride = x.outerStride(), y_stride = y.outerStride();
   executor.for_each(x.rows() * tasks, [&](index task) {
-    // Copies: the compiler must assume that a store of a byte changes what a reference refers to.
-    const F run = pixel;
-    const index width = image.width, depth = channels, kernel_width = window.kernel.width;
-    const index most_left = width - reach, stride = window.stride.width, count = cols;
-    const index row_step = window.dilation.height * width * depth;
-    const index col_step = window.dilation.width * depth;
+    // A copy: the compiler must assume that a store of a byte changes what a reference refers to.
+    const F run = f;
     const index n = task / tasks, end = std::min(rows, (task % tasks + 1) * group);
     for (index r = task % tasks * group; r < end; ++r) {
-      Out* to = outputs + n * y_stride + r * per_row;
       const tap_range v = windows.rows_of(r);
-      const T* from = images + n * x_stride + v.pixel * width * depth;
-      index left = -window.padding.left;
-      for (index c = 0; c < count; ++c, to += depth, left += stride) {
-        // The division of cols_of is only needed at the edges.
-        const tap_range h =
-            left >= 0 && left <= most_left ? tap_range{0, kernel_width, left} : windows.cols_of(c);
-        run(window_pixels<T>{from + h.pixel * depth, v.count(), h.count(), row_step, col_step}, to);
-      }
+      for_each_run(windows, images + n * x_stride + v.pixel * image.width * image.channels,
+                   v.count(), outputs + n * y_stride + r * per_row, run);
     }
   });
 }
