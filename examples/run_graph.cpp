@@ -4,8 +4,6 @@
 // support/graph_runner.hpp places the activations and runs. Read run() first.
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <fewbit/fewbit.hpp>
@@ -16,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "fewbit/quant/modes.hpp"
+#include "support/graph_input.hpp"
 #include "support/graph_runner.hpp"
 #include "support/npy.hpp"
 #include "support/options.hpp"
@@ -24,39 +22,6 @@
 #include "support/table.hpp"
 
 namespace fewbit::examples {
-
-/// Image i as codes of the graph's input. Bytes are RGB pixels: they become the codes of `u8 /
-/// 255`, minus the mean and divided by the standard deviation of ImageNet where the graph takes the
-/// channels first; else byte 0 is the lowest code. Floats are quantized.
-std::vector<std::int8_t> codes_of(const tensor& images, index i, const graph_tensor& input) {
-  const auto size = static_cast<std::size_t>(input.size());
-  const std::size_t first = static_cast<std::size_t>(i) * size;
-  const quant_params& p = input.params;
-  std::vector<std::int8_t> codes(size);
-  if (images.type == element::i8) {
-    std::copy_n(images.as<std::int8_t>().begin() + static_cast<std::ptrdiff_t>(first), size,
-                codes.begin());
-  } else if (images.type == element::f32) {
-    for (std::size_t k = 0; k < size; ++k) {
-      codes[k] = static_cast<std::int8_t>(
-          onnx::quantize<std::int8_t>(images.as<float>()[first + k], p.scale, p.zero_point));
-    }
-  } else if (input.shape.size() == 4 && input.shape[1] == 3) {
-    constexpr std::array<float, 3> mean{0.485F, 0.456F, 0.406F}, deviation{0.229F, 0.224F, 0.225F};
-    const auto rgb = images.as<std::uint8_t>().subspan(first, size);
-    for (std::size_t c = 0; c < 3; ++c) {
-      for (std::size_t at = 0; at < size / 3; ++at) {
-        const float real = (static_cast<float>(rgb[3 * at + c]) / 255.0F - mean[c]) / deviation[c];
-        codes[c * size / 3 + at] =
-            static_cast<std::int8_t>(onnx::quantize<std::int8_t>(real, p.scale, p.zero_point));
-      }
-    }
-  } else {
-    const auto bytes = images.as<std::uint8_t>().subspan(first, size);
-    for (std::size_t k = 0; k < size; ++k) codes[k] = static_cast<std::int8_t>(int{bytes[k]} - 128);
-  }
-  return codes;
-}
 
 /// Images of the file, or one image of zeros.
 tensor images_of(const std::string& path, const graph_tensor& input) {

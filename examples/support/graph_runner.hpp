@@ -53,6 +53,24 @@ class graph_runner {
            scratch_.workers.bytes_per_slot() * scratch_.workers.slots();
   }
 
+  /// An operator that runs, and the first bytes of its codes in the arena.
+  struct placed_op {
+    index op;
+    std::vector<index> inputs;  // without constants
+    index output;
+    padding2d padding;  // of a PAD that became padding of the operator
+  };
+  /// The operators that run, in order.
+  [[nodiscard]] std::vector<placed_op> placed_ops() const {
+    std::vector<placed_op> all;
+    for (const step& s : steps_) {
+      placed_op placed{s.op, {}, offset_of(s.output), s.padding};
+      for (const index t : s.inputs) placed.inputs.push_back(offset_of(t));
+      all.push_back(std::move(placed));
+    }
+    return all;
+  }
+
   /// Runs all operators on one image.
   ///
   /// @param x      input().size() codes
@@ -60,22 +78,19 @@ class graph_runner {
   ///               are those of the processor
   template <class Watch>
   void run(std::span<const code> x, const Watch& watch) {
-    if (static_cast<index>(x.size()) != input().size()) {
-      graph_detail::bad("the number of codes", std::to_string(x.size()),
-                        std::to_string(input().size()));
-    }
-    std::copy(x.begin(), x.end(), at(graph_.inputs[0]));
+    take(x);
     for (const step& s : steps_) {
-      operands o{{}, at(s.output)};
-      for (std::size_t i = 0; i < s.inputs.size(); ++i) o.x[i] = at(s.inputs[i]);
+      const operands o = operands_of(s);
       const std::clock_t before = std::clock();
       s.function(o);
       const std::clock_t ticks = std::clock() - before;
       watch(s.op, codes_of(s.output), static_cast<double>(ticks) / CLOCKS_PER_SEC);
     }
   }
+  /// The same without reading the clock.
   void run(std::span<const code> x) {
-    run(x, [](index, std::span<const code>, double) {});
+    take(x);
+    for (const step& s : steps_) s.function(operands_of(s));
   }
 
  private:
@@ -83,8 +98,23 @@ class graph_runner {
     index op;
     std::vector<index> inputs;  // tensors that are no constants
     index output;
+    padding2d padding;
     graph_function function;
   };
+
+  void take(std::span<const code> x) {
+    if (static_cast<index>(x.size()) != input().size()) {
+      graph_detail::bad("the number of codes", std::to_string(x.size()),
+                        std::to_string(input().size()));
+    }
+    std::copy(x.begin(), x.end(), at(graph_.inputs[0]));
+  }
+
+  [[nodiscard]] operands operands_of(const step& s) {
+    operands o{{}, at(s.output)};
+    for (std::size_t i = 0; i < s.inputs.size(); ++i) o.x[i] = at(s.inputs[i]);
+    return o;
+  }
 
   void prepare(std::size_t i, const graph_runner_options& options) {
     const graph_op& op = graph_.ops[i];
@@ -113,7 +143,7 @@ class graph_runner {
       inputs[0] = f.input;
       extra = f.pads;
     }
-    steps_.push_back({static_cast<index>(i), inputs, out,
+    steps_.push_back({static_cast<index>(i), inputs, out, extra,
                       graph_detail::function_of(s, extra, graph_.at(inputs[0]).image())});
   }
 
@@ -155,14 +185,12 @@ class graph_runner {
     arena_ = aligned_buffer<code>(plan_.bytes);
   }
 
-  [[nodiscard]] code* at(index t) {
-    const index root = storage_[static_cast<std::size_t>(t)];
-    return arena_.data() + plan_.offsets[static_cast<std::size_t>(root)];
+  [[nodiscard]] index offset_of(index t) const {
+    return plan_.offsets[static_cast<std::size_t>(storage_[static_cast<std::size_t>(t)])];
   }
+  [[nodiscard]] code* at(index t) { return arena_.data() + offset_of(t); }
   [[nodiscard]] std::span<const code> codes_of(index t) const {
-    const index root = storage_[static_cast<std::size_t>(t)];
-    return {arena_.data() + plan_.offsets[static_cast<std::size_t>(root)],
-            static_cast<std::size_t>(graph_.at(t).size())};
+    return {arena_.data() + offset_of(t), static_cast<std::size_t>(graph_.at(t).size())};
   }
 
   struct folded_pad {
