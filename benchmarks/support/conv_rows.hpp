@@ -25,7 +25,7 @@ struct conv_layer {
   window2d window;
 };
 
-/// Layers of ResNet and MobileNet.
+/// Layers of ResNet and MobileNet. add_conv_rows sets the padding.
 inline const std::vector<conv_layer>& conv_layers() {
   static const std::vector<conv_layer> layers{
       {"3x3_56x56x64", {56, 56, 64}, 64, {.kernel = {3, 3}}},
@@ -44,7 +44,7 @@ inline const std::vector<conv_layer>& conv_layers() {
   return layers;
 }
 
-/// Layers of MobileNetV2 and EfficientNet.
+/// Layers of MobileNetV2 and EfficientNet. add_conv_rows sets the padding.
 inline const std::vector<conv_layer>& depthwise_layers() {
   static const std::vector<conv_layer> layers{
       {"3x3_112x112x32", {112, 112, 32}, 32, {.kernel = {3, 3}}},
@@ -76,9 +76,9 @@ struct conv_operands {
   row_matrix<Code> y;
 
   conv_operands(const conv_layer& l, bool depthwise) : layer(l), is_depthwise(depthwise) {
-    layer.window.padding = same_padding(l.image, l.window);
-    out_height = (l.image.height - 1) / l.window.stride.height + 1;
-    out_width = (l.image.width - 1) / l.window.stride.width + 1;
+    const extent2d out = placed_window("conv_operands", l.image, l.window).output();
+    out_height = out.height;
+    out_width = out.width;
     std::mt19937 random(7);
     x.resize(1, l.image.size());
     w.resize(l.channels, depth());
@@ -143,7 +143,8 @@ struct conv_operands {
 template <class Layer>
 void add_conv_rows(const std::string& kind, const std::string& implementation) {
   const bool depthwise = kind == "depthwise";
-  for (const conv_layer& layer : depthwise ? depthwise_layers() : conv_layers()) {
+  for (conv_layer layer : depthwise ? depthwise_layers() : conv_layers()) {
+    layer.window.padding = same_padding(layer.image, layer.window);
     const std::string name = kind + "/" + layer.name + "/" + implementation;
     benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
       typename Layer::operands data(layer, depthwise);

@@ -42,6 +42,7 @@ class xnnpack_operator {
 
  protected:
   void own(xnn_operator_t created) { operator_.reset(created); }
+  [[nodiscard]] xnn_operator_t get() const { return operator_.get(); }
 
  private:
   struct deleter {

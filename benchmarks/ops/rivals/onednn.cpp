@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/conv_rows.hpp"
+#include "support/network_layers.hpp"
 #include "support/op_cases.hpp"
 
 namespace fewbit::benchmarks { namespace {
@@ -20,7 +21,10 @@ class onednn_conv {
  public:
   using operands = conv_operands<std::uint8_t>;
 
-  explicit onednn_conv(operands& data) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+  explicit onednn_conv(operands& data) : onednn_conv(data, data.x.data(), data.y.data()) {}
+  /// Reads x and writes y, not the memory of the operands.
+  onednn_conv(operands& data, std::uint8_t* x, std::uint8_t* y)
+      : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
     omp_set_num_threads(1);
     const conv_layer& l = data.layer;
     const window2d& w = l.window;
@@ -53,10 +57,10 @@ class onednn_conv {
     dnnl::reorder(given, packed).execute(stream_, given, packed);
     stream_.wait();
     convolution_ = dnnl::convolution_forward(chosen);
-    give(DNNL_ARG_SRC, memory(src, engine_, data.x.data()));
+    give(DNNL_ARG_SRC, memory(src, engine_, x));
     give(DNNL_ARG_WEIGHTS, packed);
     give(DNNL_ARG_BIAS, memory(bias, engine_, data.bias.data()));
-    give(DNNL_ARG_DST, memory(dst, engine_, data.y.data()));
+    give(DNNL_ARG_DST, memory(dst, engine_, y));
   }
 
   void operator()() {
@@ -91,9 +95,14 @@ class onednn_primitive {
   }
 
  protected:
-  void give(int name, const dnnl::memory::desc& desc) {
-    kept.emplace_back(desc, engine);
-    std::memset(kept.back().get_data_handle(), 1, desc.get_size());
+  /// Adds an operand in the given memory, or in new memory full of ones.
+  void give(int name, const dnnl::memory::desc& desc, std::uint8_t* at = nullptr) {
+    if (at != nullptr) {
+      kept.emplace_back(desc, engine, at);
+    } else {
+      kept.emplace_back(desc, engine);
+      std::memset(kept.back().get_data_handle(), 1, desc.get_size());
+    }
     arguments.push_back({name, kept.back().get()});
   }
 
@@ -108,30 +117,50 @@ inline dnnl::memory::desc image_desc(const image_extents& i, dnnl::memory::data_
   return {{1, i.channels, i.height, i.width}, type, dnnl::memory::format_tag::nhwc};
 }
 
+/// A pool without padding before the image.
 struct onednn_pool : onednn_primitive {
-  onednn_pool(dnnl::algorithm algorithm, const image_extents& in, index kernel, index after) {
-    const image_extents out{in.height / 2, in.width / 2, in.channels};
+  onednn_pool(dnnl::algorithm algorithm, const image_extents& in, const image_extents& out,
+              index kernel, index stride, index after, const layer_memory& at = {}) {
     const auto src = image_desc(in, dnnl::memory::data_type::u8);
     const auto dst = image_desc(out, dnnl::memory::data_type::u8);
     const dnnl::pooling_forward::desc desc(dnnl::prop_kind::forward_inference, algorithm, src, dst,
-                                           {2, 2}, {kernel, kernel}, {0, 0}, {after, after});
+                                           {stride, stride}, {kernel, kernel}, {0, 0},
+                                           {after, after});
     primitive = dnnl::pooling_forward({desc, engine});
-    give(DNNL_ARG_SRC, src);
-    give(DNNL_ARG_DST, dst);
+    give(DNNL_ARG_SRC, src, at.a);
+    give(DNNL_ARG_DST, dst, at.y);
   }
 };
 
+/// A pool whose outputs are half as high and half as wide as its inputs.
+struct onednn_halving_pool : onednn_pool {
+  onednn_halving_pool(dnnl::algorithm algorithm, const image_extents& in, index kernel, index after)
+      : onednn_pool(algorithm, in, {in.height / 2, in.width / 2, in.channels}, kernel, 2, after) {}
+};
+
 struct onednn_add : onednn_primitive {
-  onednn_add() {
-    const auto codes = image_desc(added_image, dnnl::memory::data_type::u8);
+  explicit onednn_add(const image_extents& image, const layer_memory& at = {}) {
+    const auto codes = image_desc(image, dnnl::memory::data_type::u8);
     dnnl::primitive_attr attributes;
     attributes.set_scales(DNNL_ARG_SRC_0, 0, {0.5F});
     attributes.set_scales(DNNL_ARG_SRC_1, 0, {0.75F});
     const dnnl::binary::desc desc(dnnl::algorithm::binary_add, codes, codes, codes);
     primitive = dnnl::binary({desc, attributes, engine});
-    give(DNNL_ARG_SRC_0, codes);
-    give(DNNL_ARG_SRC_1, codes);
-    give(DNNL_ARG_DST, codes);
+    give(DNNL_ARG_SRC_0, codes, at.a);
+    give(DNNL_ARG_SRC_1, codes, at.b);
+    give(DNNL_ARG_DST, codes, at.y);
+  }
+};
+
+/// Channels first to channels last.
+struct onednn_transpose : onednn_primitive {
+  onednn_transpose(const image_extents& image, const layer_memory& at) {
+    const dnnl::memory::desc from({1, image.channels, image.height, image.width},
+                                  dnnl::memory::data_type::u8, dnnl::memory::format_tag::nchw);
+    const auto to = image_desc(image, dnnl::memory::data_type::u8);
+    primitive = dnnl::reorder({engine, from, engine, to});
+    give(DNNL_ARG_FROM, from, at.a);
+    give(DNNL_ARG_TO, to, at.y);
   }
 };
 
@@ -156,17 +185,38 @@ void add_onednn_row(const std::string& op, const std::string& size, index output
   });
 }
 
+/// A layer of a network. No operator is left out. The mean keeps the scale of its inputs.
+timed_layer onednn_layer(const network_layer& layer, const layer_memory& at) {
+  const image_extents& image = layer.conv.image;
+  switch (layer.kind) {
+    case layer_kind::transpose:
+      return timed<onednn_transpose>(image, at);
+    case layer_kind::conv:
+    case layer_kind::depthwise:
+      return timed_conv<onednn_conv>(layer, at.a, at.y);
+    case layer_kind::add:
+      return timed<onednn_add>(image, at);
+    case layer_kind::mean:
+      return timed<onednn_pool>(dnnl::algorithm::pooling_avg_exclude_padding, image,
+                                image_extents{1, 1, image.channels}, image.height, index{1},
+                                index{0}, at);
+  }
+  return {};
+}
+
 [[maybe_unused]] const bool added = [] {
   hold_to_native_arch();
-  add_onednn_row<onednn_add>("add_u8", "56x56x256", added_image.size());
-  add_onednn_row<onednn_pool>("average_pool_2x2_u8", "56x56x128", averaged_image.size() / 4,
-                              dnnl::algorithm::pooling_avg_exclude_padding, averaged_image,
-                              index{2}, index{0});
-  add_onednn_row<onednn_pool>("max_pool_3x3_u8", "112x112x64", maximum_image.size() / 4,
-                              dnnl::algorithm::pooling_max, maximum_image, index{3}, index{1});
+  add_onednn_row<onednn_add>("add_u8", "56x56x256", added_image.size(), added_image);
+  add_onednn_row<onednn_halving_pool>("average_pool_2x2_u8", "56x56x128", averaged_image.size() / 4,
+                                      dnnl::algorithm::pooling_avg_exclude_padding, averaged_image,
+                                      index{2}, index{0});
+  add_onednn_row<onednn_halving_pool>("max_pool_3x3_u8", "112x112x64", maximum_image.size() / 4,
+                                      dnnl::algorithm::pooling_max, maximum_image, index{3},
+                                      index{1});
   add_onednn_row<onednn_softmax>("softmax_f32", "128x1024", softmax_rows * softmax_classes);
   add_conv_rows<onednn_conv>("conv", "onednn_u8s8");
   add_conv_rows<onednn_conv>("depthwise", "onednn_u8s8");
+  add_network_sum("onednn_sum", onednn_layer);
   return true;
 }();
 
