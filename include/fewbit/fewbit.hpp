@@ -76,6 +76,7 @@
 #include "fewbit/arch/lookup_unit.hpp"   // instructions of searches by codes
 #include "fewbit/arch/magnitude.hpp"     // larger_magnitude
 #include "fewbit/arch/memory.hpp"        // prefetch
+#include "fewbit/arch/partial.hpp"       // load_first, store_first: the first lanes of a register
 #include "fewbit/arch/stored_unit.hpp"   // instructions for stored weights of 1 to 8 bits
 #include "fewbit/arch/streaming_store.hpp"  // streaming_store, end_streaming
 #include "fewbit/arch/table_unit.hpp"       // instructions of table lookup

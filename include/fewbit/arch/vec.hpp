@@ -24,7 +24,7 @@
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpsabi"  // all functions are inlined, so no call passes a vector
+#pragma GCC diagnostic ignored "-Wpsabi"  // no function of another compiler is called with a vector
 #endif
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace arch {

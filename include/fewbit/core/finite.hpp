@@ -14,6 +14,7 @@
 
 #include "fewbit/arch/convert.hpp"
 #include "fewbit/arch/magnitude.hpp"
+#include "fewbit/arch/partial.hpp"
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
@@ -54,11 +55,8 @@ template <class Magnitude>
 FEWBIT_ALWAYS_INLINE std::int32_t largest_magnitude(const float* x, index n,
                                                     const Magnitude& magnitude) noexcept {
   using vec = arch::vec<float, arch::native_lanes<float>>;
-  std::int32_t largest = 0;
-  if (n < vec::lanes) {
-    for (index i = 0; i < n; ++i) largest = arch::max(largest, magnitude(x[i]));
-    return largest;
-  }
+  if (n < vec::lanes)
+    return arch::max_of_lanes(magnitude(arch::load_first<vec>(x, static_cast<int>(n))));
   auto even = magnitude(vec::load(x)), odd = magnitude(vec::load(x + n - vec::lanes));
 #pragma GCC unroll 4
   for (index i = 0; i + 2 * vec::lanes <= n; i += 2 * vec::lanes) {

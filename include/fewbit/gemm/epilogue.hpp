@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "fewbit/arch/partial.hpp"
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/core/types.hpp"
 
@@ -33,11 +34,7 @@ struct at {
   template <class V>
   FEWBIT_ALWAYS_INLINE V columns(const arch::lane<V>* p) const noexcept {
     if constexpr (arch::is_vec<V>) {
-      if (valid < V::lanes) {
-        V v(arch::lane<V>{});
-        for (int i = 0; i < valid; ++i) v.set(i, p[col + i]);
-        return v;
-      }
+      if (valid < V::lanes) return arch::load_first<V>(p + col, valid);
     }
     return arch::load<V>(p + col);
   }
@@ -46,10 +43,7 @@ struct at {
   template <class V>
   FEWBIT_ALWAYS_INLINE void store_columns(const V& v, arch::lane<V>* p) const noexcept {
     if constexpr (arch::is_vec<V>) {
-      if (valid < V::lanes) {
-        for (int i = 0; i < valid; ++i) p[col + i] = v[i];
-        return;
-      }
+      if (valid < V::lanes) return arch::store_first(v, p + col, valid);
     }
     arch::store(p + col, v);
   }

@@ -21,6 +21,7 @@
 #include "fewbit/arch/byte_sums.hpp"
 #include "fewbit/arch/convert.hpp"
 #include "fewbit/arch/memory.hpp"
+#include "fewbit/arch/partial.hpp"
 #include "fewbit/arch/streaming_store.hpp"
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/config.hpp"
@@ -174,12 +175,26 @@ struct row_quantizer {
   template <class Store>
   static constexpr index watched = Store::is_streaming ? 65536 : 8192;
 
+  /// Less than a register of codes.
   void encode_few(const float* x, index n, Code* codes) const noexcept {
-    if (n <= 0) return;  // memcpy must not get a null pointer
+    if (n <= 0) return;
+    half least(0);
+    const auto four = encode_four(
+        [&](index i) {
+          const index first = std::min(i, n);
+          return arch::load_first<reals>(
+              x + first, static_cast<int>(std::min<index>(n - first, reals::lanes)));
+        },
+        reals(inverse_scale), int16_zero(), least);
+    arch::store_first(four, codes, static_cast<int>(n));
+    if (needs_replacing(least)) encode_few_replacing(x, n, codes);
+  }
+
+  [[gnu::noinline]] void encode_few_replacing(const float* x, index n, Code* codes) const noexcept {
     float padded[code_lanes] = {};
     Code all[code_lanes];
     std::memcpy(padded, x, sizeof(float) * static_cast<std::size_t>(n));
-    encode_whole<arch::plain_store>(padded, code_lanes, all);
+    encode_replacing<arch::plain_store>(padded, code_lanes, all);
     std::memcpy(codes, all, static_cast<std::size_t>(n));
   }
 
@@ -199,24 +214,47 @@ struct row_quantizer {
     }
   }
 
-  /// Converts, and returns false if a code may be wrong: the value is a NaN, or no int32 after
-  /// scaling. Such a value becomes the smallest int32 and then the smallest int16. The minimum of
-  /// all int16 values detects it. Large negative numbers give the same minimum; they only cost
-  /// time.
+  using half = arch::vec<std::int16_t, 2 * reals::lanes>;
+
+  [[nodiscard]] half int16_zero() const noexcept {
+    return half(static_cast<std::int16_t>(zero_point));
+  }
+
+  /// One register of codes of the floats that load(0), load(lanes) ... return.
+  ///
+  /// @param inverse, zero  inverse_scale and int16_zero(), loaded before the loop: the compiler must
+  ///                       assume that a store of a code changes the members
+  /// @param least          the minimum of the int16 values so far
+  template <class Load>
+  FEWBIT_ALWAYS_INLINE codes_register<Code> encode_four(const Load& load, const reals& inverse,
+                                                        const half& zero,
+                                                        half& least) const noexcept {
+    const auto narrow = [&](const half& v) {
+      least = arch::min(least, v);
+      return arch::add_saturating(v, zero);
+    };
+    arch::rebind<reals, std::int32_t> values[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j)
+      values[j] = arch::nearest_int(reals(load(index{j} * reals::lanes) * inverse));
+    return within(arch::narrowed<Code>(values, narrow));
+  }
+
+  /// Whether a code may be wrong: its value is a NaN, or no int32 after scaling. Such a value
+  /// becomes the smallest int32 and then the smallest int16. Large negative numbers give the same
+  /// minimum; they only cost time.
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE static bool needs_replacing(const half& least) noexcept {
+    return arch::max_of_lanes(half(half(std::int16_t{-1}) - least)) == 0x7FFF;
+  }
+
+  /// Converts, and returns false if a code may be wrong.
   template <class Store>
   FEWBIT_ALWAYS_INLINE bool encode_watching(const float* x, index n, Code* codes) const noexcept {
-    using half = arch::vec<std::int16_t, 2 * reals::lanes>;
     half least(0);
     const auto encode = [this, &least, x, codes, inverse = reals(inverse_scale),
-                         zero = half(static_cast<std::int16_t>(zero_point))](index i) {
-      const auto narrow = [&](const half& v) {
-        least = arch::min(least, v);
-        return arch::add_saturating(v, zero);
-      };
-      const auto four = four_to_codes(
-          x + i, [&](const reals& v) { return v * inverse; },
-          [&](const auto& values) { return arch::narrowed<Code>(values, narrow); });
-      Store::put(codes + i, within(four));
+                         zero = int16_zero()](index i) {
+      const auto load = [from = x + i](index j) { return reals::load(from + j); };
+      Store::put(codes + i, encode_four(load, inverse, zero, least));
     };
     const index length =
         Store::is_streaming ? n / (streams * arch::cache_line) * arch::cache_line : 0;
@@ -236,7 +274,7 @@ struct row_quantizer {
       prefetch_ahead(x + i);
       encode(i);
     }
-    return arch::max_of_lanes(half(half(std::int16_t{-1}) - least)) < 0x7FFF;
+    return !needs_replacing(least);
   }
 
   template <class Store>

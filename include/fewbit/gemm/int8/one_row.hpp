@@ -30,7 +30,6 @@ namespace detail {
 template <class Unit, class Out, class E>
 struct finish_row {
   using cut = split_at_saturate<E>;
-  static_assert(cut::found, "fewbit: the epilogue of one row ends in to_int8 or to_uint8");
 
   Out* c;
   index col;
@@ -74,6 +73,40 @@ struct finish_row {
   FEWBIT_ALWAYS_INLINE void end_row(index) const noexcept {}
 };
 
+/// Applies an epilogue that ends in numbers of the type of C to the sums of one row in registers.
+template <class Unit, class Out, class E>
+struct finish_row_of_numbers {
+  Out* c;
+  index col;
+  index n;
+  E epilogue;
+
+  FEWBIT_ALWAYS_INLINE void begin_row() const noexcept {}
+  template <int R, int C>
+  FEWBIT_ALWAYS_INLINE void expect(index) const noexcept {}
+  template <int R, int C>
+  FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) const noexcept {
+    typename Unit::accumulator sums[C];
+    tile.row(0, sums);
+#pragma GCC unroll 8
+    for (int j = 0; j < C; ++j) {
+      const index first = col + j * Unit::cols;
+      if (first + Unit::cols <= n) {
+        epilogue(sums[j], at{0, first, Unit::cols}).store(c + first);
+      } else if (first < n) {
+        const at where{0, first, static_cast<int>(n - first)};
+        where.store_columns(epilogue(sums[j], where), c);
+      }
+    }
+  }
+  FEWBIT_ALWAYS_INLINE void end_row(index) const noexcept {}
+};
+
+/// What one row does with its sums.
+template <class Unit, class Out, class E>
+using row_sink = std::conditional_t<split_at_saturate<E>::found, finish_row<Unit, Out, E>,
+                                    finish_row_of_numbers<Unit, Out, E>>;
+
 }  // namespace detail
 
 /// A copy of small weights in the form that multiply_row reads fastest: as int16 where the unit
@@ -109,11 +142,10 @@ class row_weights {
   aligned_buffer<std::int16_t> wide_;
 };
 
-/// c(j) = epilogue(sum over k of a(k) * W(j, k)) for weights without blocks of k. The epilogue ends
-/// in 8-bit codes.
+/// c(j) = epilogue(sum over k of a(k) * W(j, k)) for weights without blocks of k.
 ///
 /// @param a        w.k() codes
-/// @param rows     row_weights(w)
+/// @param rows     row_weights(w), or empty
 /// @param scratch  scratch_bytes(w, 1) bytes
 template <class Lhs, class Kernel, class Out, class E>
 void multiply_row(const Lhs* a, const int8_weights<Lhs, Kernel>& w,
@@ -136,7 +168,7 @@ void multiply_row(const Lhs* a, const int8_weights<Lhs, Kernel>& w,
             row.codes, row.stride, weights + (w.panel(col) - w.panel(0)),
             0,         depth,      unit::lhs_offset == 0 ? nullptr : w.block_sums(0, col),
             nullptr,   1,          1};
-        const detail::finish_row<Dots, Out, E> sink{c, col, w.n(), epilogue};
+        const detail::row_sink<Dots, Out, E> sink{c, col, w.n(), epilogue};
         if (width == Kernel::tile::cols) {
           detail::sum_rows<Dots, 1, Kernel::col_registers>(1, run, unit::lhs_offset, nothing, sink);
         } else {

@@ -22,6 +22,7 @@
 #include "fewbit/gemm/few_bits/multiply.hpp"
 #include "fewbit/gemm/few_bits/partial_sums.hpp"
 #include "fewbit/gemm/int8/multiply.hpp"
+#include "fewbit/gemm/int8/one_row.hpp"
 #include "fewbit/gemm/int8/partial_sums.hpp"
 #include "fewbit/gemm/multiply_block.hpp"
 #include "fewbit/gemm/stages.hpp"
@@ -196,6 +197,9 @@ class int8_product {
       for (index r = 0; rows == 0 && r < y.rows; ++r)
         packed_row_by_chunks(x.from(r), y.part(r, 1), rest, memory);
     } else {
+      if constexpr (block_depth == 0) {
+        if (y.rows == 1 && row_bytes() <= stack_bytes) return one_row(x, y.data, rest, memory);
+      }
       const stack_layout place(y.rows, inputs(), Source::are_codes);
       for (index first = 0; first < y.rows; first += place.rows) {
         const index count = std::min(place.rows, y.rows - first);
@@ -319,6 +323,31 @@ class int8_product {
     } else {
       gemm::multiply(a, weights_, y.matrix(), stages, workers, executor, blocks);
     }
+  }
+
+  /// Bytes of the codes of one row and of their copy in the order of the kernel.
+  [[nodiscard]] index row_bytes() const noexcept {
+    return stack_layout::padded(inputs()) + gemm::scratch_bytes(weights_, 1);
+  }
+
+  /// One row whose codes fit the stack.
+  template <class Source, class Out, class Stages>
+  void one_row(const Source& x, Out* y, const Stages& rest, std::byte* memory) const noexcept {
+    [[maybe_unused]] float scale = 1.0F;
+    if constexpr (!Inputs::is_static) scale = scale_of(x, 0);
+    const input_code* codes = nullptr;
+    if constexpr (Source::are_codes) {
+      codes = x.row(0);
+    } else {
+      auto* room = reinterpret_cast<input_code*>(memory);
+      encode(x, 0, scale, 0, inputs(), room);
+      codes = room;
+    }
+    std::int32_t row_sum = 0;
+    if constexpr (S::is_affine) row_sum = gemm::sum_of_codes(codes, inputs());
+    gemm::multiply_row(codes, weights_, {}, y,
+                       scale_sums(blocks_of(&row_sum)) | with_row_scales(&scale, rest),
+                       memory + stack_layout::padded(inputs()));
   }
 
   /// The order of the buffer on the stack: sums, then codes of some rows, then a copy of a chunk of
