@@ -88,8 +88,8 @@ void add_products(const Lhs* a, index k, index count, const few_bit_weights<Bits
       a, w, k, count, col, col_end, reinterpret_cast<std::int8_t*>(scratch), sums);
 }
 
-/// Bytes of memory of multiply_row_in_chunks, whatever the extents: sums of some columns, a chunk of
-/// codes, and a copy of the chunk.
+/// Bytes of memory of multiply_row_in_chunks, whatever the extents: sums of some columns, a chunk
+/// of codes, and a copy of the chunk.
 inline constexpr index row_chunk_codes = 2048;
 inline constexpr index row_chunk_sums = 1024;
 inline constexpr index row_chunk_bytes =
@@ -98,8 +98,8 @@ inline constexpr index row_chunk_bytes =
 /// y(j) = epilogue(sum over k of a(k) * W(j, k)) of one row a, in row_chunk_bytes of memory: k in
 /// chunks, some columns at a time.
 ///
-/// @param codes    codes(k, count, memory) returns a pointer to codes k .. k + count - 1 of the row;
-///                 it may write them to memory
+/// @param codes    codes(k, count, memory) returns a pointer to codes k .. k + count - 1 of the
+///                 row; it may write them to memory
 /// @param row_sum  if given, gets the sum of the codes before the epilogue reads it
 template <class Code, class Weights, class Codes, class Out, class E>
 void multiply_row_in_chunks(const Weights& w, const Codes& codes, Out* y, const E& epilogue,

@@ -104,8 +104,8 @@ FEWBIT_ALWAYS_INLINE void expect_images(const char* function, const placed_windo
                 windows.output_pixels() * windows.image().channels);
 }
 
-/// Calls f(run, y) for runs that cover the windows of a row of outputs, in order. Windows inside the
-/// image columns are one run.
+/// Calls f(run, y) for runs that cover the windows of a row of outputs, in order. Windows inside
+/// the image columns are one run.
 ///
 /// @param from  the first pixel of the first image row of the windows
 /// @param rows  of the windows, inside the image

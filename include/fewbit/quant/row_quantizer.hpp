@@ -222,8 +222,8 @@ struct row_quantizer {
 
   /// One register of codes of the floats that load(0), load(lanes) ... return.
   ///
-  /// @param inverse, zero  inverse_scale and int16_zero(), loaded before the loop: the compiler must
-  ///                       assume that a store of a code changes the members
+  /// @param inverse, zero  inverse_scale and int16_zero(), loaded before the loop: the compiler
+  ///                       must assume that a store of a code changes the members
   /// @param least          the minimum of the int16 values so far
   template <class Load>
   FEWBIT_ALWAYS_INLINE codes_register<Code> encode_four(const Load& load, const reals& inverse,
