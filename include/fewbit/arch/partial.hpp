@@ -1,13 +1,13 @@
 #pragma once
 /// Loads and stores of the first lanes of a vector, for the ends of rows and for short rows.
 ///
-/// | lanes of | AVX512                | AVX2                    | elsewhere |
-/// |----------|-----------------------|-------------------------|-----------|
-/// | 32 bits  | masked vmovdqu32      | vpmaskmovd              | a loop    |
-/// | 8 bits   | masked vmovdqu8       | a loop                  | a loop    |
+/// | lanes of | AVX512                | AVX2                    | elsewhere         |
+/// |----------|-----------------------|-------------------------|-------------------|
+/// | 32 bits  | masked vmovdqu32      | vpmaskmovd              | through the stack |
+/// | 8 bits   | masked vmovdqu8       | through the stack       | through the stack |
 ///
-/// A masked instruction neither reads nor writes memory of lanes that are left out. A loop over
-/// lanes writes a register to the stack and reads it again as a whole, which costs some 15 cycles.
+/// A masked instruction neither reads nor writes memory of lanes that are left out. A load through
+/// the stack waits until the lanes, which are written one by one, can be read as a register.
 /// Read next: gemm/epilogue.hpp.
 
 #include "fewbit/begin.hpp"

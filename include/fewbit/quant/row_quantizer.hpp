@@ -73,15 +73,22 @@ FEWBIT_ALWAYS_INLINE codes_register<Code> last_lanes(const codes_register<Code>&
 }
 
 /// Converts four registers of floats to one register of codes: scaled(x) is rounded to int32, and
-/// `narrow` converts four registers of int32 to codes.
+/// `narrow` converts four registers of int32 to codes. load(i) returns the register of floats i,
+/// i + 1, ...
+template <class Load, class Scaled, class Narrow>
+FEWBIT_ALWAYS_INLINE auto loaded_to_codes(const Load& load, const Scaled& scaled,
+                                          const Narrow& narrow) noexcept {
+  arch::rebind<reals, std::int32_t> values[4];
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) values[j] = arch::nearest_int(scaled(load(index{j} * reals::lanes)));
+  return narrow(values);
+}
+
+/// The same of floats in memory.
 template <class Scaled, class Narrow>
 FEWBIT_ALWAYS_INLINE auto four_to_codes(const float* x, const Scaled& scaled,
                                         const Narrow& narrow) noexcept {
-  arch::rebind<reals, std::int32_t> values[4];
-#pragma GCC unroll 4
-  for (int j = 0; j < 4; ++j)
-    values[j] = arch::nearest_int(scaled(reals::load(x + j * reals::lanes)));
-  return narrow(values);
+  return loaded_to_codes([x](index i) { return reals::load(x + i); }, scaled, narrow);
 }
 
 /// The first element of the last register of n codes. It overlaps the register before it.
@@ -233,11 +240,9 @@ struct row_quantizer {
       least = arch::min(least, v);
       return arch::add_saturating(v, zero);
     };
-    arch::rebind<reals, std::int32_t> values[4];
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j)
-      values[j] = arch::nearest_int(reals(load(index{j} * reals::lanes) * inverse));
-    return within(arch::narrowed<Code>(values, narrow));
+    return within(loaded_to_codes(
+        load, [&](const reals& v) { return v * inverse; },
+        [&](const auto& values) { return arch::narrowed<Code>(values, narrow); }));
   }
 
   /// Whether a code may be wrong: its value is a NaN, or no int32 after scaling. Such a value

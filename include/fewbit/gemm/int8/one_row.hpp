@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "fewbit/arch/partial.hpp"
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/epilogue_rows.hpp"
@@ -26,11 +27,10 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
-/// Applies an epilogue that ends in 8-bit codes to the sums of one row in registers.
+/// Applies an epilogue to the sums of one row in registers. If it ends in 8-bit codes, four
+/// registers of sums become one of codes.
 template <class Unit, class Out, class E>
 struct finish_row {
-  using cut = split_at_saturate<E>;
-
   Out* c;
   index col;
   index n;
@@ -43,6 +43,18 @@ struct finish_row {
   FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) const noexcept {
     typename Unit::accumulator sums[C];
     tile.row(0, sums);
+    if constexpr (split_at_saturate<E>::found) {
+      store_codes(sums);
+    } else {
+      store_numbers(sums);
+    }
+  }
+  FEWBIT_ALWAYS_INLINE void end_row(index) const noexcept {}
+
+ private:
+  template <class V, int C>
+  FEWBIT_ALWAYS_INLINE void store_codes(const V (&sums)[C]) const noexcept {
+    using cut = split_at_saturate<E>;
 #pragma GCC unroll 8
     for (int j = 0; j < C; j += 4) {
       arch::vec<std::int32_t, Unit::cols> four[4];  // missing registers repeat the last one
@@ -63,49 +75,23 @@ struct finish_row {
       const index room = std::min<index>((C - j) * Unit::cols, n - begin);
       if (room >= 4 * Unit::cols) {
         codes.store(c + begin);
-      } else {
-        Out all[4 * Unit::cols];
-        codes.store(&all[0]);
-        std::copy_n(&all[0], std::max(room, index{0}), c + begin);
+      } else if (room > 0) {
+        arch::store_first(codes, c + begin, static_cast<int>(room));
       }
     }
   }
-  FEWBIT_ALWAYS_INLINE void end_row(index) const noexcept {}
-};
 
-/// Applies an epilogue that ends in numbers of the type of C to the sums of one row in registers.
-template <class Unit, class Out, class E>
-struct finish_row_of_numbers {
-  Out* c;
-  index col;
-  index n;
-  E epilogue;
-
-  FEWBIT_ALWAYS_INLINE void begin_row() const noexcept {}
-  template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void expect(index) const noexcept {}
-  template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) const noexcept {
-    typename Unit::accumulator sums[C];
-    tile.row(0, sums);
+  template <class V, int C>
+  FEWBIT_ALWAYS_INLINE void store_numbers(const V (&sums)[C]) const noexcept {
 #pragma GCC unroll 8
     for (int j = 0; j < C; ++j) {
       const index first = col + j * Unit::cols;
-      if (first + Unit::cols <= n) {
-        epilogue(sums[j], at{0, first, Unit::cols}).store(c + first);
-      } else if (first < n) {
-        const at where{0, first, static_cast<int>(n - first)};
-        where.store_columns(epilogue(sums[j], where), c);
-      }
+      if (first >= n) return;
+      const at where{0, first, static_cast<int>(std::min<index>(n - first, Unit::cols))};
+      where.store_columns(epilogue(sums[j], where), c);
     }
   }
-  FEWBIT_ALWAYS_INLINE void end_row(index) const noexcept {}
 };
-
-/// What one row does with its sums.
-template <class Unit, class Out, class E>
-using row_sink = std::conditional_t<split_at_saturate<E>::found, finish_row<Unit, Out, E>,
-                                    finish_row_of_numbers<Unit, Out, E>>;
 
 }  // namespace detail
 
@@ -168,7 +154,7 @@ void multiply_row(const Lhs* a, const int8_weights<Lhs, Kernel>& w,
             row.codes, row.stride, weights + (w.panel(col) - w.panel(0)),
             0,         depth,      unit::lhs_offset == 0 ? nullptr : w.block_sums(0, col),
             nullptr,   1,          1};
-        const detail::row_sink<Dots, Out, E> sink{c, col, w.n(), epilogue};
+        const detail::finish_row<Dots, Out, E> sink{c, col, w.n(), epilogue};
         if (width == Kernel::tile::cols) {
           detail::sum_rows<Dots, 1, Kernel::col_registers>(1, run, unit::lhs_offset, nothing, sink);
         } else {
