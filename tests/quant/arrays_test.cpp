@@ -82,6 +82,29 @@ TYPED_TEST(row_quantizer_test, writes_no_code_after_the_row) {
   }
 }
 
+/// With special values, and with finite numbers whose codes need no check.
+TYPED_TEST(row_quantizer_test, fills_the_last_register_with_the_code_of_zero) {
+  constexpr int lo = std::numeric_limits<TypeParam>::min();
+  constexpr int hi = std::numeric_limits<TypeParam>::max();
+  const quant_params p{0.37F, lo + 60};
+  const detail::row_quantizer<TypeParam> quantizer(p, lo + 1, hi);
+  for (std::size_t n = 0; n <= 150; ++n) {
+    for (const bool fits : {false, true}) {
+      std::vector<float> x = mixed(n, static_cast<unsigned>(n));
+      const auto registers = (n + detail::code_lanes - 1) / detail::code_lanes;
+      std::vector<TypeParam> codes(registers * detail::code_lanes + 1, TypeParam{111});
+      std::vector<TypeParam> expected(codes.size(), static_cast<TypeParam>(p.zero_point));
+      expected.back() = TypeParam{111};
+      for (std::size_t i = 0; i < n; ++i) {
+        if (fits && !(std::abs(x[i]) < 1e6F)) x[i] = 1.5F;
+        expected[i] = static_cast<TypeParam>(expected_code(x[i], p, lo + 1, hi));
+      }
+      quantizer.to_whole_registers(x.data(), static_cast<index>(n), codes.data(), fits);
+      ASSERT_EQ(codes, expected) << n << " values, fits " << fits;
+    }
+  }
+}
+
 /// Vectors of exact size, so that a sanitizer detects reads beyond their end.
 TEST(finite_amax, equals_a_plain_loop_at_every_length) {
   for (unsigned n = 0; n <= 150; ++n) {

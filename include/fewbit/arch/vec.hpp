@@ -18,6 +18,7 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "fewbit/arch/extrema.hpp"
 #include "fewbit/config.hpp"
@@ -335,6 +336,17 @@ template <int Index, int N, class T, int Lanes>
 FEWBIT_ALWAYS_INLINE vec<T, N> part(const vec<T, Lanes>& v) noexcept {
   static_assert((Index + 1) * N <= Lanes);
   vec<T, N> r;
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+  // g++ 12 writes a register to the stack and reads the part back if it sees memcpy alone.
+  if constexpr (vec<T, Lanes>::is_native && vec<T, N>::is_native) {
+    [&]<int... I>(std::integer_sequence<int, I...>) {
+      r.data = __builtin_shufflevector(v.data, v.data, (Index * N + I)...);
+    }(std::make_integer_sequence<int, N>{});
+    return r;
+  }
+#endif
+#endif
   std::memcpy(&r.data, reinterpret_cast<const std::byte*>(&v.data) + sizeof(r) * Index, sizeof(r));
   return r;
 }

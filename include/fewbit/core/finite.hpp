@@ -69,14 +69,24 @@ FEWBIT_ALWAYS_INLINE std::int32_t largest_magnitude(const float* x, index n,
   return arch::max_of_lanes(arch::max(even, odd));
 }
 
-/// max|x| of the finite values of a row; 0 if there are none.
-[[nodiscard]] inline float finite_amax(const float* x, index n) noexcept {
+struct largest_of_row {
+  float amax;      // of the finite values; 0 if there are none
+  bool is_finite;  // all values are finite
+};
+
+/// The largest magnitude of a row.
+[[nodiscard]] inline largest_of_row largest_of(const float* x, index n) noexcept {
   std::int32_t largest =
       largest_magnitude(x, n, [](const auto& v) { return arch::magnitude_bits(v); });
-  if (largest >= infinity_bits) {
+  const bool is_finite = largest < infinity_bits;
+  if (!is_finite) [[unlikely]]
     largest = largest_magnitude(x, n, [](const auto& v) { return finite_magnitude(v); });
-  }
-  return std::bit_cast<float>(largest);
+  return {std::bit_cast<float>(largest), is_finite};
+}
+
+/// max|x| of the finite values of a row; 0 if there are none.
+[[nodiscard]] inline float finite_amax(const float* x, index n) noexcept {
+  return largest_of(x, n).amax;
 }
 
 /// Fails unless there is one factor for each of `cols` columns, finite and at least 0.

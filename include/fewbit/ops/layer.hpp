@@ -87,6 +87,8 @@ template <class Vector>
 /// stack_bytes         bytes of the buffer of a call without reserved memory
 /// memory_bytes(rows)  bytes of layer_scratch::rows for up to `rows` rows
 /// worker_bytes(rows)  bytes of a slot of layer_scratch::workers; 0 if the product uses none
+/// runs_one_row_on_stack()
+///                     (optional) whether one row is faster on the stack than in reserved memory
 /// owns_outputs        (optional) if true, the product holds bias and options itself, for outputs
 ///                     that are not one channel for each column, or not made of floats
 /// run(x, y, stages, memory, workers, executor)
@@ -360,6 +362,9 @@ class layer {
   void run(const Source& x, const detail::output_rows<Out>& y, layer_scratch& scratch,
            const E& executor) const noexcept {
     if (y.rows == 0) return;
+    if constexpr (requires { product_.runs_one_row_on_stack(); }) {
+      if (y.rows == 1 && product_.runs_one_row_on_stack()) return run_on_stack(x, y);
+    }
     index most = std::min(y.rows, index{Product::most_rows});
     if (!fit(scratch, most)) [[unlikely]]
       most = rows_that_fit(scratch, most);

@@ -149,6 +149,24 @@ struct row_quantizer {
     if (whole < n) encode_last(x, n, codes);
   }
 
+  /// Converts n floats and fills the last register with the code of 0. `codes` has room for whole
+  /// registers, code_lanes codes each.
+  ///
+  /// @param fits  whether all |x| / scale are known to be at most 2^30
+  FEWBIT_ALWAYS_INLINE void to_whole_registers(const float* x, index n, Code* codes,
+                                               bool fits) const noexcept {
+    const reals inverse(inverse_scale);
+    const half zero = int16_zero();
+    half least(0);
+    index i = 0;
+    for (; i + code_lanes <= n; i += code_lanes) {
+      encode_four([from = x + i](index j) { return reals::load(from + j); }, inverse, zero, least)
+          .store(codes + i);
+    }
+    if (i < n) encode_first(x + i, n - i, least).store(codes + i);
+    if (!fits && needs_replacing(least)) (*this)(x, n, codes);
+  }
+
   /// Converts n floats, with streaming stores.
   void stream(const float* x, index n, Code* codes) const noexcept {
     const auto address = reinterpret_cast<std::uintptr_t>(codes);
@@ -162,6 +180,8 @@ struct row_quantizer {
   }
 
  private:
+  using half = arch::vec<std::int16_t, 2 * reals::lanes>;
+
   /// `streams` parts of the input are read side by side, each one a stream of the processor's
   /// prefetcher; data is prefetched into L2 `stream_ahead` bytes early. Rates of 256 Mi numbers on
   /// a Sapphire Rapids, relative to memcpy with the same traffic:
@@ -186,15 +206,19 @@ struct row_quantizer {
   void encode_few(const float* x, index n, Code* codes) const noexcept {
     if (n <= 0) return;
     half least(0);
-    const auto four = encode_four(
-        [&](index i) {
-          const index first = std::min(i, n);
-          return arch::load_first<reals>(
-              x + first, static_cast<int>(std::min<index>(n - first, reals::lanes)));
-        },
-        reals(inverse_scale), int16_zero(), least);
-    arch::store_first(four, codes, static_cast<int>(n));
+    arch::store_first(encode_first(x, n, least), codes, static_cast<int>(n));
     if (needs_replacing(least)) encode_few_replacing(x, n, codes);
+  }
+
+  /// The codes of 0 < n <= code_lanes floats, then codes of 0.
+  FEWBIT_ALWAYS_INLINE codes_register<Code> encode_first(const float* x, index n,
+                                                         half& least) const noexcept {
+    const auto load = [&](index i) {
+      if (i >= n) return reals(0.0F);
+      if (n - i >= reals::lanes) return reals::load(x + i);
+      return arch::load_first<reals>(x + i, static_cast<int>(n - i));
+    };
+    return encode_four(load, reals(inverse_scale), int16_zero(), least);
   }
 
   [[gnu::noinline]] void encode_few_replacing(const float* x, index n, Code* codes) const noexcept {
@@ -220,8 +244,6 @@ struct row_quantizer {
       }
     }
   }
-
-  using half = arch::vec<std::int16_t, 2 * reals::lanes>;
 
   [[nodiscard]] half int16_zero() const noexcept {
     return half(static_cast<std::int16_t>(zero_point));

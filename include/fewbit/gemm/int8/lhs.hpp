@@ -42,6 +42,17 @@ FEWBIT_ALWAYS_INLINE void copy_codes(const From* from, index count, int offset, 
 
 namespace detail {
 
+/// Copies the codes of one row, in the order of the unit if it has its own order.
+template <class Unit, class Lhs>
+FEWBIT_ALWAYS_INLINE void copy_row(const Lhs* from, index count, [[maybe_unused]] int offset,
+                                   typename Unit::lhs_code* to) noexcept {
+  if constexpr (requires { Unit::copy_lhs(from, count, to); }) {
+    Unit::copy_lhs(from, count, to);
+  } else {
+    copy_codes(from, count, offset, to);
+  }
+}
+
 /// One row of registers of a block of activations.
 template <class LhsCode>
 struct lhs_view {
@@ -108,7 +119,7 @@ class int8_lhs {
       auto* copy = reinterpret_cast<lhs_code*>(scratch);
       view_ = {copy, unit::rows * copy_stride(layout), unit::rows * layout.padded_begin(1)};
       if (is_one_run(stride, layout)) {
-        copy_row(a + copied, rows * stride - copied, offset, copy + copied);
+        copy_row<unit>(a + copied, rows * stride - copied, offset, copy + copied);
         return;
       }
       for (index row = 0; row < rows; row += unit::rows) {
@@ -150,22 +161,13 @@ class int8_lhs {
       lhs_code* step = to + unit::rows * layout.padded_begin(block);
       const index codes = layout.depth_of(block);
       if constexpr (unit::rows == 1) {
-        copy_row(from, codes, offset, step);
+        copy_row<unit>(from, codes, offset, step);
         if constexpr (!requires { unit::lhs_position; }) {
           std::fill(step + codes, step + layout.steps(block) * unit::depth, lhs_code{0});
         }
       } else {
         interleave(from, stride, count, codes, step);
       }
-    }
-  }
-
-  /// Copies the codes of one row, in the order of the unit if it has its own order.
-  static void copy_row(const lhs* from, index count, int offset, lhs_code* to) noexcept {
-    if constexpr (requires { unit::copy_lhs(from, count, to); }) {
-      unit::copy_lhs(from, count, to);
-    } else {
-      copy_codes(from, count, offset, to);
     }
   }
 

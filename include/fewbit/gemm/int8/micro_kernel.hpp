@@ -145,7 +145,7 @@ class register_tile {
   template <class Side>
   FEWBIT_ALWAYS_INLINE void accumulate(const lhs_code* a, index stride, const rhs_code* w,
                                        index depth, Side& ahead) noexcept {
-    index steps = depth / Unit::depth;
+    auto steps = static_cast<index>(static_cast<std::size_t>(depth) / Unit::depth);
     for (; steps >= steps_per_iteration; steps -= steps_per_iteration) {
       ahead.advance();
       iterate(a, stride, w, std::make_integer_sequence<int, steps_per_iteration>{});
@@ -163,7 +163,7 @@ class register_tile {
       w += step_codes;
     }
     if constexpr (requires { &Unit::load_lhs_tail; }) {
-      const int rest = static_cast<int>(depth % Unit::depth);
+      const auto rest = static_cast<int>(static_cast<std::size_t>(depth) % Unit::depth);
       if (rest != 0) {
         step(sum_[0], w, [&](int r) { return Unit::load_lhs_tail(a + r * stride, rest); });
       }

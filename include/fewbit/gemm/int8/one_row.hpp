@@ -3,7 +3,8 @@
 ///
 /// gemm::multiply chooses among walks and prepares blocks of rows, which takes longer than the sums
 /// of some ten columns. Here the row is prepared once, and each panel goes through the micro-kernel
-/// to the epilogue in registers. Read before: gemm/int8/micro_kernel.hpp.
+/// to the epilogue in registers. A caller that computes the activations can write them in the form
+/// that the unit reads (row_form). Read before: gemm/int8/micro_kernel.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -27,8 +28,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
 
 namespace detail {
 
-/// Applies an epilogue to the sums of one row in registers. If it ends in 8-bit codes, four
-/// registers of sums become one of codes.
+/// Applies an epilogue to the sums of one row in registers, one panel after the other. If it ends
+/// in 8-bit codes, four registers of sums become one of codes.
 template <class Unit, class Out, class E>
 struct finish_row {
   Out* c;
@@ -40,7 +41,7 @@ struct finish_row {
   template <int R, int C>
   FEWBIT_ALWAYS_INLINE void expect(index) const noexcept {}
   template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) const noexcept {
+  FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) noexcept {
     typename Unit::accumulator sums[C];
     tile.row(0, sums);
     if constexpr (split_at_saturate<E>::found) {
@@ -48,6 +49,7 @@ struct finish_row {
     } else {
       store_numbers(sums);
     }
+    col += C * Unit::cols;
   }
   FEWBIT_ALWAYS_INLINE void end_row(index) const noexcept {}
 
@@ -93,6 +95,38 @@ struct finish_row {
   }
 };
 
+/// Multiplies one row of activations in the form of the unit. `depth` codes of k are read.
+template <class Dots, class Weights, class Out, class E>
+void sum_panels(const typename Dots::lhs_code* row, index depth, const Weights& w,
+                const typename Dots::rhs_code* weights, Out* c, const E& epilogue) noexcept {
+  using kernel_type = typename Weights::kernel_type;
+  using tile = typename kernel_type::tile;
+  constexpr int offset = kernel_type::unit::lhs_offset;
+  const index padded = w.layout().padded(), wide = w.wide_cols();
+  const auto run = [&](index col, index width, index panels) {
+    return tile_run<Dots>{row,
+                          0,
+                          weights + col * padded,
+                          width * padded,
+                          depth,
+                          offset == 0 ? nullptr : w.block_sums(0, col),
+                          nullptr,
+                          1,
+                          panels};
+  };
+  prefetcher nothing;
+  if (wide > 0) {
+    sum_run<Dots, 1, kernel_type::col_registers>(run(0, tile::cols, wide / tile::cols), offset,
+                                                 nothing,
+                                                 finish_row<Dots, Out, E>{c, 0, w.n(), epilogue});
+  }
+  if (const index rest = w.padded_n() - wide; rest > 0) {
+    sum_run<Dots, 1, kernel_type::edge_registers>(
+        run(wide, kernel_type::edge_cols, rest / kernel_type::edge_cols), offset, nothing,
+        finish_row<Dots, Out, E>{c, wide, w.n(), epilogue});
+  }
+}
+
 }  // namespace detail
 
 /// A copy of small weights in the form that multiply_row reads fastest: as int16 where the unit
@@ -128,46 +162,81 @@ class row_weights {
   aligned_buffer<std::int16_t> wide_;
 };
 
+/// One row of activations for multiply_row, quantized to the form that the unit reads where a byte
+/// of it is one activation.
+///
+///     codes[k] = activation - offset, for k < w.k()
+///
+/// multiply_row may read the codes up to the next multiple of 64 and ignores them.
+template <class Weights>
+struct row_form {
+  using unit = typename Weights::kernel_type::unit;
+  /// Whether the unit reads this form. Otherwise, multiply_row copies it to scratch memory.
+  static constexpr bool is_read_in_place = unit::rows == 1 && sizeof(typename unit::lhs_code) == 1;
+  using code = std::conditional_t<is_read_in_place, typename unit::lhs_code,
+                                  typename Weights::kernel_type::lhs>;
+  static constexpr int offset = is_read_in_place ? unit::lhs_offset : 0;
+
+  const code* codes;
+
+  /// A number of codes rounded up to the multiple that may be read.
+  [[nodiscard]] static constexpr index padded(index count) noexcept {
+    return (count + 63) & ~index{63};
+  }
+};
+
+/// Bytes of scratch memory of multiply_row.
+template <class Lhs, class Kernel>
+[[nodiscard]] index row_scratch_bytes(const int8_weights<Lhs, Kernel>& w) noexcept {
+  using unit = typename Kernel::unit;
+  if constexpr (unit::rows != 1) {
+    return scratch_bytes(w, 1);
+  } else {
+    return row_form<int8_weights<Lhs, Kernel>>::padded(w.layout().padded()) *
+           index{sizeof(typename unit::lhs_code)};
+  }
+}
+
 /// c(j) = epilogue(sum over k of a(k) * W(j, k)) for weights without blocks of k.
 ///
-/// @param a        w.k() codes
+/// @param a        w.k() codes, or codes in the form of row_form
 /// @param rows     row_weights(w), or empty
-/// @param scratch  scratch_bytes(w, 1) bytes
-template <class Lhs, class Kernel, class Out, class E>
-void multiply_row(const Lhs* a, const int8_weights<Lhs, Kernel>& w,
+/// @param scratch  row_scratch_bytes(w) bytes
+template <class Row, class Lhs, class Kernel, class Out, class E>
+void multiply_row(const Row& a, const int8_weights<Lhs, Kernel>& w,
                   const row_weights<int8_weights<Lhs, Kernel>>& rows, Out* c, const E& epilogue,
                   std::byte* scratch) noexcept {
   using unit = typename Kernel::unit;
   using prepared = detail::int8_lhs<Kernel>;
+  using form = row_form<int8_weights<Lhs, Kernel>>;
+  constexpr bool is_formed = std::is_same_v<Row, form>;
   if constexpr (unit::rows != 1) {
-    multiply_block(code_block<Lhs>{a, w.k(), 1}, w, c, w.n(), epilogue, scratch);
-  } else {
-    const prepared lhs(a, w.k(), 1, w.layout(), scratch);
-    const auto row = lhs.from(0);
-    const index depth = prepared::depth(w.layout(), 0);
-    const auto sum_panels = [&]<class Dots>(std::type_identity<Dots>,
-                                            const typename Dots::rhs_code* weights) {
-      detail::prefetcher nothing;
-      for (index col = 0, width = 0; col < w.n(); col += width) {
-        width = w.panel_cols(col);
-        const detail::tile_run<Dots> run{
-            row.codes, row.stride, weights + (w.panel(col) - w.panel(0)),
-            0,         depth,      unit::lhs_offset == 0 ? nullptr : w.block_sums(0, col),
-            nullptr,   1,          1};
-        const detail::finish_row<Dots, Out, E> sink{c, col, w.n(), epilogue};
-        if (width == Kernel::tile::cols) {
-          detail::sum_rows<Dots, 1, Kernel::col_registers>(1, run, unit::lhs_offset, nothing, sink);
-        } else {
-          detail::sum_rows<Dots, 1, Kernel::edge_registers>(1, run, unit::lhs_offset, nothing,
-                                                            sink);
-        }
-      }
-    };
-    if constexpr (detail::Proving<unit>) {
-      if (rows.wide() != nullptr)
-        return sum_panels(std::type_identity<typename unit::widened>{}, rows.wide());
+    const Lhs* codes = nullptr;
+    if constexpr (is_formed) {
+      codes = a.codes;
+    } else {
+      codes = a;
     }
-    sum_panels(std::type_identity<typename unit::dots>{}, w.panel(0));
+    multiply_block(code_block<Lhs>{codes, w.k(), 1}, w, c, w.n(), epilogue, scratch);
+  } else {
+    const typename unit::lhs_code* row = nullptr;
+    index depth = w.layout().padded();
+    if constexpr (!is_formed) {
+      row = prepared(a, w.k(), 1, w.layout(), scratch).from(0).codes;
+      depth = prepared::depth(w.layout(), 0);
+    } else if constexpr (form::is_read_in_place) {
+      row = a.codes;
+    } else {
+      auto* copy = reinterpret_cast<typename unit::lhs_code*>(scratch);
+      detail::copy_row<unit>(a.codes, (w.k() + 15) & ~index{15}, unit::lhs_offset, copy);
+      row = copy;
+    }
+    if constexpr (detail::Proving<unit>) {
+      if (rows.wide() != nullptr) {
+        return detail::sum_panels<typename unit::widened>(row, depth, w, rows.wide(), c, epilogue);
+      }
+    }
+    detail::sum_panels<typename unit::dots>(row, depth, w, w.panel(0), c, epilogue);
   }
 }
 

@@ -18,31 +18,35 @@ template <class Kernel>
 class panel_layout {
  public:
   panel_layout() noexcept = default;
-  explicit panel_layout(index n) noexcept : n_(n) {}
+  explicit panel_layout(index n) noexcept
+      : n_(n),
+        padded_n_(padded(n)),
+        wide_cols_(padded_n_ / Kernel::tile::cols * Kernel::tile::cols) {}
 
   [[nodiscard]] index n() const noexcept { return n_; }
   /// n rounded up to whole registers, or to whole tiles if the unit has proofs and this wastes
   /// little. On a Sapphire Rapids, narrow tiles among wide ones slow both down, (128,1024,1024) by
   /// a fifteenth.
-  [[nodiscard]] index padded_n() const noexcept {
-    const auto padded_to = [&](index cols) { return (n_ + cols - 1) / cols * cols; };
-    const index registers = padded_to(Kernel::edge_cols), tiles = padded_to(Kernel::tile::cols);
-    return detail::Proving<typename Kernel::unit> && tiles - registers <= n_ / 32 ? tiles
-                                                                                  : registers;
-  }
+  [[nodiscard]] index padded_n() const noexcept { return padded_n_; }
   /// The number of columns of the panel that starts at `col`: tile::cols, or edge_cols near the
   /// end.
   [[nodiscard]] index panel_cols(index col) const noexcept {
-    return padded_n() - col >= Kernel::tile::cols ? index{Kernel::tile::cols}
-                                                  : index{Kernel::edge_cols};
+    return col < wide_cols_ ? index{Kernel::tile::cols} : index{Kernel::edge_cols};
   }
   /// The number of columns in panels of tile::cols. Narrow panels follow.
-  [[nodiscard]] index wide_cols() const noexcept {
-    return padded_n() / Kernel::tile::cols * Kernel::tile::cols;
-  }
+  [[nodiscard]] index wide_cols() const noexcept { return wide_cols_; }
 
  private:
+  static index padded(index n) noexcept {
+    const auto to_whole = [n](index cols) { return (n + cols - 1) / cols * cols; };
+    const index registers = to_whole(Kernel::edge_cols), tiles = to_whole(Kernel::tile::cols);
+    return detail::Proving<typename Kernel::unit> && tiles - registers <= n / 32 ? tiles
+                                                                                 : registers;
+  }
+
   index n_ = 0;
+  index padded_n_ = 0;
+  index wide_cols_ = 0;
 };
 
 /// How k is cut: `blocks` blocks of `block_depth` (the last may be shorter), each padded to whole

@@ -130,9 +130,10 @@ class walk_by_proof {
     return false;
   }
 
-  /// A buffer of sums. Each row is whole cache lines.
+  /// Rows of a buffer of sums. Two rows of any number of registers are whole cache lines.
   static index buffer_rows(index rows) noexcept {
-    return (std::min(rows, exact_lhs::max_rows) + 15) / 16 * 16;
+    static_assert(2 * kernel_type::edge_cols * sizeof(std::int32_t) % arch::cache_line == 0);
+    return (std::min(rows, exact_lhs::max_rows) + 1) / 2 * 2;
   }
 
   static index sums_bytes(const Weights& w, index rows) noexcept {

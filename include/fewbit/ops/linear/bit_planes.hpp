@@ -123,7 +123,7 @@ class bit_product_of_layer {
   static constexpr index most_rows = 64;
   /// The loop of bit planes keeps further sums on the stack, so this is less than
   /// usual_stack_bytes.
-  static constexpr index stack_bytes = 8 * 1024;
+  static constexpr index stack_bytes = 7 * 1024 + 512;
   using inputs_type = Inputs;
   using input_code = typename Inputs::code;
   using weights_type = typename bit_weights<lhs_format, rhs_format, Arch>::type;

@@ -200,11 +200,18 @@ class int8_product {
       if constexpr (block_depth == 0) {
         if (y.rows == 1 && row_bytes() <= stack_bytes) return one_row(x, y.data, rest, memory);
       }
-      const stack_layout place(y.rows, inputs(), Source::are_codes);
-      for (index first = 0; first < y.rows; first += place.rows) {
-        const index count = std::min(place.rows, y.rows - first);
-        rows_on_stack(x.from(first), y.part(first, count), rest, memory, place);
-      }
+      parts_on_stack(x, y, rest, memory);
+    }
+  }
+
+  /// Whether one row is multiplied on the stack even if there is memory for it: the weights are so
+  /// small that preparing another walk takes longer than the product.
+  [[nodiscard]] bool runs_one_row_on_stack() const noexcept {
+    if constexpr (block_depth == 0 && !stays_packed<S>) {
+      constexpr index small = 64 * 1024;
+      return weights_.bytes() <= small && row_bytes() <= stack_bytes;
+    } else {
+      return false;
     }
   }
 
@@ -327,27 +334,42 @@ class int8_product {
 
   /// Bytes of the codes of one row and of their copy in the order of the kernel.
   [[nodiscard]] index row_bytes() const noexcept {
-    return stack_layout::padded(inputs()) + gemm::scratch_bytes(weights_, 1);
+    return stack_layout::padded(inputs()) + gemm::row_scratch_bytes(weights_);
   }
 
-  /// One row whose codes fit the stack.
+  /// One row. `memory` has row_bytes() bytes.
   template <class Source, class Out, class Stages>
-  void one_row(const Source& x, Out* y, const Stages& rest, std::byte* memory) const noexcept {
-    [[maybe_unused]] float scale = 1.0F;
-    if constexpr (!Inputs::is_static) scale = scale_of(x, 0);
-    const input_code* codes = nullptr;
-    if constexpr (Source::are_codes) {
-      codes = x.row(0);
-    } else {
-      auto* room = reinterpret_cast<input_code*>(memory);
-      encode(x, 0, scale, 0, inputs(), room);
-      codes = room;
-    }
+  FEWBIT_ALWAYS_INLINE void one_row(const Source& x, Out* y, const Stages& rest,
+                                    std::byte* memory) const noexcept {
+    const index k = inputs();
+    float scale = input_params_.scale;
     std::int32_t row_sum = 0;
-    if constexpr (S::is_affine) row_sum = gemm::sum_of_codes(codes, inputs());
-    gemm::multiply_row(codes, weights_, {}, y,
-                       scale_sums(blocks_of(&row_sum)) | with_row_scales(&scale, rest),
-                       memory + stack_layout::padded(inputs()));
+    const auto multiply = [&](const auto& row) {
+      gemm::multiply_row(row, weights_, {}, y,
+                         scale_sums(blocks_of(&row_sum)) | with_row_scales(&scale, rest),
+                         memory + stack_layout::padded(k));
+    };
+    if constexpr (Source::are_codes) {
+      if constexpr (!Inputs::is_static) scale = *x.scales_of(0);
+      if constexpr (S::is_affine) row_sum = gemm::sum_of_codes(x.row(0), k);
+      multiply(x.row(0));
+    } else {
+      using form = gemm::row_form<weights_type>;
+      auto* codes = reinterpret_cast<typename form::code*>(memory);
+      bool fits = false;
+      if constexpr (!Inputs::is_static) {
+        const largest_of_row largest = largest_of(x.row(0), k);
+        scale = dynamic_scale(largest.amax);
+        fits = largest.is_finite;
+      }
+      row_quantizer<typename form::code>({scale, input_params_.zero_point - form::offset},
+                                         input_min - form::offset, input_max - form::offset)
+          .to_whole_registers(x.row(0), k, codes, fits);
+      if constexpr (S::is_affine) {
+        row_sum = gemm::sum_of_codes(codes, k) + form::offset * static_cast<std::int32_t>(k);
+      }
+      multiply(form{codes});
+    }
   }
 
   /// The order of the buffer on the stack: sums, then codes of some rows, then a copy of a chunk of
@@ -376,8 +398,19 @@ class int8_product {
       static_assert(64 % partial::depth == 0);
     }
 
-    static index padded(index count) noexcept { return (count + 63) / 64 * 64; }
+    static index padded(index count) noexcept { return (count + 63) & ~index{63}; }
   };
+
+  /// Any number of rows. A separate function keeps the code of one row short.
+  template <class Source, class Out, class Stages>
+  [[gnu::noinline]] void parts_on_stack(const Source& x, const output_rows<Out>& y,
+                                        const Stages& rest, std::byte* memory) const noexcept {
+    const stack_layout place(y.rows, inputs(), Source::are_codes);
+    for (index first = 0; first < y.rows; first += place.rows) {
+      const index count = std::min(place.rows, y.rows - first);
+      rows_on_stack(x.from(first), y.part(first, count), rest, memory, place);
+    }
+  }
 
   /// Multiplies y.rows <= place.rows rows by all columns, place.cols columns at a time.
   template <class Source, class Out, class Stages>
