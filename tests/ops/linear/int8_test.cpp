@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "fewbit/core/executor_adapters.hpp"
 #include "support/codes.hpp"
@@ -163,6 +164,44 @@ TEST(linear, with_float_inputs_keeps_codes_as_they_are_stored) {
   EXPECT_EQ(half_bits(linear<int8_grouped<32>, float_inputs>(w)), 17);
   EXPECT_EQ(half_bits(linear<int4_grouped<32>, float_inputs>(w)), 9);
   EXPECT_EQ(half_bits(linear<int2_grouped<32>, float_inputs>(w)), 5);
+}
+
+/// One row has a path of its own. The same row three times has none.
+template <class S, class Inputs>
+void expect_one_row_equals_three(const auto&... options) {
+  for (const index n : {8, 37, 100}) {
+    for (const index k : {1, 8, 31, 64, 67, 200}) {
+      row_matrix<float> x = random_reals(6, k, 1);
+      x(1, k / 2) = std::numeric_limits<float>::quiet_NaN();
+      x(2, k - 1) = std::numeric_limits<float>::infinity();
+      x(3, k / 3) = -1e30F;
+      x.row(4).setZero();
+      x.row(5) *= 1e-41F;
+      arch::compiled::for_each([&]<class Arch>() {
+        linear<S, Inputs, Arch> layer(random_reals(n, k, 2),
+                                      random_reals(1, n, 3).row(0).transpose(), options...);
+        for (index r = 0; r < x.rows(); ++r) {
+          SCOPED_TRACE(testing::Message()
+                       << Arch::name << " n=" << n << " k=" << k << " row " << r);
+          const row_matrix<float> three = x.row(r).replicate(3, 1);
+          row_matrix<float> one(1, n), expected(3, n);
+          layer(three, expected);
+          std::as_const(layer)(x.row(r), one);
+          EXPECT_EQ(one, expected.row(0));
+          auto scratch = layer.make_scratch(1, 1);
+          layer(x.row(r), one, scratch);
+          EXPECT_EQ(one, expected.row(0)) << "in reserved memory";
+        }
+      });
+    }
+  }
+}
+
+TEST(linear, multiplies_one_row_like_several) {
+  expect_one_row_equals_three<int8_per_row, dynamic_int8>();
+  expect_one_row_equals_three<uint8_affine_per_row, dynamic_int8>();
+  expect_one_row_equals_three<uint8_affine_per_row, static_uint8>(static_u8_params);
+  expect_one_row_equals_three<int8_per_row, static_int8>(static_s8_params);
 }
 
 TEST(linear, goes_from_codes_to_codes_on_every_arch) {
