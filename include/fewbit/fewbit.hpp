@@ -250,6 +250,7 @@
 // fewbit/ops/depthwise/tile.hpp              the loop of depthwise convolutions
 // fewbit/ops/depthwise/walk.hpp              the walk over the output image
 // fewbit/ops/depthwise/weights.hpp           weights in the order of the loop
+// fewbit/ops/digit_pairs.hpp                 the formula of linear_pairs.hpp by products of bytes
 // fewbit/ops/image_extents.hpp               extents of images and windows, without Eigen
 // fewbit/ops/integer_output.hpp              sums -> codes by fixed-point multipliers
 // fewbit/ops/integer_weights.hpp             factors, sums and bias of quantized weights

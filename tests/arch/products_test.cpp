@@ -38,6 +38,8 @@ void expect_products() {
     const auto e = random_vector<vec<std::int16_t, 2 * N>>(random),
                f = random_vector<vec<std::int16_t, 2 * N>>(random);
     const auto sums = arch::add_pair_products(a, e, f);
+    const auto signed_halves = arch::high_half_product(e, f);
+    for (int i = 0; i < 2 * N; ++i) ASSERT_EQ(signed_halves[i], (e[i] * f[i]) >> 16);
     for (int i = 0; i < N; ++i) {
       const std::int64_t product = std::int64_t{a[i]} * b[i];
       ASSERT_EQ(high[i], static_cast<std::int32_t>((product + (1LL << 30)) >> 31));

@@ -5,6 +5,7 @@
 /// |----------------------------|--------------------|---------------------------------------------|
 /// | vpunpcklbw, vpunpckhbw     | zip1, zip2, ushll  | the pairs (a[i], b[i])                      |
 /// | vpackssdw, vpackuswb       | sqxtn, sqxtun      | saturated codes, in the order of the inputs |
+/// | vpmaddubsw                 | -                  | sums of two products of bytes in int16      |
 ///
 /// Unpack and pack instructions of x86 work within 128 bits. One undoes the order of the other, so
 /// no instruction crosses 128 bits. Read next: arch/products.hpp (add_pair_products).
@@ -157,6 +158,79 @@ FEWBIT_ALWAYS_INLINE vec<T, Lanes> map_pairs(const vec<T, Lanes>& a, const vec<T
       }
       const vec<std::int32_t, Lanes / 4> sums = f(pairs);
       for (int i = 0; i < Lanes / 4; ++i) r.set(first + i, saturated<T>(sums[i], 0));
+    }
+    return r;
+  }
+}
+
+/// Whether map_byte_pairs and pair_sums are instructions for registers of the native arch.
+inline constexpr bool has_byte_pairs = FEWBIT_HAS_AVX2;
+
+/// sums[i] = digits[2 i] * codes[2 i] + digits[2 i + 1] * codes[2 i + 1]. The sums must fit int16:
+/// digits[2 i] + digits[2 i + 1] <= 255 suffices.
+template <int N>
+FEWBIT_ALWAYS_INLINE vec<std::int16_t, N / 2> pair_sums(const vec<std::uint8_t, N>& digits,
+                                                        const vec<std::int8_t, N>& codes) noexcept {
+  using sums = vec<std::int16_t, N / 2>;
+#if FEWBIT_HAS_AVX512_VNNI
+  if constexpr (N == 64) {
+    return sums::from(reinterpret_cast<typename sums::storage>(_mm512_maddubs_epi16(
+        reinterpret_cast<__m512i>(digits.data), reinterpret_cast<__m512i>(codes.data))));
+  } else
+#endif
+#if FEWBIT_HAS_AVX2
+      if constexpr (N == 32) {
+    return sums::from(reinterpret_cast<typename sums::storage>(_mm256_maddubs_epi16(
+        reinterpret_cast<__m256i>(digits.data), reinterpret_cast<__m256i>(codes.data))));
+  } else
+#endif
+  {
+    sums r;
+    for (int i = 0; i < N / 2; ++i) {
+      r.set(i, static_cast<std::int16_t>(digits[2 * i] * codes[2 * i] +
+                                         digits[2 * i + 1] * codes[2 * i + 1]));
+    }
+    return r;
+  }
+}
+
+/// The codes sat(f(a[i], b[i])). f maps a vec<std::int8_t, N> of pairs, twice for half of the lanes,
+/// to a vec<std::int16_t, N / 2>.
+template <int N, class F>
+FEWBIT_ALWAYS_INLINE vec<std::int8_t, N> map_byte_pairs(const vec<std::int8_t, N>& a,
+                                                        const vec<std::int8_t, N>& b,
+                                                        const F& f) noexcept {
+  using codes = vec<std::int8_t, N>;
+  [[maybe_unused]] const auto as_codes = [](auto bits) {
+    return codes::from(reinterpret_cast<typename codes::storage>(bits));
+  };
+#if FEWBIT_HAS_AVX512_VNNI
+  if constexpr (N == 64) {
+    const auto x = reinterpret_cast<__m512i>(a.data), y = reinterpret_cast<__m512i>(b.data);
+    return as_codes(_mm512_packs_epi16(
+        reinterpret_cast<__m512i>(f(as_codes(_mm512_unpacklo_epi8(x, y))).data),
+        reinterpret_cast<__m512i>(f(as_codes(_mm512_unpackhi_epi8(x, y))).data)));
+  } else
+#endif
+#if FEWBIT_HAS_AVX2
+      if constexpr (N == 32) {
+    const auto x = reinterpret_cast<__m256i>(a.data), y = reinterpret_cast<__m256i>(b.data);
+    return as_codes(_mm256_packs_epi16(
+        reinterpret_cast<__m256i>(f(as_codes(_mm256_unpacklo_epi8(x, y))).data),
+        reinterpret_cast<__m256i>(f(as_codes(_mm256_unpackhi_epi8(x, y))).data)));
+  } else
+#endif
+  {
+    codes r;
+    for (int first = 0; first < N; first += N / 2) {
+      codes pairs;
+      for (int i = 0; i < N / 2; ++i) {
+        pairs.set(2 * i, a[first + i]);
+        pairs.set(2 * i + 1, b[first + i]);
+      }
+      const vec<std::int16_t, N / 2> sums = f(pairs);
+      for (int i = 0; i < N / 2; ++i)
+        r.set(first + i, saturated<std::int8_t>(std::int32_t{sums[i]}, 0));
     }
     return r;
   }

@@ -5,6 +5,7 @@
 /// |-----------------------------|--------------------------|-----------|-----------------------|
 /// | rounded_high_product, int32 | two vpmuldq, blend       | int64     | vmull_s32, vrshrn_n   |
 /// | high_half_product, uint16   | vpmulhuw                 | pmulhuw   | vmull_u16, vshrn_n    |
+/// | high_half_product, int16    | vpmulhw                  | int32     | int32                 |
 /// | add_pair_products, int16    | vpmaddwd and vpaddd      | pmaddwd   | vmull_s16, vpaddq_s32 |
 ///
 /// g++ 12 does not find these instructions in the products of arch/vec.hpp.
@@ -68,8 +69,22 @@ FEWBIT_ALWAYS_INLINE V rounded_high_product(const V& a, const V& b) noexcept {
 /// floor(a * b / 2^16) of 16-bit numbers.
 template <class V>
 FEWBIT_ALWAYS_INLINE V high_half_product(const V& a, const V& b) noexcept {
-  static_assert(std::is_same_v<lane<V>, std::uint16_t>);
-  if constexpr (is_vec<V>) {
+  using half = lane<V>;
+  static_assert(std::is_same_v<half, std::uint16_t> || std::is_same_v<half, std::int16_t>);
+  if constexpr (is_vec<V> && std::is_signed_v<half>) {
+#if FEWBIT_HAS_AVX512_VNNI
+    if constexpr (V::is_native && sizeof(V) == 64) {
+      return V::from(reinterpret_cast<typename V::storage>(_mm512_mulhi_epi16(
+          reinterpret_cast<__m512i>(a.data), reinterpret_cast<__m512i>(b.data))));
+    }
+#endif
+#if FEWBIT_HAS_AVX2
+    if constexpr (V::is_native && sizeof(V) == 32) {
+      return V::from(reinterpret_cast<typename V::storage>(_mm256_mulhi_epi16(
+          reinterpret_cast<__m256i>(a.data), reinterpret_cast<__m256i>(b.data))));
+    }
+#endif
+  } else if constexpr (is_vec<V>) {
 #if FEWBIT_HAS_AVX512_VNNI
     if constexpr (V::is_native && sizeof(V) == 64) {
       return V::from(reinterpret_cast<typename V::storage>(_mm512_mulhi_epu16(
@@ -96,9 +111,10 @@ FEWBIT_ALWAYS_INLINE V high_half_product(const V& a, const V& b) noexcept {
     }
 #endif
   }
-  using wide = rebind<V, std::uint32_t>;
-  const wide product = convert<std::uint32_t>(a) * convert<std::uint32_t>(b);
-  return convert<std::uint16_t>(wide(product >> wide(16)));
+  using number = std::conditional_t<std::is_signed_v<half>, std::int32_t, std::uint32_t>;
+  using wide = rebind<V, number>;
+  const wide product = convert<number>(a) * convert<number>(b);
+  return convert<half>(wide(product >> wide(16)));
 }
 
 /// sum[i] + a[2 i] * b[2 i] + a[2 i + 1] * b[2 i + 1], modulo 2^32.

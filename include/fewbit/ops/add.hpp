@@ -12,8 +12,8 @@
 /// | onnxruntime_float       | float: QLinearAdd of onnxruntime on x86 with AVX2                |
 ///
 /// Codes are int8, uint8 or, with fixed point, int16. In fixed point, the constructor checks the
-/// results of all pairs of 8-bit codes, so that calls are fast (ops/linear_pairs.hpp). Read next:
-/// ops/multiply.hpp.
+/// results of all pairs of 8-bit codes, so that calls are fast (ops/digit_pairs.hpp,
+/// ops/linear_pairs.hpp). Read next: ops/multiply.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -22,12 +22,15 @@
 #include <limits>
 #include <string>
 #include <type_traits>
+#include <vector>
 
+#include "fewbit/arch/code_pairs.hpp"
 #include "fewbit/arch/fused.hpp"
 #include "fewbit/arch/products.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/fixed_point.hpp"
 #include "fewbit/ops/code_blocks.hpp"
+#include "fewbit/ops/digit_pairs.hpp"
 #include "fewbit/ops/linear_pairs.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
@@ -198,9 +201,15 @@ class elementwise_sum {
     return sum_.params;
   }
   [[nodiscard]] const code_bounds& bounds() const noexcept { return output_.bounds(); }
-  /// Whether calls take the fast way: always in float; in fixed point if one formula gives all
-  /// results of 8-bit codes (ops/linear_pairs.hpp).
-  [[nodiscard]] bool is_fast() const noexcept { return is_float || has_formula_; }
+  /// Whether calls take a fast way: always in float; in fixed point if one formula gives all
+  /// results of 8-bit codes (ops/digit_pairs.hpp, ops/linear_pairs.hpp).
+  [[nodiscard]] bool is_fast() const noexcept {
+    if constexpr (seeks_formula) {
+      return formulas_.found != formula::none;
+    } else {
+      return is_float;
+    }
+  }
 
   /// @param a, b, y  matrices of one shape; b may be one row, which serves all rows; y may be a, or
   ///                 b of the same shape
@@ -219,41 +228,53 @@ class elementwise_sum {
  private:
   using sum_type = std::conditional_t<is_float, detail::float_sum<Subtracts>,
                                       detail::fixed_point_sum<Mode, Subtracts>>;
-  struct no_formula {};
   static constexpr bool seeks_formula = ByteCode<T> && !is_float;
-  using formula_type = typename std::conditional_t<
-      seeks_formula,
-      std::type_identity<detail::linear_pairs<std::conditional_t<ByteCode<T>, T, std::int8_t>>>,
-      std::type_identity<no_formula>>::type;
+  using byte_code = std::conditional_t<ByteCode<T>, T, std::int8_t>;
+  enum class formula : std::uint8_t { none, digits, pairs };
+  struct no_formula {};
+  struct formulas {
+    formula found = formula::none;
+    detail::digit_pairs<byte_code, Subtracts> digits;
+    detail::linear_pairs<byte_code> pairs;
+  };
 
   void set(const add_params& params, const code_bounds& bounds) {
     if constexpr (!is_float) {
       output_ = {name, params.y_zero, bounds};
       sum_.params = params;
       const double scale = std::ldexp(detail::real_of(params.y), params.left_shift);
-      find_formula(detail::real_of(params.a) * scale,
-                   (Subtracts ? -1.0 : 1.0) * detail::real_of(params.b) * scale, params.a_zero,
-                   params.b_zero);
+      find_formula(detail::real_of(params.a) * scale, detail::real_of(params.b) * scale,
+                   params.a_zero, params.b_zero);
     }
   }
 
-  void find_formula(double a_factor, double b_factor, std::int32_t a_zero,
-                    std::int32_t b_zero) noexcept {
+  /// @param a_factor, b_factor  absolute values
+  void find_formula(double a_factor, double b_factor, std::int32_t a_zero, std::int32_t b_zero) {
     if constexpr (seeks_formula) {
-      T all[256];
+      std::vector<T> results(65536);
+      T all[256], same[256];
       for (int i = 0; i < 256; ++i) all[i] = static_cast<T>(std::numeric_limits<T>::min() + i);
-      has_formula_ =
-          formula_.fit(a_factor, b_factor, a_zero, b_zero, output_.bounds(), [&](T a, T* y) {
-            T same[256];
-            std::fill_n(&same[0], 256, a);
-            run_exactly(256, &same[0], &all[0], y);
-          });
+      for (int i = 0; i < 256; ++i) {
+        std::fill_n(&same[0], 256, all[i]);
+        run_exactly(256, &same[0], &all[0], &results[static_cast<std::size_t>(256 * i)]);
+      }
+      const code_bounds& kept = output_.bounds();
+      if (arch::has_byte_pairs &&
+          formulas_.digits.fit(a_factor, b_factor, a_zero, b_zero, output_.zero_point(), kept,
+                               results.data())) {
+        formulas_.found = formula::digits;
+      } else if (formulas_.pairs.fit(a_factor, Subtracts ? -b_factor : b_factor, a_zero, b_zero,
+                                     kept, results.data())) {
+        formulas_.found = formula::pairs;
+      }
     }
   }
 
   void run(index count, const T* a, const T* b, T* y) const noexcept {
     if constexpr (seeks_formula) {
-      if (has_formula_) return formula_(count, output_.bounds(), a, b, y);
+      const code_bounds& kept = output_.bounds();
+      if (formulas_.found == formula::digits) return formulas_.digits(count, kept, a, b, y);
+      if (formulas_.found == formula::pairs) return formulas_.pairs(count, kept, a, b, y);
     }
     run_exactly(count, a, b, y);
   }
@@ -278,8 +299,7 @@ class elementwise_sum {
 
   sum_type sum_;
   detail::code_output<T> output_;
-  formula_type formula_;
-  bool has_formula_ = false;
+  [[no_unique_address]] std::conditional_t<seeks_formula, formulas, no_formula> formulas_;
 };
 
 /// y = a + b.

@@ -47,11 +47,10 @@ class linear_pairs {
  public:
   /// Searches for a formula with A close to a_factor * 2^F, B close to b_factor * 2^F.
   ///
-  /// @param results  results(a, y) writes the 256 results of a beside each b, from the lowest code
+  /// @param results  of all pairs of codes from the lowest, those of one a beside one another
   /// @return whether there is one; operator() needs it
-  template <class F>
   [[nodiscard]] bool fit(double a_factor, double b_factor, std::int32_t a_zero, std::int32_t b_zero,
-                         const code_bounds& bounds, const F& results) noexcept {
+                         const code_bounds& bounds, const T* results) noexcept {
     const double largest = std::max(std::abs(a_factor), std::abs(b_factor));
     int exponent = 0;
     static_cast<void>(std::frexp(largest, &exponent));  // largest < 2^exponent
@@ -72,11 +71,9 @@ class linear_pairs {
     const offset_interval all{limits::min() * one, (limits::max() + 1) * one};  // of zero points
     offset_interval of_sign[2] = {all, all};  // where the high part is >= 0, where it is negative
     for (int a = 0; a < 256; ++a) {
-      T y[256];
-      results(static_cast<T>(a - arch::pair_offset<T>), &y[0]);
       for (int b = 0; b < 256; ++b) {
         const std::int64_t sum = a_step * a + b_step * b + zeros;
-        const std::int64_t code = y[b];
+        const std::int64_t code = results[256 * a + b];
         offset_interval& interval = of_sign[a_high_ * a + b_high_ * b + sum_high_ < 0 ? 1 : 0];
         if (code > bounds.lowest) interval.least = std::max(interval.least, code * one - sum);
         if (code < bounds.highest) {
