@@ -114,6 +114,8 @@ TYPED_TEST(conv1d_test, agrees_with_plain_loops) {
   }
   expect_codes<int8_per_row, std::uint8_t, TypeParam>(20, 17, 65, causal(5, 2, 3), 130);
   expect_codes<int8_per_row, std::uint8_t, TypeParam>(31, 8, 24, causal(1, 3, 1), 255);
+  expect_codes<int8_per_row, std::int8_t, TypeParam>(40, 12, 24, causal(4, 3, 2), -77);
+  expect_codes<int8_per_row, std::int8_t, TypeParam>(9, 4, 3, causal(2, 1, 9), 5);
   expect_codes<int8_per_row, std::int8_t, TypeParam>(12, 16, 64, {3, 1, 1, 1, 1}, -128);
   expect_codes<int8_per_row, std::int8_t, TypeParam>(2, 5, 7, {7, 2, 1, 9, 4}, 127);  // long kernel
   expect_codes<int8_per_row, std::int8_t, TypeParam>(30, 5, 7, {2, 5, 1, 0, 0}, 0);   // long stride
@@ -182,8 +184,22 @@ TEST(conv1d, terminates_if_shapes_do_not_fit) {
   EXPECT_DEATH(layer(x, y), "conv1d: y.rows.. is 3, expected 4");
   layer_scratch none;
   EXPECT_DEATH(layer(x, z, none), "conv1d: scratch.workers.slots.. is 0");
-  conv1d_state<std::int8_t> other(1, 2, 0, 64);
-  EXPECT_DEATH(layer.stream(x, z, other), "conv1d: state.frames.. is 1, expected 2");
+  const auto state_of = [](const window1d& window, index channels, index code_bytes,
+                           index scratch_bytes) {
+    return conv1d_state<std::int8_t>(window, channels, code_bytes, 0, scratch_bytes);
+  };
+  auto state = layer.make_state();
+  const index bytes = state.code_bytes(), room = state.scratch_bytes();
+  state = state_of(causal(2, 1, 1), 2, bytes, room);
+  EXPECT_DEATH(layer.stream(x, z, state), "conv1d: state.frames.. is 1, expected 2");
+  state = state_of(causal(2, 1, 2), 2, bytes, room);
+  EXPECT_DEATH(layer.stream(x, z, state), "conv1d: state.dilation.. is 2, expected 1");
+  state = state_of(causal(3, 1, 1), 3, bytes, room);
+  EXPECT_DEATH(layer.stream(x, z, state), "conv1d: state.channels.. is 3, expected 2");
+  state = state_of(causal(3, 1, 1), 2, 3 - bytes, room);
+  EXPECT_DEATH(layer.stream(x, z, state), "conv1d: state.code_bytes.. is");
+  state = state_of(causal(3, 1, 1), 2, bytes, room + 64);
+  EXPECT_DEATH(layer.stream(x, z, state), "conv1d: state.scratch_bytes.. is");
 }
 
 }}  // namespace fewbit::ops_conv1d_test

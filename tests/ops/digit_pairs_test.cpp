@@ -63,6 +63,13 @@ TYPED_TEST(ops_digit_pairs, give_all_results) {
       {1.7713355, 1.1212121, least + 100, least + 140, least + 128, {least, most}},
       {31.0123457, 0.0123457, least + 100, least + 140, least + 128, {least, most}},  // 3 places
       {0.0713355, 0.0212121, least + 100, least + 140, least + 128, {least + 1, most}},
+      // Last digits of 127 leave no room in int16 for most offsets.
+      {(104 * 16384 + 127) * 0x1p-21,
+       (60 * 16384 + 127) * 0x1p-21,
+       least + 137,
+       least + 90,
+       least + 131,
+       {least, most}},
       {0.0, 0.7512345, least + 1, least + 2, least + 3, {least, most}},
       {0.5, 0.5, least + 128, least + 127, least + 126, {least, most}, true},  // ties
       {0.5, 0.25, least, most, least + 128, {least + 128, most}, true},

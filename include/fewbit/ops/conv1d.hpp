@@ -71,64 +71,86 @@ struct window1d {
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
-/// What a stream remembers: the last frames as codes, and memory for one window. Made by
+/// What a stream remembers: the last windows of codes, in the form that the product reads. Made by
 /// conv1d::make_state; one thread at a time may use it.
+///
+/// Frames whose distance is a multiple of the dilation lie in one line. A line is a ring of `kernel`
+/// frames. Each frame is written twice, `kernel` frames apart, so that the last window is one piece
+/// of memory without a copy.
 template <class Code>
 class conv1d_state {
  public:
   conv1d_state() = default;
 
-  /// @param frames  that are remembered
-  /// @param zero    the code of the real number 0
-  conv1d_state(index frames, index channels, Code zero, index scratch_bytes)
-      : frames_(frames),
+  /// @param code_bytes  1, or 2 if codes are kept as int16
+  /// @param zero        the code of the real number 0, as it is kept
+  conv1d_state(const window1d& window, index channels, index code_bytes, int zero,
+               index scratch_bytes)
+      : kernel_(window.kernel),
+        dilation_(window.dilation),
         channels_(channels),
+        code_bytes_(code_bytes),
+        line_bytes_((2 * kernel_ * channels * code_bytes + 63) / 64 * 64),
         zero_(zero),
-        codes_(frames * channels),
+        lines_(dilation_ * line_bytes_),
         scratch_(scratch_bytes) {
     reset();
   }
 
   /// Forgets all frames: the next frame is the first of a sequence.
   void reset() noexcept {
-    std::fill_n(codes_.data(), codes_.size(), zero_);
-    next_ = 0;
+    if (code_bytes_ == 1) {
+      std::fill_n(lines_.data(), lines_.size(), static_cast<std::byte>(zero_));
+    } else {
+      std::fill_n(reinterpret_cast<std::int16_t*>(lines_.data()), lines_.size() / 2,
+                  static_cast<std::int16_t>(zero_));
+    }
+    line_ = 0;
+    slot_ = 0;
     phase_ = 0;
   }
 
   /// Frames that are remembered.
-  [[nodiscard]] index frames() const noexcept { return frames_; }
+  [[nodiscard]] index frames() const noexcept { return (kernel_ - 1) * dilation_; }
+  [[nodiscard]] index dilation() const noexcept { return dilation_; }
   [[nodiscard]] index channels() const noexcept { return channels_; }
+  /// Bytes of a code.
+  [[nodiscard]] index code_bytes() const noexcept { return code_bytes_; }
   /// Frames since the last one that had an output, with strides above 1.
   [[nodiscard]] index phase() const noexcept { return phase_; }
-  [[nodiscard]] index bytes() const noexcept {
-    return codes_.size() * index{sizeof(Code)} + scratch_.size();
-  }
+  [[nodiscard]] index bytes() const noexcept { return lines_.size() + scratch_.size(); }
 
   // For conv1d:
 
-  /// Frame i of the remembered ones, 0 is the oldest.
-  [[nodiscard]] const Code* frame(index i) const noexcept {
-    const index at = next_ + i;
-    return codes_.data() + (at < frames_ ? at : at - frames_) * channels_;
-  }
-  /// Remembers a frame in place of the oldest.
-  void push(const Code* frame) noexcept {
-    if (frames_ == 0) return;
-    gemm::copy_codes(frame, channels_, 0, codes_.data() + next_ * channels_);
-    next_ = next_ + 1 == frames_ ? 0 : next_ + 1;
+  /// Remembers a frame in place of the oldest one of its line. write(to) writes it.
+  /// @return the window that ends with it
+  template <class Kept, class F>
+  FEWBIT_ALWAYS_INLINE const Kept* push(const F& write) noexcept {
+    auto* line = reinterpret_cast<Kept*>(lines_.data() + line_ * line_bytes_);
+    Kept* const frame = line + slot_ * channels_;
+    write(frame);
+    write(frame + kernel_ * channels_);
+    if (++line_ == dilation_) {
+      line_ = 0;
+      if (++slot_ == kernel_) slot_ = 0;
+    }
+    return frame + channels_;
   }
   void set_phase(index phase) noexcept { phase_ = phase; }
   [[nodiscard]] std::byte* scratch() noexcept { return scratch_.data(); }
   [[nodiscard]] index scratch_bytes() const noexcept { return scratch_.size(); }
 
  private:
-  index frames_ = 0;
+  index kernel_ = 1;
+  index dilation_ = 1;
   index channels_ = 0;
-  Code zero_{};
-  index next_ = 0;
+  index code_bytes_ = 1;
+  index line_bytes_ = 0;
+  int zero_ = 0;
+  index line_ = 0;  // of the next frame
+  index slot_ = 0;  // of the next frame in its line
   index phase_ = 0;
-  aligned_buffer<Code> codes_;
+  aligned_buffer<std::byte> lines_;
   aligned_buffer<std::byte> scratch_;
 };
 
@@ -269,24 +291,22 @@ class conv1d {
       expect_call(x, y, output_frames(state, from.rows()));
       if (outputs() == 0) return;
       detail::expect_extent(name, "", "state", ".frames()", state.frames(), window_.reach() - 1);
+      detail::expect_extent(name, "", "state", ".dilation()", state.dilation(), window_.dilation);
       detail::expect_extent(name, "", "state", ".channels()", state.channels(), channels());
+      detail::expect_extent(name, "", "state", ".code_bytes()", state.code_bytes(), kept_bytes());
+      detail::expect_extent(name, "", "state", ".scratch_bytes()", state.scratch_bytes(),
+                            stream_scratch_bytes());
       out* next = to.data();
       for (index t = 0; t < from.rows(); ++t) {
-        const code* frame = from.data() + t * from.outerStride();
-        if (state.phase() == 0) {
-          next_window(state, frame, next);
-          next += to.outerStride();
-        }
-        state.set_phase(state.phase() + 1 == window_.stride ? 0 : state.phase() + 1);
-        state.push(frame);
+        if (next_frame(state, from.data() + t * from.outerStride(), next)) next += to.outerStride();
       }
     }
   }
 
   /// The state of a stream before its first frame.
   [[nodiscard]] state_type make_state() const {
-    return state_type(window_.reach() - 1, channels(), static_cast<code>(zero_point_),
-                      outputs() == 0 ? 0 : scratch_bytes(1));
+    return state_type(window_, channels(), kept_bytes(), zero_point_ + moved,
+                      stream_scratch_bytes());
   }
 
   /// Grows scratch memory to what `workers` threads need.
@@ -317,6 +337,12 @@ class conv1d {
       std::conditional_t<detail::stays_packed<S>, detail::no_row_weights,
                          gemm::row_weights<gemm::int8_weights<patch_code, kernel_type>>>;
   using output_type = typename parts::output_type;
+  using unit = typename kernel_type::unit;
+  using wide_code = typename unit::lhs_code;
+  /// Whether a stream can keep the copies that the unit reads, not codes: whole steps of the unit.
+  static constexpr bool may_keep_wide =
+      !detail::stays_packed<S> && !S::is_affine && unit::rows == 1 && !unit::in_place &&
+      requires(const patch_code* from, wide_code* to) { unit::copy_lhs(from, 1, to); };
   static constexpr index patch_bytes = 48 * 1024;
 
   /// Rows of codes; frames outside them are zero points.
@@ -376,6 +402,17 @@ class conv1d {
     detail::expect_cols(name, "y", y, outputs());
   }
 
+  [[nodiscard]] bool keeps_wide() const noexcept {
+    return may_keep_wide && channels_ % unit::depth == 0;
+  }
+  /// Bytes of a code of a stream.
+  [[nodiscard]] index kept_bytes() const noexcept {
+    return keeps_wide() ? index{sizeof(wide_code)} : index{1};
+  }
+  [[nodiscard]] index stream_scratch_bytes() const noexcept {
+    return outputs() == 0 ? 0 : scratch_bytes(1);
+  }
+
   /// Windows that are multiplied together, in whole tiles.
   [[nodiscard]] index windows() const noexcept {
     constexpr index tile = kernel_type::tile::rows;
@@ -418,23 +455,41 @@ class conv1d {
     multiply(patches, count, y, y_stride, memory);
   }
 
-  /// The window that ends with a new frame.
-  void next_window(state_type& state, const code* frame, out* y) const noexcept {
-    auto* patch = reinterpret_cast<patch_code*>(state.scratch());
-    patch_code* to = patch;
-    for (index j = 0; j + 1 < window_.kernel; ++j, to += channels_)
-      copy_frame(state.frame(j * window_.dilation), channels_, to);
-    copy_frame(frame, channels_, to);
-    std::fill(to + channels_, patch + depth_, patch_code{0});
+  /// Remembers a frame and multiplies the window that ends with it, if it has an output.
+  FEWBIT_ALWAYS_INLINE bool next_frame(state_type& state, const code* frame,
+                                       out* y) const noexcept {
+    const bool has_output = state.phase() == 0;
+    state.set_phase(state.phase() + 1 == window_.stride ? 0 : state.phase() + 1);
+    if constexpr (may_keep_wide) {
+      if (keeps_wide()) {
+        const auto* window = state.template push<wide_code>(
+            [&](wide_code* to) { unit::copy_lhs(frame, channels_, to); });
+        if (has_output) multiply_kept(window, state, y);
+        return has_output;
+      }
+    }
+    const auto* window =
+        state.template push<patch_code>([&](patch_code* to) { copy_frame(frame, channels_, to); });
+    if (has_output) multiply_kept(window, state, y);
+    return has_output;
+  }
+
+  /// A window of a stream. Bytes after it have weights of 0.
+  template <class Kept>
+  void multiply_kept(const Kept* window, state_type& state, out* y) const noexcept {
     std::byte* memory = state.scratch();
     if constexpr (detail::stays_packed<S>) {
-      multiply(patch, 1, y, outputs(), memory);
+      multiply(window, 1, y, outputs(), memory);
     } else {
       auto* sums = reinterpret_cast<std::int32_t*>(memory + sums_begin(1));
-      if constexpr (S::is_affine) *sums = gemm::sum_of_codes(patch, window_.kernel * channels_);
+      if constexpr (S::is_affine) *sums = gemm::sum_of_codes(window, window_.kernel * channels_);
       with_stages(sums, [&](const auto& stages) {
-        gemm::multiply_row(patch, weights_, rows_, y, stages,
-                           memory + sums_begin(1) + sums_bytes(1));
+        if constexpr (unit::rows == 1 && (unit::in_place || sizeof(Kept) != 1)) {
+          gemm::multiply_prepared_row(window, weights_, rows_, y, stages);
+        } else {
+          gemm::multiply_row(window, weights_, rows_, y, stages,
+                             memory + sums_begin(1) + sums_bytes(1));
+        }
       });
     }
   }

@@ -197,6 +197,23 @@ template <class Lhs, class Kernel>
   }
 }
 
+/// multiply_row for a row in the form that the unit reads (gemm/int8/lhs.hpp), padded to whole
+/// steps. Codes of the padding may be any, because their weights are 0.
+template <class Lhs, class Kernel, class Out, class E>
+void multiply_prepared_row(const typename Kernel::unit::lhs_code* a,
+                           const int8_weights<Lhs, Kernel>& w,
+                           const row_weights<int8_weights<Lhs, Kernel>>& rows, Out* c,
+                           const E& epilogue) noexcept {
+  using unit = typename Kernel::unit;
+  static_assert(unit::rows == 1, "fewbit: rows of this unit are interleaved");
+  const index depth = detail::int8_lhs<Kernel>::depth(w.layout(), 0);
+  if constexpr (detail::Proving<unit>) {
+    if (rows.wide() != nullptr)
+      return detail::sum_panels<typename unit::widened>(a, depth, w, rows.wide(), c, epilogue);
+  }
+  detail::sum_panels<typename unit::dots>(a, depth, w, w.panel(0), c, epilogue);
+}
+
 /// c(j) = epilogue(sum over k of a(k) * W(j, k)) for weights without blocks of k.
 ///
 /// @param a        w.k() codes, or codes in the form of row_form
@@ -207,7 +224,6 @@ void multiply_row(const Row& a, const int8_weights<Lhs, Kernel>& w,
                   const row_weights<int8_weights<Lhs, Kernel>>& rows, Out* c, const E& epilogue,
                   std::byte* scratch) noexcept {
   using unit = typename Kernel::unit;
-  using prepared = detail::int8_lhs<Kernel>;
   using form = row_form<int8_weights<Lhs, Kernel>>;
   constexpr bool is_formed = std::is_same_v<Row, form>;
   if constexpr (unit::rows != 1) {
@@ -220,10 +236,8 @@ void multiply_row(const Row& a, const int8_weights<Lhs, Kernel>& w,
     multiply_block(code_block<Lhs>{codes, w.k(), 1}, w, c, w.n(), epilogue, scratch);
   } else {
     const typename unit::lhs_code* row = nullptr;
-    index depth = w.layout().padded();
     if constexpr (!is_formed) {
-      row = prepared(a, w.k(), 1, w.layout(), scratch).from(0).codes;
-      depth = prepared::depth(w.layout(), 0);
+      row = detail::int8_lhs<Kernel>(a, w.k(), 1, w.layout(), scratch).from(0).codes;
     } else if constexpr (form::is_read_in_place) {
       row = a.codes;
     } else {
@@ -231,12 +245,7 @@ void multiply_row(const Row& a, const int8_weights<Lhs, Kernel>& w,
       detail::copy_row<unit>(a.codes, (w.k() + 15) & ~index{15}, unit::lhs_offset, copy);
       row = copy;
     }
-    if constexpr (detail::Proving<unit>) {
-      if (rows.wide() != nullptr) {
-        return detail::sum_panels<typename unit::widened>(row, depth, w, rows.wide(), c, epilogue);
-      }
-    }
-    detail::sum_panels<typename unit::dots>(row, depth, w, w.panel(0), c, epilogue);
+    multiply_prepared_row(row, w, rows, c, epilogue);
   }
 }
 
