@@ -173,6 +173,19 @@ TEST(conv1d, names_what_is_wrong) {
                            {{1.0F, 0}, {}});
             }),
             "fewbit: conv1d: number of factors is 3, expected 2");
+  EXPECT_EQ(
+      sentence_of([&] {
+        return layer(weights, {3, 1, 1, 2, 0}, {}, quant_params{0x1p-33F, 0}, {{1.0F, 0}, {}});
+      }),
+      "fewbit: conv1d: factor of channel[0] is 1.16415322e-10, expected 0, or at least 2^-32 "
+      "and less than 2^30: scale of inputs * scale of weights / scale of outputs");
+  using xnnpack = conv1d<int8_per_row, integer_only<std::int8_t, std::int8_t, xnn_fp32>>;
+  EXPECT_EQ(
+      sentence_of([&] {
+        return xnnpack(weights, {3, 1, 1, 2, 0}, {}, quant_params{256.0F, 0}, {{1.0F, 0}, {}});
+      }),
+      "fewbit: conv1d: factor of channel[0] is 256, expected at least 2^-32 and less than "
+      "2^8: scale of inputs * scale of weights / scale of outputs");
 }
 #endif
 

@@ -259,8 +259,12 @@ TEST(conv2d_errors_test, names_factors_and_sums_that_cannot_be) {
     return sentence_of([&] { layer_type(w, {3, 3, 1}, {.kernel = {3, 3}}, bias, in, options); });
   };
   EXPECT_EQ(make({0x1p40F, 0}, {{0x1p-20F, 0}}),
-            "fewbit: conv2d: factor of channel[0] is 1.1529215e+18, expected 0 to 2^30: "
-            "scale of inputs * scale of weights / scale of outputs");
+            "fewbit: conv2d: factor of channel[0] is 1.1529215e+18, expected 0, or at least 2^-32 "
+            "and less than 2^30: scale of inputs * scale of weights / scale of outputs");
+  EXPECT_EQ(make({0x1p-20F, 0}, {{0x1p13F, 0}}),
+            "fewbit: conv2d: factor of channel[0] is 1.16415322e-10, expected 0, or at least 2^-32 "
+            "and less than 2^30: scale of inputs * scale of weights / scale of outputs");
+  EXPECT_EQ(make({0x1p-20F, 0}, {{0x1p12F, 0}}), "no error");
   EXPECT_EQ(make({1.0F, 0}, {{1.0F, 300}}),
             "fewbit: conv2d: output_params.zero_point is 300, expected -128 to 127");
   EXPECT_EQ(make({1.0F, 0}, {{1.0F, 0}, {5, 4}}),
@@ -270,6 +274,53 @@ TEST(conv2d_errors_test, names_factors_and_sums_that_cannot_be) {
             "fewbit: conv2d: largest sum of channel[1] is 2147598847, expected at most 2147483647, "
             "the largest int32");
   EXPECT_EQ(make({1.0F, 0}, {{1.0F, 0}}, {0}), "fewbit: conv2d: length of bias is 1, expected 2");
+}
+
+TEST(conv2d_errors_test, names_scales_that_leave_the_floats) {
+  using S = int8_per_row;
+  const auto sentence = [](float weight_scale, const quant_params& in, float bias = 0.0F,
+                           std::int8_t code = 100) {
+    row_matrix<std::int8_t> codes = row_matrix<std::int8_t>::Constant(2, 9, 1);
+    codes.row(1).setConstant(code);
+    const quantized_matrix<S> w(codes, std::vector<float>{1e-3F, weight_scale});
+    const Eigen::VectorXf biases = Eigen::Vector2f(0.0F, bias);
+    return sentence_of([&] {
+      conv2d<S, static_int8>(w, {3, 3, 1}, {.kernel = {3, 3}}, biases, in);
+    });
+  };
+  EXPECT_EQ(sentence(1.0F, {1.0F, 0}), "no error");
+  EXPECT_EQ(sentence(0x1p100F, {0x1p28F, 0}),
+            "fewbit: conv2d: scale of weights times scale of inputs, channel[1] is inf, expected a "
+            "finite number of at least 2^-138");
+  EXPECT_EQ(sentence(0x1p-60F, {0x1p-79F, 0}),
+            "fewbit: conv2d: scale of weights times scale of inputs, channel[1] is 1.43493e-42, "
+            "expected a finite number of at least 2^-138");
+  EXPECT_EQ(sentence(0x1p-60F, {0x1p-120F, 0}).substr(0, 75),
+            "fewbit: conv2d: scale of weights times scale of inputs, channel[1] is 0, ex");
+  // The largest sum is 9 * 100 * 128 with zero point 0: 115200 * 2^111 is a float.
+  EXPECT_EQ(sentence(0x1p110F, {2.0F, 0}), "no error");
+  for (const std::string& refused : {sentence(0x1p111F, {2.0F, 0}), sentence(0x1p110F, {2.0F, 28}),
+                                     sentence(0x1p110F, {2.0F, 0}, -3.3e38F)}) {
+    EXPECT_EQ(refused.substr(0, 47), "fewbit: conv2d: largest total of channel[1] is ");
+  }
+  EXPECT_EQ(sentence(0x1p100F, {0x1p100F, 0}, 0.0F, 0), "no error");  // weights of 0
+  const quantized_matrix<S> w(row_matrix<std::int8_t>::Constant(1, 9, 100),
+                              std::vector<float>{0x1p112F});
+  EXPECT_EQ(sentence_of([&] {
+              conv2d<S>(w, {3, 3, 1}, {.kernel = {3, 3}});
+            }).substr(0, 47),
+            "fewbit: conv2d: largest total of channel[0] is ");
+}
+
+TEST(conv2d_errors_test, weights_of_zero_give_the_bias) {
+  const quantized_matrix<int8_per_row> w(row_matrix<std::int8_t>::Zero(1, 9),
+                                         std::vector<float>{0x1p100F});
+  const conv2d<int8_per_row, static_int8> layer(w, {3, 3, 1}, {.kernel = {3, 3}},
+                                                Eigen::VectorXf::Constant(1, 7.0F),
+                                                quant_params{0x1p100F, 5});
+  row_matrix<float> x = row_matrix<float>::Ones(1, 9), y(1, 1);
+  layer(x, y);
+  EXPECT_EQ(y(0, 0), 7.0F);
 }
 
 TEST(ohwi_from_oihw_test, moves_channels_last) {

@@ -386,10 +386,15 @@ TEST(depthwise, names_what_is_wrong) {
             "both around codes -128 to 127");
   a = {};
   a.weights.scales = {1e20F};
-  EXPECT_EQ(a.sentence(),
-            "fewbit: depthwise_conv2d: factor of channel[0] is 1.00000002e+20, expected 0 to 2^30: "
-            "scale of "
-            "inputs * scale of weights / scale of outputs");
+  EXPECT_EQ(
+      a.sentence(),
+      "fewbit: depthwise_conv2d: factor of channel[0] is 1.00000002e+20, expected 0, or at "
+      "least 2^-32 and less than 2^30: scale of inputs * scale of weights / scale of outputs");
+  a.weights.scales = {1e-20F};
+  EXPECT_EQ(
+      a.sentence(),
+      "fewbit: depthwise_conv2d: factor of channel[0] is 9.99999968e-21, expected 0, or at "
+      "least 2^-32 and less than 2^30: scale of inputs * scale of weights / scale of outputs");
   a = {};
   a.bias = {0, 0, 2147483647, 0};
   EXPECT_EQ(a.sentence(),

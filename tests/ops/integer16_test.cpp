@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "fewbit/ops/depthwise_conv2d.hpp"
 #include "support/archs.hpp"
 #include "support/plain_conv.hpp"
 #include "support/sentence.hpp"
@@ -84,6 +85,17 @@ TYPED_TEST(integer16_test, equals_plain_sums_of_rows) {
     ASSERT_EQ(y.data()[i], expected_code(sums.data()[i], 14)) << i;
 }
 
+TEST(integer16, knows_the_parameters_of_its_inputs) {
+  const quantized_matrix<S> w(row_matrix<std::int8_t>::Constant(1, 9, 100), std::vector<float>{1});
+  const std::vector<std::int64_t> none;
+  const quant_params in{0.25F, 0};
+  const linear<S, integer_only<std::int16_t>> rows(w, none, in, integer_options{{1.0F, 0}});
+  EXPECT_EQ(rows.input_params(), in);
+  const conv2d<S, integer_only<std::int16_t>> windows(w, {3, 3, 1}, {.kernel = {3, 3}}, none, in,
+                                                      integer_options{{1.0F, 0}});
+  EXPECT_EQ(windows.input_params(), in);
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
 TEST(integer16_errors_test, names_what_cannot_be) {
   const quantized_matrix<S> w(row_matrix<std::int8_t>::Constant(1, 9, 100), std::vector<float>{1});
@@ -108,7 +120,22 @@ TEST(integer16_errors_test, names_what_cannot_be) {
   EXPECT_EQ(sentence_of([&] {
               layer_type(w, none, quant_params{1.0F, 0}, {{0x1p-9F, 0}});
             }),
-            "fewbit: tflite_int64::multiplier: real is 512, expected less than 2^7");
+            "fewbit: linear: factor of channel[0] is 512, expected 0, or at least 2^-32 and less "
+            "than 2^7: scale of inputs * scale of weights / scale of outputs");
+  EXPECT_EQ(sentence_of([&] {
+              conv2d<S, integer_only<std::int16_t>>(w, {3, 3, 1}, {.kernel = {3, 3}}, none,
+                                                    quant_params{0x1p-20F, 0},
+                                                    integer_options{{0x1p13F, 0}});
+            }),
+            "fewbit: conv2d: factor of channel[0] is 1.16415322e-10, expected 0, or at least 2^-32 "
+            "and less than 2^7: scale of inputs * scale of weights / scale of outputs");
+  EXPECT_EQ(sentence_of([&] {
+              depthwise_conv2d<integer_only<std::int16_t>>(
+                  {row_matrix<std::int8_t>::Ones(9, 1), {1.0F}, {}}, {3, 3, 1}, {.kernel = {3, 3}},
+                  none, quant_params{1.0F, 0}, {{0x1p-8F, 0}});
+            }),
+            "fewbit: depthwise_conv2d: factor of channel[0] is 256, expected 0, or at least 2^-32 "
+            "and less than 2^7: scale of inputs * scale of weights / scale of outputs");
 }
 #endif
 

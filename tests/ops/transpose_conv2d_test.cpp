@@ -137,6 +137,13 @@ TEST(transpose_conv2d, names_what_is_wrong) {
             "fewbit: transpose_conv2d: length of bias is 1, expected 2");
   EXPECT_EQ(sentence({.kernel = {2, 2}}, {4, 4}, {}, -129),
             "fewbit: transpose_conv2d: input_params.zero_point is -129, expected -128 to 127");
+  EXPECT_EQ(
+      sentence_of([&] {
+        return layer(weights, {3, 3, 3}, {.kernel = {2, 2}}, {4, 4}, {}, quant_params{0x1p-33F, 0},
+                     {{1.0F, 0}, {}});
+      }),
+      "fewbit: transpose_conv2d: factor of channel[0] is 1.16415322e-10, expected 0, or at "
+      "least 2^-32 and less than 2^30: scale of inputs * scale of weights / scale of outputs");
   EXPECT_EQ(sentence_of([] {
               return transposed_extents({1, 1, 1}, {.kernel = {2, 2}, .padding = {1, 1, 0, 0}});
             }),

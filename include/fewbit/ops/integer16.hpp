@@ -97,8 +97,10 @@ template <class Mode, Scheme S>
   expect_positive_scale(name, "input_params.scale", in.scale);
   expect_positive_scale(name, "output_params.scale", options.output_params.scale);
   std::vector<fixed_multiplier> multipliers;
-  for (const double factor : output_factors(weights, in, options.output_params))
+  for (const double factor : output_factors(weights, in, options.output_params)) {
+    expect_factor<Mode>(name, static_cast<index>(multipliers.size()), factor);
     multipliers.push_back(Mode::multiplier(factor));
+  }
   return multipliers;
 }
 
@@ -227,8 +229,10 @@ class product16 {
   product16() = default;
 
   product16(const char* layer, const quantized_matrix<S>& weights, const placed_window& window,
-            index groups, output16<mode> output)
-      : shape_{window, groups, weights.rows()}, output_(std::move(output)) {
+            index groups, const quant_params& input_params, output16<mode> output)
+      : shape_{window, groups, weights.rows()},
+        input_params_(input_params),
+        output_(std::move(output)) {
     expect_multipliable<S>();
     expect_not_empty(layer, "weights", weights.rows(), weights.cols());
     expect_conv_weights(layer, shape_, weights.cols());
@@ -358,16 +362,24 @@ class conv2d<S, integer_only<std::int16_t, std::int16_t, Mode>, Arch>
   conv2d(const quantized_matrix<S>& weights, const image_extents& image, const window2d& window,
          std::span<const std::int64_t> bias, const quant_params& input_params,
          const integer_options& options, index groups = 1)
-      : conv2d(weights, image, window, bias,
-               detail::multipliers16<Mode>(name, weights, input_params, options),
-               input_params.zero_point, options, groups) {}
+      : conv2d(weights, image, window, bias, input_params,
+               detail::multipliers16<Mode>(name, weights, input_params, options), options, groups) {
+  }
   /// With multipliers that were computed elsewhere.
   conv2d(const quantized_matrix<S>& weights, const image_extents& image, const window2d& window,
          std::span<const std::int64_t> bias, const std::vector<fixed_multiplier>& multipliers,
          std::int32_t input_zero_point, const integer_options& options, index groups = 1)
-      : base(product(name, weights, placed_window(name, image, window), groups,
+      : conv2d(weights, image, window, bias, quant_params{1.0F, input_zero_point}, multipliers,
+               options, groups) {}
+
+ private:
+  conv2d(const quantized_matrix<S>& weights, const image_extents& image, const window2d& window,
+         std::span<const std::int64_t> bias, const quant_params& input_params,
+         const std::vector<fixed_multiplier>& multipliers, const integer_options& options,
+         index groups)
+      : base(product(name, weights, placed_window(name, image, window), groups, input_params,
                      detail::make_output16<Mode>(name, weights.rows(), multipliers, bias,
-                                                 input_zero_point, options))) {}
+                                                 input_params.zero_point, options))) {}
 };
 
 /// The linear layer of 16-bit codes.
@@ -385,15 +397,22 @@ class linear<S, integer_only<std::int16_t, std::int16_t, Mode>, Arch>
   /// @throws fewbit::error as linear of 8-bit codes, or if a zero point is not 0
   linear(const quantized_matrix<S>& weights, std::span<const std::int64_t> bias,
          const quant_params& input_params, const integer_options& options)
-      : linear(weights, bias, detail::multipliers16<Mode>(name, weights, input_params, options),
-               input_params.zero_point, options) {}
+      : linear(weights, bias, input_params,
+               detail::multipliers16<Mode>(name, weights, input_params, options), options) {}
   linear(const quantized_matrix<S>& weights, std::span<const std::int64_t> bias,
          const std::vector<fixed_multiplier>& multipliers, std::int32_t input_zero_point,
          const integer_options& options)
+      : linear(weights, bias, quant_params{1.0F, input_zero_point}, multipliers, options) {}
+
+ private:
+  linear(const quantized_matrix<S>& weights, std::span<const std::int64_t> bias,
+         const quant_params& input_params, const std::vector<fixed_multiplier>& multipliers,
+         const integer_options& options)
       : base(product(name, weights,
                      placed_window(name, {1, 1, std::max(weights.cols(), index{1})}, {}), 1,
+                     input_params,
                      detail::make_output16<Mode>(name, weights.rows(), multipliers, bias,
-                                                 input_zero_point, options))) {}
+                                                 input_params.zero_point, options))) {}
 };
 
 }}  // namespace fewbit

@@ -18,6 +18,7 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "fewbit/core/aligned_buffer.hpp"
@@ -82,20 +83,41 @@ template <class In>
   return std::max(std::numeric_limits<In>::max() - zero, zero - std::numeric_limits<In>::min());
 }
 
+/// The least factor that no rounding mode turns into 0.
+inline constexpr double least_factor = 0x1p-32;
+
+/// A rounding mode holds factors below this power of two.
+template <class Mode>
+inline constexpr int factor_bits =
+    std::is_same_v<Mode, tflite_int64>                                  ? 7
+    : std::is_same_v<Mode, xnn_rndnu> || std::is_same_v<Mode, xnn_fp32> ? 8
+                                                                        : 30;
+
+/// Fails unless Mode holds S_in * S_w / S_out of a channel, and not as 0. 0 itself is allowed except
+/// by XNNPACK's modes: a scale of weights may be 0.
+template <class Mode>
+void expect_factor(const char* function, index channel, double factor) {
+  constexpr bool takes_zero = !std::is_same_v<Mode, xnn_rndnu> && !std::is_same_v<Mode, xnn_fp32>;
+  if (takes_zero && factor == 0.0) return;
+  if (factor >= least_factor && factor < std::ldexp(1.0, factor_bits<Mode>)) return;
+  fail(function, item("factor of channel", channel), factor,
+       std::string(takes_zero ? "0, or " : "") + "at least 2^-32 and less than 2^" +
+           std::to_string(factor_bits<Mode>) +
+           ": scale of inputs * scale of weights / scale of outputs");
+}
+
 /// Factors of the output channels as a rounding mode needs them.
 template <class Mode>
 class channel_factors {
  public:
   channel_factors() = default;
 
-  /// @throws fewbit::error if Mode cannot hold a factor; the sentence names the channel
+  /// @throws fewbit::error if Mode cannot hold a factor or would make it 0; the sentence names the
+  ///         channel
   channel_factors(const char* function, std::span<const double> factors)
       : channel_factors(static_cast<index>(factors.size())) {
     for (std::size_t c = 0; c < factors.size(); ++c) {
-      if (!(factors[c] >= 0.0 && factors[c] < 0x1p30)) {
-        fail(function, item("factor of channel", static_cast<index>(c)), factors[c],
-             "0 to 2^30: scale of inputs * scale of weights / scale of outputs");
-      }
+      expect_factor<Mode>(function, static_cast<index>(c), factors[c]);
       set(static_cast<index>(c), Mode::multiplier(factors[c]));
     }
   }
@@ -144,10 +166,7 @@ class channel_factors<xnn_fp32> {
   channel_factors(const char* function, std::span<const double> factors)
       : factors_(static_cast<index>(factors.size())) {
     for (std::size_t c = 0; c < factors.size(); ++c) {
-      if (!(factors[c] >= 0x1p-32 && factors[c] < 256.0)) {
-        fail(function, item("factor of channel", static_cast<index>(c)), factors[c],
-             "at least 2^-32 and less than 256");
-      }
+      expect_factor<xnn_fp32>(function, static_cast<index>(c), factors[c]);
       factors_.data()[c] = static_cast<float>(factors[c]);
       below_one_ &= factors_.data()[c] < 1.0F;
     }

@@ -8,6 +8,7 @@
 #include "fewbit/begin.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -110,12 +111,7 @@ class conv_product {
       const channel_sums sums = sums_of_channel(weights, codes, c);
       expect_sum(name, c, sums.magnitudes * reach());
       offsets_.data()[c] = static_cast<std::int32_t>(-zero_of_patches() * sums.weights);
-      const float scale = weights.scale(c, 0);
-      scales_.data()[c] = Inputs::is_static ? scale * input_params.scale : scale;
-      if (!is_finite(scales_.data()[c])) {
-        fail(name, item("scale of weights times scale of inputs, channel", c), scales_.data()[c],
-             "a finite number");
-      }
+      scales_.data()[c] = sum_scale(c, sums, weights.scale(c, 0));
     }
   }
 
@@ -213,6 +209,26 @@ class conv_product {
   }
   [[nodiscard]] std::int32_t reach() const noexcept {
     return std::max(input_max - input_params_.zero_point, input_params_.zero_point - input_min);
+  }
+
+  /// The factor of the sums of a channel: the scale of its weights, times the scale of inputs if
+  /// that is known; 0 if all weights are 0. Fails if the product is not finite or loses more than
+  /// half of its bits, or if a total or an output could be infinite.
+  [[nodiscard]] float sum_scale(index c, const channel_sums& sums, float weight_scale) const {
+    if (weight_scale == 0.0F || sums.magnitudes == 0) return 0.0F;
+    const float scale = Inputs::is_static ? weight_scale * input_params_.scale : weight_scale;
+    if (Inputs::is_static && !(is_finite(scale) && scale >= 0x1p-138F)) {
+      fail(name, item("scale of weights times scale of inputs, channel", c), scale,
+           "a finite number of at least 2^-138");
+    }
+    const double most = double{std::numeric_limits<float>::max()} * (1.0 - 0x1p-20);
+    const double added = Inputs::is_static ? std::fabs(double{bias_.data()[c]}) : 0.0;
+    const double total = static_cast<double>(sums.magnitudes) * reach() * double{scale} + added;
+    if (total > most) {
+      fail(name, item("largest total of channel", c), total,
+           "at most " + text(std::numeric_limits<float>::max()));
+    }
+    return scale;
   }
 
   /// Packs the weights of each group. Returns the codes as they are multiplied.

@@ -169,8 +169,8 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
                     std::span<const double> of_channels, std::int32_t input_zero,
                     const integer_options& options)
       : depthwise_product(function, weights, shape, bias,
-                          std::span<const fixed_multiplier>(multipliers(of_channels)), input_zero,
-                          options) {}
+                          std::span<const fixed_multiplier>(multipliers(function, of_channels)),
+                          input_zero, options) {}
 
   depthwise_product(const char* function, const depthwise_weights& weights,
                     const depthwise_shape& shape, std::span<const std::int64_t> bias,
@@ -225,9 +225,13 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
  private:
   static constexpr int lanes = 8;
 
-  static std::vector<fixed_multiplier> multipliers(std::span<const double> factors) {
+  static std::vector<fixed_multiplier> multipliers(const char* function,
+                                                   std::span<const double> factors) {
     std::vector<fixed_multiplier> made;
-    for (const double f : factors) made.push_back(quantize_multiplier(f));
+    for (const double f : factors) {
+      expect_factor<tflite_int64>(function, static_cast<index>(made.size()), f);
+      made.push_back(quantize_multiplier(f));
+    }
     return made;
   }
 
