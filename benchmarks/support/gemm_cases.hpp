@@ -44,9 +44,18 @@ inline constexpr shape shapes[] = {
     {196, 576, 96},
     {49, 960, 160},
     {49, 320, 960},
-    // decoding of 1, 8 and 16 tokens
+    // short k: 3x3 with 3 channels as im2col, 1x1 of MobileNetV2 and MobileNetV3
+    {12544, 32, 27},
+    {3136, 24, 144},
+    {784, 80, 240},
+    // decoding of 1 to 16 tokens
+    {1, 2560, 2560},
+    {3, 2560, 2560},
+    {5, 2560, 2560},
     {1, 4096, 4096},
     {1, 11008, 4096},
+    {3, 4096, 4096},
+    {5, 4096, 4096},
     {8, 4096, 4096},
     {16, 4096, 4096},
     // small shapes, where the overhead of a call matters
