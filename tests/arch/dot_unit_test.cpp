@@ -133,5 +133,93 @@ TYPED_TEST(dot_unit_test, loads_the_tail_of_a_row) {
   }
 }
 
+#if FEWBIT_HAS_AVX2
+
+template <class Lhs>
+class halves_test : public testing::Test {
+ public:
+  using unit = arch::avx2_half_codes<Lhs>;
+  static constexpr int depth = unit::depth, cols = unit::cols, registers = 3;
+
+  /// The sums of `steps` steps of one row, by a turn or step by step.
+  static std::vector<std::int32_t> computed(const std::vector<Lhs>& a,
+                                            const std::vector<std::int8_t>& w, std::int32_t start,
+                                            bool as_turn) {
+    const int steps = static_cast<int>(w.size()) / (registers * cols * depth);
+    std::vector<std::uint16_t> codes(static_cast<std::size_t>(steps * depth));
+    unit::copy_lhs(a.data(), static_cast<std::ptrdiff_t>(a.size()), unit::lhs_offset, codes.data());
+    typename unit::accumulator sums[registers];
+    for (auto& sum : sums) sum = typename unit::accumulator(start);
+    if (as_turn) {
+      unit::add_turn(sums, codes.data(), w.data());
+    } else {
+      for (int i = 0; i < steps * registers; ++i) {
+        auto& sum = sums[i % registers];
+        sum = unit::dot(sum, unit::load_lhs(codes.data() + i / registers * depth),
+                        unit::load_rhs(w.data() + i * cols * depth));
+      }
+    }
+    std::vector<std::int32_t> all(registers * cols);
+    for (int j = 0; j < registers; ++j) sums[j].store(all.data() + j * cols);
+    return all;
+  }
+
+  /// start + sums of (a - lhs_offset) w modulo 2^32. Missing activations are 0.
+  static std::vector<std::int32_t> expected(const std::vector<Lhs>& a,
+                                            const std::vector<std::int8_t>& w, std::int32_t start) {
+    std::vector<std::int32_t> all;
+    for (int c = 0; c < registers * cols; ++c) {
+      std::int64_t sum = start;
+      for (std::size_t k = 0; k < a.size(); ++k) {
+        const std::size_t step = k / depth, d = k % depth;
+        const std::size_t at = (step * registers * cols + static_cast<std::size_t>(c)) * depth + d;
+        sum += std::int64_t{a[k] - unit::lhs_offset} * w[at];
+      }
+      all.push_back(static_cast<std::int32_t>(static_cast<std::uint64_t>(sum) & 0xFFFFFFFFU));
+    }
+    return all;
+  }
+};
+
+using half_types = testing::Types<std::uint8_t, std::int8_t>;
+TYPED_TEST_SUITE(halves_test, half_types);
+
+/// Any activation by any weight in all places, where the sums in int16 are largest, and random
+/// codes. The last addition wraps.
+TYPED_TEST(halves_test, turns_and_steps_are_exact) {
+  using fixture = TestFixture;
+  constexpr int codes = fixture::unit::turn_steps * fixture::depth;
+  std::mt19937 random(5);
+  for (int trial = 0; trial < 600; ++trial) {
+    std::vector<TypeParam> a(codes, static_cast<TypeParam>(trial));
+    std::vector<std::int8_t> w(codes * fixture::registers * fixture::cols,
+                               static_cast<std::int8_t>(trial % 2 == 0 ? -128 : 127));
+    if (trial >= 512) {
+      for (auto& code : a) code = static_cast<TypeParam>(random() >> 11);
+      for (auto& code : w) code = static_cast<std::int8_t>(random() >> 11);
+    }
+    const std::int32_t start = trial % 3 == 0 ? std::numeric_limits<std::int32_t>::max() : trial;
+    const auto exact = fixture::expected(a, w, start);
+    ASSERT_EQ(fixture::computed(a, w, start, true), exact) << "turn, trial " << trial;
+    ASSERT_EQ(fixture::computed(a, w, start, false), exact) << "steps, trial " << trial;
+  }
+}
+
+/// A copy of any number of codes reads no byte behind them and adds zeros to whole steps.
+TYPED_TEST(halves_test, copies_any_number_of_codes) {
+  using fixture = TestFixture;
+  std::mt19937 random(6);
+  for (int count = 0; count <= 67; ++count) {
+    std::vector<TypeParam> a(static_cast<std::size_t>(count));
+    for (auto& code : a) code = static_cast<TypeParam>(random() >> 11);
+    const int steps = (count + fixture::depth - 1) / fixture::depth;
+    const std::vector<std::int8_t> w(
+        static_cast<std::size_t>(steps * fixture::depth * fixture::registers * fixture::cols), 3);
+    EXPECT_EQ(fixture::computed(a, w, 7, false), fixture::expected(a, w, 7)) << count << " codes";
+  }
+}
+
+#endif
+
 }  // namespace arch_dot_unit_test
 }  // namespace fewbit

@@ -17,11 +17,14 @@
 /// - accumulator, lhs_vector, rhs_vector: operand types of load_lhs, load_rhs, dot and, in units
 ///   that may read in place, load_lhs_tail.
 /// - lhs_position, copy_lhs (optional): the position of code d of a step in a copy, and the
-///   function that copies, for a unit that needs another order of codes.
+///   function that copies, for a unit that needs another order or form of codes. If copy_lhs takes
+///   an offset, it subtracts it.
+/// - turn_steps, add_turn (optional): add_turn adds the dots of turn_steps steps of one row. Such a
+///   unit has tiles of one row.
 /// - load_lhs_turn, dot_of_turn (optional): load_lhs_turn loads the activations of all steps in one
 ///   iteration of the loop; dot_of_turn uses those of one step. dot_two (optional): the dots of two
 ///   steps together.
-/// - bytes, widened, pairs, fours (optional): further units for the same weights. Which of them are
+/// - bytes, widened, halves, pairs, fours (optional): further units for the same weights. Which of them are
 ///   exact depends on the weights (gemm/int8/saturation_proof.hpp).
 /// - dots: the part of the unit that does not depend on Lhs. Units of u8 and s8 activations that
 ///   multiply alike name the same type, so they share one loop.

@@ -23,11 +23,17 @@
 /// | shallow_depth           | 24           | SPR, AVX512-VNNI      | (3136,64,24) gains 11 %, k = 32 nothing, k = 64   |
 /// |                         |              |                       | loses 2 %                                         |
 /// | packed_ahead            | 512          | AVX512-VNNI           | none: packing 16384 x 16384 128 ms instead of 63  |
-/// | few_rows, _in_blocks    | 2, 12        | AVX2                  | -                                                 |
+/// | few_rows                | 12           | SPR, AVX2             | rate of halves as a multiple of the rate of       |
+/// |                         |              |                       | widened weights, (m,512,512): m = 3 1.46, 5 1.28, |
+/// |                         |              |                       | 8 1.14, 12 1.08, 24 1.01, 48 0.95; (m,128,1152):  |
+/// |                         |              |                       | 12 1.04, 16 0.98                                  |
 /// | row_tiles_by_proof      | 48           | L2 of 2 MiB           | -                                                 |
 /// | proof_chunk_bytes       | 24 KiB       | L1 of 32 KiB          | -                                                 |
 /// | proof_far_bytes         | 1 MiB        | -                     | -                                                 |
 /// | proof_ahead_bytes       | 4 KiB        | -                     | -                                                 |
+/// | row_streams, _ahead     | 4, 2304      | SPR, AVX2             | (1,4096,4096), share of reading from memory: one  |
+/// |                         |              |                       | panel 0.72, 2 0.89, 4 0.95, 8 0.97; from L3, rate |
+/// |                         |              |                       | relative to 4: one panel 0.84, 2 0.95, 8 0.99     |
 /// | expanded_bytes          | 512 KiB      | L2                    | -                                                 |
 /// | expanded_chunk_bytes    | 32 KiB       | SPR, AVX512-VNNI      | 16, 24 KiB: the same; 40 KiB: (49,512,4608) 6 %   |
 /// |                         |              |                       | slower                                            |
@@ -119,11 +125,9 @@ inline constexpr index shallow_depth = 24;
 
 // ---- int8/ with proofs (AVX2)
 
-/// The largest number of rows for which weights are widened in registers: few_rows for chunks that
-/// stay in L1, few_rows_in_blocks for whole panels, which blocks of k need. For more rows, weights
-/// are widened before they are multiplied.
-inline constexpr index few_rows = 2;
-inline constexpr index few_rows_in_blocks = 12;
+/// The largest number of rows whose activations are cut in halves, or, for blocks of k, for which
+/// weights are widened in registers. For more rows, weights are widened before they are multiplied.
+inline constexpr index few_rows = 12;
 /// Row tiles of a block. Each block widens its panels again, so there are many; inputs of 4096
 /// codes must stay in L2.
 inline constexpr index row_tiles_by_proof = 48;
@@ -133,6 +137,10 @@ inline constexpr index proof_chunk_bytes = 24 * 1024;
 /// single row tile streams them.
 inline constexpr index proof_far_bytes = 1024 * 1024;
 inline constexpr index proof_ahead_bytes = 4096;
+/// Panels that one row reads side by side if they are far away, and the bytes by which the prefetch
+/// of each is ahead.
+inline constexpr index row_streams = 4;
+inline constexpr index row_stream_ahead = 2304;
 /// Number of sums of a slice of rows that wait for the epilogue.
 inline constexpr index proof_buffered_sums = 4096;
 /// Panels whose sums go to the epilogue together: four registers of sums become one of codes.

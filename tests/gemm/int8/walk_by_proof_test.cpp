@@ -100,6 +100,40 @@ TYPED_TEST(product_by_proof_test, is_exact_over_several_chunks_of_k) {
   }
 }
 
+/// Weights above proof_far_bytes, which one row reads several panels at a time: every number of
+/// panels that can remain, narrow panels, parts of turns and steps of k.
+TYPED_TEST(product_by_proof_test, is_exact_for_one_row_of_far_weights) {
+  using tile = typename TestFixture::tile_type;
+  constexpr index streams = gemm::detail::row_streams, k = 9000;
+  for (const index rest : {0, 1, 3, 4, 28, 31}) {
+    for (const index panels : {streams + 1, 2 * streams - 1, 2 * streams}) {
+      const index n = panels * tile::cols + (rest == 3 ? 8 : 0);
+      ASSERT_GE(n * k, gemm::detail::proof_far_bytes);
+      for (const saturation_proof p : proofs)
+        this->expect_exact(this->weights_of(p, n, k + rest - k % 32, 11), 1);
+    }
+  }
+}
+
+/// The number of rows from which on weights are widened instead of cutting activations in halves.
+TYPED_TEST(product_by_proof_test, is_exact_around_the_number_of_few_rows) {
+  for (const index m :
+       {gemm::detail::few_rows - 1, gemm::detail::few_rows, gemm::detail::few_rows + 1, index{2}}) {
+    for (const index k : {28, 32, 36, 63, 64, 513, 544, 1061}) {
+      for (const saturation_proof p : proofs) this->expect_exact(this->weights_of(p, 41, k, 12), m);
+    }
+  }
+}
+
+TYPED_TEST(product_by_proof_test, is_exact_for_the_largest_codes) {
+  for (const int code : {-128, 127}) {
+    for (const index k : {31, 32, 64, 1100}) {
+      const auto w = row_matrix<std::int8_t>::Constant(33, k, static_cast<std::int8_t>(code));
+      for (const index m : {1, 4, 12}) this->expect_exact(w, m);
+    }
+  }
+}
+
 TYPED_TEST(product_by_proof_test, is_exact_over_several_blocks_of_rows) {
   for (const saturation_proof p : proofs) {
     for (const index m : {143, 144, 145, 433}) {
@@ -220,7 +254,7 @@ struct weigh_blocks : gemm::block_stage {
   }
 };
 
-/// A few rows widen weights in registers, many rows widen whole panels.
+/// A few rows with blocks of k widen weights in registers, many rows widen whole panels.
 TYPED_TEST(product_by_proof_test, passes_blocks_of_k_to_the_block_stage_for_any_number_of_rows) {
   constexpr index n = 33, k = 40;
   const auto w = this->weights_of(saturation_proof::none, n, k, 1);

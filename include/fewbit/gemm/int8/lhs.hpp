@@ -46,7 +46,9 @@ namespace detail {
 template <class Unit, class Lhs>
 FEWBIT_ALWAYS_INLINE void copy_row(const Lhs* from, index count, [[maybe_unused]] int offset,
                                    typename Unit::lhs_code* to) noexcept {
-  if constexpr (requires { Unit::copy_lhs(from, count, to); }) {
+  if constexpr (requires { Unit::copy_lhs(from, count, offset, to); }) {
+    Unit::copy_lhs(from, count, offset, to);
+  } else if constexpr (requires { Unit::copy_lhs(from, count, to); }) {
     Unit::copy_lhs(from, count, to);
   } else {
     copy_codes(from, count, offset, to);
@@ -162,7 +164,7 @@ class int8_lhs {
       const index codes = layout.depth_of(block);
       if constexpr (unit::rows == 1) {
         copy_row<unit>(from, codes, offset, step);
-        if constexpr (!requires { unit::lhs_position; }) {
+        if constexpr (!requires { &unit::copy_lhs; }) {
           std::fill(step + codes, step + layout.steps(block) * unit::depth, lhs_code{0});
         }
       } else {

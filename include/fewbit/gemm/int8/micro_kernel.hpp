@@ -32,6 +32,13 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::deta
 /// | 1     | 0.96          | 0.90  |
 inline constexpr int steps_per_iteration = 4;
 
+/// Steps that a unit adds together: those of one iteration, or of a turn of its own.
+template <class Unit>
+inline constexpr int steps_together = steps_per_iteration;
+template <class Unit>
+  requires requires { Unit::turn_steps; }
+inline constexpr int steps_together<Unit> = Unit::turn_steps;
+
 /// Number of dots that should be in flight: two per cycle, with a latency of four to five cycles. A
 /// tile with fewer registers sums alternate steps in separate sets of accumulators.
 template <class Unit>
@@ -140,20 +147,22 @@ class register_tile {
     }
   }
 
-  /// Adds the products of `depth` codes. Weights advance by whole steps. Each iteration also calls
-  /// `ahead` once.
+  /// Adds the products of `depth` codes. Weights advance by whole steps. Each steps_per_iteration
+  /// steps also call `ahead` once.
   template <class Side>
   FEWBIT_ALWAYS_INLINE void accumulate(const lhs_code* a, index stride, const rhs_code* w,
                                        index depth, Side& ahead) noexcept {
+    constexpr int together = steps_together<Unit>;
     auto steps = static_cast<index>(static_cast<std::size_t>(depth) / Unit::depth);
-    for (; steps >= steps_per_iteration; steps -= steps_per_iteration) {
-      ahead.advance();
-      iterate(a, stride, w, std::make_integer_sequence<int, steps_per_iteration>{});
+    for (; steps >= together; steps -= together) {
+#pragma GCC unroll 2
+      for (int i = 0; i < together; i += steps_per_iteration) ahead.advance();
+      iterate(a, stride, w, std::make_integer_sequence<int, together>{});
       // g++ 12 at -O3 vectorizes the iterations of a loop over single sums, and drops the sums if
       // no iteration remains.
       if constexpr (!accumulator::is_native) arch::forget_origin(a);
-      a += steps_per_iteration * Unit::rows * Unit::depth;
-      w += steps_per_iteration * step_codes;
+      a += together * Unit::rows * Unit::depth;
+      w += together * step_codes;
     }
     const auto load = [&](int r) { return Unit::load_lhs(a + r * stride); };
 #pragma GCC unroll 1
@@ -229,11 +238,15 @@ class register_tile {
  private:
   static constexpr index step_codes = C * Unit::cols * Unit::depth;
 
-  /// One iteration. A unit may load the activations of a row for all its steps at once.
+  /// One iteration. A unit may add a turn of steps by itself, or load the activations of a row for
+  /// all steps at once.
   template <int... S>
   FEWBIT_ALWAYS_INLINE void iterate(const lhs_code* a, index stride, const rhs_code* w,
                                     std::integer_sequence<int, S...>) noexcept {
-    if constexpr (requires { Unit::load_lhs_turn(a); }) {
+    if constexpr (requires { Unit::turn_steps; }) {
+      static_assert(sets == 1 && R == 1);
+      Unit::add_turn(sum_[0][0], a, w);
+    } else if constexpr (requires { Unit::load_lhs_turn(a); }) {
       decltype(Unit::load_lhs_turn(a)) rows[R];
 #pragma GCC unroll 32
       for (int r = 0; r < R; ++r) rows[r] = Unit::load_lhs_turn(a + r * stride);
@@ -357,12 +370,11 @@ struct collect_sums : store_sums<Unit> {
 };
 
 /// Sums a run of tiles of R x C registers and passes each tile to the sink. sink.expect() is called
-/// before each tile. With store_sums the function depends on neither the epilogue nor the type of
-/// the activations, so a program contains it once. Arguments are copied: a sink may store 8-bit
-/// codes, and the compiler must assume that such a store changes referenced memory.
+/// before each tile. Arguments are copied: a sink may store 8-bit codes, and the compiler must
+/// assume that such a store changes referenced memory.
 template <class Unit, int R, int C, class Side, class Sink>
-void sum_run(const tile_run<Unit>& given, int lhs_offset, Side& ahead,
-             const Sink& given_sink) noexcept {
+FEWBIT_ALWAYS_INLINE void sum_run_inline(const tile_run<Unit>& given, int lhs_offset, Side& ahead,
+                                         const Sink& given_sink) noexcept {
   const tile_run<Unit> run = given;
   Sink sink = given_sink;
   const auto offset = static_cast<std::uint32_t>(lhs_offset);
@@ -389,6 +401,13 @@ void sum_run(const tile_run<Unit>& given, int lhs_offset, Side& ahead,
     a += R * run.a_stride;
   }
   ahead = rest;
+}
+
+/// The same as a function. With store_sums it depends on neither the epilogue nor the type of the
+/// activations, so a program contains it once.
+template <class Unit, int R, int C, class Side, class Sink>
+void sum_run(const tile_run<Unit>& run, int lhs_offset, Side& ahead, const Sink& sink) noexcept {
+  sum_run_inline<Unit, R, C>(run, lhs_offset, ahead, sink);
 }
 
 /// Calls sum_run with the number of row registers, Least <= rows <= R, as a constant.

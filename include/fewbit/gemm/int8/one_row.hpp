@@ -95,33 +95,42 @@ struct finish_row {
   }
 };
 
-/// Multiplies one row of activations in the form of the unit. `depth` codes of k are read.
+/// Multiplies one row by all panels.
+///
+/// @param row      `depth` codes as Dots reads them, minus `offset`
+/// @param weights  the codes of all panels as Dots reads them
 template <class Dots, class Weights, class Out, class E>
-void sum_panels(const typename Dots::lhs_code* row, index depth, const Weights& w,
-                const typename Dots::rhs_code* weights, Out* c, const E& epilogue) noexcept {
+FEWBIT_ALWAYS_INLINE void sum_panels(const typename Dots::lhs_code* row, index depth, int offset,
+                                     const Weights& w, const typename Dots::rhs_code* weights,
+                                     Out* c, const E& epilogue) noexcept {
   using kernel_type = typename Weights::kernel_type;
   using tile = typename kernel_type::tile;
-  constexpr int offset = kernel_type::unit::lhs_offset;
   const index padded = w.layout().padded(), wide = w.wide_cols();
+  const std::int32_t* sums = nullptr;
+  if constexpr (kernel_type::unit::lhs_offset != 0) {
+    sums = w.block_sums(0, 0);
+  } else if (offset != 0) {
+    sums = w.column_sums().data();
+  }
   const auto run = [&](index col, index width, index panels) {
     return tile_run<Dots>{row,
                           0,
                           weights + col * padded,
                           width * padded,
                           depth,
-                          offset == 0 ? nullptr : w.block_sums(0, col),
+                          sums == nullptr ? nullptr : sums + col,
                           nullptr,
                           1,
                           panels};
   };
   prefetcher nothing;
   if (wide > 0) {
-    sum_run<Dots, 1, kernel_type::col_registers>(run(0, tile::cols, wide / tile::cols), offset,
-                                                 nothing,
-                                                 finish_row<Dots, Out, E>{c, 0, w.n(), epilogue});
+    sum_run_inline<Dots, 1, kernel_type::col_registers>(
+        run(0, tile::cols, wide / tile::cols), offset, nothing,
+        finish_row<Dots, Out, E>{c, 0, w.n(), epilogue});
   }
   if (const index rest = w.padded_n() - wide; rest > 0) {
-    sum_run<Dots, 1, kernel_type::edge_registers>(
+    sum_run_inline<Dots, 1, kernel_type::edge_registers>(
         run(wide, kernel_type::edge_cols, rest / kernel_type::edge_cols), offset, nothing,
         finish_row<Dots, Out, E>{c, wide, w.n(), epilogue});
   }
@@ -189,30 +198,67 @@ struct row_form {
 template <class Lhs, class Kernel>
 [[nodiscard]] index row_scratch_bytes(const int8_weights<Lhs, Kernel>& w) noexcept {
   using unit = typename Kernel::unit;
+  const index copied = row_form<int8_weights<Lhs, Kernel>>::padded(w.layout().padded()) *
+                       index{sizeof(typename unit::lhs_code)};
   if constexpr (unit::rows != 1) {
     return scratch_bytes(w, 1);
+  } else if constexpr (detail::Proving<unit>) {
+    return w.bytes() >= detail::proof_far_bytes ? scratch_bytes(w, 1) : copied;
   } else {
-    return row_form<int8_weights<Lhs, Kernel>>::padded(w.layout().padded()) *
-           index{sizeof(typename unit::lhs_code)};
+    return copied;
   }
 }
 
 /// multiply_row for a row in the form that the unit reads (gemm/int8/lhs.hpp), padded to whole
 /// steps. Codes of the padding may be any, because their weights are 0.
 template <class Lhs, class Kernel, class Out, class E>
-void multiply_prepared_row(const typename Kernel::unit::lhs_code* a,
-                           const int8_weights<Lhs, Kernel>& w,
-                           const row_weights<int8_weights<Lhs, Kernel>>& rows, Out* c,
-                           const E& epilogue) noexcept {
+FEWBIT_ALWAYS_INLINE void multiply_prepared_row(const typename Kernel::unit::lhs_code* a,
+                                                const int8_weights<Lhs, Kernel>& w,
+                                                const row_weights<int8_weights<Lhs, Kernel>>& rows,
+                                                Out* c, const E& epilogue) noexcept {
   using unit = typename Kernel::unit;
   static_assert(unit::rows == 1, "fewbit: rows of this unit are interleaved");
-  const index depth = detail::int8_lhs<Kernel>::depth(w.layout(), 0);
+  const index depth = unit::in_place ? w.k() : w.layout().padded();
   if constexpr (detail::Proving<unit>) {
     if (rows.wide() != nullptr)
-      return detail::sum_panels<typename unit::widened>(a, depth, w, rows.wide(), c, epilogue);
+      return detail::sum_panels<typename unit::widened>(a, depth, 0, w, rows.wide(), c, epilogue);
   }
-  detail::sum_panels<typename unit::dots>(a, depth, w, w.panel(0), c, epilogue);
+  detail::sum_panels<typename unit::dots>(a, depth, unit::lhs_offset, w, w.panel(0), c, epilogue);
 }
+
+namespace detail {
+
+/// multiply_row for a row that is copied to scratch memory, `count` codes of it.
+template <class Lhs, class Kernel, class Out, class E>
+FEWBIT_ALWAYS_INLINE void multiply_copied_row(const Lhs* a, index count,
+                                              const int8_weights<Lhs, Kernel>& w,
+                                              const row_weights<int8_weights<Lhs, Kernel>>& rows,
+                                              Out* c, const E& epilogue,
+                                              std::byte* scratch) noexcept {
+  using unit = typename Kernel::unit;
+  if constexpr (unit::rows != 1) {
+    multiply_block(code_block<Lhs>{a, w.k(), 1}, w, c, w.n(), epilogue, scratch);
+  } else if constexpr (unit::in_place) {
+    multiply_prepared_row(a, w, rows, c, epilogue);
+  } else {
+    if constexpr (Proving<unit>) {
+      using halves = typename unit::halves;
+      if (rows.wide() == nullptr) {
+        if (w.bytes() >= proof_far_bytes)
+          return multiply_block(code_block<Lhs>{a, w.k(), 1}, w, c, w.n(), epilogue, scratch);
+        auto* row = reinterpret_cast<typename halves::lhs_code*>(scratch);
+        copy_row<halves>(a, count, halves::lhs_offset, row);
+        return sum_panels<typename halves::dots>(row, w.layout().padded(), halves::lhs_offset, w,
+                                                 w.panel(0), c, epilogue);
+      }
+    }
+    auto* row = reinterpret_cast<typename unit::lhs_code*>(scratch);
+    copy_row<unit>(a, count, unit::lhs_offset, row);
+    multiply_prepared_row(row, w, rows, c, epilogue);
+  }
+}
+
+}  // namespace detail
 
 /// c(j) = epilogue(sum over k of a(k) * W(j, k)) for weights without blocks of k.
 ///
@@ -220,32 +266,17 @@ void multiply_prepared_row(const typename Kernel::unit::lhs_code* a,
 /// @param rows     row_weights(w), or empty
 /// @param scratch  row_scratch_bytes(w) bytes
 template <class Row, class Lhs, class Kernel, class Out, class E>
-void multiply_row(const Row& a, const int8_weights<Lhs, Kernel>& w,
-                  const row_weights<int8_weights<Lhs, Kernel>>& rows, Out* c, const E& epilogue,
-                  std::byte* scratch) noexcept {
-  using unit = typename Kernel::unit;
+FEWBIT_ALWAYS_INLINE void multiply_row(const Row& a, const int8_weights<Lhs, Kernel>& w,
+                                       const row_weights<int8_weights<Lhs, Kernel>>& rows, Out* c,
+                                       const E& epilogue, std::byte* scratch) noexcept {
   using form = row_form<int8_weights<Lhs, Kernel>>;
-  constexpr bool is_formed = std::is_same_v<Row, form>;
-  if constexpr (unit::rows != 1) {
-    const Lhs* codes = nullptr;
-    if constexpr (is_formed) {
-      codes = a.codes;
-    } else {
-      codes = a;
-    }
-    multiply_block(code_block<Lhs>{codes, w.k(), 1}, w, c, w.n(), epilogue, scratch);
+  if constexpr (!std::is_same_v<Row, form>) {
+    detail::multiply_copied_row(a, w.k(), w, rows, c, epilogue, scratch);
+  } else if constexpr (form::is_read_in_place) {
+    multiply_prepared_row(a.codes, w, rows, c, epilogue);
   } else {
-    const typename unit::lhs_code* row = nullptr;
-    if constexpr (!is_formed) {
-      row = detail::int8_lhs<Kernel>(a, w.k(), 1, w.layout(), scratch).from(0).codes;
-    } else if constexpr (form::is_read_in_place) {
-      row = a.codes;
-    } else {
-      auto* copy = reinterpret_cast<typename unit::lhs_code*>(scratch);
-      detail::copy_row<unit>(a.codes, (w.k() + 15) & ~index{15}, unit::lhs_offset, copy);
-      row = copy;
-    }
-    multiply_prepared_row(row, w, rows, c, epilogue);
+    const index count = (w.k() + 15) & ~index{15};
+    detail::multiply_copied_row(a.codes, count, w, rows, c, epilogue, scratch);
   }
 }
 

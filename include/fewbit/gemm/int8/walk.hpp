@@ -33,9 +33,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::deta
 /// few rows.
 template <class Kernel, class Layout>
 [[nodiscard]] index wide_panel_bytes(const Layout& layout, index rows) noexcept {
-  return rows <= few_rows_in_blocks
-             ? 0
-             : Kernel::tile::cols * layout.padded() * index{sizeof(std::int16_t)};
+  return rows <= few_rows ? 0 : Kernel::tile::cols * layout.padded() * index{sizeof(std::int16_t)};
 }
 
 /// A product: everything except the scratch memory.
@@ -371,7 +369,7 @@ struct product {
     for (index col = b.col_begin; col < b.col_end; col += w.panel_cols(col)) {
       const std::int16_t* wide = nullptr;
       if constexpr (Proving<unit>) {
-        if (b.rows > few_rows_in_blocks) wide = widen_panel(col, scratch);
+        if (b.rows > few_rows) wide = widen_panel(col, scratch);
       }
       for_each_height<kernel_type>(b.rows, [&](index first, index height, index count) {
         for (index i = 0; i < count; ++i)

@@ -1,11 +1,11 @@
 #pragma once
 /// The walk over C in which each panel of weights uses the fastest dots that its proof allows.
 ///
-/// Panels without a proof are multiplied by activations widened to int16, panels with a proof by u8
-/// activations. A block of rows is prepared in the forms that its panels need. k is cut into chunks
-/// whose weights stay in L1, and the sums of a chunk are added to those of earlier chunks. A chunk
-/// of a panel without a proof is widened once for all rows of a block. Small neighbouring panels
-/// are processed together, so that C is written row by row.
+/// Panels with a proof are multiplied by u8 activations, panels without by activations widened to
+/// int16 or, for a few rows, cut in halves. A block of rows is prepared in the forms that its panels
+/// need. k is cut into chunks whose weights stay in L1, and the sums of a chunk are added to those
+/// of earlier chunks. A chunk of a panel without a proof is widened once for all rows of a block.
+/// Small neighbouring panels are processed together, so that C is written row by row.
 
 #include "fewbit/begin.hpp"
 
@@ -19,6 +19,7 @@
 #include "fewbit/gemm/int8/lhs.hpp"
 #include "fewbit/gemm/int8/micro_kernel.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
+#include "fewbit/gemm/int8/row_streams.hpp"
 #include "fewbit/gemm/int8/row_tiles.hpp"
 #include "fewbit/gemm/int8/saturation_proof.hpp"
 #include "fewbit/gemm/tuning.hpp"
@@ -42,13 +43,15 @@ class walk_by_proof {
   using kernel_type = typename Weights::kernel_type;
   using lhs_type = typename kernel_type::lhs;
   using unit = typename kernel_type::unit;
-  using dots = typename unit::dots;
   using widened = typename unit::widened;
+  using halves = typename unit::halves::dots;
   using tile = typename kernel_type::tile;
-  using proven_kernel = kernel<lhs_type, typename unit::bytes, kernel_type::row_registers,
-                               kernel_type::col_registers, kernel_type::edge_registers>;
+  template <class Unit, int Rows = kernel_type::row_registers>
+  using kernel_of =
+      kernel<lhs_type, Unit, Rows, kernel_type::col_registers, kernel_type::edge_registers>;
   using exact_lhs = int8_lhs<kernel_type, row_tiles_by_proof>;
-  using proven_lhs = int8_lhs<proven_kernel, row_tiles_by_proof>;
+  using halved_lhs = int8_lhs<kernel_of<typename unit::halves>, row_tiles_by_proof>;
+  using proven_lhs = int8_lhs<kernel_of<typename unit::bytes>, row_tiles_by_proof>;
   static_assert(exact_lhs::max_rows == proven_lhs::max_rows);
 
  public:
@@ -78,6 +81,7 @@ class walk_by_proof {
         blocks == 0 ? 1
                     : ((count + blocks - 1) / blocks + tile::rows - 1) / tile::rows * tile::rows;
     const bool any_exact =
+        can_stream(count, col_begin, col_end) ||
         any(col_begin, col_end, [](saturation_proof p) { return p == saturation_proof::none; });
     const bool any_proven =
         any(col_begin, col_end, [](saturation_proof p) { return p != saturation_proof::none; });
@@ -85,10 +89,14 @@ class walk_by_proof {
       const index block_rows = std::min(most, row_end - row);
       const lhs_type* a = a_ + row * a_stride_;
       const auto& layout = w_.layout();
-      const exact_lhs exact(a, a_stride_, any_exact ? block_rows : 0, layout, exact_scratch_);
+      const bool halve = block_rows <= few_rows;  // both copies have the same number of bytes
+      const exact_lhs exact(a, a_stride_, any_exact && !halve ? block_rows : 0, layout,
+                            exact_scratch_);
+      const halved_lhs halved(a, a_stride_, any_exact && halve ? block_rows : 0, layout,
+                              exact_scratch_, -shift());
       const proven_lhs proven(a, a_stride_, any_proven ? block_rows : 0, layout, proven_scratch_,
                               -shift());
-      const block b{exact.from(0), proven.from(0), row, block_rows};
+      const block b{exact.from(0), halved.from(0), proven.from(0), row, block_rows};
       for (index col = col_begin; col < col_end;) {
         col = multiply_strip(b, col, col_end);
       }
@@ -99,6 +107,7 @@ class walk_by_proof {
   /// A block of rows of C and their activations.
   struct block {
     lhs_view<std::int16_t> exact;
+    lhs_view<std::uint16_t> halved;
     lhs_view<std::uint8_t> proven;
     index row;
     index rows;
@@ -144,7 +153,7 @@ class walk_by_proof {
   }
 
   static index so_far_bytes(const Weights& w, index rows) noexcept {
-    if (rows <= few_rows || w.layout().padded() <= chunk_depth(saturation_proof::none)) return 0;
+    if (rows <= 1 || w.layout().padded() <= chunk_depth(saturation_proof::none)) return 0;
     return buffer_rows(rows) * tile::cols * index{sizeof(std::int32_t)};
   }
 
@@ -178,6 +187,7 @@ class walk_by_proof {
 
   /// Multiplies some columns from `col` on. Returns the column after them.
   index multiply_strip(const block& b, index col, index col_end) const noexcept {
+    if (can_stream(b.rows, col, col_end)) return stream_row(b, col, col_end);
     panels p = panels_at(col, col_end);
     if constexpr (std::is_same_v<Epilogue, raw>) {
       // The edge of C may cut the last panel, which is then multiplied alone.
@@ -193,6 +203,13 @@ class walk_by_proof {
       return p.col + p.cols();
     }
     return panel_by_panel(b, col, col_end);
+  }
+
+  /// Whether one row should read the panels from `col` on side by side. Proofs do not matter: cut
+  /// in halves, activations are exact for all weights, and reading weights takes longer.
+  [[nodiscard]] bool can_stream(index rows, index col, index col_end) const noexcept {
+    return rows == 1 && w_.bytes() >= proof_far_bytes &&
+           std::min(col_end, w_.wide_cols()) - col >= tile::cols;
   }
 
   /// Some rows at a time, so that their sums stay in L1.
@@ -227,6 +244,22 @@ class walk_by_proof {
         epilogue_);
   }
 
+  /// One row by up to row_streams panels side by side. Returns the column after them.
+  index stream_row(const block& b, index col, index col_end) const noexcept {
+    const index along =
+        std::min((std::min(col_end, w_.wide_cols()) - col) / tile::cols, row_streams);
+    const index padded = w_.layout().padded(), cols = along * tile::cols;
+    const tile_run<halves> run{
+        b.halved.codes, 0,
+        w_.panel(col),  tile::cols * padded,
+        padded,         shift() != 0 ? w_.column_sums().data() + col : nullptr,
+        nullptr,        1,
+        along};
+    sum_row_streams<halves, kernel_type::col_registers>(run, -shift(), sums_);
+    store_slice(b, {0, 1, sums_, cols}, col);
+    return col + cols;
+  }
+
   void sum(const block& b, const panels& p, const slice& s) const noexcept {
     switch (p.proven) {
       case saturation_proof::fours:
@@ -235,7 +268,7 @@ class walk_by_proof {
         return sum_chunks<typename unit::pairs>(p, s, b.proven);
       case saturation_proof::none:
         if (b.rows > few_rows) return sum_chunks<widened>(p, s, b.exact);
-        return sum_chunks<dots>(p, s, b.exact);
+        return sum_chunks<halves>(p, s, b.halved);
     }
   }
 
@@ -246,9 +279,9 @@ class walk_by_proof {
   void sum_chunks(const panels& p, const slice& s,
                   const lhs_view<typename Dots::lhs_code>& lhs) const noexcept {
     const index padded = w_.layout().padded();
-    const index most = s.rows <= few_rows ? std::max(padded, index{1}) : chunk_depth(p.proven);
+    const index most = s.rows <= 1 ? std::max(padded, index{1}) : chunk_depth(p.proven);
     const index chunks = std::max((padded + most - 1) / most, index{1});
-    const index depth = ((padded + chunks - 1) / chunks + 15) / 16 * 16;
+    const index depth = ((padded + chunks - 1) / chunks + 31) / 32 * 32;
     const slice so_far{s.first, s.rows, so_far_, p.width};
     index k = 0;
     for (; k + depth < padded; k += depth)
@@ -270,40 +303,35 @@ class walk_by_proof {
     } else {
       run.w = codes;
     }
-    if constexpr (in_bytes) {
-      run.depth = std::min(depth, proven_lhs::depth(w_.layout(), 0) - k);
+    if constexpr (in_bytes) run.depth = std::min(depth, proven_lhs::depth(w_.layout(), 0) - k);
+    if constexpr (!std::is_same_v<Dots, widened>) {
       if (shift() != 0 && k == 0) run.column_sums = w_.column_sums().data() + p.col;
     }
-    prefetcher ahead = ahead_of<Dots>(codes, p, depth, s.rows);
-    for_each_height<kernel_type>(s.rows, [&](index first, index height, index count) {
-      run.a = lhs.codes + (s.first + first) * lhs.stride + k;
-      run.down = count;
-      const store_sums<Dots> to{s.sums + first * s.stride, s.stride};
-      const auto sink = [&] {
-        if constexpr (std::is_same_v<Dots, dots>) {  // all of k is one chunk
-          return to;
-        } else {
-          return collect_sums<Dots>{to, before == nullptr ? nullptr : before + first * p.width,
-                                    p.width};
-        }
-      }();
-      constexpr int most = kernel_type::row_registers;
-      if (p.width == tile::cols) {
-        sum_rows<Dots, most, kernel_type::col_registers>(height, run, -shift(), ahead, sink);
-      } else {
-        sum_rows<Dots, most, kernel_type::edge_registers>(height, run, -shift(), ahead, sink);
-      }
-    });
+    // Halves are not expanded, so the rows of a tile would share nothing.
+    constexpr int most = std::is_same_v<Dots, halves> ? 1 : kernel_type::row_registers;
+    prefetcher ahead = ahead_of<Dots>(codes, p, depth, (s.rows + most - 1) / most);
+    for_each_height<kernel_of<typename unit::bytes, most>>(
+        s.rows, [&](index first, index height, index count) {
+          run.a = lhs.codes + (s.first + first) * lhs.stride + k;
+          run.down = count;
+          const store_sums<Dots> to{s.sums + first * s.stride, s.stride};
+          const collect_sums<Dots> sink{to, before == nullptr ? nullptr : before + first * p.width,
+                                        p.width};
+          if (p.width == tile::cols) {
+            sum_rows<Dots, most, kernel_type::col_registers>(height, run, -shift(), ahead, sink);
+          } else {
+            sum_rows<Dots, most, kernel_type::edge_registers>(height, run, -shift(), ahead, sink);
+          }
+        });
   }
 
   /// Spreads the prefetch of the next chunk over the iterations of this chunk. With one row tile,
   /// prefetches weights a little ahead instead.
   template <class Dots>
   prefetcher ahead_of(const std::int8_t* codes, const panels& p, index depth,
-                      index rows) const noexcept {
+                      index tiles) const noexcept {
     if (w_.bytes() < proof_far_bytes) return {};
     const index bytes = p.cols() * depth;
-    const index tiles = (rows + tile::rows - 1) / tile::rows;
     const index iterations = std::max(depth / (Dots::depth * steps_per_iteration), index{1});
     const index spread = tiles * iterations * p.along;
     const index lines = (bytes + arch::cache_line - 1) / arch::cache_line;

@@ -187,8 +187,8 @@ class int8_product {
   }
 
   template <class Source, class Out, class Stages>
-  void run_on_stack(const Source& x, const output_rows<Out>& y, const Stages& rest,
-                    std::byte* memory) const noexcept {
+  FEWBIT_ALWAYS_INLINE void run_on_stack(const Source& x, const output_rows<Out>& y,
+                                         const Stages& rest, std::byte* memory) const noexcept {
     if constexpr (stays_packed<S>) {
       const index rows = packed_rows_on_stack(y.rows);
       for (index first = 0; rows > 0 && first < y.rows; first += rows) {
@@ -344,15 +344,12 @@ class int8_product {
     const index k = inputs();
     float scale = input_params_.scale;
     std::int32_t row_sum = 0;
-    const auto multiply = [&](const auto& row) {
-      gemm::multiply_row(row, weights_, {}, y,
-                         scale_sums(blocks_of(&row_sum)) | with_row_scales(&scale, rest),
-                         memory + stack_layout::padded(k));
-    };
+    std::byte* scratch = memory + stack_layout::padded(k);
+    const auto stages = scale_sums(blocks_of(&row_sum)) | with_row_scales(&scale, rest);
     if constexpr (Source::are_codes) {
       if constexpr (!Inputs::is_static) scale = *x.scales_of(0);
       if constexpr (S::is_affine) row_sum = gemm::sum_of_codes(x.row(0), k);
-      multiply(x.row(0));
+      gemm::multiply_row(x.row(0), weights_, {}, y, stages, scratch);
     } else {
       using form = gemm::row_form<weights_type>;
       auto* codes = reinterpret_cast<typename form::code*>(memory);
@@ -368,7 +365,7 @@ class int8_product {
       if constexpr (S::is_affine) {
         row_sum = gemm::sum_of_codes(codes, k) + form::offset * static_cast<std::int32_t>(k);
       }
-      multiply(form{codes});
+      gemm::multiply_row(form{codes}, weights_, {}, y, stages, scratch);
     }
   }
 
