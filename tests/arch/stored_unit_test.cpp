@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 #include <random>
+#include <type_traits>
 #include <vector>
 
 #include "support/archs.hpp"
@@ -169,6 +170,48 @@ TEST(stored_unit, pairs_codes_of_the_same_depth) {
     }
   });
 }
+
+#if FEWBIT_HAS_AVX2
+
+template <class Bits>
+class chunks_together_test : public testing::Test {};
+using bits_of_several_chunks =
+    testing::Types<std::integral_constant<int, 4>, std::integral_constant<int, 2>>;
+TYPED_TEST_SUITE(chunks_together_test, bits_of_several_chunks);
+
+/// The sums of several chunks equal sums in 64 bits, with random codes and with the largest ones.
+TYPED_TEST(chunks_together_test, add_all_chunks_exactly) {
+  constexpr int bits = TypeParam::value;
+  using unit = arch::stored_unit<arch::avx2, bits>;
+  constexpr int n = unit::chunks_together, rows = unit::rows, cols = unit::cols;
+  constexpr int steps = n * arch::stored_layout<bits>::steps;
+  std::mt19937 random(3);
+  for (int trial = 0; trial < 100; ++trial) {
+    std::vector<std::int8_t> a(steps * rows * 4, static_cast<std::int8_t>(trial % 2 ? 127 : -127));
+    std::vector<std::uint8_t> w(n * cols * 4, 255);
+    if (trial >= 2) {
+      for (auto& code : a) code = static_cast<std::int8_t>(static_cast<int>(random() % 255) - 127);
+      for (auto& byte : w) byte = static_cast<std::uint8_t>(random() >> 9);
+    }
+    typename unit::accumulator sums[rows];
+    for (auto& sum : sums) sum = typename unit::accumulator(trial);
+    unit::template add_chunks<n>(sums, a.data(), w.data());
+    for (int r = 0; r < rows; ++r) {
+      for (int c = 0; c < cols; ++c) {
+        std::int64_t sum = trial;
+        for (int k = 0; k < steps * 4; ++k) {
+          const int step = k / 4, at = step * bits / 8 * cols * 4 + c * 4 + k % 4;
+          const int shift = step % (8 / bits) * bits;
+          sum += std::int64_t{a[static_cast<std::size_t>((step * rows + r) * 4 + k % 4)]} *
+                 (w[static_cast<std::size_t>(at)] >> shift & ((1 << bits) - 1));
+        }
+        ASSERT_EQ(sums[r][c], sum) << "row " << r << " column " << c << " trial " << trial;
+      }
+    }
+  }
+}
+
+#endif
 
 }  // namespace arch_stored_unit_test
 }  // namespace fewbit

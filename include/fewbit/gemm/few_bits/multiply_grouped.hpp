@@ -317,6 +317,15 @@ class grouped_tile : sums_of_lhs<Weights::has_minimum> {
   /// few independent chains to hide the latency of additions. One row is limited by memory instead.
   static constexpr int side_by_side = R == 1 ? 1 : std::clamp(unit::chains / R, 1, 4);
 
+  /// Number of chunks that the unit adds before it widens their sums.
+  static constexpr int chunks_together = [] {
+    if constexpr (requires { unit::chunks_together; }) {
+      return unit::chunks_together;
+    } else {
+      return 1;
+    }
+  }();
+
   /// Bytes from one group to the next.
   struct stride {
     index weights;
@@ -339,18 +348,12 @@ class grouped_tile : sums_of_lhs<Weights::has_minimum> {
                                      starts + g * R, sums[p][g]);
       }
     }
-    for (index i = 0; i < chunks; ++i) {
-#pragma GCC unroll 4
-      for (int g = 0; g < G; ++g) {
-        arch::forget_origin(a_of[g]);
-#pragma GCC unroll 4
-        for (int p = 0; p < P; ++p) {
-          add_chunk(w_of[p][g], a_of[g], sums[p][g]);
-          w_of[p][g] += Weights::chunk_bytes;
-        }
-        a_of[g] += Weights::chunk_codes * R;
-      }
+    index i = 0;
+    if constexpr (chunks_together > 1) {
+      for (; i + chunks_together <= chunks; i += chunks_together)
+        add_chunks<chunks_together>(w_of, a_of, sums);
     }
+    for (; i < chunks; ++i) add_chunks<1>(w_of, a_of, sums);
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 4
@@ -372,17 +375,40 @@ class grouped_tile : sums_of_lhs<Weights::has_minimum> {
     if constexpr (Weights::has_minimum) this->next_sums += G * R;
   }
 
-  /// A chunk of one panel.
-  FEWBIT_ALWAYS_INLINE static void add_chunk(const std::uint8_t* codes, const std::int8_t* a,
-                                             ints (&sums)[R]) noexcept {
-    constexpr index lhs_bytes = Weights::chunk_codes * R;
-    prefetch_grouped_weights<Weights>(codes);
+  /// The next N chunks of each group and panel. Advances the pointers.
+  template <int N, int G>
+  FEWBIT_ALWAYS_INLINE static void add_chunks(const std::uint8_t* (&w)[P][G],
+                                              const std::int8_t* (&a)[G],
+                                              ints (&sums)[P][G][R]) noexcept {
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) {
+      arch::forget_origin(a[g]);
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) {
+        add_chunks_of_panel<N>(w[p][g], a[g], sums[p][g]);
+        w[p][g] += N * Weights::chunk_bytes;
+      }
+      a[g] += N * Weights::chunk_codes * R;
+    }
+  }
+
+  template <int N>
+  FEWBIT_ALWAYS_INLINE static void add_chunks_of_panel(const std::uint8_t* codes,
+                                                       const std::int8_t* a,
+                                                       ints (&sums)[R]) noexcept {
+    constexpr index lhs_bytes = N * Weights::chunk_codes * R;
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) prefetch_grouped_weights<Weights>(codes + n * Weights::chunk_bytes);
     if constexpr (lhs_bytes >= arch::cache_line) {
 #pragma GCC unroll 8
       for (index i = 0; i < lhs_bytes; i += arch::cache_line)
         arch::prefetch_to_l1(a + grouped_lhs_ahead + i);
     }
-    unit::add_chunk(sums, a, codes);
+    if constexpr (N == 1) {
+      unit::add_chunk(sums, a, codes);
+    } else {
+      unit::template add_chunks<N>(sums, a, codes);
+    }
   }
 
   const Weights& weights_;
