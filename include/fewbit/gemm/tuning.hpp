@@ -46,7 +46,8 @@
 /// | most_rows_apart         | 2            | SPR, AVX512-VNNI      | neighbouring panels: time of one row of 2 bits    |
 /// |                         |              |                       | 1 / 0.87, of 4 bits 1 / 0.98; apart with 32 rows  |
 /// |                         |              |                       | of 4 bits 1.06                                    |
-/// | grouped_ahead, _lhs_    | 2304, 1024   | -                     | -                                                 |
+/// | grouped_ahead, _lhs_    | 2304, 1024   | SPR, AVX2, W4         | one row, share of reading from memory: 1152 0.81, |
+/// |                         |              |                       | 2304 0.86, 4608 0.79                              |
 /// | grouped_block_bytes     | 256 KiB      | L2                    | -                                                 |
 /// | grouped_streams         | 4            | SPR, W4, groups of 32 | share of reading from memory and L3: 2 panels     |
 /// |                         |              |                       | 0.90, 0.95; 4 0.91, 0.95; 8 0.88, 0.90            |
