@@ -269,5 +269,13 @@
 // fewbit/formats/ggml_quantize.hpp           ggml_ref, ggml_x86, ggml_neon: floats -> blocks
 // fewbit/formats/ggml_weighted.hpp           floats -> q4_0 by the importance of inputs
 // fewbit/formats/onnx_blocks.hpp             weights of MatMulNBits <-> uint4_grouped<G>
+//
+// io: files, on POSIX systems
+// fewbit/io/atomic_file.hpp                  atomic_file: a new file replaces the old one at once
+// fewbit/io/byte_reader.hpp                  numbers and texts, never outside of the file
+// fewbit/io/checksum.hpp                     64 bits that find damage
+// fewbit/io/file_error.hpp                   errors with file, tensor and byte
+// fewbit/io/mapped_file.hpp                  mapped_file: a file in memory, not copied
+// fewbit/io/posix.hpp                        what io/ needs of the operating system
 
 #include "fewbit/end.hpp"
