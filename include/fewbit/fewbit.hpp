@@ -270,12 +270,20 @@
 // fewbit/formats/ggml_weighted.hpp           floats -> q4_0 by the importance of inputs
 // fewbit/formats/onnx_blocks.hpp             weights of MatMulNBits <-> uint4_grouped<G>
 //
-// io: files, on POSIX systems
+// io: files, on POSIX systems; quantized.hpp and safetensors.hpp need nlohmann-json
+// fewbit/io/quantized.hpp                    save, load, visit: quantized matrices in safetensors
+// fewbit/io/safetensors.hpp                  safetensors_file: tensors of a mapped file
+// fewbit/io/safetensors_writer.hpp           safetensors_writer: tensor by tensor
+// fewbit/io/tensor_view.hpp                  tensor_view: a tensor of a file as an Eigen::Map
+// fewbit/io/dtype.hpp                        types of numbers in files
+// fewbit/io/scheme_text.hpp                  schemes as words
 // fewbit/io/atomic_file.hpp                  atomic_file: a new file replaces the old one at once
 // fewbit/io/byte_reader.hpp                  numbers and texts, never outside of the file
 // fewbit/io/checksum.hpp                     64 bits that find damage
 // fewbit/io/file_error.hpp                   errors with file, tensor and byte
 // fewbit/io/mapped_file.hpp                  mapped_file: a file in memory, not copied
 // fewbit/io/posix.hpp                        what io/ needs of the operating system
+// fewbit/io/safetensors/header_text.hpp      the JSON header of safetensors, written
+// fewbit/io/safetensors/table.hpp            the same, read and checked
 
 #include "fewbit/end.hpp"

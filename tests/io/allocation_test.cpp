@@ -1,0 +1,133 @@
+// Reading a file allocates no more than its size justifies, whatever the file says. Replaces
+// operator new for all of its program.
+
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <new>
+#include <string>
+
+#include "fewbit/core/error.hpp"
+#include "fewbit/io/safetensors.hpp"
+#include "io/safetensors_cases.hpp"
+#include "io/support.hpp"
+
+namespace io_allocation_test {
+
+std::atomic<std::size_t> used{0};
+std::atomic<std::size_t> most{0};
+
+void* take(std::size_t size, std::size_t alignment) {
+  void* const memory =
+      std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  if (memory == nullptr) throw std::bad_alloc();
+  used += malloc_usable_size(memory);
+  if (used > most) most = used.load();
+  return memory;
+}
+
+void give_back(void* memory) {
+  if (memory != nullptr) used -= malloc_usable_size(memory);
+  std::free(memory);
+}
+
+}  // namespace io_allocation_test
+
+void* operator new(std::size_t size) { return io_allocation_test::take(size, 16); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  return io_allocation_test::take(size, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { io_allocation_test::give_back(memory); }
+void operator delete(void* memory, std::size_t) noexcept { io_allocation_test::give_back(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept {
+  io_allocation_test::give_back(memory);
+}
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  io_allocation_test::give_back(memory);
+}
+
+namespace io_allocation_test {
+
+/// Reads a file and returns whether it was accepted. At no time are more than 10 bytes allocated for
+/// each of its bytes, and 16 KiB. The parser needs 8 for a name that is as long as the file.
+bool reads_within_bounds(const std::string& content, const std::string& what) {
+  bool is_accepted = true;
+  most = used.load();
+  const std::size_t before = used;
+  try {
+    const fewbit::safetensors_file file(fewbit::tests::bytes_of(content), "x");
+  } catch (const fewbit::error&) {
+    is_accepted = false;
+  }
+  EXPECT_LE(most - before, 10 * content.size() + 16384) << what << " of " << content.size();
+  return is_accepted;
+}
+
+/// `part(i)` for i < count with commas between, within braces.
+template <class Part>
+std::string header_of(int count, Part part) {
+  std::string header = "{";
+  for (int i = 0; i < count; ++i) header += (i == 0 ? "" : ",") + part(std::to_string(i));
+  return header + "}";
+}
+
+using fewbit::tests::safetensors_of;
+
+TEST(allocation, is_a_few_times_the_header_of_many_tensors) {
+  const std::string empty = R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
+  const std::string header =
+      header_of(20000, [&](const std::string& i) { return '"' + i + empty; });
+  EXPECT_TRUE(reads_within_bounds(safetensors_of(header, ""), "small tensors"));
+  std::string ones = "[0";
+  for (int i = 0; i < 63; ++i) ones += ",1";
+  const std::string wide = header_of(2000, [&](const std::string& i) {
+    return '"' + i + R"(":{"dtype":"U8","shape":)" + ones + R"(],"data_offsets":[0,0]})";
+  });
+  EXPECT_TRUE(reads_within_bounds(safetensors_of(wide, ""), "wide shapes"));
+  const std::string strings =
+      R"({"__metadata__":)" +
+      header_of(30000, [](const std::string& i) { return '"' + i + R"(":"")"; }) + "}";
+  EXPECT_TRUE(reads_within_bounds(safetensors_of(strings, ""), "strings"));
+}
+
+TEST(allocation, does_not_follow_what_a_hostile_header_says) {
+  const std::string most_index = std::to_string(std::numeric_limits<fewbit::index>::max());
+  const auto refused = [](const std::string& header, const std::string& what) {
+    EXPECT_FALSE(reads_within_bounds(safetensors_of(header, ""), what));
+  };
+  refused(R"({"t":{"dtype":"U8","shape":[)" + most_index + R"(],"data_offsets":[0,)" + most_index +
+              "]}}",
+          "huge tensor");
+  refused(R"({"t":{"dtype":"U8","shape":[0,)" + most_index + R"(],"data_offsets":[0,0]},)" +
+              std::string(200000, ' '),
+          "spaces");
+  refused("{" + std::string(200000, '['), "arrays");
+  refused(R"({"t":)" + std::string(200000, '['), "arrays in a tensor");
+  std::string objects;
+  for (int i = 0; i < 50000; ++i) objects += R"({"t":)";
+  refused(objects, "objects");
+  refused("{\"" + std::string(200000, 'n'), "a name without end");
+  refused("{\"" + std::string(200000, 'n') + "\n\"", "a name with a newline");
+  std::string escapes;
+  for (int i = 0; i < 30000; ++i) escapes += "\\u0001";
+  refused("{\"" + escapes + "\":1}", "escapes");
+  refused(R"({"t":{"shape":[)" + std::string(200000, '1'), "a number without end");
+  std::string extents = R"({"t":{"shape":[1)";
+  for (int i = 0; i < 100000; ++i) extents += ",1";
+  refused(extents, "extents");
+  bool is_accepted = true;
+  most = used.load();
+  const std::size_t before = used;
+  for (const std::uint64_t length : {std::uint64_t{100000000}, ~std::uint64_t{0}}) {
+    (void)fewbit::tests::read_hostile(fewbit::tests::little_endian(length, 8) + "{}", is_accepted);
+    EXPECT_FALSE(is_accepted);
+  }
+  EXPECT_LE(most - before, 4096U);
+}
+
+}  // namespace io_allocation_test
