@@ -283,7 +283,10 @@
 // fewbit/io/file_error.hpp                   errors with file, tensor and byte
 // fewbit/io/mapped_file.hpp                  mapped_file: a file in memory, not copied
 // fewbit/io/posix.hpp                        what io/ needs of the operating system
-// fewbit/io/safetensors/header_text.hpp      the JSON header of safetensors, written
-// fewbit/io/safetensors/table.hpp            the same, read and checked
+// fewbit/io/quantized/matrix_reader.hpp      find_stored; every number of a matrix is checked
+// fewbit/io/quantized/parts.hpp              tensors and strings of quantized matrices
+// fewbit/io/safetensors/header_parser.hpp    the JSON header of safetensors, event by event
+// fewbit/io/safetensors/header_text.hpp      the same, written
+// fewbit/io/safetensors/table.hpp            the tensors of a header, sorted and checked
 
 #include "fewbit/end.hpp"

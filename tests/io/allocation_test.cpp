@@ -53,8 +53,8 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
 
 namespace io_allocation_test {
 
-/// Reads a file and returns whether it was accepted. At no time are more than 10 bytes allocated for
-/// each of its bytes, and 16 KiB. The parser needs 8 for a name that is as long as the file.
+/// Reads a file and returns whether it was accepted. At no time are more than 10 bytes allocated
+/// for each of its bytes, and 16 KiB. The parser needs 8 for a name that is as long as the file.
 bool reads_within_bounds(const std::string& content, const std::string& what) {
   bool is_accepted = true;
   most = used.load();

@@ -17,6 +17,8 @@ TEST(file_error, names_are_quoted_cut_and_free_of_control_characters) {
   EXPECT_EQ(detail::name_text("\xc3\xa4"), "'\xc3\xa4'");
   EXPECT_EQ(detail::name_text(std::string(80, 'x')), "'" + std::string(80, 'x') + "'");
   EXPECT_EQ(detail::name_text(std::string(81, 'x')), "'" + std::string(80, 'x') + "...'");
+  EXPECT_EQ(detail::name_text(std::string(79, 'x') + "\xc3\xa4"),
+            "'" + std::string(79, 'x') + "...'");
   EXPECT_EQ(detail::path_text(std::string(300, 'x')).size(), 302U);
 }
 

@@ -24,7 +24,7 @@ inline std::string safetensors_of(std::string_view header, std::string_view data
 
 /// Inputs of the fuzz target: a header, a newline, the data. Other inputs are whole files.
 inline constexpr std::string_view header_mark = "w";
-inline const std::array<std::string, 12> safetensors_seeds = {
+inline const std::array<std::string, 13> safetensors_seeds = {
     R"(w{})",
     "w{\"w\":{\"dtype\":\"I8\",\"shape\":[2,3],\"data_offsets\":[0,6]}}\n\1\2\3\377\376\375",
     "w{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\""
@@ -58,6 +58,8 @@ inline const std::array<std::string, 12> safetensors_seeds = {
     ":[0,4]},\"w.negative_scales\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]},\"w\":{"
     "\"dtype\":\"U8\",\"shape\":[1,1],\"data_offsets\":[8,9]}}\n" +
         std::string("\0\0\200\77\0\0\200\77\x13", 9),
+    R"(w{"__metadata__":{"fewbit":"1 low_bits_first","fewbit:w":"uint4 grouped:2 affine real_scale )"
+    R"(nearest_even 9000000000 9000000000"}})",
     std::string("\2\0\0\0\0\0\0\0{}", 10),
 };
 

@@ -21,9 +21,10 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
-/// A name in quotes, without control characters; at most `most` bytes of it.
+/// A name in quotes, without control characters; at most `most` bytes of it, whole characters.
 [[nodiscard]] inline std::string name_text(std::string_view name, std::size_t most = 80) {
   constexpr const char* digits = "0123456789abcdef";
+  while (most > 0 && most < name.size() && (name[most] & 0xC0) == 0x80) --most;
   std::string result = "'";
   for (const char letter : name.substr(0, most)) {
     const auto byte = static_cast<unsigned char>(letter);

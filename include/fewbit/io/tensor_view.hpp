@@ -9,6 +9,7 @@
 
 #include "fewbit/begin.hpp"
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
