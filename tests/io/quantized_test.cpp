@@ -536,7 +536,11 @@ TEST(quantized, save_refuses_what_it_cannot_write) {
             "fewbit: save: q is 0 x 0, expected at least one row and one column");
   EXPECT_EQ(sentence_of([&] { declare<int8_per_row>(out, "w", 0, 3); }),
             "fewbit: declare: shape of matrix 'w' is 0 x 3, expected at least one row and one "
-            "column");
+            "column, of a size that fits memory");
+  EXPECT_NE(sentence_of([&] {
+              declare<int8_grouped<1>>(out, "w", index{1} << 40, index{1} << 40);
+            }).find("of a size that fits memory"),
+            std::string::npos);
   out.write("w.scales", Eigen::Vector2f::Ones());
   EXPECT_EQ(sentence_of([&] { save(out, "w", q); }), "fewbit: save: tensor 'w.scales' in '" +
                                                          folder / "a" +

@@ -139,12 +139,12 @@ TEST(safetensors_file, reads_names_with_escapes_in_any_order) {
 TEST(safetensors_file, may_be_larger_than_memory) {
   const fewbit::tests::temporary_folder folder;
   constexpr std::uint64_t size = std::uint64_t{1} << 40;
-  const std::string end = std::to_string(size) + "," + std::to_string(size + 2);
-  const std::string start =
-      safetensors_of(R"({"large":{"dtype":"F32","shape":[262144,1048576],"data_offsets":[0,)" +
-                         std::to_string(size) +
-                         R"(]},"last":{"dtype":"U8","shape":[2],"data_offsets":[)" + end + "]}}",
-                     "");
+  std::string header = R"({"large":{"dtype":"F32","shape":[262144,1048576],"data_offsets":[0,)" +
+                       std::to_string(size) + R"(]},"last":{"dtype":"U8","shape":[2],)" +
+                       R"("data_offsets":[)" + std::to_string(size) + "," +
+                       std::to_string(size + 2) + "]}}";
+  header.resize((header.size() + 7) / 8 * 8, ' ');
+  const std::string start = safetensors_of(header, "");
   fewbit::tests::write_content(folder / "a", start);
   std::error_code problem;
   std::filesystem::resize_file(folder / "a", start.size() + size, problem);

@@ -120,12 +120,14 @@ void expect_rows_and_columns(const char* function, const Q& q) {
 
 /// Announces a matrix of S that save() writes later: its tensors are then not kept in memory.
 ///
-/// @throws fewbit::error as safetensors_writer::declare, or if an extent is less than 1
+/// @throws fewbit::error as safetensors_writer::declare, if an extent is less than 1, or if
+///         rows * cols exceeds 2^57
 template <StoredScheme S>
 void declare(safetensors_writer& out, const std::string& name, index rows, index cols) {
-  if (rows < 1 || cols < 1) {
+  if (rows < 1 || cols < 1 || rows > detail::most_codes / cols) {
     detail::fail("declare", "shape of matrix " + detail::name_text(name),
-                 detail::shape_text(rows, cols), "at least one row and one column");
+                 detail::shape_text(rows, cols),
+                 "at least one row and one column, of a size that fits memory");
   }
   detail::declare_matrix("declare", out, name, detail::matrix_text(scheme_text<S>(), rows, cols),
                          detail::parts_of(detail::form_of<S>, rows, cols), true);

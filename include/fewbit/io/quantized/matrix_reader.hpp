@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -56,8 +55,6 @@ struct stored_matrix {
                          layout ? detail::name_text(*layout) : "missing",
                          detail::name_text(detail::layout_text));
   }
-  // Limits rows * cols so that the numbers of bits, bytes and groups fit an index.
-  constexpr index most = std::numeric_limits<index>::max() / 64;
   stored_matrix result{*text, 0, 0};
   bool is_good = true;
   for (index* const extent : {&result.cols, &result.rows}) {
@@ -66,10 +63,10 @@ struct stored_matrix {
     const auto [end, problem] =
         std::from_chars(digits.data(), digits.data() + digits.size(), *extent);
     is_good = is_good && problem == std::errc() && end == digits.data() + digits.size() &&
-              *extent >= 1 && *extent <= most;
+              *extent >= 1 && *extent <= detail::most_codes;
     result.scheme = result.scheme.substr(0, space);
   }
-  if (!is_good || result.rows > most / result.cols) {
+  if (!is_good || result.rows > detail::most_codes / result.cols) {
     detail::fail_in_file("find_stored", "string of the matrix", {file.name(), -1, name},
                          detail::name_text(*text), "a scheme, rows and columns");
   }

@@ -9,6 +9,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -87,6 +88,9 @@ template <std::same_as<two_scale_ternary> S>
 
 template <StoredScheme S>
 inline constexpr stored_form form_of = make_form<S>();
+
+/// The largest rows * cols: the numbers of bits, bytes and groups then fit an index.
+inline constexpr index most_codes = std::numeric_limits<index>::max() / 64;
 
 /// Bytes of a row of packed codes, as packed_bytes<Bits>.
 [[nodiscard]] constexpr index packed_row_bytes(int bits, index cols) noexcept {
