@@ -22,12 +22,17 @@ namespace io_allocation_test {
 std::atomic<std::size_t> used{0};
 std::atomic<std::size_t> most{0};
 
-void* take(std::size_t size, std::size_t alignment) {
+void* take_if_possible(std::size_t size, std::size_t alignment) {
   void* const memory =
       std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) throw std::bad_alloc();
   used += malloc_usable_size(memory);
   if (used > most) most = used.load();
+  return memory;
+}
+
+void* take(std::size_t size, std::size_t alignment) {
+  void* const memory = take_if_possible(size, alignment);
+  if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
 
@@ -41,6 +46,9 @@ void give_back(void* memory) {
 void* operator new(std::size_t size) { return io_allocation_test::take(size, 16); }
 void* operator new(std::size_t size, std::align_val_t alignment) {
   return io_allocation_test::take(size, static_cast<std::size_t>(alignment));
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return io_allocation_test::take_if_possible(size, 16);
 }
 void operator delete(void* memory) noexcept { io_allocation_test::give_back(memory); }
 void operator delete(void* memory, std::size_t) noexcept { io_allocation_test::give_back(memory); }

@@ -58,7 +58,8 @@ TEST(byte_reader, never_reads_behind_the_end) {
 }
 
 TEST(byte_reader, fails_with_its_position) {
-  byte_reader in("f", "x", bytes_of("ab"));
+  const std::string text = "ab";
+  byte_reader in("f", "x", bytes_of(text));
   (void)in.read<std::uint8_t>("first");
   EXPECT_EQ(fewbit::tests::sentence_of([&] { in.fail("version", 7, "1"); }),
             "fewbit: f: version at byte 1 of 'x' is 7, expected 1");

@@ -43,7 +43,7 @@ struct file_status {
 /// Fails on systems without POSIX files.
 inline void expect_posix_files([[maybe_unused]] const char* function) {
 #if !FEWBIT_HAS_POSIX_FILES
-  fail(function, "operating system", "without mmap", "a POSIX system, where io/ can read files");
+  fail(function, "operating system", "no POSIX system", "one with mmap and fsync");
 #endif
 }
 

@@ -191,14 +191,17 @@ class matrix_reader {
     if (std::is_same_v<St, binary> || (form.code_min == lowest && form.code_max == highest)) return;
     constexpr index chunk = 1024;  // codes; whole bytes
     typename St::code codes[chunk];
+    const auto lo = static_cast<typename St::code>(form.code_min);
+    const auto hi = static_cast<typename St::code>(form.code_max);
+    const auto is_legal = [&](typename St::code code) { return code >= lo && code <= hi; };
     for (index first = 0; first < stored_.cols; first += chunk) {
       const index count = std::min(chunk, stored_.cols - first);
       unpack_codes<St>(row + packed_bytes<St::bits>(first), count, codes);
-      for (index i = 0; i < count; ++i) {
-        if (codes[i] >= form.code_min && codes[i] <= form.code_max) continue;
-        fail_at(from, element("code", r, first + i), int{codes[i]},
-                interval(form.code_min, form.code_max));
-      }
+      bool are_legal = true;  // without a branch for each code
+      for (index i = 0; i < count; ++i) are_legal &= is_legal(codes[i]);
+      if (are_legal) continue;
+      const index bad = std::find_if_not(codes, codes + count, is_legal) - codes;
+      fail_at(from, element("code", r, first + bad), int{codes[bad]}, interval(lo, hi));
     }
   }
 
