@@ -11,7 +11,7 @@
 #include <sys/mount.h>
 #endif
 
-#include <array>
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -222,12 +222,12 @@ TEST(atomic_file, leaves_the_old_file_without_permission) {
   EXPECT_EQ(folder.files(), 1);
 }
 
-/// Writes `size` bytes over the file; 0 if it fails with `reason` and leaves no other file.
+/// Writes `size` bytes over the file; 0 if that fails with `reason` and leaves no other file.
 int fails_and_leaves(const std::string& folder, std::size_t size, const std::string& reason) {
   write_content(folder + "/a", "old");
   const std::string content(size, 'x');
+  atomic_file file(folder + "/a");
   const std::string sentence = sentence_of([&] {
-    atomic_file file(folder + "/a");
     for (std::size_t at = 0; at < size; at += 4096) {
       file.write(at, bytes_of(content).subspan(at, std::min<std::size_t>(4096, size - at)));
     }
