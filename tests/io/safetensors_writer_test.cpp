@@ -6,7 +6,7 @@
 #include <complex>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -139,8 +139,8 @@ TEST(safetensors_writer, copies_tensors_of_another_file) {
     const auto [key, value] = file.metadata_at(i);
     out.set_metadata(std::string(key), std::string(value));
   }
-  for (const auto t : file) out.declare(std::string(t.name), t.type, t.shape);
-  for (const auto t : file) out.write(std::string(t.name), t);
+  for (const auto t : file) out.declare(t);
+  for (const auto t : file) out.write(t);
   out.close();
   EXPECT_EQ(content_of(folder / "a"), wide_file);
 }
@@ -209,7 +209,11 @@ TEST_F(writer, refuses_shapes_without_a_size) {
   EXPECT_EQ(declare(dtype::f4, {3}),
             "declare: shape of tensor 'v' in 'a' is F4 [3], expected whole bytes");
   EXPECT_NE(declare(dtype::f64, {index{1} << 31, index{1} << 31})
-                .find("expected one of a size that fits memory"),
+                .find("expected one of a size that fits"),
+            std::string::npos);
+  constexpr index eighth = std::numeric_limits<index>::max() / 8;
+  for (int i = 0; i < 8; ++i) out_.declare("eighth " + std::to_string(i), dtype::u8, {eighth});
+  EXPECT_NE(declare(dtype::u8, {eighth}).find("expected one of a size that fits"),
             std::string::npos);
 }
 
@@ -233,7 +237,9 @@ TEST_F(writer, refuses_numbers_that_do_not_fit_the_tensor) {
   EXPECT_FALSE(out_.contains("v"));
   out_.write("w", dtype::u8, {2}, bytes_of("12"));
   EXPECT_EQ(refusal([&] { out_.write("w", dtype::u8, {2}, bytes_of("12")); }),
-            "append: tensor 'w' in 'a' is 2 further bytes, expected at most 0");
+            "write: tensor 'w' in 'a' is written already, expected a new one");
+  EXPECT_EQ(refusal([&] { out_.append("w", bytes_of("1")); }),
+            "append: tensor 'w' in 'a' is 1 further bytes, expected at most 0");
   out_.close();
   EXPECT_EQ(refusal([&] { out_.close(); }),
             "fewbit: safetensors_writer: 'a' is closed already, expected an open file");

@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <set>
 #include <span>
@@ -89,12 +90,22 @@ class safetensors_writer {
       fail("declare", "tensor", name, "a name of the format", "another name");
     }
     if (contains(name)) fail_twice("declare", "tensor", name);
-    record added{type, {shape.begin(), shape.end()}, bytes_of(name, type, shape), 0, 0, {}};
+    const std::uint64_t size = bytes_of(name, type, shape);
+    constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<index>::max());
+    if (size > most - total_) {
+      fail("declare", "shape of tensor", name, text_of(type, shape), "one of a size that fits");
+    }
+    record added{type, {shape.begin(), shape.end()}, size, 0, 0, {}};
     names_.emplace(name, static_cast<std::uint32_t>(records_.size()));
     records_.push_back(std::move(added));
+    total_ += size;
   }
   void declare(const std::string& name, dtype type, std::initializer_list<index> shape) {
     declare(name, type, std::span<const index>(shape.begin(), shape.size()));
+  }
+  /// A tensor with the name, type and shape of one of another file.
+  void declare(const tensor_view& tensor) {
+    declare(std::string(tensor.name), tensor.type, tensor.shape);
   }
 
   /// Writes all numbers of a tensor. If it was not declared, it is declared now, and the numbers
@@ -118,6 +129,7 @@ class safetensors_writer {
       fail("write", "tensor", name, text_of(type, shape), text_of(declared.type, declared.shape));
     }
     expect_size(name, bytes.size(), declared.size);
+    if (declared.written != 0) fail("write", "tensor", name, "written already", "a new one");
     append(name, bytes);
   }
   void write(const std::string& name, dtype type, std::initializer_list<index> shape,
@@ -125,9 +137,9 @@ class safetensors_writer {
     write(name, type, std::span<const index>(shape.begin(), shape.size()), bytes);
   }
 
-  /// Writes a tensor of another file.
-  void write(const std::string& name, const tensor_view& tensor) {
-    write(name, tensor.type, tensor.shape, tensor.bytes);
+  /// Writes a tensor of another file under its name.
+  void write(const tensor_view& tensor) {
+    write(std::string(tensor.name), tensor.type, tensor.shape, tensor.bytes);
   }
 
   /// Writes a matrix as rows x cols numbers, or a vector as size() numbers. An expression and a
@@ -251,7 +263,7 @@ class safetensors_writer {
     text += '}';
   }
 
-  /// Bytes of a tensor. Fails unless they are whole bytes, and the file of a possible size.
+  /// Bytes of a tensor. Fails unless they are whole bytes and fit an index.
   [[nodiscard]] std::uint64_t bytes_of(const std::string& name, dtype type,
                                        std::span<const index> shape) const {
     for (const index extent : shape) {
@@ -260,7 +272,7 @@ class safetensors_writer {
     const index bits = detail::bits_of_tensor(type, shape);
     if (bits < 0 || bits % 8 != 0) {
       fail("declare", "shape of tensor", name, text_of(type, shape),
-           bits < 0 ? "one of a size that fits memory" : "whole bytes");
+           bits < 0 ? "one of a size that fits" : "whole bytes");
     }
     return static_cast<std::uint64_t>(bits) / 8;
   }
@@ -300,7 +312,8 @@ class safetensors_writer {
   std::vector<record> records_;  // in the order in which they were declared
   name_set names_;               // name and position in records_
   std::set<std::pair<std::string, std::string>> metadata_;
-  std::uint64_t data_at_ = 0;
+  std::uint64_t total_ = 0;    // bytes of all tensors
+  std::uint64_t data_at_ = 0;  // position of the data in the file
   bool has_header_ = false;
 };
 

@@ -190,8 +190,9 @@ class header_parser {
     if (state_ != state::type) unexpected("a string");
     const auto found = std::find_if(dtype_table.begin(), dtype_table.end(),
                                     [&](const dtype_row& row) { return row.name == value; });
-    if (found == dtype_table.end())
+    if (found == dtype_table.end()) {
       fail("dtype", name_text(value), "BOOL, U8, F32 ..., see io/dtype.hpp");
+    }
     tensor_.type = static_cast<dtype>(found - dtype_table.begin());
     return go(state::tensor_keys);
   }
@@ -220,7 +221,7 @@ class header_parser {
 
   bool parse_error(std::size_t position, const std::string& token,
                    const nlohmann::json::exception& /*reason*/) {
-    read_ = first_ + position;
+    read_ = first_ + std::min(position, static_cast<std::size_t>(last_ - first_));
     fail("header", "malformed near " + name_text(token), "JSON");
   }
 
