@@ -386,7 +386,8 @@ TEST(quantized, refuses_strings_that_are_missing_or_malformed) {
         "x 2 1e3", "x 2 99999999999999999999", "x 2 9223372036854775807", "x 9223372036854775807 2",
         "x 9000000000 9000000000", "x 2 +3"}) {
     const std::string sentence = a(text, other);
-    EXPECT_NE(sentence.find("of tensor 'a' in 'x' is '"), std::string::npos) << sentence;
+    EXPECT_NE(sentence.find("string of the matrix of tensor 'a' in 'x' is '"), std::string::npos)
+        << sentence;
   }
   EXPECT_EQ(a(text, "x 2 0"),
             "fewbit: find_stored: string of the matrix of tensor 'a' in 'x' is 'x 2 0', expected a "
