@@ -118,9 +118,11 @@
 #include "fewbit/gemm/tuning.hpp"          // every threshold that a measurement chose
 
 // ---- gemm/int8: weights of 8 bits
+#include "fewbit/gemm/int8/dots_by_block.hpp"       // the loop whose dots depend on activations
 #include "fewbit/gemm/int8/epilogue_registers.hpp"  // epilogues on sums in registers
 #include "fewbit/gemm/int8/kernel.hpp"              // default_kernel; picture and glossary
 #include "fewbit/gemm/int8/lhs.hpp"                 // activations in place or copied
+#include "fewbit/gemm/int8/lhs_by_proof.hpp"        // activations and their largest
 #include "fewbit/gemm/int8/micro_kernel.hpp"        // the loop
 #include "fewbit/gemm/int8/multiply.hpp"            // multiply, scratch_bytes of int8_weights
 #include "fewbit/gemm/int8/panel_chunks.hpp"      // a panel against a block of rows, chunk by chunk

@@ -329,7 +329,7 @@ TYPED_TEST(weights_image_test, refuses_a_proof_that_is_none) {
       const auto w = random_codes_of<int8_bits>(9, 40, 1);
       const auto packed = gemm::pack_int8<std::uint8_t, TypeParam>(w);
       bytes image = image_of(packed);
-      image[image.size() - 64] = std::byte{3};
+      image[image.size() - 128] = std::byte{3};  // one line of limits follows
       EXPECT_EQ(refusal_of<std::remove_const_t<decltype(packed)>>(image, image_check::header),
                 "fewbit: int8_weights::view: proofs[0] is 3, expected 0 to 2");
     }

@@ -11,9 +11,9 @@
 /// The last column is the port bound: vpmadd* runs on 2 ports, vpadd* on 3.
 ///
 /// vpmaddubsw adds two products and saturates to int16, but 255 * 127 + 255 * 127 does not fit
-/// int16. It is used for whole activations only if none can make a pair (or a four) of products
-/// overflow with the given weights (gemm/int8/saturation_proof.hpp). All other weights are
-/// multiplied in one of two ways:
+/// int16. It is used for whole activations only if no pair (or four) of products can overflow with
+/// the given weights and the largest activation (gemm/int8/saturation_proof.hpp). All other weights
+/// are multiplied in one of two ways:
 ///
 /// - A few rows: activations are cut in halves of four bits, which never overflow. Weights are read
 ///   as they are stored, so one row from memory is limited by memory. From L2 it is limited by the
@@ -55,6 +55,7 @@ struct avx2_register {
   static constexpr int rows = 1;
   static constexpr int cols = 8;
   static constexpr int dots_in_flight = 1;  // the next sum waits for vpaddd only: one cycle
+  static constexpr bool points_to_rows = true;
 
   using accumulator = vec<std::int32_t, cols>;
 
@@ -170,6 +171,28 @@ struct avx2_widened : avx2_register {
     return add(sum, _mm256_madd_epi16(a, w));
   }
 
+  /// Position of code d among the four codes of a step of avx2_dots.
+  static constexpr int lhs_position[] = {0, 2, 1, 3};
+
+  /// Copies `count` activations of a row in the order of lhs_position and fills the last step with
+  /// zeros.
+  template <class Lhs>
+  static void copy_lhs(const Lhs* from, std::ptrdiff_t count, std::int16_t* to) noexcept {
+    const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+    std::ptrdiff_t k = 0;
+    for (; k + 16 <= count; k += 16) {
+      const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + k));
+      const __m128i ordered = _mm_shuffle_epi8(codes, order);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + k), std::is_signed_v<Lhs>
+                                                                  ? _mm256_cvtepi8_epi16(ordered)
+                                                                  : _mm256_cvtepu8_epi16(ordered));
+    }
+    for (; k < count; k += avx2_dots::depth) {
+      for (int d = 0; d < avx2_dots::depth; ++d)
+        to[k + lhs_position[d]] = k + d < count ? std::int16_t{from[k + d]} : std::int16_t{0};
+    }
+  }
+
   /// Widens `steps` steps of Registers registers each.
   template <int Registers>
   static void widen(const std::int8_t* from, std::ptrdiff_t steps, std::int16_t* to) noexcept {
@@ -268,11 +291,6 @@ struct avx2_pairs : avx2_register {
   FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs(const std::uint8_t* p) noexcept {
     return broadcast(p);
   }
-  FEWBIT_ALWAYS_INLINE static lhs_vector load_lhs_tail(const std::uint8_t* p, int count) noexcept {
-    std::uint32_t quad = 0;
-    for (int d = 0; d < count; ++d) quad |= std::uint32_t{p[d]} << (8 * d);
-    return broadcast(&quad);
-  }
   FEWBIT_ALWAYS_INLINE static rhs_vector load_rhs(const std::int8_t* p) noexcept { return load(p); }
 
   FEWBIT_ALWAYS_INLINE static accumulator dot(const accumulator& sum, const lhs_vector& a,
@@ -298,6 +316,34 @@ struct avx2_fours : avx2_pairs {
         : "=x"(pairs)
         : "x"(a), "m"(*reinterpret_cast<const __m256i_u*>(w)));
     return pairs;
+  }
+};
+
+/// What chooses among the dots, and the dots.
+struct avx2_by_proof {
+  static constexpr int cols = avx2_register::cols;
+  static constexpr int depth = avx2_pairs::depth;
+  using widened = avx2_widened;
+  using pairs = avx2_pairs;
+  using fours = avx2_fours;
+
+  /// The largest of 32 bytes. vphminposuw finds the smallest of eight uint16.
+  FEWBIT_ALWAYS_INLINE static std::uint8_t largest(const vec<std::uint8_t, 32>& v) noexcept {
+    const auto all = reinterpret_cast<__m256i>(v.data);
+    const __m128i half =
+        _mm_max_epu8(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+    const __m128i words = _mm_max_epu8(half, _mm_srli_epi16(half, 8));  // in the low byte
+    const __m128i inverse = _mm_andnot_si128(words, _mm_set1_epi16(255));
+    return static_cast<std::uint8_t>(255 - _mm_cvtsi128_si32(_mm_minpos_epu16(inverse)));
+  }
+
+  /// Bit i is 1 where byte i of `codes` is above that of `limits`, for 16 bytes.
+  FEWBIT_ALWAYS_INLINE static std::uint32_t above(const std::uint8_t* codes,
+                                                  const std::uint8_t* limits) noexcept {
+    const __m128i c = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes));
+    const __m128i l = _mm_loadu_si128(reinterpret_cast<const __m128i*>(limits));
+    const int within = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(c, l), l));
+    return static_cast<std::uint32_t>(within) ^ 0xFFFF;
   }
 };
 
@@ -351,28 +397,14 @@ struct avx2_unit : avx2_dots {
   using pairs = avx2_pairs;
   using fours = avx2_fours;
   using bytes = avx2_bytes<Lhs>;
+  using by_proof = avx2_by_proof;
   static constexpr int lhs_offset = 0;
   static constexpr bool in_place = false;
 
-  /// Position of code d among the four codes of a step.
-  static constexpr int lhs_position[] = {0, 2, 1, 3};
+  static constexpr auto& lhs_position = widened::lhs_position;
 
-  /// Copies `count` activations of a row in the order of lhs_position and fills the last step with
-  /// zeros.
   static void copy_lhs(const Lhs* from, std::ptrdiff_t count, std::int16_t* to) noexcept {
-    const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
-    std::ptrdiff_t k = 0;
-    for (; k + 16 <= count; k += 16) {
-      const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + k));
-      const __m128i ordered = _mm_shuffle_epi8(codes, order);
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + k), std::is_signed_v<Lhs>
-                                                                  ? _mm256_cvtepi8_epi16(ordered)
-                                                                  : _mm256_cvtepu8_epi16(ordered));
-    }
-    for (; k < count; k += depth) {
-      for (int d = 0; d < depth; ++d)
-        to[k + lhs_position[d]] = k + d < count ? std::int16_t{from[k + d]} : std::int16_t{0};
-    }
+    widened::copy_lhs(from, count, to);
   }
 };
 

@@ -24,8 +24,10 @@
 /// - load_lhs_turn, dot_of_turn (optional): load_lhs_turn loads the activations of all steps in one
 ///   iteration of the loop; dot_of_turn uses those of one step. dot_two (optional): the dots of two
 ///   steps together.
-/// - bytes, widened, halves, pairs, fours (optional): further units for the same weights. Which of them are
-///   exact depends on the weights (gemm/int8/saturation_proof.hpp).
+/// - points_to_rows (optional): the loop keeps a pointer to each row of activations.
+/// - bytes, widened, halves, pairs, fours (optional): further units for the same weights. Which of
+///   them are exact depends on the weights and the activations (gemm/int8/saturation_proof.hpp).
+///   by_proof has widened, pairs, fours and what chooses among them.
 /// - dots: the part of the unit that does not depend on Lhs. Units of u8 and s8 activations that
 ///   multiply alike name the same type, so they share one loop.
 ///

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <vector>
 
@@ -23,8 +24,12 @@ struct panel {
     return codes[static_cast<std::size_t>((k / 4 * cols + col) * 4 + k % 4)];
   }
   [[nodiscard]] saturation_proof proven(index largest) const {
-    return gemm::detail::saturation_proof_of(codes.data(), steps, cols * 4,
-                                             gemm::detail::proof_bounds(largest));
+    gemm::detail::block_limits least;
+    for (index step = 0; step < steps; step += 16) {
+      least.lower_to(gemm::detail::limits_of(codes.data() + step * cols * 4,
+                                             std::min(index{16}, steps - step), cols * 4));
+    }
+    return least.proof(largest);
   }
 };
 
@@ -113,6 +118,19 @@ TEST(saturation_proof, checks_all_steps_of_a_deep_panel) {
     p.at(k ^ 1, 7) = 127;
     EXPECT_EQ(p.proven(255), saturation_proof::none) << k;
   }
+}
+
+/// The largest activations, from sums of 1 to 512 by trial.
+TEST(block_limits, are_the_largest_activations_whose_sums_fit_int16) {
+  for (index sum = 1; sum <= 512; ++sum) {
+    index positive = 0, negative = 0;
+    while (positive < 255 && (positive + 1) * sum <= 32767) ++positive;
+    while (negative < 255 && -(negative + 1) * sum >= -32768) ++negative;
+    EXPECT_EQ(gemm::detail::block_limits::limit(sum, 0), positive) << sum;
+    EXPECT_EQ(gemm::detail::block_limits::limit(0, sum), negative) << sum;
+    EXPECT_EQ(gemm::detail::block_limits::limit(sum, sum), positive) << sum;
+  }
+  EXPECT_EQ(gemm::detail::block_limits::limit(0, 0), 255);
 }
 
 TEST(are_at_most, compares_with_the_largest_activation_of_packing) {

@@ -80,9 +80,9 @@ constexpr saturation_proof proofs[] = {saturation_proof::none, saturation_proof:
 
 TYPED_TEST(product_by_proof_test, is_exact_on_every_remainder) {
   using tile = typename TestFixture::tile_type;
-  constexpr index t = tile::rows, cols = tile::cols;
+  constexpr index t = tile::rows, cols = tile::cols, few = gemm::detail::few_rows;
   for (const saturation_proof p : proofs) {
-    for (const index m : {index{1}, t - 1, t, t + 1, 2 * t + 1}) {
+    for (const index m : {index{1}, t - 1, t, t + 1, 2 * t + 1, few + 1, few + t}) {
       for (const index n : {index{1}, cols - 1, cols, cols + 1, 2 * cols + 1, 8 * cols + 9}) {
         for (const index k : {1, 3, 4, 5, 8, 9, 16, 31, 67})
           this->expect_exact(this->weights_of(p, n, k, 5), m);
@@ -95,6 +95,7 @@ TYPED_TEST(product_by_proof_test, is_exact_over_several_chunks_of_k) {
   for (const saturation_proof p : proofs) {
     for (const index k : {511, 512, 513, 1024, 1027, 1540, 2049}) {
       this->expect_exact(this->weights_of(p, 25, k, 6), 7);
+      this->expect_exact(this->weights_of(p, 25, k, 6), gemm::detail::few_rows + 2);
       this->expect_exact(this->weights_of(p, 9, k, 7), 2);
     }
   }
@@ -129,7 +130,7 @@ TYPED_TEST(product_by_proof_test, is_exact_for_the_largest_codes) {
   for (const int code : {-128, 127}) {
     for (const index k : {31, 32, 64, 1100}) {
       const auto w = row_matrix<std::int8_t>::Constant(33, k, static_cast<std::int8_t>(code));
-      for (const index m : {1, 4, 12}) this->expect_exact(w, m);
+      for (const index m : {1, 4, 12, 13}) this->expect_exact(w, m);
     }
   }
 }
@@ -176,6 +177,114 @@ TYPED_TEST(product_by_proof_test, is_exact_at_the_limit_of_each_proof) {
     EXPECT_EQ(proven(w), expected) << w.row(1).template cast<int>();
     for (const index m : {1, 3, 5}) this->expect_exact(w, m);
   }
+}
+
+/// A four of weights in one block, multiplied by `activation` where weights have the sign of the
+/// sum; all other activations are the smallest. Sums at and behind both ends of int16.
+TYPED_TEST(product_by_proof_test, is_exact_at_the_limit_of_each_block) {
+  const struct {
+    std::initializer_list<int> w;  // codes 0, 1, 4, 5 of k
+    int pairs, fours;              // limits
+  } cases[] = {
+      {{76, 75, 0, 0}, 217, 217},         // 217 * 151 = 32767
+      {{64, 64, 64, 64}, 255, 127},       // 128 * 256 = 32768
+      {{127, 127, 127, 127}, 129, 64},    // 129 * 254 = 32766, 65 * 508 = 33020
+      {{-128, -128, 0, 0}, 128, 128},     // 128 * -256 = -32768
+      {{-127, -38, -128, -38}, 197, 98},  // 99 * -331 = -32769
+      {{-128, -128, -128, -128}, 128, 64},
+  };
+  constexpr index m = gemm::detail::few_rows + 1;  // tiles of three and of two rows
+  for (const auto& [codes, pairs, fours] : cases) {
+    for (const index k : {64, 130}) {
+      const index at = k == 64 ? 8 : 72;
+      row_matrix<std::int8_t> w = row_matrix<std::int8_t>::Zero(30, k);
+      index i = 0;
+      for (const int code : codes)
+        w(13, at + i / 2 * 4 + i % 2) = static_cast<std::int8_t>(code), ++i;
+      w.row(29).setConstant(-128);  // another panel has no proof
+      const typename TestFixture::weights packed(w);
+      EXPECT_EQ(packed.limits(0).pairs[at / 64], pairs);
+      EXPECT_EQ(packed.limits(0).fours[at / 64], fours);
+      workspace scratch(gemm::scratch_bytes(packed));
+      for (const int activation : {fours - 1, fours, fours + 1, pairs, pairs + 1}) {
+        constexpr int low = std::numeric_limits<TypeParam>::min();
+        row_matrix<TypeParam> a =
+            row_matrix<TypeParam>::Constant(m, k, static_cast<TypeParam>(low));
+        for (index j = 0; j < 6; ++j)
+          a.col(at + j).setConstant(static_cast<TypeParam>(low + std::min(activation, 255)));
+        row_matrix<std::int32_t> c(m, 30);
+        gemm::multiply(a, packed, c, gemm::raw{}, scratch);
+        ASSERT_EQ(c.template cast<std::int64_t>().eval(), wide_product(a, w))
+            << activation << " k=" << k;
+      }
+    }
+  }
+}
+
+/// Activations of many kinds: rows with small and with large codes, blocks of k with large ones,
+/// rows around a zero point, and none but the extremes, so that a search for proofs ends.
+template <class Lhs>
+row_matrix<Lhs> activations_of_kind(int kind, index m, index k) {
+  row_matrix<Lhs> a = random_codes<Lhs>(m, k, static_cast<std::uint32_t>(5 + kind));
+  const auto random = random_codes<std::uint8_t>(m, k, 99);
+  constexpr int low = std::numeric_limits<Lhs>::min();
+  for (index r = 0; r < m; ++r) {
+    for (index i = 0; i < k; ++i) {
+      const int x = random(r, i);
+      const int code = kind == 0   ? (x & 1) * 255
+                       : kind == 1 ? static_cast<int>((r / 3 + i / 64) % 3) * 80 + x % 50
+                       : kind == 2 ? 100 + x % (r % 7 == 3 ? 120 : 40)
+                       : kind == 3 ? (i / 64 % 4 == 1 ? x : x % 60)
+                                   : (r > m / 2 ? (x & 1) * 255 : x % 60);
+      a(r, i) = static_cast<Lhs>(low + code);
+    }
+  }
+  return a;
+}
+
+TYPED_TEST(product_by_proof_test, is_exact_where_blocks_of_k_have_different_dots) {
+  for (const index n : {7, 16, 24, 33, 70}) {
+    for (const index k : {27, 64, 100, 144, 580, 1100}) {
+      row_matrix<std::int8_t> w = random_codes<std::int8_t>(n, k, 3);
+      for (index j = 0; j < n; ++j) {  // neighbouring panels differ in their small blocks
+        for (index i = 0; i < k; ++i) {
+          if ((i / 64 + j / 8) % 3 == 0) w(j, i) /= 3;
+        }
+      }
+      const typename TestFixture::weights packed(w);
+      workspace scratch(gemm::scratch_bytes(packed));
+      for (const index m : {3, 8, 13, 14, 15, 47, 145, 301}) {
+        for (int kind = 0; kind < 5; ++kind) {
+          const auto a = activations_of_kind<TypeParam>(kind, m, k);
+          row_matrix<std::int32_t> c = row_matrix<std::int32_t>::Constant(m, n, 12345);
+          gemm::multiply(a, packed, c, gemm::raw{}, scratch);
+          ASSERT_EQ(c.template cast<std::int64_t>().eval(), wide_product(a, w))
+              << "m=" << m << " n=" << n << " k=" << k << " kind " << kind;
+        }
+      }
+    }
+  }
+}
+
+/// The weights and activations of the test before have blocks of all three kinds.
+TYPED_TEST(product_by_proof_test, finds_blocks_of_all_proofs) {
+  constexpr index n = 24, k = 580, m = 48;
+  row_matrix<std::int8_t> w = random_codes<std::int8_t>(n, k, 3);
+  for (index i = 0; i < k; ++i) {
+    if (i / 64 % 3 == 0) w.col(i) /= 3;
+  }
+  const typename TestFixture::weights packed(w);
+  const auto a = activations_of_kind<TypeParam>(1, m, k);
+  int seen[3] = {};
+  for (index r = 0; r < m; r += 3) {
+    const int least = a.middleRows(r, 3).minCoeff();
+    for (index b = 0; b * 64 < k; ++b) {
+      const int most = a.block(r, b * 64, 3, std::min(index{64}, k - b * 64)).maxCoeff();
+      const gemm::detail::block_limits limits{packed.limits(0).pairs[b], packed.limits(0).fours[b]};
+      ++seen[static_cast<int>(limits.proof(most - least))];
+    }
+  }
+  for (const int count : seen) EXPECT_GT(count, 0);
 }
 
 TYPED_TEST(product_by_proof_test, uses_the_proof_of_each_panel) {

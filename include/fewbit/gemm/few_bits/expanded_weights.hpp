@@ -109,6 +109,7 @@ class expanded_weights {
 
   /// The proof always holds: four weights of at most 16 in magnitude add up to at most 64.
   [[nodiscard]] saturation_proof proven(index) const noexcept { return saturation_proof::fours; }
+  [[nodiscard]] detail::panel_limits limits(index) const noexcept { return {}; }
   [[nodiscard]] index largest_activation() const noexcept { return largest_code<Lhs>; }
 
  private:

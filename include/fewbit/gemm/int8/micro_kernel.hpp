@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "fewbit/arch/memory.hpp"
@@ -61,6 +62,11 @@ struct prefetcher {
   }
 };
 
+/// A side of register_tile::accumulate that does nothing.
+struct no_side {
+  FEWBIT_ALWAYS_INLINE static void advance() noexcept {}
+};
+
 /// Copies activations minus an offset while other activations are multiplied, in whole cache lines.
 struct copier {
   const std::byte* next = nullptr;
@@ -97,11 +103,34 @@ struct tile_run {
   index along;
 };
 
+/// Where the registers of weights lie: step after step, and in each step C registers.
+template <int C>
+struct in_one_panel {
+  template <class Dots>
+  static constexpr index step = index{C} * Dots::cols * Dots::depth;
+
+  template <class Dots>
+  FEWBIT_ALWAYS_INLINE static index at(int j) noexcept {
+    return index{j} * Dots::cols * Dots::depth;
+  }
+};
+
+/// Each register in a panel of its own.
+struct in_narrow_panels {
+  index panel_codes;  // from one panel to the next
+
+  template <class Dots>
+  static constexpr index step = index{Dots::cols} * Dots::depth;
+
+  template <class Dots>
+  FEWBIT_ALWAYS_INLINE index at(int j) const noexcept {
+    return j * panel_codes;
+  }
+};
+
 /// R x C accumulators and the operations on them.
 template <class Unit, int R, int C>
 class register_tile {
-  using lhs_code = typename Unit::lhs_code;
-  using rhs_code = typename Unit::rhs_code;
   using accumulator = typename Unit::accumulator;
   static constexpr int sets =
       std::min(steps_per_iteration, R* C >= dots_in_flight<Unit>        ? 1
@@ -148,33 +177,36 @@ class register_tile {
   }
 
   /// Adds the products of `depth` codes. Weights advance by whole steps. Each steps_per_iteration
-  /// steps also call `ahead` once.
-  template <class Side>
-  FEWBIT_ALWAYS_INLINE void accumulate(const lhs_code* a, index stride, const rhs_code* w,
-                                       index depth, Side& ahead) noexcept {
-    constexpr int together = steps_together<Unit>;
-    auto steps = static_cast<index>(static_cast<std::size_t>(depth) / Unit::depth);
+  /// steps also call `ahead` once. `Dots` has the accumulators of Unit.
+  template <class Dots = Unit, class Place = in_one_panel<C>, class Side>
+  FEWBIT_ALWAYS_INLINE void accumulate(const typename Dots::lhs_code* a, index stride,
+                                       const typename Dots::rhs_code* w, index depth, Side& ahead,
+                                       const Place& place = {}) noexcept {
+    constexpr index step_codes = Place::template step<Dots>;
+    constexpr int together = steps_together<Dots>;
+    auto steps = static_cast<index>(static_cast<std::size_t>(depth) / Dots::depth);
     for (; steps >= together; steps -= together) {
 #pragma GCC unroll 2
       for (int i = 0; i < together; i += steps_per_iteration) ahead.advance();
-      iterate(a, stride, w, std::make_integer_sequence<int, together>{});
+      iterate<Dots>(a, stride, w, place, std::make_integer_sequence<int, together>{});
       // g++ 12 at -O3 vectorizes the iterations of a loop over single sums, and drops the sums if
       // no iteration remains.
       if constexpr (!accumulator::is_native) arch::forget_origin(a);
-      a += together * Unit::rows * Unit::depth;
+      a += together * Dots::rows * Dots::depth;
       w += together * step_codes;
     }
-    const auto load = [&](int r) { return Unit::load_lhs(a + r * stride); };
+    const auto load = [&](int r) { return Dots::load_lhs(a + r * stride); };
 #pragma GCC unroll 1
     for (; steps > 0; --steps) {
-      step(sum_[0], w, load);
-      a += Unit::rows * Unit::depth;
+      step<Dots>(sum_[0], w, place, load);
+      a += Dots::rows * Dots::depth;
       w += step_codes;
     }
-    if constexpr (requires { &Unit::load_lhs_tail; }) {
-      const auto rest = static_cast<int>(static_cast<std::size_t>(depth) % Unit::depth);
+    if constexpr (requires { &Dots::load_lhs_tail; }) {
+      const auto rest = static_cast<int>(static_cast<std::size_t>(depth) % Dots::depth);
       if (rest != 0) {
-        step(sum_[0], w, [&](int r) { return Unit::load_lhs_tail(a + r * stride, rest); });
+        step<Dots>(sum_[0], w, place,
+                   [&](int r) { return Dots::load_lhs_tail(a + r * stride, rest); });
       }
     }
   }
@@ -236,75 +268,91 @@ class register_tile {
   }
 
  private:
-  static constexpr index step_codes = C * Unit::cols * Unit::depth;
-
   /// One iteration. A unit may add a turn of steps by itself, or load the activations of a row for
   /// all steps at once.
-  template <int... S>
-  FEWBIT_ALWAYS_INLINE void iterate(const lhs_code* a, index stride, const rhs_code* w,
+  template <class Dots, class Place, int... S>
+  FEWBIT_ALWAYS_INLINE void iterate(const typename Dots::lhs_code* a, index stride,
+                                    const typename Dots::rhs_code* w, const Place& place,
                                     std::integer_sequence<int, S...>) noexcept {
-    if constexpr (requires { Unit::turn_steps; }) {
-      static_assert(sets == 1 && R == 1);
-      Unit::add_turn(sum_[0][0], a, w);
-    } else if constexpr (requires { Unit::load_lhs_turn(a); }) {
-      decltype(Unit::load_lhs_turn(a)) rows[R];
+    constexpr index step_codes = Place::template step<Dots>;
+    if constexpr (requires { Dots::turn_steps; }) {
+      static_assert(sets == 1 && R == 1 && std::is_same_v<Place, in_one_panel<C>>);
+      Dots::add_turn(sum_[0][0], a, w);
+    } else if constexpr (requires { Dots::load_lhs_turn(a); }) {
+      decltype(Dots::load_lhs_turn(a)) rows[R];
 #pragma GCC unroll 32
-      for (int r = 0; r < R; ++r) rows[r] = Unit::load_lhs_turn(a + r * stride);
-      (step_of_turn<S>(sum_[S % sets], rows, w + S * step_codes), ...);
-    } else if constexpr (requires { &Unit::dot_two; }) {
+      for (int r = 0; r < R; ++r) rows[r] = Dots::load_lhs_turn(a + r * stride);
+      (step_of_turn<Dots, S>(sum_[S % sets], rows, w + S * step_codes, place), ...);
+    } else if constexpr (requires { &Dots::dot_two; }) {
       static_assert(steps_per_iteration % 2 == 0 && sets == 1);
-      (step_twice<S>(a, stride, w + S * step_codes), ...);
+      (step_twice<Dots, S>(a, stride, w + S * step_codes, place), ...);
+    } else if constexpr (requires { Dots::points_to_rows; }) {
+      const typename Dots::lhs_code* rows[R];
+#pragma GCC unroll 32
+      for (int r = 0; r < R; ++r) {
+        rows[r] = a + r * stride;
+        if (r > 0) arch::forget_origin(rows[r]);
+      }
+      (step<Dots>(sum_[S % sets], w + S * step_codes, place,
+                  [&](int r) { return Dots::load_lhs(rows[r] + S * Dots::depth); }),
+       ...);
     } else {
-      (step(sum_[S % sets], w + S * step_codes,
-            [&](int r) { return Unit::load_lhs(a + r * stride + S * Unit::rows * Unit::depth); }),
+      (step<Dots>(
+           sum_[S % sets], w + S * step_codes, place,
+           [&](int r) { return Dots::load_lhs(a + r * stride + S * Dots::rows * Dots::depth); }),
        ...);
     }
   }
 
-  template <int S, class Turn>
+  template <class Dots, int S, class Turn, class Place>
   FEWBIT_ALWAYS_INLINE static void step_of_turn(accumulator (&sum)[R][C], const Turn (&rows)[R],
-                                                const rhs_code* w) noexcept {
+                                                const typename Dots::rhs_code* w,
+                                                const Place& place) noexcept {
 #pragma GCC unroll 32
     for (int j = 0; j < C; ++j) {
       if constexpr (loads_in_order) arch::keep_loads_in_order();
-      const auto weights = Unit::load_rhs(w + j * Unit::cols * Unit::depth);
+      const auto weights = Dots::load_rhs(w + place.template at<Dots>(j));
 #pragma GCC unroll 32
       for (int r = 0; r < R; ++r)
-        sum[r][j] = Unit::template dot_of_turn<S>(sum[r][j], rows[r], weights);
+        sum[r][j] = Dots::template dot_of_turn<S>(sum[r][j], rows[r], weights);
     }
   }
 
   /// Steps S and S + 1 for even S.
-  template <int S>
-  FEWBIT_ALWAYS_INLINE void step_twice(const lhs_code* a, index stride,
-                                       const rhs_code* w) noexcept {
+  template <class Dots, int S, class Place>
+  FEWBIT_ALWAYS_INLINE void step_twice(const typename Dots::lhs_code* a, index stride,
+                                       const typename Dots::rhs_code* w,
+                                       const Place& place) noexcept {
+    constexpr index step_codes = Place::template step<Dots>;
     if constexpr (S % 2 == 0) {
 #pragma GCC unroll 32
       for (int r = 0; r < R; ++r) {
-        const lhs_code* from = a + r * stride + S * Unit::depth;
-        const typename Unit::lhs_vector both[] = {Unit::load_lhs(from),
-                                                  Unit::load_lhs(from + Unit::depth)};
+        const typename Dots::lhs_code* from = a + r * stride;
+        if (r > 0) arch::forget_origin(from);
+        from += S * Dots::depth;
+        const typename Dots::lhs_vector both[] = {Dots::load_lhs(from),
+                                                  Dots::load_lhs(from + Dots::depth)};
 #pragma GCC unroll 32
         for (int j = 0; j < C; ++j) {
-          const rhs_code* weights = w + j * Unit::cols * Unit::depth;
-          sum_[0][r][j] = Unit::dot_two(sum_[0][r][j], both, weights, weights + step_codes);
+          const typename Dots::rhs_code* weights = w + place.template at<Dots>(j);
+          sum_[0][r][j] = Dots::dot_two(sum_[0][r][j], both, weights, weights + step_codes);
         }
       }
     }
   }
 
-  template <class LoadLhs>
-  FEWBIT_ALWAYS_INLINE static void step(accumulator (&sum)[R][C], const rhs_code* w,
-                                        const LoadLhs& load_lhs) noexcept {
+  template <class Dots, class Place, class LoadLhs>
+  FEWBIT_ALWAYS_INLINE static void step(accumulator (&sum)[R][C], const typename Dots::rhs_code* w,
+                                        const Place& place, const LoadLhs& load_lhs) noexcept {
     if constexpr (loads_in_order) arch::keep_loads_in_order();
-    typename Unit::rhs_vector weights[C];
+    typename Dots::rhs_vector weights[C];
 #pragma GCC unroll 32
-    for (int j = 0; j < C; ++j) weights[j] = Unit::load_rhs(w + j * Unit::cols * Unit::depth);
+    for (int j = 0; j < C; ++j) weights[j] = Dots::load_rhs(w + place.template at<Dots>(j));
 #pragma GCC unroll 32
     for (int r = 0; r < R; ++r) {
       const auto activations = load_lhs(r);
 #pragma GCC unroll 32
-      for (int j = 0; j < C; ++j) sum[r][j] = Unit::dot(sum[r][j], activations, weights[j]);
+      for (int j = 0; j < C; ++j) sum[r][j] = Dots::dot(sum[r][j], activations, weights[j]);
     }
   }
 

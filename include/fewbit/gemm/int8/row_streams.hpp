@@ -17,11 +17,6 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// A side of register_tile::accumulate that does nothing.
-struct nothing_ahead {
-  FEWBIT_ALWAYS_INLINE void advance() noexcept {}
-};
-
 /// The sums of one row by run.along panels of C registers, at most row_streams.
 ///
 /// @param sums  run.along * C * Unit::cols numbers
@@ -32,7 +27,7 @@ void sum_row_streams(const tile_run<Unit>& run, int lhs_offset, std::int32_t* su
   register_tile<Unit, 1, C> tiles[row_streams];
   for (index i = 0; i < run.along && run.column_sums != nullptr; ++i)
     tiles[i].start(run.column_sums + i * cols, static_cast<std::uint32_t>(lhs_offset), nullptr);
-  nothing_ahead nothing;
+  no_side nothing;
   const index rest = run.depth % chunk;
   const auto* a = run.a;
   const auto* w = run.w;

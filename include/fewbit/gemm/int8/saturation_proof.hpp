@@ -1,5 +1,5 @@
 #pragma once
-/// Proves which panels of weights can be summed in 16 bits before the sums are widened to 32.
+/// Proves which products can be summed in 16 bits before the sums are widened to 32.
 ///
 /// vpmaddubsw adds two u8 * s8 products and saturates to int16. Let activations be 0 .. L. The sum
 /// cannot saturate if, among the weights that are added in one int16, the positive ones add up to
@@ -9,10 +9,14 @@
 /// |-----|----------------------|-----------------------|------------------------|
 /// | 255 | 128                  | -128                  |                        |
 /// | 127 | 258                  | -258                  | any two weights pass   |
+/// | 64  | 511                  | -512                  | any four weights pass  |
 ///
-/// Weights are constant after packing, so each panel is checked once. A panel without a proof takes
-/// instructions that are exact for all weights: no kernel ever saturates. Read next:
-/// gemm/int8/walk_by_proof.hpp.
+/// There are two proofs. Packing proves panels for all activations that may come. For the other
+/// panels it stores, for each block of proof_depth codes of k, the largest L that the weights allow
+/// (block_limits). A product finds the largest activation of each row tile in each block, which is
+/// L, and compares it. Where neither holds, instructions that are exact for all codes are used: no
+/// kernel ever saturates. Read next: gemm/int8/lhs_by_proof.hpp (finds L), gemm/int8/
+/// dots_by_block.hpp (compares), gemm/int8/walk_by_proof.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -60,16 +64,37 @@ template <class A>
   return a.maxCoeff() <= largest && a.minCoeff() >= -largest - 1;
 }
 
-/// Bounds of the sum of the weights that are added in one int16, in magnitude.
-struct proof_bounds {
-  std::int16_t positive;
-  std::int16_t negative;
+/// The largest unsigned activations for which the sums of a block of weights fit int16.
+struct block_limits {
+  std::uint8_t pairs = 255;
+  std::uint8_t fours = 255;
 
-  /// For unsigned activations of at most `largest`.
-  explicit proof_bounds(index largest) noexcept
-      : positive(static_cast<std::int16_t>(32767 / std::max(largest, index{2}))),
-        negative(static_cast<std::int16_t>(32768 / std::max(largest, index{2}))) {}
+  /// For the largest sums of the weights that are added in one int16, in magnitude.
+  static std::uint8_t limit(index positive, index negative) noexcept {
+    return static_cast<std::uint8_t>(std::min(
+        {index{255}, 32767 / std::max(positive, index{1}), 32768 / std::max(negative, index{1})}));
+  }
+  void lower_to(const block_limits& other) noexcept {
+    pairs = std::min(pairs, other.pairs);
+    fours = std::min(fours, other.fours);
+  }
+  /// What holds for unsigned activations of at most `largest`.
+  [[nodiscard]] saturation_proof proof(index largest) const noexcept {
+    return largest <= fours   ? saturation_proof::fours
+           : largest <= pairs ? saturation_proof::pairs
+                              : saturation_proof::none;
+  }
 };
+
+/// The limits of the blocks of a panel.
+struct panel_limits {
+  const std::uint8_t* pairs;
+  const std::uint8_t* fours;
+};
+
+/// Numbers of blocks are compared with limits this many at a time. Arrays of them are as long that
+/// all of them may be read.
+inline constexpr int compared_blocks = 16;
 
 /// For each int16: the sum of its positive and the sum of its negative weights, in magnitude.
 struct weight_sums {
@@ -96,36 +121,29 @@ struct weight_sums {
     negative = arch::max(negative, other.negative);
   }
 
-  [[nodiscard]] bool within(const proof_bounds& bounds) const noexcept {
-    return arch::max_of_lanes(positive) <= bounds.positive &&
-           arch::max_of_lanes(negative) <= bounds.negative;
+  [[nodiscard]] std::uint8_t limit() const noexcept {
+    return block_limits::limit(arch::max_of_lanes(positive), arch::max_of_lanes(negative));
   }
 };
 
-/// The proof of a panel of `steps` steps of `step_codes` codes, four of each column. Fours are
-/// steps 0 and 1, 2 and 3 and so on. If the number of steps is odd, the last step is alone.
-[[nodiscard]] inline saturation_proof saturation_proof_of(const std::int8_t* codes, index steps,
-                                                          index step_codes,
-                                                          const proof_bounds& bounds) noexcept {
+/// The limits of `steps` steps of `step_codes` codes, four of each column. Fours are steps 0 and 1,
+/// 2 and 3 and so on. If the number of steps is odd, the last step is alone.
+[[nodiscard]] inline block_limits limits_of(const std::int8_t* codes, index steps,
+                                            index step_codes) noexcept {
   constexpr index register_codes = 2 * weight_sums::words::lanes;
-  constexpr index steps_between_looks = 32;
   weight_sums pairs, fours;
-  for (index first = 0; first < steps; first += steps_between_looks) {
-    const index end = std::min(first + steps_between_looks, steps);
-    for (index step = first; step < end; step += 2) {
-      const std::int8_t* from = codes + step * step_codes;
-      for (index i = 0; i < step_codes; i += register_codes) {
-        const weight_sums one = weight_sums::of_pairs(from + i);
-        const weight_sums next =
-            step + 1 < end ? weight_sums::of_pairs(from + step_codes + i) : weight_sums{};
-        pairs.raise_to(one);
-        pairs.raise_to(next);
-        fours.raise_to(one.plus(next));
-      }
+  for (index step = 0; step < steps; step += 2) {
+    const std::int8_t* from = codes + step * step_codes;
+    for (index i = 0; i < step_codes; i += register_codes) {
+      const weight_sums one = weight_sums::of_pairs(from + i);
+      const weight_sums next =
+          step + 1 < steps ? weight_sums::of_pairs(from + step_codes + i) : weight_sums{};
+      pairs.raise_to(one);
+      pairs.raise_to(next);
+      fours.raise_to(one.plus(next));
     }
-    if (!pairs.within(bounds)) return saturation_proof::none;
   }
-  return fours.within(bounds) ? saturation_proof::fours : saturation_proof::pairs;
+  return {pairs.limit(), fours.limit()};
 }
 
 }  // namespace detail

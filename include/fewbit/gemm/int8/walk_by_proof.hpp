@@ -1,22 +1,26 @@
 #pragma once
-/// The walk over C in which each panel of weights uses the fastest dots that its proof allows.
+/// The walk over C in which each tile uses the fastest dots that are proven exact.
 ///
-/// Panels with a proof are multiplied by u8 activations, panels without by activations widened to
-/// int16 or, for a few rows, cut in halves. A block of rows is prepared in the forms that its panels
-/// need. k is cut into chunks whose weights stay in L1, and the sums of a chunk are added to those
-/// of earlier chunks. A chunk of a panel without a proof is widened once for all rows of a block.
-/// Small neighbouring panels are processed together, so that C is written row by row.
+/// Panels with a proof for all activations are multiplied by u8 activations. Other panels are
+/// multiplied by a few rows cut in halves; for more rows the dots depend on the activations
+/// (gemm/int8/dots_by_block.hpp). k is cut into chunks whose weights stay in L1, and the sums of a
+/// chunk are added to those of earlier chunks. Blocks of k that some rows need in int16 are widened
+/// once for all rows of a block. Small neighbouring panels are processed together, so that C is
+/// written row by row.
 
 #include "fewbit/begin.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
 #include "fewbit/gemm/epilogue_rows.hpp"
+#include "fewbit/gemm/int8/dots_by_block.hpp"
 #include "fewbit/gemm/int8/epilogue_registers.hpp"
 #include "fewbit/gemm/int8/lhs.hpp"
+#include "fewbit/gemm/int8/lhs_by_proof.hpp"
 #include "fewbit/gemm/int8/micro_kernel.hpp"
 #include "fewbit/gemm/int8/panel_layout.hpp"
 #include "fewbit/gemm/int8/row_streams.hpp"
@@ -43,22 +47,15 @@ class walk_by_proof {
   using kernel_type = typename Weights::kernel_type;
   using lhs_type = typename kernel_type::lhs;
   using unit = typename kernel_type::unit;
-  using widened = typename unit::widened;
   using halves = typename unit::halves::dots;
   using tile = typename kernel_type::tile;
-  template <class Unit, int Rows = kernel_type::row_registers>
-  using kernel_of =
-      kernel<lhs_type, Unit, Rows, kernel_type::col_registers, kernel_type::edge_registers>;
-  using exact_lhs = int8_lhs<kernel_type, row_tiles_by_proof>;
-  using halved_lhs = int8_lhs<kernel_of<typename unit::halves>, row_tiles_by_proof>;
-  using proven_lhs = int8_lhs<kernel_of<typename unit::bytes>, row_tiles_by_proof>;
-  static_assert(exact_lhs::max_rows == proven_lhs::max_rows);
+  using lhs = lhs_by_proof<kernel_type>;
 
  public:
   /// Scratch bytes of one worker for a C of `rows` rows.
-  static index scratch_bytes(const Weights& w, index rows = exact_lhs::max_rows) noexcept {
+  static index scratch_bytes(const Weights& w, index rows = lhs::max_rows) noexcept {
     return sums_bytes(w, rows) + so_far_bytes(w, rows) + wide_bytes(w, rows) +
-           exact_lhs::bytes(w.layout(), rows) + proven_lhs::bytes(w.layout(), rows);
+           lhs::scratch_bytes(w.layout(), rows);
   }
 
   walk_by_proof(const lhs_type* a, index a_stride, const Weights& w, const output_rectangle<Out>& c,
@@ -69,34 +66,37 @@ class walk_by_proof {
     so_far_ = reinterpret_cast<std::int32_t*>(scratch);
     scratch += so_far_bytes(w, c.rows);
     wide_ = reinterpret_cast<std::int16_t*>(scratch);
-    exact_scratch_ = scratch + wide_bytes(w, c.rows);
-    proven_scratch_ = exact_scratch_ + exact_lhs::bytes(w.layout(), c.rows);
+    lhs_scratch_ = scratch + wide_bytes(w, c.rows);
   }
 
   /// Multiplies rows row_begin .. row_end - 1 by columns col_begin .. col_end - 1.
   void rows(index row_begin, index row_end, index col_begin, index col_end) const noexcept {
     const index count = row_end - row_begin;
-    const index blocks = (count + exact_lhs::max_rows - 1) / exact_lhs::max_rows;
+    const index blocks = (count + lhs::max_rows - 1) / lhs::max_rows;
     const index most =
         blocks == 0 ? 1
                     : ((count + blocks - 1) / blocks + tile::rows - 1) / tile::rows * tile::rows;
-    const bool any_exact =
-        can_stream(count, col_begin, col_end) ||
-        any(col_begin, col_end, [](saturation_proof p) { return p == saturation_proof::none; });
-    const bool any_proven =
-        any(col_begin, col_end, [](saturation_proof p) { return p != saturation_proof::none; });
+    const auto has = [&](saturation_proof p) {
+      return any(col_begin, col_end, [=](saturation_proof q) { return p == q; });
+    };
+    const bool any_none = has(saturation_proof::none), any_pairs = has(saturation_proof::pairs);
+    const bool any_fours = has(saturation_proof::fours);
+    const panel_limits extremes = w_.limits(w_.padded_n());
+    index useless = 0;
     for (index row = row_begin; row < row_end; row += most) {
       const index block_rows = std::min(most, row_end - row);
       const lhs_type* a = a_ + row * a_stride_;
-      const auto& layout = w_.layout();
-      const bool halve = block_rows <= few_rows;  // both copies have the same number of bytes
-      const exact_lhs exact(a, a_stride_, any_exact && !halve ? block_rows : 0, layout,
-                            exact_scratch_);
-      const halved_lhs halved(a, a_stride_, any_exact && halve ? block_rows : 0, layout,
-                              exact_scratch_, -shift());
-      const proven_lhs proven(a, a_stride_, any_proven ? block_rows : 0, layout, proven_scratch_,
-                              -shift());
-      const block b{exact.from(0), halved.from(0), proven.from(0), row, block_rows};
+      const lhs proven(w_.layout(), c_.rows, lhs_scratch_);
+      bool in_words = false;
+      if (block_rows > few_rows && (any_none || any_pairs)) {
+        in_words = !proven.make_proven(a, a_stride_, block_rows, extremes.pairs,
+                                       any_fours ? nullptr : extremes.fours, useless);
+      } else {
+        if (any_none || can_stream(block_rows, col_begin, col_end))
+          proven.make_halves(a, a_stride_, block_rows, shift());
+        if (any_pairs || any_fours) proven.make_unsigned(a, a_stride_, block_rows, shift());
+      }
+      const block b{proven, row, block_rows, in_words};
       for (index col = col_begin; col < col_end;) {
         col = multiply_strip(b, col, col_end);
       }
@@ -106,26 +106,29 @@ class walk_by_proof {
  private:
   /// A block of rows of C and their activations.
   struct block {
-    lhs_view<std::int16_t> exact;
-    lhs_view<std::uint16_t> halved;
-    lhs_view<std::uint8_t> proven;
+    const lhs& activations;
     index row;
     index rows;
+    bool in_words;  // there is no proof for any row
   };
 
-  /// Neighbouring panels of the same width and proof.
+  /// Neighbouring panels of the same width and dots.
   struct panels {
     index col;
     index width;
     index along;
     saturation_proof proven;
+    bool is_halved;   // few rows without a proof
+    bool is_widened;  // some block of k of some rows has no proof
 
     [[nodiscard]] index cols() const noexcept { return along * width; }
   };
 
-  /// Rows of a block whose sums go to the epilogue together.
+  /// Row tiles begin .. end - 1 of a block, whose sums go to the epilogue together.
   struct slice {
-    index first;
+    index begin;
+    index end;
+    index first;  // their rows
     index rows;
     std::int32_t* sums;
     index stride;
@@ -142,7 +145,7 @@ class walk_by_proof {
   /// Rows of a buffer of sums. Two rows of any number of registers are whole cache lines.
   static index buffer_rows(index rows) noexcept {
     static_assert(2 * kernel_type::edge_cols * sizeof(std::int32_t) % arch::cache_line == 0);
-    return (std::min(rows, exact_lhs::max_rows) + 1) / 2 * 2;
+    return (std::min(rows, lhs::max_rows) + 1) / 2 * 2;
   }
 
   static index sums_bytes(const Weights& w, index rows) noexcept {
@@ -153,7 +156,7 @@ class walk_by_proof {
   }
 
   static index so_far_bytes(const Weights& w, index rows) noexcept {
-    if (rows <= 1 || w.layout().padded() <= chunk_depth(saturation_proof::none)) return 0;
+    if (rows <= 1 || w.layout().padded() <= chunk_depth(true)) return 0;
     return buffer_rows(rows) * tile::cols * index{sizeof(std::int32_t)};
   }
 
@@ -167,19 +170,44 @@ class walk_by_proof {
     return static_cast<int>(unsigned_shift<lhs_type>(w_.largest_activation()));
   }
 
-  /// Number of codes of k in a chunk.
-  static index chunk_depth(saturation_proof p) noexcept {
-    return proof_chunk_bytes / tile::cols / (p == saturation_proof::none ? 2 : 1);
+  /// Number of codes of k in a chunk, if the codes of a chunk have two bytes, or one.
+  static index chunk_depth(bool in_two_bytes) noexcept {
+    constexpr index depth = proof_chunk_bytes / tile::cols / 2;
+    static_assert(depth % proof_depth == 0);
+    return in_two_bytes ? depth : 2 * depth;
+  }
+  static index chunk_depth(const panels& p) noexcept {
+    return chunk_depth(p.is_halved || p.is_widened);
   }
 
-  panels panels_at(index col, index col_end) const noexcept {
-    panels p{col, w_.panel_cols(col), 1, w_.proven(col)};
-    const index depth = chunk_depth(p.proven), padded = std::max(w_.layout().padded(), index{1});
-    if (padded > depth) return p;
-    const index most = std::min(depth * tile::cols / (padded * p.width),
-                                proof_buffered_sums / (tile::rows * p.width));
+  /// Whether the panel is multiplied by rows cut in halves.
+  bool is_halved(const block& b, index col) const noexcept {
+    return b.rows <= few_rows && w_.proven(col) == saturation_proof::none;
+  }
+
+  /// Whether a block of k of the panel needs int16 for some of the rows.
+  bool is_widened(const block& b, index col) const noexcept {
+    if (b.in_words) return true;
+    if (b.rows <= few_rows || w_.proven(col) != saturation_proof::none) return false;
+    const std::uint8_t* limits = w_.limits(col).pairs;
+    for (index k = 0, i = 0; k < w_.layout().padded(); k += proof_depth, ++i) {
+      if (b.activations.largest_of_all()[i] > limits[i]) return true;
+    }
+    return false;
+  }
+
+  panels panels_at(const block& b, index col, index col_end) const noexcept {
+    panels p{col, w_.panel_cols(col), 1, w_.proven(col), is_halved(b, col), is_widened(b, col)};
+    const index depth = chunk_depth(p);
+    const index padded = std::max(w_.layout().padded(), index{1});
+    index most = std::min(depth * tile::cols / (padded * p.width),
+                          proof_buffered_sums / (tile::rows * p.width));
+    if (padded > depth) most = b.rows <= few_rows || b.in_words ? 1 : tile::cols / p.width;
     for (index next = col + p.width; next < col_end && p.along < most; next += p.width) {
-      if (w_.panel_cols(next) != p.width || w_.proven(next) != p.proven) break;
+      if (w_.panel_cols(next) != p.width || w_.proven(next) != p.proven ||
+          is_widened(b, next) != p.is_widened) {
+        break;
+      }
       ++p.along;
     }
     return p;
@@ -188,12 +216,12 @@ class walk_by_proof {
   /// Multiplies some columns from `col` on. Returns the column after them.
   index multiply_strip(const block& b, index col, index col_end) const noexcept {
     if (can_stream(b.rows, col, col_end)) return stream_row(b, col, col_end);
-    panels p = panels_at(col, col_end);
+    panels p = panels_at(b, col, col_end);
     if constexpr (std::is_same_v<Epilogue, raw>) {
       // The edge of C may cut the last panel, which is then multiplied alone.
       if (p.along > 1 && p.col + p.cols() > c_.cols) --p.along;
       if (p.col + p.cols() <= c_.cols) {
-        sum(b, p, {0, b.rows, c_.data + b.row * c_.stride + p.col, c_.stride});
+        sum(b, p, all_rows(b, c_.data + b.row * c_.stride + p.col, c_.stride));
         return p.col + p.cols();
       }
     }
@@ -212,11 +240,19 @@ class walk_by_proof {
            std::min(col_end, w_.wide_cols()) - col >= tile::cols;
   }
 
+  static slice all_rows(const block& b, std::int32_t* sums, index stride) noexcept {
+    return {0, row_tiles<kernel_type>(b.rows), 0, b.rows, sums, stride};
+  }
+
   /// Some rows at a time, so that their sums stay in L1.
   void row_by_row(const block& b, const panels& p) const noexcept {
-    const index most = std::max(proof_buffered_sums / p.cols() / tile::rows, index{1}) * tile::rows;
-    for (index first = 0; first < b.rows; first += most) {
-      const slice s{first, std::min(most, b.rows - first), sums_, p.cols()};
+    const index most = std::max(proof_buffered_sums / p.cols() / tile::rows, index{1});
+    const index tiles = row_tiles<kernel_type>(b.rows);
+    for (index begin = 0; begin < tiles; begin += most) {
+      const index end = std::min(begin + most, tiles);
+      const index first = row_of_tile<kernel_type>(b.rows, begin);
+      const slice s{begin, end,     first, row_of_tile<kernel_type>(b.rows, end) - first,
+                    sums_, p.cols()};
       sum(b, p, s);
       store_slice(b, s, p.col);
     }
@@ -228,11 +264,11 @@ class walk_by_proof {
     for (int i = 0; i < proof_finished_panels && col + cols < col_end; ++i)
       cols += w_.panel_cols(col + cols);
     for (index done = 0; done < cols;) {
-      const panels p = panels_at(col + done, col + cols);
-      sum(b, p, {0, b.rows, sums_ + done, cols});
+      const panels p = panels_at(b, col + done, col + cols);
+      sum(b, p, all_rows(b, sums_ + done, cols));
       done += p.cols();
     }
-    store_slice(b, {0, b.rows, sums_, cols}, col);
+    store_slice(b, all_rows(b, sums_, cols), col);
     return col + cols;
   }
 
@@ -249,94 +285,228 @@ class walk_by_proof {
     const index along =
         std::min((std::min(col_end, w_.wide_cols()) - col) / tile::cols, row_streams);
     const index padded = w_.layout().padded(), cols = along * tile::cols;
-    const tile_run<halves> run{
-        b.halved.codes, 0,
-        w_.panel(col),  tile::cols * padded,
-        padded,         shift() != 0 ? w_.column_sums().data() + col : nullptr,
-        nullptr,        1,
-        along};
+    const tile_run<halves> run{b.activations.halves().codes,
+                               0,
+                               w_.panel(col),
+                               tile::cols * padded,
+                               padded,
+                               shift() != 0 ? w_.column_sums().data() + col : nullptr,
+                               nullptr,
+                               1,
+                               along};
     sum_row_streams<halves, kernel_type::col_registers>(run, -shift(), sums_);
-    store_slice(b, {0, 1, sums_, cols}, col);
+    store_slice(b, all_rows(b, sums_, cols), col);
     return col + cols;
-  }
-
-  void sum(const block& b, const panels& p, const slice& s) const noexcept {
-    switch (p.proven) {
-      case saturation_proof::fours:
-        return sum_chunks<typename unit::fours>(p, s, b.proven);
-      case saturation_proof::pairs:
-        return sum_chunks<typename unit::pairs>(p, s, b.proven);
-      case saturation_proof::none:
-        if (b.rows > few_rows) return sum_chunks<widened>(p, s, b.exact);
-        return sum_chunks<halves>(p, s, b.halved);
-    }
   }
 
   /// Multiplies all of k. With several chunks there is one panel, and the slice is the whole block.
   /// The sums then stay in their own buffer until the last chunk, because rows of C may be a power
   /// of two apart.
-  template <class Dots>
-  void sum_chunks(const panels& p, const slice& s,
-                  const lhs_view<typename Dots::lhs_code>& lhs) const noexcept {
+  void sum(const block& b, const panels& p, const slice& s) const noexcept {
     const index padded = w_.layout().padded();
-    const index most = s.rows <= 1 ? std::max(padded, index{1}) : chunk_depth(p.proven);
+    const index most = s.rows <= 1 ? std::max(padded, index{1}) : chunk_depth(p);
     const index chunks = std::max((padded + most - 1) / most, index{1});
-    const index depth = ((padded + chunks - 1) / chunks + 31) / 32 * 32;
-    const slice so_far{s.first, s.rows, so_far_, p.width};
+    const index depth =
+        ((padded + chunks - 1) / chunks + proof_depth - 1) / proof_depth * proof_depth;
+    const slice so_far = all_rows(b, so_far_, p.cols());
     index k = 0;
     for (; k + depth < padded; k += depth)
-      sum_chunk<Dots>(p, so_far, k > 0 ? so_far_ : nullptr, lhs, k, depth);
-    sum_chunk<Dots>(p, s, k > 0 ? so_far_ : nullptr, lhs, k, padded - k);
+      sum_chunk(b, p, so_far, k > 0 ? so_far_ : nullptr, k, depth);
+    sum_chunk(b, p, s, k > 0 ? so_far_ : nullptr, k, padded - k);
   }
 
-  template <class Dots>
-  void sum_chunk(const panels& p, const slice& s, const std::int32_t* before,
-                 const lhs_view<typename Dots::lhs_code>& lhs, index k,
-                 index depth) const noexcept {
-    constexpr bool in_bytes = std::is_same_v<typename Dots::lhs_code, std::uint8_t>;
-    const std::int8_t* codes = w_.panel(p.col) + k * p.width;
-    tile_run<Dots> run{nullptr, lhs.stride, nullptr, p.width * w_.layout().padded(), depth, nullptr,
-                       nullptr, 0,          p.along};
-    if constexpr (std::is_same_v<Dots, widened>) {
-      if (s.first == 0) widen_panels<kernel_type>(codes, p.cols() * depth, p.width, wide_);
-      run.w = wide_;
-    } else {
-      run.w = codes;
-    }
-    if constexpr (in_bytes) run.depth = std::min(depth, proven_lhs::depth(w_.layout(), 0) - k);
-    if constexpr (!std::is_same_v<Dots, widened>) {
-      if (shift() != 0 && k == 0) run.column_sums = w_.column_sums().data() + p.col;
-    }
-    // Halves are not expanded, so the rows of a tile would share nothing.
-    constexpr int most = std::is_same_v<Dots, halves> ? 1 : kernel_type::row_registers;
-    prefetcher ahead = ahead_of<Dots>(codes, p, depth, (s.rows + most - 1) / most);
-    for_each_height<kernel_of<typename unit::bytes, most>>(
-        s.rows, [&](index first, index height, index count) {
-          run.a = lhs.codes + (s.first + first) * lhs.stride + k;
+  void sum_chunk(const block& b, const panels& p, const slice& s, const std::int32_t* before,
+                 index k, index depth) const noexcept {
+    if (p.is_widened && s.first == 0) widen_blocks(b, p, k, depth);
+    if (b.rows <= few_rows) return sum_few(b, p, s, before, k, depth);
+    if (b.in_words) return sum_words(b, p, s, before, k, depth);
+    run_by_block run = run_of(b, p, k, depth);
+    prefetcher ahead = next_chunk(p, k, depth, s.rows);
+    for_each_height<kernel_type>(
+        b.rows, s.begin, s.end, [&](index number, index height, index count) {
+          const index row = row_of_tile<kernel_type>(b.rows, number);
+          run.tiles = b.activations.tiles() + number;
+          run.words = b.activations.words() + row * b.activations.words_stride();
+          if (run.largest_stride != 0)
+            run.largest =
+                b.activations.largest() + number * b.activations.blocks() + k / proof_depth;
           run.down = count;
-          const store_sums<Dots> to{s.sums + first * s.stride, s.stride};
-          const collect_sums<Dots> sink{to, before == nullptr ? nullptr : before + first * p.width,
-                                        p.width};
+          const index below = row - s.first;
+          const collect_sums<typename unit::pairs> to{
+              {s.sums + below * s.stride, s.stride},
+              before == nullptr ? nullptr : before + below * p.cols(),
+              p.cols()};
+          sum_tiles(height, p, run, ahead, to);
+        });
+  }
+
+  /// The same for a few rows.
+  void sum_few(const block& b, const panels& p, const slice& s, const std::int32_t* before, index k,
+               index depth) const noexcept {
+    const lhs& all = b.activations;
+    switch (p.proven) {
+      case saturation_proof::fours:
+        return sum_few<typename unit::fours>(all.codes(), p, s, before, k, depth);
+      case saturation_proof::pairs:
+        return sum_few<typename unit::pairs>(all.codes(), p, s, before, k, depth);
+      case saturation_proof::none:
+        return sum_few<halves>(all.halves(), p, s, before, k, depth);
+    }
+  }
+
+  /// The same in codes of Dots. Halves are not expanded, so the rows of a tile would share nothing.
+  template <class Dots>
+  void sum_few(const lhs_view<typename Dots::lhs_code>& from, const panels& p, const slice& s,
+               const std::int32_t* before, index k, index depth) const noexcept {
+    constexpr int most = std::is_same_v<Dots, halves> ? 1 : kernel_type::row_registers;
+    const bool are_offset = shift() != 0 && k == 0;
+    tile_run<Dots> run{nullptr,
+                       from.stride,
+                       w_.panel(p.col) + k * p.width,
+                       p.width * w_.layout().padded(),
+                       depth,
+                       are_offset ? w_.column_sums().data() + p.col : nullptr,
+                       nullptr,
+                       0,
+                       p.along};
+    prefetcher ahead = ahead_of<Dots>(p, k, depth, (s.rows + most - 1) / most);
+    for_each_height<kernel<lhs_type, typename unit::bytes, most, 1>>(
+        s.rows, [&](index first, index height, index count) {
+          run.a = from.codes + (s.first + first) * from.stride + k;
+          run.down = count;
+          const collect_sums<Dots> to{{s.sums + first * s.stride, s.stride},
+                                      before == nullptr ? nullptr : before + first * p.cols(),
+                                      p.cols()};
           if (p.width == tile::cols) {
-            sum_rows<Dots, most, kernel_type::col_registers>(height, run, -shift(), ahead, sink);
+            sum_rows<Dots, most, kernel_type::col_registers>(height, run, -shift(), ahead, to);
           } else {
-            sum_rows<Dots, most, kernel_type::edge_registers>(height, run, -shift(), ahead, sink);
+            sum_rows<Dots, most, kernel_type::edge_registers>(height, run, -shift(), ahead, to);
           }
         });
+  }
+
+  /// The same for rows in int16 alone.
+  void sum_words(const block& b, const panels& p, const slice& s, const std::int32_t* before,
+                 index k, index depth) const noexcept {
+    using widened = typename unit::widened;
+    const index stride = b.activations.words_stride();
+    tile_run<widened> run{nullptr, stride,  wide_, p.width * depth, depth,
+                          nullptr, nullptr, 0,     p.along};
+    prefetcher ahead = next_chunk(p, k, depth, s.rows);
+    ahead.lines = ahead.lines == 0 ? 0 : 1;
+    for_each_height<kernel_type>(
+        b.rows, s.begin, s.end, [&](index number, index height, index count) {
+          const index row = row_of_tile<kernel_type>(b.rows, number), below = row - s.first;
+          run.a = b.activations.words() + row * stride + k;
+          run.down = count;
+          const collect_sums<widened> to{{s.sums + below * s.stride, s.stride},
+                                         before == nullptr ? nullptr : before + below * p.cols(),
+                                         p.cols()};
+          constexpr int most = kernel_type::row_registers;
+          if (p.width == tile::cols) {
+            sum_rows<widened, most, kernel_type::col_registers>(height, run, 0, ahead, to);
+          } else {
+            sum_rows<widened, most, kernel_type::edge_registers>(height, run, 0, ahead, to);
+          }
+        });
+  }
+
+  /// Two narrow panels make one tile, if it is a full one.
+  template <class Sink>
+  void sum_tiles(index height, const panels& p, const run_by_block& run, prefetcher& ahead,
+                 const Sink& to) const noexcept {
+    constexpr int rows = kernel_type::row_registers, cols = kernel_type::col_registers;
+    constexpr int edge = kernel_type::edge_registers;
+    static_assert(cols == 3 && edge == 1);
+    using by_proof = typename unit::by_proof;
+    if (p.width == tile::cols) {
+      sum_rows_by_block<by_proof, rows, cols, in_one_panel<cols>>(height, run, ahead, to);
+    } else if (p.along == 2 && height == rows) {
+      sum_run_by_block<by_proof, rows, 2, in_narrow_panels>(run, ahead, to);
+    } else {
+      run_by_block one = run;
+      one.along = 1;
+      Sink sink = to;
+      for (index i = 0; i < p.along; ++i) {
+        sum_rows_by_block<by_proof, rows, edge, in_one_panel<edge>>(height, one, ahead, sink);
+        one.w += run.panel_codes;
+        one.wide += run.wide_panel_codes;
+        one.limits.pairs += run.limits_stride;
+        one.limits.fours += run.limits_stride;
+        if (one.column_sums != nullptr) one.column_sums += p.width;
+        sink.sums += p.width;
+        if (sink.before != nullptr) sink.before += p.width;
+      }
+    }
+  }
+
+  run_by_block run_of(const block& b, const panels& p, index k, index depth) const noexcept {
+    static constexpr std::array<std::uint8_t, compared_blocks> none = {};
+    run_by_block run{};
+    run.words_stride = b.activations.words_stride();
+    run.w = w_.panel(p.col) + k * p.width;
+    run.panel_codes = p.width * w_.layout().padded();
+    run.wide = wide_;
+    run.wide_panel_codes = p.width * depth;
+    run.k = k;
+    run.depth = depth;
+    run.along = p.along;
+    if (k == 0) run.column_sums = w_.column_sums().data() + p.col;
+    if (p.proven == saturation_proof::fours) {  // for all activations
+      run.largest = none.data();
+      run.limits = {none.data(), none.data()};
+    } else {
+      run.largest_stride = b.activations.blocks();
+      run.limits = w_.limits(p.col);
+      run.limits.pairs += k / proof_depth;
+      run.limits.fours += k / proof_depth;
+      run.limits_stride = w_.limits(p.col + p.width).pairs - w_.limits(p.col).pairs;
+      run.blocks = (std::uint32_t{1} << ((depth + proof_depth - 1) / proof_depth)) - 1;
+    }
+    return run;
+  }
+
+  /// Widens the blocks of k that are multiplied in int16. Narrow panels of one tile share them.
+  void widen_blocks(const block& b, const panels& p, index k, index depth) const noexcept {
+    const bool all = b.in_words || b.rows % tile::rows != 0;
+    const bool are_joined = p.width != tile::cols;
+    for (index at = 0; at < depth; at += proof_depth) {
+      const index number = (k + at) / proof_depth;
+      const auto needs = [&](index i) {
+        const std::uint8_t limit = w_.limits(p.col + i * p.width).pairs[number];
+        return b.activations.largest_of_all()[number] > limit;
+      };
+      const bool any = all || (are_joined && (needs(0) || needs(p.along - 1)));
+      for (index i = 0; i < p.along; ++i) {
+        if (!any && !needs(i)) continue;
+        widen_panels<kernel_type>(w_.panel(p.col + i * p.width) + (k + at) * p.width,
+                                  std::min(proof_depth, depth - at) * p.width, p.width,
+                                  wide_ + i * p.width * depth + at * p.width);
+      }
+    }
+  }
+
+  /// Spreads the prefetch of the next chunk over the tiles of this chunk.
+  prefetcher next_chunk(const panels& p, index k, index depth, index rows) const noexcept {
+    if (w_.bytes() < proof_far_bytes) return {};
+    constexpr index most = 64;  // lines at a time
+    const index bytes = p.cols() * depth, tiles = row_tiles<kernel_type>(rows) * p.along;
+    const index lines = (bytes + arch::cache_line - 1) / arch::cache_line;
+    const auto* from = reinterpret_cast<const std::byte*>(w_.panel(p.col) + k * p.width) + bytes;
+    return {from, from + bytes, static_cast<int>(std::min((lines + tiles - 1) / tiles, most))};
   }
 
   /// Spreads the prefetch of the next chunk over the iterations of this chunk. With one row tile,
   /// prefetches weights a little ahead instead.
   template <class Dots>
-  prefetcher ahead_of(const std::int8_t* codes, const panels& p, index depth,
-                      index tiles) const noexcept {
+  prefetcher ahead_of(const panels& p, index k, index depth, index tiles) const noexcept {
     if (w_.bytes() < proof_far_bytes) return {};
     const index bytes = p.cols() * depth;
     const index iterations = std::max(depth / (Dots::depth * steps_per_iteration), index{1});
     const index spread = tiles * iterations * p.along;
     const index lines = (bytes + arch::cache_line - 1) / arch::cache_line;
-    const auto* from = reinterpret_cast<const std::byte*>(codes) +
-                       (std::is_same_v<Dots, widened> || tiles > 1 ? bytes : proof_ahead_bytes);
+    const auto* from = reinterpret_cast<const std::byte*>(w_.panel(p.col) + k * p.width) +
+                       (tiles > 1 ? bytes : proof_ahead_bytes);
     return {from, from + bytes, static_cast<int>((lines + spread - 1) / spread)};
   }
 
@@ -348,8 +518,7 @@ class walk_by_proof {
   std::int32_t* sums_;
   std::int32_t* so_far_;
   std::int16_t* wide_;
-  std::byte* exact_scratch_;
-  std::byte* proven_scratch_;
+  std::byte* lhs_scratch_;
 };
 
 }}}  // namespace fewbit::gemm::detail

@@ -114,6 +114,15 @@ class int8_weights : public viewable_weights<int8_weights<Lhs, Kernel>> {
     return proofs_.data()[col / Kernel::edge_cols];
   }
 
+  /// The limits of each block of proof_depth codes of k of the panel whose first column is `col`.
+  /// With col = padded_n(): the smallest and the largest limits of pairs of all panels.
+  [[nodiscard]] detail::panel_limits limits(index col) const noexcept
+    requires detail::Proving<unit>
+  {
+    const std::uint8_t* pairs = limits_.data() + panel_number(col) * 2 * proof_blocks();
+    return {pairs, pairs + proof_blocks()};
+  }
+
   /// The sum over k of w(j, k) for each column j of C. Empty if k has several blocks.
   [[nodiscard]] std::span<const std::int32_t> column_sums() const noexcept {
     if (layout_.blocks() != 1) return {};
@@ -144,10 +153,11 @@ class int8_weights : public viewable_weights<int8_weights<Lhs, Kernel>> {
 
   /// Bytes held, or referred to by a view: codes and sums.
   [[nodiscard]] index bytes() const noexcept { return codes_.bytes() + sums_.bytes(); }
-  /// Bytes beside them: a byte for each edge_cols columns where units prove panels.
+  /// Bytes beside them where units prove panels: a byte for each edge_cols columns, and two for
+  /// each block of a panel.
   [[nodiscard]] index proof_bytes() const noexcept {
     if constexpr (detail::Proving<unit>) {
-      return proofs_.bytes();
+      return proofs_.bytes() + limits_.bytes();
     } else {
       return 0;
     }
@@ -165,7 +175,8 @@ class int8_weights : public viewable_weights<int8_weights<Lhs, Kernel>> {
         {"number of codes of a step", unit::depth},
         {"number of bytes of a code", sizeof(rhs_code)},
         {"offset of the activations", unit::lhs_offset},
-        {"number of kinds of proofs", detail::Proving<unit> ? 2 : 0},
+        {"number of codes of k that a proof covers",
+         detail::Proving<unit> ? int{detail::proof_depth} : 0},
         {"largest code of the activations", std::int32_t{largest_code<Lhs>}}}}};
 
   [[nodiscard]] detail::image_parameters parameters_of_image() const noexcept {
@@ -184,7 +195,10 @@ class int8_weights : public viewable_weights<int8_weights<Lhs, Kernel>> {
   static void for_each_array(Self& self, const F& f) {
     f(self.codes_, self.padded_n() * self.layout_.padded());
     f(self.sums_, self.number_of_sums());
-    if constexpr (detail::Proving<unit>) f(self.proofs_, self.number_of_proofs());
+    if constexpr (detail::Proving<unit>) {
+      f(self.proofs_, self.number_of_proofs());
+      f(self.limits_, self.number_of_limits());
+    }
   }
 
   /// A proof that is none of the three would leave sums uninitialized.
@@ -205,20 +219,56 @@ class int8_weights : public viewable_weights<int8_weights<Lhs, Kernel>> {
   }
   [[nodiscard]] index number_of_proofs() const noexcept { return padded_n() / Kernel::edge_cols; }
 
-  /// Stores the strongest proof that holds for each panel. There are no proofs if k has several
-  /// blocks.
+  [[nodiscard]] index panel_number(index col) const noexcept {
+    const index wide = std::min(col, wide_cols());
+    return wide / Kernel::tile::cols + (col - wide) / Kernel::edge_cols;
+  }
+  [[nodiscard]] index proof_blocks() const noexcept {
+    return (layout_.padded() + detail::proof_depth - 1) / detail::proof_depth;
+  }
+  [[nodiscard]] index number_of_limits() const noexcept {
+    if (layout_.blocks() != 1) return 0;
+    return (panel_number(padded_n()) + 1) * 2 * proof_blocks() + detail::compared_blocks;
+  }
+
+  /// Stores the limits of each block of each panel, and the strongest proof that holds for all
+  /// activations of each panel. There are none if k has several blocks.
   template <class E>
   void prove(const E& executor) {
-    const detail::proof_bounds bounds(largest_activation_ +
-                                      detail::unsigned_shift<Lhs>(largest_activation_));
     proofs_ = aligned_buffer<saturation_proof>(number_of_proofs());
+    limits_ = aligned_buffer<std::uint8_t>(number_of_limits());
     if (layout_.blocks() != 1) return;
     executor.for_each(number_of_proofs(), [&](index i) {
       const index col = i * Kernel::edge_cols;
       if (col < wide_cols() && col % Kernel::tile::cols != 0) return;
-      proofs_.writable()[i] = detail::saturation_proof_of(panel(col), layout_.steps(0),
-                                                          panel_cols(col) * unit::depth, bounds);
+      proofs_.writable()[i] = prove_panel(col);
     });
+    const index both = 2 * proof_blocks(), panels = panel_number(padded_n());
+    std::uint8_t* least = limits_.writable() + panels * both;
+    std::uint8_t* most = least + proof_blocks();
+    std::fill_n(least, proof_blocks(), std::uint8_t{255});
+    for (index p = 0; p < panels; ++p) {
+      for (index i = 0; i < proof_blocks(); ++i) {
+        const std::uint8_t limit = limits_.data()[p * both + i];
+        least[i] = std::min(least[i], limit);
+        most[i] = std::max(most[i], limit);
+      }
+    }
+  }
+
+  saturation_proof prove_panel(index col) noexcept {
+    constexpr index most = detail::proof_depth / unit::depth;
+    const index step_codes = panel_cols(col) * unit::depth, steps = layout_.steps(0);
+    std::uint8_t* to = limits_.writable() + panel_number(col) * 2 * proof_blocks();
+    detail::block_limits least;
+    for (index step = 0; step < steps; step += most, ++to) {
+      const detail::block_limits block = detail::limits_of(
+          panel(col) + step * step_codes, std::min(most, steps - step), step_codes);
+      to[0] = block.pairs;
+      to[proof_blocks()] = block.fours;
+      least.lower_to(block);
+    }
+    return least.proof(largest_activation_ + detail::unsigned_shift<Lhs>(largest_activation_));
   }
 
   /// Packs the panel that starts at column `first`, one chunk of k at a time. A chunk is
@@ -323,6 +373,10 @@ class int8_weights : public viewable_weights<int8_weights<Lhs, Kernel>> {
   [[no_unique_address]] std::conditional_t<detail::Proving<unit>, stored_array<saturation_proof>,
                                            empty>
       proofs_;
+  struct no_limits {};
+  [[no_unique_address]] std::conditional_t<detail::Proving<unit>, stored_array<std::uint8_t>,
+                                           no_limits>
+      limits_;
 };
 
 /// Packs W for activations of type Lhs on an instruction set: `pack_int8<std::uint8_t>(w)`.
