@@ -12,6 +12,8 @@
 //   gemm/f32_w4g32f_f32/..., f32_w2g32f_f32     the same with inputs that stay floats
 //   .../<implementation>_threads/.../threads:T/real_time   the caller and T - 1 threads of a pool
 //   network/<lhs>_<rhs>_<out>/<implementation>/<network>   all matrices of a network, 128 rows each
+//   recorded/u8_s8_s32/<implementation>/<network>/extremes:0   all products of a network with real
+//                                               activations; extremes:1: 0 or 255 at random
 //   peak/<loop>                                 one instruction, or a chain, on registers only; or
 //                                               reading from one level of memory
 //   pack/s8/<implementation>/n:N/k:K            packs weights into newly allocated memory
@@ -35,7 +37,7 @@
 //   exact             1 if samples of the result equalled sums in 64 bits before the timed calls
 //   bytes_per_weight  bytes that a weight takes in packed form
 //   pairs, fours      fractions of a network's weights that AVX2 sums in 16 bits
-//                     (gemm/int8/saturation_proof.hpp)
+//                     (gemm/int8/saturation_proof.hpp); of the work, in rows of recorded products
 // The label is the tile of a kernel, the instruction set of oneDNN or the core type of OpenBLAS.
 //
 // Weights are packed before the timed calls if the library can do so. Conversion of activations is

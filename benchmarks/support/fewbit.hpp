@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "fewbit/fewbit.hpp"
@@ -43,6 +44,39 @@ class fewbit_product {
       for (index col = 0; col < packed_.n(); col += packed_.panel_cols(col)) {
         const index cols = std::min(packed_.panel_cols(col), packed_.n() - col);
         by_proof[static_cast<std::size_t>(packed_.proven(col))] += cols * packed_.k();
+      }
+    }
+  }
+
+  /// Adds the products of each tile and block of k to those of its proof, as
+  /// gemm/int8/dots_by_block.hpp chooses it: fours if they hold for all of k, else pairs where they
+  /// hold. For unsigned activations; calls of few rows are left out.
+  void count_work_by_proof(std::array<double, 3>& work) const
+    requires gemm::detail::Proving<
+        typename gemm::default_kernel<typename operands::lhs, Arch>::unit>
+  {
+    using tile = typename gemm::default_kernel<typename operands::lhs, Arch>::tile;
+    constexpr index depth = gemm::detail::proof_depth;
+    const index k = data_.a.cols();
+    if (data_.a.rows() <= gemm::detail::few_rows) return;
+    for (index row = 0; row < data_.a.rows(); row += tile::rows) {
+      const auto rows = data_.a.middleRows(row, std::min(index{tile::rows}, data_.a.rows() - row));
+      const int least = rows.minCoeff();
+      for (index col = 0; col < packed_.n(); col += packed_.panel_cols(col)) {
+        const auto limits = packed_.limits(col);
+        const auto fits = [&](const std::uint8_t* limit, index b) {
+          const auto block = rows.middleCols(b * depth, std::min(depth, k - b * depth));
+          return block.maxCoeff() - least <= limit[b];
+        };
+        bool fours = true;
+        for (index b = 0; b * depth < k; ++b) fours = fours && fits(limits.fours, b);
+        const index cols = std::min(packed_.panel_cols(col), packed_.n() - col);
+        for (index b = 0; b * depth < k; ++b) {
+          work[fours                   ? 2
+               : fits(limits.pairs, b) ? 1
+                                       : 0] +=
+              static_cast<double>(rows.rows() * cols * std::min(depth, k - b * depth));
+        }
       }
     }
   }

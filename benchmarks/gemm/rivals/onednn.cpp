@@ -4,6 +4,7 @@
 
 #include "support/gemm_rows.hpp"
 #include "support/network_rows.hpp"
+#include "support/recorded_rows.hpp"
 
 namespace fewbit::benchmarks { namespace {
 
@@ -18,6 +19,7 @@ namespace fewbit::benchmarks { namespace {
   add_rows<onednn_product<small_sums_case<8, 7>>>("onednn");
   add_network_rows<onednn_product<network_case<8>>>("onednn");
   add_network_rows<onednn_product<network_case<7>>>("onednn");
+  add_recorded_rows<onednn_product<recorded_case>>("onednn");
   add_cold_row<onednn_product<sums_case<std::uint8_t>>>("onednn");
   add_rows<onednn_gemm_product<sums_case<std::uint8_t>>>("onednn_gemm");
   add_rows<onednn_gemm_product<sums_case<std::int8_t>>>("onednn_gemm");
