@@ -116,6 +116,25 @@ TYPED_TEST(product_by_proof_test, is_exact_for_one_row_of_far_weights) {
   }
 }
 
+/// So many rows that the last of equal blocks has a single one, which streams far weights.
+TYPED_TEST(product_by_proof_test, is_exact_if_the_last_block_is_one_row_of_far_weights) {
+  using tile = typename TestFixture::tile_type;
+  constexpr index m = 47 * gemm::detail::row_tiles_by_proof * tile::rows + 1, n = 8192, k = 128;
+  const auto w = this->weights_of(saturation_proof::fours, n, k, 13);
+  const typename TestFixture::weights packed(w);
+  ASSERT_GE(packed.bytes(), gemm::detail::proof_far_bytes);
+  const auto a = random_codes<TypeParam>(m, k, 14);
+  row_matrix<std::int32_t> c = row_matrix<std::int32_t>::Constant(m, tile::cols, 12345);
+  workspace scratch(gemm::scratch_bytes(packed));
+  const gemm::output_rectangle<std::int32_t> all{c.data(), tile::cols, 0, 0, m, tile::cols};
+  const gemm::raw epilogue;
+  const gemm::detail::walk_by_proof<typename TestFixture::weights, std::int32_t, gemm::raw> walk(
+      a.data(), k, packed, all, epilogue, scratch.slot(0));
+  walk.rows(0, m, 0, tile::cols);
+  EXPECT_EQ(c.bottomRows(2).template cast<std::int64_t>().eval(),
+            wide_product(a.bottomRows(2), w.topRows(index{tile::cols})));
+}
+
 /// The number of rows from which on weights are widened instead of cutting activations in halves.
 TYPED_TEST(product_by_proof_test, is_exact_around_the_number_of_few_rows) {
   for (const index m :
