@@ -37,6 +37,8 @@
 /// | row_streams, _ahead     | 4, 2304      | SPR, AVX2             | (1,4096,4096), share of reading from memory: one  |
 /// |                         |              |                       | panel 0.72, 2 0.89, 4 0.95, 8 0.97; from L3, rate |
 /// |                         |              |                       | relative to 4: one panel 0.84, 2 0.95, 8 0.99     |
+/// | halves_depth            | 32           | instructions of a     | n = k = 16: halves 542, int16 486; 32: 772, 793   |
+/// |                         |              | layer, AVX2           |                                                   |
 /// | expanded_bytes          | 512 KiB      | L2                    | -                                                 |
 /// | expanded_chunk_bytes    | 32 KiB       | SPR, AVX512-VNNI      | 16, 24 KiB: the same; 40 KiB: (49,512,4608) 6 %   |
 /// |                         |              |                       | slower                                            |
@@ -150,6 +152,8 @@ inline constexpr index proof_ahead_bytes = 4096;
 /// of each is ahead.
 inline constexpr index row_streams = 4;
 inline constexpr index row_stream_ahead = 2304;
+/// One row of fewer codes is multiplied in int16, because a turn of halves is 32 codes.
+inline constexpr index halves_depth = 32;
 /// Number of sums of a slice of rows that wait for the epilogue.
 inline constexpr index proof_buffered_sums = 4096;
 /// Panels whose sums go to the epilogue together: four registers of sums become one of codes.

@@ -93,7 +93,7 @@ template <class Vector>
 ///                     that are not one channel for each column, or not made of floats
 /// run(x, y, stages, memory, workers, executor)
 ///                     the product of y.rows <= most_rows rows. x is float_rows or code_rows, y is
-///                     output_rows; `stages` convert totals to outputs (with_output_stages). There
+///                     output_rows; `stages` convert totals to outputs (output_stages). There
 ///                     are no stages if the product owns its outputs
 /// run_on_stack(x, y, stages, memory)
 ///                     the product of any number of rows, in stack_bytes of memory; same bits
@@ -377,7 +377,7 @@ class layer {
     if constexpr (detail::OwnsOutputs<Product>) {
       each_part();
     } else {
-      detail::with_output_stages<Out>(bias_.data(), options_, each_part);
+      each_part(detail::output_stages<Out>(bias_.data(), options_));
     }
   }
 
@@ -390,9 +390,7 @@ class layer {
     if constexpr (detail::OwnsOutputs<Product>) {
       product_.run_on_stack(x, y, &memory[0]);
     } else {
-      detail::with_output_stages<Out>(bias_.data(), options_, [&](const auto& stages) {
-        product_.run_on_stack(x, y, stages, &memory[0]);
-      });
+      product_.run_on_stack(x, y, detail::output_stages<Out>(bias_.data(), options_), &memory[0]);
     }
   }
 

@@ -120,20 +120,19 @@ FEWBIT_ALWAYS_INLINE void expect_call(const char* layer, const X& x, const Y& y,
   }
 }
 
-/// Calls finish(stages). The stages convert scaled totals to outputs of type Out. They add
-/// bias[col], apply max(0, .) if options.relu is set, and convert to 8-bit codes unless Out is
-/// float.
-template <class Out, class F>
+/// The stages that convert scaled totals to outputs of type Out. They add bias[col], apply
+/// max(0, .) if options.relu is set, and convert to 8-bit codes unless Out is float.
+template <class Out>
 // NOLINTNEXTLINE(bugprone-exception-escape): stages were checked when the layer was made
-FEWBIT_ALWAYS_INLINE void with_output_stages(const float* bias, const layer_options& options,
-                                             const F& finish) noexcept {
+[[nodiscard]] FEWBIT_ALWAYS_INLINE auto output_stages(const float* bias,
+                                                      const layer_options& options) noexcept {
   const gemm::at_least bound(options.relu ? 0.0F : -std::numeric_limits<float>::infinity());
   const auto values = gemm::add_columns(bias) | bound;
   if constexpr (std::is_same_v<Out, float>) {
-    finish(values);
+    return values;
   } else {
     const quant_params& p = options.output_params;
-    finish(values | gemm::to_codes<Out>(1.0F / p.scale, p.zero_point));
+    return values | gemm::to_codes<Out>(1.0F / p.scale, p.zero_point);
   }
 }
 

@@ -164,7 +164,10 @@ struct row_quantizer {
           .store(codes + i);
     }
     if (i < n) encode_first(x + i, n - i, least).store(codes + i);
-    if (!fits && needs_replacing(least)) (*this)(x, n, codes);
+    if (!fits && needs_replacing(least)) [[unlikely]] {
+      const row_quantizer again = *this;  // so that this object can stay in registers
+      again(x, n, codes);
+    }
   }
 
   /// Converts n floats, with streaming stores.

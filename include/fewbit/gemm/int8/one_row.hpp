@@ -243,7 +243,7 @@ FEWBIT_ALWAYS_INLINE void multiply_copied_row(const Lhs* a, index count,
   } else {
     if constexpr (Proving<unit>) {
       using halves = typename unit::halves;
-      if (rows.wide() == nullptr) {
+      if (rows.wide() == nullptr && w.k() >= halves_depth) {
         if (w.bytes() >= proof_far_bytes)
           return multiply_block(code_block<Lhs>{a, w.k(), 1}, w, c, w.n(), epilogue, scratch);
         auto* row = reinterpret_cast<typename halves::lhs_code*>(scratch);

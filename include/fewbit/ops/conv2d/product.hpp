@@ -359,15 +359,14 @@ class conv_product {
         f(output_.stages(first));
       }
     } else {
-      with_output_stages<Out>(bias_.data() + first, options_, [&](const auto& outputs) {
-        const auto real = gemm::add_bias(offsets_.data() + first) | gemm::to_float{} |
-                          gemm::scale_columns(scales_.data() + first);
-        if constexpr (Inputs::is_static) {
-          centred(real | outputs);
-        } else {
-          centred(real | gemm::scale_by(image_scale) | outputs);
-        }
-      });
+      const auto outputs = output_stages<Out>(bias_.data() + first, options_);
+      const auto real = gemm::add_bias(offsets_.data() + first) | gemm::to_float{} |
+                        gemm::scale_columns(scales_.data() + first);
+      if constexpr (Inputs::is_static) {
+        centred(real | outputs);
+      } else {
+        centred(real | gemm::scale_by(image_scale) | outputs);
+      }
     }
   }
 
