@@ -58,8 +58,8 @@ inline const std::array<std::string, 13> safetensors_seeds = {
     ":[0,4]},\"w.negative_scales\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]},\"w\":{"
     "\"dtype\":\"U8\",\"shape\":[1,1],\"data_offsets\":[8,9]}}\n" +
         std::string("\0\0\200\77\0\0\200\77\x13", 9),
-    R"(w{"__metadata__":{"fewbit":"1 low_bits_first","fewbit:w":"uint4 grouped:2 affine real_scale )"
-    R"(nearest_even 9000000000 9000000000"}})",
+    R"(w{"__metadata__":{"fewbit":"1 low_bits_first","fewbit:w":"uint4 grouped:2 affine )"
+    R"(real_scale nearest_even 9000000000 9000000000"}})",
     std::string("\2\0\0\0\0\0\0\0{}", 10),
 };
 

@@ -194,8 +194,8 @@ FEWBIT_ALWAYS_INLINE vec<std::int16_t, N / 2> pair_sums(const vec<std::uint8_t, 
   }
 }
 
-/// The codes sat(f(a[i], b[i])). f maps a vec<std::int8_t, N> of pairs, twice for half of the lanes,
-/// to a vec<std::int16_t, N / 2>.
+/// The codes sat(f(a[i], b[i])). f maps a vec<std::int8_t, N> of pairs, twice for half of the
+/// lanes, to a vec<std::int16_t, N / 2>.
 template <int N, class F>
 FEWBIT_ALWAYS_INLINE vec<std::int8_t, N> map_byte_pairs(const vec<std::int8_t, N>& a,
                                                         const vec<std::int8_t, N>& b,

@@ -33,8 +33,8 @@
 /// The sums of pairs fit int16. The largest is 2 * 8 * 7 * 127 = 14224 with up to 4 bits (at 3
 /// bits), and 2 * 128 * 127 = 32512 with 8 bits.
 ///
-/// A unit that sums pairs may add several chunks in int16 before it widens: chunks_together (optional),
-/// add_chunks. avx2 adds all of 32 codes: 2 * 8 * 15 * 127 = 30480 with 4 bits, 2 * 8 * 3 * 127 =
+/// A unit that sums pairs may add several chunks in int16 before it widens: chunks_together
+/// (optional), add_chunks. avx2 adds all of 32 codes: 2 * 8 * 15 * 127 = 30480 with 4 bits, 2 * 8 * 3 * 127 =
 /// 6096 with 2 bits.
 ///
 /// `rows` is the number of rows that the loop processes at once. `chains` is the number of

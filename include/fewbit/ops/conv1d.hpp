@@ -74,8 +74,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 /// What a stream remembers: the last windows of codes, in the form that the product reads. Made by
 /// conv1d::make_state; one thread at a time may use it.
 ///
-/// Frames whose distance is a multiple of the dilation lie in one line. A line is a ring of `kernel`
-/// frames. Each frame is written twice, `kernel` frames apart, so that the last window is one piece
+/// Frames whose distance is a multiple of the dilation lie in one line. A line is a ring of
+/// `kernel` frames. Each frame is written twice, `kernel` frames apart, so that the last window is one piece
 /// of memory without a copy.
 template <class Code>
 class conv1d_state {

@@ -8,8 +8,8 @@
 ///
 ///     t = (L_2 + c_2) >> s,  u = (L_1 + t) >> 7,  y = clamp((L_0 + c_0 + u) >> F)
 ///
-/// That is the formula exactly, as long as no sum in int16 overflows; `fit` chooses digits for which
-/// none does. Only L_0 + c_0 + u may saturate, which happens far beyond all codes.
+/// That is the formula exactly, as long as no sum in int16 overflows; `fit` chooses digits for
+/// which none does. Only L_0 + c_0 + u may saturate, which happens far beyond all codes.
 ///
 /// The factors have 21 bits after the point, or 20. Results for all 65,536 pairs are checked, as in
 /// ops/linear_pairs.hpp, which has 30 bits and needs twice as many instructions. Where a library

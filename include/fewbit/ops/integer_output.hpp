@@ -93,8 +93,8 @@ inline constexpr int factor_bits =
     : std::is_same_v<Mode, xnn_rndnu> || std::is_same_v<Mode, xnn_fp32> ? 8
                                                                         : 30;
 
-/// Fails unless Mode holds S_in * S_w / S_out of a channel, and not as 0. 0 itself is allowed except
-/// by XNNPACK's modes: a scale of weights may be 0.
+/// Fails unless Mode holds S_in * S_w / S_out of a channel, and not as 0. 0 itself is allowed
+/// except by XNNPACK's modes: a scale of weights may be 0.
 template <class Mode>
 void expect_factor(const char* function, index channel, double factor) {
   constexpr bool takes_zero = !std::is_same_v<Mode, xnn_rndnu> && !std::is_same_v<Mode, xnn_fp32>;
