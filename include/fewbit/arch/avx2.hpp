@@ -89,8 +89,8 @@ struct avx2_register {
   ///
   /// The order of these two is the order in which they are written. g++ 12 moves intrinsics across
   /// unrolled steps until no register is left. Rate relative to the chain of vpmaddwd, in this
-  /// order and in that of g++: one row of (1,24,512) 0.92 and 0.70. 4-bit weights in groups of 32, m = 8,
-  /// rate of this order relative to that of g++: 1.12.
+  /// order and in that of g++: one row of (1,24,512) 0.92 and 0.70. 4-bit weights in groups of 32,
+  /// m = 8, rate of this order relative to that of g++: 1.12.
   FEWBIT_ALWAYS_INLINE static __m256i multiply_bytes(__m256i a, __m256i w) noexcept {
     __m256i pairs;
     asm volatile("vpmaddubsw %2, %1, %0" : "=x"(pairs) : "x"(a), "x"(w));
@@ -217,8 +217,8 @@ struct avx2_widened : avx2_register {
 
 /// Exact for all codes. Activations are u8, given as their low and their high four bits, so that
 /// eight pairs of products fit int16: 8 * 2 * 15 * 128 = 30720. A turn of eight steps adds its
-/// pairs in int16 and widens the sums once. The codes of a step lie in memory as four low halves and four
-/// high halves.
+/// pairs in int16 and widens the sums once. The codes of a step lie in memory as four low halves
+/// and four high halves.
 ///
 /// 32 weights take 2 vpmaddubsw, 7/8 of 2 vpaddw and 1/8 of 2 vpmaddwd and 2 vpaddd. Weights are
 /// not expanded, so the rows of a tile would share nothing: a turn has one row.

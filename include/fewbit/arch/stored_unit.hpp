@@ -34,8 +34,8 @@
 /// bits), and 2 * 128 * 127 = 32512 with 8 bits.
 ///
 /// A unit that sums pairs may add several chunks in int16 before it widens: chunks_together
-/// (optional), add_chunks. avx2 adds all of 32 codes: 2 * 8 * 15 * 127 = 30480 with 4 bits, 2 * 8 * 3 * 127 =
-/// 6096 with 2 bits.
+/// (optional), add_chunks. avx2 adds all of 32 codes: 2 * 8 * 15 * 127 = 30480 with 4 bits, 2 * 8 *
+/// 3 * 127 = 6096 with 2 bits.
 ///
 /// `rows` is the number of rows that the loop processes at once. `chains` is the number of
 /// independent sums if there are fewer rows. These sums fit the registers together with a float

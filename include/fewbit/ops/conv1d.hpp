@@ -75,8 +75,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 /// conv1d::make_state; one thread at a time may use it.
 ///
 /// Frames whose distance is a multiple of the dilation lie in one line. A line is a ring of
-/// `kernel` frames. Each frame is written twice, `kernel` frames apart, so that the last window is one piece
-/// of memory without a copy.
+/// `kernel` frames. Each frame is written twice, `kernel` frames apart, so that the last window is
+/// one piece of memory without a copy.
 template <class Code>
 class conv1d_state {
  public:
