@@ -273,6 +273,7 @@
 // fewbit/formats/onnx_blocks.hpp             weights of MatMulNBits <-> uint4_grouped<G>
 //
 // io: files, on POSIX systems; quantized.hpp and safetensors.hpp need nlohmann-json
+// fewbit/io/gguf.hpp                         gguf_file: tensors and metadata of a mapped GGUF file
 // fewbit/io/quantized.hpp                    save, load, visit: quantized matrices in safetensors
 // fewbit/io/safetensors.hpp                  safetensors_file: tensors of a mapped file
 // fewbit/io/safetensors_writer.hpp           safetensors_writer: tensor by tensor
@@ -283,6 +284,11 @@
 // fewbit/io/byte_reader.hpp                  numbers and texts, never outside of the file
 // fewbit/io/checksum.hpp                     64 bits that find damage
 // fewbit/io/file_error.hpp                   errors with file, tensor and byte
+// fewbit/io/gguf/cursor.hpp                  a GGUF file from front to back
+// fewbit/io/gguf/table.hpp                   the index of a GGUF file, checked
+// fewbit/io/gguf/tensor.hpp                  gguf_tensor: floats, numbers or blocks
+// fewbit/io/gguf/types.hpp                   types of tensors and values, their names and sizes
+// fewbit/io/gguf/value.hpp                   gguf_value: a value of the metadata
 // fewbit/io/mapped_file.hpp                  mapped_file: a file in memory, not copied
 // fewbit/io/posix.hpp                        what io/ needs of the operating system
 // fewbit/io/quantized/matrix_reader.hpp      find_stored; every number of a matrix is checked

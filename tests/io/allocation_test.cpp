@@ -11,9 +11,12 @@
 #include <limits>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "fewbit/core/error.hpp"
+#include "fewbit/io/gguf.hpp"
 #include "fewbit/io/safetensors.hpp"
+#include "io/gguf_cases.hpp"
 #include "io/safetensors_cases.hpp"
 #include "io/support.hpp"
 
@@ -136,6 +139,49 @@ TEST(allocation, does_not_follow_what_a_hostile_header_says) {
     EXPECT_FALSE(is_accepted);
   }
   EXPECT_LE(most - before, 4096U);
+}
+
+/// Opens a GGUF file and returns whether it was accepted. At no time is more memory allocated than
+/// the file has bytes, and 4 KiB for the sentence of an error.
+bool opens_within_bounds(const std::string& content, const std::string& what) {
+  bool is_accepted = true;
+  most = used.load();
+  const std::size_t before = used;
+  try {
+    const fewbit::gguf_file file(fewbit::tests::bytes_of(content), "x");
+  } catch (const fewbit::error&) {
+    is_accepted = false;
+  }
+  EXPECT_LE(most - before, content.size() + 4096) << what << " of " << content.size();
+  return is_accepted;
+}
+
+TEST(allocation, is_less_than_a_gguf_file) {
+  using namespace fewbit::tests;
+  std::vector<std::string> pairs, entries;
+  for (int i = 0; i < 20000; ++i) {
+    pairs.push_back(gguf_pair(std::to_string(i), 0, "a"));
+    entries.push_back(gguf_entry(std::to_string(i), {}, 24, static_cast<unsigned>(i)));
+  }
+  const std::string alignment = gguf_pair("general.alignment", 4, little_endian(1, 4));
+  EXPECT_TRUE(opens_within_bounds(gguf_of(pairs, {}, ""), "values"));
+  EXPECT_TRUE(
+      opens_within_bounds(gguf_of({alignment}, entries, std::string(20000, '\1'), 1), "tensors"));
+  const std::string many = little_endian(~0ULL, 8), half = little_endian(1ULL << 30, 8);
+  for (const std::string& count : {many, half}) {
+    const auto refused = [&](const std::string& content, const char* what) {
+      EXPECT_FALSE(opens_within_bounds(content, what));
+    };
+    const std::string rest(100000, '\1'), start = "GGUF" + little_endian(3, 4);
+    refused(start + count + little_endian(0, 8) + rest, "tensors");
+    refused(start + little_endian(0, 8) + count + rest, "values");
+    refused(gguf_of({count + rest}, {}, ""), "key");
+    refused(gguf_of({gguf_pair("k", 8, count + rest)}, {}, ""), "text");
+    refused(gguf_of({gguf_pair("k", 9, little_endian(8, 4) + count + rest)}, {}, ""), "texts");
+    refused(gguf_of({gguf_pair("k", 9, little_endian(0, 4) + count + rest)}, {}, ""), "bytes");
+    refused(gguf_of({}, {count + rest}, ""), "name");
+    refused(gguf_of({}, {gguf_entry("t", {1ULL << 40}, 0, 0)}, rest), "extent");
+  }
 }
 
 }  // namespace io_allocation_test
