@@ -100,9 +100,22 @@ inline std::string metadata_gguf() {
                  zeros_to("\5", 32));
 }
 
+/// A tensor of one block of every type that is decoded; its bytes are 1, 2, 3 ...
+inline std::string blocks_gguf() {
+  std::vector<std::string> entries;
+  std::string data;
+  for (const auto& row : fewbit::detail::gguf_types) {
+    entries.push_back(gguf_entry(std::string(row.name), {static_cast<std::uint64_t>(row.weights)},
+                                 static_cast<unsigned>(row.type), data.size()));
+    for (int i = 0; i < row.bytes; ++i) data += static_cast<char>(i + 1);
+    data = zeros_to(data, 32);
+  }
+  return gguf_of({}, entries, data);
+}
+
 /// Inputs of the fuzz target.
-inline const std::array<std::string, 4> gguf_seeds = {
-    golden_gguf(), metadata_gguf(), gguf_of({}, {}, ""),
+inline const std::array<std::string, 5> gguf_seeds = {
+    golden_gguf(), metadata_gguf(), blocks_gguf(), gguf_of({}, {}, ""),
     gguf_of({gguf_pair("general.alignment", 4, little_endian(8, 4))},
             {gguf_entry("x", {32, 1, 1, 2}, 8, 0), gguf_entry("y", {2, 2}, 30, 72)},
             zeros_to(std::string(68, '\1'), 8) + std::string(8, '\2'), 8)};

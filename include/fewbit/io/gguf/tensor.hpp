@@ -9,7 +9,8 @@
 /// | read as                       | types                                                         |
 /// |-------------------------------|---------------------------------------------------------------|
 /// | to_floats, matrix<T>          | F32, F16, BF16, F64                                           |
-/// | to_floats, blocks<B>          | Q8_0, Q5_0, Q4_0, Q4_1                                        |
+/// | to_floats, blocks<B>          | Q8_0, Q5_0, Q5_1, Q4_0, Q4_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K,   |
+/// |                               | IQ4_NL, IQ4_XS, MXFP4, TQ1_0, TQ2_0                           |
 /// | matrix<T>                     | I8, I16, I32, I64                                             |
 /// | bytes alone                   | all others                                                    |
 ///
@@ -32,6 +33,9 @@
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/formats/ggml_blocks.hpp"
+#include "fewbit/formats/ggml_grouped_blocks.hpp"
+#include "fewbit/formats/ggml_k_blocks.hpp"
+#include "fewbit/formats/ggml_table_blocks.hpp"
 #include "fewbit/io/dtype.hpp"
 #include "fewbit/io/file_error.hpp"
 #include "fewbit/io/gguf/cursor.hpp"
@@ -45,6 +49,8 @@ namespace detail {
 /// The number of weights in a block of type B.
 template <class B>
 inline constexpr index weights_of_block = ggml_block_size;
+template <GroupedBlock B>
+inline constexpr index weights_of_block<B> = B::weights;
 
 /// The type of a tensor of blocks B.
 template <class B>
@@ -57,6 +63,28 @@ template <>
 inline constexpr gguf_type gguf_type_of_block<q4_0> = gguf_type::q4_0;
 template <>
 inline constexpr gguf_type gguf_type_of_block<q4_1> = gguf_type::q4_1;
+template <>
+inline constexpr gguf_type gguf_type_of_block<q5_1> = gguf_type::q5_1;
+template <>
+inline constexpr gguf_type gguf_type_of_block<q2_k> = gguf_type::q2_k;
+template <>
+inline constexpr gguf_type gguf_type_of_block<q3_k> = gguf_type::q3_k;
+template <>
+inline constexpr gguf_type gguf_type_of_block<q4_k> = gguf_type::q4_k;
+template <>
+inline constexpr gguf_type gguf_type_of_block<q5_k> = gguf_type::q5_k;
+template <>
+inline constexpr gguf_type gguf_type_of_block<q6_k> = gguf_type::q6_k;
+template <>
+inline constexpr gguf_type gguf_type_of_block<iq4_nl> = gguf_type::iq4_nl;
+template <>
+inline constexpr gguf_type gguf_type_of_block<iq4_xs> = gguf_type::iq4_xs;
+template <>
+inline constexpr gguf_type gguf_type_of_block<mxfp4> = gguf_type::mxfp4;
+template <>
+inline constexpr gguf_type gguf_type_of_block<tq1_0> = gguf_type::tq1_0;
+template <>
+inline constexpr gguf_type gguf_type_of_block<tq2_0> = gguf_type::tq2_0;
 
 /// The type of a tensor of numbers T.
 template <class T>
@@ -81,7 +109,16 @@ inline constexpr gguf_type gguf_type_of_number<std::int64_t> = gguf_type::i64;
 /// The blocks that are decoded.
 template <class... B>
 struct block_list {};
-using gguf_blocks = block_list<q8_0, q5_0, q4_0, q4_1>;
+using gguf_blocks = block_list<q8_0, q5_0, q4_0, q4_1, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl,
+                               iq4_xs, mxfp4, tq1_0, tq2_0>;
+
+template <class... B>
+constexpr bool agree_with_types(block_list<B...> /*blocks*/) noexcept {
+  return ((block_weights(gguf_type_of_block<B>) == weights_of_block<B> &&
+           block_bytes(gguf_type_of_block<B>) == int{sizeof(B)}) &&
+          ...);
+}
+static_assert(agree_with_types(gguf_blocks()));
 
 /// Calls f(std::type_identity<B>()) for the block B of `type`. Returns false if there is none.
 template <class... B, class F>
