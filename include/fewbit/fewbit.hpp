@@ -269,6 +269,7 @@
 // fewbit/formats/ggml_blocks.hpp             q8_0, q5_0, q4_0, q4_1: blocks of 32 weights
 // fewbit/formats/ggml_convert.hpp            blocks <-> quantized_matrix, without loss
 // fewbit/formats/ggml_grouped_blocks.hpp     blocks with groups: decoding
+// fewbit/formats/ggml_grouped_convert.hpp    blocks with groups -> quantized_matrix
 // fewbit/formats/ggml_k_blocks.hpp           q2_k, q3_k, q4_k, q5_k, q6_k: the K-quants
 // fewbit/formats/ggml_quantize.hpp           ggml_ref, ggml_x86, ggml_neon: floats -> blocks
 // fewbit/formats/ggml_table_blocks.hpp       iq4_nl, iq4_xs, mxfp4, tq1_0, tq2_0, q5_1

@@ -221,7 +221,7 @@ template <GgmlBlock B>
 }  // namespace detail
 
 /// The scheme that to_quantized gives for blocks of type B.
-template <GgmlBlock B>
+template <class B>
 using scheme_of = typename detail::scheme_of_blocks<B>::type;
 
 /// Converts blocks to codes, scales and zero points with the same values.
