@@ -279,6 +279,7 @@
 // io: files, on POSIX systems; quantized.hpp and safetensors.hpp need nlohmann-json
 // fewbit/io/gguf.hpp                         gguf_file: tensors and metadata of a mapped GGUF file
 // fewbit/io/gguf_quantized.hpp               load, visit: quantized matrices from GGUF files
+// fewbit/io/gguf_writer.hpp                  gguf_writer: GGUF files, tensor by tensor
 // fewbit/io/quantized.hpp                    save, load, visit: quantized matrices in safetensors
 // fewbit/io/safetensors.hpp                  safetensors_file: tensors of a mapped file
 // fewbit/io/safetensors_writer.hpp           safetensors_writer: tensor by tensor
