@@ -10,9 +10,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
-#include "fewbit/io/gguf.hpp"
+#include "fewbit/io/gguf_quantized.hpp"
 #include "io/support.hpp"
 
 namespace fewbit::tests {
@@ -186,6 +187,11 @@ inline std::string broken_rule_of(const gguf_file& file, std::span<const std::by
     try {
       const row_matrix<float> w = t.to_floats();
       if (w.rows() != t.rows() || w.cols() != t.cols()) return "a matrix has another shape";
+      const bool is_same = visit(t, [&](const auto& q) {
+        return q.rows() == t.rows() && q.cols() == t.cols() &&
+               q.code(0, 0) >= std::remove_cvref_t<decltype(q)>::scheme::code_min;
+      });
+      if (!is_same) return "a quantized matrix is not that of its tensor";
     } catch (const error&) {
     }
   }
