@@ -306,11 +306,12 @@ TEST(gguf_file, refuses_truncation_at_every_byte) {
   }
 }
 
-TEST(gguf_file, survives_every_bit_flip_and_random_damage) {
+TEST(gguf_file, survives_bit_flips_and_random_damage) {
   bool is_accepted = false;
   for (const std::string& content : gguf_seeds) {
-    const std::uint64_t tries = content.size() > 4000 ? 50 : 1000;
-    const std::size_t step = content.size() > 4000 ? 101 : 1;
+    // Every bit of the smallest file, and some of all bytes of the others.
+    const std::uint64_t tries = content.size() > 4000 ? 10 : 200;
+    const std::size_t step = content.size() > 4000 ? 1009 : content.size() > 256 ? 11 : 1;
     for (std::size_t bit = 0; bit < 8 * content.size(); bit += step) {
       std::string flipped = content;
       flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << bit % 8));
