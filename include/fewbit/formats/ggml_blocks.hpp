@@ -10,7 +10,8 @@
 ///
 /// d and m are IEEE halves, low byte first. d may be negative in q5_0 and q4_0. A row of a matrix
 /// consists of whole blocks. Use these types to read and write weights that ggml programs use.
-/// Read next: ggml_quantize.hpp (floats to blocks), ggml_convert.hpp (blocks and quantized_matrix).
+/// Read next: ggml_quantize.hpp (floats to blocks), ggml_convert.hpp (blocks and quantized_matrix),
+/// ggml_k_blocks.hpp and ggml_table_blocks.hpp (blocks that are read alone).
 
 #include "fewbit/begin.hpp"
 
