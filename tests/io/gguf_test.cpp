@@ -287,6 +287,7 @@ TEST(gguf_file, refuses_what_hostile_files_say) {
   has(with_entries({gguf_entry("t", {1ULL << 32, 1ULL << 32}, 0, 0)}), "a size that fits memory");
   has(with_entries({gguf_entry("t", {1ULL << 62}, 28, 0)}), "a size that fits memory");
   has(with_entries({gguf_entry("t", {0, 1ULL << 62, 1ULL << 62}, 0, 0)}), "a size that fits");
+  has(with_entries({gguf_entry("t", {1ULL << 62, 1ULL << 62, 0}, 0, 0)}), "a size that fits");
   has(with_entries({gguf_entry("t", {1000}, 0, 0)}), "data of tensor 't'");
   has(with_entries({gguf_entry("t", {17}, 0, 0)}),
       "data of tensor 't' at byte 64 of 'x' is 64 bytes");
