@@ -144,9 +144,9 @@ void set_halves(B& b, const std::uint8_t* d, const std::uint8_t* /*m*/) {
 }
 
 template <class B>
-B block_of_bytes(const grouped_bytes& bytes) {
+B block_of_bytes(const grouped_bytes& raw) {
   B block;
-  std::memcpy(&block, bytes.data(), sizeof(B));
+  std::memcpy(&block, raw.data(), sizeof(B));
   return block;
 }
 
@@ -157,9 +157,9 @@ std::vector<B> random_grouped_blocks(std::size_t count, unsigned seed, bool is_p
   const auto byte = [&] { return static_cast<std::uint8_t>(random()); };
   std::vector<B> blocks;
   for (std::size_t i = 0; i < count; ++i) {
-    grouped_bytes bytes(sizeof(B));
-    for (auto& b : bytes) b = byte();
-    B block = block_of_bytes<B>(bytes);
+    grouped_bytes raw(sizeof(B));
+    for (auto& b : raw) b = byte();
+    B block = block_of_bytes<B>(raw);
     const int kept = is_positive ? 0x3F : 0xBF;
     const std::uint8_t d[2] = {byte(), static_cast<std::uint8_t>(byte() & kept)};
     const std::uint8_t m[2] = {byte(), static_cast<std::uint8_t>(byte() & 0xBF)};
@@ -172,11 +172,11 @@ std::vector<B> random_grouped_blocks(std::size_t count, unsigned seed, bool is_p
 /// The block of the acceptance values: byte i is (37 i + 11) mod 256, then d and dmin.
 template <class B>
 B acceptance_block(std::uint16_t d, std::uint16_t m) {
-  grouped_bytes bytes(sizeof(B));
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    bytes[i] = static_cast<std::uint8_t>(37 * i + 11);
+  grouped_bytes raw(sizeof(B));
+  for (std::size_t i = 0; i < raw.size(); ++i) {
+    raw[i] = static_cast<std::uint8_t>(37 * i + 11);
   }
-  B block = block_of_bytes<B>(bytes);
+  B block = block_of_bytes<B>(raw);
   const std::uint8_t d_bytes[2] = {static_cast<std::uint8_t>(d & 255),
                                    static_cast<std::uint8_t>(d >> 8)};
   const std::uint8_t m_bytes[2] = {static_cast<std::uint8_t>(m & 255),
