@@ -117,9 +117,10 @@ void sum_run_by_block(const run_by_block& given, prefetcher& ahead,
     sink.begin_row();
     for (index j = 0; j < run.along; j += panels) {
       register_tile<typename Unit::pairs, R, C> tile;
-      if (run.column_sums != nullptr && rows.offset != 0)
+      if (run.column_sums != nullptr && rows.offset != 0) {
         tile.start(run.column_sums + j * C / panels * Unit::cols,
                    static_cast<std::uint32_t>(rows.offset), nullptr);
+      }
       sink.template expect<R, C>(run.depth);
       rest.advance();
       panel_of_run<Place> p{

@@ -254,9 +254,10 @@ class lhs_by_proof {
         if (end - k == padded_k) {
           copy_rows_to_words(from, first, height);
         } else {
-          for (index r = 0; r < height; ++r)
+          for (index r = 0; r < height; ++r) {
             widened::copy_lhs(from.codes + r * from.stride + k, end - k,
                               words_ + (first + r) * words_stride() + k);
+          }
         }
         above &= rest;
       }

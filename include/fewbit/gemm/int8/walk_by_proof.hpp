@@ -327,9 +327,10 @@ class walk_by_proof {
           const index row = row_of_tile<kernel_type>(b.rows, number);
           run.tiles = b.activations.tiles() + number;
           run.words = b.activations.words() + row * b.activations.words_stride();
-          if (run.largest_stride != 0)
+          if (run.largest_stride != 0) {
             run.largest =
                 b.activations.largest() + number * b.activations.blocks() + k / proof_depth;
+          }
           run.down = count;
           const index below = row - s.first;
           const collect_sums<typename unit::pairs> to{
