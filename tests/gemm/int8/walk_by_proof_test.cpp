@@ -275,6 +275,7 @@ TYPED_TEST(product_by_proof_test, is_exact_where_blocks_of_k_have_different_dots
       const typename TestFixture::weights packed(w);
       workspace scratch(gemm::scratch_bytes(packed));
       for (const index m : {3, 8, 13, 14, 15, 47, 145, 301}) {
+        if (m > 100 && n != 33) continue;  // 33 columns have panels of all widths
         for (int kind = 0; kind < 5; ++kind) {
           const auto a = activations_of_kind<TypeParam>(kind, m, k);
           row_matrix<std::int32_t> c = row_matrix<std::int32_t>::Constant(m, n, 12345);
