@@ -1,5 +1,5 @@
 #pragma once
-/// Reads GGUF files, versions 2 and 3: mapped, without a copy, each tensor when it is asked for.
+/// Reads GGUF files, versions 2 and 3: mapped, without a copy, each tensor at its first use.
 ///
 ///     const gguf_file file("model-Q4_K_M.gguf");
 ///     file.value("general.architecture").get<std::string_view>();

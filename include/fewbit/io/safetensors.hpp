@@ -1,5 +1,5 @@
 #pragma once
-/// Reads safetensors files: mapped, without a copy, each tensor when it is asked for.
+/// Reads safetensors files: mapped, without a copy, each tensor at its first use.
 ///
 ///     const safetensors_file file("model.safetensors");
 ///     const auto w = file.at("model.norm.weight").matrix<float>();   // an Eigen::Map of the file

@@ -12,7 +12,7 @@
 /// "general.alignment", 32 without. Each tensor begins where the one before it ends, rounded up to
 /// the alignment; the data of the last are followed by that padding, too. Bytes behind it are
 /// ignored. The file is untrusted. The table holds 12 bytes for each value and tensor, less than
-/// the file does; the rest is read from the file when it is asked for, with the same checks.
+/// the file does; the rest is read from the file at each access, with the same checks.
 /// Source: https://github.com/ggml-org/ggml, docs/gguf.md.
 /// Read next: gguf.hpp, which uses the table.
 

@@ -30,7 +30,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 /// Refers to the file that returned it; the file must outlive it.
 struct gguf_value {
   std::string_view key;
-  /// Of each element, if it is an array.
+  /// The type of each element, if it is an array.
   gguf_value_type type = gguf_value_type::u8;
   bool is_array = false;
   index count = 1;                   ///< elements of an array, 1 without
