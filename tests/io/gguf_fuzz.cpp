@@ -1,5 +1,5 @@
-// Arbitrary bytes are refused, or every value is read, and every tensor is within the file, found by
-// its name and decoded.
+// Arbitrary bytes are refused, or every value is read, and every tensor is within the file, found
+// by its name and decoded.
 
 #include <cstddef>
 #include <cstdint>

@@ -90,7 +90,8 @@ struct scheme_of_blocks<tq2_0> {
   using type = ternary_grouped<256>;
 };
 
-/// Makes the scale of a group with a minimum one of a quantized matrix. Returns nullptr or the flaw.
+/// Makes the scale of a group with a minimum one of a quantized matrix. Returns nullptr, or the
+/// flaw.
 [[nodiscard]] inline const char* fit_scale(float& scale, float minimum) noexcept {
   if (!is_finite(scale)) return "a block with a scale that is not finite";
   if (!is_finite(minimum)) return "a block with a minimum that is not finite";

@@ -4,7 +4,7 @@
 ///     gguf_writer out("model.gguf");
 ///     out.set("general.architecture", "llama");               // first the metadata,
 ///     out.set("llama.context_length", std::uint32_t{4096});
-///     out.declare("w", gguf_type::q4_0, {4096, 4096});        // and all tensors: name, type, shape
+///     out.declare("w", gguf_type::q4_0, {4096, 4096});     // and all tensors: name, type, shape
 ///     out.declare("norm", gguf_type::f32, {4096});
 ///     out.write("w", quantize_blocks<q4_0>(w));               // then their data, in any order
 ///     out.write("norm", norm);
