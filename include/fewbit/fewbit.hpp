@@ -302,5 +302,6 @@
 // fewbit/io/safetensors/header_parser.hpp    the JSON header of safetensors, event by event
 // fewbit/io/safetensors/header_text.hpp      the same, written
 // fewbit/io/safetensors/table.hpp            the tensors of a header, sorted and checked
+// fewbit/io/tensor_file_writer.hpp          what both writers share: declare, write, append
 
 #include "fewbit/end.hpp"

@@ -19,18 +19,14 @@
 
 #include "fewbit/begin.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
-#include <limits>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 #include "fewbit/config.hpp"
@@ -42,7 +38,7 @@
 #include "fewbit/io/gguf/tensor.hpp"
 #include "fewbit/io/gguf/types.hpp"
 #include "fewbit/io/gguf/value.hpp"
-#include "fewbit/io/tensor_view.hpp"
+#include "fewbit/io/tensor_file_writer.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
@@ -75,21 +71,31 @@ void append_gguf(std::string& to, T value) {
   append_little_endian(to, value);
 }
 
+/// The types of tensors of numbers.
+struct gguf_numbers {
+  template <class T>
+  static constexpr bool is_number = GgufNumber<T>;
+  template <class T>
+  static constexpr gguf_type type = gguf_type_of_number<T>;
+};
+
 }  // namespace detail
 
 /// A GGUF file that is being written. One thread at a time may use it.
-class gguf_writer {
+///
+/// A name has at most 63 bytes, a shape at most 4 extents. The last one, that of neighbouring
+/// numbers, is a multiple of the weights of a block.
+class gguf_writer
+    : public detail::tensor_file_writer<gguf_writer, gguf_type, detail::gguf_numbers> {
+  using base = detail::tensor_file_writer<gguf_writer, gguf_type, detail::gguf_numbers>;
+  friend base;
+
  public:
   /// Creates the temporary file.
   ///
   /// @throws fewbit::error if that fails, or if the processor is big-endian
   explicit gguf_writer(const std::string& path, read_back check = read_back::no)
-      : file_(path, check, "gguf_writer") {
-    detail::expect_little_endian_files("gguf_writer");
-  }
-
-  /// The name that the file will have.
-  [[nodiscard]] const std::string& path() const noexcept { return file_.path(); }
+      : base(path, check) {}
 
   /// Adds a value to the metadata. The type of the value is the type of T.
   ///
@@ -139,66 +145,13 @@ class gguf_writer {
     values_.append(reinterpret_cast<const char*>(value.bytes.data()), value.bytes.size());
   }
 
-  /// Adds a tensor, whose data follow later.
-  ///
-  /// @param name   at most 63 bytes
-  /// @param shape  at most 4 extents of at least 0, the one of neighbouring numbers last, which
-  ///               must be a multiple of the weights of a block
-  /// @throws fewbit::error if there is a tensor of that name, if an argument is not as above, or
-  ///         after the first write of a declared tensor
-  void declare(const std::string& name, gguf_type type, std::span<const index> shape) {
-    expect_open_index("declare", "tensor", name);
-    if (name.size() > detail::longest_tensor_name) {
-      fail("declare", "name of tensor", name, std::to_string(name.size()) + " bytes",
-           "at most " + std::to_string(detail::longest_tensor_name));
-    }
-    if (find(name) != names_.end()) fail("declare", "tensor", name, "there already", "a new one");
-    const std::uint64_t size = bytes_of(name, type, shape);
-    constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<index>::max());
-    if (size > most - total_) {
-      fail("declare", "shape of tensor", name, text_of(type, shape), "one of a size that fits");
-    }
-    total_ += size;
-    names_.emplace(name, static_cast<std::uint32_t>(records_.size()));
-    records_.push_back({name, type, {shape.begin(), shape.end()}, size, 0, 0, {}});
-  }
-  void declare(const std::string& name, gguf_type type, std::initializer_list<index> shape) {
-    declare(name, type, std::span<const index>(shape.begin(), shape.size()));
-  }
+  using base::declare;
   /// A tensor with the name, type and shape of one of another file.
   void declare(const gguf_tensor& tensor) {
     declare(std::string(tensor.name), tensor.type, tensor.shape());
   }
 
-  /// Writes all data of a tensor. If it was not declared, it is declared now, and the data are
-  /// copied.
-  ///
-  /// @param bytes  numbers or blocks, row by row, without gaps
-  /// @throws fewbit::error if type or shape differ from the declared ones, if `bytes` has another
-  ///         size than they give, if the tensor has data already, or if writing fails
-  void write(const std::string& name, gguf_type type, std::span<const index> shape,
-             std::span<const std::byte> bytes) {
-    const auto found = find(name);
-    if (found == names_.end()) {
-      expect_size(name, bytes.size(), bytes_of(name, type, shape));
-      declare(name, type, shape);
-      records_.back().kept.assign(bytes.begin(), bytes.end());
-      records_.back().written = bytes.size();
-      return;
-    }
-    const record& declared = records_[found->second];
-    if (declared.type != type || !std::ranges::equal(declared.shape, shape)) {
-      fail("write", "tensor", name, text_of(type, shape), text_of(declared.type, declared.shape));
-    }
-    expect_size(name, bytes.size(), declared.size);
-    if (declared.written != 0) fail("write", "tensor", name, "written already", "a new one");
-    append(name, bytes);
-  }
-  void write(const std::string& name, gguf_type type, std::initializer_list<index> shape,
-             std::span<const std::byte> bytes) {
-    write(name, type, std::span<const index>(shape.begin(), shape.size()), bytes);
-  }
-
+  using base::write;
   /// Writes a tensor of another file under its name.
   void write(const gguf_tensor& tensor) {
     write(std::string(tensor.name), tensor.type, tensor.shape(), tensor.bytes);
@@ -211,75 +164,21 @@ class gguf_writer {
           std::as_bytes(blocks.bytes()));
   }
 
-  /// Writes a matrix as rows x cols numbers, or a vector as size() numbers. An expression and a
-  /// column-major matrix are evaluated into a copy.
-  template <class Derived>
-    requires GgufNumber<typename Derived::Scalar>
-  void write(const std::string& name, const Eigen::DenseBase<Derived>& matrix) {
-    using scalar = typename Derived::Scalar;
-    if constexpr (RowMajorDense<Derived, scalar>) {
-      if (matrix.outerStride() == matrix.cols() || matrix.rows() <= 1) {
-        return write_rows(name, matrix.derived().data(), matrix.rows(), matrix.cols(),
-                          Derived::IsVectorAtCompileTime);
-      }
-    }
-    const row_matrix<scalar> copy = matrix;
-    write_rows(name, copy.data(), copy.rows(), copy.cols(), Derived::IsVectorAtCompileTime);
-  }
-
-  /// Writes the next bytes of a declared tensor. Use it for tensors that are larger than memory.
-  ///
-  /// @throws fewbit::error if the tensor was not declared, if it has fewer bytes left, or if
-  ///         writing fails
-  void append(const std::string& name, std::span<const std::byte> bytes) {
-    const auto found = find(name);
-    if (found == names_.end()) fail("append", "tensor", name, "unknown", "a declared tensor");
-    record& to = records_[found->second];
-    if (bytes.size() > to.size - to.written) {
-      fail("append", "tensor", name, std::to_string(bytes.size()) + " further bytes",
-           "at most " + std::to_string(to.size - to.written));
-    }
-    if (!has_index_) write_index();
-    file_.write(data_at_ + to.offset + to.written, bytes);
-    to.written += bytes.size();
-  }
-
   /// Gives the file its name.
   ///
   /// @throws fewbit::error if a declared tensor has no data, or if writing fails
   void close() {
-    for (const record& r : records_) {
-      if (r.written == r.size) continue;
-      fail("close", "tensor", r.name, std::to_string(r.written) + " bytes", std::to_string(r.size));
-    }
-    if (!has_index_) write_index();
-    file_.commit();
+    for (const record& r : records_) expect_written(r);
+    commit();
   }
 
  private:
-  struct record {
-    std::string name;
-    gguf_type type;
-    std::vector<index> shape;
-    std::uint64_t size;           // bytes
-    std::uint64_t offset;         // in the data, once the index is written
-    std::uint64_t written;        // bytes, or kept
-    std::vector<std::byte> kept;  // until the index is written
-  };
-  using name_set = std::set<std::pair<std::string, std::uint32_t>>;
+  static constexpr const char* function_name = "gguf_writer";
 
-  [[nodiscard]] name_set::const_iterator find(const std::string& name) const {
-    const auto at = names_.lower_bound({name, 0});
-    return at != names_.end() && at->first == name ? at : names_.end();
-  }
-
-  template <class T>
-  void write_rows(const std::string& name, const T* numbers, index rows, index cols,
-                  bool is_vector) {
-    const index shape[2] = {is_vector ? rows * cols : rows, cols};
-    const std::size_t count = static_cast<std::size_t>(rows * cols);
-    write(name, detail::gguf_type_of_number<T>, std::span<const index>(shape, is_vector ? 1 : 2),
-          std::as_bytes(std::span(numbers, count)));
+  void expect_name(const std::string& name) const {
+    if (name.size() <= detail::longest_tensor_name) return;
+    fail("declare", "name of tensor", name, std::to_string(name.size()) + " bytes",
+         "at most " + std::to_string(detail::longest_tensor_name));
   }
 
   template <class T>
@@ -289,7 +188,7 @@ class gguf_writer {
         fail("set", "value of key", key, value,
              "a power of two from 8 to " + std::to_string(detail::largest_gguf_alignment));
       }
-      expect_open_index("set", "key", key);
+      expect_open("set", "key", key);
       alignment_ = value;
     } else {
       fail("set", "type of key", key, std::string(name_of(gguf_value_type_of<T>)), "u32");
@@ -299,7 +198,7 @@ class gguf_writer {
   /// Begins a value.
   void add_key(const std::string& key) {
     constexpr std::size_t longest = 65535;
-    expect_open_index("set", "key", key);
+    expect_open("set", "key", key);
     if (key.empty() || key.size() > longest) {
       fail("set", "length of key", key, key.size(), "1 to " + std::to_string(longest));
     }
@@ -331,8 +230,7 @@ class gguf_writer {
     }
   }
 
-  /// Gives each tensor its place and writes the index, the padding of the last tensor, and the
-  /// tensors that are kept.
+  /// Gives each tensor its place and writes the index and the padding of the last tensor.
   void write_index() {
     std::string text(detail::gguf_magic);
     detail::append_little_endian(text, std::uint32_t{3});
@@ -349,17 +247,12 @@ class gguf_writer {
     text.resize(static_cast<std::size_t>(detail::padded(text.size(), alignment_)), '\0');
     file_.write(0, std::as_bytes(std::span(text)));
     data_at_ = text.size();
-    has_index_ = true;
     const std::vector<std::byte> zeros(static_cast<std::size_t>(end - used));
     file_.write(data_at_ + used, zeros);
-    for (record& r : records_) {
-      file_.write(data_at_ + r.offset, r.kept);
-      r.kept = {};
-    }
   }
 
   static void append_record(std::string& text, const record& r) {
-    detail::append_gguf(text, std::string_view(r.name));
+    detail::append_gguf(text, std::string_view(*r.name));
     detail::append_little_endian(text, static_cast<std::uint32_t>(r.shape.size()));
     for (std::size_t i = r.shape.size(); i-- > 0;) {
       detail::append_little_endian(text, static_cast<std::uint64_t>(r.shape[i]));
@@ -389,38 +282,9 @@ class gguf_writer {
     return static_cast<std::uint64_t>(size);
   }
 
-  static std::string text_of(gguf_type type, std::span<const index> shape) {
-    return std::string(name_of(type)) + " " + detail::text_of_shape(shape);
-  }
-
-  void expect_size(const std::string& name, std::uint64_t got, std::uint64_t want) const {
-    if (got != want) fail("write", "size of tensor", name, std::to_string(got) + " bytes", want);
-  }
-
-  /// Fails after the index has been written.
-  void expect_open_index(const char* call, const char* what, const std::string& name) const {
-    if (!has_index_) return;
-    fail(call, what, name, "new after the first write of a declared tensor", "given before it");
-  }
-
-  template <class Got, class Want>
-  [[noreturn]] void fail(const char* call, const char* what, const std::string& name,
-                         const Got& got, const Want& want) const {
-    detail::fail((std::string("gguf_writer::") + call).c_str(),
-                 std::string(what) + " " + detail::name_text(name) + " in " +
-                     detail::path_text(file_.path()),
-                 got, want);
-  }
-
-  atomic_file file_;
   std::string values_;  // as in the file
   std::set<std::string> keys_;
-  std::vector<record> records_;  // in the order in which they were declared
-  name_set names_;               // name and position in records_
   std::uint32_t alignment_ = detail::default_gguf_alignment;
-  std::uint64_t total_ = 0;    // bytes of all tensors
-  std::uint64_t data_at_ = 0;  // position of the data in the file
-  bool has_index_ = false;
 };
 
 }}  // namespace fewbit
