@@ -290,6 +290,7 @@
 // fewbit/io/byte_reader.hpp                  numbers and texts, never outside of the file
 // fewbit/io/checksum.hpp                     64 bits that find damage
 // fewbit/io/file_error.hpp                   errors with file, tensor and byte
+// fewbit/io/file_iterator.hpp                iteration over tensors, search for a name
 // fewbit/io/gguf/cursor.hpp                  a GGUF file from front to back
 // fewbit/io/gguf/table.hpp                   the index of a GGUF file, checked
 // fewbit/io/gguf/tensor.hpp                  gguf_tensor: floats, numbers or blocks

@@ -13,7 +13,6 @@
 
 #include "fewbit/begin.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -25,6 +24,7 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/index.hpp"
 #include "fewbit/io/file_error.hpp"
+#include "fewbit/io/file_iterator.hpp"
 #include "fewbit/io/gguf/cursor.hpp"
 #include "fewbit/io/gguf/table.hpp"
 #include "fewbit/io/gguf/tensor.hpp"
@@ -131,29 +131,7 @@ class gguf_file {
   }
 
   /// Iterates over all tensors in the order of the file.
-  class iterator {
-   public:
-    using value_type = gguf_tensor;
-    using difference_type = std::ptrdiff_t;
-
-    iterator() noexcept = default;
-    iterator(const gguf_file& file, index i) noexcept : file_(&file), i_(i) {}
-    [[nodiscard]] gguf_tensor operator*() const { return (*file_)[i_]; }
-    iterator& operator++() noexcept {
-      ++i_;
-      return *this;
-    }
-    iterator operator++(int) noexcept {
-      iterator old = *this;
-      ++i_;
-      return old;
-    }
-    friend bool operator==(const iterator& a, const iterator& b) noexcept { return a.i_ == b.i_; }
-
-   private:
-    const gguf_file* file_ = nullptr;
-    index i_ = 0;
-  };
+  using iterator = detail::file_iterator<gguf_file, gguf_tensor>;
   [[nodiscard]] iterator begin() const noexcept { return {*this, 0}; }
   [[nodiscard]] iterator end() const noexcept { return {*this, size()}; }
 
@@ -164,13 +142,9 @@ class gguf_file {
 
   /// The record of that name, or -1.
   [[nodiscard]] index position(const detail::gguf_positions& records, std::string_view name) const {
-    const auto text = [&](std::uint32_t i) {
+    return detail::find_by_name(records.by_name, name, [&](std::uint32_t i) {
       return detail::gguf_name_at(this->name(), bytes_, records.at[i]);
-    };
-    const auto found = std::partition_point(records.by_name.begin(), records.by_name.end(),
-                                            [&](std::uint32_t i) { return text(i) < name; });
-    if (found == records.by_name.end() || text(*found) != name) return -1;
-    return static_cast<index>(*found);
+    });
   }
 
   [[noreturn]] void fail_missing(const char* function, std::string_view name, index count,

@@ -24,6 +24,7 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/index.hpp"
 #include "fewbit/io/file_error.hpp"
+#include "fewbit/io/file_iterator.hpp"
 #include "fewbit/io/mapped_file.hpp"
 #include "fewbit/io/safetensors/table.hpp"
 #include "fewbit/io/tensor_view.hpp"
@@ -69,11 +70,11 @@ class safetensors_file {
 
   /// The tensor of that name, if there is one. Costs log2(size()) comparisons.
   [[nodiscard]] std::optional<tensor_view> find(std::string_view name) const noexcept {
-    const auto text = [&](std::uint32_t i) { return table_.text(table_.entries[i].name); };
-    const auto found = std::partition_point(table_.by_name.begin(), table_.by_name.end(),
-                                            [&](std::uint32_t i) { return text(i) < name; });
-    if (found == table_.by_name.end() || text(*found) != name) return std::nullopt;
-    return (*this)[static_cast<index>(*found)];
+    const index i = detail::find_by_name(table_.by_name, name, [&](std::uint32_t entry) {
+      return table_.text(table_.entries[entry].name);
+    });
+    if (i < 0) return std::nullopt;
+    return (*this)[i];
   }
 
   /// The tensor of that name.
@@ -117,29 +118,7 @@ class safetensors_file {
   }
 
   /// Iterates over all tensors in the order of their data.
-  class iterator {
-   public:
-    using value_type = tensor_view;
-    using difference_type = std::ptrdiff_t;
-
-    iterator() noexcept = default;
-    iterator(const safetensors_file& file, index i) noexcept : file_(&file), i_(i) {}
-    [[nodiscard]] tensor_view operator*() const noexcept { return (*file_)[i_]; }
-    iterator& operator++() noexcept {
-      ++i_;
-      return *this;
-    }
-    iterator operator++(int) noexcept {
-      iterator old = *this;
-      ++i_;
-      return old;
-    }
-    friend bool operator==(const iterator& a, const iterator& b) noexcept { return a.i_ == b.i_; }
-
-   private:
-    const safetensors_file* file_ = nullptr;
-    index i_ = 0;
-  };
+  using iterator = detail::file_iterator<safetensors_file, tensor_view>;
   [[nodiscard]] iterator begin() const noexcept { return {*this, 0}; }
   [[nodiscard]] iterator end() const noexcept { return {*this, size()}; }
 
