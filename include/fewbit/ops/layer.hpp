@@ -41,12 +41,15 @@
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/operands.hpp"
+#include "fewbit/core/stored_array.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/epilogue.hpp"
 #include "fewbit/ops/inputs.hpp"
 #include "fewbit/ops/integer_only.hpp"
 #include "fewbit/ops/output.hpp"
+#include "fewbit/ops/parts/checks.hpp"
+#include "fewbit/ops/saved_layer.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
@@ -84,6 +87,8 @@ template <class Vector>
 
 /// What a layer needs from its product.
 ///
+/// visit_parts(self, parts)
+///                     lists what the product is made of (ops/parts.hpp)
 /// stack_bytes         bytes of the buffer of a call without reserved memory
 /// memory_bytes(rows)  bytes of layer_scratch::rows for up to `rows` rows
 /// worker_bytes(rows)  bytes of a slot of layer_scratch::workers; 0 if the product uses none
@@ -160,9 +165,7 @@ class layer {
 
   /// Bytes that the layer holds: packed weights, scales, zero points and bias. Weights that view
   /// memory of the caller count too (weights().owns_memory()). Memory of reserve(rows) does not.
-  [[nodiscard]] index bytes() const noexcept {
-    return product_.bytes() + bias_.size() * index{sizeof(float)};
-  }
+  [[nodiscard]] index bytes() const noexcept { return product_.bytes() + bias_.bytes(); }
 
   /// Y = X W^T + bias, in the memory of reserve(rows) or, if nothing is reserved, on the stack.
   ///
@@ -276,8 +279,19 @@ class layer {
       : product_(std::move(product)) {}
 
  private:
+  friend struct detail::parts_access;
   using code =
       std::conditional_t<detail::StaticInputs<inputs_type>, typename inputs_type::code, float>;
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    Product::visit_parts(self.product_, parts);
+    if constexpr (!detail::OwnsOutputs<Product>) {
+      parts.array("bias", self.bias_, self.outputs(), detail::finite_number{});
+      detail::visit_options(self.options_, parts);
+      if constexpr (Parts::loads) detail::expect_valid_options(parts.place(), self.options_);
+    }
+  }
 
   template <class X, class Y>
   [[nodiscard]] static consteval bool takes() {
@@ -395,7 +409,7 @@ class layer {
   }
 
   Product product_;
-  aligned_buffer<float> bias_;
+  stored_array<float> bias_;
   layer_options options_;
   layer_scratch memory_;
 };

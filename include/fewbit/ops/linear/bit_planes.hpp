@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/stored_array.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/bit_planes/formats.hpp"
 #include "fewbit/gemm/bit_planes/multiply.hpp"
@@ -142,8 +143,12 @@ class bit_product_of_layer {
   [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
   [[nodiscard]] index outputs() const noexcept { return weights_.n(); }
   [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
-  [[nodiscard]] index bytes() const noexcept {
-    return weights_.bytes() + scales_.size() * index{sizeof(float)};
+  [[nodiscard]] index bytes() const noexcept { return weights_.bytes() + scales_.bytes(); }
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    parts.weights("weights", self.weights_);
+    parts.array("scales", self.scales_, self.outputs(), scale_number{});
   }
 
   /// Scales of the rows, then their codes.
@@ -283,7 +288,7 @@ class bit_product_of_layer {
   }
 
   weights_type weights_;
-  aligned_buffer<float> scales_;
+  stored_array<float> scales_;
 };
 
 }  // namespace detail
@@ -299,7 +304,8 @@ class bit_product_of_layer {
 template <Scheme S, class Inputs, class Arch>
   requires detail::BitInputs<Inputs>
 class linear<S, Inputs, Arch>
-    : public detail::scheme_layer<S, detail::bit_product_of_layer<S, Inputs, Arch>> {
+    : public detail::scheme_layer<S, detail::bit_product_of_layer<S, Inputs, Arch>>,
+      public detail::saved_layer<linear<S, Inputs, Arch>> {
  public:
   using input_code = typename Inputs::code;
   using detail::scheme_layer<S, detail::bit_product_of_layer<S, Inputs, Arch>>::scheme_layer;

@@ -33,6 +33,9 @@ concept LinearWeights = Scheme<W> || detail::are_weights_without_scheme<W>;
 template <LinearWeights W, class Inputs = dynamic_int8, class Arch = arch::native>
 class linear;
 
+template <class W, class Inputs, class Arch>
+inline constexpr const char* detail::layer_word<linear<W, Inputs, Arch>> = "linear";
+
 }}  // namespace fewbit
 
 #include "fewbit/end.hpp"

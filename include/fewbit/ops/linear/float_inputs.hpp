@@ -19,7 +19,10 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <span>
+#include <string>
 #include <type_traits>
+#include <vector>
 
 #include "fewbit/arch/code_values.hpp"
 #include "fewbit/arch/convert.hpp"
@@ -222,14 +225,7 @@ class float_product {
     expect_multipliable<S>();
     expect_not_empty("linear", "weights", weights.rows(), weights.cols());
     weights_ = pack_grouped<Arch>(weights);
-    if constexpr (CodebookScheme<S>) {
-      levels_ = aligned_buffer<float>(2 * list_size());
-      for (index i = 0; i < list_size(); ++i) {
-        const auto code = static_cast<std::size_t>(i / codes_type::step);
-        levels_[i] = weights.levels()[code % weights.levels().size()];
-        levels_[list_size() + i] = levels_[i] * small_unit();
-      }
-    }
+    if constexpr (CodebookScheme<S>) list_levels(weights.levels());
   }
 
   [[nodiscard]] index inputs() const noexcept { return weights_.k(); }
@@ -237,6 +233,21 @@ class float_product {
   [[nodiscard]] const weights_type& weights() const noexcept { return weights_; }
   [[nodiscard]] index bytes() const noexcept {
     return weights_.bytes() + levels_.size() * index{sizeof(float)};
+  }
+
+  /// A codebook is saved as its levels, without their repetitions.
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    parts.weights("weights", self.weights_);
+    if constexpr (Parts::loads) self.expect_parts(parts.place());
+    if constexpr (CodebookScheme<S>) {
+      constexpr index count = index{1} << S::storage::bits;
+      std::vector<float> levels;
+      for (index i = 0; i < count && !self.levels_.empty(); ++i)
+        levels.push_back(self.levels_[i * codes_type::step]);
+      parts.array("levels", levels, count, finite_number{});
+      if constexpr (Parts::loads) self.list_levels(levels);
+    }
   }
   [[nodiscard]] index memory_bytes(index /*rows*/) const noexcept { return 0; }
   [[nodiscard]] index worker_bytes(index /*rows*/) const noexcept { return 0; }
@@ -277,6 +288,31 @@ class float_product {
     index begin, end;
     bool are_large;
   };
+
+  /// Fails unless weights that were read are those of the scheme.
+  void expect_parts(const char* place) const {
+    constexpr index group = scale_depth<typename S::granularity>;
+    expect_equal(place, "group of weights", weights_.group(), group == 0 ? inputs() : group);
+    if constexpr (!CodebookScheme<S>) {
+      const char* const kinds[] = {"one for all", "one for each group"};
+      expect_equal(place, "zero point of weights", std::string(kinds[weights_.is_affine()]),
+                   std::string(kinds[S::is_affine]));
+      if constexpr (!S::is_affine && !S::has_minimum) {
+        expect_equal(place, "zero point of weights",
+                     weights_.stored_zero() + weights_type::unit::offset, -S::storage::min);
+      }
+    }
+  }
+
+  /// The list of a codebook: its levels, repeated as often as the unit needs.
+  void list_levels(std::span<const float> levels) {
+    levels_ = aligned_buffer<float>(2 * list_size());
+    for (index i = 0; i < list_size(); ++i) {
+      const auto code = static_cast<std::size_t>(i / codes_type::step);
+      levels_[i] = levels[code % levels.size()];
+      levels_[list_size() + i] = levels_[i] * small_unit();
+    }
+  }
 
   static constexpr index list_size() noexcept { return codes_type::values::list_size; }
 
@@ -351,7 +387,8 @@ class float_product {
 /// arithmetic gives.
 template <Scheme S, class Arch>
 class linear<S, float_inputs, Arch>
-    : public detail::scheme_layer<S, detail::float_product<S, Arch>> {
+    : public detail::scheme_layer<S, detail::float_product<S, Arch>>,
+      public detail::saved_layer<linear<S, float_inputs, Arch>> {
  public:
   using detail::scheme_layer<S, detail::float_product<S, Arch>>::scheme_layer;
 };

@@ -143,6 +143,17 @@ class stored_product {
   [[nodiscard]] index input_group() const noexcept { return weights_.group(); }
   [[nodiscard]] index bytes() const noexcept { return weights_.bytes(); }
 
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    parts.weights("weights", self.weights_);
+    if constexpr (Parts::loads && Copies > 1) {
+      expect_equal(parts.place(), "number of columns of weights", self.weights_.k(),
+                   Copies * self.weights_.group());
+      expect(self.weights_.is_affine(), parts.place(), "zero point of weights", "one for all",
+             "one for each group");
+    }
+  }
+
   /// Scales of the rows, then their codes.
   [[nodiscard]] index memory_bytes(index rows) const noexcept {
     return scale_bytes(rows) + lhs::bytes(weights_, rows);
@@ -376,6 +387,12 @@ class grouped_product : public stored_product<grouped_weights_of<S, Arch>, 1,
   explicit grouped_product(const quantized_matrix<S>& weights)
       : base(pack_for_int8<Arch>(weights)) {}
   explicit grouped_product(typename base::weights_type weights) : base(std::move(weights)) {}
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    base::visit_parts(self, parts);
+    if constexpr (Parts::loads) (void)checked_weights<S>(self.weights(), parts.place());
+  }
 };
 
 /// Inputs that become 8-bit codes at each call.
@@ -400,7 +417,8 @@ concept DynamicInt8 =
 template <Scheme S, detail::DynamicInt8 Inputs, class Arch>
   requires detail::MultipliedAsStored<S>
 class linear<S, Inputs, Arch>
-    : public detail::scheme_layer<S, detail::grouped_product<S, Inputs, Arch>> {
+    : public detail::scheme_layer<S, detail::grouped_product<S, Inputs, Arch>>,
+      public detail::saved_layer<linear<S, Inputs, Arch>> {
   using product = detail::grouped_product<S, Inputs, Arch>;
   using base = detail::scheme_layer<S, product>;
 

@@ -111,18 +111,19 @@ template <class Arch, Scheme S>
 
 /// Returns packed weights, which may be views. Scales are read only if the largest possible ones
 /// are too large.
+/// @param function  the start of error sentences
 /// @throws fewbit::error unless they are those of the scheme, and all totals of inputs of 8 bits
 ///         are floats
 template <Scheme S, class Weights>
-[[nodiscard]] Weights checked_weights(Weights w) {
-  expect_not_empty("linear", "weights", w.n(), w.k());
+[[nodiscard]] Weights checked_weights(Weights w, const char* function = "linear") {
+  expect_not_empty(function, "weights", w.n(), w.k());
   constexpr index group = scale_depth<typename S::granularity>;
-  expect_equal("linear", "group of weights", w.group(), group == 0 ? w.k() : group);
+  expect_equal(function, "group of weights", w.group(), group == 0 ? w.k() : group);
   const auto kind = [](bool is_affine) { return is_affine ? "one for each group" : "one for all"; };
-  expect(w.is_affine() == S::is_affine, "linear", "zero point of weights", kind(w.is_affine()),
+  expect(w.is_affine() == S::is_affine, function, "zero point of weights", kind(w.is_affine()),
          kind(S::is_affine));
   if constexpr (!S::is_affine && !S::has_minimum) {
-    expect_equal("linear", "zero point of weights", w.stored_zero() + Weights::unit::offset,
+    expect_equal(function, "zero point of weights", w.stored_zero() + Weights::unit::offset,
                  -S::storage::min);
   }
   constexpr bool has_zero = S::is_affine || S::has_minimum;
@@ -139,7 +140,7 @@ template <Scheme S, class Weights>
       total += largest * static_cast<double>(w.depth_of(g));
     }
     if (total <= most) continue;  // false for NaN
-    fail("linear", "largest sum of row " + std::to_string(j) + " of weights by codes of inputs",
+    fail(function, "largest sum of row " + std::to_string(j) + " of weights by codes of inputs",
          total, "at most " + text(std::numeric_limits<float>::max()));
   }
   return w;

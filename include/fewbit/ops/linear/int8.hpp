@@ -18,6 +18,7 @@
 #include <type_traits>
 
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/stored_array.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/few_bits/multiply.hpp"
 #include "fewbit/gemm/few_bits/partial_sums.hpp"
@@ -154,8 +155,23 @@ class int8_product {
   [[nodiscard]] index bytes() const noexcept {
     index proofs = 0;
     if constexpr (!stays_packed<S>) proofs = weights_.proof_bytes();
-    return weights_.bytes() + proofs + scales_.size() * index{sizeof(float)} +
-           (zero_points_.size() + input_offsets_.size()) * index{sizeof(std::int32_t)};
+    return weights_.bytes() + proofs + scales_.bytes() + zero_points_.bytes() +
+           input_offsets_.bytes();
+  }
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    visit_params(self.input_params_, parts);
+    parts.weights("weights", self.weights_);
+    if constexpr (Parts::loads) self.expect_parts(parts.place());
+    const index sums = self.outputs() * scale_blocks<S>(self.inputs());
+    parts.array("scales", self.scales_, sums, scale_number{});
+    if constexpr (S::is_affine) {
+      constexpr number_between codes{S::storage::min - code_shift<S>,
+                                     S::storage::max - code_shift<S>};
+      parts.array("zero_points", self.zero_points_, sums, codes);
+    }
+    if constexpr (Inputs::is_static) parts.array("input_offsets", self.input_offsets_, sums);
   }
 
   [[nodiscard]] index memory_bytes(index rows) const noexcept { return layout(rows).bytes; }
@@ -230,14 +246,28 @@ class int8_product {
 
   /// Fails unless the largest possible sums over k fit int32: those of (x - x_zero) * (w - w_zero),
   /// and those of x * w, which the kernel computes.
-  void expect_depth(index k) const {
+  void expect_depth(index k, const char* function = "linear") const {
     const int zero = input_params_.zero_point;
     const int x_most = std::max(input_max - zero, zero - input_min);
     const index most =
         std::min(weights_type::max_depth, index{std::numeric_limits<std::int32_t>::max()} /
                                               (x_most * largest_signed_code<S>));
     const index depth = block_depth == 0 ? k : std::min(k, block_depth);
-    expect(depth <= most, "linear", "number of inputs", k, "at most " + std::to_string(most));
+    expect(depth <= most, function, "number of inputs", k, "at most " + std::to_string(most));
+  }
+
+  /// Fails unless weights that were read are those of the scheme.
+  void expect_parts(const char* place) const {
+    expect_valid_params(place, "input_params", input_params_, input_min, input_max);
+    expect_depth(inputs(), place);
+    if constexpr (stays_packed<S>) {
+      expect_equal(place, "zero point of weights", weights_.zero_point(), -S::storage::min);
+    } else {
+      const index block = block_depth == 0 ? inputs() : std::min(block_depth, inputs());
+      expect_equal(place, "block_depth of weights", weights_.layout().block_depth(), block);
+      expect_equal(place, "largest_activation of weights", weights_.largest_activation(),
+                   index{gemm::largest_code<input_code>});
+    }
   }
 
   /// Weight scale times the scale of static inputs; 0 if all weights of the group are 0.
@@ -562,9 +592,9 @@ class int8_product {
   }
 
   weights_type weights_;
-  aligned_buffer<float> scales_;
-  aligned_buffer<std::int32_t> zero_points_;
-  aligned_buffer<std::int32_t> input_offsets_;
+  stored_array<float> scales_;
+  stored_array<std::int32_t> zero_points_;
+  stored_array<std::int32_t> input_offsets_;
   quant_params input_params_;
 };
 
@@ -589,7 +619,8 @@ class int8_product {
 /// scale / 127, and a weight takes a byte. linear<S, float_inputs> keeps levels exact and stores
 /// codes of few bits.
 template <LinearWeights S, class Inputs, class Arch>
-class linear : public detail::scheme_layer<S, detail::int8_product<S, Inputs, Arch>> {
+class linear : public detail::scheme_layer<S, detail::int8_product<S, Inputs, Arch>>,
+               public detail::saved_layer<linear<S, Inputs, Arch>> {
   static_assert(
       Scheme<S>,
       "fewbit: a layer of product quantization takes dynamic_int8 or float_inputs, a layer of ttq "

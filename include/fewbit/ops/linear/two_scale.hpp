@@ -23,7 +23,10 @@
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 /// Weights of quantize_ttq, as a template argument: linear<ttq>.
-struct ttq {};
+struct ttq {
+  /// Its name in files.
+  [[nodiscard]] static std::string text() { return "ttq"; }
+};
 
 namespace detail {
 
@@ -91,7 +94,8 @@ template <class Arch>
 /// bits everywhere.
 template <class Arch>
 class linear<ttq, dynamic_int8, Arch>
-    : public layer<detail::stored_product<gemm::grouped_weights<1, Arch>, 2>> {
+    : public layer<detail::stored_product<gemm::grouped_weights<1, Arch>, 2>>,
+      public detail::saved_layer<linear<ttq, dynamic_int8, Arch>> {
   using base = layer<detail::stored_product<gemm::grouped_weights<1, Arch>, 2>>;
 
  public:
