@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "fewbit/arch/arch.hpp"
 #include "fewbit/codebook/packed_codes.hpp"
@@ -28,9 +29,62 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
+#include "fewbit/core/stored_array.hpp"
 #include "fewbit/core/types.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
+
+namespace detail {
+
+/// The order of codes of the lookup unit of any instruction set, as numbers (code_layout).
+struct any_code_layout {
+  index points;     // of a row
+  index parts;      // of a row
+  index row_bytes;  // parts / 2 bytes of each point, or one
+  index groups;     // rows side by side
+
+  template <class Unit>
+  static any_code_layout of() noexcept {
+    return {Unit::points, Unit::parts, Unit::row_bytes, Unit::groups};
+  }
+  friend bool operator==(const any_code_layout&, const any_code_layout&) = default;
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& of_layer) {
+    of_layer.number("points of a row of codes", self.points, 1, 256);
+    of_layer.number("parts of a row of codes", self.parts, 1, 16);
+    of_layer.number("bytes of a row of codes", self.row_bytes, 1, 4096);
+    of_layer.number("rows of codes side by side", self.groups, 1, 64);
+  }
+  void expect_valid(const char* place, int bits) const {
+    const bool is_whole = bits == 8 ? parts == 1 : parts % 2 == 0;
+    expect(is_whole, place, "parts of a row of codes", parts, bits == 8 ? "1" : "an even number");
+    expect_equal(place, "bytes of a row of codes", row_bytes, points * half());
+  }
+
+  [[nodiscard]] index half() const noexcept { return parts > 1 ? parts / 2 : 1; }
+  [[nodiscard]] index block_bytes(index of_row) const noexcept {
+    return (of_row + parts - 1) / parts * groups * row_bytes;
+  }
+  [[nodiscard]] index bytes(index rows, index of_row) const noexcept {
+    const index block = points * groups;
+    return (rows + block - 1) / block * block_bytes(of_row);
+  }
+  /// The code of part p of row j.
+  [[nodiscard]] std::uint8_t code(const std::uint8_t* codes, index of_row, index j,
+                                  index p) const noexcept {
+    const index i = j % (points * groups), point = i % points;
+    const index row = p / parts * groups + i / points;
+    index byte = point * half();
+    if (parts == 2) byte = point < points / 2 ? 2 * point : 2 * (point - points / 2) + 1;
+    const std::uint8_t both =
+        codes[j / (points * groups) * block_bytes(of_row) + row * row_bytes + byte + p % half()];
+    if (parts == 1) return both;
+    return static_cast<std::uint8_t>(p % parts >= half() ? both >> 4 : both & 15);
+  }
+};
+
+}  // namespace detail
 
 /// n x k weights as codes of 4 or 8 bits, for one instruction set.
 template <int Bits, class Arch = arch::native>
@@ -67,8 +121,7 @@ class pq_weights {
         k > pq.dimension() - width_ && k <= pq.dimension(), "pq_weights", "k", k,
         std::to_string(pq.dimension() - width_ + 1) + " to " + std::to_string(pq.dimension()));
     pq.expect_codes("pq_weights", codes);
-    keep_centroids(pq);
-    layout::pack(codes, memory_.data() + centroid_bytes());
+    pack(pq, codes);
   }
 
   [[nodiscard]] index n() const noexcept { return n_; }
@@ -95,22 +148,75 @@ class pq_weights {
   }
 
   /// Bytes of codes and centroids.
-  [[nodiscard]] index bytes() const noexcept { return memory_.size(); }
+  [[nodiscard]] index bytes() const noexcept { return memory_.bytes(); }
+
+  /// Lists what the weights are made of (ops/parts.hpp). Codes in the order of another instruction
+  /// set are packed anew.
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    parts.number("n", self.n_, 1, most_extent);
+    parts.number("k", self.k_, 1, most_extent);
+    parts.number("width", self.width_, 1, most_extent);
+    parts.number("flag of shared centroids", self.shared_);
+    detail::any_code_layout order = detail::any_code_layout::of<unit>();
+    order.visit_parts(order, parts);
+    if constexpr (Parts::loads) {
+      self.parts_ = (self.k_ + self.width_ - 1) / self.width_;
+      self.take(parts, order);
+    } else {
+      parts.array("weights", self.memory_, self.memory_.size());
+    }
+  }
 
  private:
+  /// Counts of bytes then fit an index.
+  static constexpr index most_extent = index{1} << 24;
+
   [[nodiscard]] index centroid_bytes() const noexcept {
     return (shared_ ? 1 : parts_) * width_ * centroids * index{sizeof(float)};
   }
 
-  void keep_centroids(const product_quantizer& pq) {
+  void pack(const product_quantizer& pq, const Eigen::Ref<const row_matrix<std::uint8_t>>& codes) {
     shared_ = true;
     for (index p = 0; p < parts_; ++p) {
       shared_ = shared_ && pq.centroids(p) == pq.centroids(0);
       largest_magnitude_ = std::max(largest_magnitude_, pq.centroids(p).cwiseAbs().maxCoeff());
     }
-    memory_ = aligned_buffer<std::uint8_t>(centroid_bytes() + layout::bytes(n_, parts_));
-    std::copy_n(pq.column(0), centroid_bytes() / index{sizeof(float)},
-                reinterpret_cast<float*>(memory_.data()));
+    pack(pq.column(0), codes);
+  }
+
+  void pack(const float* of_parts, const Eigen::Ref<const row_matrix<std::uint8_t>>& codes) {
+    aligned_buffer<std::uint8_t> memory(centroid_bytes() + layout::bytes(n_, parts_));
+    std::copy_n(of_parts, centroid_bytes() / index{sizeof(float)},
+                reinterpret_cast<float*>(memory.data()));
+    layout::pack(codes, memory.data() + centroid_bytes());
+    memory_ = std::move(memory);
+  }
+
+  /// Reads centroids and codes in any order.
+  template <class Parts>
+  void take(Parts& parts, const detail::any_code_layout& order) {
+    constexpr index most_parts = std::numeric_limits<std::int32_t>::max() / 255;
+    detail::expect(parts_ <= most_parts, parts.place(), "number of parts", parts_,
+                   "at most " + std::to_string(most_parts));
+    order.expect_valid(parts.place(), Bits);
+    parts.array("weights", memory_, centroid_bytes() + order.bytes(n_, parts_));
+    const auto* of_parts = reinterpret_cast<const float*>(memory_.data());
+    largest_magnitude_ = 0.0F;
+    for (index i = 0; i < centroid_bytes() / index{sizeof(float)}; ++i) {
+      if (!detail::is_finite(of_parts[i]))
+        detail::fail(parts.place(), detail::item("centroids", i), of_parts[i], "a finite number");
+      largest_magnitude_ = std::max(largest_magnitude_, std::fabs(of_parts[i]));
+    }
+    if (order == detail::any_code_layout::of<unit>()) return;
+    const stored_array<std::uint8_t> other = memory_;
+    row_matrix<std::uint8_t> codes(n_, parts_);
+    for (index j = 0; j < n_; ++j) {
+      for (index p = 0; p < parts_; ++p)
+        codes(j, p) = order.code(other.data() + centroid_bytes(), parts_, j, p);
+    }
+    pack(of_parts, codes);
+    parts.tell_repacked("weights");
   }
 
   index n_ = 0;
@@ -119,7 +225,7 @@ class pq_weights {
   index width_ = 1;
   bool shared_ = false;
   float largest_magnitude_ = 0.0F;
-  aligned_buffer<std::uint8_t> memory_;  // centroids, then codes: the order of reading
+  stored_array<std::uint8_t> memory_;  // centroids, then codes: the order of reading
 };
 
 }}  // namespace fewbit

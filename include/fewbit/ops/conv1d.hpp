@@ -34,6 +34,7 @@
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/core/operands.hpp"
+#include "fewbit/core/stored_array.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/int8/lhs.hpp"
 #include "fewbit/gemm/int8/one_row.hpp"
@@ -168,7 +169,7 @@ struct no_row_weights {
 /// @tparam Inputs  integer_only<In, Out, Mode> of 8-bit codes
 /// @tparam Arch    instruction set, for comparing; programs leave it alone
 template <Scheme S, class Inputs, class Arch = arch::native>
-class conv1d {
+class conv1d : public detail::saved_layer<conv1d<S, Inputs, Arch>> {
   static_assert(detail::are_integer_only<Inputs> && sizeof(typename Inputs::code) == 1,
                 "fewbit: conv1d takes integer_only<In, Out, Mode> of 8-bit codes");
   static_assert(!S::has_minimum && !CodebookScheme<S>,
@@ -231,8 +232,7 @@ class conv1d {
   [[nodiscard]] index bytes() const noexcept {
     index proofs = 0;
     if constexpr (!detail::stays_packed<S>) proofs = weights_.proof_bytes();
-    return weights_.bytes() + proofs + output_.bytes() +
-           zeros_.size() * index{sizeof(std::int32_t)} + rows_.bytes();
+    return weights_.bytes() + proofs + output_.bytes() + zeros_.bytes() + rows_.bytes();
   }
 
   /// A whole sequence, a window at a time, in at most 16 KiB of stack.
@@ -324,6 +324,7 @@ class conv1d {
   }
 
  private:
+  friend struct detail::parts_access;
   /// Where u8 activations are read in place and s8 are not, windows are written as s8 + 128.
   static constexpr bool moves_codes = std::is_same_v<code, std::int8_t> &&
                                       unit_of<std::uint8_t>::in_place &&
@@ -355,25 +356,14 @@ class conv1d {
   conv1d(const quantized_matrix<S>& weights, const window1d& window,
          std::span<const std::int32_t> bias, std::int32_t input_zero, output_type output)
       : window_(window), zero_point_(input_zero), output_(std::move(output)) {
-    using limits = std::numeric_limits<code>;
-    detail::expect_extent_in(name, "window.kernel", window.kernel, 1);
-    detail::expect_extent_in(name, "window.stride", window.stride, 1);
-    detail::expect_extent_in(name, "window.dilation", window.dilation, 1);
-    detail::expect_extent_in(name, "window.before", window.before, 0);
-    detail::expect_extent_in(name, "window.after", window.after, 0);
+    expect_window(name, input_zero);
     if (weights.cols() == 0 || weights.cols() % window.kernel != 0) {
       detail::fail(name, "number of columns of weights", weights.cols(),
                    "a multiple of the kernel, " + std::to_string(window.kernel));
     }
     channels_ = weights.cols() / window.kernel;
-    detail::expect_zero_point(name, "input_params.zero_point", input_zero, limits::min(),
-                              limits::max());
     detail::expect_channels(name, output_, bias, weights.rows());
-    // Windows end at whole steps of the kernel. Weights of few bits have codes without a zero.
-    constexpr index step = detail::stays_packed<S> ? 1 : index{kernel_type::unit::depth};
-    depth_ = (weights.cols() + step - 1) / step * step;
-    detail::expect(depth_ <= weights_type::max_depth, name, "number of weights of an output",
-                   depth_, "at most " + std::to_string(weights_type::max_depth));
+    set_depth(name, weights.cols());
     const row_matrix<std::int8_t> codes = detail::signed_codes(weights);
     row_matrix<std::int8_t> padded = row_matrix<std::int8_t>::Zero(codes.rows(), depth_);
     padded.leftCols(codes.cols()) = codes;
@@ -390,6 +380,68 @@ class conv1d {
   }
 
   static constexpr int moved = moves_codes ? 128 : 0;
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    index outputs = self.outputs();
+    std::int32_t added = moved;
+    visit_window(self.window_, parts);
+    parts.number("channels", self.channels_, 1, detail::largest_channels);
+    parts.number("outputs", outputs, 1, detail::largest_channels);
+    parts.number("input_params.zero_point", self.zero_point_);
+    parts.number("number added to codes", added, 0, 128);
+    const index real = self.window_.kernel * self.channels_;
+    if constexpr (Parts::loads) {
+      self.expect_window(parts.place(), self.zero_point_);
+      self.set_depth(parts.place(), real);
+    }
+    parts.weights("weights", self.weights_, {real, self.depth_});
+    if constexpr (Parts::loads)
+      detail::expect_packed<S>(parts.place(), self.weights_, outputs, self.depth_, self.depth_);
+    detail::visit_zeros<S>(self.zeros_, parts, outputs);
+    output_type::visit_parts(self.output_, parts, outputs);
+    if constexpr (Parts::loads) {
+      if constexpr (!detail::stays_packed<S>) self.rows_ = row_weights_type(self.weights_);
+      if (added != moved) self.move_inputs(moved - added, real);
+    }
+  }
+
+  template <class Window, class Parts>
+  static void visit_window(Window& window, Parts& parts) {
+    parts.number("window.kernel", window.kernel);
+    parts.number("window.stride", window.stride);
+    parts.number("window.dilation", window.dilation);
+    parts.number("window.before", window.before);
+    parts.number("window.after", window.after);
+  }
+
+  /// The bias for inputs that are `added` larger than those of the file.
+  void move_inputs(std::int32_t added, index depth) {
+    output_.move_inputs(added, [&](index c) {
+      const std::int64_t zero = S::is_affine ? zeros_.data()[c] : 0;
+      return weights_.column_sums()[c] - zero * depth;
+    });
+  }
+
+  void expect_window(const char* function, std::int32_t input_zero) const {
+    using limits = std::numeric_limits<code>;
+    detail::expect_extent_in(function, "window.kernel", window_.kernel, 1);
+    detail::expect_extent_in(function, "window.stride", window_.stride, 1);
+    detail::expect_extent_in(function, "window.dilation", window_.dilation, 1);
+    detail::expect_extent_in(function, "window.before", window_.before, 0);
+    detail::expect_extent_in(function, "window.after", window_.after, 0);
+    detail::expect_zero_point(function, "input_params.zero_point", input_zero, limits::min(),
+                              limits::max());
+  }
+
+  /// Windows end at whole steps of the kernel. Weights of few bits have codes without a zero.
+  void set_depth(const char* function, index weights) {
+    constexpr index step = detail::stays_packed<S> ? 1 : index{kernel_type::unit::depth};
+    const index depth = (weights + step - 1) / step * step;
+    detail::expect(depth <= weights_type::max_depth, function, "number of weights of an output",
+                   depth, "at most " + std::to_string(weights_type::max_depth));
+    depth_ = depth;
+  }
 
   template <class X, class Y>
   [[nodiscard]] static consteval bool takes() {
@@ -555,9 +607,12 @@ class conv1d {
   std::int32_t zero_point_ = 0;
   weights_type weights_;
   row_weights_type rows_;
-  aligned_buffer<std::int32_t> zeros_;
+  stored_array<std::int32_t> zeros_;
   output_type output_;
 };
+
+template <class S, class Inputs, class Arch>
+inline constexpr const char* detail::layer_word<conv1d<S, Inputs, Arch>> = "conv1d";
 
 }}  // namespace fewbit
 

@@ -68,7 +68,8 @@ template <class T>
 /// @tparam Inputs  see the table above
 /// @tparam Arch    instruction set, for comparing; programs leave it alone
 template <Scheme S, class Inputs = dynamic_int8, class Arch = arch::native>
-class conv2d : public layer<detail::conv_product<S, Inputs, Arch>> {
+class conv2d : public layer<detail::conv_product<S, Inputs, Arch>>,
+               public detail::saved_layer<conv2d<S, Inputs, Arch>> {
   using product = detail::conv_product<S, Inputs, Arch>;
   using base = layer<product>;
   using parts = detail::integer_parts<S, Inputs>;
@@ -137,6 +138,9 @@ class conv2d : public layer<detail::conv_product<S, Inputs, Arch>> {
                      quant_params{1.0F, input_zero_point},
                      parts::output(name, multipliers, options))) {}
 };
+
+template <class S, class Inputs, class Arch>
+inline constexpr const char* detail::layer_word<conv2d<S, Inputs, Arch>> = "conv2d";
 
 }}  // namespace fewbit
 

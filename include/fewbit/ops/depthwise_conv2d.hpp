@@ -45,7 +45,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 /// @tparam Inputs  integer_only<In, Out, Mode>
 /// @tparam Arch    instruction set, for comparing; programs leave it alone
 template <class Inputs, class Arch = arch::native>
-class depthwise_conv2d {
+class depthwise_conv2d : public detail::saved_layer<depthwise_conv2d<Inputs, Arch>> {
   static_assert(detail::are_integer_only<Inputs>,
                 "fewbit: depthwise_conv2d takes integer_only<In, Out, Mode>");
   static constexpr const char* name = "depthwise_conv2d";
@@ -140,6 +140,16 @@ class depthwise_conv2d {
   }
 
  private:
+  friend struct detail::parts_access;
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    if constexpr (!Parts::loads)
+      detail::expect(!self.is_empty_, "save", "number of channels", 0, "at least 1");
+    product::visit_parts(self.product_, parts);
+    if constexpr (Parts::loads) self.is_empty_ = false;
+  }
+
   template <class Factor>
   depthwise_conv2d(const depthwise_weights& weights, const detail::depthwise_shape& shape,
                    std::span<const bias_type> bias, std::span<const Factor> factors,
@@ -187,6 +197,10 @@ class depthwise_conv2d {
   product product_;
   bool is_empty_ = true;
 };
+
+template <class Inputs, class Arch>
+inline constexpr const char* detail::layer_word<depthwise_conv2d<Inputs, Arch>> =
+    "depthwise_conv2d";
 
 }}  // namespace fewbit
 

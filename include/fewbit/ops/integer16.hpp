@@ -38,6 +38,23 @@ struct output16 {
   std::vector<std::int64_t> bias;
   code_bounds bounds;
 
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts, index channels) {
+    constexpr std::int64_t most = std::int64_t{1} << 46;
+    parts.array("factors", self.factors, channels);
+    parts.array("bias", self.bias, channels, number_between{-most, most});
+    parts.number("bounds.lowest", self.bounds.lowest);
+    parts.number("bounds.highest", self.bounds.highest);
+    if constexpr (Parts::loads) {
+      for (index c = 0; c < channels; ++c)
+        expect_channel_multiplier(parts.place(), c, self.factors[static_cast<std::size_t>(c)],
+                                  largest_exponent);
+      self.bounds = bounds_of<std::int16_t>(parts.place(), self.bounds);
+    }
+  }
+
+  static constexpr int largest_exponent = std::is_same_v<Mode, tflite_int64> ? 7 : 30;
+
   [[nodiscard]] index bytes() const noexcept {
     return static_cast<index>(factors.capacity() * sizeof(fixed_multiplier) +
                               bias.capacity() * sizeof(std::int64_t));
@@ -72,7 +89,7 @@ output16<Mode> make_output16(const char* name, index channels,
   expect_equal(name, "number of factors", static_cast<index>(factors.size()), channels);
   for (std::size_t c = 0; c < factors.size(); ++c) {
     expect_channel_multiplier(name, static_cast<index>(c), factors[c],
-                              std::is_same_v<Mode, tflite_int64> ? 7 : 30);
+                              output16<Mode>::largest_exponent);
   }
   output16<Mode> out{factors, std::vector<std::int64_t>(factors.size(), 0),
                      bounds_of<std::int16_t>(name, options.bounds)};
@@ -130,10 +147,16 @@ class rows16 {
     } else {
       weights_ = weights_type(some);
     }
-    moved_.resize(static_cast<std::size_t>(rows));
-    for (index c = 0; c < rows; ++c) {
-      moved_[static_cast<std::size_t>(c)] =
-          std::int64_t{-128} * gemm::sum_of_codes(some.data() + c * some.cols(), some.cols());
+    keep_sums();
+  }
+
+  /// Lists n x k weights (ops/parts.hpp).
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts, const std::string& name, index n, index k) {
+    parts.weights(name, self.weights_);
+    if constexpr (Parts::loads) {
+      expect_packed<S>(parts.place(), self.weights_, n, k, k);
+      self.keep_sums();
     }
   }
 
@@ -195,6 +218,12 @@ class rows16 {
   }
 
  private:
+  void keep_sums() {
+    moved_.resize(static_cast<std::size_t>(n()));
+    for (index c = 0; c < n(); ++c)
+      moved_[static_cast<std::size_t>(c)] = std::int64_t{-128} * weights_.column_sums()[c];
+  }
+
   [[nodiscard]] index code_bytes(index rows) const noexcept { return (rows * k() + 63) / 64 * 64; }
   [[nodiscard]] index sum_bytes(index rows) const noexcept {
     return (rows * n() * index{sizeof(std::int32_t)} + 63) / 64 * 64;
@@ -254,6 +283,29 @@ class product16 {
     for (const weights_type& w : weights_) all += w.bytes();
     return all;
   }
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    visit_conv_shape(self.shape_, parts);
+    visit_params(self.input_params_, parts);
+    const index depth = self.shape_.depth();
+    if constexpr (Parts::loads) {
+      expect_valid_params(parts.place(), "input_params", self.input_params_, 0, 0);
+      expect(depth <= rows_type::max_depth, parts.place(), "number of weights of an output", depth,
+             "at most " + std::to_string(rows_type::max_depth));
+    }
+    for (index g = 0; g < self.shape_.groups; ++g) {
+      if constexpr (Parts::loads) self.weights_.emplace_back();
+      weights_type::visit_parts(self.weights_[static_cast<std::size_t>(g)], parts,
+                                "weights" + std::to_string(g), self.shape_.group_channels(), depth);
+    }
+    output16<mode>::visit_parts(self.output_, parts, self.shape_.channels);
+    if constexpr (Parts::loads) {
+      self.gather_ = patch_gatherer<std::int16_t, std::int16_t>(self.shape_.window,
+                                                                self.shape_.groups, depth, 0);
+    }
+  }
+
   [[nodiscard]] static index memory_bytes(index /*rows*/) noexcept { return 1; }
   [[nodiscard]] index worker_bytes(index /*rows*/) const noexcept {
     const index windows = windows_per_block();
@@ -289,6 +341,7 @@ class product16 {
   }
 
  private:
+  using rows_type = typename weights_type::weights_type;
   static constexpr index most_patch_bytes = 64 * 1024;
 
   [[nodiscard]] index windows_per_block() const noexcept {
@@ -349,7 +402,8 @@ class product16 {
 /// conv2d of 16-bit codes. Sums are int64; bias is a multiple of S_in * S_w.
 template <Scheme S, class Mode, class Arch>
 class conv2d<S, integer_only<std::int16_t, std::int16_t, Mode>, Arch>
-    : public layer<detail::product16<S, integer_only<std::int16_t, std::int16_t, Mode>, Arch>> {
+    : public layer<detail::product16<S, integer_only<std::int16_t, std::int16_t, Mode>, Arch>>,
+      public detail::saved_layer<conv2d<S, integer_only<std::int16_t, std::int16_t, Mode>, Arch>> {
   using product = detail::product16<S, integer_only<std::int16_t, std::int16_t, Mode>, Arch>;
   using base = layer<product>;
   static constexpr const char* name = "conv2d";
@@ -385,7 +439,8 @@ class conv2d<S, integer_only<std::int16_t, std::int16_t, Mode>, Arch>
 /// The linear layer of 16-bit codes.
 template <Scheme S, class Mode, class Arch>
 class linear<S, integer_only<std::int16_t, std::int16_t, Mode>, Arch>
-    : public layer<detail::product16<S, integer_only<std::int16_t, std::int16_t, Mode>, Arch>> {
+    : public layer<detail::product16<S, integer_only<std::int16_t, std::int16_t, Mode>, Arch>>,
+      public detail::saved_layer<linear<S, integer_only<std::int16_t, std::int16_t, Mode>, Arch>> {
   using product = detail::product16<S, integer_only<std::int16_t, std::int16_t, Mode>, Arch>;
   using base = layer<product>;
   static constexpr const char* name = "linear";

@@ -19,14 +19,17 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/fixed_point.hpp"
+#include "fewbit/core/stored_array.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/stages.hpp"
 #include "fewbit/ops/integer_only.hpp"
+#include "fewbit/ops/parts/checks.hpp"
 #include "fewbit/quant/params.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
@@ -133,8 +136,25 @@ class channel_factors {
   }
 
   [[nodiscard]] index channels() const noexcept { return mantissas_.size(); }
-  [[nodiscard]] index bytes() const noexcept {
-    return (mantissas_.size() + exponents_.size()) * index{sizeof(std::int32_t)};
+  [[nodiscard]] index bytes() const noexcept { return mantissas_.bytes() + exponents_.bytes(); }
+  /// The factors of `count` channels: number i is that of channel from(i).
+  template <class F>
+  [[nodiscard]] channel_factors picked(index count, const F& from) const {
+    channel_factors some(count);
+    for (index i = 0; i < count; ++i)
+      some.set(i, {mantissas_.data()[from(i)], exponents_.data()[from(i)]});
+    return some;
+  }
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts, index channels) {
+    constexpr index most = std::numeric_limits<std::int32_t>::max();
+    parts.array("mantissas", self.mantissas_, channels, number_between{0, most});
+    parts.array("exponents", self.exponents_, channels, number_between{-31, 30});
+    if constexpr (Parts::loads) {
+      const std::int32_t* first = self.exponents_.data();
+      self.below_one_ = std::all_of(first, first + channels, [](int e) { return e <= 0; });
+    }
   }
   /// The stage of the channels from `first` on.
   // NOLINTNEXTLINE(bugprone-exception-escape): the pointers are not null
@@ -146,16 +166,18 @@ class channel_factors {
   }
 
  private:
-  explicit channel_factors(index channels) : mantissas_(channels), exponents_(channels) {}
+  explicit channel_factors(index channels)
+      : mantissas_(aligned_buffer<std::int32_t>(channels)),
+        exponents_(aligned_buffer<std::int32_t>(channels)) {}
 
   void set(index channel, const fixed_multiplier& factor) noexcept {
-    mantissas_.data()[channel] = factor.mantissa;
-    exponents_.data()[channel] = factor.exponent;
+    mantissas_.writable()[channel] = factor.mantissa;
+    exponents_.writable()[channel] = factor.exponent;
     below_one_ &= factor.exponent <= 0;
   }
 
-  aligned_buffer<std::int32_t> mantissas_;
-  aligned_buffer<std::int32_t> exponents_;
+  stored_array<std::int32_t> mantissas_;
+  stored_array<std::int32_t> exponents_;
   bool below_one_ = true;
 };
 
@@ -164,22 +186,48 @@ class channel_factors<xnn_fp32> {
  public:
   channel_factors() = default;
   channel_factors(const char* function, std::span<const double> factors)
-      : factors_(static_cast<index>(factors.size())) {
+      : channel_factors(static_cast<index>(factors.size())) {
     for (std::size_t c = 0; c < factors.size(); ++c) {
       expect_factor<xnn_fp32>(function, static_cast<index>(c), factors[c]);
-      factors_.data()[c] = static_cast<float>(factors[c]);
-      below_one_ &= factors_.data()[c] < 1.0F;
+      set(static_cast<index>(c), static_cast<float>(factors[c]));
     }
   }
 
   [[nodiscard]] index channels() const noexcept { return factors_.size(); }
-  [[nodiscard]] index bytes() const noexcept { return factors_.size() * index{sizeof(float)}; }
+  [[nodiscard]] index bytes() const noexcept { return factors_.bytes(); }
+  template <class F>
+  [[nodiscard]] channel_factors picked(index count, const F& from) const {
+    channel_factors some(count);
+    for (index i = 0; i < count; ++i) some.set(i, factors_.data()[from(i)]);
+    return some;
+  }
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts, index channels) {
+    parts.array("factors", self.factors_, channels, factor_number{});
+    if constexpr (Parts::loads) {
+      const float* first = self.factors_.data();
+      self.below_one_ = std::all_of(first, first + channels, [](float f) { return f < 1.0F; });
+    }
+  }
   [[nodiscard]] gemm::requantize<xnn_fp32> stage(index first) const noexcept {
     return {factors_.data() + first, below_one_};
   }
 
  private:
-  aligned_buffer<float> factors_;
+  struct factor_number {
+    bool operator()(float x) const noexcept { return x >= least_factor && x < 256.0F; }
+    static const char* want() noexcept { return "at least 2^-32 and less than 2^8"; }
+  };
+
+  explicit channel_factors(index channels) : factors_(aligned_buffer<float>(channels)) {}
+
+  void set(index channel, float factor) noexcept {
+    factors_.writable()[channel] = factor;
+    below_one_ &= factor < 1.0F;
+  }
+
+  stored_array<float> factors_;
   bool below_one_ = true;
 };
 
@@ -203,6 +251,18 @@ class channel_factors<q7_pot> {
 
   [[nodiscard]] index channels() const noexcept { return channels_; }
   [[nodiscard]] static index bytes() noexcept { return 0; }
+  template <class F>
+  [[nodiscard]] channel_factors picked(index count, const F& /*from*/) const noexcept {
+    channel_factors some = *this;
+    some.channels_ = count;
+    return some;
+  }
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts, index channels) {
+    parts.number("shift", self.shift_, 0, 31);
+    if constexpr (Parts::loads) self.channels_ = channels;
+  }
   // NOLINTNEXTLINE(bugprone-exception-escape): the shift was checked
   [[nodiscard]] gemm::requantize<q7_pot> stage(index /*first*/) const noexcept {
     return gemm::requantize<q7_pot>(shift_);
@@ -262,7 +322,7 @@ class integer_output {
   integer_output(const char* function, channel_factors<Mode> factors, std::int32_t zero_point,
                  const code_bounds& bounds, std::int32_t outside = 0)
       : factors_(std::move(factors)),
-        bias_(factors_.channels()),
+        bias_(aligned_buffer<std::int32_t>(factors_.channels())),
         zero_point_(zero_point),
         bounds_(bounds_of<Out>(function, bounds)) {
     const std::int32_t least = std::max(std::numeric_limits<Out>::min() - outside, -255),
@@ -279,15 +339,48 @@ class integer_output {
                 const channel_sums& sums, std::int32_t reach) {
     const std::int64_t magnitude = bias < 0 ? -std::int64_t{bias} : std::int64_t{bias};
     expect_sum(function, channel, sums.magnitudes * reach + magnitude);
-    bias_.data()[channel] = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias) -
-                                                      static_cast<std::uint32_t>(input_zero) *
-                                                          static_cast<std::uint32_t>(sums.weights));
+    bias_.writable()[channel] = less(bias, input_zero, sums.weights);
+  }
+
+  /// Subtracts `added` * sums(c) from the bias of each channel: the inputs are `added` larger.
+  template <class F>
+  void move_inputs(std::int32_t added, const F& sums) {
+    bias_ = moved(bias_, added, sums);
+  }
+  /// values[c] - added * sums(c), modulo 2^32.
+  template <class F>
+  [[nodiscard]] static stored_array<std::int32_t> moved(const stored_array<std::int32_t>& values,
+                                                        std::int32_t added, const F& sums) {
+    aligned_buffer<std::int32_t> result(values.size());
+    for (index c = 0; c < values.size(); ++c) result[c] = less(values.data()[c], added, sums(c));
+    return result;
+  }
+
+  /// The outputs of `count` channels: number i is that of channel from(i).
+  template <class F>
+  [[nodiscard]] integer_output picked(index count, const F& from) const {
+    integer_output some;
+    some.factors_ = factors_.picked(count, from);
+    aligned_buffer<std::int32_t> bias(count);
+    for (index i = 0; i < count; ++i) bias[i] = bias_.data()[from(i)];
+    some.bias_ = std::move(bias);
+    some.zero_point_ = zero_point_;
+    some.bounds_ = bounds_;
+    return some;
+  }
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts, index channels) {
+    channel_factors<Mode>::visit_parts(self.factors_, parts, channels);
+    parts.array("bias", self.bias_, channels);
+    parts.number("output_params.zero_point", self.zero_point_, -255, 255);
+    parts.number("bounds.lowest", self.bounds_.lowest);
+    parts.number("bounds.highest", self.bounds_.highest);
+    if constexpr (Parts::loads) self.bounds_ = bounds_of<Out>(parts.place(), self.bounds_);
   }
 
   [[nodiscard]] index channels() const noexcept { return bias_.size(); }
-  [[nodiscard]] index bytes() const noexcept {
-    return factors_.bytes() + bias_.size() * index{sizeof(std::int32_t)};
-  }
+  [[nodiscard]] index bytes() const noexcept { return factors_.bytes() + bias_.bytes(); }
   [[nodiscard]] std::int32_t zero_point() const noexcept { return zero_point_; }
   [[nodiscard]] const code_bounds& bounds() const noexcept { return bounds_; }
 
@@ -304,13 +397,20 @@ class integer_output {
   }
 
  private:
+  /// value - factor * sum, modulo 2^32.
+  static std::int32_t less(std::int32_t value, std::int32_t factor, std::int64_t sum) noexcept {
+    return static_cast<std::int32_t>(static_cast<std::uint32_t>(value) -
+                                     static_cast<std::uint32_t>(factor) *
+                                         static_cast<std::uint32_t>(sum));
+  }
+
   // NOLINTNEXTLINE(bugprone-exception-escape): the bounds were checked
   [[nodiscard]] gemm::clamp_to<Out> bounds_stage() const noexcept {
     return {static_cast<Out>(bounds_.lowest), static_cast<Out>(bounds_.highest)};
   }
 
   channel_factors<Mode> factors_;
-  aligned_buffer<std::int32_t> bias_;
+  stored_array<std::int32_t> bias_;
   std::int32_t zero_point_ = 0;
   code_bounds bounds_;
 };

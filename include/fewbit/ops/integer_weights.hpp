@@ -68,6 +68,16 @@ void set_biases(const char* layer, Output& output, std::span<const std::int32_t>
   }
 }
 
+/// Zero points of the channels of a layer that is saved or loaded.
+template <Scheme S, class Zeros, class Parts>
+void visit_zeros(Zeros& zeros, Parts& parts, index channels) {
+  if constexpr (S::is_affine) {
+    constexpr number_between codes{S::storage::min - code_shift<S>,
+                                   S::storage::max - code_shift<S>};
+    parts.array("zero_points", zeros, channels, codes);
+  }
+}
+
 /// Zero points of the rows of signed_codes(weights).
 template <Scheme S>
 [[nodiscard]] aligned_buffer<std::int32_t> zeros_of_channels(const quantized_matrix<S>& weights) {

@@ -35,6 +35,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "fewbit/core/archive.hpp"
@@ -103,6 +104,9 @@ class part_writer {
               std::as_bytes(elements));
   }
 
+  /// Names of further arrays begin with `prefix`, until the next call.
+  void within(std::string prefix) { prefix_ = std::move(prefix); }
+
   /// Packed weights.
   template <class W>
   void weights(std::string_view what, const W& w, const gemm::image_depth& /*depth*/ = {}) {
@@ -127,11 +131,12 @@ class part_writer {
 
  private:
   [[nodiscard]] std::string name_of_part(std::string_view what) const {
-    return name_ + "/" + std::string(what);
+    return name_ + "/" + prefix_ + std::string(what);
   }
 
   Writer& to_;
   std::string name_;
+  std::string prefix_;
   std::vector<std::int64_t> numbers_;
 };
 
@@ -223,6 +228,8 @@ class part_reader {
     take(a, std::span(from, count));
   }
 
+  void within(std::string prefix) { prefix_ = std::move(prefix); }
+
   /// Packed weights: a view of the section, or packed anew.
   template <class W>
   void weights(std::string_view what, W& w, const gemm::image_depth& depth = {}) {
@@ -233,6 +240,14 @@ class part_reader {
     auto loaded = gemm::load_weights<W>(section.bytes, check, sentence(name, 0).c_str(), depth);
     if (loaded.is_repacked) from_.tell_repacked(name);
     w = std::move(loaded.weights);
+  }
+
+  /// The codes of 8-bit weights, for what is made from them.
+  template <class W>
+  [[nodiscard]] static row_matrix<std::int8_t> codes_of(const W& w) {
+    aligned_buffer<std::byte> image(w.image_bytes(), for_overwrite);
+    w.write_image(image);
+    return gemm::unpacked_codes(image);
   }
 
   /// Tells the reader that other parts were packed anew.
@@ -250,7 +265,7 @@ class part_reader {
     return safe + (text.size() > 120 ? "...'" : "'");
   }
   [[nodiscard]] std::string name_of_part(std::string_view what) const {
-    return name_ + "/" + std::string(what);
+    return name_ + "/" + prefix_ + std::string(what);
   }
   [[nodiscard]] std::string sentence(std::string_view name, std::size_t byte) const {
     return "load: " + std::string(from_.place(name, byte));
@@ -284,6 +299,7 @@ class part_reader {
 
   Reader& from_;
   std::string name_;
+  std::string prefix_;
   std::string place_;
   const std::byte* next_ = nullptr;  // the next number of the record
   std::int64_t left_ = 0;

@@ -88,7 +88,7 @@ struct transposed_phase {
 /// @tparam Inputs  integer_only<In, Out, Mode> of 8-bit codes
 /// @tparam Arch    instruction set, for comparing; programs leave it alone
 template <Scheme S, class Inputs, class Arch = arch::native>
-class transpose_conv2d {
+class transpose_conv2d : public detail::saved_layer<transpose_conv2d<S, Inputs, Arch>> {
   static_assert(detail::are_integer_only<Inputs> && sizeof(typename Inputs::code) == 1,
                 "fewbit: transpose_conv2d takes integer_only<In, Out, Mode> of 8-bit codes");
   static_assert(!S::has_minimum && !S::is_affine && !CodebookScheme<S>,
@@ -211,6 +211,7 @@ class transpose_conv2d {
   }
 
  private:
+  friend struct detail::parts_access;
   /// Where u8 activations are read in place and s8 are not, windows are written as s8 + 128.
   static constexpr bool moves_codes = std::is_same_v<code, std::int8_t> &&
                                       unit_of<std::uint8_t>::in_place &&
@@ -231,6 +232,26 @@ class transpose_conv2d {
     output_type output;
 
     [[nodiscard]] index taps() const noexcept { return rows.taps * cols.taps; }
+
+    /// @param added  how much larger inputs are than those of the file
+    template <class Self, class Parts>
+    static void visit_parts(const transpose_conv2d& layer, Self& self, Parts& of_layer,
+                            std::size_t number, std::int32_t added) {
+      of_layer.within(std::to_string(number) + "/");
+      // A window without taps has one step of weights 0.
+      const index real = std::max(self.taps() * layer.image_.channels, index{1});
+      of_layer.weights("weights", self.weights, {real, self.depth});
+      if constexpr (Parts::loads) {
+        detail::expect_packed<S>(of_layer.place(), self.weights, layer.channels_, self.depth,
+                                 self.depth);
+      }
+      output_type::visit_parts(self.output, of_layer, layer.channels_);
+      if constexpr (Parts::loads) {
+        if (added != 0) {
+          self.output.move_inputs(added, [&](index c) { return self.weights.column_sums()[c]; });
+        }
+      }
+    }
   };
 
   template <class MakeOutput>
@@ -238,53 +259,100 @@ class transpose_conv2d {
                    const window2d& window, const extent2d& output,
                    std::span<const std::int32_t> bias, std::int32_t input_zero,
                    const MakeOutput& make_output)
-      : image_(image), stride_(window.stride), extents_(output), zero_point_(input_zero) {
-    using limits = std::numeric_limits<code>;
-    detail::expect_valid_image(name, image);
-    detail::expect_valid_window(name, window);
-    detail::expect_equal(name, "dilation.height", window.dilation.height, 1);
-    detail::expect_equal(name, "dilation.width", window.dilation.width, 1);
-    detail::expect_extent_in(name, "output.height", output.height, 1);
-    detail::expect_extent_in(name, "output.width", output.width, 1);
+      : image_(image), window_(window), extents_(output), zero_point_(input_zero) {
+    expect_extents(name);
     const index cols = window.taps() * image.channels;
     if (weights.cols() != cols) {
       detail::fail(name, "number of columns of weights", weights.cols(),
                    std::to_string(cols) + ": kernel height * kernel width * channels");
     }
-    detail::expect_zero_point(name, "input_params.zero_point", input_zero, limits::min(),
-                              limits::max());
     if (!bias.empty()) {
       detail::expect_equal(name, "length of bias", static_cast<index>(bias.size()), weights.rows());
     }
     const row_matrix<std::int8_t> codes = detail::signed_codes(weights);
-    for (index py = 0; py < std::min(stride_.height, output.height); ++py) {
-      for (index px = 0; px < std::min(stride_.width, output.width); ++px) {
-        phases_.push_back(make_phase(
-            codes, {py, output.height, window.kernel.height, stride_.height, window.padding.top},
-            {px, output.width, window.kernel.width, stride_.width, window.padding.left}, window,
-            bias, make_output()));
-      }
-    }
+    for_each_phase([&](const auto& of_rows, const auto& of_cols) {
+      phases_.push_back(make_phase(codes, of_rows, of_cols, bias, make_output()));
+    });
     channels_ = weights.rows();
   }
 
-  phase make_phase(const row_matrix<std::int8_t>& codes, const detail::transposed_phase& rows,
-                   const detail::transposed_phase& cols, const window2d& window,
-                   std::span<const std::int32_t> bias, output_type output) const {
-    const index in = image_.channels, n = codes.rows();
-    const index taps = rows.taps * cols.taps;
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& of_layer) {
+    std::int32_t added = moved;
+    detail::visit_image(self.image_, of_layer);
+    detail::visit_window(self.window_, of_layer);
+    of_layer.number("output.height", self.extents_.height);
+    of_layer.number("output.width", self.extents_.width);
+    of_layer.number("channels", self.channels_, 1, detail::largest_channels);
+    of_layer.number("input_params.zero_point", self.zero_point_);
+    of_layer.number("number added to codes", added, 0, 128);
+    if constexpr (Parts::loads) {
+      self.expect_extents(of_layer.place());
+      self.for_each_phase([&](const auto& rows, const auto& cols) {
+        const index depth = self.depth_of(of_layer.place(), rows.taps * cols.taps);
+        self.phases_.push_back({rows, cols, depth, {}, {}});
+        phase::visit_parts(self, self.phases_.back(), of_layer, self.phases_.size() - 1,
+                           moved - added);
+      });
+    } else {
+      for (std::size_t i = 0; i < self.phases_.size(); ++i)
+        phase::visit_parts(self, self.phases_[i], of_layer, i, 0);
+    }
+  }
+
+  /// Fails unless all extents and the zero point are valid.
+  void expect_extents(const char* function) const {
+    using limits = std::numeric_limits<code>;
+    detail::expect_valid_image(function, image_);
+    detail::expect_valid_window(function, window_);
+    detail::expect_equal(function, "dilation.height", window_.dilation.height, 1);
+    detail::expect_equal(function, "dilation.width", window_.dilation.width, 1);
+    detail::expect_extent_in(function, "output.height", extents_.height, 1);
+    detail::expect_extent_in(function, "output.width", extents_.width, 1);
+    detail::expect_countable(function, "number of weights of a window", window_.kernel.height,
+                             window_.kernel.width, image_.channels);
+    detail::expect_countable(function, "number of codes of an output", extents_.height,
+                             extents_.width, std::max(channels_, index{1}));
+    detail::expect_zero_point(function, "input_params.zero_point", zero_point_, limits::min(),
+                              limits::max());
+  }
+
+  /// Calls f(rows, columns) for each remainder of rows and of columns.
+  template <class F>
+  void for_each_phase(const F& f) const {
+    const window2d& w = window_;
+    for (index py = 0; py < std::min(w.stride.height, extents_.height); ++py) {
+      for (index px = 0; px < std::min(w.stride.width, extents_.width); ++px) {
+        f(detail::transposed_phase(py, extents_.height, w.kernel.height, w.stride.height,
+                                   w.padding.top),
+          detail::transposed_phase(px, extents_.width, w.kernel.width, w.stride.width,
+                                   w.padding.left));
+      }
+    }
+  }
+
+  /// Codes of a window of `taps` pixels, in whole steps of the kernel.
+  [[nodiscard]] index depth_of(const char* function, index taps) const {
     constexpr index step = kernel_type::unit::depth;
-    const index depth = std::max((taps * in + step - 1) / step * step, step);
-    detail::expect(depth <= weights_type::max_depth, name, "number of weights of an output", depth,
-                   "at most " + std::to_string(weights_type::max_depth));
+    const index depth = std::max((taps * image_.channels + step - 1) / step * step, step);
+    detail::expect(depth <= weights_type::max_depth, function, "number of weights of an output",
+                   depth, "at most " + std::to_string(weights_type::max_depth));
+    return depth;
+  }
+
+  phase make_phase(const row_matrix<std::int8_t>& codes, const detail::transposed_phase& rows,
+                   const detail::transposed_phase& cols, std::span<const std::int32_t> bias,
+                   output_type output) const {
+    const index in = image_.channels, n = codes.rows();
+    const index depth = depth_of(name, rows.taps * cols.taps);
     detail::expect_equal(name, "number of factors", output.channels(), n);
     row_matrix<std::int8_t> some = row_matrix<std::int8_t>::Zero(n, depth);
     for (index u = 0; u < rows.taps; ++u) {  // pixels of a window from the first on
-      const index ky = rows.tap + (rows.taps - 1 - u) * stride_.height;
+      const index ky = rows.tap + (rows.taps - 1 - u) * window_.stride.height;
       for (index v = 0; v < cols.taps; ++v) {
-        const index kx = cols.tap + (cols.taps - 1 - v) * stride_.width;
+        const index kx = cols.tap + (cols.taps - 1 - v) * window_.stride.width;
         some.middleCols((u * cols.taps + v) * in, in) =
-            codes.middleCols((ky * window.kernel.width + kx) * in, in);
+            codes.middleCols((ky * window_.kernel.width + kx) * in, in);
       }
     }
     detail::set_biases(
@@ -317,12 +385,13 @@ class transpose_conv2d {
   /// Row `row` of an output image.
   void output_row(const code* image, index row, out* y, std::byte* memory,
                   bool on_stack) const noexcept {
-    const index per_row = std::min(stride_.width, extents_.width);
-    const index j = row / stride_.height;
+    const index per_row = std::min(window_.stride.width, extents_.width);
+    const index j = row / window_.stride.height;
     for (index px = 0; px < per_row; ++px) {
-      const phase& p = phases_[static_cast<std::size_t>(row % stride_.height * per_row + px)];
+      const phase& p =
+          phases_[static_cast<std::size_t>(row % window_.stride.height * per_row + px)];
       out* const first = y + (row * extents_.width + px) * channels_;
-      const index step = stride_.width * channels_;
+      const index step = window_.stride.width * channels_;
       if (p.taps() == 0) {
         for (index i = 0; i < p.cols.outputs; ++i) without_taps(p, first + i * step);
       } else if (on_stack) {
@@ -379,12 +448,16 @@ class transpose_conv2d {
   }
 
   image_extents image_;
-  extent2d stride_;
+  window2d window_;
   extent2d extents_;
   index channels_ = 0;
   std::int32_t zero_point_ = 0;
   std::vector<phase> phases_;  // [remainder of rows][remainder of columns]
 };
+
+template <class S, class Inputs, class Arch>
+inline constexpr const char* detail::layer_word<transpose_conv2d<S, Inputs, Arch>> =
+    "transpose_conv2d";
 
 }}  // namespace fewbit
 

@@ -21,6 +21,7 @@
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/ops/image_extents.hpp"
+#include "fewbit/ops/parts/checks.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
@@ -28,6 +29,8 @@ namespace detail {
 
 /// The largest extent, stride, dilation and padding. Products of two of them fit an index.
 inline constexpr index largest_extent = std::numeric_limits<std::int32_t>::max();
+/// The most channels of an image of a layer that is read from a file.
+inline constexpr index largest_channels = index{1} << 24;
 
 inline void expect_extent_in(const char* function, const char* argument, index extent,
                              index least) {
@@ -153,6 +156,25 @@ class placed_window {
   window2d window_;
   extent2d out_;
 };
+
+namespace detail {
+
+template <class Placed, class Parts>
+void visit_placed_window(Placed& placed, Parts& parts) {
+  image_extents image = placed.image();
+  window2d window = placed.window();
+  visit_image(image, parts);
+  visit_window(window, parts);
+  if constexpr (Parts::loads) {
+    placed = placed_window(parts.place(), image, window);
+    expect_countable(parts.place(), "number of weights of a window", window.kernel.height,
+                     window.kernel.width, image.channels);
+    expect_countable(parts.place(), "number of codes of an image", placed.output().height,
+                     placed.output().width, largest_channels);
+  }
+}
+
+}  // namespace detail
 
 }}  // namespace fewbit
 

@@ -9,8 +9,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
+#include <utility>
 
 #include "fewbit/core/aligned_buffer.hpp"
+#include "fewbit/core/stored_array.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/gemm/int8/kernel.hpp"
 #include "fewbit/gemm/int8/micro_kernel.hpp"
@@ -36,17 +39,28 @@ class wide_weights {
 
   /// @param value  value(column, k) is an int16
   template <class F>
-  wide_weights(index n, index k, const F& value)
-      : n_(n), k_(k), codes_((n + dots::cols - 1) / dots::cols * dots::cols * k) {
+  wide_weights(index n, index k, const F& value) : n_(n), k_(k) {
+    aligned_buffer<std::int16_t> codes(number_of_codes());
     for (index j = 0; j < n; ++j) {
       const index first = j / panel_cols * panel_cols, width = width_at(first);
       for (index i = 0; i < k; ++i)
-        codes_.data()[first * k + i / 2 * 2 * width + (j - first) * 2 + i % 2] = value(j, i);
+        codes[first * k + i / 2 * 2 * width + (j - first) * 2 + i % 2] = value(j, i);
     }
+    codes_ = std::move(codes);
+  }
+
+  /// Lists the codes of n x k weights (ops/parts.hpp).
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts, const std::string& name, index n, index k) {
+    if constexpr (Parts::loads) {
+      self.n_ = n;
+      self.k_ = k;
+    }
+    parts.array(name, self.codes_, self.number_of_codes());
   }
 
   [[nodiscard]] index n() const noexcept { return n_; }
-  [[nodiscard]] index bytes() const noexcept { return codes_.size() * index{sizeof(std::int16_t)}; }
+  [[nodiscard]] index bytes() const noexcept { return codes_.bytes(); }
   /// The columns of the panel that starts at `col`, rounded up to whole registers.
   [[nodiscard]] index width_at(index col) const noexcept {
     return std::min(panel_cols, (n_ - col + dots::cols - 1) / dots::cols * dots::cols);
@@ -68,6 +82,10 @@ class wide_weights {
   }
 
  private:
+  [[nodiscard]] index number_of_codes() const noexcept {
+    return (n_ + dots::cols - 1) / dots::cols * dots::cols * k_;
+  }
+
   template <int Registers>
   void multiply_narrow(index registers, const std::int16_t* a, index stride, index rows, index col,
                        std::int32_t* sums) const noexcept {
@@ -93,7 +111,7 @@ class wide_weights {
 
   index n_ = 0;
   index k_ = 0;
-  aligned_buffer<std::int16_t> codes_;
+  stored_array<std::int16_t> codes_;
 };
 
 }}}  // namespace fewbit::gemm

@@ -114,6 +114,13 @@ struct repacked<table_weights<A, F, Unit>> : repacked_bits<table_weights<A, F, U
 
 }  // namespace detail
 
+/// The codes of an image of int8_weights, n x k.
+[[nodiscard]] inline row_matrix<std::int8_t> unpacked_codes(std::span<const std::byte> image) {
+  const detail::any_image in(image, "unpacked_codes", nullptr);
+  detail::expect_form(in, 1);
+  return detail::int8_codes(in);
+}
+
 /// Weights of type W from an image that write_image() wrote, for the same codes and types on any
 /// instruction set.
 ///

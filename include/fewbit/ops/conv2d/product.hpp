@@ -14,10 +14,12 @@
 #include <limits>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/core/stored_array.hpp"
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/gemm/multiply_block.hpp"
 #include "fewbit/gemm/stages.hpp"
@@ -58,6 +60,15 @@ inline void expect_conv_weights(const char* function, const conv_shape& shape, i
          "a multiple of the number of groups, " + std::to_string(shape.groups));
   expect(cols == shape.depth(), function, "number of columns of weights", cols,
          std::to_string(shape.depth()) + ": kernel height * kernel width * channels of a group");
+}
+
+/// Shape of a convolution that is saved or loaded.
+template <class Shape, class Parts>
+void visit_conv_shape(Shape& shape, Parts& parts) {
+  visit_placed_window(shape.window, parts);
+  parts.number("groups", shape.groups, 1, largest_channels);
+  parts.number("channels", shape.channels, 1, largest_channels);
+  if constexpr (Parts::loads) expect_conv_weights(parts.place(), shape, shape.depth());
 }
 
 /// Weights of conv2d<S, Inputs>, and their products with images.
@@ -105,14 +116,16 @@ class conv_product {
     expect_valid_bias(name, bias, shape_.channels);
     expect_valid_options(name, options);
     bias_ = bias_or_zeros(bias, shape_.channels);
-    offsets_ = aligned_buffer<std::int32_t>(shape_.channels);
-    scales_ = aligned_buffer<float>(shape_.channels);
+    aligned_buffer<std::int32_t> offsets(shape_.channels);
+    aligned_buffer<float> scales(shape_.channels);
     for (index c = 0; c < shape_.channels; ++c) {
       const channel_sums sums = sums_of_channel(weights, codes, c);
       expect_sum(name, c, sums.magnitudes * reach());
-      offsets_.data()[c] = static_cast<std::int32_t>(-zero_of_patches() * sums.weights);
-      scales_.data()[c] = sum_scale(c, sums, weights.scale(c, 0));
+      offsets[c] = static_cast<std::int32_t>(-zero_of_patches() * sums.weights);
+      scales[c] = sum_scale(c, sums, weights.scale(c, 0));
     }
+    offsets_ = std::move(offsets);
+    scales_ = std::move(scales);
   }
 
   /// Codes out, without floats.
@@ -140,15 +153,34 @@ class conv_product {
   [[nodiscard]] const layer_options& options() const noexcept { return options_; }
   [[nodiscard]] const std::vector<weights_type>& weights() const noexcept { return weights_; }
   [[nodiscard]] index bytes() const noexcept {
-    index all = output_bytes() + bias_.size() * index{sizeof(float)} +
-                scales_.size() * index{sizeof(float)} +
-                (offsets_.size() + zeros_.size()) * index{sizeof(std::int32_t)};
+    index all =
+        output_bytes() + bias_.bytes() + scales_.bytes() + offsets_.bytes() + zeros_.bytes();
     if constexpr (may_transform) all += winograd_.bytes();
     for (const weights_type& w : weights_) {
       all += w.bytes() + index{sizeof(weights_type)};
       if constexpr (!stays_packed<S>) all += w.proof_bytes();
     }
     return all;
+  }
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    visit_conv_shape(self.shape_, parts);
+    visit_params(self.input_params_, parts);
+    std::int32_t added = added_to_codes;
+    bool transforms = may_transform;
+    parts.number("number added to codes", added, 0, 128);
+    parts.number("flag of an instruction set that transforms weights", transforms);
+    if constexpr (Parts::loads) self.expect_parts(parts.place());
+    for (index g = 0; g < self.shape_.groups; ++g) self.visit_group(self, parts, g);
+    visit_zeros<S>(self.zeros_, parts, self.shape_.channels);
+    visit_outputs(self, parts);
+    visit_transformed(self, parts, transforms);
+    if constexpr (Parts::loads) {
+      self.gather_ = gatherer(self.shape_.window, self.shape_.groups, self.padded_depth(),
+                              self.input_params_.zero_point);
+      if (added != added_to_codes) self.move_inputs(added_to_codes - added);
+    }
   }
 
   /// Codes and scales of `rows` images of floats.
@@ -203,9 +235,82 @@ class conv_product {
       Inputs::is_static ? std::int32_t{std::numeric_limits<input_code>::min()} : -127;
   static constexpr std::int32_t input_max = std::numeric_limits<input_code>::max();
 
+  /// What is added to codes when they are written to patches.
+  static constexpr std::int32_t added_to_codes = moves_codes ? 128 : 0;
+
+  /// Fails unless shape and parameters that were read are valid.
+  void expect_parts(const char* place) const {
+    expect_conv_weights(place, shape_, shape_.depth());
+    expect_valid_params(place, "input_params", input_params_, input_min, input_max);
+    expect_window_depth(padded_depth(), place);
+  }
+
+  /// The weights of group g.
+  template <class Self, class Parts>
+  static void visit_group(Self& self, Parts& parts, index g) {
+    const index depth = self.padded_depth();
+    if constexpr (Parts::loads) self.weights_.emplace_back();
+    auto& w = self.weights_[static_cast<std::size_t>(g)];
+    parts.weights("weights" + std::to_string(g), w, {self.shape_.depth(), depth});
+    if constexpr (Parts::loads)
+      expect_packed<S>(parts.place(), w, self.shape_.group_channels(), depth, depth);
+  }
+
+  template <class Self, class Parts>
+  static void visit_outputs(Self& self, Parts& parts) {
+    const index channels = self.shape_.channels;
+    if constexpr (is_integer) {
+      output_type::visit_parts(self.output_, parts, channels);
+    } else {
+      parts.array("bias", self.bias_, channels, finite_number{});
+      parts.array("scales", self.scales_, channels, scale_number{});
+      parts.array("offsets", self.offsets_, channels);
+      visit_options(self.options_, parts);
+      if constexpr (Parts::loads) expect_valid_options(parts.place(), self.options_);
+    }
+  }
+
+  /// Transformed weights. Where only this instruction set has them, they are made from the codes.
+  template <class Self, class Parts>
+  static void visit_transformed(Self& self, Parts& parts, bool transforms) {
+    index columns = 0;
+    if constexpr (may_transform && !Parts::loads)
+      columns = self.by_winograd_ ? winograd_type::panel_cols : 0;
+    parts.number("number of columns of a panel of transformed weights", columns, 0, 1024);
+    if constexpr (may_transform) {
+      if (columns != 0) {
+        if constexpr (Parts::loads) {
+          expect_equal(parts.place(), "number of columns of a panel of transformed weights",
+                       columns, winograd_type::panel_cols);
+          expect_equal(parts.place(), "groups", self.shape_.groups, 1);
+          self.by_winograd_ = true;
+        }
+        self.winograd_.visit_parts(self.winograd_, parts, self.shape_.window, self.shape_.channels,
+                                   self.input_params_.zero_point);
+      } else if constexpr (Parts::loads) {
+        if (!transforms && self.shape_.groups == 1)
+          self.transform(parts.codes_of(self.weights_[0]));
+      }
+    }
+  }
+
+  /// The bias for inputs that are `added` larger than those of the file.
+  void move_inputs(std::int32_t added) {
+    const auto sums = [&](index c) {
+      const weights_type& w = weights_[static_cast<std::size_t>(c / shape_.group_channels())];
+      const std::int64_t zero = S::is_affine ? zeros_.data()[c] : 0;
+      return w.column_sums()[c % shape_.group_channels()] - zero * shape_.depth();
+    };
+    if constexpr (is_integer) {
+      output_.move_inputs(added, sums);
+    } else {
+      offsets_ = output_type::moved(offsets_, added, sums);
+    }
+  }
+
   /// The zero point of codes in patches.
   [[nodiscard]] std::int64_t zero_of_patches() const noexcept {
-    return std::int64_t{input_params_.zero_point} + (moves_codes ? 128 : 0);
+    return std::int64_t{input_params_.zero_point} + added_to_codes;
   }
   [[nodiscard]] std::int32_t reach() const noexcept {
     return std::max(input_max - input_params_.zero_point, input_params_.zero_point - input_min);
@@ -253,16 +358,16 @@ class conv_product {
     }
     zeros_ = zeros_of_channels(weights);
     gather_ = gatherer(shape_.window, shape_.groups, depth, input_params_.zero_point);
-    if constexpr (may_transform) transform(weights, codes);
+    if constexpr (may_transform) transform(codes);
     return codes;
   }
 
   /// Transforms the weights if four times each sum of x * w fits int32.
-  void transform(const quantized_matrix<S>& weights, const row_matrix<std::int8_t>& codes) {
+  void transform(const row_matrix<std::int8_t>& codes) {
     if (shape_.groups != 1 || !winograd_type::takes(shape_.window, shape_.channels)) return;
     const std::int64_t most_code = std::max(-std::int64_t{input_min}, std::int64_t{input_max});
     for (index c = 0; c < shape_.channels; ++c) {
-      const std::int64_t farthest = sums_of_channel(weights, codes, c).magnitudes * most_code;
+      const std::int64_t farthest = channel_sums(codes.row(c)).magnitudes * most_code;
       if (4 * farthest > std::numeric_limits<std::int32_t>::max()) return;
     }
     winograd_ = winograd_type(shape_.window, codes, input_params_.zero_point);
@@ -276,9 +381,9 @@ class conv_product {
     return (shape_.depth() + step - 1) / step * step;
   }
 
-  void expect_window_depth(index depth) const {
-    expect(depth <= weights_type::max_depth, name, "number of weights of an output channel", depth,
-           "at most " + std::to_string(weights_type::max_depth));
+  static void expect_window_depth(index depth, const char* function = name) {
+    expect(depth <= weights_type::max_depth, function, "number of weights of an output channel",
+           depth, "at most " + std::to_string(weights_type::max_depth));
   }
 
   [[nodiscard]] index output_bytes() const noexcept {
@@ -475,10 +580,10 @@ class conv_product {
   bool by_winograd_ = false;
   quant_params input_params_;
   layer_options options_;
-  aligned_buffer<float> bias_;
-  aligned_buffer<float> scales_;
-  aligned_buffer<std::int32_t> offsets_;
-  aligned_buffer<std::int32_t> zeros_;
+  stored_array<float> bias_;
+  stored_array<float> scales_;
+  stored_array<std::int32_t> offsets_;
+  stored_array<std::int32_t> zeros_;
   output_type output_;  // if nothing is a float
 };
 

@@ -24,6 +24,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "fewbit/arch/vec.hpp"
 #include "fewbit/core/types.hpp"
@@ -46,6 +47,9 @@ class winograd_product {
   static constexpr index near_bytes = 256 * 1024;  // of weights that stay in the cache
 
  public:
+  /// Columns of a panel, the only number of the layout of transformed weights.
+  static constexpr index panel_cols = panel;
+
   /// Whether windows and extents allow it and it is faster: with few tiles, 32 / 9 times as many
   /// bytes of weights cost more than products, unless they stay in the cache.
   [[nodiscard]] static bool takes(const placed_window& window, index channels) noexcept {
@@ -62,21 +66,28 @@ class winograd_product {
 
   /// @param w  out x (9 * channels) codes, -128 .. 127
   winograd_product(const placed_window& window, const row_matrix<std::int8_t>& w,
-                   std::int32_t zero_point)
-      : window_(window), channels_(window.image().channels), padding_(channels_) {
-    std::fill_n(padding_.data(), channels_, static_cast<In>(zero_point));
+                   std::int32_t zero_point) {
+    place(window, zero_point);
     for (index p = 0; p < positions; ++p) {
       weights_[p] = weights_type(w.rows(), channels_, [&](index j, index c) {
         return transformed(w, j, c, static_cast<int>(p));
       });
     }
-    const extent2d out = window.output();
-    tile_cols_ = (out.width + 1) / 2;
-    tiles_ = (out.height + 1) / 2 * tile_cols_;
-    constexpr index most_tiles = 48, most_bytes = 256 * 1024;
-    const index most = std::clamp(most_bytes / (positions * channels_ * 2), index{3}, most_tiles);
-    const index blocks = (tiles_ + most - 1) / most;
-    tiles_per_block_ = (tiles_ + blocks - 1) / blocks;
+  }
+
+  /// Lists the weights of a convolution (ops/parts.hpp).
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts, const placed_window& window, index channels,
+                          std::int32_t zero_point) {
+    if constexpr (Parts::loads) {
+      expect(takes(window, channels), parts.place(), "flag of transformed weights", "1",
+             "0 for this window");
+      self.place(window, zero_point);
+    }
+    for (index p = 0; p < positions; ++p) {
+      weights_type::visit_parts(self.weights_[p], parts, "transformed" + std::to_string(p),
+                                channels, window.image().channels);
+    }
   }
 
   [[nodiscard]] index bytes() const noexcept {
@@ -111,6 +122,21 @@ class winograd_product {
   }
 
  private:
+  /// Everything that is not a weight.
+  void place(const placed_window& window, std::int32_t zero_point) {
+    window_ = window;
+    channels_ = window.image().channels;
+    padding_ = aligned_buffer<In>(channels_);
+    std::fill_n(padding_.data(), channels_, static_cast<In>(zero_point));
+    const extent2d out = window.output();
+    tile_cols_ = (out.width + 1) / 2;
+    tiles_ = (out.height + 1) / 2 * tile_cols_;
+    constexpr index most_tiles = 48, most_bytes = 256 * 1024;
+    const index most = std::clamp(most_bytes / (positions * channels_ * 2), index{3}, most_tiles);
+    const index blocks = (tiles_ + most - 1) / most;
+    tiles_per_block_ = (tiles_ + blocks - 1) / blocks;
+  }
+
   [[nodiscard]] index input_bytes() const noexcept {
     return positions * tiles_per_block() * channels_ * index{sizeof(std::int16_t)};
   }

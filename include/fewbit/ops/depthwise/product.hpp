@@ -73,33 +73,44 @@ class depthwise_product {
                     const depthwise_shape& shape, std::span<const std::int32_t> bias,
                     std::span<const Factor> of_channels, std::int32_t input_zero,
                     const integer_options& options)
-      : shape_(shape), padding_(shape.window.image().channels) {
+      : shape_(shape), input_zero_(input_zero) {
     expect_zero_code<code>(function, "input_params.zero_point", input_zero);
     expect_zero_code<out>(function, "output_params.zero_point", options.output_params.zero_point);
     static_cast<void>(bounds_of<out>(function, options.bounds));
     static_cast<void>(factors(function, of_channels));  // names the channel of a bad factor
     const row_matrix<std::int16_t> values = centered(weights);
     check_sums(function, values, bias, input_zero);
-    std::fill_n(padding_.data(), padding_.size(), static_cast<code>(input_zero));
-    unit_ = choose_tap_unit<first_unit>(shape.channels(), values.minCoeff(), values.maxCoeff());
-    with_tap_unit<first_unit>(unit_, [&]<class Unit>(std::type_identity<Unit>) {
-      const channel_blocks<Unit> blocks{shape.channels()};
-      weights_ = packed_taps<Unit>(values, shape.window.window().kernel);
-      const std::vector<Factor> of_lanes = blocks.spread(of_channels);
-      output_ = output(function, factors(function, std::span<const Factor>(of_lanes)),
-                       options.output_params.zero_point, options.bounds);
-      for (index lane = 0; lane < blocks.lanes(); ++lane) {
-        const index c = blocks.channel(lane);
-        output_.set_bias(function, lane, bias.empty() ? 0 : bias[static_cast<std::size_t>(c)],
-                         input_zero + Unit::input_offset, channel_sums(values.col(c)),
-                         farthest_input<code>(input_zero));
-      }
-    });
+    output of_each(function, factors(function, of_channels), options.output_params.zero_point,
+                   options.bounds);
+    for (index c = 0; c < shape.channels(); ++c) {
+      of_each.set_bias(function, c, bias.empty() ? 0 : bias[static_cast<std::size_t>(c)],
+                       input_zero, channel_sums(values.col(c)), farthest_input<code>(input_zero));
+    }
+    pack(values, of_each);
   }
 
   [[nodiscard]] const depthwise_shape& shape() const noexcept { return shape_; }
   [[nodiscard]] index bytes() const noexcept {
     return weights_.size() + padding_.size() + output_.bytes();
+  }
+
+  /// A file has weights and outputs channel by channel, in the same order for all instruction sets.
+  /// A channel has few weights, so they are packed when they are read.
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    visit_depthwise_shape(self.shape_, parts);
+    parts.number("input_params.zero_point", self.input_zero_, std::numeric_limits<code>::min(),
+                 std::numeric_limits<code>::max());
+    const index taps = self.shape_.window.window().taps(), channels = self.shape_.channels();
+    row_matrix<std::int16_t> values;
+    output of_each;
+    if constexpr (!Parts::loads) self.unpack(values, of_each);
+    std::span<const std::int16_t> codes(values.data(), static_cast<std::size_t>(values.size()));
+    parts.array("weights", codes, taps * channels, number_between{-255, 255});
+    output::visit_parts(of_each, parts, channels);
+    if constexpr (Parts::loads) {
+      self.pack(Eigen::Map<const row_matrix<std::int16_t>>(codes.data(), taps, channels), of_each);
+    }
   }
 
   /// Rows first .. end - 1 of the outputs, counted across images.
@@ -124,6 +135,39 @@ class depthwise_product {
   }
 
  private:
+  /// @param values   weights minus their zero points, taps x channels
+  /// @param of_each  the output of each channel
+  void pack(const row_matrix<std::int16_t>& values, const output& of_each) {
+    padding_ = aligned_buffer<code>(shape_.window.image().channels);
+    std::fill_n(padding_.data(), padding_.size(), static_cast<code>(input_zero_));
+    unit_ = choose_tap_unit<first_unit>(shape_.channels(), values.minCoeff(), values.maxCoeff());
+    with_tap_unit<first_unit>(unit_, [&]<class Unit>(std::type_identity<Unit>) {
+      const channel_blocks<Unit> blocks{shape_.channels()};
+      const auto channel = [&](index lane) { return blocks.channel(lane); };
+      weights_ = packed_taps<Unit>(values, shape_.window.window().kernel);
+      output_ = of_each.picked(blocks.lanes(), channel);
+      output_.move_inputs(Unit::input_offset, [&](index lane) {
+        return channel_sums(values.col(channel(lane))).weights;
+      });
+    });
+  }
+
+  /// The inverse of pack().
+  void unpack(row_matrix<std::int16_t>& values, output& of_each) const {
+    with_tap_unit<first_unit>(unit_, [&]<class Unit>(std::type_identity<Unit>) {
+      const channel_blocks<Unit> blocks{shape_.channels()};
+      std::vector<index> lanes(static_cast<std::size_t>(shape_.channels()));
+      for (index lane = 0; lane < blocks.lanes(); ++lane)
+        lanes[static_cast<std::size_t>(blocks.channel(lane))] = lane;
+      const auto lane_of = [&](index c) { return lanes[static_cast<std::size_t>(c)]; };
+      values = unpacked_taps<Unit>(weights_.data(), shape_.window.window().kernel,
+                                   shape_.channels(), lane_of);
+      of_each = output_.picked(shape_.channels(), lane_of);
+      of_each.move_inputs(-Unit::input_offset,
+                          [&](index c) { return channel_sums(values.col(c)).weights; });
+    });
+  }
+
   template <class Unit, class Columns>
   void walk(const code_rows<code>& x, const output_rows<out>& y, index first,
             index end) const noexcept {
@@ -147,6 +191,7 @@ class depthwise_product {
   }
 
   depthwise_shape shape_;
+  std::int32_t input_zero_ = 0;
   aligned_buffer<code> padding_;
   aligned_buffer<std::byte> weights_;
   output output_;
@@ -177,7 +222,7 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
                     std::span<const fixed_multiplier> of_channels, std::int32_t input_zero,
                     const integer_options& options)
       : shape_(shape),
-        padding_(shape.window.image().channels),
+        input_zero_(input_zero),
         weights_(centered(weights)),
         factors_(of_channels.begin(), of_channels.end()),
         zero_point_(options.output_params.zero_point),
@@ -185,11 +230,11 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
     expect_zero_code<std::int16_t>(function, "input_params.zero_point", input_zero);
     expect_zero_code<std::int16_t>(function, "output_params.zero_point", zero_point_);
     static_cast<void>(channel_factors<tflite_double>(function, of_channels));
-    std::fill_n(padding_.data(), padding_.size(), static_cast<std::int16_t>(input_zero));
+    pad();
     const std::int64_t reach = farthest_input<std::int16_t>(input_zero);
     constexpr std::int64_t most = (std::int64_t{1} << 47) - 1;
     for (index c = 0; c < shape.channels(); ++c) {
-      if (factors_[static_cast<std::size_t>(c)].exponent > 7) {
+      if (factors_[static_cast<std::size_t>(c)].exponent > largest_exponent) {
         fail(function, item("exponent of channel", c),
              factors_[static_cast<std::size_t>(c)].exponent, "-31 to 7 for sums of 64 bits");
       }
@@ -199,8 +244,8 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
         fail(function, item("bias", c), b, "a number for which sums are less than 2^47");
       }
       bias_.push_back(b - input_zero * sums.weights);
-      fit_int32_ &= sums.magnitudes * 32768 <= std::numeric_limits<std::int32_t>::max();
     }
+    find_sums();
   }
 
   [[nodiscard]] const depthwise_shape& shape() const noexcept { return shape_; }
@@ -208,6 +253,32 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
     return padding_.size() * 2 + weights_.size() * 2 +
            static_cast<index>(bias_.size() * sizeof(std::int64_t) +
                               factors_.size() * sizeof(fixed_multiplier));
+  }
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    constexpr std::int64_t most = std::int64_t{1} << 56;
+    visit_depthwise_shape(self.shape_, parts);
+    parts.number("input_params.zero_point", self.input_zero_, -32768, 32767);
+    const index taps = self.shape_.window.window().taps(), channels = self.shape_.channels();
+    std::span<const std::int16_t> codes(self.weights_.data(),
+                                        static_cast<std::size_t>(self.weights_.size()));
+    parts.array("weights", codes, taps * channels, number_between{-255, 255});
+    parts.array("factors", self.factors_, channels);
+    parts.array("bias", self.bias_, channels, number_between{-most, most});
+    parts.number("output_params.zero_point", self.zero_point_, -32768, 32767);
+    parts.number("bounds.lowest", self.bounds_.lowest);
+    parts.number("bounds.highest", self.bounds_.highest);
+    if constexpr (Parts::loads) {
+      self.weights_ = Eigen::Map<const row_matrix<std::int16_t>>(codes.data(), taps, channels);
+      for (index c = 0; c < channels; ++c) {
+        expect_channel_multiplier(parts.place(), c, self.factors_[static_cast<std::size_t>(c)],
+                                  largest_exponent);
+      }
+      self.bounds_ = bounds_of<std::int16_t>(parts.place(), self.bounds_);
+      self.pad();
+      self.find_sums();
+    }
   }
 
   void run(const code_rows<std::int16_t>& x, const output_rows<std::int16_t>& y, index first,
@@ -224,6 +295,19 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
 
  private:
   static constexpr int lanes = 8;
+  static constexpr int largest_exponent = 7;
+
+  void pad() {
+    padding_ = aligned_buffer<std::int16_t>(shape_.window.image().channels);
+    std::fill_n(padding_.data(), padding_.size(), static_cast<std::int16_t>(input_zero_));
+  }
+  /// Finds whether all sums without bias fit int32.
+  void find_sums() {
+    for (index c = 0; c < weights_.cols(); ++c) {
+      fit_int32_ &= channel_sums(weights_.col(c)).magnitudes * 32768 <=
+                    std::numeric_limits<std::int32_t>::max();
+    }
+  }
 
   static std::vector<fixed_multiplier> multipliers(const char* function,
                                                    std::span<const double> factors) {
@@ -288,6 +372,7 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
   }
 
   depthwise_shape shape_;
+  std::int32_t input_zero_ = 0;
   aligned_buffer<std::int16_t> padding_;
   row_matrix<std::int16_t> weights_;  // taps x channels
   std::vector<fixed_multiplier> factors_;

@@ -159,6 +159,18 @@ template <class T>
   return values;
 }
 
+template <class Shape, class Parts>
+void visit_depthwise_shape(Shape& shape, Parts& parts) {
+  visit_placed_window(shape.window, parts);
+  parts.number("multiplier", shape.multiplier, 1, largest_channels);
+  if constexpr (Parts::loads) {
+    expect_countable(parts.place(), "number of output channels", shape.window.image().channels,
+                     shape.multiplier);
+    expect(shape.channels() <= largest_channels, parts.place(), "number of output channels",
+           shape.channels(), "at most " + std::to_string(largest_channels));
+  }
+}
+
 /// Output channels in the order of the sums of a unit: blocks of Unit::channels lanes. The last
 /// block starts so early that it ends with the last channel. If there are fewer channels than
 /// lanes, the other lanes repeat the last channel.
@@ -179,14 +191,6 @@ struct channel_blocks {
     const auto in_block = static_cast<int>(lane % Unit::channels);
     const int c = Unit::channel_of(in_block / Unit::lanes, in_block % Unit::lanes);
     return std::min(first(lane / Unit::channels) + c, channels - 1);
-  }
-  /// One number for each sum instead of each channel.
-  template <class T>
-  [[nodiscard]] std::vector<T> spread(std::span<const T> of_channels) const {
-    std::vector<T> spread;
-    for (index lane = 0; lane < lanes(); ++lane)
-      spread.push_back(of_channels[static_cast<std::size_t>(channel(lane))]);
-    return spread;
   }
 };
 
@@ -229,6 +233,31 @@ template <class Unit>
     }
   }
   return packed;
+}
+
+/// The weights that packed_taps packed: taps x channels.
+///
+/// @param lane_of  lane_of(channel) is a sum of the channel
+template <class Unit, class F>
+[[nodiscard]] row_matrix<std::int16_t> unpacked_taps(const std::byte* packed,
+                                                     const extent2d& kernel, index channels,
+                                                     const F& lane_of) {
+  using weight = typename Unit::weight;
+  row_matrix<std::int16_t> values(kernel.height * kernel.width, channels);
+  for (index c = 0; c < channels; ++c) {
+    const index block = lane_of(c) / Unit::channels, lane = lane_of(c) % Unit::channels;
+    for (index tap = 0; tap < values.rows(); ++tap) {
+      const index ky = tap / kernel.width, kx = tap % kernel.width;
+      const index at =
+          block * block_weights<Unit>(kernel) +
+          ((ky / Unit::depth * kernel.width + kx) * Unit::channels + lane) * Unit::depth +
+          ky % Unit::depth;
+      weight w;
+      std::memcpy(&w, packed + at * index{sizeof(weight)}, sizeof(w));
+      values(tap, c) = static_cast<std::int16_t>(w);
+    }
+  }
+  return values;
 }
 
 }  // namespace detail

@@ -101,6 +101,23 @@ template <Scheme S>
 inline constexpr bool stays_packed =
     !CodebookScheme<S> && S::storage::bits <= 4 && scale_depth<typename S::granularity> == 0;
 
+/// Fails unless packed weights that were read are n x k and those of S.
+///
+/// @param block  codes of k that share a scale
+template <Scheme S, class W>
+void expect_packed(const char* place, const W& w, index n, index k, index block) {
+  expect_equal(place, "number of rows of weights", w.n(), n);
+  expect_equal(place, "number of columns of weights", w.k(), k);
+  if constexpr (requires { w.zero_point(); }) {
+    expect_equal(place, "zero point of weights", w.zero_point(), -S::storage::min);
+  } else {
+    using lhs = typename W::kernel_type::lhs;
+    expect_equal(place, "block_depth of weights", w.layout().block_depth(), block);
+    expect_equal(place, "largest_activation of weights", w.largest_activation(),
+                 index{gemm::largest_code<lhs>});
+  }
+}
+
 /// Weights of linear<S, Inputs>, and their product.
 template <Scheme S, class Inputs, class Arch>
 class int8_product {
@@ -260,14 +277,8 @@ class int8_product {
   void expect_parts(const char* place) const {
     expect_valid_params(place, "input_params", input_params_, input_min, input_max);
     expect_depth(inputs(), place);
-    if constexpr (stays_packed<S>) {
-      expect_equal(place, "zero point of weights", weights_.zero_point(), -S::storage::min);
-    } else {
-      const index block = block_depth == 0 ? inputs() : std::min(block_depth, inputs());
-      expect_equal(place, "block_depth of weights", weights_.layout().block_depth(), block);
-      expect_equal(place, "largest_activation of weights", weights_.largest_activation(),
-                   index{gemm::largest_code<input_code>});
-    }
+    expect_packed<S>(place, weights_, outputs(), inputs(),
+                     block_depth == 0 ? inputs() : std::min(block_depth, inputs()));
   }
 
   /// Weight scale times the scale of static inputs; 0 if all weights of the group are 0.

@@ -83,8 +83,23 @@ class integer_product {
   [[nodiscard]] index bytes() const noexcept {
     index proofs = 0;
     if constexpr (!stays_packed<S>) proofs = weights_.proof_bytes();
-    return weights_.bytes() + proofs + output_.bytes() +
-           zeros_.size() * index{sizeof(std::int32_t)};
+    return weights_.bytes() + proofs + output_.bytes() + zeros_.bytes();
+  }
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    using limits = std::numeric_limits<code>;
+    visit_params(self.input_params_, parts);
+    parts.weights("weights", self.weights_);
+    if constexpr (Parts::loads) {
+      expect_valid_params(parts.place(), "input_params", self.input_params_, limits::min(),
+                          limits::max());
+      expect_packed<S>(parts.place(), self.weights_, self.outputs(), self.inputs(), self.inputs());
+      expect(self.inputs() <= weights_type::max_depth, parts.place(), "number of inputs",
+             self.inputs(), "at most " + std::to_string(weights_type::max_depth));
+    }
+    visit_zeros<S>(self.zeros_, parts, self.outputs());
+    output_type::visit_parts(self.output_, parts, self.outputs());
   }
 
   /// Sums of the rows of codes, if weights have zero points.
@@ -138,7 +153,7 @@ class integer_product {
 
   weights_type weights_;
   quant_params input_params_;
-  aligned_buffer<std::int32_t> zeros_;
+  stored_array<std::int32_t> zeros_;
   output_type output_;
 };
 
@@ -152,7 +167,8 @@ class integer_product {
 /// @tparam Mode  rounding mode of core/fixed_point.hpp
 template <Scheme S, class In, class Out, class Mode, class Arch>
 class linear<S, integer_only<In, Out, Mode>, Arch>
-    : public layer<detail::integer_product<S, integer_only<In, Out, Mode>, Arch>> {
+    : public layer<detail::integer_product<S, integer_only<In, Out, Mode>, Arch>>,
+      public detail::saved_layer<linear<S, integer_only<In, Out, Mode>, Arch>> {
   using kind = integer_only<In, Out, Mode>;
   using product = detail::integer_product<S, kind, Arch>;
   using base = layer<product>;

@@ -60,6 +60,11 @@ struct pq {
   static_assert(Bits == 4 || Bits == 8, "fewbit: codes of pq have 4 or 8 bits");
   static constexpr index width = Width;
   static constexpr int bits = Bits;
+
+  /// Its name in files.
+  [[nodiscard]] static std::string text() {
+    return "pq:" + std::to_string(Width) + ":" + std::to_string(Bits);
+  }
 };
 
 namespace detail {
@@ -91,6 +96,12 @@ class pq_product {
   [[nodiscard]] const Weights& weights() const noexcept { return weights_; }
   [[nodiscard]] index bytes() const noexcept { return weights_.bytes(); }
   [[nodiscard]] index worker_bytes(index /*rows*/) const noexcept { return 0; }
+
+  template <class Self, class Parts>
+  static void visit_parts(Self& self, Parts& parts) {
+    using own = std::conditional_t<std::is_const_v<Self>, const pq_product, pq_product>;
+    Weights::visit_parts(static_cast<own&>(self).weights_, parts);
+  }
 
  protected:
   using layout = typename Weights::layout;
@@ -363,7 +374,8 @@ class pq_layer : public layer<Product> {
 /// part. All outputs of an input with a NaN or an infinity are NaN.
 template <index Width, int Bits, class Arch>
 class linear<pq<Width, Bits>, dynamic_int8, Arch>
-    : public detail::pq_layer<Width, Bits, detail::pq_by_bytes<Bits, Arch>> {
+    : public detail::pq_layer<Width, Bits, detail::pq_by_bytes<Bits, Arch>>,
+      public detail::saved_layer<linear<pq<Width, Bits>, dynamic_int8, Arch>> {
  public:
   using detail::pq_layer<Width, Bits, detail::pq_by_bytes<Bits, Arch>>::pq_layer;
 };
@@ -373,7 +385,8 @@ class linear<pq<Width, Bits>, dynamic_int8, Arch>
 /// arithmetic gives.
 template <index Width, int Bits, class Arch>
 class linear<pq<Width, Bits>, float_inputs, Arch>
-    : public detail::pq_layer<Width, Bits, detail::pq_by_floats<Bits>> {
+    : public detail::pq_layer<Width, Bits, detail::pq_by_floats<Bits>>,
+      public detail::saved_layer<linear<pq<Width, Bits>, float_inputs, Arch>> {
   static_assert(std::is_same_v<Arch, arch::native>,
                 "fewbit: a layer with float inputs runs on arch::native alone");
 

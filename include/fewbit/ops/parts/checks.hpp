@@ -42,6 +42,27 @@ void visit_params(Params& params, Parts& parts) {
   parts.number("zero_point", params.zero_point);
 }
 
+template <class Extents, class Parts>
+void visit_image(Extents& image, Parts& parts) {
+  parts.number("image.height", image.height);
+  parts.number("image.width", image.width);
+  parts.number("image.channels", image.channels);
+}
+
+template <class Window, class Parts>
+void visit_window(Window& window, Parts& parts) {
+  parts.number("kernel.height", window.kernel.height);
+  parts.number("kernel.width", window.kernel.width);
+  parts.number("stride.height", window.stride.height);
+  parts.number("stride.width", window.stride.width);
+  parts.number("dilation.height", window.dilation.height);
+  parts.number("dilation.width", window.dilation.width);
+  parts.number("padding.top", window.padding.top);
+  parts.number("padding.bottom", window.padding.bottom);
+  parts.number("padding.left", window.padding.left);
+  parts.number("padding.right", window.padding.right);
+}
+
 /// What a layer does to its outputs.
 template <class Options, class Parts>
 void visit_options(Options& options, Parts& parts) {
