@@ -116,6 +116,7 @@
 #include "fewbit/gemm/parts.hpp"           // C cut into parts, one per slot of scratch memory
 #include "fewbit/gemm/sum_of_codes.hpp"    // sum_of_codes
 #include "fewbit/gemm/tuning.hpp"          // every threshold that a measurement chose
+#include "fewbit/gemm/weights_image/header.hpp"  // the header of an image, and its checks
 
 // ---- gemm/int8: weights of 8 bits
 #include "fewbit/gemm/int8/dots_by_block.hpp"       // the loop whose dots depend on activations
@@ -177,6 +178,8 @@
 #include "fewbit/ops/linear/scheme_layer.hpp"     // constructors of layers with a scheme
 #include "fewbit/ops/linear/two_scale.hpp"        // linear<ttq>: weights of quantize_ttq
 #include "fewbit/ops/linear/weight_table.hpp"     // scales and zero points by block and channel
+#include "fewbit/ops/parts/checks.hpp"            // what numbers of saved layers must be
+#include "fewbit/ops/saved_layer.hpp"             // save, load
 
 // ---- by name only, because each compiled line has its price
 // fewbit/core/executor_adapters.hpp          OpenMP, std::thread
@@ -276,10 +279,20 @@
 // fewbit/formats/ggml_weighted.hpp           floats -> q4_0 by the importance of inputs
 // fewbit/formats/onnx_blocks.hpp             weights of MatMulNBits <-> uint4_grouped<G>
 //
+// ops: saved layers
+// fewbit/core/archive.hpp                    writers and readers of named sections
+// fewbit/gemm/weights_image/load.hpp         weights from an image of any instruction set
+// fewbit/gemm/weights_image/unpack.hpp       codes of such an image
+// fewbit/ops/parts.hpp                       the parts of a layer as sections, and back
+// fewbit/ops/parts/layer_text.hpp            the text of a type of layers
+// fewbit/quant/scheme_words.hpp              the five choices of a scheme as words
+//
 // io: files, on POSIX systems; quantized.hpp and safetensors.hpp need nlohmann-json
 // fewbit/io/gguf.hpp                         gguf_file: tensors and metadata of a mapped GGUF file
 // fewbit/io/gguf_quantized.hpp               load, visit: quantized matrices from GGUF files
 // fewbit/io/gguf_writer.hpp                  gguf_writer: GGUF files, tensor by tensor
+// fewbit/io/packed_file.hpp                  packed_file: whole layers, mapped
+// fewbit/io/packed_writer.hpp                packed_writer: layer by layer
 // fewbit/io/quantized.hpp                    save, load, visit: quantized matrices in safetensors
 // fewbit/io/safetensors.hpp                  safetensors_file: tensors of a mapped file
 // fewbit/io/safetensors_writer.hpp           safetensors_writer: tensor by tensor
@@ -297,6 +310,7 @@
 // fewbit/io/gguf/types.hpp                   types of tensors and values, their names and sizes
 // fewbit/io/gguf/value.hpp                   gguf_value: a value of the metadata
 // fewbit/io/mapped_file.hpp                  mapped_file: a file in memory, not copied
+// fewbit/io/packed_file/table.hpp            header and table of packed files
 // fewbit/io/posix.hpp                        what io/ needs of the operating system
 // fewbit/io/quantized/matrix_reader.hpp      find_stored; every number of a matrix is checked
 // fewbit/io/quantized/parts.hpp              tensors and strings of quantized matrices

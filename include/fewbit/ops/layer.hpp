@@ -148,8 +148,8 @@ class layer {
       return options_;
     }
   }
-  /// The packed weights.
-  [[nodiscard]] const weights_type& weights() const noexcept { return product_.weights(); }
+  /// The packed weights; those of each group for a convolution.
+  [[nodiscard]] const auto& weights() const noexcept { return product_.weights(); }
   /// Scale and zero point of static inputs.
   [[nodiscard]] const quant_params& input_params() const noexcept
     requires detail::StaticInputs<inputs_type>

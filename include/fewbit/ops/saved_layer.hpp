@@ -37,6 +37,17 @@ struct parts_access {
   static void visit(Layer& layer, Parts& parts) {
     layer.visit_parts(layer, parts);
   }
+  /// A layer without an empty state has from_parts(parts) in addition.
+  template <class Layer, class Parts>
+  static Layer load(Parts& parts) {
+    if constexpr (requires { Layer::from_parts(parts); }) {
+      return Layer::from_parts(parts);
+    } else {
+      Layer layer;
+      visit(layer, parts);
+      return layer;
+    }
+  }
 };
 
 /// The base class of a layer that can be saved.
@@ -63,8 +74,7 @@ class saved_layer {
   [[nodiscard]] static Layer load(Reader& from, std::string_view name) {
     part_reader<Reader> parts(from, name);
     parts.template start<Layer>();
-    Layer layer;
-    parts_access::visit(layer, parts);
+    Layer layer = parts_access::load<Layer>(parts);
     parts.finish();
     return layer;
   }

@@ -20,7 +20,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 namespace detail {
 
 template <class Word>
-class q7_convolution {
+class q7_convolution : public saved_layer<q7_convolution<Word>> {
   static constexpr const char* name = "q7_conv2d";
 
  public:
@@ -30,9 +30,7 @@ class q7_convolution {
   ///         the image, lengths do not fit, a shift is out of range, or a sum could leave int32
   constexpr q7_convolution(const image_extents& image, const window2d& window,
                            const q7_weights& weights)
-      : window_(name, image, window),
-        channels_(name, weights, depth_of(image, window)),
-        output_(window_.output_image(name, channels_.count())) {}
+      : q7_convolution(name, {name, image, window}, weights) {}
 
   [[nodiscard]] constexpr const image_extents& input() const noexcept { return window_.image(); }
   [[nodiscard]] constexpr const image_extents& output() const noexcept { return output_; }
@@ -67,10 +65,39 @@ class q7_convolution {
   }
 
  private:
+  friend struct parts_access;
+
+  constexpr q7_convolution(const char* function, const q7_window& window, const q7_weights& weights)
+      : window_(window),
+        channels_(function, weights, depth_of(function, window.image(), window.window())),
+        output_(window_.output_image(function, channels_.count())) {}
+
+  template <class Parts>
+  static void visit_parts(const q7_convolution& self, Parts& parts) {
+    image_extents image = self.window_.image();
+    window2d window = self.window_.window();
+    q7_weights weights = self.channels_.parameters();
+    visit_image(image, parts);
+    visit_window(window, parts);
+    visit_q7_weights(weights, self.channels_.depth(), parts);
+  }
+  template <class Parts>
+  static q7_convolution from_parts(Parts& parts) {
+    image_extents image;
+    window2d window;
+    q7_weights weights;
+    visit_image(image, parts);
+    visit_window(window, parts);
+    const q7_window placed(parts.place(), image, window);
+    visit_q7_weights(weights, depth_of(parts.place(), image, window), parts);
+    return q7_convolution(parts.place(), placed, weights);
+  }
+
   /// Products in the sum of an output. Image and window were checked.
-  static constexpr index depth_of(const image_extents& image, const window2d& window) {
+  static constexpr index depth_of(const char* function, const image_extents& image,
+                                  const window2d& window) {
     const index most = 0x7FFFFFFF / image.channels;
-    expect_range(name, "kernel.height * kernel.width", window.kernel.height, 1,
+    expect_range(function, "kernel.height * kernel.width", window.kernel.height, 1,
                  most / window.kernel.width);
     return window.taps() * image.channels;
   }
@@ -123,6 +150,9 @@ class q7_convolution {
 /// The formula of q7_linear, with the sum over the codes of a window. Padding is 0.
 /// Source: CMSIS-NN before 2020 without ARM_NN_TRUNCATE, arm_convolve_HWC_q7_basic_nonsquare.
 using q7_conv2d = detail::q7_convolution<arch::dual_word>;
+
+template <class Word>
+inline constexpr const char* detail::layer_word<detail::q7_convolution<Word>> = "q7_conv2d";
 
 }}  // namespace fewbit
 

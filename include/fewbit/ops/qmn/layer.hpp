@@ -6,6 +6,7 @@
 
 #include "fewbit/begin.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -13,6 +14,7 @@
 #include "fewbit/arch/dual_products.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/range_checks.hpp"
+#include "fewbit/ops/saved_layer.hpp"
 
 namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
 
@@ -81,6 +83,13 @@ class q7_channels {
                  count_ * depth, count_ * depth);
   }
 
+  /// What the layer was made of.
+  [[nodiscard]] constexpr q7_weights parameters() const noexcept {
+    return {{weights_, static_cast<std::size_t>(count_ * depth_)},
+            {bias_, static_cast<std::size_t>(count_)},
+            {bias_shift_, output_shift_},
+            lowest_ == 0};
+  }
   [[nodiscard]] constexpr index count() const noexcept { return count_; }
   [[nodiscard]] constexpr index depth() const noexcept { return depth_; }
   /// The weights of a channel; those of the next channel follow.
@@ -111,6 +120,18 @@ class q7_channels {
   std::int32_t output_shift_;
   std::int32_t lowest_;
 };
+
+/// Lists weights with `depth` products in each sum (ops/parts.hpp).
+template <class Parts>
+void visit_q7_weights(q7_weights& w, index depth, Parts& parts) {
+  auto outputs = static_cast<index>(w.bias.size());
+  parts.number("outputs", outputs, 1, q7_largest_extent);
+  parts.number("shifts.bias", w.shifts.bias);
+  parts.number("shifts.output", w.shifts.output);
+  parts.number("relu", w.relu);
+  parts.array("weights", w.weights, outputs * depth);
+  parts.array("bias", w.bias, outputs);
+}
 
 /// sums[r] += sum over k < count of x[k] * w[r * stride + k].
 /// @tparam Word  arch::dual_word, or another word of arch/dual_products.hpp

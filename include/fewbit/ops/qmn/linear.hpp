@@ -18,7 +18,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 namespace detail {
 
 template <class Word>
-class q7_linear_layer {
+class q7_linear_layer : public saved_layer<q7_linear_layer<Word>> {
   static constexpr const char* name = "q7_linear";
 
  public:
@@ -26,7 +26,7 @@ class q7_linear_layer {
   /// @throws fewbit::error (without exceptions: calls the error handler) if lengths do not fit,
   ///         a shift is out of range, or a sum could leave int32
   constexpr q7_linear_layer(index inputs, const q7_weights& weights)
-      : channels_(name, weights, inputs) {}
+      : q7_linear_layer(name, inputs, weights) {}
 
   [[nodiscard]] constexpr index inputs() const noexcept { return channels_.depth(); }
   [[nodiscard]] constexpr index outputs() const noexcept { return channels_.count(); }
@@ -47,6 +47,30 @@ class q7_linear_layer {
   }
 
  private:
+  friend struct parts_access;
+
+  constexpr q7_linear_layer(const char* function, index inputs, const q7_weights& weights)
+      : channels_(function, weights, inputs) {}
+
+  template <class Parts>
+  static void visit_parts(const q7_linear_layer& self, Parts& parts) {
+    index inputs = self.inputs();
+    q7_weights weights = self.channels_.parameters();
+    list_parts(inputs, weights, parts);
+  }
+  template <class Parts>
+  static q7_linear_layer from_parts(Parts& parts) {
+    index inputs = 0;
+    q7_weights weights;
+    list_parts(inputs, weights, parts);
+    return q7_linear_layer(parts.place(), inputs, weights);
+  }
+  template <class Parts>
+  static void list_parts(index& inputs, q7_weights& weights, Parts& parts) {
+    parts.number("inputs", inputs, 1, 0x7FFFFFFF);
+    visit_q7_weights(weights, inputs, parts);
+  }
+
   /// Computes N outputs.
   template <int N>
   FEWBIT_ALWAYS_INLINE static void add_inputs(const std::int8_t* x, const q7_channels& channels,
@@ -68,6 +92,9 @@ class q7_linear_layer {
 /// where half is 2^(shifts.output - 1), or 0 if shifts.output is 0. With relu, codes below 0 are 0.
 /// Source: CMSIS-NN before 2020 without ARM_NN_TRUNCATE, arm_fully_connected_q7.
 using q7_linear = detail::q7_linear_layer<arch::dual_word>;
+
+template <class Word>
+inline constexpr const char* detail::layer_word<detail::q7_linear_layer<Word>> = "q7_linear";
 
 }}  // namespace fewbit
 
