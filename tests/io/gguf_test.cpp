@@ -291,20 +291,34 @@ TEST(gguf_file, refuses_what_hostile_files_say) {
   has(with_entries({gguf_entry("t", {1000}, 0, 0)}), "data of tensor 't'");
   has(with_entries({gguf_entry("t", {17}, 0, 0)}),
       "data of tensor 't' at byte 64 of 'x' is 64 bytes");
+  has(with_entries({gguf_entry("t", {1}, 0, 0), gguf_entry("u", {9}, 0, 32)}),
+      "data of tensor 'u' at byte 128 of 'x' is 32 bytes");
   EXPECT_EQ(with_entries({gguf_entry("t", {16}, 0, 0)}), "no error");
   EXPECT_EQ(with_entries({gguf_entry(std::string(63, 'n'), {8}, 0, 0)}), "no error");
   EXPECT_EQ(with_entries({gguf_entry("t", {0, 1ULL << 62}, 2, 0)}), "no error");
   has(with_entries({gguf_entry("t\n", {1}, 99, 0)}), "type of tensor 't\\x0a'");
 }
 
-TEST(gguf_file, refuses_truncation_at_every_byte) {
-  for (const std::string& content : {golden_gguf(), metadata_gguf()}) {
+TEST(gguf_file, refuses_truncation_at_every_byte_but_the_end_of_the_last_tensor) {
+  const std::string golden = golden_gguf(), metadata = metadata_gguf();
+  for (const auto& [content, padding] :
+       {std::pair{golden, std::size_t{20}}, std::pair{metadata, std::size_t{31}}}) {
     for (std::size_t size = 0; size < content.size(); ++size) {
       bool is_accepted = true;
       EXPECT_EQ(read_hostile_gguf(content.substr(0, size), is_accepted), "");
-      EXPECT_FALSE(is_accepted) << size << " of " << content.size();
+      EXPECT_EQ(is_accepted, size + padding == content.size())
+          << size << " of " << content.size();
     }
   }
+}
+
+TEST(gguf_file, reads_the_last_tensor_without_its_padding) {
+  const std::string golden = golden_gguf(), plain = golden.substr(0, golden.size() - 20);
+  const gguf_file padded(bytes_of(golden), "x"), unpadded(bytes_of(plain), "x");
+  ASSERT_EQ(unpadded.size(), 2);
+  EXPECT_EQ(unpadded.at("b").to_floats(), padded.at("b").to_floats());
+  EXPECT_EQ(unpadded.at("b").to_floats()(0, 2), 3.0F);
+  EXPECT_EQ(unpadded.at("a.weight").to_floats(), padded.at("a.weight").to_floats());
 }
 
 TEST(gguf_file, survives_bit_flips_and_random_damage) {
