@@ -269,6 +269,10 @@
 // fewbit/ops/qmn/window.hpp                  windows of images
 //
 // formats: memory layouts of others
+// fewbit/formats/awq.hpp                     weights of AWQ checkpoints <-> codes_in_groups
+// fewbit/formats/code_words.hpp              codes in 32-bit words
+// fewbit/formats/codes_in_groups.hpp         unpacked weights in groups <-> quantized_matrix
+// fewbit/formats/compressed_tensors.hpp      weights of pack-quantized checkpoints
 // fewbit/formats/ggml_blocks.hpp             q8_0, q5_0, q4_0, q4_1: blocks of 32 weights
 // fewbit/formats/ggml_convert.hpp            blocks <-> quantized_matrix, without loss
 // fewbit/formats/ggml_grouped_blocks.hpp     blocks with groups: decoding
@@ -277,6 +281,7 @@
 // fewbit/formats/ggml_quantize.hpp           ggml_ref, ggml_x86, ggml_neon: floats -> blocks
 // fewbit/formats/ggml_table_blocks.hpp       iq4_nl, iq4_xs, mxfp4, tq1_0, tq2_0, q5_1
 // fewbit/formats/ggml_weighted.hpp           floats -> q4_0 by the importance of inputs
+// fewbit/formats/gptq.hpp                    weights of GPTQ checkpoints, versions 1 and 2
 // fewbit/formats/onnx_blocks.hpp             weights of MatMulNBits <-> uint4_grouped<G>
 //
 // ops: saved layers
