@@ -293,6 +293,9 @@
 // fewbit/quant/scheme_words.hpp              the five choices of a scheme as words
 //
 // io: files, on POSIX systems; quantized.hpp and safetensors.hpp need nlohmann-json
+// io: files, on POSIX systems; checkpoint.hpp, quantized.hpp and safetensors.hpp need nlohmann-json
+// fewbit/io/checkpoint.hpp                   layers of GPTQ, AWQ and compressed-tensors
+// fewbit/io/checkpoint_writer.hpp            save: the same, written
 // fewbit/io/gguf.hpp                         gguf_file: tensors and metadata of a mapped GGUF file
 // fewbit/io/gguf_quantized.hpp               load, visit: quantized matrices from GGUF files
 // fewbit/io/gguf_writer.hpp                  gguf_writer: GGUF files, tensor by tensor
@@ -306,6 +309,8 @@
 // fewbit/io/scheme_text.hpp                  schemes as words
 // fewbit/io/atomic_file.hpp                  atomic_file: a new file replaces the old one at once
 // fewbit/io/byte_reader.hpp                  numbers and texts, never outside of the file
+// fewbit/io/checkpoint/part_reader.hpp       the tensors of a layer, checked
+// fewbit/io/checkpoint/read_layer.hpp        which layout a layer has; its codes
 // fewbit/io/checksum.hpp                     64 bits that find damage
 // fewbit/io/file_error.hpp                   errors with file, tensor and byte
 // fewbit/io/file_iterator.hpp                iteration over tensors, search for a name

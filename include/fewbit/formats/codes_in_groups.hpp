@@ -301,8 +301,8 @@ template <Scheme S>
 /// values are all 0 becomes 0.
 ///
 /// @param order  as codes_in_groups
-/// @throws fewbit::error if q is empty, if `order` does not have each input once, or if a minimum is
-///         not an integer multiple of its scale that a zero point can be
+/// @throws fewbit::error if q is empty, if `order` does not have each input once, or if a minimum
+///         is not an integer multiple of its scale that a zero point can be
 template <detail::InCodeGroups S>
 [[nodiscard]] codes_in_groups to_codes(const quantized_matrix<S>& q,
                                        std::vector<index> order = {}) {

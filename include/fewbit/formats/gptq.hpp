@@ -4,12 +4,13 @@
 ///     const codes_in_groups w = from_gptq(tensors);            // columns sorted by group
 ///     const auto q = to_quantized<uint4_grouped<128>>(w);      // w.order: the inputs of columns
 ///
-/// | tensor  | elements              | content                                                 |
-/// |---------|-----------------------|---------------------------------------------------------|
-/// | qweight | k bits / 32 rows of n | the codes of each output, consecutive k in a stream     |
+/// | tensor  | elements                   | content                                            |
+/// |---------|----------------------------|----------------------------------------------------|
+/// | qweight | k bits / 32 rows of n      | the codes of each output, a stream along the inputs |
 /// | qzeros  | groups rows of n bits / 32 | zero points of a group, a stream along the outputs |
-/// | scales  | groups rows of n      | value = (code - zero point) * scale                     |
-/// | g_idx   | k, or none            | the group of each input; without it input c is in c / group |
+/// | scales  | groups rows of n           | value = (code - zero point) * scale                |
+/// | g_idx   | k, or none                 | the group of each input; none: input c is in group |
+/// |         |                            | c / group                                          |
 ///
 /// Version 1 stores zero points minus one: 15 means 16, and a zero point of 0 cannot be stored.
 /// Version 2 stores them as they are, so 16 cannot be stored. k and n must fill whole words, in
@@ -159,8 +160,8 @@ template <class Fail>
 
 /// Packs weights. If they have an order, g_idx has the group of each input.
 ///
-/// @throws fewbit::error if the parts do not agree, if n or k does not fill whole words, or with the
-///         first zero point that the version cannot store
+/// @throws fewbit::error if the parts do not agree, if n or k does not fill whole words, or with
+///         the first zero point that the version cannot store
 [[nodiscard]] inline gptq_weights to_gptq(const codes_in_groups& w,
                                           gptq_version version = gptq_version::v1) {
   constexpr const char* function = "to_gptq";
