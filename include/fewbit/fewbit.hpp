@@ -268,6 +268,17 @@
 // fewbit/ops/qmn/pool2d.hpp                  average and maximum pools
 // fewbit/ops/qmn/window.hpp                  windows of images
 //
+// equalize: what repairs a network in float
+// fewbit/equalize/network.hpp                a network: layers, and forward(inputs, compute)
+// fewbit/equalize/network/batches.hpp        calibration inputs, progress of long work
+// fewbit/equalize/network/compute.hpp        compute_function, float_compute, watching
+// fewbit/equalize/network/float_layer.hpp    products of layers in float
+// fewbit/equalize/network/input_codes.hpp    quantized inputs, simulated
+// fewbit/equalize/network/layer.hpp          network_layer: weights, bias, geometry, activation
+// fewbit/equalize/network/layer_list.hpp     layer_list: checked layers, found by name
+// fewbit/equalize/network/observe.hpp        observe_inputs: an observer for each layer
+// fewbit/equalize/network/simulate.hpp       simulation: quantized weights and inputs, in float
+//
 // formats: memory layouts of others
 // fewbit/formats/awq.hpp                     weights of AWQ checkpoints <-> codes_in_groups
 // fewbit/formats/code_words.hpp              codes in 32-bit words
