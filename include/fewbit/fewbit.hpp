@@ -269,6 +269,7 @@
 // fewbit/ops/qmn/window.hpp                  windows of images
 //
 // equalize: what repairs a network in float
+// fewbit/equalize/batch_norm.hpp             fold_batch_norm; repairs channels of variance 0
 // fewbit/equalize/network.hpp                a network: layers, and forward(inputs, compute)
 // fewbit/equalize/network/batches.hpp        calibration inputs, progress of long work
 // fewbit/equalize/network/compute.hpp        compute_function, float_compute, watching

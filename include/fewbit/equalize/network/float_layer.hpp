@@ -81,19 +81,17 @@ inline void convolve_depthwise(const network_layer& l, const row_matrix<float>& 
   }
 }
 
-/// y = activation(y + bias) for `rows` rows of pixels.
-inline void finish_pixels(const network_layer& l, const Eigen::VectorXf& bias, float* y,
-                          index pixels) {
-  Eigen::Map<row_matrix<float>> out(y, pixels, l.channels());
-  if (bias.size() != 0) out.rowwise() += bias.transpose();
+/// y = activation(y) for rows of pixels.
+inline void activate_pixels(const network_layer& l, float* y, index pixels) {
   if (l.activation == layer_activation::none) return;
+  Eigen::Map<row_matrix<float>> out(y, pixels, l.channels());
   out = out.cwiseMax(0.0F);
   if (l.activation != layer_activation::relu6) return;
   for (index c = 0; c < l.channels(); ++c) out.col(c) = out.col(c).cwiseMin(l.cap(c));
 }
 
-/// Rows first .. first + count - 1 of x as the product reads them: multiplied by
-/// input_factors, then replaced by what their codes stand for. `memory` holds them unless they are those of x.
+/// Rows first .. first + count - 1 of x as the product reads them: multiplied by input_factors, and
+/// replaced by the numbers that their codes stand for. They are in `memory`, or in x if unchanged.
 inline const float* prepared_rows(const network_layer& l, const input_codes& codes,
                                   const row_matrix<float>& x, index first, index count,
                                   row_matrix<float>& memory) {
@@ -106,15 +104,15 @@ inline const float* prepared_rows(const network_layer& l, const input_codes& cod
   return memory.data();
 }
 
-/// y = activation(weights * x' + bias), where weights and bias take the place of those of the
+/// y = weights * x' + bias, where weights and bias take the place of those of the
 /// layer, and x' are the prepared rows of x. x has l.inputs() columns and at least one row.
 template <Executor E>
-void float_product(const network_layer& l, const matrix_ref& weights, const Eigen::VectorXf& bias,
-                   const input_codes& codes, const row_matrix<float>& x, row_matrix<float>& y,
-                   const E& executor) {
+void float_sums(const network_layer& l, const matrix_ref& weights, const Eigen::VectorXf& bias,
+                const input_codes& codes, const row_matrix<float>& x, row_matrix<float>& y,
+                const E& executor) {
   const bool is_linear = l.kind == layer_kind::linear;
   const placed_window window =
-      is_linear ? placed_window() : placed_window("float_product", l.image, l.window);
+      is_linear ? placed_window() : placed_window("float_sums", l.image, l.window);
   row_matrix<float> taps;
   if (l.kind == layer_kind::depthwise_conv2d) taps = weights.transpose();
   const index pixels = is_linear ? 1 : window.output_pixels();
@@ -133,8 +131,18 @@ void float_product(const network_layer& l, const matrix_ref& weights, const Eige
     } else {
       convolve_depthwise(l, taps, window, from, to);
     }
-    finish_pixels(l, bias, to, count * pixels);
+    if (bias.size() == 0) return;
+    Eigen::Map<row_matrix<float>>(to, count * pixels, l.channels()).rowwise() += bias.transpose();
   });
+}
+
+/// The same with the activation of the layer.
+template <Executor E>
+void float_product(const network_layer& l, const matrix_ref& weights, const Eigen::VectorXf& bias,
+                   const input_codes& codes, const row_matrix<float>& x, row_matrix<float>& y,
+                   const E& executor) {
+  float_sums(l, weights, bias, codes, x, y, executor);
+  activate_pixels(l, y.data(), y.size() / l.channels());
 }
 
 }}}  // namespace fewbit::detail
