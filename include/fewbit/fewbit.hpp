@@ -270,6 +270,8 @@
 //
 // equalize: what repairs a network in float
 // fewbit/equalize/batch_norm.hpp             fold_batch_norm; repairs channels of variance 0
+// fewbit/equalize/channels.hpp               channel_link: layers that write and read channels
+// fewbit/equalize/cross_layer.hpp            equalize_pair, equalize_layers: equal ranges of channels
 // fewbit/equalize/network.hpp                a network: layers, and forward(inputs, compute)
 // fewbit/equalize/network/batches.hpp        calibration inputs, progress of long work
 // fewbit/equalize/network/compute.hpp        compute_function, float_compute, watching
