@@ -270,6 +270,7 @@
 //
 // equalize: what repairs a network in float
 // fewbit/equalize/batch_norm.hpp             fold_batch_norm; repairs channels of variance 0
+// fewbit/equalize/bias_absorption.hpp        absorb_bias: large biases into the next layer
 // fewbit/equalize/channels.hpp               channel_link: layers that write and read channels
 // fewbit/equalize/cross_layer.hpp            equalize_pair, equalize_layers: equal ranges of channels
 // fewbit/equalize/network.hpp                a network: layers, and forward(inputs, compute)
