@@ -271,8 +271,11 @@
 // equalize: what repairs a network in float
 // fewbit/equalize/batch_norm.hpp             fold_batch_norm; repairs channels of variance 0
 // fewbit/equalize/bias_absorption.hpp        absorb_bias: large biases into the next layer
+// fewbit/equalize/bias_correction.hpp        bias_shift: the mean error of quantized weights
+// fewbit/equalize/bias_from_data.hpp         correct_biases_by_data: layer by layer
 // fewbit/equalize/channels.hpp               channel_link: layers that write and read channels
 // fewbit/equalize/cross_layer.hpp            equalize_pair, equalize_layers: equal ranges of channels
+// fewbit/equalize/data_free_range.hpp        ranges of activations from batch norms
 // fewbit/equalize/network.hpp                a network: layers, and forward(inputs, compute)
 // fewbit/equalize/network/batches.hpp        calibration inputs, progress of long work
 // fewbit/equalize/network/compute.hpp        compute_function, float_compute, watching
