@@ -277,6 +277,7 @@
 // fewbit/equalize/cross_layer.hpp            equalize_pair, equalize_layers: equal ranges of channels
 // fewbit/equalize/data_free_range.hpp        ranges of activations from batch norms
 // fewbit/equalize/network.hpp                a network: layers, and forward(inputs, compute)
+// fewbit/equalize/smooth.hpp                 search_smoothing, smooth_layers: SmoothQuant
 // fewbit/equalize/network/batches.hpp        calibration inputs, progress of long work
 // fewbit/equalize/network/compute.hpp        compute_function, float_compute, watching
 // fewbit/equalize/network/float_layer.hpp    products of layers in float
@@ -285,6 +286,7 @@
 // fewbit/equalize/network/layer_list.hpp     layer_list: checked layers, found by name
 // fewbit/equalize/network/observe.hpp        observe_inputs: an observer for each layer
 // fewbit/equalize/network/simulate.hpp       simulation: quantized weights and inputs, in float
+// fewbit/equalize/smooth/search.hpp          the search for one group of layers
 //
 // formats: memory layouts of others
 // fewbit/formats/awq.hpp                     weights of AWQ checkpoints <-> codes_in_groups
