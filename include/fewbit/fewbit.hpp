@@ -277,7 +277,9 @@
 // fewbit/equalize/cross_layer.hpp            equalize_pair, equalize_layers: equal ranges of channels
 // fewbit/equalize/data_free_range.hpp        ranges of activations from batch norms
 // fewbit/equalize/network.hpp                a network: layers, and forward(inputs, compute)
+// fewbit/equalize/outlier_split.hpp          split_outliers: input channels read twice
 // fewbit/equalize/smooth.hpp                 search_smoothing, smooth_layers: SmoothQuant
+// fewbit/equalize/sub_tensor.hpp             choose_shared_scales: rows that share a scale
 // fewbit/equalize/network/batches.hpp        calibration inputs, progress of long work
 // fewbit/equalize/network/compute.hpp        compute_function, float_compute, watching
 // fewbit/equalize/network/float_layer.hpp    products of layers in float
