@@ -274,7 +274,7 @@
 // fewbit/equalize/bias_correction.hpp        bias_shift: the mean error of quantized weights
 // fewbit/equalize/bias_from_data.hpp         correct_biases_by_data: layer by layer
 // fewbit/equalize/channels.hpp               channel_link: layers that write and read channels
-// fewbit/equalize/cross_layer.hpp            equalize_pair, equalize_layers: equal ranges of channels
+// fewbit/equalize/cross_layer.hpp            equalize_layers: equal ranges of channels
 // fewbit/equalize/data_free_range.hpp        ranges of activations from batch norms
 // fewbit/equalize/network.hpp                a network: layers, and forward(inputs, compute)
 // fewbit/equalize/outlier_split.hpp          split_outliers: input channels read twice

@@ -5,14 +5,14 @@
 ///     absorb_biases(layers, {{"conv1", "", {"conv2"}}});       // a network, after equalize_layers
 ///
 /// If a channel before its relu is normal with mean beta and deviation gamma, then it is at least
-/// c = max(0, beta - 3 gamma) for all but 0.13 % of the inputs, and relu(x - c) = relu(x) - c there.
+/// c = max(0, beta - 3 gamma) for all but 0.13 % of the inputs. There relu(x - c) = relu(x) - c.
 /// So c is subtracted from the bias before, and w2 c is added to the bias behind:
 ///
 ///     b1 -= c,   b2 += w2 c
 ///
 /// Equalization makes large biases, because it divides some channels by small numbers. The output
-/// of the network changes where x < c. A consumer with padding reads 0 outside the image, where c is
-/// missing; such consumers are left alone unless the options allow the error at the border.
+/// of the network changes where x < c. A consumer with padding reads 0 outside the image, where c
+/// is missing. Such consumers are left alone unless the options allow the error at the border.
 ///
 /// Source: Nagel et al. 2019, arXiv:1906.04721, section 4.1.3. Read before: cross_layer.hpp.
 
@@ -126,8 +126,8 @@ inline Eigen::VectorXf absorbable(const network_layer& l) {
 }  // namespace detail
 
 /// Absorbs the biases of the producers of links into their consumers. The producer is the depthwise
-/// layer if the link has one. Links without relu or statistics, or with padding, are left alone; the
-/// report says why.
+/// layer if the link has one. Links without relu or statistics, or with padding, are left alone.
+/// The report says why.
 ///
 /// @throws fewbit::error if a layer is not found or channels do not fit. All layers are then
 ///         unchanged.

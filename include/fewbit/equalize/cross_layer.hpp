@@ -10,8 +10,8 @@
 /// weights that read it multiplied. With r1 the range of the channel in the first layer and r2 in
 /// the second,
 ///
-///     s = sqrt(r1) / sqrt(r2)            both ranges become sqrt(r1 r2)
-///     k = cbrt(r1 r2 r3), s12 = r1 / k, s23 = k / r3    with a depthwise layer between: all become k
+///     s = sqrt(r1) / sqrt(r2)                           both ranges become sqrt(r1 r2)
+///     k = cbrt(r1 r2 r3), s12 = r1 / k, s23 = k / r3    with a depthwise layer: all become k
 ///
 /// Square roots are taken first, because r1 r2 can underflow. A channel with a range of 0 keeps
 /// s = 1. relu6(s x) is not s relu6(x): the cap of the channel becomes 6 / s.

@@ -89,8 +89,8 @@ inline void expect_options(const char* function, const smoothing_options& option
 /// @param x         samples x inputs
 /// @param weights   each outputs x inputs
 /// @param executor  runs the products
-/// @throws fewbit::error if there are no weights, if a matrix is empty or not finite, if the numbers
-///         of columns differ, or if the options are out of range
+/// @throws fewbit::error if there are no weights, if a matrix is empty or not finite, if the
+///         numbers of columns differ, or if the options are out of range
 template <Scheme S, IntegerScheme X, Executor E = inline_executor>
 [[nodiscard]] smoothing search_smoothing(const Eigen::Ref<const row_matrix<float>>& x,
                                          const std::vector<row_matrix<float>>& weights,
@@ -213,9 +213,9 @@ bool observe_groups(const char* function, const layer_list& layers, const forwar
 ///
 /// @tparam S, X     as in search_smoothing
 /// @param executor  runs the layers
-/// @throws fewbit::error if a layer is not found, is not called, or has input_factors; if the layers
-///         of a group read different numbers of inputs; for bad batches and options. All layers are
-///         then unchanged.
+/// @throws fewbit::error if a layer is not found, is not called, or has input_factors, if the
+///         layers of a group read different numbers of inputs, and for bad batches and options. All
+///         layers are then unchanged.
 template <Scheme S, IntegerScheme X, Executor E = inline_executor>
 smoothing_report smooth_layers(layer_list& layers, const forward_function& forward,
                                const input_batches& batches,

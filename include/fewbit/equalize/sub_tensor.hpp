@@ -2,9 +2,9 @@
 /// Few scales for a matrix whose rows differ in range: rows sorted by range, and neighbours share a
 /// scale.
 ///
-///     const shared_scales s = choose_shared_scales<int8>(w, 30.0);      // at least 30 dB in each row
+///     const shared_scales s = choose_shared_scales<int8>(w, 30.0);   // at least 30 dB in each row
 ///     const auto q = quantize<scheme<int8, sub_tensor<8>>>(rows_in_order(w, s.order));
-///     share_layer_scales<int8>(layers, {{"depthwise", "", {"project"}}}, 30.0);   // a network
+///     share_layer_scales<int8>(layers, {{"expand", "depthwise", {"project"}}}, 30.0);
 ///
 /// One scale for a matrix gives few codes to its narrow rows, as in depthwise convolutions. One
 /// scale for each row repairs that, where the target supports it. Between both, G rows share a
@@ -155,8 +155,8 @@ inline void permute_inputs(network_layer& l, const std::vector<index>& order) {
   }
 }
 
-/// Fails unless the output channels (of a producer) or the input channels (of a consumer) of a layer
-/// can take any order.
+/// Fails unless the channels of a layer, outputs of a producer or inputs of a consumer, can take any
+/// order.
 inline void expect_permutable(const char* function, const network_layer& l) {
   if (l.kind == layer_kind::depthwise_conv2d) {
     fail(function, of_layer("kind", l.name), "depthwise_conv2d",
