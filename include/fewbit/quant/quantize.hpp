@@ -84,12 +84,10 @@ quantized_matrix<S> quantize_by_rule(const char* function, const matrix_ref& w, 
   return encode_matrix<S>(w, std::move(choices), g, executor);
 }
 
-template <IntegerScheme S, class E>
-quantized_matrix<S> quantize_by_params(const char* function, const matrix_ref& w,
-                                       std::span<const params_of<S>> params, const generator& g,
-                                       const E& executor) {
-  expect_finite(function, "w", w);
-  const index count = S::granularity::count(w.rows(), w.cols());
+/// The choices of `count` groups from given parameters, which are checked.
+template <IntegerScheme S>
+group_choices<S> given_choices(const char* function, std::span<const params_of<S>> params,
+                               index count) {
   expect_equal(function, "number of params", static_cast<index>(params.size()), count);
   group_choices<S> choices(count);
   for (index i = 0; i < count; ++i) {
@@ -106,7 +104,16 @@ quantized_matrix<S> quantize_by_params(const char* function, const matrix_ref& w
     }
     choices.set(i, p);
   }
-  return encode_matrix<S>(w, std::move(choices), g, executor);
+  return choices;
+}
+
+template <IntegerScheme S, class E>
+quantized_matrix<S> quantize_by_params(const char* function, const matrix_ref& w,
+                                       std::span<const params_of<S>> params, const generator& g,
+                                       const E& executor) {
+  expect_finite(function, "w", w);
+  const index count = S::granularity::count(w.rows(), w.cols());
+  return encode_matrix<S>(w, given_choices<S>(function, params, count), g, executor);
 }
 
 /// Rule is one of level_rule.hpp, or computes the levels from w and its scales.
