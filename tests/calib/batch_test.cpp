@@ -40,6 +40,27 @@ TEST(batch_test, finds_extremes_at_every_position_of_every_length) {
   }
 }
 
+/// Long runs are read in several streams.
+TEST(batch_test, finds_extremes_in_every_part_of_a_long_run) {
+  for (const fewbit::index n : {16383, 16384, 16385, 16384 + 63, 16384 + 64, 40000}) {
+    matrix x = matrix::Constant(1, n, 1.0F);
+    const auto check = [&](fewbit::index at) {
+      x(0, at) = -3.0F;
+      EXPECT_EQ(summarize("f", x, nan_policy::fail).lo, -3.0F) << n << " " << at;
+      x(0, at) = 3.0F;
+      EXPECT_EQ(summarize("f", x, nan_policy::fail).hi, 3.0F) << n << " " << at;
+      x(0, at) = 0.5F;
+      EXPECT_EQ(fewbit::detail::summarize<true>({"f"}, x, nan_policy::fail).least_bits,
+                std::bit_cast<std::int32_t>(0.5F));
+      x(0, at) = nan;
+      EXPECT_FALSE(fewbit::detail::all_finite(x)) << n << " " << at;
+      x(0, at) = 1.0F;
+    };
+    for (fewbit::index at = 0; at < n; at += 67) check(at);
+    check(n - 1);
+  }
+}
+
 TEST(batch_test, accepts_the_whole_range_of_float) {
   const auto s = summarize("f", row_of({largest, -largest}), nan_policy::fail);
   EXPECT_EQ(s.lo, -largest);

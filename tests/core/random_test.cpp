@@ -145,4 +145,17 @@ TEST(random, portable_log_is_the_logarithm) {
   EXPECT_EQ(fewbit::detail::portable_log(1.0), 0.0);
 }
 
+TEST(random, portable_log_of_a_vector_has_the_bits_of_single_numbers) {
+  using doubles = fewbit::arch::vec<double, 8>;
+  double x = 1e-300;
+  while (x < 1e300) {
+    doubles v(1.0);
+    for (int i = 0; i < doubles::lanes; ++i, x *= 1.37) v.set(i, x);
+    const doubles logs = fewbit::detail::portable_log(v);
+    for (int i = 0; i < doubles::lanes; ++i) {
+      ASSERT_EQ(logs[i], fewbit::detail::portable_log(v[i])) << v[i];
+    }
+  }
+}
+
 }  // namespace core_random_test

@@ -39,16 +39,17 @@ namespace detail {
 /// library's own. So a divergence has the same bits on every platform.
 class divergence {
  public:
-  divergence(const std::vector<std::uint64_t>& counts, int levels)
-      : counts_(counts), levels_(levels) {
+  /// @param level_bits  log2 of `levels`
+  divergence(const std::vector<std::uint64_t>& counts, int level_bits)
+      : counts_(counts), level_bits_(level_bits) {
     counts_[0] = counts_[counts_.size() > 1 ? 1 : 0];  // a peak at 0 must not affect the threshold
     const std::size_t n = counts_.size();
     below_.assign(n + 1, 0);
-    filled_.assign(n + 1, 0);
+    filled_.assign(n + 1, 0.0);
     n_log_n_.assign(n + 1, 0.0);
     for (std::size_t j = 0; j < n; ++j) {
       below_[j + 1] = below_[j] + counts_[j];
-      filled_[j + 1] = filled_[j] + (counts_[j] != 0 ? 1 : 0);
+      filled_[j + 1] = filled_[j] + (counts_[j] != 0 ? 1.0 : 0.0);
       n_log_n_[j + 1] = n_log_n_[j] + x_log_x(counts_[j]);
     }
   }
@@ -56,25 +57,15 @@ class divergence {
   [[nodiscard]] std::uint64_t total() const noexcept { return below_.back(); }
 
   /// KL_i for 1 <= i <= number of bins. Infinite if Q is 0 in a bin where P is not 0.
-  [[nodiscard]] double at(std::size_t i) const {
+  [[nodiscard]] double at(std::size_t i) {
     const std::uint64_t tail = total() - below_[i];
     const std::uint64_t last = counts_[i - 1];
     if (last == 0 && tail != 0) return std::numeric_limits<double>::infinity();
     const auto t = static_cast<double>(total());
     double sum = n_log_n_[i - 1] + x_log_x(last + tail);
-    double log_mean = 0.0;
-    const std::size_t groups = std::min(static_cast<std::size_t>(levels_), i);
-    for (std::size_t g = 0, begin = 0; g < groups; ++g) {
-      const std::size_t end = ((g + 1) * i + groups - 1) / groups;
-      const std::uint64_t in_group = below_[end] - below_[begin];
-      if (in_group != 0) {
-        log_mean = portable_log(static_cast<double>(in_group) /
-                                static_cast<double>(filled_[end] - filled_[begin]));
-        sum -= arch::rounded(static_cast<double>(in_group) * log_mean);
-      }
-      begin = end;
-    }
-    if (tail != 0) sum -= arch::rounded(static_cast<double>(tail) * log_mean);
+    const std::size_t groups = sum_groups(i);
+    for (std::size_t g = 0; g < groups; ++g) sum -= part_[g];
+    if (tail != 0) sum -= arch::rounded(static_cast<double>(tail) * log_mean_[groups - 1]);
     return sum / t + portable_log(static_cast<double>(below_[i]) / t);
   }
 
@@ -84,11 +75,42 @@ class divergence {
     return count == 0 ? 0.0 : arch::rounded(x * portable_log(x));
   }
 
+  /// Computes log q_g and S_g log q_g of all groups of threshold i. Both are 0 for a group without
+  /// values. The logarithms are computed a register at a time; padding lanes have q = 1.
+  /// @return the number of groups
+  std::size_t sum_groups(std::size_t i) {
+    using doubles = arch::vec<double, arch::native_lanes<double>>;
+    constexpr std::size_t lanes = doubles::lanes;
+    const bool is_one_bin = i <= std::size_t{1} << level_bits_;  // each group has one bin
+    const std::size_t groups = is_one_bin ? i : std::size_t{1} << level_bits_;
+    const std::size_t padded = (groups + lanes - 1) / lanes * lanes;
+    if (log_mean_.size() < padded) {
+      part_.resize(padded);
+      log_mean_.resize(padded);
+    }
+    for (std::size_t g = 0, begin = 0; g < groups; ++g) {
+      const std::size_t end = is_one_bin ? g + 1 : ((g + 1) * i + groups - 1) >> level_bits_;
+      const auto in_group = static_cast<double>(below_[end] - below_[begin]);
+      part_[g] = in_group;
+      log_mean_[g] = in_group == 0.0 ? 1.0 : in_group / (filled_[end] - filled_[begin]);
+      begin = end;
+    }
+    for (std::size_t g = groups; g < padded; ++g) log_mean_[g] = 1.0;
+    for (std::size_t g = 0; g < padded; g += lanes) {
+      const doubles log_mean = portable_log(doubles::load(log_mean_.data() + g));
+      log_mean.store(log_mean_.data() + g);
+      arch::rounded(doubles(doubles::load(part_.data() + g) * log_mean)).store(part_.data() + g);
+    }
+    return groups;
+  }
+
   std::vector<std::uint64_t> counts_;
   std::vector<std::uint64_t> below_;
-  std::vector<std::uint64_t> filled_;
+  std::vector<double> filled_;
   std::vector<double> n_log_n_;
-  int levels_;
+  std::vector<double> part_;      // of each group: S_g, then S_g log q_g
+  std::vector<double> log_mean_;  // of each group: q_g, then log q_g
+  int level_bits_;
 };
 
 }  // namespace detail
@@ -123,7 +145,7 @@ struct by_entropy {
  private:
   [[nodiscard]] fewbit::range symmetric_range(const histogram& h, bool one_sided) const {
     constexpr double tie = 1e-12;
-    const detail::divergence kl(h.counts, 1 << (bits - (one_sided ? 0 : 1)));
+    detail::divergence kl(h.counts, bits - (one_sided ? 0 : 1));
     if (h.bins() < first_bin || kl.total() == 0) return detail::symmetric_range(0.0, h);
     double least = std::numeric_limits<double>::infinity();
     std::vector<double> all;

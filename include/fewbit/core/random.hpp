@@ -71,30 +71,34 @@ FEWBIT_ALWAYS_INLINE std::array<V, 4> random_blocks(std::uint64_t seed, const V&
 }
 
 /// c[0] + c[1] x + c[2] x^2 + ..., each product rounded, so that it is never fused with the sum.
-template <std::size_t N>
-double polynomial(const double (&c)[N], double x) noexcept {
-  double sum = c[N - 1];
-  for (std::size_t i = N - 1; i-- > 0;) sum = arch::rounded(sum * x) + c[i];
+/// V is double or a vector of doubles.
+template <std::size_t N, class V>
+FEWBIT_ALWAYS_INLINE V polynomial(const double (&c)[N], const V& x) noexcept {
+  V sum(c[N - 1]);
+  for (std::size_t i = N - 1; i-- > 0;) sum = arch::rounded(V(sum * x)) + V(c[i]);
   return sum;
 }
 
 /// Natural logarithm of a normal x > 0, relative error below 1e-15. std::log of different libraries
 /// differs in the last bit. This function uses only operations whose results IEEE 754 defines. With
-/// x = m * 2^e and m near 1: log m = 2 atanh(s), s = (m - 1) / (m + 1), as a series in s^2.
-inline double portable_log(double x) noexcept {
+/// x = m * 2^e and m near 1: log m = 2 atanh(s), s = (m - 1) / (m + 1), as a series in s^2. A vector
+/// of doubles has the same bits in each lane as one double.
+template <class V>
+FEWBIT_ALWAYS_INLINE V portable_log(const V& x) noexcept {
+  using integers = arch::rebind<V, std::int64_t>;
   static constexpr double series[] = {1.0,      1.0 / 3,  1.0 / 5,  1.0 / 7,  1.0 / 9, 1.0 / 11,
                                       1.0 / 13, 1.0 / 15, 1.0 / 17, 1.0 / 19, 1.0 / 21};
   constexpr double log_2 = 0.693147180559945309417;
-  const auto bits = std::bit_cast<std::uint64_t>(x);
-  auto exponent = static_cast<int>(bits >> 52) - 1023;
-  double m = std::bit_cast<double>((bits & 0xFFFFFFFFFFFFFULL) | 0x3FF0000000000000ULL);
-  if (m > 1.4142135623730951) {
-    m *= 0.5;
-    ++exponent;
-  }
-  const double s = (m - 1.0) / (m + 1.0);
-  const double log_m = 2.0 * s * polynomial(series, arch::rounded(s * s));
-  return arch::rounded(exponent * log_2) + arch::rounded(log_m);
+  constexpr std::int64_t mantissa = 0xFFFFFFFFFFFFFLL, one = 0x3FF0000000000000LL;
+  const integers bits = arch::bits_as<std::int64_t>(x);
+  const V m = arch::bits_as<double>(integers(integers(bits & integers(mantissa)) | integers(one)));
+  const auto is_large = m > V(1.4142135623730951);
+  const V near_1 = arch::select(is_large, V(m * V(0.5)), m);
+  const integers exponent =
+      integers(bits >> integers(52)) - arch::select(is_large, integers(1022), integers(1023));
+  const V s = (near_1 - V(1.0)) / (near_1 + V(1.0));
+  const V log_m = V(2.0) * s * polynomial(series, arch::rounded(V(s * s)));
+  return arch::rounded(V(arch::convert<double>(exponent) * V(log_2))) + arch::rounded(log_m);
 }
 
 }  // namespace detail
