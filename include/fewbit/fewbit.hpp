@@ -183,6 +183,7 @@
 
 // ---- by name only, because each compiled line has its price
 // fewbit/core/executor_adapters.hpp          OpenMP, std::thread
+// fewbit/core/json_text.hpp                  UTF-8, strings of JSON
 //
 // codebook: levels that the data chooses
 // fewbit/codebook/clustering.hpp             kmeans_options, kmeans_result
