@@ -20,7 +20,7 @@ set(search_may diagnose)
 set(train_may quant)
 set(verify_may ops)
 set(formats_may quant)
-set(io_may formats codebook ops)
+set(io_may formats codebook ops diagnose)
 
 set(not_in_umbrella codebook equalize diagnose search train verify formats io)
 

@@ -291,6 +291,27 @@
 // fewbit/equalize/network/simulate.hpp       simulation: quantized weights and inputs, in float
 // fewbit/equalize/smooth/search.hpp          the search for one group of layers
 //
+// diagnose: why a quantized network is bad
+// fewbit/diagnose/diagnose.hpp               diagnose: figures and faults of each layer, advice
+// fewbit/diagnose/inspect.hpp                inspect: the same of the weights alone
+// fewbit/diagnose/sensitivity.hpp            one layer at a time, layers that stay in float
+// fewbit/diagnose/recorded_run.hpp           two runs: which layer goes wrong first
+// fewbit/diagnose/compare.hpp                two reports: what changed
+// fewbit/diagnose/page.hpp                   report_html: the page
+// fewbit/diagnose/json.hpp                   report_json: the same data
+// fewbit/diagnose/report.hpp                 network_report, as plain data
+// fewbit/diagnose/findings.hpp               faults in sentences, rank
+// fewbit/diagnose/weights.hpp                measure_weights
+// fewbit/diagnose/errors.hpp                 sums of errors by channel
+// fewbit/diagnose/input_figures.hpp          histogram, dead channels, clipped values of inputs
+// fewbit/diagnose/page/charts.hpp            the charts
+// fewbit/diagnose/page/columns.hpp           the columns of the table
+// fewbit/diagnose/page/drawing.hpp           elements of SVG
+// fewbit/diagnose/page/numbers.hpp           numbers and names as text
+// fewbit/diagnose/page/script.hpp            sorts and filters
+// fewbit/diagnose/page/style.hpp             colours, light and dark
+// fewbit/diagnose/page/table.hpp             the table
+//
 // formats: memory layouts of others
 // fewbit/formats/awq.hpp                     weights of AWQ checkpoints <-> codes_in_groups
 // fewbit/formats/code_words.hpp              codes in 32-bit words
@@ -319,6 +340,7 @@
 // io: files, on POSIX systems; checkpoint.hpp, quantized.hpp and safetensors.hpp need nlohmann-json
 // fewbit/io/checkpoint.hpp                   layers of GPTQ, AWQ and compressed-tensors
 // fewbit/io/checkpoint_writer.hpp            save: the same, written
+// io: files, on POSIX systems; quantized, safetensors and report_file need nlohmann-json
 // fewbit/io/gguf.hpp                         gguf_file: tensors and metadata of a mapped GGUF file
 // fewbit/io/gguf_quantized.hpp               load, visit: quantized matrices from GGUF files
 // fewbit/io/gguf_writer.hpp                  gguf_writer: GGUF files, tensor by tensor
@@ -350,6 +372,7 @@
 // fewbit/io/safetensors/header_parser.hpp    the JSON header of safetensors, event by event
 // fewbit/io/safetensors/header_text.hpp      the same, written
 // fewbit/io/safetensors/table.hpp            the tensors of a header, sorted and checked
+// fewbit/io/report_file.hpp                 write_report, read_report: reports of diagnose/
 // fewbit/io/tensor_file_writer.hpp          what both writers share: declare, write, append
 
 #include "fewbit/end.hpp"

@@ -1,5 +1,5 @@
 #pragma once
-/// Parses the JSON header of a safetensors file event by event. The only header that needs
+/// Parses the JSON header of a safetensors file event by event. This header and report_file.hpp need
 /// nlohmann-json.
 ///
 /// Each event must be one that the format allows at that place, so no nesting is deeper than three.
