@@ -81,7 +81,7 @@ template <Executor E = inline_executor>
 void compute_in_float(const network_layer& l, const row_matrix<float>& x, row_matrix<float>& y,
                       const E& executor = {}) {
   detail::expect_layer_inputs("compute_in_float", l, x);
-  detail::float_product(l, l.weights, l.bias, input_codes{}, x, y, executor);
+  detail::product_in_float(l, l.weights, l.bias, input_codes{}, x, y, executor);
 }
 
 /// Computes each layer in float.
@@ -93,7 +93,7 @@ template <Executor E = inline_executor>
     detail::expect_layer_index("float_compute", layer, layers.size());
     detail::expect_layer_inputs("float_compute", layers[layer], x);
     const network_layer& l = layers[layer];
-    detail::float_product(l, l.weights, l.bias, input_codes{}, x, y, executor);
+    detail::product_in_float(l, l.weights, l.bias, input_codes{}, x, y, executor);
   };
 }
 template <Executor E = inline_executor>

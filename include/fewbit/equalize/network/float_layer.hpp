@@ -138,9 +138,9 @@ void float_sums(const network_layer& l, const matrix_ref& weights, const Eigen::
 
 /// The same with the activation of the layer.
 template <Executor E>
-void float_product(const network_layer& l, const matrix_ref& weights, const Eigen::VectorXf& bias,
-                   const input_codes& codes, const row_matrix<float>& x, row_matrix<float>& y,
-                   const E& executor) {
+void product_in_float(const network_layer& l, const matrix_ref& weights,
+                      const Eigen::VectorXf& bias, const input_codes& codes,
+                      const row_matrix<float>& x, row_matrix<float>& y, const E& executor) {
   float_sums(l, weights, bias, codes, x, y, executor);
   activate_pixels(l, y.data(), y.size() / l.channels());
 }

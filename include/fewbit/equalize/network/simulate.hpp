@@ -101,7 +101,7 @@ class simulation {
                      detail::shape_text(w.rows(), w.cols()),
                      detail::shape_text(l.weights.rows(), l.weights.cols()));
       }
-      detail::float_product(l, w, bias(layer), (*this)[layer].inputs, x, y, executor);
+      detail::product_in_float(l, w, bias(layer), (*this)[layer].inputs, x, y, executor);
     };
   }
   template <Executor E = inline_executor>
