@@ -229,6 +229,12 @@ TEST(vec_test, reduces) {
     peak.back() = std::numeric_limits<T>::max();
     EXPECT_EQ(arch::max_of_lanes(S::load(peak)), std::numeric_limits<T>::max());
     if constexpr (std::is_integral_v<T>) {
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        auto one = a;
+        one[i] = std::numeric_limits<T>::max();
+        EXPECT_EQ(arch::largest_first(S::load(one))[0], std::numeric_limits<T>::max()) << i;
+      }
+      EXPECT_EQ(arch::largest_first(S::load(a))[0], most);
       std::int64_t sum = 0;
       for (T value : a) sum += static_cast<std::int64_t>(value);
       EXPECT_EQ(arch::sum_of_lanes(S::load(a)), static_cast<T>(sum));

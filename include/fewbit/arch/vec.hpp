@@ -538,6 +538,31 @@ FEWBIT_ALWAYS_INLINE T sum_of_lanes(const vec<T, N>& v) noexcept {
   }
 }
 
+/// A register whose first lane is the largest lane of v. It has at most 16 bytes where the compiler
+/// has registers. The largest number stays in a vector register, where a float of the same bits is.
+template <class T, int N>
+FEWBIT_ALWAYS_INLINE auto largest_first(const vec<T, N>& v) noexcept {
+  static_assert(std::is_integral_v<T>);
+  if constexpr (vec<T, N>::is_native && sizeof(v) > 16) {
+    return largest_first(max(part<0, N / 2>(v), part<1, N / 2>(v)));
+  } else {
+    vec<T, N> best = v;
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+    if constexpr (vec<T, N>::is_native && N == 4) {
+      vec<T, N> turned;
+      turned.data = __builtin_shufflevector(best.data, best.data, 2, 3, 0, 1);
+      best = max(best, turned);
+      turned.data = __builtin_shufflevector(best.data, best.data, 1, 0, 3, 2);
+      return max(best, turned);
+    }
+#endif
+#endif
+    for (int i = 1; i < N; ++i) best.set(0, std::max<T>(best[0], v[i]));
+    return best;
+  }
+}
+
 /// The largest lane.
 template <class T, int N>
 FEWBIT_ALWAYS_INLINE T max_of_lanes(const vec<T, N>& v) noexcept {

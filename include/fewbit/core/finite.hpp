@@ -50,13 +50,13 @@ FEWBIT_ALWAYS_INLINE arch::rebind<V, std::int32_t> finite_magnitude(const V& x) 
   return arch::select(magnitude < ints(infinity_bits), magnitude, ints(0));
 }
 
-/// The largest magnitude(x) of n floats; 0 if n is 0.
+/// The largest magnitude(x) of n floats, in the first lane; 0 if n is 0.
 template <class Magnitude>
-FEWBIT_ALWAYS_INLINE std::int32_t largest_magnitude(const float* x, index n,
-                                                    const Magnitude& magnitude) noexcept {
+FEWBIT_ALWAYS_INLINE auto largest_magnitude(const float* x, index n,
+                                            const Magnitude& magnitude) noexcept {
   using vec = arch::vec<float, arch::native_lanes<float>>;
   if (n < vec::lanes)
-    return arch::max_of_lanes(magnitude(arch::load_first<vec>(x, static_cast<int>(n))));
+    return arch::largest_first(magnitude(arch::load_first<vec>(x, static_cast<int>(n))));
   auto even = magnitude(vec::load(x)), odd = magnitude(vec::load(x + n - vec::lanes));
 #pragma GCC unroll 4
   for (index i = 0; i + 2 * vec::lanes <= n; i += 2 * vec::lanes) {
@@ -66,7 +66,7 @@ FEWBIT_ALWAYS_INLINE std::int32_t largest_magnitude(const float* x, index n,
   if (n > 2 * vec::lanes && n % (2 * vec::lanes) > vec::lanes) {
     odd = arch::max(odd, magnitude(vec::load(x + n - 2 * vec::lanes)));
   }
-  return arch::max_of_lanes(arch::max(even, odd));
+  return arch::largest_first(arch::max(even, odd));
 }
 
 struct largest_of_row {
@@ -74,14 +74,19 @@ struct largest_of_row {
   bool is_finite;  // all values are finite
 };
 
+/// The bits of the largest magnitude of a row that has values that are not finite.
+[[nodiscard, gnu::noinline]] inline std::int32_t largest_finite_magnitude(const float* x,
+                                                                          index n) noexcept {
+  return largest_magnitude(x, n, [](const auto& v) { return finite_magnitude(v); })[0];
+}
+
 /// The largest magnitude of a row.
-[[nodiscard]] inline largest_of_row largest_of(const float* x, index n) noexcept {
-  std::int32_t largest =
+[[nodiscard]] FEWBIT_ALWAYS_INLINE largest_of_row largest_of(const float* x, index n) noexcept {
+  const auto largest =
       largest_magnitude(x, n, [](const auto& v) { return arch::magnitude_bits(v); });
-  const bool is_finite = largest < infinity_bits;
-  if (!is_finite) [[unlikely]]
-    largest = largest_magnitude(x, n, [](const auto& v) { return finite_magnitude(v); });
-  return {std::bit_cast<float>(largest), is_finite};
+  if (largest[0] >= infinity_bits) [[unlikely]]
+    return {std::bit_cast<float>(largest_finite_magnitude(x, n)), false};
+  return {arch::bits_as<float>(largest)[0], true};
 }
 
 /// max|x| of the finite values of a row; 0 if there are none.

@@ -154,15 +154,19 @@ struct relu : stage {
 struct at_least : stage {
   float lowest;
 
-  explicit at_least(float l) : lowest(l) {
-    if (!(l <= std::numeric_limits<float>::infinity())) {
-      fewbit::detail::fail("at_least", "lowest", l, "a number");
-    }
+  FEWBIT_ALWAYS_INLINE explicit at_least(float l) : lowest(l) {
+    if (!(l <= std::numeric_limits<float>::infinity())) [[unlikely]]
+      refuse(l);
   }
 
   template <class V>
   FEWBIT_ALWAYS_INLINE V operator()(const V& value, const at&) const noexcept {
     return arch::select(value < V(lowest), V(lowest), value);
+  }
+
+ private:
+  [[gnu::cold, gnu::noinline]] static void refuse(float l) {
+    fewbit::detail::fail("at_least", "lowest", l, "a number");
   }
 };
 
