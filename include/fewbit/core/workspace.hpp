@@ -33,7 +33,35 @@ class workspace {
   /// invalidates pointers to slots and loses their contents.
   /// @throws fewbit::error if a number is negative or the product is too large; the workspace is
   /// then unchanged.
-  void reserve(index bytes_per_slot, index slots = 1) {
+  FEWBIT_ALWAYS_INLINE void reserve(index bytes_per_slot, index slots = 1) {
+    const bool fits = bytes_per_slot >= 0 && bytes_per_slot <= bytes_per_slot_ && slots >= 0 &&
+                      slots <= slots_;
+    if (!fits) [[unlikely]]
+      grow(bytes_per_slot, slots);
+  }
+
+  /// First byte of slot i, 0 <= i < slots(). Its contents are unspecified.
+  [[nodiscard]] std::byte* slot(index i) noexcept {
+    assert(i >= 0 && i < slots_);
+    return memory_.data() + i * stride_;
+  }
+
+  [[nodiscard]] index slots() const noexcept { return slots_; }
+  /// The most slots of so many bytes that an address space has room for.
+  [[nodiscard]] static index most_slots(index bytes_per_slot) noexcept {
+    return aligned_buffer<std::byte>::max_size / stride_for(bytes_per_slot);
+  }
+  [[nodiscard]] index bytes_per_slot() const noexcept { return bytes_per_slot_; }
+
+ private:
+  static constexpr index line = index{aligned_buffer<std::byte>::alignment};
+
+  static index stride_for(index bytes_per_slot) noexcept {
+    return (((bytes_per_slot + line - 1) / line) | 1) * line;
+  }
+
+  /// reserve() for more than there is.
+  [[gnu::noinline]] void grow(index bytes_per_slot, index slots) {
     constexpr index most_bytes = std::numeric_limits<index>::max() - 2 * line;
     if (bytes_per_slot < 0 || bytes_per_slot > most_bytes) {
       detail::fail("workspace", "bytes_per_slot", bytes_per_slot,
@@ -56,26 +84,6 @@ class workspace {
     }
     bytes_per_slot_ = bytes_per_slot;
     slots_ = slots;
-  }
-
-  /// First byte of slot i, 0 <= i < slots(). Its contents are unspecified.
-  [[nodiscard]] std::byte* slot(index i) noexcept {
-    assert(i >= 0 && i < slots_);
-    return memory_.data() + i * stride_;
-  }
-
-  [[nodiscard]] index slots() const noexcept { return slots_; }
-  /// The most slots of so many bytes that an address space has room for.
-  [[nodiscard]] static index most_slots(index bytes_per_slot) noexcept {
-    return aligned_buffer<std::byte>::max_size / stride_for(bytes_per_slot);
-  }
-  [[nodiscard]] index bytes_per_slot() const noexcept { return bytes_per_slot_; }
-
- private:
-  static constexpr index line = index{aligned_buffer<std::byte>::alignment};
-
-  static index stride_for(index bytes_per_slot) noexcept {
-    return (((bytes_per_slot + line - 1) / line) | 1) * line;
   }
 
   aligned_buffer<std::byte> memory_;
