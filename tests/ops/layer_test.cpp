@@ -9,6 +9,7 @@
 #include <concepts>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -188,6 +189,35 @@ TEST(layer, reads_prepared_inputs_of_other_layers) {
   first(row, y);
   first(prepare(row, scratch), z);
   EXPECT_EQ(y, z);
+}
+
+/// A single prepared row is written in whole registers, several rows are not.
+TEST(layer, a_single_prepared_row_has_the_codes_of_the_row_among_others) {
+  for (const index k : {1, 8, 15, 31, 64, 65, 130}) {
+    row_matrix<float> x = random_reals(2, k, 7);
+    for (const float special : {0.5F, 3e38F, 1e-40F, std::numeric_limits<float>::infinity(),
+                                std::numeric_limits<float>::quiet_NaN()}) {
+      SCOPED_TRACE(testing::Message() << "k=" << k << " with " << special);
+      x(0, k / 2) = special;
+      const row_matrix<float> row = x.topRows(1);
+      const auto expect_same_codes = [&](const auto& many, const auto& one) {
+        EXPECT_EQ(many.scale(0), one.scale(0));
+        EXPECT_TRUE(std::equal(many.row(0), many.row(0) + k, one.row(0)));
+      };
+      layer_scratch scratch, other;
+      expect_same_codes(prepare(x, scratch), prepare(row, other));
+      const quant_params params{0.01F, 3};
+      expect_same_codes(prepare<static_int8>(x, params, scratch),
+                        prepare<static_int8>(row, params, other));
+      expect_same_codes(prepare<static_uint8>(x, params, scratch),
+                        prepare<static_uint8>(row, params, other));
+      const linear<int8_per_row> layer(random_reals(9, k, 8));
+      Eigen::RowVectorXf y(9), z(9);
+      layer(row, y);
+      layer(prepare(row, other), z);
+      EXPECT_TRUE(are_same(y, z));
+    }
+  }
 }
 
 TEST(layer, terminates_on_prepared_inputs_of_another_kind) {

@@ -26,6 +26,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <type_traits>
 
@@ -68,6 +69,20 @@ struct avx2_register {
     std::int32_t bytes;
     std::memcpy(&bytes, p, sizeof(bytes));
     return _mm256_set1_epi32(bytes);
+  }
+
+  /// The codes of a step of four, or the last `count` codes and zeros. Codes that are stored one by
+  /// one could not be loaded together before they are in the cache.
+  template <class Lhs>
+  FEWBIT_ALWAYS_INLINE static __m128i load_step(const Lhs* codes, std::ptrdiff_t count) noexcept {
+    std::uint32_t step = 0;
+    if (count >= 4) {
+      std::memcpy(&step, codes, 4);
+    } else {
+      for (std::ptrdiff_t i = 0; i < count; ++i)
+        step |= std::uint32_t{static_cast<std::uint8_t>(codes[i])} << (8 * i);
+    }
+    return _mm_cvtsi32_si128(static_cast<int>(step));
   }
 
   FEWBIT_ALWAYS_INLINE static accumulator add(const accumulator& sum, __m256i terms) noexcept {
@@ -174,22 +189,31 @@ struct avx2_widened : avx2_register {
   /// Position of code d among the four codes of a step of avx2_dots.
   static constexpr int lhs_position[] = {0, 2, 1, 3};
 
-  /// Copies `count` activations of a row in the order of lhs_position and fills the last step with
-  /// zeros.
+  /// Copies `count` activations of a row, a multiple of 16, in the order of lhs_position.
   template <class Lhs>
-  static void copy_lhs(const Lhs* from, std::ptrdiff_t count, std::int16_t* to) noexcept {
+  FEWBIT_ALWAYS_INLINE static void copy_whole(const Lhs* from, std::ptrdiff_t count,
+                                              std::int16_t* to) noexcept {
     const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
-    std::ptrdiff_t k = 0;
-    for (; k + 16 <= count; k += 16) {
+    for (std::ptrdiff_t k = 0; k < count; k += 16) {
       const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + k));
       const __m128i ordered = _mm_shuffle_epi8(codes, order);
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + k), std::is_signed_v<Lhs>
                                                                   ? _mm256_cvtepi8_epi16(ordered)
                                                                   : _mm256_cvtepu8_epi16(ordered));
     }
+  }
+
+  /// Copies any number of activations and fills the last step with zeros.
+  template <class Lhs>
+  static void copy_lhs(const Lhs* from, std::ptrdiff_t count, std::int16_t* to) noexcept {
+    std::ptrdiff_t k = count & ~std::ptrdiff_t{15};
+    copy_whole(from, k, to);
+    const __m128i order = _mm_cvtsi32_si128(0x03010200);
     for (; k < count; k += avx2_dots::depth) {
-      for (int d = 0; d < avx2_dots::depth; ++d)
-        to[k + lhs_position[d]] = k + d < count ? std::int16_t{from[k + d]} : std::int16_t{0};
+      const __m128i ordered = _mm_shuffle_epi8(load_step(from + k, count - k), order);
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(to + k), std::is_signed_v<Lhs>
+                                                               ? _mm_cvtepi8_epi16(ordered)
+                                                               : _mm_cvtepu8_epi16(ordered));
     }
   }
 
@@ -363,29 +387,36 @@ struct avx2_half_codes : avx2_halves {
   static constexpr bool in_place = false;
   static constexpr int lhs_offset = std::is_same_v<Lhs, std::uint8_t> ? 0 : -128;
 
-  /// Copies `count` activations of a row minus `offset`, and fills the last step with zeros.
-  static void copy_lhs(const Lhs* from, std::ptrdiff_t count, int offset,
-                       std::uint16_t* to) noexcept {
+  /// Copies `count` activations of a row, a multiple of 16, minus `offset`.
+  FEWBIT_ALWAYS_INLINE static void copy_whole(const Lhs* from, std::ptrdiff_t count, int offset,
+                                              std::uint16_t* to) noexcept {
     const __m128i mask = _mm_set1_epi8(15), less = _mm_set1_epi8(static_cast<char>(offset));
-    const auto put = [&](const Lhs* codes, std::uint16_t* halves) {
-      const __m128i loaded = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes));
+    for (std::ptrdiff_t k = 0; k < count; k += 16) {
+      const __m128i loaded = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + k));
       const __m128i bytes = _mm_sub_epi8(loaded, less);
       const __m128i low = _mm_and_si128(bytes, mask);
       const __m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), mask);
-      auto* out = reinterpret_cast<__m128i*>(halves);
+      auto* out = reinterpret_cast<__m128i*>(to + k);
       _mm_storeu_si128(out, _mm_unpacklo_epi32(low, high));
       _mm_storeu_si128(out + 1, _mm_unpackhi_epi32(low, high));
-    };
-    std::ptrdiff_t k = 0;
-    for (; k + 16 <= count; k += 16) put(from + k, to + k);
-    if (k == count) return;
-    // The bytes after the last code become zeros.
-    Lhs last[16];
-    std::uint16_t halves[16];
-    std::fill_n(&last[0], 16, static_cast<Lhs>(offset));
-    std::copy_n(from + k, count - k, &last[0]);
-    put(&last[0], &halves[0]);
-    std::copy_n(&halves[0], (count - k + depth - 1) / depth * depth, to + k);
+    }
+  }
+
+  /// Copies any number of activations and fills the last step with zeros.
+  static void copy_lhs(const Lhs* from, std::ptrdiff_t count, int offset,
+                       std::uint16_t* to) noexcept {
+    std::ptrdiff_t k = count & ~std::ptrdiff_t{15};
+    copy_whole(from, k, offset, to);
+    const __m128i mask = _mm_set1_epi8(15), less = _mm_set1_epi8(static_cast<char>(offset));
+    for (; k < count; k += depth) {
+      const std::ptrdiff_t missing = std::max(k + depth - count, std::ptrdiff_t{0});
+      const __m128i kept = _mm_cvtsi32_si128(static_cast<int>(0xFFFFFFFFU >> (8 * missing)));
+      const __m128i loaded = load_step(from + k, count - k);
+      const __m128i bytes = _mm_and_si128(_mm_sub_epi8(loaded, less), kept);
+      const __m128i low = _mm_and_si128(bytes, mask);
+      const __m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), mask);
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(to + k), _mm_unpacklo_epi32(low, high));
+    }
   }
 };
 
@@ -403,6 +434,10 @@ struct avx2_unit : avx2_dots {
 
   static constexpr auto& lhs_position = widened::lhs_position;
 
+  FEWBIT_ALWAYS_INLINE static void copy_whole(const Lhs* from, std::ptrdiff_t count, int /*offset*/,
+                                              std::int16_t* to) noexcept {
+    widened::copy_whole(from, count, to);
+  }
   static void copy_lhs(const Lhs* from, std::ptrdiff_t count, std::int16_t* to) noexcept {
     widened::copy_lhs(from, count, to);
   }

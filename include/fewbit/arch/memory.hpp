@@ -66,6 +66,17 @@ FEWBIT_ALWAYS_INLINE void forget_origin(T*& p) noexcept {
 #endif
 }
 
+/// Hides the value of a number. A loop that hides its bounds in each turn computes what depends on
+/// them in the turn, not before it, where the results of many such loops fill the registers.
+template <class T>
+FEWBIT_ALWAYS_INLINE void forget_value(T& n) noexcept {
+#if defined(__GNUC__)
+  asm("" : "+r"(n));
+#else
+  (void)n;
+#endif
+}
+
 }}}  // namespace fewbit::arch
 
 #include "fewbit/end.hpp"

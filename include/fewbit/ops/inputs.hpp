@@ -130,24 +130,39 @@ struct code_rows {
 
 /// Quantizes one row of floats, some codes at a time. row_encoder<Inputs> encode(x, n) finds the
 /// scale; encode(first, count, codes) writes the codes of x[first] .. x[first + count - 1].
+/// encode.padded(n, codes), which some inputs have, writes all codes and the padding of padded().
 template <class Inputs>
 class row_encoder;
+
+/// A number of codes rounded up to a whole number of registers of any instruction set. The memory
+/// of a single prepared row has so many codes, so that layers read it in whole registers.
+[[nodiscard]] constexpr index padded(index count) noexcept { return (count + 63) & ~index{63}; }
 
 template <>
 class row_encoder<dynamic_int8> {
  public:
-  row_encoder(const float* x, index n) noexcept
-      : x_(x), scale_(dynamic_scale(finite_amax(x, n))), quantizer_({scale_, 0}, -127, 127) {}
+  FEWBIT_ALWAYS_INLINE row_encoder(const float* x, index n) noexcept
+      : row_encoder(x, largest_of(x, n)) {}
 
   [[nodiscard]] float scale() const noexcept { return scale_; }
   void operator()(index first, index count, std::int8_t* codes) const noexcept {
     quantizer_(x_ + first, count, codes);
   }
+  FEWBIT_ALWAYS_INLINE void padded(index n, std::int8_t* codes) const noexcept {
+    quantizer_.to_whole_registers(x_, n, codes, is_finite_);
+  }
   [[nodiscard]] const row_quantizer<std::int8_t>& quantizer() const noexcept { return quantizer_; }
 
  private:
+  FEWBIT_ALWAYS_INLINE row_encoder(const float* x, const largest_of_row& largest) noexcept
+      : x_(x),
+        scale_(dynamic_scale(largest.amax)),
+        is_finite_(largest.is_finite),
+        quantizer_({scale_, 0}, -127, 127) {}
+
   const float* x_;
   float scale_;
+  bool is_finite_;
   row_quantizer<std::int8_t> quantizer_;
 };
 
@@ -161,6 +176,9 @@ class row_encoder<static_codes<Code>> {
 
   void operator()(index first, index count, Code* codes) const noexcept {
     quantizer_(x_ + first, count, codes);
+  }
+  FEWBIT_ALWAYS_INLINE void padded(index n, Code* codes) const noexcept {
+    quantizer_.to_whole_registers(x_, n, codes, false);
   }
 
  private:
@@ -273,8 +291,18 @@ struct prepared_layout {
 
   prepared_layout(index rows, index cols, index scales_per_row) noexcept
       : codes((rows * scales_per_row * index{sizeof(float)} + 63) / 64 * 64),
-        bytes(codes + rows * cols) {}
+        bytes(codes + padded(rows * cols)) {}
 };
+
+/// Writes all codes of a row. If the row is `alone`, its memory has padded(k) codes.
+template <class Encoder, class Code>
+FEWBIT_ALWAYS_INLINE void encode_row(const Encoder& encode, index k, bool alone,
+                                     Code* codes) noexcept {
+  if constexpr (requires { encode.padded(k, codes); }) {
+    if (alone) return encode.padded(k, codes);
+  }
+  encode(0, k, codes);
+}
 
 struct prepared_access {
   template <class Inputs>
@@ -324,8 +352,9 @@ template <class X>
 /// @tparam Inputs   dynamic_int8, or inputs of a few bits; include ops/linear.hpp for these
 /// @param x         m x k floats: a row_matrix, a row-major Map or block, or a vector, which is
 ///                  one row
-/// @param scratch   scratch.inputs holds the codes (m k bytes) and the scales (4 m bytes). If it is
-///                  too small, it grows, which allocates memory
+/// @param scratch   scratch.inputs holds the codes (m k bytes) and the scales (4 m bytes), each
+///                  rounded up to a multiple of 64. If it is too small, it grows, which allocates
+///                  memory
 /// @param executor  quantizes several rows at once
 /// @throws fewbit::error if there are more codes than memory can hold
 template <class Inputs = dynamic_int8, class X, Executor E = inline_executor>
@@ -337,9 +366,9 @@ template <class Inputs = dynamic_int8, class X, Executor E = inline_executor>
   const index k = rows.cols();
   return detail::prepared_access::make<Inputs>(
       rows, k, 1, {}, scratch, executor,
-      [k](const float* row, typename Inputs::code* codes, float* scale) {
+      [k, alone = rows.rows() == 1](const float* row, typename Inputs::code* codes, float* scale) {
         const detail::row_encoder<Inputs> encode(row, k);
-        encode(0, k, codes);
+        detail::encode_row(encode, k, alone, codes);
         *scale = encode.scale();
       });
 }
@@ -380,7 +409,7 @@ template <class Inputs, class X, Executor E = inline_executor>
   return detail::prepared_access::make<Inputs>(
       rows, k, 0, params, scratch, executor,
       [&](const float* row, typename Inputs::code* codes, float*) {
-        detail::row_encoder<Inputs>(row, params)(0, k, codes);
+        detail::encode_row(detail::row_encoder<Inputs>(row, params), k, rows.rows() == 1, codes);
       });
 }
 

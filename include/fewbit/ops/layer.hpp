@@ -330,9 +330,10 @@ class layer {
     }
   }
 
-  /// Rows of floats or codes.
+  /// Rows of floats or codes. Those of prepared inputs are not copied: a copy in wide registers
+  /// would wait until prepare() has written its members to the cache.
   template <class X>
-  [[nodiscard]] static auto source_of(const X& x) noexcept {
+  [[nodiscard]] FEWBIT_ALWAYS_INLINE static decltype(auto) source_of(const X& x) noexcept {
     if constexpr (detail::are_prepared<X>) {
       return detail::prepared_access::source(x);
     } else {

@@ -33,6 +33,9 @@ class multiply_row_test : public testing::Test {
     const std::vector<lhs> codes(a.data(), a.data() + a.size());
     expect_product(codes.data(), packed, {}, expected);
     expect_product(codes.data(), packed, gemm::row_weights<weights>(packed), expected);
+    std::vector<lhs> padded(static_cast<std::size_t>(form::padded(a.size())), 77);
+    std::copy(codes.begin(), codes.end(), padded.begin());
+    expect_product(gemm::padded_row<lhs>{padded.data()}, packed, {}, expected);
     // Codes that fill the form up to a multiple of 64 must not count.
     std::vector<typename form::code> formed(static_cast<std::size_t>(form::padded(a.size())), 77);
     for (index k = 0; k < a.size(); ++k)
@@ -64,8 +67,9 @@ TYPED_TEST(multiply_row_test, equals_wide_integer_product_on_every_remainder) {
   using tile = typename TestFixture::tile_type;
   std::uint32_t seed = 1;
   for (const index n : this->extents(tile::cols)) {
-    for (const index k : {index{1}, index{tile::depth}, index{tile::depth + 1}, index{15},
-                          index{16}, index{17}, index{64}, index{67}, index{200}}) {
+    for (const index k :
+         {index{1}, index{tile::depth}, index{tile::depth + 1}, index{15}, index{16}, index{17},
+          index{35}, index{50}, index{64}, index{65}, index{200}}) {
       seed += 2;
       this->check(tests::random_codes<typename TestFixture::lhs>(1, k, seed),
                   tests::random_codes<std::int8_t>(n, k, seed + 1));

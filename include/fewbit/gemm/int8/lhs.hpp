@@ -33,6 +33,7 @@ FEWBIT_ALWAYS_INLINE void copy_codes(const From* from, index count, int offset, 
       (wide - arch::vec<To, Lanes>(static_cast<To>(offset))).store(to + i);
     }
   }
+  if (i == count) return;
   if constexpr (Lanes > 4) {
     copy_codes<Lanes / 2>(from + i, count - i, offset, to + i);
   } else {

@@ -37,9 +37,6 @@ struct finish_row {
   index n;
   E epilogue;
 
-  FEWBIT_ALWAYS_INLINE void begin_row() const noexcept {}
-  template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void expect(index) const noexcept {}
   template <int R, int C>
   FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) noexcept {
     typename Unit::accumulator sums[C];
@@ -51,7 +48,6 @@ struct finish_row {
     }
     col += C * Unit::cols;
   }
-  FEWBIT_ALWAYS_INLINE void end_row(index) const noexcept {}
 
  private:
   template <class V, int C>
@@ -95,6 +91,27 @@ struct finish_row {
   }
 };
 
+/// Multiplies one row by `panels` panels of C registers.
+template <class Dots, int C, class Sink>
+FEWBIT_ALWAYS_INLINE void sum_panels_of(const tile_run<Dots>& given, int offset,
+                                        Sink sink) noexcept {
+  auto run = given;
+  const auto* column_sums = run.column_sums;
+  no_side nothing;
+  for (; run.along > 0; --run.along) {
+    arch::forget_origin(run.a);
+    arch::forget_value(run.depth);
+    register_tile<Dots, 1, C> tile;
+    if (column_sums != nullptr) {
+      tile.start(column_sums, static_cast<std::uint32_t>(offset), nullptr);
+      column_sums += C * Dots::cols;
+    }
+    tile.accumulate(run.a, 0, run.w, run.depth, nothing);
+    sink.receive(tile);
+    run.w += run.panel_codes;
+  }
+}
+
 /// Multiplies one row by all panels.
 ///
 /// @param row      `depth` codes as Dots reads them, minus `offset`
@@ -123,15 +140,14 @@ FEWBIT_ALWAYS_INLINE void sum_panels(const typename Dots::lhs_code* row, index d
                           1,
                           panels};
   };
-  prefetcher nothing;
   if (wide > 0) {
-    sum_run_inline<Dots, 1, kernel_type::col_registers>(
-        run(0, tile::cols, wide / tile::cols), offset, nothing,
+    sum_panels_of<Dots, kernel_type::col_registers>(
+        run(0, tile::cols, wide / tile::cols), offset,
         finish_row<Dots, Out, E>{c, 0, w.n(), epilogue});
   }
   if (const index rest = w.padded_n() - wide; rest > 0) {
-    sum_run_inline<Dots, 1, kernel_type::edge_registers>(
-        run(wide, kernel_type::edge_cols, rest / kernel_type::edge_cols), offset, nothing,
+    sum_panels_of<Dots, kernel_type::edge_registers>(
+        run(wide, kernel_type::edge_cols, rest / kernel_type::edge_cols), offset,
         finish_row<Dots, Out, E>{c, wide, w.n(), epilogue});
   }
 }
@@ -194,6 +210,13 @@ struct row_form {
   }
 };
 
+/// One row of activations for multiply_row, as codes that may be read up to the next multiple of
+/// 64: it is copied to the form of the unit in whole registers.
+template <class Lhs>
+struct padded_row {
+  const Lhs* codes;
+};
+
 /// Bytes of scratch memory of multiply_row.
 template <class Lhs, class Kernel>
 [[nodiscard]] index row_scratch_bytes(const int8_weights<Lhs, Kernel>& w) noexcept {
@@ -228,10 +251,23 @@ FEWBIT_ALWAYS_INLINE void multiply_prepared_row(const typename Kernel::unit::lhs
 
 namespace detail {
 
-/// multiply_row for a row that is copied to scratch memory, `count` codes of it.
-template <class Lhs, class Kernel, class Out, class E>
-FEWBIT_ALWAYS_INLINE void multiply_copied_row(const Lhs* a, index count,
-                                              const int8_weights<Lhs, Kernel>& w,
+/// Copies a row of w.k() codes. With IsPadded, codes up to the next multiple of 64 may be read, and
+/// the copy has room for them.
+template <class Unit, bool IsPadded, class Lhs>
+FEWBIT_ALWAYS_INLINE void copy_whole_row(const Lhs* a, index k,
+                                         typename Unit::lhs_code* to) noexcept {
+  if constexpr (!IsPadded) {
+    copy_row<Unit>(a, k, Unit::lhs_offset, to);
+  } else if constexpr (requires { Unit::copy_whole(a, k, 0, to); }) {
+    Unit::copy_whole(a, (k + 15) & ~index{15}, Unit::lhs_offset, to);
+  } else {
+    copy_codes(a, (k + 63) & ~index{63}, Unit::lhs_offset, to);
+  }
+}
+
+/// multiply_row for a row that is copied to scratch memory.
+template <bool IsPadded, class Lhs, class Kernel, class Out, class E>
+FEWBIT_ALWAYS_INLINE void multiply_copied_row(const Lhs* a, const int8_weights<Lhs, Kernel>& w,
                                               const row_weights<int8_weights<Lhs, Kernel>>& rows,
                                               Out* c, const E& epilogue,
                                               std::byte* scratch) noexcept {
@@ -247,13 +283,13 @@ FEWBIT_ALWAYS_INLINE void multiply_copied_row(const Lhs* a, index count,
         if (w.bytes() >= proof_far_bytes)
           return multiply_block(code_block<Lhs>{a, w.k(), 1}, w, c, w.n(), epilogue, scratch);
         auto* row = reinterpret_cast<typename halves::lhs_code*>(scratch);
-        copy_row<halves>(a, count, halves::lhs_offset, row);
+        copy_whole_row<halves, IsPadded>(a, w.k(), row);
         return sum_panels<typename halves::dots>(row, w.layout().padded(), halves::lhs_offset, w,
                                                  w.panel(0), c, epilogue);
       }
     }
     auto* row = reinterpret_cast<typename unit::lhs_code*>(scratch);
-    copy_row<unit>(a, count, unit::lhs_offset, row);
+    copy_whole_row<unit, IsPadded>(a, w.k(), row);
     multiply_prepared_row(row, w, rows, c, epilogue);
   }
 }
@@ -262,7 +298,7 @@ FEWBIT_ALWAYS_INLINE void multiply_copied_row(const Lhs* a, index count,
 
 /// c(j) = epilogue(sum over k of a(k) * W(j, k)) for weights without blocks of k.
 ///
-/// @param a        w.k() codes, or codes in the form of row_form
+/// @param a        w.k() codes, a padded_row of them, or codes in the form of row_form
 /// @param rows     row_weights(w), or empty
 /// @param scratch  row_scratch_bytes(w) bytes
 template <class Row, class Lhs, class Kernel, class Out, class E>
@@ -270,13 +306,12 @@ FEWBIT_ALWAYS_INLINE void multiply_row(const Row& a, const int8_weights<Lhs, Ker
                                        const row_weights<int8_weights<Lhs, Kernel>>& rows, Out* c,
                                        const E& epilogue, std::byte* scratch) noexcept {
   using form = row_form<int8_weights<Lhs, Kernel>>;
-  if constexpr (!std::is_same_v<Row, form>) {
-    detail::multiply_copied_row(a, w.k(), w, rows, c, epilogue, scratch);
-  } else if constexpr (form::is_read_in_place) {
+  if constexpr (std::is_same_v<Row, form> && form::is_read_in_place) {
     multiply_prepared_row(a.codes, w, rows, c, epilogue);
+  } else if constexpr (std::is_same_v<Row, form> || std::is_same_v<Row, padded_row<Lhs>>) {
+    detail::multiply_copied_row<true>(a.codes, w, rows, c, epilogue, scratch);
   } else {
-    const index count = (w.k() + 15) & ~index{15};
-    detail::multiply_copied_row(a.codes, count, w, rows, c, epilogue, scratch);
+    detail::multiply_copied_row<false>(static_cast<const Lhs*>(a), w, rows, c, epilogue, scratch);
   }
 }
 

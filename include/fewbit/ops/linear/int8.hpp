@@ -390,7 +390,12 @@ class int8_product {
     if constexpr (Source::are_codes) {
       if constexpr (!Inputs::is_static) scale = *x.scales_of(0);
       if constexpr (S::is_affine) row_sum = gemm::sum_of_codes(x.row(0), k);
-      gemm::multiply_row(x.row(0), weights_, {}, y, stages, scratch);
+      if constexpr (Inputs::is_static) {
+        gemm::multiply_row(x.row(0), weights_, {}, y, stages, scratch);
+      } else {  // a prepared row
+        gemm::multiply_row(gemm::padded_row<input_code>{x.row(0)}, weights_, {}, y, stages,
+                           scratch);
+      }
     } else {
       using form = gemm::row_form<weights_type>;
       auto* codes = reinterpret_cast<typename form::code*>(memory);
