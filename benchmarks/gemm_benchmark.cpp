@@ -28,7 +28,8 @@
 //   u8 or s8 by b1, t2, s4   8-bit codes by weights that stay packed: binary, ternary, 4-bit
 //
 // Implementations: fewbit_<arch>; fewbit_table_<arch> (weights in bit planes, products by tables of
-// sums); onednn (its matmul), onednn_gemm, gemmlowp, xnnpack; openblas and eigen (both in float).
+// sums); onednn (its matmul), onednn_gemm, gemmlowp, xnnpack; openblas and eigen (both in float);
+// eigen_int (int32, small products).
 // Headers in support/ describe the calls.
 //
 // Counters:

@@ -24,7 +24,8 @@ ORIGINS = [
      [(3136, 64, 576), (784, 128, 1152), (196, 256, 2304), (49, 512, 4608), (3136, 256, 64)]),
     ("MobileNetV2,\n1x1", [(3136, 144, 24), (784, 192, 32), (196, 576, 96), (49, 960, 160), (49, 320, 960)]),
     ("decoding", [(1, 4096, 4096), (1, 11008, 4096), (8, 4096, 4096), (16, 4096, 4096)]),
-    ("small", [(16, 16, 16), (32, 32, 32), (64, 64, 64), (1, 64, 64)]),
+    ("small", [(4, 4, 4), (7, 7, 7), (8, 8, 8), (16, 16, 16), (32, 32, 32), (64, 64, 64), (1, 8, 8), (1, 16, 16),
+               (1, 32, 32), (1, 64, 64)]),
 ]
 KINDS = {
     "u8_s8_s32": "u8 x s8 to int32",
@@ -37,7 +38,7 @@ KINDS = {
     "f32_f32_f32": "float",
 }
 NAMES = {"onednn": "oneDNN", "onednn_gemm": "oneDNN gemm", "gemmlowp": "gemmlowp", "xnnpack": "XNNPACK",
-         "openblas": "OpenBLAS", "eigen": "Eigen"}
+         "openblas": "OpenBLAS", "eigen": "Eigen", "eigen_int": "Eigen int"}
 # Colours for readers with colour blindness (Okabe and Ito), this library's colour first.
 STYLES = [("#0072b2", "o"), ("#d55e00", "s"), ("#e69f00", "^"), ("#009e73", "D"), ("#cc79a7", "v"), ("#56b4e9", "P")]
 ROW = re.compile(r"gemm/(\w+)/(\w+)/m:(\d+)/n:(\d+)/k:(\d+)")

@@ -1,5 +1,7 @@
 #pragma once
-/// Float products by Eigen, on one thread. Eigen packs both operands in each call.
+/// Products by Eigen, on one thread, in float or int32. Eigen packs both operands in each call.
+
+#include <cstdint>
 
 #include "fewbit/core/types.hpp"
 
@@ -16,6 +18,27 @@ class eigen_product {
 
  private:
   operands& data_;
+};
+
+/// The product of 8-bit codes in int32. Weights become int32 before the timed calls, activations in
+/// each call.
+template <class Operands>
+class eigen_int_product {
+ public:
+  using operands = Operands;
+
+  explicit eigen_int_product(operands& data)
+      : data_(data), a_(data.a.rows(), data.a.cols()), w_(data.w.template cast<std::int32_t>()) {}
+
+  void operator()() {
+    a_ = data_.a.template cast<std::int32_t>();
+    data_.c.noalias() = a_ * w_.transpose();
+  }
+
+ private:
+  operands& data_;
+  row_matrix<std::int32_t> a_;
+  row_matrix<std::int32_t> w_;
 };
 
 }  // namespace fewbit::benchmarks

@@ -59,9 +59,15 @@ inline constexpr shape shapes[] = {
     {8, 4096, 4096},
     {16, 4096, 4096},
     // small shapes, where the overhead of a call matters
+    {4, 4, 4},
+    {7, 7, 7},
+    {8, 8, 8},
     {16, 16, 16},
     {32, 32, 32},
     {64, 64, 64},
+    {1, 8, 8},
+    {1, 16, 16},
+    {1, 32, 32},
     {1, 64, 64}};
 
 /// Random codes over all values of `bits` bits. They are made once and shared by the rows of one
