@@ -269,6 +269,14 @@
 // fewbit/ops/qmn/pool2d.hpp                  average and maximum pools
 // fewbit/ops/qmn/window.hpp                  windows of images
 //
+// ops: saved layers
+// fewbit/core/archive.hpp                    writers and readers of named sections
+// fewbit/gemm/weights_image/load.hpp         weights from an image of any instruction set
+// fewbit/gemm/weights_image/unpack.hpp       codes of such an image
+// fewbit/ops/parts.hpp                       the parts of a layer as sections, and back
+// fewbit/ops/parts/layer_text.hpp            the text of a type of layers
+// fewbit/quant/scheme_words.hpp              the five choices of a scheme as words
+//
 // equalize: what repairs a network in float
 // fewbit/equalize/batch_norm.hpp             fold_batch_norm; repairs channels of variance 0
 // fewbit/equalize/bias_absorption.hpp        absorb_bias: large biases into the next layer
@@ -328,19 +336,9 @@
 // fewbit/formats/gptq.hpp                    weights of GPTQ checkpoints, versions 1 and 2
 // fewbit/formats/onnx_blocks.hpp             weights of MatMulNBits <-> uint4_grouped<G>
 //
-// ops: saved layers
-// fewbit/core/archive.hpp                    writers and readers of named sections
-// fewbit/gemm/weights_image/load.hpp         weights from an image of any instruction set
-// fewbit/gemm/weights_image/unpack.hpp       codes of such an image
-// fewbit/ops/parts.hpp                       the parts of a layer as sections, and back
-// fewbit/ops/parts/layer_text.hpp            the text of a type of layers
-// fewbit/quant/scheme_words.hpp              the five choices of a scheme as words
-//
-// io: files, on POSIX systems; quantized.hpp and safetensors.hpp need nlohmann-json
-// io: files, on POSIX systems; checkpoint.hpp, quantized.hpp and safetensors.hpp need nlohmann-json
+// io: files, on POSIX; checkpoint, quantized, report_file, safetensors need nlohmann-json
 // fewbit/io/checkpoint.hpp                   layers of GPTQ, AWQ and compressed-tensors
 // fewbit/io/checkpoint_writer.hpp            save: the same, written
-// io: files, on POSIX systems; quantized, safetensors and report_file need nlohmann-json
 // fewbit/io/gguf.hpp                         gguf_file: tensors and metadata of a mapped GGUF file
 // fewbit/io/gguf_quantized.hpp               load, visit: quantized matrices from GGUF files
 // fewbit/io/gguf_writer.hpp                  gguf_writer: GGUF files, tensor by tensor
@@ -372,7 +370,7 @@
 // fewbit/io/safetensors/header_parser.hpp    the JSON header of safetensors, event by event
 // fewbit/io/safetensors/header_text.hpp      the same, written
 // fewbit/io/safetensors/table.hpp            the tensors of a header, sorted and checked
-// fewbit/io/report_file.hpp                 write_report, read_report: reports of diagnose/
-// fewbit/io/tensor_file_writer.hpp          what both writers share: declare, write, append
+// fewbit/io/report_file.hpp                  write_report, read_report: reports of diagnose/
+// fewbit/io/tensor_file_writer.hpp           what both writers share: declare, write, append
 
 #include "fewbit/end.hpp"
