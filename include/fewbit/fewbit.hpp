@@ -299,6 +299,22 @@
 // fewbit/equalize/network/simulate.hpp       simulation: quantized weights and inputs, in float
 // fewbit/equalize/smooth/search.hpp          the search for one group of layers
 //
+// equalize: codes of a matrix of weights that keep the outputs of its layer
+// fewbit/equalize/adaround.hpp               adaround: a search whether weights round down or up
+// fewbit/equalize/awq.hpp                    awq_scales, clip_search: scales and ranges by inputs
+// fewbit/equalize/gptq.hpp                   gptq: later columns compensate for earlier ones
+// fewbit/equalize/hadamard.hpp               hadamard_rotation: spreads large inputs over all
+// fewbit/equalize/hqq.hpp                    hqq: minima of groups, without data
+// fewbit/equalize/input_products.hpp         input_products: X^T X, all that these need of inputs
+// fewbit/equalize/rotated_linear.hpp         rotated_linear, measure_rotation: does rotation pay?
+// fewbit/equalize/adaround/rounding_search.hpp  the steps of AdaRound in some rows
+// fewbit/equalize/cholesky.hpp               the Cholesky factor of a matrix in strips
+// fewbit/equalize/gptq/factor.hpp            the order of inputs, and the factor of H + damping
+// fewbit/equalize/gptq/group_rule.hpp        scales of a group, codes and values
+// fewbit/equalize/gptq/sweep.hpp             the columns of GPTQ, one after the other
+// fewbit/equalize/portable_functions.hpp     exp and powers with the same bits everywhere
+// fewbit/equalize/strips.hpp                 triangular matrices, and their product
+//
 // diagnose: why a quantized network is bad
 // fewbit/diagnose/diagnose.hpp               diagnose: figures and faults of each layer, advice
 // fewbit/diagnose/inspect.hpp                inspect: the same of the weights alone
