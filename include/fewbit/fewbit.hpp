@@ -358,6 +358,7 @@
 // fewbit/io/gguf.hpp                         gguf_file: tensors and metadata of a mapped GGUF file
 // fewbit/io/gguf_quantized.hpp               load, visit: quantized matrices from GGUF files
 // fewbit/io/gguf_writer.hpp                  gguf_writer: GGUF files, tensor by tensor
+// fewbit/io/emit_header.hpp                  emit_header: a packed file as a C++ header
 // fewbit/io/packed_file.hpp                  packed_file: whole layers, mapped
 // fewbit/io/packed_writer.hpp                packed_writer: layer by layer
 // fewbit/io/quantized.hpp                    save, load, visit: quantized matrices in safetensors

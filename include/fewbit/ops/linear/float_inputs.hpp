@@ -239,7 +239,7 @@ class float_product {
   template <class Self, class Parts>
   static void visit_parts(Self& self, Parts& parts) {
     parts.weights("weights", self.weights_);
-    if constexpr (Parts::loads) self.expect_parts(parts.place());
+    if constexpr (Parts::loads) expect_weights_of<S>(parts.place(), self.weights_);
     if constexpr (CodebookScheme<S>) {
       constexpr index count = index{1} << S::storage::bits;
       std::vector<float> levels;
@@ -288,21 +288,6 @@ class float_product {
     index begin, end;
     bool are_large;
   };
-
-  /// Fails unless weights that were read are those of the scheme.
-  void expect_parts(const char* place) const {
-    constexpr index group = scale_depth<typename S::granularity>;
-    expect_equal(place, "group of weights", weights_.group(), group == 0 ? inputs() : group);
-    if constexpr (!CodebookScheme<S>) {
-      const char* const kinds[] = {"one for all", "one for each group"};
-      expect_equal(place, "zero point of weights", std::string(kinds[weights_.is_affine()]),
-                   std::string(kinds[S::is_affine]));
-      if constexpr (!S::is_affine && !S::has_minimum) {
-        expect_equal(place, "zero point of weights",
-                     weights_.stored_zero() + weights_type::unit::offset, -S::storage::min);
-      }
-    }
-  }
 
   /// The list of a codebook: its levels, repeated as often as the unit needs.
   void list_levels(std::span<const float> levels) {

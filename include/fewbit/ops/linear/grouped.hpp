@@ -391,7 +391,7 @@ class grouped_product : public stored_product<grouped_weights_of<S, Arch>, 1,
   template <class Self, class Parts>
   static void visit_parts(Self& self, Parts& parts) {
     base::visit_parts(self, parts);
-    if constexpr (Parts::loads) (void)checked_weights<S>(self.weights(), parts.place());
+    if constexpr (Parts::loads) expect_weights_of<S>(parts.place(), self.weights());
   }
 };
 

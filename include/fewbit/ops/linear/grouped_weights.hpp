@@ -109,23 +109,28 @@ template <class Arch, Scheme S>
   return pack_grouped<Arch>(q);
 }
 
-/// Returns packed weights, which may be views. Scales are read only if the largest possible ones
-/// are too large.
-/// @param function  the start of error sentences
-/// @throws fewbit::error unless they are those of the scheme, and all totals of inputs of 8 bits
-///         are floats
+/// Fails unless packed weights are those of the scheme. Reads no scales.
 template <Scheme S, class Weights>
-[[nodiscard]] Weights checked_weights(Weights w, const char* function = "linear") {
+void expect_weights_of(const char* function, const Weights& w) {
   expect_not_empty(function, "weights", w.n(), w.k());
   constexpr index group = scale_depth<typename S::granularity>;
   expect_equal(function, "group of weights", w.group(), group == 0 ? w.k() : group);
   const auto kind = [](bool is_affine) { return is_affine ? "one for each group" : "one for all"; };
   expect(w.is_affine() == S::is_affine, function, "zero point of weights", kind(w.is_affine()),
          kind(S::is_affine));
-  if constexpr (!S::is_affine && !S::has_minimum) {
+  if constexpr (!S::is_affine && !S::has_minimum && !CodebookScheme<S>) {
     expect_equal(function, "zero point of weights", w.stored_zero() + Weights::unit::offset,
                  -S::storage::min);
   }
+}
+
+/// Returns packed weights, which may be views. Scales are read only if the largest possible ones
+/// are too large.
+/// @throws fewbit::error unless they are those of the scheme, and all totals of inputs of 8 bits
+///         are floats
+template <Scheme S, class Weights>
+[[nodiscard]] Weights checked_weights(Weights w) {
+  expect_weights_of<S>("linear", w);
   constexpr bool has_zero = S::is_affine || S::has_minimum;
   constexpr double code = 127.0 * (has_zero ? Weights::largest_value : largest_signed_code<S>);
   const double most = double{std::numeric_limits<float>::max()} * (1.0 - 0x1p-20);
@@ -140,7 +145,7 @@ template <Scheme S, class Weights>
       total += largest * static_cast<double>(w.depth_of(g));
     }
     if (total <= most) continue;  // false for NaN
-    fail(function, "largest sum of row " + std::to_string(j) + " of weights by codes of inputs",
+    fail("linear", "largest sum of row " + std::to_string(j) + " of weights by codes of inputs",
          total, "at most " + text(std::numeric_limits<float>::max()));
   }
   return w;
