@@ -8,14 +8,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <new>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "fewbit/core/error.hpp"
 #include "fewbit/io/gguf.hpp"
+#include "fewbit/io/packed_file.hpp"
+#include "fewbit/io/packed_writer.hpp"
 #include "fewbit/io/safetensors.hpp"
+#include "fewbit/ops/linear/grouped.hpp"
+#include "fewbit/ops/linear/int8.hpp"
 #include "io/gguf_cases.hpp"
 #include "io/safetensors_cases.hpp"
 #include "io/support.hpp"
@@ -181,6 +187,59 @@ TEST(allocation, is_less_than_a_gguf_file) {
     refused(gguf_of({gguf_pair("k", 9, little_endian(0, 4) + count + rest)}, {}, ""), "bytes");
     refused(gguf_of({}, {count + rest}, ""), "name");
     refused(gguf_of({}, {gguf_entry("t", {1ULL << 40}, 0, 0)}, rest), "extent");
+  }
+}
+
+/// The most bytes that f() takes at one time.
+template <class F>
+std::size_t taken_by(const F& f) {
+  most = used.load();
+  const std::size_t before = used;
+  f();
+  return most - before;
+}
+
+TEST(allocation, of_a_packed_file_is_a_few_sentences) {
+  const fewbit::tests::temporary_folder folder;
+  const std::string path = folder / "a.fewbit";
+  using rows = fewbit::linear<fewbit::int8_per_row>;
+  using groups = fewbit::linear<fewbit::int4_grouped<32>>;
+  const fewbit::row_matrix<float> w = fewbit::row_matrix<float>::Random(512, 1024);
+  {
+    fewbit::packed_writer out(path);
+    rows(w, Eigen::VectorXf::Ones(512)).save(out, "rows");
+    groups(w).save(out, "groups");
+    for (int i = 0; i < 5000; ++i) out.write(std::to_string(i), fewbit::section_type::int8, {});
+    out.close();
+  }
+  EXPECT_LE(taken_by([&] { (void)fewbit::packed_file(path, fewbit::packed_check::contents); }),
+            1024U);
+  fewbit::packed_file file(path);
+  EXPECT_LE(taken_by([&] { (void)rows::load(file, "rows"); }), 2048U);
+  EXPECT_LE(taken_by([&] { (void)groups::load(file, "groups"); }), 2048U);
+  EXPECT_EQ(file.repacked(), 0);
+}
+
+TEST(allocation, does_not_follow_what_a_hostile_packed_file_says) {
+  fewbit::aligned_buffer<std::byte> bytes(100 * 64);
+  fewbit::detail::packed_header header;
+  header.bytes = 100 * 64;
+  header.table = 128;
+  for (const std::uint32_t sections : {1U, 97U, ~0U}) {
+    header.sections = sections;
+    header.of_table = fewbit::two_sums(std::span<const std::byte>(bytes).subspan(128));
+    header.of_header = fewbit::detail::sums_of_header(header);
+    std::memcpy(bytes.data(), &header, sizeof(header));
+    bool is_accepted = true;
+    EXPECT_LE(taken_by([&] {
+                try {
+                  const fewbit::packed_file file(std::span<const std::byte>(bytes), "x");
+                } catch (const fewbit::error&) {
+                  is_accepted = false;
+                }
+              }),
+              4096U);
+    EXPECT_FALSE(is_accepted);
   }
 }
 

@@ -66,4 +66,57 @@ TEST(checksum, depends_on_the_order_of_words) {
   EXPECT_NE(fewbit::checksum(bytes), before);
 }
 
+TEST(two_sums, are_sums_of_words) {
+  for (const std::size_t size : {0U, 1U, 3U, 4U, 31U, 32U, 33U, 100U, 1000U}) {
+    const std::vector<std::byte> bytes = pattern(size);
+    fewbit::double_checksum wanted;
+    for (std::size_t i = 0; i < size; ++i) {
+      const std::uint64_t part = std::to_integer<std::uint64_t>(bytes[i]) << (8 * (i % 4));
+      wanted.sum += part;
+      wanted.weighted += (i / 4 + 1) * part;
+    }
+    EXPECT_EQ(fewbit::two_sums(bytes), wanted) << size;
+  }
+}
+
+TEST(two_sums, change_with_every_one_and_two_bits) {
+  for (const unsigned background : {0U, 255U, 90U}) {
+    std::vector<std::byte> bytes(72, static_cast<std::byte>(background));
+    const auto none = fewbit::two_sums(bytes);
+    const auto flip = [&](std::size_t bit) { bytes[bit / 8] ^= std::byte{1} << (bit % 8); };
+    for (std::size_t a = 0; a < 8 * bytes.size(); ++a) {
+      flip(a);
+      EXPECT_NE(fewbit::two_sums(bytes), none) << a;
+      for (std::size_t b = a % 5; b < a; b += 5) {
+        flip(b);
+        EXPECT_NE(fewbit::two_sums(bytes), none) << a << " " << b;
+        flip(b);
+      }
+      flip(a);
+    }
+  }
+}
+
+TEST(two_sums, change_with_two_bits_that_are_far_apart) {
+  std::vector<std::byte> bytes(std::size_t{1} << 22, std::byte{0x80});
+  const auto none = fewbit::two_sums(bytes);
+  for (std::size_t distance = 4; distance < bytes.size(); distance *= 2) {
+    bytes[3] ^= std::byte{0x80};  // bit 31 of a word goes, that of another one comes
+    bytes[3 + distance - 1] ^= std::byte{0x80};
+    EXPECT_NE(fewbit::two_sums(bytes), none) << distance;
+    bytes[3] ^= std::byte{0x80};
+    bytes[3 + distance - 1] ^= std::byte{0x80};
+  }
+  std::vector<std::byte> zeros(std::size_t{1} << 20);
+  for (std::size_t distance = 4; distance < zeros.size() - 4; distance *= 2) {
+    // The word moves: one bit from 1 to 0, the same bit of another word from 0 to 1.
+    zeros[3] = std::byte{0x80};
+    const auto here = fewbit::two_sums(zeros);
+    zeros[3] = std::byte{0};
+    zeros[3 + distance] = std::byte{0x80};
+    EXPECT_NE(fewbit::two_sums(zeros), here) << distance;
+    zeros[3 + distance] = std::byte{0};
+  }
+}
+
 }  // namespace io_checksum_test

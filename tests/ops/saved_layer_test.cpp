@@ -18,7 +18,7 @@
 #include "fewbit/ops/qmn.hpp"
 #include "io/support.hpp"
 #include "ops/saved_layers.hpp"
-#include "support/sentence.hpp"
+#include "support/memory_archive.hpp"
 
 namespace fewbit { namespace ops_saved_layer_test {
 
@@ -71,6 +71,43 @@ void expect_equal_layers(bool is_same) {
 }
 
 TEST(saved_layer, loads_what_was_saved) { expect_equal_layers<arch::native, arch::native>(true); }
+
+TEST(saved_layer, keeps_further_kinds) {
+  const temporary_folder folder;
+  packed_writer out(folder / "a.fewbit");
+  tests::for_each_packed_native(
+      [&](const char* name, const auto& layer) { layer.save(out, name); });
+  out.close();
+  packed_file file(folder / "a.fewbit", packed_check::contents);
+  packed_writer again(folder / "b.fewbit");
+  tests::for_each_packed_native([&]<class Layer>(const char* name, const Layer& layer) {
+    const Layer loaded = Layer::load(file, name);
+    EXPECT_EQ(packed_outputs(loaded), packed_outputs(layer)) << name;
+    EXPECT_EQ(loaded.bytes(), layer.bytes()) << name;
+    expect_views(loaded, name);
+    loaded.save(again, name);
+  });
+  again.close();
+  EXPECT_EQ(file.repacked(), 0);
+  EXPECT_TRUE(tests::content_of(folder / "a.fewbit") == tests::content_of(folder / "b.fewbit"));
+}
+
+// Writers and readers of a program need no files.
+TEST(saved_layer, goes_through_an_archive_in_memory) {
+  tests::memory_archive archive;
+  const linear<int8_per_row> layer(packed_floats(5, 70), Eigen::VectorXf::Ones(5));
+  layer.save(archive, "fc");
+  EXPECT_EQ(archive.entries.size(), 4U);
+  const auto loaded = linear<int8_per_row>::load(archive, "fc");
+  EXPECT_EQ(packed_outputs(loaded), packed_outputs(layer));
+  EXPECT_TRUE(archive.holds(loaded.weights().panel(0)));
+  EXPECT_TRUE(archive.repacked.empty());
+  using other = linear<int8_per_row, dynamic_int8, arch::scalar>;
+  if (!std::is_same_v<arch::scalar, arch::native>) {
+    EXPECT_EQ(packed_outputs(other::load(archive, "fc")), packed_outputs(layer));
+    EXPECT_EQ(archive.repacked, std::vector<std::string>{"fc/weights"});
+  }
+}
 
 TEST(saved_layer, packs_weights_of_another_instruction_set_anew) {
   using weakest = arch::scalar;

@@ -5,6 +5,7 @@
 #include <span>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "fewbit/fewbit.hpp"
 #include "fewbit/ops/conv1d.hpp"
@@ -95,6 +96,32 @@ void for_each_packed_linear(const F& f) {
                                                                      packed_in, packed_integer));
   f("xnn", linear<int4_per_row, integer_only<std::uint8_t, std::int8_t, xnn_fp32>, Arch>(
                quantize<int4_per_row>(w), b, packed_in, packed_integer));
+}
+
+/// The same for further kinds, on the instruction set of the program.
+template <class F>
+void for_each_packed_native(const F& f) {
+  using words = integer_only<std::int16_t>;
+  const row_matrix<float> w = packed_floats(37, 100);
+  const Eigen::VectorXf b = packed_floats(37, 1, 7);
+  f("float", linear<int4_grouped<32>, float_inputs>(w, b, packed_options));
+  f("float minimum", linear<uint4_grouped_minimum<32>, float_inputs>(w, b));
+  f("float ternary", linear<ternary_grouped<64>, float_inputs>(w, b));
+  f("groups", linear<int4_grouped<32>, dynamic_int8_groups>(w, b));
+  f("zeros", linear<uint4_grouped<64>>(w, b));
+  f("minimum", linear<uint4_grouped_minimum<32>>(w, b));
+  f("tensor", linear<int8_per_tensor>(w, b));
+  f("binary", linear<binary_per_row>(w, b));
+  f("ternary", linear<ternary_per_row, ternary_inputs>(w, b));
+  f("pq 8", linear<pq<4, 8>, float_inputs>(w, b));
+  std::vector<float> levels(8);
+  for (std::size_t i = 0; i < levels.size(); ++i) levels[i] = static_cast<float>(i) / 3.5F - 1.0F;
+  const auto learned = quantize<codebook_per_row<3>>(w, levels);
+  f("codebook", linear<codebook_per_row<3>>(learned, b));
+  f("float codebook", linear<codebook_per_row<3>, float_inputs>(learned, b));
+  f("16 bits",
+    linear<int8_per_row, words>(quantize<int8_per_row>(w), std::span<const std::int64_t>(),
+                                {1e-4F, 0}, {{1e-3F, 0}, {}}));
 }
 
 /// The same for layers of images and sequences.
