@@ -17,6 +17,9 @@
 ///     q(codes, queries);                           // (ops/inputs.hpp)
 ///     k(codes, keys);
 ///
+///     layer.save(writer, "fc");                    // to a file, and back without a copy of the
+///     auto same = decltype(layer)::load(file, "fc");   // weights (io/packed_file.hpp)
+///
 /// | call                           | works in              | const | rows at a time                 |
 /// |--------------------------------|-----------------------|-------|--------------------------------|
 /// | layer(x, y)                    | reserve(rows)         | no    | rows                           |

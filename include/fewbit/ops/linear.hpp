@@ -35,8 +35,9 @@
 /// If weights in groups have zero points, these add 1 / group bytes per weight. All layers have the
 /// same calls (ops/layer.hpp).
 ///
-/// Weights in flash or in a mapped file are read in place. A layer of grouped.hpp is made from a
-/// view of them. For other weights call the product itself, with scales and bias beside the image
+/// All layers are saved to files and loaded from them; the weights of a mapped file are read in
+/// place (io/packed_file.hpp). A layer of grouped.hpp is also made from a view of weights in flash.
+/// For other weights in flash call the product itself, with scales and bias beside the image
 /// (gemm/weights_image.hpp):
 ///
 ///     const auto w = gemm::int8_weights<std::int8_t>::view(image);  // once; copies nothing

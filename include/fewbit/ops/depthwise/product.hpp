@@ -231,18 +231,13 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
     expect_zero_code<std::int16_t>(function, "output_params.zero_point", zero_point_);
     static_cast<void>(channel_factors<tflite_double>(function, of_channels));
     pad();
-    const std::int64_t reach = farthest_input<std::int16_t>(input_zero);
-    constexpr std::int64_t most = (std::int64_t{1} << 47) - 1;
     for (index c = 0; c < shape.channels(); ++c) {
       if (factors_[static_cast<std::size_t>(c)].exponent > largest_exponent) {
         fail(function, item("exponent of channel", c),
              factors_[static_cast<std::size_t>(c)].exponent, "-31 to 7 for sums of 64 bits");
       }
-      const channel_sums sums = channel_sums(weights_.col(c));
       const std::int64_t b = bias.empty() ? 0 : bias[static_cast<std::size_t>(c)];
-      if (b > most || b < -most || sums.magnitudes * reach > most - (b < 0 ? -b : b)) {
-        fail(function, item("bias", c), b, "a number for which sums are less than 2^47");
-      }
+      const channel_sums sums = expect_sums(function, c, b);
       bias_.push_back(b - input_zero * sums.weights);
     }
     find_sums();
@@ -257,7 +252,7 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
 
   template <class Self, class Parts>
   static void visit_parts(Self& self, Parts& parts) {
-    constexpr std::int64_t most = std::int64_t{1} << 56;
+    constexpr std::int64_t most = std::int64_t{1} << 49;
     visit_depthwise_shape(self.shape_, parts);
     parts.number("input_params.zero_point", self.input_zero_, -32768, 32767);
     const index taps = self.shape_.window.window().taps(), channels = self.shape_.channels();
@@ -274,6 +269,8 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
       for (index c = 0; c < channels; ++c) {
         expect_channel_multiplier(parts.place(), c, self.factors_[static_cast<std::size_t>(c)],
                                   largest_exponent);
+        const std::int64_t moved = self.input_zero_ * channel_sums(self.weights_.col(c)).weights;
+        (void)self.expect_sums(parts.place(), c, self.bias_[static_cast<std::size_t>(c)] + moved);
       }
       self.bounds_ = bounds_of<std::int16_t>(parts.place(), self.bounds_);
       self.pad();
@@ -301,6 +298,16 @@ class depthwise_product<integer_only<std::int16_t, Out, Mode>, Arch> {
     padding_ = aligned_buffer<std::int16_t>(shape_.window.image().channels);
     std::fill_n(padding_.data(), padding_.size(), static_cast<std::int16_t>(input_zero_));
   }
+  /// Fails unless all sums of a channel with bias `b` are less than 2^47.
+  [[nodiscard]] channel_sums expect_sums(const char* function, index c, std::int64_t b) const {
+    constexpr std::int64_t most = (std::int64_t{1} << 47) - 1;
+    const channel_sums sums = channel_sums(weights_.col(c));
+    const std::int64_t farthest = sums.magnitudes * farthest_input<std::int16_t>(input_zero_);
+    if (b > most || b < -most || farthest > most - (b < 0 ? -b : b))
+      fail(function, item("bias", c), b, "a number for which sums are less than 2^47");
+    return sums;
+  }
+
   /// Finds whether all sums without bias fit int32.
   void find_sums() {
     for (index c = 0; c < weights_.cols(); ++c) {
