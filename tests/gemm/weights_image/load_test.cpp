@@ -138,7 +138,7 @@ TEST(load_weights, refuses_layouts_that_cannot_be) {
   has(sentence_with(w, 1, 7), "expected whole narrow panels");
   has(sentence_with(w, 2, 17), "number of codes of a step is 17");
   has(sentence_with(w, 3, 3), "number of bytes of a code is 3");
-  has(sentence_with(w, 0, 240), "number of bytes of the arrays");
+  has(sentence_with(w, 3, 2), "number of bytes of the arrays");
   has(sentence_with(w, 8, 0), "block_depth is 0, expected 1 to 30");
   has(sentence_with(few, 0, 3), "number of bits of a weight is 3, expected 2 to 2");
   has(sentence_with(few, 8, 5), "zero_point is 5, expected 0 to 4");
