@@ -211,7 +211,9 @@
 // fewbit/codebook/seeding.hpp                k-means++
 // fewbit/codebook/sorted_points.hpp          numbers in order, means of intervals
 //
-// ops: the layer of weights by a product quantizer
+// ops: layers of other weights
+// fewbit/ops/gathered_linear.hpp             gathered_linear<S>: columns in an order of inputs
+// fewbit/ops/linear/gathered_rows.hpp        rows of inputs in an order
 // fewbit/ops/linear/pq.hpp                   linear<pq<Width, Bits>>: 1 or 2 bits per weight
 //
 // ops: networks of images, and layers of integers alone

@@ -19,6 +19,7 @@
 #include "fewbit/ops/batch_matmul.hpp"
 #include "fewbit/ops/code_table.hpp"
 #include "fewbit/ops/concatenate.hpp"
+#include "fewbit/ops/gathered_linear.hpp"
 #include "fewbit/ops/linear.hpp"
 #include "fewbit/ops/linear/pq.hpp"
 #include "fewbit/ops/mean2d.hpp"
@@ -123,6 +124,9 @@ TEST(allocation, linear_layer_allocates_nothing) {
   const Eigen::VectorXf bias = Eigen::VectorXf::Zero(70);
   expect_none(linear<int8_per_row>(w, bias));
   expect_none(linear<int4_grouped<32>>(w, bias));
+  std::vector<index> order(1000);
+  for (index c = 0; c < 1000; ++c) order[static_cast<std::size_t>(c)] = 999 - c;
+  expect_none(gathered_linear<int4_grouped<32>>(order, quantize<int4_grouped<32>>(w), bias));
   expect_none(linear<uint8_affine_per_row>(w, bias));
   expect_none(linear<int8_per_row, static_uint8>(w, bias, quant_params{0.1F, 3}));
   expect_none(linear<int8_per_row, static_int8>(w, bias, quant_params{0.1F, 3}));

@@ -10,7 +10,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <new>
+#include <numeric>
+#include <vector>
 
+#include "fewbit/ops/gathered_linear.hpp"
 #include "fewbit/ops/linear.hpp"
 #include "fewbit/ops/linear/pq.hpp"
 #include "support/sanitized.hpp"
@@ -54,6 +57,20 @@ void expect_little_stack(const char* what, const row_matrix<float>& w, const aut
   EXPECT_GT(used, 512) << what;
 }
 
+/// The columns of the weights are in the reverse order of inputs.
+template <class Inputs>
+struct reversed_linear : gathered_linear<int4_grouped<32>, Inputs> {
+  reversed_linear(const row_matrix<float>& w, const Eigen::VectorXf& bias)
+      : gathered_linear<int4_grouped<32>, Inputs>(reversed(w.cols()), quantize<int4_grouped<32>>(w),
+                                                  bias) {}
+
+  static std::vector<index> reversed(index k) {
+    std::vector<index> order(static_cast<std::size_t>(k));
+    std::iota(order.rbegin(), order.rend(), index{0});
+    return order;
+  }
+};
+
 TEST(stack, of_calls_without_reserved_memory_is_16_kib) {
   if (tests::sanitized) GTEST_SKIP() << "sanitizers enlarge frames";
   for (const index k : {64, 1000, 20000}) {
@@ -65,6 +82,8 @@ TEST(stack, of_calls_without_reserved_memory_is_16_kib) {
     expect_little_stack<linear<uint4_grouped<32>, static_int8>>("static groups", w, params);
     expect_little_stack<linear<int4_per_row>>("int4", w);
     expect_little_stack<linear<int4_grouped<32>>>("groups", w);
+    expect_little_stack<reversed_linear<dynamic_int8>>("gathered", w);
+    expect_little_stack<reversed_linear<dynamic_int8_groups>>("gathered groups", w);
     expect_little_stack<linear<uint4_grouped<17000>, dynamic_int8_groups>>("large groups", w);
     expect_little_stack<linear<ttq>>("ttq", w);
     expect_little_stack<linear<int4_grouped<32>, float_inputs>>("float", w);

@@ -116,6 +116,23 @@ struct copied_groups {
   }
 };
 
+/// How the rows of a source are read: overloads for other sources are in gathered_rows.hpp.
+/// `row` may be nullptr, a row of zeros.
+inline encoded_row encoded(const float_rows& /*x*/, const float* row, index length,
+                           const row_quantizer<std::int8_t>& quantizer) noexcept {
+  return {row, length, quantizer};
+}
+inline copied_row copied(const code_rows<std::int8_t>& /*x*/, const std::int8_t* row,
+                         index length) noexcept {
+  return {row, length};
+}
+inline scaled_groups scaled(const float_rows& /*x*/, const float* row) noexcept { return {row}; }
+/// Quantizes columns begin .. begin + count - 1 of the first row, with their own scale.
+inline row_encoder<dynamic_int8> group_encoder(const float_rows& x, index begin,
+                                               index count) noexcept {
+  return {x.row(0) + begin, count};
+}
+
 /// Stored weights and their product with rows of 8-bit codes.
 ///
 /// @tparam Weights  gemm::grouped_weights
@@ -170,14 +187,14 @@ class stored_product {
       if constexpr (Source::are_codes && Scaled) {
         a.fill_row(r, copied_groups{row, x.scales_of(r < y.rows ? r : 0), weights_.group()});
       } else if constexpr (Source::are_codes) {
-        a.fill_row(r, copied_row{row, inputs()});
+        a.fill_row(r, copied(x, row, inputs()));
         if (r < y.rows) scales[r] = *x.scales_of(r);
       } else if constexpr (Scaled) {
-        a.fill_row(r, scaled_groups{row});
+        a.fill_row(r, scaled(x, row));
       } else {
         const float scale = dynamic_scale(r < y.rows ? finite_amax(row, inputs()) : 0.0F);
         const row_quantizer<std::int8_t> quantizer({scale, 0}, -127, 127);
-        a.fill_row(r, encoded_row{row, inputs(), quantizer});
+        a.fill_row(r, encoded(x, row, inputs(), quantizer));
         if (r < y.rows) scales[r] = scale;
       }
     });
@@ -254,8 +271,8 @@ class stored_product {
     }
 
    private:
-    [[nodiscard]] row_encoder<dynamic_int8> of_group(index g) const noexcept {
-      return {x_.row(0) + g * w_.group(), w_.depth_of(g)};
+    [[nodiscard]] auto of_group(index g) const noexcept {
+      return group_encoder(x_, g * w_.group(), w_.depth_of(g));
     }
 
     const Source& x_;
