@@ -352,6 +352,7 @@
 // fewbit/formats/ggml_table_blocks.hpp       iq4_nl, iq4_xs, mxfp4, tq1_0, tq2_0, q5_1
 // fewbit/formats/ggml_weighted.hpp           floats -> q4_0 by the importance of inputs
 // fewbit/formats/gptq.hpp                    weights of GPTQ checkpoints, versions 1 and 2
+// fewbit/formats/mxfp4_codebook.hpp          mxfp4 blocks <-> codebook_grouped<4, 32>, 4 bits
 // fewbit/formats/onnx_blocks.hpp             weights of MatMulNBits <-> uint4_grouped<G>
 //
 // io: files, on POSIX; checkpoint, quantized, report_file, safetensors need nlohmann-json

@@ -12,6 +12,8 @@
 /// | Q4_0                       | uint4_grouped<32>, zero point 8, or 7     |                         |
 /// | Q4_1                       | uint4_grouped_minimum<32>                 | negative scale          |
 /// | Q4_K, Q5_K, Q6_K and so on | formats/ggml_grouped_convert.hpp has them | as that header says     |
+/// | MXFP4, by load() alone     | codebook_grouped<4, 32>, which keeps 4    | e > 251                 |
+/// |                            | bits (formats/mxfp4_codebook.hpp)         |                         |
 ///
 /// A scale or a minimum that is not finite is always refused. The zero point of a group of Q4_0 is
 /// 7 if its scale was negative: code q is 15 - q then. Where a scale is 0, so is every value: codes
@@ -34,6 +36,7 @@
 #include "fewbit/formats/ggml_convert.hpp"
 #include "fewbit/formats/ggml_grouped_blocks.hpp"
 #include "fewbit/formats/ggml_grouped_convert.hpp"
+#include "fewbit/formats/mxfp4_codebook.hpp"
 #include "fewbit/io/file_error.hpp"
 #include "fewbit/io/gguf.hpp"
 #include "fewbit/io/gguf/tensor.hpp"
@@ -58,13 +61,13 @@ void unpack_groups(const B& block, one_group& group) noexcept {
   if constexpr (B::has_minimum) group.minima[0] = read_half(block.m);
 }
 
-/// Fails with the byte of block b of row r.
-template <class B>
+/// Fails with the byte of block b of row r, which scheme S cannot hold.
+template <class B, Scheme S = scheme_of<B>>
 [[noreturn]] void fail_in_block(const gguf_tensor& t, index r, index b, const char* flaw) {
   const index block = r * (t.cols() / weights_of_block<B>)+b;
   const auto byte = static_cast<std::int64_t>(t.byte) + block * static_cast<index>(sizeof(B));
   fail_in_file("load", block_name(r, b), {t.file, byte, t.name}, flaw,
-               "a block whose values the scheme " + scheme_text<scheme_of<B>>() + " can hold");
+               "a block whose values the scheme " + scheme_text<S>() + " can hold");
 }
 
 /// The matrix of a tensor of blocks B. The tensor has elements.
@@ -116,7 +119,7 @@ decltype(auto) visit_tensor(block_list<B, Rest...> /*blocks*/, const gguf_tensor
 
 }  // namespace detail
 
-/// Converts a tensor to the scheme of its type in the table above.
+/// Converts a tensor to a scheme of its type in the table above.
 ///
 /// @throws fewbit::error if S is another scheme, if the tensor has no elements, or if a block is
 ///         refused; the error names the tensor and the byte of the block
@@ -128,6 +131,11 @@ template <Scheme S>
     using B = typename decltype(block)::type;
     if constexpr (std::is_same_v<scheme_of<B>, S>) {
       q = detail::quantized_of_tensor<B>(tensor);
+    } else if constexpr (std::is_same_v<B, mxfp4> && std::is_same_v<S, mxfp4_codebook>) {
+      q = detail::codebook_of_blocks(tensor.rows(), tensor.cols(), tensor.blocks<B>(),
+                                     [&](index r, index b, const char* flaw) {
+                                       detail::fail_in_block<B, S>(tensor, r, b, flaw);
+                                     });
     } else {
       detail::fail_scheme(
           "load", tensor,
