@@ -193,8 +193,8 @@ class float_network {
     const image_extents& in = windows.image();
     const window2d& window = windows.window();
     index pixel = 0;
-    for (index row = 0; row < windows.output().height; ++row) {
-      const tap_range v = windows.rows_of(row);
+    for (index top = 0; top < windows.output().height; ++top) {
+      const tap_range v = windows.rows_of(top);
       for (index col = 0; col < windows.output().width; ++col, ++pixel) {
         const tap_range h = windows.cols_of(col);
         for (index ky = v.first; ky < v.end; ++ky) {
