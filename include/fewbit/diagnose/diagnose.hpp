@@ -21,6 +21,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -79,9 +80,24 @@ template <Observer O>
 
 namespace detail {
 
-[[nodiscard]] inline double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
+/// The time of a layer. The fastest batch counts, because other programs slow some batches down.
+class layer_time {
+ public:
+  void start() { start_ = clock::now(); }
+  void stop() { of_batch_ += std::chrono::duration<double>(clock::now() - start_).count(); }
+  void end_batch(index rows) {
+    if (of_batch_ > 0) per_row_ = std::min(per_row_, of_batch_ / static_cast<double>(rows));
+    of_batch_ = 0;
+  }
+  /// Seconds of a pass over `rows` rows.
+  [[nodiscard]] double of(std::uint64_t rows) const { return per_row_ * static_cast<double>(rows); }
+
+ private:
+  using clock = std::chrono::steady_clock;
+  clock::time_point start_;
+  double of_batch_ = 0;
+  double per_row_ = std::numeric_limits<double>::max();
+};
 
 /// What is known of a layer while batches pass.
 struct layer_sums {
@@ -91,8 +107,8 @@ struct layer_sums {
   channel_errors total;
   channel_errors arriving;
   input_figures inputs;
-  double float_seconds = 0;
-  double timed_seconds = 0;
+  layer_time in_float;
+  layer_time timed;
 };
 
 /// The two passes over each batch.
@@ -128,6 +144,10 @@ class diagnosis {
         fail(function, "number of calls of the quantized network", next_, calls_.size());
       }
     }
+    for (layer_sums& s : sums_) {
+      s.in_float.end_batch(inputs.rows());
+      s.timed.end_batch(inputs.rows());
+    }
     rows_ += static_cast<std::uint64_t>(inputs.rows());
   }
 
@@ -148,8 +168,8 @@ class diagnosis {
       }
       s.inputs.write(codes_of_layer(i), f);
       if (network_.timed && s.calls > 0) {
-        f.float_seconds = s.float_seconds;
-        f.quantized_seconds = s.timed_seconds;
+        f.float_seconds = s.in_float.of(rows_);
+        f.quantized_seconds = s.timed.of(rows_);
       }
       find_faults(i, s);
     }
@@ -169,10 +189,11 @@ class diagnosis {
   }
 
   void call_in_float(index layer, const row_matrix<float>& x, row_matrix<float>& y) {
-    const auto start = std::chrono::steady_clock::now();
-    in_float_(layer, x, y);
+    expect_layer_index(function, layer, layers_.size());
     layer_sums& s = sums_[static_cast<std::size_t>(layer)];
-    s.float_seconds += seconds_since(start);
+    s.in_float.start();
+    in_float_(layer, x, y);
+    s.in_float.stop();
     if (is_broken_ || !expect_sound(layer, x, false)) return;
     s.calls += 1;
     s.rows += static_cast<std::uint64_t>(x.rows());
@@ -183,9 +204,9 @@ class diagnosis {
     if (first_not_finite(y_hat).is_none() && first_not_finite(y).is_none()) s.own.add(y, y_hat);
     if (network_.timed) {
       row_matrix<float> ignored;
-      const auto start_timed = std::chrono::steady_clock::now();
+      s.timed.start();
       network_.timed(layer, x, ignored);
-      s.timed_seconds += seconds_since(start_timed);
+      s.timed.stop();
     }
     calls_.push_back({layer, x, y});
   }

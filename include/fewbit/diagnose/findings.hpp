@@ -10,13 +10,13 @@
 /// | inputs_not_finite  | an input of a layer is a NaN or an infinity                           |
 /// | not_excited        | calibration never called the layer, or saw no input but 0             |
 /// | shifted_codes      | the mean error of the codes of a group is at least 3/4 of a step      |
-/// | dead_input         | an input with weights other than 0 is always 0                        |
+/// | dead_input         | an input that the layer relies on (by its weights) is always 0        |
 /// | wide_row           | max|w| of a row is at least 20 times the median of the rows           |
 /// | uneven_groups      | the group does not divide the length of a row                         |
 /// | clipped_inputs     | at least 1 % of the inputs are outside of the range of calibration    |
 /// | lowest_sqnr        | the largest own error of all layers                                   |
 /// | most_sensitive     | the largest loss of the metric, more than 0                           |
-/// | slower             | more time quantized than in float                                     |
+/// | slower             | at least 1.1 times the time in float                                  |
 ///
 /// Read before: report.hpp. Read next: diagnose.hpp.
 
@@ -41,6 +41,7 @@ namespace detail {
 inline constexpr double least_wide_ratio = 20;
 inline constexpr double least_shift = 0.75;
 inline constexpr double least_clipped_share = 0.01;
+inline constexpr double least_slower = 1.1;
 
 [[nodiscard]] inline std::string index_text(index i) {
   return count_text(static_cast<std::uint64_t>(i));
@@ -114,8 +115,7 @@ inline constexpr double least_clipped_share = 0.01;
                   " rows, the first is channel " + index_text(channel);
   }
   f.advice =
-      "Look for a broken step before this layer. If the channel is meant to be dead, remove it and "
-      "its column of weights.";
+      "Look for a broken step before this layer. Its weights show that training saw this input.";
   return f;
 }
 
@@ -236,7 +236,7 @@ inline void add_slower(network_report& report) {
   for (std::size_t i = 0; i < report.layers.size(); ++i) {
     const layer_figures& layer = report.layers[i];
     if (!layer.float_seconds || !layer.quantized_seconds) continue;
-    if (!(*layer.quantized_seconds > *layer.float_seconds)) continue;
+    if (!(*layer.quantized_seconds > least_slower * *layer.float_seconds)) continue;
     finding f{fault::slower,
               static_cast<index>(i),
               -1,
@@ -252,12 +252,15 @@ inline void add_slower(network_report& report) {
   }
 }
 
-/// Layers with findings first, in the order of these; then by their own error, the largest first.
+/// Layers with findings first, in the order of these, where a slow layer counts as sound. Then all
+/// others by their own error, the largest first.
 [[nodiscard]] inline std::vector<index> ranked_layers(const network_report& report) {
   constexpr double unknown = 1e300;
   std::vector<std::size_t> first(report.layers.size(), report.findings.size());
-  for (std::size_t i = report.findings.size(); i-- > 0;)
-    first[static_cast<std::size_t>(report.findings[i].layer)] = i;
+  for (std::size_t i = report.findings.size(); i-- > 0;) {
+    const finding& f = report.findings[i];
+    if (f.kind != fault::slower) first[static_cast<std::size_t>(f.layer)] = i;
+  }
   const auto error_of = [&](index i) {
     const layer_figures& l = report.layers[static_cast<std::size_t>(i)];
     for (const auto& db : {l.own_db, l.output_db, l.weights_db}) {

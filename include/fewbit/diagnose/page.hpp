@@ -191,6 +191,10 @@ class report_page {
     if (has_partial)
       add_figure("Partial quantization", metric + " with the most sensitive layers in float",
                  chart_of_partial(report_));
+    if (any_layer_has(report_, &layer_figures::quantized_seconds)) {
+      add_figure("Time", "grey: in float, blue: quantized; the layers that take the most time",
+                 chart_of_times(report_));
+    }
     out_ += "</div>";
   }
 

@@ -186,7 +186,7 @@ inline void draw_layers(drawing& page, const plot& area, const network_report& r
             "layers left in float");
   const auto draw_limit = [&](double value, const char* words, double below) {
     page.line("limit", area.left, area.y(value), area.right(), area.y(value));
-    page.text("", area.right(), area.y(value) + below, "end", words);
+    page.text("", area.left + 4, area.y(value) + below, "start", words);
   };
   if (report.float_metric) draw_limit(*report.float_metric, "float", -5);
   if (target) draw_limit(*target, "target", 14);
@@ -207,6 +207,42 @@ inline void draw_layers(drawing& page, const plot& area, const network_report& r
   return page.take();
 }
 
+/// Layers that take the most time quantized, the first eight: quantized below float.
+[[nodiscard]] inline std::string chart_of_times(const network_report& report) {
+  std::vector<index> sorted;
+  for (std::size_t i = 0; i < report.layers.size(); ++i) {
+    const layer_figures& layer = report.layers[i];
+    if (layer.float_seconds && layer.quantized_seconds) sorted.push_back(static_cast<index>(i));
+  }
+  std::stable_sort(sorted.begin(), sorted.end(), [&](index a, index b) {
+    return *layer_at(report, a).quantized_seconds > *layer_at(report, b).quantized_seconds;
+  });
+  if (sorted.size() > 8) sorted.resize(8);
+  double most = 0;
+  for (const index i : sorted) {
+    const layer_figures& layer = layer_at(report, i);
+    most = std::max({most, *layer.float_seconds, *layer.quantized_seconds});
+  }
+  const double step = 30;
+  drawing page(500, 6 + step * static_cast<double>(sorted.size()), "Time in float and quantized");
+  double y = 4;
+  for (const index i : sorted) {
+    const layer_figures& layer = layer_at(report, i);
+    page.link(layer_link(i));
+    page.text("ink", 178, y + 15, "end", shortened(printable(layer.name), 25));
+    page.end_link();
+    const auto draw = [&](const char* style, double seconds, double below) {
+      const double width = most > 0 ? 226 * seconds / most : 0;
+      page.rectangle(style, 190, y + below, std::max(width, 1.0), 8);
+      page.text("", 198 + width, y + below + 8, "start", duration_text(seconds));
+    };
+    draw("bar", *layer.float_seconds, 1);
+    draw("own-fill", *layer.quantized_seconds, 12);
+    y += step;
+  }
+  return page.take();
+}
+
 /// Two bars of a row of the table: SQNR of the outputs, own and with all errors.
 [[nodiscard]] inline std::string pair_of_bars(const layer_figures& layer, double most) {
   drawing page(80, 14, "SQNR of the outputs, own and with all errors");
@@ -216,43 +252,63 @@ inline void draw_layers(drawing& page, const plot& area, const network_report& r
   return page.take();
 }
 
-/// Values of the inputs of a layer. Counts are on a logarithmic axis.
+/// Draws marks as lines with labels above the bars. Marks of the left half are labelled on their
+/// right, the smallest on top; those of the right half on their left, the largest on top. So no
+/// line crosses the label of a neighbour.
+inline void draw_marks(drawing& page, const plot& area, std::vector<report_mark> marks) {
+  const double middle = (area.lo_x + area.hi_x) / 2;
+  std::stable_sort(marks.begin(), marks.end(), [&](const report_mark& a, const report_mark& b) {
+    const bool a_right = a.value > middle;
+    const bool b_right = b.value > middle;
+    if (a_right != b_right) return b_right;
+    return a_right ? a.value > b.value : a.value < b.value;
+  });
+  double y = 14;
+  for (const report_mark& mark : marks) {
+    const bool is_right = mark.value > middle;
+    const bool is_beyond = mark.value > area.hi_x || mark.value < area.lo_x;
+    const std::string used = mark.label == "in use" ? " used" : "";
+    const double x = area.x(std::clamp(mark.value, area.lo_x, area.hi_x));
+    if (!is_beyond) page.line("mark" + used, x, y - 8, x, area.bottom());
+    page.text("mark-text" + used, x + (is_right ? -6 : 6), y, is_right ? "end" : "start",
+              (is_beyond && !is_right ? "\u2190 " : "") + mark.label + " " +
+                  short_text(mark.value) + (is_beyond && is_right ? " \u2192" : ""));
+    y += 16;
+  }
+}
+
+/// Values of the inputs of a layer. Counts are on a logarithmic axis. The axis is at most three
+/// times as long as the values need.
 [[nodiscard]] inline std::string chart_of_inputs(const report_histogram& h) {
-  std::vector<report_mark> marks = h.marks;
-  std::stable_sort(marks.begin(), marks.end(),
-                   [](const report_mark& a, const report_mark& b) { return a.value < b.value; });
-  const double labels = 16.0 * static_cast<double>(marks.size());
+  double lo = h.lo;
+  double hi = h.hi;
+  for (const report_mark& mark : h.marks) {
+    lo = std::max(std::min(lo, mark.value), h.lo - (h.hi - h.lo));
+    hi = std::min(std::max(hi, mark.value), h.hi + (h.hi - h.lo));
+  }
   std::uint64_t largest = 1;
   for (const std::uint64_t n : h.counts) largest = std::max(largest, n);
   const double top = std::log10(static_cast<double>(largest)) + 0.3;
-  const plot area{8, 8 + labels, 404, 120, h.lo, h.hi, 0, top};
+  const double labels = 16.0 * static_cast<double>(h.marks.size());
+  const plot area{8, 8 + labels, 404, 120, lo, hi, 0, top};
   drawing page(420, area.bottom() + 28, "Histogram of the inputs");
   std::string bars;
-  const double step = area.width / static_cast<double>(h.counts.size());
+  const double step = (area.x(h.hi) - area.x(h.lo)) / static_cast<double>(h.counts.size());
   for (std::size_t i = 0; i < h.counts.size(); ++i) {
     if (h.counts[i] == 0) continue;
     const double y = area.y(std::log10(static_cast<double>(h.counts[i])) + 0.3);
-    bars += "M" + coordinate(area.left + step * static_cast<double>(i)) + " " +
+    bars += "M" + coordinate(area.x(h.lo) + step * static_cast<double>(i)) + " " +
             coordinate(area.bottom()) + "V" + coordinate(y) + "h" + coordinate(step * 0.86) + "V" +
             coordinate(area.bottom());
   }
   page.path("bar", bars);
   page.line("axis", area.left, area.bottom(), area.right(), area.bottom());
-  const axis_ticks ticks = ticks_between(h.lo, h.hi, 6);
+  const axis_ticks ticks = ticks_between(lo, hi, 6);
   for (int i = 0; i < ticks.count; ++i) {
     page.text("", area.x(ticks.at(i)), area.bottom() + 18, "middle",
               fixed_text(ticks.at(i), ticks.decimals));
   }
-  for (std::size_t i = 0; i < marks.size(); ++i) {
-    if (!(marks[i].value >= h.lo && marks[i].value <= h.hi)) continue;
-    const std::string used = marks[i].label == "in use" ? " used" : "";
-    const double x = area.x(marks[i].value);
-    const double y = 14 + 16 * static_cast<double>(i);
-    page.line("mark" + used, x, y - 8, x, area.bottom());
-    const bool is_left = x > area.left + 0.5 * area.width;
-    page.text("mark-text" + used, x + (is_left ? -6 : 6), y, is_left ? "end" : "start",
-              marks[i].label + " " + short_text(marks[i].value));
-  }
+  draw_marks(page, area, h.marks);
   return page.take();
 }
 
@@ -288,8 +344,10 @@ inline void draw_layers(drawing& page, const plot& area, const network_report& r
   page.line("axis", area.left, area.bottom(), area.right(), area.bottom());
   page.line("limit", area.left, area.y(std::log10(median)), area.right(),
             area.y(std::log10(median)));
-  page.text("", area.left - 8, area.y(std::log10(median)) + 4, "end", short_text(median));
-  page.text("", area.left - 8, area.y(hi) + 4, "end", short_text(sorted.back()));
+  const double of_median = area.y(std::log10(median)) + 4;
+  const double of_most = area.y(std::log10(sorted.back())) + 4;
+  page.text("", area.left - 8, of_most, "end", short_text(sorted.back()));
+  if (of_median - of_most > 13) page.text("", area.left - 8, of_median, "end", short_text(median));
   page.text("", area.left, area.bottom() + 18, "start", "0");
   page.text("", area.right(), area.bottom() + 18, "end",
             count_text(static_cast<std::uint64_t>(layer.rows - 1)));

@@ -3,6 +3,8 @@
 
 #include "fewbit/begin.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,12 +17,18 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// A column of numbers. A layer without a value shows an empty cell, which sorts last.
 struct page_column {
-  const char* title;
+  std::string title;
   const char* meaning;
   const char* style;       // p2, p3, p4: hidden on narrow pages, p4 first
   const char* first_sort;  // the worst value first
   std::optional<double> (*value)(const layer_figures&);
   std::string (*text)(double);
+  int decimals = -1;  // of all values alike, in place of `text`; -1: not used
+  double unit = 1;
+
+  [[nodiscard]] std::string text_of(double x) const {
+    return decimals >= 0 ? fixed_text(x / unit, decimals) : text(x);
+  }
 };
 
 template <class T>
@@ -74,6 +82,25 @@ template <class T>
   return columns;
 }
 
+/// Gives all values of a column the same decimals, three digits for the largest, and times the same
+/// unit, which the title then names.
+inline void align_column(page_column& column, const network_report& report) {
+  const bool is_time = column.text == duration_text;
+  if (!is_time && column.text != short_text) return;
+  double most = 0;
+  for (const layer_figures& layer : report.layers) {
+    const std::optional<double> value = column.value(layer);
+    if (value && std::isfinite(*value)) most = std::max(most, std::abs(*value));
+  }
+  if (is_time) {
+    column.unit = most >= 1 ? 1 : most >= 1e-3 ? 1e-3 : 1e-6;
+    column.title += most >= 1 ? ", s" : most >= 1e-3 ? ", ms" : ", \u00b5s";
+  }
+  if (most == 0 || most / column.unit >= 1e9 || most / column.unit < 1e-6) return;
+  const int before = static_cast<int>(std::floor(std::log10(most / column.unit)));
+  column.decimals = std::max(0, 2 - before);
+}
+
 /// The columns that at least one layer has a value for.
 [[nodiscard]] inline std::vector<page_column> columns_of(const network_report& report) {
   std::vector<page_column> used;
@@ -81,6 +108,7 @@ template <class T>
     for (const layer_figures& layer : report.layers) {
       if (!column.value(layer)) continue;
       used.push_back(column);
+      align_column(used.back(), report);
       break;
     }
   }

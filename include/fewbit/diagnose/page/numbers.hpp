@@ -83,6 +83,7 @@ inline constexpr const char* minus_sign = "\u2212";
 /// "0 %", "0.012 %", "12.3 %", of a share of 0 to 1.
 [[nodiscard]] inline std::string percent_text(double share) {
   const double percent = 100 * share;
+  if (percent > 0 && percent < 0.001) return "<0.001\u00a0%";
   const int decimals = percent == 0 || percent >= 99.95 ? 0
                        : percent < 0.095                ? 3
                        : percent < 9.95                 ? 2

@@ -42,7 +42,7 @@ small, .soft { color: var(--soft); font-size: 13px; }
 .facts dd { margin: 1px 0 0; font-size: 20px; line-height: 1.3; overflow-wrap: anywhere; }
 .facts small { display: block; line-height: 1.35; }
 
-.actions { list-style: none; margin: 0; padding: 0; display: grid; gap: 10px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 360px), 1fr)); }
+.actions { list-style: none; margin: 0; padding: 0; display: grid; gap: 10px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 280px), 1fr)); }
 .actions li { background: var(--sheet); border: 1px solid var(--line); border-left: 4px solid var(--soft); border-radius: 8px; padding: 12px 16px 14px; }
 .actions .bad { border-left-color: var(--bad); }
 .actions .warn { border-left-color: var(--warn); }
@@ -86,7 +86,8 @@ table { border-collapse: collapse; width: 100%; font-size: 14px; }
   font-size: 12.5px; line-height: 1.25; white-space: normal; text-align: inherit; }
 #layers thead button:hover { color: var(--ink); }
 #layers thead [aria-sort] button { color: var(--ink); font-weight: 600; }
-#layers thead [aria-sort=ascending] button::after { content: " \2191"; }
+#layers thead .rank button { padding-right: 0; }
+#layers thead [aria-sort=ascending]:not(.rank) button::after { content: " \2191"; }
 #layers thead [aria-sort=descending] button::after { content: " \2193"; }
 #layers .left { text-align: left; }
 #layers .rank { color: var(--soft); padding-right: 0; width: 1%; }

@@ -121,7 +121,7 @@ class layer_table {
   [[nodiscard]] std::size_t bars_after() const {
     std::size_t last = 0;
     for (std::size_t i = 0; i < columns_.size(); ++i) {
-      const std::string_view title = columns_[i].title;
+      const std::string& title = columns_[i].title;
       if (title == "Own error, dB" || title == "All errors, dB") last = i;
     }
     return last;
@@ -166,7 +166,7 @@ class layer_table {
     const std::optional<double> value = column.value(layer);
     out_ += std::string("<td class=\"") + column.style + "\"";
     if (value && *value == *value) out_ += " data-v=\"" + sort_text(*value) + "\"";
-    out_ += ">" + (value ? escaped(column.text(*value)) : "") + "</td>";
+    out_ += ">" + (value ? escaped(column.text_of(*value)) : "") + "</td>";
   }
 
   /// A number that a script reads back.
