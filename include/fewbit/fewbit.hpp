@@ -330,7 +330,8 @@
 // fewbit/diagnose/weights.hpp                measure_weights
 // fewbit/diagnose/errors.hpp                 sums of errors by channel
 // fewbit/diagnose/input_figures.hpp          histogram, dead channels, clipped values of inputs
-// fewbit/diagnose/page/charts.hpp            the charts
+// fewbit/diagnose/page/charts.hpp            the charts of a network
+// fewbit/diagnose/page/layer_charts.hpp      the charts of a layer
 // fewbit/diagnose/page/columns.hpp           the columns of the table
 // fewbit/diagnose/page/drawing.hpp           elements of SVG
 // fewbit/diagnose/page/numbers.hpp           numbers and names as text

@@ -10,8 +10,9 @@
 ///     const network_report report = diagnose(layers, forward, batches, network);
 ///     write_report("report.html", report);                    // io/report_file.hpp
 ///
-/// Each batch passes twice. In float, each layer is also computed quantized on the same inputs, which
-/// gives its own error. In the quantized network errors add up: the error that arrives, all errors.
+/// Each batch passes twice. In float, each layer is also computed quantized on the same inputs,
+/// which gives its own error. In the quantized network errors add up: the error that arrives at a
+/// layer, and the error of its outputs with all errors before.
 /// Memory: the inputs and outputs of all layers for one batch.
 /// Read before: report.hpp, equalize/network.hpp. Read next: sensitivity.hpp, page.hpp.
 

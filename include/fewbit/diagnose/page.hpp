@@ -37,13 +37,14 @@ class report_page {
 
   [[nodiscard]] std::string html() {
     const std::string title = escaped(report_.title.empty() ? "Diagnosis" : report_.title);
-    out_ = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + title +
-           "</title><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-           "<meta name=\"generator\" content=\"fewbit\">"
-           "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-           "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
-           "<link rel=\"icon\" href=\"data:,\">"
-           "<script>document.documentElement.className = 'js';</script><style>";
+    out_ =
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>" + title +
+        "</title><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
+        "<meta name=\"generator\" content=\"fewbit\">"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
+        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
+        "<link rel=\"icon\" href=\"data:,\">"
+        "<script>document.documentElement.className = 'js';</script><style>";
     (out_ += page_style) += "</style></head>\n<body><main><h1>" + title + "</h1>";
     add_lead();
     add_facts();

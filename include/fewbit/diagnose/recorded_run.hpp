@@ -67,7 +67,8 @@ struct run_comparison {
   index first_wrong = -1;  ///< the first call whose SQNR is below the limit; -1 if there is none
   double least_db = 0;     ///< the limit
 
-  /// "layer 'conv2' (call 1) goes wrong first: 3.1 dB, the largest error is 2.5 in row 3, column 17"
+  /// "layer 'conv2' (call 1) goes wrong first: 3.1 dB, the largest error is 2.50 in row 3, column
+  /// 17"
   [[nodiscard]] std::string sentence() const {
     if (first_wrong < 0) {
       return "no call is below " + detail::fixed_text(least_db, 1) + " dB";

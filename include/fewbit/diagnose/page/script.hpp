@@ -64,7 +64,8 @@ inline constexpr const char* page_script = R"js(
       layer.hidden = !(named && chosen);
       if (!layer.hidden) count += 1;
     });
-    shown.textContent = count === layers.length ? `${count} layers` : `${count} of ${layers.length} layers`;
+    const all = layers.length;
+    shown.textContent = count === all ? `${count} layers` : `${count} of ${all} layers`;
     document.getElementById('none').hidden = count !== 0;
   };
   search.addEventListener('input', filter);

@@ -4,6 +4,7 @@
 #include "fewbit/begin.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "fewbit/config.hpp"
 #include "fewbit/diagnose/page/charts.hpp"
 #include "fewbit/diagnose/page/columns.hpp"
+#include "fewbit/diagnose/page/layer_charts.hpp"
 #include "fewbit/diagnose/page/numbers.hpp"
 #include "fewbit/diagnose/report.hpp"
 
