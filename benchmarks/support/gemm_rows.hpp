@@ -86,7 +86,7 @@ void run_cold_product(benchmark::State& state, const shape& s) {
 
 /// Adds a row of one shape, gemm/<kind>/<who>/m:M/n:N/k:K.
 template <class Product>
-void add_row(const std::string& who, const shape& s) {
+void add_shape(const std::string& who, const shape& s) {
   const std::string name = std::string("gemm/") + Product::operands::kind + "/" + who + dims(s);
   benchmark::RegisterBenchmark(name.c_str(),
                                [s](benchmark::State& state) { run_product<Product>(state, s); });
@@ -95,14 +95,14 @@ void add_row(const std::string& who, const shape& s) {
 /// Adds rows of all shapes.
 template <class Product>
 void add_rows(const std::string& who) {
-  for (const shape& s : shapes) add_row<Product>(who, s);
+  for (const shape& s : shapes) add_shape<Product>(who, s);
 }
 
 /// Adds rows of the small shapes.
 template <class Product>
 void add_small_rows(const std::string& who) {
   for (const shape& s : shapes) {
-    if (s.m * s.n * s.k <= 64 * 64 * 64) add_row<Product>(who, s);
+    if (s.m * s.n * s.k <= 64 * 64 * 64) add_shape<Product>(who, s);
   }
 }
 
