@@ -2,20 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <map>
-#include <span>
 #include <string>
-#include <string_view>
 #include <type_traits>
 #include <vector>
 
 #include "fewbit/io/packed_file.hpp"
 #include "fewbit/io/packed_writer.hpp"
-#include "fewbit/ops/qmn.hpp"
 #include "io/support.hpp"
 #include "ops/saved_layers.hpp"
 #include "support/memory_archive.hpp"
