@@ -250,11 +250,11 @@ inline void read(text_reader& in, nan_policy policy, data_summary& seen) {
   };
   seen.lo = bound("lo");
   seen.hi = bound("hi");
-  expect(seen.lo <= seen.hi, in.function(), "lo", seen.lo, "at most hi, " + text(seen.hi));
+  expect(seen.lo <= seen.hi, in, "lo", seen.lo, "at most hi, " + text(seen.hi));
   const bool named = seen.count != 0 || (seen.lo == 0.0F && seen.hi == 0.0F);
-  expect(named, in.function(), "count", seen.count, "at least 1 where lo and hi are not 0");
+  expect(named, in, "count", seen.count, "at least 1 where lo and hi are not 0");
   const bool spread = seen.count != 1 || seen.lo == seen.hi;
-  expect(spread, in.function(), "count", seen.count, "at least 2 where lo and hi differ");
+  expect(spread, in, "count", seen.count, "at least 2 where lo and hi differ");
 }
 
 }}}  // namespace fewbit::detail

@@ -106,6 +106,7 @@ class fixed_histogram : public detail::binned_values<fixed_histogram> {
     detail::read(in, policy);
     const float max = checked(in.function(), in.bits<float>("max"));
     const auto bins = static_cast<index>(in.field("bins", most_bins));
+    in.claim_memory(detail::most_bytes_of_counts(bins));
     fixed_histogram made(max, checked(in.function(), bins), policy);
     detail::read(in, policy, made.seen_);
     made.clipped_ = in.field("clipped", made.seen_.count);

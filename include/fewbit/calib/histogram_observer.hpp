@@ -74,7 +74,7 @@ class bin_counter {
       }
       for (; i < length; ++i) small = sort<float>(p + i, bins.data() + i, keys.data(), small);
       for (index j = 0; j < length; ++j) counts.add_one(bins[static_cast<std::size_t>(j)]);
-      for (std::size_t j = 0; j < small; ++j) by_octave.add_one(keys[j]);
+      by_octave.add_ones(keys.data(), small);
     }
   }
 
@@ -328,6 +328,7 @@ class histogram_observer : public detail::binned_values<histogram_observer> {
     nan_policy policy{};
     detail::read(in, policy);
     const auto bins = static_cast<index>(in.field("bins", most_bins));
+    in.claim_memory(detail::most_bytes_of_counts(bins));
     histogram_observer made(checked(in.function(), bins), policy);
     detail::read(in, policy, made.seen_);
     const int key_end = (made.exponent() + detail::octave_bits - detail::exponent_of_octave_0) *

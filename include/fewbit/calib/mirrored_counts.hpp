@@ -100,17 +100,17 @@ class mirrored_counts {
     index previous = -bins_ - 1;
     for (std::uint64_t i = 0; i < filled; ++i) {
       const auto [k, count] = in.entry();
-      expect(k > previous && k < bins_, in.function(), "bin", k,
+      expect(k > previous && k < bins_, in, "bin", k,
              "above the bin before and below the number of bins");
-      expect(i != 0 || k == bin_of_lo, in.function(), "first bin", k, bin_of_lo);
-      expect(count != 0 && count <= seen.count - sum, in.function(), "count of a bin", count,
+      expect(i != 0 || k == bin_of_lo, in, "first bin", k, bin_of_lo);
+      expect(count != 0 && count <= seen.count - sum, in, "count of a bin", count,
              "at least 1, and in sum " + text(seen.count));
       previous = static_cast<index>(k);
       sum += count;
       add(previous, count);
     }
     expect_equal(in.function(), "sum of the bins", sum, seen.count);
-    expect(filled == 0 || previous == bin_of_hi, in.function(), "last bin", previous, bin_of_hi);
+    expect(filled == 0 || previous == bin_of_hi, in, "last bin", previous, bin_of_hi);
   }
 
   friend bool operator==(const mirrored_counts&, const mirrored_counts&) = default;
@@ -142,6 +142,12 @@ inline std::vector<small_bin> small_bins(const octave_counts& counts, std::uint6
     if (n != 0) out.push_back({edge_of_key(b.key), edge_of_key(b.key + b.keys), n});
   });
   return out;
+}
+
+/// A bound of the memory of a histogram observer with counts below 2^32.
+constexpr std::uint64_t most_bytes_of_counts(index bins_per_side) noexcept {
+  constexpr std::uint64_t others = 20000;  // counts by octave and the object
+  return static_cast<std::uint64_t>(bins_per_side) * 2 * sizeof(std::uint32_t) + others;
 }
 
 /// The state and the results of a histogram observer. Derived provides:
@@ -210,12 +216,12 @@ class binned_values {
     const auto& self = static_cast<const Derived&>(*this);
     octaves_.read(in, key_end, counts_.sum(self.split_bins()));
     const histogram h = bins_of(clip::affine);
-    expect(small_bins_fit(h), in.function(), "octave bins", "a count of other values",
+    expect(small_bins_fit(h), in, "octave bins", "a count of other values",
            "the values of the linear bins");
     if (h.narrow.empty()) return;
     const bool begins = bin_of_lo < -h.split || h.narrow.front().contains(seen_.lo);
     const bool ends = bin_of_hi >= h.split || h.narrow.back().contains(seen_.hi);
-    expect(begins && ends, in.function(), "octave bins", "without lo or hi",
+    expect(begins && ends, in, "octave bins", "without lo or hi",
            "the first with lo and the last with hi");
   }
 

@@ -100,9 +100,9 @@ class moving_average_observer {
     made.skipped_ = in.field("skipped", detail::most_skipped(made.policy_, 0));
     made.lo_ = made.read_average(in, "lo");
     made.hi_ = made.read_average(in, "hi");
-    detail::expect(made.lo_ <= made.hi_, in.function(), "lo", made.lo_, "at most hi");
+    detail::expect(made.lo_ <= made.hi_, in, "lo", made.lo_, "at most hi");
     const bool named = made.batches_ != 0 || (made.lo_ == 0.0 && made.hi_ == 0.0);
-    detail::expect(named, in.function(), "batches", made.batches_, "at least 1");
+    detail::expect(named, in, "batches", made.batches_, "at least 1");
     return made;
   }
 
@@ -130,7 +130,7 @@ class moving_average_observer {
 
   static void expect_no_minus_zero(const detail::text_reader& in, const char* name, double value) {
     const auto bits = std::bit_cast<std::uint64_t>(value);
-    detail::expect(bits != std::uint64_t{1} << 63U, in.function(), name, value, "not -0");
+    detail::expect(bits != std::uint64_t{1} << 63U, in, name, value, "not -0");
   }
 
   /// After the first batch, or if momentum is 0, the value must be a float.
@@ -139,13 +139,12 @@ class moving_average_observer {
     // Rounding in double can make the average slightly larger than the largest float. range()
     // rounds it back to the largest float.
     constexpr double largest = std::numeric_limits<float>::max() * (1.0 + 1e-9);
-    detail::expect(value >= -largest && value <= largest, in.function(), bound, value,
+    detail::expect(value >= -largest && value <= largest, in, bound, value,
                    "a number in the range of float");
     expect_no_minus_zero(in, bound, value);
     const bool exact = batches_ > 1 && momentum_ != 0.0;
     const bool is_float = exact || double{static_cast<float>(value)} == value;
-    detail::expect(is_float, in.function(), bound, value,
-                   "a float after one batch or with momentum 0");
+    detail::expect(is_float, in, bound, value, "a float after one batch or with momentum 0");
     return value;
   }
 

@@ -4,6 +4,7 @@
 
 #include "fewbit/begin.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -83,9 +84,17 @@ class octave_counts {
     counts_.add(position(key), n);
   }
 
-  FEWBIT_ALWAYS_INLINE void add_one(int key) {
-    find_room(octave_of(key));
-    counts_.add_one(position(key));
+  /// Counts one value for each of n keys. Room for new octaves is made once.
+  void add_ones(const std::int32_t* keys, std::size_t n) {
+    const auto is_new = [&](std::int32_t key) {
+      return begin_[static_cast<std::size_t>(octave_of(key))] == none;
+    };
+    if (std::any_of(keys, keys + n, is_new)) {
+      chosen more{};
+      for (std::size_t i = 0; i < n; ++i) more[static_cast<std::size_t>(octave_of(keys[i]))] = true;
+      make_room(more);
+    }
+    for (std::size_t i = 0; i < n; ++i) counts_.add_one(position(keys[i]));
   }
 
   /// Adds the counts of one octave: 64 keys above 0 (`right`) and 64 keys below 0 (`left`).
@@ -155,9 +164,9 @@ class octave_counts {
     for (std::uint64_t i = 0; i < filled; ++i) {
       const auto e = in.entry();
       const std::int64_t key = e.key < 0 ? ~e.key : e.key;
-      expect(e.key > previous && key < end && is_key(key), in.function(), "octave bin", e.key,
+      expect(e.key > previous && key < end && is_key(key), in, "octave bin", e.key,
              "the key of a float, above the key before and below the linear bins");
-      expect(e.value != 0 && e.value <= most, in.function(), "count of an octave bin", e.value,
+      expect(e.value != 0 && e.value <= most, in, "count of an octave bin", e.value,
              "at least 1, and in sum at most the count of the linear bins");
       previous = e.key;
       most -= e.value;
@@ -168,8 +177,8 @@ class octave_counts {
     for (const auto& e : entries) {
       const auto key = static_cast<int>(e.key);
       const int magnitude = key < 0 ? ~key : key;
-      expect(is_fine(octave_of(key)) || magnitude % keys_of_coarse == 0, in.function(),
-             "octave bin", key, "the lowest key of a bin");
+      expect(is_fine(octave_of(key)) || magnitude % keys_of_coarse == 0, in, "octave bin", key,
+             "the lowest key of a bin");
       counts_.add(position(key), e.value);
     }
   }

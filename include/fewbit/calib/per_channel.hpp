@@ -30,13 +30,15 @@ class per_channel {
   /// Each channel starts as a copy of `prototype`.
   /// @param channels  from 1 to 2^24
   explicit per_channel(index channels, const O& prototype = O{})
-      : channels_(static_cast<std::size_t>(checked("per_channel", channels)), prototype) {}
+      : channels_(static_cast<std::size_t>(checked(name, channels)), prototype) {}
 
   /// @param x  samples x channels
   /// @throws fewbit::error if x is empty or has a wrong number of columns, and on NaN or infinity
   ///         unless the policy is to skip them. After an error, all channels are unchanged.
-  void observe(const Eigen::Ref<const row_matrix<float>>& x) {
-    constexpr detail::caller by{"per_channel", "observe"};
+  void observe(const Eigen::Ref<const row_matrix<float>>& x) { observe({name, "observe"}, x); }
+
+  /// The overloads with `by` are for an object that contains this one. Errors name `by`.
+  void observe(const detail::caller& by, const Eigen::Ref<const row_matrix<float>>& x) {
     detail::expect_not_empty(by, x);
     detail::expect_same(by, "x.cols()", x.cols(), channels());
     if (channels_.front().policy() == nan_policy::fail && !detail::all_finite(x)) {
@@ -63,7 +65,12 @@ class per_channel {
   void merge(const per_channel& other)
     requires MergeableObserver<O>
   {
-    constexpr detail::caller by{"per_channel", "merge"};
+    merge({name, "merge"}, other);
+  }
+
+  void merge(const detail::caller& by, const per_channel& other)
+    requires MergeableObserver<O>
+  {
     detail::expect_same(by, "channels of other", other.channels(), channels());
     std::vector<O> merged = channels_;
     for (std::size_t c = 0; c < merged.size(); ++c) {
@@ -85,7 +92,7 @@ class per_channel {
     out.reserve(channels_.size());
     for (const O& channel : channels_) {
       if constexpr (names_caller) {
-        out.push_back(channel.range(detail::caller{"per_channel", "ranges"}, arguments...));
+        out.push_back(channel.range(detail::caller{name, "ranges"}, arguments...));
       } else {
         out.push_back(channel.range(arguments...));
       }
@@ -115,6 +122,7 @@ class per_channel {
 
  private:
   friend detail::text_form;
+  static constexpr const char* name = "per_channel";
 
   void write(detail::text_writer& out) const {
     out.line("fewbit per_channel 1");

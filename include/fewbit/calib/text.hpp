@@ -34,12 +34,22 @@ class text_writer {
   /// Writes for example "name 3f800000", with two hexadecimal digits for each byte.
   template <class Float>
   void bits(std::string_view name, Float value) {
+    word(name, std::bit_cast<bits_of_float<Float>>(value));
+  }
+
+  /// The same for an unsigned integer.
+  template <class Word>
+  void word(std::string_view name, Word value) {
     (text_ += name) += ' ';
-    const auto word = std::bit_cast<bits_of_float<Float>>(value);
-    for (int shift = int{sizeof(Float)} * 8 - 4; shift >= 0; shift -= 4) {
-      text_ += "0123456789abcdef"[(word >> shift) & 15U];
+    for (int shift = int{sizeof(Word)} * 8 - 4; shift >= 0; shift -= 4) {
+      text_ += "0123456789abcdef"[(value >> shift) & 15U];
     }
     text_ += '\n';
+  }
+
+  /// Writes "name value" for a value without control characters.
+  void words(std::string_view name, std::string_view value) {
+    (((text_ += name) += ' ') += value) += '\n';
   }
 
   /// Writes for example "-12 5".
@@ -51,6 +61,12 @@ class text_writer {
   std::string text_;
 };
 
+/// What a text belongs to, for the sentences of errors, and how much memory its objects may take.
+struct text_source {
+  std::string_view file = {};  ///< the name of the file in quotes; empty if there is none
+  std::uint64_t most_bytes = std::numeric_limits<std::uint64_t>::max();
+};
+
 /// Reads a text line by line and checks every line. Each error names its line.
 class text_reader {
  public:
@@ -60,9 +76,37 @@ class text_reader {
   static constexpr std::uint64_t largest_index =
       std::min(largest_count, std::uint64_t{std::numeric_limits<index>::max()});
 
-  text_reader(std::string_view text, const char* function) : rest_(text), function_(function) {}
+  text_reader(std::string_view text, const char* function, const text_source& source = {})
+      : rest_(text), size_(text.size()), function_(function), source_(source) {}
 
-  [[nodiscard]] const char* function() const noexcept { return function_; }
+  /// The name of the function for the sentence of an error, followed by the tensor, the byte of the
+  /// last line and the file, as far as they are known.
+  [[nodiscard]] const char* function() const {
+    if (tensor_.empty() && source_.file.empty()) return function_;
+    place_ = std::string(function_) + ": ";
+    if (!tensor_.empty()) ((place_ += "tensor '") += tensor_) += '\'';
+    if (!source_.file.empty()) {
+      place_ += (tensor_.empty() ? "byte " : " at byte ") + std::to_string(line_begin_) + " of ";
+      place_ += source_.file;
+    }
+    return place_.c_str();
+  }
+
+  /// Errors name this tensor from now on; none if the name is empty.
+  void enter_tensor(std::string_view name) { tensor_ = name; }
+
+  /// Fails if the objects of the text need more memory than its source allows.
+  void claim_memory(std::uint64_t bytes) {
+    claimed_ += std::min(bytes, largest_count - claimed_);
+    if (claimed_ <= source_.most_bytes) return;
+    fail(function(), "memory of the observers", text(claimed_) + " bytes or more",
+         "at most " + text(source_.most_bytes) + ", the limit of this call");
+  }
+
+  /// The number of bytes that were read.
+  [[nodiscard]] std::size_t position() const noexcept { return size_ - rest_.size(); }
+  /// The bytes that follow.
+  [[nodiscard]] std::string_view rest() const noexcept { return rest_; }
 
   void line(std::string_view words) {
     if (!next() || line_ != words) reject(std::string(1, '\'').append(words) + "'");
@@ -81,20 +125,33 @@ class text_reader {
 
   template <class Float>
   Float bits(std::string_view name) {
+    return std::bit_cast<Float>(word<bits_of_float<Float>>(name));
+  }
+
+  template <class Word>
+  Word word(std::string_view name) {
     const bool whole = next();
     const std::string_view digits = after(name);
-    bits_of_float<Float> word = 0;
-    bool good = whole && digits.size() == 2 * sizeof(Float);
+    Word result = 0;
+    bool good = whole && digits.size() == 2 * sizeof(Word);
     for (const char c : digits) {
       const std::size_t value = std::string_view("0123456789abcdef").find(c);
       good = good && value < 16;
-      word = static_cast<bits_of_float<Float>>((word << 4U) | (value & 15U));
+      result = static_cast<Word>((result << 4U) | (value & 15U));
     }
     if (!good) {
-      reject(std::string(1, '\'').append(name) + " <" + std::to_string(2 * sizeof(Float)) +
+      reject(std::string(1, '\'').append(name) + " <" + std::to_string(2 * sizeof(Word)) +
              " hexadecimal digits>'");
     }
-    return std::bit_cast<Float>(word);
+    return result;
+  }
+
+  /// Reads a line "name value" and returns the value, which can be empty.
+  std::string_view words(std::string_view name) {
+    const bool whole = next();
+    const std::string_view value = after(name);
+    if (!whole || value.data() == nullptr) reject(std::string(1, '\'').append(name) + " <words>'");
+    return value;
   }
 
   struct key_and_value {
@@ -126,6 +183,7 @@ class text_reader {
   /// Reads the next line. Returns whether it exists and ends with a newline.
   bool next() {
     ++number_;
+    line_begin_ = position();
     const std::size_t end = rest_.find('\n');
     is_missing_ = rest_.empty();
     is_cut_ = end == std::string_view::npos && !is_missing_;
@@ -159,16 +217,29 @@ class text_reader {
     got += line_.size() > shown ? "...'" : "'";
     if (is_cut_) got += " without a newline";
     if (is_missing_) got = "missing";
-    fail(function_, "line " + std::to_string(number_), got, want);
+    fail(function(), "line " + std::to_string(number_), got, want);
   }
 
   std::string_view rest_;
   std::string_view line_;
+  std::string_view tensor_;
+  std::size_t size_;
+  std::size_t line_begin_ = 0;
   const char* function_;
+  text_source source_;
+  std::uint64_t claimed_ = 0;
+  mutable std::string place_;  // the result of function(), which names the place of the last line
   int number_ = 0;
   bool is_missing_ = false;
   bool is_cut_ = false;
 };
+
+/// The name of the function is computed only for an error.
+template <class Argument, class Got, class Want>
+void expect(bool condition, const text_reader& in, const Argument& argument, const Got& got,
+            const Want& want) {
+  if (!condition) fail(in.function(), argument, got, want);
+}
 
 /// Gives access to the private members write() and read() of an observer, which define its text
 /// form. Each observer declares text_form as a friend.
