@@ -185,6 +185,11 @@
 // fewbit/core/executor_adapters.hpp          OpenMP, std::thread
 // fewbit/core/json_text.hpp                  UTF-8, strings of JSON
 //
+// calib: all tensors of a network in one pass
+// fewbit/calib/calibration.hpp               calibration: observers by the names of tensors
+// fewbit/calib/batch_set.hpp                 batch_set: the numbers of seen batches
+// fewbit/calib/calibration/any_observer.hpp  the observer of one tensor
+//
 // codebook: levels that the data chooses
 // fewbit/codebook/clustering.hpp             kmeans_options, kmeans_result
 // fewbit/codebook/find_nearest.hpp           find_nearest: the nearest of many coded vectors
