@@ -362,6 +362,7 @@
 // fewbit/formats/onnx_blocks.hpp             weights of MatMulNBits <-> uint4_grouped<G>
 //
 // io: files, on POSIX; checkpoint, quantized, report_file, safetensors need nlohmann-json
+// fewbit/io/calibration_file.hpp             calibrations in files: save, load, merge
 // fewbit/io/checkpoint.hpp                   layers of GPTQ, AWQ and compressed-tensors
 // fewbit/io/checkpoint_writer.hpp            save: the same, written
 // fewbit/io/gguf.hpp                         gguf_file: tensors and metadata of a mapped GGUF file
