@@ -76,7 +76,7 @@ inline std::string read_hostile_calibration(std::string_view content, bool& is_a
   std::memcpy(memory.get(), content.data(), content.size());
   is_accepted = false;
   try {
-    calibration c = parse_calibration({memory.get(), content.size()}, "x", 1 << 24);
+    calibration c = parse_calibration({memory.get(), content.size()}, "x", 1 << 18);
     is_accepted = true;
     const std::string text = c.to_text();
     if (calibration_file_of(text) != content) return "another file has the same state";
