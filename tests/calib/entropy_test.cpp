@@ -11,6 +11,7 @@
 #include "calib/support.hpp"
 #include "fewbit/calib/fixed_histogram.hpp"
 #include "fewbit/calib/histogram_observer.hpp"
+#include "support/plain_entropy.hpp"
 
 namespace calib_entropy_test {
 
@@ -23,48 +24,9 @@ using fewbit::index;
 using fewbit::range;
 using fewbit::tests::expect_error;
 using fewbit::tests::magnitudes;
+using fewbit::tests::plain_entropy_search;
 using fewbit::tests::row_of;
 using fewbit::tests::with_outlier;
-
-/// The published method without shared sums: each threshold is computed from the counts. Returns
-/// the best threshold in bins.
-std::size_t plain_search(std::vector<std::uint64_t> h, int levels, std::size_t first_bin) {
-  if (h.size() < first_bin) return 0;
-  h[0] = h[1];
-  double least = std::numeric_limits<double>::infinity();
-  std::size_t best = 0;
-  std::vector<double> sum, filled;  // of each level; allocated once, because there may be 32768
-  for (std::size_t i = first_bin; i <= h.size(); ++i) {
-    sum.assign(static_cast<std::size_t>(levels), 0.0);
-    filled = sum;
-    const auto digit = [&](std::size_t j) { return j * static_cast<std::size_t>(levels) / i; };
-    for (std::size_t j = 0; j < i; ++j) {
-      sum[digit(j)] += static_cast<double>(h[j]);
-      filled[digit(j)] += h[j] != 0 ? 1 : 0;
-    }
-    std::vector<double> q(i, 0.0);
-    std::vector<double> p(h.begin(), h.begin() + static_cast<std::ptrdiff_t>(i));
-    for (std::size_t j = 0; j < i; ++j) {
-      if (h[j] != 0) q[j] = sum[digit(j)] / filled[digit(j)];
-    }
-    for (std::size_t j = i; j < h.size(); ++j) p[i - 1] += static_cast<double>(h[j]);
-    double p_sum = 0;
-    double q_sum = 0;
-    for (std::size_t j = 0; j < i; ++j) {
-      p_sum += p[j];
-      q_sum += q[j];
-    }
-    double kl = 0;
-    for (std::size_t j = 0; j < i; ++j) {
-      if (p[j] != 0) kl += p[j] / p_sum * std::log(p[j] / p_sum / (q[j] / q_sum));
-    }
-    if (kl <= least + 1e-12 && kl < std::numeric_limits<double>::infinity()) {
-      best = i;
-      least = std::min(kl, least);
-    }
-  }
-  return best;
-}
 
 histogram random_histogram(std::mt19937& random, std::size_t bins, int shape) {
   histogram h;
@@ -90,17 +52,17 @@ TEST(entropy_test, equals_the_plain_method_on_random_histograms) {
     for (const int bits : {4, 8}) {
       for (const bool is_unsigned : {false, true}) {
         const int levels = 1 << (bits - (is_unsigned ? 0 : 1));
-        const std::size_t want = plain_search(h.counts, levels, 128);
+        const std::size_t want = plain_entropy_search(h.counts, levels, 128);
         const range got = by_entropy{bits, is_unsigned}(h);
         ASSERT_EQ(got.hi, static_cast<float>(want)) << trial << " " << bits;
         ASSERT_EQ(got.lo, -got.hi);
       }
     }
     const range early = by_entropy{.bits = 3, .first_bin = 10}(h);
-    ASSERT_EQ(early.hi, static_cast<float>(plain_search(h.counts, 4, 10)));
+    ASSERT_EQ(early.hi, static_cast<float>(plain_entropy_search(h.counts, 4, 10)));
     // There are more levels than bins, so every bin is a group of its own.
     const range deep = by_entropy{.bits = 16}(h);
-    ASSERT_EQ(deep.hi, static_cast<float>(plain_search(h.counts, 1 << 15, 128)));
+    ASSERT_EQ(deep.hi, static_cast<float>(plain_entropy_search(h.counts, 1 << 15, 128)));
   }
 }
 
@@ -116,7 +78,7 @@ TEST(entropy_test, equals_the_plain_method_on_sparse_histograms) {
     h.counts.back() += 1;
     h.extremes = {0, static_cast<float>(h.bins())};
     const range got = by_entropy{}(h);
-    ASSERT_EQ(got.hi, static_cast<float>(plain_search(h.counts, 128, 128))) << trial;
+    ASSERT_EQ(got.hi, static_cast<float>(plain_entropy_search(h.counts, 128, 128))) << trial;
   }
 }
 
@@ -129,7 +91,7 @@ TEST(entropy_test, skips_thresholds_that_cut_the_tail) {
   for (std::size_t j = 0; j < 128; ++j) h.counts[j] = 1000 + j % 2 * 900;
   h.counts[200] = 1;
   h.extremes = {0, 201};
-  EXPECT_EQ(plain_search(h.counts, 128, 128), 128U);
+  EXPECT_EQ(plain_entropy_search(h.counts, 128, 128), 128U);
   EXPECT_EQ(by_entropy{}(h).hi, 128.0F);
   EXPECT_EQ((by_entropy{.first_bin = 129}(h).hi), 201.0F);
 }
@@ -142,7 +104,7 @@ TEST(entropy_test, the_last_of_equal_thresholds_is_chosen) {
   h.extremes = {0, 300};
   // All non-empty bins have the same count. So Q equals P, and the divergence is 0 for every
   // threshold.
-  EXPECT_EQ(plain_search(h.counts, 128, 128), 300U);
+  EXPECT_EQ(plain_entropy_search(h.counts, 128, 128), 300U);
   EXPECT_EQ(by_entropy{}(h).hi, 300.0F);
 }
 
