@@ -15,6 +15,18 @@
 /// | mxfp4          | int8_grouped<32>, scale 2^(e - 128)        | E[q]                   |           |
 /// | tq1_0, tq2_0   | ternary_grouped<256>                       | q - 1                  | 1 - q     |
 ///
+/// The scale of a group is d, a half of 11 significant bits, times s. Layers in groups and layers
+/// with float inputs keep 12 bits of it; codes and minima are not rounded.
+///
+/// | blocks               | s          | significant bits of d s | error in a layer            |
+/// |----------------------|------------|-------------------------|-----------------------------|
+/// | q2_k                 | 0 to 15    | up to 15                | at most 2^-12 of d s        |
+/// | q4_k, q5_k           | 0 to 63    | up to 17                | at most 2^-12 of d s        |
+/// | q3_k, iq4_xs         | -32 to 31  | up to 16                | at most 2^-12 of d s        |
+/// | q6_k                 | -128..127  | up to 18                | at most 2^-12 of d s        |
+/// | q5_1, iq4_nl, tq1_0, | none       | up to 11                | none                        |
+/// | tq2_0, mxfp4         |            |                         |                             |
+///
 /// Every value is kept, except for the sign of a zero; bytes are not: the scale of a group, d times
 /// s, is one float, exact. Where it is 0, codes become 0 and the scale 2^-126, unless the scheme
 /// has minima. A block is refused if one of its scales or minima is not finite, if its code is +2

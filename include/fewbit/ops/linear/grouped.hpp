@@ -8,8 +8,9 @@
 ///
 /// A product of few rows takes as long as reading its weights. Weights of 4 bits in groups of 32
 /// take 4.5 bits each: scales are rounded to 12 significant bits when weights are packed
-/// (gemm::short_scales). A scale may be 0; its weights are then 0. ops/linear/int8.hpp has layers
-/// with one scale for each row, which is not rounded.
+/// (gemm::short_scales), by at most 2^-12 of their value. Halves have 11 bits and are kept; so are
+/// minima. A scale may be 0; its weights are then 0. ops/linear/int8.hpp has layers with one scale
+/// for each row, which is not rounded.
 ///
 /// A layer can also be made from packed weights, which may be views of a mapped file or of flash:
 ///
