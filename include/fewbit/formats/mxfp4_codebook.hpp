@@ -4,16 +4,16 @@
 ///     const auto q = to_codebook(rows, cols, blocks);                 // codebook_grouped<4, 32>
 ///     const linear<codebook_grouped<4, 32>, float_inputs> layer(q);   // 4.5 bits for each weight
 ///
-/// | code of the matrix | 0   1   2   3   4   5    6   7   8   9  10   11  12   13  14  15          |
-/// |--------------------|---------------------------------------------------------------------------|
-/// | nibble of MXFP4    | 15  14  13  12  11  10   9   8   0   1   2   3   4    5   6   7           |
-/// | value of E2M1      | -6  -4  -3  -2  -1.5 -1 -0.5 -0  0  0.5  1  1.5  2    3   4   6           |
-/// | level              | value / 8                                                                 |
+/// | code   | 0  1  2  3  4    5  6    7  8 9   10 11  12 13 14 15 |
+/// |--------|-------------------------------------------------------|
+/// | nibble | 15 14 13 12 11   10 9    8  0 1   2  3   4  5  6  7  |
+/// | E2M1   | -6 -4 -3 -2 -1.5 -1 -0.5 -0 0 0.5 1  1.5 2  3  4  6  |
 ///
-/// The scale of a group is 2^(e - 124). Level times scale is exact, so every value is kept, except
-/// for the sign of a zero. The exponents e = 252 to 254 have no finite scale, and e = 255 means NaN:
-/// such blocks are refused. ggml_grouped_convert.hpp converts the same blocks to int8_grouped<32>,
-/// for layers with integer products: 8.5 bits for each weight, values equal.
+/// A level is the value of E2M1 over 8; the scale of a group is 2^(e - 124). Level times scale is
+/// exact, so every value is kept, except for the sign of a zero. The exponents e = 252 to 254 have
+/// no finite scale, and e = 255 means NaN: such blocks are refused. ggml_grouped_convert.hpp
+/// converts the same blocks to int8_grouped<32>, for layers with integer products: 8.5 bits for
+/// each weight, equal values.
 /// Source: OCP Microscaling Formats (MX) Specification, version 1.0.
 /// Read next: ggml_table_blocks.hpp, ops/linear/float_inputs.hpp.
 
@@ -60,8 +60,8 @@ namespace detail {
   return static_cast<std::uint8_t>(code >= 8 ? code - 8 : 15 - code);
 }
 
-/// Converts blocks of whole rows. Calls fail(r, b, flaw), which does not return, for the first block
-/// that is refused.
+/// Converts blocks of whole rows. Calls fail(r, b, flaw), which does not return, for the first
+/// block that is refused.
 template <class Fail>
 [[nodiscard]] quantized_matrix<mxfp4_codebook> codebook_of_blocks(index rows, index cols,
                                                                   std::span<const mxfp4> blocks,

@@ -366,10 +366,10 @@ class float_product {
 /// scratch memory.
 ///
 /// y(i, j) = sum over groups g of rne(s(j, g) * (sum over k in g of x(i, k) * (w_code(j, k) -
-/// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits, by at most
-/// 2^-12 of its value; halves are kept. For a codebook the level of w_code replaces the difference.
-/// Weights with minima add rne((sum over k in g of x(i, k)) * minimum(j, g)) after each group. A NaN
-/// or an infinity in x gives what IEEE arithmetic gives.
+/// w_zero(j, g)))) + bias(j), where s is the weight scale rounded to 12 significant bits, by at
+/// most 2^-12 of its value; halves are kept. For a codebook the level of w_code replaces the
+/// difference. Weights with minima add rne((sum over k in g of x(i, k)) * minimum(j, g)) after each
+/// group. A NaN or an infinity in x gives what IEEE arithmetic gives.
 template <Scheme S, class Arch>
 class linear<S, float_inputs, Arch>
     : public detail::scheme_layer<S, detail::float_product<S, Arch>>,
