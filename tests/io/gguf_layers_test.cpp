@@ -49,8 +49,8 @@ struct plain_parts {
   }
 };
 
-/// Expects a layer of q to multiply as the floats of the file. A layer rounds each
-/// scale by at most 2^-12 of it, and its sums as floats. Returns whether a scale was rounded at all.
+/// Expects a layer of q to multiply as the floats of the file. A layer rounds each scale by at most
+/// 2^-12 of it, and its sums as floats. Returns whether a scale was rounded at all.
 template <class Inputs, class S>
 bool expect_products_of_floats(const quantized_matrix<S>& q, const row_matrix<float>& floats) {
   const plain_parts<S> parts(q);
