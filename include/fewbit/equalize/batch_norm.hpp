@@ -20,6 +20,7 @@
 #include "fewbit/begin.hpp"
 
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>

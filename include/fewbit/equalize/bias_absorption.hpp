@@ -19,6 +19,7 @@
 #include "fewbit/begin.hpp"
 
 #include <algorithm>
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>

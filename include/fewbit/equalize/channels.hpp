@@ -12,6 +12,7 @@
 #include "fewbit/begin.hpp"
 
 #include <cmath>
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>

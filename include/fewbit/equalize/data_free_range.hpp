@@ -13,7 +13,7 @@
 #include "fewbit/begin.hpp"
 
 #include <algorithm>
-#include <string>
+#include <cmath>
 
 #include "fewbit/equalize/network/layer.hpp"
 #include "fewbit/quant/range.hpp"

@@ -23,7 +23,9 @@
 #include "fewbit/begin.hpp"
 
 #include <cmath>
-#include <string>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "fewbit/core/error.hpp"

@@ -25,7 +25,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <span>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>

@@ -8,9 +8,9 @@
 
 #include "fewbit/begin.hpp"
 
+#include <cstddef>
 #include <functional>
 #include <initializer_list>
-#include <string>
 #include <utility>
 #include <vector>
 

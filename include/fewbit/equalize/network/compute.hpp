@@ -18,7 +18,7 @@
 #include "fewbit/begin.hpp"
 
 #include <functional>
-#include <string>
+#include <limits>
 #include <utility>
 
 #include "fewbit/core/executor.hpp"

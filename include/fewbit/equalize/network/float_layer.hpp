@@ -5,7 +5,6 @@
 #include "fewbit/begin.hpp"
 
 #include <algorithm>
-#include <vector>
 
 #include "fewbit/core/executor.hpp"
 #include "fewbit/equalize/network/input_codes.hpp"

@@ -18,6 +18,7 @@
 #include "fewbit/begin.hpp"
 
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "fewbit/core/error.hpp"

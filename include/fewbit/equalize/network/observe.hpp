@@ -8,7 +8,7 @@
 
 #include "fewbit/begin.hpp"
 
-#include <string>
+#include <cstddef>
 #include <vector>
 
 #include "fewbit/calib/observer.hpp"

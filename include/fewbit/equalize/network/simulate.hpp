@@ -13,7 +13,6 @@
 #include "fewbit/begin.hpp"
 
 #include <cstddef>
-#include <utility>
 #include <vector>
 
 #include "fewbit/equalize/network/observe.hpp"

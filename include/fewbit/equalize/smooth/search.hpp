@@ -3,8 +3,8 @@
 
 #include "fewbit/begin.hpp"
 
-#include <cmath>
-#include <string>
+#include <algorithm>
+#include <cstddef>
 #include <type_traits>
 #include <utility>
 #include <vector>
