@@ -76,6 +76,33 @@ TEST(equalize_batch_norm, repairs_a_channel_without_variance) {
   EXPECT_NEAR(w(2, 1), -1.0, 1e-4);
 }
 
+TEST(equalize_batch_norm, repaired_channels_leave_the_codes_to_the_others) {
+  // Input 3 is always 0 and the weights of channel 5 read it alone, as after training: its variance
+  // is 0, and folding multiplies its weights by 316.
+  matrix w = random_reals(16, 24, 1);
+  w.row(5).setZero();
+  w(5, 3) = 1.0F;
+  matrix x = random_reals(40, 24, 2);
+  x.col(3).setZero();
+  const Eigen::MatrixXd sums = (x * w.transpose()).cast<double>();
+  batch_norm n = some_norm(16);
+  n.mean = sums.colwise().mean().transpose().cast<float>();
+  for (index c = 0; c < 16; ++c) {
+    n.variance[c] = static_cast<float>((sums.col(c).array() - double{n.mean[c]}).square().mean());
+    n.gamma[c] = 1.0F;
+  }
+  const Eigen::MatrixXd want = normed(sums, n);
+  const auto quality = [&](const fold_options& options) {
+    network_layer l = tests::linear_layer("fc", w);
+    EXPECT_EQ(fold_batch_norm(l, n, options).repaired.size(),
+              options.dead_variance < 0.0 ? 0U : 1U);
+    l.weights = fake_quantize<int8_per_tensor>(l.weights);
+    return tests::decibels(want, tests::plain_layer(l, x.cast<double>()));
+  };
+  EXPECT_LT(quality({.dead_variance = -1.0}), 12.0);
+  EXPECT_GT(quality({}), 40.0);
+}
+
 TEST(equalize_batch_norm, folds_a_list_and_sets_activations) {
   layer_list layers(tests::mobile_block(layer_activation::none));
   const auto reports = fold_batch_norms(
