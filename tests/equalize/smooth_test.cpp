@@ -70,7 +70,7 @@ TEST(equalize_smooth, shares_factors_between_all_consumers) {
   const matrix x = wide_inputs(), w = lcg(32, 64, 22).cast<float>();
   matrix narrow = w, wide = lcg(8, 64, 23).cast<float>() * 8.0F;
   const smoothing found =
-      search_smoothing<int8_per_row, int8_per_tensor>(x, {narrow, wide}, {.exponents = {0.5}});
+      search_smoothing<int8_per_row, int8_per_tensor>(x, {wide, narrow}, {.exponents = {0.5}});
   Eigen::VectorXf ranges = narrow.cwiseAbs().colwise().maxCoeff().transpose();
   ranges = ranges.cwiseMax(wide.cwiseAbs().colwise().maxCoeff().transpose());
   EXPECT_EQ(found.factors,

@@ -63,8 +63,9 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 }
 
 struct smoothing_options {
-  /// Exponents that are tried, each from 0 to 1.
-  std::vector<double> exponents = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0};
+  /// Exponents that are tried, each from 0 to 1. With 1, each channel fills the range exactly, so
+  /// values that calibration did not see are clipped more often.
+  std::vector<double> exponents = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};
   /// Numbers of inputs that a group keeps to measure errors on.
   index sample_numbers = index{1} << 20;
   progress_function progress{};
