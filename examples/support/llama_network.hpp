@@ -1,5 +1,5 @@
 #pragma once
-/// A decoder of the Llama 2 family as equalize/ takes it. All tokens of a text are computed at once.
+/// A decoder of the Llama 2 family as equalize/ takes it. It computes all tokens of a text at once.
 ///
 /// Inputs are token numbers as floats: one text in each row. Outputs are the logits of the next
 /// token, one row for each token of each text. Read before: llama.hpp, llama_files.hpp.

@@ -156,8 +156,8 @@ inline void permute_inputs(network_layer& l, const std::vector<index>& order) {
   }
 }
 
-/// Fails unless the channels of a layer, outputs of a producer or inputs of a consumer, can take any
-/// order.
+/// Fails unless the channels of a layer can take any order: outputs of a producer, inputs of a
+/// consumer.
 inline void expect_permutable(const char* function, const network_layer& l) {
   if (l.kind == layer_kind::depthwise_conv2d) {
     fail(function, of_layer("kind", l.name), "depthwise_conv2d",
