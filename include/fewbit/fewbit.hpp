@@ -310,6 +310,7 @@
 // fewbit/equalize/adaround.hpp               adaround: a search whether weights round down or up
 // fewbit/equalize/awq.hpp                    awq_scales, clip_search: scales and ranges by inputs
 // fewbit/equalize/gptq.hpp                   gptq: later columns compensate for earlier ones
+// fewbit/equalize/gptq_pass.hpp              gptq_pass: gptq for the layers of a network
 // fewbit/equalize/hadamard.hpp               hadamard_rotation: spreads large inputs over all
 // fewbit/equalize/hqq.hpp                    hqq: minima of groups, without data
 // fewbit/equalize/input_products.hpp         input_products: X^T X, all that these need of inputs

@@ -1,0 +1,152 @@
+#include "fewbit/equalize/gptq_pass.hpp"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "equalize/support.hpp"
+#include "support/reals.hpp"
+#include "support/reverse_executor.hpp"
+#include "support/sentence.hpp"
+
+namespace fewbit { namespace equalize_gptq_pass_test {
+
+using tests::matrix;
+using tests::random_reals;
+
+/// A convolution with two groups, a depthwise one with two outputs per channel, and a head.
+layer_list three_kinds() {
+  const image_extents image{4, 3, 4}, wide{4, 3, 6};
+  window2d window{.kernel = {3, 3}};
+  window.padding = same_padding(image, window);
+  network_layer grouped =
+      tests::image_layer("grouped", layer_kind::conv2d, random_reals(6, 18, 1), image, window);
+  grouped.groups = 2;
+  network_layer head = tests::linear_layer("head", random_reals(5, 144, 4));
+  head.input_factors = random_reals(144, 1, 5).cwiseAbs().array() + 0.1F;
+  return layer_list({std::move(grouped),
+                     tests::image_layer("depthwise", layer_kind::depthwise_conv2d,
+                                        random_reals(12, 9, 2), wide, window),
+                     std::move(head)});
+}
+
+/// Inputs whose columns depend on each other.
+input_batches batches() {
+  const auto batch = [](std::uint32_t seed) {
+    return matrix(random_reals(40, 6, seed) * random_reals(6, 48, 9) +
+                  random_reals(40, 48, seed + 1));
+  };
+  return {batch(20), batch(30)};
+}
+
+/// |y - y'|^2 of a layer with other weights, for its inputs in the float network.
+double error_with(const layer_list& layers, index layer, const matrix& weights) {
+  double error = 0.0;
+  const compute_function compute =
+      watching(float_compute(layers), [&](index i, const matrix& x, const matrix& y) {
+        if (i != layer) return;
+        network_layer changed = layers[i];
+        changed.weights = weights;
+        matrix other;
+        compute_in_float(changed, x, other);
+        error += (y.cast<double>() - other.cast<double>()).squaredNorm();
+      });
+  for (index b = 0; b < batches().count(); ++b) tests::in_sequence(3)(batches()[b], compute);
+  return error;
+}
+
+template <class S>
+void expect_gains(const gptq_options<S>& options = {}) {
+  const layer_list layers = three_kinds();
+  simulation plan(layers);
+  const auto done = gptq_pass<S>(plan, tests::in_sequence(3), batches(), options);
+  ASSERT_EQ(done.layers.size(), 3U);
+  EXPECT_FALSE(done.cancelled);
+  EXPECT_TRUE(done.not_called.empty());
+  for (index i = 0; i < 3; ++i) {
+    SCOPED_TRACE(layers[i].name);
+    const gptq_layer<S>& l = done.layers[static_cast<std::size_t>(i)];
+    EXPECT_EQ(l.layer, i);
+    EXPECT_EQ(dequantize(l.weights), plan.weights(i));
+    const double error = error_with(layers, i, plan.weights(i));
+    EXPECT_NEAR(l.report.squared_error, error, 1e-3 * error);
+    EXPECT_LT(error, 0.9 * error_with(layers, i, fake_quantize<S>(layers[i].weights)));
+  }
+  simulation again(layers);
+  gptq_pass<S>(again, tests::in_sequence(3), batches(), options, {}, tests::reverse_executor{});
+  for (index i = 0; i < 3; ++i) EXPECT_EQ(again.weights(i), plan.weights(i));
+}
+
+TEST(gptq_pass, lowers_the_error_of_every_kind_of_layer) {
+  expect_gains<int3_per_row>();
+  expect_gains<scheme<uint3, grouped<6>, affine>>();
+  expect_gains<scheme<uint2, per_row, real_minimum>>();
+  const std::vector<float> levels{-1.0F, -0.4F, 0.3F, 1.0F};
+  const layer_list layers = three_kinds();
+  simulation plan(layers);
+  const auto done =
+      gptq_pass<codebook_per_row<2>>(plan, tests::in_sequence(3), batches(), {.levels = levels});
+  EXPECT_EQ(done.layers.size(), 3U);
+}
+
+TEST(gptq_pass, leaves_layers_that_are_not_called) {
+  const layer_list layers = three_kinds();
+  simulation plan(layers);
+  const auto done = gptq_pass<int4_per_row>(plan, tests::in_sequence(2), batches());
+  EXPECT_EQ(done.layers.size(), 2U);
+  EXPECT_EQ(done.not_called, (std::vector<index>{2}));
+  EXPECT_EQ(plan.weights(2), layers[2].weights);
+}
+
+TEST(gptq_pass, changes_nothing_if_it_is_cancelled) {
+  const layer_list layers = three_kinds();
+  for (const index last : {0, 1, 2, 4}) {
+    simulation plan(layers);
+    const auto done = gptq_pass<int4_per_row>(plan, tests::in_sequence(3), batches(), {},
+                                              [&](const pass_step& s) {
+                                                EXPECT_EQ(s.total, 5);
+                                                return s.done < last;
+                                              });
+    EXPECT_TRUE(done.cancelled) << last;
+    EXPECT_TRUE(done.layers.empty());
+    for (index i = 0; i < 3; ++i) EXPECT_EQ(plan.weights(i), layers[i].weights);
+  }
+}
+
+TEST(gptq_pass, tells_its_memory) {
+  EXPECT_EQ(gptq_pass_bytes(three_kinds()), 2 * input_products::bytes_for(18) +
+                                                6 * input_products::bytes_for(9) +
+                                                input_products::bytes_for(144));
+}
+
+#if FEWBIT_HAS_EXCEPTIONS
+
+TEST(gptq_pass, names_the_layer_of_an_error) {
+  const layer_list layers = three_kinds();
+  simulation plan(layers);
+  const auto sentence = [&](const input_batches& inputs,
+                            const gptq_options<int4_per_row>& options) {
+    return tests::sentence_of(
+        [&] { return gptq_pass<int4_per_row>(plan, tests::in_sequence(3), inputs, options); });
+  };
+  EXPECT_EQ(sentence({}, {}),
+            "fewbit: gptq_pass: number of calibration batches is 0, expected at least 1");
+  matrix bad = random_reals(2, 48, 3);
+  bad(1, 2) = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(sentence({bad}, {}),
+            "fewbit: gptq_pass: calibration batch 0(1, 2) is nan, expected a finite number");
+  const std::string singular =
+      sentence({matrix(random_reals(1, 48, 3))}, {.damping = 0.0, .most_damping = 0.0});
+  EXPECT_NE(singular.find("fewbit: gptq_pass: layer 'grouped': h is singular"), std::string::npos)
+      << singular;
+  const std::vector<quant_params> params(6);
+  EXPECT_EQ(sentence(batches(), {.params = params}),
+            "fewbit: gptq_pass: number of params is 6, expected 0");
+  for (index i = 0; i < 3; ++i) EXPECT_EQ(plan.weights(i), layers[i].weights);
+}
+
+#endif
+
+}}  // namespace fewbit::equalize_gptq_pass_test
