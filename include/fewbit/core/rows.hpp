@@ -11,6 +11,7 @@
 
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
+#include "fewbit/core/finite.hpp"
 #include "fewbit/core/types.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
@@ -68,10 +69,9 @@ void for_each_finite_run(const matrix_ref& x, bool all_finite, F&& f) {
 inline void expect_finite(const char* function, const char* argument, const matrix_ref& w) {
   expect_elements(function, argument, w);
   for (index r = 0; r < w.rows(); ++r) {
-    const float* x = row_of(w, r);
-    bool all = true;
-    for (index c = 0; c < w.cols(); ++c) all &= is_finite(x[c]);
-    if (!all) fail_at_first_non_finite(function, argument, w);
+    if (!largest_of(row_of(w, r), w.cols()).is_finite) {
+      fail_at_first_non_finite(function, argument, w);
+    }
   }
 }
 
