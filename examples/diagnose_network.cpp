@@ -1,10 +1,12 @@
-// Why is a quantized network worse than in float? ResNet-20 on CIFAR-10 in int8 or int4, diagnosed
-// layer by layer. The program writes one HTML page and the same data as JSON.
+// Why is a quantized network worse than in float? ResNet-20 or MobileNetV2 in int8 or int4,
+// diagnosed layer by layer. The program writes one HTML page and the same data as JSON.
 //
-// Read diagnose_with() first. --data names the folder of the data; support/resnet.hpp describes it.
+// Read diagnose_with() first. --data names the folder of the data; support/real_networks.hpp
+// describes it.
+
+#include <unistd.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -12,109 +14,75 @@
 #include <utility>
 #include <vector>
 
+#include "fewbit/calib/histogram_observer.hpp"
 #include "fewbit/diagnose/diagnose.hpp"
 #include "fewbit/diagnose/sensitivity.hpp"
 #include "fewbit/io/report_file.hpp"
 #include "fewbit/ops/conv2d.hpp"
 #include "fewbit/ops/linear.hpp"
-#include "support/network_of_resnet.hpp"
-#include "support/npy.hpp"
 #include "support/options.hpp"
-#include "support/progress.hpp"
-#include "support/resnet.hpp"
+#include "support/real_networks.hpp"
 
 namespace fewbit::examples {
 
-constexpr index images_in_batch = 16;
+constexpr index images_in_batch = 8;
 
-/// The first `count` images in batches.
-input_batches batches_of(const image_set& images, index count) {
-  return {(count + images_in_batch - 1) / images_in_batch, [&images, count](index i) {
-            const index first = i * images_in_batch;
-            return matrix(normalized(images.rows(first, std::min(images_in_batch, count - first))));
-          }};
-}
-
-/// Percent of the images whose largest logit is that of their label.
-metric_function accuracy_of(const forward_function& forward, const input_batches& batches,
-                            const tensor& labels) {
-  return [&forward, &batches, &labels](const compute_function& compute) {
-    const auto expected = labels.as<std::uint8_t>();
-    index right = 0;
-    index all = 0;
-    for (index b = 0; b < batches.count(); ++b) {
-      const matrix logits = forward(batches[b], compute);
-      for (index r = 0; r < logits.rows(); ++r, ++all) {
-        index best = 0;
-        logits.row(r).maxCoeff(&best);
-        right += best == expected[static_cast<std::size_t>(all)] ? 1 : 0;
-      }
-    }
-    return 100.0 * static_cast<double>(right) / static_cast<double>(all);
-  };
-}
-
-/// The steps of a pass as a progress bar on stderr.
+/// The steps of long work on stderr: one line that changes on a terminal, one line elsewhere.
 progress_function shown(std::string label) {
-  return [label = std::move(label)](const pass_step& step) {
-    if (step.done == 0 || isatty(STDERR_FILENO) == 1) {
-      std::fprintf(stderr, "%s%s: step %td of %td%s", isatty(STDERR_FILENO) == 1 ? "\r" : "",
-                   label.c_str(), step.done + 1, step.total,
-                   isatty(STDERR_FILENO) == 1 && step.done + 1 < step.total ? "" : "\n");
+  const bool on_terminal = isatty(STDERR_FILENO) == 1;
+  return [label = std::move(label), on_terminal](const pass_step& step) {
+    const bool is_last = step.done + 1 == step.total;
+    if (on_terminal || is_last) {
+      std::fprintf(stderr, "%s%s: step %td of %td%s", on_terminal ? "\r" : "", label.c_str(),
+                   step.done + 1, step.total, !on_terminal || is_last ? "\n" : "");
     }
     return true;
   };
 }
 
-/// Integer layers of scheme S, whose time is compared with float.
+/// Integer layers with weights of scheme S, whose time is compared with float.
 template <Scheme S>
-compute_function in_integers(const layer_list& layers) {
-  struct integer_layer {
-    conv2d<S> convolution;
-    linear<S> head;
-  };
-  std::vector<integer_layer> made(static_cast<std::size_t>(layers.size()));
-  for (index i = 0; i < layers.size(); ++i) {
-    const network_layer& l = layers[i];
-    integer_layer& to = made[static_cast<std::size_t>(i)];
-    const bool relu = l.activation == layer_activation::relu;
-    if (l.kind == layer_kind::linear) {
-      to.head = linear<S>(l.weights, l.bias, layer_options{relu, {}});
-      to.head.reserve(images_in_batch);
-    } else {
-      to.convolution = conv2d<S>(l.weights, l.image, l.window, l.bias, layer_options{relu, {}});
-      to.convolution.reserve(images_in_batch);
+class integer_layers {
+ public:
+  explicit integer_layers(const layer_list& layers) : layers_(layers) {
+    for (const network_layer& l : layers) {
+      const layer_options options{l.activation != layer_activation::none, {}};
+      made_.emplace_back();
+      if (l.kind == layer_kind::linear) {
+        made_.back().linear = fewbit::linear<S>(l.weights, l.bias, options);
+        made_.back().linear.reserve(images_in_batch);
+      } else if (l.kind == layer_kind::conv2d) {
+        made_.back().conv = conv2d<S>(l.weights, l.image, l.window, l.bias, options, l.groups);
+        made_.back().conv.reserve(images_in_batch);
+      }
     }
   }
-  auto kept = std::make_shared<std::vector<integer_layer>>(std::move(made));
-  return [&layers, kept](index layer, const matrix& x, matrix& y) {
-    integer_layer& l = (*kept)[static_cast<std::size_t>(layer)];
-    y.resize(x.rows(), layers[layer].outputs());
-    if (layers[layer].kind == layer_kind::linear) {
-      l.head(x, y);
-    } else {
-      l.convolution(x, y);
-    }
-  };
-}
 
-/// The images that a report is of.
-struct image_sets {
-  const image_set& calibration;
-  const image_set& test;
-  const tensor& labels;
-  index metric_images;
+  void operator()(index i, const row_matrix<float>& x, row_matrix<float>& y) {
+    const network_layer& l = layers_[i];
+    y.resize(x.rows(), l.outputs());
+    some_layer& to = made_[static_cast<std::size_t>(i)];
+    if (l.kind == layer_kind::linear) to.linear(x, y);
+    if (l.kind == layer_kind::conv2d) to.conv(x, y);
+  }
+
+ private:
+  struct some_layer {
+    fewbit::linear<S> linear;
+    conv2d<S> conv;
+  };
+
+  const layer_list& layers_;
+  std::vector<some_layer> made_;
 };
 
 /// Weights under S, inputs in int8 by the maximum of calibration.
 template <Scheme S>
-network_report diagnose_with(const std::vector<float_weights>& weights, const image_sets& images,
-                             double allowed_loss) {
-  const layer_list layers = layers_of_resnet(weights);
-  const forward_function forward = forward_of_resnet(layers);
-  const auto seen =
-      observe_inputs<histogram_observer>(layers, forward, batches_of(images.calibration, 128),
-                                         histogram_observer(), shown("calibration"));
+network_report diagnose_with(const real_network& net, index images, double allowed_loss) {
+  const layer_list& layers = net.layers;
+  const auto seen = observe_inputs<histogram_observer>(
+      layers, net.forward, net.batches(std::min<index>(images, 64), images_in_batch),
+      histogram_observer(), shown("calibration"));
   simulation plan(layers);
   plan.quantize_weights<S>();
   plan.quantize_inputs<int8_per_tensor>(seen, by_max{});
@@ -122,34 +90,41 @@ network_report diagnose_with(const std::vector<float_weights>& weights, const im
   quantized_network network = as_planned(plan);
   network.weights = measure_weights<S>(layers);
   network.calibrated = calibrated_inputs(seen);
-  network.timed = in_integers<S>(layers);
+  const bool has_depthwise = std::any_of(layers.begin(), layers.end(), [](const auto& l) {
+    return l.kind == layer_kind::depthwise_conv2d;
+  });
+  if (!has_depthwise) {
+    network.timed = [made = std::make_shared<integer_layers<S>>(layers)](
+                        index layer, const row_matrix<float>& x, row_matrix<float>& y) {
+      (*made)(layer, x, y);
+    };
+  }
   network_report report =
-      diagnose(layers, forward, batches_of(images.test, 64), network, shown("figures"));
+      diagnose(layers, net.forward, net.batches(std::min<index>(images, 64), images_in_batch),
+               network, shown("figures"));
 
-  const input_batches test = batches_of(images.test, images.metric_images);
-  const metric_function accuracy = accuracy_of(forward, test, images.labels);
+  const metric_function metric = net.metric(images);
   const layer_sensitivity sensitivity =
-      measure_sensitivity(layers, accuracy, plan.compute(), shown("sensitivity"));
+      measure_sensitivity(layers, metric, plan.compute(), shown("sensitivity"));
   add_sensitivity(report, sensitivity);
-  add_partial(report, quantize_partially(layers, accuracy, plan.compute(), sensitivity,
-                                         allowed_loss, shown("partial quantization")));
-  report.metric = "top-1 accuracy";
+  add_partial(report, quantize_partially(layers, metric, plan.compute(), sensitivity, allowed_loss,
+                                         shown("partial quantization")));
+  report.metric = net.unit;
   rank(report);
   return report;
 }
 
 void print_summary(const network_report& report) {
-  std::printf("%s: top-1 %.2f %%, float %.2f %%\n", report.title.c_str(), *report.quantized_metric,
-              *report.float_metric);
-  std::size_t shown_findings = 0;
-  for (const finding& f : report.findings) {
-    if (++shown_findings > 3) break;
-    std::printf("  %s: %s. %s\n", report.layers[static_cast<std::size_t>(f.layer)].name.c_str(),
-                f.statement.c_str(), f.advice.c_str());
+  const auto name_of = [&](index i) { return report.layers[static_cast<std::size_t>(i)].name; };
+  std::printf("%s: %s %.2f, in float %.2f\n", report.title.c_str(), report.metric.c_str(),
+              *report.quantized_metric, *report.float_metric);
+  for (std::size_t i = 0; i < std::min<std::size_t>(3, report.findings.size()); ++i) {
+    const finding& f = report.findings[i];
+    std::printf("  %s: %s. %s\n", name_of(f.layer).c_str(), f.statement.c_str(), f.advice.c_str());
   }
   std::string kept;
   for (const partial_step& step : report.partial) {
-    kept += (kept.empty() ? "" : ", ") + report.layers[static_cast<std::size_t>(step.layer)].name;
+    kept += (kept.empty() ? "" : ", ") + name_of(step.layer);
   }
   std::printf("  in float to lose at most %.1f points: %s\n", *report.allowed_loss,
               kept.empty() ? "no layer" : kept.c_str());
@@ -157,24 +132,25 @@ void print_summary(const network_report& report) {
 
 int run(const options& given) {
   const std::string folder = given.text("--data", FEWBIT_DATA_DIR);
-  const std::string file = folder + "/resnet/resnet20_cifar10_folded.safetensors";
-  if (!std::filesystem::exists(file)) {
-    std::fprintf(stderr, "no data: %s is missing; --data names the folder\n", file.c_str());
-    return 1;
-  }
+  const std::string which = given.text("--network", "resnet20");
   const std::string scheme = given.text("--scheme", "int4");
+  if (which != "resnet20" && which != "mobilenet") {
+    given.wrong("--network is " + which + ", expected resnet20 or mobilenet");
+  }
   if (scheme != "int8" && scheme != "int4") {
     given.wrong("--scheme is " + scheme + ", expected int8 or int4");
   }
-  const auto weights = load_weights(file, 3);
-  const image_set calibration{read_npy(folder + "/cifar10/calib_images.npy")};
-  const image_set test{read_npy(folder + "/cifar10/test_images.npy")};
-  const tensor labels = read_npy(folder + "/cifar10/test_labels.npy");
-  const index count = given.number("--images", 200, 10, test.count());
-  const image_sets images{calibration, test, labels, count};
-  network_report report = scheme == "int8" ? diagnose_with<int8_per_row>(weights, images, 0.5)
-                                           : diagnose_with<int4_per_row>(weights, images, 0.5);
-  report.title = "ResNet-20 on CIFAR-10, " + scheme + " weights, int8 inputs";
+  const std::string needed = folder + (which == "resnet20" ? "/resnet" : "/mobilenetv2_int8");
+  if (!std::filesystem::exists(needed)) {
+    std::fprintf(stderr, "no data: %s is missing; --data names the folder\n", needed.c_str());
+    return 1;
+  }
+  const real_network net = which == "resnet20" ? load_resnet(folder, 3) : load_mobilenet(folder);
+  const index most = which == "resnet20" ? 6000 : 120;
+  const index images = given.number("--images", std::min<index>(200, most), 8, most);
+  network_report report = scheme == "int8" ? diagnose_with<int8_per_row>(net, images, 0.5)
+                                           : diagnose_with<int4_per_row>(net, images, 0.5);
+  report.title = net.name + ", " + scheme + " weights, int8 inputs";
   print_summary(report);
   const std::string page = given.text("--page", "diagnose_network.html");
   write_report(page, report);
@@ -187,8 +163,9 @@ int run(const options& given) {
 
 int main(int argc, char** argv) {
   const fewbit::examples::options given(
-      argc, argv, "diagnose_network: why a quantized ResNet-20 is worse than in float.",
-      {{"--data", "DIR", "folder with resnet/ and cifar10/"},
+      argc, argv, "diagnose_network: why a quantized network is worse than in float.",
+      {{"--data", "DIR", "folder with resnet/, cifar10/ and mobilenetv2_int8/"},
+       {"--network", "NAME", "resnet20, the default, or mobilenet"},
        {"--scheme", "int8|int4", "of the weights; int4 by default"},
        {"--images", "N", "how many test images the accuracy is of, 200 by default"},
        {"--page", "PATH", "the page, diagnose_network.html by default"},
