@@ -80,14 +80,14 @@ TEST(two_sums, are_sums_of_words) {
 }
 
 TEST(two_sums, change_with_every_one_and_two_bits) {
-  for (const unsigned background : {0U, 255U, 90U}) {
-    std::vector<std::byte> bytes(72, static_cast<std::byte>(background));
+  for (const bool is_zero : {true, false}) {
+    std::vector<std::byte> bytes = is_zero ? std::vector<std::byte>(72) : pattern(72);
     const auto none = fewbit::two_sums(bytes);
     const auto flip = [&](std::size_t bit) { bytes[bit / 8] ^= std::byte{1} << (bit % 8); };
     for (std::size_t a = 0; a < 8 * bytes.size(); ++a) {
       flip(a);
       EXPECT_NE(fewbit::two_sums(bytes), none) << a;
-      for (std::size_t b = a % 5; b < a; b += 5) {
+      for (std::size_t b = a % 4; b < a; b += 4) {
         flip(b);
         EXPECT_NE(fewbit::two_sums(bytes), none) << a << " " << b;
         flip(b);

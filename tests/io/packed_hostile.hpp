@@ -1,6 +1,7 @@
 #pragma once
 /// Packed files that were changed: they are refused, or their layers read nothing outside of them.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -133,7 +134,7 @@ inline void repair(std::vector<std::byte>& file) {
 /// Loads a layer and calls it, if its images are small. Returns whether it was accepted.
 template <class Layer, class In, class Out>
 bool load_and_call(packed_file& file, const char* name) {
-  constexpr index most = 1 << 16;
+  constexpr index most = 1 << 12;
   try {
     const Layer layer = Layer::load(file, name);
     if constexpr (requires { layer.make_state(); }) {
@@ -174,7 +175,7 @@ bool load_and_call_q7(packed_file& file, const char* name) {
       inputs = extent(layer.input());
       outputs = extent(layer.output());
     }
-    if (inputs > 1 << 16 || outputs > 1 << 16) return true;
+    if (inputs > 1 << 12 || outputs > 1 << 12) return true;
     const std::vector<std::int8_t> x(static_cast<std::size_t>(inputs), 1);
     std::vector<std::int8_t> y(static_cast<std::size_t>(outputs));
     layer(x, y);
@@ -184,45 +185,50 @@ bool load_and_call_q7(packed_file& file, const char* name) {
   return true;
 }
 
-/// Loads all layers of a file. Returns how many of the 12 were accepted; -1 if the file was not.
-inline int load_hostile(std::span<const std::byte> bytes, packed_check check) {
+/// Loads one of the 12 layers of a file, or all of them. Returns how many were accepted; -1 if the
+/// file was not.
+inline int load_hostile(std::span<const std::byte> bytes, packed_check check, int which = -1) {
   const exact_bytes memory(bytes);
   try {
     packed_file file(memory.get(), "x", check);
     using s8 = std::int8_t;
-    int count = 0;
-    count += load_and_call<hostile_int8, float, float>(file, "int8");
-    count += load_and_call<hostile_grouped, float, float>(file, "grouped");
-    count += load_and_call<hostile_codebook, float, float>(file, "codebook");
-    count += load_and_call<hostile_bits, float, float>(file, "bits");
-    count += load_and_call<hostile_integer, float, float>(file, "static");
-    count += load_and_call<hostile_pq, float, float>(file, "pq");
-    count += load_and_call<hostile_conv2d, s8, s8>(file, "conv2d");
-    count += load_and_call<hostile_conv1d, s8, s8>(file, "conv1d");
-    count += load_and_call<hostile_depthwise, s8, s8>(file, "depthwise");
-    count += load_and_call<hostile_transposed, s8, s8>(file, "transposed");
-    count += load_and_call_q7<q7_linear>(file, "q7_linear");
-    count += load_and_call_q7<q7_conv2d>(file, "q7_conv2d");
+    int number = 0, count = 0;
+    const auto add = [&](bool (*load)(packed_file&, const char*), const char* name) {
+      if (which < 0 || which == number) count += load(file, name);
+      ++number;
+    };
+    add(load_and_call<hostile_int8, float, float>, "int8");
+    add(load_and_call<hostile_grouped, float, float>, "grouped");
+    add(load_and_call<hostile_codebook, float, float>, "codebook");
+    add(load_and_call<hostile_bits, float, float>, "bits");
+    add(load_and_call<hostile_integer, float, float>, "static");
+    add(load_and_call<hostile_pq, float, float>, "pq");
+    add(load_and_call<hostile_conv2d, s8, s8>, "conv2d");
+    add(load_and_call<hostile_conv1d, s8, s8>, "conv1d");
+    add(load_and_call<hostile_depthwise, s8, s8>, "depthwise");
+    add(load_and_call<hostile_transposed, s8, s8>, "transposed");
+    add(load_and_call_q7<q7_linear>, "q7_linear");
+    add(load_and_call_q7<q7_conv2d>, "q7_conv2d");
     return count;
   } catch (const error&) {
     return -1;
   }
 }
 
-/// Changes a seed: byte 0 says whether checksums are repaired and how many bytes are missing at the
-/// end; three bytes each change one byte, two of position, one that is added. Loads the result.
+/// Changes a seed and loads a layer of it. The first byte says which layer, whether checksums are
+/// repaired, and how many bytes are missing at the end. Then three bytes each change one byte of
+/// the file: two of position, one that is added.
 inline int load_changed(const std::vector<std::byte>& seed, std::span<const std::uint8_t> changes) {
   std::vector<std::byte> file = seed;
-  if (!changes.empty()) {
-    const std::uint8_t first = changes[0];
-    if (first >= 0xF0) file.resize(file.size() - std::min<std::size_t>(first - 0xF0U, file.size()));
-    for (std::size_t i = 1; i + 2 < changes.size(); i += 3) {
-      const std::size_t at = (changes[i] * std::size_t{256} + changes[i + 1]) % file.size();
-      file[at] = static_cast<std::byte>(static_cast<std::uint8_t>(file[at]) + changes[i + 2]);
-    }
-    if (first % 4 != 0) repair(file);
+  if (changes.empty()) return load_hostile(file, packed_check::header);
+  const int first = changes[0], low = first % 16;
+  if (first >= 0xF0) file.resize(file.size() - static_cast<std::size_t>(low));
+  for (std::size_t i = 1; i + 2 < changes.size(); i += 3) {
+    const std::size_t at = (changes[i] * std::size_t{256} + changes[i + 1]) % file.size();
+    file[at] = static_cast<std::byte>(static_cast<std::uint8_t>(file[at]) + changes[i + 2]);
   }
-  return load_hostile(file, packed_check::header);
+  if (first >= 0x10) repair(file);
+  return load_hostile(file, packed_check::header, low < 12 ? low : -1);
 }
 
 }  // namespace fewbit::tests
