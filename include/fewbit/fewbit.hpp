@@ -380,7 +380,7 @@
 // fewbit/io/scheme_text.hpp                  schemes as words
 // fewbit/io/atomic_file.hpp                  atomic_file: a new file replaces the old one at once
 // fewbit/io/byte_reader.hpp                  numbers and texts, never outside of the file
-// fewbit/io/checkpoint/part_reader.hpp       the tensors of a layer, checked
+// fewbit/io/checkpoint/tensors.hpp           the tensors of a layer, checked
 // fewbit/io/checkpoint/read_layer.hpp        which layout a layer has; its codes
 // fewbit/io/checksum.hpp                     64 bits that find damage
 // fewbit/io/file_error.hpp                   errors with file, tensor and byte

@@ -37,8 +37,8 @@
 #include "fewbit/core/types.hpp"
 #include "fewbit/formats/codes_in_groups.hpp"
 #include "fewbit/formats/gptq.hpp"
-#include "fewbit/io/checkpoint/part_reader.hpp"
 #include "fewbit/io/checkpoint/read_layer.hpp"
+#include "fewbit/io/checkpoint/tensors.hpp"
 #include "fewbit/io/dtype.hpp"
 #include "fewbit/io/file_error.hpp"
 #include "fewbit/io/quantized.hpp"
@@ -63,25 +63,25 @@ struct checkpoint_layer {
 namespace detail {
 
 /// The name of the tensor whose presence says that there is a layer.
-enum class layer_kind : std::uint8_t { none, qweight, weight_packed, weight_of_bytes };
+enum class checkpoint_kind : std::uint8_t { none, qweight, weight_packed, weight_of_bytes };
 
-[[nodiscard]] inline layer_kind kind_of_layer(const part_reader& in) {
-  if (in.find("qweight")) return layer_kind::qweight;
-  if (in.find("weight_packed")) return layer_kind::weight_packed;
+[[nodiscard]] inline checkpoint_kind kind_of_checkpoint(const checkpoint_tensors& in) {
+  if (in.find("qweight")) return checkpoint_kind::qweight;
+  if (in.find("weight_packed")) return checkpoint_kind::weight_packed;
   const auto weight = in.find("weight");
   const bool is_coded = weight && weight->type == dtype::i8 && in.find("weight_scale");
-  return is_coded ? layer_kind::weight_of_bytes : layer_kind::none;
+  return is_coded ? checkpoint_kind::weight_of_bytes : checkpoint_kind::none;
 }
 
-[[nodiscard]] inline checkpoint_codes read_layer(const part_reader& in,
-                                                 const checkpoint_options& options) {
+[[nodiscard]] inline checkpoint_codes read_checkpoint_layer(const checkpoint_tensors& in,
+                                                            const checkpoint_options& options) {
   expect_little_endian_files("read_checkpoint");
-  switch (kind_of_layer(in)) {
-    case layer_kind::qweight:
+  switch (kind_of_checkpoint(in)) {
+    case checkpoint_kind::qweight:
       return read_qweight(in, options);
-    case layer_kind::weight_packed:
+    case checkpoint_kind::weight_packed:
       return read_pack_quantized(in, options);
-    case layer_kind::weight_of_bytes:
+    case checkpoint_kind::weight_of_bytes:
       return read_int_quantized(in, options);
     default:
       in.fail_layer("tensors", "missing", "qweight, weight_packed, or weight of I8 with its scale");
@@ -100,7 +100,7 @@ enum class layer_kind : std::uint8_t { none, qweight, weight_packed, weight_of_b
 }
 
 template <Scheme S>
-[[noreturn]] void fail_misfit(const part_reader& in, const checkpoint_codes& layer,
+[[noreturn]] void fail_misfit(const checkpoint_tensors& in, const checkpoint_codes& layer,
                               const misfit& bad) {
   const std::string want = bad.want + ", under the scheme " + scheme_text<S>();
   const auto tensor = in.find(tensor_of_part(layer.format, bad.part));
@@ -142,7 +142,7 @@ template <Scheme S>
 [[nodiscard]] inline checkpoint_codes read_checkpoint(const safetensors_file& file,
                                                       std::string_view name,
                                                       const checkpoint_options& options = {}) {
-  return detail::read_layer({"read_checkpoint", file, name}, options);
+  return detail::read_checkpoint_layer({"read_checkpoint", file, name}, options);
 }
 
 /// Reads a layer as a matrix of scheme S.
@@ -153,8 +153,8 @@ template <detail::InCodeGroups S>
 [[nodiscard]] checkpoint_layer<S> load_checkpoint(const safetensors_file& file,
                                                   std::string_view name,
                                                   const checkpoint_options& options = {}) {
-  const detail::part_reader in("load_checkpoint", file, name);
-  checkpoint_codes layer = detail::read_layer(in, options);
+  const detail::checkpoint_tensors in("load_checkpoint", file, name);
+  checkpoint_codes layer = detail::read_checkpoint_layer(in, options);
   if (const auto bad = detail::misfit_of<S>(layer.weights)) detail::fail_misfit<S>(in, layer, *bad);
   return detail::layer_of<S>(std::move(layer));
 }
@@ -187,7 +187,7 @@ using schemes_of_width =
                     code_schemes<Signed, Unsigned, 64>, code_schemes<Signed, Unsigned, 128>>::type;
 
 template <class S, class... Rest, class F>
-decltype(auto) visit_layer(scheme_list<S, Rest...> /*schemes*/, const part_reader& in,
+decltype(auto) visit_layer(scheme_list<S, Rest...> /*schemes*/, const checkpoint_tensors& in,
                            checkpoint_codes&& layer, F&& f) {
   if (!misfit_of<S>(layer.weights)) return std::forward<F>(f)(layer_of<S>(std::move(layer)));
   if constexpr (sizeof...(Rest) > 0) {
@@ -218,8 +218,9 @@ using checkpoint_schemes = typename detail::joined<
 template <class List = checkpoint_schemes, class F>
 decltype(auto) visit_checkpoint(const safetensors_file& file, std::string_view name, F&& f,
                                 const checkpoint_options& options = {}) {
-  const detail::part_reader in("visit_checkpoint", file, name);
-  return detail::visit_layer(List(), in, detail::read_layer(in, options), std::forward<F>(f));
+  const detail::checkpoint_tensors in("visit_checkpoint", file, name);
+  return detail::visit_layer(List(), in, detail::read_checkpoint_layer(in, options),
+                             std::forward<F>(f));
 }
 
 }}  // namespace fewbit

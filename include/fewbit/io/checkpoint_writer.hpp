@@ -37,9 +37,9 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 namespace detail {
 
 /// The tensors of a layer, checked before any is written.
-class layer_parts {
+class checkpoint_parts {
  public:
-  layer_parts(const safetensors_writer& out, std::string name)
+  checkpoint_parts(const safetensors_writer& out, std::string name)
       : file_(out.path()), out_(out), name_(std::move(name)) {}
 
   template <class T>
@@ -106,8 +106,7 @@ class layer_parts {
 };
 
 /// Words as other programs store them.
-[[nodiscard]] inline std::vector<std::int32_t> signed_words(
-    const std::vector<std::uint32_t>& words) {
+[[nodiscard]] inline std::vector<std::int32_t> as_int32(const std::vector<std::uint32_t>& words) {
   std::vector<std::int32_t> result;
   result.reserve(words.size());
   for (const std::uint32_t word : words) result.push_back(static_cast<std::int32_t>(word));
@@ -126,9 +125,9 @@ inline void save(safetensors_writer& out, const std::string& name, const gptq_we
                  dtype type = dtype::f16) {
   detail::expect_gptq("save", w);
   const detail::gptq_extents extents(w);
-  detail::layer_parts parts(out, name);
-  parts.add("qweight", {extents.code_rows, w.n}, detail::signed_words(w.qweight));
-  parts.add("qzeros", {extents.groups, extents.zero_cols}, detail::signed_words(w.qzeros));
+  detail::checkpoint_parts parts(out, name);
+  parts.add("qweight", {extents.code_rows, w.n}, detail::as_int32(w.qweight));
+  parts.add("qzeros", {extents.groups, extents.zero_cols}, detail::as_int32(w.qzeros));
   parts.add_reals("scales", {extents.groups, w.n}, w.scales, type);
   std::vector<std::int32_t> groups = w.g_idx;
   for (index c = 0; w.g_idx.empty() && c < w.k; ++c)
@@ -144,9 +143,9 @@ inline void save(safetensors_writer& out, const std::string& name, const awq_wei
                  dtype type = dtype::f16) {
   detail::expect_awq("save", w);
   const index groups = detail::groups_of_columns(w.k, w.group);
-  detail::layer_parts parts(out, name);
-  parts.add("qweight", {w.k, w.n / 8}, detail::signed_words(w.qweight));
-  parts.add("qzeros", {groups, w.n / 8}, detail::signed_words(w.qzeros));
+  detail::checkpoint_parts parts(out, name);
+  parts.add("qweight", {w.k, w.n / 8}, detail::as_int32(w.qweight));
+  parts.add("qzeros", {groups, w.n / 8}, detail::as_int32(w.qzeros));
   parts.add_reals("scales", {groups, w.n}, w.scales, type);
   parts.add_bias(bias, w.n, type);
   parts.write(out);
@@ -160,13 +159,13 @@ inline void save(safetensors_writer& out, const std::string& name, const pack_qu
   detail::expect_pack_quantized("save", w);
   const detail::aligned_words words{w.bits};
   const index groups = detail::groups_of_columns(w.k, w.group);
-  detail::layer_parts parts(out, name);
-  parts.add("weight_packed", {w.n, words.words(w.k)}, detail::signed_words(w.weight_packed));
+  detail::checkpoint_parts parts(out, name);
+  parts.add("weight_packed", {w.n, words.words(w.k)}, detail::as_int32(w.weight_packed));
   parts.add("weight_shape", {2}, std::vector<std::int64_t>{w.n, w.k});
   parts.add_reals("weight_scale", {w.n, groups}, w.weight_scale, type);
   if (!w.weight_zero_point.empty()) {
     parts.add("weight_zero_point", {words.words(w.n), groups},
-              detail::signed_words(w.weight_zero_point));
+              detail::as_int32(w.weight_zero_point));
   }
   if (!w.weight_g_idx.empty()) parts.add("weight_g_idx", {w.k}, w.weight_g_idx);
   parts.add_bias(bias, w.n, type);

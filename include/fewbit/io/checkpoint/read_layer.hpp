@@ -22,7 +22,7 @@
 #include "fewbit/formats/codes_in_groups.hpp"
 #include "fewbit/formats/compressed_tensors.hpp"
 #include "fewbit/formats/gptq.hpp"
-#include "fewbit/io/checkpoint/part_reader.hpp"
+#include "fewbit/io/checkpoint/tensors.hpp"
 #include "fewbit/io/dtype.hpp"
 #include "fewbit/io/tensor_view.hpp"
 
@@ -68,7 +68,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// Passes a bad element of `tensor` to the reader.
 struct fail_in_part {
-  const part_reader& in;
+  const checkpoint_tensors& in;
   std::string_view suffix;
 
   [[noreturn]] void operator()(const char* /*tensor*/, index row, index col, const std::string& got,
@@ -82,7 +82,7 @@ struct fail_in_part {
 };
 
 /// The number of inputs that share a scale.
-[[nodiscard]] inline index group_of(const part_reader& in, index k, index groups,
+[[nodiscard]] inline index group_of(const checkpoint_tensors& in, index k, index groups,
                                     std::span<const std::int32_t> group_of_input,
                                     const checkpoint_options& options) {
   const auto fail = [&](const std::string& want) {
@@ -99,7 +99,7 @@ struct fail_in_part {
   return group;
 }
 
-inline void expect_extents_of_layer(const part_reader& in, index n, index k) {
+inline void expect_extents_of_layer(const checkpoint_tensors& in, index n, index k) {
   if (n >= 1 && k >= 1 && n <= most_extent && k <= most_extent) return;
   in.fail_layer("shape", shape_text(n, k), "1 to 2147483647 outputs and inputs");
 }
@@ -108,12 +108,13 @@ inline void expect_extents_of_layer(const part_reader& in, index n, index k) {
 struct scale_shape {
   index groups, n;
 };
-[[nodiscard]] inline scale_shape shape_of_scales(const part_reader& in) {
+[[nodiscard]] inline scale_shape shape_of_scales(const checkpoint_tensors& in) {
   const tensor_view t = in.matrix("scales");
   return {t.shape[0], t.shape[1]};
 }
 
-[[nodiscard]] inline int bits_of_gptq(const part_reader& in, const tensor_view& zeros, index n) {
+[[nodiscard]] inline int bits_of_gptq(const checkpoint_tensors& in, const tensor_view& zeros,
+                                      index n) {
   for (const int bits : {2, 3, 4, 8}) {
     if (zeros.shape[1] <= most_extent && zeros.shape[1] * 32 == n * bits) return bits;
   }
@@ -121,7 +122,8 @@ struct scale_shape {
                  "columns of words for " + std::to_string(n) + " zero points of 2, 3, 4 or 8 bits");
 }
 
-[[nodiscard]] inline checkpoint_codes read_gptq(const part_reader& in, const tensor_view& words,
+[[nodiscard]] inline checkpoint_codes read_gptq(const checkpoint_tensors& in,
+                                                const tensor_view& words,
                                                 const checkpoint_options& options) {
   const auto [groups, n] = shape_of_scales(in);
   const tensor_view zeros = in.matrix("qzeros");
@@ -149,7 +151,8 @@ struct scale_shape {
           choice->evidence, unpack_gptq(w, fail_in_part{in, "g_idx"}), in.bias(n)};
 }
 
-[[nodiscard]] inline checkpoint_codes read_awq(const part_reader& in, const tensor_view& words,
+[[nodiscard]] inline checkpoint_codes read_awq(const checkpoint_tensors& in,
+                                               const tensor_view& words,
                                                const checkpoint_options& options) {
   const auto [groups, n] = shape_of_scales(in);
   const index k = words.shape[0];
@@ -166,7 +169,7 @@ struct scale_shape {
 }
 
 /// Layers with a tensor `qweight`: GPTQ has a column of words for each output, AWQ for each eight.
-[[nodiscard]] inline checkpoint_codes read_qweight(const part_reader& in,
+[[nodiscard]] inline checkpoint_codes read_qweight(const checkpoint_tensors& in,
                                                    const checkpoint_options& options) {
   const tensor_view words = in.matrix("qweight");
   if (words.type == dtype::i16) {
@@ -182,7 +185,7 @@ struct scale_shape {
 }
 
 /// Scales of compressed-tensors: one for each group of each output, for each output, or for all.
-[[nodiscard]] inline std::vector<float> read_weight_scale(const part_reader& in, index n,
+[[nodiscard]] inline std::vector<float> read_weight_scale(const checkpoint_tensors& in, index n,
                                                           index& groups) {
   const tensor_view t = in.at("weight_scale");
   std::vector<float> scales = in.floats(t);
@@ -199,8 +202,9 @@ struct scale_shape {
 }
 
 /// Replaces zero points by those of a tensor of signed bytes, one for each scale or one for all.
-inline void read_plain_zeros(const part_reader& in, const tensor_view& t, codes_in_groups& w) {
-  const auto zeros = part_reader::numbers<std::int8_t>(t);
+inline void read_plain_zeros(const checkpoint_tensors& in, const tensor_view& t,
+                             codes_in_groups& w) {
+  const auto zeros = checkpoint_tensors::numbers<std::int8_t>(t);
   const bool is_one = zeros.size() == 1;
   if (!is_one && zeros.size() != static_cast<std::size_t>(w.zeros.size())) {
     in.fail_tensor(t, "shape", text_of_shape(t.shape), "that of the scales");
@@ -217,24 +221,25 @@ inline void read_plain_zeros(const part_reader& in, const tensor_view& t, codes_
 }
 
 /// n and k of pack_quantized.
-[[nodiscard]] inline std::pair<index, index> read_weight_shape(const part_reader& in) {
+[[nodiscard]] inline std::pair<index, index> read_weight_shape(const checkpoint_tensors& in) {
   const tensor_view t = in.at("weight_shape");
   const index want[] = {2};
   if (t.shape.size() != 1 || t.shape[0] != 2) {
     in.fail_tensor(t, "shape", text_of_shape(t.shape), text_of_shape(want));
   }
   if (t.type == dtype::i32) {
-    const auto shape = part_reader::numbers<std::int32_t>(t);
+    const auto shape = checkpoint_tensors::numbers<std::int32_t>(t);
     return {shape[0], shape[1]};
   }
   if (t.type != dtype::i64) in.fail_type(t, "I32 or I64");
-  const auto shape = part_reader::numbers<std::int64_t>(t);
+  const auto shape = checkpoint_tensors::numbers<std::int64_t>(t);
   return {shape[0], shape[1]};
 }
 
 /// The width of codes for which k of them fill the columns of the words.
-[[nodiscard]] inline int bits_of_pack_quantized(const part_reader& in, const tensor_view& words,
-                                                index k, const checkpoint_options& options) {
+[[nodiscard]] inline int bits_of_pack_quantized(const checkpoint_tensors& in,
+                                                const tensor_view& words, index k,
+                                                const checkpoint_options& options) {
   int found = 0, count = 0;
   for (const int bits : {2, 3, 4, 8}) {
     const bool fits = aligned_words{bits}.words(k) == words.shape[1];
@@ -251,7 +256,7 @@ inline void read_plain_zeros(const part_reader& in, const tensor_view& t, codes_
                            " bits");
 }
 
-[[nodiscard]] inline checkpoint_codes read_pack_quantized(const part_reader& in,
+[[nodiscard]] inline checkpoint_codes read_pack_quantized(const checkpoint_tensors& in,
                                                           const checkpoint_options& options) {
   const tensor_view words = in.matrix("weight_packed");
   const auto [n, k] = read_weight_shape(in);
@@ -276,7 +281,7 @@ inline void read_plain_zeros(const part_reader& in, const tensor_view& t, codes_
 }
 
 /// Layers whose codes of 8 bits are not packed.
-[[nodiscard]] inline checkpoint_codes read_int_quantized(const part_reader& in,
+[[nodiscard]] inline checkpoint_codes read_int_quantized(const checkpoint_tensors& in,
                                                          const checkpoint_options& options) {
   const tensor_view codes = in.matrix("weight");
   const index n = codes.shape[0], k = codes.shape[1];

@@ -28,9 +28,9 @@
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// The tensors <prefix>.<suffix> of a file. Each error names file, tensor and byte.
-class part_reader {
+class checkpoint_tensors {
  public:
-  part_reader(const char* function, const safetensors_file& file, std::string_view prefix)
+  checkpoint_tensors(const char* function, const safetensors_file& file, std::string_view prefix)
       : function_(function), file_(file), prefix_(prefix) {}
 
   [[nodiscard]] std::string name_of(std::string_view suffix) const {
