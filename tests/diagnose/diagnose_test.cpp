@@ -102,9 +102,25 @@ TEST(diagnose_figures_test, find_the_noisiest_channel_and_the_constant_part_of_i
   EXPECT_NEAR(report.layers[1].constant_error.value(), 1.0, 1e-6);
   EXPECT_EQ(report.layers[0].noisiest_row, -1);
   EXPECT_EQ(report.layers[0].own_db.value(), std::numeric_limits<double>::infinity());
+  ASSERT_FALSE(report.findings.empty());
   EXPECT_EQ(report.findings[0].kind, fault::lowest_sqnr);
   EXPECT_EQ(report.findings[0].row, 7);
   EXPECT_NE(report.findings[0].advice.find("bias correction"), std::string::npos);
+}
+
+TEST(diagnose_figures_test, find_the_noisiest_channel_of_images) {
+  const layer_list layers(mobile_block(layer_activation::relu));
+  const compute_function in_float = float_compute(layers);
+  quantized_network network;
+  network.compute = [&](index layer, const matrix& x, matrix& y) {
+    in_float(layer, x, y);
+    if (layer != 1) return;
+    for (index c = 5; c < y.cols(); c += 8) y.col(c).array() += 0.25F;  // channel 5 of 8
+  };
+  const matrix inputs = random_reals(3, layers[0].inputs(), 7);
+  const network_report report = diagnose(layers, in_sequence(layers.size()), {inputs}, network);
+  EXPECT_EQ(report.layers[1].noisiest_row, 5);
+  EXPECT_NEAR(report.layers[1].constant_error.value(), 1.0, 1e-6);
 }
 
 TEST(diagnose_figures_test, count_clipped_and_saturated_inputs) {
@@ -124,6 +140,7 @@ TEST(diagnose_figures_test, count_clipped_and_saturated_inputs) {
   network.inputs[0].apply(codes);
   EXPECT_NEAR(report.layers[0].inputs_db.value(),
               decibels(inputs.cast<double>(), codes.cast<double>()), 1e-9);
+  ASSERT_FALSE(report.findings.empty());
   EXPECT_EQ(report.findings[0].kind, fault::clipped_inputs);
   const auto& histogram = report.layers[0].inputs;
   std::uint64_t total = 0;
