@@ -8,7 +8,7 @@
 #     --docs     adds doxygen
 set -euo pipefail
 
-packages=(g++ cmake ninja-build libeigen3-dev libgtest-dev libbenchmark-dev nlohmann-json3-dev pkg-config)
+packages=(g++ cmake ninja-build libeigen3-dev libgtest-dev libbenchmark-dev nlohmann-json3-dev libcli11-dev pkg-config)
 for option in "$@"; do
   case "$option" in
     --cross) packages+=(g++-aarch64-linux-gnu qemu-user googletest) ;;
@@ -35,7 +35,7 @@ if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
   cat >&2 <<'END'
 cmake/setup.sh installs with apt, which this system lacks. Install by hand:
   a C++20 compiler (g++ 12 or clang 14, or later), CMake 3.25 or later, Ninja, Eigen 3.4,
-  GoogleTest 1.12, Google Benchmark 1.7, nlohmann-json 3.11, pkg-config
+  GoogleTest 1.12, Google Benchmark 1.7, nlohmann-json 3.11, CLI11 2.1, pkg-config
 END
   exit 1
 fi

@@ -1,0 +1,105 @@
+#pragma once
+/// The file that a conversion writes.
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <variant>
+
+#include "failure.hpp"
+#include "fewbit/io/gguf_quantized.hpp"
+#include "fewbit/io/gguf_writer.hpp"
+#include "fewbit/io/quantized.hpp"
+#include "metadata.hpp"
+#include "plan.hpp"
+
+namespace fewbit::examples::checkpoint {
+
+/// A file that is being written, in either format.
+class output {
+ public:
+  output(const std::string& path, file_format format, read_back check) {
+    or_exit(exit_output, [&] {
+      if (format == file_format::gguf) {
+        writer_.emplace<gguf_writer>(path, check);
+      } else {
+        writer_.emplace<safetensors_writer>(path, check);
+      }
+    });
+  }
+
+  /// Declares metadata and tensors.
+  void declare(const plan& todo) {
+    or_exit(exit_plan, [&] {
+      if (auto* const to = std::get_if<gguf_writer>(&writer_)) {
+        copy_metadata(*todo.in, *to);
+        for (const planned_tensor& t : todo.tensors) declare(*to, t);
+      } else {
+        auto& file = std::get<safetensors_writer>(writer_);
+        copy_metadata(*todo.in, file);
+        for (const planned_tensor& t : todo.tensors) declare(file, t);
+      }
+    });
+  }
+
+  void append(const std::string& name, std::span<const std::byte> bytes) {
+    or_exit(exit_output, [&] {
+      if (auto* const to = std::get_if<gguf_writer>(&writer_)) {
+        to->append(name, bytes);
+      } else {
+        std::get<safetensors_writer>(writer_).append(name, bytes);
+      }
+    });
+  }
+
+  void close() {
+    or_exit(exit_output, [&] {
+      if (auto* const to = std::get_if<gguf_writer>(&writer_)) {
+        to->close();
+      } else {
+        std::get<safetensors_writer>(writer_).close();
+      }
+    });
+  }
+
+ private:
+  static void declare(gguf_writer& to, const planned_tensor& t) {
+    if (t.what == action::quantize) {
+      t.how->declare(to, t.tensor->name, t.tensor->shape);
+    } else if (const auto* const view = std::get_if<tensor_view>(&t.tensor->view)) {
+      to.declare(t.tensor->name, *plan_detail::gguf_type_of(view->type), t.tensor->shape);
+    } else {
+      to.declare(std::get<gguf_tensor>(t.tensor->view));
+    }
+  }
+
+  static void declare(safetensors_writer& to, const planned_tensor& t) {
+    const std::string& name = t.tensor->name;
+    if (t.what == action::quantize) {
+      t.how->declare(to, name, t.shape);
+    } else if (const auto* const view = std::get_if<tensor_view>(&t.tensor->view)) {
+      to.declare(*view);
+    } else {
+      const auto& blocks = std::get<gguf_tensor>(t.tensor->view);
+      if (t.what == action::keep) {
+        to.declare(name, *plan_detail::dtype_of_gguf(blocks.type), t.tensor->shape);
+      } else {
+        detail::visit_block(detail::gguf_blocks(), blocks.type, [&](auto block) {
+          using S = scheme_of<typename decltype(block)::type>;
+          fewbit::declare<S>(to, name, t.shape.rows, t.shape.cols);
+        });
+      }
+    }
+    if (t.what != action::keep && t.tensor->shape.size() > 2) {
+      std::string extents;
+      for (const index extent : t.tensor->shape) {
+        extents += (extents.empty() ? "" : " ") + std::to_string(extent);
+      }
+      to.set_metadata("fewbit_shape:" + name, extents);
+    }
+  }
+
+  std::variant<std::monostate, safetensors_writer, gguf_writer> writer_;
+};
+
+}  // namespace fewbit::examples::checkpoint
