@@ -6,6 +6,9 @@
 // and SiLU stay in float. Every story starts from an empty prompt, and each token is the most
 // likely one. Read main() and compare() first, then support/llama.hpp.
 //
+// --weights names another file with the weights, also of quantize_checkpoint or llama.cpp. If its
+// layers are quantized, the program runs their codes, and floats are quantized like them.
+//
 // The data are not part of this project. --data names a folder with a subfolder stories260k/. It
 // contains the files that support/llama_files.hpp reads, and these:
 //   tokens_greedy.npy               the most likely text of the reference
@@ -22,11 +25,13 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "support/llama.hpp"
 #include "support/llama_files.hpp"
+#include "support/llama_weights.hpp"
 #include "support/npy.hpp"
 #include "support/options.hpp"
 #include "support/stopwatch.hpp"
@@ -82,6 +87,15 @@ index bytes_of_layers(const llama_weights<float_linear>& weights) {
 template <class S>
 index bytes_of_layers(const llama_weights<quantized_matrix<S>>& weights) {
   return weights.sum_of_layers([](const quantized_matrix<S>& q) { return q.storage_bytes(); });
+}
+
+template <class S>
+llama_weights<linear<S>> packed_layers(const llama_weights<quantized_matrix<S>>& codes) {
+  return codes.with_layers([](const quantized_matrix<S>& q) {
+    linear<S> layer(q);
+    layer.reserve(1);  // one row per call
+    return layer;
+  });
 }
 
 // ---- measurements of a network
@@ -219,12 +233,7 @@ table compare(const float_model& model, const std::vector<tokens>& calibration, 
   const llama_weights<watched_linear> watched = watch(model, calibration);
   const auto add = [&](const std::string& name, const auto& quantizer) {
     const auto codes = watched.with_layers(quantizer);
-    const auto packed = codes.with_layers([]<class S>(const quantized_matrix<S>& q) {
-      linear<S> layer(q);
-      layer.reserve(1);  // one row per call
-      return layer;
-    });
-    all.add(name, bytes_of_layers(codes), llama(model.shape, packed));
+    all.add(name, bytes_of_layers(codes), llama(model.shape, packed_layers(codes)));
   };
   all.add("float32", bytes_of_layers(model.weights), llama(model.shape, model.weights));
   add("int8", plain<int8_per_row>);
@@ -235,17 +244,37 @@ table compare(const float_model& model, const std::vector<tokens>& calibration, 
   return all.results();
 }
 
+/// Runs the network with the codes of a file.
+template <class... S>
+table run_codes(scheme_list<S...> /*schemes*/, const llama_weight_file& file, comparison all) {
+  const auto try_scheme = [&]<class Q>(std::type_identity<Q> /*scheme*/) {
+    if (file.scheme() != scheme_text<Q>()) return false;
+    const auto codes = file.codes<Q>();
+    all.add("file, " + file.scheme(), bytes_of_layers(codes),
+            llama(file.shape(), packed_layers(codes)));
+    return true;
+  };
+  if (!(try_scheme(std::type_identity<S>()) || ...)) {
+    detail::fail("tiny_llama", "scheme of --weights", file.scheme(), "one of llama_schemes");
+  }
+  return all.results();
+}
+
 int run(const options& given) {
   const std::string folder = given.text("--data", FEWBIT_DATA_DIR) + "/stories260k/";
   if (const std::string path = folder + "stories260k.safetensors"; !std::filesystem::exists(path)) {
     std::fprintf(stderr, "no data: %s is missing; --data names the folder\n", path.c_str());
     return 1;
   }
-  const float_model model = load_model(folder + "stories260k.safetensors");
+  const llama_weight_file file(given.text("--weights", folder + "stories260k.safetensors"));
+  const float_model model{file.shape(), file.floats()};
   const index length = given.number("--tokens", 256, 1, model.shape.positions);
   const evaluation with = load_evaluation(folder, model, length);
-  const table results = compare(
-      model, load_sequences(folder + "tokens_calibration_sampled.npy", model), comparison(with));
+  const table results =
+      file.scheme().empty()
+          ? compare(model, load_sequences(folder + "tokens_calibration_sampled.npy", model),
+                    comparison(with))
+          : run_codes(llama_schemes(), file, comparison(with));
   results.print();
   std::printf(
       "\nppl: perplexity. same start: tokens of the story, the first included, until it departs\n");
@@ -262,6 +291,7 @@ int main(int argc, char** argv) {
   const fewbit::examples::options given(
       argc, argv, "tiny_llama: a language model in float32, int8, int4 and int2 weights.",
       {{"--data", "DIR", "folder with stories260k/"},
+       {"--weights", "FILE", "safetensors or GGUF; quantized layers: their codes alone"},
        {"--tokens", "N", "length of the stories, 256 by default"},
        {"--json", "PATH", "writes the table as JSON, too"}});
   return fewbit::examples::run(given);

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "fewbit/io/gguf_writer.hpp"
+#include "fewbit/io/safetensors_writer.hpp"
 #include "llama_files.hpp"
 #include "support/reals.hpp"
 #include "support/sentence.hpp"
@@ -233,7 +235,9 @@ TEST(llama_files, refuses_other_shapes) {
   EXPECT_EQ(sentence("hidden_dim", "5"),
             "fewbit: load_model: layers.0.feed_forward.w1 is 6 x 8, expected 5 x 8");
   EXPECT_EQ(sentence("n_layers", "3"),
-            "fewbit: safetensors: 'layers.2.attention_norm.weight' is missing, expected a tensor");
+            "fewbit: safetensors_file::at: 'layers.2.attention_norm.weight' of '" +
+                (std::filesystem::temp_directory_path() / "fewbit_llama_test").string() +
+                "' is missing, expected one of its 20 tensors");
   EXPECT_EQ(sentence("n_heads", "8"),
             "fewbit: load_model: n_heads is 8, expected a multiple of n_kv_heads whose double "
             "divides dim");
@@ -247,6 +251,87 @@ TEST(llama_files, refuses_other_shapes) {
   }
   EXPECT_EQ(tests::sentence_of(load, random_weights(), metadata{}),
             "fewbit: load_model: metadata 'dim' is missing, expected a number from 1 to 65536");
+}
+
+void expect_equal(const llama_weights<float_linear>& a, const llama_weights<float_linear>& b) {
+  EXPECT_EQ(a.embeddings, b.embeddings);
+  EXPECT_EQ(a.norm, b.norm);
+  EXPECT_EQ(a.head.weights, b.head.weights);
+  ASSERT_EQ(a.blocks.size(), b.blocks.size());
+  for (std::size_t i = 0; i < a.blocks.size(); ++i) {
+    EXPECT_EQ(a.blocks[i].attention_norm, b.blocks[i].attention_norm);
+    EXPECT_EQ(a.blocks[i].query_key_value.weights, b.blocks[i].query_key_value.weights);
+    EXPECT_EQ(a.blocks[i].attention_out.weights, b.blocks[i].attention_out.weights);
+    EXPECT_EQ(a.blocks[i].feed_forward_norm, b.blocks[i].feed_forward_norm);
+    EXPECT_EQ(a.blocks[i].gate_up.weights, b.blocks[i].gate_up.weights);
+    EXPECT_EQ(a.blocks[i].down.weights, b.blocks[i].down.weights);
+  }
+}
+
+TEST(llama_files, reads_gguf_files_with_the_names_of_llama_cpp) {
+  const std::string path = temporary_file("").path();
+  gguf_writer out(path);
+  const std::map<std::string, std::uint32_t> numbers = {{"llama.embedding_length", 8},
+                                                        {"llama.feed_forward_length", 6},
+                                                        {"llama.block_count", 2},
+                                                        {"llama.attention.head_count", 2},
+                                                        {"llama.attention.head_count_kv", 1},
+                                                        {"llama.context_length", 7}};
+  for (const auto& [key, value] : numbers) out.set(key, value);
+  const std::map<std::string, std::string> names = {
+      {"attention.wq", "attn_q"},      {"attention.wk", "attn_k"},
+      {"attention.wv", "attn_v"},      {"attention.wo", "attn_output"},
+      {"attention_norm", "attn_norm"}, {"ffn_norm", "ffn_norm"},
+      {"feed_forward.w1", "ffn_gate"}, {"feed_forward.w2", "ffn_down"},
+      {"feed_forward.w3", "ffn_up"}};
+  for (const auto& [own, m] : random_weights()) {
+    std::string name = own == "norm.weight" ? "output_norm.weight" : "token_embd.weight";
+    if (own.starts_with("layers.")) {
+      const std::string part = own.substr(9, own.size() - 9 - std::string(".weight").size());
+      name = "blk." + own.substr(7, 2) + names.at(part) + ".weight";
+    }
+    if (m.cols() == 1) {
+      out.write(name, m.transpose().row(0).eval());
+    } else {
+      out.write(name, m);
+    }
+  }
+  out.close();
+  const float_model model = load_model(path);
+  std::filesystem::remove(path);
+  EXPECT_EQ(model.shape.positions, 7);
+  expect_equal(model.weights, load(random_weights(), good_metadata).weights);
+}
+
+TEST(llama_files, reads_codes_and_quantizes_other_layers_like_them) {
+  using S = int8_per_row;
+  const std::string path = temporary_file("").path();
+  safetensors_writer out(path);
+  for (const auto& [key, value] : good_metadata) out.set_metadata(key, value);
+  for (const auto& [name, m] : random_weights()) {
+    if (m.cols() == 1 || name == "tok_embeddings.weight" ||
+        name == "layers.1.attention.wk.weight") {
+      out.write(name, m);
+    } else {
+      save(out, name, quantize<S>(m));
+    }
+  }
+  out.close();
+  const llama_weight_file file(path);
+  EXPECT_EQ(file.scheme(), scheme_text<S>());
+  const auto codes = file.codes<S>();
+  const auto floats = file.floats();
+  std::filesystem::remove(path);
+  const float_model model = load(random_weights(), good_metadata);
+  EXPECT_EQ(codes.head, quantize<S>(model.weights.embeddings));
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto& from = model.weights.blocks[i];
+    EXPECT_EQ(codes.blocks[i].query_key_value, quantize<S>(from.query_key_value.weights));
+    EXPECT_EQ(codes.blocks[i].gate_up, quantize<S>(from.gate_up.weights));
+    EXPECT_EQ(codes.blocks[i].down, quantize<S>(from.down.weights));
+    EXPECT_EQ(floats.blocks[i].down.weights, dequantize(codes.blocks[i].down));
+  }
+  EXPECT_EQ(floats.embeddings, model.weights.embeddings);
 }
 
 /// The vocabulary that load_vocabulary() reads from a file.
