@@ -3,7 +3,7 @@
 ///
 ///     const safetensors_file file("model.safetensors");
 ///     const auto down = load_checkpoint<uint4_grouped<128>>(file, "model.layers.0.mlp.down_proj");
-///     const gathered<linear<uint4_grouped<128>>> layer(down.order, down.weights, down.bias);
+///     const gathered_linear<uint4_grouped<128>> layer(down.order, down.weights, down.bias);
 ///
 ///     for (const std::string_view name : checkpoint_layers(file))    // a scheme known at run time
 ///       visit_checkpoint(file, name, [&](const auto& layer) { show(name, layer); });
@@ -23,7 +23,7 @@
 /// they overrule a version that is declared. If they do not tell and none is declared, the layer is
 /// refused. `format` and `evidence` of the result tell what was chosen, and why.
 /// Read next: formats/gptq.hpp, formats/awq.hpp, formats/compressed_tensors.hpp (the layouts),
-/// checkpoint_writer.hpp, ops/gathered.hpp (layers whose inputs have an order).
+/// checkpoint_writer.hpp, ops/gathered_linear.hpp (layers whose inputs have an order).
 
 #include "fewbit/begin.hpp"
 
