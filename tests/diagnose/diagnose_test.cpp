@@ -342,7 +342,7 @@ TEST(diagnose_planted_test, codes_off_by_one) {
   expect_first(with_shifted_codes<int8_per_row>(22, 0, 64, -1), fault::shifted_codes, "second", 22,
                0);
   const network_report all = with_shifted_codes<int4_per_row>(-1, 0, 64, 1);
-  EXPECT_EQ(all.findings[0].kind, fault::shifted_codes);
+  EXPECT_EQ(all.findings.at(0).kind, fault::shifted_codes);
   EXPECT_EQ(first_layer(all), "second");
   // One group of a row.
   expect_first(with_shifted_codes<int4_grouped<8>>(13, 24, 32, 1), fault::shifted_codes, "second",

@@ -109,6 +109,25 @@ TEST(diagnose_sensitivity_test, fills_a_report) {
   EXPECT_EQ(report.findings.size(), 1U) << "a second call must add nothing";
 }
 
+TEST(diagnose_sensitivity_test, a_slow_layer_is_named_but_not_among_the_worst) {
+  network_report report;
+  report.layers.resize(3);
+  for (layer_figures& l : report.layers) l.float_seconds = 1;
+  report.layers[0].own_db = 30;
+  report.layers[0].quantized_seconds = 1.05;
+  report.layers[1].own_db = 20;
+  report.layers[1].quantized_seconds = 0.5;
+  report.layers[2].own_db = 40;
+  report.layers[2].quantized_seconds = 1.2;
+  rank(report);
+  ASSERT_EQ(report.findings.size(), 2U);
+  EXPECT_EQ(report.findings[0].kind, fault::lowest_sqnr);
+  EXPECT_EQ(report.findings[0].layer, 1);
+  EXPECT_EQ(report.findings[1].kind, fault::slower);
+  EXPECT_EQ(report.findings[1].layer, 2);
+  EXPECT_EQ(report.order, (std::vector<index>{1, 0, 2}));
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
 TEST(diagnose_sensitivity_test, names_bad_input) {
   const known_costs metric;

@@ -1,6 +1,6 @@
 #pragma once
-/// Parses the JSON header of a safetensors file event by event. This header and report_file.hpp need
-/// nlohmann-json.
+/// Parses the JSON header of a safetensors file event by event. This one and report_file.hpp
+/// are the headers that need nlohmann-json.
 ///
 /// Each event must be one that the format allows at that place, so no nesting is deeper than three.
 /// Read next: table.hpp, which checks what one entry alone cannot show.
