@@ -37,3 +37,9 @@ expect_between("stories260K, int4 in groups of 32, biases by data" without 415 4
 expect_between("stories260K, int4 in groups of 32, biases by data" with 380 410)
 expect_between("stories260K, int3 in groups of 32, biases by data" without 1250 1450)
 expect_between("stories260K, int3 in groups of 32, biases by data" with 800 1100)
+
+run(resnet)
+expect_between("ResNet-20, int4 per row, biases by data" db_without 800 1300)
+expect_between("ResNet-20, int4 per row, biases by data" db_with 1300 1800)
+expect_between("ResNet-20, int4 per tensor, cross-layer and biases by data" db_without 400 900)
+expect_between("ResNet-20, int4 per tensor, cross-layer and biases by data" db_with 900 1400)
