@@ -259,7 +259,7 @@ int run(const options& given) {
                  folder);
     return 77;
   }
-  table results("repairs", "network, weights, repair",
+  table results("repairs", "scheme",
                 {{"without", "without", 2},
                  {"with", "with", 2},
                  {"dB without", "db_without", 1},
