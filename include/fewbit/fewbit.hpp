@@ -293,6 +293,7 @@
 // fewbit/equalize/cross_layer.hpp            equalize_layers: equal ranges of channels
 // fewbit/equalize/data_free_range.hpp        ranges of activations from batch norms
 // fewbit/equalize/network.hpp                a network: layers, and forward(inputs, compute)
+// fewbit/equalize/integer_network.hpp        integer_network: planned layers, ready to run and save
 // fewbit/equalize/outlier_split.hpp          split_outliers: input channels read twice
 // fewbit/equalize/smooth.hpp                 search_smoothing, smooth_layers: SmoothQuant
 // fewbit/equalize/sub_tensor.hpp             choose_shared_scales: rows that share a scale
@@ -344,6 +345,10 @@
 // fewbit/diagnose/page/script.hpp            sorts and filters
 // fewbit/diagnose/page/style.hpp             colours, light and dark
 // fewbit/diagnose/page/table.hpp             the table
+//
+// search: how a network is quantized within an allowed loss
+// fewbit/search/quantize_within.hpp          quantize_within: the workflow as one call
+// fewbit/search/ladder.hpp                   its steps
 //
 // formats: memory layouts of others
 // fewbit/formats/awq.hpp                     weights of AWQ checkpoints <-> codes_in_groups

@@ -1,0 +1,86 @@
+#pragma once
+/// Quantizes a network within an allowed loss of the user's metric: one call.
+///
+///     const auto q = quantize_within<int8_per_row>(layers, forward, batches, metric, 0.5);
+///     for (const ladder_step& s : q.steps) print(s.what, s.metric, s.seconds, s.is_kept);
+///     const integer_network<int8_per_row> net = q.integers();   // ready to run and to save
+///     const row_matrix<float> logits = forward(images, net.compute());
+///
+/// The steps, in the order of their cost. The work ends as soon as the metric is within the loss; a
+/// step that does not raise the metric is undone.
+///
+/// | step               | what it changes                                                        |
+/// |--------------------|------------------------------------------------------------------------|
+/// | max ... mse        | ranges of inputs: maximum, percentiles, entropy, mean squared error    |
+/// | bias correction    | biases, by the mean error of each output channel                       |
+/// | equalization       | ranges of channels of linked layers; then ranges and biases again      |
+/// | smoothing          | SmoothQuant: ranges of inputs move to weights; then the same           |
+/// | GPTQ               | codes of weights, by the inputs of each layer; then biases again       |
+/// | mixed precision    | the most sensitive layers: first int8 weights, then float              |
+///
+/// The workflow is that of Wu et al. 2020, arXiv:2004.09602; the repairs have their sources in their
+/// own headers. Read before: equalize/network.hpp, equalize/integer_network.hpp,
+/// diagnose/sensitivity.hpp.
+
+#include "fewbit/begin.hpp"
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "fewbit/config.hpp"
+#include "fewbit/core/executor.hpp"
+#include "fewbit/equalize/integer_network.hpp"
+#include "fewbit/equalize/network.hpp"
+#include "fewbit/search/ladder.hpp"
+
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
+
+/// A network within an allowed loss, and how it was found.
+template <IntegerScheme S, IntegerScheme X>
+struct within_result {
+  double float_metric = 0;
+  double metric = 0;       ///< of the quantized network
+  bool is_met = false;     ///< metric >= float_metric - allowed_loss
+  bool cancelled = false;  ///< the best network so far
+  std::vector<ladder_step> steps;
+  std::vector<layer_precision> precision;  ///< of each layer
+  /// The layers as the steps changed them; `plan` refers to them.
+  std::shared_ptr<const layer_list> layers;
+  simulation plan;
+  std::vector<quantized_matrix<S>> codes;  ///< of each layer; 0 x 0: not under S
+
+  /// The layers in integers. Layers with int8 weights under another scheme S, and layers in float,
+  /// are computed in float with the weights of the plan.
+  [[nodiscard]] integer_network<S, X> integers() const { return {plan, codes}; }
+};
+
+/// @tparam S            scheme of the weights of all layers
+/// @tparam X            scheme of fixed inputs
+/// @param forward       the user's network
+/// @param calibration   inputs; several passes read them
+/// @param metric        larger is better. It should use data that the final figure does not use
+/// @param allowed_loss  what the metric may lose, at least 0
+/// @param progress      called before each step and between the batches of steps; if it returns
+///                      false, the result is the best network so far
+/// @param executor      runs the layers; results do not depend on it
+/// @throws fewbit::error if there is no layer or no calibration batch, if a layer is never called,
+///         if the metric or a number that a layer reads is not finite, or if a link names no layer;
+///         the sentence has step or layer. `layers` is never changed
+template <IntegerScheme S, IntegerScheme X = int8_per_tensor, Executor E = inline_executor>
+[[nodiscard]] within_result<S, X> quantize_within(
+    const layer_list& layers, const forward_function& forward, const input_batches& calibration,
+    const metric_function& metric, double allowed_loss, const within_options& options = {},
+    const progress_function& progress = {}, const E& executor = {}) {
+  detail::ladder<S, X, E> ladder(layers, forward, calibration, metric, allowed_loss, options,
+                                 progress, executor);
+  ladder.climb();
+  auto& best = ladder.best();
+  return {ladder.float_metric(), best.metric,    ladder.is_met(),
+          ladder.is_cancelled(), ladder.steps(), best.precision,
+          best.layers,           best.plan,      std::move(best.codes)};
+}
+
+}}  // namespace fewbit
+
+#include "fewbit/end.hpp"
