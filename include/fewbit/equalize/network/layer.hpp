@@ -44,20 +44,21 @@ enum class layer_activation : std::uint8_t {
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 struct network_layer {
-  std::string name;
+  std::string name{};
   layer_kind kind = layer_kind::linear;
-  row_matrix<float> weights;
-  Eigen::VectorXf bias;   ///< one number for each output channel, or none
-  image_extents image{};  ///< of convolutions: one input image
-  window2d window{};      ///< of convolutions
-  index groups = 1;       ///< of conv2d
+  row_matrix<float> weights{};
+  Eigen::VectorXf bias{};  ///< one number for each output channel, or none
+  image_extents image{};   ///< of convolutions: one input image
+  window2d window{};       ///< of convolutions
+  index groups = 1;        ///< of conv2d
   layer_activation activation = layer_activation::none;
-  Eigen::VectorXf caps;           ///< of relu6: the cap of each output channel; empty: all are 6
-  Eigen::VectorXf input_factors;  ///< x is multiplied by them, channel by channel; empty: all are 1
+  Eigen::VectorXf caps{};  ///< of relu6: the cap of each output channel; empty: all are 6
+  Eigen::VectorXf
+      input_factors{};  ///< x is multiplied by them, channel by channel; empty: all are 1
   /// Mean and standard deviation of each output channel before the activation, from a folded batch
   /// norm: beta and |gamma|. Empty if they are not known.
-  Eigen::VectorXf output_means;
-  Eigen::VectorXf output_deviations;
+  Eigen::VectorXf output_means{};
+  Eigen::VectorXf output_deviations{};
 
   /// Number of output channels.
   [[nodiscard]] index channels() const noexcept { return weights.rows(); }
