@@ -156,9 +156,9 @@ TEST(calibration_file, names_file_tensor_and_byte) {
             " of 's.calib': line 37 is missing, expected 'part <integer from 0 to "
             "4611686018427387903>'");
   const std::string longer = calibration_file_of(small_state + "x\n");
-  check(longer, "byte " + std::to_string(longer.size() - 9) +
-                    " of 's.calib': end of a part is " + std::to_string(longer.size() - 2) +
-                    ", expected " + std::to_string(longer.size()));
+  check(longer, "byte " + std::to_string(longer.size() - 9) + " of 's.calib': end of a part is " +
+                    std::to_string(longer.size() - 2) + ", expected " +
+                    std::to_string(longer.size()));
   check("", "byte 0 of 's.calib': line 1 is missing, expected 'fewbit calibration_file 1'");
   check(file.substr(0, 40),
         "byte 34 of 's.calib': line 3 is 'checks' without a newline, expected 'checksum <16 "

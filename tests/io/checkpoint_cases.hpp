@@ -110,8 +110,8 @@ inline std::string golden_int8() {
 inline const std::array<std::string, 5> golden_checkpoints = {
     golden_gptq_v1(), golden_gptq_v2(), golden_awq(), golden_pack3(), golden_int8()};
 
-/// Inputs of the fuzz target: some bytes describe tensors, all of which fit the data, so that damage
-/// reaches the readers of layers. encode_checkpoint() is the inverse for files of layer `l`.
+/// Inputs of the fuzz target: some bytes describe tensors, all of which fit the data, so that
+/// damage reaches the readers of layers. encode_checkpoint() is the inverse for files of layer `l`.
 struct checkpoint_input {
   static constexpr std::array<std::string_view, 11> suffixes = {
       "qweight",      "qzeros",       "scales",

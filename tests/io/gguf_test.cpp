@@ -306,8 +306,7 @@ TEST(gguf_file, refuses_truncation_at_every_byte_but_the_end_of_the_last_tensor)
     for (std::size_t size = 0; size < content.size(); ++size) {
       bool is_accepted = true;
       EXPECT_EQ(read_hostile_gguf(content.substr(0, size), is_accepted), "");
-      EXPECT_EQ(is_accepted, size + padding == content.size())
-          << size << " of " << content.size();
+      EXPECT_EQ(is_accepted, size + padding == content.size()) << size << " of " << content.size();
     }
   }
 }

@@ -81,8 +81,8 @@ FEWBIT_ALWAYS_INLINE V polynomial(const double (&c)[N], const V& x) noexcept {
 
 /// Natural logarithm of a normal x > 0, relative error below 1e-15. std::log of different libraries
 /// differs in the last bit. This function uses only operations whose results IEEE 754 defines. With
-/// x = m * 2^e and m near 1: log m = 2 atanh(s), s = (m - 1) / (m + 1), as a series in s^2. A vector
-/// of doubles has the same bits in each lane as one double.
+/// x = m * 2^e and m near 1: log m = 2 atanh(s), s = (m - 1) / (m + 1), as a series in s^2. In a
+/// vector of doubles, each lane has the bits that one double has.
 template <class V>
 FEWBIT_ALWAYS_INLINE V portable_log(const V& x) noexcept {
   using integers = arch::rebind<V, std::int64_t>;

@@ -34,8 +34,8 @@ class workspace {
   /// @throws fewbit::error if a number is negative or the product is too large; the workspace is
   /// then unchanged.
   FEWBIT_ALWAYS_INLINE void reserve(index bytes_per_slot, index slots = 1) {
-    const bool fits = bytes_per_slot >= 0 && bytes_per_slot <= bytes_per_slot_ && slots >= 0 &&
-                      slots <= slots_;
+    const bool fits =
+        bytes_per_slot >= 0 && bytes_per_slot <= bytes_per_slot_ && slots >= 0 && slots <= slots_;
     if (!fits) [[unlikely]]
       grow(bytes_per_slot, slots);
   }

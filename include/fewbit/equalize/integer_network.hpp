@@ -14,8 +14,8 @@
 ///
 /// Layers read and write floats, because the user's code between them does. A depthwise layer is a
 /// conv2d with as many groups as channels; ops/depthwise_conv2d.hpp is faster where codes go in and
-/// out. A code of an input can differ by one from the simulation's at a tie, because layers multiply
-/// by 1 / scale. Read before: network/simulate.hpp. Read next: search/quantize_within.hpp.
+/// out. At a tie, a code of an input can differ by one from the simulation's, because layers
+/// multiply by 1 / scale. Read before: network/simulate.hpp. Read next: search/quantize_within.hpp.
 
 #include "fewbit/begin.hpp"
 

@@ -28,7 +28,7 @@
 ///
 /// The layout depends on the instruction set: an image is read by the form, types and layout that
 /// wrote it, and refused by all others. Keep one image for each instruction set, or pack at the
-/// start: load_weights (gemm/weights_image/load.hpp) packs the codes of an image anew. The checksums
+/// start: load_weights (gemm/weights_image/load.hpp) packs the codes of an image anew. Checksums
 /// find damage, but not every damage of two words. They do not find a forged image.
 ///
 /// Read next: the weights of a form, for example gemm/int8/weights.hpp.

@@ -18,8 +18,8 @@
 /// | GPTQ               | codes of weights, by the inputs of each layer; then biases again       |
 /// | mixed precision    | the most sensitive layers: first int8 weights, then float              |
 ///
-/// The workflow is that of Wu et al. 2020, arXiv:2004.09602; the repairs have their sources in their
-/// own headers. Read before: equalize/network.hpp, equalize/integer_network.hpp,
+/// The workflow is that of Wu et al. 2020, arXiv:2004.09602. The headers of the repairs name their
+/// sources. Read before: equalize/network.hpp, equalize/integer_network.hpp,
 /// diagnose/sensitivity.hpp.
 
 #include "fewbit/begin.hpp"

@@ -127,7 +127,7 @@ struct repacked<table_weights<A, F, Unit>> : repacked_bits<table_weights<A, F, U
 /// @param image     aligned to 64 bytes; it must outlive the weights
 /// @param check     whether the checksum of the arrays is compared
 /// @param function  the start of error sentences, or nullptr
-/// @throws fewbit::error as W::view does, but for other layouts only if they are none of this
+/// @throws fewbit::error as W::view does. Another layout is an error only if it is none of this
 ///         library
 template <class W>
 [[nodiscard]] loaded_weights<W> load_weights(std::span<const std::byte> image,

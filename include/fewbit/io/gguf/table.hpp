@@ -11,8 +11,9 @@
 /// Keys, names and texts are a u64 length and that many bytes. The alignment is the u32 value
 /// "general.alignment", 32 without. Each tensor begins where the one before it ends, rounded up to
 /// the alignment; the data of the last are followed by that padding, too, or end the file without
-/// any. Bytes behind the padding are ignored. The file is untrusted. The table holds 12 bytes for each value and tensor, less than
-/// the file does; the rest is read from the file at each access, with the same checks.
+/// any. Bytes behind the padding are ignored. The file is untrusted. The table holds 12 bytes for
+/// each value and tensor, less than the file does; the rest is read from the file at each access,
+/// with the same checks.
 /// Source: https://github.com/ggml-org/ggml, docs/gguf.md.
 /// Read next: gguf.hpp, which uses the table.
 
@@ -128,8 +129,8 @@ inline void sort_gguf_names(const char* kind, std::string_view file,
   return alignment;
 }
 
-/// Fails unless the data of every tensor, with their padding, are within the file. Some writers omit
-/// the padding of the last tensor. The offsets have been checked, and no sum overflows.
+/// Fails unless the data of every tensor, with their padding, are within the file. Some writers
+/// omit the padding of the last tensor. The offsets have been checked, and no sum overflows.
 ///
 /// @param index_end  the position behind the index
 inline void expect_gguf_data(std::string_view file, std::span<const std::byte> bytes,
