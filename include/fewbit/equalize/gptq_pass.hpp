@@ -100,7 +100,7 @@ class layer_products {
 
 /// Joins matrices of the same number of columns, row under row.
 template <GptqScheme S>
-[[nodiscard]] quantized_matrix<S> joined(const std::vector<quantized_matrix<S>>& parts) {
+[[nodiscard]] quantized_matrix<S> joined_rows(const std::vector<quantized_matrix<S>>& parts) {
   index rows = 0;
   std::vector<float> scales, more;  // minima, or the levels of the first part
   std::vector<typename S::code> zero_points;
@@ -152,7 +152,7 @@ template <GptqScheme S, Executor E>
   all.dead_inputs.erase(std::unique(all.dead_inputs.begin(), all.dead_inputs.end()),
                         all.dead_inputs.end());
   all.finished = true;
-  done.weights = joined(parts);
+  done.weights = joined_rows(parts);
   return done;
 }
 
