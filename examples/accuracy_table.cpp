@@ -36,8 +36,7 @@ namespace fewbit::examples { namespace {
 /// A network of the table, and how many samples of it are used.
 struct entry {
   real_network net;
-  index calibration;
-  index at_a_time;
+  index calibration;  ///< in one batch, so that biases are corrected in one pass
   index tests;
 };
 
@@ -112,7 +111,7 @@ double with_ranges(const entry& e, const observed_layers<histogram_observer>& se
 template <IntegerScheme S>
 double by_workflow(const entry& e, const char* what, double allowed_loss,
                    const within_options& options) {
-  const input_batches batches = e.net.batches(e.calibration, e.at_a_time);
+  const input_batches batches = e.net.batches(e.calibration, e.calibration);
   const auto progress = [&](const pass_step& step) {
     if (step.done == 0 || step.done == step.total)
       std::fprintf(stderr, "%s, %s: %s\n", e.net.name.c_str(), what, step.what);
@@ -145,7 +144,7 @@ double in_four_bits(const entry& e) {
 }
 
 std::vector<double> row_of(const entry& e) {
-  const input_batches batches = e.net.batches(e.calibration, e.at_a_time);
+  const input_batches batches = e.net.batches(e.calibration, e.calibration);
   const auto seen = observe_inputs<histogram_observer>(e.net.layers, e.net.forward, batches);
   within_options options;
   options.links = e.net.links;
@@ -160,14 +159,14 @@ std::vector<double> row_of(const entry& e) {
 
 std::vector<entry> entries(const std::string& data, bool is_quick) {
   const auto count = [&](index all, index quick) { return is_quick ? quick : all; };
-  return {{load_resnet(data, 3), count(512, 64), 32, count(6000, 100)},
-          {load_resnet(data, 5), count(512, 64), 32, count(6000, 100)},
-          {load_mobilenet(data), count(40, 4), 4, count(80, 8)},
-          {load_resnet8(data), count(512, 64), 32, count(6000, 200)},
-          {load_keywords(data), count(200, 40), 20, count(800, 100)},
-          {load_person(data), count(60, 10), 10, count(60, 20)},
-          {load_silero(data), count(300, 60), 300, count(1125, 200)},
-          {load_stories(data), count(4, 1), 1, count(6, 1)}};
+  return {{load_resnet(data, 3), count(256, 64), count(6000, 100)},
+          {load_resnet(data, 5), count(256, 64), count(6000, 100)},
+          {load_mobilenet(data), count(40, 4), count(80, 8)},
+          {load_resnet8(data), count(256, 64), count(6000, 200)},
+          {load_keywords(data), count(200, 40), count(800, 100)},
+          {load_person(data), count(60, 10), count(60, 20)},
+          {load_silero(data), count(300, 60), count(1125, 200)},
+          {load_stories(data), count(4, 1), count(6, 1)}};
 }
 
 int run(const options& given) {
