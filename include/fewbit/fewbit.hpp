@@ -129,6 +129,7 @@
 #include "fewbit/gemm/int8/panel_chunks.hpp"      // a panel against a block of rows, chunk by chunk
 #include "fewbit/gemm/int8/panel_layout.hpp"      // panels of columns, blocks and steps of k
 #include "fewbit/gemm/int8/partial_sums.hpp"      // partial_sums of int8_weights
+#include "fewbit/gemm/int8/row_panels.hpp"        // one row, all panels, the epilogue in registers
 #include "fewbit/gemm/int8/row_streams.hpp"       // one row, several panels side by side
 #include "fewbit/gemm/int8/row_tiles.hpp"         // how rows are cut into tiles
 #include "fewbit/gemm/int8/saturation_proof.hpp"  // which weights 16-bit sums are exact for

@@ -46,6 +46,39 @@ class multiply_test : public testing::Test {
 
 TYPED_TEST_SUITE(multiply_test, tests::kernels_here, tests::kernel_names);
 
+/// Adds 1000 for each row above, so that a wrong row number shows.
+struct add_rows_above : gemm::stage {
+  template <class V>
+  FEWBIT_ALWAYS_INLINE V operator()(const V& value, const gemm::at& where) const noexcept {
+    return value + V(static_cast<std::int32_t>(1000 * where.row));
+  }
+};
+
+/// Products with few codes, which are multiplied row by row, and some that are just too large.
+TYPED_TEST(multiply_test, small_products_equal_wide_sums_and_write_nothing_else) {
+  using lhs = typename TestFixture::lhs_type;
+  using tile = typename TestFixture::tile_type;
+  std::uint32_t seed = 1;
+  for (const index m : {1, 2, 5}) {
+    for (const index n : {index{1}, index{7}, index{tile::cols + 9}}) {
+      for (const index k : {1, 3, 4, 17, 32, 33, 64, 131, 512, 513}) {
+        SCOPED_TRACE(testing::Message() << "m=" << m << " n=" << n << " k=" << k);
+        seed += 2;
+        const auto a = random_codes<lhs>(m, k + 3, seed);
+        const auto w = random_codes<std::int8_t>(n, k, seed + 1);
+        const typename TestFixture::weights packed(w);
+        workspace scratch(gemm::scratch_bytes(packed, m), 2);
+        row_matrix<std::int32_t> c = row_matrix<std::int32_t>::Constant(m, n + 5, 12345);
+        gemm::multiply(a.leftCols(k), packed, c.leftCols(n), add_rows_above{}, scratch);
+        row_matrix<std::int64_t> expected = wide_product(row_matrix<lhs>(a.leftCols(k)), w);
+        for (index i = 0; i < m; ++i) expected.row(i).array() += 1000 * i;
+        EXPECT_EQ(c.leftCols(n).template cast<std::int64_t>().eval(), expected);
+        EXPECT_TRUE((c.rightCols(5).array() == 12345).all());
+      }
+    }
+  }
+}
+
 TYPED_TEST(multiply_test, equals_wide_integer_product_on_every_remainder) {
   using tile = typename TestFixture::tile_type;
   std::uint32_t seed = 1;

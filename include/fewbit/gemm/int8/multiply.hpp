@@ -16,6 +16,7 @@
 #include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/core/workspace.hpp"
+#include "fewbit/gemm/int8/row_panels.hpp"
 #include "fewbit/gemm/int8/walk.hpp"
 #include "fewbit/gemm/int8/weights.hpp"
 #include "fewbit/gemm/parts.hpp"
@@ -86,6 +87,14 @@ void multiply(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& ep
       detail::expect_whole_depth(w.k(), Kernel::max_depth);
     }
     assert(detail::are_at_most(from, w.largest_activation()));
+    if constexpr (std::is_same_v<Blocks, whole_depth> && Kernel::unit::rows == 1) {
+      if (w.layout().blocks() == 1 && detail::is_small(w, to.rows())) {
+        return detail::multiply_small(
+            from.data(), from.outerStride(), w,
+            output_rectangle<out>{to.data(), to.outerStride(), 0, 0, to.rows(), to.cols()},
+            epilogue);
+      }
+    }
     const detail::product<int8_weights<Lhs, Kernel>, out, Blocks, E> p{
         from.data(), from.outerStride(),
         w,           {to.data(), to.outerStride(), 0, 0, to.rows(), to.cols()},

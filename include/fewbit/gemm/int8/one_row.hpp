@@ -4,7 +4,7 @@
 /// gemm::multiply chooses among walks and prepares blocks of rows, which takes longer than the sums
 /// of some ten columns. Here the row is prepared once, and each panel goes through the micro-kernel
 /// to the epilogue in registers. A caller that computes the activations can write them in the form
-/// that the unit reads (row_form). Read before: gemm/int8/micro_kernel.hpp.
+/// that the unit reads (row_form). Read before: gemm/int8/row_panels.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -13,146 +13,14 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "fewbit/arch/partial.hpp"
 #include "fewbit/core/aligned_buffer.hpp"
 #include "fewbit/core/types.hpp"
-#include "fewbit/gemm/epilogue_rows.hpp"
-#include "fewbit/gemm/int8/lhs.hpp"
-#include "fewbit/gemm/int8/micro_kernel.hpp"
-#include "fewbit/gemm/int8/saturation_proof.hpp"
+#include "fewbit/gemm/int8/row_panels.hpp"
 #include "fewbit/gemm/int8/walk_by_proof.hpp"
 #include "fewbit/gemm/int8/weights.hpp"
 #include "fewbit/gemm/multiply_block.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm {
-
-namespace detail {
-
-/// Applies an epilogue to the sums of one row in registers, one panel after the other. If it ends
-/// in 8-bit codes, four registers of sums become one of codes.
-template <class Unit, class Out, class E>
-struct finish_row {
-  Out* c;
-  index col;
-  index n;
-  E epilogue;
-
-  template <int R, int C>
-  FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) noexcept {
-    typename Unit::accumulator sums[C];
-    tile.row(0, sums);
-    if constexpr (split_at_saturate<E>::found) {
-      store_codes(sums);
-    } else {
-      store_numbers(sums);
-    }
-    col += C * Unit::cols;
-  }
-
- private:
-  template <class V, int C>
-  FEWBIT_ALWAYS_INLINE void store_codes(const V (&sums)[C]) const noexcept {
-    using cut = split_at_saturate<E>;
-#pragma GCC unroll 8
-    for (int j = 0; j < C; j += 4) {
-      arch::vec<std::int32_t, Unit::cols> four[4];  // missing registers repeat the last one
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        const int r = std::min(j + i, C - 1);
-        const index first = col + r * Unit::cols;
-        const auto valid = static_cast<int>(std::clamp<index>(n - first, 0, Unit::cols));
-        if (j + i < C) {
-          four[i] = cut::before(epilogue)(sums[r], at{0, first, valid});
-        } else {
-          four[i] = four[C - 1 - j];
-        }
-      }
-      const index begin = col + j * Unit::cols;
-      const auto codes =
-          cut::after(epilogue)(cut::cut(epilogue).narrow(four), at{0, begin, 4 * Unit::cols});
-      const index room = std::min<index>((C - j) * Unit::cols, n - begin);
-      if (room >= 4 * Unit::cols) {
-        codes.store(c + begin);
-      } else if (room > 0) {
-        arch::store_first(codes, c + begin, static_cast<int>(room));
-      }
-    }
-  }
-
-  template <class V, int C>
-  FEWBIT_ALWAYS_INLINE void store_numbers(const V (&sums)[C]) const noexcept {
-#pragma GCC unroll 8
-    for (int j = 0; j < C; ++j) {
-      const index first = col + j * Unit::cols;
-      if (first >= n) return;
-      const at where{0, first, static_cast<int>(std::min<index>(n - first, Unit::cols))};
-      where.store_columns(epilogue(sums[j], where), c);
-    }
-  }
-};
-
-/// Multiplies one row by `panels` panels of C registers.
-template <class Dots, int C, class Sink>
-FEWBIT_ALWAYS_INLINE void sum_panels_of(const tile_run<Dots>& given, int offset,
-                                        Sink sink) noexcept {
-  auto run = given;
-  const auto* column_sums = run.column_sums;
-  no_side nothing;
-  for (; run.along > 0; --run.along) {
-    arch::forget_origin(run.a);
-    arch::forget_value(run.depth);
-    register_tile<Dots, 1, C> tile;
-    if (column_sums != nullptr) {
-      tile.start(column_sums, static_cast<std::uint32_t>(offset), nullptr);
-      column_sums += C * Dots::cols;
-    }
-    tile.accumulate(run.a, 0, run.w, run.depth, nothing);
-    sink.receive(tile);
-    run.w += run.panel_codes;
-  }
-}
-
-/// Multiplies one row by all panels.
-///
-/// @param row      `depth` codes as Dots reads them, minus `offset`
-/// @param weights  the codes of all panels as Dots reads them
-template <class Dots, class Weights, class Out, class E>
-FEWBIT_ALWAYS_INLINE void sum_panels(const typename Dots::lhs_code* row, index depth, int offset,
-                                     const Weights& w, const typename Dots::rhs_code* weights,
-                                     Out* c, const E& epilogue) noexcept {
-  using kernel_type = typename Weights::kernel_type;
-  using tile = typename kernel_type::tile;
-  const index padded = w.layout().padded(), wide = w.wide_cols();
-  const std::int32_t* sums = nullptr;
-  if constexpr (kernel_type::unit::lhs_offset != 0) {
-    sums = w.block_sums(0, 0);
-  } else if (offset != 0) {
-    sums = w.column_sums().data();
-  }
-  const auto run = [&](index col, index width, index panels) {
-    return tile_run<Dots>{row,
-                          0,
-                          weights + col * padded,
-                          width * padded,
-                          depth,
-                          sums == nullptr ? nullptr : sums + col,
-                          nullptr,
-                          1,
-                          panels};
-  };
-  if (wide > 0) {
-    sum_panels_of<Dots, kernel_type::col_registers>(
-        run(0, tile::cols, wide / tile::cols), offset,
-        finish_row<Dots, Out, E>{c, 0, w.n(), epilogue});
-  }
-  if (const index rest = w.padded_n() - wide; rest > 0) {
-    sum_panels_of<Dots, kernel_type::edge_registers>(
-        run(wide, kernel_type::edge_cols, rest / kernel_type::edge_cols), offset,
-        finish_row<Dots, Out, E>{c, wide, w.n(), epilogue});
-  }
-}
-
-}  // namespace detail
 
 /// A copy of small weights in the form that multiply_row reads fastest: as int16 where the unit
 /// otherwise widens them at each use. Empty for other units and for weights of more than 16 Ki
@@ -250,20 +118,6 @@ FEWBIT_ALWAYS_INLINE void multiply_prepared_row(const typename Kernel::unit::lhs
 }
 
 namespace detail {
-
-/// Copies a row of w.k() codes. With IsPadded, codes up to the next multiple of 64 may be read, and
-/// the copy has room for them.
-template <class Unit, bool IsPadded, class Lhs>
-FEWBIT_ALWAYS_INLINE void copy_whole_row(const Lhs* a, index k,
-                                         typename Unit::lhs_code* to) noexcept {
-  if constexpr (!IsPadded) {
-    copy_row<Unit>(a, k, Unit::lhs_offset, to);
-  } else if constexpr (requires { Unit::copy_whole(a, k, 0, to); }) {
-    Unit::copy_whole(a, (k + 15) & ~index{15}, Unit::lhs_offset, to);
-  } else {
-    copy_codes(a, (k + 63) & ~index{63}, Unit::lhs_offset, to);
-  }
-}
 
 /// multiply_row for a row that is copied to scratch memory.
 template <bool IsPadded, class Lhs, class Kernel, class Out, class E>

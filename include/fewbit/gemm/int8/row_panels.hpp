@@ -1,0 +1,209 @@
+#pragma once
+/// One row of activations by all panels of 8-bit weights: each panel goes through the micro-kernel
+/// to the epilogue in registers. Products of one row (gemm/int8/one_row.hpp) and small products
+/// (gemm/int8/multiply.hpp) are made of it. Read before: gemm/int8/micro_kernel.hpp.
+
+#include "fewbit/begin.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "fewbit/arch/memory.hpp"
+#include "fewbit/arch/partial.hpp"
+#include "fewbit/core/types.hpp"
+#include "fewbit/gemm/epilogue_rows.hpp"
+#include "fewbit/gemm/int8/lhs.hpp"
+#include "fewbit/gemm/int8/micro_kernel.hpp"
+#include "fewbit/gemm/int8/saturation_proof.hpp"
+#include "fewbit/gemm/int8/weights.hpp"
+#include "fewbit/gemm/tuning.hpp"
+
+namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm { namespace detail {
+
+/// Applies an epilogue to the sums of one row in registers, one panel after the other. If it ends
+/// in 8-bit codes, four registers of sums become one of codes.
+template <class Unit, class Out, class E>
+struct finish_row {
+  Out* c;
+  index row;  // for the epilogue
+  index col;
+  index n;
+  E epilogue;
+
+  template <int R, int C>
+  FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) noexcept {
+    typename Unit::accumulator sums[C];
+    tile.row(0, sums);
+    if constexpr (split_at_saturate<E>::found) {
+      store_codes(sums);
+    } else {
+      store_numbers(sums);
+    }
+    col += C * Unit::cols;
+  }
+
+ private:
+  template <class V, int C>
+  FEWBIT_ALWAYS_INLINE void store_codes(const V (&sums)[C]) const noexcept {
+    using cut = split_at_saturate<E>;
+#pragma GCC unroll 8
+    for (int j = 0; j < C; j += 4) {
+      arch::vec<std::int32_t, Unit::cols> four[4];  // missing registers repeat the last one
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        const int r = std::min(j + i, C - 1);
+        const index first = col + r * Unit::cols;
+        const auto valid = static_cast<int>(std::clamp<index>(n - first, 0, Unit::cols));
+        if (j + i < C) {
+          four[i] = cut::before(epilogue)(sums[r], at{row, first, valid});
+        } else {
+          four[i] = four[C - 1 - j];
+        }
+      }
+      const index begin = col + j * Unit::cols;
+      const auto codes =
+          cut::after(epilogue)(cut::cut(epilogue).narrow(four), at{row, begin, 4 * Unit::cols});
+      const index room = std::min<index>((C - j) * Unit::cols, n - begin);
+      if (room >= 4 * Unit::cols) {
+        codes.store(c + begin);
+      } else if (room > 0) {
+        arch::store_first(codes, c + begin, static_cast<int>(room));
+      }
+    }
+  }
+
+  template <class V, int C>
+  FEWBIT_ALWAYS_INLINE void store_numbers(const V (&sums)[C]) const noexcept {
+#pragma GCC unroll 8
+    for (int j = 0; j < C; ++j) {
+      const index first = col + j * Unit::cols;
+      if (first >= n) return;
+      const at where{row, first, static_cast<int>(std::min<index>(n - first, Unit::cols))};
+      where.store_columns(epilogue(sums[j], where), c);
+    }
+  }
+};
+
+/// Multiplies one row by `panels` panels of C registers.
+template <class Dots, int C, class Sink>
+FEWBIT_ALWAYS_INLINE void sum_panels_of(const tile_run<Dots>& given, int offset,
+                                        Sink sink) noexcept {
+  auto run = given;
+  const auto* column_sums = run.column_sums;
+  no_side nothing;
+  for (; run.along > 0; --run.along) {
+    arch::forget_origin(run.a);
+    arch::forget_value(run.depth);
+    register_tile<Dots, 1, C> tile;
+    if (column_sums != nullptr) {
+      tile.start(column_sums, static_cast<std::uint32_t>(offset), nullptr);
+      column_sums += C * Dots::cols;
+    }
+    tile.accumulate(run.a, 0, run.w, run.depth, nothing);
+    sink.receive(tile);
+    run.w += run.panel_codes;
+  }
+}
+
+/// Multiplies one row by all panels.
+///
+/// @param row      `depth` codes as Dots reads them, minus `offset`
+/// @param weights  the codes of all panels as Dots reads them
+/// @param c_row    the row of C, for the epilogue
+template <class Dots, class Weights, class Out, class E>
+FEWBIT_ALWAYS_INLINE void sum_panels(const typename Dots::lhs_code* row, index depth, int offset,
+                                     const Weights& w, const typename Dots::rhs_code* weights,
+                                     Out* c, const E& epilogue, index c_row = 0) noexcept {
+  using kernel_type = typename Weights::kernel_type;
+  using tile = typename kernel_type::tile;
+  const index padded = w.layout().padded(), wide = w.wide_cols();
+  const std::int32_t* sums = nullptr;
+  if constexpr (kernel_type::unit::lhs_offset != 0) {
+    sums = w.block_sums(0, 0);
+  } else if (offset != 0) {
+    sums = w.column_sums().data();
+  }
+  const auto run = [&](index col, index width, index panels) {
+    return tile_run<Dots>{row,
+                          0,
+                          weights + col * padded,
+                          width * padded,
+                          depth,
+                          sums == nullptr ? nullptr : sums + col,
+                          nullptr,
+                          1,
+                          panels};
+  };
+  if (wide > 0) {
+    sum_panels_of<Dots, kernel_type::col_registers>(
+        run(0, tile::cols, wide / tile::cols), offset,
+        finish_row<Dots, Out, E>{c, c_row, 0, w.n(), epilogue});
+  }
+  if (const index rest = w.padded_n() - wide; rest > 0) {
+    sum_panels_of<Dots, kernel_type::edge_registers>(
+        run(wide, kernel_type::edge_cols, rest / kernel_type::edge_cols), offset,
+        finish_row<Dots, Out, E>{c, c_row, wide, w.n(), epilogue});
+  }
+}
+
+/// Copies a row of k codes. With IsPadded, codes up to the next multiple of 64 may be read, and
+/// the copy has room for them.
+template <class Unit, bool IsPadded, class Lhs>
+FEWBIT_ALWAYS_INLINE void copy_whole_row(const Lhs* a, index k,
+                                         typename Unit::lhs_code* to) noexcept {
+  if constexpr (!IsPadded) {
+    copy_row<Unit>(a, k, Unit::lhs_offset, to);
+  } else if constexpr (requires { Unit::copy_whole(a, k, 0, to); }) {
+    Unit::copy_whole(a, (k + 15) & ~index{15}, Unit::lhs_offset, to);
+  } else {
+    copy_codes(a, (k + 63) & ~index{63}, Unit::lhs_offset, to);
+  }
+}
+
+/// A small product, row by row, with a copy of a row on the stack. A separate function, so that
+/// other products have no such buffer.
+template <class Weights, class Out, class E>
+[[gnu::noinline]] void multiply_small(const typename Weights::kernel_type::lhs* a, index a_stride,
+                                      const Weights& w, const output_rectangle<Out>& c,
+                                      const E& epilogue) noexcept {
+  using unit = typename Weights::kernel_type::unit;
+  alignas(64) typename unit::lhs_code row[(small_depth + 63) / 64 * 64];
+  const index padded = w.layout().padded();
+  for (index r = 0; r < c.rows; ++r, a += a_stride) {
+    Out* to = c.data + r * c.stride;
+    if constexpr (Proving<unit>) {
+      using halves = typename unit::halves;
+      if (w.k() >= halves_depth) {
+        auto* cut = reinterpret_cast<typename halves::lhs_code*>(&row[0]);
+        copy_whole_row<halves, false>(a, w.k(), cut);
+        sum_panels<typename halves::dots>(cut, padded, halves::lhs_offset, w, w.panel(0), to,
+                                          epilogue, r);
+        continue;
+      }
+    }
+    const typename unit::lhs_code* from = &row[0];
+    if constexpr (unit::in_place) {
+      from = a;
+    } else {
+      copy_whole_row<unit, false>(a, w.k(), &row[0]);
+    }
+    sum_panels<typename unit::dots>(from, unit::in_place ? w.k() : padded, unit::lhs_offset, w,
+                                    w.panel(0), to, epilogue, r);
+  }
+}
+
+/// Whether multiply_small takes a product of `rows` rows.
+template <class Lhs, class Kernel>
+[[nodiscard]] bool is_small(const int8_weights<Lhs, Kernel>& w, index rows) noexcept {
+  constexpr index most = Proving<typename Kernel::unit> ? small_products_by_proof : small_products;
+  const index codes = w.n() * w.k();
+  return w.k() <= small_depth && codes <= small_weights && w.k() > 0 &&
+         (rows == 1 || rows * codes <= most);
+}
+
+}  // namespace detail
+
+}}}  // namespace fewbit::gemm
+
+#include "fewbit/end.hpp"
