@@ -34,6 +34,12 @@
 /// | row_tiles_by_proof      | 48           | L2 of 2 MiB           | -                                                 |
 /// | proof_depth             | 64           | shares of the work,   | 32: int16 takes 2 % instead of 3 % of ResNet-20   |
 /// |                         |              | no times              | and 46 % instead of 60 % of stories260K           |
+/// | searched_depth          | 33           | Zen 5, AVX2           | rate with a search relative to int16: (12544,32,  |
+/// |                         |              |                       | 27), (12544,16,32) and (12544,96,16) 0.75,        |
+/// |                         |              |                       | (3136,144,24) 1.00, (784,192,32) 1.01,            |
+/// |                         |              |                       | (125,64,40) 1.06                                  |
+/// | useful_part             | 2            | Zen 5, AVX2           | codes 0 to 255 at random, ResNet-32, relative to  |
+/// |                         |              |                       | int16: 0.97, with 3 0.96; real codes: no change   |
 /// | searched_in_vain        | 2            | -                     | -                                                 |
 /// | proof_chunk_bytes       | 24 KiB       | L1 of 32 KiB          | -                                                 |
 /// | proof_far_bytes         | 1 MiB        | -                     | -                                                 |
@@ -153,8 +159,12 @@ inline constexpr index few_rows = 12;
 inline constexpr index row_tiles_by_proof = 48;
 /// Number of codes of k whose activations and weights are proven together: a multiple of two steps.
 inline constexpr index proof_depth = 64;
-/// Neighbouring row tiles whose activations are too large for the proofs of most blocks before the
-/// search for proofs ends in a block of rows.
+/// The smallest k for which proofs are searched. For smaller k, a search takes longer than int16.
+inline constexpr index searched_depth = 33;
+/// A search for proofs saves time if at least 1 / useful_part of the products of a row tile have
+/// one.
+inline constexpr index useful_part = 2;
+/// Neighbouring row tiles without so many proofs before the search ends in a block of rows.
 inline constexpr index searched_in_vain = 2;
 /// Bytes of a chunk of weights as its instructions read them.
 inline constexpr index proof_chunk_bytes = 24 * 1024;

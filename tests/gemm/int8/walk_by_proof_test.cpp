@@ -288,6 +288,36 @@ TYPED_TEST(product_by_proof_test, is_exact_where_blocks_of_k_have_different_dots
   }
 }
 
+/// Only the first row tile has proofs, so the search ends. The rows after it are in int16 alone,
+/// also in blocks of k and in panels whose weights are proven for all activations.
+TYPED_TEST(product_by_proof_test, is_exact_where_the_search_ends_beside_panels_with_proofs) {
+  using tile = typename TestFixture::tile_type;
+  constexpr int low = std::numeric_limits<TypeParam>::min();
+  for (const saturation_proof last : proofs) {
+    for (const index panels : {1, 4}) {
+      for (const index k : {200, 512, 1100}) {
+        const index wide = panels * tile::cols, n = wide + (panels == 1 ? 0 : 8);
+        row_matrix<std::int8_t> w = this->weights_of(saturation_proof::none, n, k, 21);
+        w.leftCols(64).setConstant(1);
+        w.bottomRows(n - wide) = this->weights_of(last, n - wide, k, 22);
+        const typename TestFixture::weights packed(w);
+        EXPECT_EQ(packed.limits(0).pairs[0], 255);
+        workspace scratch(gemm::scratch_bytes(packed));
+        for (const index m : {14, 60, 150}) {
+          auto a = random_codes<TypeParam>(m, k, 23);
+          for (index i = 0; i < a.size(); ++i)
+            a.data()[i] = static_cast<TypeParam>(low + (a.data()[i] % 2 == 0 ? 0 : 255));
+          a.topRows(index{tile::rows}).setConstant(static_cast<TypeParam>(low + 3));
+          row_matrix<std::int32_t> c = row_matrix<std::int32_t>::Constant(m, n, 12345);
+          gemm::multiply(a, packed, c, gemm::raw{}, scratch);
+          ASSERT_EQ(c.template cast<std::int64_t>().eval(), wide_product(a, w))
+              << "m=" << m << " n=" << n << " k=" << k;
+        }
+      }
+    }
+  }
+}
+
 /// The weights and activations of the test before have blocks of all three kinds.
 TYPED_TEST(product_by_proof_test, finds_blocks_of_all_proofs) {
   constexpr index n = 24, k = 580, m = 48;

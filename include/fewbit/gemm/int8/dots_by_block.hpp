@@ -50,55 +50,43 @@ struct panel_of_run {
   Place wide_place;
 };
 
-/// Adds the products of a chunk of k to a tile with one kind of dots.
+/// Adds the products of a chunk of k to a tile with one kind of dots for unsigned activations.
 template <class Dots, class Tile, class Place>
 FEWBIT_ALWAYS_INLINE void accumulate_all(Tile& tile, const run_by_block& run,
-                                         const unsigned_rows& rows, const std::int16_t* words,
+                                         const unsigned_rows& rows,
                                          const panel_of_run<Place>& p) noexcept {
   no_side nothing;
-  if constexpr (std::is_same_v<typename Dots::lhs_code, std::uint8_t>) {
-    tile.template accumulate<Dots>(rows.codes + run.k, rows.stride, p.w, run.depth, nothing,
-                                   p.place);
-  } else {
-    tile.template accumulate<Dots>(words, run.words_stride, p.wide, run.depth, nothing,
-                                   p.wide_place);
-  }
+  tile.template accumulate<Dots>(rows.codes + run.k, rows.stride, p.w, run.depth, nothing, p.place);
 }
 
-/// The same with pairs, and in int16 in the blocks that have a bit in `no_pairs`.
+/// The same with pairs, and in int16 in the blocks that have a bit in `no_pairs`: at least one,
+/// perhaps all.
 template <class Unit, class Tile, class Place>
 FEWBIT_ALWAYS_INLINE void accumulate_by_block(Tile& tile, const run_by_block& run,
                                               const unsigned_rows& rows, const std::int16_t* words,
                                               const panel_of_run<Place>& p,
                                               std::uint32_t no_pairs) noexcept {
   constexpr index step = Place::template step<typename Unit::pairs> / Unit::depth;
-  const std::uint8_t* codes = rows.codes + run.k;
   no_side nothing;
   for (index k = 0; k < run.depth;) {
     const index end = no_pairs == 0 ? run.depth : std::countr_zero(no_pairs) * proof_depth;
-    tile.template accumulate<typename Unit::pairs>(codes + k, rows.stride, p.w + k * step, end - k,
-                                                   nothing, p.place);
-    k = end;
+    if (k < end) {  // rows that are in int16 alone have no codes
+      tile.template accumulate<typename Unit::pairs>(rows.codes + run.k + k, rows.stride,
+                                                     p.w + k * step, end - k, nothing, p.place);
+    }
     if (no_pairs == 0) return;
     const std::uint32_t rest = no_pairs + (no_pairs & (0 - no_pairs));  // without its lowest ones
-    const index next = std::min(run.depth, std::countr_zero(rest) * proof_depth);
-    tile.template accumulate<typename Unit::widened>(words + k, run.words_stride, p.wide + k * step,
-                                                     next - k, nothing, p.wide_place);
-    k = next;
+    k = std::min(run.depth, std::countr_zero(rest) * proof_depth);
+    tile.template accumulate<typename Unit::widened>(
+        words + end, run.words_stride, p.wide + end * step, k - end, nothing, p.wide_place);
     no_pairs &= rest;
   }
 }
 
-/// For tiles of R rows with a block that has no proof.
-template <class Unit, int R, class Tile, class Place>
-FEWBIT_ALWAYS_INLINE void accumulate_without_proof(
-    Tile& tile, const run_by_block& run, const unsigned_rows& rows, const std::int16_t* words,
-    const panel_of_run<Place>& p, [[maybe_unused]] std::uint32_t no_pairs) noexcept {
-  if constexpr (mixes_dots(R)) {
-    if (no_pairs != run.blocks)
-      return accumulate_by_block<Unit>(tile, run, rows, words, p, no_pairs);
-  }
-  accumulate_all<typename Unit::widened>(tile, run, rows, words, p);
+/// A bit for each block of k if the rows are in int16 alone: they are above all limits.
+FEWBIT_ALWAYS_INLINE std::uint32_t blocks_without_codes(const run_by_block& run,
+                                                        const unsigned_rows& rows) noexcept {
+  return rows.codes == nullptr ? run.blocks : 0;
 }
 
 /// Sums tiles of R x C registers and passes each to the sink, as sum_run does. With
@@ -114,6 +102,7 @@ void sum_run_by_block(const run_by_block& given, prefetcher& ahead,
   const std::uint8_t* largest = run.largest;
   for (index i = 0; i < run.down; ++i) {
     const unsigned_rows rows = run.tiles[i];
+    const std::uint32_t without_codes = blocks_without_codes(run, rows);
     sink.begin_row();
     for (index j = 0; j < run.along; j += panels) {
       register_tile<typename Unit::pairs, R, C> tile;
@@ -134,14 +123,14 @@ void sum_run_by_block(const run_by_block& given, prefetcher& ahead,
 #pragma GCC unroll 4
         for (int n = 0; n < panels; ++n)
           any |= Unit::above(largest, limits + (j + n) * run.limits_stride);
-        return any & run.blocks;
+        return (any & run.blocks) | without_codes;
       };
       if (above(run.limits.fours) == 0) {
-        accumulate_all<typename Unit::fours>(tile, run, rows, words, p);
+        accumulate_all<typename Unit::fours>(tile, run, rows, p);
       } else if (const std::uint32_t no_pairs = above(run.limits.pairs); no_pairs == 0) {
-        accumulate_all<typename Unit::pairs>(tile, run, rows, words, p);
+        accumulate_all<typename Unit::pairs>(tile, run, rows, p);
       } else {
-        accumulate_without_proof<Unit, R>(tile, run, rows, words, p, no_pairs);
+        accumulate_by_block<Unit>(tile, run, rows, words, p, no_pairs);
       }
       sink.receive(tile);
     }
@@ -152,16 +141,44 @@ void sum_run_by_block(const run_by_block& given, prefetcher& ahead,
   ahead = rest;
 }
 
-/// Calls sum_run_by_block with the number of rows, 2 to R, as a constant. More rows than a tile has
-/// are cut into tiles of at least two rows, and few_rows take another way.
-template <class Unit, int R, int C, class Place, class Sink>
-void sum_rows_by_block(index rows, const run_by_block& run, prefetcher& ahead,
-                       const Sink& sink) noexcept {
-  static_assert(few_rows >= R);
-  if constexpr (R > 2) {
-    if (rows < R) return sum_rows_by_block<Unit, R - 1, C, Place>(rows, run, ahead, sink);
+/// Tiles of two rows, which are rare: one panel after the other, each with one kind of dots for the
+/// whole chunk, in the functions that multiply a few rows.
+template <class Unit, int C>
+void sum_low_tiles(const run_by_block& run, const collect_sums<typename Unit::pairs>& to) noexcept {
+  constexpr int height = 2;
+  const std::uint8_t* largest = run.largest;
+  for (index i = 0; i < run.down; ++i, largest += run.largest_stride) {
+    const unsigned_rows rows = run.tiles[i];
+    const std::int16_t* words = run.words + i * height * run.words_stride + run.k;
+    const std::uint32_t without_codes = blocks_without_codes(run, rows);
+    for (index j = 0; j < run.along; ++j) {
+      const auto sum = [&]<class Dots>(Dots, const typename Dots::lhs_code* a, index stride,
+                                       const typename Dots::rhs_code* w) {
+        const index col = j * C * Unit::cols;
+        const bool are_offset = run.column_sums != nullptr && rows.offset != 0;
+        const tile_run<Dots> one{a,       stride,    w,
+                                 0,       run.depth, are_offset ? run.column_sums + col : nullptr,
+                                 nullptr, 1,         1};
+        const collect_sums<Dots> sink{
+            {to.sums + i * height * to.stride + col, to.stride},
+            to.before == nullptr ? nullptr : to.before + i * height * to.before_stride + col,
+            to.before_stride};
+        prefetcher nothing;
+        sum_run<Dots, height, C>(one, rows.offset, nothing, sink);
+      };
+      const auto above = [&](const std::uint8_t* limits) {
+        return (Unit::above(largest, limits + j * run.limits_stride) & run.blocks) | without_codes;
+      };
+      const std::int8_t* w = run.w + j * run.panel_codes;
+      if (above(run.limits.fours) == 0) {
+        sum(typename Unit::fours{}, rows.codes + run.k, rows.stride, w);
+      } else if (above(run.limits.pairs) == 0) {
+        sum(typename Unit::pairs{}, rows.codes + run.k, rows.stride, w);
+      } else {
+        sum(typename Unit::widened{}, words, run.words_stride, run.wide + j * run.wide_panel_codes);
+      }
+    }
   }
-  sum_run_by_block<Unit, R, C, Place>(run, ahead, sink);
 }
 
 }}}  // namespace fewbit::gemm::detail

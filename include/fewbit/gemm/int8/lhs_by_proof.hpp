@@ -26,7 +26,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// The rows of a tile as unsigned codes: a - offset, whole steps of them.
+/// The rows of a tile as unsigned codes: a - offset, whole steps of them. Without codes, the rows are
+/// in int16 alone.
 struct unsigned_rows {
   const std::uint8_t* codes;
   index stride;
@@ -94,35 +95,56 @@ class lhs_by_proof {
     const in_halves copy(a, stride, rows, layout_, reinterpret_cast<std::byte*>(words_), -shift);
   }
 
+  /// Copies rows a[0] .. a[rows - 1] to int16.
+  void make_words(const lhs* a, index stride, index rows) const noexcept {
+    take_as_words(a, stride, 0, 0, rows);
+  }
+
   /// Prepares rows a[0] .. a[rows - 1] as unsigned codes and finds the largest of each block of k.
-  /// Blocks whose activations are above `least` get a copy in int16. If the activations of
-  /// searched_in_vain neighbouring tiles are above `most` in three quarters of the blocks, the
-  /// tiles after them are not searched.
+  /// Blocks whose activations are above `least` get a copy in int16. If searched_in_vain
+  /// neighbouring tiles are not useful, the tiles after them are not searched: they are in int16
+  /// alone.
   ///
-  /// @param most     nullptr: all tiles are searched
-  /// @param useless  the number of such tiles before these rows; becomes that at their end
-  /// @return  false if no tile has a proof; all rows are then in int16 alone
-  bool make_proven(const lhs* a, index stride, index rows, const std::uint8_t* least,
-                   const std::uint8_t* most, index& useless) const noexcept {
+  /// @param is_useful  is_useful(*this, largest codes of the blocks of k of a tile)
+  /// @param useless    the number of tiles that are not, just before these rows; becomes that at
+  ///                   their end
+  /// @return  the number of tiles that have codes; 0 if no tile is useful
+  template <class F>
+  index make_proven(const lhs* a, index stride, index rows, const std::uint8_t* least,
+                    const F& is_useful, index& useless) const noexcept {
     std::fill_n(most_, blocks_, std::uint8_t{0});
     useless = std::min(useless, searched_in_vain - 1);
+    index coded = 0;
     bool any = false;
     for_each_tile(rows, [&](index i, index first, index height) {
       if (useless == searched_in_vain) return;
       std::uint8_t* largest = largest_ + i * blocks_;
       const lhs* from = a + first * stride;
       const int offset = find_extremes(from, stride, height, largest);
-      useless = most == nullptr || are_useful(largest, most) ? 0 : useless + 1;
+      useless = is_useful(*this, largest) ? 0 : useless + 1;
       any = any || useless == 0;
       if (useless == searched_in_vain && !any) return take_as_words(a, stride, 0, 0, rows);
       tiles_[i] = unsigned_rows_of(from, stride, first, height, offset);
       copy_words(tiles_[i], first, height, largest, least);
+      coded = i + 1;
       if (useless == searched_in_vain) take_as_words(a, stride, i + 1, first + height, rows);
     });
-    return any || useless < searched_in_vain;
+    return any || useless < searched_in_vain ? coded : 0;
   }
 
-  /// Row tile i of the block.
+  /// The number of blocks of k of a tile whose largest codes are not above `limits`.
+  [[nodiscard]] index blocks_within(const std::uint8_t* largest,
+                                    const std::uint8_t* limits) const noexcept {
+    const index all = blocks_of(layout_);
+    index within = 0;
+    for (index b = 0; b < all; b += compared_blocks)
+      within += std::popcount(~by_proof::above(largest + b, limits + b) & bits(all - b));
+    return within;
+  }
+  /// The number of blocks of k.
+  [[nodiscard]] index all_blocks() const noexcept { return blocks_of(layout_); }
+
+  /// The row tiles of the block. Those in int16 alone have no codes.
   [[nodiscard]] const unsigned_rows* tiles() const noexcept { return tiles_; }
   /// The largest code of each block of k of tile 0. The next tile is blocks() numbers away.
   [[nodiscard]] const std::uint8_t* largest() const noexcept { return largest_; }
@@ -220,15 +242,6 @@ class lhs_by_proof {
     const index to_stride = words_stride();
     if (stride == count && to_stride == count) return widened::copy_lhs(a, rows * count, to);
     for (index r = 0; r < rows; ++r) widened::copy_lhs(a + r * stride, count, to + r * to_stride);
-  }
-
-  /// Whether a quarter of the blocks are not above their limits.
-  bool are_useful(const std::uint8_t* largest, const std::uint8_t* limits) const noexcept {
-    const index all = blocks_of(layout_);
-    index within = 0;
-    for (index b = 0; b < all; b += compared_blocks)
-      within += std::popcount(~by_proof::above(largest + b, limits + b) & bits(all - b));
-    return 4 * within >= all;
   }
 
   /// A bit for each of `blocks` blocks, at most compared_blocks.

@@ -42,6 +42,31 @@ void widen_panels(const std::int8_t* codes, index count, index width, std::int16
   }
 }
 
+/// Decides whether row tiles have proofs for so many of their products with some columns that they
+/// save more time than the search takes.
+template <class Weights>
+struct useful_tiles {
+  const Weights& w;
+  index col_begin;
+  index col_end;
+
+  /// `largest` are the largest codes of the blocks of k of the tile.
+  template <class Lhs>
+  [[nodiscard]] bool operator()(const Lhs& lhs, const std::uint8_t* largest) const noexcept {
+    const index all = lhs.all_blocks();
+    // The smallest and the largest limits of all panels decide about most tiles.
+    const auto [least, most] = w.limits(w.padded_n());
+    if (useful_part * lhs.blocks_within(largest, least) >= all) return true;
+    if (useful_part * lhs.blocks_within(largest, most) < all) return false;
+    index within = 0;
+    for (index col = col_begin, width = 0; col < col_end; col += width) {
+      width = w.panel_cols(col);
+      within += width * lhs.blocks_within(largest, w.limits(col).pairs);
+    }
+    return useful_part * within >= (col_end - col_begin) * all;
+  }
+};
+
 template <class Weights, class Out, class Epilogue>
 class walk_by_proof {
   using kernel_type = typename Weights::kernel_type;
@@ -81,22 +106,25 @@ class walk_by_proof {
     };
     const bool any_none = has(saturation_proof::none), any_pairs = has(saturation_proof::pairs);
     const bool any_fours = has(saturation_proof::fours);
-    const panel_limits extremes = w_.limits(w_.padded_n());
     index useless = 0;
     for (index row = row_begin; row < row_end; row += most) {
       const index block_rows = std::min(most, row_end - row);
       const lhs_type* a = a_ + row * a_stride_;
       const lhs proven(w_.layout(), c_.rows, lhs_scratch_);
-      bool in_words = false;
-      if (block_rows > few_rows && (any_none || any_pairs)) {
-        in_words = !proven.make_proven(a, a_stride_, block_rows, extremes.pairs,
-                                       any_fours ? nullptr : extremes.fours, useless);
-      } else {
+      index coded = row_tiles<kernel_type>(block_rows);
+      if (block_rows <= few_rows || !(any_none || any_pairs)) {
         if (any_none || can_stream(block_rows, col_begin, col_end))
           proven.make_halves(a, a_stride_, block_rows, shift());
         if (any_pairs || any_fours) proven.make_unsigned(a, a_stride_, block_rows, shift());
+      } else if (w_.layout().k() < searched_depth) {
+        proven.make_words(a, a_stride_, block_rows);
+        coded = 0;
+      } else {
+        coded = proven.make_proven(a, a_stride_, block_rows, w_.limits(w_.padded_n()).pairs,
+                                   useful_tiles<Weights>{w_, col_begin, col_end}, useless);
       }
-      const block b{proven, row, block_rows, in_words};
+      const bool some_in_words = coded < row_tiles<kernel_type>(block_rows);
+      const block b{proven, row, block_rows, coded == 0, some_in_words};
       for (index col = col_begin; col < col_end;) {
         col = multiply_strip(b, col, col_end);
       }
@@ -109,7 +137,8 @@ class walk_by_proof {
     const lhs& activations;
     index row;
     index rows;
-    bool in_words;  // there is no proof for any row
+    bool in_words;       // all rows are in int16 alone
+    bool some_in_words;  // at least the last rows are
   };
 
   /// Neighbouring panels of the same width and dots.
@@ -187,7 +216,7 @@ class walk_by_proof {
 
   /// Whether a block of k of the panel needs int16 for some of the rows.
   bool is_widened(const block& b, index col) const noexcept {
-    if (b.in_words) return true;
+    if (b.some_in_words) return true;
     if (b.rows <= few_rows || w_.proven(col) != saturation_proof::none) return false;
     const std::uint8_t* limits = w_.limits(col).pairs;
     for (index k = 0, i = 0; k < w_.layout().padded(); k += proof_depth, ++i) {
@@ -413,31 +442,40 @@ class walk_by_proof {
   }
 
   /// Two narrow panels make one tile, if it is a full one.
-  template <class Sink>
   void sum_tiles(index height, const panels& p, const run_by_block& run, prefetcher& ahead,
-                 const Sink& to) const noexcept {
+                 const collect_sums<typename unit::pairs>& to) const noexcept {
     constexpr int rows = kernel_type::row_registers, cols = kernel_type::col_registers;
     constexpr int edge = kernel_type::edge_registers;
-    static_assert(cols == 3 && edge == 1);
+    static_assert(rows == 3 && cols == 3 && edge == 1 && few_rows >= rows);
     using by_proof = typename unit::by_proof;
-    if (p.width == tile::cols) {
-      sum_rows_by_block<by_proof, rows, cols, in_one_panel<cols>>(height, run, ahead, to);
-    } else if (p.along == 2 && height == rows) {
+    if (height < rows && p.width == tile::cols) {
+      sum_low_tiles<by_proof, cols>(run, to);
+    } else if (height < rows) {
+      sum_low_tiles<by_proof, edge>(run, to);
+    } else if (p.width == tile::cols) {
+      sum_run_by_block<by_proof, rows, cols, in_one_panel<cols>>(run, ahead, to);
+    } else if (p.along == 2) {
       sum_run_by_block<by_proof, rows, 2, in_narrow_panels>(run, ahead, to);
     } else {
-      run_by_block one = run;
-      one.along = 1;
-      Sink sink = to;
-      for (index i = 0; i < p.along; ++i) {
-        sum_rows_by_block<by_proof, rows, edge, in_one_panel<edge>>(height, one, ahead, sink);
-        one.w += run.panel_codes;
-        one.wide += run.wide_panel_codes;
-        one.limits.pairs += run.limits_stride;
-        one.limits.fours += run.limits_stride;
-        if (one.column_sums != nullptr) one.column_sums += p.width;
-        sink.sums += p.width;
-        if (sink.before != nullptr) sink.before += p.width;
-      }
+      sum_narrow_panels(p, run, ahead, to);
+    }
+  }
+
+  /// Full tiles of narrow panels, one panel after the other.
+  void sum_narrow_panels(const panels& p, const run_by_block& run, prefetcher& ahead,
+                         collect_sums<typename unit::pairs> to) const noexcept {
+    constexpr int rows = kernel_type::row_registers, edge = kernel_type::edge_registers;
+    run_by_block one = run;
+    one.along = 1;
+    for (index i = 0; i < p.along; ++i) {
+      sum_run_by_block<typename unit::by_proof, rows, edge, in_one_panel<edge>>(one, ahead, to);
+      one.w += run.panel_codes;
+      one.wide += run.wide_panel_codes;
+      one.limits.pairs += run.limits_stride;
+      one.limits.fours += run.limits_stride;
+      if (one.column_sums != nullptr) one.column_sums += p.width;
+      to.sums += p.width;
+      if (to.before != nullptr) to.before += p.width;
     }
   }
 
@@ -452,6 +490,7 @@ class walk_by_proof {
     run.k = k;
     run.depth = depth;
     run.along = p.along;
+    run.blocks = (std::uint32_t{1} << ((depth + proof_depth - 1) / proof_depth)) - 1;
     if (k == 0) run.column_sums = w_.column_sums().data() + p.col;
     if (p.proven == saturation_proof::fours) {  // for all activations
       run.largest = none.data();
@@ -462,14 +501,13 @@ class walk_by_proof {
       run.limits.pairs += k / proof_depth;
       run.limits.fours += k / proof_depth;
       run.limits_stride = w_.limits(p.col + p.width).pairs - w_.limits(p.col).pairs;
-      run.blocks = (std::uint32_t{1} << ((depth + proof_depth - 1) / proof_depth)) - 1;
     }
     return run;
   }
 
   /// Widens the blocks of k that are multiplied in int16. Narrow panels of one tile share them.
   void widen_blocks(const block& b, const panels& p, index k, index depth) const noexcept {
-    const bool all = b.in_words || b.rows % tile::rows != 0;
+    const bool all = b.some_in_words || b.rows % tile::rows != 0;
     const bool are_joined = p.width != tile::cols;
     for (index at = 0; at < depth; at += proof_depth) {
       const index number = (k + at) / proof_depth;
