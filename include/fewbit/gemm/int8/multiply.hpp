@@ -55,6 +55,31 @@ FEWBIT_ALWAYS_INLINE void expect_whole_depth(index k, index most) noexcept {
   }
 }
 
+/// gemm::multiply. HasSmall: a path of its own for small products.
+template <bool HasSmall, class Lhs, class Kernel, class A, class C, class E, class Workers,
+          class Blocks>
+void checked_multiply(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& epilogue,
+                      workspace& scratch, const Workers& executor, const Blocks& blocks) noexcept {
+  using out = scalar_of<C>;
+  if constexpr (fewbit::detail::reads_in_place<A, Lhs>() &&
+                fewbit::detail::writes_in_place<C, out>()) {
+    const auto& from = fewbit::detail::rows_of(a);
+    auto&& to = fewbit::detail::rows_of(c);
+    fewbit::detail::expect_shapes(product_names, a, c, w.k(), w.n());
+    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, to.rows()));
+    if constexpr (std::is_same_v<Blocks, whole_depth>) expect_whole_depth(w.k(), Kernel::max_depth);
+    assert(are_at_most(from, w.largest_activation()));
+    const output_rectangle<out> all{to.data(), to.outerStride(), 0, 0, to.rows(), to.cols()};
+    if constexpr (HasSmall && std::is_same_v<Blocks, whole_depth> && Kernel::unit::rows == 1) {
+      if (w.layout().blocks() == 1 && is_small(w, to.rows()))
+        return multiply_small(from.data(), from.outerStride(), w, all, epilogue);
+    }
+    const product<int8_weights<Lhs, Kernel>, out, Blocks, E> p{
+        from.data(), from.outerStride(), w, all, blocks, epilogue};
+    run_in_parts(p, scratch, executor);
+  }
+}
+
 }  // namespace detail
 
 /// C(i, j) = epilogue(blocks(sum over k of A(i, k) * W(j, k))), exact in int32. Does not allocate
@@ -76,31 +101,18 @@ template <class Lhs, class Kernel, class A, class C, class E = raw,
 void multiply(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& epilogue,
               workspace& scratch, const Workers& executor = {},
               const Blocks& blocks = {}) noexcept {
-  using out = scalar_of<C>;
-  if constexpr (fewbit::detail::reads_in_place<A, Lhs>() &&
-                fewbit::detail::writes_in_place<C, out>()) {
-    const auto& from = fewbit::detail::rows_of(a);
-    auto&& to = fewbit::detail::rows_of(c);
-    fewbit::detail::expect_shapes(detail::product_names, a, c, w.k(), w.n());
-    fewbit::detail::expect_room("multiply", "scratch", scratch, scratch_bytes(w, to.rows()));
-    if constexpr (std::is_same_v<Blocks, whole_depth>) {
-      detail::expect_whole_depth(w.k(), Kernel::max_depth);
-    }
-    assert(detail::are_at_most(from, w.largest_activation()));
-    if constexpr (std::is_same_v<Blocks, whole_depth> && Kernel::unit::rows == 1) {
-      if (w.layout().blocks() == 1 && detail::is_small(w, to.rows())) {
-        return detail::multiply_small(
-            from.data(), from.outerStride(), w,
-            output_rectangle<out>{to.data(), to.outerStride(), 0, 0, to.rows(), to.cols()},
-            epilogue);
-      }
-    }
-    const detail::product<int8_weights<Lhs, Kernel>, out, Blocks, E> p{
-        from.data(), from.outerStride(),
-        w,           {to.data(), to.outerStride(), 0, 0, to.rows(), to.cols()},
-        blocks,      epilogue};
-    detail::run_in_parts(p, scratch, executor);
-  }
+  detail::checked_multiply<true>(a, w, c, epilogue, scratch, executor, blocks);
+}
+
+/// The same for callers that multiply a single row by multiply_row: without the code for small
+/// products.
+template <class Lhs, class Kernel, class A, class C, class E, Executor Workers,
+          BlockStage Blocks = whole_depth>
+  requires ProductEpilogue<C, E, typename Blocks::total>
+void multiply_rows(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& epilogue,
+                   workspace& scratch, const Workers& executor,
+                   const Blocks& blocks = {}) noexcept {
+  detail::checked_multiply<false>(a, w, c, epilogue, scratch, executor, blocks);
 }
 
 /// The same for one call in one thread. Scratch memory is on the stack, or allocated if it is above

@@ -366,10 +366,12 @@ class int8_product {
         x.data, y.rows, inputs(), Eigen::OuterStride<>(x.stride));
     const blocks_type blocks = blocks_of(sums);
     const auto stages = with_row_scales(scales, rest);
-    if constexpr (block_depth == 0) {
+    if constexpr (block_depth != 0) {
+      gemm::multiply(a, weights_, y.matrix(), stages, workers, executor, blocks);
+    } else if constexpr (stays_packed<S>) {
       gemm::multiply(a, weights_, y.matrix(), scale_sums(blocks) | stages, workers, executor);
     } else {
-      gemm::multiply(a, weights_, y.matrix(), stages, workers, executor, blocks);
+      gemm::multiply_rows(a, weights_, y.matrix(), scale_sums(blocks) | stages, workers, executor);
     }
   }
 
