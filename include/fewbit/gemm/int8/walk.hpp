@@ -403,11 +403,12 @@ struct product {
                                 1};
     const collect_sums<widened> sink{{sums, r.width}, nullptr, 0};
     prefetcher nothing;
-    constexpr int most = kernel_type::row_registers;
+    // Blocks of more than few_rows rows have no tile of one row.
+    constexpr int most = kernel_type::row_registers, least = 2;
     if (r.width == tile::cols) {
-      sum_rows<widened, most, kernel_type::col_registers>(r.height, run, 0, nothing, sink);
+      sum_rows<widened, most, kernel_type::col_registers, least>(r.height, run, 0, nothing, sink);
     } else {
-      sum_rows<widened, most, kernel_type::edge_registers>(r.height, run, 0, nothing, sink);
+      sum_rows<widened, most, kernel_type::edge_registers, least>(r.height, run, 0, nothing, sink);
     }
   }
 

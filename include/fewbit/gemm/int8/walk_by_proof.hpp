@@ -432,11 +432,12 @@ class walk_by_proof {
           const collect_sums<widened> to{{s.sums + below * s.stride, s.stride},
                                          before == nullptr ? nullptr : before + below * p.cols(),
                                          p.cols()};
-          constexpr int most = kernel_type::row_registers;
+          // Blocks of more than few_rows rows have no tile of one row.
+          constexpr int most = kernel_type::row_registers, least = 2;
           if (p.width == tile::cols) {
-            sum_rows<widened, most, kernel_type::col_registers>(height, run, 0, ahead, to);
+            sum_rows<widened, most, kernel_type::col_registers, least>(height, run, 0, ahead, to);
           } else {
-            sum_rows<widened, most, kernel_type::edge_registers>(height, run, 0, ahead, to);
+            sum_rows<widened, most, kernel_type::edge_registers, least>(height, run, 0, ahead, to);
           }
         });
   }
