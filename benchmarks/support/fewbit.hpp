@@ -66,7 +66,7 @@ class fewbit_product {
         const auto limits = packed_.limits(col);
         const auto fits = [&](const std::uint8_t* limit, index b) {
           const auto block = rows.middleCols(b * depth, std::min(depth, k - b * depth));
-          return block.maxCoeff() - least <= limit[b];
+          return k >= gemm::detail::searched_depth && block.maxCoeff() - least <= limit[b];
         };
         bool fours = true;
         for (index b = 0; b * depth < k; ++b) fours = fours && fits(limits.fours, b);
