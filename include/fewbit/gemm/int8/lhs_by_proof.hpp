@@ -26,8 +26,8 @@
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace gemm::detail {
 
-/// The rows of a tile as unsigned codes: a - offset, whole steps of them. Without codes, the rows are
-/// in int16 alone.
+/// The rows of a tile as unsigned codes: a - offset, whole steps of them. Without codes, the rows
+/// are in int16 alone.
 struct unsigned_rows {
   const std::uint8_t* codes;
   index stride;

@@ -93,8 +93,10 @@ FEWBIT_ALWAYS_INLINE void sum_panels_of(const tile_run<Dots>& given, int offset,
   const auto* column_sums = run.column_sums;
   no_side nothing;
   for (; run.along > 0; --run.along) {
-    arch::forget_origin(run.a);
-    arch::forget_value(run.depth);
+    if constexpr (C <= hidden_bounds) {
+      arch::forget_origin(run.a);
+      arch::forget_value(run.depth);
+    }
     register_tile<Dots, 1, C> tile;
     if (column_sums != nullptr) {
       tile.start(column_sums, static_cast<std::uint32_t>(offset), nullptr);
