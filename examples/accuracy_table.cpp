@@ -163,7 +163,7 @@ std::vector<entry> entries(const std::string& data, bool is_quick) {
           {load_resnet(data, 5), count(256, 64), count(6000, 100)},
           {load_mobilenet(data), count(40, 4), count(80, 8)},
           {load_resnet8(data), count(256, 64), count(6000, 200)},
-          {load_keywords(data), count(200, 40), count(800, 100)},
+          {load_keywords(data), count(120, 40), count(480, 100)},
           {load_person(data), count(60, 10), count(60, 20)},
           {load_silero(data), count(300, 60), count(1125, 200)},
           {load_stories(data), count(4, 1), count(6, 1)}};

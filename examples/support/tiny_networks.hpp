@@ -63,7 +63,7 @@ inline real_network load_resnet8(const std::string& data) {
   return net;
 }
 
-/// Twelve keywords. The last 200 of the 1,000 samples are for calibration, the first 800 for the
+/// Twelve keywords. The last 120 of the 600 samples are for calibration, the first 480 for the
 /// metric.
 inline real_network load_keywords(const std::string& data) {
   namespace d = real_networks_detail;
@@ -73,7 +73,7 @@ inline real_network load_keywords(const std::string& data) {
   const auto rows = t::real_rows<std::int8_t>(folder + "kws01_features_i8.npy", 0.58470291F, 83.0F);
   const auto labels = d::labels_of<std::uint8_t>(folder + "kws01_labels.npy");
   net.batches = [rows](index count, index at_a_time) {
-    return d::batches_of([rows](index first, index n) { return rows(800 + first, n); }, count,
+    return d::batches_of([rows](index first, index n) { return rows(480 + first, n); }, count,
                          at_a_time);
   };
   net.metric = [rows, labels, forward = net.forward](index count) {
