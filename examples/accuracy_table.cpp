@@ -128,6 +128,19 @@ double by_workflow(const entry& e, const char* what, double allowed_loss,
   return e.net.metric(e.tests)(net.compute());
 }
 
+/// Whether inputs are quantized row by row at each call: rows of tokens differ much.
+bool is_by_row(const entry& e) {
+  return std::all_of(e.net.layers.begin(), e.net.layers.end(),
+                     [](const network_layer& l) { return l.kind == layer_kind::linear; });
+}
+
+double in_eight_bits(const entry& e) {
+  within_options options;
+  options.links = e.net.links;
+  if (is_by_row(e)) options.inputs = ladder_inputs::by_row;
+  return by_workflow<int8_per_row>(e, "int8", 1.0, options);
+}
+
 /// Codes of 4 bits: in groups of 32 with zero points where all layers are linear, with a scale for
 /// each row elsewhere.
 double in_four_bits(const entry& e) {
@@ -135,10 +148,7 @@ double in_four_bits(const entry& e) {
   options.links = e.net.links;
   options.mixed_precision = false;
   options.stops_when_met = false;
-  const bool is_linear =
-      std::all_of(e.net.layers.begin(), e.net.layers.end(),
-                  [](const network_layer& l) { return l.kind == layer_kind::linear; });
-  if (!is_linear) return by_workflow<int4_per_row>(e, "int4", 1.0, options);
+  if (!is_by_row(e)) return by_workflow<int4_per_row>(e, "int4", 1.0, options);
   options.inputs = ladder_inputs::by_row;
   return by_workflow<uint4_grouped<32>>(e, "int4", 1.0, options);
 }
@@ -146,14 +156,12 @@ double in_four_bits(const entry& e) {
 std::vector<double> row_of(const entry& e) {
   const input_batches batches = e.net.batches(e.calibration, e.calibration);
   const auto seen = observe_inputs<histogram_observer>(e.net.layers, e.net.forward, batches);
-  within_options options;
-  options.links = e.net.links;
   return {e.net.metric(e.tests)(float_compute(e.net.layers)),
           with_ranges(e, seen),
           with_ranges(e, seen, by_percentile{99.99}, clip::affine),
           with_ranges(e, seen, by_entropy{}, clip::affine),
           with_ranges(e, seen, by_mse{}, clip::affine),
-          by_workflow<int8_per_row>(e, "int8", 1.0, options),
+          in_eight_bits(e),
           in_four_bits(e)};
 }
 
