@@ -53,12 +53,6 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
 namespace detail {
 
-/// The G of grouped<G>; 0 for others.
-template <Granularity G>
-inline constexpr index columns_of_group = 0;
-template <index Size>
-inline constexpr index columns_of_group<grouped<Size>> = Size;
-
 /// "int4 grouped:32 symmetric"
 template <Scheme S>
 [[nodiscard]] std::string short_scheme_text() {

@@ -102,12 +102,6 @@ struct gptq_result {
 
 namespace detail {
 
-/// The groups that gptq can choose from the working copy.
-template <class G>
-inline constexpr index dynamic_group = 0;
-template <index G>
-inline constexpr index dynamic_group<grouped<G>> = G;
-
 template <GptqScheme S, class E>
 [[nodiscard]] group_rule<S> rule_of(const char* function, const matrix_ref& w,
                                     const input_products& h, std::span<const float> levels,
@@ -171,7 +165,7 @@ template <GptqScheme S>
   const index size = detail::whole_strips<width>(k);
   const index factor = (detail::triangle_strips<width>::elements(size) + size * width + 4 * size) *
                        index{sizeof(double)};
-  const index group = std::min(detail::dynamic_group<typename S::granularity>, k);
+  const index group = std::min(detail::columns_of_group<typename S::granularity>, k);
   const index chosen = S::granularity::count(n, k) * 4 * index{sizeof(float)};
   const index codes =
       n * k * index{sizeof(typename S::code)} + n * packed_bytes<S::storage::bits>(k);
@@ -244,7 +238,7 @@ template <GptqScheme S, int Width, class P, class E>
   gptq_report& report = result.report;
   sweep_factor<Width> factor(h, options.activation_order);
   if (!factor_with_damping<S>(function, options, factor, report, progress, executor)) return result;
-  constexpr index columns = dynamic_group<typename S::granularity>;
+  constexpr index columns = columns_of_group<typename S::granularity>;
   const index group = options.activation_order || is_given ? 0 : std::min(columns, w.cols());
   if (!is_given && group == 0) {
     choose_all<S>(w, rule, options.scales, factor.squared_pivots(), chosen, executor);

@@ -107,6 +107,16 @@ concept Granularity = requires(index i) {
   { T::name } -> std::convertible_to<const char*>;
 };
 
+namespace detail {
+
+/// The G of grouped<G>; 0 for others.
+template <class T>
+inline constexpr index columns_of_group = 0;
+template <index G>
+inline constexpr index columns_of_group<grouped<G>> = G;
+
+}  // namespace detail
+
 }}  // namespace fewbit
 
 #include "fewbit/end.hpp"
