@@ -347,8 +347,10 @@ TEST(equalize_network, refuses_a_metric_that_is_not_a_number) {
   const compute_function compute = float_compute(layers);
   const metric_function good = [](const compute_function&) { return 0.25; };
   const metric_function bad = [](const compute_function&) { return double{nan}; };
-  EXPECT_EQ(detail::finite_metric("quantize_within", good, compute), 0.25);
-  EXPECT_EQ(sentence_of([&] { return detail::finite_metric("quantize_within", bad, compute); }),
+  EXPECT_EQ(detail::finite_metric("quantize_within", "value of the metric", good, compute), 0.25);
+  EXPECT_EQ(sentence_of([&] {
+              return detail::finite_metric("quantize_within", "value of the metric", bad, compute);
+            }),
             "fewbit: quantize_within: value of the metric is nan, expected a finite number");
 }
 

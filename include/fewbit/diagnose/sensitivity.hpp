@@ -83,17 +83,6 @@ inline void expect_callables(const char* function, const layer_list& layers,
   expect(static_cast<bool>(quantized), function, "quantized", "empty", "a callable");
 }
 
-/// The value of a metric. `what` tells which layers are quantized.
-[[nodiscard]] inline double finite_metric_of(const char* function, const std::string& what,
-                                             const metric_function& metric,
-                                             const compute_function& compute) {
-  const double value = metric(compute);
-  if (!(std::abs(value) <= std::numeric_limits<double>::max())) {
-    fail(function, "metric with " + what, value, "a finite number");
-  }
-  return value;
-}
-
 }  // namespace detail
 
 /// Measures the metric in float, and with each layer alone quantized.
@@ -115,15 +104,16 @@ template <Executor E = inline_executor>
   detail::expect_callables(function, layers, metric, quantized);
   const compute_function in_float = float_compute(layers, executor);
   layer_sensitivity result;
-  result.float_metric = detail::finite_metric_of(function, "all layers in float", metric, in_float);
+  result.float_metric =
+      detail::finite_metric(function, "metric with all layers in float", metric, in_float);
   result.metrics.assign(static_cast<std::size_t>(layers.size()), result.float_metric);
   for (index i = 0; i < layers.size(); ++i) {
     if (!detail::may_continue(progress, {function, i, layers.size()})) break;
     std::vector<bool> is_quantized(static_cast<std::size_t>(layers.size()), false);
     is_quantized[static_cast<std::size_t>(i)] = true;
     result.metrics[static_cast<std::size_t>(i)] =
-        detail::finite_metric_of(function, "layer '" + layers[i].name + "' quantized", metric,
-                                 mixed_compute(in_float, quantized, std::move(is_quantized)));
+        detail::finite_metric(function, "metric with layer '" + layers[i].name + "' quantized",
+                              metric, mixed_compute(in_float, quantized, std::move(is_quantized)));
     result.measured = i + 1;
   }
   return result;
@@ -155,8 +145,9 @@ template <Executor E = inline_executor>
   partial_plan plan;
   plan.float_metric = sensitivity.float_metric;
   plan.allowed_loss = allowed_loss;
-  plan.quantized_metric = detail::finite_metric_of(
-      function, "all layers quantized", metric, mixed_compute(in_float, quantized, is_quantized));
+  plan.quantized_metric =
+      detail::finite_metric(function, "metric with all layers quantized", metric,
+                            mixed_compute(in_float, quantized, is_quantized));
   double now = plan.quantized_metric;
   for (const index layer : order) {
     plan.is_met = now >= plan.float_metric - allowed_loss;
@@ -165,8 +156,9 @@ template <Executor E = inline_executor>
     plan.cancelled = !detail::may_continue(progress, {function, done, layers.size()});
     if (plan.cancelled) return plan;
     is_quantized[static_cast<std::size_t>(layer)] = false;
-    now = detail::finite_metric_of(function, "layer '" + layers[layer].name + "' in float, too",
-                                   metric, mixed_compute(in_float, quantized, is_quantized));
+    now = detail::finite_metric(function,
+                                "metric with layer '" + layers[layer].name + "' in float, too",
+                                metric, mixed_compute(in_float, quantized, is_quantized));
     plan.steps.push_back({layer, now});
   }
   plan.is_met = now >= plan.float_metric - allowed_loss;

@@ -108,8 +108,8 @@ class ladder {
     expect_batches(function, calibration);
     best_.plan = simulation(*best_.layers);
     best_.precision.assign(static_cast<std::size_t>(layers.size()), layer_precision::in_float);
-    float_metric_ = finite_metric_of(function, "all layers in float", metric_,
-                                     float_compute(*best_.layers, executor_));
+    float_metric_ = finite_metric(function, "metric with all layers in float", metric_,
+                                  float_compute(*best_.layers, executor_));
   }
 
   void climb() {
@@ -299,7 +299,8 @@ class ladder {
       cancelled_ = true;
       return;
     }
-    tried.metric = finite_metric_of(function, what, metric_, tried.plan.compute(executor_));
+    tried.metric =
+        finite_metric(function, "metric with " + what, metric_, tried.plan.compute(executor_));
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     const double before = steps_.empty() ? float_metric_ : best_.metric;
     const bool is_kept = is_sure || steps_.empty() || tried.metric > best_.metric;

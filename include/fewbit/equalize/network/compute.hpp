@@ -17,6 +17,7 @@
 
 #include "fewbit/begin.hpp"
 
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -56,14 +57,13 @@ inline void expect_layer_inputs(const char* function, const network_layer& l,
   }
 }
 
-/// The value of a metric.
+/// The value of a metric; `what` names it in the sentence.
 /// @throws fewbit::error if it is NaN or infinite
-inline double finite_metric(const char* function, const metric_function& metric,
-                            const compute_function& compute) {
+inline double finite_metric(const char* function, const std::string& what,
+                            const metric_function& metric, const compute_function& compute) {
   const double value = metric(compute);
-  const double magnitude = value < 0 ? -value : value;
-  if (!(magnitude <= std::numeric_limits<double>::max())) {
-    fail(function, "value of the metric", value, "a finite number");
+  if (!(std::abs(value) <= std::numeric_limits<double>::max())) {
+    fail(function, what, value, "a finite number");
   }
   return value;
 }
