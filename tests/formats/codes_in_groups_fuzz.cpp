@@ -96,7 +96,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   };
   const index groups = group == 0 ? 0 : (k + group - 1) / group, per_word = 32 / bits;
   const auto groups_of_inputs = [&](std::vector<std::int32_t>& to) {
-    for (const std::uint8_t g : take<std::uint8_t>(data, size, has_groups ? k : 0))
+    const std::size_t count = has_groups ? static_cast<std::size_t>(k) : 0;
+    for (const std::uint8_t g : take<std::uint8_t>(data, size, count))
       to.push_back(static_cast<std::int8_t>(g));
   };
   if (layout < 2) {

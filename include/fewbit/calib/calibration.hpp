@@ -202,7 +202,7 @@ class calibration {
   }
 
   /// Memory in bytes, with the object itself and all that it owns.
-  [[nodiscard]] std::size_t bytes() const noexcept {
+  [[nodiscard]] std::size_t bytes() const {
     std::size_t sum = sizeof(*this) - sizeof(batches_) + batches_.bytes();
     sum += entries_.capacity() * sizeof(entry);
     for (const entry& e : entries_) {

@@ -186,12 +186,14 @@ class report_page {
     if (has_layers)
       add_figure("Signal to noise of the outputs", "higher is better", chart_of_layers(report_));
     const std::string metric = report_.metric.empty() ? "the metric" : report_.metric;
-    if (has_losses)
+    if (has_losses) {
       add_figure("Sensitivity", "loss of " + metric + " with one layer quantized",
                  chart_of_losses(report_));
-    if (has_partial)
+    }
+    if (has_partial) {
       add_figure("Partial quantization", metric + " with the most sensitive layers in float",
                  chart_of_partial(report_));
+    }
     if (any_layer_has(report_, &layer_figures::quantized_seconds)) {
       add_figure("Time", "grey: in float, blue: quantized; the layers that take the most time",
                  chart_of_times(report_));

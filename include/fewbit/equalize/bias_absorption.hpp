@@ -77,7 +77,7 @@ inline Eigen::VectorXf absorb_bias(Eigen::VectorXf& b1,
     const char* argument = v == &b1 ? "b1" : v == &means ? "means" : "deviations";
     detail::expect_finite(function, argument, v->transpose());
   }
-  const Eigen::VectorXf c = absorbed_bias(means, deviations);
+  Eigen::VectorXf c = absorbed_bias(means, deviations);
   detail::add_products(second, c);
   detail::expect_valid_layer(function, second);
   b1 -= c;

@@ -102,7 +102,7 @@ inline Eigen::VectorXf equalize_pair(row_matrix<float>& w1, Eigen::VectorXf& b1,
   detail::expect_valid_layer(function, first);
   detail::expect_valid_layer(function, second);
   detail::expect_reads(function, first, second);
-  const Eigen::VectorXf s =
+  Eigen::VectorXf s =
       pair_scales(output_channel_ranges(w1), detail::input_ranges(second, w1.rows()));
   detail::divide_outputs(first, s);
   detail::scale_inputs(second, s);
@@ -188,10 +188,12 @@ inline equalization_report equalize_layers(layer_list& layers,
   constexpr const char* function = "equalize_layers";
   detail::expect_options(function, options);
   std::vector<detail::placed_link> placed;
+  placed.reserve(links.size());
   for (const channel_link& link : links) placed.push_back(detail::place(function, layers, link));
   equalization_report report;
   const auto spreads = [&](const auto& of) {
     std::vector<double> all;
+    all.reserve(placed.size());
     for (const detail::placed_link& link : placed)
       all.push_back(detail::spread_of(output_channel_ranges(of[link.producer].weights)));
     return all;

@@ -226,6 +226,7 @@ smoothing_report smooth_layers(layer_list& layers, const forward_function& forwa
   constexpr const char* function = "smooth_layers";
   detail::expect_options(function, options);
   std::vector<detail::placed_group> placed;
+  placed.reserve(groups.size());
   for (const smoothing_group& group : groups)
     placed.push_back(detail::place(function, layers, group));
   detail::expect_different_consumers(function, layers, placed);

@@ -49,9 +49,10 @@ struct shared_scales {
   for (std::size_t i = 0; i < order.size(); ++i) {
     const index r = order[i];
     const bool is_row = r >= 0 && r < w.rows() && !used[static_cast<std::size_t>(r)];
-    if (!is_row)
+    if (!is_row) {
       detail::fail(function, detail::item("order", static_cast<std::int64_t>(i)), r,
                    "each row once");
+    }
     used[static_cast<std::size_t>(r)] = true;
     sorted.row(static_cast<index>(i)) = w.row(r);
   }

@@ -96,7 +96,7 @@ class gathered_product : public Product {
     static_assert(!Source::are_codes || std::is_same_v<typename Product::inputs_type, dynamic_int8>,
                   "fewbit: gathered_linear takes prepared inputs of dynamic_int8 alone, because "
                   "the groups of dynamic_int8_groups depend on the order");
-    if (order_.size() == 0) return f(x);
+    if (order_.empty()) return f(x);
     f(gathered_rows<Source>{x, order_.data()});
   }
 

@@ -46,9 +46,10 @@ struct output16 {
     parts.number("bounds.lowest", self.bounds.lowest);
     parts.number("bounds.highest", self.bounds.highest);
     if constexpr (Parts::loads) {
-      for (index c = 0; c < channels; ++c)
+      for (index c = 0; c < channels; ++c) {
         expect_channel_multiplier(parts.place(), c, self.factors[static_cast<std::size_t>(c)],
                                   largest_exponent);
+      }
       self.bounds = bounds_of<std::int16_t>(parts.place(), self.bounds);
     }
   }

@@ -155,7 +155,7 @@ inline void merge_observer(any_observer& mine, const any_observer& theirs) {
 }
 
 /// The heap memory of the observer.
-inline std::size_t bytes_behind(const any_observer& any) noexcept {
+inline std::size_t bytes_behind(const any_observer& any) {
   std::size_t sum = 0;
   std::visit(
       [&]<class O>(const O& o) {

@@ -211,12 +211,12 @@ inline void read_plain_zeros(const checkpoint_tensors& in, const tensor_view& t,
   }
   const int middle = 1 << (w.bits - 1);
   for (index i = 0; i < w.zeros.size(); ++i) {
-    const int zero = zeros[is_one ? 0 : static_cast<std::size_t>(i)];
-    if (zero < -middle || zero >= middle) {
-      in.fail_tensor(t, "number " + std::to_string(i), std::to_string(zero),
+    const int zero = middle + zeros[is_one ? 0 : static_cast<std::size_t>(i)];
+    if (zero < 0 || zero >= 2 * middle) {
+      in.fail_tensor(t, "number " + std::to_string(i), std::to_string(zero - middle),
                      interval(-middle, middle - 1), static_cast<std::uint64_t>(is_one ? 0 : i));
     }
-    w.zeros.data()[i] = static_cast<std::int16_t>(zero + middle);
+    w.zeros.data()[i] = static_cast<std::int16_t>(zero);
   }
 }
 
