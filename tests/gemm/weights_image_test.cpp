@@ -92,7 +92,8 @@ TYPED_TEST_SUITE(weights_image_test, tests::archs, tests::arch_names);
 
 TYPED_TEST(weights_image_test, view_multiplies_as_the_owner_does) {
   if constexpr (is_little_endian) {
-    for (const auto& [n, k] : {std::pair<index, index>{1, 1}, {70, 75}, {131, 600}}) {
+    for (const auto& shape : {std::pair<index, index>{1, 1}, {70, 75}, {131, 600}}) {
+      const index n = shape.first, k = shape.second;
       SCOPED_TRACE(testing::Message() << "n=" << n << " k=" << k);
       for_each_form<TypeParam>(n, k, [&]<class W>(const W& w, const auto& a) {
         const bytes image = image_of(w);
