@@ -78,11 +78,7 @@ namespace detail {
   return trace > 0.0 ? static_cast<double>(h.inputs()) / trace : 1.0;
 }
 
-inline void expect_adaround_call(const char* function, const matrix_ref& w, const input_products& h,
-                                 const adaround_options& o) {
-  expect_finite(function, "w", w);
-  expect_equal(function, "h.inputs()", h.inputs(), w.cols());
-  expect(h.rows() >= 1, function, "h.rows()", h.rows(), "at least 1");
+inline void expect_adaround_options(const char* function, const adaround_options& o) {
   expect(o.steps >= 1, function, "steps", o.steps, "at least 1");
   expect(o.rate > 0.0 && is_finite(static_cast<float>(o.rate)), function, "rate", o.rate,
          "a finite positive number");
@@ -90,7 +86,21 @@ inline void expect_adaround_call(const char* function, const matrix_ref& w, cons
          "a finite number >= 0");
 }
 
+inline void expect_adaround_call(const char* function, const matrix_ref& w, const input_products& h,
+                                 const adaround_options& o) {
+  expect_finite(function, "w", w);
+  expect_equal(function, "h.inputs()", h.inputs(), w.cols());
+  expect(h.rows() >= 1, function, "h.rows()", h.rows(), "at least 1");
+  expect_adaround_options(function, o);
+}
+
 }  // namespace detail
+
+/// Bytes of the products in full, which adaround holds beyond its arguments, for k inputs.
+[[nodiscard]] inline index adaround_bytes(index k) noexcept {
+  const index size = detail::whole_strips<detail::strip_width>(k);
+  return size * size * index{sizeof(double)};
+}
 
 /// Quantizes `w` with the scales of `start` and searched codes.
 ///
@@ -104,7 +114,8 @@ inline void expect_adaround_call(const char* function, const matrix_ref& w, cons
 /// @throws fewbit::error if w is empty or not finite, start has another shape, h has another number
 ///         of inputs or no rows, or an option is out of its range
 ///
-/// Needs 8 k^2 bytes beyond its arguments, and steps * n * k^2 products.
+/// Needs adaround_bytes(k) beyond its arguments, some 70 bytes for each weight of the rows that are
+/// searched at once, and steps * n * k^2 products.
 template <AdaroundScheme S, Progress<adaround_step> P, Executor E = inline_executor>
 [[nodiscard]] adaround_result<S> adaround(const Eigen::Ref<const row_matrix<float>>& w,
                                           const input_products& h, const quantized_matrix<S>& start,
