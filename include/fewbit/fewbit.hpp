@@ -296,6 +296,7 @@
 // fewbit/equalize/network.hpp                a network: layers, and forward(inputs, compute)
 // fewbit/equalize/integer_network.hpp        integer_network: planned layers, ready to run and save
 // fewbit/equalize/outlier_split.hpp          split_outliers: input channels read twice
+// fewbit/equalize/outlier_split_pass.hpp     outlier_split_pass: the same for layers of a network
 // fewbit/equalize/smooth.hpp                 search_smoothing, smooth_layers: SmoothQuant
 // fewbit/equalize/sub_tensor.hpp             choose_shared_scales: rows that share a scale
 // fewbit/equalize/network/batches.hpp        calibration inputs, progress of long work
@@ -306,16 +307,20 @@
 // fewbit/equalize/network/layer_list.hpp     layer_list: checked layers, found by name
 // fewbit/equalize/network/observe.hpp        observe_inputs: an observer for each layer
 // fewbit/equalize/network/simulate.hpp       simulation: quantized weights and inputs, in float
+// fewbit/equalize/integer_network/integer_product.hpp  a layer in integers, whatever its kind
+// fewbit/equalize/integer_network/digit_product.hpp  a layer with inputs of 16 bits
 // fewbit/equalize/smooth/search.hpp          the search for one group of layers
 //
 // equalize: codes of a matrix of weights that keep the outputs of its layer
 // fewbit/equalize/adaround.hpp               adaround: a search whether weights round down or up
+// fewbit/equalize/adaround_pass.hpp          adaround_pass: adaround for the layers of a network
 // fewbit/equalize/awq.hpp                    awq_scales, clip_search: scales and ranges by inputs
 // fewbit/equalize/gptq.hpp                   gptq: later columns compensate for earlier ones
 // fewbit/equalize/gptq_pass.hpp              gptq_pass: gptq for the layers of a network
 // fewbit/equalize/hadamard.hpp               hadamard_rotation: spreads large inputs over all
 // fewbit/equalize/hqq.hpp                    hqq: minima of groups, without data
 // fewbit/equalize/input_products.hpp         input_products: X^T X, all that these need of inputs
+// fewbit/equalize/layer_products.hpp         input_products of all layers of a network
 // fewbit/equalize/rotated_linear.hpp         rotated_linear, measure_rotation: does rotation pay?
 // fewbit/equalize/adaround/rounding_search.hpp  the steps of AdaRound in some rows
 // fewbit/equalize/cholesky.hpp               the Cholesky factor of a matrix in strips
@@ -350,6 +355,7 @@
 // search: how a network is quantized within an allowed loss
 // fewbit/search/quantize_within.hpp          quantize_within: the workflow as one call
 // fewbit/search/ladder.hpp                   its steps
+// fewbit/search/ladder/state.hpp             within_options, ladder_step, a network on its way
 //
 // formats: memory layouts of others
 // fewbit/formats/awq.hpp                     weights of AWQ checkpoints <-> codes_in_groups

@@ -154,13 +154,57 @@ TEST(search_quantize_within, raises_the_precision_of_sensitive_layers) {
     if (r.precision[i] == layer_precision::quantized) continue;
     ++raised;
     EXPECT_EQ(r.codes[i].rows(), 0);
+    EXPECT_EQ(r.int8_codes[i].rows(), t.layers[static_cast<index>(i)].channels());
   }
   EXPECT_GE(raised, 1);
   expect_consistent(t, r);
+  const auto net = r.integers();
+  for (index i = 0; i < 3; ++i) EXPECT_TRUE(net.is_integer(i));
+  EXPECT_NEAR(t.metric()(net.compute()), r.metric, 0.5);
   // Without loss, all layers end in float.
   const auto all = t.until<int4_per_row>(200.0, options);
   EXPECT_TRUE(all.is_met);
   for (const layer_precision p : all.precision) EXPECT_EQ(p, layer_precision::in_float);
+}
+
+TEST(search_quantize_within, gives_inputs_of_16_bits_before_it_leaves_layers_in_float) {
+  const trial t;
+  within_options options;
+  options.gptq = options.correct_biases = false;
+  for (const ladder_inputs inputs : {ladder_inputs::calibrated, ladder_inputs::by_row}) {
+    options.inputs = inputs;
+    const auto r = t.until<int8_per_row>(43.0, options);
+    EXPECT_TRUE(r.is_met) << story(r);
+    EXPECT_LT(r.steps[0].metric, 43.0);
+    index wide = 0;
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_NE(r.precision[i], layer_precision::in_float) << story(r);
+      if (r.precision[i] != layer_precision::int16_inputs) continue;
+      ++wide;
+      EXPECT_TRUE(r.plan[static_cast<index>(i)].inputs.is_wide());
+    }
+    EXPECT_GE(wide, 1) << story(r);
+    expect_consistent(t, r);
+    const auto net = r.integers();
+    for (index i = 0; i < 3; ++i) EXPECT_TRUE(net.is_integer(i));
+    EXPECT_NEAR(t.metric()(net.compute()), r.metric, 0.5);
+  }
+}
+
+TEST(search_quantize_within, searches_rounding_if_it_may) {
+  const trial t;
+  within_options options;
+  options.inputs = ladder_inputs::as_float;
+  options.mixed_precision = options.stops_when_met = options.gptq = false;
+  options.correct_biases = false;
+  options.adaround = true;
+  options.rounding.steps = 200;
+  const auto r = t.until<int3_per_row>(200.0, options);
+  EXPECT_TRUE(step_of(r, "AdaRound").is_kept) << story(r);
+  EXPECT_GT(step_of(r, "AdaRound").gain, 0.5) << story(r);
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_EQ(dequantize(r.codes[i]), r.plan.weights(static_cast<index>(i)));
+  expect_consistent(t, r);
 }
 
 TEST(search_quantize_within, keeps_the_best_network_when_cancelled) {

@@ -10,6 +10,8 @@
 /// |-------------------------------------|-------------------------------------------------|
 /// | codes, inputs of input_mode::fixed  | linear or conv2d <S, static inputs of X's type> |
 /// | codes, inputs of input_mode::by_row | linear or conv2d <S, dynamic_int8>              |
+/// | int8 codes, inputs of 8 bits        | the same with int8_per_row instead of S         |
+/// | int8 codes, inputs of 16 bits       | two products of 8 bits (digit_product.hpp)      |
 /// | no codes, or inputs as floats       | computed in float with the weights of the plan  |
 ///
 /// Layers read and write floats, because the user's code between them does. A depthwise layer is a
@@ -26,33 +28,13 @@
 #include <variant>
 #include <vector>
 
+#include "fewbit/equalize/integer_network/digit_product.hpp"
+#include "fewbit/equalize/integer_network/integer_product.hpp"
 #include "fewbit/equalize/network/simulate.hpp"
-#include "fewbit/ops/conv2d.hpp"
-#include "fewbit/ops/linear.hpp"
+#include "fewbit/ops/inputs.hpp"
 #include "fewbit/quant/quantized_matrix.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
-
-namespace detail {
-
-/// Schemes whose codes conv2d takes.
-template <class S>
-concept ConvScheme = Scheme<S> && S::storage::bits <= 8 &&
-                     (std::is_same_v<typename S::granularity, per_row> ||
-                      std::is_same_v<typename S::granularity, per_tensor>);
-
-/// One layer in integers, or none of them: then the layer is computed in float.
-template <Scheme S, class Static>
-struct integer_layer_of {
-  using type = std::variant<std::monostate, linear<S, Static>, linear<S>>;
-};
-template <ConvScheme S, class Static>
-struct integer_layer_of<S, Static> {
-  using type =
-      std::variant<std::monostate, linear<S, Static>, linear<S>, conv2d<S, Static>, conv2d<S>>;
-};
-
-}  // namespace detail
 
 /// @tparam S  scheme of the weights; integers in groups cannot be weights of convolutions
 /// @tparam X  scheme of fixed inputs: int8 or uint8 per tensor
@@ -60,21 +42,38 @@ template <IntegerScheme S, IntegerScheme X = int8_per_tensor>
 class integer_network {
   static constexpr const char* function = "integer_network";
   using inputs_of_x = static_codes<typename X::storage::code>;
-  using integer_layer = typename detail::integer_layer_of<S, inputs_of_x>::type;
+  using product = detail::integer_product<S, inputs_of_x>;
+  using int8_product = detail::integer_product<int8_per_row, inputs_of_x>;
+  /// Each type once. std::monostate: the layer is computed in float.
+  using integer_layer = std::conditional_t<
+      std::is_same_v<product, int8_product>,
+      std::variant<std::monostate, product, detail::digit_product>,
+      std::variant<std::monostate, product, detail::digit_product, int8_product>>;
 
  public:
   /// No layers.
   integer_network() = default;
 
-  /// @param plan   its weights, biases and codes of inputs; it need not outlive this object
-  /// @param codes  of each layer; 0 x 0: the layer stays in float
-  /// @throws fewbit::error if their number or shapes are not those of the layers, or if codes of
-  ///         groups belong to a convolution; the sentence has the layer
-  integer_network(const simulation& plan, const std::vector<quantized_matrix<S>>& codes) {
+  /// @param plan        its weights, biases and codes of inputs; it need not outlive this object
+  /// @param codes       of each layer; 0 x 0: see int8_codes
+  /// @param int8_codes  of each layer, or no matrices: the weights of layers with more bits than S,
+  ///                    or with inputs of 16 bits; 0 x 0: the layer stays in float
+  /// @throws fewbit::error if their number or shapes are not those of the layers, if codes of
+  ///         groups belong to a convolution, or if codes of another S than int8_per_row get inputs
+  ///         of 16 bits; the sentence has the layer
+  integer_network(const simulation& plan, const std::vector<quantized_matrix<S>>& codes,
+                  const std::vector<quantized_matrix<int8_per_row>>& int8_codes = {}) {
     detail::expect_equal(function, "number of matrices of codes", static_cast<index>(codes.size()),
                          plan.size());
-    for (index i = 0; i < plan.size(); ++i)
-      layers_.push_back(make(plan, i, codes[static_cast<std::size_t>(i)]));
+    if (!int8_codes.empty()) {
+      detail::expect_equal(function, "number of matrices of int8 codes",
+                           static_cast<index>(int8_codes.size()), plan.size());
+    }
+    const quantized_matrix<int8_per_row> none;
+    for (index i = 0; i < plan.size(); ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      layers_.push_back(make(plan, i, codes[at], int8_codes.empty() ? none : int8_codes[at]));
+    }
   }
 
   [[nodiscard]] index size() const noexcept { return static_cast<index>(layers_.size()); }
@@ -113,7 +112,8 @@ class integer_network {
   compute_function compute(const E& executor = {}) const&& = delete;
 
   /// Saves the integer layers, each under its name (ops/saved_layer.hpp). Activations and layers in
-  /// float are not saved: they belong to the user's code.
+  /// float are not saved: they belong to the user's code. With inputs of 16 bits, the product of
+  /// digits is saved (digit_product.hpp); scale of inputs and bias are in the plan.
   /// @param to  for example a packed_writer
   template <class Writer>
   void save(Writer& to) const {
@@ -140,7 +140,8 @@ class integer_network {
     return layers_[static_cast<std::size_t>(i)];
   }
 
-  static one_layer make(const simulation& plan, index i, const quantized_matrix<S>& codes) {
+  static one_layer make(const simulation& plan, index i, const quantized_matrix<S>& codes,
+                        const quantized_matrix<int8_per_row>& int8_codes) {
     one_layer made;
     made.real = plan.layers()[i];
     made.real.weights = plan.weights(i);
@@ -148,41 +149,33 @@ class integer_network {
     made.inputs = made.real.inputs();
     made.outputs = made.real.outputs();
     made.codes = plan[i].inputs;
-    if (codes.rows() == 0 || made.codes.mode == input_mode::as_float) return made;
-    const network_layer& l = made.real;
+    if (made.codes.mode == input_mode::as_float) return made;
+    if (codes.rows() != 0) {
+      pack(codes, made);
+    } else if (int8_codes.rows() != 0) {
+      pack(int8_codes, made);
+    }
+    return made;
+  }
+
+  template <Scheme T>
+  static void pack(const quantized_matrix<T>& codes, one_layer& made) {
+    network_layer& l = made.real;
     if (codes.rows() != l.channels() || codes.cols() != l.depth()) {
       detail::fail(function, detail::of_layer("codes", l.name),
                    detail::shape_text(codes.rows(), codes.cols()),
                    detail::shape_text(l.channels(), l.depth()));
     }
-    pack(codes, made);
-    made.real.weights.resize(l.channels(), 0);
-    return made;
-  }
-
-  static void pack(const quantized_matrix<S>& codes, one_layer& made) {
-    const network_layer& l = made.real;
-    const bool is_fixed = made.codes.mode == input_mode::fixed;
-    if (l.kind == layer_kind::linear) {
-      if (is_fixed) {
-        made.integers = linear<S, inputs_of_x>(codes, l.bias, made.codes.params);
-      } else {
-        made.integers = linear<S>(codes, l.bias);
-      }
-      return;
-    }
-    if constexpr (detail::ConvScheme<S>) {
-      const index groups = l.kind == layer_kind::depthwise_conv2d ? l.image.channels : l.groups;
-      if (is_fixed) {
-        made.integers = conv2d<S, inputs_of_x>(codes, l.image, l.window, l.bias, made.codes.params,
-                                               layer_options{}, groups);
-      } else {
-        made.integers = conv2d<S>(codes, l.image, l.window, l.bias, layer_options{}, groups);
-      }
+    if (!made.codes.is_wide()) {
+      made.integers =
+          detail::integer_product<T, inputs_of_x>(function, l, l.bias, codes, made.codes);
+    } else if constexpr (std::is_same_v<T, int8_per_row>) {
+      made.integers = detail::digit_product(l, l.bias, codes, made.codes);
     } else {
-      detail::fail(function, detail::of_layer("codes", l.name), "in groups",
-                   "a scale for each row, because the layer is a convolution");
+      detail::fail(function, detail::of_layer("codes", l.name), "not int8_per_row",
+                   "int8 codes, because the inputs have 16 bits");
     }
+    l.weights.resize(l.channels(), 0);
   }
 
   template <Executor E>
@@ -204,17 +197,16 @@ class integer_network {
         l.integers);
   }
 
-  template <class Layer, Executor E>
-  static void run_integers(const Layer& layer, const one_layer& l, const row_matrix<float>& x,
+  template <class Product, Executor E>
+  static void run_integers(const Product& product, const one_layer& l, const row_matrix<float>& x,
                            row_matrix<float>& y, const E& executor) {
     y.resize(x.rows(), l.outputs);
-    layer_scratch scratch = layer.make_scratch(1, x.rows());
     if (l.real.input_factors.size() == 0) {
-      layer(x, y, scratch, executor);
+      product.run(x, y, executor);
     } else {
       row_matrix<float> scaled = x;
       detail::scale_channels(l.real.input_factors, scaled.data(), scaled.size());
-      layer(scaled, y, scratch, executor);
+      product.run(scaled, y, executor);
     }
     detail::activate_pixels(l.real, y.data(), y.size() / l.real.channels());
   }

@@ -11,6 +11,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,62 +22,15 @@
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
 #include "fewbit/diagnose/sensitivity.hpp"
+#include "fewbit/equalize/adaround_pass.hpp"
 #include "fewbit/equalize/bias_from_data.hpp"
 #include "fewbit/equalize/cross_layer.hpp"
 #include "fewbit/equalize/gptq_pass.hpp"
 #include "fewbit/equalize/network.hpp"
 #include "fewbit/equalize/smooth.hpp"
-
-namespace fewbit { inline namespace FEWBIT_VERSION_NAMESPACE {
-
-/// What quantize_within tried.
-struct ladder_step {
-  std::string what;  ///< "percentile 99.99", "bias correction" ...
-  double metric = 0;
-  double gain = 0;  ///< to the best metric before; of the first step: to the metric in float
-  double seconds = 0;
-  bool is_kept = false;
-};
-
-/// How a layer is computed in the end.
-enum class layer_precision : std::uint8_t { quantized, int8_weights, in_float };
-
-/// What becomes of the inputs of layers.
-enum class ladder_inputs : std::uint8_t {
-  calibrated,  ///< one scale for each layer, from calibration
-  by_row,      ///< one scale for each row, at each call
-  as_float,    ///< only weights are quantized
-};
-
-/// Which steps quantize_within may take.
-struct within_options {
-  ladder_inputs inputs = ladder_inputs::calibrated;
-  std::vector<channel_link> links;      ///< pairs that equalization may scale; none: no such step
-  std::vector<smoothing_group> groups;  ///< inputs that smoothing may scale; none: no such step
-  bool correct_biases = true;
-  bool gptq = true;
-  bool mixed_precision = true;
-  /// False: all steps are tried even where the metric is already within the loss, but not mixed
-  /// precision.
-  bool stops_when_met = true;
-};
-
-}}  // namespace fewbit
+#include "fewbit/search/ladder/state.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
-
-/// A quantized network on the ladder.
-template <Scheme S>
-struct ladder_state {
-  std::shared_ptr<const layer_list> layers;
-  simulation plan;
-  std::vector<quantized_matrix<S>> codes;
-  std::vector<layer_precision> precision;
-  std::size_t calibrator = 0;  ///< position of the method that chose the ranges
-  bool has_corrected_biases = false;
-  bool has_gptq = false;
-  double metric = -std::numeric_limits<double>::max();
-};
 
 template <IntegerScheme S, IntegerScheme X, Executor E>
 class ladder {
@@ -99,15 +53,13 @@ class ladder {
         options_(options),
         progress_(progress),
         executor_(executor),
-        best_{std::make_shared<const layer_list>(layers), simulation(layers), {}, {}} {
+        best_(layers) {
     expect(layers.size() >= 1, function, "number of layers", layers.size(), "at least 1");
     expect(static_cast<bool>(forward), function, "forward", "empty", "a callable");
     expect(static_cast<bool>(metric), function, "metric", "empty", "a callable");
     expect(allowed_loss >= 0 && allowed_loss <= std::numeric_limits<double>::max(), function,
            "allowed_loss", allowed_loss, "a finite number, at least 0");
     expect_batches(function, calibration);
-    best_.plan = simulation(*best_.layers);
-    best_.precision.assign(static_cast<std::size_t>(layers.size()), layer_precision::in_float);
     float_metric_ = finite_metric(function, "metric with all layers in float", metric_,
                                   float_compute(*best_.layers, executor_));
   }
@@ -125,6 +77,12 @@ class ladder {
       if (options_.gptq) {
         attempt("GPTQ", [this](state& s) { return compensate(s, false); });
         attempt("GPTQ, columns by activation", [this](state& s) { return compensate(s, true); });
+      }
+      if constexpr (AdaroundScheme<S>) {
+        if (options_.adaround) attempt("AdaRound", [this](state& s) { return search_rounding(s); });
+      }
+      if (options_.correct_biases && !best_.has_corrected_biases) {
+        attempt("bias correction again", [this](state& s) { return correct_biases(s); });
       }
     }
     if (options_.mixed_precision && !is_met() && !cancelled_) raise_precision();
@@ -165,38 +123,33 @@ class ladder {
       });
       return;
     }
-    seen_ = observe(rounded);
+    const observed seen = observe(rounded);
     if (cancelled_) return;
     const std::vector<calibrator> methods = calibrators();
     for (std::size_t i = 0; i < methods.size(); ++i) {
       attempt(methods[i].name, [&](state& s) {
         s = rounded;
         s.calibrator = i;
-        return set_inputs(s);
+        methods[i].apply(s.plan, seen);
+        return true;
       });
     }
   }
 
-  observed observe(const state& s) {
+  /// Histograms of the inputs of all layers. Their full ranges become those of the state.
+  observed observe(state& s) {
     observed seen = observe_inputs<histogram_observer>(*s.layers, forward_, calibration_,
                                                        histogram_observer{}, progress_, executor_);
     cancelled_ = cancelled_ || seen.cancelled;
+    s.ranges.clear();
+    for (std::size_t i = 0; i < seen.observers.size() && !seen.cancelled; ++i)
+      s.ranges.push_back(seen.calls[i] == 0 ? range{} : seen.observers[i].range());
     return seen;
   }
 
-  static void round_weights(state& s) {
-    s.codes.clear();
-    for (index i = 0; i < s.plan.size(); ++i) {
-      s.codes.push_back(quantize<S>((*s.layers)[i].weights));
-      s.plan[i].weights = dequantize(s.codes.back());
-    }
-    s.precision.assign(s.codes.size(), layer_precision::quantized);
-  }
-
+  /// The inputs of a ladder without calibrated ranges.
   bool set_inputs(state& s) const {
-    if (options_.inputs == ladder_inputs::calibrated) {
-      calibrators()[s.calibrator].apply(s.plan, seen_);
-    } else if (options_.inputs == ladder_inputs::by_row) {
+    if (options_.inputs == ladder_inputs::by_row) {
       for (index i = 0; i < s.plan.size(); ++i) s.plan[i].inputs = codes_by_row<int8>();
     }
     return true;
@@ -215,8 +168,10 @@ class ladder {
 
   bool smooth(state& s) {
     layer_list changed = *s.layers;
+    smoothing_options how;
+    how.progress = progress_;
     const auto report =
-        smooth_layers<S, X>(changed, forward_, calibration_, options_.groups, {}, executor_);
+        smooth_layers<S, X>(changed, forward_, calibration_, options_.groups, how, executor_);
     return !report.cancelled && start_again(s, std::move(changed));
   }
 
@@ -235,23 +190,39 @@ class ladder {
     return !s.has_corrected_biases || correct_biases(s);
   }
 
+  /// Takes the codes that a pass found.
+  template <class Report>
+  bool take_codes(state& s, Report done) const {
+    if (done.cancelled) return false;
+    for (auto& l : done.layers) {
+      s.plan[l.layer].weights = dequantize(l.weights, executor_);
+      s.plan[l.layer].has_bias = false;
+      s.codes[static_cast<std::size_t>(l.layer)] = std::move(l.weights);
+    }
+    return !s.has_corrected_biases || correct_biases(s);
+  }
+
   /// New codes by GPTQ for all layers.
   bool compensate(state& s, bool by_activation)
     requires is_within_row<typename S::granularity>
   {
     gptq_options<S> options;
     options.activation_order = by_activation;
-    auto done = gptq_pass<S>(s.plan, forward_, calibration_, options, progress_, executor_);
-    if (done.cancelled) return false;
-    for (gptq_layer<S>& l : done.layers) {
-      s.codes[static_cast<std::size_t>(l.layer)] = std::move(l.weights);
-      s.plan[l.layer].has_bias = false;
-    }
-    return !s.has_corrected_biases || correct_biases(s);
+    simulation plan = with_float_weights(s);
+    return take_codes(s, gptq_pass<S>(plan, forward_, calibration_, options, progress_, executor_));
   }
 
-  /// Gives the most sensitive layers int8 weights if S has fewer bits, and then leaves them in
-  /// float, until the metric is within the loss.
+  /// New codes by AdaRound for all layers.
+  bool search_rounding(state& s)
+    requires is_within_row<typename S::granularity>
+  {
+    simulation plan = with_float_weights(s);
+    return take_codes(s, adaround_pass<S>(plan, forward_, calibration_, s.codes, options_.rounding,
+                                          progress_, executor_));
+  }
+
+  /// Gives the most sensitive layers int8 weights if S has fewer bits, then inputs of 16 bits, and
+  /// then leaves them in float, until the metric is within the loss.
   void raise_precision() {
     const layer_sensitivity cost =
         measure_sensitivity(*best_.layers, metric_, best_.plan.compute(), progress_, executor_);
@@ -260,30 +231,23 @@ class ladder {
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<index>(i);
     std::stable_sort(order.begin(), order.end(),
                      [&](index a, index b) { return cost.loss(a) > cost.loss(b); });
-    if (S::storage::bits < 8) raise_in_order(order, layer_precision::int8_weights);
-    raise_in_order(order, layer_precision::in_float);
+    if (S::storage::bits < 8) raise_in_order(order, layer_precision::int8_weights, "' in int8");
+    if (options_.inputs != ladder_inputs::as_float)
+      raise_in_order(order, layer_precision::int16_inputs, "' with inputs of 16 bits");
+    raise_in_order(order, layer_precision::in_float, "' in float");
   }
 
-  void raise_in_order(const std::vector<index>& order, layer_precision to) {
+  void raise_in_order(const std::vector<index>& order, layer_precision to, const char* how) {
     for (const index layer : order) {
       if (is_met() || cancelled_) return;
-      const std::string what = "layer '" + (*best_.layers)[layer].name +
-                               (to == layer_precision::in_float ? "' in float" : "' in int8");
       attempt(
-          what, [&](state& s) { return raise(s, layer, to); }, true);
+          "layer '" + (*best_.layers)[layer].name + how,
+          [&](state& s) {
+            raise_layer(s, layer, to, options_.inputs);
+            return true;
+          },
+          true);
     }
-  }
-
-  static bool raise(state& s, index layer, layer_precision to) {
-    const auto at = static_cast<std::size_t>(layer);
-    const row_matrix<float>& real = (*s.layers)[layer].weights;
-    s.precision[at] = to;
-    s.codes[at] = {};
-    s.plan[layer].weights =
-        to == layer_precision::in_float ? real : fake_quantize<int8_per_row>(real);
-    s.plan[layer].has_bias = false;
-    if (to == layer_precision::in_float) s.plan[layer].inputs = {};
-    return true;
   }
 
   /// Changes a copy of the best state and keeps it if its metric is better.
@@ -316,7 +280,6 @@ class ladder {
   const progress_function& progress_;
   const E& executor_;
   state best_;
-  observed seen_;
   std::vector<ladder_step> steps_;
   double float_metric_ = 0;
   bool cancelled_ = false;

@@ -16,7 +16,8 @@
 /// | equalization       | ranges of channels of linked layers; then ranges and biases again      |
 /// | smoothing          | SmoothQuant: ranges of inputs move to weights; then the same           |
 /// | GPTQ               | codes of weights, by the inputs of each layer; then biases again       |
-/// | mixed precision    | the most sensitive layers: first int8 weights, then float              |
+/// | AdaRound           | the same, if the options say so                                        |
+/// | mixed precision    | the most sensitive layers: int8 weights, inputs of 16 bits, then float |
 ///
 /// The workflow is that of Wu et al. 2020, arXiv:2004.09602. The headers of the repairs name their
 /// sources. Read before: equalize/network.hpp, equalize/integer_network.hpp,
@@ -49,10 +50,11 @@ struct within_result {
   std::shared_ptr<const layer_list> layers;
   simulation plan;
   std::vector<quantized_matrix<S>> codes;  ///< of each layer; 0 x 0: not under S
+  /// Of layers with int8 weights under another S, and of layers with inputs of 16 bits.
+  std::vector<quantized_matrix<int8_per_row>> int8_codes;
 
-  /// The layers in integers. Layers with int8 weights under another scheme S, and layers in float,
-  /// are computed in float with the weights of the plan.
-  [[nodiscard]] integer_network<S, X> integers() const { return {plan, codes}; }
+  /// The layers in integers. Layers in float are computed with the weights of the plan.
+  [[nodiscard]] integer_network<S, X> integers() const { return {plan, codes, int8_codes}; }
 };
 
 /// @tparam S            scheme of the weights of all layers
@@ -76,9 +78,11 @@ template <IntegerScheme S, IntegerScheme X = int8_per_tensor, Executor E = inlin
                                  progress, executor);
   ladder.climb();
   auto& best = ladder.best();
-  return {ladder.float_metric(), best.metric,    ladder.is_met(),
-          ladder.is_cancelled(), ladder.steps(), best.precision,
-          best.layers,           best.plan,      std::move(best.codes)};
+  return {ladder.float_metric(), best.metric,
+          ladder.is_met(),       ladder.is_cancelled(),
+          ladder.steps(),        best.precision,
+          best.layers,           best.plan,
+          std::move(best.codes), std::move(best.int8_codes)};
 }
 
 }}  // namespace fewbit

@@ -3,6 +3,7 @@
 ///
 ///     const input_codes a = codes_of<uint8_affine>(observer.range(by_entropy{}));
 ///     const input_codes b = codes_by_row<int8>();      // a scale for each row of x
+///     const input_codes c = wide_codes_of(observer.range());   // 16 bits
 ///
 /// Read next: simulate.hpp.
 
@@ -41,12 +42,25 @@ struct input_codes {
   void apply(row_matrix<float>& x) const noexcept {
     if (mode == input_mode::fixed) replace(x.data(), x.size(), params);
     if (mode != input_mode::by_row) return;
-    for (index r = 0; r < x.rows(); ++r) {
-      const float amax = detail::finite_amax(&x(r, 0), x.cols());
-      const float scale = amax / static_cast<float>(highest);
-      const bool is_scale = scale >= min_scale;
-      replace(&x(r, 0), x.cols(), {is_scale ? scale : min_scale, 0});
-    }
+    for (index r = 0; r < x.rows(); ++r)
+      replace(&x(r, 0), x.cols(), {scale_of_row(&x(r, 0), x.cols()), 0});
+  }
+
+  /// Whether codes have more than 8 bits.
+  [[nodiscard]] bool is_wide() const noexcept { return highest > 255; }
+
+  /// The scale of a row of n numbers.
+  [[nodiscard]] float scale_of_row(const float* x, index n) const noexcept {
+    if (mode == input_mode::fixed) return params.scale;
+    const float scale = detail::finite_amax(x, n) / static_cast<float>(highest);
+    return scale >= min_scale ? scale : min_scale;
+  }
+
+  /// The code of a number under a scale of scale_of_row.
+  [[nodiscard]] std::int32_t code(float x, float scale) const noexcept {
+    const auto lo = static_cast<float>(lowest - params.zero_point);
+    const auto hi = static_cast<float>(highest - params.zero_point);
+    return arch::nearest_int(arch::clamp(x / scale, lo, hi)) + params.zero_point;
   }
 
   friend bool operator==(const input_codes&, const input_codes&) = default;
@@ -75,6 +89,25 @@ template <IntegerScheme S>
   requires(!S::has_minimum)
 [[nodiscard]] input_codes codes_of(const range& r) {
   return {input_mode::fixed, choose_params<S>(r), S::code_min, S::code_max};
+}
+
+/// The highest code of 16 bits: both digits of 256 * high + low are then int8
+/// (integer_network/digit_product.hpp).
+inline constexpr std::int32_t highest_wide_code = 127 * 256 + 127;
+
+/// Symmetric codes of 16 bits that cover a range: -32639 .. 32639.
+/// @throws fewbit::error if the range is not finite or lo > hi
+[[nodiscard]] inline input_codes wide_codes_of(const range& r) {
+  const float amax = static_cast<float>(int16::max) * choose_params<int16_per_tensor>(r).scale;
+  const float scale = amax / static_cast<float>(highest_wide_code);
+  return {input_mode::fixed,
+          {scale >= min_scale ? scale : min_scale, 0},
+          -highest_wide_code,
+          highest_wide_code};
+}
+/// The same with a scale for each row of x.
+[[nodiscard]] constexpr input_codes wide_codes_by_row() noexcept {
+  return {input_mode::by_row, {}, -highest_wide_code, highest_wide_code};
 }
 
 /// A symmetric scale for each row of x.
