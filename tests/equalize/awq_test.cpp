@@ -80,6 +80,29 @@ TEST(awq, can_be_stopped) {
   EXPECT_EQ(a.errors.size(), 3U);
 }
 
+TEST(awq, clipping_can_be_stopped) {
+  const row_matrix<float> w = lcg_floats(520, 12, 2);
+  const input_products h = products_of(lcg_floats(20, 12, 1));
+  const auto stopped_after = [&](index last) {
+    std::vector<index> seen;
+    const auto q = clip_search<int4_grouped<8>>(w, h, {}, [&](const clip_step& s) {
+      EXPECT_EQ(s.total, 1040);
+      seen.push_back(s.groups);
+      return s.groups != last;
+    });
+    EXPECT_EQ(q.weights.rows(), last < 1040 ? 0 : 520);
+    return seen;
+  };
+  EXPECT_EQ(stopped_after(520), (std::vector<index>{512, 520}));
+  EXPECT_EQ(stopped_after(1040), (std::vector<index>{512, 520, 1032, 1040}));
+}
+
+TEST(awq, tells_its_memory) {
+  EXPECT_EQ(awq_scales_bytes(8, 16), 1024);
+  EXPECT_EQ(clip_search_bytes<int4_grouped<32>>(4, 64), 32 * 32 * 8 + 8 * 28 + 4 * 64 + 4 * 32);
+  EXPECT_EQ(clip_search_bytes<int8_per_row>(4, 64), 64 * 64 * 8 + 4 * 28 + 4 * 64 + 4 * 64);
+}
+
 template <class Storage>
 void expect_clip(double plain, double clipped) {
   using S = scheme<Storage, grouped<32>, affine>;

@@ -108,6 +108,24 @@ TEST(hqq, never_raises_the_error_of_a_group) {
   EXPECT_EQ(hqq<S>(w, {.iterations = 0}).weights, quantize<S>(w));
 }
 
+TEST(hqq, can_be_stopped) {
+  using S = minimum<uint2, grouped<1>>;
+  const row_matrix<float> w = lcg_floats(5, 1000, 3);
+  const auto stopped_after = [&](index last) {
+    std::vector<index> seen;
+    const auto q = hqq<S>(w, {.iterations = 0}, [&](const hqq_step& s) {
+      EXPECT_EQ(s.total, 5000);
+      seen.push_back(s.groups);
+      return s.groups != last;
+    });
+    EXPECT_EQ(q.weights.rows(), last < 5000 ? 0 : 5);
+    return seen;
+  };
+  EXPECT_EQ(stopped_after(4096), (std::vector<index>{4096}));
+  EXPECT_EQ(stopped_after(5000), (std::vector<index>{4096, 5000}));
+  EXPECT_EQ((hqq_bytes<minimum<uint2, grouped<32>>>(4, 64)), 8 * 24 + 4 * 64 + 4 * 16);
+}
+
 #if FEWBIT_HAS_EXCEPTIONS
 
 TEST(hqq, refuses_bad_input) {

@@ -236,6 +236,31 @@ TEST(search_quantize_within, gives_the_same_for_any_executor) {
   }
 }
 
+TEST(search_quantize_within, tells_its_memory) {
+  const trial t;
+  // Of each weight: 8 bytes in float, 1 as int4 or int8, 1/2 packed. Of each row: 8 bytes of biases,
+  // 8 of a scale and zero point, 4 of a scale of int8.
+  const index weights = 32 * 24 + 32 * 32 + 8 * 32, rows = 72;
+  const index state = weights * 8 + weights + weights / 2 + rows * 20;
+  within_options options;
+  options.gptq = false;
+  EXPECT_EQ(quantize_within_bytes<int4_per_row>(t.layers, options), 3 * state + 3 * 36 * 1024);
+  options.groups = {{{"b"}}};
+  EXPECT_EQ(quantize_within_bytes<int4_per_row>(t.layers, options),
+            3 * state + (1 << 20) / 32 * (32 + 2 * 32) * 4);
+  options.groups.clear();
+  // One layer whose products take more than its histogram.
+  const layer_list wide({linear_layer("wide", random_reals(8, 512, 1))});
+  const index of_wide = 3 * (512 * 8 * 8 + 512 * 8 + 512 * 4 + 8 * 20);
+  options.gptq = true;
+  EXPECT_EQ(quantize_within_bytes<int4_per_row>(wide, options),
+            of_wide + 512 * 8 * 4 + gptq_pass_bytes(wide) + gptq_bytes<int4_per_row>(8, 512));
+  options.adaround = true;
+  options.gptq = false;
+  EXPECT_EQ(quantize_within_bytes<int4_per_row>(wide, options),
+            of_wide + 512 * 8 * 4 + adaround_pass_bytes(wide));
+}
+
 TEST(search_quantize_within, refuses_what_it_cannot_use) {
   const trial t;
   const auto call = [&](const layer_list& layers, const input_batches& batches,

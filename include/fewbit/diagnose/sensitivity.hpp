@@ -9,7 +9,9 @@
 ///
 /// Sensitivity quantizes one layer at a time. Partial quantization starts with all layers quantized
 /// and leaves one more in float at each step, the most sensitive first, until the metric is within
-/// the allowed loss. Source: Wu et al. 2020, arXiv:2004.09602, section 6.
+/// the allowed loss. Both hold a few numbers for each layer.
+///
+/// Source: Wu et al. 2020, arXiv:2004.09602, section 6.
 /// Read before: equalize/network/compute.hpp. Read next: page.hpp, which draws both.
 
 #include "fewbit/begin.hpp"

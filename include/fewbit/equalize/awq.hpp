@@ -28,6 +28,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -74,6 +75,12 @@ struct clip_options {
   index tries = 10;  ///< 1 to steps
 };
 
+/// Progress of clip_search.
+struct clip_step {
+  index groups = 0;  ///< that are done
+  index total = 0;
+};
+
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
@@ -81,7 +88,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 /// Codes with clipped ranges, and what the clipping changed.
 template <IntegerScheme S>
 struct clip_result {
-  quantized_matrix<S> weights;
+  quantized_matrix<S> weights;  ///< 0 x 0 if the progress callback ended the work
   index clipped_groups = 0;
   double plain_error = 0.0;  ///< sum over the groups of the mean square of their part of an output
   double error = 0.0;        ///< the same with the clipped ranges
@@ -181,6 +188,59 @@ struct clipped_group {
   }
 };
 
+/// The choices of clip_search so far.
+template <ClipScheme S>
+class clip_choices {
+ public:
+  clip_choices(index rows, index cols)
+      : choices_(S::granularity::count(rows, cols)),
+        codes_(rows, cols),
+        plain_(static_cast<std::size_t>(S::granularity::count(rows, cols))),
+        best_(plain_.size()),
+        clipped_(plain_.size(), 0) {}
+
+  /// Tries the ranges of one group: row r, and some columns.
+  void search(const matrix_ref& w, index r, index in_row, const rectangle& columns,
+              const row_matrix<double>& products, index inputs, const clip_options& options) {
+    const float* x = row_of(w, r) + columns.col;
+    const index g = r * (static_cast<index>(plain_.size()) / w.rows()) + in_row;
+    const auto at = static_cast<std::size_t>(g);
+    float amax = 0.0F;
+    for (index i = 0; i < columns.cols; ++i) amax = std::max(amax, std::abs(x[i]));
+    for (index i = 0; i < options.tries; ++i) {
+      const double share = 1.0 - static_cast<double>(i) / static_cast<double>(options.steps);
+      const auto limit = static_cast<float>(double{amax} * share);
+      const clipped_group<S> group(x, columns.cols, limit);
+      const double error = quadratic_form(products, group.errors) / static_cast<double>(inputs);
+      if (i == 0) plain_[at] = error;
+      if (i > 0 && !(error < best_[at])) continue;
+      best_[at] = error;
+      clipped_[at] = i > 0 ? 1 : 0;
+      choices_.set(g, group.params);
+      std::copy(group.codes.begin(), group.codes.end(),
+                codes_.data() + r * codes_.cols() + columns.col);
+    }
+  }
+
+  [[nodiscard]] clip_result<S> result() {
+    clip_result<S> all;
+    for (std::size_t g = 0; g < plain_.size(); ++g) {
+      all.plain_error += plain_[g];
+      all.error += best_[g];
+      all.clipped_groups += clipped_[g];
+    }
+    all.weights = matrix_of_codes<S>(codes_, std::move(choices_), group_rule<S>{});
+    return all;
+  }
+
+ private:
+  group_choices<S> choices_;
+  row_matrix<typename S::code> codes_;
+  std::vector<double> plain_;
+  std::vector<double> best_;
+  std::vector<std::int8_t> clipped_;
+};
+
 }  // namespace detail
 
 /// Searches the scales of input channels for weights of scheme S.
@@ -231,60 +291,65 @@ template <Scheme S, Executor E = inline_executor>
   return awq_scales<S>(w, h, options, no_progress{}, executor);
 }
 
+/// Bytes that awq_scales needs beyond its arguments for n x k weights: two copies of the weights.
+[[nodiscard]] constexpr index awq_scales_bytes(index n, index k) noexcept {
+  return 2 * n * k * index{sizeof(float)};
+}
+
+/// Bytes that clip_search needs beyond its arguments, its result included, for n x k weights.
+template <ClipScheme S>
+[[nodiscard]] index clip_search_bytes(index n, index k) {
+  const index columns = S::granularity::run(k);
+  const index of_group = 2 * index{sizeof(double)} + 3 * index{sizeof(float)};
+  const index codes =
+      n * k * index{sizeof(typename S::code)} + n * packed_bytes<S::storage::bits>(k);
+  return columns * columns * index{sizeof(double)} + S::granularity::count(n, k) * of_group + codes;
+}
+
 /// Quantizes w with the clipped range of each group that is best for its part of the outputs.
 ///
+/// @param progress  called with a clip_step now and then; if it returns false, the work ends and
+///                  the result has no weights
+/// @param executor  searches several rows at once; the result does not depend on it
 /// @return  the mean square of each group's part of an output is never larger than with
 ///          quantize<S>(w)
 /// @throws fewbit::error if w is empty or not finite, h has another number of inputs or no rows, or
 ///         tries is not 1 to steps
 ///
 /// For groups of G columns it takes n k G products for each try.
-template <ClipScheme S, Executor E = inline_executor>
+template <ClipScheme S, Progress<clip_step> P, Executor E = inline_executor>
 [[nodiscard]] clip_result<S> clip_search(const Eigen::Ref<const row_matrix<float>>& w,
-                                         const input_products& h, const clip_options& options = {},
-                                         const E& executor = {}) {
+                                         const input_products& h, const clip_options& options,
+                                         P&& progress, const E& executor = {}) {
   const char* function = "clip_search";
   detail::expect_awq_call(function, w, h);
   detail::expect(options.tries >= 1 && options.tries <= options.steps, function, "tries",
                  options.tries, "1 to steps");
   const index count = S::granularity::count(w.rows(), w.cols());
   const index per_row = count / w.rows();
-  detail::group_choices<S> choices(count);
-  row_matrix<typename S::code> codes(w.rows(), w.cols());
-  std::vector<double> plain(static_cast<std::size_t>(count)), best(plain.size());
-  std::vector<std::int8_t> clipped(plain.size(), 0);
-  executor.for_each(per_row, [&](index in_row) {
+  detail::clip_choices<S> found(w.rows(), w.cols());
+  constexpr index rows_of_step = 512;
+  for (index in_row = 0; in_row < per_row; ++in_row) {
     const rectangle columns = S::granularity::group(in_row, w.rows(), w.cols());
     const row_matrix<double> products = detail::products_between(h, columns.col, columns.cols);
-    for (index r = 0; r < w.rows(); ++r) {
-      const float* x = detail::row_of(w, r) + columns.col;
-      const auto g = static_cast<std::size_t>(r * per_row + in_row);
-      float amax = 0.0F;
-      for (index i = 0; i < columns.cols; ++i) amax = std::max(amax, std::abs(x[i]));
-      for (index i = 0; i < options.tries; ++i) {
-        const double share = 1.0 - static_cast<double>(i) / static_cast<double>(options.steps);
-        const auto limit = static_cast<float>(double{amax} * share);
-        const detail::clipped_group<S> group(x, columns.cols, limit);
-        const double error =
-            detail::quadratic_form(products, group.errors) / static_cast<double>(h.rows());
-        if (i == 0) plain[g] = error;
-        if (i > 0 && !(error < best[g])) continue;
-        best[g] = error;
-        clipped[g] = i > 0 ? 1 : 0;
-        choices.set(static_cast<index>(g), group.params);
-        std::copy(group.codes.begin(), group.codes.end(),
-                  codes.data() + r * codes.cols() + columns.col);
-      }
+    for (index first = 0; first < w.rows(); first += rows_of_step) {
+      const index end = std::min(first + rows_of_step, w.rows());
+      executor.for_each(end - first, [&](index i) {
+        found.search(w, first + i, in_row, columns, products, h.rows(), options);
+      });
+      const index done = in_row * w.rows() + end;
+      if (!progress(clip_step{done, count}) && done < count) return {};
     }
-  });
-  clip_result<S> result;
-  for (std::size_t g = 0; g < plain.size(); ++g) {
-    result.plain_error += plain[g];
-    result.error += best[g];
-    result.clipped_groups += clipped[g];
   }
-  result.weights = detail::matrix_of_codes<S>(codes, std::move(choices), detail::group_rule<S>{});
-  return result;
+  return found.result();
+}
+
+/// The same without progress reports.
+template <ClipScheme S, Executor E = inline_executor>
+[[nodiscard]] clip_result<S> clip_search(const Eigen::Ref<const row_matrix<float>>& w,
+                                         const input_products& h, const clip_options& options = {},
+                                         const E& executor = {}) {
+  return clip_search<S>(w, h, options, no_progress{}, executor);
 }
 
 }}  // namespace fewbit

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "fewbit/arch/vec.hpp"
+#include "fewbit/codebook/clustering.hpp"
 #include "fewbit/config.hpp"
 #include "fewbit/core/error.hpp"
 #include "fewbit/core/executor.hpp"
@@ -48,6 +49,12 @@ struct hqq_options {
   double growth = 1.01;  ///< at least 1
 };
 
+/// Progress of hqq.
+struct hqq_step {
+  index groups = 0;  ///< that are done
+  index total = 0;
+};
+
 }}  // namespace fewbit
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
@@ -59,7 +66,7 @@ concept HqqScheme = IntegerScheme<S> && S::has_minimum && !S::is_random;
 /// Codes, scales and minima, and the mean of |w - value| before and after.
 template <HqqScheme S>
 struct hqq_result {
-  quantized_matrix<S> weights;
+  quantized_matrix<S> weights;  ///< 0 x 0 if the progress callback ended the work
   double plain_error = 0.0;
   double error = 0.0;
 };
@@ -137,15 +144,26 @@ class hqq_group {
 
 }  // namespace detail
 
+/// Bytes that hqq needs beyond its arguments, its result included, for n x k weights.
+template <HqqScheme S>
+[[nodiscard]] index hqq_bytes(index n, index k) {
+  const index of_group = 2 * index{sizeof(double)} + 2 * index{sizeof(float)};
+  const index codes =
+      n * k * index{sizeof(typename S::code)} + n * packed_bytes<S::storage::bits>(k);
+  return S::granularity::count(n, k) * of_group + codes;
+}
+
 /// Quantizes `w` by HQQ.
 ///
+/// @param progress  called with an hqq_step now and then; if it returns false, the work ends and
+///                  the result has no weights
 /// @param executor  quantizes several groups at once; the result does not depend on it
 /// @return          codes, scales and minima; the mean of |w - value| of a group is never larger
 ///                  than with quantize<S>(w)
 /// @throws fewbit::error if w is empty or not finite, or if an option is out of its range
-template <HqqScheme S, Executor E = inline_executor>
+template <HqqScheme S, Progress<hqq_step> P, Executor E = inline_executor>
 [[nodiscard]] hqq_result<S> hqq(const Eigen::Ref<const row_matrix<float>>& w,
-                                const hqq_options& options = {}, const E& executor = {}) {
+                                const hqq_options& options, P&& progress, const E& executor = {}) {
   const char* function = "hqq";
   detail::expect_finite(function, "w", w);
   detail::expect(options.iterations >= 0, function, "iterations", options.iterations, "at least 0");
@@ -157,7 +175,7 @@ template <HqqScheme S, Executor E = inline_executor>
   detail::group_choices<S> choices(count);
   row_matrix<typename S::code> codes(w.rows(), w.cols());
   std::vector<double> before(static_cast<std::size_t>(count)), after(before.size());
-  executor.for_each(count, [&](index g) {
+  const auto quantize_group = [&](index g) {
     const rectangle b = S::granularity::group(g, w.rows(), w.cols());
     const float* x = detail::row_of(w, b.row) + b.col;
     detail::hqq_group<S> group({x, x + b.cols});
@@ -168,14 +186,27 @@ template <HqqScheme S, Executor E = inline_executor>
     choices.set(g, group.params());
     std::copy(group.codes().begin(), group.codes().end(),
               codes.data() + b.row * codes.cols() + b.col);
-  });
+  };
   hqq_result<S> result;
+  constexpr index groups_of_step = 4096;
+  for (index first = 0; first < count; first += groups_of_step) {
+    const index done = std::min(first + groups_of_step, count);
+    executor.for_each(done - first, [&](index i) { quantize_group(first + i); });
+    if (!progress(hqq_step{done, count}) && done < count) return result;
+  }
   for (std::size_t g = 0; g < before.size(); ++g) {
     result.plain_error += before[g] / static_cast<double>(w.size());
     result.error += after[g] / static_cast<double>(w.size());
   }
   result.weights = detail::matrix_of_codes<S>(codes, std::move(choices), detail::group_rule<S>{});
   return result;
+}
+
+/// The same without progress reports.
+template <HqqScheme S, Executor E = inline_executor>
+[[nodiscard]] hqq_result<S> hqq(const Eigen::Ref<const row_matrix<float>>& w,
+                                const hqq_options& options = {}, const E& executor = {}) {
+  return hqq<S>(w, options, no_progress{}, executor);
 }
 
 }}  // namespace fewbit

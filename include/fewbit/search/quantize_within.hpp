@@ -25,12 +25,17 @@
 
 #include "fewbit/begin.hpp"
 
+#include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "fewbit/config.hpp"
 #include "fewbit/core/executor.hpp"
+#include "fewbit/equalize/adaround_pass.hpp"
+#include "fewbit/equalize/gptq.hpp"
+#include "fewbit/equalize/gptq_pass.hpp"
 #include "fewbit/equalize/integer_network.hpp"
 #include "fewbit/equalize/network.hpp"
 #include "fewbit/search/ladder.hpp"
@@ -56,6 +61,44 @@ struct within_result {
   /// The layers in integers. Layers in float are computed with the weights of the plan.
   [[nodiscard]] integer_network<S, X> integers() const { return {plan, codes, int8_codes}; }
 };
+
+namespace detail {
+
+/// Bytes of the inputs that smoothing keeps, and of their outputs.
+[[nodiscard]] inline index smoothing_bytes(const layer_list& layers,
+                                           const std::vector<smoothing_group>& groups) {
+  index numbers = 0;
+  for (const smoothing_group& g : groups) {
+    for (const std::string& name : g.consumers) {
+      const network_layer& l = layers[layers.find("quantize_within_bytes", name)];
+      const index rows = std::max(smoothing_options{}.sample_numbers / l.inputs(), index{1});
+      numbers += rows * (l.inputs() + 2 * l.outputs());
+    }
+  }
+  return numbers * index{sizeof(float)};
+}
+
+}  // namespace detail
+
+/// Bytes that quantize_within holds at most beyond its arguments and what forward and metric need:
+/// three networks, and the largest of: histograms; inputs that smoothing keeps; products of GPTQ or
+/// AdaRound.
+/// @throws fewbit::error if a group of the options names no layer
+template <IntegerScheme S>
+[[nodiscard]] index quantize_within_bytes(const layer_list& layers,
+                                          const within_options& options = {}) {
+  constexpr index histogram = 36 * 1024;  // as histogram_observer says
+  index most = std::max(layers.size() * histogram, detail::smoothing_bytes(layers, options.groups));
+  index largest = 0, weights = 0;
+  for (const network_layer& l : layers) {
+    weights += l.weights.size() * index{sizeof(float)};
+    if constexpr (GptqScheme<S>)
+      largest = std::max(largest, gptq_bytes<S>(l.channels(), l.depth()));
+  }
+  if (options.gptq) most = std::max(most, weights + gptq_pass_bytes(layers) + largest);
+  if (options.adaround) most = std::max(most, weights + adaround_pass_bytes(layers));
+  return 3 * detail::state_bytes<S>(layers) + most;
+}
 
 /// @tparam S            scheme of the weights of all layers
 /// @tparam X            scheme of fixed inputs

@@ -54,7 +54,7 @@ bool watch_layers(const char* function, const layer_list& layers, const forward_
 }  // namespace detail
 
 /// Observes the inputs of each layer while forward computes in float. An observer sees x times
-/// input_factors: the numbers that codes stand for.
+/// input_factors: the numbers that codes stand for. Memory: one observer for each layer.
 ///
 /// @param prototype  each observer starts as a copy of it
 /// @param executor   runs the layers

@@ -4,6 +4,7 @@
 
 #include "fewbit/begin.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "fewbit/config.hpp"
+#include "fewbit/core/bits.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/equalize/adaround/rounding_search.hpp"
 #include "fewbit/equalize/channels.hpp"
@@ -89,6 +91,19 @@ struct ladder_state {
   bool has_gptq = false;
   double metric = -std::numeric_limits<double>::max();
 };
+
+/// Bytes of a network on the ladder: its layers, their weights in the plan, codes under S and int8.
+template <Scheme S>
+[[nodiscard]] index state_bytes(const layer_list& layers) {
+  index bytes = 0;
+  for (const network_layer& l : layers) {
+    const index n = l.channels(), k = l.depth();
+    const index groups = S::granularity::count(n, k);
+    bytes += 2 * (n * k + n) * index{sizeof(float)} + n * packed_bytes<S::storage::bits>(k) +
+             groups * index{2 * sizeof(float)} + n * k + n * index{sizeof(float)};
+  }
+  return bytes;
+}
 
 /// The weights of all layers under S, rounded.
 template <Scheme S>
