@@ -150,6 +150,10 @@ TEST(equalize_batch_norm, refuses_what_does_not_fit_and_changes_nothing) {
               return fold_batch_norms(layers, {{"expand", some_norm(8)}, {"head", some_norm(4)}});
             }),
             "fewbit: fold_batch_norms: length of gamma of layer 'head' is 4, expected 5");
+  EXPECT_EQ(tests::sentence_of([&] {
+              return fold_batch_norms(layers, {{"expand", some_norm(8)}, {"expand", some_norm(8)}});
+            }),
+            "fewbit: fold_batch_norms: number of batch norms of layer 'expand' is 2, expected 1");
   EXPECT_EQ(layers[0].weights, before);
 }
 #endif

@@ -127,6 +127,13 @@ TEST(equalize_bias_absorption, refuses_what_does_not_chain) {
             "fewbit: absorb_bias: bias[0] of layer 'w2' is inf, expected a finite number");
   EXPECT_EQ(b1, Eigen::Vector3f::Constant(9.0F));
   EXPECT_EQ(b2.size(), 0);
+  layer_list layers({linear_layer("a", matrix::Ones(3, 2)), linear_layer("b", matrix::Ones(1, 3)),
+                     linear_layer("c", matrix::Ones(1, 3))});
+  EXPECT_EQ(tests::sentence_of([&] {
+              return absorb_biases(layers, {{"a", "", {"b"}}, {"a", "", {"c"}}});
+            }),
+            "fewbit: absorb_biases: number of links of layer 'a' is 2, expected 1 in which it is "
+            "the producer or the depthwise layer: name all consumers in one link");
 }
 #endif
 

@@ -252,7 +252,21 @@ TEST(equalize_bias_correction, refuses_what_does_not_fit) {
             "number");
   EXPECT_EQ(by_data({matrix::Ones(2, 3)}),
             "fewbit: correct_biases_by_data: number of columns of x of layer 'a' is 3, expected 2");
+  plan[1].weights = w;
+  plan[1].weights(1, 2) = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(
+      by_data({matrix::Ones(2, 2)}),
+      "fewbit: correct_biases_by_data: y(0, 1) of layer 'b' is nan, expected a finite number");
+  plan[1].weights = matrix::Ones(2, 2);
+  EXPECT_EQ(by_data({matrix::Ones(2, 2)}),
+            "fewbit: correct_biases_by_data: weights of layer 'b' is 2 x 2, expected 2 x 3");
   EXPECT_FALSE(plan[0].has_bias);
+  EXPECT_EQ(sentence_of([&] {
+              correct_biases_by_statistics(plan, {{"a", "", {"b"}}, {"a", "", {"b"}}});
+              return 0;
+            }),
+            "fewbit: correct_biases_by_statistics: number of links of layer 'b' is 2, expected 1 "
+            "in which it is a consumer or the depthwise layer");
 }
 #endif
 

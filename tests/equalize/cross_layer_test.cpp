@@ -194,10 +194,25 @@ TEST(equalize_cross_layer, refuses_links_that_do_not_fit) {
                 "output channels of layer 'project'");
   EXPECT_EQ(refusal({"expand", "depthwise", {"depthwise"}}),
             start + "place in a link of layer 'depthwise' is used twice, expected one place");
+  // Other readers of the channels would not follow the scales of a second link.
+  EXPECT_EQ(refusal({"expand", "", {"project"}}),
+            start +
+                "number of links of layer 'expand' is 2, expected 1 in which it is the producer or "
+                "the depthwise layer: name all consumers in one link");
+  EXPECT_EQ(refusal({"depthwise", "", {"project"}}).substr(0, 66),
+            start + "number of links of layer 'depthwise' is 2");
   EXPECT_EQ(layers[0].weights, before);
   EXPECT_EQ(
       tests::sentence_of([&] { return equalize_layers(layers, {whole_block}, {.rounds = 0}); }),
       start + "rounds is 0, expected at least 1");
+  layer_list two({linear_layer("a", matrix::Ones(3, 2)), linear_layer("b", matrix::Ones(3, 2)),
+                  linear_layer("c", matrix::Ones(1, 3))});
+  EXPECT_EQ(tests::sentence_of([&] {
+              return equalize_layers(two, {{"a", "", {"c"}}, {"b", "", {"c"}}});
+            }),
+            start +
+                "number of links of layer 'c' is 2, expected 1 in which it is a consumer or the "
+                "depthwise layer");
   matrix w1 = matrix::Ones(3, 2), w2 = matrix::Ones(2, 4);
   Eigen::VectorXf b1;
   EXPECT_EQ(tests::sentence_of([&] { return equalize_pair(w1, b1, w2); }),

@@ -216,6 +216,9 @@ TEST(equalize_integer_network, refuses_other_codes_with_the_layer) {
   EXPECT_EQ(sentence_of([&] { net.compute()(0, matrix::Zero(2, 89), y); }),
             "fewbit: integer_network: x of layer 'expand' is 2 x 89, expected at least one row of "
             "90 columns");
+  matrix same = matrix::Zero(2, 90);
+  EXPECT_EQ(sentence_of([&] { net.compute()(0, same, same); }),
+            "fewbit: integer_network: y of layer 'expand' is x, expected another matrix");
   EXPECT_EQ(sentence_of([&] { net.compute()(4, matrix::Zero(2, 89), y); }),
             "fewbit: integer_network: position of a layer is 4, expected 0 to 3");
 }

@@ -293,6 +293,21 @@ TEST(equalize_network, names_the_layer_whose_shapes_do_not_chain) {
                   watching(float_compute(layers), [](index, const matrix&, const matrix&) {})),
       "fewbit: float_compute: number of columns of x of layer 'b' is 3, expected 4");
   simulation plan(layers);
+  matrix same = matrix::Ones(3, 2);
+  const auto in_place = [&](const compute_function& compute) {
+    return sentence_of([&] {
+      compute(0, same, same);
+      return 0;
+    });
+  };
+  EXPECT_EQ(in_place(float_compute(layers)),
+            "fewbit: float_compute: y of layer 'a' is x, expected another matrix");
+  EXPECT_EQ(in_place(plan.compute()),
+            "fewbit: simulation::compute: y of layer 'a' is x, expected another matrix");
+  plan[0].bias = Eigen::VectorXf::Ones(2);
+  plan[0].has_bias = true;
+  EXPECT_EQ(sentence_of(in_sequence(1), matrix::Ones(2, 2), plan.compute()),
+            "fewbit: simulation::compute: length of bias of layer 'a' is 2, expected 3");
   plan[0].weights = matrix::Ones(2, 2);
   EXPECT_EQ(sentence_of(in_sequence(1), matrix::Ones(2, 2), plan.compute()),
             "fewbit: simulation::compute: weights of layer 'a' is 2 x 2, expected 3 x 2");
@@ -314,6 +329,9 @@ TEST(equalize_network, refuses_bad_calibration_data) {
   const std::string start = "fewbit: observe_inputs: ";
   EXPECT_EQ(observe(in_sequence(2), {}),
             start + "number of calibration batches is 0, expected at least 1");
+  EXPECT_EQ(observe({}, {matrix::Ones(1, 2)}), start + "forward is empty, expected a callable");
+  EXPECT_EQ(sentence_of([] { return input_batches(3, {}); }),
+            "fewbit: input_batches: batch is empty, expected a callable");
   EXPECT_EQ(observe(in_sequence(2), {matrix::Ones(1, 2), matrix(0, 2)}),
             start + "calibration batch 1 is 0 x 2, expected at least one row and one column");
   matrix bad = matrix::Ones(2, 2);

@@ -195,6 +195,18 @@ TEST(equalize_smooth, refuses_bad_groups_and_data) {
             start + "number of groups of layer 'b' is 2, expected 1");
   EXPECT_EQ(refusal({{{"a", "c"}}}, good),
             start + "number of inputs of layer 'c' is 12, expected 64, as of layer 'a'");
+  const std::string twice = "number of groups whose inputs are the outputs of layer 'p' is 2";
+  layer_list forked({linear_layer("p", matrix::Ones(3, 3)), linear_layer("q", matrix::Ones(1, 3)),
+                     linear_layer("r", matrix::Ones(1, 3))});
+  const auto of_forked = [&](const std::vector<smoothing_group>& groups) {
+    return tests::sentence_of([&] {
+      return smooth_layers<int8_per_row, int8_per_tensor>(forked, tests::in_sequence(1),
+                                                          {matrix::Ones(1, 3)}, groups);
+    });
+  };
+  EXPECT_EQ(of_forked({{{"q"}, "p"}, {{"r"}, "p"}}), start + twice + ", expected 1");
+  EXPECT_EQ(of_forked({{{"q", "p"}, "p"}}),
+            start + "place in a group of layer 'p' is producer and consumer, expected one of them");
   EXPECT_EQ(refusal({{{}}}, good), start + "number of consumers is 0, expected at least 1");
   EXPECT_EQ(refusal({{{"d"}}}, good), start + "layer is 'd', expected the name of a layer");
   EXPECT_EQ(refusal({{{"a"}}}, {}),

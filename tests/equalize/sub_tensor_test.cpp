@@ -171,15 +171,21 @@ TEST(equalize_sub_tensor, refuses_what_does_not_fit) {
   EXPECT_EQ(sentence_of([&] { return choose_shared_scales<int8>(w, std::nan("")); }),
             "fewbit: choose_shared_scales: target_db is nan, expected a finite number");
   layer_list layers(tests::mobile_block(layer_activation::relu));
-  const matrix before = layers[0].weights;
+  const matrix before = layers[2].weights;
+  EXPECT_EQ(sentence_of([&] {
+              return share_layer_scales<int8>(
+                  layers, {{"project", "", {"head"}}, {"expand", "", {"depthwise"}}}, 30.0);
+            }),
+            "fewbit: share_layer_scales: kind of layer 'depthwise' is depthwise_conv2d, expected "
+            "conv2d or linear; name it as the depthwise layer of a link");
   EXPECT_EQ(sentence_of([&] {
               return share_layer_scales<int8>(
                   layers, {{"expand", "depthwise", {"project"}}, {"expand", "", {"depthwise"}}},
                   30.0);
             }),
-            "fewbit: share_layer_scales: kind of layer 'depthwise' is depthwise_conv2d, expected "
-            "conv2d or linear; name it as the depthwise layer of a link");
-  EXPECT_EQ(layers[0].weights, before);
+            "fewbit: share_layer_scales: number of links of layer 'expand' is 2, expected 1 in "
+            "which it is the producer or the depthwise layer: name all consumers in one link");
+  EXPECT_EQ(layers[2].weights, before);
 }
 
 TEST(equalize_outlier_split, refuses_what_does_not_fit) {

@@ -282,6 +282,22 @@ TEST(search_quantize_within, refuses_what_it_cannot_use) {
             "fewbit: quantize_within: metric is empty, expected a callable");
   EXPECT_EQ(call(t.layers, batches, t.metric(), -1.0),
             "fewbit: quantize_within: allowed_loss is -1, expected a finite number, at least 0");
+  // Links and groups are checked before the metric is measured.
+  const metric_function fatal = [](const compute_function&) -> double { std::abort(); };
+  const auto with = [&](const within_options& options) {
+    return sentence_of([&] {
+      return quantize_within<int8_per_row>(t.layers, t.forward, batches, fatal, 1.0, options)
+          .metric;
+    });
+  };
+  within_options options;
+  options.links = {{"nobody", "", {"b"}}};
+  EXPECT_EQ(with(options),
+            "fewbit: quantize_within: layer is 'nobody', expected the name of a layer");
+  options.links.clear();
+  options.groups = {{{}, ""}};
+  EXPECT_EQ(with(options),
+            "fewbit: quantize_within: number of consumers is 0, expected at least 1");
   matrix bad = t.seen;
   bad(3, 4) = std::numeric_limits<float>::quiet_NaN();
   EXPECT_EQ(call(t.layers, {bad}, t.metric(), 1.0),

@@ -143,6 +143,7 @@ struct norm_of_layer {
 
 /// Folds batch norms into layers of a list, all or, after an error, none.
 /// @return what folding did, in the order of `norms`
+/// @throws fewbit::error as fold_batch_norm, or if a layer is not found or named twice
 inline std::vector<folded_norm> fold_batch_norms(layer_list& layers,
                                                  const std::vector<norm_of_layer>& norms,
                                                  const fold_options& options = {}) {
@@ -151,6 +152,10 @@ inline std::vector<folded_norm> fold_batch_norms(layer_list& layers,
   std::vector<changed_layer> changes;
   for (const norm_of_layer& n : norms) {
     changed_layer change{layers.find(function, n.layer), {}};
+    for (const changed_layer& other : changes) {
+      if (other.at == change.at)
+        detail::fail(function, detail::of_layer("number of batch norms", n.layer), 2, 1);
+    }
     change.layer = layers[change.at];
     reports.push_back(detail::fold_into(function, change.layer, n.norm, options));
     change.layer.activation = n.activation;

@@ -130,15 +130,14 @@ inline Eigen::VectorXf absorbable(const network_layer& l) {
 /// layer if the link has one. Links without relu or statistics, or with padding, are left alone.
 /// The report says why.
 ///
-/// @throws fewbit::error if a layer is not found or channels do not fit. All layers are then
-///         unchanged.
+/// @throws fewbit::error if a layer is not found, channels do not fit, or a layer writes or reads
+///         the channels of two links. All layers are then unchanged.
 inline std::vector<absorbed_link> absorb_biases(layer_list& layers,
                                                 const std::vector<channel_link>& links,
                                                 const absorption_options& options = {}) {
   std::vector<absorbed_link> report;
   detail::layer_draft draft(layers);
-  for (const channel_link& link : links) {
-    const detail::placed_link placed = detail::place("absorb_biases", layers, link);
+  for (const detail::placed_link& placed : detail::place_all("absorb_biases", layers, links)) {
     absorbed_link done;
     done.reason = detail::refusal(draft, placed, options);
     if (done.reason.empty()) {

@@ -108,20 +108,25 @@ inline Eigen::VectorXf shift_of(const network_layer& l, const row_matrix<float>&
 /// Corrects the biases of a simulation by statistics of folded batch norms, without data: those of
 /// the consumers of each link. The statistics are those of the layer that they read.
 ///
-/// @throws fewbit::error if a layer is not found, channels do not fit, or a producer has no
-///         statistics. The simulation is then unchanged.
+/// @throws fewbit::error if a layer is not found, channels do not fit, a producer has no statistics,
+///         a layer reads the channels of two links, or weights or bias of the simulation do not fit
+///         their layer. The simulation is then unchanged.
 inline void correct_biases_by_statistics(simulation& plan, const std::vector<channel_link>& links) {
+  constexpr const char* function = "correct_biases_by_statistics";
+  std::vector<detail::placed_link> all;
+  for (const channel_link& link : links)
+    all.push_back(detail::place(function, plan.layers(), link));
+  detail::expect_different_links(function, plan.layers(), all, true);
   std::vector<Eigen::VectorXf> corrected(static_cast<std::size_t>(plan.size()));
   const auto correct = [&](index consumer, const Eigen::VectorXf& means) {
     const network_layer& l = plan.layers()[consumer];
+    detail::expect_planned_shapes(function, l, plan.weights(consumer), plan.bias(consumer));
     const Eigen::VectorXf shift = detail::shift_of(l, plan.weights(consumer), means);
     const Eigen::VectorXf& bias = plan.bias(consumer);
     corrected[static_cast<std::size_t>(consumer)] =
         bias.size() == 0 ? Eigen::VectorXf(-shift) : Eigen::VectorXf(bias - shift);
   };
-  for (const channel_link& link : links) {
-    const detail::placed_link placed =
-        detail::place("correct_biases_by_statistics", plan.layers(), link);
+  for (const detail::placed_link& placed : all) {
     if (placed.depthwise >= 0)
       correct(placed.depthwise, expected_outputs(plan.layers()[placed.producer]));
     const Eigen::VectorXf means = expected_outputs(plan.layers()[placed.last()]);

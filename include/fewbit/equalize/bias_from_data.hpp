@@ -104,7 +104,7 @@ class bias_corrector {
                                             row_matrix<float>& y) {
       expect_layer_index(function_, layer, plan_.size());
       const network_layer& l = plan_.layers()[layer];
-      expect_layer_inputs(function_, l, x);
+      expect_layer_call(function_, l, x, y);
       expect_finite_in_layer(function_, l.name, "x", x);
       float_sums(l, l.weights, l.bias, input_codes{}, x, y, executor_);
       expect_finite_in_layer(function_, l.name, "y", y);
@@ -122,9 +122,11 @@ class bias_corrector {
                                          row_matrix<float>& y) {
       expect_layer_index(function_, layer, plan_.size());
       const network_layer& l = plan_.layers()[layer];
-      expect_layer_inputs(function_, l, x);
-      float_sums(l, plan_.weights(layer), biases[static_cast<std::size_t>(layer)],
-                 plan_[layer].inputs, x, y, executor_);
+      const Eigen::VectorXf& bias = biases[static_cast<std::size_t>(layer)];
+      expect_layer_call(function_, l, x, y);
+      expect_planned_shapes(function_, l, plan_.weights(layer), bias);
+      float_sums(l, plan_.weights(layer), bias, plan_[layer].inputs, x, y, executor_);
+      expect_finite_in_layer(function_, l.name, "y", y);
       watch(layer, y);
       activate_pixels(l, y.data(), y.size() / l.channels());
     };
@@ -170,8 +172,9 @@ class bias_corrector {
 ///
 /// @param progress  its total is 0 during the first run, when the number of runs is not known
 /// @param executor  runs the layers
-/// @throws fewbit::error if there is no batch, if a batch is empty, or if a number is not finite;
-///         the sentence has the layer. The simulation is then unchanged.
+/// @throws fewbit::error if there is no batch, if a batch is empty, if weights or bias of the
+///         simulation do not fit their layer, or if a number is not finite; the sentence has the
+///         layer. The simulation is then unchanged.
 template <Executor E = inline_executor>
 bias_report correct_biases_by_data(simulation& plan, const forward_function& forward,
                                    const input_batches& batches,

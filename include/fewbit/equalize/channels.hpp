@@ -7,7 +7,8 @@
 /// only do what commutes with a positive factor for each channel: relu, pools, means, padding with
 /// 0, concatenation of pixels. A linear layer may read several pixels of the producer. Every layer
 /// that reads the channels must be a consumer of the link; additions to other tensors are not
-/// allowed. Read next: cross_layer.hpp.
+/// allowed. So a layer is the producer of one link at most, and a consumer of one link at most.
+/// Read next: cross_layer.hpp.
 
 #include "fewbit/begin.hpp"
 
@@ -24,7 +25,7 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 /// The layers that write and read some channels, by name.
 struct channel_link {
   std::string producer;
-  std::string depthwise;               ///< a depthwise layer between them, or empty
+  std::string depthwise{};             ///< a depthwise layer between them, or empty
   std::vector<std::string> consumers;  ///< all layers that read the channels
 };
 
@@ -179,6 +180,39 @@ inline placed_link place(const char* function, const layer_list& layers, const c
         fail(function, of_layer("place in a link", layers[all[i]].name), "used twice", "one place");
     }
   }
+  return placed;
+}
+
+/// Fails if a layer belongs to two links, both times as a writer, or both times as a reader.
+inline void expect_different_links(const char* function, const layer_list& layers,
+                                   const std::vector<placed_link>& links, bool as_reader) {
+  std::vector<index> uses(static_cast<std::size_t>(layers.size()), 0);
+  const auto use = [&](index layer) {
+    if (layer < 0 || ++uses[static_cast<std::size_t>(layer)] < 2) return;
+    fail(function, of_layer("number of links", layers[layer].name), 2,
+         as_reader ? "1 in which it is a consumer or the depthwise layer"
+                   : "1 in which it is the producer or the depthwise layer: name all consumers in "
+                     "one link");
+  };
+  for (const placed_link& link : links) {
+    use(link.depthwise);
+    if (as_reader) {
+      for (const index consumer : link.consumers) use(consumer);
+    } else {
+      use(link.producer);
+    }
+  }
+}
+
+/// Finds the layers of links that are changed. The outputs of a layer change by one link only, and
+/// so do its inputs: otherwise other readers of the channels would not follow the change.
+inline std::vector<placed_link> place_all(const char* function, const layer_list& layers,
+                                          const std::vector<channel_link>& links) {
+  std::vector<placed_link> placed;
+  placed.reserve(links.size());
+  for (const channel_link& link : links) placed.push_back(place(function, layers, link));
+  expect_different_links(function, layers, placed, false);
+  expect_different_links(function, layers, placed, true);
   return placed;
 }
 

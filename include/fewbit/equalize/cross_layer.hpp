@@ -180,16 +180,15 @@ inline void expect_options(const char* function, const equalization_options& opt
 /// Equalizes the channels of all links, round by round. Weights, biases, caps and statistics of the
 /// layers change; the outputs of the network do not.
 ///
-/// @throws fewbit::error if a layer is not found, if channels do not fit, or if a link uses a layer
-///         twice. All layers are then unchanged.
+/// @throws fewbit::error if a layer is not found, if channels do not fit, if a link uses a layer
+///         twice, or if a layer writes or reads the channels of two links. All layers are then
+///         unchanged.
 inline equalization_report equalize_layers(layer_list& layers,
                                            const std::vector<channel_link>& links,
                                            const equalization_options& options = {}) {
   constexpr const char* function = "equalize_layers";
   detail::expect_options(function, options);
-  std::vector<detail::placed_link> placed;
-  placed.reserve(links.size());
-  for (const channel_link& link : links) placed.push_back(detail::place(function, layers, link));
+  const std::vector<detail::placed_link> placed = detail::place_all(function, layers, links);
   equalization_report report;
   const auto spreads = [&](const auto& of) {
     std::vector<double> all;

@@ -100,7 +100,7 @@ class integer_network {
 
   /// Computes the layers. The function refers to this object.
   ///
-  /// It throws fewbit::error if x does not fit the layer.
+  /// It throws fewbit::error if x does not fit the layer, or if y is x.
   template <Executor E = inline_executor>
   [[nodiscard]] compute_function compute(const E& executor = {}) const& {
     return [this, executor](index layer, const row_matrix<float>& x, row_matrix<float>& y) {
@@ -181,6 +181,7 @@ class integer_network {
   template <Executor E>
   static void run(const one_layer& l, const row_matrix<float>& x, row_matrix<float>& y,
                   const E& executor) {
+    detail::expect_not_in_place(function, l.real.name, x, y);
     if (x.rows() < 1 || x.cols() != l.inputs) {
       detail::fail(function, detail::of_layer("x", l.real.name),
                    detail::shape_text(x.rows(), x.cols()),

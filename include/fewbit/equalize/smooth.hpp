@@ -160,21 +160,34 @@ inline placed_group place(const char* function, const layer_list& layers,
   if (group.producer.empty()) return placed;
   placed.producer = layers.find(function, group.producer);
   placed.channels = layers[placed.producer].channels();
-  for (const index c : placed.consumers) expect_reads(function, layers[placed.producer], layers[c]);
+  for (const index c : placed.consumers) {
+    if (c == placed.producer) {
+      fail(function, of_layer("place in a group", layers[c].name), "producer and consumer",
+           "one of them");
+    }
+    expect_reads(function, layers[placed.producer], layers[c]);
+  }
   return placed;
 }
 
-/// Fails if a layer belongs to two groups.
-inline void expect_different_consumers(const char* function, const layer_list& layers,
-                                       const std::vector<placed_group>& groups) {
-  std::vector<bool> used(static_cast<std::size_t>(layers.size()), false);
-  for (const placed_group& group : groups) {
-    for (const index c : group.consumers) {
-      if (used[static_cast<std::size_t>(c)])
-        fail(function, of_layer("number of groups", layers[c].name), 2, 1);
-      used[static_cast<std::size_t>(c)] = true;
-    }
+/// Finds the layers of all groups. A layer is a consumer of one group at most, and the producer of
+/// one group at most: otherwise other readers of its outputs would not follow the change.
+inline std::vector<placed_group> place_all(const char* function, const layer_list& layers,
+                                           const std::vector<smoothing_group>& groups) {
+  std::vector<placed_group> placed;
+  std::vector<bool> reads(static_cast<std::size_t>(layers.size()), false), writes = reads;
+  const auto use = [&](index layer, std::vector<bool>& used, const char* what) {
+    if (used[static_cast<std::size_t>(layer)])
+      fail(function, of_layer(what, layers[layer].name), 2, 1);
+    used[static_cast<std::size_t>(layer)] = true;
+  };
+  for (const smoothing_group& group : groups) {
+    placed.push_back(place(function, layers, group));
+    for (const index c : placed.back().consumers) use(c, reads, "number of groups");
+    if (placed.back().producer >= 0)
+      use(placed.back().producer, writes, "number of groups whose inputs are the outputs");
   }
+  return placed;
 }
 
 /// Observes the inputs of all groups; false if cancelled. The first consumer stands for all.
@@ -215,9 +228,9 @@ bool observe_groups(const char* function, const layer_list& layers, const forwar
 ///
 /// @tparam S, X     as in search_smoothing
 /// @param executor  runs the layers
-/// @throws fewbit::error if a layer is not found, is not called, or has input_factors, if the
-///         layers of a group read different numbers of inputs, and for bad batches and options. All
-///         layers are then unchanged.
+/// @throws fewbit::error if a layer is not found, is not called, has input_factors, or is a consumer
+///         or the producer of two groups, if the layers of a group read different numbers of
+///         inputs, and for bad batches and options. All layers are then unchanged.
 template <Scheme S, IntegerScheme X, Executor E = inline_executor>
 smoothing_report smooth_layers(layer_list& layers, const forward_function& forward,
                                const input_batches& batches,
@@ -225,11 +238,7 @@ smoothing_report smooth_layers(layer_list& layers, const forward_function& forwa
                                const smoothing_options& options = {}, const E& executor = {}) {
   constexpr const char* function = "smooth_layers";
   detail::expect_options(function, options);
-  std::vector<detail::placed_group> placed;
-  placed.reserve(groups.size());
-  for (const smoothing_group& group : groups)
-    placed.push_back(detail::place(function, layers, group));
-  detail::expect_different_consumers(function, layers, placed);
+  const std::vector<detail::placed_group> placed = detail::place_all(function, layers, groups);
   smoothing_report report;
   std::vector<detail::smoothing_data> data;
   report.cancelled =

@@ -180,8 +180,9 @@ struct shared_layer_scales {
 /// depthwise layer between, its rows give the order, because its ranges differ most; the producer's
 /// scales are chosen in that order. The outputs of the network do not change.
 ///
-/// @throws fewbit::error if a layer is not found, channels do not fit, a consumer is a depthwise
-///         layer, or the producer or a consumer has groups. All layers are then unchanged.
+/// @throws fewbit::error if a layer is not found, channels do not fit, a layer writes or reads the
+///         channels of two links, a consumer is a depthwise layer, or the producer or a consumer
+///         has groups. All layers are then unchanged.
 template <IntegerStorage St, ZeroPoint Zp = symmetric>
 std::vector<shared_layer_scales> share_layer_scales(layer_list& layers,
                                                     const std::vector<channel_link>& links,
@@ -189,8 +190,7 @@ std::vector<shared_layer_scales> share_layer_scales(layer_list& layers,
   constexpr const char* function = "share_layer_scales";
   std::vector<shared_layer_scales> report;
   detail::layer_draft draft(layers);
-  for (const channel_link& link : links) {
-    const detail::placed_link placed = detail::place(function, layers, link);
+  for (const detail::placed_link& placed : detail::place_all(function, layers, links)) {
     detail::expect_permutable(function, layers[placed.producer]);
     for (const index c : placed.consumers) detail::expect_permutable(function, layers[c]);
     shared_layer_scales chosen;

@@ -60,6 +60,8 @@ class ladder {
     expect(allowed_loss >= 0 && allowed_loss <= std::numeric_limits<double>::max(), function,
            "allowed_loss", allowed_loss, "a finite number, at least 0");
     expect_batches(function, calibration);
+    (void)place_all(function, layers, options.links);
+    (void)place_all(function, layers, options.groups);
     float_metric_ = finite_metric(function, "metric with all layers in float", metric_,
                                   float_compute(*best_.layers, executor_));
   }

@@ -27,8 +27,12 @@ class input_batches {
   /// No batches. Passes refuse them.
   input_batches() = default;
   /// @param batch  batch(i) returns batch i of 0 .. count - 1
+  /// @throws fewbit::error if `batch` is empty although there are batches
   input_batches(index count, std::function<row_matrix<float>(index)> batch)
-      : count_(count), batch_(std::move(batch)) {}
+      : count_(count), batch_(std::move(batch)) {
+    detail::expect(count < 1 || static_cast<bool>(batch_), "input_batches", "batch", "empty",
+                   "a callable");
+  }
   /// Batches in memory.
   input_batches(std::vector<row_matrix<float>> batches)  // NOLINT: the same, in memory
       : count_(static_cast<index>(batches.size())),
@@ -84,6 +88,7 @@ template <class Outputs>
 bool run_batches(const forward_function& forward, const compute_function& compute,
                  const input_batches& batches, const progress_function& progress, pass_step step,
                  const Outputs& outputs) {
+  expect(static_cast<bool>(forward), step.what, "forward", "empty", "a callable");
   expect_batches(step.what, batches);
   for (index i = 0; i < batches.count(); ++i, ++step.done) {
     if (!may_continue(progress, step)) return false;

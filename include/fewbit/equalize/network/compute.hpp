@@ -48,9 +48,16 @@ inline void expect_layer_index(const char* function, index layer, index count) {
          "0 to " + text(count - 1));
 }
 
-/// Fails unless x has rows, and as many columns as a layer has inputs.
-inline void expect_layer_inputs(const char* function, const network_layer& l,
-                                const row_matrix<float>& x) {
+/// Fails if a layer would write the matrix that it reads.
+inline void expect_not_in_place(const char* function, const std::string& layer,
+                                const row_matrix<float>& x, const row_matrix<float>& y) {
+  if (&x == &y) fail(function, of_layer("y", layer), "x", "another matrix");
+}
+
+/// Fails unless x has rows, and as many columns as a layer has inputs, and y is another matrix.
+inline void expect_layer_call(const char* function, const network_layer& l,
+                              const row_matrix<float>& x, const row_matrix<float>& y) {
+  expect_not_in_place(function, l.name, x, y);
   if (x.rows() < 1) fail(function, of_layer("number of rows of x", l.name), x.rows(), "at least 1");
   if (x.cols() != l.inputs()) {
     fail(function, of_layer("number of columns of x", l.name), x.cols(), l.inputs());
@@ -76,11 +83,12 @@ inline double finite_metric(const char* function, const std::string& what,
 /// @param x         rows of l.inputs() numbers
 /// @param y         becomes x.rows() x l.outputs()
 /// @param executor  runs blocks of rows of x
-/// @throws fewbit::error if x has no row or another number of columns; the sentence has the layer
+/// @throws fewbit::error if x has no row or another number of columns, or y is x; the sentence has
+///         the layer
 template <Executor E = inline_executor>
 void compute_in_float(const network_layer& l, const row_matrix<float>& x, row_matrix<float>& y,
                       const E& executor = {}) {
-  detail::expect_layer_inputs("compute_in_float", l, x);
+  detail::expect_layer_call("compute_in_float", l, x, y);
   detail::product_in_float(l, l.weights, l.bias, input_codes{}, x, y, executor);
 }
 
@@ -91,8 +99,8 @@ template <Executor E = inline_executor>
 [[nodiscard]] compute_function float_compute(const layer_list& layers, const E& executor = {}) {
   return [&layers, executor](index layer, const row_matrix<float>& x, row_matrix<float>& y) {
     detail::expect_layer_index("float_compute", layer, layers.size());
-    detail::expect_layer_inputs("float_compute", layers[layer], x);
     const network_layer& l = layers[layer];
+    detail::expect_layer_call("float_compute", l, x, y);
     detail::product_in_float(l, l.weights, l.bias, input_codes{}, x, y, executor);
   };
 }

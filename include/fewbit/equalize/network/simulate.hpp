@@ -28,6 +28,21 @@ struct simulated_layer {
   input_codes inputs{};
 };
 
+namespace detail {
+
+/// Fails unless the weights and the bias of a plan have the shapes of those of the layer.
+inline void expect_planned_shapes(const char* function, const network_layer& l,
+                                  const row_matrix<float>& weights, const Eigen::VectorXf& bias) {
+  if (weights.rows() != l.weights.rows() || weights.cols() != l.weights.cols()) {
+    fail(function, of_layer("weights", l.name), shape_text(weights.rows(), weights.cols()),
+         shape_text(l.weights.rows(), l.weights.cols()));
+  }
+  if (bias.size() != 0 && bias.size() != l.channels())
+    fail(function, of_layer("length of bias", l.name), bias.size(), l.channels());
+}
+
+}  // namespace detail
+
 /// How each layer of a list is simulated.
 class simulation {
  public:
@@ -86,21 +101,18 @@ class simulation {
 
   /// Computes the layers as the plan says. Later changes of the plan have effect, too.
   ///
-  /// The function throws fewbit::error if x or the weights of the plan do not fit the layer.
+  /// The function throws fewbit::error if x, or weights or bias of the plan, do not fit the layer,
+  /// or if y is x.
   template <Executor E = inline_executor>
   [[nodiscard]] compute_function compute(const E& executor = {}) const& {
     return [this, executor](index layer, const row_matrix<float>& x, row_matrix<float>& y) {
       constexpr const char* function = "simulation::compute";
       detail::expect_layer_index(function, layer, size());
       const network_layer& l = layers()[layer];
-      detail::expect_layer_inputs(function, l, x);
-      const row_matrix<float>& w = weights(layer);
-      if (w.rows() != l.weights.rows() || w.cols() != l.weights.cols()) {
-        detail::fail(function, detail::of_layer("weights", l.name),
-                     detail::shape_text(w.rows(), w.cols()),
-                     detail::shape_text(l.weights.rows(), l.weights.cols()));
-      }
-      detail::product_in_float(l, w, bias(layer), (*this)[layer].inputs, x, y, executor);
+      detail::expect_layer_call(function, l, x, y);
+      detail::expect_planned_shapes(function, l, weights(layer), bias(layer));
+      detail::product_in_float(l, weights(layer), bias(layer), (*this)[layer].inputs, x, y,
+                               executor);
     };
   }
   template <Executor E = inline_executor>
