@@ -68,6 +68,16 @@ TEST(awq, takes_dead_inputs) {
   EXPECT_LE(a.error, a.plain_error);
 }
 
+TEST(awq, leaves_out_exponents_whose_weights_overflow) {
+  row_matrix<float> x = lcg_floats(64, 16, 1);
+  x.col(3) *= 1e6F;
+  const row_matrix<float> w = lcg_floats(8, 16, 2) * 3e38F;
+  const awq_result a = awq_scales<int4_per_row>(w, products_of(x));
+  EXPECT_TRUE(std::isfinite(a.error));
+  EXPECT_TRUE(std::isinf(a.errors.back()));
+  for (index j = 0; j < 16; ++j) EXPECT_TRUE((w.col(j) * a.scales[j]).allFinite());
+}
+
 TEST(awq, can_be_stopped) {
   std::vector<double> seen;
   const awq_result a =

@@ -126,6 +126,11 @@ TEST(hadamard, refuses_other_sizes) {
   x(1, 3) = std::numeric_limits<float>::infinity();
   EXPECT_EQ(tests::sentence_of([&] { return turn.rotate_rows(x); }),
             "fewbit: rotate_rows: x(1, 3) is inf, expected a finite number");
+  EXPECT_EQ(tests::sentence_of([&] {
+              return hadamard_rotation({1, 1, 1, 1})
+                  .rotate_rows(row_matrix<float>::Constant(1, 4, 3e38F));
+            }),
+            "fewbit: rotate_rows: the rotated x(0, 0) is inf, expected a finite number");
   EXPECT_EQ(tests::sentence_of([&] { return turn.rotate_rows_back(lcg_floats(2, 8, 1)); }),
             "fewbit: rotate_rows_back: x.cols() is 8, expected 4");
 }

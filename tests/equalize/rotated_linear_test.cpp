@@ -44,6 +44,14 @@ TEST(rotated_linear, pays_only_where_it_was_measured) {
   EXPECT_FALSE(gain.pays(8.0));
 }
 
+TEST(rotated_linear, has_no_noise_where_all_is_zero) {
+  const row_matrix<float> w = lcg_floats(5, 8, 1), zeros = row_matrix<float>::Zero(3, 8);
+  const rotation_gain gain = measure_rotation<int8_per_row>(w, zeros, hadamard_rotation(8));
+  EXPECT_EQ(gain.plain_db, std::numeric_limits<double>::infinity());
+  EXPECT_EQ(gain.rotated_db, gain.plain_db);
+  EXPECT_FALSE(gain.pays());
+}
+
 TEST(rotated_linear, computes_what_was_measured) {
   const row_matrix<float> w = lcg_floats(64, 256, 32), x = large_inputs();
   const hadamard_rotation turn = known_rotation();
@@ -107,7 +115,7 @@ TEST(rotated_linear, refuses_bad_input) {
                                                           Eigen::VectorXf())
                   .inputs();
             }),
-            "fewbit: rotate_rows: x.cols() is 24, expected 16");
+            "fewbit: rotated_linear: weights.cols() is 24, expected 16");
   const hadamard_rotation turn(24);
   const auto measure = [&](const row_matrix<float>& weights, const row_matrix<float>& x) {
     return tests::sentence_of([&] { return measure_rotation<int8_per_row>(weights, x, turn); });

@@ -120,15 +120,23 @@ inline void expect_awq_call(const char* function, const matrix_ref& w, const inp
   return scales;
 }
 
-/// w(r, j) - Q(w s)(r, j) / s_j.
-template <Scheme S, class E>
-[[nodiscard]] row_matrix<float> scaled_rounding_errors(const matrix_ref& w,
-                                                       const Eigen::VectorXf& s,
-                                                       const E& executor) {
+/// w s.
+template <class E>
+[[nodiscard]] row_matrix<float> scaled_columns(const matrix_ref& w, const Eigen::VectorXf& s,
+                                               const E& executor) {
   row_matrix<float> scaled(w.rows(), w.cols());
   executor.for_each(w.rows(), [&](index r) {
     for (index j = 0; j < w.cols(); ++j) scaled(r, j) = w(r, j) * s[j];
   });
+  return scaled;
+}
+
+/// w(r, j) - Q(w s)(r, j) / s_j.
+template <Scheme S, class E>
+[[nodiscard]] row_matrix<float> scaled_rounding_errors(const matrix_ref& w,
+                                                       const row_matrix<float>& scaled,
+                                                       const Eigen::VectorXf& s,
+                                                       const E& executor) {
   row_matrix<float> errors = dequantize(quantize<S>(scaled, executor), executor);
   executor.for_each(w.rows(), [&](index r) {
     for (index j = 0; j < w.cols(); ++j) errors(r, j) = w(r, j) - errors(r, j) / s[j];
@@ -250,7 +258,8 @@ class clip_choices {
 /// @param progress  called with an awq_step after each exponent; if it returns false, the best of
 ///                  the exponents so far is returned
 /// @param executor  the result does not depend on it, nor on the processor
-/// @return          an exponent replaces a smaller one only if it is strictly better
+/// @return          an exponent replaces a smaller one only if it is strictly better. The error of
+///                  an exponent whose scaled weights overflow is infinite
 /// @throws fewbit::error if w is empty or not finite, h has another number of inputs or no rows, or
 ///         options.steps < 1
 ///
@@ -268,8 +277,13 @@ template <Scheme S, Progress<awq_step> P, Executor E = inline_executor>
   for (index i = 0; i <= options.steps; ++i) {
     const double r = static_cast<double>(i) / static_cast<double>(options.steps);
     Eigen::VectorXf scales = detail::awq_scales_of(h, r);
-    const double error =
-        h.squared_error(detail::scaled_rounding_errors<S>(w, scales, executor), executor) / outputs;
+    const row_matrix<float> scaled = detail::scaled_columns(w, scales, executor);
+    double error = std::numeric_limits<double>::infinity();  // of weights that overflow
+    if (detail::largest_of(scaled.data(), scaled.size()).is_finite) {
+      error = h.squared_error(detail::scaled_rounding_errors<S>(w, scaled, scales, executor),
+                              executor) /
+              outputs;
+    }
     best.errors.push_back(error);
     if (error < best.error) {
       best.error = error;

@@ -197,7 +197,8 @@ class hadamard_rotation {
   }
 
   /// x Q for each row of x, m x size(): inputs, or the weights of the layer that reads them.
-  /// @throws fewbit::error if x is empty, has another width, or holds a NaN or an infinity
+  /// @throws fewbit::error if x is empty, has another width, or holds a NaN or an infinity, or if a
+  ///         rotated number overflows
   template <Executor E = inline_executor>
   [[nodiscard]] row_matrix<float> rotate_rows(const Eigen::Ref<const row_matrix<float>>& x,
                                               const E& executor = {}) const {
@@ -226,6 +227,7 @@ class hadamard_rotation {
     row_matrix<float> y(x.rows(), x.cols());
     executor.for_each(x.rows(),
                       [&](index r) { turn(detail::row_of(x, r), y.data() + r * y.cols()); });
+    detail::expect_finite(function, "the rotated x", y);  // sums of large numbers overflow
     return y;
   }
 

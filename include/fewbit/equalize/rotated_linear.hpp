@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "fewbit/config.hpp"
@@ -67,6 +68,7 @@ template <Scheme WeightScheme, Scheme InputScheme, class E>
 
 /// The ratio in dB. Infinity without noise.
 [[nodiscard]] inline double ratio_db(double signal, double noise) noexcept {
+  if (noise == 0.0) return std::numeric_limits<double>::infinity();
   return 10.0 * std::log10(signal / noise);
 }
 
@@ -118,7 +120,7 @@ class rotated_linear {
   template <class... More>
   rotated_linear(hadamard_rotation rotation, const Eigen::Ref<const row_matrix<float>>& weights,
                  const More&... more)
-      : rotation_(std::move(rotation)), layer_(rotation_.rotate_rows(weights), more...) {
+      : rotation_(std::move(rotation)), layer_(turned(rotation_, weights), more...) {
     reserve(1);
   }
 
@@ -183,6 +185,12 @@ class rotated_linear {
   }
 
  private:
+  [[nodiscard]] static row_matrix<float> turned(const hadamard_rotation& rotation,
+                                                const detail::matrix_ref& weights) {
+    detail::expect_equal("rotated_linear", "weights.cols()", weights.cols(), rotation.size());
+    return rotation.rotate_rows(weights);
+  }
+
   hadamard_rotation rotation_;
   Linear layer_;
   rotated_scratch memory_;
