@@ -178,6 +178,7 @@ class diagnosis {
 
  private:
   static constexpr const char* function = "diagnose";
+  enum class layer_side : std::uint8_t { inputs, outputs };
 
   struct call {
     index layer;
@@ -195,14 +196,15 @@ class diagnosis {
     s.in_float.start();
     in_float_(layer, x, y);
     s.in_float.stop();
-    if (is_broken_ || !expect_sound(layer, x, false)) return;
+    if (is_broken_ || !expect_sound(layer, x, layer_side::inputs, false)) return;
     s.calls += 1;
     s.rows += static_cast<std::uint64_t>(x.rows());
     s.inputs.add(x, codes_of_layer(layer));
     row_matrix<float> y_hat;
     network_.compute(layer, x, y_hat);
     expect_outputs(layer, y, y_hat);
-    if (first_not_finite(y_hat).is_none() && first_not_finite(y).is_none()) s.own.add(y, y_hat);
+    if (!expect_sound(layer, y, layer_side::outputs, false)) return;
+    if (is_sound(layer, y_hat, layer_side::outputs, true)) s.own.add(y, y_hat);
     if (network_.timed) {
       row_matrix<float> ignored;
       s.timed.start();
@@ -223,31 +225,41 @@ class diagnosis {
                : std::string("the end, as in float"));
     }
     network_.compute(layer, x, y);
-    if (is_broken_ || !expect_sound(layer, x, true)) return;
+    if (is_broken_ || !expect_sound(layer, x, layer_side::inputs, true)) return;
     const call& in_float = calls_[next_++];
     expect_outputs(layer, in_float.y, y);
     layer_sums& s = sums_[static_cast<std::size_t>(layer)];
     s.arriving.add(in_float.x, x);
     s.inputs.count_saturated(x, codes_of_layer(layer));
-    if (first_not_finite(y).is_none()) s.total.add(in_float.y, y);
+    if (is_sound(layer, y, layer_side::outputs, true)) s.total.add(in_float.y, y);
   }
 
-  /// Whether all inputs are finite. The first finding of its kind is kept; the rest of the batch is
-  /// left out, because everything that follows has such numbers, too.
-  [[nodiscard]] bool expect_sound(index layer, const row_matrix<float>& x, bool is_quantized) {
-    const matrix_position at = first_not_finite(x);
+  /// Whether all numbers are finite. Only the first such finding is kept: others follow from it.
+  [[nodiscard]] bool is_sound(index layer, const row_matrix<float>& m, layer_side side,
+                              bool is_quantized) {
+    const matrix_position at = first_not_finite(m);
     if (at.is_none()) return true;
-    is_broken_ = true;
     const bool is_new =
-        std::none_of(report_.findings.begin(), report_.findings.end(),
-                     [](const finding& f) { return f.kind == fault::inputs_not_finite; });
-    if (is_new) {
-      const index before = x.rows() == batch_rows_ ? static_cast<index>(rows_) : 0;
-      report_.findings.push_back(inputs_not_finite(layer, before + at.row,
-                                                   at.col % layers_[layer].input_channels(),
-                                                   x(at.row, at.col), is_quantized));
-    }
+        std::none_of(report_.findings.begin(), report_.findings.end(), [](const finding& f) {
+          return f.kind == fault::inputs_not_finite || f.kind == fault::outputs_not_finite;
+        });
+    if (!is_new) return false;
+    const network_layer& l = layers_[layer];
+    const index row = at.row + (m.rows() == batch_rows_ ? static_cast<index>(rows_) : 0);
+    const float value = m(at.row, at.col);
+    report_.findings.push_back(
+        side == layer_side::inputs
+            ? inputs_not_finite(layer, row, at.col % l.input_channels(), value, is_quantized)
+            : outputs_not_finite(layer, row, at.col % l.channels(), value, is_quantized));
     return false;
+  }
+
+  /// The same. The rest of a batch that is not sound is left out, because everything that follows
+  /// has such numbers, too.
+  [[nodiscard]] bool expect_sound(index layer, const row_matrix<float>& m, layer_side side,
+                                  bool is_quantized) {
+    is_broken_ = !is_sound(layer, m, side, is_quantized);
+    return !is_broken_;
   }
 
   void expect_outputs(index layer, const row_matrix<float>& y,
@@ -298,8 +310,8 @@ inline void expect_one_per_layer(const char* argument, std::size_t got, index la
 
 /// Measures `network` on all batches, and ranks what it finds.
 ///
-/// A batch may hold a NaN: the report then names the first layer that reads one, and the batch is
-/// left out of the figures.
+/// A batch may hold a NaN, or a layer may make one: the report then names the first layer that reads
+/// or writes one, and the rest of the batch is left out of the figures.
 ///
 /// @param progress  called before each batch; the report is marked as cancelled if it returns false
 /// @param executor  runs the float layers. The report does not depend on it, except for times

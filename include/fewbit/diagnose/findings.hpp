@@ -8,9 +8,11 @@
 /// |--------------------|-----------------------------------------------------------------------|
 /// | weights_not_finite | a weight is a NaN or an infinity                                      |
 /// | inputs_not_finite  | an input of a layer is a NaN or an infinity                           |
+/// | outputs_not_finite | an output is one although all inputs are finite: its layer makes it     |
 /// | not_excited        | calibration never called the layer, or saw no input but 0             |
-/// | shifted_codes      | the mean error of the codes of a group is at least 3/4 of a step      |
-/// | dead_input         | an input that the layer relies on (by its weights) is always 0        |
+/// | shifted_codes      | the codes of a group are too large, or too small: 3/4 step on average |
+/// | dead_input         | an input that the layer relies on (by its weights) is always 0, in at |
+/// |                    | least 32 values of 8 rows                                             |
 /// | wide_row           | max|w| of a row is at least 20 times the median of the rows           |
 /// | uneven_groups      | the group does not divide the length of a row                         |
 /// | clipped_inputs     | at least 1 % of the inputs are outside of the range of calibration    |
@@ -69,12 +71,26 @@ inline constexpr double least_slower = 1.1;
   return f;
 }
 
+[[nodiscard]] inline finding outputs_not_finite(index layer, index row, index channel, float value,
+                                                bool is_quantized) {
+  finding f{fault::outputs_not_finite, layer, row, channel, 0, {}, {}};
+  f.statement = std::string("its output is ") + text(value) + " in row " + index_text(row) +
+                ", channel " + index_text(channel) +
+                (is_quantized ? ", in the quantized network" : "") + ", and its inputs are finite";
+  f.advice = is_quantized
+                 ? "Look for such a number among its quantized weights, scales or biases, or for a "
+                   "sum that overflows."
+                 : "Its sums overflow: scale its inputs, weights or bias down.";
+  return f;
+}
+
 /// @param calls  of the layer in calibration
 [[nodiscard]] inline finding not_excited(index layer, index calls) {
   finding f{fault::not_excited, layer, -1, -1, 0, {}, {}};
-  f.statement = calls == 0 ? std::string("calibration never called this layer")
-                           : "calibration saw only zeros at its inputs, in all " +
-                                 index_text(calls) + (calls == 1 ? " call" : " calls");
+  f.statement = calls == 0
+                    ? std::string("calibration never called this layer")
+                    : "calibration saw only zeros at its inputs, in " +
+                          (calls == 1 ? "its only call" : "all " + index_text(calls) + " calls");
   f.advice = "Calibrate with data that reaches this layer. Its range is a guess until then.";
   return f;
 }

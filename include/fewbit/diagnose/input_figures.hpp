@@ -66,6 +66,11 @@ struct dead_inputs {
 /// have 0.0001 to 0.0005 of the median, and all others at least 0.02.
 inline constexpr double least_weight_power = 0.005;
 
+/// The least numbers of values of a channel, and of rows, that tell whether it is dead. After a relu,
+/// many channels are 0 in a few rows, or in all pixels of a few images.
+inline constexpr std::uint64_t least_dead_values = 32;
+inline constexpr index least_dead_rows = 8;
+
 /// The bars of a histogram, at most 64 in the used bins.
 [[nodiscard]] inline report_histogram bars_of(const histogram& h) {
   constexpr index most_bars = 64;
@@ -97,6 +102,7 @@ class input_figures {
   void add(const row_matrix<float>& x, const input_codes* codes) {
     const row_matrix<float> scaled = numbers_of_codes(x);
     values_.observe(scaled);
+    rows_ += x.rows();
     for (index r = 0; r < x.rows(); ++r) {
       for (index c = 0; c < x.cols(); ++c) {
         if (x(r, c) != 0.0F) is_alive_[static_cast<std::size_t>(c) % is_alive_.size()] = true;
@@ -117,6 +123,8 @@ class input_figures {
 
   [[nodiscard]] dead_inputs dead(const network_layer& l) const {
     dead_inputs found;
+    if (rows_ < least_dead_rows || values_.count() < least_dead_values * is_alive_.size())
+      return found;
     const bool any_dead = std::find(is_alive_.begin(), is_alive_.end(), false) != is_alive_.end();
     if (!any_dead) return found;
     std::vector<double> powers;
@@ -187,6 +195,7 @@ class input_figures {
   channel_errors errors_;
   std::vector<bool> is_alive_;
   histogram_observer values_;
+  index rows_ = 0;
   std::uint64_t outside_ = 0;
   std::uint64_t saturated_ = 0;
 };

@@ -88,6 +88,7 @@ struct layer_figures {
 enum class fault : std::uint8_t {
   weights_not_finite,  ///< a NaN or an infinity among the weights
   inputs_not_finite,   ///< a NaN or an infinity among the inputs
+  outputs_not_finite,  ///< a NaN or an infinity among the outputs, of inputs that are finite
   not_excited,         ///< calibration never saw an input that is not 0
   shifted_codes,       ///< codes that are one step or more from the nearest one
   dead_input,          ///< an input is always 0
@@ -144,9 +145,9 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// The words of a fault in JSON files. They do not change with the version of the library.
 inline constexpr const char* fault_words[] = {
-    "weights_not_finite", "inputs_not_finite", "not_excited",   "shifted_codes",
-    "dead_input",         "wide_row",          "uneven_groups", "clipped_inputs",
-    "lowest_sqnr",        "most_sensitive",    "slower"};
+    "weights_not_finite", "inputs_not_finite", "outputs_not_finite", "not_excited",
+    "shifted_codes",      "dead_input",        "wide_row",           "uneven_groups",
+    "clipped_inputs",     "lowest_sqnr",       "most_sensitive",     "slower"};
 
 [[nodiscard]] inline const char* fault_word(fault kind) noexcept {
   return fault_words[static_cast<std::size_t>(kind)];

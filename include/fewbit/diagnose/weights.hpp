@@ -40,8 +40,9 @@ struct weight_figures {
   bool has_row_scales = false;          ///< rows have scales of their own
 
   /// The mean of (w_hat - w) / step over the weights of a group of a row that are inside the codes,
-  /// where it is largest. Rounding to nearest keeps it within 0.5. It is 1 if all codes of a group
-  /// are one too large.
+  /// where it is largest. It is 1 if all codes of a group are one too large. It is 0 if in no group
+  /// three quarters of at least 4 weights (or of a shorter row) are half a step or more to the same
+  /// side: so it is for weights rounded to nearest, and for GPTQ, which moves some by several steps.
   double largest_shift = 0;
   index shifted_row = -1;     ///< row of that group
   index shifted_column = -1;  ///< first column of that group
@@ -81,23 +82,39 @@ template <Scheme S>
   return 1.0 - static_cast<double>(used) / codes;
 }
 
-/// Finds the group of a row with the largest mean of (w_hat - w) / step.
+/// The mean of the errors of a group of weights, in steps, if they are shifted codes: at least
+/// `least_count` errors, three quarters of them half a step or more to the same side. Otherwise 0.
+[[nodiscard]] inline double shift_of_errors(const std::vector<double>& errors,
+                                            std::size_t least_count) noexcept {
+  constexpr double half_a_step = 0.45;  // less than 0.5, for errors of rounding
+  double sum = 0;
+  std::size_t above = 0, below = 0;
+  for (const double error : errors) {
+    sum += error;
+    above += error >= half_a_step ? 1 : 0;
+    below += error <= -half_a_step ? 1 : 0;
+  }
+  if (errors.size() < least_count || 4 * std::max(above, below) < 3 * errors.size()) return 0;
+  return sum / static_cast<double>(errors.size());
+}
+
+/// Finds the group of a row with the largest shift.
 template <Scheme S>
 void find_shift(const matrix_ref& w, const quantized_matrix<S>& q, weight_figures& figures) {
   const row_matrix<float> values = dequantize(q);
   const index width = figures.group > 0 ? figures.group : w.cols();
+  const auto least_count = static_cast<std::size_t>(std::min<index>(4, w.cols()));
+  std::vector<double> errors;
   for (index r = 0; r < w.rows(); ++r) {
     for (index first = 0; first < w.cols(); first += width) {
-      double sum = 0;
-      index count = 0;
+      errors.clear();
       for (index c = first; c < std::min(first + width, w.cols()); ++c) {
         const float step = q.scale(r, c);
         if (step == 0.0F) continue;
         if (is_clipped<S>(w(r, c), step, q.zero_point(r, c), q.minimum(r, c))) continue;
-        sum += (double{values(r, c)} - double{w(r, c)}) / double{step};
-        ++count;
+        errors.push_back((double{values(r, c)} - double{w(r, c)}) / double{step});
       }
-      const double shift = count > 0 ? sum / static_cast<double>(count) : 0;
+      const double shift = shift_of_errors(errors, least_count);
       if (std::abs(shift) <= std::abs(figures.largest_shift)) continue;
       figures.largest_shift = shift;
       figures.shifted_row = r;

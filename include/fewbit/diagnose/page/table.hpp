@@ -29,10 +29,10 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
 
 /// Two or three words for a fault, for the list that filters.
 [[nodiscard]] inline const char* fault_title(fault kind) noexcept {
-  static constexpr const char* titles[] = {"NaN in weights", "NaN in inputs",    "not calibrated",
-                                           "shifted codes",  "dead inputs",      "wide row",
-                                           "uneven groups",  "clipped inputs",   "largest error",
-                                           "most sensitive", "slower than float"};
+  static constexpr const char* titles[] = {"NaN in weights", "NaN in inputs",  "NaN in outputs",
+                                           "not calibrated", "shifted codes",  "dead inputs",
+                                           "wide row",       "uneven groups",  "clipped inputs",
+                                           "largest error",  "most sensitive", "slower than float"};
   return titles[static_cast<std::size_t>(kind)];
 }
 
