@@ -19,7 +19,7 @@ using tests::matrix;
 using tests::random_reals;
 using tests::three_kinds;
 
-constexpr adaround_options few_steps{.steps = 200};
+constexpr adaround_options few_steps{.steps = 120};
 
 template <class S>
 void expect_gains() {
@@ -45,7 +45,7 @@ void expect_gains() {
     EXPECT_NEAR(l.report.squared_error, error, 1e-3 * plain_error);
     EXPECT_NEAR(l.report.plain_error, plain_error, 1e-3 * plain_error);
     // A sum of few products has few ways to compensate for an error.
-    EXPECT_LT(error, (layers[i].name == "head" ? 0.9 : 0.98) * plain_error);
+    EXPECT_LT(error, (layers[i].name == "head" ? 0.9 : 0.995) * plain_error);
   }
   simulation again(layers);
   adaround_pass<S>(again, in_sequence(3), batches(), {}, few_steps, {}, tests::reverse_executor{});
@@ -90,10 +90,13 @@ TEST(adaround_pass, changes_nothing_if_it_is_cancelled) {
   const layer_list layers = three_kinds();
   for (const index last : {0, 1, 2, 4, 5}) {
     simulation plan(layers);
+    bool stopped = false;
     const auto done = adaround_pass<int4_per_row>(plan, in_sequence(3), batches(), {}, {.steps = 5},
                                                   [&](const pass_step& s) {
                                                     EXPECT_EQ(s.total, 5);
-                                                    return s.done < last;
+                                                    EXPECT_FALSE(stopped) << last;
+                                                    stopped = s.done >= last;
+                                                    return !stopped;
                                                   });
     EXPECT_TRUE(done.cancelled) << last;
     EXPECT_TRUE(done.layers.empty());

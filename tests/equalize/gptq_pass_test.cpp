@@ -66,10 +66,13 @@ TEST(gptq_pass, changes_nothing_if_it_is_cancelled) {
   const layer_list layers = three_kinds();
   for (const index last : {0, 1, 2, 4}) {
     simulation plan(layers);
+    bool stopped = false;
     const auto done = gptq_pass<int4_per_row>(plan, tests::in_sequence(3), batches(), {},
                                               [&](const pass_step& s) {
                                                 EXPECT_EQ(s.total, 5);
-                                                return s.done < last;
+                                                EXPECT_FALSE(stopped) << last;
+                                                stopped = s.done >= last;
+                                                return !stopped;
                                               });
     EXPECT_TRUE(done.cancelled) << last;
     EXPECT_TRUE(done.layers.empty());

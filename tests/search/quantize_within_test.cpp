@@ -224,11 +224,41 @@ TEST(search_quantize_within, keeps_the_best_network_when_cancelled) {
   for (const layer_precision p : none.precision) EXPECT_EQ(p, layer_precision::in_float);
 }
 
+TEST(search_quantize_within, can_be_cancelled_within_a_step) {
+  const trial t;
+  within_options options;
+  options.stops_when_met = false;
+  options.groups = {{{"b"}}};
+  options.adaround = true;
+  options.rounding.steps = 3;
+  for (const std::string within :
+       {"correct_biases_by_data", "smooth_layers", "gptq_pass", "adaround_pass"}) {
+    SCOPED_TRACE(within);
+    bool stopped = false;
+    const auto r = quantize_within<int4_per_row>(t.layers, t.forward, {t.seen}, t.metric(), 0.0,
+                                                 options, [&](const pass_step& s) {
+                                                   EXPECT_FALSE(stopped);
+                                                   stopped = s.what == within;
+                                                   return !stopped;
+                                                 });
+    EXPECT_TRUE(stopped);
+    EXPECT_TRUE(r.cancelled);
+    ASSERT_GE(r.steps.size(), 6U);
+    expect_consistent(t, r);
+  }
+}
+
 TEST(search_quantize_within, gives_the_same_for_any_executor) {
   const trial t;
-  const auto a = t.until<int4_per_row>(22.0);
-  const auto b = quantize_within<int4_per_row>(t.layers, t.forward, {t.seen}, t.metric(), 178.0, {},
-                                               {}, reverse_executor{});
+  within_options options;
+  options.adaround = true;
+  options.rounding.steps = 20;
+  options.links = {{"a", "", {"b"}}};
+  options.groups = {{{"b"}}};
+  const auto a = t.until<int4_per_row>(46.0, options);
+  const auto b = quantize_within<int4_per_row>(t.layers, t.forward, {t.seen}, t.metric(), 154.0,
+                                               options, {}, reverse_executor{});
+  EXPECT_GE(a.steps.size(), 12U);
   ASSERT_EQ(a.steps.size(), b.steps.size());
   for (std::size_t i = 0; i < a.steps.size(); ++i) {
     EXPECT_EQ(a.steps[i].what, b.steps[i].what);

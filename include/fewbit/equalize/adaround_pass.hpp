@@ -82,12 +82,13 @@ template <AdaroundScheme S, class Continue, Executor E>
   const index rows = l.channels() / groups;
   std::vector<quantized_matrix<S>> parts;
   adaround_report& all = done.report;
+  bool stopped = false;  // a search that is done when it is stopped is finished
+  const auto step = [&](const adaround_step&) { return !(stopped = stopped || !go_on()); };
   for (index g = 0; g < groups; ++g) {
-    auto part = adaround<S>(
-        l.weights.middleRows(g * rows, rows), products.groups()[static_cast<std::size_t>(g)],
-        rows_of_codes(start, g * rows, rows), options,
-        [&](const adaround_step&) { return go_on(); }, executor);
-    if (!part.report.finished) return false;
+    auto part = adaround<S>(l.weights.middleRows(g * rows, rows),
+                            products.groups()[static_cast<std::size_t>(g)],
+                            rows_of_codes(start, g * rows, rows), options, step, executor);
+    if (stopped) return false;
     all.plain_error += part.report.plain_error;
     all.squared_error += part.report.squared_error;
     all.undecided += part.report.undecided;

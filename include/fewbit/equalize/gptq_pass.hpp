@@ -64,12 +64,13 @@ template <GptqScheme S, class Continue, Executor E>
   const index rows = l.channels() / groups;
   std::vector<quantized_matrix<S>> parts;
   gptq_report& all = done.report;
-  const auto step = [&](const gptq_step&) { return go_on(); };
+  bool stopped = false;  // work that is done when it is stopped is finished
+  const auto step = [&](const gptq_step&) { return !(stopped = stopped || !go_on()); };
   for (index g = 0; g < groups; ++g) {
     auto part = gptq_in_strips<S, strip_width>(
         function.c_str(), l.weights.middleRows(g * rows, rows),
         products.groups()[static_cast<std::size_t>(g)], options, step, executor);
-    if (!part.report.finished) return false;
+    if (stopped) return false;
     all.loss += part.report.loss;
     all.squared_error += part.report.squared_error;
     all.damping = std::max(all.damping, part.report.damping);
