@@ -38,7 +38,11 @@ void sum_row_streams(const tile_run<Unit>& run, int lhs_offset, std::int32_t* su
 #pragma GCC unroll 16
       for (index line = 0; line < chunk_codes; line += arch::cache_line)
         arch::prefetch_to_l1(arch::beyond(of_panel, row_stream_ahead + line));
-      tiles[i].accumulate(a, 0, of_panel, chunk, nothing);
+      // g++ 12 otherwise broadcasts the activations once for all streams and keeps them on the
+      // stack. (1,2560,2560) from L3 on a Zen 5: 81 GB/s by loads of each stream, 72 by the stack.
+      const auto* codes = a;
+      arch::forget_origin(codes);
+      tiles[i].accumulate(codes, 0, of_panel, chunk, nothing);
     }
   }
   for (index i = 0; i < run.along; ++i, w += run.panel_codes) {
