@@ -232,6 +232,13 @@ TEST_F(writer, refuses_numbers_that_do_not_fit_the_tensor) {
             "append: tensor 'v' in 'a' is unknown, expected a declared tensor");
   EXPECT_EQ(refusal([&] { out_.append("w", bytes_of("123")); }),
             "append: tensor 'w' in 'a' is 3 further bytes, expected at most 2");
+  EXPECT_EQ(refusal([&] { out_.write_part("v", 0, bytes_of("1")); }),
+            "write_part: tensor 'v' in 'a' is unknown, expected a declared tensor");
+  for (const std::uint64_t at : {std::uint64_t{1}, std::uint64_t{3}, ~std::uint64_t{0}}) {
+    EXPECT_EQ(refusal([&] { out_.write_part("w", at, bytes_of("12")); }),
+              "write_part: tensor 'w' in 'a' is 2 bytes from byte " + std::to_string(at) +
+                  ", expected a part of its 2 bytes");
+  }
   EXPECT_EQ(refusal([&] { out_.close(); }), "close: tensor 'w' in 'a' is 0 bytes, expected 2");
   // All of that left the writer as it was.
   EXPECT_FALSE(out_.contains("v"));
@@ -240,9 +247,33 @@ TEST_F(writer, refuses_numbers_that_do_not_fit_the_tensor) {
             "write: tensor 'w' in 'a' is written already, expected a new one");
   EXPECT_EQ(refusal([&] { out_.append("w", bytes_of("1")); }),
             "append: tensor 'w' in 'a' is 1 further bytes, expected at most 0");
+  EXPECT_EQ(refusal([&] { out_.write_part("w", 0, bytes_of("1")); }),
+            "write_part: tensor 'w' in 'a' is 1 further bytes, expected at most 0");
   out_.close();
   EXPECT_EQ(refusal([&] { out_.close(); }),
             "fewbit: safetensors_writer: 'a' is closed already, expected an open file");
+}
+
+TEST(safetensors_writer, writes_parts_in_any_order) {
+  const temporary_folder folder;
+  const auto fill = [](safetensors_writer& out) {
+    out.declare("w", dtype::u8, {6});
+    out.declare("v", dtype::u8, {2});
+  };
+  safetensors_writer whole(folder / "whole"), parts(folder / "parts", read_back::compare);
+  fill(whole);
+  fill(parts);
+  whole.write("w", dtype::u8, {6}, bytes_of("123456"));
+  whole.write("v", dtype::u8, {2}, bytes_of("78"));
+  parts.write_part("w", 5, bytes_of("6"));
+  parts.write_part("v", 1, bytes_of("8"));
+  parts.write_part("w", 0, bytes_of("12"));
+  parts.write_part("v", 0, bytes_of("7"));
+  EXPECT_NE(sentence_of([&] { parts.close(); }).find("is 3 bytes, expected 6"), std::string::npos);
+  parts.write_part("w", 2, bytes_of("345"));
+  whole.close();
+  parts.close();
+  EXPECT_EQ(content_of(folder / "parts"), content_of(folder / "whole"));
 }
 
 TEST_F(writer, refuses_new_tensors_behind_the_header) {

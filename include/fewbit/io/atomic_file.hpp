@@ -69,6 +69,7 @@ class atomic_file {
         function_(other.function_),
         checks_(other.checks_),
         file_(std::move(other.file_)),
+        waiting_(other.waiting_),
         writes_(std::move(other.writes_)) {}
   atomic_file& operator=(atomic_file&&) = delete;
   atomic_file(const atomic_file&) = delete;
@@ -88,6 +89,11 @@ class atomic_file {
   void write(std::uint64_t at, std::span<const std::byte> bytes) {
     expect_open();
     if (!file_.write_at(at, bytes)) fail();
+    waiting_ += bytes.size();
+    if (waiting_ >= write_back_step) {
+      file_.start_writing_back();
+      waiting_ = 0;
+    }
     if (checks_ && !bytes.empty()) writes_.push_back({at, bytes.size(), checksum(bytes)});
   }
 
@@ -117,6 +123,10 @@ class atomic_file {
     std::uint64_t size;
     std::uint64_t sum;
   };
+
+  /// The disk works while further parts are computed, so that commit() waits for the last ones
+  /// alone. Without it, Linux keeps bytes in memory for seconds.
+  static constexpr std::uint64_t write_back_step = std::uint64_t{8} << 20;
 
   /// The number in the name differs for all files of this process. Numbers of a former process of
   /// the same number are skipped.
@@ -180,6 +190,7 @@ class atomic_file {
   const char* function_;
   bool checks_;
   detail::open_file file_;
+  std::uint64_t waiting_ = 0;  // bytes since the system last began to write
   std::vector<written_part> writes_;
 };
 

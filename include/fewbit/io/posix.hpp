@@ -101,6 +101,13 @@ class open_file {
     return true;
   }
 
+  /// Lets the system begin to write the bytes to the disk, and does not wait for it.
+  void start_writing_back() const noexcept {
+#if defined(__linux__) && defined(SYNC_FILE_RANGE_WRITE)
+    (void)::sync_file_range(number_, 0, 0, SYNC_FILE_RANGE_WRITE);
+#endif
+  }
+
   /// Returns when the bytes are on the disk.
   [[nodiscard]] bool synchronize() const noexcept {
     while (::fsync(number_) != 0) {
@@ -184,6 +191,7 @@ class open_file {
                               std::span<const std::byte> /*bytes*/) const noexcept {
     return false;
   }
+  void start_writing_back() const noexcept {}
   [[nodiscard]] bool synchronize() const noexcept { return false; }
   void forget_pages() const noexcept {}
   [[nodiscard]] const std::byte* map(std::size_t /*size*/) const noexcept { return nullptr; }

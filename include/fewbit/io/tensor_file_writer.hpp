@@ -112,16 +112,31 @@ class tensor_file_writer {
   /// @throws fewbit::error if the tensor was not declared, if it has fewer bytes left, or if
   ///         writing fails
   void append(const std::string& name, std::span<const std::byte> bytes) {
-    const auto found = find(name);
-    if (found == names_.end()) fail("append", "tensor", name, "unknown", "a declared tensor");
-    record& to = records_[found->second];
+    record& to = declared("append", name);
     if (bytes.size() > to.size - to.written) {
       fail("append", "tensor", name, std::to_string(bytes.size()) + " further bytes",
            "at most " + std::to_string(to.size - to.written));
     }
-    begin_data();
-    file_.write(data_at_ + to.offset + to.written, bytes);
-    to.written += bytes.size();
+    write_at(to, to.written, bytes);
+  }
+
+  /// Writes bytes of a declared tensor, from byte `at` of it. Use it for parts that are computed in
+  /// any order. Parts must not overlap, and append() must not write to the same tensor.
+  ///
+  /// @throws fewbit::error if the tensor was not declared, if the part or the parts together have
+  ///         more bytes than it, or if writing fails
+  void write_part(const std::string& name, std::uint64_t at, std::span<const std::byte> bytes) {
+    record& to = declared("write_part", name);
+    if (at > to.size || bytes.size() > to.size - at) {
+      fail("write_part", "tensor", name,
+           std::to_string(bytes.size()) + " bytes from byte " + std::to_string(at),
+           "a part of its " + std::to_string(to.size) + " bytes");
+    }
+    if (bytes.size() > to.size - to.written) {
+      fail("write_part", "tensor", name, std::to_string(bytes.size()) + " further bytes",
+           "at most " + std::to_string(to.size - to.written));
+    }
+    write_at(to, at, bytes);
   }
 
  protected:
@@ -182,6 +197,18 @@ class tensor_file_writer {
   std::uint64_t data_at_ = 0;    // position of the data in the file
 
  private:
+  [[nodiscard]] record& declared(const char* call, const std::string& name) {
+    const auto found = find(name);
+    if (found == names_.end()) fail(call, "tensor", name, "unknown", "a declared tensor");
+    return records_[found->second];
+  }
+
+  void write_at(record& to, std::uint64_t at, std::span<const std::byte> bytes) {
+    begin_data();
+    file_.write(data_at_ + to.offset + at, bytes);
+    to.written += bytes.size();
+  }
+
   [[nodiscard]] Writer& writer() noexcept { return static_cast<Writer&>(*this); }
 
   /// Writes the index, unless it is there, and then the tensors that are kept.
