@@ -1,14 +1,17 @@
 #pragma once
-/// Carries out a plan: reads rows, quantizes them with all threads, writes them in order.
+/// Carries out a plan: reads rows, quantizes them and writes them, with all threads.
 ///
-/// A tensor is read in waves of chunks of rows. Threads quantize the chunks of one wave while one
-/// of them writes those of the wave before. So the resident memory depends on the size of a wave
-/// and of a row, and not on the size of a tensor.
+/// Each thread takes the next chunk of rows, reads it into its own memory, quantizes it and writes
+/// the results to their places in the file. A chunk fits the second-level cache. The resident
+/// memory depends on the size of a chunk and on the number of threads, and not on the size of a
+/// tensor.
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
+#include <exception>
+#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -34,20 +37,20 @@ struct convert_options {
   bool is_quiet = false;
 };
 
-/// Numbers of a chunk and of a wave. A chunk has at least one row, a wave at least one chunk.
+/// Numbers of a chunk, and of all chunks that are worked on at once. A chunk has at least one row.
 inline constexpr index chunk_numbers = index{1} << 16;
-inline constexpr index wave_numbers = index{1} << 21;
+inline constexpr index most_numbers = index{1} << 21;
 
 /// How the rows of a matrix are cut.
 struct chunking {
   index rows_of_chunk;
   index chunks;
-  index chunks_of_wave;
+  index chunks_at_once;
 
   explicit chunking(const matrix_shape& shape)
       : rows_of_chunk(std::clamp(chunk_numbers / shape.cols, index{1}, shape.rows)),
         chunks((shape.rows + rows_of_chunk - 1) / rows_of_chunk),
-        chunks_of_wave(std::max(index{1}, wave_numbers / (rows_of_chunk * shape.cols))) {}
+        chunks_at_once(std::max(index{1}, most_numbers / (rows_of_chunk * shape.cols))) {}
 
   [[nodiscard]] index first(index chunk) const { return chunk * rows_of_chunk; }
   [[nodiscard]] index rows(index chunk, const matrix_shape& shape) const {
@@ -58,16 +61,16 @@ struct chunking {
 /// The most resident memory that a conversion adds to what the program has now, in bytes.
 [[nodiscard]] inline std::uint64_t added_memory(const plan& todo, bool verifies) {
   constexpr std::uint64_t base = std::uint64_t{16} << 20;
-  std::uint64_t wave = 0, matrix = 0;
+  std::uint64_t chunks = 0, matrix = 0;
   for (const planned_tensor& t : todo.tensors) {
     if (t.what == action::keep) continue;
     const auto row = static_cast<std::uint64_t>(t.shape.cols) * sizeof(float);
-    wave = std::max(wave, std::max(row, wave_numbers * sizeof(float)));
+    chunks = std::max(chunks, std::max(row, most_numbers * sizeof(float)));
     matrix = std::max(matrix, t.bytes_after);
   }
-  // Converting: floats of a wave, in the file and decoded; bytes of two waves; importance of
+  // Converting: floats of all chunks, as in the file and decoded; their codes, twice; importance of
   // columns. Verifying: codes of a matrix, in the file and in memory.
-  return base + std::max(4 * wave, verifies ? 2 * matrix : 0);
+  return base + std::max(4 * chunks, verifies ? 2 * matrix : 0);
 }
 
 /// The mean square of each input of a tensor, from its calibration data: the data themselves if
@@ -135,7 +138,7 @@ class conversion {
       expect_no_signal();
       bytes.resize(static_cast<std::size_t>(std::min(most, size - at)));
       todo_.in->read(*t.tensor, at, bytes);
-      out_.append(t.tensor->name, bytes);
+      out_.write(t.tensor->name, at, bytes);
       progress_.update(done_ + at + bytes.size(), t.tensor->name);
     }
   }
@@ -146,8 +149,8 @@ class conversion {
     if (t.inputs != nullptr)
       importance = importance_of(*todo_.calibration, *t.inputs, t.shape.cols);
     const std::vector<range> shared = shared_ranges(t);
-    return write_waves(t, parts, [&](index first, index count) {
-      float_rows w(*todo_.in, *t.tensor, t.shape, first, count);
+    return write_chunks(t, parts, [&](read_memory& memory, index first, index count) {
+      const float_rows w(memory, *todo_.in, *t.tensor, t.shape, first, count);
       return t.how->quantize(w.matrix(), importance, shared);
     });
   }
@@ -156,21 +159,13 @@ class conversion {
   std::vector<range> shared_ranges(const planned_tensor& t) {
     std::vector<range> all;
     if (t.how->shared_ranges(t.shape) == 0) return all;
-    std::vector<std::vector<range>> found;
-    const auto add_found = [&] {
-      for (const auto& some : found) {
-        if (all.empty()) all = some;
-        for (std::size_t i = 0; i < some.size(); ++i) all[i] = hull(all[i], some[i]);
-      }
-      found.clear();
-    };
-    for_each_wave(
-        t, [&](index chunks) { found.resize(static_cast<std::size_t>(chunks)); },
-        [&](index i, index first, index count) {
-          float_rows w(*todo_.in, *t.tensor, t.shape, first, count);
-          found[static_cast<std::size_t>(i)] = t.how->ranges(w.matrix());
-        },
-        [] {}, add_found);
+    for_each_chunk(t, [&](read_memory& memory, index /*chunk*/, index first, index count) {
+      const float_rows w(memory, *todo_.in, *t.tensor, t.shape, first, count);
+      const std::vector<range> found = t.how->ranges(w.matrix());
+      const std::lock_guard lock(mutex_);
+      if (all.empty()) all = found;
+      for (std::size_t i = 0; i < all.size(); ++i) all[i] = hull(all[i], found[i]);
+    });
     return all;
   }
 
@@ -181,69 +176,85 @@ class conversion {
     detail::visit_block(detail::gguf_blocks(), blocks.type, [&](auto block) {
       parts = matrix_quantizer<scheme_of<typename decltype(block)::type>>().parts(t.shape);
     });
-    return write_waves(t, parts, [&](index first, index count) {
-      row_bytes rows(*todo_.in, *t.tensor, t.shape, first, count);
+    return write_chunks(t, parts, [&](read_memory& memory, index first, index count) {
+      const row_bytes rows(memory, *todo_.in, *t.tensor, t.shape, first, count);
       return fewbit::visit(rows.as(blocks, {count, t.shape.cols}),
                            [](const auto& q) { return piece_of_codes(q); });
     });
   }
 
-  /// Calls make(first row, rows) for each chunk and writes the pieces in order.
+  /// Calls make(memory, first row, rows) for each chunk and writes the pieces. Their sums are added
+  /// in the order of the chunks.
   template <class Make>
-  error_sums write_waves(const planned_tensor& t, const std::vector<part>& parts,
-                         const Make& make) {
-    error_sums sums;
-    std::vector<piece> made, ready;
-    bool is_first = true;
-    const auto write_ready = [&] {
-      for (const piece& p : ready) {
-        sums.add(p.sums);
-        for (std::size_t i = 0; i < parts.size(); ++i) {
-          if (!parts[i].is_of_rows && !is_first) continue;
-          out_.append(t.tensor->name + parts[i].suffix, p.parts[i]);
-        }
-        is_first = false;
+  error_sums write_chunks(const planned_tensor& t, const std::vector<part>& parts,
+                          const Make& make) {
+    std::vector<error_sums> sums(static_cast<std::size_t>(chunking(t.shape).chunks));
+    index rows_done = 0;
+    for_each_chunk(t, [&](read_memory& memory, index chunk, index first, index count) {
+      const piece made = make(memory, first, count);
+      sums[static_cast<std::size_t>(chunk)] = made.sums;
+      const std::lock_guard lock(mutex_);
+      if (has_failed_) return;  // the file is gone
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        const part& p = parts[i];
+        if (!p.is_of_rows && chunk > 0) continue;
+        const std::uint64_t row = p.bytes / static_cast<std::uint64_t>(t.shape.rows);
+        const std::uint64_t at = p.is_of_rows ? static_cast<std::uint64_t>(first) * row : 0;
+        out_.write(t.tensor->name + p.suffix, at, made.parts[i]);
       }
-      ready.clear();
-    };
-    for_each_wave(
-        t, [&](index chunks) { made.resize(static_cast<std::size_t>(chunks)); },
-        [&](index i, index first, index count) {
-          made[static_cast<std::size_t>(i)] = make(first, count);
-        },
-        write_ready,
-        [&] {
-          ready = std::move(made);
-          made.clear();
-        });
-    write_ready();
-    return sums;
+      rows_done += count;
+      progress_.update(done_ + static_cast<std::uint64_t>(rows_done) * row_bytes_of(t),
+                       t.tensor->name);
+    });
+    error_sums sum;
+    for (const error_sums& some : sums) sum.add(some);
+    return sum;
   }
 
-  /// For each wave: begin(chunks); work(i, first row, rows) for each chunk i of it and meanwhile()
-  /// on all threads; end().
-  template <class Begin, class Work, class Meanwhile, class End>
-  void for_each_wave(const planned_tensor& t, const Begin& begin, const Work& work,
-                     const Meanwhile& meanwhile, const End& end) {
+  [[nodiscard]] static std::uint64_t row_bytes_of(const planned_tensor& t) {
+    return t.bytes_before() / static_cast<std::uint64_t>(t.shape.rows);
+  }
+
+  /// Calls work(memory of the thread, chunk, first row, rows) for each chunk, on all threads.
+  ///
+  /// After a failure no further chunk begins. Chunks begin in order, so the first one that fails is
+  /// the same for any number of threads; its failure is thrown.
+  template <class Work>
+  void for_each_chunk(const planned_tensor& t, const Work& work) {
     const chunking cut(t.shape);
-    const std::uint64_t row = t.bytes_before() / static_cast<std::uint64_t>(t.shape.rows);
-    for (index chunk = 0; chunk < cut.chunks; chunk += cut.chunks_of_wave) {
-      const index chunks = std::min(cut.chunks_of_wave, cut.chunks - chunk);
-      begin(chunks);
-      team_.for_each(chunks + 1, [&](index i) {
-        if (i == 0) return meanwhile();
-        if (pending_signal.load() != 0) return;
-        const index first = cut.first(chunk + i - 1);
+    std::atomic<index> next{0};
+    index failed_chunk = cut.chunks;
+    std::exception_ptr reason;
+    const auto take_chunks = [&](index /*thread*/) {
+      read_memory memory;
+      for (index chunk = next++; chunk < cut.chunks; chunk = next++) {
+        const index first = cut.first(chunk), count = cut.rows(chunk, t.shape);
         try {
-          work(i - 1, first, cut.rows(chunk + i - 1, t.shape));
-        } catch (const error& e) {
-          fail(t, first, cut.rows(chunk + i - 1, t.shape), e.what());
+          expect_no_signal();
+          work_or_name(t, work, memory, chunk, first, count);
+        } catch (...) {
+          const std::lock_guard lock(mutex_);
+          next = cut.chunks;
+          has_failed_ = true;
+          if (chunk < failed_chunk) {
+            failed_chunk = chunk;
+            reason = std::current_exception();
+          }
         }
-      });
-      expect_no_signal();
-      end();
-      const index last = std::min(cut.first(chunk + chunks), t.shape.rows);
-      progress_.update(done_ + static_cast<std::uint64_t>(last) * row, t.tensor->name);
+      }
+    };
+    team_.for_each(std::min<index>({options_.threads, cut.chunks, cut.chunks_at_once}),
+                   take_chunks);
+    if (reason) std::rethrow_exception(reason);
+  }
+
+  template <class Work>
+  void work_or_name(const planned_tensor& t, const Work& work, read_memory& memory, index chunk,
+                    index first, index count) const {
+    try {
+      work(memory, chunk, first, count);
+    } catch (const error& e) {
+      fail(t, first, count, e.what());
     }
   }
 
@@ -251,7 +262,8 @@ class conversion {
   [[noreturn]] void fail(const planned_tensor& t, index first, index count,
                          const std::string& sentence) const {
     const std::string name = plan_detail::quoted(t.tensor->name);
-    float_rows rows(*todo_.in, *t.tensor, t.shape, first, count);
+    read_memory memory;
+    const float_rows rows(memory, *todo_.in, *t.tensor, t.shape, first, count);
     const auto w = rows.matrix();
     for (index r = 0; r < w.rows(); ++r) {
       for (index c = 0; c < w.cols(); ++c) {
@@ -270,6 +282,8 @@ class conversion {
   thread_executor team_;
   progress_report progress_;
   output out_;
+  std::mutex mutex_;  // of the two above, and of what threads share
+  bool has_failed_ = false;
   std::uint64_t done_ = 0;  // bytes of the tensors before
 };
 

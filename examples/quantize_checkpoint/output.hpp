@@ -2,6 +2,7 @@
 /// The file that a conversion writes.
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <variant>
@@ -42,12 +43,13 @@ class output {
     });
   }
 
-  void append(const std::string& name, std::span<const std::byte> bytes) {
+  /// Writes bytes of a tensor, from byte `at` of it.
+  void write(const std::string& name, std::uint64_t at, std::span<const std::byte> bytes) {
     or_exit(exit_output, [&] {
       if (auto* const to = std::get_if<gguf_writer>(&writer_)) {
-        to->append(name, bytes);
+        to->write_part(name, at, bytes);
       } else {
-        std::get<safetensors_writer>(writer_).append(name, bytes);
+        std::get<safetensors_writer>(writer_).write_part(name, at, bytes);
       }
     });
   }

@@ -238,30 +238,44 @@ class source {
   std::unordered_map<std::string, source_matrix> matrices_;
 };
 
+/// Memory that rows are read into, one chunk after the other. It grows to the largest chunk.
+class read_memory {
+ public:
+  [[nodiscard]] std::span<std::byte> first(std::size_t bytes) {
+    if (static_cast<std::size_t>(bytes_.size()) < bytes) {
+      bytes_ = {};
+      bytes_ = aligned_buffer<std::byte>(static_cast<index>(bytes), for_overwrite);
+    }
+    return {bytes_.data(), bytes};
+  }
+
+ private:
+  aligned_buffer<std::byte> bytes_;
+};
+
 /// Rows of a tensor, read from its file. Reading into a buffer is several times faster than a first
 /// use of mapped pages, and the pages of the file are not resident.
 class row_bytes {
  public:
-  row_bytes(const source& file, const source_tensor& t, const matrix_shape& shape, index first,
-            index count) {
-    const auto row = static_cast<index>(t.bytes().size()) / shape.rows;
-    bytes_ = aligned_buffer<std::byte>(count * row, for_overwrite);
-    file.read(t, static_cast<std::uint64_t>(first * row), bytes());
-    at_ = static_cast<std::uint64_t>(first * row);
+  /// @param memory  holds the rows; they are valid until it is used again
+  row_bytes(read_memory& memory, const source& file, const source_tensor& t,
+            const matrix_shape& shape, index first, index count) {
+    const std::uint64_t row = t.bytes().size() / static_cast<std::uint64_t>(shape.rows);
+    at_ = static_cast<std::uint64_t>(first) * row;
+    bytes_ = memory.first(static_cast<std::size_t>(static_cast<std::uint64_t>(count) * row));
+    file.read(t, at_, bytes_);
   }
 
-  [[nodiscard]] std::span<std::byte> bytes() {
-    return {bytes_.data(), static_cast<std::size_t>(bytes_.size())};
-  }
+  [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
 
   /// The rows as a tensor of the type of `t`; `extents` must outlive it.
-  [[nodiscard]] tensor_view as(tensor_view t, const std::array<index, 2>& extents) {
+  [[nodiscard]] tensor_view as(tensor_view t, const std::array<index, 2>& extents) const {
     t.shape = extents;
     t.byte += at_;
     t.bytes = bytes();
     return t;
   }
-  [[nodiscard]] gguf_tensor as(gguf_tensor t, const std::array<index, 2>& extents) {
+  [[nodiscard]] gguf_tensor as(gguf_tensor t, const std::array<index, 2>& extents) const {
     t.extents = {extents[0], extents[1], 1, 1};
     t.rank = 2;
     t.byte += at_;
@@ -270,17 +284,18 @@ class row_bytes {
   }
 
  private:
-  aligned_buffer<std::byte> bytes_;
+  std::span<std::byte> bytes_;
   std::uint64_t at_ = 0;
 };
 
 /// Rows of a tensor as floats.
 class float_rows {
  public:
-  /// @param t  a tensor of floats or blocks
-  float_rows(const source& file, const source_tensor& t, const matrix_shape& shape, index first,
-             index count)
-      : read_(file, t, shape, first, count), rows_(count), cols_(shape.cols) {
+  /// @param memory  as for row_bytes
+  /// @param t       a tensor of floats or blocks
+  float_rows(read_memory& memory, const source& file, const source_tensor& t,
+             const matrix_shape& shape, index first, index count)
+      : read_(memory, file, t, shape, first, count), rows_(count), cols_(shape.cols) {
     const std::array<index, 2> extents = {count, shape.cols};
     is_float32_ = t.type == "F32";
     if (is_float32_) return;
@@ -288,7 +303,7 @@ class float_rows {
         std::visit([&](const auto& v) { return read_.as(v, extents).to_floats(); }, t.view);
   }
 
-  [[nodiscard]] Eigen::Map<const row_matrix<float>> matrix() {
+  [[nodiscard]] Eigen::Map<const row_matrix<float>> matrix() const {
     const float* const data =
         is_float32_ ? reinterpret_cast<const float*>(read_.bytes().data()) : converted_.data();
     return {data, rows_, cols_};

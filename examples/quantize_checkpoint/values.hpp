@@ -103,10 +103,10 @@ value_reader reader_of(scheme_list<S...> /*schemes*/, const safetensors_file& fi
 /// The values of a tensor of floats or blocks, as a matrix of that shape. Refers to both arguments.
 [[nodiscard]] inline value_reader values_of_tensor(const source& file, const source_tensor& t,
                                                    const matrix_shape& shape) {
-  return {shape, [&file, &t, shape](index first, index count) {
+  const auto memory = std::make_shared<read_memory>();
+  return {shape, [memory, &file, &t, shape](index first, index count) {
             return or_exit(exit_input, [&]() -> row_matrix<float> {
-              float_rows read(file, t, shape, first, count);
-              return read.matrix();
+              return float_rows(*memory, file, t, shape, first, count).matrix();
             });
           }};
 }

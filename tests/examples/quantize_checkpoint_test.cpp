@@ -443,6 +443,12 @@ TEST_F(quantize_checkpoint_test, names_the_place_of_a_number_that_is_not_finite)
     expect_error(convert({scheme}), 3, "element (555, 13) of tensor 'a.weight' is nan");
     EXPECT_EQ(folder_.files(), 1) << scheme;
   }
+  all_.a(333, 5) = std::nanf("");  // in the chunk before, which no thread may overtake
+  all_.save_to(in_);
+  for (const char* const threads : {"1", "2", "7", "2", "7"}) {
+    expect_error(convert({"a*=int8_per_row"}, {"--threads", threads}), 3,
+                 "element (333, 5) of tensor 'a.weight' is nan");
+  }
 }
 
 TEST_F(quantize_checkpoint_test, leaves_the_old_file_if_the_new_one_cannot_be_written) {
