@@ -41,6 +41,8 @@ TEST(emit_header, writes_numbers_of_each_type) {
     write<float>(out, "c", {0.1F, -0.0F});
     write<std::int32_t>(out, "0", {std::numeric_limits<std::int32_t>::min()});
     write<std::int16_t>(out, "none", {});
+    write<std::int8_t>(out, "new", {3});
+    write<std::int8_t>(out, "news", {4});
   });
   const auto has = [&](const char* line) { return text.find(line) != std::string::npos; };
   EXPECT_TRUE(has("alignas(64) inline constexpr std::int8_t fc_1_w[] = {\n    -128, 127};"));
@@ -48,6 +50,8 @@ TEST(emit_header, writes_numbers_of_each_type) {
   EXPECT_TRUE(has("float c[] = {\n    0x1.99999ap-4F, -0x0p+0F};"));
   EXPECT_TRUE(has("std::int32_t section_0[] = {\n    -2147483648};"));
   EXPECT_FALSE(has("none"));
+  EXPECT_TRUE(has("std::int8_t section_new[] = {\n    3};"));
+  EXPECT_TRUE(has("std::int8_t news[] = {\n    4};"));
 }
 
 TEST(emit_header, refuses_what_is_no_header) {

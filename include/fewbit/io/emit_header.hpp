@@ -43,26 +43,38 @@ namespace detail {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/// A name as an identifier: "fc.1/bias" becomes "fc_1_bias", "1" becomes "section_1".
+/// The keywords of C++20, with a space on both sides of each.
+inline constexpr std::string_view keywords =
+    " alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t "
+    "char32_t class compl concept const consteval constexpr constinit const_cast continue co_await "
+    "co_return co_yield decltype default delete do double dynamic_cast else enum explicit export "
+    "extern false float for friend goto if inline int long mutable namespace new noexcept not "
+    "not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires "
+    "return short signed sizeof static static_assert static_cast struct switch template this "
+    "thread_local throw true try typedef typeid typename union unsigned using virtual void "
+    "volatile wchar_t while xor xor_eq std ";
+
+/// A name as an identifier: "fc.1/bias" becomes "fc_1_bias", "1" becomes "section_1", "new" becomes
+/// "section_new".
 [[nodiscard]] inline std::string identifier_of(std::string_view name) {
   std::string result;
   for (const char c : name) result += is_identifier_letter(c) ? c : '_';
   const char first = result.empty() ? '_' : result.front();
-  return first == '_' || (first >= '0' && first <= '9') ? "section_" + result : result;
+  const bool is_none = first == '_' || (first >= '0' && first <= '9') ||
+                       keywords.find(" " + result + " ") != std::string_view::npos;
+  return is_none ? "section_" + result : result;
 }
 
-/// Appends the numbers of a section, some in a line.
-template <class T>
-void append_numbers(std::string& to, const packed_file& file, const packed_section& section,
-                    std::span<const std::byte> bytes) {
+/// Appends numbers, some in a line. place(byte) names a byte of them in an error.
+template <class T, class Place>
+void append_numbers(std::string& to, std::span<const std::byte> bytes, const Place& place) {
   const std::size_t count = bytes.size() / sizeof(T);
   for (std::size_t i = 0; i < count; ++i) {
     T value;
     std::memcpy(&value, bytes.data() + i * sizeof(T), sizeof(T));
     to += i % 16 == 0 ? "\n    " : " ";
     if constexpr (std::is_same_v<T, float>) {
-      if (!is_finite(value))
-        fail("emit_header", file.place(section.name, i * sizeof(T)), value, "a finite number");
+      if (!is_finite(value)) fail("emit_header", place(i * sizeof(T)), value, "a finite number");
       char text[40];
       std::snprintf(text, sizeof(text), "%aF", static_cast<double>(value));
       to += text;
@@ -98,35 +110,46 @@ void append_numbers(std::string& to, const packed_file& file, const packed_secti
   return section.bytes.subspan(16, static_cast<std::size_t>(count) * 8);
 }
 
-inline void append_section(std::string& to, const packed_file& file, const packed_section& section,
-                           const std::string& identifier) {
+/// Appends an array of the numbers in `bytes`; nothing if there are none.
+template <class Place>
+void append_array(std::string& to, const std::string& identifier, section_type type,
+                  std::span<const std::byte> bytes, const Place& place) {
   std::string numbers;
-  switch (section.type) {
+  switch (type) {
     case section_type::record:
-      append_numbers<std::int64_t>(numbers, file, section, numbers_of_record(file, section));
+    case section_type::int64:
+      append_numbers<std::int64_t>(numbers, bytes, place);
       break;
     case section_type::int8:
-      append_numbers<std::int8_t>(numbers, file, section, section.bytes);
+      append_numbers<std::int8_t>(numbers, bytes, place);
       break;
     case section_type::int16:
-      append_numbers<std::int16_t>(numbers, file, section, section.bytes);
+      append_numbers<std::int16_t>(numbers, bytes, place);
       break;
     case section_type::int32:
-      append_numbers<std::int32_t>(numbers, file, section, section.bytes);
-      break;
-    case section_type::int64:
-      append_numbers<std::int64_t>(numbers, file, section, section.bytes);
+      append_numbers<std::int32_t>(numbers, bytes, place);
       break;
     case section_type::float32:
-      append_numbers<float>(numbers, file, section, section.bytes);
+      append_numbers<float>(numbers, bytes, place);
       break;
     default:
-      append_numbers<std::uint8_t>(numbers, file, section, section.bytes);
+      append_numbers<std::uint8_t>(numbers, bytes, place);
   }
   if (numbers.empty()) return;  // an array has one element or more
   numbers.pop_back();
-  to += std::string("alignas(64) inline constexpr ") + element_word(section.type) + " " +
-        identifier + "[] = {" + numbers + "};\n\n";
+  to += std::string("alignas(64) inline constexpr ") + element_word(type) + " " + identifier +
+        "[] = {" + numbers + "};\n\n";
+}
+
+/// The lines before the arrays, and those behind them.
+[[nodiscard]] inline std::string begin_of_header(std::string_view comment,
+                                                 const std::string& space) {
+  expect(space == identifier_of(space), "emit_header", "space", space, "an identifier");
+  return "// " + std::string(comment) + "\n\n#pragma once\n\n#include <cstdint>\n\nnamespace " +
+         space + " {\n\n";
+}
+[[nodiscard]] inline std::string end_of_header(const std::string& space) {
+  return "}  // namespace " + space + "\n";
 }
 
 }  // namespace detail
@@ -137,11 +160,9 @@ inline void append_section(std::string& to, const packed_file& file, const packe
 /// @throws fewbit::error if `space` is no identifier, if two sections would have one name, or if a
 ///         float is not finite
 [[nodiscard]] inline std::string header_text(const packed_file& file, const std::string& space) {
-  detail::expect(space == detail::identifier_of(space), "emit_header", "space", space,
-                 "an identifier");
-  std::string text = "// The sections of a packed file, written by fewbit for " +
-                     std::string(file.arch()) +
-                     ".\n\n#pragma once\n\n#include <cstdint>\n\nnamespace " + space + " {\n\n";
+  std::string text = detail::begin_of_header(
+      "The sections of a packed file, written by fewbit for " + std::string(file.arch()) + ".",
+      space);
   std::set<std::string> names;
   for (const packed_section& section : file) {
     const std::string identifier = detail::identifier_of(section.name);
@@ -149,9 +170,12 @@ inline void append_section(std::string& to, const packed_file& file, const packe
       detail::fail("emit_header", file.place(section.name, 0), identifier,
                    "a name that no other section has");
     }
-    detail::append_section(text, file, section, identifier);
+    const bool is_record = section.type == section_type::record;
+    detail::append_array(text, identifier, section.type,
+                         is_record ? detail::numbers_of_record(file, section) : section.bytes,
+                         [&](std::size_t byte) { return file.place(section.name, byte); });
   }
-  return text + "}  // namespace " + space + "\n";
+  return text + detail::end_of_header(space);
 }
 
 /// Writes the header to a file, which it replaces atomically.
