@@ -374,9 +374,10 @@
 // fewbit/formats/mxfp4_codebook.hpp          mxfp4 blocks <-> codebook_grouped<4, 32>, 4 bits
 // fewbit/formats/onnx_blocks.hpp             weights of MatMulNBits <-> uint4_grouped<G>
 //
-// io: files, on POSIX; checkpoint, quantized, report_file, safetensors need nlohmann-json
+// io: files, on POSIX; checkpoint*, quantized, report_file, safetensors need nlohmann-json
 // fewbit/io/calibration_file.hpp             calibrations in files: save, load, merge
 // fewbit/io/checkpoint.hpp                   layers of GPTQ, AWQ and compressed-tensors
+// fewbit/io/checkpoint_config.hpp            what config.json says, and whether tensors agree
 // fewbit/io/checkpoint_writer.hpp            save: the same, written
 // fewbit/io/gguf.hpp                         gguf_file: tensors and metadata of a mapped GGUF file
 // fewbit/io/gguf_quantized.hpp               load, visit: quantized matrices from GGUF files
@@ -392,6 +393,7 @@
 // fewbit/io/scheme_text.hpp                  schemes as words
 // fewbit/io/atomic_file.hpp                  atomic_file: a new file replaces the old one at once
 // fewbit/io/byte_reader.hpp                  numbers and texts, never outside of the file
+// fewbit/io/checkpoint/config_parser.hpp     the JSON of a configuration
 // fewbit/io/checkpoint/tensors.hpp           the tensors of a layer, checked
 // fewbit/io/checkpoint/read_layer.hpp        which layout a layer has; its codes
 // fewbit/io/checksum.hpp                     64 bits that find damage
