@@ -307,7 +307,7 @@
 // fewbit/equalize/network/layer_list.hpp     layer_list: checked layers, found by name
 // fewbit/equalize/network/observe.hpp        observe_inputs: an observer for each layer
 // fewbit/equalize/network/simulate.hpp       simulation: quantized weights and inputs, in float
-// fewbit/equalize/integer_network/integer_product.hpp  a layer in integers, whatever its kind
+// fewbit/equalize/integer_network/code_product.hpp  a layer in integers, whatever its kind
 // fewbit/equalize/integer_network/digit_product.hpp  a layer with inputs of 16 bits
 // fewbit/equalize/smooth/search.hpp          the search for one group of layers
 //

@@ -28,8 +28,8 @@
 #include <variant>
 #include <vector>
 
+#include "fewbit/equalize/integer_network/code_product.hpp"
 #include "fewbit/equalize/integer_network/digit_product.hpp"
-#include "fewbit/equalize/integer_network/integer_product.hpp"
 #include "fewbit/equalize/network/simulate.hpp"
 #include "fewbit/ops/inputs.hpp"
 #include "fewbit/quant/quantized_matrix.hpp"
@@ -42,8 +42,8 @@ template <IntegerScheme S, IntegerScheme X = int8_per_tensor>
 class integer_network {
   static constexpr const char* function = "integer_network";
   using inputs_of_x = static_codes<typename X::storage::code>;
-  using product = detail::integer_product<S, inputs_of_x>;
-  using int8_product = detail::integer_product<int8_per_row, inputs_of_x>;
+  using product = detail::code_product<S, inputs_of_x>;
+  using int8_product = detail::code_product<int8_per_row, inputs_of_x>;
   /// Each type once. std::monostate: the layer is computed in float.
   using integer_layer = std::conditional_t<
       std::is_same_v<product, int8_product>,
@@ -167,8 +167,7 @@ class integer_network {
                    detail::shape_text(l.channels(), l.depth()));
     }
     if (!made.codes.is_wide()) {
-      made.integers =
-          detail::integer_product<T, inputs_of_x>(function, l, l.bias, codes, made.codes);
+      made.integers = detail::code_product<T, inputs_of_x>(function, l, l.bias, codes, made.codes);
     } else if constexpr (std::is_same_v<T, int8_per_row>) {
       made.integers = detail::digit_product(l, l.bias, codes, made.codes);
     } else {

@@ -17,7 +17,7 @@
 
 #include "fewbit/arch/fused.hpp"
 #include "fewbit/core/executor.hpp"
-#include "fewbit/equalize/integer_network/integer_product.hpp"
+#include "fewbit/equalize/integer_network/code_product.hpp"
 #include "fewbit/equalize/network/input_codes.hpp"
 #include "fewbit/equalize/network/layer.hpp"
 #include "fewbit/ops/conv2d.hpp"

@@ -40,11 +40,11 @@ struct integer_layer_of<S, Static> {
 
 /// @tparam Static  fixed inputs
 template <Scheme S, class Static>
-class integer_product {
+class code_product {
  public:
   /// @param inputs  input_mode::fixed or input_mode::by_row
-  integer_product(const char* function, const network_layer& l, const Eigen::VectorXf& bias,
-                  const quantized_matrix<S>& codes, const input_codes& inputs) {
+  code_product(const char* function, const network_layer& l, const Eigen::VectorXf& bias,
+               const quantized_matrix<S>& codes, const input_codes& inputs) {
     const bool is_fixed = inputs.mode == input_mode::fixed;
     if (l.kind == layer_kind::linear) {
       if (is_fixed) {
