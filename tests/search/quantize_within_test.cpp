@@ -268,8 +268,8 @@ TEST(search_quantize_within, gives_the_same_for_any_executor) {
 
 TEST(search_quantize_within, tells_its_memory) {
   const trial t;
-  // Of each weight: 8 bytes in float, 1 as int4 or int8, 1/2 packed. Of each row: 8 bytes of biases,
-  // 8 of a scale and zero point, 4 of a scale of int8.
+  // Each weight: 8 bytes as two floats, 1 as int8, 1/2 as int4. Each row: 8 bytes of biases, 8 of a
+  // scale and zero point of int4, 4 of a scale of int8.
   const index weights = 32 * 24 + 32 * 32 + 8 * 32, rows = 72;
   const index state = weights * 8 + weights + weights / 2 + rows * 20;
   within_options options;

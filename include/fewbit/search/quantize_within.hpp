@@ -104,8 +104,11 @@ template <IntegerScheme S>
 /// @tparam X            scheme of fixed inputs
 /// @param forward       the user's network
 /// @param calibration   inputs; several passes read them
-/// @param metric        larger is better. It should use data that the final figure does not use
-/// @param allowed_loss  what the metric may lose, at least 0
+/// @param metric        larger is better. Its data should be neither those of the final figure nor
+///                      those of `calibration`: codes fit the inputs that chose them. It should be
+///                      fine: a share of equal decisions of some hundred inputs cannot tell a loss
+///                      of 1 % from none, but a divergence of probabilities can
+/// @param allowed_loss  what the metric may lose, at least 0; less than the final figure may lose
 /// @param progress      called before each step and between the batches of steps; if it returns
 ///                      false, the result is the best network so far
 /// @param executor      runs the layers; results do not depend on it

@@ -88,7 +88,6 @@ struct ladder_state {
   std::vector<range> ranges;                               ///< of the inputs of each layer
   std::size_t calibrator = 0;  ///< position of the method that chose the ranges
   bool has_corrected_biases = false;
-  bool has_gptq = false;
   double metric = -std::numeric_limits<double>::max();
 };
 
