@@ -115,6 +115,94 @@ TEST(adaround, lowers_the_error_of_outputs) {
   expect_gain<scheme<int3, per_tensor>>(3, 12, 0.7);
 }
 
+/// The search of a row in plain loops.
+struct plain_search {
+  std::vector<int> codes;
+  index undecided = 0;
+
+  plain_search(const Eigen::VectorXd& w, const Eigen::MatrixXd& h, double scale, int zero, int lo,
+               int hi, const adaround_options& options, double weight) {
+    const auto k = static_cast<std::size_t>(w.size());
+    const auto at = [](std::size_t i) { return static_cast<index>(i); };
+    std::vector<double> v(k), floors(k), first(k, 0.0), second(k, 0.0), error(k);
+    const auto u_of = [&](std::size_t i) {
+      return std::clamp(1.2 / (1.0 + std::exp(-v[i])) - 0.1, 0.0, 1.0);
+    };
+    const auto code_of = [&](std::size_t i, double u) { return floors[i] + u + zero; };
+    for (std::size_t i = 0; i < k; ++i) {
+      floors[i] = std::floor(w[at(i)] / scale);
+      v[i] = -std::log(1.2 / (w[at(i)] / scale - floors[i] + 0.1) - 1.0);
+    }
+    for (index step = 0; step < options.steps; ++step) {
+      for (std::size_t i = 0; i < k; ++i) {
+        const double code = std::clamp<double>(code_of(i, u_of(i)), lo, hi);
+        error[i] = w[at(i)] - (code - zero) * scale;
+      }
+      const double t = static_cast<double>(step) / static_cast<double>(options.steps);
+      for (std::size_t i = 0; i < k; ++i) {
+        const double u = u_of(i), s = 1.0 / (1.0 + std::exp(-v[i]));
+        double slope = 0.0;
+        for (std::size_t j = 0; j < k; ++j)
+          slope -= 2.0 * weight * scale * error[j] * h(at(j), at(i));
+        if (code_of(i, u) < lo || code_of(i, u) > hi) slope = 0.0;
+        if (t >= 0.2) {
+          const double beta =
+              2.0 + 9.0 * (1.0 + std::cos(3.14159265358979323846 * (t - 0.2) / 0.8));
+          const double sign = u < 0.5 ? -1.0 : 1.0;
+          slope -=
+              options.lambda * 2.0 * beta * sign * std::pow(std::abs(2.0 * u - 1.0), beta - 1.0);
+        }
+        slope *= u > 0.0 && u < 1.0 ? 1.2 * s * (1.0 - s) : 0.0;
+        first[i] = 0.9 * first[i] + 0.1 * slope;
+        second[i] = 0.999 * second[i] + 0.001 * slope * slope;
+        const double n = static_cast<double>(step + 1);
+        v[i] -= options.rate * (first[i] / (1.0 - std::pow(0.9, n))) /
+                (std::sqrt(second[i] / (1.0 - std::pow(0.999, n))) + 1e-8);
+      }
+    }
+    for (std::size_t i = 0; i < k; ++i) {
+      const double code = code_of(i, v[i] >= 0.0 ? 1.0 : 0.0);
+      codes.push_back(static_cast<int>(std::clamp<double>(code, lo, hi)));
+      undecided += u_of(i) > 0.0 && u_of(i) < 1.0 ? 1 : 0;
+    }
+  }
+};
+
+/// Compares codes and undecided weights after few steps, when many weights are on their way. Some
+/// weights of each row are clipped: without them the first errors are 0, and noise decides.
+void expect_plain_search(const adaround_options& options) {
+  const row_matrix<float> x =
+      lcg_floats(40, 3, 21) * lcg_floats(3, 11, 22) + 0.3F * lcg_floats(40, 11, 23);
+  const row_matrix<float> w = lcg_floats(7, 11, 24).array() + 0.2F;
+  const input_products h = products_of(x);
+  const std::vector<quant_params> params(7, {1.0F / 15.0F, 6});
+  const auto q = adaround<fixed4>(w, h, quantize<fixed4>(w, std::span<const quant_params>(params)),
+                                  options, no_progress{});
+  const Eigen::MatrixXd products = x.cast<double>().transpose() * x.cast<double>();
+  const double weight = options.is_normalized ? 11.0 / products.trace() : 1.0 / 40.0;
+  index undecided = 0;
+  for (index r = 0; r < 7; ++r) {
+    const plain_search want(w.row(r).transpose().cast<double>(), products, double{params[0].scale},
+                            6, 0, 15, options, weight);
+    for (index c = 0; c < 11; ++c) {
+      EXPECT_EQ(int{q.weights.code(r, c)}, want.codes[static_cast<std::size_t>(c)]) << r << c;
+    }
+    undecided += want.undecided;
+  }
+  EXPECT_GT(undecided, 0);
+  EXPECT_LT(undecided, 77);
+  EXPECT_EQ(q.report.undecided, undecided);
+}
+
+TEST(adaround, equals_plain_loops_step_by_step) {
+  for (const index steps : {12, 25, 40, 60}) {
+    SCOPED_TRACE(steps);
+    expect_plain_search({.steps = steps, .rate = 0.1});
+    expect_plain_search({.steps = steps, .rate = 0.1, .lambda = 0.1});
+    expect_plain_search({.steps = steps, .rate = 0.1, .lambda = 0.01, .is_normalized = false});
+  }
+}
+
 TEST(adaround, can_be_stopped) {
   const row_matrix<float> w = lcg_floats(100, 4, 1);
   std::vector<index> rows;

@@ -68,6 +68,33 @@ TEST(awq, takes_dead_inputs) {
   EXPECT_LE(a.error, a.plain_error);
 }
 
+TEST(awq, a_dead_input_has_the_least_power) {
+  row_matrix<float> x = lcg_floats(64, 16, 1) * 5.0F;
+  x.col(3).setZero();
+  const Eigen::VectorXf s = detail::awq_scales_of(products_of(x), 1.0);
+  EXPECT_NEAR(double{s[3]} / double{s[7]}, 1e-4 / x.col(7).cast<double>().cwiseAbs().mean(), 1e-9);
+}
+
+TEST(awq, quadratic_forms_equal_plain_loops) {
+  for (const index n : {1, 7, 8, 13}) {
+    const row_matrix<double> h = tests::lcg_floats(n, n, 7).cast<double>();
+    std::vector<double> d;
+    double want = 0.0;
+    for (index i = 0; i < n; ++i) d.push_back(0.5 * static_cast<double>(i) - 1.0);
+    for (index i = 0; i < n; ++i) {
+      for (index j = 0; j < n; ++j)
+        want += d[static_cast<std::size_t>(i)] * h(i, j) * d[static_cast<std::size_t>(j)];
+    }
+    EXPECT_NEAR(detail::quadratic_form(h, d), want, 1e-12 * (1.0 + std::abs(want))) << n;
+  }
+}
+
+TEST(awq, does_not_clip_where_nothing_gains) {
+  const row_matrix<float> zeros = row_matrix<float>::Zero(3, 40);
+  const auto q = clip_search<int4_grouped<32>>(zeros, products_of(lcg_floats(9, 40, 1)));
+  EXPECT_EQ(q.clipped_groups, 0);
+}
+
 TEST(awq, leaves_out_exponents_whose_weights_overflow) {
   row_matrix<float> x = lcg_floats(64, 16, 1);
   x.col(3) *= 1e6F;

@@ -53,6 +53,68 @@ TEST(gptq_pass, lowers_the_error_of_every_kind_of_layer) {
   EXPECT_EQ(done.layers.size(), 3U);
 }
 
+/// Numbers of few bits, so that sums of products are exact in any order.
+matrix eighths(index rows, index cols, std::uint32_t seed) {
+  return (random_reals(rows, cols, seed) * 8.0F).array().round() / 8.0F;
+}
+
+/// The pixels of images of 2 x 2 x 4 as rows, with the channels of one of two groups.
+matrix pixels_of_group(const matrix& x, index group) {
+  return Eigen::Map<const matrix>(x.data(), x.rows() * 4, 4).middleCols(2 * group, 2);
+}
+
+TEST(gptq_pass, equals_gptq_of_each_group_with_inputs_as_the_plan_has_them) {
+  network_layer conv =
+      tests::image_layer("conv", layer_kind::conv2d, random_reals(6, 2, 1), {2, 2, 4}, window2d{});
+  conv.groups = 2;
+  const layer_list layers({conv, tests::linear_layer("fc", random_reals(3, 16, 2))});
+  const forward_function forward = [](const matrix& x, const compute_function& compute) {
+    matrix y;
+    compute(0, x, y);
+    compute(1, x, y);
+    return y;
+  };
+  matrix x = eighths(12, 16, 3);
+  for (index p = 0; p < 4; ++p) {  // channel 0 of both groups, 0 of the first by the codes
+    x.col(4 * p) *= 0.03125F;
+    x.col(4 * p + 2).setZero();
+  }
+  simulation plan(layers);
+  for (index i : {0, 1}) plan[i].inputs = {input_mode::fixed, {0.5F, 0}, -7, 7};
+  matrix codes = x;
+  plan[0].inputs.apply(codes);
+  ASSERT_NE(codes, x);
+  std::vector<index> done;
+  const auto pass = gptq_pass<int3_per_row>(plan, forward, {x}, {}, [&](const pass_step& s) {
+    done.push_back(s.done);
+    return true;
+  });
+  EXPECT_EQ(done, (std::vector<index>{0, 2, 3}));
+  input_products of_fc(16);
+  of_fc.add(codes);
+  const auto fc = gptq<int3_per_row>(layers[1].weights, of_fc);
+  EXPECT_EQ(pass.layers[1].weights, fc.weights);
+  EXPECT_EQ(pass.layers[1].report.damping, fc.report.damping);
+
+  const gptq_report& all = pass.layers[0].report;
+  double loss = 0.0, damping = 0.0, added = 0.0;
+  for (index g = 0; g < 2; ++g) {
+    input_products h(2);
+    h.add(pixels_of_group(codes, g));
+    const auto part = gptq<int3_per_row>(conv.weights.middleRows(3 * g, 3), h);
+    EXPECT_EQ(pass.layers[0].weights.codes().middleRows(3 * g, 3), part.weights.codes());
+    EXPECT_EQ(part.report.dead_inputs, (std::vector<index>{0}));
+    loss += part.report.loss;
+    damping = std::max(damping, part.report.damping);
+    added = std::max(added, part.report.added);
+  }
+  EXPECT_GT(loss, 0.0);
+  EXPECT_DOUBLE_EQ(all.loss, loss);
+  EXPECT_EQ(all.damping, damping);
+  EXPECT_EQ(all.added, added);
+  EXPECT_EQ(all.dead_inputs, (std::vector<index>{0}));
+}
+
 TEST(gptq_pass, leaves_layers_that_are_not_called) {
   const layer_list layers = three_kinds();
   simulation plan(layers);

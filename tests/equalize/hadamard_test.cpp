@@ -39,6 +39,8 @@ TEST(hadamard, matrices_have_orthogonal_rows_of_signs) {
     EXPECT_LE((square - Eigen::MatrixXd::Identity(n, n)).cwiseAbs().maxCoeff(), 1e-13) << n;
     EXPECT_EQ(matrix_of(n, true), h.transpose()) << n;
   }
+  EXPECT_EQ(matrix_of(12)(0, 1), 1.0);  // not symmetric: which one is H
+  EXPECT_EQ(matrix_of(12)(1, 0), -1.0);
   for (const index n : {0, 3, 6, 10, 14, 36, 44, 60, -8}) EXPECT_FALSE(has_hadamard(n)) << n;
 }
 

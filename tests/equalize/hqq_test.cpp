@@ -82,6 +82,20 @@ TEST(hqq, stops_each_group_on_its_own) {
   EXPECT_EQ(wide.weights.codes(), quantize<minimum<uint3>>(w).codes());
 }
 
+TEST(hqq, multiplies_beta_by_its_growth) {
+  const row_matrix<float> w = quantile_rows();
+  const hqq_options options{.iterations = 3, .beta = 2.0, .growth = 1.7};
+  detail::hqq_group<minimum<uint2>> group(row_values(w, 1)), same(row_values(w, 1));
+  group.run(options);
+  double beta = options.beta;
+  for (int i = 0; i < 3; ++i, beta *= 1.7) {
+    const double error = same.error();
+    same.step(options.p, beta);
+    ASSERT_LT(same.error(), error) << i;
+  }
+  EXPECT_EQ(group.params().minimum, same.params().minimum);
+}
+
 TEST(hqq, never_raises_the_error_of_a_group) {
   row_matrix<float> w = lcg_floats(6, 70, 3).array().cube() * 0.1F;
   w.row(2).setConstant(0.3F);

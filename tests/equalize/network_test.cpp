@@ -271,6 +271,11 @@ TEST(equalize_network, replaces_all_layers_or_none) {
   };
   EXPECT_EQ(replace({{0, good}, {3, bad}}),
             "fewbit: layer_list::replace: number of inputs of layer 'head' is 35, expected 36");
+  network_layer taller = layers[3];
+  taller.weights = matrix::Ones(6, 36);
+  taller.bias = Eigen::VectorXf::Ones(6);
+  EXPECT_EQ(replace({{0, good}, {3, taller}}),
+            "fewbit: layer_list::replace: number of outputs of layer 'head' is 6, expected 5");
   EXPECT_EQ(layers[0].weights, before);
   EXPECT_EQ(replace({{4, good}}),
             "fewbit: layer_list::replace: position of a layer is 4, expected 0 to 3");
