@@ -132,6 +132,119 @@ TEST(packed_file, refuses_each_shorter_file) {
   EXPECT_NE(sentence_of(content + std::string(64, '\0')), "no error");
 }
 
+/// The sentence about a file whose bytes f(file, header) changed. All checksums are right.
+template <class F>
+std::string sentence_of_changed(const F& f) {
+  const std::string content = small_file();
+  const auto bytes = bytes_of(content);
+  std::vector<std::byte> file(bytes.begin(), bytes.end());
+  detail::packed_header header;
+  std::memcpy(&header, file.data(), sizeof(header));
+  f(file, header);
+  std::memcpy(file.data(), &header, sizeof(header));
+  tests::repair(file);
+  return sentence_of({reinterpret_cast<const char*>(file.data()), file.size()},
+                     packed_check::header);
+}
+
+TEST(packed_file, names_the_byte_of_each_wrong_number_of_its_header) {
+  using detail::packed_header;
+  using bytes = std::vector<std::byte>;
+  const auto fewbit = [](const std::string& sentence) {
+    return "fewbit: packed_file: " + sentence;
+  };
+  packed_header good;
+  EXPECT_EQ(sentence_of_changed([&](bytes&, packed_header& h) { good = h; }), "no error");
+  EXPECT_EQ(sentence_of_changed([](bytes&, packed_header& h) { h.magic[6] = 'P'; }),
+            fewbit("start at byte 0 of 'small.fewbit' is another sequence of bytes, expected "
+                   "\"fewbit\\0P\""));
+  EXPECT_EQ(sentence_of_changed([](bytes&, packed_header& h) { h.version = 2; }),
+            fewbit("version of the format at byte 8 of 'small.fewbit' is 2, expected 1"));
+  EXPECT_EQ(sentence_of_changed([](bytes&, packed_header& h) { h.rest[39] = 1; }),
+            fewbit("end of the header at byte 88 of 'small.fewbit' is not 0, expected 0"));
+  EXPECT_EQ(sentence_of_changed([](bytes&, packed_header& h) { ++h.bytes; }),
+            fewbit("number of bytes at byte 16 of 'small.fewbit' is " +
+                   std::to_string(good.bytes + 1) + ", expected " + std::to_string(good.bytes)));
+  const std::string fewer = sentence_of_changed([](bytes& file, packed_header& h) {
+    --h.sections;
+    for (std::uint32_t i = 0; i < h.sections; ++i) {
+      std::memcpy(file.data() + h.table + 64 * i + 48, &i, sizeof(i));  // by_name
+    }
+  });
+  EXPECT_NE(fewer.find("byte of the table at byte 24 of 'small.fewbit' is " +
+                       std::to_string(good.table) + ", expected"),
+            std::string::npos)
+      << fewer;
+  EXPECT_EQ(sentence_of_changed([](bytes& file, packed_header& h) {
+              file.resize(file.size() + 64);
+              h.bytes += 64;
+            }),
+            fewbit("number of bytes at byte 16 of 'small.fewbit' is " +
+                   std::to_string(good.bytes + 64) + ", expected " + std::to_string(good.bytes)));
+  EXPECT_EQ(sentence_of_changed([](bytes& file, packed_header&) { file.back() = std::byte{1}; }),
+            fewbit("bytes after the names at byte " + std::to_string(good.bytes - 1) +
+                   " of 'small.fewbit' is not 0, expected 0"));
+}
+
+TEST(packed_file, names_the_byte_of_each_wrong_number_of_its_table) {
+  using detail::packed_entry, detail::packed_header;
+  std::uint64_t table = 0;
+  const auto change = [&](const auto& f) {
+    return sentence_of_changed([&](std::vector<std::byte>& file, packed_header& h) {
+      table = h.table;
+      packed_entry entries[2];
+      std::memcpy(entries, file.data() + table, sizeof(entries));
+      f(entries[0], entries[1]);
+      std::memcpy(file.data() + table, entries, sizeof(entries));
+    });
+  };
+  const auto expect = [&](const std::string& got, const char* what, std::uint64_t byte,
+                          const std::string& is) {
+    EXPECT_EQ(got.find("fewbit: packed_file: " + std::string(what) + " at byte " +
+                       std::to_string(table + byte) + " of 'small.fewbit' is " + is + ", expected"),
+              0U)
+        << got;
+  };
+  using entry = packed_entry;
+  expect(change([](entry& a, entry&) { a.begin += 64; }), "first byte of a section", 0, "192");
+  expect(change([](entry& a, entry&) { a.bytes = std::uint64_t{1} << 40; }),
+         "number of bytes of a section", 8, "1099511627776");
+  expect(change([](entry& a, entry&) { a.bytes = ~std::uint64_t{0}; }),
+         "number of bytes of a section", 8, "18446744073709551615");
+  expect(change([](entry&, entry& b) { ++b.name; }), "start of a name", 64 + 32,
+         std::to_string(std::string("fc/weights").size() + 1));
+  expect(change([](entry& a, entry&) { a.name_bytes = 0; }), "number of bytes of a name", 40, "0");
+  expect(change([](entry& a, entry&) { a.name_bytes = 65536; }), "number of bytes of a name", 40,
+         "65536");
+  expect(change([](entry& a, entry&) { a.type = 8; }), "type of a section", 44, "8");
+  expect(change([](entry& a, entry&) { a.by_name = 1000; }), "section of a name", 48, "1000");
+  expect(change([](entry& a, entry&) { a.rest[11] = 1; }), "end of an entry", 52, "not 0");
+  const std::string order = change([](entry& a, entry& b) { std::swap(a.by_name, b.by_name); });
+  EXPECT_NE(order.find("is not after the one before, expected names in order, each once"),
+            std::string::npos)
+      << order;
+}
+
+TEST(packed_file, refuses_bytes_that_are_not_aligned) {
+  const aligned_file file(std::string(8, ' ') + small_file());
+  const std::string sentence =
+      tests::sentence_of([&] { (void)packed_file(file.get().subspan(8), "x"); });
+  EXPECT_NE(sentence.find("address modulo 64 at byte 0 of 'x' is not 0"), std::string::npos)
+      << sentence;
+}
+
+TEST(packed_file, checks_the_contents_of_a_path_if_asked) {
+  const temporary_folder folder;
+  std::string content = small_file();
+  content[sizeof(detail::packed_header)] ^= 1;
+  tests::write_content(folder / "a", content);
+  EXPECT_NE(tests::sentence_of([&] {
+              (void)packed_file(folder / "a", packed_check::contents);
+            }).find("checksum of section"),
+            std::string::npos);
+  EXPECT_EQ(tests::sentence_of([&] { (void)packed_file(folder / "a"); }), "no error");
+}
+
 TEST(packed_file, never_reads_outside_of_a_changed_file) {
   const std::vector<std::byte> seed = tests::hostile_seed();
   ASSERT_EQ(tests::load_hostile(seed, packed_check::contents), 12);
