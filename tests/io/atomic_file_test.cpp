@@ -9,13 +9,16 @@
 #if defined(__linux__)
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #endif
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <random>
 #include <string>
 #include <thread>
@@ -23,6 +26,24 @@
 
 #include "io/support.hpp"
 #include "support/sentence.hpp"
+
+#if defined(__linux__)
+namespace io_atomic_file_test {
+/// What takes the place of system calls while it is set.
+std::function<int(int number)> on_fsync;
+int writes_back = 0;
+}  // namespace io_atomic_file_test
+
+// The program takes its own functions before those of the C library.
+extern "C" int fsync(int number) {
+  if (io_atomic_file_test::on_fsync) return io_atomic_file_test::on_fsync(number);
+  return static_cast<int>(::syscall(SYS_fsync, number));
+}
+extern "C" int sync_file_range(int number, off64_t at, off64_t count, unsigned flags) {
+  ++io_atomic_file_test::writes_back;
+  return static_cast<int>(::syscall(SYS_sync_file_range, number, at, count, flags));
+}
+#endif
 
 namespace io_atomic_file_test {
 
@@ -195,6 +216,93 @@ TEST(atomic_file, finds_that_the_file_became_shorter) {
             std::string::npos);
   EXPECT_EQ(folder.files(), 0);
 }
+
+TEST(atomic_file, finds_that_whole_pages_are_missing) {
+  const temporary_folder folder;
+  atomic_file file(folder / "a", read_back::compare);
+  file.write(0, bytes_of(std::string(100000, 'x')));
+  std::filesystem::resize_file(file.temporary_path(), 4096);
+  EXPECT_NE(sentence_of([&] { file.commit(); }).find("is changed when it was read back"),
+            std::string::npos);
+}
+
+#if defined(__linux__)
+class synchronized_file : public testing::Test {
+ protected:
+  synchronized_file() { write_content(folder_ / "a", "old"); }
+  ~synchronized_file() override { on_fsync = nullptr; }
+
+  temporary_folder folder_;
+};
+
+// A loss of power must find the old name until the new bytes are on the disk.
+TEST_F(synchronized_file, is_on_the_disk_before_it_has_its_name) {
+  std::string seen;
+  on_fsync = [&](int number) {
+    struct stat status = {};
+    ::fstat(number, &status);
+    seen += S_ISDIR(status.st_mode) ? "folder:" : "file:";
+    seen += content_of(folder_ / "a") + " ";
+    return 0;
+  };
+  atomic_file file(folder_ / "a");
+  file.write(0, bytes_of("new"));
+  file.commit();
+  EXPECT_EQ(seen, "file:old folder:new ");
+}
+
+TEST_F(synchronized_file, repeats_calls_that_signals_interrupt) {
+  int calls = 0;
+  on_fsync = [&](int /*number*/) {
+    errno = EINTR;
+    return ++calls % 3 == 0 ? 0 : -1;
+  };
+  atomic_file file(folder_ / "a");
+  file.write(0, bytes_of("new"));
+  file.commit();
+  EXPECT_EQ(calls, 6);
+  EXPECT_EQ(content_of(folder_ / "a"), "new");
+}
+
+TEST_F(synchronized_file, leaves_the_old_file_if_the_disk_fails) {
+  on_fsync = [](int /*number*/) {
+    errno = EIO;
+    return -1;
+  };
+  atomic_file file(folder_ / "a");
+  file.write(0, bytes_of("new"));
+  EXPECT_NE(sentence_of([&] { file.commit(); }).find("/a' is not writable (Input/output error)"),
+            std::string::npos);
+  EXPECT_EQ(content_of(folder_ / "a"), "old");
+  EXPECT_EQ(folder_.files(), 1);
+}
+
+TEST_F(synchronized_file, tells_that_the_folder_alone_is_not_on_the_disk) {
+  int reason = EIO, calls = 0;
+  on_fsync = [&](int /*number*/) {
+    errno = reason;
+    return ++calls % 2 == 0 ? -1 : 0;
+  };
+  atomic_file file(folder_ / "a");
+  file.write(0, bytes_of("new"));
+  EXPECT_NE(sentence_of([&] { file.commit(); }).find("is not synchronized (Input/output error)"),
+            std::string::npos);
+  EXPECT_EQ(content_of(folder_ / "a"), "new");
+  reason = EINVAL;  // some file systems cannot do it
+  atomic_file again(folder_ / "a");
+  again.write(0, bytes_of("newer"));
+  again.commit();
+  EXPECT_EQ(content_of(folder_ / "a"), "newer");
+}
+
+TEST_F(synchronized_file, is_written_to_the_disk_every_8_mib) {
+  const std::string part(std::size_t{1} << 20, 'x');
+  atomic_file file(folder_ / "a");
+  writes_back = 0;
+  for (std::uint64_t i = 0; i < 20; ++i) file.write(i << 20, bytes_of(part));
+  EXPECT_EQ(writes_back, 2);
+}
+#endif
 
 TEST(atomic_file, leaves_the_old_file_if_it_cannot_be_renamed) {
   const temporary_folder folder;
