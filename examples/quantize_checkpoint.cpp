@@ -2,6 +2,7 @@
 //
 //   quantize_checkpoint model.safetensors -o out.safetensors --scheme int4_grouped:32
 //       --scheme 'lm_head*=int8_per_row' --calibration acts.safetensors --report out.json
+//   quantize_checkpoint model.safetensors -o model.hpp --emit header --scheme int8_per_row
 //   quantize_checkpoint inspect FILE
 //   quantize_checkpoint compare A B
 //
@@ -18,10 +19,13 @@
 #include <fstream>
 #include <new>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "fewbit/io/emit_header.hpp"
+#include "fewbit/io/packed_file.hpp"
 #include "quantize_checkpoint/compare.hpp"
 #include "quantize_checkpoint/convert.hpp"
 #include "quantize_checkpoint/failure.hpp"
@@ -38,6 +42,8 @@ struct command_line {
   std::vector<std::string> schemes;
   std::string calibration;
   std::string report;
+  std::string emit;
+  std::string space = "model";
   int threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   bool dry_run = false;
   bool verify = false;
@@ -70,17 +76,62 @@ void announce(const plan& todo, bool verifies) {
                size_text(resident_memory() + added_memory(todo, verifies)).c_str());
 }
 
+/// Whether a file is one of packed layers (io/packed_file.hpp).
+bool is_packed_file(const std::string& path) {
+  constexpr auto magic = detail::packed_header{}.magic;
+  auto found = magic;
+  std::ifstream file(path, std::ios::binary);
+  found.fill('\0');
+  return file.read(found.data(), found.size()) && found == magic;
+}
+
+/// A packed file becomes a header.
+exit_code emit_packed_file(const command_line& given) {
+  if (given.emit != "header") {
+    throw failure(exit_plan, "'" + given.input + "' is a packed file, expected --emit header");
+  }
+  if (!given.schemes.empty() || !given.calibration.empty() || !given.report.empty()) {
+    throw failure(exit_plan, "'" + given.input +
+                                 "' is a packed file, expected no --scheme, --calibration and "
+                                 "--report: its layers are quantized");
+  }
+  const auto file =
+      or_exit(exit_input, [&] { return packed_file(given.input, packed_check::contents); });
+  const std::string text = or_exit(exit_plan, [&] { return header_text(file, given.space); });
+  if (given.dry_run) return exit_done;
+  or_exit(exit_output, [&] {
+    atomic_file out(given.out, read_back::no, "emit_header");
+    out.write(0, std::as_bytes(std::span(text)));
+    out.commit();
+  });
+  return exit_done;
+}
+
+void expect_consistent(const command_line& given) {
+  const bool is_header = given.emit == "header";
+  if (is_header && given.verify) {
+    throw failure(exit_command, "--verify needs a file of tensors, expected no --emit header");
+  }
+  if (is_header && given.space != detail::identifier_of(given.space)) {
+    throw failure(exit_command, "--namespace is '" + given.space + "', expected an identifier");
+  }
+}
+
 exit_code run_conversion(const command_line& given) {
   if (given.input.empty()) throw failure(exit_command, "the input is missing");
-  if (given.schemes.empty()) throw failure(exit_command, "--scheme is missing");
+  const bool is_packed = is_packed_file(given.input);
+  if (given.schemes.empty() && !is_packed) throw failure(exit_command, "--scheme is missing");
+  expect_consistent(given);
   if (given.out.empty() && !given.dry_run) throw failure(exit_command, "--output is missing");
   if (!given.dry_run) expect_new(given.out, "--output", given.force);
   if (!given.report.empty()) expect_new(given.report, "--report", given.force);
 
+  if (is_packed) return emit_packed_file(given);
+
   const source in(given.input);
   std::optional<source> calibration;
   if (!given.calibration.empty()) calibration.emplace(given.calibration);
-  const file_format format = format_of_name(given.out);
+  const file_format format = format_of_output(given.emit, given.out);
   const quantizers known(format);
   plan todo = planner(in, calibration ? &*calibration : nullptr, format, known, given.requantize)
                   .make(parse_rules(given.schemes));
@@ -89,7 +140,7 @@ exit_code run_conversion(const command_line& given) {
 
   std::vector<error_sums> sums;
   if (!given.dry_run) {
-    const convert_options options{given.out, given.threads, given.verify, given.quiet};
+    const convert_options options{given.out, given.space, given.threads, given.verify, given.quiet};
     sums = conversion(todo, options).run();
     if (given.verify) verify(todo, given.out, sums);
   }
@@ -120,6 +171,11 @@ class command {
                     "file with inputs of tensors under their names: rows of inputs, or a vector "
                     "of mean squares");
     app_.add_option("--report", given_.report, "JSON file to write");
+    app_.add_option("--emit", given_.emit,
+                    "format of the output: safetensors, gguf, or header for C++ constants; a\n"
+                    "header is made of a packed file, too")
+        ->check(CLI::IsMember({"safetensors", "gguf", "header"}));
+    app_.add_option("--namespace", given_.space, "namespace of a header; model without it");
     app_.add_option("--threads", given_.threads, "threads; the result does not depend on it")
         ->check(CLI::Range(1, 1024));
     app_.add_flag("--dry-run", given_.dry_run, "checks and lists everything, writes no tensors");

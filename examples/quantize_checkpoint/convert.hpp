@@ -32,6 +32,7 @@ namespace fewbit::examples::checkpoint {
 
 struct convert_options {
   std::string out;
+  std::string space;  ///< the namespace of a header
   int threads = 1;
   bool verifies = false;
   bool is_quiet = false;
@@ -40,6 +41,8 @@ struct convert_options {
 /// Numbers of a chunk, and of all chunks that are worked on at once. A chunk has at least one row.
 inline constexpr index chunk_numbers = index{1} << 16;
 inline constexpr index most_numbers = index{1} << 21;
+/// The numbers that the levels of a codebook are learned from.
+inline constexpr index learned_numbers = index{1} << 20;
 
 /// How the rows of a matrix are cut.
 struct chunking {
@@ -70,7 +73,8 @@ struct chunking {
   }
   // Converting: floats of all chunks, as in the file and decoded; their codes, twice; importance of
   // columns. Verifying: codes of a matrix, in the file and in memory.
-  return base + std::max(4 * chunks, verifies ? 2 * matrix : 0);
+  const std::uint64_t header = todo.out_format == file_format::header ? 16 * todo.bytes_after() : 0;
+  return base + std::max(4 * chunks, verifies ? 2 * matrix : 0) + header;
 }
 
 /// The mean square of each input of a tensor, from its calibration data: the data themselves if
@@ -108,7 +112,8 @@ class conversion {
         options_(options),
         team_{options.threads},
         progress_(todo.in->bytes(), options.is_quiet),
-        out_(options.out, todo.out_format, options.verifies ? read_back::compare : read_back::no) {}
+        out_(options.out, todo.out_format, options.space,
+             options.verifies ? read_back::compare : read_back::no) {}
 
   /// @return  the error sums of each tensor of the plan; 0 for those that are not quantized
   std::vector<error_sums> run() {
@@ -144,12 +149,11 @@ class conversion {
   }
 
   error_sums quantize(const planned_tensor& t) {
-    const std::vector<part> parts = t.how->parts(t.shape);
     std::vector<float> importance;
     if (t.inputs != nullptr)
       importance = importance_of(*todo_.calibration, *t.inputs, t.shape.cols);
-    const std::vector<range> shared = shared_ranges(t);
-    return write_chunks(t, parts, [&](read_memory& memory, index first, index count) {
+    const shared_values shared = {shared_ranges(t), levels_of(t, importance)};
+    return write_chunks(t, [&](read_memory& memory, index first, index count) {
       const float_rows w(memory, *todo_.in, *t.tensor, t.shape, first, count);
       return t.how->quantize(w.matrix(), importance, shared);
     });
@@ -169,14 +173,25 @@ class conversion {
     return all;
   }
 
+  /// The levels of a codebook, from evenly spaced rows: the memory must not depend on the size of
+  /// the tensor.
+  std::vector<float> levels_of(const planned_tensor& t, std::span<const float> importance) {
+    if (!t.how->has_levels()) return {};
+    const index most = std::max(index{1}, learned_numbers / t.shape.cols);
+    row_matrix<float> rows(std::min(most, t.shape.rows), t.shape.cols);
+    read_memory memory;
+    for (index i = 0; i < rows.rows(); ++i) {
+      const index row = i * t.shape.rows / rows.rows();
+      rows.row(i) = float_rows(memory, *todo_.in, *t.tensor, t.shape, row, 1).matrix();
+      if (!detail::largest_of(rows.row(i).data(), rows.cols()).is_finite) fail(t, row, 1, {});
+    }
+    return t.how->levels(rows, importance, team_);
+  }
+
   /// Makes a matrix of blocks. Its values are those of the blocks.
   error_sums unpack(const planned_tensor& t) {
     const auto& blocks = std::get<gguf_tensor>(t.tensor->view);
-    std::vector<part> parts;
-    detail::visit_block(detail::gguf_blocks(), blocks.type, [&](auto block) {
-      parts = matrix_quantizer<scheme_of<typename decltype(block)::type>>().parts(t.shape);
-    });
-    return write_chunks(t, parts, [&](read_memory& memory, index first, index count) {
+    return write_chunks(t, [&](read_memory& memory, index first, index count) {
       const row_bytes rows(memory, *todo_.in, *t.tensor, t.shape, first, count);
       return fewbit::visit(rows.as(blocks, {count, t.shape.cols}),
                            [](const auto& q) { return piece_of_codes(q); });
@@ -186,8 +201,8 @@ class conversion {
   /// Calls make(memory, first row, rows) for each chunk and writes the pieces. Their sums are added
   /// in the order of the chunks.
   template <class Make>
-  error_sums write_chunks(const planned_tensor& t, const std::vector<part>& parts,
-                          const Make& make) {
+  error_sums write_chunks(const planned_tensor& t, const Make& make) {
+    const std::vector<part> parts = parts_of(t);
     std::vector<error_sums> sums(static_cast<std::size_t>(chunking(t.shape).chunks));
     index rows_done = 0;
     for_each_chunk(t, [&](read_memory& memory, index chunk, index first, index count) {

@@ -6,7 +6,11 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "failure.hpp"
+#include "fewbit/io/checkpoint.hpp"
+#include "fewbit/io/checkpoint_config.hpp"
 #include "metadata.hpp"
 #include "plan.hpp"
 #include "progress.hpp"
@@ -46,9 +50,53 @@ inline void print_row(int width, const std::string& name, const std::string& typ
               shape.c_str(), size_text(bytes).c_str(), bits_per_weight(bytes, weights));
 }
 
+/// What the version of GPTQ was taken from.
+inline const char* text_of(gptq_evidence evidence) {
+  switch (evidence) {
+    case gptq_evidence::declared:
+      return "as the configuration says";
+    case gptq_evidence::zero_points:
+      return "by its zero points";
+    default:
+      return "by its zero points, against the configuration";
+  }
+}
+
+inline std::string layer_text(const checkpoint_codes& layer) {
+  std::string text = std::string(name_of(layer.format));
+  if (layer.format == checkpoint_format::gptq_v1 || layer.format == checkpoint_format::gptq_v2) {
+    text += std::string(", ") + text_of(layer.evidence);
+  }
+  return text + "; " + std::to_string(layer.weights.codes.rows()) + " outputs, " +
+         std::to_string(layer.weights.codes.cols()) + " inputs, " +
+         std::to_string(layer.weights.bits) + " bits, groups of " +
+         std::to_string(layer.weights.group) +
+         (layer.weights.order.empty() ? "" : ", inputs in an order of their own");
+}
+
+/// Layers of GPTQ, AWQ and compressed-tensors, and where a configuration differs from them.
+inline void print_layers(const source& file) {
+  if (file.safetensors() == nullptr) return;
+  const std::vector<std::string_view> names = checkpoint_layers(*file.safetensors());
+  if (names.empty()) return;
+  or_exit(exit_input, [&] {
+    const auto config = find_checkpoint_config(file.path());
+    const checkpoint_options options = config ? options_of(*config) : checkpoint_options();
+    for (const std::string_view name : names) {
+      const checkpoint_codes layer = read_checkpoint(*file.safetensors(), name, options);
+      std::printf("layer %s: %s\n", detail::name_text(name).c_str(), layer_text(layer).c_str());
+      if (!config) continue;
+      for (const std::string& difference : disagreements(*config, layer)) {
+        std::printf("  %s\n", difference.c_str());
+      }
+    }
+  });
+}
+
 }  // namespace inspect_detail
 
-/// Prints metadata, tensors and totals by type. A quantized matrix of fewbit is one row.
+/// Prints metadata, tensors, totals by type, and the quantized layers of other programs. A quantized
+/// matrix of fewbit is one row.
 inline void inspect(const source& file) {
   using namespace inspect_detail;
   print_metadata(file);
@@ -83,6 +131,7 @@ inline void inspect(const source& file) {
   for (const auto& [type, total] : totals) {
     print_row(width, std::to_string(total.tensors) + " of", type, "", total.bytes, total.weights);
   }
+  print_layers(file);
 }
 
 }  // namespace fewbit::examples::checkpoint

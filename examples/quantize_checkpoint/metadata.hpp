@@ -113,7 +113,7 @@ inline void copy_metadata(const source& in, gguf_writer& out) {
 /// Keys of values that the other format cannot hold.
 [[nodiscard]] inline std::vector<std::string> lost_metadata(const source& in, file_format to) {
   std::vector<std::string> lost;
-  if (in.gguf() == nullptr || to == file_format::gguf) return lost;
+  if (in.gguf() == nullptr || to != file_format::safetensors) return lost;
   for (index i = 0; i < in.gguf()->values(); ++i) {
     const gguf_value value = in.gguf()->value(i);
     if (!fits_safetensors(value)) lost.emplace_back(value.key);

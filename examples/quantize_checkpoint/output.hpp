@@ -3,14 +3,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <variant>
 
 #include "failure.hpp"
 #include "fewbit/io/gguf_quantized.hpp"
 #include "fewbit/io/gguf_writer.hpp"
 #include "fewbit/io/quantized.hpp"
+#include "header_writer.hpp"
 #include "metadata.hpp"
 #include "plan.hpp"
 
@@ -19,9 +22,12 @@ namespace fewbit::examples::checkpoint {
 /// A file that is being written, in either format.
 class output {
  public:
-  output(const std::string& path, file_format format, read_back check) {
+  /// @param space  the namespace of a header
+  output(const std::string& path, file_format format, const std::string& space, read_back check) {
     or_exit(exit_output, [&] {
-      if (format == file_format::gguf) {
+      if (format == file_format::header) {
+        writer_.emplace<header_writer>(path, space);
+      } else if (format == file_format::gguf) {
         writer_.emplace<gguf_writer>(path, check);
       } else {
         writer_.emplace<safetensors_writer>(path, check);
@@ -35,6 +41,8 @@ class output {
       if (auto* const to = std::get_if<gguf_writer>(&writer_)) {
         copy_metadata(*todo.in, *to);
         for (const planned_tensor& t : todo.tensors) declare(*to, t);
+      } else if (auto* const header = std::get_if<header_writer>(&writer_)) {
+        for (const planned_tensor& t : todo.tensors) declare(*header, t);
       } else {
         auto& file = std::get<safetensors_writer>(writer_);
         copy_metadata(*todo.in, file);
@@ -45,26 +53,42 @@ class output {
 
   /// Writes bytes of a tensor, from byte `at` of it.
   void write(const std::string& name, std::uint64_t at, std::span<const std::byte> bytes) {
-    or_exit(exit_output, [&] {
-      if (auto* const to = std::get_if<gguf_writer>(&writer_)) {
-        to->write_part(name, at, bytes);
-      } else {
-        std::get<safetensors_writer>(writer_).write_part(name, at, bytes);
-      }
-    });
+    visit_writer([&](auto& to) { to.write_part(name, at, bytes); });
   }
 
   void close() {
-    or_exit(exit_output, [&] {
-      if (auto* const to = std::get_if<gguf_writer>(&writer_)) {
-        to->close();
-      } else {
-        std::get<safetensors_writer>(writer_).close();
-      }
-    });
+    visit_writer([](auto& to) { to.close(); });
   }
 
  private:
+  template <class F>
+  void visit_writer(const F& f) {
+    or_exit(exit_output, [&] {
+      std::visit(
+          [&](auto& to) {
+            if constexpr (!std::is_same_v<decltype(to), std::monostate&>) f(to);
+          },
+          writer_);
+    });
+  }
+
+  static void declare(header_writer& to, const planned_tensor& t) {
+    const std::string& name = t.tensor->name;
+    if (t.what == action::keep) {
+      const auto type = [&]() -> std::optional<dtype> {
+        if (const auto* const view = std::get_if<tensor_view>(&t.tensor->view)) return view->type;
+        return plan_detail::dtype_of_gguf(std::get<gguf_tensor>(t.tensor->view).type);
+      }();
+      to.declare(name, *type, t.bytes_before(), t.tensor->type, t.tensor->shape);
+      return;
+    }
+    const index extents[] = {t.shape.rows, t.shape.cols};
+    for (const part& p : parts_of(t)) {
+      to.declare(name + p.suffix, p.type, p.bytes, p.suffix.empty() ? text_of(t) : "",
+                 p.suffix.empty() ? extents : std::span<const index>());
+    }
+  }
+
   static void declare(gguf_writer& to, const planned_tensor& t) {
     if (t.what == action::quantize) {
       t.how->declare(to, t.tensor->name, t.tensor->shape);
@@ -101,7 +125,7 @@ class output {
     }
   }
 
-  std::variant<std::monostate, safetensors_writer, gguf_writer> writer_;
+  std::variant<std::monostate, safetensors_writer, gguf_writer, header_writer> writer_;
 };
 
 }  // namespace fewbit::examples::checkpoint

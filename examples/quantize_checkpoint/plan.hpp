@@ -12,9 +12,10 @@
 #include <vector>
 
 #include "failure.hpp"
+#include "fewbit/io/emit_header.hpp"
 #include "fewbit/io/gguf_quantized.hpp"
 #include "patterns.hpp"
-#include "quantizer.hpp"
+#include "quantizers.hpp"
 #include "source.hpp"
 
 namespace fewbit::examples::checkpoint {
@@ -123,11 +124,26 @@ inline std::uint64_t bytes_of_unpacked(gguf_type type, const matrix_shape& shape
   return sum;
 }
 
+/// The type of the constants that hold numbers of a type: that type, or float for F16 and BF16.
+inline std::optional<dtype> constants_of(std::optional<dtype> type) {
+  if (type == dtype::f16 || type == dtype::bf16) return dtype::f32;
+  for (const dtype known : {dtype::i8, dtype::u8, dtype::i16, dtype::i32, dtype::i64, dtype::f32}) {
+    if (type == known) return type;
+  }
+  return std::nullopt;
+}
+inline void expect_constants(const source_tensor& t, std::optional<dtype> type) {
+  if (constants_of(type)) return;
+  refuse("tensor " + quoted(t.name) + " is " + t.type +
+         ", expected for a header I8, U8, I16, I32, I64, F16, BF16 or F32");
+}
+
 /// Decides how a tensor that is not quantized gets into a file of the other format.
 inline void plan_kept(planned_tensor& p, file_format to) {
   const source_tensor& t = *p.tensor;
   p.bytes_after = p.bytes_before();
   if (const auto* const from = std::get_if<tensor_view>(&t.view)) {
+    if (to == file_format::header) return expect_constants(t, from->type);
     if (to == file_format::safetensors) return;
     if (t.kind == content::part || !gguf_type_of(from->type) || t.shape.size() > 4) {
       refuse("tensor " + quoted(t.name) + " is " +
@@ -137,8 +153,11 @@ inline void plan_kept(planned_tensor& p, file_format to) {
     }
     return;
   }
-  if (to == file_format::gguf || t.kind == content::floats) return;
   const gguf_type type = std::get<gguf_tensor>(t.view).type;
+  if (to == file_format::header && t.kind != content::blocks) {
+    return expect_constants(t, dtype_of_gguf(type));
+  }
+  if (to == file_format::gguf || t.kind == content::floats) return;
   if (t.kind == content::blocks && t.size() > 0) {
     p.what = action::unpack;
     p.bytes_after = bytes_of_unpacked(type, p.shape, p.scheme);
@@ -159,6 +178,22 @@ inline void expect_inputs(const planned_tensor& p, const source& calibration) {
 }
 
 }  // namespace plan_detail
+
+/// The parts of the result of a tensor that is quantized or unpacked.
+[[nodiscard]] inline std::vector<part> parts_of(const planned_tensor& t) {
+  if (t.what == action::quantize) return t.how->parts(t.shape);
+  std::vector<part> parts;
+  detail::visit_block(
+      detail::gguf_blocks(), std::get<gguf_tensor>(t.tensor->view).type, [&](auto block) {
+        parts = matrix_quantizer<scheme_of<typename decltype(block)::type>>().parts(t.shape);
+      });
+  return parts;
+}
+
+/// The text of its scheme.
+[[nodiscard]] inline std::string text_of(const planned_tensor& t) {
+  return t.what == action::quantize ? t.how->text() : t.scheme;
+}
 
 /// Makes the plan.
 ///
@@ -188,6 +223,7 @@ class planner {
     expect_all_used();
     expect_no_refusals();
     expect_names();
+    expect_small_header();
     return std::move(plan_);
   }
 
@@ -264,7 +300,9 @@ class planner {
   /// Names of the output must be unique and, in GGUF, short.
   void expect_names() const {
     std::set<std::string> names;
-    const auto add_name = [&](const std::string& name) {
+    const bool is_header = plan_.out_format == file_format::header;
+    const auto add_name = [&](const std::string& tensor) {
+      const std::string name = is_header ? detail::identifier_of(tensor) : tensor;
       if (!names.insert(name).second) {
         plan_detail::refuse("tensor " + plan_detail::quoted(name) +
                             " would be twice in the output, expected other names in the input");
@@ -275,12 +313,20 @@ class planner {
       }
     };
     for (const planned_tensor& p : plan_.tensors) {
-      if (p.what != action::quantize) {
+      if (p.what == action::keep) {
         add_name(p.tensor->name);
       } else {
-        for (const part& one : p.how->parts(p.shape)) add_name(p.tensor->name + one.suffix);
+        for (const part& one : parts_of(p)) add_name(p.tensor->name + one.suffix);
       }
     }
+  }
+
+  /// A header is held in memory until it is written, and compilers are slow with more.
+  void expect_small_header() const {
+    constexpr std::uint64_t most = std::uint64_t{64} << 20;
+    if (plan_.out_format != file_format::header || plan_.bytes_after() <= most) return;
+    plan_detail::refuse("the tensors of the header have " + std::to_string(plan_.bytes_after()) +
+                        " bytes, expected at most " + std::to_string(most));
   }
 
   const quantizers& known_;

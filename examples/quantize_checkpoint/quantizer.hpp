@@ -1,8 +1,9 @@
 #pragma once
-/// What --scheme can name: each scheme quantizes the rows of a tensor, for one format of files.
+/// A quantizer: what quantizes the rows of a tensor under one scheme, for one format of files.
 ///
 /// Rows of a chunk become bytes of the parts of the result: codes, scales and so on. Where a scale
 /// belongs to all rows, the ranges of all chunks are found first, and the scales are written once.
+/// Read next: quantizers.hpp, the list of them.
 
 #include <algorithm>
 #include <array>
@@ -17,8 +18,7 @@
 
 #include "error_sums.hpp"
 #include "failure.hpp"
-#include "fewbit/formats/ggml_quantize.hpp"
-#include "fewbit/formats/ggml_weighted.hpp"
+#include "fewbit/core/executor_adapters.hpp"
 #include "fewbit/io/gguf_writer.hpp"
 #include "fewbit/io/quantized.hpp"
 #include "fewbit/quant/dequantize.hpp"
@@ -46,6 +46,13 @@ struct part {
   std::string suffix;       ///< after the name of the matrix
   bool is_of_rows = true;   ///< each chunk adds its bytes; else the first one has all
   std::uint64_t bytes = 0;  ///< for the whole matrix
+  dtype type = dtype::u8;   ///< in safetensors files and headers
+};
+
+/// What the chunks of a tensor share.
+struct shared_values {
+  std::vector<range> ranges;  ///< of scales that belong to all rows
+  std::vector<float> levels;  ///< of a codebook
 };
 
 /// What a writer must do for one scheme.
@@ -67,13 +74,24 @@ class quantizer {
   /// Those ranges for some rows.
   [[nodiscard]] virtual std::vector<range> ranges(const rows_map& /*w*/) const { return {}; }
 
+  /// Whether levels() has to see rows of the tensor.
+  [[nodiscard]] virtual bool has_levels() const { return false; }
+  /// The levels of a codebook for the tensor that these rows are from.
+  [[nodiscard]] virtual std::vector<float> levels(const row_matrix<float>& /*rows*/,
+                                                  std::span<const float> /*importance*/,
+                                                  const thread_executor& /*team*/) const {
+    return {};
+  }
+
   /// Quantizes some rows.
   ///
   /// @param importance  of each column; empty if it is unknown
-  /// @param shared      the ranges for all rows
+  /// @param shared      of the whole tensor
   [[nodiscard]] virtual piece quantize(const rows_map& w, std::span<const float> importance,
-                                       std::span<const range> shared) const = 0;
+                                       const shared_values& shared) const = 0;
 
+  /// The text of the scheme, for comments.
+  [[nodiscard]] virtual std::string text() const { return {}; }
   virtual void declare(safetensors_writer& /*out*/, const std::string& /*name*/,
                        const matrix_shape& /*shape*/) const {}
   virtual void declare(gguf_writer& /*out*/, const std::string& /*name*/,
@@ -94,6 +112,7 @@ template <Scheme S>
   result.set(1, std::as_bytes(q.scales()));
   if constexpr (S::is_affine) result.set(2, std::as_bytes(q.zero_points()));
   if constexpr (S::has_minimum) result.set(2, std::as_bytes(q.minima()));
+  if constexpr (CodebookScheme<S>) result.set(2, std::as_bytes(q.levels()));
   return result;
 }
 
@@ -129,7 +148,7 @@ template <StoredScheme S>
 
 /// A scheme of fewbit, in safetensors files.
 template <StoredScheme S>
-class matrix_quantizer final : public quantizer {
+class matrix_quantizer : public quantizer {
   static constexpr bool is_two_scale = std::is_same_v<S, two_scale_ternary>;
 
  public:
@@ -147,7 +166,8 @@ class matrix_quantizer final : public quantizer {
          detail::parts_of(detail::form_of<S>, shape.rows, shape.cols)) {
       if (p.suffix == nullptr) continue;
       const auto bits = static_cast<std::uint64_t>(detail::bits_of_tensor(p.type, p.shape()));
-      result.push_back({p.suffix, result.empty() || !has_shared_scales(), bits / 8});
+      const bool is_of_rows = result.empty() || !(has_shared_scales() || is_levels(p));
+      result.push_back({p.suffix, is_of_rows, bits / 8, p.type});
     }
     return result;
   }
@@ -169,12 +189,14 @@ class matrix_quantizer final : public quantizer {
   }
 
   [[nodiscard]] piece quantize(const rows_map& w, std::span<const float> importance,
-                               std::span<const range> shared) const override {
+                               const shared_values& shared) const override {
     if constexpr (is_two_scale) {
       return piece_of(w, quantize_ttq(w));
+    } else if constexpr (CodebookScheme<S>) {
+      return piece_of(w, fewbit::quantize<S>(w, std::span<const float>(shared.levels)));
     } else if constexpr (has_shared_scales()) {
       std::vector<params_of<S>> params;
-      for (const range& r : shared) params.push_back(choose_params<S>(r));
+      for (const range& r : shared.ranges) params.push_back(choose_params<S>(r));
       return piece_of(w, fewbit::quantize<S>(w, std::span<const params_of<S>>(params)));
     } else {
       if constexpr (WeightedScheme<S>) {
@@ -183,6 +205,8 @@ class matrix_quantizer final : public quantizer {
       return piece_of(w, fewbit::quantize<S>(w));
     }
   }
+
+  [[nodiscard]] std::string text() const override { return scheme_text<S>(); }
 
   void declare(safetensors_writer& out, const std::string& name,
                const matrix_shape& shape) const override {
@@ -199,6 +223,11 @@ class matrix_quantizer final : public quantizer {
     }
   }
 
+  [[nodiscard]] static bool is_levels(const detail::stored_part& p) {
+    return detail::form_of<S>.third == detail::third_part::levels &&
+           p.suffix == std::string_view(".levels");
+  }
+
   [[nodiscard]] static index count_of(const matrix_shape& shape) {
     return detail::form_of<S>.scales(shape.rows, shape.cols);
   }
@@ -213,119 +242,6 @@ class matrix_quantizer final : public quantizer {
     }
     return result;
   }
-};
-
-/// Blocks of ggml, in GGUF files.
-template <GgmlBlock B>
-class block_quantizer final : public quantizer {
- public:
-  [[nodiscard]] bool is_weighted() const override { return std::is_same_v<B, q4_0>; }
-
-  [[nodiscard]] std::string refusal(const matrix_shape& shape) const override {
-    if (shape.cols % ggml_block_size == 0) return {};
-    return std::to_string(shape.cols) + " columns are no multiple of 32";
-  }
-
-  [[nodiscard]] std::vector<part> parts(const matrix_shape& shape) const override {
-    const auto blocks = static_cast<std::uint64_t>(shape.rows * (shape.cols / ggml_block_size));
-    return {{"", true, blocks * sizeof(B)}};
-  }
-
-  [[nodiscard]] piece quantize(const rows_map& w, std::span<const float> importance,
-                               std::span<const range> /*shared*/) const override {
-    const auto blocks = [&] {
-      if constexpr (std::is_same_v<B, q4_0>) {
-        if (!importance.empty()) return weighted_quantize_blocks(w, importance);
-      }
-      return quantize_blocks<B>(w);
-    }();
-    piece result;
-    result.set(0, std::as_bytes(blocks.bytes()));
-    result.sums = sums_of(w, dequantize(blocks));
-    return result;
-  }
-
-  void declare(gguf_writer& out, const std::string& name,
-               std::span<const index> shape) const override {
-    out.declare(name, detail::gguf_type_of_block<B>, shape);
-  }
-};
-
-/// A name on the command line.
-struct named_quantizer {
-  std::string name;
-  std::unique_ptr<quantizer> make;
-};
-
-/// The schemes for files of one format, by the names that --scheme takes.
-class quantizers {
- public:
-  explicit quantizers(file_format format) {
-    if (format == file_format::gguf) {
-      add<block_quantizer<q8_0>>("q8_0");
-      add<block_quantizer<q5_0>>("q5_0");
-      add<block_quantizer<q4_0>>("q4_0");
-      add<block_quantizer<q4_1>>("q4_1");
-      return;
-    }
-    add_matrix<int8_per_row>("int8_per_row");
-    add_matrix<int8_per_col>("int8_per_col");
-    add_matrix<int8_per_tensor>("int8_per_tensor");
-    add_matrix<int8_power_of_two>("int8_power_of_two");
-    add_groups<int8_grouped>("int8_grouped");
-    add_matrix<int8_affine>("int8_affine");
-    add_matrix<int8_affine_per_row>("int8_affine_per_row");
-    add_matrix<uint8_affine>("uint8_affine");
-    add_matrix<uint8_affine_per_row>("uint8_affine_per_row");
-    add_matrix<int16_per_tensor>("int16_per_tensor");
-    add_matrix<int16_per_row>("int16_per_row");
-    add_matrix<int4_per_row>("int4_per_row");
-    add_groups<int4_grouped>("int4_grouped");
-    add_groups<uint4_grouped>("uint4_grouped");
-    add_groups<uint4_grouped_minimum>("uint4_grouped_minimum");
-    add_matrix<int3_per_row>("int3_per_row");
-    add_groups<int3_grouped>("int3_grouped");
-    add_matrix<int2_per_row>("int2_per_row");
-    add_groups<int2_grouped>("int2_grouped");
-    add_matrix<ternary_per_row>("ternary_per_row");
-    add_groups<ternary_grouped>("ternary_grouped");
-    add_matrix<two_scale_ternary>("two_scale_ternary");
-    add_matrix<binary_per_row>("binary_per_row");
-    add_groups<binary_grouped>("binary_grouped");
-  }
-
-  /// The scheme of that name, or nullptr.
-  [[nodiscard]] const quantizer* find(std::string_view name) const {
-    for (const named_quantizer& q : all_) {
-      if (q.name == name) return q.make.get();
-    }
-    return nullptr;
-  }
-
-  /// "int8_per_row, int8_per_col, ...".
-  [[nodiscard]] std::string names() const {
-    std::string text;
-    for (const named_quantizer& q : all_) text += (text.empty() ? "" : ", ") + q.name;
-    return text;
-  }
-
- private:
-  template <class Q>
-  void add(std::string name) {
-    all_.push_back({std::move(name), std::make_unique<Q>()});
-  }
-  template <class S>
-  void add_matrix(std::string name) {
-    add<matrix_quantizer<S>>(std::move(name));
-  }
-  template <template <index> class Grouped>
-  void add_groups(const std::string& name) {
-    add_matrix<Grouped<32>>(name + ":32");
-    add_matrix<Grouped<64>>(name + ":64");
-    add_matrix<Grouped<128>>(name + ":128");
-  }
-
-  std::vector<named_quantizer> all_;
 };
 
 }  // namespace fewbit::examples::checkpoint

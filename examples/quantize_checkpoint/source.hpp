@@ -25,14 +25,19 @@
 
 namespace fewbit::examples::checkpoint {
 
-enum class file_format : std::uint8_t { safetensors, gguf };
+/// Headers of C++ constants are written alone.
+enum class file_format : std::uint8_t { safetensors, gguf, header };
 
 [[nodiscard]] inline const char* name_of(file_format format) {
-  return format == file_format::gguf ? "gguf" : "safetensors";
+  constexpr const char* names[] = {"safetensors", "gguf", "header"};
+  return names[static_cast<std::size_t>(format)];
 }
 
-/// The format of a new file: GGUF if its name ends in ".gguf".
-[[nodiscard]] inline file_format format_of_name(std::string_view path) {
+/// The format of a new file: the one of that name, or without one GGUF if the path ends in ".gguf".
+[[nodiscard]] inline file_format format_of_output(std::string_view name, std::string_view path) {
+  for (const auto format : {file_format::safetensors, file_format::gguf, file_format::header}) {
+    if (name == name_of(format)) return format;
+  }
   return path.ends_with(".gguf") ? file_format::gguf : file_format::safetensors;
 }
 

@@ -2,6 +2,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#if defined(__linux__)
+#include <sys/mount.h>
+#endif
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -15,22 +19,27 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
 #include "../../examples/quantize_checkpoint/patterns.hpp"
+#include "fewbit/codebook/lloyd_max.hpp"
 #include "fewbit/formats/ggml_quantize.hpp"
 #include "fewbit/formats/ggml_weighted.hpp"
+#include "fewbit/io/emit_header.hpp"
 #include "fewbit/io/gguf.hpp"
 #include "fewbit/io/gguf_quantized.hpp"
 #include "fewbit/io/gguf_writer.hpp"
+#include "fewbit/io/packed_writer.hpp"
 #include "fewbit/io/quantized.hpp"
 #include "fewbit/quant/dequantize.hpp"
 #include "fewbit/quant/quantize.hpp"
 #include "fewbit/quant/weighted_quantize.hpp"
 #include "io/support.hpp"
+#include "support/sanitized.hpp"
 
 namespace fewbit { namespace examples_quantize_checkpoint_test {
 
@@ -47,10 +56,9 @@ struct outcome {
   std::int64_t resident_kb = 0;  ///< the most of it
 };
 
-/// Starts the program with its output in files of the folder.
-pid_t start(
-    const temporary_folder& folder, const arguments& args,
-    const std::function<void()>& prepare = [] {}) {
+/// Starts a program with its output in files of the folder.
+pid_t start_program(const temporary_folder& folder, const char* program, const arguments& args,
+                    const std::function<void()>& prepare) {
   const std::string out = folder / "stdout", err = folder / "stderr";
   const pid_t child = ::fork();
   if (child != 0) return child;
@@ -59,12 +67,18 @@ pid_t start(
   };
   redirect(out, STDOUT_FILENO);
   redirect(err, STDERR_FILENO);
-  std::vector<char*> pointers = {const_cast<char*>(FEWBIT_QUANTIZE_CHECKPOINT)};
+  std::vector<char*> pointers = {const_cast<char*>(program)};
   for (const std::string& arg : args) pointers.push_back(const_cast<char*>(arg.c_str()));
   pointers.push_back(nullptr);
   prepare();
-  ::execv(FEWBIT_QUANTIZE_CHECKPOINT, pointers.data());
+  ::execv(program, pointers.data());
   ::_exit(99);
+}
+
+pid_t start(
+    const temporary_folder& folder, const arguments& args,
+    const std::function<void()>& prepare = [] {}) {
+  return start_program(folder, FEWBIT_QUANTIZE_CHECKPOINT, args, prepare);
 }
 
 outcome end_of(const temporary_folder& folder, pid_t child) {
@@ -127,6 +141,15 @@ struct model {
     out.close();
   }
 };
+
+/// A file with a tensor of zeros. It takes no space on the disk.
+void write_zeros(const std::string& path, const std::string& name, const std::string& type,
+                 const std::string& shape, std::uint64_t bytes) {
+  const std::string header = "{\"" + name + R"(":{"dtype":")" + type + R"(","shape":)" + shape +
+                             R"(,"data_offsets":[0,)" + std::to_string(bytes) + "]}}";
+  write_content(path, tests::little_endian(header.size(), 8) + header);
+  std::filesystem::resize_file(path, 8 + header.size() + bytes);
+}
 
 class quantize_checkpoint_test : public testing::Test {
  protected:
@@ -333,6 +356,155 @@ TEST_F(quantize_checkpoint_test, writes_and_reads_gguf) {
             dequantize(quantize_blocks<q4_1>(gguf_file(gguf).at("b.weight").to_floats())));
 }
 
+TEST_F(quantize_checkpoint_test, learns_codebooks) {
+  const outcome o = convert(
+      {"a*=codebook_per_row:4", "b*=codebook_grouped:4:32", "c*=nf4_grouped:64"}, {"--verify"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const safetensors_file file(out_);
+  EXPECT_EQ(load<codebook_per_row<4>>(file, "a.weight"), quantize<codebook_per_row<4>>(all_.a));
+  EXPECT_EQ((load<codebook_grouped<4, 32>>(file, "b.weight")),
+            (quantize<codebook_grouped<4, 32>>(all_.b)));
+  const row_matrix<float> c = all_.c.cast<float>();
+  EXPECT_EQ((load<codebook_grouped<4, 64>>(file, "c.weight")),
+            (quantize<codebook_grouped<4, 64>, normal_quantiles>(c)));
+}
+
+// The levels of a large tensor are learned from 2^20 of its weights, here from every second row.
+TEST_F(quantize_checkpoint_test, learns_codebooks_of_large_tensors_from_some_rows) {
+  const row_matrix<float> w = wave(2048, 1024, 0.0);
+  safetensors_writer large(in_);
+  large.write("w", w);
+  large.close();
+  row_matrix<float> some(1024, 1024);
+  for (index r = 0; r < some.rows(); ++r) some.row(r) = w.row(2 * r);
+  ASSERT_EQ(convert({"codebook_per_row:2"}).code, 0);
+  const auto levels = lloyd_max_levels<codebook_per_row<2>>(some);
+  EXPECT_EQ(load<codebook_per_row<2>>(safetensors_file(out_), "w"),
+            (quantize<codebook_per_row<2>>(w, std::span<const float>(levels))));
+}
+
+// ---- headers
+
+/// The numbers of an array in the text of a header.
+std::vector<double> numbers_in(const std::string& header, const std::string& declaration) {
+  const std::size_t at = header.find("alignas(64) inline constexpr " + declaration + "[] = {");
+  std::vector<double> numbers;
+  if (at == std::string::npos) return numbers;
+  const char* text = header.c_str() + header.find('{', at) + 1;
+  for (char* end = nullptr; *text != '}'; text = end) {
+    numbers.push_back(std::strtod(text, &end));
+    if (end == text) break;
+    while (*end == 'F' || *end == ',' || *end == ' ' || *end == '\n') ++end;
+  }
+  return numbers;
+}
+
+template <class Numbers>
+void expect_numbers(const std::string& header, const std::string& declaration,
+                    const Numbers& want) {
+  const std::vector<double> got = numbers_in(header, declaration);
+  ASSERT_EQ(got.size(), static_cast<std::size_t>(want.size())) << declaration;
+  std::size_t i = 0;
+  for (const auto value : want) ASSERT_EQ(got[i++], static_cast<double>(value)) << declaration << i;
+}
+
+TEST_F(quantize_checkpoint_test, emits_a_header) {
+  safetensors_writer more(in_);
+  more.write("a.weight", all_.a);
+  more.write("b.weight", all_.b);
+  more.write("new", all_.norm);
+  more.write("ids", all_.ids);
+  more.write("1/bias", all_.norm.cast<Eigen::bfloat16>().eval());
+  more.close();
+  const std::string path = folder_ / "model.hpp";
+  const arguments args = {in_,
+                          "-o",
+                          path,
+                          "--emit",
+                          "header",
+                          "--scheme",
+                          "a*=int8_per_row",
+                          "--scheme",
+                          "b*=uint4_grouped:32"};
+  const outcome o = run(folder_, args);
+  ASSERT_EQ(o.code, 0) << o.err;
+  const std::string text = content_of(path);
+  const auto a = quantize<int8_per_row>(all_.a);
+  const auto b = quantize<uint4_grouped<32>>(all_.b);
+  const std::span codes(reinterpret_cast<const std::int8_t*>(a.bytes().data()), a.bytes().size());
+  expect_numbers(text, "std::int8_t a_weight", codes);
+  expect_numbers(text, "float a_weight_scales", a.scales());
+  expect_numbers(text, "std::uint8_t b_weight", b.bytes());
+  expect_numbers(text, "float b_weight_scales", b.scales());
+  expect_numbers(text, "std::uint8_t b_weight_zero_points", b.zero_points());
+  expect_numbers(text, "float section_new", all_.norm);
+  expect_numbers(text, "std::int64_t ids", all_.ids.reshaped<Eigen::RowMajor>());
+  expect_numbers(text, "float section_1_bias", all_.norm.cast<Eigen::bfloat16>().cast<float>());
+  EXPECT_TRUE(contains(text,
+                       "// a.weight: int8 per_row symmetric real_scale nearest_even, "
+                       "[600, 257]\nalignas(64)"));
+  EXPECT_TRUE(contains(text, "namespace model {"));
+  // Other threads, the same bytes; another namespace.
+  arguments again = args;
+  again.insert(again.end(), {"--force", "--threads", "3", "--namespace", "net"});
+  ASSERT_EQ(run(folder_, again).code, 0);
+  std::string renamed = text;
+  for (std::size_t at = 0; (at = renamed.find("namespace model", at)) != std::string::npos;) {
+    renamed.replace(at, 15, "namespace net");
+  }
+  EXPECT_EQ(content_of(path), renamed);
+}
+
+TEST_F(quantize_checkpoint_test, emits_a_header_of_a_packed_file) {
+  const std::int8_t numbers[] = {3, -4};
+  packed_writer layers(folder_ / "m.fewbit");
+  layers.write("fc/bias", section_type::int8, std::as_bytes(std::span(numbers)));
+  layers.close();
+  const std::string in = folder_ / "m.fewbit", out = folder_ / "m.hpp";
+  EXPECT_EQ(run(folder_, {in, "-o", out, "--emit", "header", "--dry-run"}).code, 0);
+  EXPECT_FALSE(std::filesystem::exists(out));
+  ASSERT_EQ(run(folder_, {in, "-o", out, "--emit", "header"}).code, 0);
+  EXPECT_EQ(content_of(out), header_text(packed_file(in), "model"));
+  expect_error(run(folder_, {in, "-o", out, "--emit", "header"}), 5, "--force");
+  expect_error(run(folder_, {in, "-o", folder_ / "x"}), 4, "expected --emit header");
+  expect_error(run(folder_, {in, "-o", folder_ / "x", "--emit", "header", "--scheme", "keep"}), 4,
+               "expected no --scheme");
+  std::string damaged = content_of(in);
+  damaged[128] ^= 1;  // the first byte of the section
+  write_content(in, damaged);
+  expect_error(run(folder_, {in, "-o", folder_ / "x", "--emit", "header"}), 3, "checksum");
+}
+
+TEST_F(quantize_checkpoint_test, refuses_what_a_header_cannot_hold) {
+  const std::string path = folder_ / "model.hpp", in = folder_ / "other.safetensors";
+  const auto emit = [&](arguments more) {
+    arguments args = {in, "-o", path, "--emit", "header", "--scheme", "w=int8_per_row"};
+    args.insert(args.end(), more.begin(), more.end());
+    return run(folder_, args);
+  };
+  const auto save_with = [&](const std::string& name, const auto& matrix) {
+    safetensors_writer out(in);
+    out.write("w", wave(4, 8, 0.0));
+    out.write(name, matrix);
+    out.close();
+  };
+  save_with("v", Eigen::RowVectorXd::Ones(3).eval());
+  expect_error(emit({}), 4, "tensor 'v' is F64, expected for a header I8, U8, I16");
+  save_with("w_scales", Eigen::RowVectorXf::Ones(3).eval());
+  expect_error(emit({}), 4, "tensor 'w_scales' would be twice");
+  save_with("v", Eigen::RowVectorXf::Constant(3, std::nanf("")).eval());
+  expect_error(emit({}), 3, "byte 0 of tensor 'v' is nan, expected a finite number");
+  EXPECT_FALSE(std::filesystem::exists(path));
+  save_with("v", Eigen::RowVectorXf::Ones(3).eval());
+  expect_error(emit({"--verify"}), 2, "--verify needs a file of tensors");
+  expect_error(emit({"--namespace", "new"}), 2, "--namespace is 'new', expected an identifier");
+  expect_error(run(folder_, {in, "-o", path, "--emit", "elf", "--scheme", "keep"}), 2, "--emit");
+  write_zeros(in, "v", "U8", "[67108865]", 67108865);
+  expect_error(run(folder_, {in, "-o", path, "--emit", "header", "--scheme", "v=keep"}), 4,
+               "expected at most 67108864");
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
 // ---- refusals
 
 TEST_F(quantize_checkpoint_test, refuses_wrong_command_lines) {
@@ -467,11 +639,68 @@ TEST_F(quantize_checkpoint_test, leaves_the_old_file_if_the_new_one_cannot_be_wr
                "No such file");
   expect_error(run(folder_, {in_, "-o", folder_.path(), "--scheme", "int8_per_row", "--force"}), 5,
                "a folder");
-  if (::geteuid() == 0) return;  // root may write everywhere
-  ::chmod(folder_.path().c_str(), 0500);
-  const temporary_folder other;
-  expect_error(run(other, args), 5, "Permission denied");
+}
+
+/// Root may read and write everywhere, so the program then runs as another user.
+void become_somebody() {
+  if (::geteuid() == 0 && ::setuid(65534) != 0) ::_exit(98);
+}
+
+TEST_F(quantize_checkpoint_test, needs_permission) {
+  write_content(out_, "old");
+  const arguments args = {in_, "-o", out_, "--scheme", "int8_per_row", "--force"};
+  ::chmod(folder_.path().c_str(), 0555);
+  const temporary_folder other;  // the output of the program
+  const outcome no_write = run(other, args, become_somebody);
+  ::chmod(in_.c_str(), 0000);
+  const outcome no_read = run(other, args, become_somebody);
+  const outcome no_inspect = run(other, {"inspect", in_}, become_somebody);
   ::chmod(folder_.path().c_str(), 0700);
+  if (no_write.code == 99) GTEST_SKIP() << "another user cannot start the program";
+  expect_error(no_write, 5, "Permission denied");
+  expect_error(no_read, 3, "Permission denied");
+  expect_error(no_inspect, 3, "Permission denied");
+  EXPECT_EQ(content_of(out_), "old");
+  EXPECT_EQ(folder_.files(), 2);
+}
+
+#if defined(__linux__)
+TEST_F(quantize_checkpoint_test, leaves_the_old_file_if_the_disk_is_full) {
+  const std::string disk = folder_ / "disk";
+  std::filesystem::create_directory(disk);
+  constexpr int no_permission = 77, no_old_file = 78;
+  // The disk is mounted for the program alone. A shell looks at it when the program has ended.
+  const auto mount = [&] {
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("fewbit", disk.c_str(), "tmpfs", 0, "size=64k") != 0) {
+      ::_exit(no_permission);
+    }
+  };
+  const std::string command = "echo old > " + disk + "/out; " + FEWBIT_QUANTIZE_CHECKPOINT + " " +
+                              in_ + " -o " + disk + "/out --scheme int8_per_row --force; " +
+                              "code=$?; test \"$(ls " + disk + ")\" = out && test \"$(cat " + disk +
+                              "/out)\" = old || exit 78; exit $code";
+  const outcome o = end_of(folder_, start_program(folder_, "/bin/sh", {"-c", command}, mount));
+  if (o.code == no_permission) GTEST_SKIP() << "this user may not mount a small disk";
+  EXPECT_NE(o.code, no_old_file);
+  expect_error(o, 5, "No space left on device");
+}
+#endif
+
+TEST_F(quantize_checkpoint_test, ends_when_memory_is_used_up) {
+  if (tests::sanitized) GTEST_SKIP() << "sanitizers need more memory than the limit";
+  write_zeros(in_, "w", "F32", "[2,67108864]", std::uint64_t{512} << 20);
+  write_content(out_, "old");
+  const outcome o =
+      run(folder_, {in_, "-o", out_, "--scheme", "int8_per_row", "--force", "--threads", "1"}, [] {
+        constexpr rlim_t most = rlim_t{700} << 20;
+        const rlimit limit = {most, most};
+        ::setrlimit(RLIMIT_AS, &limit);
+      });
+  expect_error(o, 6, "out of memory");
+  EXPECT_EQ(content_of(out_), "old");
+  EXPECT_EQ(folder_.files(), 2);
 }
 
 /// Writes `tensors` matrices of float32, rows x cols.
@@ -534,6 +763,31 @@ TEST_F(quantize_checkpoint_test, inspects) {
   EXPECT_TRUE(contains(o.out, "uint8 per_tensor affine")) << o.out;
   EXPECT_TRUE(contains(o.out, "[600, 257]")) << o.out;
   EXPECT_FALSE(contains(o.out, "a.weight.scales")) << o.out;
+}
+
+TEST_F(quantize_checkpoint_test, inspects_layers_of_other_programs) {
+  const std::string path = folder_ / "gptq.safetensors";
+  safetensors_writer file(path);
+  file.write("l.qweight", row_matrix<std::int32_t>::Constant(2, 8, 0x76543210));
+  file.write("l.qzeros", row_matrix<std::int32_t>::Constant(2, 1, 0x77777777));
+  file.write("l.scales", row_matrix<Eigen::half>::Constant(2, 8, Eigen::half(0.5F)));
+  file.close();
+  const outcome alone = run(folder_, {"inspect", path});
+  EXPECT_EQ(alone.code, 0) << alone.err;
+  EXPECT_TRUE(contains(alone.out,
+                       "layer 'l': GPTQ version 1, by its zero points; 8 outputs, 16 inputs, 4 "
+                       "bits, groups of 8\n"))
+      << alone.out;
+  write_content(folder_ / "quantize_config.json",
+                R"({"bits": 4, "group_size": 128, "sym": true, "quant_method": "gptq",
+                    "checkpoint_format": "gptq_v2"})");
+  const outcome beside = run(folder_, {"inspect", path});
+  EXPECT_EQ(beside.code, 0) << beside.err;
+  EXPECT_TRUE(contains(beside.out, "by its zero points, against the configuration")) << beside.out;
+  EXPECT_TRUE(contains(beside.out, "  group_size is 128 in '")) << beside.out;
+  EXPECT_TRUE(contains(beside.out, "version 1, which was used\n")) << beside.out;
+  write_content(folder_ / "quantize_config.json", "{\"bits\": ");
+  expect_error(run(folder_, {"inspect", path}), 3, "quantize_config.json");
 }
 
 TEST_F(quantize_checkpoint_test, compares) {
