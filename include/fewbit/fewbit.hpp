@@ -103,6 +103,7 @@
 #include "fewbit/quant/quantize_array.hpp"    // array -> 8-bit codes, one scale
 #include "fewbit/quant/quantize_rows.hpp"     // rows -> 8-bit codes, a scale for each row
 #include "fewbit/quant/rounding.hpp"          // nearest_even, half_away, toward_zero, stochastic
+#include "fewbit/quant/row_in_registers.hpp"  // one row -> 8-bit codes, for calls row by row
 #include "fewbit/quant/row_quantizer.hpp"     // dynamic_scale, row_quantizer: what operators use
 #include "fewbit/quant/scale.hpp"             // real_scale, power_of_two
 #include "fewbit/quant/scale_search.hpp"      // the scale of a group that costs least

@@ -39,8 +39,15 @@ FEWBIT_ALWAYS_INLINE __m256i first_of_8(int n) noexcept {
 #endif
 
 #if FEWBIT_HAS_AVX512_VNNI
+/// The first n <= Lanes of Lanes bits.
+template <int Lanes>
 FEWBIT_ALWAYS_INLINE std::uint64_t first_bits(int n) noexcept {
-  return n == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << n) - 1;
+#if defined(__BMI2__)
+  return _bzhi_u64(~std::uint64_t{0}, static_cast<unsigned>(n));
+#else
+  if (Lanes == 64 && n == 64) return ~std::uint64_t{0};
+  return (std::uint64_t{1} << n) - 1;
+#endif
 }
 #endif
 
@@ -75,7 +82,7 @@ FEWBIT_ALWAYS_INLINE V load_first(const lane<V>* p, int n) noexcept {
   if constexpr (detail::is_maskable<V>) {
 #if FEWBIT_HAS_AVX512_VNNI
     if constexpr (sizeof(V) == 64) {
-      const std::uint64_t mask = detail::first_bits(n);
+      const std::uint64_t mask = detail::first_bits<V::lanes>(n);
       __m512i bits;
       if constexpr (sizeof(lane<V>) == 4) {
         bits = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(mask), p);
@@ -109,7 +116,7 @@ FEWBIT_ALWAYS_INLINE void store_first(const V& v, lane<V>* p, int n) noexcept {
 #if FEWBIT_HAS_AVX512_VNNI
     if constexpr (sizeof(V) == 64) {
       const auto bits = reinterpret_cast<__m512i>(v.data);
-      const std::uint64_t mask = detail::first_bits(n);
+      const std::uint64_t mask = detail::first_bits<V::lanes>(n);
       if constexpr (sizeof(lane<V>) == 4) {
         _mm512_mask_storeu_epi32(p, static_cast<__mmask16>(mask), bits);
       } else {

@@ -38,6 +38,7 @@
 #include "fewbit/core/workspace.hpp"
 #include "fewbit/quant/arrays.hpp"
 #include "fewbit/quant/params.hpp"
+#include "fewbit/quant/row_in_registers.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
@@ -130,7 +131,6 @@ struct code_rows {
 
 /// Quantizes one row of floats, some codes at a time. row_encoder<Inputs> encode(x, n) finds the
 /// scale; encode(first, count, codes) writes the codes of x[first] .. x[first + count - 1].
-/// encode.padded(n, codes), which some inputs have, writes all codes and the padding of padded().
 template <class Inputs>
 class row_encoder;
 
@@ -142,27 +142,17 @@ template <>
 class row_encoder<dynamic_int8> {
  public:
   FEWBIT_ALWAYS_INLINE row_encoder(const float* x, index n) noexcept
-      : row_encoder(x, largest_of(x, n)) {}
+      : x_(x), scale_(dynamic_scale(finite_amax(x, n))), quantizer_({scale_, 0}, -127, 127) {}
 
   [[nodiscard]] float scale() const noexcept { return scale_; }
   void operator()(index first, index count, std::int8_t* codes) const noexcept {
     quantizer_(x_ + first, count, codes);
   }
-  FEWBIT_ALWAYS_INLINE void padded(index n, std::int8_t* codes) const noexcept {
-    quantizer_.to_whole_registers(x_, n, codes, is_finite_);
-  }
   [[nodiscard]] const row_quantizer<std::int8_t>& quantizer() const noexcept { return quantizer_; }
 
  private:
-  FEWBIT_ALWAYS_INLINE row_encoder(const float* x, const largest_of_row& largest) noexcept
-      : x_(x),
-        scale_(dynamic_scale(largest.amax)),
-        is_finite_(largest.is_finite),
-        quantizer_({scale_, 0}, -127, 127) {}
-
   const float* x_;
   float scale_;
-  bool is_finite_;
   row_quantizer<std::int8_t> quantizer_;
 };
 
@@ -176,9 +166,6 @@ class row_encoder<static_codes<Code>> {
 
   void operator()(index first, index count, Code* codes) const noexcept {
     quantizer_(x_ + first, count, codes);
-  }
-  FEWBIT_ALWAYS_INLINE void padded(index n, Code* codes) const noexcept {
-    quantizer_.to_whole_registers(x_, n, codes, false);
   }
 
  private:
@@ -290,18 +277,16 @@ struct prepared_layout {
   index bytes;
 
   prepared_layout(index rows, index cols, index scales_per_row) noexcept
-      : codes((rows * scales_per_row * index{sizeof(float)} + 63) / 64 * 64),
+      : codes((rows * scales_per_row * index{sizeof(float)} + 63) & ~index{63}),
         bytes(codes + padded(rows * cols)) {}
 };
 
-/// Writes all codes of a row. If the row is `alone`, its memory has padded(k) codes.
-template <class Encoder, class Code>
-FEWBIT_ALWAYS_INLINE void encode_row(const Encoder& encode, index k, bool alone,
-                                     Code* codes) noexcept {
-  if constexpr (requires { encode.padded(k, codes); }) {
-    if (alone) return encode.padded(k, codes);
-  }
+/// Writes all codes of a row and returns their scale.
+template <class Inputs>
+[[gnu::noinline]] float encode_row(const float* x, index k, typename Inputs::code* codes) noexcept {
+  const row_encoder<Inputs> encode(x, k);
   encode(0, k, codes);
+  return encode.scale();
 }
 
 struct prepared_access {
@@ -310,7 +295,8 @@ struct prepared_access {
     return x.source_;
   }
 
-  /// Calls encode(row, codes, scales) for each row of x.
+  /// Calls encode(row, codes, scales, alone) for each row of x. `alone` is a constant: whether x is
+  /// one row, whose memory has padded(k) codes.
   template <class Inputs, class X, class E, class F>
   [[nodiscard]] static prepared_inputs<Inputs> make(const X& x, index group, index scales_per_row,
                                                     const quant_params& params,
@@ -322,9 +308,14 @@ struct prepared_access {
     scratch.inputs.reserve(place.bytes);
     auto* scales = reinterpret_cast<float*>(scratch.inputs.slot(0));
     auto* codes = reinterpret_cast<code*>(scratch.inputs.slot(0) + place.codes);
-    executor.for_each(rows, [&](index r) {
-      encode(x.data() + r * x.outerStride(), codes + r * cols, scales + r * scales_per_row);
-    });
+    if (rows == 1) {
+      encode(x.data(), codes, scales, std::true_type{});
+    } else {
+      executor.for_each(rows, [&](index r) {
+        encode(x.data() + r * x.outerStride(), codes + r * cols, scales + r * scales_per_row,
+               std::false_type{});
+      });
+    }
     return {{codes, cols, scales, scales_per_row}, rows, cols, group, params};
   }
 
@@ -366,10 +357,12 @@ template <class Inputs = dynamic_int8, class X, Executor E = inline_executor>
   const index k = rows.cols();
   return detail::prepared_access::make<Inputs>(
       rows, k, 1, {}, scratch, executor,
-      [k, alone = rows.rows() == 1](const float* row, typename Inputs::code* codes, float* scale) {
-        const detail::row_encoder<Inputs> encode(row, k);
-        detail::encode_row(encode, k, alone, codes);
-        *scale = encode.scale();
+      [k](const float* row, typename Inputs::code* codes, float* scale, auto alone) {
+        if constexpr (std::is_same_v<Inputs, dynamic_int8> && decltype(alone)::value) {
+          *scale = detail::encode_dynamic_row(row, k, codes);
+        } else {
+          *scale = detail::encode_row<Inputs>(row, k, codes);
+        }
       });
 }
 
@@ -386,7 +379,7 @@ template <class Inputs, class X, Executor E = inline_executor>
   const index k = rows.cols();
   return detail::prepared_access::make<Inputs>(
       rows, group, (k + group - 1) / group, {}, scratch, executor,
-      [k, group](const float* row, std::int8_t* codes, float* scales) {
+      [k, group](const float* row, std::int8_t* codes, float* scales, auto) {
         for (index c = 0; c < k; c += group) {
           const index count = std::min(group, k - c);
           const detail::row_encoder<dynamic_int8> encode(row + c, count);
@@ -408,8 +401,12 @@ template <class Inputs, class X, Executor E = inline_executor>
   const index k = rows.cols();
   return detail::prepared_access::make<Inputs>(
       rows, k, 0, params, scratch, executor,
-      [&](const float* row, typename Inputs::code* codes, float*) {
-        detail::encode_row(detail::row_encoder<Inputs>(row, params), k, rows.rows() == 1, codes);
+      [&](const float* row, typename Inputs::code* codes, float*, auto alone) {
+        if constexpr (decltype(alone)::value) {
+          detail::encode_static_row(row, k, params, codes);
+        } else {
+          detail::row_encoder<Inputs>(row, params)(0, k, codes);
+        }
       });
 }
 

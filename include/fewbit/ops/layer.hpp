@@ -99,6 +99,9 @@ template <class Vector>
 ///                     (optional) whether one row is faster on the stack than in reserved memory
 /// owns_outputs        (optional) if true, the product holds bias and options itself, for outputs
 ///                     that are not one channel for each column, or not made of floats
+/// takes_one_row(), one_row(x, y, stages, memory), parts_on_stack(x, y, stages, memory)
+///                     (optional) one row, whose outputs are at y, if takes_one_row(); and what
+///                     run_on_stack does with any number of rows otherwise
 /// run(x, y, stages, memory, workers, executor)
 ///                     the product of y.rows <= most_rows rows. x is float_rows or code_rows, y is
 ///                     output_rows; `stages` convert totals to outputs (output_stages). There
@@ -190,6 +193,9 @@ class layer {
       expect_call(x, y);
       if (outputs() == 0) return;
       auto&& to = detail::rows_of(y);
+      if constexpr (has_one_row) {
+        if (to.rows() == 1) return row_on_stack<source_type<X>>(source_of(x), to.data());
+      }
       run_on_stack(source_of(x), rows_to(to));
     }
   }
@@ -376,12 +382,19 @@ class layer {
     return low;
   }
 
+  /// This is a separate function, so that calls without reserved memory are short.
   template <class Source, class Out, class E>
-  void run(const Source& x, const detail::output_rows<Out>& y, layer_scratch& scratch,
-           const E& executor) const noexcept {
+  [[gnu::noinline]] void run(const Source& x, const detail::output_rows<Out>& y,
+                             layer_scratch& scratch, const E& executor) const noexcept {
     if (y.rows == 0) return;
     if constexpr (requires { product_.runs_one_row_on_stack(); }) {
-      if (y.rows == 1 && product_.runs_one_row_on_stack()) return run_on_stack(x, y);
+      if (y.rows == 1 && product_.runs_one_row_on_stack()) {
+        if constexpr (has_one_row) {
+          return row_on_stack<source_argument<Source>>(x, y.data);
+        } else {
+          return run_on_stack(x, y);
+        }
+      }
     }
     index most = std::min(y.rows, index{Product::most_rows});
     if (!fit(scratch, most)) [[unlikely]]
@@ -399,6 +412,24 @@ class layer {
     }
   }
 
+  static constexpr bool has_one_row = requires { requires Product::has_one_row; };
+
+  /// Floats are passed in registers, codes with their scales where they are.
+  template <class Source>
+  using source_argument = std::conditional_t<Source::are_codes, const Source&, Source>;
+  template <class X>
+  using source_type =
+      source_argument<std::remove_cvref_t<decltype(source_of(std::declval<const X&>()))>>;
+
+  /// One row.
+  template <class Source, class Out>
+  [[gnu::noinline]] void row_on_stack(Source x, Out* y) const noexcept {
+    if (!product_.takes_one_row()) [[unlikely]]
+      return run_on_stack(x, detail::output_rows<Out>{y, outputs(), 1, outputs()});
+    alignas(64) std::byte memory[Product::stack_bytes];
+    product_.one_row(x, y, detail::output_stages<Out>(bias_.data(), options_), &memory[0]);
+  }
+
   /// This is a separate function, so that calls with reserved memory have no buffer on the stack.
   template <class Source, class Out>
   [[gnu::noinline]] void run_on_stack(const Source& x,
@@ -407,6 +438,8 @@ class layer {
     alignas(64) std::byte memory[Product::stack_bytes];
     if constexpr (detail::OwnsOutputs<Product>) {
       product_.run_on_stack(x, y, &memory[0]);
+    } else if constexpr (has_one_row) {
+      product_.parts_on_stack(x, y, detail::output_stages<Out>(bias_.data(), options_), &memory[0]);
     } else {
       product_.run_on_stack(x, y, detail::output_stages<Out>(bias_.data(), options_), &memory[0]);
     }

@@ -112,9 +112,11 @@ FEWBIT_ALWAYS_INLINE void multiply_prepared_row(const typename Kernel::unit::lhs
   const index depth = unit::in_place ? w.k() : w.layout().padded();
   if constexpr (detail::Proving<unit>) {
     if (rows.wide() != nullptr)
-      return detail::sum_panels<typename unit::widened>(a, depth, 0, w, rows.wide(), c, epilogue);
+      return detail::sum_panels<true, 0, typename unit::widened>(a, depth, w, rows.wide(), c,
+                                                                 epilogue);
   }
-  detail::sum_panels<typename unit::dots>(a, depth, unit::lhs_offset, w, w.panel(0), c, epilogue);
+  detail::sum_panels<!unit::in_place, unit::lhs_offset, typename unit::dots>(
+      a, depth, w, w.panel(0), c, epilogue);
 }
 
 namespace detail {
@@ -138,8 +140,8 @@ FEWBIT_ALWAYS_INLINE void multiply_copied_row(const Lhs* a, const int8_weights<L
           return multiply_block(code_block<Lhs>{a, w.k(), 1}, w, c, w.n(), epilogue, scratch);
         auto* row = reinterpret_cast<typename halves::lhs_code*>(scratch);
         copy_whole_row<halves, IsPadded>(a, w.k(), row);
-        return sum_panels<typename halves::dots>(row, w.layout().padded(), halves::lhs_offset, w,
-                                                 w.panel(0), c, epilogue);
+        return sum_panels<true, halves::lhs_offset, typename halves::dots>(
+            row, w.layout().padded(), w, w.panel(0), c, epilogue);
       }
     }
     auto* row = reinterpret_cast<typename unit::lhs_code*>(scratch);

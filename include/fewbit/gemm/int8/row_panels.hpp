@@ -78,74 +78,72 @@ struct finish_row {
 #pragma GCC unroll 8
     for (int j = 0; j < C; ++j) {
       const index first = col + j * Unit::cols;
-      if (first >= n) return;
+      if (j > 0 && first >= n) return;
       const at where{row, first, static_cast<int>(std::min<index>(n - first, Unit::cols))};
       where.store_columns(epilogue(sums[j], where), c);
     }
   }
 };
 
-/// Multiplies one row by `panels` panels of C registers.
-template <class Dots, int C, class Sink>
-FEWBIT_ALWAYS_INLINE void sum_panels_of(const tile_run<Dots>& given, int offset,
-                                        Sink sink) noexcept {
-  auto run = given;
-  const auto* column_sums = run.column_sums;
+/// Multiplies one row by the panels of C registers from column sink.col to column `end`. With
+/// WholeSteps, run.depth is a multiple of Dots::depth. If panels are narrow, each turn of the loop
+/// computes its addresses from the column, so that all pointers stay in registers.
+template <bool WholeSteps, int Offset, int C, class Dots, class Sink>
+FEWBIT_ALWAYS_INLINE void sum_panels_of(const tile_run<Dots>& run, index end, Sink sink) noexcept {
+  constexpr std::size_t codes = WholeSteps ? Dots::depth : 1;
+  const auto* a = run.a;
+  const auto* w = run.w;
+  [[maybe_unused]] const auto* column_sums = run.column_sums;
+  const index panel_codes = run.panel_codes;
+  auto steps = static_cast<std::size_t>(run.depth) / codes;
   no_side nothing;
-  for (; run.along > 0; --run.along) {
+  do {
     if constexpr (C <= hidden_bounds) {
-      arch::forget_origin(run.a);
-      arch::forget_value(run.depth);
+      arch::forget_origin(a);
+      arch::forget_value(steps);
+      arch::forget_value(sink.col);
     }
     register_tile<Dots, 1, C> tile;
-    if (column_sums != nullptr) {
-      tile.start(column_sums, static_cast<std::uint32_t>(offset), nullptr);
-      column_sums += C * Dots::cols;
-    }
-    tile.accumulate(run.a, 0, run.w, run.depth, nothing);
+    if constexpr (Offset != 0)
+      tile.start(column_sums + sink.col, static_cast<std::uint32_t>(Offset), nullptr);
+    tile.accumulate(a, 0, w, static_cast<index>(steps * codes), nothing);
     sink.receive(tile);
-    run.w += run.panel_codes;
-  }
+    w += panel_codes;
+  } while (sink.col < end);
 }
 
 /// Multiplies one row by all panels.
 ///
-/// @param row      `depth` codes as Dots reads them, minus `offset`
+/// @tparam WholeSteps  whether `depth` is a multiple of Dots::depth
+/// @tparam Offset  what was subtracted from the codes
+/// @param row      `depth` codes as Dots reads them, minus Offset
 /// @param weights  the codes of all panels as Dots reads them
 /// @param c_row    the row of C, for the epilogue
-template <class Dots, class Weights, class Out, class E>
-FEWBIT_ALWAYS_INLINE void sum_panels(const typename Dots::lhs_code* row, index depth, int offset,
+template <bool WholeSteps, int Offset, class Dots, class Weights, class Out, class E>
+FEWBIT_ALWAYS_INLINE void sum_panels(const typename Dots::lhs_code* row, index depth,
                                      const Weights& w, const typename Dots::rhs_code* weights,
                                      Out* c, const E& epilogue, index c_row = 0) noexcept {
   using kernel_type = typename Weights::kernel_type;
   using tile = typename kernel_type::tile;
-  const index padded = w.layout().padded(), wide = w.wide_cols();
+  const index padded = w.layout().padded(), wide = w.wide_cols(), n = w.n();
   const std::int32_t* sums = nullptr;
   if constexpr (kernel_type::unit::lhs_offset != 0) {
     sums = w.block_sums(0, 0);
-  } else if (offset != 0) {
+  } else if constexpr (Offset != 0) {
     sums = w.column_sums().data();
   }
-  const auto run = [&](index col, index width, index panels) {
-    return tile_run<Dots>{row,
-                          0,
-                          weights + col * padded,
-                          width * padded,
-                          depth,
-                          sums == nullptr ? nullptr : sums + col,
-                          nullptr,
-                          1,
-                          panels};
+  const auto run = [&](index col, index width) {
+    return tile_run<Dots>{row, 0, weights + col * padded, width * padded, depth, sums, nullptr,
+                          1,   1};
   };
   if (wide > 0) {
-    sum_panels_of<Dots, kernel_type::col_registers>(
-        run(0, tile::cols, wide / tile::cols), offset,
-        finish_row<Dots, Out, E>{c, c_row, 0, w.n(), epilogue});
+    sum_panels_of<WholeSteps, Offset, kernel_type::col_registers>(
+        run(0, tile::cols), wide, finish_row<Dots, Out, E>{c, c_row, 0, n, epilogue});
   }
-  if (const index rest = w.padded_n() - wide; rest > 0) {
-    sum_panels_of<Dots, kernel_type::edge_registers>(
-        run(wide, kernel_type::edge_cols, rest / kernel_type::edge_cols), offset,
-        finish_row<Dots, Out, E>{c, c_row, wide, w.n(), epilogue});
+  if (wide < n) {
+    sum_panels_of<WholeSteps, Offset, kernel_type::edge_registers>(
+        run(wide, kernel_type::edge_cols), n,
+        finish_row<Dots, Out, E>{c, c_row, wide, n, epilogue});
   }
 }
 
@@ -179,8 +177,8 @@ template <class Weights, class Out, class E>
       if (w.k() >= halves_depth) {
         auto* cut = reinterpret_cast<typename halves::lhs_code*>(&row[0]);
         copy_whole_row<halves, false>(a, w.k(), cut);
-        sum_panels<typename halves::dots>(cut, padded, halves::lhs_offset, w, w.panel(0), to,
-                                          epilogue, r);
+        sum_panels<true, halves::lhs_offset, typename halves::dots>(cut, padded, w, w.panel(0), to,
+                                                                    epilogue, r);
         continue;
       }
     }
@@ -190,8 +188,8 @@ template <class Weights, class Out, class E>
     } else {
       copy_whole_row<unit, false>(a, w.k(), &row[0]);
     }
-    sum_panels<typename unit::dots>(from, unit::in_place ? w.k() : padded, unit::lhs_offset, w,
-                                    w.panel(0), to, epilogue, r);
+    sum_panels<!unit::in_place, unit::lhs_offset, typename unit::dots>(
+        from, unit::in_place ? w.k() : padded, w, w.panel(0), to, epilogue, r);
   }
 }
 

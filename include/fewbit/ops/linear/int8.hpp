@@ -35,6 +35,7 @@
 #include "fewbit/quant/arrays.hpp"
 #include "fewbit/quant/params.hpp"
 #include "fewbit/quant/quantize.hpp"
+#include "fewbit/quant/row_in_registers.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 
@@ -129,6 +130,8 @@ class int8_product {
   static constexpr const char* name = "linear";
   static constexpr index most_rows = rows_at_a_time;
   static constexpr index stack_bytes = usual_stack_bytes;
+  /// Whether one row has a path of its own, without blocks of k and expanded weights.
+  static constexpr bool has_one_row = scale_depth<typename S::granularity> == 0 && !stays_packed<S>;
   using inputs_type = Inputs;
   using input_code = typename Inputs::code;
   using weights_type =
@@ -146,6 +149,7 @@ class int8_product {
     if constexpr (!Inputs::is_static) expect_finite_totals(weights, input_max);
     const row_matrix<std::int8_t> codes = signed_codes(weights);
     weights_ = weights_type(codes, stays_packed<S> ? -S::storage::min : block_depth);
+    set_row_fits();
     scales_ = block_table<float>(weights, [&](index j, index c) {
       return Inputs::is_static ? product_scale(weights, codes, j, c)
                                : signed_code_scale(weights, j, c);
@@ -180,7 +184,10 @@ class int8_product {
   static void visit_parts(Self& self, Parts& parts) {
     visit_params(self.input_params_, parts);
     parts.weights("weights", self.weights_);
-    if constexpr (Parts::loads) self.expect_parts(parts.place());
+    if constexpr (Parts::loads) {
+      self.expect_parts(parts.place());
+      self.set_row_fits();
+    }
     const index sums = self.outputs() * scale_blocks<S>(self.inputs());
     parts.array("scales", self.scales_, sums, scale_number{});
     if constexpr (S::is_affine) {
@@ -230,19 +237,74 @@ class int8_product {
       for (index r = 0; rows == 0 && r < y.rows; ++r)
         packed_row_by_chunks(x.from(r), y.part(r, 1), rest, memory);
     } else {
-      if constexpr (block_depth == 0) {
-        if (y.rows == 1 && row_bytes() <= stack_bytes) return one_row(x, y.data, rest, memory);
+      if constexpr (has_one_row) {
+        if (y.rows == 1 && takes_one_row()) return one_row(x, y.data, rest, memory);
       }
       parts_on_stack(x, y, rest, memory);
+    }
+  }
+
+  /// Whether one_row has the memory that it needs.
+  [[nodiscard]] bool takes_one_row() const noexcept
+    requires has_one_row
+  {
+    return row_fits_;
+  }
+
+  /// One row, in stack_bytes of memory.
+  template <class Source, class Out, class Stages>
+    requires has_one_row
+  FEWBIT_ALWAYS_INLINE void one_row(const Source& x, Out* y, const Stages& rest,
+                                    std::byte* memory) const noexcept {
+    const index k = inputs();
+    float scale = input_params_.scale;
+    std::int32_t row_sum = 0;
+    const auto product = [&](const auto& row) FEWBIT_INLINE_LAMBDA {
+      gemm::multiply_row(row, weights_, {}, y,
+                         scale_sums(blocks_of(&row_sum)) | with_row_scales(&scale, rest),
+                         memory + stack_layout::padded(k));
+    };
+    if constexpr (Source::are_codes) {
+      if constexpr (!Inputs::is_static) scale = *x.scales_of(0);
+      if constexpr (S::is_affine) row_sum = gemm::sum_of_codes(x.row(0), k);
+      if constexpr (Inputs::is_static) {
+        product(x.row(0));
+      } else {  // a prepared row
+        product(gemm::padded_row<input_code>{x.row(0)});
+      }
+    } else {
+      using form = gemm::row_form<weights_type>;
+      auto* codes = reinterpret_cast<typename form::code*>(memory);
+      if constexpr (Inputs::is_static) {
+        encode_static_row(x.row(0), k, {scale, input_params_.zero_point - form::offset}, codes);
+      } else {
+        static_assert(form::offset == -middle_code<typename form::code>);
+        scale = encode_dynamic_row(x.row(0), k, codes);
+      }
+      if constexpr (S::is_affine) {
+        row_sum = gemm::sum_of_codes(codes, k) + form::offset * static_cast<std::int32_t>(k);
+      }
+      product(form{codes});
+    }
+  }
+
+  /// Any number of rows. A separate function keeps the code of one row short.
+  template <class Source, class Out, class Stages>
+  [[gnu::noinline]] void parts_on_stack(const Source& x, const output_rows<Out>& y,
+                                        const Stages& rest, std::byte* memory) const noexcept {
+    const stack_layout place(y.rows, inputs(), Source::are_codes);
+    for (index first = 0; first < y.rows; first += place.rows) {
+      const index count = std::min(place.rows, y.rows - first);
+      rows_on_stack(x.from(first), y.part(first, count), rest, memory, place);
     }
   }
 
   /// Whether one row is multiplied on the stack even if there is memory for it: the weights are so
   /// small that preparing another walk takes longer than the product.
   [[nodiscard]] bool runs_one_row_on_stack() const noexcept {
-    if constexpr (block_depth == 0 && !stays_packed<S>) {
+    if constexpr (has_one_row) {
       constexpr index small = 64 * 1024;
-      return weights_.bytes() <= small && row_bytes() <= stack_bytes;
+      return weights_.bytes() <= small && row_fits_;
     } else {
       return false;
     }
@@ -375,45 +437,11 @@ class int8_product {
     }
   }
 
-  /// Bytes of the codes of one row and of their copy in the order of the kernel.
-  [[nodiscard]] index row_bytes() const noexcept {
-    return stack_layout::padded(inputs()) + gemm::row_scratch_bytes(weights_);
-  }
-
-  /// One row. `memory` has row_bytes() bytes.
-  template <class Source, class Out, class Stages>
-  FEWBIT_ALWAYS_INLINE void one_row(const Source& x, Out* y, const Stages& rest,
-                                    std::byte* memory) const noexcept {
-    const index k = inputs();
-    float scale = input_params_.scale;
-    std::int32_t row_sum = 0;
-    std::byte* scratch = memory + stack_layout::padded(k);
-    const auto stages = scale_sums(blocks_of(&row_sum)) | with_row_scales(&scale, rest);
-    if constexpr (Source::are_codes) {
-      if constexpr (!Inputs::is_static) scale = *x.scales_of(0);
-      if constexpr (S::is_affine) row_sum = gemm::sum_of_codes(x.row(0), k);
-      if constexpr (Inputs::is_static) {
-        gemm::multiply_row(x.row(0), weights_, {}, y, stages, scratch);
-      } else {  // a prepared row
-        gemm::multiply_row(gemm::padded_row<input_code>{x.row(0)}, weights_, {}, y, stages,
-                           scratch);
-      }
-    } else {
-      using form = gemm::row_form<weights_type>;
-      auto* codes = reinterpret_cast<typename form::code*>(memory);
-      bool fits = false;
-      if constexpr (!Inputs::is_static) {
-        const largest_of_row largest = largest_of(x.row(0), k);
-        scale = dynamic_scale(largest.amax);
-        fits = largest.is_finite;
-      }
-      row_quantizer<typename form::code>({scale, input_params_.zero_point - form::offset},
-                                         input_min - form::offset, input_max - form::offset)
-          .to_whole_registers(x.row(0), k, codes, fits);
-      if constexpr (S::is_affine) {
-        row_sum = gemm::sum_of_codes(codes, k) + form::offset * static_cast<std::int32_t>(k);
-      }
-      gemm::multiply_row(form{codes}, weights_, {}, y, stages, scratch);
+  /// One comparison of a call instead of several.
+  void set_row_fits() noexcept {
+    if constexpr (has_one_row) {
+      const index codes = stack_layout::padded(inputs());
+      row_fits_ = codes + gemm::row_scratch_bytes(weights_) <= stack_bytes;
     }
   }
 
@@ -445,17 +473,6 @@ class int8_product {
 
     static index padded(index count) noexcept { return (count + 63) & ~index{63}; }
   };
-
-  /// Any number of rows. A separate function keeps the code of one row short.
-  template <class Source, class Out, class Stages>
-  [[gnu::noinline]] void parts_on_stack(const Source& x, const output_rows<Out>& y,
-                                        const Stages& rest, std::byte* memory) const noexcept {
-    const stack_layout place(y.rows, inputs(), Source::are_codes);
-    for (index first = 0; first < y.rows; first += place.rows) {
-      const index count = std::min(place.rows, y.rows - first);
-      rows_on_stack(x.from(first), y.part(first, count), rest, memory, place);
-    }
-  }
 
   /// Multiplies y.rows <= place.rows rows by all columns, place.cols columns at a time.
   template <class Source, class Out, class Stages>
@@ -614,6 +631,7 @@ class int8_product {
   stored_array<std::int32_t> zero_points_;
   stored_array<std::int32_t> input_offsets_;
   quant_params input_params_;
+  bool row_fits_ = false;  // whether the codes of one row and their copy fit stack_bytes
 };
 
 }  // namespace detail
