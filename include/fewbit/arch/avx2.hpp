@@ -203,6 +203,16 @@ struct avx2_widened : avx2_register {
     }
   }
 
+  /// The same for 16 activations in registers.
+  FEWBIT_ALWAYS_INLINE static void copy_ints(const accumulator& low, const accumulator& high,
+                                             std::int16_t* to) noexcept {
+    const __m256i order = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15));
+    const __m256i words = _mm256_packs_epi32(reinterpret_cast<__m256i>(low.data),
+                                             reinterpret_cast<__m256i>(high.data));
+    store(_mm256_permute4x64_epi64(_mm256_shuffle_epi8(words, order), 0xD8), to);
+  }
+
   /// Copies any number of activations and fills the last step with zeros.
   template <class Lhs>
   static void copy_lhs(const Lhs* from, std::ptrdiff_t count, std::int16_t* to) noexcept {
@@ -402,6 +412,20 @@ struct avx2_half_codes : avx2_halves {
     }
   }
 
+  /// The same for 16 activations in registers, minus lhs_offset.
+  FEWBIT_ALWAYS_INLINE static void copy_ints(const accumulator& low_ints,
+                                             const accumulator& high_ints,
+                                             std::uint16_t* to) noexcept {
+    const __m256i words = _mm256_packs_epi32(reinterpret_cast<__m256i>(low_ints.data),
+                                             reinterpret_cast<__m256i>(high_ints.data));
+    const __m256i bytes = _mm256_sub_epi16(words, _mm256_set1_epi16(lhs_offset));
+    const __m256i low = _mm256_and_si256(bytes, _mm256_set1_epi16(15));
+    const __m256i high = _mm256_srli_epi16(bytes, 4);
+    // Four low halves, four high halves; pack instructions work within 128 bits.
+    const __m256i cut = _mm256_shuffle_epi32(_mm256_packus_epi16(low, high), 0xD8);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permute4x64_epi64(cut, 0xD8));
+  }
+
   /// Copies any number of activations and fills the last step with zeros.
   static void copy_lhs(const Lhs* from, std::ptrdiff_t count, int offset,
                        std::uint16_t* to) noexcept {
@@ -437,6 +461,10 @@ struct avx2_unit : avx2_dots {
   FEWBIT_ALWAYS_INLINE static void copy_whole(const Lhs* from, std::ptrdiff_t count, int /*offset*/,
                                               std::int16_t* to) noexcept {
     widened::copy_whole(from, count, to);
+  }
+  FEWBIT_ALWAYS_INLINE static void copy_ints(const accumulator& low, const accumulator& high,
+                                             std::int16_t* to) noexcept {
+    widened::copy_ints(low, high, to);
   }
   static void copy_lhs(const Lhs* from, std::ptrdiff_t count, std::int16_t* to) noexcept {
     widened::copy_lhs(from, count, to);

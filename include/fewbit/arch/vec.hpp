@@ -563,6 +563,33 @@ FEWBIT_ALWAYS_INLINE auto largest_first(const vec<T, N>& v) noexcept {
   }
 }
 
+/// The largest lane of v in all lanes. Each step exchanges halves of parts that are half as wide.
+template <int Step, class T, int N>
+FEWBIT_ALWAYS_INLINE vec<T, N> largest_in_all(const vec<T, N>& v) noexcept {
+  static_assert(std::is_integral_v<T> && (N & (N - 1)) == 0);
+  if constexpr (Step == 0) {
+    return v;
+  } else {
+    vec<T, N> turned;
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+    if constexpr (vec<T, N>::is_native) {
+      [&]<int... I>(std::integer_sequence<int, I...>) {
+        turned.data = __builtin_shufflevector(v.data, v.data, (I ^ Step)...);
+      }(std::make_integer_sequence<int, N>{});
+      return largest_in_all<Step / 2>(max(v, turned));
+    }
+#endif
+#endif
+    for (int i = 0; i < N; ++i) turned.set(i, v[i ^ Step]);
+    return largest_in_all<Step / 2>(max(v, turned));
+  }
+}
+template <class T, int N>
+FEWBIT_ALWAYS_INLINE vec<T, N> largest_in_all(const vec<T, N>& v) noexcept {
+  return largest_in_all<N / 2>(v);
+}
+
 /// The largest lane.
 template <class T, int N>
 FEWBIT_ALWAYS_INLINE T max_of_lanes(const vec<T, N>& v) noexcept {

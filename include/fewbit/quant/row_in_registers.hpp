@@ -51,37 +51,66 @@ FEWBIT_ALWAYS_INLINE void load_row(const float* x, index n, reals (&row)[R]) noe
   }
 }
 
-/// Writes the codes of registers that load_row has loaded, and fills the last register of codes
-/// with the code of 0. scaled(v) is rounded to int32, which narrow(int16) makes codes.
-template <class Code, int R, class Scaled, class Narrow>
-FEWBIT_ALWAYS_INLINE void store_row(const reals (&row)[R], index n, const Scaled& scaled,
-                                    const Narrow& narrow, Code* codes) noexcept {
+/// Writes codes of type Code, and fills the last register with the code of 0, which is `zero`.
+template <class Code>
+struct byte_row {
+  using code = Code;
   using ints = arch::rebind<reals, std::int32_t>;
-  const auto four = [&](int first) {
-    ints values[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i)
-      values[i] =
-          first + i < R ? arch::nearest_int(scaled(row[std::min(first + i, R - 1)])) : ints(0);
-    return arch::narrowed<Code>(values, narrow);
-  };
-  if constexpr (R == 2) {
-    four(0).store(codes);
-  } else {
-    constexpr index part = R / 2 * reals::lanes;
-    const ints zeros[4] = {ints(0), ints(0), ints(0), ints(0)};
-    arch::narrowed<Code>(zeros, narrow).store(codes + (n - 1) / code_lanes * code_lanes);
-    if constexpr (R == 4) {
-      const auto both = four(0);
-      arch::part<0, int{part}>(both).store(codes);
-      arch::part<1, int{part}>(both).store(codes + n - part);
+  Code* codes;
+  int zero;
+
+  template <int R>
+  FEWBIT_ALWAYS_INLINE void put(const ints (&values)[R], index n) const noexcept {
+    if constexpr (R == 2) {
+      four<R>(values, 0).store(codes);
     } else {
-      static_assert(R == 8);
-      four(0).store(codes);
-      four(4).store(codes + n - part);
+      constexpr index part = R / 2 * reals::lanes;
+      codes_register<Code>(static_cast<Code>(zero))
+          .store(codes + (n - 1) / code_lanes * code_lanes);
+      if constexpr (R == 4) {
+        const auto both = four<R>(values, 0);
+        arch::part<0, int{part}>(both).store(codes);
+        arch::part<1, int{part}>(both).store(codes + n - part);
+      } else {
+        static_assert(R == 8);
+        four<R>(values, 0).store(codes);
+        four<R>(values, 4).store(codes + n - part);
+      }
     }
   }
-}
+
+ private:
+  template <int R>
+  FEWBIT_ALWAYS_INLINE auto four(const ints (&values)[R], int first) const noexcept {
+    using half = arch::vec<std::int16_t, 2 * reals::lanes>;
+    ints some[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i)
+      some[i] = first + i < R ? values[std::min(first + i, R - 1)] : ints(0);
+    return arch::narrowed<Code>(
+        some, [add = half(static_cast<std::int16_t>(zero))](const half& v) { return v + add; });
+  }
+};
+
+/// Writes codes in the form of a unit that takes them from registers, 16 at a time. The number of
+/// codes is a multiple of the depth of a step. Units take the codes plus `zero`.
+template <class Unit, class Code>
+struct unit_row {
+  using code = Code;
+  using ints = arch::rebind<reals, std::int32_t>;
+  typename Unit::lhs_code* to;
+  int zero;
+
+  template <int R>
+  FEWBIT_ALWAYS_INLINE void put(const ints (&values)[R], index n) const noexcept {
+    constexpr index together = 2 * reals::lanes;
+#pragma GCC unroll 4
+    for (int i = 0; i < R; i += 2) {
+      const index first = i < R / 2 || R == 2 ? i / 2 * together : n - (R - i) / 2 * together;
+      Unit::copy_ints(values[i] + ints(zero), values[i + 1] + ints(zero), to + first);
+    }
+  }
+};
 
 /// The longest rows for which load_row reads 2 and 4 registers. Longer ones take 8.
 inline constexpr index two_registers = 2 * reals::lanes, four_registers = 4 * reals::lanes;
@@ -89,6 +118,57 @@ inline constexpr index two_registers = 2 * reals::lanes, four_registers = 4 * re
 /// The zero point of codes of magnitudes up to 127: 0, or 128 for unsigned codes.
 template <class Code>
 inline constexpr int middle_code = std::is_signed_v<Code> ? 0 : 128;
+
+/// Whether dynamic_scale of a largest magnitude, given by its bits, is the quotient by 127: the
+/// magnitude is 2^-119 to 2^127.
+[[nodiscard]] FEWBIT_ALWAYS_INLINE bool has_usual_scale(std::int32_t bits) noexcept {
+  constexpr std::uint32_t least = 8U << 23U, largest = 254U << 23U;
+  return static_cast<std::uint32_t>(bits) - least <= largest - least;
+}
+
+/// Rounds scaled(v) of each register of a row and writes the codes.
+template <int R, class Row, class Scaled>
+FEWBIT_ALWAYS_INLINE void put_row(const reals (&row)[R], index n, const Row& to,
+                                  const Scaled& scaled) noexcept {
+  arch::rebind<reals, std::int32_t> values[R];
+#pragma GCC unroll 8
+  for (int i = 0; i < R; ++i) values[i] = arch::nearest_int(scaled(row[i]));
+  to.template put<R>(values, n);
+}
+
+/// Codes of a row of R registers under its own scale, which is returned; 0, without any effect, if
+/// a value is not finite. The scale is computed in all lanes, because a broadcast takes longer than
+/// wide divisions.
+template <int R, class Row>
+FEWBIT_ALWAYS_INLINE float encode_dynamic_registers(const float* x, index n,
+                                                    const Row& to) noexcept {
+  reals row[R];
+  load_row(x, n, row);
+  auto largest = arch::magnitude_bits(row[0]);
+#pragma GCC unroll 8
+  for (int i = 1; i < R; ++i) largest = arch::max(largest, arch::magnitude_bits(row[i]));
+  largest = arch::largest_in_all(largest);
+  reals scale = arch::bits_as<float>(largest) / reals(127.0F);
+  if (!has_usual_scale(largest[0])) [[unlikely]] {
+    if (largest[0] >= infinity_bits) return 0.0F;
+    scale = reals(dynamic_scale(std::bit_cast<float>(largest[0])));
+  }
+  // |x| / scale < 127.5, so no code leaves its range.
+  const reals inverse = reals(1.0F) / scale;
+  put_row(row, n, to, [&](const reals& v) { return v * inverse; });
+  return scale[0];
+}
+
+/// The same for a row of n <= short_row floats.
+template <class Row>
+FEWBIT_ALWAYS_INLINE float encode_short_dynamic_row(const float* x, index n,
+                                                    const Row& to) noexcept {
+  if (n <= two_registers) return encode_dynamic_registers<2>(x, n, to);
+  if constexpr (four_registers < short_row) {
+    if (n > four_registers) return encode_dynamic_registers<8>(x, n, to);
+  }
+  return encode_dynamic_registers<4>(x, n, to);
+}
 
 /// encode_dynamic_row for rows that are long or not finite.
 template <class Code>
@@ -101,68 +181,64 @@ template <class Code>
   return scale;
 }
 
-/// Whether dynamic_scale of a largest magnitude, given by its bits, is the quotient by 127: the
-/// magnitude is 2^-119 to 2^127.
-[[nodiscard]] FEWBIT_ALWAYS_INLINE bool has_usual_scale(std::int32_t bits) noexcept {
-  constexpr std::uint32_t least = 8U << 23U, largest = 254U << 23U;
-  return static_cast<std::uint32_t>(bits) - least <= largest - least;
-}
-
-/// encode_dynamic_row for R registers.
-template <int R, class Code>
-FEWBIT_ALWAYS_INLINE float encode_dynamic_registers(const float* x, index n, Code* codes) noexcept {
-  using half = arch::vec<std::int16_t, 2 * reals::lanes>;
-  reals row[R];
-  load_row(x, n, row);
-  auto largest = arch::magnitude_bits(row[0]);
-#pragma GCC unroll 8
-  for (int i = 1; i < R; ++i) largest = arch::max(largest, arch::magnitude_bits(row[i]));
-  const auto most = arch::largest_first(largest);
-  float scale = arch::bits_as<float>(most)[0] / 127.0F;
-  if (!has_usual_scale(most[0])) [[unlikely]] {
-    if (most[0] >= infinity_bits) return encode_any_dynamic_row(x, n, codes);
-    scale = dynamic_scale(std::bit_cast<float>(most[0]));
-  }
-  // |x| / scale < 127.5, so no code leaves its range.
-  const reals inverse(1.0F / scale);
-  store_row(
-      row, n, [&](const reals& v) { return v * inverse; },
-      [](const half& v) {
-        if constexpr (middle_code<Code> == 0) return v;
-        return v + half(std::int16_t{middle_code<Code>});
-      },
-      codes);
-  return scale;
-}
-
 /// Codes of one row under the scale dynamic_scale(max|x|), which is returned: codes[i] =
 /// clamp(rne(x[i] * (1 / scale)), -127, 127), plus 128 if codes are unsigned. Infinities and NaN are
 /// as in row_quantizer. `codes` has room for whole registers; the last one is filled with the code
 /// of 0.
 template <class Code>
 [[gnu::noinline]] float encode_dynamic_row(const float* x, index n, Code* codes) noexcept {
-  if (n > short_row) return encode_any_dynamic_row(x, n, codes);
-  if (n <= two_registers) return encode_dynamic_registers<2>(x, n, codes);
-  if constexpr (four_registers < short_row) {
-    if (n > four_registers) return encode_dynamic_registers<8>(x, n, codes);
+  if (n <= short_row) {
+    const float scale = encode_short_dynamic_row(x, n, byte_row<Code>{codes, middle_code<Code>});
+    if (scale > 0.0F) [[likely]]
+      return scale;
   }
-  return encode_dynamic_registers<4>(x, n, codes);
+  return encode_any_dynamic_row(x, n, codes);
 }
 
-/// encode_static_row for R registers.
-template <int R, class Code>
-FEWBIT_ALWAYS_INLINE void encode_static_registers(const float* x, index n,
-                                                  const row_quantizer<Code>& to_codes,
-                                                  Code* codes) noexcept {
-  using half = arch::vec<std::int16_t, 2 * reals::lanes>;
+/// Whether a row can be written in the form of a unit.
+template <class Unit>
+concept TakesInts =
+    reals::lanes == 8 && requires(const arch::rebind<reals, std::int32_t>& v,
+                                  typename Unit::lhs_code* to) { Unit::copy_ints(v, v, to); };
+[[nodiscard]] FEWBIT_ALWAYS_INLINE bool takes_ints(index n) noexcept {
+  return n <= short_row && n % 4 == 0;
+}
+
+/// encode_dynamic_row for takes_ints(n) floats, in the form of a unit. `to` has room for n codes
+/// rounded up to a multiple of 16. Returns 0, without any effect, if a value is not finite.
+template <TakesInts Unit>
+[[gnu::noinline]] float encode_dynamic_unit_row(const float* x, index n,
+                                                typename Unit::lhs_code* to) noexcept {
+  return encode_short_dynamic_row(x, n, unit_row<Unit, std::int8_t>{to, 0});
+}
+
+/// Codes of a row of n <= short_row floats under `params`, saturated to all codes.
+template <class Row>
+FEWBIT_ALWAYS_INLINE void encode_short_static_row(const float* x, index n,
+                                                  const quant_params& params,
+                                                  const Row& to) noexcept {
+  using limits = std::numeric_limits<typename Row::code>;
+  const row_quantizer<typename Row::code> to_codes(params, limits::min(), limits::max());
   const reals inverse(to_codes.inverse_scale), lowest(to_codes.lowest), highest(to_codes.highest);
-  const half zero(static_cast<std::int16_t>(to_codes.zero_point));
-  reals row[R];
-  load_row(x, n, row);
-  store_row(
-      row, n,
-      [&](const reals& v) { return arch::clamp(reals(without_nan(v) * inverse), lowest, highest); },
-      [&](const half& v) { return v + zero; }, codes);
+  const auto encode = [&](auto registers) FEWBIT_INLINE_LAMBDA {
+    reals row[decltype(registers)::value];
+    load_row(x, n, row);
+    put_row(row, n, to, [&](const reals& v) {
+      return arch::clamp(reals(without_nan(v) * inverse), lowest, highest);
+    });
+  };
+  if (n <= two_registers) return encode(std::integral_constant<int, 2>{});
+  if constexpr (four_registers < short_row) {
+    if (n > four_registers) return encode(std::integral_constant<int, 8>{});
+  }
+  encode(std::integral_constant<int, 4>{});
+}
+
+/// encode_static_row for takes_ints(n) floats, in the form of a unit, as encode_dynamic_unit_row.
+template <TakesInts Unit, class Code>
+[[gnu::noinline]] void encode_static_unit_row(const float* x, index n, const quant_params& params,
+                                              typename Unit::lhs_code* to) noexcept {
+  encode_short_static_row(x, n, params, unit_row<Unit, Code>{to, params.zero_point});
 }
 
 /// encode_static_row for long rows.
@@ -178,14 +254,8 @@ template <class Code>
 template <class Code>
 [[gnu::noinline]] void encode_static_row(const float* x, index n, const quant_params& params,
                                          Code* codes) noexcept {
-  using limits = std::numeric_limits<Code>;
   if (n > short_row) return encode_long_static_row(x, n, params, codes);
-  const row_quantizer<Code> to_codes(params, limits::min(), limits::max());
-  if (n <= two_registers) return encode_static_registers<2>(x, n, to_codes, codes);
-  if constexpr (four_registers < short_row) {
-    if (n > four_registers) return encode_static_registers<8>(x, n, to_codes, codes);
-  }
-  encode_static_registers<4>(x, n, to_codes, codes);
+  encode_short_static_row(x, n, params, byte_row<Code>{codes, params.zero_point});
 }
 
 }}}  // namespace fewbit::detail

@@ -122,39 +122,61 @@ FEWBIT_ALWAYS_INLINE void multiply_prepared_row(const typename Kernel::unit::lhs
 namespace detail {
 
 /// multiply_row for a row that is copied to scratch memory.
-template <bool IsPadded, class Lhs, class Kernel, class Out, class E>
-FEWBIT_ALWAYS_INLINE void multiply_copied_row(const Lhs* a, const int8_weights<Lhs, Kernel>& w,
+///
+/// @param copy   copy(unit, to) writes the row in the form of a unit, padded to whole steps
+/// @param codes  codes() returns the row as codes
+template <class Lhs, class Kernel, class Out, class E, class Copy, class Codes>
+FEWBIT_ALWAYS_INLINE void multiply_copied_row(const Copy& copy, const Codes& codes,
+                                              const int8_weights<Lhs, Kernel>& w,
                                               const row_weights<int8_weights<Lhs, Kernel>>& rows,
                                               Out* c, const E& epilogue,
                                               std::byte* scratch) noexcept {
   using unit = typename Kernel::unit;
   if constexpr (unit::rows != 1) {
-    multiply_block(code_block<Lhs>{a, w.k(), 1}, w, c, w.n(), epilogue, scratch);
+    multiply_block(code_block<Lhs>{codes(), w.k(), 1}, w, c, w.n(), epilogue, scratch);
   } else if constexpr (unit::in_place) {
-    multiply_prepared_row(a, w, rows, c, epilogue);
+    multiply_prepared_row(codes(), w, rows, c, epilogue);
   } else {
     if constexpr (Proving<unit>) {
       using halves = typename unit::halves;
       if (rows.wide() == nullptr && w.k() >= halves_depth) {
         if (w.bytes() >= proof_far_bytes)
-          return multiply_block(code_block<Lhs>{a, w.k(), 1}, w, c, w.n(), epilogue, scratch);
+          return multiply_block(code_block<Lhs>{codes(), w.k(), 1}, w, c, w.n(), epilogue, scratch);
         auto* row = reinterpret_cast<typename halves::lhs_code*>(scratch);
-        copy_whole_row<halves, IsPadded>(a, w.k(), row);
+        copy(halves{}, row);
         return sum_panels<true, halves::lhs_offset, typename halves::dots>(
             row, w.layout().padded(), w, w.panel(0), c, epilogue);
       }
     }
     auto* row = reinterpret_cast<typename unit::lhs_code*>(scratch);
-    copy_whole_row<unit, IsPadded>(a, w.k(), row);
+    copy(unit{}, row);
     multiply_prepared_row(row, w, rows, c, epilogue);
   }
 }
 
 }  // namespace detail
 
+/// A row that multiply_row asks for in the form that it reads: copy(unit, to) writes it in the form
+/// of a unit, padded to whole steps; codes() returns it as codes.
+template <class Copy, class Codes>
+struct written_row {
+  Copy copy;
+  Codes codes;
+};
+template <class Copy, class Codes>
+written_row(Copy, Codes) -> written_row<Copy, Codes>;
+
+/// Copies codes that may be read up to the next multiple of 64 to the form of a unit.
+template <class Unit, class Lhs>
+FEWBIT_ALWAYS_INLINE void copy_padded_row(const Lhs* codes, index k,
+                                          typename Unit::lhs_code* to) noexcept {
+  detail::copy_whole_row<Unit, true>(codes, k, to);
+}
+
 /// c(j) = epilogue(sum over k of a(k) * W(j, k)) for weights without blocks of k.
 ///
-/// @param a        w.k() codes, a padded_row of them, or codes in the form of row_form
+/// @param a        w.k() codes, a padded_row of them, a written_row, or codes in the form of
+///                 row_form
 /// @param rows     row_weights(w), or empty
 /// @param scratch  row_scratch_bytes(w) bytes
 template <class Row, class Lhs, class Kernel, class Out, class E>
@@ -164,10 +186,21 @@ FEWBIT_ALWAYS_INLINE void multiply_row(const Row& a, const int8_weights<Lhs, Ker
   using form = row_form<int8_weights<Lhs, Kernel>>;
   if constexpr (std::is_same_v<Row, form> && form::is_read_in_place) {
     multiply_prepared_row(a.codes, w, rows, c, epilogue);
-  } else if constexpr (std::is_same_v<Row, form> || std::is_same_v<Row, padded_row<Lhs>>) {
-    detail::multiply_copied_row<true>(a.codes, w, rows, c, epilogue, scratch);
+  } else if constexpr (requires { a.copy; }) {
+    detail::multiply_copied_row(a.copy, a.codes, w, rows, c, epilogue, scratch);
   } else {
-    detail::multiply_copied_row<false>(static_cast<const Lhs*>(a), w, rows, c, epilogue, scratch);
+    constexpr bool is_padded = std::is_same_v<Row, form> || std::is_same_v<Row, padded_row<Lhs>>;
+    const Lhs* codes;
+    if constexpr (is_padded) {
+      codes = a.codes;
+    } else {
+      codes = a;
+    }
+    const auto copy = [&](auto u, auto* to) FEWBIT_INLINE_LAMBDA {
+      detail::copy_whole_row<decltype(u), is_padded>(codes, w.k(), to);
+    };
+    detail::multiply_copied_row(
+        copy, [&] { return codes; }, w, rows, c, epilogue, scratch);
   }
 }
 

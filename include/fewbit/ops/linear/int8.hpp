@@ -275,16 +275,37 @@ class int8_product {
     } else {
       using form = gemm::row_form<weights_type>;
       auto* codes = reinterpret_cast<typename form::code*>(memory);
-      if constexpr (Inputs::is_static) {
-        encode_static_row(x.row(0), k, {scale, input_params_.zero_point - form::offset}, codes);
+      const auto to_codes = [&] {
+        if constexpr (Inputs::is_static) {
+          encode_static_row(x.row(0), k, {scale, input_params_.zero_point - form::offset}, codes);
+        } else {
+          static_assert(form::offset == -middle_code<typename form::code>);
+          scale = encode_dynamic_row(x.row(0), k, codes);
+        }
+        return codes;
+      };
+      if constexpr (TakesInts<typename kernel_type::unit> && !S::is_affine) {
+        const auto copy = [&](auto unit, auto* to) FEWBIT_INLINE_LAMBDA {
+          using form_of = decltype(unit);
+          if (takes_ints(k)) {
+            if constexpr (Inputs::is_static) {
+              return encode_static_unit_row<form_of, input_code>(x.row(0), k, input_params_, to);
+            } else {
+              scale = encode_dynamic_unit_row<form_of>(x.row(0), k, to);
+              if (scale > 0.0F) [[likely]]
+                return;
+            }
+          }
+          gemm::copy_padded_row<form_of>(to_codes(), k, to);
+        };
+        product(gemm::written_row{copy, to_codes});
       } else {
-        static_assert(form::offset == -middle_code<typename form::code>);
-        scale = encode_dynamic_row(x.row(0), k, codes);
+        to_codes();
+        if constexpr (S::is_affine) {
+          row_sum = gemm::sum_of_codes(codes, k) + form::offset * static_cast<std::int32_t>(k);
+        }
+        product(form{codes});
       }
-      if constexpr (S::is_affine) {
-        row_sum = gemm::sum_of_codes(codes, k) + form::offset * static_cast<std::int32_t>(k);
-      }
-      product(form{codes});
     }
   }
 
