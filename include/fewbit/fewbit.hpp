@@ -134,6 +134,7 @@
 #include "fewbit/gemm/int8/row_streams.hpp"       // one row, several panels side by side
 #include "fewbit/gemm/int8/row_tiles.hpp"         // how rows are cut into tiles
 #include "fewbit/gemm/int8/saturation_proof.hpp"  // which weights 16-bit sums are exact for
+#include "fewbit/gemm/int8/small_product.hpp"     // products without the preparation of a walk
 #include "fewbit/gemm/int8/walk.hpp"              // the walk over C
 #include "fewbit/gemm/int8/walk_by_proof.hpp"     // each panel by the fastest dots it allows
 #include "fewbit/gemm/int8/weights.hpp"           // int8_weights, pack

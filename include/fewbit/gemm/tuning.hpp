@@ -150,6 +150,8 @@ inline constexpr index small_weights = 16 * 1024;
 inline constexpr index small_products = 1024;
 /// The same for units whose walk chooses among proofs.
 inline constexpr index small_products_by_proof = 16 * 1024;
+/// The same for units that read the activations of narrow weights where they are.
+inline constexpr index small_products_in_place = 8 * 1024;
 
 /// Registers of a panel up to which the loop over the panels of one row hides its bounds
 /// (arch::forget_value). Narrow panels save instructions by it; wide ones wait longer for L2.

@@ -16,7 +16,7 @@
 #include "fewbit/core/operands.hpp"
 #include "fewbit/core/types.hpp"
 #include "fewbit/core/workspace.hpp"
-#include "fewbit/gemm/int8/row_panels.hpp"
+#include "fewbit/gemm/int8/small_product.hpp"
 #include "fewbit/gemm/int8/walk.hpp"
 #include "fewbit/gemm/int8/weights.hpp"
 #include "fewbit/gemm/parts.hpp"
@@ -129,6 +129,12 @@ void multiply(const A& a, const int8_weights<Lhs, Kernel>& w, C&& c, const E& ep
     fewbit::detail::expect_shapes(detail::product_names, a, c, w.k(), w.n());
     detail::expect_whole_depth(w.k(), Kernel::max_depth);
     assert(detail::are_at_most(from, w.largest_activation()));
+    if constexpr (Kernel::unit::rows == 1) {
+      if (w.layout().blocks() == 1 && detail::is_small(w, to.rows())) {
+        const output_rectangle<out> all{to.data(), to.outerStride(), 0, 0, to.rows(), to.cols()};
+        return detail::multiply_small(from.data(), from.outerStride(), w, all, epilogue);
+      }
+    }
     const whole_depth blocks;
     const detail::product<int8_weights<Lhs, Kernel>, out, whole_depth, E> p{
         from.data(), from.outerStride(),

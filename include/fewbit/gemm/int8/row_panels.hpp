@@ -35,12 +35,18 @@ struct finish_row {
   FEWBIT_ALWAYS_INLINE void receive(const register_tile<Unit, R, C>& tile) noexcept {
     typename Unit::accumulator sums[C];
     tile.row(0, sums);
+    take(sums);
+    col += C * Unit::cols;
+  }
+
+  /// The sums of C registers from column `col` on.
+  template <int C>
+  FEWBIT_ALWAYS_INLINE void take(const typename Unit::accumulator (&sums)[C]) const noexcept {
     if constexpr (split_at_saturate<E>::found) {
       store_codes(sums);
     } else {
       store_numbers(sums);
     }
-    col += C * Unit::cols;
   }
 
  private:
@@ -159,47 +165,6 @@ FEWBIT_ALWAYS_INLINE void copy_whole_row(const Lhs* a, index k,
   } else {
     copy_codes(a, (k + 63) & ~index{63}, Unit::lhs_offset, to);
   }
-}
-
-/// A small product, row by row, with a copy of a row on the stack. A separate function, so that
-/// other products have no such buffer.
-template <class Weights, class Out, class E>
-[[gnu::noinline]] void multiply_small(const typename Weights::kernel_type::lhs* a, index a_stride,
-                                      const Weights& w, const output_rectangle<Out>& c,
-                                      const E& epilogue) noexcept {
-  using unit = typename Weights::kernel_type::unit;
-  alignas(64) typename unit::lhs_code row[(small_depth + 63) / 64 * 64];
-  const index padded = w.layout().padded();
-  for (index r = 0; r < c.rows; ++r, a += a_stride) {
-    Out* to = c.data + r * c.stride;
-    if constexpr (Proving<unit>) {
-      using halves = typename unit::halves;
-      if (w.k() >= halves_depth) {
-        auto* cut = reinterpret_cast<typename halves::lhs_code*>(&row[0]);
-        copy_whole_row<halves, false>(a, w.k(), cut);
-        sum_panels<true, halves::lhs_offset, typename halves::dots>(cut, padded, w, w.panel(0), to,
-                                                                    epilogue, r);
-        continue;
-      }
-    }
-    const typename unit::lhs_code* from = &row[0];
-    if constexpr (unit::in_place) {
-      from = a;
-    } else {
-      copy_whole_row<unit, false>(a, w.k(), &row[0]);
-    }
-    sum_panels<!unit::in_place, unit::lhs_offset, typename unit::dots>(
-        from, unit::in_place ? w.k() : padded, w, w.panel(0), to, epilogue, r);
-  }
-}
-
-/// Whether multiply_small takes a product of `rows` rows.
-template <class Lhs, class Kernel>
-[[nodiscard]] bool is_small(const int8_weights<Lhs, Kernel>& w, index rows) noexcept {
-  constexpr index most = Proving<typename Kernel::unit> ? small_products_by_proof : small_products;
-  const index codes = w.n() * w.k();
-  return w.k() <= small_depth && codes <= small_weights && w.k() > 0 &&
-         (rows == 1 || rows * codes <= most);
 }
 
 }  // namespace detail
