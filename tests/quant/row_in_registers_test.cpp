@@ -96,8 +96,6 @@ TEST(row_in_registers, has_the_codes_of_the_formula_at_every_length) {
     x.back() = 5.0F;
     expect_both(x);
   }
-  std::vector<int8_t> codes(64, 5);
-  EXPECT_EQ(1.0F, detail::encode_dynamic_row<int8_t>(nullptr, 0, codes.data()));
 }
 
 /// Only the float at one position is large, so a position that is not read changes the scale.

@@ -296,7 +296,7 @@ struct prepared_access {
   }
 
   /// Calls encode(row, codes, scales, alone) for each row of x. `alone` is a constant: whether x is
-  /// one row, whose memory has padded(k) codes.
+  /// one row of at least one input, whose memory has padded(k) codes.
   template <class Inputs, class X, class E, class F>
   [[nodiscard]] static prepared_inputs<Inputs> make(const X& x, index group, index scales_per_row,
                                                     const quant_params& params,
@@ -308,7 +308,7 @@ struct prepared_access {
     scratch.inputs.reserve(place.bytes);
     auto* scales = reinterpret_cast<float*>(scratch.inputs.slot(0));
     auto* codes = reinterpret_cast<code*>(scratch.inputs.slot(0) + place.codes);
-    if (rows == 1) {
+    if (rows == 1 && cols > 0) {
       encode(x.data(), codes, scales, std::true_type{});
     } else {
       executor.for_each(rows, [&](index r) {

@@ -60,7 +60,7 @@ TYPED_TEST(multiply_test, small_products_equal_wide_sums_and_write_nothing_else)
   using tile = typename TestFixture::tile_type;
   std::uint32_t seed = 1;
   for (const index m : {1, 2, 5}) {
-    for (const index n : {index{1}, index{7}, index{tile::cols + 9}}) {
+    for (const index n : {index{1}, index{7}, index{20}, index{tile::cols + 9}}) {
       for (const index k : {1, 3, 4, 17, 32, 33, 64, 131, 512, 513}) {
         SCOPED_TRACE(testing::Message() << "m=" << m << " n=" << n << " k=" << k);
         seed += 2;
