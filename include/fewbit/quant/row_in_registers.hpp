@@ -181,10 +181,12 @@ template <class Code>
   return scale;
 }
 
-/// Codes of one row under the scale dynamic_scale(max|x|), which is returned: codes[i] =
-/// clamp(rne(x[i] * (1 / scale)), -127, 127), plus 128 if codes are unsigned. Infinities and NaN are
-/// as in row_quantizer. n is at least 1. `codes` has room for whole registers; the last one is
-/// filled with the code of 0.
+/// Codes of one row under the scale dynamic_scale(max|x|), which is returned:
+///
+///     codes[i] = clamp(rne(x[i] * (1 / scale)), -127, 127), plus 128 if codes are unsigned
+///
+/// Infinities and NaN are as in row_quantizer. n is at least 1. `codes` has room for whole
+/// registers; the last one is filled with the code of 0.
 template <class Code>
 [[gnu::noinline]] float encode_dynamic_row(const float* x, index n, Code* codes) noexcept {
   if (n <= short_row) {
