@@ -231,7 +231,7 @@ class walk_by_proof {
     const index padded = std::max(w_.layout().padded(), index{1});
     index most = std::min(depth * tile::cols / (padded * p.width),
                           proof_buffered_sums / (tile::rows * p.width));
-    if (padded > depth) most = b.rows <= few_rows || b.in_words ? 1 : tile::cols / p.width;
+    if (padded > depth) most = b.rows <= few_rows ? 1 : tile::cols / p.width;
     for (index next = col + p.width; next < col_end && p.along < most; next += p.width) {
       if (w_.panel_cols(next) != p.width || w_.proven(next) != p.proven ||
           is_widened(b, next) != p.is_widened) {
@@ -436,6 +436,8 @@ class walk_by_proof {
           constexpr int most = kernel_type::row_registers, least = 2;
           if (p.width == tile::cols) {
             sum_rows<widened, most, kernel_type::col_registers, least>(height, run, 0, ahead, to);
+          } else if (height == most && p.along == 2) {
+            sum_narrow_run<widened, most, 2>(run, ahead, to);
           } else {
             sum_rows<widened, most, kernel_type::edge_registers, least>(height, run, 0, ahead, to);
           }
