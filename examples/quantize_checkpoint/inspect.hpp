@@ -95,8 +95,8 @@ inline void print_layers(const source& file) {
 
 }  // namespace inspect_detail
 
-/// Prints metadata, tensors, totals by type, and the quantized layers of other programs. A quantized
-/// matrix of fewbit is one row.
+/// Prints metadata, tensors, totals by type, and the quantized layers of other programs. A
+/// quantized matrix of fewbit is one row.
 inline void inspect(const source& file) {
   using namespace inspect_detail;
   print_metadata(file);

@@ -310,8 +310,8 @@ inline void expect_one_per_layer(const char* argument, std::size_t got, index la
 
 /// Measures `network` on all batches, and ranks what it finds.
 ///
-/// A batch may hold a NaN, or a layer may make one: the report then names the first layer that reads
-/// or writes one, and the rest of the batch is left out of the figures.
+/// A batch may hold a NaN, or a layer may make one: the report then names the first layer that
+/// reads or writes one, and the rest of the batch is left out of the figures.
 ///
 /// @param progress  called before each batch; the report is marked as cancelled if it returns false
 /// @param executor  runs the float layers. The report does not depend on it, except for times

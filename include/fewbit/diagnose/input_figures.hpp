@@ -66,8 +66,8 @@ struct dead_inputs {
 /// have 0.0001 to 0.0005 of the median, and all others at least 0.02.
 inline constexpr double least_weight_power = 0.005;
 
-/// The least numbers of values of a channel, and of rows, that tell whether it is dead. After a relu,
-/// many channels are 0 in a few rows, or in all pixels of a few images.
+/// The least numbers of values of a channel, and of rows, that tell whether it is dead. After a
+/// relu, many channels are 0 in a few rows, or in all pixels of a few images.
 inline constexpr std::uint64_t least_dead_values = 32;
 inline constexpr index least_dead_rows = 8;
 

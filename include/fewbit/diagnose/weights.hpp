@@ -42,7 +42,8 @@ struct weight_figures {
   /// The mean of (w_hat - w) / step over the weights of a group of a row that are inside the codes,
   /// where it is largest. It is 1 if all codes of a group are one too large. It is 0 if in no group
   /// three quarters of at least 4 weights (or of a shorter row) are half a step or more to the same
-  /// side: so it is for weights rounded to nearest, and for GPTQ, which moves some by several steps.
+  /// side: so it is for weights rounded to nearest, and for GPTQ, which moves some weights by
+  /// several steps.
   double largest_shift = 0;
   index shifted_row = -1;     ///< row of that group
   index shifted_column = -1;  ///< first column of that group

@@ -108,9 +108,9 @@ inline Eigen::VectorXf shift_of(const network_layer& l, const row_matrix<float>&
 /// Corrects the biases of a simulation by statistics of folded batch norms, without data: those of
 /// the consumers of each link. The statistics are those of the layer that they read.
 ///
-/// @throws fewbit::error if a layer is not found, channels do not fit, a producer has no statistics,
-///         a layer reads the channels of two links, or weights or bias of the simulation do not fit
-///         their layer. The simulation is then unchanged.
+/// @throws fewbit::error if a layer is not found, channels do not fit, a producer has no
+///         statistics, a layer reads the channels of two links, or weights or bias of the
+///         simulation do not fit their layer. The simulation is then unchanged.
 inline void correct_biases_by_statistics(simulation& plan, const std::vector<channel_link>& links) {
   constexpr const char* function = "correct_biases_by_statistics";
   std::vector<detail::placed_link> all;

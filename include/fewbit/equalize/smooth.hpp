@@ -228,9 +228,9 @@ bool observe_groups(const char* function, const layer_list& layers, const forwar
 ///
 /// @tparam S, X     as in search_smoothing
 /// @param executor  runs the layers
-/// @throws fewbit::error if a layer is not found, is not called, has input_factors, or is a consumer
-///         or the producer of two groups, if the layers of a group read different numbers of
-///         inputs, and for bad batches and options. All layers are then unchanged.
+/// @throws fewbit::error if a layer is not found, is not called, has input_factors, or is a
+///         consumer or the producer of two groups, if the layers of a group read different numbers
+///         of inputs, and for bad batches and options. All layers are then unchanged.
 template <Scheme S, IntegerScheme X, Executor E = inline_executor>
 smoothing_report smooth_layers(layer_list& layers, const forward_function& forward,
                                const input_batches& batches,

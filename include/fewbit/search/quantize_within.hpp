@@ -112,10 +112,10 @@ template <IntegerScheme S>
 /// @param progress      called before each step and between the batches of steps; if it returns
 ///                      false, the result is the best network so far
 /// @param executor      runs the layers; results do not depend on it
-/// @throws fewbit::error if there is no layer or no calibration batch, if links or groups do not fit
-///         the layers, if ranges are calibrated and a layer is never called, or if the metric or a
-///         number that a layer reads is not finite; the sentence has step or layer. `layers` is
-///         never changed
+/// @throws fewbit::error if there is no layer or no calibration batch, if links or groups do not
+///         fit the layers, if ranges are calibrated and a layer is never called, or if the metric
+///         or a number that a layer reads is not finite; the sentence has step or layer. `layers`
+///         is never changed
 template <IntegerScheme S, IntegerScheme X = int8_per_tensor, Executor E = inline_executor>
 [[nodiscard]] within_result<S, X> quantize_within(
     const layer_list& layers, const forward_function& forward, const input_batches& calibration,
