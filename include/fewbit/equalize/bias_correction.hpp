@@ -114,6 +114,7 @@ inline Eigen::VectorXf shift_of(const network_layer& l, const row_matrix<float>&
 inline void correct_biases_by_statistics(simulation& plan, const std::vector<channel_link>& links) {
   constexpr const char* function = "correct_biases_by_statistics";
   std::vector<detail::placed_link> all;
+  all.reserve(links.size());
   for (const channel_link& link : links)
     all.push_back(detail::place(function, plan.layers(), link));
   detail::expect_different_links(function, plan.layers(), all, true);

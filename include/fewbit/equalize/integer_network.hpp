@@ -80,7 +80,7 @@ class integer_network {
   /// Whether layer i, 0 .. size() - 1, is computed in integers.
   [[nodiscard]] bool is_integer(index i) const noexcept { return (*this)[i].integers.index() != 0; }
   /// Bytes of the weights of layer i.
-  [[nodiscard]] index bytes(index i) const noexcept {
+  [[nodiscard]] index bytes(index i) const {
     return std::visit(
         [&](const auto& layer) -> index {
           if constexpr (std::is_same_v<decltype(layer), const std::monostate&>) {
@@ -92,7 +92,7 @@ class integer_network {
         (*this)[i].integers);
   }
   /// Bytes of the weights of all layers.
-  [[nodiscard]] index bytes() const noexcept {
+  [[nodiscard]] index bytes() const {
     index sum = 0;
     for (index i = 0; i < size(); ++i) sum += bytes(i);
     return sum;

@@ -67,7 +67,7 @@ class code_product {
     }
   }
 
-  [[nodiscard]] index bytes() const noexcept {
+  [[nodiscard]] index bytes() const {
     return std::visit([](const auto& layer) { return layer.bytes(); }, layer_);
   }
 

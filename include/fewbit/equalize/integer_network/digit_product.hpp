@@ -42,7 +42,7 @@ class digit_product {
     }
   }
 
-  [[nodiscard]] index bytes() const noexcept {
+  [[nodiscard]] index bytes() const {
     return std::visit([](const auto& layer) { return layer.bytes(); }, layer_) +
            bias_.size() * index{sizeof(float)};
   }

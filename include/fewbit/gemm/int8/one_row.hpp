@@ -111,9 +111,10 @@ FEWBIT_ALWAYS_INLINE void multiply_prepared_row(const typename Kernel::unit::lhs
   static_assert(unit::rows == 1, "fewbit: rows of this unit are interleaved");
   const index depth = unit::in_place ? w.k() : w.layout().padded();
   if constexpr (detail::Proving<unit>) {
-    if (rows.wide() != nullptr)
+    if (rows.wide() != nullptr) {
       return detail::sum_panels<true, 0, typename unit::widened>(a, depth, w, rows.wide(), c,
                                                                  epilogue);
+    }
   }
   detail::sum_panels<!unit::in_place, unit::lhs_offset, typename unit::dots>(
       a, depth, w, w.panel(0), c, epilogue);
