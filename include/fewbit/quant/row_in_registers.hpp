@@ -54,6 +54,7 @@ FEWBIT_ALWAYS_INLINE void load_row(const float* x, index n, reals (&row)[R]) noe
 /// Writes codes of type Code, and fills the last register with the code of 0, which is `zero`.
 template <class Code>
 struct byte_row {
+  static constexpr index least = 1, most = short_row;
   using code = Code;
   using ints = arch::rebind<reals, std::int32_t>;
   Code* codes;
@@ -93,9 +94,13 @@ struct byte_row {
 };
 
 /// Writes codes in the form of a unit that takes them from registers, 16 at a time. The number of
-/// codes is a multiple of the depth of a step. Units take the codes plus `zero`.
+/// codes is a multiple of the depth of a step, and `least` to `most`: a unit with turns of several
+/// steps is for long rows, other units are for short ones. Units take the codes plus `zero`.
 template <class Unit, class Code>
 struct unit_row {
+  static constexpr bool has_turns = requires { Unit::turn_steps; };
+  static constexpr index least = has_turns ? 4 * reals::lanes : 1;
+  static constexpr index most = has_turns ? short_row : 4 * reals::lanes;
   using code = Code;
   using ints = arch::rebind<reals, std::int32_t>;
   typename Unit::lhs_code* to;
@@ -159,12 +164,14 @@ FEWBIT_ALWAYS_INLINE float encode_dynamic_registers(const float* x, index n,
   return scale[0];
 }
 
-/// The same for a row of n <= short_row floats.
+/// The same for a row of Row::least to Row::most floats.
 template <class Row>
 FEWBIT_ALWAYS_INLINE float encode_short_dynamic_row(const float* x, index n,
                                                     const Row& to) noexcept {
-  if (n <= two_registers) return encode_dynamic_registers<2>(x, n, to);
-  if constexpr (four_registers < short_row) {
+  if constexpr (Row::least <= two_registers) {
+    if (n <= two_registers) return encode_dynamic_registers<2>(x, n, to);
+  }
+  if constexpr (Row::most > four_registers) {
     if (n > four_registers) return encode_dynamic_registers<8>(x, n, to);
   }
   return encode_dynamic_registers<4>(x, n, to);
@@ -197,16 +204,19 @@ template <class Code>
   return encode_any_dynamic_row(x, n, codes);
 }
 
-/// Whether a row can be written in the form of a unit.
+/// A unit in whose form a row can be written.
 template <class Unit>
 concept TakesInts =
     reals::lanes == 8 && requires(const arch::rebind<reals, std::int32_t>& v,
                                   typename Unit::lhs_code* to) { Unit::copy_ints(v, v, to); };
+/// Whether it can write a row of n codes.
+template <TakesInts Unit>
 [[nodiscard]] FEWBIT_ALWAYS_INLINE bool takes_ints(index n) noexcept {
-  return n <= short_row && n % 4 == 0;
+  using row = unit_row<Unit, std::int8_t>;
+  return n >= row::least && n <= row::most && n % 4 == 0;
 }
 
-/// encode_dynamic_row for takes_ints(n) floats, in the form of a unit. `to` has room for n codes
+/// encode_dynamic_row for n floats with takes_ints(n), in the form of a unit. `to` has room for n codes
 /// rounded up to a multiple of 16. Returns 0, without any effect, if a value is not finite.
 template <TakesInts Unit>
 [[gnu::noinline]] float encode_dynamic_unit_row(const float* x, index n,
@@ -214,7 +224,7 @@ template <TakesInts Unit>
   return encode_short_dynamic_row(x, n, unit_row<Unit, std::int8_t>{to, 0});
 }
 
-/// Codes of a row of n <= short_row floats under `params`, saturated to all codes.
+/// Codes of a row of Row::least to Row::most floats under `params`, saturated to all codes.
 template <class Row>
 FEWBIT_ALWAYS_INLINE void encode_short_static_row(const float* x, index n,
                                                   const quant_params& params,
@@ -229,14 +239,16 @@ FEWBIT_ALWAYS_INLINE void encode_short_static_row(const float* x, index n,
       return arch::clamp(reals(without_nan(v) * inverse), lowest, highest);
     });
   };
-  if (n <= two_registers) return encode(std::integral_constant<int, 2>{});
-  if constexpr (four_registers < short_row) {
+  if constexpr (Row::least <= two_registers) {
+    if (n <= two_registers) return encode(std::integral_constant<int, 2>{});
+  }
+  if constexpr (Row::most > four_registers) {
     if (n > four_registers) return encode(std::integral_constant<int, 8>{});
   }
   encode(std::integral_constant<int, 4>{});
 }
 
-/// encode_static_row for takes_ints(n) floats, in the form of a unit, as encode_dynamic_unit_row.
+/// encode_static_row for n floats with takes_ints(n), in the form of a unit, as encode_dynamic_unit_row.
 template <TakesInts Unit, class Code>
 [[gnu::noinline]] void encode_static_unit_row(const float* x, index n, const quant_params& params,
                                               typename Unit::lhs_code* to) noexcept {

@@ -287,7 +287,7 @@ class int8_product {
       if constexpr (TakesInts<typename kernel_type::unit> && !S::is_affine) {
         const auto copy = [&](auto unit, auto* to) FEWBIT_INLINE_LAMBDA {
           using form_of = decltype(unit);
-          if (takes_ints(k)) {
+          if (takes_ints<form_of>(k)) {
             if constexpr (Inputs::is_static) {
               return encode_static_unit_row<form_of, input_code>(x.row(0), k, input_params_, to);
             } else {
