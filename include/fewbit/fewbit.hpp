@@ -129,12 +129,14 @@
 #include "fewbit/gemm/int8/multiply.hpp"            // multiply, scratch_bytes of int8_weights
 #include "fewbit/gemm/int8/panel_chunks.hpp"      // a panel against a block of rows, chunk by chunk
 #include "fewbit/gemm/int8/panel_layout.hpp"      // panels of columns, blocks and steps of k
+#include "fewbit/gemm/int8/panels_by_proof.hpp"   // panels with the same dots, activations
 #include "fewbit/gemm/int8/partial_sums.hpp"      // partial_sums of int8_weights
 #include "fewbit/gemm/int8/row_panels.hpp"        // one row, all panels, the epilogue in registers
 #include "fewbit/gemm/int8/row_streams.hpp"       // one row, several panels side by side
 #include "fewbit/gemm/int8/row_tiles.hpp"         // how rows are cut into tiles
 #include "fewbit/gemm/int8/saturation_proof.hpp"  // which weights 16-bit sums are exact for
 #include "fewbit/gemm/int8/small_product.hpp"     // products without the preparation of a walk
+#include "fewbit/gemm/int8/sums_by_proof.hpp"     // sums of rows and panels with proofs
 #include "fewbit/gemm/int8/walk.hpp"              // the walk over C
 #include "fewbit/gemm/int8/walk_by_proof.hpp"     // each panel by the fastest dots it allows
 #include "fewbit/gemm/int8/weights.hpp"           // int8_weights, pack
