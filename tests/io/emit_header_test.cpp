@@ -55,6 +55,15 @@ TEST(emit_header, writes_numbers_of_each_type) {
 }
 
 TEST(emit_header, refuses_what_is_no_header) {
+  const temporary_folder folder;
+  packed_writer(folder / "a.fewbit").close();
+  for (const char* const space : {"new", "a b", "1", ""}) {
+    EXPECT_NE(tests::sentence_of([&] {
+                (void)header_text(packed_file(folder / "a.fewbit"), space);
+              }).find("expected an identifier"),
+              std::string::npos)
+        << space;
+  }
   EXPECT_NE(tests::sentence_of([] {
               (void)text_of([](packed_writer& out) {
                 write<std::int8_t>(out, "a.b", {1});

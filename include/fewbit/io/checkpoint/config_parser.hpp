@@ -62,11 +62,7 @@ class config_parser {
 
   bool start_object(std::size_t /*count*/) { return enter(); }
   bool end_object() { return leave(); }
-  bool start_array(std::size_t /*count*/) {
-    enter();
-    keys_.back() = "[]";  // elements have no keys
-    return true;
-  }
+  bool start_array(std::size_t /*count*/) { return enter(); }  // its elements have an empty key
   bool end_array() { return leave(); }
   bool key(std::string& name) {
     keys_.back() = name;
