@@ -166,7 +166,7 @@ struct row_quantizer {
     if (i < n) encode_first(x + i, n - i, least).store(codes + i);
     if (!fits && needs_replacing(least)) [[unlikely]] {
       const row_quantizer again = *this;  // so that this object can stay in registers
-      again.encode_again(x, n, codes);
+      again(x, n, codes);
     }
   }
 
@@ -204,12 +204,6 @@ struct row_quantizer {
   /// when a check fails and they are read again.
   template <class Store>
   static constexpr index watched = Store::is_streaming ? 65536 : 8192;
-
-  /// operator() for rows that have values to replace, which are rare: compiled for size.
-  [[gnu::cold, gnu::noinline]] void encode_again(const float* x, index n,
-                                                 Code* codes) const noexcept {
-    (*this)(x, n, codes);
-  }
 
   /// Less than a register of codes.
   void encode_few(const float* x, index n, Code* codes) const noexcept {

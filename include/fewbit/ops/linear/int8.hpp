@@ -275,16 +275,24 @@ class int8_product {
     } else {
       using form = gemm::row_form<weights_type>;
       auto* codes = reinterpret_cast<typename form::code*>(memory);
+      // Where most short rows are written in the form of the unit, others take the code of long
+      // ones: a third copy of the code for short rows would be the largest part of this layer.
+      constexpr bool writes_units = TakesInts<typename kernel_type::unit> && !S::is_affine;
       const auto to_codes = [&] {
-        if constexpr (Inputs::is_static) {
-          encode_static_row(x.row(0), k, {scale, input_params_.zero_point - form::offset}, codes);
+        const quant_params params{scale, input_params_.zero_point - form::offset};
+        if constexpr (Inputs::is_static && writes_units) {
+          encode_long_static_row(x.row(0), k, params, codes);
+        } else if constexpr (Inputs::is_static) {
+          encode_static_row(x.row(0), k, params, codes);
+        } else if constexpr (writes_units) {
+          scale = encode_any_dynamic_row(x.row(0), k, codes);
         } else {
           static_assert(form::offset == -middle_code<typename form::code>);
           scale = encode_dynamic_row(x.row(0), k, codes);
         }
         return codes;
       };
-      if constexpr (TakesInts<typename kernel_type::unit> && !S::is_affine) {
+      if constexpr (writes_units) {
         const auto copy = [&](auto unit, auto* to) FEWBIT_INLINE_LAMBDA {
           using form_of = decltype(unit);
           if (takes_ints<form_of>(k)) {
