@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -95,6 +96,30 @@ inline std::string reason_to_keep(const source_tensor& t, bool requantizes) {
     return "a vector";
   }
   if (t.kind == content::blocks && !requantizes) return "quantized already, " + t.type;
+  return {};
+}
+
+/// The codes of GPTQ, AWQ or compressed-tensors whose scales or zero points a tensor holds, by their
+/// names; empty if there are none. Such a tensor is a part of quantized weights, not weights.
+inline std::string codes_scaled_by(const source& in, const std::string& name) {
+  struct suffixes {
+    std::string_view part;
+    std::string_view codes;
+  };
+  static constexpr suffixes known[] = {
+      {".scales", ".qweight"},
+      {".qzeros", ".qweight"},
+      {".weight_scale", ".weight_packed"},
+      {".weight_zero_point", ".weight_packed"},
+      {".weight_scale", ".weight"},
+      {".weight_zero_point", ".weight"},
+  };
+  for (const suffixes& s : known) {
+    if (!name.ends_with(s.part)) continue;
+    const std::string codes = name.substr(0, name.size() - s.part.size()) + std::string(s.codes);
+    const source_tensor* found = in.find(codes);
+    if (found != nullptr && found->kind == content::numbers) return codes;
+  }
   return {};
 }
 
@@ -235,6 +260,10 @@ class planner {
     p.tensor = &t;
     p.shape = plan_detail::shape_of(t, is_gguf);
     p.reason = plan_detail::reason_to_keep(t, requantizes_);
+    if (p.reason.empty()) {
+      const std::string codes = plan_detail::codes_scaled_by(*plan_.in, t.name);
+      if (!codes.empty()) p.reason = "scales of the codes " + plan_detail::quoted(codes);
+    }
     const int rule = rule_of(plan_.rules, t.name);
     if (p.reason.empty()) {
       choose(p, rule);

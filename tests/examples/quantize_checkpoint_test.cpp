@@ -323,6 +323,28 @@ TEST_F(quantize_checkpoint_test, keeps_quantized_matrices_of_its_own) {
   EXPECT_EQ(load<int4_grouped<32>>(file, "b.weight"), quantize<int4_grouped<32>>(all_.b));
 }
 
+TEST_F(quantize_checkpoint_test, keeps_scales_of_other_quantizers) {
+  const row_matrix<float> scales = wave(2, 8, 0.5);
+  {
+    safetensors_writer out(in_);
+    out.write("m.qweight", row_matrix<std::int32_t>(row_matrix<std::int32_t>::Constant(8, 8, 3)));
+    out.write("m.scales", scales);
+    out.write("n.weight_packed",
+              row_matrix<std::int32_t>(row_matrix<std::int32_t>::Constant(2, 8, 3)));
+    out.write("n.weight_scale", scales);
+    out.write("free.scales", all_.b);  // no codes beside it
+    out.close();
+  }
+  const outcome o = convert({"int8_per_row"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  EXPECT_TRUE(contains(o.out, "kept: scales of the codes 'm.qweight'")) << o.out;
+  EXPECT_TRUE(contains(o.out, "kept: scales of the codes 'n.weight_packed'")) << o.out;
+  const safetensors_file file(out_);
+  EXPECT_EQ(load<int8_per_row>(file, "free.scales"), quantize<int8_per_row>(all_.b));
+  EXPECT_FALSE(file.metadata("fewbit:m.scales"));
+  EXPECT_FALSE(file.metadata("fewbit:n.weight_scale"));
+}
+
 TEST_F(quantize_checkpoint_test, writes_and_reads_gguf) {
   const std::string gguf = folder_ / "out.gguf";
   arguments args = {in_, "-o", gguf, "--verify", "--scheme", "b*=q8_0", "--scheme", "c*=q4_0"};
