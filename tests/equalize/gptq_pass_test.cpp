@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -90,7 +91,10 @@ TEST(gptq_pass, equals_gptq_of_each_group_with_inputs_as_the_plan_has_them) {
     done.push_back(s.done);
     return true;
   });
-  EXPECT_EQ(done, (std::vector<index>{0, 2, 3}));
+  // A batch, two layers, the end; a layer is asked several times while it is worked on.
+  EXPECT_TRUE(std::is_sorted(done.begin(), done.end()));
+  done.erase(std::unique(done.begin(), done.end()), done.end());
+  EXPECT_EQ(done, (std::vector<index>{0, 1, 2, 3}));
   input_products of_fc(16);
   of_fc.add(codes);
   const auto fc = gptq<int3_per_row>(layers[1].weights, of_fc);
