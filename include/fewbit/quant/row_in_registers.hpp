@@ -216,8 +216,8 @@ template <TakesInts Unit>
   return n >= row::least && n <= row::most && n % 4 == 0;
 }
 
-/// encode_dynamic_row for n floats with takes_ints(n), in the form of a unit. `to` has room for n codes
-/// rounded up to a multiple of 16. Returns 0, without any effect, if a value is not finite.
+/// encode_dynamic_row for n floats with takes_ints(n), in the form of a unit. `to` has room for n
+/// codes rounded up to a multiple of 16. Returns 0, without any effect, if a value is not finite.
 template <TakesInts Unit>
 [[gnu::noinline]] float encode_dynamic_unit_row(const float* x, index n,
                                                 typename Unit::lhs_code* to) noexcept {
@@ -248,7 +248,8 @@ FEWBIT_ALWAYS_INLINE void encode_short_static_row(const float* x, index n,
   encode(std::integral_constant<int, 4>{});
 }
 
-/// encode_static_row for n floats with takes_ints(n), in the form of a unit, as encode_dynamic_unit_row.
+/// encode_static_row for n floats with takes_ints(n), in the form of a unit, as
+/// encode_dynamic_unit_row.
 template <TakesInts Unit, class Code>
 [[gnu::noinline]] void encode_static_unit_row(const float* x, index n, const quant_params& params,
                                               typename Unit::lhs_code* to) noexcept {
