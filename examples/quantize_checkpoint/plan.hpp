@@ -99,8 +99,8 @@ inline std::string reason_to_keep(const source_tensor& t, bool requantizes) {
   return {};
 }
 
-/// The codes of GPTQ, AWQ or compressed-tensors whose scales or zero points a tensor holds, by their
-/// names; empty if there are none. Such a tensor is a part of quantized weights, not weights.
+/// The codes of GPTQ, AWQ or compressed-tensors whose scales or zero points a tensor holds, by
+/// their names; empty if there are none. Such a tensor is a part of quantized weights, not weights.
 inline std::string codes_scaled_by(const source& in, const std::string& name) {
   struct suffixes {
     std::string_view part;

@@ -226,6 +226,10 @@ TEST(diagnose_planted_test, one_row_times_a_thousand) {
   EXPECT_GT(report.findings[0].measure, 900.0);
   EXPECT_EQ(report.findings[0].statement.substr(0, 11), "channel 37 ");
   EXPECT_NE(report.findings[0].statement.find("times wider than the median"), std::string::npos);
+  made[0].bias[50] = -1e4F;  // a dead input, as sound networks have, does not hide it
+  expect_first(report_of(made), fault::wide_row, "second", 37);
+  made[1].weights.row(37) /= 20.0F;  // 50 times wider: so are rows of trained networks
+  expect_first(report_of(made), fault::dead_input, "second", -1, 50);
 }
 
 TEST(diagnose_planted_test, a_dead_input_of_the_network_and_of_a_hidden_layer) {
@@ -414,7 +418,9 @@ TEST(diagnose_planted_test, codes_off_by_one_inside_of_a_product) {
 }
 
 TEST(diagnose_planted_test, a_group_that_does_not_divide_a_row) {
-  const layer_list layers(sound_layers());  // only the third layer has 40 columns
+  auto made = sound_layers();
+  made[0].bias[50] = -1e4F;       // a dead input of the second layer is less sure
+  const layer_list layers(made);  // only the third layer has 40 columns
   simulation plan(layers);
   plan.quantize_weights<int4_grouped<32>>();
   quantized_network network = as_planned(plan);

@@ -8,7 +8,7 @@
 /// |--------------------|-----------------------------------------------------------------------|
 /// | weights_not_finite | a weight is a NaN or an infinity                                      |
 /// | inputs_not_finite  | an input of a layer is a NaN or an infinity                           |
-/// | outputs_not_finite | an output is one although all inputs are finite: its layer makes it     |
+/// | outputs_not_finite | an output is one, and all inputs are finite: the layer makes it       |
 /// | not_excited        | calibration never called the layer, or saw no input but 0             |
 /// | shifted_codes      | the codes of a group are too large, or too small: 3/4 step on average |
 /// | dead_input         | an input that the layer relies on (by its weights) is always 0, in at |
@@ -41,6 +41,8 @@ namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE {
 namespace detail {
 
 inline constexpr double least_wide_ratio = 20;
+/// Trained networks have rows that are 20 to 100 times wider, before batch norm is folded.
+inline constexpr double least_sure_wide_ratio = 200;
 inline constexpr double least_shift = 0.75;
 inline constexpr double least_clipped_share = 0.01;
 inline constexpr double least_slower = 1.1;
@@ -181,6 +183,14 @@ inline constexpr double least_slower = 1.1;
 }
 
 inline bool is_derived(fault kind) noexcept { return kind >= fault::clipped_inputs; }
+
+/// The place of a finding, the worst first: faults in the order of their kinds, but inputs that are
+/// always 0 after what is surely wrong, because sound networks have some after a relu.
+[[nodiscard]] inline int place_of(const finding& f) noexcept {
+  const bool is_sure = f.kind == fault::uneven_groups ||
+                       (f.kind == fault::wide_row && f.measure >= least_sure_wide_ratio);
+  return is_sure ? 2 * static_cast<int>(fault::dead_input) - 1 : 2 * static_cast<int>(f.kind);
+}
 
 /// The position of the layer whose figure is smallest; -1 if no layer has it.
 [[nodiscard]] inline index position_of_least(const network_report& report,
@@ -333,7 +343,8 @@ inline void rank(network_report& report) {
   detail::add_slower(report);
   std::stable_sort(report.findings.begin(), report.findings.end(),
                    [](const finding& a, const finding& b) {
-                     if (a.kind != b.kind) return a.kind < b.kind;
+                     const int place_a = detail::place_of(a), place_b = detail::place_of(b);
+                     if (place_a != place_b) return place_a < place_b;
                      return a.measure > b.measure;
                    });
   report.order = detail::ranked_layers(report);
