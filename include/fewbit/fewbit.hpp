@@ -358,6 +358,7 @@
 //
 // search: how a network is quantized within an allowed loss
 // fewbit/search/quantize_within.hpp          quantize_within: the workflow as one call
+// fewbit/search/as_planned.hpp               the diagnosis of what it found
 // fewbit/search/ladder.hpp                   its steps
 // fewbit/search/ladder/state.hpp             within_options, ladder_step, a network on its way
 //

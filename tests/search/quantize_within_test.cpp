@@ -1,5 +1,7 @@
 #include "fewbit/search/quantize_within.hpp"
 
+#include "fewbit/search/as_planned.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -165,6 +167,28 @@ TEST(search_quantize_within, raises_the_precision_of_sensitive_layers) {
   const auto all = t.until<int4_per_row>(200.0, options);
   EXPECT_TRUE(all.is_met);
   for (const layer_precision p : all.precision) EXPECT_EQ(p, layer_precision::in_float);
+}
+
+TEST(search_quantize_within, is_diagnosed_as_planned) {
+  const trial t;
+  within_options options;
+  options.gptq = options.correct_biases = false;
+  const auto r = t.until<int4_per_row>(25.0, options);
+  const auto schemes_of = [&](const auto& result) {
+    std::vector<std::string> schemes;
+    for (const layer_figures& l :
+         diagnose(*result.layers, t.forward, {t.seen}, as_planned(result)).layers)
+      schemes.push_back(l.scheme.substr(0, l.scheme.find(' ')));
+    return schemes;
+  };
+  std::vector<std::string> schemes;
+  for (const layer_precision p : r.precision)
+    schemes.push_back(p == layer_precision::quantized ? "int4" : "int8");
+  EXPECT_EQ(schemes_of(r), schemes);
+  EXPECT_EQ(schemes_of(t.until<int4_per_row>(200.0, options)),
+            (std::vector<std::string>{"float", "float", "float"}));
+  const auto whole = t.until<int8_per_row>(1.0);
+  EXPECT_EQ(as_planned(whole).weights[0].scheme.substr(0, 4), "int8");
 }
 
 TEST(search_quantize_within, gives_inputs_of_16_bits_before_it_leaves_layers_in_float) {
