@@ -129,7 +129,8 @@ inline void inspect(const source& file) {
     }
   }
   for (const auto& [type, total] : totals) {
-    print_row(width, std::to_string(total.tensors) + " of", type, "", total.bytes, total.weights);
+    print_row(width, std::to_string(total.tensors) + (total.tensors == 1 ? " tensor" : " tensors"),
+              type, "", total.bytes, total.weights);
   }
   print_layers(file);
 }
