@@ -55,7 +55,7 @@ struct within_result {
   std::shared_ptr<const layer_list> layers;
   simulation plan;
   std::vector<quantized_matrix<S>> codes;  ///< of each layer; 0 x 0: not under S
-  /// Of layers with int8 weights under another S, and of layers with inputs of 16 bits.
+  /// Codes of layers with int8 weights under another S, and of layers with inputs of 16 bits.
   std::vector<quantized_matrix<int8_per_row>> int8_codes;
 
   /// The layers in integers. Layers in float are computed with the weights of the plan.
