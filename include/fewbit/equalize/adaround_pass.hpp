@@ -150,31 +150,17 @@ adaround_pass_report<S> adaround_pass(simulation& plan, const forward_function& 
   const layer_list& layers = plan.layers();
   detail::expect_starts<S>(function, layers, starts);
   detail::expect_adaround_options(function, options);
-  const index steps = batches.count() + plan.size();
-  const detail::collected_products products =
-      detail::collect_products(function, plan, forward, batches, progress, steps, executor);
-  adaround_pass_report<S> result;
-  result.cancelled = products.cancelled;
-  for (index i = 0; i < plan.size() && !result.cancelled; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    if (products.calls[at] == 0) {
-      result.not_called.push_back(i);
-      continue;
-    }
-    if (!starts.empty() && starts[at].rows() == 0) continue;
-    const pass_step step{function, batches.count() + i, steps};
-    result.layers.emplace_back().layer = i;
-    result.cancelled = !detail::search_layer<S>(
-        layers[i], products.layers[at],
-        starts.empty() ? quantize<S>(layers[i].weights) : starts[at], options,
-        [&] { return detail::may_continue(progress, step); }, result.layers.back(), executor);
-  }
-  result.cancelled = result.cancelled || !detail::may_continue(progress, {function, steps, steps});
-  if (result.cancelled) result.layers.clear();
-  for (const adaround_layer<S>& done : result.layers) {
-    plan[done.layer].weights = dequantize(done.weights, executor);
-  }
-  return result;
+  return detail::quantize_layers<adaround_pass_report<S>>(
+      function, plan, forward, batches, progress,
+      [&](index i) { return starts.empty() || starts[static_cast<std::size_t>(i)].rows() > 0; },
+      [&](index i, const detail::layer_products& products, const auto& go_on,
+          adaround_layer<S>& done) {
+        return detail::search_layer<S>(
+            layers[i], products,
+            starts.empty() ? quantize<S>(layers[i].weights) : starts[static_cast<std::size_t>(i)],
+            options, go_on, done, executor);
+      },
+      executor);
 }
 
 }}  // namespace fewbit

@@ -114,28 +114,13 @@ gptq_pass_report<S> gptq_pass(simulation& plan, const forward_function& forward,
                  static_cast<index>(options.params.size()), "0");
   if constexpr (CodebookScheme<S>)
     detail::expect_valid_levels<S::storage::bits>(function, options.levels);
-  const index steps = batches.count() + plan.size();
-  const detail::collected_products products =
-      detail::collect_products(function, plan, forward, batches, progress, steps, executor);
-  gptq_pass_report<S> result;
-  result.cancelled = products.cancelled;
-  for (index i = 0; i < plan.size() && !result.cancelled; ++i) {
-    if (products.calls[static_cast<std::size_t>(i)] == 0) {
-      result.not_called.push_back(i);
-      continue;
-    }
-    const pass_step step{function, batches.count() + i, steps};
-    result.layers.emplace_back().layer = i;
-    result.cancelled = !detail::quantize_layer<S>(
-        plan.layers()[i], products.layers[static_cast<std::size_t>(i)], options,
-        [&] { return detail::may_continue(progress, step); }, result.layers.back(), executor);
-  }
-  result.cancelled = result.cancelled || !detail::may_continue(progress, {function, steps, steps});
-  if (result.cancelled) result.layers.clear();
-  for (const gptq_layer<S>& done : result.layers) {
-    plan[done.layer].weights = dequantize(done.weights, executor);
-  }
-  return result;
+  return detail::quantize_layers<gptq_pass_report<S>>(
+      function, plan, forward, batches, progress, [](index) { return true; },
+      [&](index i, const detail::layer_products& products, const auto& go_on, gptq_layer<S>& done) {
+        return detail::quantize_layer<S>(plan.layers()[i], products, options, go_on, done,
+                                         executor);
+      },
+      executor);
 }
 
 }}  // namespace fewbit

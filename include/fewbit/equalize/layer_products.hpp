@@ -22,6 +22,7 @@
 #include "fewbit/equalize/network/layer_list.hpp"
 #include "fewbit/equalize/network/simulate.hpp"
 #include "fewbit/ops/conv2d/patches.hpp"
+#include "fewbit/quant/quantize.hpp"
 #include "fewbit/quant/quantized_matrix.hpp"
 
 namespace fewbit { inline namespace FEWBIT_ARCH_NAMESPACE { namespace detail {
@@ -133,6 +134,40 @@ template <Executor E>
       });
   found.cancelled = !run_batches(forward, compute, batches, progress, {function, 0, steps});
   return found;
+}
+
+/// Quantizes the layers that forward calls by the products of their inputs, and makes the plan
+/// compute with them. If progress ends the work, the plan stays as it was.
+/// @tparam Report  has layers, not_called and cancelled; its layers have `layer` and `weights`
+/// @param takes    takes(i): whether layer i is quantized
+/// @param work     work(i, products, go_on, done) sets `done`; returns false if go_on() did
+template <class Report, class Takes, class Work, Executor E>
+[[nodiscard]] Report quantize_layers(const char* function, simulation& plan,
+                                     const forward_function& forward, const input_batches& batches,
+                                     const progress_function& progress, const Takes& takes,
+                                     const Work& work, const E& executor) {
+  const index steps = batches.count() + plan.size();
+  const collected_products products =
+      collect_products(function, plan, forward, batches, progress, steps, executor);
+  Report result;
+  result.cancelled = products.cancelled;
+  for (index i = 0; i < plan.size() && !result.cancelled; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    if (products.calls[at] == 0) {
+      result.not_called.push_back(i);
+      continue;
+    }
+    if (!takes(i)) continue;
+    const pass_step step{function, batches.count() + i, steps};
+    result.layers.emplace_back().layer = i;
+    result.cancelled = !work(
+        i, products.layers[at], [&] { return may_continue(progress, step); }, result.layers.back());
+  }
+  result.cancelled = result.cancelled || !may_continue(progress, {function, steps, steps});
+  if (result.cancelled) result.layers.clear();
+  for (const auto& done : result.layers)
+    plan[done.layer].weights = dequantize(done.weights, executor);
+  return result;
 }
 
 }}}  // namespace fewbit::detail

@@ -58,7 +58,7 @@ struct within_options {
   std::vector<smoothing_group> groups;  ///< inputs that smoothing may scale; none: no such step
   bool correct_biases = true;
   bool gptq = true;
-  /// AdaRound, too, with the scales that were best so far. It takes thousands of times longer.
+  /// AdaRound, too, with the scales that were best so far. It takes up to 40 times as long as GPTQ.
   bool adaround = false;
   adaround_options rounding{};  ///< of AdaRound
   bool mixed_precision = true;
